@@ -1,0 +1,336 @@
+//! The record itself, and its flat form: one JSON object a line, exactly MLflow's Feedback concept page.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::Value;
+
+use super::{ErrorCode, RecordedErrorCode};
+
+/// One opinion, or one failure to get one, about a trace or a span of it.
+///
+/// This is `mlflow.entities.Feedback`; `Serialize` and `Deserialize` are the flat form of its concept page. For the form that
+/// MLflow's REST API and `to_dictionary()` use, see [`super::wire`].
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Feedback {
+    /// `a-` and 32 hex digits for records of ours (see [`super::AssessmentId`]); any string for others'; at most 50
+    /// characters for MLflow.
+    pub assessment_id: Option<String>,
+    /// What was judged: the judge's name.
+    pub name: String,
+    /// The verdict: any JSON value. `None` when there is only an error; `Some(Value::Null)` is a verdict of `null`.
+    pub value: Option<Value>,
+    /// Why there is no verdict.
+    pub error: Option<FeedbackError>,
+    /// The reasoning behind the verdict.
+    pub rationale: Option<String>,
+    /// Whose opinion it is.
+    pub source: Source,
+    /// Facts about the judgment, strings to strings.
+    pub metadata: BTreeMap<String, String>,
+    /// When the opinion was first recorded, in milliseconds of Unix time.
+    pub create_time_ms: i64,
+    /// When it last changed, in milliseconds of Unix time.
+    pub last_update_time_ms: i64,
+    /// What the opinion is about.
+    pub trace_id: Option<String>,
+    /// The span of the trace, when it is about one.
+    pub span_id: Option<String>,
+    /// The id of the opinion that this one replaces.
+    pub overrides: Option<String>,
+    /// `Some(false)` once another opinion replaced this one; `None` when not said, which means valid.
+    pub valid: Option<bool>,
+}
+
+/// Why a judgment has no verdict.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FeedbackError {
+    /// The stable name.
+    pub error_code: RecordedErrorCode,
+    /// The endpoint's or our own words, shortened.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error_message: Option<String>,
+    /// The chain of causes, outermost first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stack_trace: Option<String>,
+}
+
+/// Whose opinion a feedback is.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+pub struct Source {
+    /// What kind of judge.
+    #[serde(default)]
+    pub source_type: SourceType,
+    /// Which one: a model URI for a model, a user name for a person.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_id: Option<String>,
+}
+
+impl Source {
+    /// The source of a verdict by a model; `model_uri` as in `openai:/gpt-4.1-mini`.
+    pub fn llm_judge(model_uri: impl Into<String>) -> Self {
+        Self { source_type: SourceType::LlmJudge, source_id: Some(model_uri.into()) }
+    }
+}
+
+/// The kinds of source (MLflow's `AssessmentSourceType`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum SourceType {
+    /// Not said; only read from files, never written by judge-run itself.
+    #[default]
+    Unspecified,
+    /// A person.
+    Human,
+    /// A language model.
+    LlmJudge,
+    /// A program.
+    Code,
+}
+
+impl SourceType {
+    /// The name in records.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Unspecified => "SOURCE_TYPE_UNSPECIFIED",
+            Self::Human => "HUMAN",
+            Self::LlmJudge => "LLM_JUDGE",
+            Self::Code => "CODE",
+        }
+    }
+}
+
+impl fmt::Display for SourceType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl Serialize for SourceType {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+impl<'de> Deserialize<'de> for SourceType {
+    /// Any case; `AI_JUDGE` is MLflow's deprecated name for `LLM_JUDGE`. An unknown type reads as unspecified: the opinion is
+    /// worth more than its label.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        Ok(match name.to_ascii_uppercase().as_str() {
+            "HUMAN" => Self::Human,
+            "LLM_JUDGE" | "AI_JUDGE" => Self::LlmJudge,
+            "CODE" => Self::Code,
+            _ => Self::Unspecified,
+        })
+    }
+}
+
+impl Feedback {
+    /// Whether the record is a failure: no verdict, for a reason.
+    pub fn is_error(&self) -> bool {
+        self.error.is_some()
+    }
+
+    /// The error's code, if it is one of ours.
+    pub fn error_code(&self) -> Option<ErrorCode> {
+        match self.error.as_ref()?.error_code {
+            RecordedErrorCode::Known(code) => Some(code),
+            RecordedErrorCode::Foreign(_) => None,
+        }
+    }
+
+    /// Reads one record in either form: the flat one, or MLflow's wire form (bare or inside `{"assessment": ...}`).
+    ///
+    /// # Errors
+    /// When the text is not JSON, or the object is neither form of a feedback.
+    pub fn from_json(text: &str) -> Result<Self, ReadError> {
+        // A cheap look decides the form, so that serde's message then speaks of the right one.
+        #[derive(Deserialize)]
+        struct Shape<'a> {
+            #[serde(borrow)]
+            assessment: Option<&'a serde_json::value::RawValue>,
+            #[serde(borrow)]
+            assessment_name: Option<&'a serde_json::value::RawValue>,
+        }
+        let shape: Shape<'_> = serde_json::from_str(text)?;
+        let wire = match (shape.assessment, shape.assessment_name) {
+            (Some(inner), _) => inner.get(),
+            (None, Some(_)) => text,
+            (None, None) => return Ok(serde_json::from_str(text)?),
+        };
+        match serde_json::from_str::<super::wire::Assessment>(wire)? {
+            super::wire::Assessment::Feedback(feedback) => Ok(feedback),
+            super::wire::Assessment::Expectation(_) => Err(ReadError::Expectation),
+        }
+    }
+}
+
+/// A text that is no feedback.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// Not JSON, or a field is missing or of the wrong type.
+    #[error("not a feedback record: {0}")]
+    Json(#[from] serde_json::Error),
+    /// An assessment of the other kind: it says what is right, not how good an answer was.
+    #[error("the assessment is an expectation, not a feedback")]
+    Expectation,
+}
+
+/// The flat form, borrowing for writing and owning for reading.
+#[derive(Serialize)]
+struct FlatOut<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    assessment_id: &'a Option<String>,
+    name: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    value: &'a Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rationale: &'a Option<String>,
+    source: &'a Source,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: &'a Option<FeedbackError>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    metadata: &'a BTreeMap<String, String>,
+    create_time_ms: i64,
+    last_update_time_ms: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trace_id: &'a Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    span_id: &'a Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    overrides: &'a Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    valid: &'a Option<bool>,
+}
+
+#[derive(Deserialize)]
+struct FlatIn {
+    assessment_id: Option<String>,
+    name: String,
+    #[serde(default, deserialize_with = "present")]
+    value: Option<Value>,
+    rationale: Option<String>,
+    #[serde(default)]
+    source: Source,
+    error: Option<FeedbackError>,
+    #[serde(default, deserialize_with = "super::wire::string_map")]
+    metadata: BTreeMap<String, String>,
+    #[serde(default)]
+    create_time_ms: i64,
+    last_update_time_ms: Option<i64>,
+    trace_id: Option<String>,
+    span_id: Option<String>,
+    overrides: Option<String>,
+    valid: Option<bool>,
+}
+
+/// Tells a field that is `null` from one that is not there.
+pub(super) fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
+    Value::deserialize(deserializer).map(Some)
+}
+
+impl Serialize for Feedback {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self {
+            assessment_id,
+            name,
+            value,
+            error,
+            rationale,
+            source,
+            metadata,
+            create_time_ms,
+            last_update_time_ms,
+            trace_id,
+            span_id,
+            overrides,
+            valid,
+        } = self;
+        FlatOut {
+            assessment_id,
+            name,
+            value,
+            rationale,
+            source,
+            error,
+            metadata,
+            create_time_ms: *create_time_ms,
+            last_update_time_ms: *last_update_time_ms,
+            trace_id,
+            span_id,
+            overrides,
+            valid,
+        }
+        .serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Feedback {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let flat = FlatIn::deserialize(deserializer)?;
+        let value = match (flat.value, &flat.error) {
+            (Some(Value::Null), Some(_)) => None,
+            (value, _) => value,
+        };
+        Ok(Self {
+            assessment_id: flat.assessment_id,
+            name: flat.name,
+            value,
+            error: flat.error,
+            rationale: flat.rationale,
+            source: flat.source,
+            metadata: flat.metadata,
+            create_time_ms: flat.create_time_ms,
+            last_update_time_ms: flat.last_update_time_ms.unwrap_or(flat.create_time_ms),
+            trace_id: flat.trace_id,
+            span_id: flat.span_id,
+            overrides: flat.overrides,
+            valid: flat.valid,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_flat_form_is_the_concept_page_example() {
+        let feedback = Feedback {
+            name: "factual_accuracy".into(),
+            value: Some(0.85.into()),
+            rationale: Some("3 of 4 facts".into()),
+            source: Source::llm_judge("openai:/gpt-4o-mini"),
+            metadata: BTreeMap::from([("judge_prompt".into(), "prompts:/factual_accuracy/1".into())]),
+            create_time_ms: 1,
+            last_update_time_ms: 2,
+            trace_id: Some("tr-1".into()),
+            ..Feedback::default()
+        };
+        let text = serde_json::to_string(&feedback).unwrap();
+        assert_eq!(
+            text,
+            r#"{"name":"factual_accuracy","value":0.85,"rationale":"3 of 4 facts","source":{"source_type":"LLM_JUDGE","source_id":"openai:/gpt-4o-mini"},"metadata":{"judge_prompt":"prompts:/factual_accuracy/1"},"create_time_ms":1,"last_update_time_ms":2,"trace_id":"tr-1"}"#
+        );
+        assert_eq!(Feedback::from_json(&text).unwrap(), feedback);
+    }
+
+    #[test]
+    fn a_null_verdict_is_not_a_missing_one() {
+        let null = Feedback::from_json(r#"{"name":"n","value":null,"source":{"source_type":"CODE"}}"#).unwrap();
+        assert_eq!(null.value, Some(Value::Null));
+        let none = Feedback::from_json(r#"{"name":"n","error":{"error_code":"TIMEOUT"}}"#).unwrap();
+        assert_eq!((none.value, none.error.unwrap().error_code), (None, ErrorCode::Timeout.into()));
+        let both = Feedback::from_json(r#"{"name":"n","value":null,"error":{"error_code":"TIMEOUT"}}"#).unwrap();
+        assert_eq!(both.value, None);
+    }
+
+    #[test]
+    fn what_is_no_feedback_is_refused_with_the_reason() {
+        let error = Feedback::from_json(r#"{"value":1}"#).unwrap_err().to_string();
+        assert!(error.contains("missing field `name`"), "{error}");
+        let error = Feedback::from_json(r#"{"assessment_name":"x","expectation":{"value":1}}"#).unwrap_err();
+        assert!(matches!(error, ReadError::Expectation));
+    }
+}

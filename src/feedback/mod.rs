@@ -1,0 +1,12 @@
+//! The record that a judgment leaves: MLflow's Feedback, its two serializations, its identity and its log.
+
+mod error_code;
+#[expect(clippy::module_inception, reason = "the module's one subject")]
+mod feedback;
+mod id;
+pub mod log;
+pub mod wire;
+
+pub use error_code::{ErrorCode, ErrorTraits, Pause, RecordedErrorCode, Retry, StopsRun, UnknownErrorCode};
+pub use feedback::{Feedback, FeedbackError, Source, SourceType};
+pub use id::{AssessmentId, IdHasher, InvalidAssessmentId};

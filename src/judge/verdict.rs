@@ -1,0 +1,247 @@
+//! What a judge may answer: the declared type, its JSON schema, and the check of a value against it.
+
+use std::fmt;
+
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+/// The declared type of a judge's verdict (`[verdict]` in a judge file).
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(tag = "type", rename_all = "lowercase", deny_unknown_fields)]
+pub enum VerdictType {
+    /// `true` or `false`.
+    Boolean {},
+    /// One of a few labels.
+    Category {
+        /// The labels, in the judge's order.
+        labels: Vec<String>,
+    },
+    /// A whole number on a scale, both ends included.
+    Integer {
+        /// The lowest.
+        min: i64,
+        /// The highest.
+        max: i64,
+    },
+    /// A number, both ends included where given.
+    Number {
+        /// The lowest.
+        min: Option<f64>,
+        /// The highest.
+        max: Option<f64>,
+    },
+}
+
+/// What a judge answered.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Verdict {
+    /// Of the declared type and in its range.
+    pub value: Value,
+    /// The reasoning, if the judge gave one.
+    pub rationale: Option<String>,
+}
+
+/// The key of the verdict in the answer's object.
+pub const VALUE_KEY: &str = "value";
+/// The key of the reasoning, which comes first: the judge reasons before it decides.
+pub const RATIONALE_KEY: &str = "rationale";
+
+/// The widest integer scale that is sent as an `enum`; a wider one is a plain `integer` with the range in words.
+const LONGEST_ENUM: i64 = 21;
+
+impl VerdictType {
+    /// The JSON schema of the answer, in the subset that every strict endpoint takes: no numeric keywords, all
+    /// properties required, `enum` for scales.
+    ///
+    /// Source: OpenAI, "Structured model outputs", supported schemas.
+    pub fn json_schema(&self) -> Value {
+        let mut value = match self {
+            Self::Boolean {} => json!({"type": "boolean"}),
+            Self::Category { labels } => json!({"type": "string", "enum": labels}),
+            Self::Integer { min, max } if max.saturating_sub(*min) < LONGEST_ENUM => {
+                json!({"type": "integer", "enum": (*min..=*max).collect::<Vec<_>>()})
+            }
+            Self::Integer { .. } => json!({"type": "integer"}),
+            Self::Number { .. } => json!({"type": "number"}),
+        };
+        if let Value::Object(value) = &mut value {
+            value.insert("description".to_owned(), format!("the verdict: {self}").into());
+        }
+        json!({
+            "type": "object",
+            "properties": {
+                RATIONALE_KEY: {"type": "string", "description": "the reasoning that leads to the verdict"},
+                VALUE_KEY: value,
+            },
+            "required": [RATIONALE_KEY, VALUE_KEY],
+            "additionalProperties": false,
+        })
+    }
+
+    /// Checks a value that was read from an answer. Whole floats count as integers; nothing else is converted.
+    ///
+    /// # Errors
+    /// What is allowed and what came instead, when the value is not of the declared type or range.
+    pub fn check(&self, value: &Value) -> Result<Value, OutOfRange> {
+        let fits = match self {
+            Self::Boolean {} => value.is_boolean().then(|| value.clone()),
+            Self::Category { labels } => {
+                value.as_str().filter(|text| labels.iter().any(|label| label == text)).map(Value::from)
+            }
+            Self::Integer { min, max } => whole(value).filter(|n| (min..=max).contains(&n)).map(Value::from),
+            Self::Number { min, max } => value
+                .as_f64()
+                .filter(|n| n.is_finite() && min.is_none_or(|min| *n >= min) && max.is_none_or(|max| *n <= max))
+                .map(|_| value.clone()),
+        };
+        fits.ok_or_else(|| OutOfRange { allowed: self.to_string(), found: shortened(value) })
+    }
+
+    /// Whether the declaration itself makes sense.
+    ///
+    /// # Errors
+    /// What is wrong with it, as a sentence fragment.
+    pub fn validate(&self) -> Result<(), String> {
+        match self {
+            Self::Boolean {} => Ok(()),
+            Self::Category { labels } => {
+                let mut seen: Vec<_> = labels.iter().map(|label| label.trim().to_lowercase()).collect();
+                seen.sort();
+                if labels.len() < 2 {
+                    Err("a category needs at least two `labels`".to_owned())
+                } else if labels.iter().any(|label| label.trim() != label || label.is_empty()) {
+                    Err("a label is empty or has spaces around it".to_owned())
+                } else if seen.windows(2).any(|pair| pair[0] == pair[1]) {
+                    Err("two labels differ only in case, or not at all".to_owned())
+                } else {
+                    Ok(())
+                }
+            }
+            Self::Integer { min, max } if min >= max => Err(format!("`min` ({min}) must be below `max` ({max})")),
+            Self::Integer { .. } => Ok(()),
+            Self::Number { min, max } => {
+                if [min, max].into_iter().flatten().any(|end| !end.is_finite()) {
+                    Err("`min` and `max` must be finite".to_owned())
+                } else if let (Some(min), Some(max)) = (min, max)
+                    && min >= max
+                {
+                    Err(format!("`min` ({min}) must be below `max` ({max})"))
+                } else {
+                    Ok(())
+                }
+            }
+        }
+    }
+
+    /// What the prompt says about the form of the answer, for endpoints that ignore the schema.
+    pub fn instructions(&self) -> String {
+        let mut example = Map::new();
+        example.insert(RATIONALE_KEY.to_owned(), "<your reasoning, in a few sentences>".into());
+        example.insert(VALUE_KEY.to_owned(), format!("<{self}>").into());
+        // The placeholder of the value stands without quotes unless the value itself is a string.
+        let mut example = Value::Object(example).to_string();
+        if !matches!(self, Self::Category { .. }) {
+            example = example.replace(&format!("\"<{self}>\""), &format!("<{self}>"));
+        }
+        format!(
+            "Answer with one JSON object and nothing else. It has exactly these two keys, in this order:\n\
+             \"{RATIONALE_KEY}\": a string, your reasoning; write it before you decide.\n\
+             \"{VALUE_KEY}\": your verdict, {self}.\n\
+             Form: {example}"
+        )
+    }
+}
+
+fn whole(value: &Value) -> Option<i64> {
+    value.as_i64().or_else(|| {
+        let float = value.as_f64()?;
+        #[expect(clippy::cast_possible_truncation, reason = "checked to be whole and well inside i64")]
+        (float.fract() == 0.0 && float.abs() < 9e15).then_some(float as i64)
+    })
+}
+
+fn shortened(value: &Value) -> String {
+    let text = value.to_string();
+    match text.char_indices().nth(80) {
+        Some((end, _)) => format!("{}...", &text[..end]),
+        None => text,
+    }
+}
+
+impl fmt::Display for VerdictType {
+    /// The allowed values in words, the same in the schema, the prompt and in messages.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Boolean {} => f.write_str("true or false"),
+            Self::Category { labels } => {
+                f.write_str("one of ")?;
+                for (i, label) in labels.iter().enumerate() {
+                    write!(f, "{}\"{label}\"", if i == 0 { "" } else { ", " })?;
+                }
+                Ok(())
+            }
+            Self::Integer { min, max } => write!(f, "an integer from {min} to {max}"),
+            Self::Number { min: Some(min), max: Some(max) } => write!(f, "a number from {min} to {max}"),
+            Self::Number { min: Some(min), max: None } => write!(f, "a number of at least {min}"),
+            Self::Number { min: None, max: Some(max) } => write!(f, "a number of at most {max}"),
+            Self::Number { min: None, max: None } => f.write_str("a number"),
+        }
+    }
+}
+
+/// A value that the judge's declaration does not allow. Never clamped, never guessed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the verdict must be {allowed}, but is {found}")]
+pub struct OutOfRange {
+    /// The allowed values in words.
+    pub allowed: String,
+    /// What came, as JSON text, shortened.
+    pub found: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_checked_and_never_clamped() {
+        let number = VerdictType::Number { min: Some(0.0), max: Some(1.0) };
+        let scale = VerdictType::Integer { min: 1, max: 5 };
+        let label = VerdictType::Category { labels: vec!["good".into(), "bad".into()] };
+        for (verdict, value, fits) in [
+            (&number, json!(0), Some(json!(0))),
+            (&number, json!(0.85), Some(json!(0.85))),
+            (&number, json!(1.0001), None),
+            (&number, json!("0.5"), None),
+            (&scale, json!(5), Some(json!(5))),
+            (&scale, json!(4.0), Some(json!(4))),
+            (&scale, json!(4.5), None),
+            (&scale, json!(6), None),
+            (&scale, json!(1e300), None),
+            (&label, json!("good"), Some(json!("good"))),
+            (&label, json!("Good"), None),
+            (&VerdictType::Boolean {}, json!(true), Some(json!(true))),
+            (&VerdictType::Boolean {}, json!(1), None),
+        ] {
+            assert_eq!(verdict.check(&value).ok(), fits, "{verdict}: {value}");
+        }
+        let error = scale.check(&json!(6)).unwrap_err().to_string();
+        assert_eq!(error, "the verdict must be an integer from 1 to 5, but is 6");
+    }
+
+    #[test]
+    fn the_rationale_comes_before_the_value() {
+        let text = VerdictType::Boolean {}.json_schema().to_string();
+        assert!(text.find("rationale").unwrap() < text.find("\"value\"").unwrap());
+    }
+
+    #[test]
+    fn instructions_show_the_form() {
+        let text = VerdictType::Integer { min: 1, max: 5 }.instructions();
+        assert!(
+            text.ends_with(r#"{"rationale":"<your reasoning, in a few sentences>","value":<an integer from 1 to 5>}"#)
+        );
+        let text = VerdictType::Category { labels: vec!["a".into(), "b".into()] }.instructions();
+        assert!(text.contains(r#""value": your verdict, one of "a", "b"."#), "{text}");
+    }
+}

@@ -1,0 +1,8 @@
+//! One recorded run of a GenAI application, in the one shape that every dialect is turned into.
+
+mod span;
+#[expect(clippy::module_inception, reason = "the module's one subject")]
+mod trace;
+
+pub use span::{Span, SpanStatus, SpanType};
+pub use trace::{TokenUsage, Trace, TraceState};
