@@ -1,4 +1,23 @@
-//! judge-run
+//! judge-run judges recorded traces of GenAI applications with LLM judges, in batches, and leaves one MLflow-style
+//! Feedback record per judgment.
+//!
+//! ```text
+//! dataset lines -> Trace -> judgment (rendered request + its id) -> already in the log? skip
+//!      -> quota admits -> endpoint answers or fails -> retry, or verdict/failure -> Feedback -> log -> summary
+//! ```
+//!
+//! Each floor knows only the floors below it:
+//!
+//! | floor | what it is about |
+//! | --- | --- |
+//! | [`run`] | the pipeline: plan, admit, ask, record; its events and its summary |
+//! | [`judge`] | what is asked: judge files, prompts, the form of the verdict and how it is read |
+//! | [`endpoint`] | who is asked: client, failures, quota, the simulated endpoint |
+//! | [`dataset`] | what is judged: files, lines, one file a trace dialect |
+//! | [`feedback`] and [`trace`] | the record with its log, and the one shape of a trace |
+//!
+//! The library prints nothing and knows no flags; the binary `judge-run` does both. A run is [`run::run`] over
+//! [`run::RunSettings`], and tells what happens as a stream of [`run::Event`]s.
 #![deny(missing_docs)]
 
 pub mod dataset;

@@ -1,1 +1,45 @@
-//! cli
+//! The command line: flags, configuration, progress and messages. The only place that knows clap or the terminal.
+
+mod args;
+mod config_file;
+mod dry_run;
+mod duration;
+mod error;
+mod generate;
+mod judges;
+mod print;
+mod progress;
+mod run;
+mod settings;
+mod simulate;
+mod summary;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::{Cli, Command};
+use error::CliError;
+
+/// Parses the command line, runs the command, and reports what went wrong.
+pub(crate) fn main() -> ExitCode {
+    if let Err(error) = settings::load_env_file(std::env::args_os()) {
+        return error.report();
+    }
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        // Help and version are no errors; a closed pipe is none either.
+        Err(error) => {
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    let result = match cli.command {
+        None => run::main(cli.run),
+        Some(Command::Simulate(args)) => simulate::main(args),
+        Some(Command::Judges(args)) => judges::main(&args),
+        Some(Command::Completions(args)) => generate::completions(&args),
+        Some(Command::Man) => generate::man(),
+    };
+    result.unwrap_or_else(CliError::report)
+}

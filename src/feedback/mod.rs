@@ -1,5 +1,6 @@
 //! The record that a judgment leaves: MLflow's Feedback, its two serializations, its identity and its log.
 
+pub mod csv;
 mod error_code;
 #[expect(clippy::module_inception, reason = "the module's one subject")]
 mod feedback;

@@ -2,15 +2,13 @@
 
 use std::fmt;
 
-use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 /// The declared type of a judge's verdict (`[verdict]` in a judge file).
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(tag = "type", rename_all = "lowercase", deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum VerdictType {
     /// `true` or `false`.
-    Boolean {},
+    Boolean,
     /// One of a few labels.
     Category {
         /// The labels, in the judge's order.
@@ -56,7 +54,7 @@ impl VerdictType {
     /// Source: OpenAI, "Structured model outputs", supported schemas.
     pub fn json_schema(&self) -> Value {
         let mut value = match self {
-            Self::Boolean {} => json!({"type": "boolean"}),
+            Self::Boolean => json!({"type": "boolean"}),
             Self::Category { labels } => json!({"type": "string", "enum": labels}),
             Self::Integer { min, max } if max.saturating_sub(*min) < LONGEST_ENUM => {
                 json!({"type": "integer", "enum": (*min..=*max).collect::<Vec<_>>()})
@@ -84,7 +82,7 @@ impl VerdictType {
     /// What is allowed and what came instead, when the value is not of the declared type or range.
     pub fn check(&self, value: &Value) -> Result<Value, OutOfRange> {
         let fits = match self {
-            Self::Boolean {} => value.is_boolean().then(|| value.clone()),
+            Self::Boolean => value.is_boolean().then(|| value.clone()),
             Self::Category { labels } => {
                 value.as_str().filter(|text| labels.iter().any(|label| label == text)).map(Value::from)
             }
@@ -103,7 +101,7 @@ impl VerdictType {
     /// What is wrong with it, as a sentence fragment.
     pub fn validate(&self) -> Result<(), String> {
         match self {
-            Self::Boolean {} => Ok(()),
+            Self::Boolean => Ok(()),
             Self::Category { labels } => {
                 let mut seen: Vec<_> = labels.iter().map(|label| label.trim().to_lowercase()).collect();
                 seen.sort();
@@ -172,7 +170,7 @@ impl fmt::Display for VerdictType {
     /// The allowed values in words, the same in the schema, the prompt and in messages.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Boolean {} => f.write_str("true or false"),
+            Self::Boolean => f.write_str("true or false"),
             Self::Category { labels } => {
                 f.write_str("one of ")?;
                 for (i, label) in labels.iter().enumerate() {
@@ -220,8 +218,8 @@ mod tests {
             (&scale, json!(1e300), None),
             (&label, json!("good"), Some(json!("good"))),
             (&label, json!("Good"), None),
-            (&VerdictType::Boolean {}, json!(true), Some(json!(true))),
-            (&VerdictType::Boolean {}, json!(1), None),
+            (&VerdictType::Boolean, json!(true), Some(json!(true))),
+            (&VerdictType::Boolean, json!(1), None),
         ] {
             assert_eq!(verdict.check(&value).ok(), fits, "{verdict}: {value}");
         }
@@ -231,7 +229,7 @@ mod tests {
 
     #[test]
     fn the_rationale_comes_before_the_value() {
-        let text = VerdictType::Boolean {}.json_schema().to_string();
+        let text = VerdictType::Boolean.json_schema().to_string();
         assert!(text.find("rationale").unwrap() < text.find("\"value\"").unwrap());
     }
 

@@ -1,1 +1,27 @@
-//! run
+//! The pipeline: plan -> admit -> ask -> record.
+//!
+//! - `plan`: a thread reads the dataset, renders prompts, and leaves out what the log already has;
+//! - `dispatch`: one task admits judgments through the gates of their endpoints, retries first;
+//! - `ask`: one spawned task for each attempt: request, answer, verdict;
+//! - `record`: what came of it, as feedback; the log's own thread writes it.
+//!
+//! Everything between is bounded: the reader stops when the pipeline is full. What happens is told as a stream of [`Event`]s;
+//! [`Summary`] is the fold over them that every run ends with.
+
+mod ask;
+mod dispatch;
+mod event;
+mod exit;
+mod lane;
+mod plan;
+mod record;
+mod rejects;
+mod settings;
+mod summary;
+
+pub use dispatch::{StartError, run};
+pub use event::Event;
+pub use exit::Exit;
+pub use plan::{DryRun, DryRunQuestion, dry_run};
+pub use settings::{LaneSettings, Output, RunSettings, Shutdown};
+pub use summary::{Distribution, QuestionSummary, RunReport, StopReason, Summary};

@@ -90,3 +90,15 @@ pub enum SpanStatus {
     /// With an error.
     Error,
 }
+
+impl SpanStatus {
+    /// The status with this name, in any case: `OK`, `ERROR`, `UNSET`, also as `STATUS_CODE_OK`; any other is unset.
+    pub fn from_name(name: &str) -> Self {
+        let name = name.to_ascii_uppercase();
+        match name.strip_prefix("STATUS_CODE_").unwrap_or(&name) {
+            "OK" => Self::Ok,
+            "ERROR" => Self::Error,
+            _ => Self::Unset,
+        }
+    }
+}

@@ -69,6 +69,18 @@ pub enum TraceState {
     InProgress,
 }
 
+impl TraceState {
+    /// The state with this name, in any case: `OK`, `ERROR`, `IN_PROGRESS`; any other is unspecified.
+    pub fn from_name(name: &str) -> Self {
+        match name.to_ascii_uppercase().as_str() {
+            "OK" => Self::Ok,
+            "ERROR" => Self::Error,
+            "IN_PROGRESS" => Self::InProgress,
+            _ => Self::StateUnspecified,
+        }
+    }
+}
+
 /// Tokens that a call or a run used.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize)]
 pub struct TokenUsage {

@@ -1,0 +1,228 @@
+//! Flags and subcommands.
+
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueHint};
+use judge_run::endpoint::ModelUri;
+use judge_run::endpoint::simulator::FaultPlan;
+
+use super::duration;
+
+const EXAMPLES: &str = "\
+Examples:
+  Try it without any model; the verdicts are made up:
+    judge-run --dataset datasets/quickstart.jsonl --judge factual_accuracy --simulate
+
+  Ask OpenAI, with two judges, within a quota of 500 requests a minute:
+    export OPENAI_API_KEY=sk-...
+    judge-run -d traces.jsonl --judge factual_accuracy --judge safety -m openai:/gpt-4.1-mini --rpm 500
+
+  Ask a model on your own machine:
+    judge-run -d traces.jsonl --judge groundedness -m ollama:/llama3.2
+
+  Go on where a run stopped, and ask again what failed: the same command.
+
+Exit codes:
+  0    everything was judged
+  2    wrong usage, configuration or judge file, or nothing to judge; nothing was sent
+  3    finished, but some judgments failed or some lines are no traces
+  4    stopped early: key, quota, address, or nothing but failures
+  130  interrupted, after answers in flight were saved";
+
+/// Judge recorded traces of GenAI applications with LLM judges: one Feedback record per judgment
+#[derive(Debug, Parser)]
+#[command(name = "judge-run", version, after_long_help = EXAMPLES, args_conflicts_with_subcommands = true)]
+#[command(after_help = "See --help for examples, environment variables and exit codes.")]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub command: Option<Command>,
+
+    #[command(flatten)]
+    pub run: RunArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Serve a simulated OpenAI-compatible endpoint on this machine, with quotas and faults as wished
+    Simulate(SimulateArgs),
+    /// List the judges, or print one as a file to start your own from
+    Judges(JudgesArgs),
+    /// Print a completion script for a shell
+    Completions(CompletionsArgs),
+    /// Print the manual page
+    Man,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "What is judged")]
+pub(crate) struct RunArgs {
+    /// A JSONL file of traces; `-` is standard input. May be given several times
+    #[arg(short, long, value_name = "FILE", env = "JUDGE_RUN_DATASET", value_hint = ValueHint::FilePath)]
+    pub dataset: Vec<PathBuf>,
+
+    /// A judge: a name (see `judge-run judges`) or a TOML file. May be given several times
+    #[arg(short = 'J', long, value_name = "NAME|FILE", env = "JUDGE_RUN_JUDGE", value_delimiter = ',')]
+    pub judge: Vec<String>,
+
+    /// Judge only the first N traces
+    #[arg(short = 'n', long, value_name = "N", env = "JUDGE_RUN_LIMIT")]
+    pub limit: Option<u64>,
+
+    /// Stop at the first line that is no trace
+    #[arg(long, env = "JUDGE_RUN_STRICT")]
+    pub strict: bool,
+
+    /// Refuse lines that are longer
+    #[arg(long, value_name = "BYTES", env = "JUDGE_RUN_MAX_LINE_BYTES",
+          default_value_t = judge_run::dataset::DEFAULT_MAX_LINE_BYTES)]
+    pub max_line_bytes: usize,
+
+    /// Where the feedback goes: .jsonl (a log that a run resumes from), .csv, or `-` for standard output
+    /// [default: <dataset>.feedback.jsonl in the current directory]
+    #[arg(short, long, value_name = "FILE", env = "JUDGE_RUN_OUTPUT", value_hint = ValueHint::FilePath,
+          help_heading = "What comes out")]
+    pub output: Option<PathBuf>,
+
+    /// Start anew instead of resuming; what the output holds is gone
+    #[arg(long, env = "JUDGE_RUN_OVERWRITE", help_heading = "What comes out")]
+    pub overwrite: bool,
+
+    /// Show what would be asked and what it would take, and send nothing
+    #[arg(long, env = "JUDGE_RUN_DRY_RUN", help_heading = "What comes out")]
+    pub dry_run: bool,
+
+    /// The model to ask, such as openai:/gpt-4.1-mini, ollama:/llama3.2 or azure:/my-deployment
+    #[arg(short, long, value_name = "ENDPOINT:/MODEL", env = "JUDGE_RUN_MODEL", help_heading = "Who is asked")]
+    pub model: Option<ModelUri>,
+
+    /// The address of an OpenAI-compatible API, up to and including /v1 [env also: OPENAI_BASE_URL]
+    #[arg(long, value_name = "URL", env = "JUDGE_RUN_BASE_URL", value_hint = ValueHint::Url,
+          help_heading = "Who is asked")]
+    pub base_url: Option<String>,
+
+    /// The environment variable that holds the API key [default: the provider's own, such as OPENAI_API_KEY]
+    #[arg(long, value_name = "NAME", env = "JUDGE_RUN_API_KEY_ENV", help_heading = "Who is asked")]
+    pub api_key_env: Option<String>,
+
+    /// A further header; ${NAME} in it stands for an environment variable. May be given several times
+    #[arg(short = 'H', long, value_name = "NAME: VALUE", env = "JUDGE_RUN_HEADER", help_heading = "Who is asked")]
+    pub header: Vec<String>,
+
+    /// A file of further certificate authorities, PEM
+    #[arg(long, visible_alias = "cacert", value_name = "FILE", env = "JUDGE_RUN_CA_CERT",
+          value_hint = ValueHint::FilePath, help_heading = "Who is asked")]
+    pub ca_cert: Option<PathBuf>,
+
+    /// Ask a simulated endpoint inside this process; the verdicts are made up
+    #[arg(long, env = "JUDGE_RUN_SIMULATE", conflicts_with = "base_url", help_heading = "Who is asked")]
+    pub simulate: bool,
+
+    /// Requests in flight at most [default: 16]
+    #[arg(short = 'j', long, value_name = "N", env = "JUDGE_RUN_CONCURRENCY", help_heading = "How fast")]
+    pub concurrency: Option<NonZeroU32>,
+
+    /// Requests a minute at most
+    #[arg(long, value_name = "N", env = "JUDGE_RUN_RPM", help_heading = "How fast")]
+    pub rpm: Option<NonZeroU32>,
+
+    /// Tokens a minute at most, prompts and answers together
+    #[arg(long, value_name = "N", env = "JUDGE_RUN_TPM", help_heading = "How fast")]
+    pub tpm: Option<NonZeroU32>,
+
+    /// Give up on an answer after this long, such as 90, 90s or 2m [default: 10m]
+    #[arg(long, value_name = "DURATION", env = "JUDGE_RUN_TIMEOUT", value_parser = duration::parse,
+          help_heading = "How fast")]
+    pub timeout: Option<Duration>,
+
+    /// Attempts after the first, of one judgment [default: 6]
+    #[arg(long, value_name = "N", env = "JUDGE_RUN_MAX_RETRIES", help_heading = "How fast")]
+    pub max_retries: Option<u32>,
+
+    /// After Ctrl-C, wait this long for answers in flight [default: 30s]
+    #[arg(long, value_name = "DURATION", env = "JUDGE_RUN_GRACE", value_parser = duration::parse,
+          help_heading = "How fast")]
+    pub grace: Option<Duration>,
+
+    /// The configuration file [default: judge-run.toml if there is one]
+    #[arg(long, value_name = "FILE", env = "JUDGE_RUN_CONFIG", value_hint = ValueHint::FilePath,
+          help_heading = "Configuration")]
+    pub config: Option<PathBuf>,
+
+    /// Read environment variables from a file; those already set win
+    #[arg(long, value_name = "FILE", env = "JUDGE_RUN_ENV_FILE", value_hint = ValueHint::FilePath,
+          help_heading = "Configuration")]
+    pub env_file: Option<PathBuf>,
+
+    /// Print errors only
+    #[arg(short, long, env = "JUDGE_RUN_QUIET", conflicts_with = "verbose", help_heading = "Configuration")]
+    pub quiet: bool,
+
+    /// Tell every failure and retry; twice for more; with --dry-run, show the first prompt of each judge
+    #[arg(short, long, action = clap::ArgAction::Count, help_heading = "Configuration")]
+    pub verbose: u8,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  A quota and some trouble, as a provider has them:
+    judge-run simulate --port 8080 --rpm 500 --tpm 200000 --latency 400ms --fail 429=5%,500=2%,reset=1%
+    judge-run -d traces.jsonl -J safety --base-url http://127.0.0.1:8080/v1
+  What it has seen so far:
+    curl http://127.0.0.1:8080/stats")]
+pub(crate) struct SimulateArgs {
+    /// The address to listen on; only this machine's own by default
+    #[arg(long, default_value = "127.0.0.1")]
+    pub host: std::net::IpAddr,
+
+    /// The port; 0 takes a free one
+    #[arg(short, long, default_value_t = 8080)]
+    pub port: u16,
+
+    /// How long an answer takes on average
+    #[arg(long, value_name = "DURATION", default_value = "20ms", value_parser = duration::parse)]
+    pub latency: Duration,
+
+    /// Requests a minute; beyond that 429, with OpenAI's headers
+    #[arg(long, value_name = "N")]
+    pub rpm: Option<NonZeroU32>,
+
+    /// Tokens a minute; beyond that 429, with OpenAI's headers
+    #[arg(long, value_name = "N")]
+    pub tpm: Option<NonZeroU32>,
+
+    /// Faults and their shares, such as 429=5%,500=2%,reset=1%,hang=1%,malformed=1%
+    #[arg(long, value_name = "FAULT=SHARE,...", long_help = fault_help())]
+    pub fail: Option<FaultPlan>,
+
+    /// A request that meets a fault fails this many times, then succeeds; 0 means for ever
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    pub clear_after: u32,
+}
+
+fn fault_help() -> String {
+    let mut help = "Faults and their shares, such as 429=5%,500=2%,reset=1%,hang=1%,malformed=1%\n\nFaults:".to_owned();
+    for (name, meaning) in FaultPlan::names() {
+        help.push_str(&format!("\n  {name:<12} {meaning}"));
+    }
+    help
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct JudgesArgs {
+    /// Print this judge's file
+    pub name: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CompletionsArgs {
+    /// The shell
+    pub shell: clap_complete::Shell,
+}
+
+/// The number of requests in flight as the library wants it.
+pub(crate) fn concurrency(n: NonZeroU32) -> usize {
+    NonZeroUsize::try_from(n).map_or(1, NonZeroUsize::get)
+}

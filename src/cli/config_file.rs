@@ -1,0 +1,86 @@
+//! `judge-run.toml`: endpoints and defaults that a team shares. Keys never stand in it, only the names of their variables.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroU32;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use judge_run::endpoint::ModelUri;
+use serde::{Deserialize, Deserializer};
+
+use super::duration;
+use super::error::CliError;
+
+/// The file that is read when it is there.
+pub(crate) const DEFAULT_PATH: &str = "judge-run.toml";
+
+/// The whole file.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ConfigFile {
+    /// The model to ask when the command line names none.
+    pub model: Option<ModelUri>,
+    /// Attempts after the first.
+    pub max_retries: Option<u32>,
+    /// By the name that stands in model URIs: a preset to be changed, or an endpoint of one's own.
+    #[serde(default)]
+    pub endpoints: BTreeMap<String, EndpointTable>,
+}
+
+/// `[endpoints.NAME]`.
+#[derive(Debug, Default, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct EndpointTable {
+    pub base_url: Option<String>,
+    pub api_key_env: Option<String>,
+    /// `${NAME}` in a value stands for a variable of the environment.
+    #[serde(default)]
+    pub headers: BTreeMap<String, String>,
+    pub ca_cert: Option<PathBuf>,
+    pub rpm: Option<NonZeroU32>,
+    pub tpm: Option<NonZeroU32>,
+    pub concurrency: Option<NonZeroU32>,
+    #[serde(default, deserialize_with = "duration")]
+    pub timeout: Option<Duration>,
+}
+
+/// Seconds as a number, or a text such as `"2m"`.
+fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+    struct Visitor;
+
+    impl serde::de::Visitor<'_> for Visitor {
+        type Value = Option<Duration>;
+
+        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("seconds, or a text such as \"2m\"")
+        }
+
+        fn visit_i64<E: serde::de::Error>(self, seconds: i64) -> Result<Self::Value, E> {
+            self.visit_str(&seconds.to_string())
+        }
+
+        fn visit_f64<E: serde::de::Error>(self, seconds: f64) -> Result<Self::Value, E> {
+            self.visit_str(&seconds.to_string())
+        }
+
+        fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Self::Value, E> {
+            duration::parse(text).map(Some).map_err(E::custom)
+        }
+    }
+
+    deserializer.deserialize_any(Visitor)
+}
+
+impl ConfigFile {
+    /// Reads the named file, or the default one if there is one.
+    pub(crate) fn load(named: Option<&Path>) -> Result<Self, CliError> {
+        let path = named.unwrap_or(Path::new(DEFAULT_PATH));
+        let text = match std::fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(error) if named.is_none() && error.kind() == std::io::ErrorKind::NotFound => return Ok(Self::default()),
+            Err(error) => return Err(CliError::usage(format_args!("cannot read {}: {error}", path.display()))),
+        };
+        toml::from_str(&text)
+            .map_err(|error| CliError::usage(format_args!("{}: {}", path.display(), error.to_string().trim_end())))
+    }
+}

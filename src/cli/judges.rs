@@ -1,0 +1,33 @@
+//! `judge-run judges`: what can be asked.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use judge_run::judge::library;
+
+use super::args::JudgesArgs;
+use super::error::CliError;
+use super::print;
+
+pub(crate) fn main(args: &JudgesArgs) -> Result<ExitCode, CliError> {
+    let mut stdout = std::io::stdout().lock();
+    if let Some(name) = &args.name {
+        stdout.write_all(library::source(name).map_err(CliError::usage)?.as_bytes())?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    for (name, path) in library::names() {
+        match library::find(&name) {
+            Ok(judge) => {
+                let origin = path.map_or("built in".to_owned(), |path| path.display().to_string());
+                let description = &judge.description;
+                writeln!(
+                    stdout,
+                    "{name}\n    {description}\n    verdict: {} · version {} · {origin}",
+                    judge.verdict, judge.version
+                )?;
+            }
+            Err(error) => print::message(format_args!("warning: {error}")),
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,30 @@
+//! Messages to standard error. A message that cannot be printed is no reason to fail.
+
+use std::fmt::Display;
+use std::io::Write;
+
+/// A line to standard error; colours only where a terminal shows them (and `NO_COLOR` allows).
+pub(crate) fn message(line: impl Display) {
+    let _ = writeln!(anstream::stderr().lock(), "{line}");
+}
+
+/// A count with a unit that grows with it: `999`, `12.3k`, `4.56M`.
+pub(crate) fn short(n: u64) -> String {
+    #[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
+    let x = n as f64;
+    match n {
+        0..1_000 => n.to_string(),
+        1_000..1_000_000 => format!("{:.1}k", x / 1e3),
+        _ => format!("{:.2}M", x / 1e6),
+    }
+}
+
+/// `1 trace`, `2 traces`.
+pub(crate) fn counted(n: u64, what: &str) -> String {
+    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
+}
+
+/// Text from outside on one line of a terminal: control characters would move the cursor or colour the screen.
+pub(crate) fn one_line(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect::<String>().trim().to_owned()
+}

@@ -1,0 +1,112 @@
+//! The main command: judge a dataset.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use judge_run::feedback::csv;
+use judge_run::run::{self, Exit, Shutdown};
+use tokio::sync::watch;
+
+use super::args::RunArgs;
+use super::error::CliError;
+use super::progress::Progress;
+use super::settings::{self, Resolved};
+use super::{dry_run, print, summary};
+
+pub(crate) fn main(args: RunArgs) -> Result<ExitCode, CliError> {
+    let is_dry = args.dry_run;
+    let resolved = settings::resolve(args, &|name| std::env::var(name).ok())?;
+    if is_dry {
+        return dry_run::main(resolved);
+    }
+    let Resolved { run: settings, log, csv, simulator, notes, quiet, verbose } = resolved;
+    show_traces(verbose);
+    if !quiet {
+        notes.iter().for_each(|note| print::message(format_args!("note: {note}")));
+    }
+    let rejects = settings.rejects.clone();
+    let to_stdout = log.is_none();
+    let mut progress = Progress::new(quiet, verbose);
+    // One thread is enough: it does little but wait, and the dataset and the log have threads of their own.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let report = runtime.block_on(async {
+        let shutdown = on_signals();
+        run::run(settings, shutdown, &mut |event| progress.show(event)).await
+    });
+    let report = report.map_err(CliError::usage)?;
+    progress.finish();
+    // Whatever still waits (standard input, an aborted request) must not hold the process.
+    runtime.shutdown_background();
+    if let (Some(log), Some(csv)) = (&log, &csv) {
+        csv::export(log, csv).map_err(|error| CliError::Other(format!("cannot write {}: {error}", csv.display())))?;
+    }
+    let exit = report.exit();
+    // A run that had nothing to do leaves no empty files.
+    if let Some(log) = log.as_deref().filter(|_| exit == Exit::Usage) {
+        remove_if_empty(log);
+    }
+    let places = summary::Places { log: log.as_deref(), csv: csv.as_deref(), rejects: &rejects };
+    let made_up = simulator.is_some();
+    drop(simulator);
+    if !quiet || exit != Exit::AllJudged {
+        let text = summary::text(&report, &places, made_up, &command_line());
+        if to_stdout || quiet {
+            print::message(text.trim_end());
+        } else {
+            summary::print(&text)?;
+        }
+    }
+    Ok(ExitCode::from(exit.code()))
+}
+
+/// The first signal drains the run, the second ends it.
+fn on_signals() -> watch::Receiver<Shutdown> {
+    let (sender, receiver) = watch::channel(Shutdown::No);
+    tokio::spawn(async move {
+        while let Ok(()) = signal().await {
+            let next = if *sender.borrow() == Shutdown::No { Shutdown::Drain } else { Shutdown::Abort };
+            if sender.send(next).is_err() {
+                return;
+            }
+        }
+    });
+    receiver
+}
+
+#[cfg(unix)]
+async fn signal() -> std::io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        result = tokio::signal::ctrl_c() => result,
+        _ = terminate.recv() => Ok(()),
+    }
+}
+
+#[cfg(not(unix))]
+async fn signal() -> std::io::Result<()> {
+    tokio::signal::ctrl_c().await
+}
+
+fn show_traces(verbose: u8) {
+    if verbose >= 2 {
+        let level = if verbose == 2 { tracing::Level::DEBUG } else { tracing::Level::TRACE };
+        let _ = tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).try_init();
+    }
+}
+
+fn remove_if_empty(log: &Path) {
+    if std::fs::metadata(log).is_ok_and(|metadata| metadata.is_file() && metadata.len() == 0) {
+        let _ = std::fs::remove_file(log);
+    }
+}
+
+/// The command as it was typed, for "the same command".
+fn command_line() -> String {
+    let quoted = |arg: String| {
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@%+".contains(c);
+        if !arg.is_empty() && arg.chars().all(plain) { arg } else { format!("'{}'", arg.replace('\'', r"'\''")) }
+    };
+    let args = std::env::args().skip(1).filter(|arg| arg != "--overwrite").map(quoted);
+    std::iter::once("judge-run".to_owned()).chain(args).collect::<Vec<_>>().join(" ")
+}

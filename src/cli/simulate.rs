@@ -1,0 +1,33 @@
+//! `judge-run simulate`: a simulated endpoint until Ctrl-C.
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::process::ExitCode;
+
+use judge_run::endpoint::simulator::{Simulator, SimulatorConfig};
+
+use super::args::SimulateArgs;
+use super::error::CliError;
+use super::print;
+
+pub(crate) fn main(args: SimulateArgs) -> Result<ExitCode, CliError> {
+    let SimulateArgs { host, port, latency, rpm, tpm, fail, clear_after } = args;
+    let defaults = SimulatorConfig::default();
+    let faults = fail.unwrap_or_default().clear_after(clear_after);
+    let config =
+        SimulatorConfig { latency, rpm: rpm.map(Into::into), tpm: tpm.map(|tpm| tpm.get().into()), faults, ..defaults };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let address = SocketAddr::new(host, port);
+        let simulator = Simulator::bind(address, config).await.map_err(|error| {
+            CliError::usage_with_hint(format_args!("cannot listen on {address}: {error}"), "--port 0 takes a free port")
+        })?;
+        let base_url = simulator.base_url();
+        writeln!(std::io::stdout().lock(), "{base_url}")?;
+        print::message(format_args!(
+            "simulated endpoint; its verdicts are made up. Use it with --base-url {base_url}; Ctrl-C ends it."
+        ));
+        simulator.serve(async { drop(tokio::signal::ctrl_c().await) }).await?;
+        Ok(ExitCode::SUCCESS)
+    })
+}

@@ -1,0 +1,94 @@
+//! The forms that a trace can have in a dataset, and which one a line has.
+
+use serde_json::{Map, Value};
+
+use super::fields::UnknownFields;
+use super::{mlflow, plain, syntax};
+use crate::trace::Trace;
+
+/// A form of a trace in a dataset. A new one is a file with such a constant, and a line in [`Dialect::ALL`].
+#[derive(Debug, Clone, Copy)]
+pub struct Dialect {
+    /// What users call it.
+    pub name: &'static str,
+    /// The keys that tell it.
+    pub keys: &'static str,
+    pub(super) fits: fn(&Map<String, Value>) -> bool,
+    pub(super) read: fn(Map<String, Value>, &mut UnknownFields) -> Result<Trace, String>,
+}
+
+impl Dialect {
+    /// Every dialect; the first that fits a line reads it.
+    pub const ALL: &'static [Self] = &[plain::DIALECT, mlflow::DIALECT];
+
+    /// The dialect of an object, told by its keys.
+    pub fn of(object: &Map<String, Value>) -> Option<&'static Self> {
+        Self::ALL.iter().find(|dialect| (dialect.fits)(object))
+    }
+}
+
+/// Reads a line as a trace of whatever dialect it has; a trace without an id gets one derived from its content.
+///
+/// # Errors
+/// Why it is no trace and what to do about it.
+pub(super) fn read_line(line: &[u8], byte_offset: u64, unknown: &mut UnknownFields) -> Result<Trace, String> {
+    let object = syntax::object(line, byte_offset)?;
+    let dialect = Dialect::of(&object).ok_or_else(|| no_dialect(&object))?;
+    (dialect.read)(object, unknown)
+}
+
+/// An id for a trace that has none: the same content gets the same id.
+pub(super) fn derived_trace_id(digest: [u8; 16]) -> String {
+    format!("tr-{:032x}", u128::from_be_bytes(digest))
+}
+
+fn no_dialect(object: &Map<String, Value>) -> String {
+    const SHOWN: usize = 6;
+    let mut found: Vec<_> = object.keys().take(SHOWN).map(|key| format!("`{key}`")).collect();
+    if object.len() > SHOWN {
+        found.push(format!("{} more", object.len() - SHOWN));
+    }
+    let found = if found.is_empty() { "no keys".to_owned() } else { format!("the keys {}", found.join(", ")) };
+    let known: Vec<_> = Dialect::ALL.iter().map(|dialect| format!("{} ({})", dialect.name, dialect.keys)).collect();
+    format!("no known form of a trace: found {found}; known are {}", known.join(" and "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(line: &str) -> Result<Trace, String> {
+        read_line(line.as_bytes(), 0, &mut UnknownFields::new())
+    }
+
+    #[test]
+    fn the_keys_tell_the_dialect() {
+        let name = |line: &str| {
+            let object = serde_json::from_str(line).unwrap();
+            Dialect::of(&object).map(|dialect| dialect.name)
+        };
+        assert_eq!(name(r#"{"inputs": 1}"#), Some(plain::DIALECT.name));
+        assert_eq!(name(r#"{"inputs": 1, "info": {}}"#), Some(plain::DIALECT.name));
+        assert_eq!(name(r#"{"outputs": 1}"#), Some(plain::DIALECT.name));
+        assert_eq!(name(r#"{"info": {"trace_id": "tr-1"}}"#), Some(mlflow::DIALECT.name));
+        assert_eq!(name(r#"{"trace_info": {}, "spans": []}"#), Some(mlflow::DIALECT.name));
+        assert_eq!(name(r#"{"info": "a text"}"#), None);
+    }
+
+    #[test]
+    fn an_unknown_shape_is_told_by_its_keys() {
+        assert_eq!(
+            read(r#"{"question": "q", "answer": "a"}"#).unwrap_err(),
+            "no known form of a trace: found the keys `question`, `answer`; known are plain (`inputs`, `outputs`, \
+             `expectations`) and MLflow's Trace.to_json() (`info`, `data`)"
+        );
+        assert!(read("{}").unwrap_err().starts_with("no known form of a trace: found no keys;"));
+        let many = r#"{"a":1,"b":1,"c":1,"d":1,"e":1,"f":1,"g":1,"h":1}"#;
+        assert!(read(many).unwrap_err().contains("`f`, 2 more;"), "{many}");
+    }
+
+    #[test]
+    fn a_derived_id_has_mlflows_form() {
+        assert_eq!(derived_trace_id([0x0a; 16]), "tr-0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a");
+    }
+}

@@ -1,0 +1,397 @@
+//! Chat completions on the wire: the request as the judge means it, the body as an endpoint takes it, and the answer.
+//!
+//! Source: OpenAI API reference, "Create chat completion". Own lenient types: compatible servers leave fields out, send `null`
+//! for lists and numbers for strings.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+/// What a judge asks, before any adaptation to what an endpoint happens to take.
+#[derive(Debug, Clone)]
+pub struct ChatRequest {
+    /// The instructions: the same for every trace.
+    pub system: Option<Arc<str>>,
+    /// The trace, as the judge's template puts it.
+    pub user: String,
+    /// The JSON schema of the answer.
+    pub schema: Arc<RawValue>,
+    /// How the answer is sampled.
+    pub sampling: Sampling,
+}
+
+/// How the answer is sampled (`[params]` in a judge file).
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Sampling {
+    /// 0 is the most repeatable; left out for models that take none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub temperature: Option<f64>,
+    /// Nucleus sampling.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub top_p: Option<f64>,
+    /// A wish for repeatability, kept on a best-effort basis by some endpoints.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seed: Option<i64>,
+    /// `none`, `minimal`, `low`, `medium`, `high`: for models that reason.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reasoning_effort: Option<ReasoningEffort>,
+    /// The most tokens that an answer may have, hidden reasoning included. Always sent: without it some providers reserve
+    /// the model's maximum, and the tokens-per-minute quota collapses.
+    pub max_output_tokens: u32,
+}
+
+/// How long a model that reasons may do so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[expect(missing_docs, reason = "the names are OpenAI's own")]
+pub enum ReasoningEffort {
+    None,
+    Minimal,
+    Low,
+    Medium,
+    High,
+    Xhigh,
+}
+
+impl Sampling {
+    /// Enough for a few sentences of reasoning and a verdict, and for a model that reasons a little.
+    pub const DEFAULT_MAX_OUTPUT_TOKENS: u32 = 2048;
+}
+
+impl Default for Sampling {
+    fn default() -> Self {
+        Self {
+            temperature: Some(0.0),
+            top_p: None,
+            seed: None,
+            reasoning_effort: None,
+            max_output_tokens: Self::DEFAULT_MAX_OUTPUT_TOKENS,
+        }
+    }
+}
+
+/// How requests are put for one endpoint and model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WireProfile {
+    /// What the output limit is called.
+    pub limit_field: LimitField,
+    /// Whether a temperature may be sent.
+    pub temperature: bool,
+    /// How the form of the answer is asked for.
+    pub response_format: ResponseFormat,
+}
+
+/// The two names of the output limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LimitField {
+    /// OpenAI's current name.
+    MaxCompletionTokens,
+    /// The older name, which most compatible servers know.
+    MaxTokens,
+}
+
+/// How the form of the answer is asked for. The prompt states it in words in any case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ResponseFormat {
+    /// A JSON schema, strict.
+    JsonSchema,
+    /// Any JSON object.
+    JsonObject,
+}
+
+/// The name of the schema, constant so that it never spoils a provider's prefix cache.
+const SCHEMA_NAME: &str = "verdict";
+
+#[derive(Serialize)]
+struct Body<'a> {
+    model: &'a str,
+    messages: &'a [Message<'a>],
+    response_format: Format<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    temperature: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    top_p: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seed: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reasoning_effort: Option<ReasoningEffort>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_completion_tokens: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_tokens: Option<u32>,
+}
+
+#[derive(Serialize)]
+struct Message<'a> {
+    role: &'static str,
+    content: &'a str,
+}
+
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum Format<'a> {
+    JsonSchema { json_schema: Schema<'a> },
+    JsonObject,
+}
+
+#[derive(Serialize)]
+struct Schema<'a> {
+    name: &'static str,
+    strict: bool,
+    schema: &'a RawValue,
+}
+
+impl ChatRequest {
+    /// The body of the POST, as this endpoint and model take it.
+    ///
+    /// # Errors
+    /// When a number of the sampling parameters is not finite.
+    pub fn body(&self, model: &str, profile: &WireProfile, max_output: u32) -> Result<Vec<u8>, serde_json::Error> {
+        let user = Message { role: "user", content: &self.user };
+        let with_system;
+        let messages = match &self.system {
+            Some(system) => {
+                with_system = [Message { role: "system", content: system }, user];
+                &with_system[..]
+            }
+            None => std::slice::from_ref(&user),
+        };
+        let sampling = &self.sampling;
+        let body = Body {
+            model,
+            messages,
+            response_format: match profile.response_format {
+                ResponseFormat::JsonSchema => {
+                    Format::JsonSchema { json_schema: Schema { name: SCHEMA_NAME, strict: true, schema: &self.schema } }
+                }
+                ResponseFormat::JsonObject => Format::JsonObject,
+            },
+            temperature: sampling.temperature.filter(|_| profile.temperature),
+            top_p: sampling.top_p,
+            seed: sampling.seed,
+            reasoning_effort: sampling.reasoning_effort,
+            max_completion_tokens: (profile.limit_field == LimitField::MaxCompletionTokens).then_some(max_output),
+            max_tokens: (profile.limit_field == LimitField::MaxTokens).then_some(max_output),
+        };
+        let mut bytes = Vec::with_capacity(self.prompt_bytes() + self.schema.get().len() + 512);
+        serde_json::to_writer(&mut bytes, &body)?;
+        Ok(bytes)
+    }
+
+    /// Bytes of all messages.
+    pub fn prompt_bytes(&self) -> usize {
+        self.system.as_ref().map_or(0, |system| system.len()) + self.user.len()
+    }
+
+    /// Tokens of the prompt, estimated as providers do before a request: a token for every four bytes, and four a message.
+    ///
+    /// Source: OpenAI's rate limit guide ("based on the character count").
+    pub fn estimated_input_tokens(&self) -> u64 {
+        self.prompt_bytes().div_ceil(4) as u64 + 4 * (1 + u64::from(self.system.is_some()))
+    }
+}
+
+/// What the endpoint answered, as far as a verdict needs it.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Answer {
+    /// The text; empty when the message has none.
+    pub content: String,
+    /// The model's refusal to answer.
+    pub refusal: Option<String>,
+    /// Whether the answer also carries reasoning outside the text.
+    pub has_reasoning: bool,
+    /// `stop`, `length`, `content_filter`, ... as the server wrote it.
+    pub finish_reason: Option<String>,
+    /// The model that answered, which need not be the one that was asked.
+    pub model: Option<String>,
+    /// Tokens used, when the server says so.
+    pub usage: Option<Usage>,
+    /// The backend configuration that answered.
+    pub system_fingerprint: Option<String>,
+    /// The server's id of the exchange, for support requests.
+    pub request_id: Option<String>,
+}
+
+/// Tokens that one call used.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Tokens of the prompt.
+    pub input_tokens: u64,
+    /// Of these, read from the provider's cache.
+    pub cached_tokens: u64,
+    /// Tokens of the answer, hidden reasoning included.
+    pub output_tokens: u64,
+}
+
+/// Why a 200 holds no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum NoAnswer {
+    /// Not a chat completion at all.
+    #[error("not a chat completion: {0}")]
+    NotCompletion(#[from] serde_json::Error),
+    /// An error, in spite of the status.
+    #[error("an error in a 200")]
+    Error,
+    /// No choices: OpenRouter's way to say that a model is warming up.
+    #[error("the answer has no choices")]
+    NoChoices,
+}
+
+#[derive(Deserialize)]
+struct Completion {
+    choices: Option<Vec<Choice>>,
+    model: Option<String>,
+    usage: Option<CompletionUsage>,
+    system_fingerprint: Option<String>,
+    error: Option<Value>,
+}
+
+#[derive(Deserialize)]
+struct Choice {
+    message: Option<AnswerMessage>,
+    finish_reason: Option<String>,
+    error: Option<Value>,
+}
+
+#[derive(Deserialize)]
+struct AnswerMessage {
+    content: Option<Value>,
+    refusal: Option<Value>,
+    reasoning_content: Option<Value>,
+    reasoning: Option<Value>,
+    provider_specific_fields: Option<Value>,
+}
+
+#[derive(Deserialize)]
+struct CompletionUsage {
+    prompt_tokens: Option<u64>,
+    completion_tokens: Option<u64>,
+    prompt_tokens_details: Option<PromptTokensDetails>,
+    /// DeepSeek's name.
+    prompt_cache_hit_tokens: Option<u64>,
+}
+
+#[derive(Deserialize)]
+struct PromptTokensDetails {
+    cached_tokens: Option<u64>,
+}
+
+impl Answer {
+    /// Reads the body of a 200.
+    ///
+    /// # Errors
+    /// When the body is not JSON, is an error, or has no choices.
+    pub fn from_body(body: &[u8]) -> Result<Self, NoAnswer> {
+        let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+        let completion: Completion = serde_json::from_slice(body)?;
+        let is_error = |error: &Option<Value>| error.as_ref().is_some_and(|error| !error.is_null());
+        let Some(choice) = completion.choices.unwrap_or_default().into_iter().next() else {
+            return Err(if is_error(&completion.error) { NoAnswer::Error } else { NoAnswer::NoChoices });
+        };
+        if is_error(&choice.error) {
+            return Err(NoAnswer::Error);
+        }
+        let message = choice.message.unwrap_or(AnswerMessage {
+            content: None,
+            refusal: None,
+            reasoning_content: None,
+            reasoning: None,
+            provider_specific_fields: None,
+        });
+        // LiteLLM moves refusals.
+        let moved_refusal =
+            message.provider_specific_fields.and_then(|mut fields| fields.get_mut("refusal").map(Value::take));
+        let text = |value: Option<Value>| value.map(joined_text).filter(|text| !text.trim().is_empty());
+        Ok(Self {
+            content: message.content.map(joined_text).unwrap_or_default(),
+            refusal: text(message.refusal).or_else(|| text(moved_refusal)),
+            has_reasoning: text(message.reasoning_content).or_else(|| text(message.reasoning)).is_some(),
+            finish_reason: choice.finish_reason.filter(|reason| !reason.is_empty()),
+            model: completion.model,
+            usage: completion.usage.map(|usage| Usage {
+                input_tokens: usage.prompt_tokens.unwrap_or(0),
+                cached_tokens: usage
+                    .prompt_tokens_details
+                    .and_then(|details| details.cached_tokens)
+                    .or(usage.prompt_cache_hit_tokens)
+                    .unwrap_or(0),
+                output_tokens: usage.completion_tokens.unwrap_or(0),
+            }),
+            system_fingerprint: completion.system_fingerprint.filter(|text| !text.is_empty()),
+            request_id: None,
+        })
+    }
+}
+
+/// Content is a string, or a list of parts of which the text ones count.
+fn joined_text(content: Value) -> String {
+    match content {
+        Value::String(text) => text,
+        Value::Array(parts) => {
+            parts.iter().filter_map(|part| part.get("text").and_then(Value::as_str).or(part.as_str())).collect()
+        }
+        _ => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_body_has_only_what_the_endpoint_takes() {
+        let request = ChatRequest {
+            system: Some("sys".into()),
+            user: "usr\n".into(),
+            schema: RawValue::from_string("{\"type\":\"object\"}".into()).unwrap().into(),
+            sampling: Sampling::default(),
+        };
+        let profile = WireProfile {
+            limit_field: LimitField::MaxTokens,
+            temperature: true,
+            response_format: ResponseFormat::JsonSchema,
+        };
+        let body = String::from_utf8(request.body("m", &profile, 64).unwrap()).unwrap();
+        assert_eq!(
+            body,
+            r#"{"model":"m","messages":[{"role":"system","content":"sys"},{"role":"user","content":"usr\n"}],"response_format":{"type":"json_schema","json_schema":{"name":"verdict","strict":true,"schema":{"type":"object"}}},"temperature":0.0,"max_tokens":64}"#
+        );
+        let profile = WireProfile {
+            limit_field: LimitField::MaxCompletionTokens,
+            temperature: false,
+            response_format: ResponseFormat::JsonObject,
+        };
+        let body = String::from_utf8(request.body("m", &profile, 64).unwrap()).unwrap();
+        assert!(body.ends_with(r#""response_format":{"type":"json_object"},"max_completion_tokens":64}"#), "{body}");
+        assert_eq!(request.estimated_input_tokens(), 2 + 8);
+    }
+
+    #[test]
+    fn answers_are_read_as_servers_write_them() {
+        let read = |text: &str| Answer::from_body(text.as_bytes());
+        let answer = read(
+            r#"
+            {"choices":[{"index":0,"message":{"role":"assistant","content":"x","refusal":null},"finish_reason":"stop"}],
+            "model":"m-1","usage":{"prompt_tokens":9,"completion_tokens":3,"prompt_tokens_details":{"cached_tokens":4}}}"#,
+        )
+        .unwrap();
+        assert_eq!((answer.content.as_str(), answer.model.as_deref()), ("x", Some("m-1")));
+        assert_eq!(answer.usage, Some(Usage { input_tokens: 9, cached_tokens: 4, output_tokens: 3 }));
+        let answer = read(
+            r#"{"choices":[{"message":{"content":[{"type":"text","text":"a"},{"type":"text","text":"b"}]},"finish_reason":""}],"usage":null}"#,
+        );
+        assert_eq!(answer.as_ref().map(|a| (a.content.as_str(), a.finish_reason.clone())).unwrap(), ("ab", None));
+        let answer =
+            read(r#"{"choices":[{"message":{"content":null,"reasoning":"hm"},"finish_reason":"length"}]}"#).unwrap();
+        assert!(answer.content.is_empty() && answer.has_reasoning);
+        let answer = read(r#"{"choices":[{"message":{"content":"","provider_specific_fields":{"refusal":"no"}}}]}"#);
+        assert_eq!(answer.unwrap().refusal.as_deref(), Some("no"));
+        assert!(matches!(read(r#"{"choices":[]}"#), Err(NoAnswer::NoChoices)));
+        assert!(matches!(read(r#"{"error":{"message":"x"}}"#), Err(NoAnswer::Error)));
+        assert!(matches!(read(r#"{"choices":[{"error":{"code":502}}]}"#), Err(NoAnswer::Error)));
+        assert!(matches!(read("<html>"), Err(NoAnswer::NotCompletion(_))));
+    }
+}

@@ -1,0 +1,41 @@
+//! One endpoint, with everything that was configured resolved.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use secrecy::SecretString;
+
+use super::provider::{KeyHeader, Preset};
+use super::quota::Limits;
+
+/// Where and how to ask; the model comes with the model URI.
+#[derive(Debug, Clone)]
+pub struct EndpointConfig {
+    /// The endpoint's name in model URIs.
+    pub name: String,
+    /// The API's address up to and including `/v1`.
+    pub base_url: String,
+    /// The key; it never leaves the request's header.
+    pub api_key: Option<SecretString>,
+    /// How the key is sent.
+    pub key_header: KeyHeader,
+    /// Further headers, names and values; values may be secret.
+    pub headers: Vec<(String, SecretString)>,
+    /// A file of further certificate authorities, PEM.
+    pub ca_cert: Option<PathBuf>,
+    /// From sending a request to the last byte of its answer.
+    pub timeout: Duration,
+    /// Requests in flight at most.
+    pub concurrency: usize,
+    /// The quota.
+    pub limits: Limits,
+    /// What is known of the provider.
+    pub preset: Option<&'static Preset>,
+}
+
+impl EndpointConfig {
+    /// Reasoning models take minutes; the official clients wait as long.
+    pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(600);
+    /// Enough to fill a common quota at common latencies, and not enough to frighten a local server.
+    pub const DEFAULT_CONCURRENCY: usize = 16;
+}

@@ -1,0 +1,266 @@
+//! Which requests go wrong, and how.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// One way to go wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Fault {
+    /// An HTTP error, 400 to 599, with a body as real providers give it.
+    Status(u16),
+    Quota,
+    Reset,
+    Close,
+    Hang,
+    Slow,
+    Cut,
+    Malformed,
+    Html,
+    Empty,
+    Refusal,
+    Filter,
+    Truncated,
+    Unparseable,
+    Range,
+    Error200,
+}
+
+/// One row a fault: its name in a plan and what it does.
+const NAMED: &[(Fault, &str, &str)] = &[
+    (Fault::Quota, "quota", "429 `insufficient_quota`: the account's credit is used up"),
+    (Fault::Reset, "reset", "the connection is reset (TCP RST) before any byte of the answer"),
+    (Fault::Close, "close", "the connection is closed without an answer"),
+    (Fault::Hang, "hang", "no answer until the client goes"),
+    (Fault::Slow, "slow", "a good answer after ten times the latency"),
+    (Fault::Cut, "cut", "the connection is closed in the middle of the answer's body"),
+    (Fault::Malformed, "malformed", "200 with broken JSON"),
+    (Fault::Html, "html", "200 with an HTML page"),
+    (Fault::Empty, "empty", "200 with empty content"),
+    (Fault::Refusal, "refusal", "200 with a refusal instead of content"),
+    (Fault::Filter, "filter", "200 with the finish reason `content_filter` and no content"),
+    (Fault::Truncated, "truncated", "200 with the finish reason `length` and half of the content"),
+    (Fault::Unparseable, "unparseable", "200 with prose that holds no verdict"),
+    (Fault::Range, "range", "200 with a verdict outside of its range"),
+    (Fault::Error200, "error200", "200 with an error object instead of choices"),
+];
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self, NAMED.iter().find(|(fault, ..)| fault == self)) {
+            (Self::Status(status), _) => write!(f, "{status}"),
+            (_, Some((_, name, _))) => f.write_str(name),
+            (_, None) => fmt::Debug::fmt(self, f),
+        }
+    }
+}
+
+impl FromStr for Fault {
+    type Err = InvalidFaultPlan;
+
+    fn from_str(name: &str) -> Result<Self, InvalidFaultPlan> {
+        let named = NAMED.iter().find(|(_, known, _)| *known == name).map(|(fault, ..)| *fault);
+        let status = || name.parse().ok().filter(|status| (400..=599).contains(status)).map(Self::Status);
+        named.or_else(status).ok_or_else(|| InvalidFaultPlan::UnknownName(name.to_owned()))
+    }
+}
+
+/// What share of the requests goes wrong in which way, written as `429=5%,500=2%,reset=0.01`.
+///
+/// A name is an HTTP status from 400 to 599 or one of [`FaultPlan::names`]; a share is a percentage or a fraction with a decimal
+/// point. The shares add up to 100 % at most and are kept to 0.0001 %.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FaultPlan {
+    /// In millionths of all requests.
+    shares: Vec<(Fault, u32)>,
+    clear_after: u32,
+}
+
+/// How often a request with a fault fails before it is answered well, unless the plan says otherwise.
+const DEFAULT_CLEAR_AFTER: u32 = 2;
+/// All requests, in the unit of the shares.
+const ALL: u32 = 1_000_000;
+
+impl FaultPlan {
+    /// A request that drew a fault fails `tries` times (2 if this is not called) and is then answered well; 0: for ever.
+    #[must_use]
+    pub fn clear_after(mut self, tries: u32) -> Self {
+        self.clear_after = tries;
+        self
+    }
+
+    /// The faults that have a name, each with what it does, for a help text.
+    pub fn names() -> impl Iterator<Item = (&'static str, &'static str)> {
+        NAMED.iter().map(|(_, name, meaning)| (*name, *meaning))
+    }
+
+    /// How often a request fails before it is answered well; 0: for ever.
+    pub(super) fn tries(&self) -> u32 {
+        self.clear_after
+    }
+
+    /// The fault for a number that is uniform over all of `u64`.
+    pub(super) fn draw(&self, number: u64) -> Option<Fault> {
+        let mut point = (u128::from(number) * u128::from(ALL)) >> 64;
+        self.shares.iter().find_map(|(fault, share)| match point.checked_sub(u128::from(*share)) {
+            None => Some(*fault),
+            Some(rest) => {
+                point = rest;
+                None
+            }
+        })
+    }
+}
+
+impl Default for FaultPlan {
+    /// No faults.
+    fn default() -> Self {
+        Self { shares: Vec::new(), clear_after: DEFAULT_CLEAR_AFTER }
+    }
+}
+
+impl FromStr for FaultPlan {
+    type Err = InvalidFaultPlan;
+
+    /// The empty text is the plan without faults.
+    fn from_str(text: &str) -> Result<Self, InvalidFaultPlan> {
+        let mut plan = Self::default();
+        let mut sum = 0;
+        for entry in text.split(',').map(str::trim).filter(|_| !text.trim().is_empty()) {
+            let (name, share) = entry.split_once('=').ok_or_else(|| InvalidFaultPlan::NotAPair(entry.to_owned()))?;
+            let (name, share) = (name.trim(), share.trim());
+            let fault = name.parse()?;
+            let millionths = millionths(share)
+                .ok_or_else(|| InvalidFaultPlan::NotAShare { name: name.to_owned(), share: share.to_owned() })?;
+            if plan.shares.iter().any(|(known, _)| *known == fault) {
+                return Err(InvalidFaultPlan::Twice(name.to_owned()));
+            }
+            sum += u64::from(millionths);
+            plan.shares.push((fault, millionths));
+        }
+        if sum > u64::from(ALL) {
+            return Err(InvalidFaultPlan::MoreThanAll(percent(sum as f64)));
+        }
+        Ok(plan)
+    }
+}
+
+fn millionths(share: &str) -> Option<u32> {
+    let (number, unit) = match share.strip_suffix('%') {
+        Some(percent) => (percent.trim_end(), f64::from(ALL) / 100.0),
+        // `5` could be meant as 5 % and `1` as 1 % or as all: without a point or a percent sign it is not read.
+        None => (share.contains('.').then_some(share)?, f64::from(ALL)),
+    };
+    let millionths = (number.parse::<f64>().ok()? * unit).round();
+    (0.0..=f64::from(u32::MAX)).contains(&millionths).then_some(millionths as u32)
+}
+
+fn percent(millionths: f64) -> f64 {
+    millionths / (f64::from(ALL) / 100.0)
+}
+
+impl fmt::Display for FaultPlan {
+    /// The form that is read back; what [`FaultPlan::clear_after`] says is no part of it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.shares.iter().enumerate().try_for_each(|(i, (fault, share))| {
+            write!(f, "{}{fault}={}%", if i == 0 { "" } else { "," }, percent(f64::from(*share)))
+        })
+    }
+}
+
+fn all_names() -> String {
+    FaultPlan::names().map(|(name, _)| format!(", {name}")).collect()
+}
+
+/// Why a text is not a [`FaultPlan`].
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum InvalidFaultPlan {
+    /// An entry without `=`.
+    #[error("`{0}` is not a fault with its share, such as `429=5%`")]
+    NotAPair(String),
+    /// A name that no fault has.
+    #[error("there is no fault `{0}`; there are: any HTTP status from 400 to 599{names}", names = all_names())]
+    UnknownName(String),
+    /// A share that is no percentage and no fraction.
+    #[error(
+        "`{name}={share}` has no share that can be read: write a percentage or a fraction, such as `{name}=5%` or `{name}=0.05`"
+    )]
+    NotAShare {
+        /// The fault.
+        name: String,
+        /// The text after the `=`.
+        share: String,
+    },
+    /// The same fault again.
+    #[error("the fault `{0}` is there twice")]
+    Twice(String),
+    /// Shares that add up to more than 100 %; the sum in percent.
+    #[error("the shares add up to {0} %, which is more than all requests")]
+    MoreThanAll(f64),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(text: &str) -> String {
+        text.parse::<FaultPlan>().unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_plan_is_read_and_printed() {
+        for (text, printed) in [
+            ("", ""),
+            ("429=5%,500=2%,reset=1%,hang=1%,malformed=1%", "429=5%,500=2%,reset=1%,hang=1%,malformed=1%"),
+            (" 429 = 0.05 , quota=0.07", "429=5%,quota=7%"),
+            ("529=0.5 %,slow=.001", "529=0.5%,slow=0.1%"),
+            ("error200=100%", "error200=100%"),
+            ("empty=1.0", "empty=100%"),
+        ] {
+            let plan: FaultPlan = text.parse().unwrap();
+            assert_eq!(plan.to_string(), printed);
+            assert_eq!(plan.to_string().parse(), Ok(plan));
+        }
+    }
+
+    #[test]
+    fn every_name_is_a_fault_and_prints_as_itself() {
+        for (name, _) in FaultPlan::names() {
+            assert_eq!(name.parse::<Fault>().unwrap().to_string(), name);
+        }
+        assert_eq!("404".parse(), Ok(Fault::Status(404)));
+        assert_eq!(FaultPlan::names().count(), 15);
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_plan_is_said() {
+        assert_eq!(error("5"), "`5` is not a fault with its share, such as `429=5%`");
+        assert_eq!(
+            error("429=5"),
+            "`429=5` has no share that can be read: write a percentage or a fraction, such as `429=5%` or `429=0.05`"
+        );
+        for share in ["429=", "429=1", "429=x%", "429=-1%", "429=nan%", "429=inf%", "429=5%%"] {
+            assert!(error(share).contains("no share that can be read"), "{share}");
+        }
+        assert_eq!(error("429=5%,,500=1%"), "`` is not a fault with its share, such as `429=5%`");
+        assert_eq!(error("hang=1%,hang=2%"), "the fault `hang` is there twice");
+        assert_eq!(error("429=99%,500=1.5%"), "the shares add up to 100.5 %, which is more than all requests");
+        assert_eq!(error("429=150%"), "the shares add up to 150 %, which is more than all requests");
+        let unknown = error("399=1%");
+        assert!(
+            unknown.starts_with("there is no fault `399`; there are: any HTTP status from 400 to 599, quota, reset")
+        );
+        assert!(FaultPlan::names().all(|(name, _)| unknown.contains(name)), "{unknown}");
+    }
+
+    #[test]
+    fn faults_are_drawn_by_their_shares() {
+        let plan: FaultPlan = "429=25%,reset=50%".parse().unwrap();
+        let quarter = u64::MAX / 4;
+        let drawn = [0, quarter - 1, quarter + (1 << 50), 3 * quarter - 1, 3 * quarter + (1 << 50), u64::MAX];
+        let status = Some(Fault::Status(429));
+        assert_eq!(drawn.map(|n| plan.draw(n)), [status, status, Some(Fault::Reset), Some(Fault::Reset), None, None]);
+        let all: FaultPlan = "close=100%".parse().unwrap();
+        assert_eq!(all.draw(u64::MAX), Some(Fault::Close));
+        assert_eq!(FaultPlan::default().draw(0), None);
+    }
+}

@@ -1,0 +1,34 @@
+//! A simulated endpoint: an OpenAI-compatible server that asks no model, for trying a configuration without spending
+//! money, for measuring, and for tests.
+//!
+//! What a request gets is drawn from the BLAKE3 hash of its body: the same body gets the same verdict, the same fault and the
+//! same latency, in every process and in any order.
+//!
+//! | path (also without `/v1`) | answer |
+//! | --- | --- |
+//! | `POST /v1/chat/completions` | a `chat.completion` that fits the request's JSON schema, or a fault |
+//! | `GET /v1/models` | the configured model |
+//! | `GET /health` | `{"status":"ok"}` |
+//! | `GET /stats` | [`Stats`] as JSON |
+
+mod background;
+mod chat;
+mod completion;
+mod connection;
+mod error;
+mod failure;
+mod fault;
+mod go_duration;
+mod limits;
+mod lot;
+mod request;
+mod schema;
+mod server;
+mod stats;
+#[cfg(test)]
+mod tests;
+
+pub use background::BackgroundSimulator;
+pub use fault::{FaultPlan, InvalidFaultPlan};
+pub use server::{Simulator, SimulatorConfig};
+pub use stats::Stats;

@@ -1,0 +1,221 @@
+//! What a log already knows, in 40 bytes a judgment.
+
+use serde_json::Value;
+
+use crate::feedback::{AssessmentId, ErrorCode, Feedback, IdHasher, RecordedErrorCode, Source};
+
+/// Whose opinion about what: records with the same key are one opinion's history.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct OpinionKey(u64);
+
+impl OpinionKey {
+    /// The key of an opinion by `source` about a trace, or a span of it, under a judge's name.
+    pub fn new(trace_id: Option<&str>, span_id: Option<&str>, name: &str, source: &Source) -> Self {
+        let mut hasher = IdHasher::new("judge-run opinion 1");
+        hasher
+            .optional_part(trace_id.map(str::as_bytes))
+            .optional_part(span_id.map(str::as_bytes))
+            .part(name.as_bytes())
+            .part(source.source_type.as_str().as_bytes())
+            .optional_part(source.source_id.as_deref().map(str::as_bytes));
+        Self(hasher.finish_u64())
+    }
+}
+
+/// How a judgment stands in the log.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Standing {
+    /// There is a verdict: a number, 0 or 1 for a boolean.
+    Number(f64),
+    /// There is a verdict: a text, as its hash (see [`Standing::label_hash`]).
+    Label(u64),
+    /// There is a verdict of another form.
+    Other,
+    /// It ended in an error, at this time (Unix milliseconds).
+    Failed {
+        /// The code; `None` if it is none of ours.
+        code: Option<ErrorCode>,
+        /// When the failure was first recorded.
+        create_time_ms: i64,
+    },
+}
+
+impl Standing {
+    /// How a record stands.
+    pub fn of(feedback: &Feedback) -> Self {
+        match (&feedback.error, &feedback.value) {
+            (Some(error), _) => {
+                let code = match error.error_code {
+                    RecordedErrorCode::Known(code) => Some(code),
+                    RecordedErrorCode::Foreign(_) => None,
+                };
+                Self::Failed { code, create_time_ms: feedback.create_time_ms }
+            }
+            (None, Some(Value::Bool(value))) => Self::Number(f64::from(u8::from(*value))),
+            (None, Some(Value::Number(number))) => number.as_f64().map_or(Self::Other, Self::Number),
+            (None, Some(Value::String(label))) => Self::Label(Self::label_hash(label)),
+            (None, _) => Self::Other,
+        }
+    }
+
+    /// The hash that stands for a label.
+    pub fn label_hash(label: &str) -> u64 {
+        IdHasher::new("judge-run label 1").part(label.as_bytes()).finish_u64()
+    }
+}
+
+/// What the log has on a judgment that is about to be asked.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Seen {
+    /// Nothing at all.
+    New,
+    /// This very judgment.
+    Judged(Standing),
+    /// Another opinion of the same source on the same thing: the new record will override it.
+    Changed {
+        /// The opinion to override.
+        overrides: AssessmentId,
+    },
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Entry {
+    opinion: OpinionKey,
+    id: AssessmentId,
+    standing: Standing,
+}
+
+/// All judgments of a log, sorted for lookup. It does not change while a run appends.
+#[derive(Debug, Default)]
+pub struct Index {
+    entries: Vec<Entry>,
+}
+
+impl Index {
+    /// Adds a record, in the log's order; [`Index::seal`] must follow before any lookup. Records without an id of judge-run's form
+    /// are other people's and play no part in resuming.
+    pub(super) fn add(&mut self, feedback: &Feedback) {
+        let Some(id) = feedback.assessment_id.as_deref().and_then(|id| id.parse().ok()) else { return };
+        let opinion = OpinionKey::new(
+            feedback.trace_id.as_deref(),
+            feedback.span_id.as_deref(),
+            &feedback.name,
+            &feedback.source,
+        );
+        self.entries.push(Entry { opinion, id, standing: Standing::of(feedback) });
+    }
+
+    /// Sorts the entries and keeps the last standing of each judgment.
+    pub(super) fn seal(&mut self) {
+        // Stable: within one opinion the log's order stays.
+        self.entries.sort_by_key(|entry| entry.opinion);
+        let entries = &mut self.entries;
+        let mut kept = 0;
+        let mut group = 0;
+        for i in 0..entries.len() {
+            let entry = entries[i];
+            if kept > 0 && entries[group].opinion != entry.opinion || kept == 0 {
+                group = kept;
+            }
+            if let Some(earlier) = entries[group..kept].iter().position(|other| other.id == entry.id) {
+                entries.copy_within(group + earlier + 1..kept, group + earlier);
+                kept -= 1;
+            }
+            entries[kept] = entry;
+            kept += 1;
+        }
+        entries.truncate(kept);
+        entries.shrink_to_fit();
+    }
+
+    /// What is known of a judgment.
+    pub fn look_up(&self, opinion: OpinionKey, id: AssessmentId) -> Seen {
+        let start = self.entries.partition_point(|entry| entry.opinion < opinion);
+        let group = self.entries[start..].iter().take_while(|entry| entry.opinion == opinion);
+        let mut latest = None;
+        for entry in group {
+            if entry.id == id {
+                return Seen::Judged(entry.standing);
+            }
+            if !matches!(entry.standing, Standing::Failed { .. }) {
+                latest = Some(entry.id);
+            }
+        }
+        latest.map_or(Seen::New, |overrides| Seen::Changed { overrides })
+    }
+
+    /// Judgments in the index.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether the log was empty.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::feedback::FeedbackError;
+
+    fn id(n: u8) -> AssessmentId {
+        IdHasher::new("t").part(&[n]).finish()
+    }
+
+    fn record(n: u8, trace: &str, value: Option<Value>) -> Feedback {
+        let error = value.is_none().then(|| FeedbackError {
+            error_code: ErrorCode::Timeout.into(),
+            error_message: None,
+            stack_trace: None,
+        });
+        Feedback {
+            assessment_id: Some(id(n).to_string()),
+            name: "j".into(),
+            trace_id: Some(trace.into()),
+            source: Source::llm_judge("m"),
+            value,
+            error,
+            create_time_ms: i64::from(n),
+            ..Feedback::default()
+        }
+    }
+
+    fn key(trace: &str) -> OpinionKey {
+        OpinionKey::new(Some(trace), None, "j", &Source::llm_judge("m"))
+    }
+
+    #[test]
+    fn the_later_record_of_a_judgment_holds() {
+        let mut index = Index::default();
+        index.add(&record(1, "a", None));
+        index.add(&record(2, "b", Some(true.into())));
+        index.add(&record(1, "a", Some(0.5.into())));
+        index.add(&record(3, "c", None));
+        index.seal();
+        assert_eq!(index.len(), 3);
+        assert_eq!(index.look_up(key("a"), id(1)), Seen::Judged(Standing::Number(0.5)));
+        assert_eq!(index.look_up(key("b"), id(2)), Seen::Judged(Standing::Number(1.0)));
+        let failed = Standing::Failed { code: Some(ErrorCode::Timeout), create_time_ms: 3 };
+        assert_eq!(index.look_up(key("c"), id(3)), Seen::Judged(failed));
+        assert_eq!(index.look_up(key("d"), id(4)), Seen::New);
+    }
+
+    #[test]
+    fn a_new_judgment_overrides_the_latest_opinion_and_never_an_error() {
+        let mut index = Index::default();
+        index.add(&record(1, "a", Some(1.into())));
+        index.add(&record(2, "a", Some(2.into())));
+        index.add(&record(3, "a", None));
+        index.add(&record(1, "b", None));
+        index.seal();
+        assert_eq!(index.look_up(key("a"), id(9)), Seen::Changed { overrides: id(2) });
+        assert_eq!(index.look_up(key("b"), id(9)), Seen::New);
+    }
+
+    #[test]
+    fn an_entry_takes_40_bytes() {
+        assert_eq!(size_of::<Entry>(), 40);
+    }
+}

@@ -1,0 +1,98 @@
+//! Judge files: a named question with a prompt, a verdict type and a version, in TOML.
+
+use serde::Deserialize;
+
+use super::verdict::VerdictType;
+use crate::endpoint::ModelUri;
+use crate::endpoint::chat::Sampling;
+
+/// A judge file as written.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct JudgeFile {
+    /// Goes up when the question changes; part of the record's `judge_prompt`.
+    #[serde(default = "first_version")]
+    pub version: u32,
+    /// What the judge finds out, in one line.
+    #[serde(default)]
+    pub description: String,
+    /// The model to ask, unless the command line or the configuration names one.
+    pub model: Option<ModelUri>,
+    /// What the judge may answer.
+    pub verdict: VerdictTable,
+    /// The question.
+    pub prompt: Prompts,
+    /// How the answer is sampled.
+    #[serde(default)]
+    pub params: Sampling,
+}
+
+fn first_version() -> u32 {
+    1
+}
+
+/// `[prompt]`: the two messages.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Prompts {
+    /// The instructions: the same for all traces, so that providers' prefix caches hit. No variables.
+    #[serde(default)]
+    pub system: String,
+    /// The trace, as a Jinja template.
+    pub user: String,
+}
+
+/// `[verdict]` as written: flat, so that messages name the field that is wrong.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VerdictTable {
+    r#type: VerdictKind,
+    min: Option<f64>,
+    max: Option<f64>,
+    labels: Option<Vec<String>>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum VerdictKind {
+    Boolean,
+    Category,
+    Integer,
+    Number,
+}
+
+impl VerdictTable {
+    /// The declared type, if the table makes sense.
+    ///
+    /// # Errors
+    /// Which field is missing, superfluous or wrong.
+    pub fn verdict_type(&self) -> Result<VerdictType, String> {
+        let Self { r#type, min, max, labels } = self;
+        if labels.is_some() && *r#type != VerdictKind::Category {
+            return Err("`labels` belongs to type = \"category\"".to_owned());
+        }
+        if (min.is_some() || max.is_some()) && !matches!(r#type, VerdictKind::Integer | VerdictKind::Number) {
+            return Err("`min` and `max` belong to type = \"integer\" or \"number\"".to_owned());
+        }
+        let verdict = match r#type {
+            VerdictKind::Boolean => VerdictType::Boolean,
+            VerdictKind::Category => VerdictType::Category {
+                labels: labels.clone().ok_or("a category needs `labels`, such as labels = [\"good\", \"bad\"]")?,
+            },
+            VerdictKind::Integer => {
+                let whole = |end: Option<f64>, name| {
+                    let end = end.ok_or(format!("an integer scale needs `{name}`"))?;
+                    if end.fract() != 0.0 || end.abs() > 1e15 {
+                        return Err(format!("`{name}` of an integer scale must be a whole number, not {end}"));
+                    }
+                    #[expect(clippy::cast_possible_truncation, reason = "whole and far below i64::MAX")]
+                    Ok(end as i64)
+                };
+                VerdictType::Integer { min: whole(*min, "min")?, max: whole(*max, "max")? }
+            }
+            VerdictKind::Number => VerdictType::Number { min: *min, max: *max },
+        };
+        verdict.validate()?;
+        Ok(verdict)
+    }
+}

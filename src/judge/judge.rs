@@ -1,0 +1,183 @@
+//! A judge, ready to be asked.
+
+use std::sync::Arc;
+
+use serde_json::value::RawValue;
+
+use super::file::JudgeFile;
+use super::prompt::{PromptTemplate, RenderError, TemplateError};
+use super::verdict::VerdictType;
+use crate::endpoint::ModelUri;
+use crate::endpoint::chat::{ChatRequest, Sampling};
+use crate::trace::Trace;
+
+/// A named question, compiled: its prompt checked, its schema written.
+#[derive(Debug)]
+pub struct Judge {
+    /// The file's name without its extension; the `name` of the feedback.
+    pub name: String,
+    /// The file's `version`.
+    pub version: u32,
+    /// The file's `description`.
+    pub description: String,
+    /// What the judge may answer.
+    pub verdict: VerdictType,
+    /// The model that the file names.
+    pub model: Option<ModelUri>,
+    system: Arc<str>,
+    user: PromptTemplate,
+    schema: Arc<RawValue>,
+    sampling: Sampling,
+}
+
+/// Why a judge cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages say it")]
+pub enum JudgeError {
+    #[error("there is no judge `{name}`; there are {known}, and any TOML file: --judge ./my_judge.toml")]
+    Unknown { name: String, known: String },
+    #[error("cannot read the judge file {path}: {reason}")]
+    Read { path: String, reason: String },
+    #[error("{origin}: {}", .error.to_string().trim_end())]
+    Toml { origin: String, error: Box<toml::de::Error> },
+    #[error("{origin}: [{table}]: {reason}")]
+    Invalid { origin: String, table: &'static str, reason: String },
+    #[error("{origin}: [prompt] {message}: {error}")]
+    Template { origin: String, message: &'static str, error: TemplateError },
+}
+
+impl Judge {
+    /// Compiles a judge file. `origin` is how messages call it.
+    ///
+    /// # Errors
+    /// When the text is no TOML, a field is wrong, or a template cannot work for any trace.
+    pub fn compile(name: &str, text: &str, origin: &str) -> Result<Self, JudgeError> {
+        let file: JudgeFile = toml::from_str(text)
+            .map_err(|error| JudgeError::Toml { origin: origin.to_owned(), error: Box::new(error) })?;
+        let invalid = |table, reason| JudgeError::Invalid { origin: origin.to_owned(), table, reason };
+        let template = |message| {
+            let origin = origin.to_owned();
+            move |error| JudgeError::Template { origin, message, error }
+        };
+        if name.trim().is_empty() {
+            return Err(invalid("verdict", "the judge has no name: name the file NAME.toml".to_owned()));
+        }
+        let verdict = file.verdict.verdict_type().map_err(|reason| invalid("verdict", reason))?;
+        check(&file.params).map_err(|reason| invalid("params", reason))?;
+        let system = PromptTemplate::compile(&file.prompt.system).map_err(template("system"))?;
+        // With variables the instructions would differ from trace to trace, no cache would hit, and what an application wrote would stand where
+        // only the judge's author may speak.
+        let system = system.render_constant().ok_or_else(|| {
+            let reason = "`system` uses variables; the trace belongs in `user`, inside a fence";
+            invalid("prompt", reason.to_owned())
+        })?;
+        if file.prompt.user.trim().is_empty() {
+            return Err(invalid("prompt", "`user` is empty: the judge would see nothing of the trace".to_owned()));
+        }
+        let user = PromptTemplate::compile(&file.prompt.user).map_err(template("user"))?;
+        let instructions = verdict.instructions();
+        let system = match system.trim() {
+            "" => instructions,
+            system => format!("{system}\n\n{instructions}"),
+        };
+        let schema = serde_json::value::to_raw_value(&verdict.json_schema())
+            .map_err(|error| invalid("verdict", error.to_string()))?;
+        Ok(Self {
+            name: name.to_owned(),
+            version: file.version,
+            description: file.description.trim().to_owned(),
+            verdict,
+            model: file.model,
+            system: system.into(),
+            user,
+            schema: schema.into(),
+            sampling: file.params,
+        })
+    }
+
+    /// The request about one trace.
+    ///
+    /// # Errors
+    /// When the trace lacks something that the prompt names.
+    pub fn request(&self, trace: &Trace) -> Result<ChatRequest, RenderError> {
+        Ok(ChatRequest {
+            system: Some(Arc::clone(&self.system)),
+            user: self.user.render(trace)?,
+            schema: Arc::clone(&self.schema),
+            sampling: self.sampling,
+        })
+    }
+
+    /// The parts of the request that are the same for every trace, for its identity.
+    pub(super) fn constant_parts(&self) -> [Vec<u8>; 3] {
+        let sampling = serde_json::to_vec(&self.sampling).unwrap_or_default();
+        [self.system.as_bytes().to_vec(), self.schema.get().as_bytes().to_vec(), sampling]
+    }
+
+    /// `prompts:/NAME/VERSION`, as MLflow's prompt registry writes it.
+    pub fn prompt_uri(&self) -> String {
+        format!("prompts:/{}/{}", self.name, self.version)
+    }
+}
+
+fn check(params: &Sampling) -> Result<(), String> {
+    let within = |value: Option<f64>, name: &str, max: f64| match value {
+        Some(value) if !(0.0..=max).contains(&value) => {
+            Err(format!("`{name}` must be between 0 and {max}, not {value}"))
+        }
+        _ => Ok(()),
+    };
+    within(params.temperature, "temperature", 2.0)?;
+    within(params.top_p, "top_p", 1.0)?;
+    if params.max_output_tokens < 16 {
+        return Err("`max_output_tokens` must be at least 16, or no verdict fits".to_owned());
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::judge::library;
+
+    const VERDICT: &str = "[verdict]\ntype = \"boolean\"\n[prompt]\n";
+
+    fn error(text: &str) -> String {
+        Judge::compile("j", text, "j.toml").unwrap_err().to_string()
+    }
+
+    #[test]
+    fn every_built_in_judge_compiles() {
+        for (name, text) in library::BUILT_IN {
+            let judge = Judge::compile(name, text, name).unwrap();
+            assert!(!judge.description.is_empty() && judge.system.contains("JSON object"), "{name}");
+        }
+    }
+
+    #[test]
+    fn mistakes_in_a_judge_file_are_named() {
+        assert!(error("x = 1").contains("unknown field `x`"));
+        assert!(error("[verdict]\ntype = \"bool\"").contains("unknown variant `bool`"));
+        let text = error("[verdict]\ntype = \"integer\"\nmin = 1\n[prompt]\nuser = \"{{ outputs }}\"");
+        assert_eq!(text, "j.toml: [verdict]: an integer scale needs `max`");
+        let text = error("[verdict]\ntype = \"boolean\"\nlabels = [\"a\"]\n[prompt]\nuser = \"{{ outputs }}\"");
+        assert_eq!(text, "j.toml: [verdict]: `labels` belongs to type = \"category\"");
+        let text = error(&format!("{VERDICT}user = \"{{{{ answer }}}}\""));
+        assert!(text.starts_with("j.toml: [prompt] user: no trace has `answer`; a prompt can use `inputs`"), "{text}");
+        let text = error(&format!("{VERDICT}system = \"{{{{ inputs }}}}\"\nuser = \"{{{{ outputs }}}}\""));
+        assert!(text.contains("`system` uses variables"), "{text}");
+        let text = error(&format!("{VERDICT}user = \"x\"\n[params]\ntemperature = 3"));
+        assert!(text.contains("`temperature` must be between 0 and 2, not 3"), "{text}");
+    }
+
+    #[test]
+    fn the_request_ends_its_instructions_with_the_form_of_the_answer() {
+        let text = format!("{VERDICT}system = \"Be strict.\"\nuser = \"{{{{ outputs }}}}\"\n[params]\ntemperature = 1");
+        let judge = Judge::compile("j", &text, "j.toml").unwrap();
+        let trace = Trace { outputs: Some("hi".into()), ..Trace::default() };
+        let request = judge.request(&trace).unwrap();
+        assert!(request.system.as_ref().unwrap().starts_with("Be strict.\n\nAnswer with one JSON object"));
+        assert_eq!((request.user.as_str(), request.sampling.temperature), ("hi", Some(1.0)));
+        assert_eq!(judge.prompt_uri(), "prompts:/j/1");
+    }
+}

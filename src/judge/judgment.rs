@@ -1,0 +1,120 @@
+//! A judgment: one trace x one judge x one model, with its identity.
+
+use super::Judge;
+use super::prompt::RenderError;
+use crate::endpoint::ModelUri;
+use crate::endpoint::chat::ChatRequest;
+use crate::feedback::{AssessmentId, IdHasher};
+use crate::trace::Trace;
+
+/// A judge on a model, which together give judgments their identity.
+#[derive(Debug)]
+pub struct Question {
+    /// The judge.
+    pub judge: Judge,
+    /// The model URI: the `source_id` of the feedback.
+    pub source_id: String,
+    /// All that is the same for every trace, hashed once.
+    identity: IdHasher,
+    input_error: IdHasher,
+}
+
+/// One request to be made, and what its record will be about.
+#[derive(Debug, Clone)]
+pub struct Judgment {
+    /// The hash over everything that determines the answer.
+    pub id: AssessmentId,
+    /// Who asks: the index of the [`Question`] in the run.
+    pub question: usize,
+    /// What is judged.
+    pub trace_id: String,
+    /// The logical request.
+    pub request: ChatRequest,
+}
+
+/// A trace that a judge cannot be asked about.
+#[derive(Debug, Clone)]
+pub struct NotAskable {
+    /// The identity of the failure, so that it is recorded once.
+    pub id: AssessmentId,
+    /// What the trace lacks.
+    pub error: RenderError,
+}
+
+impl Question {
+    /// Binds a judge to a model.
+    pub fn new(judge: Judge, model: &ModelUri) -> Self {
+        let source_id = model.to_string();
+        let mut identity = IdHasher::new("judge-run judgment 1");
+        identity.part(judge.name.as_bytes()).part(source_id.as_bytes());
+        for part in judge.constant_parts() {
+            identity.part(&part);
+        }
+        let mut input_error = IdHasher::new("judge-run input error 1");
+        input_error.part(judge.name.as_bytes()).part(source_id.as_bytes());
+        Self { judge, source_id, identity, input_error }
+    }
+
+    /// The judgment of one trace. `index` is the question's own in the run.
+    ///
+    /// # Errors
+    /// When the trace lacks something that the prompt names.
+    pub fn judgment(&self, index: usize, trace: &Trace) -> Result<Judgment, NotAskable> {
+        let request = self.judge.request(trace).map_err(|error| {
+            let mut hasher = self.input_error.clone();
+            hasher.part(trace.trace_id.as_bytes()).part(error.to_string().as_bytes());
+            NotAskable { id: hasher.finish(), error }
+        })?;
+        let mut hasher = self.identity.clone();
+        let span_id = None;
+        let sample = 0_u32;
+        hasher
+            .part(trace.trace_id.as_bytes())
+            .optional_part(span_id)
+            .part(&sample.to_le_bytes())
+            .part(request.user.as_bytes());
+        Ok(Judgment { id: hasher.finish(), question: index, trace_id: trace.trace_id.clone(), request })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn question(system: &str, model: &str) -> Question {
+        let text =
+            format!("[verdict]\ntype = \"boolean\"\n[prompt]\nsystem = \"{system}\"\nuser = \"{{{{ outputs.a }}}}\"\n");
+        Question::new(Judge::compile("j", &text, "j").unwrap(), &model.parse().unwrap())
+    }
+
+    fn trace(id: &str, output: &str) -> Trace {
+        Trace { trace_id: id.into(), outputs: Some(serde_json::json!({"a": output})), ..Trace::default() }
+    }
+
+    #[test]
+    fn everything_that_determines_the_answer_changes_the_id_and_nothing_else_does() {
+        let id = |question: &Question, trace: &Trace| question.judgment(0, trace).unwrap().id;
+        let base = question("s", "openai:/m");
+        let first = id(&base, &trace("t", "x"));
+        assert_eq!(id(&question("s", "openai:/m"), &trace("t", "x")), first);
+        let tagged = Trace { tags: [("k".into(), "v".into())].into(), ..trace("t", "x") };
+        assert_eq!(id(&base, &tagged), first);
+        for other in [
+            id(&base, &trace("t2", "x")),
+            id(&base, &trace("t", "y")),
+            id(&question("s2", "openai:/m"), &trace("t", "x")),
+            id(&question("s", "openai:/m2"), &trace("t", "x")),
+        ] {
+            assert_ne!(other, first);
+        }
+    }
+
+    #[test]
+    fn a_trace_that_cannot_be_asked_about_has_an_id_all_the_same() {
+        let question = question("s", "openai:/m");
+        let bare = Trace { trace_id: "t".into(), ..Trace::default() };
+        let a = question.judgment(0, &bare).unwrap_err();
+        assert_eq!(a.id, question.judgment(0, &bare).unwrap_err().id);
+        assert_eq!(a.error.reason, "the trace has no `outputs`");
+    }
+}

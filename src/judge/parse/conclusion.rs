@@ -1,0 +1,260 @@
+//! Verdicts that a judge states in sentences: `Therefore, Output (a) is better.`
+
+use serde_json::Value;
+
+use super::coerce::{self, Reading, strip_word};
+use crate::judge::verdict::VerdictType;
+
+/// Words that open a conclusion.
+const MARKERS: [&str; 10] = [
+    "therefore",
+    "thus",
+    "hence",
+    "overall",
+    "conclusion",
+    "conclude",
+    "summary",
+    "consequently",
+    "ultimately",
+    "final",
+];
+/// Words before a statement that take it back.
+const DOUBTS: [&str; 12] =
+    ["not", "no", "never", "neither", "nor", "whether", "if", "unless", "hardly", "cannot", "hard", "difficult"];
+/// Words after a statement that take part of it back.
+const BUTS: [&str; 6] = ["but", "however", "although", "though", "while", "yet"];
+/// Words that turn a label that is merely named into the one that was not chosen.
+const TURNS: [&str; 14] = [
+    "than",
+    "worse",
+    "worst",
+    "inferior",
+    "weaker",
+    "less",
+    "fails",
+    "fail",
+    "lacks",
+    "misses",
+    "incorrect",
+    "poor",
+    "loses",
+    "unlike",
+];
+/// Words of a judge that does not choose.
+const TIES: [&str; 8] = ["equally", "equal", "both", "neither", "either", "tie", "tied", "unable"];
+/// What makes a label the chosen one.
+const CHOSEN: [&str; 8] = ["better", "best", "superior", "preferable", "preferred", "stronger", "winner", "wins"];
+/// What may stand between a label and [`CHOSEN`].
+const BETWEEN: [&str; 20] = [
+    "is",
+    "the",
+    "a",
+    "clearly",
+    "clear",
+    "definitely",
+    "generally",
+    "marginally",
+    "much",
+    "far",
+    "objectively",
+    "overall",
+    "significantly",
+    "slightly",
+    "somewhat",
+    "still",
+    "therefore",
+    "thus",
+    "ultimately",
+    "considered",
+];
+/// What a number or a label can be said to be the value of.
+const NAMES: [&str; 6] = ["verdict", "rating", "score", "grade", "judgment", "judgement"];
+const REFUSALS: [&str; 9] = [
+    "i can't",
+    "i can\u{2019}t",
+    "i cannot",
+    "i'm unable",
+    "i\u{2019}m unable",
+    "i am unable",
+    "i'm sorry",
+    "i won't",
+    "as an ai",
+];
+
+/// The longest sentence that is searched for labels, in bytes: a verdict is not hidden in a longer one.
+const MAX_SENTENCE: usize = 2000;
+
+/// What the sentences conclude. They are of one weight: where they differ, there is no verdict.
+pub(super) fn readings(text: &str, verdict: &VerdictType) -> Vec<Reading> {
+    let Some(last) = sentences(text).last() else { return Vec::new() };
+    let stated = statement(last, verdict);
+    let in_last = stated.clone().or_else(|| value_of_name(last, verdict)).or_else(|| {
+        let is_conclusion = words(last).any(|word| is_one_of(word, &MARKERS)) && last.ends_with(['.', '!']);
+        is_conclusion.then(|| only_label_of(last, verdict))?
+    });
+    if in_last.is_none() && words(last).any(|word| is_one_of(word, &TIES)) {
+        return Vec::new();
+    }
+    sentences(text).filter_map(|sentence| statement(sentence, verdict)).chain(in_last).map(Reading::Value).collect()
+}
+
+/// The one label that a sentence names, and does not name in order to reject it.
+pub(super) fn only_label_of(sentence: &str, verdict: &VerdictType) -> Option<Value> {
+    let named = named(sentence, verdict);
+    let (first, ..) = named.first()?;
+    let is_only = is_distinctive(first) && named.iter().all(|(label, ..)| label == first);
+    let is_turned = words(sentence).any(|word| is_one_of(word, &TURNS) || is_doubt(word));
+    (is_only && !is_turned).then(|| Value::from(*first))
+}
+
+/// `L is better`, `L is clearly the best`.
+fn statement(sentence: &str, verdict: &VerdictType) -> Option<Value> {
+    let named = named(sentence, verdict);
+    named.iter().find_map(|&(label, start, end)| {
+        let mut after = words(&sentence[end..]).skip_while(|word| is_one_of(word, &BETWEEN));
+        let is_adjacent = sentence[end..].starts_with(' ');
+        let is_chosen = is_adjacent && after.next().is_some_and(|word| is_one_of(word, &CHOSEN));
+        // "not only A but also B" takes nothing back.
+        let next = words(&sentence[end..]).skip(1).chain([""]);
+        let is_but = |(word, next): (&str, &str)| is_one_of(word, &BUTS) && next != "also";
+        let is_certain = !words(&sentence[..start]).any(is_doubt) && !words(&sentence[end..]).zip(next).any(is_but);
+        (is_chosen && is_certain).then(|| Value::from(label))
+    })
+}
+
+/// `the final verdict is X`.
+fn value_of_name(sentence: &str, verdict: &VerdictType) -> Option<Value> {
+    let (before, after) = sentence.rsplit_once(" is ")?;
+    let name = words(before).last()?;
+    let is_name = is_one_of(name, &NAMES) || before.to_ascii_lowercase().ends_with("final answer");
+    if !is_name || words(before).any(is_doubt) {
+        return None;
+    }
+    match coerce::leading(after, verdict) {
+        Reading::Value(value) => Some(value),
+        _ => None,
+    }
+}
+
+/// The labels that a text names, with the bytes they span; the longest where several begin.
+fn named<'v>(text: &str, verdict: &'v VerdictType) -> Vec<(&'v str, usize, usize)> {
+    let VerdictType::Category { labels } = verdict else { return Vec::new() };
+    if text.len() > MAX_SENTENCE {
+        return Vec::new();
+    }
+    let mut found = Vec::new();
+    let mut end_of_last = 0;
+    let mut before = ' ';
+    for (start, c) in text.char_indices() {
+        if start >= end_of_last && !(before.is_alphanumeric() || before == '_') {
+            let here = &text[start..];
+            // A word that prose may use in passing must be spelled exactly, `A` above all.
+            let matching = labels.iter().filter(|label| {
+                strip_word(here, label).is_some() && (is_distinctive(label) || here.starts_with(label.as_str()))
+            });
+            if let Some(label) = matching.max_by_key(|label| label.len()) {
+                end_of_last = here.len() - strip_word(here, label).map_or(0, str::len) + start;
+                found.push((label.as_str(), start, end_of_last));
+            }
+        }
+        before = c;
+    }
+    found
+}
+
+/// Whether a label is more than a word or a number that prose could use by chance.
+fn is_distinctive(label: &str) -> bool {
+    label.contains(char::is_alphabetic) && label.contains(|c: char| !c.is_alphabetic())
+}
+
+/// Whether the judge refuses to judge.
+pub(super) fn is_refusal(text: &str) -> bool {
+    let text = text.to_lowercase();
+    REFUSALS.iter().any(|phrase| text.contains(phrase))
+}
+
+/// The sentences and lines of a text, with the mark that ends them.
+pub(super) fn sentences(text: &str) -> impl Iterator<Item = &str> {
+    text.lines().flat_map(|line| {
+        let mut rest = line.trim();
+        std::iter::from_fn(move || {
+            let ends = rest.match_indices(['.', '!', '?']).map(|(at, _)| at + 1);
+            let end = ends.into_iter().find(|&end| rest[end..].starts_with(' ')).unwrap_or(rest.len());
+            let sentence;
+            (sentence, rest) = rest.split_at(end);
+            rest = rest.trim_start();
+            (!sentence.is_empty()).then_some(sentence)
+        })
+    })
+}
+
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|c: char| !c.is_alphanumeric() && !matches!(c, '\'' | '\u{2019}')).filter(|word| !word.is_empty())
+}
+
+fn is_doubt(word: &str) -> bool {
+    is_one_of(word, &DOUBTS) || word.ends_with("n't") || word.ends_with("n\u{2019}t")
+}
+
+fn is_one_of(word: &str, list: &[&str]) -> bool {
+    list.iter().any(|one| word.eq_ignore_ascii_case(one))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::judge::parse::coerce::settle;
+
+    fn concluded(text: &str, labels: [&str; 2]) -> Option<String> {
+        let verdict = VerdictType::Category { labels: labels.map(String::from).into() };
+        settle(readings(text, &verdict))?.ok()?.as_str().map(str::to_owned)
+    }
+
+    #[test]
+    fn a_conclusion_names_its_label() {
+        for text in [
+            "Both are long. Therefore, Output (a) is better.",
+            "Output (a) is better.\n\nIt is complete.",
+            "Thus, based on all this, output (A) is clearly the better choice",
+            "As Output (b) is wrong, Output (a) is better.",
+            "Output (a) is better than Output (b).",
+            "Overall, Output (a) follows the instruction closely.",
+            "In conclusion, I choose Output (a)!",
+            "My final answer is Output (a)",
+            "Output (a) wins.",
+            "Output (a) is better as it is not only right but also short.",
+        ] {
+            assert_eq!(concluded(text, ["Output (a)", "Output (b)"]).as_deref(), Some("Output (a)"), "{text}");
+        }
+        assert_eq!(concluded("A reader is lost. Thus, A is better.", ["A", "B"]).as_deref(), Some("A"));
+    }
+
+    #[test]
+    fn what_is_not_concluded_is_not_read() {
+        for text in [
+            "Therefore, both Output (a) and Output (b) are equally good.",
+            "Therefore, neither Output (a) nor Output (b) is better.",
+            "Output (a) is better in tone. Overall, both are equally good.",
+            "Output (a) is better in tone, but it ends there.",
+            "Output (a) is better. Therefore, Output (b) is better.",
+            "Therefore, Output (a) is not better.",
+            "Therefore, Output (a) does not follow the instruction.",
+            "Overall, it is less precise than Output (a).",
+            "It is hard to tell whether Output (a) is better.",
+            "Overall, based on Output (a)",
+            "Output (a) is shorter.",
+            "Therefore,",
+            "",
+        ] {
+            assert_eq!(concluded(text, ["Output (a)", "Output (b)"]), None, "{text}");
+        }
+        assert_eq!(concluded("Overall, a good attempt that falls short.", ["good", "bad"]), None);
+        assert_eq!(concluded("Overall, it has 1 error.", ["1", "2"]), None);
+    }
+
+    #[test]
+    fn sentences_end_at_marks_and_lines() {
+        let found: Vec<_> = sentences("One 1.5. Two! \n\n Three? four").collect();
+        assert_eq!(found, ["One 1.5.", "Two!", "Three?", "four"]);
+    }
+}

@@ -1,0 +1,15 @@
+//! Reads the verdict out of what a judge wrote: from exact JSON down to a conclusion in prose, and never by guessing.
+
+mod answer;
+mod coerce;
+mod conclusion;
+mod number;
+mod outcome;
+mod pattern;
+mod scan;
+mod steps;
+mod strip;
+mod tolerant;
+
+pub use outcome::{ParseFailure, ParseMethod, Parsed};
+pub use steps::{MAX_BYTES, MAX_NESTING, parse_verdict};

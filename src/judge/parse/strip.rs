@@ -1,0 +1,147 @@
+//! Takes off what models put around an answer: reasoning, channels, code fences.
+
+use memchr::{memchr_iter, memmem, memrchr_iter};
+
+/// The ends of visible reasoning: Qwen, DeepSeek and others; Claude-like prompts; Mistral's Magistral.
+const REASONING: [(&str, &str); 4] =
+    [("<think>", "</think>"), ("<thinking>", "</thinking>"), ("<reasoning>", "</reasoning>"), ("[THINK]", "[/THINK]")];
+const CHANNEL: &str = "<|channel|>";
+const MESSAGE: &str = "<|message|>";
+const CHANNEL_ENDS: [&str; 3] = ["<|return|>", "<|end|>", "<|call|>"];
+
+/// The answer without a byte order mark and without the reasoning before it. Empty when all of it was reasoning.
+///
+/// Some chat templates open the block themselves, so an end without a beginning counts too: everything up to the last one goes.
+/// A block that never ends goes whole, since the judge was still thinking.
+pub(super) fn reasoning(text: &str) -> &str {
+    let text = final_channel(text.trim_start_matches(|c: char| c == '\u{feff}' || c.is_whitespace()));
+    let text = match last_closing(text) {
+        // `<score>4</score><reasoning>…</reasoning>`: here the reasoning is a field behind the verdict.
+        Some((start, end))
+            if text[end..].trim().is_empty() && text[start..end].eq_ignore_ascii_case("</reasoning>") =>
+        {
+            memmem::find(text.as_bytes(), b"<reasoning>").map_or("", |open| &text[..open])
+        }
+        Some((_, end)) => &text[end..],
+        None => text,
+    };
+    text[..unclosed(text)].trim()
+}
+
+/// gpt-oss: `<|channel|>analysis<|message|>…<|end|><|start|>assistant<|channel|>final<|message|>…<|return|>`.
+fn final_channel(text: &str) -> &str {
+    let mut segments = text.split(CHANNEL).skip(1).peekable();
+    if segments.peek().is_none() {
+        return text;
+    }
+    // Without a final channel all of it was reasoning.
+    let answer = segments.filter_map(|segment| segment.trim_start().strip_prefix("final")?.split_once(MESSAGE)).last();
+    let answer = answer.map_or("", |(_, answer)| answer);
+    let end = CHANNEL_ENDS.iter().filter_map(|end| answer.find(end)).min();
+    &answer[..end.unwrap_or(answer.len())]
+}
+
+/// Where the last end of a reasoning block begins and ends.
+fn last_closing(text: &str) -> Option<(usize, usize)> {
+    let bytes = text.as_bytes();
+    let last = |mark: u8| {
+        memrchr_iter(mark, bytes).find_map(|at| {
+            let (_, close) = REASONING.iter().find(|(_, close)| starts_with(&bytes[at..], close))?;
+            Some((at, at + close.len()))
+        })
+    };
+    last(b'<').max(last(b'['))
+}
+
+/// Where a block opens at the beginning of a line: there is no end behind it any more. The length when none does.
+fn unclosed(text: &str) -> usize {
+    let bytes = text.as_bytes();
+    let opens = |line: &[u8]| {
+        let indent = line.iter().take_while(|b| matches!(b, b' ' | b'\t')).count();
+        REASONING.iter().any(|(open, _)| starts_with(&line[indent..], open))
+    };
+    let mut starts = std::iter::once(0).chain(memchr_iter(b'\n', bytes).map(|at| at + 1));
+    starts.find(|&at| opens(&bytes[at..])).unwrap_or(text.len())
+}
+
+fn starts_with(bytes: &[u8], prefix: &str) -> bool {
+    bytes.get(..prefix.len()).is_some_and(|head| head.eq_ignore_ascii_case(prefix.as_bytes()))
+}
+
+/// The content of the code fence that `text` begins with, whether or not it is closed; else `text`, trimmed.
+pub(super) fn fence(text: &str) -> &str {
+    let text = text.trim();
+    let Some(mark) = ["```", "~~~"].into_iter().find(|mark| text.starts_with(mark)) else { return text };
+    let ticks = &mark[..1];
+    let inner = text.trim_start_matches(ticks);
+    let is_language = |info: &str| info.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '+' | '.'));
+    let inner = match inner.split_once('\n') {
+        Some((info, content)) if is_language(info.trim()) => content,
+        // A fence on one line: the language ends where the JSON begins.
+        _ => match inner.find(['{', '[']) {
+            Some(start) if is_language(inner[..start].trim()) => &inner[start..],
+            _ => inner,
+        },
+    };
+    inner.strip_suffix(mark).unwrap_or(inner).trim_end_matches(ticks).trim()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reasoning_goes_up_to_its_last_end() {
+        for (text, rest) in [
+            ("<think>a {\"value\": 1}</think>\n4", "4"),
+            ("no beginning</think>4", "4"),
+            ("<think>a</think>b</think> 4", "4"),
+            ("<Thinking>a</THINKING>4", "4"),
+            ("<reasoning>a</reasoning><score>4</score>", "<score>4</score>"),
+            ("<score>4</score><reasoning>a</reasoning>", "<score>4</score>"),
+            ("4 <think>a</think>", ""),
+            ("[THINK]a[/THINK]4", "4"),
+            ("<think>only thoughts, then the budget was gone", ""),
+            ("</think>\n<think>again", ""),
+            ("Well.\n <think>again", "Well."),
+            ("I mention <think> in passing: 4", "I mention <think> in passing: 4"),
+            ("\u{feff} 4 ", "4"),
+            ("", ""),
+        ] {
+            assert_eq!(reasoning(text), rest, "{text}");
+        }
+    }
+
+    #[test]
+    fn only_the_final_channel_is_the_answer() {
+        for (text, rest) in [
+            ("<|channel|>analysis<|message|>x<|end|><|start|>assistant<|channel|>final<|message|>4<|return|>", "4"),
+            ("<|channel|>final <|constrain|>json<|message|>{}", "{}"),
+            ("<|channel|>analysis<|message|>the score is 4", ""),
+            ("<|channel|>final<|message|>3<|end|><|channel|>final<|message|>4", "4"),
+            ("<|channel|>final<|message|>4<|end|><|channel|>commentary<|message|>x", "4"),
+            ("<|channel|>final", ""),
+        ] {
+            assert_eq!(reasoning(text), rest, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_fence_is_opened() {
+        for (text, inner) in [
+            ("```json\n{}\n```", "{}"),
+            ("```\n4\n```", "4"),
+            ("~~~\n{}\n~~~", "{}"),
+            ("````json\n{}\n````", "{}"),
+            ("```json\n{}", "{}"),
+            ("```json {}```", "{}"),
+            ("```{}```", "{}"),
+            ("```json\r\n{}\r\n```\r\n", "{}"),
+            ("`4`", "`4`"),
+            (" {} ", "{}"),
+            ("```", ""),
+        ] {
+            assert_eq!(fence(text), inner, "{text}");
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! One attempt: a request, an answer, a verdict, or the precise reason why not.
+
+use crate::endpoint::Failure;
+use crate::endpoint::chat::{Answer, ChatRequest, Usage};
+use crate::endpoint::client::Client;
+use crate::feedback::ErrorCode;
+use crate::judge::parse::{ParseMethod, Parsed, parse_verdict};
+use crate::judge::verdict::{Verdict, VerdictType};
+
+/// What an attempt brought.
+#[derive(Debug)]
+pub(super) struct Attempt {
+    pub result: Result<Scored, Box<Failure>>,
+    /// Tokens that were used, whether or not there is a verdict.
+    pub usage: Option<Usage>,
+    /// The model that says it answered.
+    pub model: Option<String>,
+    pub request_id: Option<String>,
+}
+
+/// A verdict and how it was read.
+#[derive(Debug)]
+pub(super) struct Scored {
+    pub verdict: Verdict,
+    pub method: ParseMethod,
+    /// The answer hit the output limit after the verdict.
+    pub truncated: bool,
+}
+
+/// Asks once.
+pub(super) async fn ask(client: &Client, request: &ChatRequest, max_output: u32, verdict: &VerdictType) -> Attempt {
+    match client.ask(request, max_output).await {
+        Ok(answer) => Attempt {
+            result: scored(&answer, verdict),
+            usage: answer.usage,
+            model: answer.model,
+            request_id: answer.request_id,
+        },
+        Err(failure) => {
+            Attempt { usage: None, model: None, request_id: failure.request_id.clone(), result: Err(failure) }
+        }
+    }
+}
+
+/// Reads the verdict out of an answer.
+fn scored(answer: &Answer, verdict: &VerdictType) -> Result<Scored, Box<Failure>> {
+    let finish = answer.finish_reason.as_deref().unwrap_or_default();
+    // `length` is OpenAI's name; `max_tokens` Anthropic's and some gateways'; `model_length` Mistral's.
+    let truncated = matches!(finish, "length" | "max_tokens" | "model_length");
+    if let Some(refusal) = &answer.refusal {
+        return Err(Failure::new(ErrorCode::Refused, refusal).into());
+    }
+    if finish == "content_filter" {
+        let message = "the provider's content filter stopped the answer";
+        return Err(Failure::new(ErrorCode::ContentFiltered, message).into());
+    }
+    if answer.content.trim().is_empty() {
+        let failure = if truncated {
+            let what = if answer.has_reasoning { "the reasoning" } else { "the answer" };
+            Failure::new(ErrorCode::TruncatedResponse, &format!("{what} used up the output limit before any text came"))
+        } else {
+            Failure::new(ErrorCode::EmptyResponse, "the answer has no text")
+        };
+        return Err(failure.into());
+    }
+    match parse_verdict(&answer.content, verdict) {
+        Ok(Parsed { verdict, method }) => Ok(Scored { verdict, method, truncated }),
+        Err(error) if truncated => {
+            let message = format!("the answer ended at the output limit without a verdict: {error}");
+            Err(Failure::new(ErrorCode::TruncatedResponse, &message).into())
+        }
+        Err(error) => Err(Failure::new(error.code(), &error.to_string()).into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn code(content: &str, finish: &str, refusal: Option<&str>) -> Result<serde_json::Value, ErrorCode> {
+        let answer = Answer {
+            content: content.into(),
+            finish_reason: Some(finish.into()),
+            refusal: refusal.map(Into::into),
+            ..Answer::default()
+        };
+        let verdict = VerdictType::Number { min: Some(0.0), max: Some(1.0) };
+        scored(&answer, &verdict).map(|scored| scored.verdict.value).map_err(|failure| failure.code)
+    }
+
+    #[test]
+    fn every_way_not_to_answer_has_its_code() {
+        let good = r#"{"rationale":"r","value":0.5}"#;
+        assert_eq!(code(good, "stop", None), Ok(0.5.into()));
+        assert_eq!(code(good, "length", None), Ok(0.5.into()));
+        assert_eq!(code(good, "stop", Some("I can't")), Err(ErrorCode::Refused));
+        assert_eq!(code(good, "content_filter", None), Err(ErrorCode::ContentFiltered));
+        assert_eq!(code(" \n", "stop", None), Err(ErrorCode::EmptyResponse));
+        assert_eq!(code("", "length", None), Err(ErrorCode::TruncatedResponse));
+        assert_eq!(code(r#"{"rationale":"so lon"#, "length", None), Err(ErrorCode::TruncatedResponse));
+        assert_eq!(code("I would rather not say.", "stop", None), Err(ErrorCode::UnparseableVerdict));
+        assert_eq!(code(r#"{"rationale":"r","value":7}"#, "stop", None), Err(ErrorCode::OutOfRange));
+    }
+}

@@ -1,0 +1,347 @@
+//! The dispatcher: the one task that owns the run.
+//!
+//! It takes judgments from the plan, admits them lane by lane, spawns each attempt, and decides what follows from what comes
+//! back. Waiting and flying are two states: whatever waits (for a quota, a pause, a retry) is data here, not a sleeping task.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use super::ask::ask;
+use super::event::Event;
+use super::lane::{Job, Lane, Next, Step};
+use super::plan::{Item, Planned, Planner};
+use super::record;
+use super::rejects::Rejects;
+use super::settings::{Output, RunSettings, Shutdown};
+use super::summary::{RunReport, StopReason, Summary};
+use crate::endpoint::client::ClientError;
+use crate::feedback::Feedback;
+use crate::feedback::log::{Index, LogClosed, LogWriter, WriteError};
+use crate::judge::Question;
+
+/// Lines of the dataset that may be read ahead.
+const READ_AHEAD: usize = 64;
+
+/// A judgment whose attempt came back.
+struct Returned {
+    lane: usize,
+    job: Box<Job>,
+}
+
+/// Why a run cannot even begin.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// An endpoint's configuration.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// The log.
+    #[error(transparent)]
+    Log(#[from] WriteError),
+    /// The file of rejected lines.
+    #[error("cannot remove the rejected lines of an earlier run: {0}")]
+    Rejects(std::io::Error),
+    /// The thread that reads the dataset.
+    #[error("cannot start the thread that reads the dataset: {0}")]
+    Thread(std::io::Error),
+}
+
+/// Runs to the end, or to the first reason to stop.
+///
+/// Everything that happens is told to `on_event`, in order, by this task. A change of `shutdown` is obeyed at once.
+///
+/// # Errors
+/// Only before anything was sent. What happens later is in the report.
+pub async fn run(
+    settings: RunSettings,
+    mut shutdown: watch::Receiver<Shutdown>,
+    on_event: &mut dyn FnMut(&Event<'_>),
+) -> Result<RunReport, StartError> {
+    let RunSettings { dataset, questions, lanes, output, rejects, limit, strict, max_retries, grace, run_id } =
+        settings;
+    let (questions, lane_of): (Vec<Question>, Vec<usize>) = questions.into_iter().unzip();
+    let questions: Arc<[Question]> = questions.into();
+    let lanes = lanes.iter().map(|lane| Lane::new(lane, max_retries)).collect::<Result<_, _>>()?;
+    let (log, index) = match output {
+        Output::Log(mut log) => {
+            let index = std::mem::take(&mut log.index);
+            (log.into_writer()?, index)
+        }
+        Output::Stdout => (LogWriter::stdout()?, Index::default()),
+    };
+    let total_bytes = dataset.total_bytes();
+    let (sender, plan) = mpsc::channel(READ_AHEAD);
+    let planner = Planner::new(Arc::clone(&questions), index);
+    let reader = std::thread::Builder::new()
+        .name("dataset".to_owned())
+        .spawn(move || planner.run(dataset, limit, &sender))
+        .map_err(StartError::Thread)?;
+    let mut dispatcher = Dispatcher {
+        summary: Summary::new(questions.iter()),
+        questions,
+        lane_of,
+        lanes,
+        log,
+        rejects: Rejects::new(rejects).map_err(StartError::Rejects)?,
+        strict,
+        total_bytes,
+        run_id,
+        tasks: JoinSet::new(),
+        stop: None,
+        on_event,
+    };
+    dispatcher.run(plan, &mut shutdown, grace).await;
+    let Dispatcher { mut summary, log, mut stop, tasks, .. } = dispatcher;
+    drop(tasks);
+    // Its channel is closed, so the reader ends with the line that it is at. Standard input may block for ever, and is left.
+    if reader.is_finished() {
+        let _ = reader.join();
+    }
+    if let Err(error) = log.close() {
+        stop = Some(StopReason::Log(error));
+    }
+    summary.finish();
+    Ok(RunReport { summary, stop })
+}
+
+struct Dispatcher<'a> {
+    questions: Arc<[Question]>,
+    /// The lane of each question.
+    lane_of: Vec<usize>,
+    lanes: Vec<Lane>,
+    tasks: JoinSet<Returned>,
+    log: LogWriter,
+    rejects: Rejects,
+    strict: bool,
+    total_bytes: Option<u64>,
+    run_id: String,
+    summary: Summary,
+    /// The first reason for which a lane admits nothing more.
+    stop: Option<StopReason>,
+    on_event: &'a mut dyn FnMut(&Event<'_>),
+}
+
+impl Dispatcher<'_> {
+    async fn run(&mut self, plan: mpsc::Receiver<Planned>, shutdown: &mut watch::Receiver<Shutdown>, grace: Duration) {
+        let mut plan = Some(plan);
+        let mut deadline = None;
+        // Nobody is left who could ask for a shutdown.
+        let mut deaf = false;
+        let mut tick = tokio::time::interval(Duration::from_secs(1));
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+        loop {
+            let wake = self.admit();
+            if self.lanes.iter().all(|lane| lane.stopped) {
+                plan = None;
+            }
+            if plan.is_none() && self.lanes.iter().all(Lane::is_idle) {
+                return;
+            }
+            let wants_more = plan.is_some() && self.lanes.iter().all(Lane::wants_more);
+            let closed = tokio::select! {
+                biased;
+                changed = shutdown.changed(), if !deaf => {
+                    let wish = *shutdown.borrow_and_update();
+                    deaf = changed.is_err();
+                    match wish {
+                        Shutdown::No => Ok(()),
+                        Shutdown::Drain => {
+                            deadline = Some(Instant::now() + grace);
+                            self.stop_all(StopReason::Interrupted).await
+                        }
+                        Shutdown::Abort => {
+                            let _ = self.stop_all(StopReason::Interrupted).await;
+                            return;
+                        }
+                    }
+                }
+                () = sleep_until(deadline) => return,
+                Some(returned) = self.tasks.join_next(), if !self.tasks.is_empty() => match returned {
+                    Ok(returned) => self.returned(returned).await,
+                    // An attempt neither panics nor is cancelled before the end of the run.
+                    Err(_) => Ok(()),
+                },
+                planned = receive(&mut plan), if wants_more => match planned {
+                    Some(planned) => self.planned(planned).await,
+                    None => {
+                        plan = None;
+                        self.tell(&Event::DatasetRead);
+                        Ok(())
+                    }
+                },
+                () = sleep_until(wake) => Ok(()),
+                _ = tick.tick() => {
+                    self.tell(&Event::Tick);
+                    Ok(())
+                }
+            };
+            // The writer has stopped; `close` will say why.
+            if closed.is_err() {
+                return;
+            }
+        }
+    }
+
+    fn tell(&mut self, event: &Event<'_>) {
+        self.summary.add(event);
+        (self.on_event)(event);
+    }
+
+    /// Sends all that may be sent now; returns when to look again.
+    fn admit(&mut self) -> Option<Instant> {
+        let now = Instant::now();
+        let mut wake: Option<Instant> = None;
+        for lane in 0..self.lanes.len() {
+            loop {
+                match self.lanes[lane].next(now) {
+                    Step::Send(job) => self.send(lane, job),
+                    Step::Wait(at) => {
+                        wake = [wake, at].into_iter().flatten().min();
+                        break;
+                    }
+                }
+            }
+        }
+        wake
+    }
+
+    fn send(&mut self, lane: usize, mut job: Box<Job>) {
+        let client = self.lanes[lane].client.clone();
+        let questions = Arc::clone(&self.questions);
+        self.tell(&Event::Sent { again: job.last.is_some() });
+        self.tasks.spawn(async move {
+            let started = Instant::now();
+            let verdict = &questions[job.judgment.question].judge.verdict;
+            let attempt = ask(&client, &job.judgment.request, job.max_output, verdict).await;
+            job.last = Some((attempt, started.elapsed()));
+            Returned { lane, job }
+        });
+    }
+
+    async fn planned(&mut self, planned: Planned) -> Result<(), LogClosed> {
+        match planned {
+            Planned::Trace { bytes_read, items } => {
+                self.tell(&Event::TraceRead { bytes_read, total_bytes: self.total_bytes });
+                for item in items {
+                    self.item(item).await?;
+                }
+            }
+            Planned::Duplicate => self.tell(&Event::Duplicate),
+            Planned::Unreadable(error) => self.stop_all(StopReason::Dataset(error)).await?,
+            Planned::Reject(reject) => {
+                self.tell(&Event::Rejected(&reject));
+                if let Err(error) = self.rejects.add(&reject) {
+                    self.stop_all(StopReason::Rejects(error)).await?;
+                } else if self.strict {
+                    self.stop_all(StopReason::Strict(Box::new(reject))).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn item(&mut self, item: Item) -> Result<(), LogClosed> {
+        match item {
+            Item::Ask { judgment, history } => {
+                let question = judgment.question;
+                self.tell(&Event::Planned { question, changed: history.overrides.is_some() });
+                self.lanes[self.lane_of[question]].push(Job::new(judgment, history));
+                Ok(())
+            }
+            Item::Kept { question, standing } => {
+                self.tell(&Event::Kept { question, standing });
+                Ok(())
+            }
+            Item::NotAskable { question, trace_id, not_askable } => {
+                self.tell(&Event::Planned { question, changed: false });
+                let asked = &self.questions[question];
+                let feedback = record::of_input_error(asked, &self.run_id, trace_id, &not_askable);
+                self.record(question, feedback).await
+            }
+        }
+    }
+
+    async fn record(&mut self, question: usize, feedback: Feedback) -> Result<(), LogClosed> {
+        self.tell(&Event::Recorded { question, feedback: &feedback });
+        self.log.append(feedback).await
+    }
+
+    async fn returned(&mut self, Returned { lane: index, job }: Returned) -> Result<(), LogClosed> {
+        let question = job.judgment.question;
+        if let Some((attempt, latency)) = &job.last {
+            self.tell(&Event::Returned { question, usage: attempt.usage, latency: *latency });
+        }
+        let (next, stop) = self.lanes[index].returned(job);
+        match next {
+            Next::Retry { failure, delay } => self.tell(&Event::Retrying { failure: &failure, delay }),
+            Next::Record(job) => self.finish(*job).await?,
+        }
+        match stop {
+            Some(reason) => self.stop_lane(index, reason).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Records what the last attempt of a judgment brought.
+    async fn finish(&mut self, job: Job) -> Result<(), LogClosed> {
+        let Job { judgment, history, attempts, last, .. } = job;
+        let Some((attempt, latency)) = last else { return Ok(()) };
+        // What could still have succeeded is left to the next run when the user ends this one.
+        let interrupted = matches!(self.stop, Some(StopReason::Interrupted));
+        if interrupted && attempt.result.as_ref().is_err_and(|failure| failure.may_retry()) {
+            return Ok(());
+        }
+        let question = judgment.question;
+        let outcome =
+            record::Outcome { id: judgment.id, trace_id: judgment.trace_id, history, attempt, attempts, latency };
+        let feedback = record::of_attempt(&self.questions[question], &self.run_id, outcome);
+        self.record(question, feedback).await
+    }
+
+    /// One lane gives up; the run goes on while another has not. The first reason is the run's.
+    async fn stop_lane(&mut self, lane: usize, reason: StopReason) -> Result<(), LogClosed> {
+        if self.lanes[lane].stopped {
+            return Ok(());
+        }
+        let abandoned = self.lanes[lane].stop();
+        self.tell(&Event::Stopping(&reason));
+        self.stop.get_or_insert(reason);
+        for job in abandoned {
+            self.finish(job).await?;
+        }
+        Ok(())
+    }
+
+    /// Nothing more is admitted anywhere.
+    async fn stop_all(&mut self, reason: StopReason) -> Result<(), LogClosed> {
+        self.tell(&Event::Stopping(&reason));
+        // The user's wish comes before whatever went wrong earlier.
+        match (&self.stop, &reason) {
+            (None, _) | (Some(_), StopReason::Interrupted) => self.stop = Some(reason),
+            _ => {}
+        }
+        for lane in 0..self.lanes.len() {
+            for job in self.lanes[lane].stop() {
+                self.finish(job).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+async fn receive(plan: &mut Option<mpsc::Receiver<Planned>>) -> Option<Planned> {
+    match plan {
+        Some(plan) => plan.recv().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn sleep_until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}

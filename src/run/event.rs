@@ -1,0 +1,76 @@
+//! What happens in a run, as it happens. Sinks (progress, summary, logs) are synchronous folds over it.
+
+use std::time::Duration;
+
+use crate::dataset::Reject;
+use crate::endpoint::Failure;
+use crate::endpoint::chat::Usage;
+use crate::feedback::Feedback;
+use crate::feedback::log::Standing;
+
+use super::summary::StopReason;
+
+/// Something that happened.
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub enum Event<'a> {
+    /// A trace was read; so many bytes of the dataset are behind it.
+    TraceRead {
+        /// Of all files.
+        bytes_read: u64,
+        /// `None` when the length is not known.
+        total_bytes: Option<u64>,
+    },
+    /// The whole dataset was read.
+    DatasetRead,
+    /// A line is no trace.
+    Rejected(&'a Reject),
+    /// A trace was there already, with the same content.
+    Duplicate,
+    /// The log already has this judgment, and it is not asked again.
+    Kept {
+        /// The index of the question.
+        question: usize,
+        /// What the log has.
+        standing: Standing,
+    },
+    /// A judgment is to be asked.
+    Planned {
+        /// The index of the question.
+        question: usize,
+        /// The log has another opinion, given to another prompt, trace or parameter.
+        changed: bool,
+    },
+    /// A request was sent.
+    Sent {
+        /// Not the first about its judgment.
+        again: bool,
+    },
+    /// An attempt came back, well or not.
+    Returned {
+        /// The index of the question.
+        question: usize,
+        /// What it used.
+        usage: Option<Usage>,
+        /// From sending to the last byte.
+        latency: Duration,
+    },
+    /// An attempt failed and will be repeated.
+    Retrying {
+        /// What happened.
+        failure: &'a Failure,
+        /// How long it waits at least.
+        delay: Duration,
+    },
+    /// A record went to the log.
+    Recorded {
+        /// The index of the question.
+        question: usize,
+        /// The record.
+        feedback: &'a Feedback,
+    },
+    /// No more is admitted; what is in flight is waited for.
+    Stopping(&'a StopReason),
+    /// A second went by.
+    Tick,
+}

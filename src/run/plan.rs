@@ -1,0 +1,190 @@
+//! The first step: dataset lines become judgments, and what the log already has is left out.
+
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+
+use super::record::History;
+use super::settings::{Output, RunSettings};
+use crate::dataset::{DatasetError, DatasetReader, Entry, Reject};
+use crate::feedback::log::{Index, OpinionKey, Seen, Standing};
+use crate::feedback::{AssessmentId, Source};
+use crate::judge::{Judgment, NotAskable, Question};
+use crate::trace::Trace;
+
+/// What one line of the dataset came to.
+#[derive(Debug)]
+pub(super) enum Planned {
+    Trace { bytes_read: u64, items: Vec<Item> },
+    Reject(Reject),
+    Duplicate,
+    Unreadable(DatasetError),
+}
+
+/// What one judge makes of a trace.
+#[derive(Debug)]
+pub(super) enum Item {
+    Ask { judgment: Judgment, history: History },
+    NotAskable { question: usize, trace_id: String, not_askable: NotAskable },
+    Kept { question: usize, standing: Standing },
+}
+
+/// Turns traces into judgments.
+pub(super) struct Planner {
+    questions: Arc<[Question]>,
+    sources: Vec<Source>,
+    index: Index,
+}
+
+impl Planner {
+    pub(super) fn new(questions: Arc<[Question]>, index: Index) -> Self {
+        let sources = questions.iter().map(|question| Source::llm_judge(question.source_id.clone())).collect();
+        Self { questions, sources, index }
+    }
+
+    fn items(&self, trace: &Trace) -> Vec<Item> {
+        let questions = self.questions.iter().enumerate();
+        questions.map(|(question, asked)| self.item(question, asked, trace)).collect()
+    }
+
+    fn item(&self, question: usize, asked: &Question, trace: &Trace) -> Item {
+        let look_up = |id: AssessmentId| {
+            let key = OpinionKey::new(Some(&trace.trace_id), None, &asked.judge.name, &self.sources[question]);
+            self.index.look_up(key, id)
+        };
+        let judgment = match asked.judgment(question, trace) {
+            Ok(judgment) => judgment,
+            Err(not_askable) => {
+                return match look_up(not_askable.id) {
+                    Seen::Judged(standing) => Item::Kept { question, standing },
+                    Seen::New | Seen::Changed { .. } => {
+                        Item::NotAskable { question, trace_id: trace.trace_id.clone(), not_askable }
+                    }
+                };
+            }
+        };
+        let history = match look_up(judgment.id) {
+            Seen::New => History::default(),
+            Seen::Changed { overrides } => History { overrides: Some(overrides), create_time_ms: None },
+            Seen::Judged(Standing::Failed { code, create_time_ms })
+                if code.is_none_or(|code| code.traits().resumable) =>
+            {
+                History { overrides: None, create_time_ms: Some(create_time_ms) }
+            }
+            Seen::Judged(standing) => return Item::Kept { question, standing },
+        };
+        Item::Ask { judgment, history }
+    }
+
+    /// Reads the whole dataset into the channel; ends early when nobody listens any more.
+    pub(super) fn run(self, mut dataset: DatasetReader, limit: Option<u64>, sender: &mpsc::Sender<Planned>) {
+        let mut traces = 0;
+        while limit.is_none_or(|limit| traces < limit)
+            && let Some(entry) = dataset.next()
+        {
+            let planned = match entry {
+                Ok(Entry::Trace(located)) => {
+                    traces += 1;
+                    Planned::Trace { bytes_read: dataset.bytes_read(), items: self.items(&located.value) }
+                }
+                Ok(Entry::Reject(reject)) => Planned::Reject(reject),
+                Ok(Entry::Duplicate(_)) => Planned::Duplicate,
+                Err(error) => Planned::Unreadable(error),
+            };
+            if sender.blocking_send(planned).is_err() {
+                return;
+            }
+        }
+    }
+}
+
+/// What a run would do, without doing it.
+#[derive(Debug, Default)]
+pub struct DryRun {
+    /// Traces of the dataset.
+    pub traces: u64,
+    /// Lines that are no trace.
+    pub rejects: Vec<String>,
+    /// Traces that are there twice.
+    pub duplicates: u64,
+    /// One for each question, in the run's order.
+    pub questions: Vec<DryRunQuestion>,
+}
+
+/// What one judge would do.
+#[derive(Debug, Default)]
+pub struct DryRunQuestion {
+    /// The judge's name.
+    pub judge: String,
+    /// The model URI.
+    pub source_id: String,
+    /// Requests that would be sent.
+    pub requests: u64,
+    /// Judgments that the log already has.
+    pub kept: u64,
+    /// Traces that the judge cannot be asked about, and the first reason.
+    pub not_askable: u64,
+    /// Why, for the first of them.
+    pub first_reason: Option<String>,
+    /// Tokens of all prompts, estimated.
+    pub input_tokens: u64,
+    /// Tokens that all answers may have at most.
+    pub most_output_tokens: u64,
+    /// The first request, as it would be judged.
+    pub first_prompt: Option<(String, String)>,
+}
+
+/// Reads, renders and looks up everything, and sends nothing.
+///
+/// # Errors
+/// When the dataset cannot be read.
+pub fn dry_run(settings: RunSettings) -> Result<DryRun, DatasetError> {
+    let RunSettings { mut dataset, questions, output, limit, .. } = settings;
+    let questions: Arc<[Question]> = questions.into_iter().map(|(question, _)| question).collect();
+    let index = match output {
+        Output::Log(log) => log.index,
+        Output::Stdout => Index::default(),
+    };
+    let mut dry = DryRun::default();
+    dry.questions.extend(questions.iter().map(|question| DryRunQuestion {
+        judge: question.judge.name.clone(),
+        source_id: question.source_id.clone(),
+        ..DryRunQuestion::default()
+    }));
+    let planner = Planner::new(questions, index);
+    while limit.is_none_or(|limit| dry.traces < limit)
+        && let Some(entry) = dataset.next()
+    {
+        let trace = match entry? {
+            Entry::Trace(located) => located.value,
+            Entry::Reject(reject) => {
+                dry.rejects.push(reject.to_string());
+                continue;
+            }
+            Entry::Duplicate(_) => {
+                dry.duplicates += 1;
+                continue;
+            }
+        };
+        dry.traces += 1;
+        for (question, item) in dry.questions.iter_mut().zip(planner.items(&trace)) {
+            match item {
+                Item::Kept { .. } => question.kept += 1,
+                Item::NotAskable { not_askable, .. } => {
+                    question.not_askable += 1;
+                    question.first_reason.get_or_insert_with(|| not_askable.error.to_string());
+                }
+                Item::Ask { judgment, .. } => {
+                    let request = judgment.request;
+                    question.requests += 1;
+                    question.input_tokens += request.estimated_input_tokens();
+                    question.most_output_tokens += u64::from(request.sampling.max_output_tokens);
+                    question.first_prompt.get_or_insert_with(|| {
+                        (request.system.as_deref().unwrap_or_default().to_owned(), request.user)
+                    });
+                }
+            }
+        }
+    }
+    Ok(dry)
+}

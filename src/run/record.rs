@@ -1,0 +1,122 @@
+//! What came of a judgment, as the record that it leaves.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use super::ask::{Attempt, Scored};
+use crate::endpoint::Failure;
+use crate::feedback::{AssessmentId, ErrorCode, Feedback, FeedbackError, Source};
+use crate::judge::parse::ParseMethod;
+use crate::judge::{NotAskable, Question};
+
+/// What a record takes from the log that it goes to.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct History {
+    /// The opinion that this one replaces.
+    pub overrides: Option<AssessmentId>,
+    /// When the same judgment was first recorded, as an error.
+    pub create_time_ms: Option<i64>,
+}
+
+/// A judgment whose last attempt has ended.
+#[derive(Debug)]
+pub(super) struct Outcome {
+    pub id: AssessmentId,
+    pub trace_id: String,
+    pub history: History,
+    pub attempt: Attempt,
+    pub attempts: u32,
+    pub latency: Duration,
+}
+
+/// The record of a judgment that was asked.
+pub(super) fn of_attempt(question: &Question, run_id: &str, outcome: Outcome) -> Feedback {
+    let Outcome { id, trace_id, history, attempt, attempts, latency } = outcome;
+    let mut metadata = common_metadata(question, run_id);
+    let mut put = |key: &str, value: String| metadata.insert(key.to_owned(), value);
+    put("attempts", attempts.to_string());
+    put("latency_ms", latency.as_millis().to_string());
+    if let Some(usage) = attempt.usage {
+        put("input_tokens", usage.input_tokens.to_string());
+        put("output_tokens", usage.output_tokens.to_string());
+        if usage.cached_tokens > 0 {
+            put("cached_tokens", usage.cached_tokens.to_string());
+        }
+    }
+    if let Some(model) = attempt.model {
+        put("model", model);
+    }
+    if let Some(request_id) = attempt.request_id {
+        put("request_id", request_id);
+    }
+    let base = base(question, id, trace_id, history);
+    match attempt.result {
+        Ok(Scored { verdict, method, truncated }) => {
+            if method != ParseMethod::Strict {
+                metadata.insert("parse".to_owned(), method.to_string());
+            }
+            if truncated {
+                metadata.insert("truncated".to_owned(), "true".to_owned());
+            }
+            Feedback {
+                value: Some(verdict.value),
+                rationale: verdict.rationale,
+                overrides: history.overrides.map(|id| id.to_string()),
+                metadata,
+                ..base
+            }
+        }
+        Err(failure) => {
+            metadata.extend(failure.metadata().map(|(key, value)| (key.to_owned(), value)));
+            Feedback { error: Some(error(*failure)), metadata, ..base }
+        }
+    }
+}
+
+/// The record of a trace that the judge cannot be asked about.
+pub(super) fn of_input_error(
+    question: &Question,
+    run_id: &str,
+    trace_id: String,
+    not_askable: &NotAskable,
+) -> Feedback {
+    Feedback {
+        error: Some(FeedbackError {
+            error_code: ErrorCode::InputError.into(),
+            error_message: Some(not_askable.error.to_string()),
+            stack_trace: None,
+        }),
+        metadata: common_metadata(question, run_id),
+        ..base(question, not_askable.id, trace_id, History::default())
+    }
+}
+
+fn base(question: &Question, id: AssessmentId, trace_id: String, history: History) -> Feedback {
+    let now = now_ms();
+    Feedback {
+        assessment_id: Some(id.to_string()),
+        name: question.judge.name.clone(),
+        source: Source::llm_judge(question.source_id.clone()),
+        create_time_ms: history.create_time_ms.unwrap_or(now),
+        last_update_time_ms: now,
+        trace_id: Some(trace_id),
+        ..Feedback::default()
+    }
+}
+
+fn common_metadata(question: &Question, run_id: &str) -> BTreeMap<String, String> {
+    BTreeMap::from([("judge_prompt".to_owned(), question.judge.prompt_uri()), ("run_id".to_owned(), run_id.to_owned())])
+}
+
+fn error(failure: Failure) -> FeedbackError {
+    FeedbackError {
+        error_code: failure.code.into(),
+        stack_trace: failure.stack_trace(),
+        error_message: Some(failure.message),
+    }
+}
+
+fn now_ms() -> i64 {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,70 @@
+//! What a run needs, resolved: no flags, no files to look for.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::dataset::DatasetReader;
+use crate::endpoint::config::EndpointConfig;
+use crate::feedback::log::OpenLog;
+use crate::judge::Question;
+
+/// One run.
+#[derive(Debug)]
+pub struct RunSettings {
+    /// The traces.
+    pub dataset: DatasetReader,
+    /// What is asked about each of them, and on which lane.
+    pub questions: Vec<(Question, usize)>,
+    /// The endpoints and models.
+    pub lanes: Vec<LaneSettings>,
+    /// Where the feedback goes.
+    pub output: Output,
+    /// Where lines that are no trace go; made when there is one.
+    pub rejects: PathBuf,
+    /// At most so many traces.
+    pub limit: Option<u64>,
+    /// Stop at the first line that is no trace.
+    pub strict: bool,
+    /// Further attempts after the first, of one judgment.
+    pub max_retries: u32,
+    /// After an interruption, answers in flight have so long to come in.
+    pub grace: Duration,
+    /// In the records' metadata.
+    pub run_id: String,
+}
+
+impl RunSettings {
+    /// Enough to outlast a minute of trouble.
+    pub const DEFAULT_MAX_RETRIES: u32 = 6;
+    /// An interrupted run ends soon, and still keeps most of what is paid for.
+    pub const DEFAULT_GRACE: Duration = Duration::from_secs(30);
+}
+
+/// One endpoint and one model on it: what shares a quota.
+#[derive(Debug, Clone)]
+pub struct LaneSettings {
+    /// The endpoint.
+    pub endpoint: EndpointConfig,
+    /// The model's name on it.
+    pub model: String,
+}
+
+/// Where the feedback goes.
+#[derive(Debug)]
+pub enum Output {
+    /// To a log, which knows what was judged before.
+    Log(OpenLog),
+    /// To standard output; everything is judged.
+    Stdout,
+}
+
+/// The user's wish to end the run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Shutdown {
+    /// None.
+    No,
+    /// Send nothing more, and keep what is in flight.
+    Drain,
+    /// Stop at once.
+    Abort,
+}

@@ -1,0 +1,328 @@
+//! The fold over a run's events that it ends with: scored, failed and kept side by side, never a mean without its number.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use super::event::Event;
+use crate::dataset::{DatasetError, Reject};
+use crate::endpoint::chat::Usage;
+use crate::feedback::log::{Standing, WriteError};
+use crate::feedback::{ErrorCode, RecordedErrorCode};
+use crate::judge::Question;
+use crate::judge::verdict::VerdictType;
+
+/// How a run ended.
+#[derive(Debug)]
+pub struct RunReport {
+    /// What was counted.
+    pub summary: Summary,
+    /// Why it ended before everything was asked, if it did.
+    pub stop: Option<StopReason>,
+}
+
+/// Why a run ended early.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages say it")]
+pub enum StopReason {
+    #[error("{source_id}: {code}: {message}")]
+    Fatal { source_id: String, code: ErrorCode, message: String },
+    #[error(
+        "{source_id}: nothing but failures: {failures} judgments failed and none succeeded, most of them with {code}: {message}"
+    )]
+    NothingButFailures { source_id: String, failures: u64, code: ErrorCode, message: String },
+    #[error("{0} (--strict)")]
+    Strict(Box<Reject>),
+    #[error("the dataset cannot be read any further: {0}")]
+    Dataset(DatasetError),
+    #[error("cannot write the rejected lines: {0}")]
+    Rejects(std::io::Error),
+    #[error("{0}")]
+    Log(WriteError),
+    #[error("interrupted")]
+    Interrupted,
+}
+
+/// What was counted.
+#[derive(Debug)]
+pub struct Summary {
+    /// Traces that were read and taken.
+    pub traces: u64,
+    /// Lines that are no trace.
+    pub rejects: u64,
+    /// Traces that were there already.
+    pub duplicates: u64,
+    /// Requests sent, retries included.
+    pub requests: u64,
+    /// Of these, not the first about their judgment.
+    pub retries: u64,
+    /// One for each question, in the run's order.
+    pub questions: Vec<QuestionSummary>,
+    /// From the start to now.
+    started: Instant,
+    /// The whole run, once it has ended.
+    pub elapsed: Duration,
+}
+
+/// What one judge on one model brought.
+#[derive(Debug)]
+pub struct QuestionSummary {
+    /// The judge's name.
+    pub judge: String,
+    /// The model URI.
+    pub source_id: String,
+    /// Judgments to be asked in this run.
+    pub planned: u64,
+    /// Verdicts given in this run.
+    pub scored: u64,
+    /// Verdicts that the log already had.
+    pub kept_scored: u64,
+    /// Failures of this run.
+    pub failed: BTreeMap<ErrorCode, u64>,
+    /// Failures that the log already had and that were not asked again; `None` counts other tools' codes.
+    pub kept_failed: BTreeMap<Option<ErrorCode>, u64>,
+    /// Of the planned ones: asked again because prompt, model, parameter or trace changed.
+    pub changed: u64,
+    /// All verdicts, new and kept.
+    pub distribution: Distribution,
+    /// Tokens of all attempts that reported them.
+    pub usage: Usage,
+}
+
+/// The verdicts of one judge.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Distribution {
+    /// How many are true and false.
+    Boolean {
+        /// `true`.
+        yes: u64,
+        /// `false`.
+        no: u64,
+    },
+    /// How many of each label, in the judge's order.
+    Category(Vec<(String, u64)>),
+    /// Numbers and integer scales.
+    Number {
+        /// How many.
+        count: u64,
+        /// Their sum; the mean is `sum / count`.
+        sum: f64,
+        /// The lowest.
+        min: f64,
+        /// The highest.
+        max: f64,
+    },
+}
+
+impl Distribution {
+    fn of(verdict: &VerdictType) -> Self {
+        match verdict {
+            VerdictType::Boolean => Self::Boolean { yes: 0, no: 0 },
+            VerdictType::Category { labels } => Self::Category(labels.iter().map(|label| (label.clone(), 0)).collect()),
+            VerdictType::Integer { .. } | VerdictType::Number { .. } => {
+                Self::Number { count: 0, sum: 0.0, min: f64::INFINITY, max: f64::NEG_INFINITY }
+            }
+        }
+    }
+
+    fn add(&mut self, standing: Standing) {
+        match (self, standing) {
+            (Self::Boolean { yes, no }, Standing::Number(n)) => *if n == 0.0 { no } else { yes } += 1,
+            (Self::Category(labels), Standing::Label(hash)) => {
+                for (label, count) in labels {
+                    *count += u64::from(Standing::label_hash(label) == hash);
+                }
+            }
+            (Self::Number { count, sum, min, max }, Standing::Number(n)) => {
+                *count += 1;
+                *sum += n;
+                *min = min.min(n);
+                *max = max.max(n);
+            }
+            _ => {}
+        }
+    }
+
+    /// The mean of numbers, or the share of `true`; `None` of nothing, and of labels.
+    #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
+    pub fn mean(&self) -> Option<f64> {
+        match self {
+            Self::Boolean { yes, no } => (yes + no > 0).then(|| *yes as f64 / (yes + no) as f64),
+            Self::Number { count, sum, .. } => (*count > 0).then(|| sum / *count as f64),
+            Self::Category(_) => None,
+        }
+    }
+}
+
+impl QuestionSummary {
+    /// Verdicts that there are now.
+    pub fn scored_in_all(&self) -> u64 {
+        self.scored + self.kept_scored
+    }
+
+    /// Failures that stand now.
+    pub fn failed_in_all(&self) -> u64 {
+        self.failed.values().chain(self.kept_failed.values()).sum()
+    }
+
+    /// Judgments that were planned and have neither verdict nor failure, because the run stopped before.
+    pub fn unjudged(&self) -> u64 {
+        self.planned.saturating_sub(self.scored + self.failed.values().sum::<u64>())
+    }
+}
+
+impl Summary {
+    /// Nothing yet.
+    pub fn new<'a>(questions: impl Iterator<Item = &'a Question>) -> Self {
+        let questions = questions.map(|question| QuestionSummary {
+            judge: question.judge.name.clone(),
+            source_id: question.source_id.clone(),
+            planned: 0,
+            scored: 0,
+            kept_scored: 0,
+            failed: BTreeMap::new(),
+            kept_failed: BTreeMap::new(),
+            changed: 0,
+            distribution: Distribution::of(&question.judge.verdict),
+            usage: Usage::default(),
+        });
+        Self {
+            traces: 0,
+            rejects: 0,
+            duplicates: 0,
+            requests: 0,
+            retries: 0,
+            questions: questions.collect(),
+            started: Instant::now(),
+            elapsed: Duration::ZERO,
+        }
+    }
+
+    /// Takes in what happened.
+    pub fn add(&mut self, event: &Event<'_>) {
+        match event {
+            Event::TraceRead { .. } => self.traces += 1,
+            Event::Rejected(_) => self.rejects += 1,
+            Event::Duplicate => self.duplicates += 1,
+            Event::Sent { again } => {
+                self.requests += 1;
+                self.retries += u64::from(*again);
+            }
+            Event::Kept { question, standing } => {
+                let Some(question) = self.questions.get_mut(*question) else { return };
+                if let Standing::Failed { code, .. } = standing {
+                    *question.kept_failed.entry(*code).or_default() += 1;
+                } else {
+                    question.kept_scored += 1;
+                    question.distribution.add(*standing);
+                }
+            }
+            Event::Planned { question, changed } => {
+                let Some(question) = self.questions.get_mut(*question) else { return };
+                question.planned += 1;
+                question.changed += u64::from(*changed);
+            }
+            Event::Returned { question, usage: Some(usage), .. } => {
+                let Some(question) = self.questions.get_mut(*question) else { return };
+                question.usage.input_tokens += usage.input_tokens;
+                question.usage.cached_tokens += usage.cached_tokens;
+                question.usage.output_tokens += usage.output_tokens;
+            }
+            Event::Recorded { question, feedback } => {
+                let Some(question) = self.questions.get_mut(*question) else { return };
+                match &feedback.error {
+                    None => {
+                        question.scored += 1;
+                        question.distribution.add(Standing::of(feedback));
+                    }
+                    Some(error) => {
+                        if let RecordedErrorCode::Known(code) = error.error_code {
+                            *question.failed.entry(code).or_default() += 1;
+                        }
+                    }
+                }
+            }
+            Event::Returned { usage: None, .. }
+            | Event::DatasetRead
+            | Event::Retrying { .. }
+            | Event::Stopping(_)
+            | Event::Tick => {}
+        }
+    }
+
+    pub(super) fn finish(&mut self) {
+        self.elapsed = self.started.elapsed();
+    }
+
+    /// Judgments that the run was about: planned, or found in the log.
+    pub fn selected(&self) -> u64 {
+        self.questions.iter().map(|q| q.planned + q.kept_scored + q.kept_failed.values().sum::<u64>()).sum()
+    }
+
+    /// Verdicts that there are now.
+    pub fn scored(&self) -> u64 {
+        self.questions.iter().map(QuestionSummary::scored_in_all).sum()
+    }
+
+    /// Failures that stand now.
+    pub fn failed(&self) -> u64 {
+        self.questions.iter().map(QuestionSummary::failed_in_all).sum()
+    }
+
+    /// Judgments that were planned and not come to.
+    pub fn unjudged(&self) -> u64 {
+        self.questions.iter().map(QuestionSummary::unjudged).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::feedback::{Feedback, FeedbackError};
+    use crate::judge::Judge;
+
+    fn scored(value: impl Into<serde_json::Value>) -> Feedback {
+        Feedback { value: Some(value.into()), ..Feedback::default() }
+    }
+
+    fn summary(verdict: &str) -> Summary {
+        let text = format!("[verdict]\n{verdict}\n[prompt]\nuser = \"{{{{ outputs }}}}\"");
+        let question = Question::new(Judge::compile("j", &text, "j").unwrap(), &"m".parse().unwrap());
+        Summary::new(std::iter::once(&question))
+    }
+
+    #[test]
+    fn failures_never_enter_a_mean() {
+        let mut summary = summary("type = \"number\"\nmin = 0\nmax = 1");
+        let failed = Feedback {
+            error: Some(FeedbackError {
+                error_code: ErrorCode::Timeout.into(),
+                error_message: None,
+                stack_trace: None,
+            }),
+            ..Feedback::default()
+        };
+        for feedback in [&scored(0.25), &failed, &scored(0.75)] {
+            summary.add(&Event::Planned { question: 0, changed: false });
+            summary.add(&Event::Recorded { question: 0, feedback });
+        }
+        summary.add(&Event::Kept { question: 0, standing: Standing::Number(0.8) });
+        summary.add(&Event::Kept { question: 0, standing: Standing::Failed { code: None, create_time_ms: 0 } });
+        summary.add(&Event::Planned { question: 0, changed: true });
+        let question = &summary.questions[0];
+        assert!((question.distribution.mean().unwrap() - 0.6).abs() < 1e-12);
+        assert_eq!((question.scored_in_all(), question.failed_in_all(), question.unjudged()), (3, 2, 1));
+        assert_eq!((summary.selected(), summary.scored(), summary.failed()), (6, 3, 2));
+    }
+
+    #[test]
+    fn shares_and_labels_are_counted() {
+        let mut booleans = summary("type = \"boolean\"");
+        booleans.add(&Event::Recorded { question: 0, feedback: &scored(true) });
+        booleans.add(&Event::Kept { question: 0, standing: Standing::Number(0.0) });
+        assert_eq!(booleans.questions[0].distribution, Distribution::Boolean { yes: 1, no: 1 });
+        let mut labels = summary("type = \"category\"\nlabels = [\"a\", \"b\"]");
+        labels.add(&Event::Recorded { question: 0, feedback: &scored("b") });
+        labels.add(&Event::Kept { question: 0, standing: Standing::Label(Standing::label_hash("b")) });
+        assert_eq!(labels.questions[0].distribution, Distribution::Category(vec![("a".into(), 0), ("b".into(), 2)]));
+    }
+}
