@@ -4,7 +4,7 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueHint};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueHint};
 use judge_run::endpoint::ModelUri;
 use judge_run::endpoint::simulator::FaultPlan;
 
@@ -23,6 +23,10 @@ Examples:
     judge-run -d traces.jsonl --judge groundedness -m ollama:/llama3.2
 
   Go on where a run stopped, and ask again what failed: the same command.
+
+Environment:
+  Each option can also be set as a variable: --max-retries is JUDGE_RUN_MAX_RETRIES. Flags win.
+  OPENAI_API_KEY and OPENAI_BASE_URL are OpenAI's own; other providers' keys are read by their usual names.
 
 Exit codes:
   0    everything was judged
@@ -160,7 +164,7 @@ pub(crate) struct RunArgs {
     pub quiet: bool,
 
     /// Tell every failure and retry; twice for more; with --dry-run, show the first prompt of each judge
-    #[arg(short, long, action = clap::ArgAction::Count, help_heading = "Configuration")]
+    #[arg(short, long, action = clap::ArgAction::Count, env = "JUDGE_RUN_VERBOSE", help_heading = "Configuration")]
     pub verbose: u8,
 }
 
@@ -220,6 +224,12 @@ pub(crate) struct JudgesArgs {
 pub(crate) struct CompletionsArgs {
     /// The shell
     pub shell: clap_complete::Shell,
+}
+
+/// The command, as it is parsed and as help, completions and manual page describe it. The names of the variables follow
+/// from those of the flags, so help says the rule once.
+pub(crate) fn command() -> clap::Command {
+    Cli::command().mut_args(|arg| arg.hide_env(true))
 }
 
 /// The number of requests in flight as the library wants it.

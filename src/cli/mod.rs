@@ -16,7 +16,7 @@ mod summary;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::FromArgMatches;
 
 use args::{Cli, Command};
 use error::CliError;
@@ -26,7 +26,8 @@ pub(crate) fn main() -> ExitCode {
     if let Err(error) = settings::load_env_file(std::env::args_os()) {
         return error.report();
     }
-    let cli = match Cli::try_parse() {
+    let parsed = args::command().try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches));
+    let cli = match parsed {
         Ok(cli) => cli,
         // Help and version are no errors; a closed pipe is none either.
         Err(error) => {
