@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueHint};
 use judge_run::endpoint::ModelUri;
 use judge_run::endpoint::simulator::FaultPlan;
+use judge_run::run::MaxErrors;
 
 use super::duration;
 
@@ -32,7 +33,7 @@ Exit codes:
   0    everything was judged
   2    wrong usage, configuration or judge file, or nothing to judge; nothing was sent
   3    finished, but some judgments failed or some lines are no traces
-  4    stopped early: key, quota, address, or nothing but failures
+  4    stopped early: key, quota, budget, address, or nothing but failures
   130  interrupted, after answers in flight were saved";
 
 /// Judge recorded traces of GenAI applications with LLM judges: one Feedback record per judgment
@@ -114,6 +115,18 @@ pub(crate) struct RunArgs {
     #[arg(short = 'H', long, value_name = "NAME: VALUE", env = "JUDGE_RUN_HEADER", help_heading = "Who is asked")]
     pub header: Vec<String>,
 
+    /// Members to be merged into every request, as a JSON object
+    #[arg(long, value_name = "JSON", env = "JUDGE_RUN_EXTRA_BODY", help_heading = "Who is asked")]
+    pub extra_body: Option<String>,
+
+    /// The provider's service tier, such as flex
+    #[arg(long, value_name = "TIER", env = "JUDGE_RUN_SERVICE_TIER", help_heading = "Who is asked")]
+    pub service_tier: Option<String>,
+
+    /// A key that routes requests to the same prompt cache
+    #[arg(long, value_name = "KEY", env = "JUDGE_RUN_PROMPT_CACHE_KEY", help_heading = "Who is asked")]
+    pub prompt_cache_key: Option<String>,
+
     /// A file of further certificate authorities, PEM
     #[arg(long, visible_alias = "cacert", value_name = "FILE", env = "JUDGE_RUN_CA_CERT",
           value_hint = ValueHint::FilePath, help_heading = "Who is asked")]
@@ -135,6 +148,11 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "N", env = "JUDGE_RUN_TPM", help_heading = "How fast")]
     pub tpm: Option<NonZeroU32>,
 
+    /// How much of the quota may be spent at once, as a time of its flow [default: 0.9s]
+    #[arg(long, value_name = "DURATION", env = "JUDGE_RUN_BURST", value_parser = duration::parse,
+          help_heading = "How fast")]
+    pub burst: Option<Duration>,
+
     /// Give up on an answer after this long, such as 90, 90s or 2m [default: 10m]
     #[arg(long, value_name = "DURATION", env = "JUDGE_RUN_TIMEOUT", value_parser = duration::parse,
           help_heading = "How fast")]
@@ -144,10 +162,32 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "N", env = "JUDGE_RUN_MAX_RETRIES", help_heading = "How fast")]
     pub max_retries: Option<u32>,
 
+    /// Stop when an endpoint asks for a longer pause than this [default: 5m]
+    #[arg(long, value_name = "DURATION", env = "JUDGE_RUN_MAX_RETRY_AFTER", value_parser = duration::parse,
+          help_heading = "How fast")]
+    pub max_retry_after: Option<Duration>,
+
     /// After Ctrl-C, wait this long for answers in flight [default: 30s]
     #[arg(long, value_name = "DURATION", env = "JUDGE_RUN_GRACE", value_parser = duration::parse,
           help_heading = "How fast")]
     pub grace: Option<Duration>,
+
+    /// Stop when this much money is spent; prices stand in judge-run.toml
+    #[arg(long, value_name = "AMOUNT", env = "JUDGE_RUN_MAX_COST", help_heading = "When to stop")]
+    pub max_cost: Option<f64>,
+
+    /// Stop when this many tokens are used, prompts and answers together
+    #[arg(long, value_name = "N", env = "JUDGE_RUN_MAX_TOKENS_TOTAL", help_heading = "When to stop")]
+    pub max_tokens_total: Option<u64>,
+
+    /// Stop when more judgments than this fail: a number, or a share such as 5%
+    #[arg(long, value_name = "N|P%", env = "JUDGE_RUN_MAX_ERRORS", help_heading = "When to stop")]
+    pub max_errors: Option<MaxErrors>,
+
+    /// Stop after this long
+    #[arg(long, value_name = "DURATION", env = "JUDGE_RUN_TIME_LIMIT", value_parser = duration::parse,
+          help_heading = "When to stop")]
+    pub time_limit: Option<Duration>,
 
     /// The configuration file [default: judge-run.toml if there is one]
     #[arg(long, value_name = "FILE", env = "JUDGE_RUN_CONFIG", value_hint = ValueHint::FilePath,

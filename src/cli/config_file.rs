@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use judge_run::endpoint::ModelUri;
+use judge_run::endpoint::prices::Prices;
 use serde::{Deserialize, Deserializer};
 
 use super::duration;
@@ -41,7 +42,15 @@ pub(crate) struct EndpointTable {
     pub tpm: Option<NonZeroU32>,
     pub concurrency: Option<NonZeroU32>,
     #[serde(default, deserialize_with = "duration")]
+    pub burst: Option<Duration>,
+    #[serde(default, deserialize_with = "duration")]
     pub timeout: Option<Duration>,
+    /// Members to be merged into every request.
+    #[serde(default)]
+    pub extra_body: serde_json::Map<String, serde_json::Value>,
+    /// By model; for a million tokens.
+    #[serde(default)]
+    pub prices: BTreeMap<String, Prices>,
 }
 
 /// Seconds as a number, or a text such as `"2m"`.

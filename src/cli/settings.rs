@@ -1,5 +1,6 @@
 //! From flags, environment, `judge-run.toml` and judge files to plain settings, in this order of precedence.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
@@ -11,8 +12,9 @@ use judge_run::endpoint::quota::Limits;
 use judge_run::endpoint::simulator::{BackgroundSimulator, Simulator, SimulatorConfig};
 use judge_run::feedback::log::{Mode, OpenLog};
 use judge_run::judge::{Question, library};
-use judge_run::run::{LaneSettings, Output, RunSettings};
+use judge_run::run::{Budget, LaneSettings, Output, RunSettings};
 use secrecy::SecretString;
+use serde_json::{Map, Value};
 
 use super::args::{RunArgs, concurrency};
 use super::config_file::{ConfigFile, EndpointTable};
@@ -83,9 +85,18 @@ pub(crate) fn resolve(args: RunArgs, env: &dyn Fn(&str) -> Option<String>) -> Re
         concurrency: flag_concurrency,
         rpm,
         tpm,
+        burst,
         timeout,
         max_retries,
+        max_retry_after,
         grace,
+        extra_body,
+        service_tier,
+        prompt_cache_key,
+        max_cost,
+        max_tokens_total,
+        max_errors,
+        time_limit,
         config,
         env_file: _, // Was loaded before the flags were read.
         quiet,
@@ -111,7 +122,13 @@ pub(crate) fn resolve(args: RunArgs, env: &dyn Fn(&str) -> Option<String>) -> Re
         rpm,
         tpm,
         concurrency: flag_concurrency,
+        burst,
         timeout,
+        extra_body: extra(
+            extra_body.as_deref(),
+            [("service_tier", service_tier), ("prompt_cache_key", prompt_cache_key)],
+        )?,
+        prices: BTreeMap::new(),
     };
     let simulator = if simulate { Some(Simulator::spawn(SimulatorConfig::default())?) } else { None };
 
@@ -138,14 +155,17 @@ pub(crate) fn resolve(args: RunArgs, env: &dyn Fn(&str) -> Option<String>) -> Re
             Some(lane) => lane,
             None => {
                 let simulated = simulator.as_ref().map(BackgroundSimulator::base_url);
-                lanes.push(LaneSettings {
-                    endpoint: endpoint(&uri, &flags, &config, simulated, env)?,
-                    model: uri.model.clone(),
-                });
+                let prices =
+                    config.endpoints.get(&uri.endpoint).and_then(|table| table.prices.get(&uri.model)).copied();
+                if max_cost.is_some() && prices.is_none() {
+                    return Err(no_prices(&uri));
+                }
+                let endpoint = endpoint(&uri, &flags, &config, simulated, env)?;
+                lanes.push(LaneSettings { endpoint, model: uri.model.clone(), prices });
                 lanes.len() - 1
             }
         };
-        questions.push((Question::new(judge, &uri), lane));
+        questions.push((Question::new(judge, &uri, &lanes[lane].endpoint.extra_body), lane));
     }
 
     let target = Target::new(output, &dataset)?;
@@ -185,7 +205,9 @@ pub(crate) fn resolve(args: RunArgs, env: &dyn Fn(&str) -> Option<String>) -> Re
         limit,
         strict,
         max_retries: max_retries.or(config.max_retries).unwrap_or(RunSettings::DEFAULT_MAX_RETRIES),
+        max_retry_after: max_retry_after.unwrap_or(RunSettings::DEFAULT_MAX_RETRY_AFTER),
         grace: grace.unwrap_or(RunSettings::DEFAULT_GRACE),
+        budget: Budget { cost: max_cost, tokens: max_tokens_total, errors: max_errors, time: time_limit },
         run_id: run_id(),
     };
     Ok(Resolved { run, log: target.log, csv: target.csv, simulator, notes, quiet, verbose })
@@ -259,9 +281,40 @@ fn endpoint(
         ca_cert: flags.ca_cert.clone().or(table.ca_cert),
         timeout: flags.timeout.or(table.timeout).unwrap_or(EndpointConfig::DEFAULT_TIMEOUT),
         concurrency: flags.concurrency.or(table.concurrency).map_or(EndpointConfig::DEFAULT_CONCURRENCY, concurrency),
-        limits: Limits { rpm: flags.rpm.or(table.rpm), tpm: flags.tpm.or(table.tpm) },
+        limits: Limits {
+            rpm: flags.rpm.or(table.rpm),
+            tpm: flags.tpm.or(table.tpm),
+            burst: flags.burst.or(table.burst),
+        },
+        extra_body: table.extra_body.into_iter().chain(flags.extra_body.clone()).collect(),
         preset,
     })
+}
+
+/// The members of `--extra-body` and of the flags that are short for one of them.
+fn extra<const N: usize>(
+    json: Option<&str>,
+    named: [(&str, Option<String>); N],
+) -> Result<Map<String, Value>, CliError> {
+    let mut members = match json.map(serde_json::from_str) {
+        None => Map::new(),
+        Some(Ok(Value::Object(members))) => members,
+        Some(Ok(_)) => return Err(CliError::usage("--extra-body must be a JSON object, such as '{\"top_k\": 1}'")),
+        Some(Err(error)) => return Err(CliError::usage(format_args!("--extra-body is not JSON: {error}"))),
+    };
+    members.extend(named.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?.into()))));
+    Ok(members)
+}
+
+fn no_prices(uri: &ModelUri) -> CliError {
+    CliError::usage_with_hint(
+        format_args!("--max-cost needs the prices of {uri}"),
+        format_args!(
+            "put them into judge-run.toml, for a million tokens:\n  \
+             [endpoints.{}.prices.\"{}\"]\n  input = 0.40\n  cached_input = 0.10\n  output = 1.60",
+            uri.endpoint, uri.model
+        ),
+    )
 }
 
 fn three_ways(key_env: &str) -> String {

@@ -6,7 +6,7 @@ use std::io::Write as _;
 use std::path::Path;
 
 use judge_run::feedback::ErrorCode;
-use judge_run::run::{Distribution, Exit, QuestionSummary, RunReport, StopReason};
+use judge_run::run::{Distribution, Exit, LaneSummary, QuestionSummary, RunReport, StopReason};
 
 use super::error::CliError;
 use super::print::{counted, one_line, short};
@@ -49,6 +49,9 @@ fn write(out: &mut String, report: &RunReport, places: &Places<'_>, made_up: boo
     for question in &summary.questions {
         writeln!(out)?;
         write_question(out, question)?;
+    }
+    for lane in &summary.lanes {
+        write_lane(out, lane)?;
     }
     writeln!(out)?;
     match (places.csv, places.log) {
@@ -102,7 +105,24 @@ fn write_question(out: &mut String, question: &QuestionSummary) -> fmt::Result {
         if usage.cached_tokens > 0 {
             write!(out, ", {} of the input from the provider's cache", short(usage.cached_tokens))?;
         }
+        if let Some(cost) = question.cost {
+            write!(out, ", cost {cost:.4}")?;
+        }
         writeln!(out)?;
+    }
+    Ok(())
+}
+
+/// What was learnt of an endpoint, if anything was.
+fn write_lane(out: &mut String, lane: &LaneSummary) -> fmt::Result {
+    let limit = |limit: Option<u64>, what| limit.map(|limit| format!("{} {what}", short(limit)));
+    let limits: Vec<_> =
+        [limit(lane.learnt_requests, "requests"), limit(lane.learnt_tokens, "tokens")].into_iter().flatten().collect();
+    if !lane.adapted.is_empty() {
+        writeln!(out, "\n{} was asked with {}", lane.source_id, lane.adapted.join(", "))?;
+    }
+    if !limits.is_empty() {
+        writeln!(out, "\n{} told its quota, which was kept: {}", lane.source_id, limits.join(", "))?;
     }
     Ok(())
 }

@@ -3,11 +3,12 @@
 //! Source: OpenAI API reference, "Create chat completion". Own lenient types: compatible servers leave fields out, send `null`
 //! for lists and numbers for strings.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use serde_json::value::RawValue;
+use serde_json::{Map, Value};
 
 /// What a judge asks, before any adaptation to what an endpoint happens to take.
 #[derive(Debug, Clone)]
@@ -73,15 +74,18 @@ impl Default for Sampling {
     }
 }
 
-/// How requests are put for one endpoint and model.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// How requests are put for one endpoint and model. It starts as the provider is known and is adapted to what the endpoint refuses (see
+/// [`super::adapt`]).
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WireProfile {
     /// What the output limit is called.
     pub limit_field: LimitField,
-    /// Whether a temperature may be sent.
-    pub temperature: bool,
     /// How the form of the answer is asked for.
     pub response_format: ResponseFormat,
+    /// Whether instructions have a message of their own; otherwise they stand at the head of the user's.
+    pub system_role: bool,
+    /// Parameters that the endpoint does not take.
+    pub dropped: BTreeSet<String>,
 }
 
 /// The two names of the output limit.
@@ -93,13 +97,32 @@ pub enum LimitField {
     MaxTokens,
 }
 
-/// How the form of the answer is asked for. The prompt states it in words in any case.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// How the form of the answer is asked for, from the surest to the loosest. The prompt states it in words in any case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ResponseFormat {
-    /// A JSON schema, strict.
+    /// A JSON schema that is enforced.
     JsonSchema,
+    /// A JSON schema without `strict`.
+    LooseJsonSchema,
+    /// A JSON object, with the schema beside it as llama.cpp takes it.
+    JsonObjectWithSchema,
     /// Any JSON object.
     JsonObject,
+    /// Nothing is said.
+    Text,
+}
+
+impl ResponseFormat {
+    /// The name in records and summaries.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::JsonSchema => "json_schema",
+            Self::LooseJsonSchema => "json_schema (not strict)",
+            Self::JsonObjectWithSchema => "json_object (with schema)",
+            Self::JsonObject => "json_object",
+            Self::Text => "text",
+        }
+    }
 }
 
 /// The name of the schema, constant so that it never spoils a provider's prefix cache.
@@ -109,7 +132,8 @@ const SCHEMA_NAME: &str = "verdict";
 struct Body<'a> {
     model: &'a str,
     messages: &'a [Message<'a>],
-    response_format: Format<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    response_format: Option<Format<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     temperature: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -133,8 +157,13 @@ struct Message<'a> {
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 enum Format<'a> {
-    JsonSchema { json_schema: Schema<'a> },
-    JsonObject,
+    JsonSchema {
+        json_schema: Schema<'a>,
+    },
+    JsonObject {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        schema: Option<&'a RawValue>,
+    },
 }
 
 #[derive(Serialize)]
@@ -145,40 +174,68 @@ struct Schema<'a> {
 }
 
 impl ChatRequest {
-    /// The body of the POST, as this endpoint and model take it.
+    /// The body of the POST, as this endpoint and model take it. `extra` is merged in and wins.
     ///
     /// # Errors
     /// When a number of the sampling parameters is not finite.
-    pub fn body(&self, model: &str, profile: &WireProfile, max_output: u32) -> Result<Vec<u8>, serde_json::Error> {
-        let user = Message { role: "user", content: &self.user };
+    pub fn body(
+        &self,
+        model: &str,
+        profile: &WireProfile,
+        max_output: u32,
+        extra: &Map<String, Value>,
+    ) -> Result<Vec<u8>, serde_json::Error> {
+        let merged;
+        let user = match &self.system {
+            Some(system) if !profile.system_role => {
+                merged = format!("{system}\n\n{}", self.user);
+                &merged
+            }
+            _ => &self.user,
+        };
+        let user = Message { role: "user", content: user };
         let with_system;
         let messages = match &self.system {
-            Some(system) => {
+            Some(system) if profile.system_role => {
                 with_system = [Message { role: "system", content: system }, user];
                 &with_system[..]
             }
-            None => std::slice::from_ref(&user),
+            _ => std::slice::from_ref(&user),
         };
+        let schema =
+            |strict| Format::JsonSchema { json_schema: Schema { name: SCHEMA_NAME, strict, schema: &self.schema } };
         let sampling = &self.sampling;
+        let taken = |name: &str| !profile.dropped.contains(name);
+        let limit = |field| (profile.limit_field == field).then_some(max_output);
         let body = Body {
             model,
             messages,
             response_format: match profile.response_format {
-                ResponseFormat::JsonSchema => {
-                    Format::JsonSchema { json_schema: Schema { name: SCHEMA_NAME, strict: true, schema: &self.schema } }
-                }
-                ResponseFormat::JsonObject => Format::JsonObject,
+                ResponseFormat::JsonSchema => Some(schema(true)),
+                ResponseFormat::LooseJsonSchema => Some(schema(false)),
+                ResponseFormat::JsonObjectWithSchema => Some(Format::JsonObject { schema: Some(&self.schema) }),
+                ResponseFormat::JsonObject => Some(Format::JsonObject { schema: None }),
+                ResponseFormat::Text => None,
             },
-            temperature: sampling.temperature.filter(|_| profile.temperature),
-            top_p: sampling.top_p,
-            seed: sampling.seed,
-            reasoning_effort: sampling.reasoning_effort,
-            max_completion_tokens: (profile.limit_field == LimitField::MaxCompletionTokens).then_some(max_output),
-            max_tokens: (profile.limit_field == LimitField::MaxTokens).then_some(max_output),
+            temperature: sampling.temperature.filter(|_| taken("temperature")),
+            top_p: sampling.top_p.filter(|_| taken("top_p")),
+            seed: sampling.seed.filter(|_| taken("seed")),
+            reasoning_effort: sampling.reasoning_effort.filter(|_| taken("reasoning_effort")),
+            max_completion_tokens: limit(LimitField::MaxCompletionTokens),
+            max_tokens: limit(LimitField::MaxTokens),
         };
-        let mut bytes = Vec::with_capacity(self.prompt_bytes() + self.schema.get().len() + 512);
-        serde_json::to_writer(&mut bytes, &body)?;
-        Ok(bytes)
+        if extra.is_empty() {
+            let mut bytes = Vec::with_capacity(self.prompt_bytes() + self.schema.get().len() + 512);
+            serde_json::to_writer(&mut bytes, &body)?;
+            return Ok(bytes);
+        }
+        let mut body = serde_json::to_value(&body)?;
+        if let Value::Object(body) = &mut body {
+            body.extend(
+                extra.iter().filter(|(name, _)| taken(name)).map(|(name, value)| (name.clone(), value.clone())),
+            );
+        }
+        serde_json::to_vec(&body)
     }
 
     /// Bytes of all messages.
@@ -349,23 +406,32 @@ mod tests {
             schema: RawValue::from_string("{\"type\":\"object\"}".into()).unwrap().into(),
             sampling: Sampling::default(),
         };
-        let profile = WireProfile {
-            limit_field: LimitField::MaxTokens,
-            temperature: true,
-            response_format: ResponseFormat::JsonSchema,
+        let text = |profile: &WireProfile, extra: Value| {
+            let extra = extra.as_object().cloned().unwrap_or_default();
+            String::from_utf8(request.body("m", profile, 64, &extra).unwrap()).unwrap()
         };
-        let body = String::from_utf8(request.body("m", &profile, 64).unwrap()).unwrap();
+        let mut profile = WireProfile {
+            limit_field: LimitField::MaxTokens,
+            response_format: ResponseFormat::JsonSchema,
+            system_role: true,
+            dropped: BTreeSet::new(),
+        };
         assert_eq!(
-            body,
+            text(&profile, Value::Null),
             r#"{"model":"m","messages":[{"role":"system","content":"sys"},{"role":"user","content":"usr\n"}],"response_format":{"type":"json_schema","json_schema":{"name":"verdict","strict":true,"schema":{"type":"object"}}},"temperature":0.0,"max_tokens":64}"#
         );
-        let profile = WireProfile {
-            limit_field: LimitField::MaxCompletionTokens,
-            temperature: false,
-            response_format: ResponseFormat::JsonObject,
-        };
-        let body = String::from_utf8(request.body("m", &profile, 64).unwrap()).unwrap();
-        assert!(body.ends_with(r#""response_format":{"type":"json_object"},"max_completion_tokens":64}"#), "{body}");
+        profile.limit_field = LimitField::MaxCompletionTokens;
+        profile.response_format = ResponseFormat::JsonObject;
+        profile.system_role = false;
+        profile.dropped.extend(["temperature".to_owned(), "service_tier".to_owned()]);
+        assert_eq!(
+            text(&profile, serde_json::json!({"service_tier": "flex", "top_k": 1})),
+            r#"{"model":"m","messages":[{"role":"user","content":"sys\n\nusr\n"}],"response_format":{"type":"json_object"},"max_completion_tokens":64,"top_k":1}"#
+        );
+        profile.response_format = ResponseFormat::JsonObjectWithSchema;
+        assert!(text(&profile, Value::Null).contains(r#"{"type":"json_object","schema":{"type":"object"}}"#));
+        profile.response_format = ResponseFormat::Text;
+        assert!(!text(&profile, Value::Null).contains("response_format"));
         assert_eq!(request.estimated_input_tokens(), 2 + 8);
     }
 

@@ -5,12 +5,14 @@ use std::time::{Duration, SystemTime};
 use reqwest::Url;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use secrecy::ExposeSecret;
+use serde_json::{Map, Value};
 
 use super::chat::{Answer, ChatRequest, NoAnswer, WireProfile};
 use super::classify::request_id_header;
 use super::config::EndpointConfig;
+use super::observed::ObservedLimits;
 use super::provider::KeyHeader;
-use super::{Failure, classify_response, classify_transport, provider};
+use super::{Failure, classify_response, classify_transport};
 use crate::feedback::ErrorCode;
 
 /// Connecting takes a round trip or three; a server that needs longer is not there.
@@ -27,10 +29,19 @@ pub struct Client {
     url: Url,
     headers: HeaderMap,
     model: String,
-    profile: WireProfile,
+    extra_body: Map<String, Value>,
     timeout: Duration,
     /// To be removed from anything that a server echoes.
     secrets: Vec<secrecy::SecretString>,
+}
+
+/// One request and what came of it.
+#[derive(Debug)]
+pub struct Exchange {
+    /// The answer, or why there is none.
+    pub result: Result<Answer, Box<Failure>>,
+    /// What the endpoint said of its quota.
+    pub limits: ObservedLimits,
 }
 
 /// Why there can be no client for an endpoint.
@@ -120,8 +131,8 @@ impl Client {
         }
         Ok(Self {
             http: builder.build().map_err(http_error)?,
-            profile: provider::wire_profile(config.preset, &config.base_url, model),
             url,
+            extra_body: config.extra_body.clone(),
             headers: headers(config)?,
             model: model.to_owned(),
             timeout: config.timeout,
@@ -129,28 +140,25 @@ impl Client {
         })
     }
 
-    /// The body that [`Client::ask`] would send.
-    ///
-    /// # Errors
-    /// When a sampling parameter is not finite.
-    pub fn body(&self, request: &ChatRequest, max_output: u32) -> Result<Vec<u8>, serde_json::Error> {
-        request.body(&self.model, &self.profile, max_output)
-    }
-
     /// Sends one request and reads its answer: one attempt.
     ///
-    /// # Errors
-    /// Anything but a chat completion with at least one choice, classified, with the key removed from its text.
-    pub async fn ask(&self, request: &ChatRequest, max_output: u32) -> Result<Answer, Box<Failure>> {
-        let body = self
-            .body(request, max_output)
-            .map_err(|error| Failure::new(ErrorCode::InvalidRequest, &format!("cannot write the request: {error}")))?;
-        self.exchange(body).await.map_err(|failure| {
+    /// A failure is anything but a chat completion with at least one choice, classified, with the key removed from its text.
+    pub async fn ask(&self, request: &ChatRequest, profile: &WireProfile, max_output: u32) -> Exchange {
+        let mut limits = ObservedLimits::default();
+        let result = match request.body(&self.model, profile, max_output, &self.extra_body) {
+            Ok(body) => self.exchange(body, &mut limits).await,
+            Err(error) => {
+                let message = format!("cannot write the request: {error}");
+                Err(Failure::new(ErrorCode::InvalidRequest, &message).into())
+            }
+        };
+        let redact = |failure: Box<Failure>| {
             Box::new(self.secrets.iter().fold(*failure, |failure, secret| failure.redact(secret.expose_secret())))
-        })
+        };
+        Exchange { result: result.map_err(redact), limits }
     }
 
-    async fn exchange(&self, body: Vec<u8>) -> Result<Answer, Box<Failure>> {
+    async fn exchange(&self, body: Vec<u8>, limits: &mut ObservedLimits) -> Result<Answer, Box<Failure>> {
         let transport = |error: reqwest::Error| Box::new(classify_transport(&error));
         let mut response = self
             .http
@@ -161,6 +169,7 @@ impl Client {
             .send()
             .await
             .map_err(transport)?;
+        *limits = ObservedLimits::read(response.headers(), SystemTime::now());
         let refusal = |response: &reqwest::Response, body: &[u8]| {
             let status = response.status().as_u16();
             Box::new(classify_response(status, response.headers(), body, SystemTime::now()))

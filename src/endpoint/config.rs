@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use secrecy::SecretString;
+use serde_json::{Map, Value};
 
 use super::provider::{KeyHeader, Preset};
 use super::quota::Limits;
@@ -29,6 +30,8 @@ pub struct EndpointConfig {
     pub concurrency: usize,
     /// The quota.
     pub limits: Limits,
+    /// Members to be merged into the body of every request.
+    pub extra_body: Map<String, Value>,
     /// What is known of the provider.
     pub preset: Option<&'static Preset>,
 }

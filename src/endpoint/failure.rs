@@ -60,6 +60,8 @@ pub struct Failure {
 pub enum Rejected {
     /// `response_format`: its type or its schema.
     ResponseFormat,
+    /// A message of the system's own.
+    SystemRole,
     /// The parameter of this name, e.g. `max_tokens`.
     Parameter(String),
 }

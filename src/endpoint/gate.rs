@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::backoff;
+use super::observed::ObservedLimits;
 use super::quota::{Limits, Quota};
 
 /// Whether a request may be sent.
@@ -58,6 +59,16 @@ impl Gate {
         #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
         let in_flight = self.in_flight as f64;
         in_flight + 1.0 <= self.window.max(1.0)
+    }
+
+    /// The quota, to be asked what it knows.
+    pub fn quota(&self) -> &Quota {
+        &self.quota
+    }
+
+    /// Takes in what the endpoint says of its quota.
+    pub fn learn(&mut self, observed: &ObservedLimits, tokens_in_flight: u64) {
+        self.quota.learn(observed, self.in_flight as u64, tokens_in_flight);
     }
 
     /// Requests in flight.
@@ -151,7 +162,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_full_gate_is_busy_and_a_spent_quota_names_the_time() {
-        let mut gate = Gate::new(Limits { rpm: std::num::NonZeroU32::new(60), tpm: None }, 2);
+        let mut gate = Gate::new(Limits { rpm: std::num::NonZeroU32::new(60), ..Limits::default() }, 2);
         assert_eq!(gate.admit(Instant::now(), 1), Admission::Granted);
         assert_eq!(gate.admit(Instant::now(), 1), Admission::At(Instant::now() + Duration::from_secs(1)));
     }

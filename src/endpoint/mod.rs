@@ -3,6 +3,7 @@
 //! A request goes out through [`client`], put into words by [`chat`]; what comes back instead of an answer is a [`Failure`], made by
 //! `classify`. [`gate`] decides when the next request may go, with the [`quota`] and the pauses that endpoints ask for.
 
+mod adapt;
 pub mod backoff;
 pub mod chat;
 mod classify;
@@ -12,6 +13,8 @@ mod error_body;
 mod failure;
 pub mod gate;
 mod model_uri;
+pub mod observed;
+pub mod prices;
 pub mod provider;
 pub mod quota;
 pub mod simulator;

@@ -77,10 +77,12 @@ pub fn preset(name: &str) -> Option<&'static Preset> {
 pub fn wire_profile(preset: Option<&Preset>, base_url: &str, model: &str) -> WireProfile {
     let host = base_url.split("://").nth(1).unwrap_or(base_url).split(['/', ':']).next().unwrap_or_default();
     let openai = host == "api.openai.com" || host.ends_with(".azure.com");
+    let no_temperature = (openai && is_reasoning_model(model)).then(|| "temperature".to_owned());
     WireProfile {
         limit_field: if openai { LimitField::MaxCompletionTokens } else { LimitField::MaxTokens },
-        temperature: !(openai && is_reasoning_model(model)),
         response_format: preset.map_or(ResponseFormat::JsonSchema, |preset| preset.response_format),
+        system_role: true,
+        dropped: no_temperature.into_iter().collect(),
     }
 }
 
@@ -116,6 +118,6 @@ mod tests {
         assert_eq!(field("https://api.openai.com/v1"), LimitField::MaxCompletionTokens);
         assert_eq!(field("https://x.openai.azure.com/openai/v1"), LimitField::MaxCompletionTokens);
         assert_eq!(field("http://localhost:11434/v1"), LimitField::MaxTokens);
-        assert!(!wire_profile(None, "https://api.openai.com/v1", "gpt-5-mini").temperature);
+        assert!(wire_profile(None, "https://api.openai.com/v1", "gpt-5-mini").dropped.contains("temperature"));
     }
 }

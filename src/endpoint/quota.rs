@@ -1,7 +1,9 @@
 //! The quota: requests and tokens a minute, spent evenly.
 //!
-//! Providers enforce a quota of 60,000 a minute as 1,000 a second, so a bucket holds about one second's worth. `governor` keeps
-//! the two GCRA buckets, on Tokio's clock; the one dispatcher asks before each request and sleeps until the time that is named.
+//! A quota that the user gives is kept by `governor`: GCRA buckets on Tokio's clock, which hold a little less than one second's
+//! worth, because providers enforce 60,000 a minute as 1,000 a second and clocks jitter. A quota that nobody gave is learnt from what the
+//! endpoint says in its answers, and followed as it says (see [`Learnt`]). The one dispatcher asks before each request and sleeps
+//! until the time that is named.
 
 use std::num::NonZeroU32;
 use std::ops::Add;
@@ -14,6 +16,8 @@ use governor::state::{InMemoryState, NotKeyed};
 use governor::{InsufficientCapacity, NotUntil, RateLimiter};
 use tokio::time::Instant;
 
+use super::observed::{ObservedBucket, ObservedLimits};
+
 /// What an endpoint allows (or what the user wants to take of it).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Limits {
@@ -21,22 +25,40 @@ pub struct Limits {
     pub rpm: Option<NonZeroU32>,
     /// Tokens a minute, prompt and answer together.
     pub tpm: Option<NonZeroU32>,
+    /// How much of the quota may be spent at once, in seconds of its flow; [`Limits::DEFAULT_BURST`] if not said.
+    pub burst: Option<Duration>,
 }
 
-/// The two buckets of one endpoint and model.
+impl Limits {
+    /// A little less than the second in which providers count.
+    pub const DEFAULT_BURST: Duration = Duration::from_millis(900);
+}
+
+/// The quota of one endpoint and model.
 #[derive(Debug)]
 pub struct Quota {
+    limits: Limits,
     requests: Option<Bucket>,
     tokens: Option<Bucket>,
     /// Tokens taken from the bucket and not yet given to a request; negative when requests used more than was reserved.
     prepaid: i64,
+    learnt_requests: Option<Learnt>,
+    learnt_tokens: Option<Learnt>,
 }
 
 impl Quota {
     /// Full buckets that start to count now.
     pub fn new(limits: Limits) -> Self {
-        let bucket = |per_minute: Option<NonZeroU32>| per_minute.and_then(Bucket::new);
-        Self { requests: bucket(limits.rpm), tokens: bucket(limits.tpm), prepaid: 0 }
+        let burst = limits.burst.unwrap_or(Limits::DEFAULT_BURST);
+        let bucket = |per_minute: Option<NonZeroU32>| per_minute.and_then(|n| Bucket::new(n, burst));
+        Self {
+            limits,
+            requests: bucket(limits.rpm),
+            tokens: bucket(limits.tpm),
+            prepaid: 0,
+            learnt_requests: None,
+            learnt_tokens: None,
+        }
     }
 
     /// Takes one request of `tokens` out of the quota.
@@ -47,10 +69,15 @@ impl Quota {
     /// # Errors
     /// The earliest time at which it is worth asking again. Nothing is lost by asking early.
     pub fn take(&mut self, tokens: u64) -> Result<(), Instant> {
-        let tokens = i64::try_from(tokens).unwrap_or(i64::MAX);
+        let now = Instant::now();
+        let learnt = [(&self.learnt_requests, 1), (&self.learnt_tokens, tokens)];
+        if let Some(at) = learnt.iter().filter_map(|(learnt, cost)| learnt.as_ref()?.wait(now, *cost)).max() {
+            return Err(at);
+        }
+        let signed = i64::try_from(tokens).unwrap_or(i64::MAX);
         if let Some(bucket) = &self.tokens {
-            while self.prepaid < tokens {
-                let missing = u32::try_from(tokens.saturating_sub(self.prepaid)).unwrap_or(u32::MAX);
+            while self.prepaid < signed {
+                let missing = u32::try_from(signed.saturating_sub(self.prepaid)).unwrap_or(u32::MAX);
                 self.prepaid += i64::from(bucket.take_up_to(missing)?);
             }
         }
@@ -58,7 +85,10 @@ impl Quota {
             bucket.take_up_to(1)?;
         }
         if self.tokens.is_some() {
-            self.prepaid -= tokens;
+            self.prepaid -= signed;
+        }
+        for (learnt, cost) in [(&mut self.learnt_requests, 1), (&mut self.learnt_tokens, tokens)] {
+            learnt.iter_mut().for_each(|learnt| learnt.take(now, cost));
         }
         Ok(())
     }
@@ -70,7 +100,72 @@ impl Quota {
             self.prepaid = self.prepaid.saturating_add(signed(reserved)).saturating_sub(signed(used));
         }
     }
+
+    /// Takes in what the endpoint says of its buckets, where the user said nothing. `requests` and `tokens` are in flight: the endpoint may not have
+    /// counted them yet.
+    pub fn learn(&mut self, observed: &ObservedLimits, requests: u64, tokens: u64) {
+        let learn = |bucket: Option<ObservedBucket>, in_flight| bucket.map(|bucket| Learnt::new(bucket, in_flight));
+        if self.limits.rpm.is_none() {
+            self.learnt_requests = learn(observed.requests, requests).or(self.learnt_requests.take());
+        }
+        if self.limits.tpm.is_none() {
+            self.learnt_tokens = learn(observed.tokens, tokens).or(self.learnt_tokens.take());
+        }
+    }
+
+    /// The most tokens that one request can ever have; `None` when nothing is known.
+    pub fn largest_request(&self) -> Option<u64> {
+        let given = self.limits.tpm.map(|tpm| u64::from(tpm.get()));
+        given.or(self.learnt_tokens.as_ref().map(|learnt| learnt.bucket.limit))
+    }
+
+    /// What the endpoint said of itself and is followed: requests and tokens that a full bucket holds.
+    pub fn learnt(&self) -> (Option<u64>, Option<u64>) {
+        let limit = |learnt: &Option<Learnt>| learnt.as_ref().map(|learnt| learnt.bucket.limit);
+        (limit(&self.learnt_requests), limit(&self.learnt_tokens))
+    }
 }
+
+/// The endpoint's own bucket, followed from what it said last.
+///
+/// The level is what remained after the last answer, less what is in flight, plus what has flowed in since. An endpoint that
+/// says that 39 of 40 requests remain means it, so a full bucket is used at once, and the flow after that.
+#[derive(Debug)]
+struct Learnt {
+    bucket: ObservedBucket,
+    level: f64,
+    at: Instant,
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
+impl Learnt {
+    fn new(bucket: ObservedBucket, in_flight: u64) -> Self {
+        Self { bucket, level: bucket.remaining as f64 - in_flight as f64, at: Instant::now() }
+    }
+
+    fn level(&self, now: Instant) -> f64 {
+        let flowed = now.saturating_duration_since(self.at).as_secs_f64() * self.bucket.per_second;
+        (self.level + flowed).min(self.bucket.limit as f64)
+    }
+
+    /// The time when `cost` will be there; `None` if it is now. A cost above the bucket's size waits for a full one.
+    fn wait(&self, now: Instant, cost: u64) -> Option<Instant> {
+        let missing = (cost as f64).min(self.bucket.limit as f64) - self.level(now);
+        if missing <= 0.0 {
+            return None;
+        }
+        // A millisecond more: the endpoint's clock and ours round differently.
+        let seconds = (missing / self.bucket.per_second).min(SECONDS_A_DAY) + 0.001;
+        Some(now + Duration::from_secs_f64(seconds))
+    }
+
+    fn take(&mut self, now: Instant, cost: u64) {
+        self.level = self.level(now) - cost as f64;
+        self.at = now;
+    }
+}
+
+const SECONDS_A_DAY: f64 = 86_400.0;
 
 #[derive(Debug)]
 struct Bucket {
@@ -79,8 +174,10 @@ struct Bucket {
 }
 
 impl Bucket {
-    fn new(per_minute: NonZeroU32) -> Option<Self> {
-        let burst = NonZeroU32::new(per_minute.get() / 60).unwrap_or(NonZeroU32::MIN);
+    fn new(per_minute: NonZeroU32, burst: Duration) -> Option<Self> {
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "positive; saturates")]
+        let burst = (f64::from(per_minute.get()) / 60.0 * burst.as_secs_f64() + 1e-9) as u32;
+        let burst = NonZeroU32::new(burst).unwrap_or(NonZeroU32::MIN);
         // Rounded up, so that the rate is never above the quota.
         let period = Duration::from_nanos(60_000_000_000_u64.div_ceil(u64::from(per_minute.get())));
         let quota = governor::Quota::with_period(period)?.allow_burst(burst);
@@ -144,7 +241,7 @@ mod tests {
     use super::*;
 
     fn limits(rpm: u32, tpm: u32) -> Limits {
-        Limits { rpm: NonZeroU32::new(rpm), tpm: NonZeroU32::new(tpm) }
+        Limits { rpm: NonZeroU32::new(rpm), tpm: NonZeroU32::new(tpm), burst: Some(Duration::from_secs(1)) }
     }
 
     /// Takes requests as the dispatcher does; the time that the last one was let through.
@@ -191,6 +288,40 @@ mod tests {
         quota.settle(800, 1_800);
         let took = drain(&mut quota, [1]).await;
         assert!((1.0..1.01).contains(&took.as_secs_f64()), "{took:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_full_bucket_that_the_endpoint_tells_of_is_used_at_once_and_then_its_flow() {
+        let mut quota = Quota::new(Limits::default());
+        let requests = ObservedBucket { limit: 40, remaining: 39, per_second: 40.0 / 60.0 };
+        quota.learn(&ObservedLimits { requests: Some(requests), tokens: None }, 0, 0);
+        let took = drain(&mut quota, std::iter::repeat_n(1, 69)).await;
+        // 39 at once, then 30 at 40 a minute.
+        assert!((45.0..45.1).contains(&took.as_secs_f64()), "{took:?}");
+        assert_eq!(quota.learnt(), (Some(40), None));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_in_flight_is_not_counted_on_twice_and_what_is_given_is_not_learnt() {
+        let observed = |remaining| ObservedLimits {
+            requests: Some(ObservedBucket { limit: 60, remaining, per_second: 1.0 }),
+            tokens: Some(ObservedBucket { limit: 6000, remaining: 6000, per_second: 100.0 }),
+        };
+        let mut quota = Quota::new(Limits::default());
+        quota.learn(&observed(5), 3, 0);
+        assert!(drain(&mut quota, [1, 1]).await.is_zero());
+        assert!(quota.take(1).is_err());
+        assert_eq!(quota.largest_request(), Some(6000));
+        let mut given = Quota::new(limits(600, 0));
+        given.learn(&observed(0), 0, 0);
+        assert!(drain(&mut given, [1]).await.is_zero());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_burst_can_be_chosen() {
+        let mut quota = Quota::new(Limits { burst: Some(Duration::from_secs(60)), ..limits(40, 0) });
+        let took = drain(&mut quota, std::iter::repeat_n(1, 70)).await;
+        assert!((45.0..45.1).contains(&took.as_secs_f64()), "{took:?}");
     }
 
     #[test]

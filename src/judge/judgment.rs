@@ -1,11 +1,16 @@
 //! A judgment: one trace x one judge x one model, with its identity.
 
+use serde_json::{Map, Value};
+
 use super::Judge;
 use super::prompt::RenderError;
 use crate::endpoint::ModelUri;
 use crate::endpoint::chat::ChatRequest;
 use crate::feedback::{AssessmentId, IdHasher};
 use crate::trace::Trace;
+
+/// Members of a request that change no verdict.
+const IMMATERIAL: [&str; 2] = ["prompt_cache_key", "service_tier"];
 
 /// A judge on a model, which together give judgments their identity.
 #[derive(Debug)]
@@ -42,13 +47,19 @@ pub struct NotAskable {
 }
 
 impl Question {
-    /// Binds a judge to a model.
-    pub fn new(judge: Judge, model: &ModelUri) -> Self {
+    /// Binds a judge to a model. `extra_body` is what the configuration adds to every request: it may change the answers, so
+    /// it is part of the identity, but for what only decides how fast or how dear they come.
+    pub fn new(judge: Judge, model: &ModelUri, extra_body: &Map<String, Value>) -> Self {
         let source_id = model.to_string();
         let mut identity = IdHasher::new("judge-run judgment 1");
         identity.part(judge.name.as_bytes()).part(source_id.as_bytes());
         for part in judge.constant_parts() {
             identity.part(&part);
+        }
+        let mut extra: Vec<_> = extra_body.iter().filter(|(name, _)| !IMMATERIAL.contains(&name.as_str())).collect();
+        extra.sort_by_key(|(name, _)| *name);
+        for (name, value) in extra {
+            identity.part(name.as_bytes()).part(value.to_string().as_bytes());
         }
         let mut input_error = IdHasher::new("judge-run input error 1");
         input_error.part(judge.name.as_bytes()).part(source_id.as_bytes());
@@ -84,7 +95,7 @@ mod tests {
     fn question(system: &str, model: &str) -> Question {
         let text =
             format!("[verdict]\ntype = \"boolean\"\n[prompt]\nsystem = \"{system}\"\nuser = \"{{{{ outputs.a }}}}\"\n");
-        Question::new(Judge::compile("j", &text, "j").unwrap(), &model.parse().unwrap())
+        Question::new(Judge::compile("j", &text, "j").unwrap(), &model.parse().unwrap(), &Map::new())
     }
 
     fn trace(id: &str, output: &str) -> Trace {

@@ -1,8 +1,9 @@
 //! One attempt: a request, an answer, a verdict, or the precise reason why not.
 
 use crate::endpoint::Failure;
-use crate::endpoint::chat::{Answer, ChatRequest, Usage};
-use crate::endpoint::client::Client;
+use crate::endpoint::chat::{Answer, ChatRequest, Usage, WireProfile};
+use crate::endpoint::client::{Client, Exchange};
+use crate::endpoint::observed::ObservedLimits;
 use crate::feedback::ErrorCode;
 use crate::judge::parse::{ParseMethod, Parsed, parse_verdict};
 use crate::judge::verdict::{Verdict, VerdictType};
@@ -16,6 +17,16 @@ pub(super) struct Attempt {
     /// The model that says it answered.
     pub model: Option<String>,
     pub request_id: Option<String>,
+    /// What the endpoint said of its quota.
+    pub limits: ObservedLimits,
+}
+
+impl Attempt {
+    /// A failure that happened here: nothing was sent.
+    pub(super) fn local(failure: Failure) -> Self {
+        let limits = ObservedLimits::default();
+        Self { result: Err(failure.into()), usage: None, model: None, request_id: None, limits }
+    }
 }
 
 /// A verdict and how it was read.
@@ -28,18 +39,47 @@ pub(super) struct Scored {
 }
 
 /// Asks once.
-pub(super) async fn ask(client: &Client, request: &ChatRequest, max_output: u32, verdict: &VerdictType) -> Attempt {
-    match client.ask(request, max_output).await {
+pub(super) async fn ask(
+    client: &Client,
+    request: &ChatRequest,
+    profile: &WireProfile,
+    max_output: u32,
+    verdict: &VerdictType,
+) -> Attempt {
+    let Exchange { result, limits } = client.ask(request, profile, max_output).await;
+    match result {
         Ok(answer) => Attempt {
-            result: scored(&answer, verdict),
+            result: whole_prompt(request, &answer).and_then(|()| scored(&answer, verdict)),
             usage: answer.usage,
             model: answer.model,
             request_id: answer.request_id,
+            limits,
         },
         Err(failure) => {
-            Attempt { usage: None, model: None, request_id: failure.request_id.clone(), result: Err(failure) }
+            let request_id = failure.request_id.clone();
+            Attempt { result: Err(failure), usage: None, model: None, request_id, limits }
         }
     }
+}
+
+/// Prompts below this many tokens fit every context that is in use.
+const LONG_PROMPT: u64 = 1500;
+/// No text takes fewer tokens than this share of a quarter of its bytes, unless somebody cut it.
+const LEAST_SHARE: f64 = 0.4;
+
+/// Whether the endpoint read the whole prompt. Ollama cuts what exceeds its context without a word; only the usage tells.
+fn whole_prompt(request: &ChatRequest, answer: &Answer) -> Result<(), Box<Failure>> {
+    let estimate = request.estimated_input_tokens();
+    let Some(usage) = answer.usage else { return Ok(()) };
+    // Some endpoints count cached tokens apart.
+    let read = usage.input_tokens.max(usage.cached_tokens);
+    #[expect(clippy::cast_precision_loss, reason = "token counts are far below 2^52")]
+    let too_few = read > 0 && (read as f64) < LEAST_SHARE * estimate as f64;
+    if estimate < LONG_PROMPT || !too_few {
+        return Ok(());
+    }
+    let message = format!("the endpoint read {read} tokens of a prompt of about {estimate}: it cut the rest");
+    Err(Failure::new(ErrorCode::PromptTruncated, &message).into())
 }
 
 /// Reads the verdict out of an answer.

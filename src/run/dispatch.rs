@@ -10,7 +10,8 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::ask::ask;
+use super::ask::{Attempt, ask};
+use super::budget::{Budget, Exhausted, Spent};
 use super::event::Event;
 use super::lane::{Job, Lane, Next, Step};
 use super::plan::{Item, Planned, Planner};
@@ -18,9 +19,10 @@ use super::record;
 use super::rejects::Rejects;
 use super::settings::{Output, RunSettings, Shutdown};
 use super::summary::{RunReport, StopReason, Summary};
+use crate::endpoint::Failure;
 use crate::endpoint::client::ClientError;
-use crate::feedback::Feedback;
 use crate::feedback::log::{Index, LogClosed, LogWriter, WriteError};
+use crate::feedback::{ErrorCode, Feedback};
 use crate::judge::Question;
 
 /// Lines of the dataset that may be read ahead.
@@ -60,11 +62,23 @@ pub async fn run(
     mut shutdown: watch::Receiver<Shutdown>,
     on_event: &mut dyn FnMut(&Event<'_>),
 ) -> Result<RunReport, StartError> {
-    let RunSettings { dataset, questions, lanes, output, rejects, limit, strict, max_retries, grace, run_id } =
-        settings;
+    let RunSettings {
+        dataset,
+        questions,
+        lanes,
+        output,
+        rejects,
+        limit,
+        strict,
+        max_retries,
+        max_retry_after,
+        grace,
+        budget,
+        run_id,
+    } = settings;
     let (questions, lane_of): (Vec<Question>, Vec<usize>) = questions.into_iter().unzip();
     let questions: Arc<[Question]> = questions.into();
-    let lanes = lanes.iter().map(|lane| Lane::new(lane, max_retries)).collect::<Result<_, _>>()?;
+    let lanes = lanes.iter().map(|lane| Lane::new(lane, max_retries, max_retry_after)).collect::<Result<_, _>>()?;
     let (log, index) = match output {
         Output::Log(mut log) => {
             let index = std::mem::take(&mut log.index);
@@ -89,12 +103,15 @@ pub async fn run(
         strict,
         total_bytes,
         run_id,
+        budget,
+        spent: Spent::default(),
         tasks: JoinSet::new(),
         stop: None,
         on_event,
     };
     dispatcher.run(plan, &mut shutdown, grace).await;
-    let Dispatcher { mut summary, log, mut stop, tasks, .. } = dispatcher;
+    let Dispatcher { mut summary, log, mut stop, tasks, lanes, .. } = dispatcher;
+    summary.lanes = lanes.iter().map(Lane::summary).collect();
     drop(tasks);
     // Its channel is closed, so the reader ends with the line that it is at. Standard input may block for ever, and is left.
     if reader.is_finished() {
@@ -118,6 +135,8 @@ struct Dispatcher<'a> {
     strict: bool,
     total_bytes: Option<u64>,
     run_id: String,
+    budget: Budget,
+    spent: Spent,
     summary: Summary,
     /// The first reason for which a lane admits nothing more.
     stop: Option<StopReason>,
@@ -132,8 +151,9 @@ impl Dispatcher<'_> {
         let mut deaf = false;
         let mut tick = tokio::time::interval(Duration::from_secs(1));
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+        let mut time_is_up = self.budget.time.map(|limit| Instant::now() + limit);
         loop {
-            let wake = self.admit();
+            let Ok(wake) = self.admit().await else { return };
             if self.lanes.iter().all(|lane| lane.stopped) {
                 plan = None;
             }
@@ -159,6 +179,11 @@ impl Dispatcher<'_> {
                     }
                 }
                 () = sleep_until(deadline) => return,
+                () = sleep_until(time_is_up) => {
+                    time_is_up = None;
+                    let limit = self.budget.time.unwrap_or_default();
+                    self.stop_all(StopReason::Budget(Exhausted::Time { limit })).await
+                }
                 Some(returned) = self.tasks.join_next(), if !self.tasks.is_empty() => match returned {
                     Ok(returned) => self.returned(returned).await,
                     // An attempt neither panics nor is cancelled before the end of the run.
@@ -191,13 +216,20 @@ impl Dispatcher<'_> {
     }
 
     /// Sends all that may be sent now; returns when to look again.
-    fn admit(&mut self) -> Option<Instant> {
+    async fn admit(&mut self) -> Result<Option<Instant>, LogClosed> {
         let now = Instant::now();
         let mut wake: Option<Instant> = None;
         for lane in 0..self.lanes.len() {
             loop {
                 match self.lanes[lane].next(now) {
                     Step::Send(job) => self.send(lane, job),
+                    Step::TooLarge { mut job, needs, allowed } => {
+                        let message =
+                            format!("the request may use {needs} tokens, and the quota is {allowed} a minute");
+                        let failure = Failure::new(ErrorCode::RequestTooLarge, &message);
+                        job.last = Some((Attempt::local(failure), Duration::ZERO));
+                        self.finish(*job).await?;
+                    }
                     Step::Wait(at) => {
                         wake = [wake, at].into_iter().flatten().min();
                         break;
@@ -205,7 +237,7 @@ impl Dispatcher<'_> {
                 }
             }
         }
-        wake
+        Ok(wake)
     }
 
     fn send(&mut self, lane: usize, mut job: Box<Job>) {
@@ -215,7 +247,7 @@ impl Dispatcher<'_> {
         self.tasks.spawn(async move {
             let started = Instant::now();
             let verdict = &questions[job.judgment.question].judge.verdict;
-            let attempt = ask(&client, &job.judgment.request, job.max_output, verdict).await;
+            let attempt = ask(&client, &job.judgment.request, &job.profile, job.max_output, verdict).await;
             job.last = Some((attempt, started.elapsed()));
             Returned { lane, job }
         });
@@ -248,7 +280,7 @@ impl Dispatcher<'_> {
             Item::Ask { judgment, history } => {
                 let question = judgment.question;
                 self.tell(&Event::Planned { question, changed: history.overrides.is_some() });
-                self.lanes[self.lane_of[question]].push(Job::new(judgment, history));
+                self.lanes[self.lane_of[question]].push(judgment, history);
                 Ok(())
             }
             Item::Kept { question, standing } => {
@@ -265,6 +297,8 @@ impl Dispatcher<'_> {
     }
 
     async fn record(&mut self, question: usize, feedback: Feedback) -> Result<(), LogClosed> {
+        self.spent.judged += 1;
+        self.spent.errors += u64::from(feedback.is_error());
         self.tell(&Event::Recorded { question, feedback: &feedback });
         self.log.append(feedback).await
     }
@@ -272,22 +306,28 @@ impl Dispatcher<'_> {
     async fn returned(&mut self, Returned { lane: index, job }: Returned) -> Result<(), LogClosed> {
         let question = job.judgment.question;
         if let Some((attempt, latency)) = &job.last {
-            self.tell(&Event::Returned { question, usage: attempt.usage, latency: *latency });
+            let cost = attempt.usage.and_then(|usage| Some(self.lanes[index].prices?.cost(&usage)));
+            self.spent.cost += cost.unwrap_or(0.0);
+            self.spent.tokens += attempt.usage.map_or(0, |usage| usage.input_tokens + usage.output_tokens);
+            self.tell(&Event::Returned { question, usage: attempt.usage, cost, latency: *latency });
         }
         let (next, stop) = self.lanes[index].returned(job);
         match next {
             Next::Retry { failure, delay } => self.tell(&Event::Retrying { failure: &failure, delay }),
             Next::Record(job) => self.finish(*job).await?,
         }
-        match stop {
-            Some(reason) => self.stop_lane(index, reason).await,
-            None => Ok(()),
+        if let Some(reason) = stop {
+            self.stop_lane(index, reason).await?;
+        }
+        match self.budget.exhausted(&self.spent) {
+            Some(exhausted) if self.stop.is_none() => self.stop_all(StopReason::Budget(exhausted)).await,
+            _ => Ok(()),
         }
     }
 
     /// Records what the last attempt of a judgment brought.
     async fn finish(&mut self, job: Job) -> Result<(), LogClosed> {
-        let Job { judgment, history, attempts, last, .. } = job;
+        let Job { judgment, history, attempts, last, profile, .. } = job;
         let Some((attempt, latency)) = last else { return Ok(()) };
         // What could still have succeeded is left to the next run when the user ends this one.
         let interrupted = matches!(self.stop, Some(StopReason::Interrupted));
@@ -295,8 +335,15 @@ impl Dispatcher<'_> {
             return Ok(());
         }
         let question = judgment.question;
-        let outcome =
-            record::Outcome { id: judgment.id, trace_id: judgment.trace_id, history, attempt, attempts, latency };
+        let outcome = record::Outcome {
+            id: judgment.id,
+            trace_id: judgment.trace_id,
+            history,
+            attempt,
+            attempts,
+            latency,
+            profile,
+        };
         let feedback = record::of_attempt(&self.questions[question], &self.run_id, outcome);
         self.record(question, feedback).await
     }

@@ -52,6 +52,8 @@ pub enum Event<'a> {
         question: usize,
         /// What it used.
         usage: Option<Usage>,
+        /// What that cost, where prices are known.
+        cost: Option<f64>,
         /// From sending to the last byte.
         latency: Duration,
     },

@@ -35,6 +35,7 @@ impl RunReport {
             Some(
                 StopReason::Fatal { .. }
                 | StopReason::NothingButFailures { .. }
+                | StopReason::Budget(_)
                 | StopReason::Strict(_)
                 | StopReason::Dataset(_)
                 | StopReason::Rejects(_)

@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -9,18 +10,17 @@ use tokio::time::Instant;
 use super::ask::Attempt;
 use super::record::History;
 use super::settings::LaneSettings;
-use super::summary::StopReason;
-use crate::endpoint::Failure;
-use crate::endpoint::backoff;
+use super::summary::{LaneSummary, StopReason};
+use crate::endpoint::chat::WireProfile;
 use crate::endpoint::client::{Client, ClientError};
 use crate::endpoint::gate::{Admission, Gate};
+use crate::endpoint::prices::Prices;
+use crate::endpoint::{Failure, Rejected, backoff, provider};
 use crate::feedback::{ErrorCode, Pause, Retry};
 use crate::judge::Judgment;
 
 /// After so many failed judgments without a single verdict, the lane gives up.
 const NOTHING_BUT_FAILURES: u64 = 20;
-/// An endpoint that asks for a longer pause is done for this run.
-const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 
 /// A judgment on its way.
 #[derive(Debug)]
@@ -36,12 +36,14 @@ pub(super) struct Job {
     pub max_output: u32,
     /// What the quota was charged for the attempt in flight.
     reserved: u64,
+    /// How the attempt in flight was put.
+    pub profile: Arc<WireProfile>,
     /// What the last attempt brought, and how long it took.
     pub last: Option<(Attempt, Duration)>,
 }
 
 impl Job {
-    pub(super) fn new(judgment: Judgment, history: History) -> Self {
+    fn new(judgment: Judgment, history: History, profile: Arc<WireProfile>) -> Self {
         let max_output = judgment.request.sampling.max_output_tokens;
         Self {
             judgment,
@@ -51,12 +53,21 @@ impl Job {
             had_free_retry: false,
             max_output,
             reserved: 0,
+            profile,
             last: None,
         }
     }
 
-    fn cost(&self) -> u64 {
-        self.judgment.request.estimated_input_tokens() + u64::from(self.max_output)
+    /// Tokens that an attempt may use: the prompt by its length, at the lane's rate of tokens to the estimate, and all of the output limit.
+    fn cost(&self, input_ratio: f64) -> u64 {
+        #[expect(
+            clippy::cast_precision_loss,
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "an estimate"
+        )]
+        let input = (self.judgment.request.estimated_input_tokens() as f64 * input_ratio).ceil() as u64;
+        input + u64::from(self.max_output)
     }
 }
 
@@ -98,6 +109,8 @@ impl Ord for Due {
 pub(super) enum Step {
     /// Send this.
     Send(Box<Job>),
+    /// This can never be sent: it may use more tokens than the endpoint allows in a minute.
+    TooLarge { job: Box<Job>, needs: u64, allowed: u64 },
     /// Nothing before this time, if any; something in flight or something new may change that.
     Wait(Option<Instant>),
 }
@@ -122,17 +135,38 @@ pub(super) struct Lane {
     retries: BinaryHeap<Reverse<Due>>,
     sequence: u64,
     max_retries: u32,
+    longest_pause: Duration,
     verdicts: u64,
     failures: u64,
     /// Failures in a row with the same code, which end the run at the code's number.
     streak: Option<(ErrorCode, u8)>,
     pub stopped: bool,
+    profile: Arc<WireProfile>,
+    /// A part of the request was refused: one goes ahead, until one is answered.
+    learning: bool,
+    /// What was adapted, in words.
+    adapted: Vec<String>,
+    /// Tokens of prompts to their estimates, as observed.
+    input_ratio: f64,
+    tokens_in_flight: u64,
+    pub prices: Option<Prices>,
 }
 
+/// How much a new observation moves the rate of tokens to the estimate.
+const RATIO_STEP: f64 = 0.1;
+/// After so many failures in a row on the endpoint's side, everybody waits.
+const CIRCUIT_BREAKER: u8 = 5;
+
 impl Lane {
-    pub(super) fn new(settings: &LaneSettings, max_retries: u32) -> Result<Self, ClientError> {
-        let LaneSettings { endpoint, model } = settings;
+    pub(super) fn new(settings: &LaneSettings, max_retries: u32, longest_pause: Duration) -> Result<Self, ClientError> {
+        let LaneSettings { endpoint, model, prices } = settings;
         Ok(Self {
+            profile: Arc::new(provider::wire_profile(endpoint.preset, &endpoint.base_url, model)),
+            learning: false,
+            adapted: Vec::new(),
+            input_ratio: 1.0,
+            tokens_in_flight: 0,
+            prices: *prices,
             client: Client::new(endpoint, model)?,
             source_id: format!("{}:/{model}", endpoint.name),
             gate: Gate::new(endpoint.limits, endpoint.concurrency),
@@ -141,6 +175,7 @@ impl Lane {
             retries: BinaryHeap::new(),
             sequence: 0,
             max_retries,
+            longest_pause,
             verdicts: 0,
             failures: 0,
             streak: None,
@@ -153,9 +188,20 @@ impl Lane {
         self.stopped || (self.fresh.len() < self.concurrency && self.retries.len() < 2 * self.concurrency)
     }
 
-    pub(super) fn push(&mut self, job: Job) {
+    pub(super) fn push(&mut self, judgment: Judgment, history: History) {
         if !self.stopped {
-            self.fresh.push_back(Box::new(job));
+            self.fresh.push_back(Box::new(Job::new(judgment, history, Arc::clone(&self.profile))));
+        }
+    }
+
+    /// What was learnt of the endpoint.
+    pub(super) fn summary(&self) -> LaneSummary {
+        let (requests, tokens) = self.gate.quota().learnt();
+        LaneSummary {
+            source_id: self.source_id.clone(),
+            adapted: self.adapted.clone(),
+            learnt_requests: requests,
+            learnt_tokens: tokens,
         }
     }
 
@@ -173,7 +219,7 @@ impl Lane {
 
     /// The next judgment that may be sent now: retries that are due before new ones.
     pub(super) fn next(&mut self, now: Instant) -> Step {
-        if self.stopped || !self.gate.has_room() {
+        if self.stopped || !self.gate.has_room() || (self.learning && self.gate.in_flight() > 0) {
             return Step::Wait(None);
         }
         let next_retry = self.retries.peek().map(|Reverse(due)| due.at);
@@ -181,20 +227,28 @@ impl Lane {
         // Retries that pile up mean trouble: new judgments would only join them.
         let may_start_fresh = self.retries.len() < 2 * self.concurrency;
         let cost = match (self.retries.peek(), self.fresh.front()) {
-            (Some(Reverse(due)), _) if retry_is_due => due.job.cost(),
-            (_, Some(job)) if may_start_fresh => job.cost(),
+            (Some(Reverse(due)), _) if retry_is_due => due.job.cost(self.input_ratio),
+            (_, Some(job)) if may_start_fresh => job.cost(self.input_ratio),
             _ => return Step::Wait(next_retry),
         };
+        let take = |lane: &mut Self| match retry_is_due {
+            true => lane.retries.pop().map(|Reverse(due)| due.job),
+            false => lane.fresh.pop_front(),
+        };
+        if let Some(allowed) = self.gate.quota().largest_request().filter(|allowed| cost > *allowed) {
+            return take(self).map_or(Step::Wait(None), |job| Step::TooLarge { job, needs: cost, allowed });
+        }
         match self.gate.admit(now, cost) {
             Admission::Granted => {}
             Admission::At(at) => return Step::Wait(Some(at)),
             Admission::Busy => return Step::Wait(None),
         }
-        let job = if retry_is_due { self.retries.pop().map(|Reverse(due)| due.job) } else { self.fresh.pop_front() };
-        match job {
+        match take(self) {
             Some(mut job) => {
                 job.attempts += 1;
                 job.reserved = cost;
+                job.profile = Arc::clone(&self.profile);
+                self.tokens_in_flight += cost;
                 Step::Send(job)
             }
             None => Step::Wait(next_retry),
@@ -204,9 +258,14 @@ impl Lane {
     /// Takes back a judgment whose attempt has ended: settles the quota and decides what follows. The second part is a reason
     /// for the lane to stop.
     pub(super) fn returned(&mut self, job: Box<Job>) -> (Next, Option<StopReason>) {
+        self.tokens_in_flight = self.tokens_in_flight.saturating_sub(job.reserved);
         let (used, failure) = match &job.last {
             Some((attempt, _)) => {
+                self.gate.learn(&attempt.limits, self.tokens_in_flight);
                 let used = attempt.usage.map(|usage| usage.input_tokens + usage.output_tokens);
+                if let Some(usage) = attempt.usage.filter(|usage| usage.input_tokens > 0) {
+                    self.observe_input(&job, usage.input_tokens);
+                }
                 (used, attempt.result.as_ref().err().cloned())
             }
             None => (None, None),
@@ -215,31 +274,73 @@ impl Lane {
             self.gate.answered(job.reserved, used);
             self.verdicts += 1;
             self.streak = None;
+            self.learning = false;
             return (Next::Record(job), None);
         };
+        if let Some(rejected) = &failure.rejected
+            && let Some(delay) = self.adapt(&job, rejected)
+        {
+            self.gate.released();
+            return (self.put_back(job, failure, delay), None);
+        }
         self.settle(&job, &failure, used);
         let next = self.after_failure(job, failure.clone());
         let stop = self.stop_reason(&failure, matches!(next, Next::Record(_)));
         (next, stop)
     }
 
+    /// Corrects the estimate of prompts by what the endpoint counted.
+    fn observe_input(&mut self, job: &Job, counted: u64) {
+        #[expect(clippy::cast_precision_loss, reason = "token counts are far below 2^52")]
+        let ratio = counted as f64 / job.judgment.request.estimated_input_tokens().max(1) as f64;
+        self.input_ratio += RATIO_STEP * (ratio.clamp(0.1, 10.0) - self.input_ratio);
+    }
+
+    /// Adapts to a refusal of a part of the request: once, whoever hears of it first; the others are put again as adapted by then.
+    /// `None` when nothing is left to adapt.
+    fn adapt(&mut self, job: &Job, rejected: &Rejected) -> Option<Duration> {
+        if job.profile == self.profile {
+            let change = Arc::make_mut(&mut self.profile).adapt(rejected)?;
+            self.adapted.push(change);
+            self.learning = true;
+        }
+        Some(Duration::ZERO)
+    }
+
+    fn put_back(&mut self, mut job: Box<Job>, failure: Box<Failure>, delay: Duration) -> Next {
+        if self.stopped {
+            return Next::Record(job);
+        }
+        job.attempts -= 1;
+        self.retry(job, failure, delay)
+    }
+
+    fn retry(&mut self, job: Box<Job>, failure: Box<Failure>, delay: Duration) -> Next {
+        self.sequence += 1;
+        self.retries.push(Reverse(Due { at: Instant::now() + delay, sequence: self.sequence, job }));
+        Next::Retry { failure, delay }
+    }
+
     /// What a failure means for the gate and for the streak.
     fn settle(&mut self, job: &Job, failure: &Failure, used: Option<u64>) {
+        let in_a_row = match self.streak {
+            Some((code, n)) if code == failure.code => n.saturating_add(1),
+            _ => 1,
+        };
+        let load = failure.pause_scope() == Pause::Endpoint;
+        let broken = in_a_row >= CIRCUIT_BREAKER && failure.code.traits().retry == Retry::UpToLimit;
         let mut counts = true;
         if used.is_some() {
             self.gate.answered(job.reserved, used);
-        } else if failure.pause_scope() == Pause::Endpoint && failure.may_retry() {
-            let wait = failure.retry_after.filter(|wait| *wait <= LONGEST_PAUSE);
+        } else if failure.may_retry() && (load || broken) {
+            let wait = failure.retry_after.filter(|wait| *wait <= self.longest_pause);
             // A burst of refusals is one sign of trouble, not many.
             counts = self.gate.refused(Instant::now(), wait);
         } else {
             self.gate.released();
         }
-        if counts {
-            self.streak = match self.streak {
-                Some((code, n)) if code == failure.code => Some((code, n.saturating_add(1))),
-                _ => Some((failure.code, 1)),
-            };
+        if counts || broken {
+            self.streak = Some((failure.code, in_a_row));
         }
     }
 
@@ -257,7 +358,7 @@ impl Lane {
             Retry::UpToLimit => usize::MAX,
         };
         let again = failure.may_retry()
-            && !asks_too_much(&failure)
+            && !self.asks_too_much(&failure)
             && so_far <= allowed
             && job.attempts <= self.max_retries
             && !self.stopped;
@@ -275,9 +376,7 @@ impl Lane {
             None if job.last.as_ref().is_some_and(|(attempt, _)| attempt.usage.is_some()) => Duration::ZERO,
             None => backoff::full_jitter(job.attempts.saturating_sub(1)),
         };
-        self.sequence += 1;
-        self.retries.push(Reverse(Due { at: Instant::now() + delay, sequence: self.sequence, job }));
-        Next::Retry { failure, delay }
+        self.retry(job, failure, delay)
     }
 
     /// Whether the lane must stop after this failure, which was final if `recorded`.
@@ -287,7 +386,7 @@ impl Lane {
         let limit = if self.verdicts == 0 { stops.unproven } else { stops.proven };
         let streak = self.streak.map_or(0, |(_, n)| n);
         let source_id = self.source_id.clone();
-        if failure.fatal || asks_too_much(failure) || limit.is_some_and(|limit| streak >= limit) {
+        if failure.fatal || self.asks_too_much(failure) || limit.is_some_and(|limit| streak >= limit) {
             return Some(StopReason::Fatal { source_id, code: failure.code, message: failure.message.clone() });
         }
         if recorded && self.verdicts == 0 && self.failures >= NOTHING_BUT_FAILURES {
@@ -300,9 +399,9 @@ impl Lane {
         }
         None
     }
-}
 
-/// Whether the endpoint asks for a pause that is longer than a run should wait.
-fn asks_too_much(failure: &Failure) -> bool {
-    failure.retry_after.is_some_and(|wait| wait > LONGEST_PAUSE)
+    /// Whether the endpoint asks for a pause that is longer than this run should wait.
+    fn asks_too_much(&self, failure: &Failure) -> bool {
+        failure.retry_after.is_some_and(|wait| wait > self.longest_pause)
+    }
 }

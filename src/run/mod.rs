@@ -9,6 +9,7 @@
 //! [`Summary`] is the fold over them that every run ends with.
 
 mod ask;
+mod budget;
 mod dispatch;
 mod event;
 mod exit;
@@ -19,9 +20,10 @@ mod rejects;
 mod settings;
 mod summary;
 
+pub use budget::{Budget, Exhausted, MaxErrors};
 pub use dispatch::{StartError, run};
 pub use event::Event;
 pub use exit::Exit;
 pub use plan::{DryRun, DryRunQuestion, dry_run};
 pub use settings::{LaneSettings, Output, RunSettings, Shutdown};
-pub use summary::{Distribution, QuestionSummary, RunReport, StopReason, Summary};
+pub use summary::{Distribution, LaneSummary, QuestionSummary, RunReport, StopReason, Summary};

@@ -1,10 +1,12 @@
 //! What came of a judgment, as the record that it leaves.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::ask::{Attempt, Scored};
 use crate::endpoint::Failure;
+use crate::endpoint::chat::{ResponseFormat, WireProfile};
 use crate::feedback::{AssessmentId, ErrorCode, Feedback, FeedbackError, Source};
 use crate::judge::parse::ParseMethod;
 use crate::judge::{NotAskable, Question};
@@ -27,11 +29,13 @@ pub(super) struct Outcome {
     pub attempt: Attempt,
     pub attempts: u32,
     pub latency: Duration,
+    /// How the request was put.
+    pub profile: Arc<WireProfile>,
 }
 
 /// The record of a judgment that was asked.
 pub(super) fn of_attempt(question: &Question, run_id: &str, outcome: Outcome) -> Feedback {
-    let Outcome { id, trace_id, history, attempt, attempts, latency } = outcome;
+    let Outcome { id, trace_id, history, attempt, attempts, latency, profile } = outcome;
     let mut metadata = common_metadata(question, run_id);
     let mut put = |key: &str, value: String| metadata.insert(key.to_owned(), value);
     put("attempts", attempts.to_string());
@@ -45,6 +49,12 @@ pub(super) fn of_attempt(question: &Question, run_id: &str, outcome: Outcome) ->
     }
     if let Some(model) = attempt.model {
         put("model", model);
+    }
+    if profile.response_format != ResponseFormat::JsonSchema {
+        put("response_format", profile.response_format.as_str().to_owned());
+    }
+    if !profile.dropped.is_empty() {
+        put("dropped_parameters", profile.dropped.iter().map(String::as_str).collect::<Vec<_>>().join(","));
     }
     if let Some(request_id) = attempt.request_id {
         put("request_id", request_id);

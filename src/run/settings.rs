@@ -3,8 +3,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::budget::Budget;
 use crate::dataset::DatasetReader;
 use crate::endpoint::config::EndpointConfig;
+use crate::endpoint::prices::Prices;
 use crate::feedback::log::OpenLog;
 use crate::judge::Question;
 
@@ -27,8 +29,12 @@ pub struct RunSettings {
     pub strict: bool,
     /// Further attempts after the first, of one judgment.
     pub max_retries: u32,
+    /// An endpoint that asks for a longer pause is done for this run.
+    pub max_retry_after: Duration,
     /// After an interruption, answers in flight have so long to come in.
     pub grace: Duration,
+    /// What the run may spend.
+    pub budget: Budget,
     /// In the records' metadata.
     pub run_id: String,
 }
@@ -36,6 +42,8 @@ pub struct RunSettings {
 impl RunSettings {
     /// Enough to outlast a minute of trouble.
     pub const DEFAULT_MAX_RETRIES: u32 = 6;
+    /// Longer than any quota a minute asks for.
+    pub const DEFAULT_MAX_RETRY_AFTER: Duration = Duration::from_secs(300);
     /// An interrupted run ends soon, and still keeps most of what is paid for.
     pub const DEFAULT_GRACE: Duration = Duration::from_secs(30);
 }
@@ -47,6 +55,8 @@ pub struct LaneSettings {
     pub endpoint: EndpointConfig,
     /// The model's name on it.
     pub model: String,
+    /// What its tokens cost.
+    pub prices: Option<Prices>,
 }
 
 /// Where the feedback goes.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use super::budget::Exhausted;
 use super::event::Event;
 use crate::dataset::{DatasetError, Reject};
 use crate::endpoint::chat::Usage;
@@ -30,6 +31,8 @@ pub enum StopReason {
         "{source_id}: nothing but failures: {failures} judgments failed and none succeeded, most of them with {code}: {message}"
     )]
     NothingButFailures { source_id: String, failures: u64, code: ErrorCode, message: String },
+    #[error("{0}")]
+    Budget(Exhausted),
     #[error("{0} (--strict)")]
     Strict(Box<Reject>),
     #[error("the dataset cannot be read any further: {0}")]
@@ -57,6 +60,8 @@ pub struct Summary {
     pub retries: u64,
     /// One for each question, in the run's order.
     pub questions: Vec<QuestionSummary>,
+    /// One for each endpoint and model.
+    pub lanes: Vec<LaneSummary>,
     /// From the start to now.
     started: Instant,
     /// The whole run, once it has ended.
@@ -86,6 +91,21 @@ pub struct QuestionSummary {
     pub distribution: Distribution,
     /// Tokens of all attempts that reported them.
     pub usage: Usage,
+    /// What they cost, where prices are known.
+    pub cost: Option<f64>,
+}
+
+/// What a run learnt of an endpoint and a model.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LaneSummary {
+    /// The model URI.
+    pub source_id: String,
+    /// What the endpoint did not take, and what was done instead.
+    pub adapted: Vec<String>,
+    /// The endpoint's own limit of requests, where it tells and the user did not.
+    pub learnt_requests: Option<u64>,
+    /// The same of tokens.
+    pub learnt_tokens: Option<u64>,
 }
 
 /// The verdicts of one judge.
@@ -184,6 +204,7 @@ impl Summary {
             changed: 0,
             distribution: Distribution::of(&question.judge.verdict),
             usage: Usage::default(),
+            cost: None,
         });
         Self {
             traces: 0,
@@ -192,6 +213,7 @@ impl Summary {
             requests: 0,
             retries: 0,
             questions: questions.collect(),
+            lanes: Vec::new(),
             started: Instant::now(),
             elapsed: Duration::ZERO,
         }
@@ -221,8 +243,9 @@ impl Summary {
                 question.planned += 1;
                 question.changed += u64::from(*changed);
             }
-            Event::Returned { question, usage: Some(usage), .. } => {
+            Event::Returned { question, usage: Some(usage), cost, .. } => {
                 let Some(question) = self.questions.get_mut(*question) else { return };
+                question.cost = cost.map(|cost| question.cost.unwrap_or(0.0) + cost).or(question.cost);
                 question.usage.input_tokens += usage.input_tokens;
                 question.usage.cached_tokens += usage.cached_tokens;
                 question.usage.output_tokens += usage.output_tokens;
@@ -286,7 +309,8 @@ mod tests {
 
     fn summary(verdict: &str) -> Summary {
         let text = format!("[verdict]\n{verdict}\n[prompt]\nuser = \"{{{{ outputs }}}}\"");
-        let question = Question::new(Judge::compile("j", &text, "j").unwrap(), &"m".parse().unwrap());
+        let question =
+            Question::new(Judge::compile("j", &text, "j").unwrap(), &"m".parse().unwrap(), &serde_json::Map::new());
         Summary::new(std::iter::once(&question))
     }
 

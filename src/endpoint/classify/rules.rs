@@ -78,6 +78,8 @@ pub(super) static RULES: &[Rule] = &[
     rule(18, CLIENT, Says(CONTENT_FILTER), ContentFiltered),
     rule(19, &[400..=400, 422..=422, 500..=500], Is(rejects_a_broken_answer), UnparseableVerdict),
     rule(19, &[400..=400, 422..=422, 500..=500], Says(RESPONSE_FORMAT), UnsupportedParameter).rejects(response_format),
+    rule(20, &[400..=400, 422..=422, 500..=500], Says(SYSTEM_ROLE), UnsupportedParameter)
+        .rejects(|_| Some(Rejected::SystemRole)),
     rule(20, BAD_REQUEST, Is(rejects_a_parameter), UnsupportedParameter).rejects(parameter),
     rule(21, &[401..=401], Always, AuthenticationError),
     rule(22, &[400..=400, 403..=403], Says(BAD_KEY), AuthenticationError),
@@ -113,6 +115,10 @@ pub(super) static RULES: &[Rule] = &[
 
 /// For statuses below 300 that are no answer.
 static OTHERWISE: Rule = rule(9, ANY, Always, MalformedResponse);
+
+/// Chat templates such as Gemma's know no instructions of their own.
+const SYSTEM_ROLE: &[&str] =
+    &["system role not supported", "system role is not supported", "only user and assistant roles"];
 
 const CONTENT_FILTER: &[&str] = &[
     "content_filter",
