@@ -2,7 +2,7 @@
 //!
 //! It holds the quota, the number of requests in flight, and the pause that a refusal sets for everybody. After a pause one
 //! request goes ahead as a probe, and the number in flight grows again from there (slow start, then additive increase;
-//! halved at each refusal, as TCP does: RFC 5681). It knows no tasks and no sockets: the dispatcher asks, sleeps and reports.
+//! halved at each refusal, as TCP does: RFC 5681). Where the endpoint refuses for a rate that nobody knows, it finds one. It knows no tasks and no sockets: the dispatcher asks, sleeps and reports.
 
 use std::time::Duration;
 
@@ -10,13 +10,14 @@ use tokio::time::Instant;
 
 use super::backoff;
 use super::observed::ObservedLimits;
-use super::quota::{Limits, Quota};
+use super::pace::Pace;
+use super::quota::{Limits, Quota, Ticket};
 
 /// Whether a request may be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Admission {
-    /// Now; it counts as in flight until [`Gate::answered`], [`Gate::refused`] or [`Gate::released`].
-    Granted,
+    /// Now; the request counts as in flight until [`Gate::answered`], [`Gate::refused`] or [`Gate::released`].
+    Granted(Ticket),
     /// Not before this time.
     At(Instant),
     /// Not before something in flight has ended.
@@ -27,6 +28,7 @@ pub enum Admission {
 #[derive(Debug)]
 pub struct Gate {
     quota: Quota,
+    pace: Pace,
     in_flight: usize,
     most_in_flight: usize,
     /// How many may be in flight at the moment, between 1 and `most_in_flight`.
@@ -45,6 +47,7 @@ impl Gate {
         let window = most_in_flight as f64;
         Self {
             quota: Quota::new(limits),
+            pace: Pace::default(),
             in_flight: 0,
             most_in_flight,
             window,
@@ -66,9 +69,12 @@ impl Gate {
         &self.quota
     }
 
-    /// Takes in what the endpoint says of its quota.
-    pub fn learn(&mut self, observed: &ObservedLimits, tokens_in_flight: u64) {
-        self.quota.learn(observed, self.in_flight as u64, tokens_in_flight);
+    /// Takes in what the endpoint says of its quota in its answer to the request that was admitted with this ticket.
+    pub fn learn(&mut self, observed: &ObservedLimits, ticket: Ticket) {
+        self.quota.learn(observed, ticket);
+        if observed.requests.is_some() {
+            self.pace.forget();
+        }
     }
 
     /// Requests in flight.
@@ -87,10 +93,14 @@ impl Gate {
         if !self.has_room() {
             return Admission::Busy;
         }
+        if let Some(at) = self.pace.wait(now) {
+            return Admission::At(at);
+        }
         match self.quota.take(tokens) {
-            Ok(()) => {
+            Ok(ticket) => {
                 self.in_flight += 1;
-                Admission::Granted
+                self.pace.sent(now);
+                Admission::Granted(ticket)
             }
             Err(at) => Admission::At(at),
         }
@@ -100,6 +110,7 @@ impl Gate {
     pub fn answered(&mut self, reserved: u64, used: Option<u64>) {
         self.released();
         self.refusals_in_row = 0;
+        self.pace.answered();
         self.quota.settle(reserved, used.unwrap_or(reserved));
         let step = if self.window < self.slow_start_until { 1.0 } else { 1.0 / self.window };
         #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
@@ -113,13 +124,16 @@ impl Gate {
     }
 
     /// A request was refused for load (rate, concurrency, capacity): everybody waits. `wait` is what the endpoint asks for.
-    /// The pause never ends earlier than one set before. Returns whether it is a new one: refusals of one burst count once.
-    pub fn refused(&mut self, now: Instant, wait: Option<Duration>) -> bool {
+    /// `for_rate` tells a rate limit from other trouble. The pause never ends earlier than one set before. Returns whether it is a new one: refusals of one burst count once.
+    pub fn refused(&mut self, now: Instant, wait: Option<Duration>, for_rate: bool) -> bool {
         self.released();
         let until = now + wait.unwrap_or_else(|| backoff::full_jitter(self.refusals_in_row));
         let already_paused = self.paused_until.is_some_and(|paused| now < paused);
         if !already_paused {
             self.refusals_in_row += 1;
+            if for_rate {
+                self.pace.refused(wait);
+            }
             self.slow_start_until = (self.window / 2.0).max(1.0);
             self.window = 1.0;
         }
@@ -133,7 +147,9 @@ mod tests {
     use super::*;
 
     fn admit_all(gate: &mut Gate) -> usize {
-        std::iter::repeat_with(|| gate.admit(Instant::now(), 1)).take_while(|a| *a == Admission::Granted).count()
+        std::iter::repeat_with(|| gate.admit(Instant::now(), 1))
+            .take_while(|a| matches!(a, Admission::Granted(_)))
+            .count()
     }
 
     #[tokio::test(start_paused = true)]
@@ -141,11 +157,11 @@ mod tests {
         let mut gate = Gate::new(Limits::default(), 8);
         assert_eq!(admit_all(&mut gate), 8);
         let now = Instant::now();
-        assert!(gate.refused(now, Some(Duration::from_secs(5))));
+        assert!(gate.refused(now, Some(Duration::from_secs(5)), true));
         let until = now + Duration::from_secs(5);
         // Answers that were already in flight do not shorten the pause, and a shorter wait does not either.
         (0..6).for_each(|_| gate.released());
-        assert!(!gate.refused(now, Some(Duration::from_secs(1))));
+        assert!(!gate.refused(now, Some(Duration::from_secs(1)), true));
         assert_eq!(gate.admit(now, 1), Admission::At(until));
         tokio::time::sleep_until(until).await;
         assert_eq!(admit_all(&mut gate), 1);
@@ -163,7 +179,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_full_gate_is_busy_and_a_spent_quota_names_the_time() {
         let mut gate = Gate::new(Limits { rpm: std::num::NonZeroU32::new(60), ..Limits::default() }, 2);
-        assert_eq!(gate.admit(Instant::now(), 1), Admission::Granted);
+        assert!(matches!(gate.admit(Instant::now(), 1), Admission::Granted(_)));
         assert_eq!(gate.admit(Instant::now(), 1), Admission::At(Instant::now() + Duration::from_secs(1)));
     }
 }

@@ -14,6 +14,7 @@ mod failure;
 pub mod gate;
 mod model_uri;
 pub mod observed;
+mod pace;
 pub mod prices;
 pub mod provider;
 pub mod quota;

@@ -44,6 +44,16 @@ pub struct Quota {
     prepaid: i64,
     learnt_requests: Option<Learnt>,
     learnt_tokens: Option<Learnt>,
+    sent: Ticket,
+    /// The latest request whose answer was learnt from: answers overtake each other.
+    learnt_from: Ticket,
+}
+
+/// All that was sent up to and including one request.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Ticket {
+    requests: u64,
+    tokens: u64,
 }
 
 impl Quota {
@@ -58,6 +68,8 @@ impl Quota {
             prepaid: 0,
             learnt_requests: None,
             learnt_tokens: None,
+            sent: Ticket::default(),
+            learnt_from: Ticket::default(),
         }
     }
 
@@ -68,7 +80,7 @@ impl Quota {
     ///
     /// # Errors
     /// The earliest time at which it is worth asking again. Nothing is lost by asking early.
-    pub fn take(&mut self, tokens: u64) -> Result<(), Instant> {
+    pub fn take(&mut self, tokens: u64) -> Result<Ticket, Instant> {
         let now = Instant::now();
         let learnt = [(&self.learnt_requests, 1), (&self.learnt_tokens, tokens)];
         if let Some(at) = learnt.iter().filter_map(|(learnt, cost)| learnt.as_ref()?.wait(now, *cost)).max() {
@@ -90,7 +102,9 @@ impl Quota {
         for (learnt, cost) in [(&mut self.learnt_requests, 1), (&mut self.learnt_tokens, tokens)] {
             learnt.iter_mut().for_each(|learnt| learnt.take(now, cost));
         }
-        Ok(())
+        self.sent.requests += 1;
+        self.sent.tokens = self.sent.tokens.saturating_add(tokens);
+        Ok(self.sent)
     }
 
     /// Trues up a reservation once the answer says what was really used.
@@ -101,15 +115,21 @@ impl Quota {
         }
     }
 
-    /// Takes in what the endpoint says of its buckets, where the user said nothing. `requests` and `tokens` are in flight: the endpoint may not have
-    /// counted them yet.
-    pub fn learn(&mut self, observed: &ObservedLimits, requests: u64, tokens: u64) {
-        let learn = |bucket: Option<ObservedBucket>, in_flight| bucket.map(|bucket| Learnt::new(bucket, in_flight));
+    /// Takes in what the endpoint says of its buckets in its answer to the request with this ticket, where the user said
+    /// nothing. What was sent after it, the endpoint had not counted yet.
+    pub fn learn(&mut self, observed: &ObservedLimits, ticket: Ticket) {
+        if ticket.requests < self.learnt_from.requests || observed.is_empty() {
+            return;
+        }
+        self.learnt_from = ticket;
+        let learn = |bucket: Option<ObservedBucket>, later| bucket.map(|bucket| Learnt::new(bucket, later));
         if self.limits.rpm.is_none() {
-            self.learnt_requests = learn(observed.requests, requests).or(self.learnt_requests.take());
+            let later = self.sent.requests - ticket.requests;
+            self.learnt_requests = learn(observed.requests, later).or(self.learnt_requests.take());
         }
         if self.limits.tpm.is_none() {
-            self.learnt_tokens = learn(observed.tokens, tokens).or(self.learnt_tokens.take());
+            let later = self.sent.tokens - ticket.tokens;
+            self.learnt_tokens = learn(observed.tokens, later).or(self.learnt_tokens.take());
         }
     }
 
@@ -128,7 +148,7 @@ impl Quota {
 
 /// The endpoint's own bucket, followed from what it said last.
 ///
-/// The level is what remained after the last answer, less what is in flight, plus what has flowed in since. An endpoint that
+/// The level is what remained after the latest request that was answered, less what was sent after it, plus what has flowed in since. An endpoint that
 /// says that 39 of 40 requests remain means it, so a full bucket is used at once, and the flow after that.
 #[derive(Debug)]
 struct Learnt {
@@ -139,8 +159,8 @@ struct Learnt {
 
 #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
 impl Learnt {
-    fn new(bucket: ObservedBucket, in_flight: u64) -> Self {
-        Self { bucket, level: bucket.remaining as f64 - in_flight as f64, at: Instant::now() }
+    fn new(bucket: ObservedBucket, sent_later: u64) -> Self {
+        Self { bucket, level: bucket.remaining as f64 - sent_later as f64, at: Instant::now() }
     }
 
     fn level(&self, now: Instant) -> f64 {
@@ -294,7 +314,7 @@ mod tests {
     async fn a_full_bucket_that_the_endpoint_tells_of_is_used_at_once_and_then_its_flow() {
         let mut quota = Quota::new(Limits::default());
         let requests = ObservedBucket { limit: 40, remaining: 39, per_second: 40.0 / 60.0 };
-        quota.learn(&ObservedLimits { requests: Some(requests), tokens: None }, 0, 0);
+        quota.learn(&ObservedLimits { requests: Some(requests), tokens: None }, Ticket::default());
         let took = drain(&mut quota, std::iter::repeat_n(1, 69)).await;
         // 39 at once, then 30 at 40 a minute.
         assert!((45.0..45.1).contains(&took.as_secs_f64()), "{took:?}");
@@ -302,18 +322,25 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_is_in_flight_is_not_counted_on_twice_and_what_is_given_is_not_learnt() {
+    async fn what_was_sent_later_is_not_counted_on_and_what_is_given_is_not_learnt() {
         let observed = |remaining| ObservedLimits {
             requests: Some(ObservedBucket { limit: 60, remaining, per_second: 1.0 }),
             tokens: Some(ObservedBucket { limit: 6000, remaining: 6000, per_second: 100.0 }),
         };
         let mut quota = Quota::new(Limits::default());
-        quota.learn(&observed(5), 3, 0);
+        let first = quota.take(1).unwrap();
+        let tickets: Vec<_> = (0..3).map(|_| quota.take(1).unwrap()).collect();
+        quota.learn(&observed(5), first);
         assert!(drain(&mut quota, [1, 1]).await.is_zero());
+        assert!(quota.take(1).is_err());
+        // A later request tells more; an earlier one that was overtaken tells nothing.
+        quota.learn(&observed(3), tickets[2]);
+        assert!(quota.take(1).is_ok());
+        quota.learn(&observed(60), tickets[0]);
         assert!(quota.take(1).is_err());
         assert_eq!(quota.largest_request(), Some(6000));
         let mut given = Quota::new(limits(600, 0));
-        given.learn(&observed(0), 0, 0);
+        given.learn(&observed(0), Ticket::default());
         assert!(drain(&mut given, [1]).await.is_zero());
     }
 

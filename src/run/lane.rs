@@ -15,6 +15,7 @@ use crate::endpoint::chat::WireProfile;
 use crate::endpoint::client::{Client, ClientError};
 use crate::endpoint::gate::{Admission, Gate};
 use crate::endpoint::prices::Prices;
+use crate::endpoint::quota::Ticket;
 use crate::endpoint::{Failure, Rejected, backoff, provider};
 use crate::feedback::{ErrorCode, Pause, Retry};
 use crate::judge::Judgment;
@@ -36,6 +37,7 @@ pub(super) struct Job {
     pub max_output: u32,
     /// What the quota was charged for the attempt in flight.
     reserved: u64,
+    ticket: Ticket,
     /// How the attempt in flight was put.
     pub profile: Arc<WireProfile>,
     /// What the last attempt brought, and how long it took.
@@ -53,6 +55,7 @@ impl Job {
             had_free_retry: false,
             max_output,
             reserved: 0,
+            ticket: Ticket::default(),
             profile,
             last: None,
         }
@@ -148,7 +151,6 @@ pub(super) struct Lane {
     adapted: Vec<String>,
     /// Tokens of prompts to their estimates, as observed.
     input_ratio: f64,
-    tokens_in_flight: u64,
     pub prices: Option<Prices>,
 }
 
@@ -165,7 +167,6 @@ impl Lane {
             learning: false,
             adapted: Vec::new(),
             input_ratio: 1.0,
-            tokens_in_flight: 0,
             prices: *prices,
             client: Client::new(endpoint, model)?,
             source_id: format!("{}:/{model}", endpoint.name),
@@ -238,17 +239,17 @@ impl Lane {
         if let Some(allowed) = self.gate.quota().largest_request().filter(|allowed| cost > *allowed) {
             return take(self).map_or(Step::Wait(None), |job| Step::TooLarge { job, needs: cost, allowed });
         }
-        match self.gate.admit(now, cost) {
-            Admission::Granted => {}
+        let ticket = match self.gate.admit(now, cost) {
+            Admission::Granted(ticket) => ticket,
             Admission::At(at) => return Step::Wait(Some(at)),
             Admission::Busy => return Step::Wait(None),
-        }
+        };
         match take(self) {
             Some(mut job) => {
                 job.attempts += 1;
                 job.reserved = cost;
+                job.ticket = ticket;
                 job.profile = Arc::clone(&self.profile);
-                self.tokens_in_flight += cost;
                 Step::Send(job)
             }
             None => Step::Wait(next_retry),
@@ -258,10 +259,9 @@ impl Lane {
     /// Takes back a judgment whose attempt has ended: settles the quota and decides what follows. The second part is a reason
     /// for the lane to stop.
     pub(super) fn returned(&mut self, job: Box<Job>) -> (Next, Option<StopReason>) {
-        self.tokens_in_flight = self.tokens_in_flight.saturating_sub(job.reserved);
         let (used, failure) = match &job.last {
             Some((attempt, _)) => {
-                self.gate.learn(&attempt.limits, self.tokens_in_flight);
+                self.gate.learn(&attempt.limits, job.ticket);
                 let used = attempt.usage.map(|usage| usage.input_tokens + usage.output_tokens);
                 if let Some(usage) = attempt.usage.filter(|usage| usage.input_tokens > 0) {
                     self.observe_input(&job, usage.input_tokens);
@@ -335,7 +335,8 @@ impl Lane {
         } else if failure.may_retry() && (load || broken) {
             let wait = failure.retry_after.filter(|wait| *wait <= self.longest_pause);
             // A burst of refusals is one sign of trouble, not many.
-            counts = self.gate.refused(Instant::now(), wait);
+            let for_rate = failure.code == ErrorCode::RateLimitExceeded;
+            counts = self.gate.refused(Instant::now(), wait, for_rate);
         } else {
             self.gate.released();
         }

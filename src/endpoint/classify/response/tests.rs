@@ -201,6 +201,8 @@ const CASES: &[Case] = &[
     Case("Envoy", 520, &[], "upstream connect error or disconnect/reset before headers. reset reason: overflow", SERVER),
     Case("overloaded", 500, &[], r#"{"error":{"message":"The model is currently overloaded."}}"#, OVERLOADED),
     Case("unheard of", 799, &[], "", SERVER),
+    // Row 20, chat templates
+    Case("vLLM, Gemma", 400, &[], r#"{"error":{"message":"System role not supported","type":"BadRequestError","param":null,"code":400}}"#, "UNSUPPORTED_PARAMETER never request SystemRole"),
     // Row 41
     Case("llama.cpp", 400, &[], r#"{"error":{"code":400,"message":"Field 'n': Value must be between 1 <= value <= 2, but got 3","type":"invalid_request_error"}}"#, INVALID),
     Case("FastAPI", 422, &[], r#"{"detail":[{"type":"missing","loc":["body","messages"],"msg":"Field required","input":{"text":"invalid api key"}}]}"#, INVALID),
