@@ -175,8 +175,11 @@ pub(crate) fn resolve(args: RunArgs, env: &dyn Fn(&str) -> Option<String>) -> Re
             log.display()
         )));
     }
-    let dataset = DatasetReader::open(DatasetOptions { max_line_bytes, ..DatasetOptions::new(dataset) })
-        .map_err(CliError::usage)?;
+    // Standard input can be read only once.
+    let readers = if dataset.iter().any(|path| path.as_os_str() == "-") { 1 } else { lanes.len() };
+    let options = DatasetOptions { max_line_bytes, ..DatasetOptions::new(dataset) };
+    let open = |_| DatasetReader::open(options.clone()).map_err(CliError::usage);
+    let datasets = (0..readers).map(open).collect::<Result<_, _>>()?;
     let mut notes = Vec::new();
     let (output, rejects) = match &target.log {
         None => (Output::Stdout, PathBuf::from("stdout.rejects.jsonl")),
@@ -197,7 +200,7 @@ pub(crate) fn resolve(args: RunArgs, env: &dyn Fn(&str) -> Option<String>) -> Re
         }
     };
     let run = RunSettings {
-        dataset,
+        datasets,
         questions,
         lanes,
         output,

@@ -6,27 +6,26 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::ask::{Attempt, ask};
 use super::budget::{Budget, Exhausted, Spent};
 use super::event::Event;
-use super::lane::{Job, Lane, Next, Step};
-use super::plan::{Item, Planned, Planner};
+use super::job::Job;
+use super::lane::{Lane, Next, Step};
+use super::plan::{Item, Planned, Plans};
 use super::record;
 use super::rejects::Rejects;
 use super::settings::{Output, RunSettings, Shutdown};
 use super::summary::{RunReport, StopReason, Summary};
+use crate::dataset::DatasetReader;
 use crate::endpoint::Failure;
 use crate::endpoint::client::ClientError;
 use crate::feedback::log::{Index, LogClosed, LogWriter, WriteError};
 use crate::feedback::{ErrorCode, Feedback};
 use crate::judge::Question;
-
-/// Lines of the dataset that may be read ahead.
-const READ_AHEAD: usize = 64;
 
 /// A judgment whose attempt came back.
 struct Returned {
@@ -63,7 +62,7 @@ pub async fn run(
     on_event: &mut dyn FnMut(&Event<'_>),
 ) -> Result<RunReport, StartError> {
     let RunSettings {
-        dataset,
+        datasets,
         questions,
         lanes,
         output,
@@ -86,20 +85,16 @@ pub async fn run(
         }
         Output::Stdout => (LogWriter::stdout()?, Index::default()),
     };
-    let total_bytes = dataset.total_bytes();
-    let (sender, plan) = mpsc::channel(READ_AHEAD);
-    let planner = Planner::new(Arc::clone(&questions), index);
-    let reader = std::thread::Builder::new()
-        .name("dataset".to_owned())
-        .spawn(move || planner.run(dataset, limit, &sender))
-        .map_err(StartError::Thread)?;
+    let total_bytes = datasets.first().and_then(DatasetReader::total_bytes);
+    let rejects = Rejects::new(rejects).map_err(StartError::Rejects)?;
+    let plans = Plans::start(datasets, &questions, &lane_of, index, limit).map_err(StartError::Thread)?;
     let mut dispatcher = Dispatcher {
         summary: Summary::new(questions.iter()),
         questions,
         lane_of,
         lanes,
         log,
-        rejects: Rejects::new(rejects).map_err(StartError::Rejects)?,
+        rejects,
         strict,
         total_bytes,
         run_id,
@@ -109,14 +104,12 @@ pub async fn run(
         stop: None,
         on_event,
     };
-    dispatcher.run(plan, &mut shutdown, grace).await;
+    dispatcher.run(plans, &mut shutdown, grace).await;
     let Dispatcher { mut summary, log, mut stop, tasks, lanes, .. } = dispatcher;
     summary.lanes = lanes.iter().map(Lane::summary).collect();
+    // What still flies is let go. The readers' channels are closed, so they end by themselves; one that blocks on standard input is
+    // left behind.
     drop(tasks);
-    // Its channel is closed, so the reader ends with the line that it is at. Standard input may block for ever, and is left.
-    if reader.is_finished() {
-        let _ = reader.join();
-    }
     if let Err(error) = log.close() {
         stop = Some(StopReason::Log(error));
     }
@@ -144,8 +137,7 @@ struct Dispatcher<'a> {
 }
 
 impl Dispatcher<'_> {
-    async fn run(&mut self, plan: mpsc::Receiver<Planned>, shutdown: &mut watch::Receiver<Shutdown>, grace: Duration) {
-        let mut plan = Some(plan);
+    async fn run(&mut self, mut plans: Plans, shutdown: &mut watch::Receiver<Shutdown>, grace: Duration) {
         let mut deadline = None;
         // Nobody is left who could ask for a shutdown.
         let mut deaf = false;
@@ -155,12 +147,11 @@ impl Dispatcher<'_> {
         loop {
             let Ok(wake) = self.admit().await else { return };
             if self.lanes.iter().all(|lane| lane.stopped) {
-                plan = None;
+                plans.close();
             }
-            if plan.is_none() && self.lanes.iter().all(Lane::is_idle) {
+            if plans.are_done() && self.lanes.iter().all(Lane::is_idle) {
                 return;
             }
-            let wants_more = plan.is_some() && self.lanes.iter().all(Lane::wants_more);
             let closed = tokio::select! {
                 biased;
                 changed = shutdown.changed(), if !deaf => {
@@ -189,11 +180,12 @@ impl Dispatcher<'_> {
                     // An attempt neither panics nor is cancelled before the end of the run.
                     Err(_) => Ok(()),
                 },
-                planned = receive(&mut plan), if wants_more => match planned {
-                    Some(planned) => self.planned(planned).await,
+                (is_first, planned) = plans.next(&self.lanes) => match planned {
+                    Some(planned) => self.planned(planned, is_first).await,
                     None => {
-                        plan = None;
-                        self.tell(&Event::DatasetRead);
+                        if plans.are_done() {
+                            self.tell(&Event::DatasetRead);
+                        }
                         Ok(())
                     }
                 },
@@ -253,14 +245,18 @@ impl Dispatcher<'_> {
         });
     }
 
-    async fn planned(&mut self, planned: Planned) -> Result<(), LogClosed> {
+    async fn planned(&mut self, planned: Planned, is_first: bool) -> Result<(), LogClosed> {
         match planned {
             Planned::Trace { bytes_read, items } => {
-                self.tell(&Event::TraceRead { bytes_read, total_bytes: self.total_bytes });
+                if is_first {
+                    self.tell(&Event::TraceRead { bytes_read, total_bytes: self.total_bytes });
+                }
                 for item in items {
                     self.item(item).await?;
                 }
             }
+            // Every reader meets the same lines; one tells of them.
+            Planned::Duplicate | Planned::Reject(_) if !is_first => {}
             Planned::Duplicate => self.tell(&Event::Duplicate),
             Planned::Unreadable(error) => self.stop_all(StopReason::Dataset(error)).await?,
             Planned::Reject(reject) => {
@@ -376,13 +372,6 @@ impl Dispatcher<'_> {
             }
         }
         Ok(())
-    }
-}
-
-async fn receive(plan: &mut Option<mpsc::Receiver<Planned>>) -> Option<Planned> {
-    match plan {
-        Some(plan) => plan.recv().await,
-        None => std::future::pending().await,
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::ask::Attempt;
+use super::job::{Due, Job};
 use super::record::History;
 use super::settings::LaneSettings;
 use super::summary::{LaneSummary, StopReason};
@@ -15,97 +15,12 @@ use crate::endpoint::chat::WireProfile;
 use crate::endpoint::client::{Client, ClientError};
 use crate::endpoint::gate::{Admission, Gate};
 use crate::endpoint::prices::Prices;
-use crate::endpoint::quota::Ticket;
 use crate::endpoint::{Failure, Rejected, backoff, provider};
 use crate::feedback::{ErrorCode, Pause, Retry};
 use crate::judge::Judgment;
 
 /// After so many failed judgments without a single verdict, the lane gives up.
 const NOTHING_BUT_FAILURES: u64 = 20;
-
-/// A judgment on its way.
-#[derive(Debug)]
-pub(super) struct Job {
-    pub judgment: Judgment,
-    pub history: History,
-    /// Attempts so far.
-    pub attempts: u32,
-    /// Failures so far, by code: some codes are worth fewer retries than others.
-    failures: Vec<ErrorCode>,
-    had_free_retry: bool,
-    /// Doubled once when an answer was cut.
-    pub max_output: u32,
-    /// What the quota was charged for the attempt in flight.
-    reserved: u64,
-    ticket: Ticket,
-    /// How the attempt in flight was put.
-    pub profile: Arc<WireProfile>,
-    /// What the last attempt brought, and how long it took.
-    pub last: Option<(Attempt, Duration)>,
-}
-
-impl Job {
-    fn new(judgment: Judgment, history: History, profile: Arc<WireProfile>) -> Self {
-        let max_output = judgment.request.sampling.max_output_tokens;
-        Self {
-            judgment,
-            history,
-            attempts: 0,
-            failures: Vec::new(),
-            had_free_retry: false,
-            max_output,
-            reserved: 0,
-            ticket: Ticket::default(),
-            profile,
-            last: None,
-        }
-    }
-
-    /// Tokens that an attempt may use: the prompt by its length, at the lane's rate of tokens to the estimate, and all of the output limit.
-    fn cost(&self, input_ratio: f64) -> u64 {
-        #[expect(
-            clippy::cast_precision_loss,
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "an estimate"
-        )]
-        let input = (self.judgment.request.estimated_input_tokens() as f64 * input_ratio).ceil() as u64;
-        input + u64::from(self.max_output)
-    }
-}
-
-/// A retry and when it is due; the order of retries that are due at the same time is the order in which they failed.
-struct Due {
-    at: Instant,
-    sequence: u64,
-    job: Box<Job>,
-}
-
-impl Due {
-    fn key(&self) -> (Instant, u64) {
-        (self.at, self.sequence)
-    }
-}
-
-impl PartialEq for Due {
-    fn eq(&self, other: &Self) -> bool {
-        self.key() == other.key()
-    }
-}
-
-impl Eq for Due {}
-
-impl PartialOrd for Due {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Due {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        self.key().cmp(&other.key())
-    }
-}
 
 /// What a lane does next.
 #[derive(Debug)]
@@ -147,6 +62,9 @@ pub(super) struct Lane {
     profile: Arc<WireProfile>,
     /// A part of the request was refused: one goes ahead, until one is answered.
     learning: bool,
+    has_sent: bool,
+    /// Until then the first request is alone: what is wrong with all of them, most endpoints say at once.
+    head_start: Option<Instant>,
     /// What was adapted, in words.
     adapted: Vec<String>,
     /// Tokens of prompts to their estimates, as observed.
@@ -154,6 +72,8 @@ pub(super) struct Lane {
     pub prices: Option<Prices>,
 }
 
+/// The lead of the first request over the others.
+const HEAD_START: Duration = Duration::from_millis(100);
 /// How much a new observation moves the rate of tokens to the estimate.
 const RATIO_STEP: f64 = 0.1;
 /// After so many failures in a row on the endpoint's side, everybody waits.
@@ -165,6 +85,8 @@ impl Lane {
         Ok(Self {
             profile: Arc::new(provider::wire_profile(endpoint.preset, &endpoint.base_url, model)),
             learning: false,
+            has_sent: false,
+            head_start: None,
             adapted: Vec::new(),
             input_ratio: 1.0,
             prices: *prices,
@@ -223,6 +145,9 @@ impl Lane {
         if self.stopped || !self.gate.has_room() || (self.learning && self.gate.in_flight() > 0) {
             return Step::Wait(None);
         }
+        if let Some(until) = self.head_start.filter(|until| now < *until) {
+            return Step::Wait(Some(until));
+        }
         let next_retry = self.retries.peek().map(|Reverse(due)| due.at);
         let retry_is_due = next_retry.is_some_and(|at| at <= now);
         // Retries that pile up mean trouble: new judgments would only join them.
@@ -246,6 +171,10 @@ impl Lane {
         };
         match take(self) {
             Some(mut job) => {
+                if !self.has_sent {
+                    self.has_sent = true;
+                    self.head_start = Some(now + HEAD_START);
+                }
                 job.attempts += 1;
                 job.reserved = cost;
                 job.ticket = ticket;
@@ -270,6 +199,7 @@ impl Lane {
             }
             None => (None, None),
         };
+        self.head_start = None;
         let Some(failure) = failure else {
             self.gate.answered(job.reserved, used);
             self.verdicts += 1;

@@ -13,6 +13,7 @@ mod budget;
 mod dispatch;
 mod event;
 mod exit;
+mod job;
 mod lane;
 mod plan;
 mod record;

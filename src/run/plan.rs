@@ -1,9 +1,13 @@
 //! The first step: dataset lines become judgments, and what the log already has is left out.
 
+use std::future::poll_fn;
+use std::io;
 use std::sync::Arc;
+use std::task::Poll;
 
 use tokio::sync::mpsc;
 
+use super::lane::Lane;
 use super::record::History;
 use super::settings::{Output, RunSettings};
 use crate::dataset::{DatasetError, DatasetReader, Entry, Reject};
@@ -11,6 +15,9 @@ use crate::feedback::log::{Index, OpinionKey, Seen, Standing};
 use crate::feedback::{AssessmentId, Source};
 use crate::judge::{Judgment, NotAskable, Question};
 use crate::trace::Trace;
+
+/// Lines of the dataset that a reader may be ahead.
+const READ_AHEAD: usize = 64;
 
 /// What one line of the dataset came to.
 #[derive(Debug)]
@@ -30,27 +37,28 @@ pub(super) enum Item {
 }
 
 /// Turns traces into judgments.
-pub(super) struct Planner {
+struct Planner {
     questions: Arc<[Question]>,
-    sources: Vec<Source>,
-    index: Index,
+    /// Which of the questions, and their sources.
+    asked: Vec<(usize, Source)>,
+    index: Arc<Index>,
 }
 
 impl Planner {
-    pub(super) fn new(questions: Arc<[Question]>, index: Index) -> Self {
-        let sources = questions.iter().map(|question| Source::llm_judge(question.source_id.clone())).collect();
-        Self { questions, sources, index }
+    fn new(questions: Arc<[Question]>, index: Arc<Index>, is_asked: impl Fn(usize) -> bool) -> Self {
+        let asked = questions.iter().enumerate().filter(|(question, _)| is_asked(*question));
+        let asked = asked.map(|(i, question)| (i, Source::llm_judge(question.source_id.clone()))).collect();
+        Self { questions, asked, index }
     }
 
     fn items(&self, trace: &Trace) -> Vec<Item> {
-        let questions = self.questions.iter().enumerate();
-        questions.map(|(question, asked)| self.item(question, asked, trace)).collect()
+        self.asked.iter().map(|(question, source)| self.item(*question, source, trace)).collect()
     }
 
-    fn item(&self, question: usize, asked: &Question, trace: &Trace) -> Item {
+    fn item(&self, question: usize, source: &Source, trace: &Trace) -> Item {
+        let asked = &self.questions[question];
         let look_up = |id: AssessmentId| {
-            let key = OpinionKey::new(Some(&trace.trace_id), None, &asked.judge.name, &self.sources[question]);
-            self.index.look_up(key, id)
+            self.index.look_up(OpinionKey::new(Some(&trace.trace_id), None, &asked.judge.name, source), id)
         };
         let judgment = match asked.judgment(question, trace) {
             Ok(judgment) => judgment,
@@ -77,7 +85,7 @@ impl Planner {
     }
 
     /// Reads the whole dataset into the channel; ends early when nobody listens any more.
-    pub(super) fn run(self, mut dataset: DatasetReader, limit: Option<u64>, sender: &mpsc::Sender<Planned>) {
+    fn run(&self, mut dataset: DatasetReader, limit: Option<u64>, sender: &mpsc::Sender<Planned>) {
         let mut traces = 0;
         while limit.is_none_or(|limit| traces < limit)
             && let Some(entry) = dataset.next()
@@ -95,6 +103,78 @@ impl Planner {
                 return;
             }
         }
+    }
+}
+
+/// The threads that read the dataset: one for each lane, so that a slow endpoint never holds back another's judgments; one for all
+/// lanes where the dataset can be read only once.
+pub(super) struct Plans {
+    plans: Vec<Plan>,
+}
+
+struct Plan {
+    receiver: Option<mpsc::Receiver<Planned>>,
+    /// The lane that it is for; `None` means all.
+    lane: Option<usize>,
+}
+
+impl Plans {
+    /// Starts a reader for each of the datasets, which are the same one opened once for each lane, or once.
+    pub(super) fn start(
+        datasets: Vec<DatasetReader>,
+        questions: &Arc<[Question]>,
+        lane_of: &[usize],
+        index: Index,
+        limit: Option<u64>,
+    ) -> io::Result<Self> {
+        let index = Arc::new(index);
+        let shared = datasets.len() == 1;
+        let mut plans = Vec::new();
+        for (lane, dataset) in datasets.into_iter().enumerate() {
+            let is_asked = |question: usize| shared || lane_of.get(question) == Some(&lane);
+            let planner = Planner::new(Arc::clone(questions), Arc::clone(&index), is_asked);
+            let (sender, receiver) = mpsc::channel(READ_AHEAD);
+            std::thread::Builder::new()
+                .name(format!("dataset-{lane}"))
+                .spawn(move || planner.run(dataset, limit, &sender))?;
+            plans.push(Plan { receiver: Some(receiver), lane: (!shared).then_some(lane) });
+        }
+        Ok(Self { plans })
+    }
+
+    /// Whether everything was read.
+    pub(super) fn are_done(&self) -> bool {
+        self.plans.iter().all(|plan| plan.receiver.is_none())
+    }
+
+    /// Reads no more. The threads end with the line that they are at.
+    pub(super) fn close(&mut self) {
+        self.plans.iter_mut().for_each(|plan| plan.receiver = None);
+    }
+
+    /// The next line, of whichever reader has one for a lane that wants more. The first part is whether the reader is the first, which
+    /// alone tells of lines and traces; the second is `None` when a reader has come to the end.
+    pub(super) async fn next(&mut self, lanes: &[Lane]) -> (bool, Option<Planned>) {
+        let wants_more = |plan: &Plan| match plan.lane {
+            Some(lane) => lanes.get(lane).is_some_and(Lane::wants_more),
+            None => lanes.iter().all(Lane::wants_more),
+        };
+        poll_fn(|context| {
+            for (i, plan) in self.plans.iter_mut().enumerate() {
+                if !wants_more(plan) {
+                    continue;
+                }
+                let Some(receiver) = &mut plan.receiver else { continue };
+                if let Poll::Ready(planned) = receiver.poll_recv(context) {
+                    if planned.is_none() {
+                        plan.receiver = None;
+                    }
+                    return Poll::Ready((i == 0, planned));
+                }
+            }
+            Poll::Pending
+        })
+        .await
     }
 }
 
@@ -139,7 +219,8 @@ pub struct DryRunQuestion {
 /// # Errors
 /// When the dataset cannot be read.
 pub fn dry_run(settings: RunSettings) -> Result<DryRun, DatasetError> {
-    let RunSettings { mut dataset, questions, output, limit, .. } = settings;
+    let RunSettings { datasets, questions, output, limit, .. } = settings;
+    let Some(mut dataset) = datasets.into_iter().next() else { return Ok(DryRun::default()) };
     let questions: Arc<[Question]> = questions.into_iter().map(|(question, _)| question).collect();
     let index = match output {
         Output::Log(log) => log.index,
@@ -151,7 +232,7 @@ pub fn dry_run(settings: RunSettings) -> Result<DryRun, DatasetError> {
         source_id: question.source_id.clone(),
         ..DryRunQuestion::default()
     }));
-    let planner = Planner::new(questions, index);
+    let planner = Planner::new(questions, Arc::new(index), |_| true);
     while limit.is_none_or(|limit| dry.traces < limit)
         && let Some(entry) = dataset.next()
     {

@@ -13,8 +13,9 @@ use crate::judge::Question;
 /// One run.
 #[derive(Debug)]
 pub struct RunSettings {
-    /// The traces.
-    pub dataset: DatasetReader,
+    /// The traces: the dataset opened once for each lane, so that lanes don't wait for each other; or once, if it can be read
+    /// only once.
+    pub datasets: Vec<DatasetReader>,
     /// What is asked about each of them, and on which lane.
     pub questions: Vec<(Question, usize)>,
     /// The endpoints and models.

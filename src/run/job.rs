@@ -1,0 +1,98 @@
+//! A judgment on its way through a lane, and its place in the queue of retries.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::ask::Attempt;
+use super::record::History;
+use crate::endpoint::chat::WireProfile;
+use crate::endpoint::quota::Ticket;
+use crate::feedback::ErrorCode;
+use crate::judge::Judgment;
+
+/// A judgment on its way.
+#[derive(Debug)]
+pub(super) struct Job {
+    pub judgment: Judgment,
+    pub history: History,
+    /// Attempts so far.
+    pub attempts: u32,
+    /// Failures so far, by code: some codes are worth fewer retries than others.
+    pub failures: Vec<ErrorCode>,
+    pub had_free_retry: bool,
+    /// Doubled once when an answer was cut.
+    pub max_output: u32,
+    /// What the quota was charged for the attempt in flight.
+    pub reserved: u64,
+    /// Its place in what was sent.
+    pub ticket: Ticket,
+    /// How the attempt in flight was put.
+    pub profile: Arc<WireProfile>,
+    /// What the last attempt brought, and how long it took.
+    pub last: Option<(Attempt, Duration)>,
+}
+
+impl Job {
+    pub(super) fn new(judgment: Judgment, history: History, profile: Arc<WireProfile>) -> Self {
+        let max_output = judgment.request.sampling.max_output_tokens;
+        Self {
+            judgment,
+            history,
+            attempts: 0,
+            failures: Vec::new(),
+            had_free_retry: false,
+            max_output,
+            reserved: 0,
+            ticket: Ticket::default(),
+            profile,
+            last: None,
+        }
+    }
+
+    /// Tokens that an attempt may use: the prompt by its length, at the lane's rate of tokens to the estimate, and all of the output limit.
+    pub(super) fn cost(&self, input_ratio: f64) -> u64 {
+        #[expect(
+            clippy::cast_precision_loss,
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "an estimate"
+        )]
+        let input = (self.judgment.request.estimated_input_tokens() as f64 * input_ratio).ceil() as u64;
+        input + u64::from(self.max_output)
+    }
+}
+
+/// A retry and when it is due; the order of retries that are due at the same time is the order in which they failed.
+pub(super) struct Due {
+    pub at: Instant,
+    pub sequence: u64,
+    pub job: Box<Job>,
+}
+
+impl Due {
+    fn key(&self) -> (Instant, u64) {
+        (self.at, self.sequence)
+    }
+}
+
+impl PartialEq for Due {
+    fn eq(&self, other: &Self) -> bool {
+        self.key() == other.key()
+    }
+}
+
+impl Eq for Due {}
+
+impl PartialOrd for Due {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Due {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.key().cmp(&other.key())
+    }
+}
