@@ -154,7 +154,7 @@ pub(crate) struct RunArgs {
     pub burst: Option<Duration>,
 
     /// Give up on an answer after this long, such as 90, 90s or 2m [default: 10m]
-    #[arg(long, value_name = "DURATION", env = "JUDGE_RUN_TIMEOUT", value_parser = duration::parse,
+    #[arg(long, value_name = "DURATION", env = "JUDGE_RUN_TIMEOUT", value_parser = duration::parse_positive,
           help_heading = "How fast")]
     pub timeout: Option<Duration>,
 

@@ -43,7 +43,7 @@ pub(crate) struct EndpointTable {
     pub concurrency: Option<NonZeroU32>,
     #[serde(default, deserialize_with = "duration")]
     pub burst: Option<Duration>,
-    #[serde(default, deserialize_with = "duration")]
+    #[serde(default, deserialize_with = "positive_duration")]
     pub timeout: Option<Duration>,
     /// Members to be merged into every request.
     #[serde(default)]
@@ -80,6 +80,16 @@ fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duratio
     deserializer.deserialize_any(Visitor)
 }
 
+/// The same, and not zero.
+fn positive_duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+    match duration(deserializer)? {
+        Some(Duration::ZERO) => {
+            Err(serde::de::Error::custom("0 leaves no time at all; write a number of seconds or \"2m\""))
+        }
+        duration => Ok(duration),
+    }
+}
+
 impl ConfigFile {
     /// Reads the named file, or the default one if there is one.
     pub(crate) fn load(named: Option<&Path>) -> Result<Self, CliError> {
@@ -91,5 +101,23 @@ impl ConfigFile {
         };
         toml::from_str(&text)
             .map_err(|error| CliError::usage(format_args!("{}: {}", path.display(), error.to_string().trim_end())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_endpoint_must_have_time_to_answer() {
+        let timeout = |text: &str| {
+            let table: Result<EndpointTable, _> = toml::from_str(&format!("timeout = {text}"));
+            table.map(|table| table.timeout).map_err(|error| error.to_string())
+        };
+        assert_eq!(timeout("\"2m\""), Ok(Some(Duration::from_secs(120))));
+        assert_eq!(timeout("1.5"), Ok(Some(Duration::from_millis(1500))));
+        for (text, reason) in [("0", "no time at all"), ("\"0s\"", "no time at all"), ("1e19", "longer than a year")] {
+            assert!(timeout(text).unwrap_err().contains(reason), "{text}");
+        }
     }
 }
