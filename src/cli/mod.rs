@@ -13,6 +13,7 @@ mod run;
 mod settings;
 mod simulate;
 mod summary;
+mod unknown_fields;
 
 use std::process::ExitCode;
 

@@ -9,7 +9,7 @@ use judge_run::feedback::ErrorCode;
 use judge_run::run::{Distribution, Exit, LaneSummary, QuestionSummary, RunReport, StopReason};
 
 use super::error::CliError;
-use super::print::{counted, one_line, short};
+use super::print::{counted, escaped, one_line, short};
 
 /// The files of the run.
 pub(crate) struct Places<'a> {
@@ -23,7 +23,7 @@ pub(crate) fn text(report: &RunReport, places: &Places<'_>, made_up: bool, comma
     let mut text = String::new();
     // Writing to a string cannot fail.
     let _ = write(&mut text, report, places, made_up, command);
-    text
+    escaped(&text)
 }
 
 pub(crate) fn print(text: &str) -> Result<(), CliError> {

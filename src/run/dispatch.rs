@@ -258,6 +258,10 @@ impl Dispatcher<'_> {
             // Every reader meets the same lines; one tells of them.
             Planned::Duplicate | Planned::Reject(_) if !is_first => {}
             Planned::Duplicate => self.tell(&Event::Duplicate),
+            Planned::End { unknown_fields } if is_first && !unknown_fields.is_empty() => {
+                self.tell(&Event::UnknownFields(&unknown_fields));
+            }
+            Planned::End { .. } => {}
             Planned::Unreadable(error) => self.stop_all(StopReason::Dataset(error)).await?,
             Planned::Reject(reject) => {
                 self.tell(&Event::Rejected(&reject));

@@ -1,5 +1,6 @@
 //! The first step: dataset lines become judgments, and what the log already has is left out.
 
+use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::io;
 use std::sync::Arc;
@@ -22,10 +23,17 @@ const READ_AHEAD: usize = 64;
 /// What one line of the dataset came to.
 #[derive(Debug)]
 pub(super) enum Planned {
-    Trace { bytes_read: u64, items: Vec<Item> },
+    Trace {
+        bytes_read: u64,
+        items: Vec<Item>,
+    },
     Reject(Reject),
     Duplicate,
     Unreadable(DatasetError),
+    /// No more lines; the fields that no dialect knows, each with how often it was met.
+    End {
+        unknown_fields: BTreeMap<String, u64>,
+    },
 }
 
 /// What one judge makes of a trace.
@@ -103,6 +111,7 @@ impl Planner {
                 return;
             }
         }
+        let _ = sender.blocking_send(Planned::End { unknown_fields: dataset.stats().unknown_fields.clone() });
     }
 }
 
@@ -187,6 +196,8 @@ pub struct DryRun {
     pub rejects: Vec<String>,
     /// Traces that are there twice.
     pub duplicates: u64,
+    /// How often each field was met that no trace has.
+    pub unknown_fields: BTreeMap<String, u64>,
     /// One for each question, in the run's order.
     pub questions: Vec<DryRunQuestion>,
 }
@@ -267,5 +278,6 @@ pub fn dry_run(settings: RunSettings) -> Result<DryRun, DatasetError> {
             }
         }
     }
+    dry.unknown_fields.clone_from(&dataset.stats().unknown_fields);
     Ok(dry)
 }

@@ -266,6 +266,7 @@ impl Summary {
             }
             Event::Returned { usage: None, .. }
             | Event::DatasetRead
+            | Event::UnknownFields(_)
             | Event::Retrying { .. }
             | Event::Stopping(_)
             | Event::Tick => {}
