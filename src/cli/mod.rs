@@ -1,6 +1,7 @@
 //! The command line: flags, configuration, progress and messages. The only place that knows clap or the terminal.
 
 mod args;
+mod command_line;
 mod config_file;
 mod dry_run;
 mod duration;

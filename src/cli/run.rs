@@ -11,7 +11,7 @@ use super::args::RunArgs;
 use super::error::CliError;
 use super::progress::Progress;
 use super::settings::{self, Resolved};
-use super::{dry_run, print, summary};
+use super::{command_line, dry_run, print, summary};
 
 pub(crate) fn main(args: RunArgs) -> Result<ExitCode, CliError> {
     let is_dry = args.dry_run;
@@ -33,29 +33,34 @@ pub(crate) fn main(args: RunArgs) -> Result<ExitCode, CliError> {
         let shutdown = on_signals();
         run::run(settings, shutdown, &mut |event| progress.show(event)).await
     });
-    let report = report.map_err(CliError::usage)?;
     progress.finish();
+    let report = report.map_err(CliError::usage)?;
     // Whatever still waits (standard input, an aborted request) must not hold the process.
     runtime.shutdown_background();
-    if let (Some(log), Some(csv)) = (&log, &csv) {
-        csv::export(log, csv).map_err(|error| CliError::Other(format!("cannot write {}: {error}", csv.display())))?;
-    }
     let exit = report.exit();
+    let exported = match (&log, &csv) {
+        (Some(log), Some(csv)) if exit != Exit::Usage => {
+            csv::export(log, csv).map_err(|error| CliError::Other(format!("cannot write {}: {error}", csv.display())))
+        }
+        _ => Ok(()),
+    };
     // A run that had nothing to do leaves no empty files.
     if let Some(log) = log.as_deref().filter(|_| exit == Exit::Usage) {
         remove_if_empty(log);
     }
-    let places = summary::Places { log: log.as_deref(), csv: csv.as_deref(), rejects: &rejects };
+    let csv = csv.as_deref().filter(|_| exported.is_ok() && exit != Exit::Usage);
+    let places = summary::Places { log: log.as_deref(), csv, rejects: &rejects };
     let made_up = simulator.is_some();
     drop(simulator);
     if !quiet || exit != Exit::AllJudged {
-        let text = summary::text(&report, &places, made_up, &command_line());
+        let text = summary::text(&report, &places, made_up, &command_line::shown(std::env::args_os().skip(1)));
         if to_stdout || quiet {
             print::message(text.trim_end());
         } else {
             summary::print(&text)?;
         }
     }
+    exported?;
     Ok(ExitCode::from(exit.code()))
 }
 
@@ -99,14 +104,4 @@ fn remove_if_empty(log: &Path) {
     if std::fs::metadata(log).is_ok_and(|metadata| metadata.is_file() && metadata.len() == 0) {
         let _ = std::fs::remove_file(log);
     }
-}
-
-/// The command as it was typed, for "the same command".
-fn command_line() -> String {
-    let quoted = |arg: String| {
-        let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@%+".contains(c);
-        if !arg.is_empty() && arg.chars().all(plain) { arg } else { format!("'{}'", arg.replace('\'', r"'\''")) }
-    };
-    let args = std::env::args().skip(1).filter(|arg| arg != "--overwrite").map(quoted);
-    std::iter::once("judge-run".to_owned()).chain(args).collect::<Vec<_>>().join(" ")
 }

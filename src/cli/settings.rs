@@ -271,9 +271,9 @@ fn endpoint(
         }
     }
 
-    let mut headers = Vec::new();
+    let (mut headers, mut secrets) = (Vec::new(), Vec::new());
     for (header, value) in table.headers.iter().chain(&flags.headers) {
-        headers.push((header.clone(), SecretString::from(expanded(header, value, env)?)));
+        headers.push((header.clone(), SecretString::from(expanded(header, value, env, &mut secrets)?)));
     }
     Ok(EndpointConfig {
         name: name.to_owned(),
@@ -281,6 +281,7 @@ fn endpoint(
         api_key: api_key.map(SecretString::from),
         key_header: preset.map_or(KeyHeader::Bearer, |preset| preset.key_header),
         headers,
+        secrets,
         ca_cert: flags.ca_cert.clone().or(table.ca_cert),
         timeout: flags.timeout.or(table.timeout).unwrap_or(EndpointConfig::DEFAULT_TIMEOUT),
         concurrency: flags.concurrency.or(table.concurrency).map_or(EndpointConfig::DEFAULT_CONCURRENCY, concurrency),
@@ -343,7 +344,12 @@ fn split_header(header: &str) -> Result<(String, String), CliError> {
 }
 
 /// `${NAME}` replaced by the variable of that name.
-fn expanded(header: &str, value: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<String, CliError> {
+fn expanded(
+    header: &str,
+    value: &str,
+    env: &dyn Fn(&str) -> Option<String>,
+    secrets: &mut Vec<SecretString>,
+) -> Result<String, CliError> {
     let mut text = String::new();
     let mut rest = value;
     while let Some((before, after)) = rest.split_once("${") {
@@ -355,6 +361,7 @@ fn expanded(header: &str, value: &str, env: &dyn Fn(&str) -> Option<String>) -> 
         })?;
         text.push_str(before);
         text.push_str(&value);
+        secrets.push(SecretString::from(value));
         rest = after;
     }
     text.push_str(rest);
@@ -412,6 +419,8 @@ fn run_id() -> String {
 mod tests {
     use std::time::Duration;
 
+    use secrecy::ExposeSecret;
+
     use super::*;
 
     fn resolved(uri: &str, flags: EndpointTable, config: &str, env: &[(&str, &str)]) -> Result<EndpointConfig, String> {
@@ -456,8 +465,11 @@ mod tests {
     #[test]
     fn headers_take_their_secrets_from_the_environment() {
         let env = |name: &str| (name == "T").then(|| "secret".to_owned());
-        assert_eq!(expanded("x", "Bearer ${T}!", &env).unwrap(), "Bearer secret!");
-        assert!(expanded("x", "${MISSING}", &env).is_err() && expanded("x", "${T", &env).is_err());
+        let mut secrets = Vec::new();
+        assert_eq!(expanded("x", "Bearer ${T}!", &env, &mut secrets).unwrap(), "Bearer secret!");
+        assert_eq!(secrets.iter().map(ExposeSecret::expose_secret).collect::<Vec<_>>(), ["secret"]);
+        assert!(expanded("x", "${MISSING}", &env, &mut secrets).is_err());
+        assert!(expanded("x", "${T", &env, &mut secrets).is_err());
         assert!(split_header("no colon").is_err());
     }
 

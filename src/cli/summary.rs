@@ -8,6 +8,7 @@ use std::path::Path;
 use judge_run::feedback::ErrorCode;
 use judge_run::run::{Distribution, Exit, LaneSummary, QuestionSummary, RunReport, StopReason};
 
+use super::dry_run::why_nothing;
 use super::error::CliError;
 use super::print::{counted, escaped, one_line, short};
 
@@ -169,7 +170,7 @@ fn write_next(out: &mut String, report: &RunReport, command: &str) -> fmt::Resul
             writeln!(out, "what to do: {}", code.traits().remedy)?;
         }
     } else if summary.selected() == 0 {
-        writeln!(out, "\nnothing was judged: the dataset has no trace to judge")?;
+        writeln!(out, "\n{}", why_nothing(summary.rejects))?;
     }
     if report.stop.is_none() && !codes.is_empty() {
         writeln!(out, "\nwhat to do about the failures:")?;

@@ -22,6 +22,8 @@ pub struct EndpointConfig {
     pub key_header: KeyHeader,
     /// Further headers, names and values; values may be secret.
     pub headers: Vec<(String, SecretString)>,
+    /// What else must not be shown: the parts that a header's value was put together from.
+    pub secrets: Vec<SecretString>,
     /// A file of further certificate authorities, PEM.
     pub ca_cert: Option<PathBuf>,
     /// From sending a request to the last byte of its answer.
