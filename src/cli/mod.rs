@@ -14,13 +14,12 @@ mod run;
 mod settings;
 mod simulate;
 mod summary;
+mod target;
 mod unknown_fields;
 
 use std::process::ExitCode;
 
-use clap::FromArgMatches;
-
-use args::{Cli, Command};
+use args::Command;
 use error::CliError;
 
 /// Parses the command line, runs the command, and reports what went wrong.
@@ -28,8 +27,7 @@ pub(crate) fn main() -> ExitCode {
     if let Err(error) = settings::load_env_file(std::env::args_os()) {
         return error.report();
     }
-    let parsed = args::command().try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches));
-    let cli = match parsed {
+    let cli = match args::parse(std::env::args_os()) {
         Ok(cli) => cli,
         // Help and version are no errors; a closed pipe is none either.
         Err(error) => {
@@ -42,7 +40,7 @@ pub(crate) fn main() -> ExitCode {
         Some(Command::Simulate(args)) => simulate::main(args),
         Some(Command::Judges(args)) => judges::main(&args),
         Some(Command::Completions(args)) => generate::completions(&args),
-        Some(Command::Man) => generate::man(),
+        Some(Command::Man(args)) => generate::man(&args),
     };
     result.unwrap_or_else(CliError::report)
 }

@@ -19,6 +19,7 @@ use serde_json::{Map, Value};
 use super::args::{RunArgs, concurrency};
 use super::config_file::{ConfigFile, EndpointTable};
 use super::error::CliError;
+use super::target::{Target, mixed_log, rejects_of};
 
 /// The model that is asked when nobody names one.
 const DEFAULT_MODEL: &str = "gpt-4.1-mini";
@@ -113,6 +114,11 @@ pub(crate) fn resolve(args: RunArgs, env: &dyn Fn(&str) -> Option<String>) -> Re
         let known = known.join(", ");
         return Err(CliError::usage_with_hint("no judge; name one with --judge", format_args!("there are {known}")));
     }
+    if limit == Some(0) {
+        return Err(CliError::usage_with_hint("--limit 0 selects no trace", "leave it out to judge all"));
+    }
+    let target = Target::new(output, &dataset)?;
+    target.spares(&dataset, &judge, config.as_deref())?;
     let config = ConfigFile::load(config.as_deref())?;
     let flags = EndpointTable {
         base_url,
@@ -168,23 +174,20 @@ pub(crate) fn resolve(args: RunArgs, env: &dyn Fn(&str) -> Option<String>) -> Re
         questions.push((Question::new(judge, &uri, &lanes[lane].endpoint.extra_body), lane));
     }
 
-    let target = Target::new(output, &dataset)?;
-    if let Some(log) = target.log.as_ref().filter(|log| dataset.iter().any(|path| same_file(path, log))) {
-        return Err(CliError::usage(format_args!(
-            "the output {} is the dataset itself; choose another with -o",
-            log.display()
-        )));
-    }
     // Standard input can be read only once.
     let readers = if dataset.iter().any(|path| path.as_os_str() == "-") { 1 } else { lanes.len() };
     let options = DatasetOptions { max_line_bytes, ..DatasetOptions::new(dataset) };
     let open = |_| DatasetReader::open(options.clone()).map_err(CliError::usage);
     let datasets = (0..readers).map(open).collect::<Result<_, _>>()?;
     let mut notes = Vec::new();
-    let (output, rejects) = match &target.log {
-        None => (Output::Stdout, PathBuf::from("stdout.rejects.jsonl")),
+    if let Some(log) = target.log.as_deref().filter(|_| !overwrite) {
+        notes.extend(mixed_log(log, simulate));
+    }
+    let rejects = rejects_of(target.log.as_deref());
+    let output = match &target.log {
+        None => Output::Stdout,
         // A dry run makes no file.
-        Some(path) if dry_run && (overwrite || !path.exists()) => (Output::Stdout, with_suffix(path, "rejects.jsonl")),
+        Some(path) if dry_run && (overwrite || !path.exists()) => Output::Stdout,
         Some(path) => {
             let mode = if overwrite { Mode::Overwrite } else { Mode::Resume };
             let log = OpenLog::open(path, mode).map_err(CliError::usage)?;
@@ -196,7 +199,7 @@ pub(crate) fn resolve(args: RunArgs, env: &dyn Fn(&str) -> Option<String>) -> Re
                     moved_to.display()
                 ));
             }
-            (Output::Log(log), with_suffix(path, "rejects.jsonl"))
+            Output::Log(log)
         }
     };
     let run = RunSettings {
@@ -368,47 +371,6 @@ fn expanded(
     Ok(text)
 }
 
-/// Where the records go, by the output's extension.
-struct Target {
-    log: Option<PathBuf>,
-    csv: Option<PathBuf>,
-}
-
-impl Target {
-    fn new(output: Option<PathBuf>, dataset: &[PathBuf]) -> Result<Self, CliError> {
-        let Some(output) = output else {
-            let first = dataset.first().filter(|path| path.as_os_str() != "-").and_then(|path| path.file_stem());
-            let mut name = first.unwrap_or("stdin".as_ref()).to_owned();
-            name.push(".feedback.jsonl");
-            return Ok(Self { log: Some(name.into()), csv: None });
-        };
-        if output.as_os_str() == "-" {
-            return Ok(Self { log: None, csv: None });
-        }
-        let extension = output.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
-        match extension.to_ascii_lowercase().as_str() {
-            "csv" => Ok(Self { log: Some(output.with_extension("feedback.jsonl")), csv: Some(output) }),
-            "json" | "parquet" | "xlsx" | "tsv" | "html" | "xml" => Err(CliError::usage_with_hint(
-                format_args!("cannot write {}: .{extension} is not a form that a run can write", output.display()),
-                "name the output .jsonl (one record a line) or .csv",
-            )),
-            _ => Ok(Self { log: Some(output), csv: None }),
-        }
-    }
-}
-
-/// `feedback.jsonl` -> `feedback.rejects.jsonl`.
-fn with_suffix(log: &Path, suffix: &str) -> PathBuf {
-    log.with_extension(suffix)
-}
-
-fn same_file(a: &Path, b: &Path) -> bool {
-    match (a.canonicalize(), b.canonicalize()) {
-        (Ok(a), Ok(b)) => a == b,
-        _ => false,
-    }
-}
-
 /// `run-` and the time of the start, with a random end: sorted by time, and unique.
 fn run_id() -> String {
     let now = jiff::Timestamp::now();
@@ -471,16 +433,5 @@ mod tests {
         assert!(expanded("x", "${MISSING}", &env, &mut secrets).is_err());
         assert!(expanded("x", "${T", &env, &mut secrets).is_err());
         assert!(split_header("no colon").is_err());
-    }
-
-    #[test]
-    fn the_outputs_form_follows_from_its_name() {
-        let target = |output: &str| Target::new(Some(output.into()), &[]).map(|t| (t.log, t.csv)).ok();
-        assert_eq!(target("a/b.csv"), Some((Some("a/b.feedback.jsonl".into()), Some("a/b.csv".into()))));
-        assert_eq!(target("x.jsonl"), Some((Some("x.jsonl".into()), None)));
-        assert_eq!(target("-"), Some((None, None)));
-        assert_eq!(target("x.json"), None);
-        let default = Target::new(None, &["d/traces.jsonl".into()]).ok().and_then(|target| target.log);
-        assert_eq!(default, Some("traces.feedback.jsonl".into()));
     }
 }
