@@ -14,6 +14,8 @@ use super::unknown_fields;
 const LINE_INTERVAL: Duration = Duration::from_secs(5);
 /// From one line to the next the interval doubles, up to this: a night's run should not fill a log.
 const LONGEST_LINE_INTERVAL: Duration = Duration::from_secs(60);
+/// How often the bar is drawn.
+const FRAME: Duration = Duration::from_millis(100);
 /// A run that is over sooner needs no bar: it would only flicker.
 const BAR_AFTER: Duration = Duration::from_millis(500);
 /// A file full of rejects should not fill a screen: the rest is in the rejects file.
@@ -27,6 +29,7 @@ pub(crate) struct Progress {
     verbose: u8,
     started: Instant,
     last_line: Instant,
+    last_drawn: Instant,
     line_interval: Duration,
     /// Judgments that are to be asked, as far as is known.
     planned: u64,
@@ -49,6 +52,7 @@ impl Progress {
             verbose,
             started: now,
             last_line: now,
+            last_drawn: now,
             line_interval: LINE_INTERVAL,
             planned: 0,
             done: 0,
@@ -129,23 +133,35 @@ impl Progress {
     }
 
     fn update_bar(&mut self) {
-        if !self.on_terminal || (self.bar.is_none() && self.started.elapsed() < BAR_AFTER) {
+        let since = if self.bar.is_some() { self.last_drawn.elapsed() } else { self.started.elapsed() };
+        let wait = if self.bar.is_some() { FRAME } else { BAR_AFTER };
+        if !self.on_terminal || since < wait {
             return;
         }
+        self.last_drawn = Instant::now();
+        let state = self.state();
+        let expected = self.expected();
+        let is_new = self.bar.is_none();
         let bar = self.bar.get_or_insert_with(|| {
-            let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(10));
+            let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
             bar.set_style(style(WITHOUT_LENGTH));
             bar
         });
-        let bar = bar.clone();
-        if let Some(expected) = self.expected() {
+        // Each of these draws.
+        if let Some(expected) = expected.filter(|expected| bar.length() != Some(*expected)) {
             if bar.length().is_none() {
                 bar.set_style(style(WITH_LENGTH));
             }
             bar.set_length(expected);
         }
-        bar.set_position(self.done);
-        bar.set_message(self.state());
+        if bar.position() != self.done {
+            bar.set_position(self.done);
+        }
+        bar.set_message(state);
+        if is_new {
+            bar.set_draw_target(ProgressDrawTarget::stderr_with_hz(20));
+            bar.tick();
+        }
     }
 
     fn tick(&mut self) {
@@ -157,7 +173,7 @@ impl Progress {
         print::message(self.state());
     }
 
-    /// `12 of about 25 judgments, 0 failed, 3.4/s, 1.2k tokens, about 4 s left`.
+    /// `12 of about 25 judgments, 0 failed, 4 s left, 3.4/s, 1.2k tokens`; a narrow terminal cuts the end.
     fn state(&self) -> String {
         let expected = self.expected();
         #[expect(clippy::cast_precision_loss, reason = "for the eye")]
@@ -168,14 +184,15 @@ impl Progress {
             Some(expected) => format!("{} of about {}", self.done, counted(expected, "judgment")),
             None => counted(self.done, "judgment"),
         };
-        state.push_str(&format!(", {} failed, {rate:.1}/s, {} tokens", self.failed, short(self.tokens)));
+        state.push_str(&format!(", {} failed", self.failed));
         if let Some(paused) = &self.paused {
             state.push_str(&format!(", {paused}"));
         } else if let Some(expected) = expected.filter(|expected| self.done > 0 && *expected > self.done) {
             #[expect(clippy::cast_precision_loss, reason = "for the eye")]
             let left = Duration::from_secs_f64((expected - self.done) as f64 / rate);
-            state.push_str(&format!(", about {} left", time(left)));
+            state.push_str(&format!(", {} left", time(left)));
         }
+        state.push_str(&format!(", {rate:.1}/s, {} tokens", short(self.tokens)));
         state
     }
 
@@ -192,8 +209,8 @@ impl Progress {
     }
 }
 
-const WITH_LENGTH: &str = "{wide_bar} {msg}";
-const WITHOUT_LENGTH: &str = "{msg}";
+const WITH_LENGTH: &str = "{bar:12} {wide_msg}";
+const WITHOUT_LENGTH: &str = "{wide_msg}";
 
 fn style(template: &str) -> ProgressStyle {
     // The templates are constants, tested below.
@@ -228,8 +245,9 @@ mod tests {
         progress.show(&Event::DatasetRead);
         progress.done = 1;
         let state = progress.state();
-        assert!(state.starts_with("1 of 3 judgments, 0 failed") && state.ends_with(" left"), "{state}");
+        assert!(state.starts_with("1 of 3 judgments, 0 failed, ") && state.contains(" left, "), "{state}");
         progress.paused = Some("waiting: RATE_LIMIT_EXCEEDED".to_owned());
-        assert!(progress.state().ends_with("tokens, waiting: RATE_LIMIT_EXCEEDED"), "{}", progress.state());
+        let state = progress.state();
+        assert!(state.contains("0 failed, waiting: RATE_LIMIT_EXCEEDED, ") && !state.contains("left"), "{state}");
     }
 }
