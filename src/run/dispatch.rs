@@ -177,8 +177,11 @@ impl Dispatcher<'_> {
                 }
                 Some(returned) = self.tasks.join_next(), if !self.tasks.is_empty() => match returned {
                     Ok(returned) => self.returned(returned).await,
-                    // An attempt neither panics nor is cancelled before the end of the run.
-                    Err(_) => Ok(()),
+                    // Its lane can no longer be accounted for.
+                    Err(_) => {
+                        let _ = self.stop_all(StopReason::Bug).await;
+                        return;
+                    }
                 },
                 (is_first, planned) = plans.next(&self.lanes) => match planned {
                     Some(planned) => self.planned(planned, is_first).await,

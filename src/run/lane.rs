@@ -15,12 +15,15 @@ use crate::endpoint::chat::WireProfile;
 use crate::endpoint::client::{Client, ClientError};
 use crate::endpoint::gate::{Admission, Gate};
 use crate::endpoint::prices::Prices;
+use crate::endpoint::quota::Quota;
 use crate::endpoint::{Failure, Rejected, backoff, provider};
 use crate::feedback::{ErrorCode, Pause, Retry};
 use crate::judge::Judgment;
 
-/// After so many failed judgments without a single verdict, the lane gives up.
+/// After so many judgments in a row (or two rounds of what may be in flight) that the endpoint left without an answer, the lane gives up.
 const NOTHING_BUT_FAILURES: u64 = 20;
+/// It also gives up when nothing was answered for so long, although it was asked again and again.
+const LONGEST_OUTAGE: Duration = Duration::from_secs(15 * 60);
 
 /// What a lane does next.
 #[derive(Debug)]
@@ -49,15 +52,19 @@ pub(super) struct Lane {
     pub source_id: String,
     gate: Gate,
     concurrency: usize,
+    timeout: Duration,
     fresh: VecDeque<Box<Job>>,
     retries: BinaryHeap<Reverse<Due>>,
     sequence: u64,
     max_retries: u32,
     longest_pause: Duration,
-    verdicts: u64,
-    failures: u64,
-    /// Failures in a row with the same code, which end the run at the code's number.
-    streak: Option<(ErrorCode, u8)>,
+    /// The endpoint has given a verdict, in this run or, by the log, in an earlier one.
+    proven: bool,
+    /// Judgments that the endpoint left without an answer, since it last answered; and since when.
+    unanswered: u64,
+    outage_since: Option<Instant>,
+    /// Failures in a row with the same code, which end the run at the code's number; and when the last one came back.
+    streak: Option<(ErrorCode, u8, Instant)>,
     pub stopped: bool,
     profile: Arc<WireProfile>,
     /// A part of the request was refused: one goes ahead, until one is answered.
@@ -82,6 +89,7 @@ const CIRCUIT_BREAKER: u8 = 5;
 impl Lane {
     pub(super) fn new(settings: &LaneSettings, max_retries: u32, longest_pause: Duration) -> Result<Self, ClientError> {
         let LaneSettings { endpoint, model, prices } = settings;
+        let quota = Quota::new(endpoint.limits, !provider::is_openai(&endpoint.base_url));
         Ok(Self {
             profile: Arc::new(provider::wire_profile(endpoint.preset, &endpoint.base_url, model)),
             learning: false,
@@ -92,15 +100,17 @@ impl Lane {
             prices: *prices,
             client: Client::new(endpoint, model)?,
             source_id: format!("{}:/{model}", endpoint.name),
-            gate: Gate::new(endpoint.limits, endpoint.concurrency),
+            gate: Gate::new(quota, endpoint.concurrency),
             concurrency: endpoint.concurrency,
+            timeout: endpoint.timeout,
             fresh: VecDeque::new(),
             retries: BinaryHeap::new(),
             sequence: 0,
             max_retries,
             longest_pause,
-            verdicts: 0,
-            failures: 0,
+            proven: false,
+            unanswered: 0,
+            outage_since: None,
             streak: None,
             stopped: false,
         })
@@ -152,20 +162,24 @@ impl Lane {
         let retry_is_due = next_retry.is_some_and(|at| at <= now);
         // Retries that pile up mean trouble: new judgments would only join them.
         let may_start_fresh = self.retries.len() < 2 * self.concurrency;
-        let cost = match (self.retries.peek(), self.fresh.front()) {
-            (Some(Reverse(due)), _) if retry_is_due => due.job.cost(self.input_ratio),
-            (_, Some(job)) if may_start_fresh => job.cost(self.input_ratio),
+        let job = match (self.retries.peek(), self.fresh.front()) {
+            (Some(Reverse(due)), _) if retry_is_due => &due.job,
+            (_, Some(job)) if may_start_fresh => job,
             _ => return Step::Wait(next_retry),
         };
+        let (cost, input) = (job.cost(self.input_ratio), job.input_estimate(self.input_ratio));
         let take = |lane: &mut Self| match retry_is_due {
             true => lane.retries.pop().map(|Reverse(due)| due.job),
             false => lane.fresh.pop_front(),
         };
-        if let Some(allowed) = self.gate.quota().largest_request().filter(|allowed| cost > *allowed) {
-            return take(self).map_or(Step::Wait(None), |job| Step::TooLarge { job, needs: cost, allowed });
+        // What the prompt alone takes can never pass; an output limit that goes beyond the quota may.
+        let largest = self.gate.quota().largest_request();
+        if let Some(allowed) = largest.filter(|allowed| input > *allowed) {
+            return take(self).map_or(Step::Wait(None), |job| Step::TooLarge { job, needs: input, allowed });
         }
-        let ticket = match self.gate.admit(now, cost) {
-            Admission::Granted(ticket) => ticket,
+        let cost = largest.map_or(cost, |allowed| cost.min(allowed));
+        let pass = match self.gate.admit(now, cost) {
+            Admission::Granted(pass) => pass,
             Admission::At(at) => return Step::Wait(Some(at)),
             Admission::Busy => return Step::Wait(None),
         };
@@ -177,7 +191,8 @@ impl Lane {
                 }
                 job.attempts += 1;
                 job.reserved = cost;
-                job.ticket = ticket;
+                job.pass = pass;
+                job.sent_at = Some(now);
                 job.profile = Arc::clone(&self.profile);
                 Step::Send(job)
             }
@@ -190,8 +205,8 @@ impl Lane {
     pub(super) fn returned(&mut self, job: Box<Job>) -> (Next, Option<StopReason>) {
         let (used, failure) = match &job.last {
             Some((attempt, _)) => {
-                self.gate.learn(&attempt.limits, job.ticket);
-                let used = attempt.usage.map(|usage| usage.input_tokens + usage.output_tokens);
+                self.gate.learn(&attempt.limits, job.pass);
+                let used = attempt.usage.map(|usage| usage.input_tokens + usage.output_tokens).filter(|n| *n > 0);
                 if let Some(usage) = attempt.usage.filter(|usage| usage.input_tokens > 0) {
                     self.observe_input(&job, usage.input_tokens);
                 }
@@ -201,16 +216,18 @@ impl Lane {
         };
         self.head_start = None;
         let Some(failure) = failure else {
-            self.gate.answered(job.reserved, used);
-            self.verdicts += 1;
-            self.streak = None;
+            self.gate.answered(job.pass, job.reserved, used);
+            self.proven = true;
             self.learning = false;
+            self.streak = None;
+            self.is_alive();
             return (Next::Record(job), None);
         };
+        let failure = self.seen_from_here(failure);
         if let Some(rejected) = &failure.rejected
             && let Some(delay) = self.adapt(&job, rejected)
         {
-            self.gate.released();
+            self.gate.released(job.pass);
             return (self.put_back(job, failure, delay), None);
         }
         self.settle(&job, &failure, used);
@@ -241,7 +258,7 @@ impl Lane {
         if self.stopped {
             return Next::Record(job);
         }
-        job.attempts -= 1;
+        job.free_attempts += 1;
         self.retry(job, failure, delay)
     }
 
@@ -251,34 +268,59 @@ impl Lane {
         Next::Retry { failure, delay }
     }
 
+    /// The endpoint answered, well or badly: there is no outage.
+    fn is_alive(&mut self) {
+        self.unanswered = 0;
+        self.outage_since = None;
+    }
+
+    /// A failure in the light of what was before: a host that has answered and now can't be found, or whose certificate is wrong for once, has a
+    /// passing trouble.
+    fn seen_from_here(&self, mut failure: Box<Failure>) -> Box<Failure> {
+        if self.proven && failure.code == ErrorCode::ConnectionError && failure.fatal {
+            failure.fatal = false;
+            failure.retryable = None;
+            failure.pause = Some(Pause::Endpoint);
+        }
+        failure
+    }
+
     /// What a failure means for the gate and for the streak.
     fn settle(&mut self, job: &Job, failure: &Failure, used: Option<u64>) {
+        let now = Instant::now();
+        // Failures of requests that were in flight together are one sign of trouble, not many; and a connection that had been closed while
+        // it was idle is none.
+        let free = failure.free_retry && !job.had_free_retry;
+        let together = matches!((self.streak, job.sent_at), (Some((_, _, last)), Some(sent)) if sent <= last);
         let in_a_row = match self.streak {
-            Some((code, n)) if code == failure.code => n.saturating_add(1),
+            Some((code, n, _)) if code == failure.code => n.saturating_add(u8::from(!together)),
             _ => 1,
         };
+        if !free && (!together || self.streak.is_none_or(|(code, ..)| code != failure.code)) {
+            self.streak = Some((failure.code, in_a_row, now));
+        }
         let load = failure.pause_scope() == Pause::Endpoint;
         let broken = in_a_row >= CIRCUIT_BREAKER && failure.code.traits().retry == Retry::UpToLimit;
-        let mut counts = true;
         if used.is_some() {
-            self.gate.answered(job.reserved, used);
+            self.gate.answered(job.pass, job.reserved, used);
         } else if failure.may_retry() && (load || broken) {
-            let wait = failure.retry_after.filter(|wait| *wait <= self.longest_pause);
-            // A burst of refusals is one sign of trouble, not many.
-            let for_rate = failure.code == ErrorCode::RateLimitExceeded;
-            counts = self.gate.refused(Instant::now(), wait, for_rate);
+            let wait = failure.retry_after.filter(|wait| *wait <= self.longest_pause && !failure.concurrency_limit);
+            let for_rate = failure.code == ErrorCode::RateLimitExceeded && !failure.concurrency_limit;
+            self.gate.refused(job.pass, now, wait, for_rate);
         } else {
-            self.gate.released();
+            self.gate.released(job.pass);
         }
-        if counts || broken {
-            self.streak = Some((failure.code, in_a_row));
+        if failure.code.traits().unanswered {
+            self.outage_since.get_or_insert(now);
+        } else {
+            self.is_alive();
         }
     }
 
     fn after_failure(&mut self, mut job: Box<Job>, failure: Box<Failure>) -> Next {
         if failure.free_retry && !job.had_free_retry {
             job.had_free_retry = true;
-            job.attempts -= 1;
+            job.free_attempts += 1;
         } else {
             job.failures.push(failure.code);
         }
@@ -291,7 +333,7 @@ impl Lane {
         let again = failure.may_retry()
             && !self.asks_too_much(&failure)
             && so_far <= allowed
-            && job.attempts <= self.max_retries
+            && job.attempts - job.free_attempts <= self.max_retries
             && !self.stopped;
         if !again {
             return Next::Record(job);
@@ -305,26 +347,36 @@ impl Lane {
             None if failure.pause_scope() == Pause::Endpoint => Duration::ZERO,
             // The endpoint works, the model answered badly: nothing to wait for.
             None if job.last.as_ref().is_some_and(|(attempt, _)| attempt.usage.is_some()) => Duration::ZERO,
-            None => backoff::full_jitter(job.attempts.saturating_sub(1)),
+            None => backoff::full_jitter((job.attempts - job.free_attempts).saturating_sub(1)),
         };
         self.retry(job, failure, delay)
     }
 
     /// Whether the lane must stop after this failure, which was final if `recorded`.
     fn stop_reason(&mut self, failure: &Failure, recorded: bool) -> Option<StopReason> {
-        self.failures += u64::from(recorded);
-        let stops = failure.code.traits().stops;
-        let limit = if self.verdicts == 0 { stops.unproven } else { stops.proven };
-        let streak = self.streak.map_or(0, |(_, n)| n);
+        let code = failure.code;
         let source_id = self.source_id.clone();
-        if failure.fatal || self.asks_too_much(failure) || limit.is_some_and(|limit| streak >= limit) {
-            return Some(StopReason::Fatal { source_id, code: failure.code, message: failure.message.clone() });
+        let stops = code.traits().stops;
+        let limit = if self.proven { stops.proven } else { stops.unproven };
+        let streak = self.streak.map_or(0, |(_, n, _)| n);
+        if self.asks_too_much(failure) {
+            let wait = failure.retry_after.unwrap_or_default().as_secs();
+            let message =
+                format!("it asks to wait {wait} s, which is more than --max-retry-after: {}", failure.message);
+            return Some(StopReason::Fatal { source_id, code, message });
         }
-        if recorded && self.verdicts == 0 && self.failures >= NOTHING_BUT_FAILURES {
+        if failure.fatal || limit.is_some_and(|limit| streak >= limit) {
+            return Some(StopReason::Fatal { source_id, code, message: failure.message.clone() });
+        }
+        self.unanswered += u64::from(recorded && code.traits().unanswered);
+        let patience = NOTHING_BUT_FAILURES.max(2 * self.concurrency as u64);
+        let out_for = self.outage_since.map_or(Duration::ZERO, |since| since.elapsed());
+        if self.unanswered >= patience || out_for >= LONGEST_OUTAGE.max(2 * self.timeout) {
             return Some(StopReason::NothingButFailures {
                 source_id,
-                failures: self.failures,
-                code: failure.code,
+                failures: self.unanswered,
+                minutes: out_for.as_secs() / 60,
+                code,
                 message: failure.message.clone(),
             });
         }
@@ -333,6 +385,8 @@ impl Lane {
 
     /// Whether the endpoint asks for a pause that is longer than this run should wait.
     fn asks_too_much(&self, failure: &Failure) -> bool {
-        failure.retry_after.is_some_and(|wait| wait > self.longest_pause)
+        failure.may_retry()
+            && failure.pause_scope() == Pause::Endpoint
+            && failure.retry_after.is_some_and(|wait| wait > self.longest_pause)
     }
 }

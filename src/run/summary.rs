@@ -28,9 +28,9 @@ pub enum StopReason {
     #[error("{source_id}: {code}: {message}")]
     Fatal { source_id: String, code: ErrorCode, message: String },
     #[error(
-        "{source_id}: nothing but failures: {failures} judgments failed and none succeeded, most of them with {code}: {message}"
+        "{source_id}: no answer any more: {failures} judgments in a row, for {minutes} minutes, the last one with {code}: {message}"
     )]
-    NothingButFailures { source_id: String, failures: u64, code: ErrorCode, message: String },
+    NothingButFailures { source_id: String, failures: u64, minutes: u64, code: ErrorCode, message: String },
     #[error("{0}")]
     Budget(Exhausted),
     #[error("{0} (--strict)")]
@@ -41,6 +41,8 @@ pub enum StopReason {
     Rejects(std::io::Error),
     #[error("{0}")]
     Log(WriteError),
+    #[error("an attempt died of a bug; please report it. The judgments in flight are left for the next run")]
+    Bug,
     #[error("interrupted")]
     Interrupted,
 }
