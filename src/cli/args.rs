@@ -107,7 +107,14 @@ pub(crate) struct RunArgs {
     pub api_key_env: Option<String>,
 
     /// A further header; ${NAME} in it stands for an environment variable. May be given several times
-    #[arg(short = 'H', long, value_name = "NAME: VALUE", env = "JUDGE_RUN_HEADER", help_heading = "Who is asked")]
+    #[arg(
+        short = 'H',
+        long,
+        value_name = "NAME: VALUE",
+        env = "JUDGE_RUN_HEADER",
+        hide_env_values = true,
+        help_heading = "Who is asked"
+    )]
     pub header: Vec<String>,
 
     /// A file of further certificate authorities, PEM
