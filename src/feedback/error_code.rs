@@ -146,7 +146,7 @@ error_codes! {
         Retry::Never, Request, GO_ON, resumable false;
     InvalidRequest = "INVALID_REQUEST",
         "the endpoint does not accept the request",
-        "read the endpoint's message; -v shows the request",
+        "read the endpoint's message; --dry-run -v shows the prompt",
         Retry::Never, Request, StopsRun { unproven: Some(5), proven: None }, resumable true;
     UnsupportedParameter = "UNSUPPORTED_PARAMETER",
         "the endpoint or model does not know a parameter that the judge needs",
