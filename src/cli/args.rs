@@ -112,7 +112,14 @@ pub(crate) struct RunArgs {
     pub api_key_env: Option<String>,
 
     /// A further header; ${NAME} in it stands for an environment variable. May be given several times
-    #[arg(short = 'H', long, value_name = "NAME: VALUE", env = "JUDGE_RUN_HEADER", help_heading = "Who is asked")]
+    #[arg(
+        short = 'H',
+        long,
+        value_name = "NAME: VALUE",
+        env = "JUDGE_RUN_HEADER",
+        hide_env_values = true,
+        help_heading = "Who is asked"
+    )]
     pub header: Vec<String>,
 
     /// Members to be merged into every request, as a JSON object
@@ -275,4 +282,17 @@ pub(crate) fn command() -> clap::Command {
 /// The number of requests in flight as the library wants it.
 pub(crate) fn concurrency(n: NonZeroU32) -> usize {
     NonZeroUsize::try_from(n).map_or(1, NonZeroUsize::get)
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn every_flag_has_the_variable_of_its_name() {
+        for arg in super::command().get_arguments() {
+            let Some(long) = arg.get_long().filter(|long| !["help", "version"].contains(long)) else { continue };
+            let variable = format!("JUDGE_RUN_{}", long.replace('-', "_").to_uppercase());
+            assert_eq!(arg.get_env().and_then(|env| env.to_str()), Some(variable.as_str()), "--{long}");
+            assert!(arg.is_hide_env_set(), "--{long}");
+        }
+    }
 }

@@ -178,7 +178,7 @@ fn write_next(out: &mut String, report: &RunReport, command: &str) -> fmt::Resul
             writeln!(out, "  {code} ({n}): {}; {}", traits.meaning, traits.remedy)?;
         }
     }
-    let again = codes.iter().any(|(code, _)| code.traits().resumable && *code != ErrorCode::InputError);
+    let again = codes.iter().any(|(code, _)| code.traits().resumable);
     if again || summary.unjudged() > 0 {
         writeln!(out, "next: the same command asks only what is missing or failed\n  {command}")?;
     }

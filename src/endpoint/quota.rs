@@ -132,14 +132,18 @@ impl Quota {
             return;
         }
         self.learnt_from = ticket;
-        let learn = |bucket: Option<ObservedBucket>, later| bucket.map(|bucket| Learnt::new(bucket, later));
-        if self.limits.rpm.is_none() {
-            let later = self.sent.requests - ticket.requests;
-            self.learnt_requests = learn(observed.requests, later).or(self.learnt_requests.take());
+        let later = self.sent.requests - ticket.requests;
+        if let (None, Some(bucket)) = (self.limits.rpm, observed.requests) {
+            let told = Learnt::new(bucket, later);
+            // Requests that were sent together are counted in any order, so among others an answer may promise too much.
+            let known = self.learnt_requests.take().filter(|_| later > 0);
+            self.learnt_requests = Some(match known {
+                Some(known) => told.at_most(&known),
+                None => told,
+            });
         }
-        if self.limits.tpm.is_none() {
-            let later = self.sent.tokens - ticket.tokens;
-            self.learnt_tokens = learn(observed.tokens, later).or(self.learnt_tokens.take());
+        if let (None, Some(bucket)) = (self.limits.tpm, observed.tokens) {
+            self.learnt_tokens = Some(Learnt::new(bucket, self.sent.tokens - ticket.tokens));
         }
     }
 
@@ -171,6 +175,10 @@ struct Learnt {
 impl Learnt {
     fn new(bucket: ObservedBucket, sent_later: u64) -> Self {
         Self { bucket, level: bucket.remaining as f64 - sent_later as f64, at: Instant::now() }
+    }
+
+    fn at_most(self, known: &Self) -> Self {
+        Self { level: self.level.min(known.level(self.at)), ..self }
     }
 
     fn level(&self, now: Instant) -> f64 {
@@ -355,11 +363,14 @@ mod tests {
         quota.learn(&observed(5), first);
         assert!(drain(&mut quota, [1, 1]).await.is_zero());
         assert!(quota.take(1).is_err());
-        // A later request tells more; an earlier one that was overtaken tells nothing.
+        // An earlier request that was overtaken tells nothing, and one of several in flight may promise too much; the last one is believed.
         quota.learn(&observed(3), tickets[2]);
-        assert!(quota.take(1).is_ok());
         quota.learn(&observed(60), tickets[0]);
         assert!(quota.take(1).is_err());
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        let last = quota.take(1).unwrap();
+        quota.learn(&observed(30), last);
+        assert!(drain(&mut quota, [1; 30]).await.is_zero());
         assert_eq!(quota.largest_request(), Some(6000));
         let mut given = Quota::new(limits(600, 0), true);
         given.learn(&observed(0), Ticket::default());

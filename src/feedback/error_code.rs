@@ -210,7 +210,7 @@ error_codes! {
     InputError = "INPUT_ERROR",
         "the trace lacks something that the judge's prompt needs",
         "add it to the trace, or choose a judge that does not need it",
-        Retry::Never, Request, GO_ON, ANSWERED, resumable true;
+        Retry::Never, Request, GO_ON, ANSWERED, resumable false;
     BatchExpired = "BATCH_EXPIRED",
         "the provider's batch expired before this request was done",
         "submit it again",
