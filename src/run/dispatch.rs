@@ -250,7 +250,7 @@ impl Dispatcher<'_> {
 
     async fn planned(&mut self, planned: Planned, is_first: bool) -> Result<(), LogClosed> {
         match planned {
-            Planned::Trace { bytes_read, items } => {
+            Planned::Trace { bytes_read, items, _room } => {
                 if is_first {
                     self.tell(&Event::TraceRead { bytes_read, total_bytes: self.total_bytes });
                 }
