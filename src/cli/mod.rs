@@ -16,8 +16,6 @@ mod summary;
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
 use args::{Cli, Command};
 use error::CliError;
 
@@ -26,7 +24,7 @@ pub(crate) fn main() -> ExitCode {
     if let Err(error) = settings::load_env_file(std::env::args_os()) {
         return error.report();
     }
-    let cli = match Cli::try_parse() {
+    let cli = match Cli::read() {
         Ok(cli) => cli,
         // Help and version are no errors; a closed pipe is none either.
         Err(error) => {
