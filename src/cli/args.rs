@@ -4,7 +4,10 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, CommandFactory, Parser, Subcommand, ValueHint};
+use clap::builder::BoolishValueParser;
+use clap::error::ErrorKind;
+use clap::parser::ValueSource;
+use clap::{ArgAction, Args, Command as ClapCommand, CommandFactory, FromArgMatches, Parser, Subcommand, ValueHint};
 use judge_run::endpoint::ModelUri;
 use judge_run::endpoint::simulator::FaultPlan;
 use judge_run::run::MaxErrors;
@@ -46,6 +49,47 @@ pub(crate) struct Cli {
 
     #[command(flatten)]
     pub run: RunArgs,
+}
+
+impl Cli {
+    /// Reads the command line of this process and the variables that stand for flags.
+    ///
+    /// # Errors
+    /// What is wrong with it; help and version count as errors, as everywhere in clap.
+    pub(crate) fn read() -> Result<Self, clap::Error> {
+        let mut command = command();
+        let matches = command.try_get_matches_from_mut(std::env::args_os())?;
+        let mut cli = Self::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
+        // Of two options that exclude each other, the typed one wins over the variable of the other.
+        let typed = |id| matches.value_source(id) == Some(ValueSource::CommandLine);
+        let mut conflict = |a, b| command.error(ErrorKind::ArgumentConflict, format!("{a} cannot be used with {b}"));
+        if typed("simulate") && typed("base_url") {
+            return Err(conflict("--simulate", "--base-url"));
+        }
+        if typed("quiet") && typed("verbose") {
+            return Err(conflict("--quiet", "--verbose"));
+        }
+        cli.run.simulate &= !typed("base_url");
+        cli.run.quiet &= !typed("verbose");
+        if typed("simulate") {
+            cli.run.base_url = None;
+        }
+        Ok(cli)
+    }
+}
+
+/// All that clap knows of the command line.
+///
+/// A variable that is empty counts as not set: that is how CI systems pass on an input that nobody gave. Switches take `1` and
+/// `yes` as well as `true`. The names of the variables follow from those of the flags, so help says the rule once.
+pub(crate) fn command() -> ClapCommand {
+    Cli::command().mut_args(|arg| {
+        let Some(name) = arg.get_env() else { return arg };
+        let is_empty = std::env::var_os(name).is_some_and(|value| value.is_empty());
+        let is_switch = matches!(arg.get_action(), ArgAction::SetTrue);
+        let arg = if is_switch { arg.value_parser(BoolishValueParser::new()) } else { arg };
+        if is_empty { arg.env(None::<&str>) } else { arg.hide_env(true) }
+    })
 }
 
 #[derive(Debug, Subcommand)]
@@ -112,14 +156,7 @@ pub(crate) struct RunArgs {
     pub api_key_env: Option<String>,
 
     /// A further header; ${NAME} in it stands for an environment variable. May be given several times
-    #[arg(
-        short = 'H',
-        long,
-        value_name = "NAME: VALUE",
-        env = "JUDGE_RUN_HEADER",
-        hide_env_values = true,
-        help_heading = "Who is asked"
-    )]
+    #[arg(short = 'H', long, value_name = "NAME: VALUE", env = "JUDGE_RUN_HEADER", help_heading = "Who is asked")]
     pub header: Vec<String>,
 
     /// Members to be merged into every request, as a JSON object
@@ -140,7 +177,7 @@ pub(crate) struct RunArgs {
     pub ca_cert: Option<PathBuf>,
 
     /// Ask a simulated endpoint inside this process; the verdicts are made up
-    #[arg(long, env = "JUDGE_RUN_SIMULATE", conflicts_with = "base_url", help_heading = "Who is asked")]
+    #[arg(long, env = "JUDGE_RUN_SIMULATE", help_heading = "Who is asked")]
     pub simulate: bool,
 
     /// Requests in flight at most [default: 16]
@@ -207,7 +244,7 @@ pub(crate) struct RunArgs {
     pub env_file: Option<PathBuf>,
 
     /// Print errors only
-    #[arg(short, long, env = "JUDGE_RUN_QUIET", conflicts_with = "verbose", help_heading = "Configuration")]
+    #[arg(short, long, env = "JUDGE_RUN_QUIET", help_heading = "Configuration")]
     pub quiet: bool,
 
     /// Tell every failure and retry; twice for more; with --dry-run, show the first prompt of each judge
@@ -271,12 +308,6 @@ pub(crate) struct JudgesArgs {
 pub(crate) struct CompletionsArgs {
     /// The shell
     pub shell: clap_complete::Shell,
-}
-
-/// The command, as it is parsed and as help, completions and manual page describe it. The names of the variables follow
-/// from those of the flags, so help says the rule once.
-pub(crate) fn command() -> clap::Command {
-    Cli::command().mut_args(|arg| arg.hide_env(true))
 }
 
 /// The number of requests in flight as the library wants it.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use judge_run::run::{self, Exit};
 
 use super::error::CliError;
-use super::print::{counted, short};
+use super::print::{counted, one_line, short};
 use super::settings::Resolved;
 
 pub(crate) fn main(resolved: Resolved) -> Result<ExitCode, CliError> {
@@ -22,7 +22,7 @@ pub(crate) fn main(resolved: Resolved) -> Result<ExitCode, CliError> {
     let mut out = std::io::stdout().lock();
     writeln!(out, "dry run: nothing is sent\n{}", counted(plan.traces, "trace"))?;
     for reject in &plan.rejects {
-        writeln!(out, "  would be rejected: {reject}")?;
+        writeln!(out, "  would be rejected: {}", one_line(reject))?;
     }
     for question in &plan.questions {
         writeln!(out, "\n{}  on {}", question.judge, question.source_id)?;
@@ -31,7 +31,7 @@ pub(crate) fn main(resolved: Resolved) -> Result<ExitCode, CliError> {
             writeln!(out, "  already judged {}", question.kept)?;
         }
         if let Some(reason) = &question.first_reason {
-            writeln!(out, "  not askable    {}, the first because {reason}", question.not_askable)?;
+            writeln!(out, "  not askable    {}, the first because {}", question.not_askable, one_line(reason))?;
         }
         writeln!(
             out,

@@ -36,6 +36,8 @@ impl CliError {
     pub(crate) fn report(self) -> ExitCode {
         match self {
             Self::Usage { message, hint } => {
+                // It may quote a file, or what was typed.
+                let message = print::harmless(&message);
                 print::message(format_args!("{ERROR}error:{ERROR:#} {message}"));
                 if let Some(hint) = hint {
                     print::message(format_args!("{HINT}hint:{HINT:#} {hint}"));

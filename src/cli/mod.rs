@@ -16,8 +16,6 @@ mod summary;
 
 use std::process::ExitCode;
 
-use clap::FromArgMatches;
-
 use args::{Cli, Command};
 use error::CliError;
 
@@ -26,8 +24,7 @@ pub(crate) fn main() -> ExitCode {
     if let Err(error) = settings::load_env_file(std::env::args_os()) {
         return error.report();
     }
-    let parsed = args::command().try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches));
-    let cli = match parsed {
+    let cli = match Cli::read() {
         Ok(cli) => cli,
         // Help and version are no errors; a closed pipe is none either.
         Err(error) => {

@@ -24,7 +24,12 @@ pub(crate) fn counted(n: u64, what: &str) -> String {
     format!("{n} {what}{}", if n == 1 { "" } else { "s" })
 }
 
-/// Text from outside on one line of a terminal: control characters would move the cursor or colour the screen.
+/// Text from outside on one line of a terminal.
 pub(crate) fn one_line(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect::<String>().trim().to_owned()
+    harmless(text).replace('\n', " ").trim().to_owned()
+}
+
+/// Text without control characters, which would move the cursor or colour the screen; lines stay.
+pub(crate) fn harmless(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() && c != '\n' { ' ' } else { c }).collect()
 }

@@ -4,7 +4,8 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use judge_run::feedback::csv;
-use judge_run::run::{self, Exit, Shutdown};
+use judge_run::feedback::log::WriteError;
+use judge_run::run::{self, Exit, Shutdown, StopReason};
 use tokio::sync::watch;
 
 use super::args::RunArgs;
@@ -33,27 +34,37 @@ pub(crate) fn main(args: RunArgs) -> Result<ExitCode, CliError> {
         let shutdown = on_signals();
         run::run(settings, shutdown, &mut |event| progress.show(event)).await
     });
-    let report = report.map_err(CliError::usage)?;
     progress.finish();
+    // A run that had nothing to do, or could not begin, leaves no empty files.
+    let remove_empty = || log.as_deref().map_or((), remove_if_empty);
+    let report = report.map_err(|error| {
+        remove_empty();
+        CliError::usage(error)
+    })?;
     // Whatever still waits (standard input, an aborted request) must not hold the process.
     runtime.shutdown_background();
-    if let (Some(log), Some(csv)) = (&log, &csv) {
-        csv::export(log, csv).map_err(|error| CliError::Other(format!("cannot write {}: {error}", csv.display())))?;
+    if matches!(report.stop, Some(StopReason::Log(WriteError::BrokenPipe))) {
+        return Err(CliError::BrokenPipe);
     }
     let exit = report.exit();
-    // A run that had nothing to do leaves no empty files.
-    if let Some(log) = log.as_deref().filter(|_| exit == Exit::Usage) {
-        remove_if_empty(log);
+    if exit == Exit::Usage {
+        remove_empty();
+    } else if let (Some(log), Some(csv)) = (&log, &csv) {
+        csv::export(log, csv).map_err(|error| CliError::Other(format!("cannot write {}: {error}", csv.display())))?;
     }
     let places = summary::Places { log: log.as_deref(), csv: csv.as_deref(), rejects: &rejects };
     let made_up = simulator.is_some();
     drop(simulator);
     if !quiet || exit != Exit::AllJudged {
-        let text = summary::text(&report, &places, made_up, &command_line());
+        let text = summary::text(&report, &places, made_up, &command_line(std::env::args().skip(1)));
         if to_stdout || quiet {
             print::message(text.trim_end());
         } else {
-            summary::print(&text)?;
+            match summary::print(&text) {
+                // A reader who has seen enough does not change what came of the run.
+                Ok(()) | Err(CliError::BrokenPipe) => {}
+                Err(error) => return Err(error),
+            }
         }
     }
     Ok(ExitCode::from(exit.code()))
@@ -101,12 +112,41 @@ fn remove_if_empty(log: &Path) {
     }
 }
 
-/// The command as it was typed, for "the same command".
-fn command_line() -> String {
+/// The command as it was typed, for "the same command", but without what may be a secret: a shell has replaced the variables in
+/// `-H "Authorization: Bearer $TOKEN"` before we see it.
+fn command_line(args: impl Iterator<Item = String>) -> String {
     let quoted = |arg: String| {
         let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@%+".contains(c);
         if !arg.is_empty() && arg.chars().all(plain) { arg } else { format!("'{}'", arg.replace('\'', r"'\''")) }
     };
-    let args = std::env::args().skip(1).filter(|arg| arg != "--overwrite").map(quoted);
+    let mut is_header = false;
+    let shown = |arg: String| {
+        let begins_header = std::mem::replace(&mut is_header, arg == "-H" || arg == "--header")
+            || arg.starts_with("--header=")
+            || (arg.starts_with("-H") && arg != "-H");
+        match arg.split_once(':') {
+            Some((name, value)) if begins_header && !value.contains("${") => format!("{name}: ..."),
+            _ => arg,
+        }
+    };
+    let args = args.filter(|arg| arg != "--overwrite").map(shown).map(quoted);
     std::iter::once("judge-run".to_owned()).chain(args).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_command_is_shown_without_secrets() {
+        let shown = |args: &[&str]| command_line(args.iter().map(|arg| (*arg).to_owned()));
+        assert_eq!(shown(&["-d", "a b.jsonl", "--overwrite", "-J", "it's"]), r"judge-run -d 'a b.jsonl' -J 'it'\''s'");
+        for args in
+            [&["-H", "X: secret"] as &[&str], &["--header", "X:secret"], &["--header=X: secret"], &["-HX: secret"]]
+        {
+            let shown = shown(args);
+            assert!(!shown.contains("secret") && shown.contains("X: ..."), "{shown}");
+        }
+        assert_eq!(shown(&["-H", "X: ${KEY}", "-m", "a:/b"]), "judge-run -H 'X: ${KEY}' -m a:/b");
+    }
 }

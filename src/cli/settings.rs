@@ -321,12 +321,16 @@ fn no_prices(uri: &ModelUri) -> CliError {
 }
 
 fn three_ways(key_env: &str) -> String {
-    format!(
-        "three ways to go on:\n  \
-         export {key_env}=...                                          with a key of the provider\n  \
-         --base-url http://localhost:11434/v1 --model llama3.2    with a server of your own (or set OPENAI_BASE_URL)\n  \
-         --simulate                                               without any model; the verdicts are made up"
-    )
+    let ways = [
+        (format!("export {key_env}=..."), "with a key of the provider"),
+        (
+            "--base-url http://localhost:11434/v1 --model llama3.2".to_owned(),
+            "with a server of your own (or set OPENAI_BASE_URL)",
+        ),
+        ("--simulate".to_owned(), "without any model; the verdicts are made up"),
+    ];
+    let ways = ways.map(|(way, what)| format!("\n  {way:<55}{what}"));
+    format!("three ways to go on:{}", ways.concat())
 }
 
 fn try_quickstart() -> &'static str {

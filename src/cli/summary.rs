@@ -39,6 +39,9 @@ fn write(out: &mut String, report: &RunReport, places: &Places<'_>, made_up: boo
         write!(out, " ({} of them retries)", summary.retries)?;
     }
     writeln!(out, " in {:.1} s", summary.elapsed.as_secs_f64())?;
+    if !summary.read_to_end {
+        writeln!(out, "the rest of the dataset was not looked at")?;
+    }
     if summary.rejects > 0 {
         let rejects = places.rejects.display();
         writeln!(out, "{} rejected, see {rejects}", counted(summary.rejects, "line"))?;
@@ -179,7 +182,7 @@ fn write_next(out: &mut String, report: &RunReport, command: &str) -> fmt::Resul
         }
     }
     let again = codes.iter().any(|(code, _)| code.traits().resumable);
-    if again || summary.unjudged() > 0 {
+    if again || summary.unjudged() > 0 || !summary.read_to_end {
         writeln!(out, "next: the same command asks only what is missing or failed\n  {command}")?;
     }
     Ok(())

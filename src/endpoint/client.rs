@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use reqwest::Url;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value};
 
 use super::chat::{Answer, ChatRequest, NoAnswer, WireProfile};
@@ -32,7 +32,7 @@ pub struct Client {
     extra_body: Map<String, Value>,
     timeout: Duration,
     /// To be removed from anything that a server echoes.
-    secrets: Vec<secrecy::SecretString>,
+    secrets: Vec<SecretString>,
 }
 
 /// One request and what came of it.
@@ -136,7 +136,7 @@ impl Client {
             headers: headers(config)?,
             model: model.to_owned(),
             timeout: config.timeout,
-            secrets: config.api_key.iter().chain(config.headers.iter().map(|(_, value)| value)).cloned().collect(),
+            secrets: secrets(config),
         })
     }
 
@@ -201,6 +201,16 @@ impl Client {
             Err(NoAnswer::NotCompletion(_) | NoAnswer::Error | NoAnswer::NoChoices) => Err(refusal(&response, &bytes)),
         }
     }
+}
+
+/// All that must not be seen in a server's words. Of a header's value, such as `Bearer KEY`, a server may echo the key alone.
+fn secrets(config: &EndpointConfig) -> Vec<SecretString> {
+    /// Shorter words are schemes and the like.
+    const SHORTEST_SECRET: usize = 8;
+    let values = config.headers.iter().map(|(_, value)| value);
+    let words = values.clone().flat_map(|value| value.expose_secret().split_whitespace());
+    let words = words.filter(|word| word.len() >= SHORTEST_SECRET).map(SecretString::from);
+    config.api_key.iter().chain(values).cloned().chain(words).collect()
 }
 
 fn headers(config: &EndpointConfig) -> Result<HeaderMap, ClientError> {

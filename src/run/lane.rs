@@ -83,7 +83,7 @@ pub(super) struct Lane {
 const HEAD_START: Duration = Duration::from_millis(100);
 /// How much a new observation moves the rate of tokens to the estimate.
 const RATIO_STEP: f64 = 0.1;
-/// After so many failures in a row on the endpoint's side, everybody waits.
+/// After so many failures in a row of an endpoint that has answered before, everybody waits.
 const CIRCUIT_BREAKER: u8 = 5;
 
 impl Lane {
@@ -300,7 +300,7 @@ impl Lane {
             self.streak = Some((failure.code, in_a_row, now));
         }
         let load = failure.pause_scope() == Pause::Endpoint;
-        let broken = in_a_row >= CIRCUIT_BREAKER && failure.code.traits().retry == Retry::UpToLimit;
+        let broken = self.proven && in_a_row >= CIRCUIT_BREAKER && failure.code.traits().retry == Retry::UpToLimit;
         if used.is_some() {
             self.gate.answered(job.pass, job.reserved, used);
         } else if failure.may_retry() && (load || broken) {

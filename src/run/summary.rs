@@ -56,6 +56,8 @@ pub struct Summary {
     pub rejects: u64,
     /// Traces that were there already.
     pub duplicates: u64,
+    /// Whether the dataset was read to its end, or as far as the run's limit.
+    pub read_to_end: bool,
     /// Requests sent, retries included.
     pub requests: u64,
     /// Of these, not the first about their judgment.
@@ -212,6 +214,7 @@ impl Summary {
             traces: 0,
             rejects: 0,
             duplicates: 0,
+            read_to_end: false,
             requests: 0,
             retries: 0,
             questions: questions.collect(),
@@ -227,6 +230,7 @@ impl Summary {
             Event::TraceRead { .. } => self.traces += 1,
             Event::Rejected(_) => self.rejects += 1,
             Event::Duplicate => self.duplicates += 1,
+            Event::DatasetRead => self.read_to_end = true,
             Event::Sent { again } => {
                 self.requests += 1;
                 self.retries += u64::from(*again);
@@ -266,11 +270,7 @@ impl Summary {
                     }
                 }
             }
-            Event::Returned { usage: None, .. }
-            | Event::DatasetRead
-            | Event::Retrying { .. }
-            | Event::Stopping(_)
-            | Event::Tick => {}
+            Event::Returned { usage: None, .. } | Event::Retrying { .. } | Event::Stopping(_) | Event::Tick => {}
         }
     }
 

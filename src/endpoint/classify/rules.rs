@@ -70,7 +70,7 @@ pub(super) fn find(status: u16, body: &ErrorBody) -> &'static Rule {
 pub(super) static RULES: &[Rule] = &[
     // Before 12: OpenRouter's only 402 that passes by itself.
     rule(13, &[402..=402], Says(&["in_flight_budget_exhausted"]), RateLimitExceeded).deaf(),
-    rule(12, ANY, Is(names_a_used_up_quota), InsufficientQuota).deaf(),
+    rule(12, ANY, Is(names_a_used_up_quota), InsufficientQuota).fatal().deaf(),
     rule(12, &[400..=403, 429..=429, 500..=599], Is(quota_is_used_up), InsufficientQuota).deaf(),
     rule(14, &[402..=402], Always, InsufficientQuota).deaf(),
     rule(15, &[429..=429], Is(limit_is_zero), PermissionDenied).fatal().deaf(),
