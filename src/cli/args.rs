@@ -192,6 +192,14 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "N", env = "JUDGE_RUN_TPM", help_heading = "How fast")]
     pub tpm: Option<NonZeroU32>,
 
+    /// Requests a day at most: stop when this run has sent so many
+    #[arg(long, value_name = "N", env = "JUDGE_RUN_RPD", help_heading = "How fast")]
+    pub rpd: Option<u64>,
+
+    /// Wait for one answer of each judge before sending the others, so that they find the judge's prompt in the provider's cache
+    #[arg(long, env = "JUDGE_RUN_WARM_UP", help_heading = "How fast")]
+    pub warm_up: bool,
+
     /// How much of the quota may be spent at once, as a time of its flow [default: 0.9s]
     #[arg(long, value_name = "DURATION", env = "JUDGE_RUN_BURST", value_parser = duration::parse,
           help_heading = "How fast")]
@@ -205,6 +213,10 @@ pub(crate) struct RunArgs {
     /// Attempts after the first, of one judgment [default: 6]
     #[arg(long, value_name = "N", env = "JUDGE_RUN_MAX_RETRIES", help_heading = "How fast")]
     pub max_retries: Option<u32>,
+
+    /// Attempts after the first where an answer has no readable or no allowed verdict [default: 1]
+    #[arg(long, value_name = "N", env = "JUDGE_RUN_RE_ASK", help_heading = "How fast")]
+    pub re_ask: Option<u8>,
 
     /// Stop when an endpoint asks for a longer pause than this [default: 5m]
     #[arg(long, value_name = "DURATION", env = "JUDGE_RUN_MAX_RETRY_AFTER", value_parser = duration::parse,

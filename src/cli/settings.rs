@@ -12,7 +12,7 @@ use judge_run::endpoint::quota::Limits;
 use judge_run::endpoint::simulator::{BackgroundSimulator, Simulator, SimulatorConfig};
 use judge_run::feedback::log::{Mode, OpenLog};
 use judge_run::judge::{Question, library};
-use judge_run::run::{Budget, LaneSettings, Output, RunSettings};
+use judge_run::run::{Budget, LaneSettings, Output, Policy, RunSettings};
 use secrecy::SecretString;
 use serde_json::{Map, Value};
 
@@ -89,6 +89,9 @@ pub(crate) fn resolve(args: RunArgs, env: &dyn Fn(&str) -> Option<String>) -> Re
         timeout,
         max_retries,
         max_retry_after,
+        re_ask,
+        warm_up,
+        rpd,
         grace,
         extra_body,
         service_tier,
@@ -207,10 +210,20 @@ pub(crate) fn resolve(args: RunArgs, env: &dyn Fn(&str) -> Option<String>) -> Re
         rejects,
         limit,
         strict,
-        max_retries: max_retries.or(config.max_retries).unwrap_or(RunSettings::DEFAULT_MAX_RETRIES),
-        max_retry_after: max_retry_after.unwrap_or(RunSettings::DEFAULT_MAX_RETRY_AFTER),
+        policy: Policy {
+            max_retries: max_retries.or(config.max_retries).unwrap_or(Policy::default().max_retries),
+            re_asks: re_ask.unwrap_or(Policy::default().re_asks),
+            longest_pause: max_retry_after.unwrap_or(Policy::default().longest_pause),
+            warm_up,
+        },
         grace: grace.unwrap_or(RunSettings::DEFAULT_GRACE),
-        budget: Budget { cost: max_cost, tokens: max_tokens_total, errors: max_errors, time: time_limit },
+        budget: Budget {
+            cost: max_cost,
+            tokens: max_tokens_total,
+            requests: rpd,
+            errors: max_errors,
+            time: time_limit,
+        },
         run_id: run_id(),
     };
     Ok(Resolved { run, log: target.log, csv: target.csv, simulator, notes, quiet, verbose })

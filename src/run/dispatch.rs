@@ -61,23 +61,10 @@ pub async fn run(
     mut shutdown: watch::Receiver<Shutdown>,
     on_event: &mut dyn FnMut(&Event<'_>),
 ) -> Result<RunReport, StartError> {
-    let RunSettings {
-        datasets,
-        questions,
-        lanes,
-        output,
-        rejects,
-        limit,
-        strict,
-        max_retries,
-        max_retry_after,
-        grace,
-        budget,
-        run_id,
-    } = settings;
+    let RunSettings { datasets, questions, lanes, output, rejects, limit, strict, policy, grace, budget, run_id } =
+        settings;
     let (questions, lane_of): (Vec<Question>, Vec<usize>) = questions.into_iter().unzip();
     let questions: Arc<[Question]> = questions.into();
-    let lanes = lanes.iter().map(|lane| Lane::new(lane, max_retries, max_retry_after)).collect::<Result<_, _>>()?;
     let (log, index) = match output {
         Output::Log(mut log) => {
             let index = std::mem::take(&mut log.index);
@@ -85,6 +72,11 @@ pub async fn run(
         }
         Output::Stdout => (LogWriter::stdout()?, Index::default()),
     };
+    let lanes = lanes.iter().enumerate().map(|(i, lane)| {
+        let asked = lane_of.iter().filter(|lane| **lane == i).count();
+        Lane::new(lane, &policy, asked, false)
+    });
+    let lanes = lanes.collect::<Result<_, _>>()?;
     let total_bytes = datasets.first().and_then(DatasetReader::total_bytes);
     let rejects = Rejects::new(rejects).map_err(StartError::Rejects)?;
     let plans = Plans::start(datasets, &questions, &lane_of, index, limit).map_err(StartError::Thread)?;
@@ -214,8 +206,12 @@ impl Dispatcher<'_> {
     async fn admit(&mut self) -> Result<Option<Instant>, LogClosed> {
         let now = Instant::now();
         let mut wake: Option<Instant> = None;
+        if self.requests_left() == 0 && self.lanes.iter().any(Lane::has_waiting) {
+            let limit = self.budget.requests.unwrap_or_default();
+            self.stop_all(StopReason::Budget(Exhausted::Requests { limit })).await?;
+        }
         for lane in 0..self.lanes.len() {
-            loop {
+            while self.requests_left() > 0 {
                 match self.lanes[lane].next(now) {
                     Step::Send(job) => self.send(lane, job),
                     Step::TooLarge { mut job, needs, allowed } => {
@@ -235,9 +231,14 @@ impl Dispatcher<'_> {
         Ok(wake)
     }
 
+    fn requests_left(&self) -> u64 {
+        self.budget.requests.map_or(u64::MAX, |limit| limit.saturating_sub(self.spent.requests))
+    }
+
     fn send(&mut self, lane: usize, mut job: Box<Job>) {
         let client = self.lanes[lane].client.clone();
         let questions = Arc::clone(&self.questions);
+        self.spent.requests += 1;
         self.tell(&Event::Sent { again: job.last.is_some() });
         self.tasks.spawn(async move {
             let started = Instant::now();

@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::health::{GivenUp, Health};
 use super::job::{Due, Job};
 use super::record::History;
-use super::settings::LaneSettings;
+use super::settings::{LaneSettings, Policy};
 use super::summary::{LaneSummary, StopReason};
 use crate::endpoint::chat::WireProfile;
 use crate::endpoint::client::{Client, ClientError};
@@ -19,11 +20,6 @@ use crate::endpoint::quota::Quota;
 use crate::endpoint::{Failure, Rejected, backoff, provider};
 use crate::feedback::{ErrorCode, Pause, Retry};
 use crate::judge::Judgment;
-
-/// After so many judgments in a row (or two rounds of what may be in flight) that the endpoint left without an answer, the lane gives up.
-const NOTHING_BUT_FAILURES: u64 = 20;
-/// It also gives up when nothing was answered for so long, although it was asked again and again.
-const LONGEST_OUTAGE: Duration = Duration::from_secs(15 * 60);
 
 /// What a lane does next.
 #[derive(Debug)]
@@ -52,19 +48,13 @@ pub(super) struct Lane {
     pub source_id: String,
     gate: Gate,
     concurrency: usize,
-    timeout: Duration,
     fresh: VecDeque<Box<Job>>,
     retries: BinaryHeap<Reverse<Due>>,
     sequence: u64,
     max_retries: u32,
-    longest_pause: Duration,
-    /// The endpoint has given a verdict, in this run or, by the log, in an earlier one.
-    proven: bool,
-    /// Judgments that the endpoint left without an answer, since it last answered; and since when.
-    unanswered: u64,
-    outage_since: Option<Instant>,
-    /// Failures in a row with the same code, which end the run at the code's number; and when the last one came back.
-    streak: Option<(ErrorCode, u8, Instant)>,
+    /// Further attempts where an answer has no verdict.
+    re_asks: u8,
+    health: Health,
     pub stopped: bool,
     profile: Arc<WireProfile>,
     /// A part of the request was refused: one goes ahead, until one is answered.
@@ -72,6 +62,10 @@ pub(super) struct Lane {
     has_sent: bool,
     /// Until then the first request is alone: what is wrong with all of them, most endpoints say at once.
     head_start: Option<Instant>,
+    /// A verdict came of a request that was put as now: what is refused after that is the request's own fault.
+    profile_is_proven: bool,
+    /// Questions of which none was answered yet and which therefore go one by one, so that the others find their prompts cached.
+    to_warm_up: usize,
     /// What was adapted, in words.
     adapted: Vec<String>,
     /// Tokens of prompts to their estimates, as observed.
@@ -83,12 +77,17 @@ pub(super) struct Lane {
 const HEAD_START: Duration = Duration::from_millis(100);
 /// How much a new observation moves the rate of tokens to the estimate.
 const RATIO_STEP: f64 = 0.1;
-/// After so many failures in a row of an endpoint that has answered before, everybody waits.
-const CIRCUIT_BREAKER: u8 = 5;
 
 impl Lane {
-    pub(super) fn new(settings: &LaneSettings, max_retries: u32, longest_pause: Duration) -> Result<Self, ClientError> {
+    /// `questions` is how many are asked on the lane, `proven` whether the log has a verdict from it.
+    pub(super) fn new(
+        settings: &LaneSettings,
+        policy: &Policy,
+        questions: usize,
+        proven: bool,
+    ) -> Result<Self, ClientError> {
         let LaneSettings { endpoint, model, prices } = settings;
+        let &Policy { max_retries, re_asks, longest_pause, warm_up } = policy;
         let quota = Quota::new(endpoint.limits, !provider::is_openai(&endpoint.base_url));
         Ok(Self {
             profile: Arc::new(provider::wire_profile(endpoint.preset, &endpoint.base_url, model)),
@@ -102,16 +101,14 @@ impl Lane {
             source_id: format!("{}:/{model}", endpoint.name),
             gate: Gate::new(quota, endpoint.concurrency),
             concurrency: endpoint.concurrency,
-            timeout: endpoint.timeout,
             fresh: VecDeque::new(),
             retries: BinaryHeap::new(),
             sequence: 0,
             max_retries,
-            longest_pause,
-            proven: false,
-            unanswered: 0,
-            outage_since: None,
-            streak: None,
+            re_asks,
+            health: Health::new(proven, longest_pause, endpoint.concurrency, endpoint.timeout),
+            profile_is_proven: false,
+            to_warm_up: if warm_up { questions } else { 0 },
             stopped: false,
         })
     }
@@ -138,9 +135,14 @@ impl Lane {
         }
     }
 
+    /// Whether something waits to be sent, now or later.
+    pub(super) fn has_waiting(&self) -> bool {
+        !self.fresh.is_empty() || !self.retries.is_empty()
+    }
+
     /// Neither waiting nor in flight.
     pub(super) fn is_idle(&self) -> bool {
-        self.gate.in_flight() == 0 && (self.stopped || (self.fresh.is_empty() && self.retries.is_empty()))
+        self.gate.in_flight() == 0 && (self.stopped || !self.has_waiting())
     }
 
     /// Admits nothing more. What was never asked stays unjudged; what was asked and failed is returned.
@@ -152,7 +154,8 @@ impl Lane {
 
     /// The next judgment that may be sent now: retries that are due before new ones.
     pub(super) fn next(&mut self, now: Instant) -> Step {
-        if self.stopped || !self.gate.has_room() || (self.learning && self.gate.in_flight() > 0) {
+        let one_by_one = self.learning || self.to_warm_up > 0;
+        if self.stopped || !self.gate.has_room() || (one_by_one && self.gate.in_flight() > 0) {
             return Step::Wait(None);
         }
         if let Some(until) = self.head_start.filter(|until| now < *until) {
@@ -217,13 +220,13 @@ impl Lane {
         self.head_start = None;
         let Some(failure) = failure else {
             self.gate.answered(job.pass, job.reserved, used);
-            self.proven = true;
+            self.health.succeeded();
             self.learning = false;
-            self.streak = None;
-            self.is_alive();
+            self.profile_is_proven |= job.profile == self.profile;
+            self.to_warm_up = self.to_warm_up.saturating_sub(1);
             return (Next::Record(job), None);
         };
-        let failure = self.seen_from_here(failure);
+        let failure = self.health.seen_from_here(failure);
         if let Some(rejected) = &failure.rejected
             && let Some(delay) = self.adapt(&job, rejected)
         {
@@ -247,6 +250,9 @@ impl Lane {
     /// `None` when nothing is left to adapt.
     fn adapt(&mut self, job: &Job, rejected: &Rejected) -> Option<Duration> {
         if job.profile == self.profile {
+            if self.profile_is_proven {
+                return None;
+            }
             let change = Arc::make_mut(&mut self.profile).adapt(rejected)?;
             self.adapted.push(change);
             self.learning = true;
@@ -268,52 +274,17 @@ impl Lane {
         Next::Retry { failure, delay }
     }
 
-    /// The endpoint answered, well or badly: there is no outage.
-    fn is_alive(&mut self) {
-        self.unanswered = 0;
-        self.outage_since = None;
-    }
-
-    /// A failure in the light of what was before: a host that has answered and now can't be found, or whose certificate is wrong for once, has a
-    /// passing trouble.
-    fn seen_from_here(&self, mut failure: Box<Failure>) -> Box<Failure> {
-        if self.proven && failure.code == ErrorCode::ConnectionError && failure.fatal {
-            failure.fatal = false;
-            failure.retryable = None;
-            failure.pause = Some(Pause::Endpoint);
-        }
-        failure
-    }
-
-    /// What a failure means for the gate and for the streak.
+    /// What a failure means for the gate.
     fn settle(&mut self, job: &Job, failure: &Failure, used: Option<u64>) {
-        let now = Instant::now();
-        // Failures of requests that were in flight together are one sign of trouble, not many; and a connection that had been closed while
-        // it was idle is none.
-        let free = failure.free_retry && !job.had_free_retry;
-        let together = matches!((self.streak, job.sent_at), (Some((_, _, last)), Some(sent)) if sent <= last);
-        let in_a_row = match self.streak {
-            Some((code, n, _)) if code == failure.code => n.saturating_add(u8::from(!together)),
-            _ => 1,
-        };
-        if !free && (!together || self.streak.is_none_or(|(code, ..)| code != failure.code)) {
-            self.streak = Some((failure.code, in_a_row, now));
-        }
+        let broken = self.health.failed(job, failure);
         let load = failure.pause_scope() == Pause::Endpoint;
-        let broken = self.proven && in_a_row >= CIRCUIT_BREAKER && failure.code.traits().retry == Retry::UpToLimit;
         if used.is_some() {
             self.gate.answered(job.pass, job.reserved, used);
         } else if failure.may_retry() && (load || broken) {
-            let wait = failure.retry_after.filter(|wait| *wait <= self.longest_pause && !failure.concurrency_limit);
             let for_rate = failure.code == ErrorCode::RateLimitExceeded && !failure.concurrency_limit;
-            self.gate.refused(job.pass, now, wait, for_rate);
+            self.gate.refused(job.pass, Instant::now(), self.health.pause(failure), for_rate);
         } else {
             self.gate.released(job.pass);
-        }
-        if failure.code.traits().unanswered {
-            self.outage_since.get_or_insert(now);
-        } else {
-            self.is_alive();
         }
     }
 
@@ -326,12 +297,15 @@ impl Lane {
         }
         let so_far = job.failures.iter().filter(|code| **code == failure.code).count();
         let allowed = match failure.code.traits().retry {
+            _ if matches!(failure.code, ErrorCode::UnparseableVerdict | ErrorCode::OutOfRange) => {
+                usize::from(self.re_asks)
+            }
             Retry::Never => usize::from(failure.retryable == Some(true)),
             Retry::Times(times) => usize::from(times),
             Retry::UpToLimit => usize::MAX,
         };
         let again = failure.may_retry()
-            && !self.asks_too_much(&failure)
+            && !self.health.asks_too_much(&failure)
             && so_far <= allowed
             && job.attempts - job.free_attempts <= self.max_retries
             && !self.stopped;
@@ -354,39 +328,13 @@ impl Lane {
 
     /// Whether the lane must stop after this failure, which was final if `recorded`.
     fn stop_reason(&mut self, failure: &Failure, recorded: bool) -> Option<StopReason> {
-        let code = failure.code;
-        let source_id = self.source_id.clone();
-        let stops = code.traits().stops;
-        let limit = if self.proven { stops.proven } else { stops.unproven };
-        let streak = self.streak.map_or(0, |(_, n, _)| n);
-        if self.asks_too_much(failure) {
-            let wait = failure.retry_after.unwrap_or_default().as_secs();
-            let message =
-                format!("it asks to wait {wait} s, which is more than --max-retry-after: {}", failure.message);
-            return Some(StopReason::Fatal { source_id, code, message });
-        }
-        if failure.fatal || limit.is_some_and(|limit| streak >= limit) {
-            return Some(StopReason::Fatal { source_id, code, message: failure.message.clone() });
-        }
-        self.unanswered += u64::from(recorded && code.traits().unanswered);
-        let patience = NOTHING_BUT_FAILURES.max(2 * self.concurrency as u64);
-        let out_for = self.outage_since.map_or(Duration::ZERO, |since| since.elapsed());
-        if self.unanswered >= patience || out_for >= LONGEST_OUTAGE.max(2 * self.timeout) {
-            return Some(StopReason::NothingButFailures {
-                source_id,
-                failures: self.unanswered,
-                minutes: out_for.as_secs() / 60,
-                code,
-                message: failure.message.clone(),
-            });
-        }
-        None
-    }
-
-    /// Whether the endpoint asks for a pause that is longer than this run should wait.
-    fn asks_too_much(&self, failure: &Failure) -> bool {
-        failure.may_retry()
-            && failure.pause_scope() == Pause::Endpoint
-            && failure.retry_after.is_some_and(|wait| wait > self.longest_pause)
+        let (source_id, code) = (self.source_id.clone(), failure.code);
+        Some(match self.health.given_up(failure, recorded)? {
+            GivenUp::Fatal { message } => StopReason::Fatal { source_id, code, message },
+            GivenUp::Outage { judgments, minutes } => {
+                let message = failure.message.clone();
+                StopReason::NothingButFailures { source_id, failures: judgments, minutes, code, message }
+            }
+        })
     }
 }
