@@ -302,6 +302,7 @@ fn endpoint(
             tpm: flags.tpm.or(table.tpm),
             burst: flags.burst.or(table.burst),
         },
+        pool: Vec::new(),
         extra_body: table.extra_body.into_iter().chain(flags.extra_body.clone()).collect(),
         preset,
     })

@@ -236,7 +236,7 @@ impl Dispatcher<'_> {
     }
 
     fn send(&mut self, lane: usize, mut job: Box<Job>) {
-        let client = self.lanes[lane].client.clone();
+        let client = self.lanes[lane].client(&job);
         let questions = Arc::clone(&self.questions);
         self.spent.requests += 1;
         self.tell(&Event::Sent { again: job.last.is_some() });
@@ -348,13 +348,17 @@ impl Dispatcher<'_> {
         self.record(question, feedback).await
     }
 
-    /// One lane gives up; the run goes on while another has not. The first reason is the run's.
+    /// A member of a lane is given up, and with the last one the lane; the run goes on while another has not. The first reason of a lane is the
+    /// run's.
     async fn stop_lane(&mut self, lane: usize, reason: StopReason) -> Result<(), LogClosed> {
         if self.lanes[lane].stopped {
             return Ok(());
         }
-        let abandoned = self.lanes[lane].stop();
         self.tell(&Event::Stopping(&reason));
+        if !self.lanes[lane].is_given_up() {
+            return Ok(());
+        }
+        let abandoned = self.lanes[lane].stop();
         self.stop.get_or_insert(reason);
         for job in abandoned {
             self.finish(job).await?;

@@ -16,6 +16,7 @@ mod exit;
 mod health;
 mod job;
 mod lane;
+mod member;
 mod plan;
 mod record;
 mod rejects;
