@@ -1,6 +1,5 @@
 //! Flags and subcommands.
 
-use std::ffi::{OsStr, OsString};
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -79,6 +78,34 @@ pub(crate) struct Cli {
     pub run: RunArgs,
 }
 
+impl Cli {
+    /// Reads the command line of this process and the variables that stand for flags. What is typed wins over a variable that says
+    /// the opposite; only two typed options can conflict.
+    ///
+    /// # Errors
+    /// What is wrong with it; help and version count as errors, as everywhere in clap.
+    pub(crate) fn read() -> Result<Self, clap::Error> {
+        let mut command = command();
+        let matches = command.try_get_matches_from_mut(std::env::args_os()).map_err(with_hint)?;
+        let mut cli = Self::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
+        let typed = |id| matches.value_source(id) == Some(ValueSource::CommandLine);
+        let mut conflict = |a, b| command.error(ErrorKind::ArgumentConflict, format!("{a} cannot be used with {b}"));
+        match (typed("simulate"), typed("base_url")) {
+            (true, true) => return Err(conflict("--simulate", "--base-url")),
+            (false, true) => cli.run.simulate = false,
+            _ if cli.run.simulate => cli.run.base_url = None,
+            _ => {}
+        }
+        match (typed("quiet"), typed("verbose")) {
+            (true, true) => return Err(conflict("--quiet", "--verbose")),
+            (false, true) => cli.run.quiet = false,
+            _ if cli.run.quiet => cli.run.verbose = 0,
+            _ => {}
+        }
+        Ok(cli)
+    }
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Serve a simulated OpenAI-compatible endpoint, with quotas and faults as wished
@@ -107,7 +134,7 @@ pub(crate) struct RunArgs {
     pub limit: Option<u64>,
 
     /// Stop at the first line that is no trace, instead of setting it aside
-    #[arg(long, env = "JUDGE_RUN_STRICT", value_parser = BoolishValueParser::new())]
+    #[arg(long, env = "JUDGE_RUN_STRICT")]
     pub strict: bool,
 
     /// Set lines aside that are longer than this
@@ -130,7 +157,7 @@ pub(crate) struct RunArgs {
     pub api_key_env: Option<String>,
 
     /// Ask a simulated endpoint inside this process: no key, no cost, made-up verdicts
-    #[arg(long, env = "JUDGE_RUN_SIMULATE", value_parser = BoolishValueParser::new(), help_heading = "Who is asked")]
+    #[arg(long, env = "JUDGE_RUN_SIMULATE", help_heading = "Who is asked")]
     pub simulate: bool,
 
     /// Send a header with every request; ${NAME} in it stands for an environment variable. May be given several times
@@ -161,12 +188,11 @@ pub(crate) struct RunArgs {
     pub output: Option<PathBuf>,
 
     /// Start anew instead of resuming; what the output holds is gone
-    #[arg(long, env = "JUDGE_RUN_OVERWRITE", value_parser = BoolishValueParser::new(),
-          help_heading = "What comes out")]
+    #[arg(long, env = "JUDGE_RUN_OVERWRITE", help_heading = "What comes out")]
     pub overwrite: bool,
 
     /// Show what would be asked, how long it would take and what it would cost, and send nothing
-    #[arg(long, env = "JUDGE_RUN_DRY_RUN", value_parser = BoolishValueParser::new(), help_heading = "What comes out")]
+    #[arg(long, env = "JUDGE_RUN_DRY_RUN", help_heading = "What comes out")]
     pub dry_run: bool,
 
     /// Requests in flight at most [default: 16]
@@ -181,6 +207,14 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "N", env = "JUDGE_RUN_TPM", help_heading = "How fast")]
     pub tpm: Option<NonZeroU32>,
 
+    /// Requests a day at most: stop when this run has sent so many
+    #[arg(long, value_name = "N", env = "JUDGE_RUN_RPD", help_heading = "How fast")]
+    pub rpd: Option<u64>,
+
+    /// Wait for one answer of each judge before sending the others, so that they find the judge's prompt in the provider's cache
+    #[arg(long, env = "JUDGE_RUN_WARM_UP", help_heading = "How fast")]
+    pub warm_up: bool,
+
     /// How much of the quota may be spent at once: what it allows in this time [default: 0.9s]
     #[arg(long, value_name = "DURATION", env = "JUDGE_RUN_BURST", value_parser = duration::parse,
           help_heading = "How fast")]
@@ -194,6 +228,10 @@ pub(crate) struct RunArgs {
     /// Ask again so many times before a judgment counts as failed [default: 6]
     #[arg(long, value_name = "N", env = "JUDGE_RUN_MAX_RETRIES", help_heading = "When something fails")]
     pub max_retries: Option<u32>,
+
+    /// Ask again so many times where an answer holds no verdict, or none that is allowed [default: 1]
+    #[arg(long, value_name = "N", env = "JUDGE_RUN_RE_ASK", help_heading = "When something fails")]
+    pub re_ask: Option<u8>,
 
     /// Stop when an endpoint asks for a longer pause than this [default: 5m]
     #[arg(long, value_name = "DURATION", env = "JUDGE_RUN_MAX_RETRY_AFTER", value_parser = duration::parse,
@@ -234,8 +272,7 @@ pub(crate) struct RunArgs {
     pub env_file: Option<PathBuf>,
 
     /// Print only what went wrong
-    #[arg(short, long, env = "JUDGE_RUN_QUIET", value_parser = BoolishValueParser::new(),
-          help_heading = "Configuration and messages")]
+    #[arg(short, long, env = "JUDGE_RUN_QUIET", help_heading = "Configuration and messages")]
     pub quiet: bool,
 
     /// Tell every failure and retry; twice for more. With --dry-run, show the first prompt of each judge
@@ -315,8 +352,10 @@ pub(crate) struct CompletionsArgs {
     pub shell: clap_complete::Shell,
 }
 
-/// The command, as it is parsed and as help, completions and manual page describe it. The names of the variables follow
-/// from those of the flags, so help says the rule once.
+/// All that clap knows of the command line: as it is parsed, and as help, completions and manual page describe it.
+///
+/// A variable that is empty counts as not set: that is how CI systems pass on an input that nobody gave. Switches take `1` and
+/// `yes` as well as `true`. The names of the variables follow from those of the flags, so help says the rule once.
 pub(crate) fn command() -> clap::Command {
     let help = Arg::new("help").short('h').long("help").action(ArgAction::Help);
     let version = Arg::new("version").short('V').long("version").action(ArgAction::Version).help("Print the version");
@@ -326,39 +365,12 @@ pub(crate) fn command() -> clap::Command {
     let command = Cli::command().disable_help_flag(true).disable_version_flag(true).mut_subcommands(with_help);
     let help = help.help("Print a summary of the options with -h; with --help, examples and exit codes too");
     command.args([last(help), last(version)]).mut_args(|arg| {
-        // A variable that is empty counts as not set.
-        let is_empty = |name: &OsStr| std::env::var_os(name).is_some_and(|value| value.is_empty());
-        let empty = arg.get_env().is_some_and(is_empty);
-        let arg = arg.hide_env(true);
-        if empty { arg.env(Resettable::Reset) } else { arg }
+        let Some(name) = arg.get_env() else { return arg };
+        let is_empty = std::env::var_os(name).is_some_and(|value| value.is_empty());
+        let is_switch = matches!(arg.get_action(), ArgAction::SetTrue);
+        let arg = if is_switch { arg.value_parser(BoolishValueParser::new()) } else { arg };
+        if is_empty { arg.env(Resettable::Reset) } else { arg.hide_env(true) }
     })
-}
-
-/// Reads the command line. What stands on it wins over a variable that says the opposite; only two flags can conflict.
-pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
-    let mut command = command();
-    let matches = command.try_get_matches_from_mut(args).map_err(with_hint)?;
-    let mut cli = Cli::from_arg_matches(&matches)?;
-    let is_typed = |name| matches.value_source(name) == Some(ValueSource::CommandLine);
-    let conflict = |one: &str, other: &str| {
-        let message = format!("the argument '{one}' cannot be used with '{other}'");
-        command.clone().error(ErrorKind::ArgumentConflict, message)
-    };
-    if cli.run.simulate && cli.run.base_url.is_some() {
-        match (is_typed("simulate"), is_typed("base_url")) {
-            (true, true) => return Err(conflict("--simulate", "--base-url <URL>")),
-            (false, true) => cli.run.simulate = false,
-            _ => cli.run.base_url = None,
-        }
-    }
-    if cli.run.quiet && cli.run.verbose > 0 {
-        match (is_typed("quiet"), is_typed("verbose")) {
-            (true, true) => return Err(conflict("--quiet", "--verbose...")),
-            (false, true) => cli.run.quiet = false,
-            _ => cli.run.verbose = 0,
-        }
-    }
-    Ok(cli)
 }
 
 /// Other tools take the file as an argument.
@@ -407,6 +419,16 @@ mod tests {
     fn every_line_of_an_example_fits_a_terminal() {
         for line in EXAMPLES.lines() {
             assert!(line.len() <= 100, "{line}");
+        }
+    }
+
+    #[test]
+    fn every_flag_has_the_variable_of_its_name() {
+        for arg in command().get_arguments() {
+            let Some(long) = arg.get_long().filter(|long| !["help", "version"].contains(long)) else { continue };
+            let variable = format!("JUDGE_RUN_{}", long.replace('-', "_").to_uppercase());
+            assert_eq!(arg.get_env().and_then(|env| env.to_str()), Some(variable.as_str()), "--{long}");
+            assert!(arg.is_hide_env_set(), "--{long}");
         }
     }
 }

@@ -41,7 +41,8 @@ pub(crate) fn main(resolved: Resolved) -> Result<ExitCode, CliError> {
         }
     }
     if dry.traces == 0 {
-        return Err(CliError::usage(why_nothing(dry.rejects.len() as u64)));
+        let why = why_nothing(dry.rejects.len() as u64);
+        return Err(CliError::usage(format_args!("there is nothing to judge: {why}")));
     }
     Ok(ExitCode::from(Exit::AllJudged.code()))
 }
@@ -49,9 +50,9 @@ pub(crate) fn main(resolved: Resolved) -> Result<ExitCode, CliError> {
 /// Why there is nothing to judge in a dataset without a trace.
 pub(crate) fn why_nothing(rejects: u64) -> String {
     match rejects {
-        0 => "nothing to judge: the dataset is empty".to_owned(),
-        1 => "nothing to judge: the only line of the dataset is no trace".to_owned(),
-        n => format!("nothing to judge: none of the {n} lines of the dataset is a trace"),
+        0 => "the dataset is empty".to_owned(),
+        1 => "the only line of the dataset is no trace".to_owned(),
+        n => format!("none of the {n} lines of the dataset is a trace"),
     }
 }
 

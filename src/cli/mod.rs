@@ -19,7 +19,7 @@ mod unknown_fields;
 
 use std::process::ExitCode;
 
-use args::Command;
+use args::{Cli, Command};
 use error::CliError;
 
 /// Parses the command line, runs the command, and reports what went wrong.
@@ -27,7 +27,7 @@ pub(crate) fn main() -> ExitCode {
     if let Err(error) = settings::load_env_file(std::env::args_os()) {
         return error.report();
     }
-    let cli = match args::parse(std::env::args_os()) {
+    let cli = match Cli::read() {
         Ok(cli) => cli,
         // Help and version are no errors; a closed pipe is none either.
         Err(error) => {

@@ -36,7 +36,7 @@ pub(crate) fn counted(n: u64, what: &str) -> String {
     format!("{n} {what}{}", if n == 1 { "" } else { "s" })
 }
 
-/// Text from outside on one line of a terminal: control characters would move the cursor or colour the screen.
+/// Text from outside on one line of a terminal.
 pub(crate) fn one_line(text: &str) -> String {
     let visible = text.chars().filter(|c| !overrides_direction(*c));
     visible.map(|c| if c.is_control() { ' ' } else { c }).collect::<String>().trim().to_owned()

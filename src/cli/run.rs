@@ -4,7 +4,8 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use judge_run::feedback::csv;
-use judge_run::run::{self, Exit, Shutdown};
+use judge_run::feedback::log::WriteError;
+use judge_run::run::{self, Exit, Shutdown, StopReason};
 use tokio::sync::watch;
 
 use super::args::RunArgs;
@@ -34,9 +35,17 @@ pub(crate) fn main(args: RunArgs) -> Result<ExitCode, CliError> {
         run::run(settings, shutdown, &mut |event| progress.show(event)).await
     });
     progress.finish();
-    let report = report.map_err(CliError::usage)?;
+    // A run that had nothing to do, or could not begin, leaves no empty files.
+    let remove_empty = || log.as_deref().map_or((), remove_if_empty);
+    let report = report.map_err(|error| {
+        remove_empty();
+        CliError::usage(error)
+    })?;
     // Whatever still waits (standard input, an aborted request) must not hold the process.
     runtime.shutdown_background();
+    if matches!(report.stop, Some(StopReason::Log(WriteError::BrokenPipe))) {
+        return Err(CliError::BrokenPipe);
+    }
     let exit = report.exit();
     let exported = match (&log, &csv) {
         (Some(log), Some(csv)) if exit != Exit::Usage => {
@@ -44,9 +53,8 @@ pub(crate) fn main(args: RunArgs) -> Result<ExitCode, CliError> {
         }
         _ => Ok(()),
     };
-    // A run that had nothing to do leaves no empty files.
-    if let Some(log) = log.as_deref().filter(|_| exit == Exit::Usage) {
-        remove_if_empty(log);
+    if exit == Exit::Usage {
+        remove_empty();
     }
     let csv = csv.as_deref().filter(|_| exported.is_ok() && exit != Exit::Usage);
     let places = summary::Places { log: log.as_deref(), csv, rejects: &rejects };
@@ -57,7 +65,11 @@ pub(crate) fn main(args: RunArgs) -> Result<ExitCode, CliError> {
         if to_stdout || quiet {
             print::message(text.trim_end());
         } else {
-            summary::print(&text)?;
+            match summary::print(&text) {
+                // A reader who has seen enough does not change what came of the run.
+                Ok(()) | Err(CliError::BrokenPipe) => {}
+                Err(error) => return Err(error),
+            }
         }
     }
     exported?;

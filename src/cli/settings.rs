@@ -12,7 +12,7 @@ use judge_run::endpoint::quota::Limits;
 use judge_run::endpoint::simulator::{BackgroundSimulator, Simulator, SimulatorConfig};
 use judge_run::feedback::log::{Mode, OpenLog};
 use judge_run::judge::{Question, library};
-use judge_run::run::{Budget, LaneSettings, Output, RunSettings};
+use judge_run::run::{Budget, LaneSettings, Output, Policy, RunSettings};
 use secrecy::SecretString;
 use serde_json::{Map, Value};
 
@@ -90,6 +90,9 @@ pub(crate) fn resolve(args: RunArgs, env: &dyn Fn(&str) -> Option<String>) -> Re
         timeout,
         max_retries,
         max_retry_after,
+        re_ask,
+        warm_up,
+        rpd,
         grace,
         extra_body,
         service_tier,
@@ -210,10 +213,20 @@ pub(crate) fn resolve(args: RunArgs, env: &dyn Fn(&str) -> Option<String>) -> Re
         rejects,
         limit,
         strict,
-        max_retries: max_retries.or(config.max_retries).unwrap_or(RunSettings::DEFAULT_MAX_RETRIES),
-        max_retry_after: max_retry_after.unwrap_or(RunSettings::DEFAULT_MAX_RETRY_AFTER),
+        policy: Policy {
+            max_retries: max_retries.or(config.max_retries).unwrap_or(Policy::default().max_retries),
+            re_asks: re_ask.unwrap_or(Policy::default().re_asks),
+            longest_pause: max_retry_after.unwrap_or(Policy::default().longest_pause),
+            warm_up,
+        },
         grace: grace.unwrap_or(RunSettings::DEFAULT_GRACE),
-        budget: Budget { cost: max_cost, tokens: max_tokens_total, errors: max_errors, time: time_limit },
+        budget: Budget {
+            cost: max_cost,
+            tokens: max_tokens_total,
+            requests: rpd,
+            errors: max_errors,
+            time: time_limit,
+        },
         run_id: run_id(),
     };
     Ok(Resolved { run, log: target.log, csv: target.csv, simulator, notes, quiet, verbose })
@@ -293,6 +306,7 @@ fn endpoint(
             tpm: flags.tpm.or(table.tpm),
             burst: flags.burst.or(table.burst),
         },
+        pool: Vec::new(),
         extra_body: table.extra_body.into_iter().chain(flags.extra_body.clone()).collect(),
         preset,
     })
@@ -325,12 +339,16 @@ fn no_prices(uri: &ModelUri) -> CliError {
 }
 
 fn three_ways(key_env: &str) -> String {
-    format!(
-        "three ways to go on:\n  \
-         export {key_env}=...                                          with a key of the provider\n  \
-         --base-url http://localhost:11434/v1 --model llama3.2    with a server of your own (or set OPENAI_BASE_URL)\n  \
-         --simulate                                               without any model; the verdicts are made up"
-    )
+    let ways = [
+        (format!("export {key_env}=..."), "with a key of the provider"),
+        (
+            "--base-url http://localhost:11434/v1 --model llama3.2".to_owned(),
+            "with a server of your own (or set OPENAI_BASE_URL)",
+        ),
+        ("--simulate".to_owned(), "without any model; the verdicts are made up"),
+    ];
+    let ways = ways.map(|(way, what)| format!("\n  {way:<55}{what}"));
+    format!("three ways to go on:{}", ways.concat())
 }
 
 fn try_quickstart() -> &'static str {

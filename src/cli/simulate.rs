@@ -22,12 +22,15 @@ pub(crate) fn main(args: SimulateArgs) -> Result<ExitCode, CliError> {
         let simulator = Simulator::bind(address, config).await.map_err(|error| {
             CliError::usage_with_hint(format_args!("cannot listen on {address}: {error}"), "--port 0 takes a free port")
         })?;
+        // Ctrl-C is caught before anybody can know the address.
+        let interrupted = tokio::spawn(tokio::signal::ctrl_c());
+        tokio::task::yield_now().await;
         let base_url = simulator.base_url();
         writeln!(std::io::stdout().lock(), "{base_url}")?;
         print::message(format_args!(
             "simulated endpoint; its verdicts are made up. Use it with --base-url {base_url}; Ctrl-C ends it."
         ));
-        simulator.serve(async { drop(tokio::signal::ctrl_c().await) }).await?;
+        simulator.serve(async { drop(interrupted.await) }).await?;
         Ok(ExitCode::SUCCESS)
     })
 }

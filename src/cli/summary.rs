@@ -40,6 +40,9 @@ fn write(out: &mut String, report: &RunReport, places: &Places<'_>, made_up: boo
         write!(out, " ({} of them retries)", summary.retries)?;
     }
     writeln!(out, " in {:.1} s", summary.elapsed.as_secs_f64())?;
+    if !summary.read_to_end {
+        writeln!(out, "the rest of the dataset was not looked at")?;
+    }
     if summary.rejects > 0 {
         let rejects = places.rejects.display();
         writeln!(out, "{} rejected, see {rejects}", counted(summary.rejects, "line"))?;
@@ -170,7 +173,7 @@ fn write_next(out: &mut String, report: &RunReport, command: &str) -> fmt::Resul
             writeln!(out, "what to do: {}", code.traits().remedy)?;
         }
     } else if summary.selected() == 0 {
-        writeln!(out, "\n{}", why_nothing(summary.rejects))?;
+        writeln!(out, "\nnothing was judged: {}", why_nothing(summary.rejects))?;
     }
     if report.stop.is_none() && !codes.is_empty() {
         writeln!(out, "\nwhat to do about the failures:")?;
@@ -179,8 +182,8 @@ fn write_next(out: &mut String, report: &RunReport, command: &str) -> fmt::Resul
             writeln!(out, "  {code} ({n}): {}; {}", traits.meaning, traits.remedy)?;
         }
     }
-    let again = codes.iter().any(|(code, _)| code.traits().resumable && *code != ErrorCode::InputError);
-    if again || summary.unjudged() > 0 {
+    let again = codes.iter().any(|(code, _)| code.traits().resumable);
+    if again || summary.unjudged() > 0 || !summary.read_to_end {
         writeln!(out, "next: the same command asks only what is missing or failed\n  {command}")?;
     }
     Ok(())

@@ -101,7 +101,9 @@ pub(crate) fn mixed_log(log: &Path, simulate: bool) -> Option<String> {
     let mut line = Vec::new();
     let file = std::fs::File::open(log).ok()?;
     BufReader::new(file.take(LONGEST)).read_until(b'\n', &mut line).ok()?;
-    let source = Feedback::from_json(std::str::from_utf8(&line).ok()?).ok()?.source;
+    // A failure is no verdict.
+    let scored = Feedback::from_json(std::str::from_utf8(&line).ok()?).ok().filter(|feedback| !feedback.is_error());
+    let source = scored?.source;
     let is_judge = source.source_type == SourceType::LlmJudge;
     let is_made_up = source.source_id.filter(|_| is_judge)?.starts_with(SIMULATED);
     let log = log.display();

@@ -16,6 +16,11 @@ pub fn full_jitter(failures_before: u32) -> Duration {
     ceiling(failures_before).mul_f64(fastrand::f64())
 }
 
+/// A delay of at least half of that: for a pause that one probe ends, where there is no herd to be spread.
+pub fn equal_jitter(failures_before: u32) -> Duration {
+    ceiling(failures_before).mul_f64(0.5 + 0.5 * fastrand::f64())
+}
+
 /// The upper end of the delay after so many failures.
 pub fn ceiling(failures_before: u32) -> Duration {
     ExponentialBuilder::new()

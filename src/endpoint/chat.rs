@@ -76,7 +76,7 @@ impl Default for Sampling {
 }
 
 /// How requests are put for one endpoint and model. It starts as the provider is known and is adapted to what the endpoint refuses (see
-/// [`super::adapt`]).
+/// `adapt.rs`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WireProfile {
     /// What the output limit is called.

@@ -20,6 +20,8 @@ use crate::feedback::ErrorCode;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Once an answer has begun, this long without a byte means that the rest will not come.
 const IDLE_BODY_TIMEOUT: Duration = Duration::from_secs(60);
+/// Shorter words before others in a header are schemes.
+const SHORTEST_SECRET: usize = 8;
 /// Shorter words of an address are names, not tokens.
 const SHORTEST_TOKEN: usize = 16;
 /// No verdict is this long.
@@ -217,8 +219,9 @@ impl Client {
 /// All that a server could echo and nobody should read.
 fn secrets(config: &EndpointConfig, url: &Url) -> Vec<SecretString> {
     let values = || config.headers.iter().map(|(_, value)| value.expose_secret());
-    // What follows a scheme is the secret; a server may echo it alone.
-    let words = values().filter_map(last_word);
+    // Of a value such as `Bearer KEY` a server may echo the key alone. Shorter words than a secret are schemes and the like.
+    let long = values().flat_map(str::split_whitespace).filter(|word| word.len() >= SHORTEST_SECRET);
+    let words = long.chain(values().filter_map(last_word));
     let decoded = |text: &str| percent_decode(text.as_bytes());
     let (user, password) = (url.username(), url.password().unwrap_or_default());
     // A token may stand in place of the user's name; a plain name is no secret.
@@ -380,6 +383,7 @@ mod tests {
             key_header: KeyHeader::Bearer,
             headers: headers.iter().map(|(name, value)| ((*name).to_owned(), SecretString::from(*value))).collect(),
             secrets: vec![SecretString::from("variable-1")],
+            pool: Vec::new(),
             ca_cert: None,
             timeout: EndpointConfig::DEFAULT_TIMEOUT,
             concurrency: 1,

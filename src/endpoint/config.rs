@@ -34,6 +34,9 @@ pub struct EndpointConfig {
     pub limits: Limits,
     /// Members to be merged into the body of every request.
     pub extra_body: Map<String, Value>,
+    /// Several deployments or keys of the same model, if there are: they share the work by what quota each has left, and only they are
+    /// asked.
+    pub pool: Vec<EndpointConfig>,
     /// What is known of the provider.
     pub preset: Option<&'static Preset>,
 }

@@ -6,6 +6,7 @@
 mod adapt;
 pub mod backoff;
 pub mod chat;
+pub mod check;
 mod classify;
 pub mod client;
 pub mod config;

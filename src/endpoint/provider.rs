@@ -75,8 +75,7 @@ pub fn preset(name: &str) -> Option<&'static Preset> {
 /// OpenAI's and Azure's reasoning models take neither `max_tokens` nor a temperature; compatible servers often know only
 /// `max_tokens` and ignore the other silently, so the host decides.
 pub fn wire_profile(preset: Option<&Preset>, base_url: &str, model: &str) -> WireProfile {
-    let host = base_url.split("://").nth(1).unwrap_or(base_url).split(['/', ':']).next().unwrap_or_default();
-    let openai = host == "api.openai.com" || host.ends_with(".azure.com");
+    let openai = is_openai(base_url);
     let no_temperature = (openai && is_reasoning_model(model)).then(|| "temperature".to_owned());
     WireProfile {
         limit_field: if openai { LimitField::MaxCompletionTokens } else { LimitField::MaxTokens },
@@ -84,6 +83,12 @@ pub fn wire_profile(preset: Option<&Preset>, base_url: &str, model: &str) -> Wir
         system_role: true,
         dropped: no_temperature.into_iter().collect(),
     }
+}
+
+/// Whether an address is OpenAI's own or Azure's: there, requests are counted by what they reserve, and unknown parameters refused.
+pub fn is_openai(base_url: &str) -> bool {
+    let host = base_url.split("://").nth(1).unwrap_or(base_url).split(['/', ':']).next().unwrap_or_default();
+    host == "api.openai.com" || host.ends_with(".azure.com")
 }
 
 /// Whether a model of OpenAI's reasons before it answers: the o-series, and GPT-5 and later unless it is a chat variant.

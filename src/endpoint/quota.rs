@@ -38,6 +38,7 @@ impl Limits {
 #[derive(Debug)]
 pub struct Quota {
     limits: Limits,
+    refunds: bool,
     requests: Option<Bucket>,
     tokens: Option<Bucket>,
     /// Tokens taken from the bucket and not yet given to a request; negative when requests used more than was reserved.
@@ -57,12 +58,13 @@ pub struct Ticket {
 }
 
 impl Quota {
-    /// Full buckets that start to count now.
-    pub fn new(limits: Limits) -> Self {
+    /// Full buckets that start to count now. `refunds` is whether the endpoint gives back what a request reserved and did not use.
+    pub fn new(limits: Limits, refunds: bool) -> Self {
         let burst = limits.burst.unwrap_or(Limits::DEFAULT_BURST);
         let bucket = |per_minute: Option<NonZeroU32>| per_minute.and_then(|n| Bucket::new(n, burst));
         Self {
             limits,
+            refunds,
             requests: bucket(limits.rpm),
             tokens: bucket(limits.tpm),
             prepaid: 0,
@@ -107,11 +109,19 @@ impl Quota {
         Ok(self.sent)
     }
 
-    /// Trues up a reservation once the answer says what was really used.
+    /// Trues up a reservation once the answer says what was really used. OpenAI and Azure keep what was reserved.
     pub fn settle(&mut self, reserved: u64, used: u64) {
-        if self.tokens.is_some() {
+        if self.tokens.is_some() && (self.refunds || used > reserved) {
             let signed = |n| i64::try_from(n).unwrap_or(i64::MAX);
             self.prepaid = self.prepaid.saturating_add(signed(reserved)).saturating_sub(signed(used));
+        }
+    }
+
+    /// The endpoint refused although the quota was kept: it does not refund.
+    pub fn was_exceeded(&mut self) {
+        if self.tokens.is_some() {
+            self.refunds = false;
+            self.prepaid = self.prepaid.min(0);
         }
     }
 
@@ -122,14 +132,18 @@ impl Quota {
             return;
         }
         self.learnt_from = ticket;
-        let learn = |bucket: Option<ObservedBucket>, later| bucket.map(|bucket| Learnt::new(bucket, later));
-        if self.limits.rpm.is_none() {
-            let later = self.sent.requests - ticket.requests;
-            self.learnt_requests = learn(observed.requests, later).or(self.learnt_requests.take());
+        let later = self.sent.requests - ticket.requests;
+        if let (None, Some(bucket)) = (self.limits.rpm, observed.requests) {
+            let told = Learnt::new(bucket, later);
+            // Requests that were sent together are counted in any order, so among others an answer may promise too much.
+            let known = self.learnt_requests.take().filter(|_| later > 0);
+            self.learnt_requests = Some(match known {
+                Some(known) => told.at_most(&known),
+                None => told,
+            });
         }
-        if self.limits.tpm.is_none() {
-            let later = self.sent.tokens - ticket.tokens;
-            self.learnt_tokens = learn(observed.tokens, later).or(self.learnt_tokens.take());
+        if let (None, Some(bucket)) = (self.limits.tpm, observed.tokens) {
+            self.learnt_tokens = Some(Learnt::new(bucket, self.sent.tokens - ticket.tokens));
         }
     }
 
@@ -161,6 +175,10 @@ struct Learnt {
 impl Learnt {
     fn new(bucket: ObservedBucket, sent_later: u64) -> Self {
         Self { bucket, level: bucket.remaining as f64 - sent_later as f64, at: Instant::now() }
+    }
+
+    fn at_most(self, known: &Self) -> Self {
+        Self { level: self.level.min(known.level(self.at)), ..self }
     }
 
     fn level(&self, now: Instant) -> f64 {
@@ -278,7 +296,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn requests_flow_at_the_rate_after_one_seconds_worth() {
-        let mut quota = Quota::new(limits(600, 0));
+        let mut quota = Quota::new(limits(600, 0), true);
         let took = drain(&mut quota, std::iter::repeat_n(1, 110)).await;
         // 10 at once, then 100 at 10 a second.
         assert!((9.99..10.02).contains(&took.as_secs_f64()), "{took:?}");
@@ -286,14 +304,14 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_slow_rate_lets_one_through_at_once() {
-        let mut quota = Quota::new(limits(40, 0));
+        let mut quota = Quota::new(limits(40, 0), true);
         let took = drain(&mut quota, std::iter::repeat_n(1, 3)).await;
         assert!((3.0..3.01).contains(&took.as_secs_f64()), "{took:?}");
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_cost_above_the_burst_is_gathered_and_nothing_is_lost() {
-        let mut quota = Quota::new(limits(0, 60_000));
+        let mut quota = Quota::new(limits(0, 60_000), true);
         let took = drain(&mut quota, [5_000, 10, 5_000, 990]).await;
         // 11,000 tokens at 1,000 a second, of which the first 1,000 were there.
         assert!((9.99..10.02).contains(&took.as_secs_f64()), "{took:?}");
@@ -301,7 +319,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_a_request_did_not_use_serves_the_next() {
-        let mut quota = Quota::new(limits(0, 60_000));
+        let mut quota = Quota::new(limits(0, 60_000), true);
         assert!(drain(&mut quota, [1_000]).await.is_zero());
         quota.settle(1_000, 200);
         assert!(drain(&mut quota, [800]).await.is_zero());
@@ -311,8 +329,20 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn an_endpoint_that_refuses_within_the_quota_is_believed_not_to_refund() {
+        let mut quota = Quota::new(limits(0, 60_000), true);
+        assert!(drain(&mut quota, [1_000]).await.is_zero());
+        quota.settle(1_000, 200);
+        quota.was_exceeded();
+        let took = drain(&mut quota, [1_000]).await;
+        quota.settle(1_000, 0);
+        assert!((1.0..1.01).contains(&took.as_secs_f64()), "{took:?}");
+        assert!(quota.take(1).is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_full_bucket_that_the_endpoint_tells_of_is_used_at_once_and_then_its_flow() {
-        let mut quota = Quota::new(Limits::default());
+        let mut quota = Quota::new(Limits::default(), true);
         let requests = ObservedBucket { limit: 40, remaining: 39, per_second: 40.0 / 60.0 };
         quota.learn(&ObservedLimits { requests: Some(requests), tokens: None }, Ticket::default());
         let took = drain(&mut quota, std::iter::repeat_n(1, 69)).await;
@@ -327,33 +357,36 @@ mod tests {
             requests: Some(ObservedBucket { limit: 60, remaining, per_second: 1.0 }),
             tokens: Some(ObservedBucket { limit: 6000, remaining: 6000, per_second: 100.0 }),
         };
-        let mut quota = Quota::new(Limits::default());
+        let mut quota = Quota::new(Limits::default(), true);
         let first = quota.take(1).unwrap();
         let tickets: Vec<_> = (0..3).map(|_| quota.take(1).unwrap()).collect();
         quota.learn(&observed(5), first);
         assert!(drain(&mut quota, [1, 1]).await.is_zero());
         assert!(quota.take(1).is_err());
-        // A later request tells more; an earlier one that was overtaken tells nothing.
+        // An earlier request that was overtaken tells nothing, and one of several in flight may promise too much; the last one is believed.
         quota.learn(&observed(3), tickets[2]);
-        assert!(quota.take(1).is_ok());
         quota.learn(&observed(60), tickets[0]);
         assert!(quota.take(1).is_err());
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        let last = quota.take(1).unwrap();
+        quota.learn(&observed(30), last);
+        assert!(drain(&mut quota, [1; 30]).await.is_zero());
         assert_eq!(quota.largest_request(), Some(6000));
-        let mut given = Quota::new(limits(600, 0));
+        let mut given = Quota::new(limits(600, 0), true);
         given.learn(&observed(0), Ticket::default());
         assert!(drain(&mut given, [1]).await.is_zero());
     }
 
     #[tokio::test(start_paused = true)]
     async fn the_burst_can_be_chosen() {
-        let mut quota = Quota::new(Limits { burst: Some(Duration::from_secs(60)), ..limits(40, 0) });
+        let mut quota = Quota::new(Limits { burst: Some(Duration::from_secs(60)), ..limits(40, 0) }, true);
         let took = drain(&mut quota, std::iter::repeat_n(1, 70)).await;
         assert!((45.0..45.1).contains(&took.as_secs_f64()), "{took:?}");
     }
 
     #[test]
     fn without_limits_nothing_waits() {
-        let mut quota = Quota::new(Limits::default());
+        let mut quota = Quota::new(Limits::default(), true);
         assert!((0..1000).all(|_| quota.take(u64::MAX).is_ok()));
     }
 }

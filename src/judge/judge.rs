@@ -108,9 +108,11 @@ impl Judge {
         })
     }
 
-    /// The parts of the request that are the same for every trace, for its identity.
+    /// The parts of the request that are the same for every trace, for its identity. The output limit is none of them: it can
+    /// prevent a verdict, but not change it, and whoever raises it should not pay for all the others again.
     pub(super) fn constant_parts(&self) -> [Vec<u8>; 3] {
-        let sampling = serde_json::to_vec(&self.sampling).unwrap_or_default();
+        let unlimited = Sampling { max_output_tokens: 0, ..self.sampling };
+        let sampling = serde_json::to_vec(&unlimited).unwrap_or_default();
         [self.system.as_bytes().to_vec(), self.schema.get().as_bytes().to_vec(), sampling]
     }
 

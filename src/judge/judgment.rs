@@ -121,6 +121,32 @@ mod tests {
     }
 
     #[test]
+    fn the_output_limit_is_not_part_of_the_identity_and_the_temperature_is() {
+        let id = |params: &str| {
+            let text =
+                format!("[verdict]\ntype = \"boolean\"\n[prompt]\nuser = \"{{{{ outputs.a }}}}\"\n[params]\n{params}");
+            let judge = Judge::compile("j", &text, "j").unwrap();
+            Question::new(judge, &"m".parse().unwrap(), &Map::new()).judgment(0, &trace("t", "x")).unwrap().id
+        };
+        assert_eq!(id("max_output_tokens = 100"), id("max_output_tokens = 200"));
+        assert_ne!(id("temperature = 0"), id("temperature = 1"));
+    }
+
+    #[test]
+    fn service_tiers_change_no_id_and_other_members_do() {
+        let id = |extra: Value| {
+            let text = "[verdict]\ntype = \"boolean\"\n[prompt]\nuser = \"{{ outputs.a }}\"";
+            let judge = Judge::compile("j", text, "j").unwrap();
+            let extra = extra.as_object().cloned().unwrap_or_default();
+            Question::new(judge, &"m".parse().unwrap(), &extra).judgment(0, &trace("t", "x")).unwrap().id
+        };
+        let plain = id(Value::Null);
+        assert_eq!(id(serde_json::json!({"service_tier": "flex", "prompt_cache_key": "k"})), plain);
+        assert_ne!(id(serde_json::json!({"top_k": 1})), plain);
+        assert_eq!(id(serde_json::json!({"a": 1, "b": 2})), id(serde_json::json!({"b": 2, "a": 1})));
+    }
+
+    #[test]
     fn a_trace_that_cannot_be_asked_about_has_an_id_all_the_same() {
         let question = question("s", "openai:/m");
         let bare = Trace { trace_id: "t".into(), ..Trace::default() };

@@ -64,6 +64,8 @@ pub(super) async fn ask(
 
 /// Prompts below this many tokens fit every context that is in use.
 const LONG_PROMPT: u64 = 1500;
+/// No context is smaller; an endpoint that counts fewer tokens does not count at all.
+const SMALLEST_CONTEXT: u64 = 512;
 /// No text takes fewer tokens than this share of a quarter of its bytes, unless somebody cut it.
 const LEAST_SHARE: f64 = 0.4;
 
@@ -74,7 +76,7 @@ fn whole_prompt(request: &ChatRequest, answer: &Answer) -> Result<(), Box<Failur
     // Some endpoints count cached tokens apart.
     let read = usage.input_tokens.max(usage.cached_tokens);
     #[expect(clippy::cast_precision_loss, reason = "token counts are far below 2^52")]
-    let too_few = read > 0 && (read as f64) < LEAST_SHARE * estimate as f64;
+    let too_few = read >= SMALLEST_CONTEXT && (read as f64) < LEAST_SHARE * estimate as f64;
     if estimate < LONG_PROMPT || !too_few {
         return Ok(());
     }

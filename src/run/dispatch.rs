@@ -61,23 +61,10 @@ pub async fn run(
     mut shutdown: watch::Receiver<Shutdown>,
     on_event: &mut dyn FnMut(&Event<'_>),
 ) -> Result<RunReport, StartError> {
-    let RunSettings {
-        datasets,
-        questions,
-        lanes,
-        output,
-        rejects,
-        limit,
-        strict,
-        max_retries,
-        max_retry_after,
-        grace,
-        budget,
-        run_id,
-    } = settings;
+    let RunSettings { datasets, questions, lanes, output, rejects, limit, strict, policy, grace, budget, run_id } =
+        settings;
     let (questions, lane_of): (Vec<Question>, Vec<usize>) = questions.into_iter().unzip();
     let questions: Arc<[Question]> = questions.into();
-    let lanes = lanes.iter().map(|lane| Lane::new(lane, max_retries, max_retry_after)).collect::<Result<_, _>>()?;
     let (log, index) = match output {
         Output::Log(mut log) => {
             let index = std::mem::take(&mut log.index);
@@ -85,6 +72,11 @@ pub async fn run(
         }
         Output::Stdout => (LogWriter::stdout()?, Index::default()),
     };
+    let lanes = lanes.iter().enumerate().map(|(i, lane)| {
+        let asked = lane_of.iter().filter(|lane| **lane == i).count();
+        Lane::new(lane, &policy, asked, false)
+    });
+    let lanes = lanes.collect::<Result<_, _>>()?;
     let total_bytes = datasets.first().and_then(DatasetReader::total_bytes);
     let rejects = Rejects::new(rejects).map_err(StartError::Rejects)?;
     let plans = Plans::start(datasets, &questions, &lane_of, index, limit).map_err(StartError::Thread)?;
@@ -177,8 +169,11 @@ impl Dispatcher<'_> {
                 }
                 Some(returned) = self.tasks.join_next(), if !self.tasks.is_empty() => match returned {
                     Ok(returned) => self.returned(returned).await,
-                    // An attempt neither panics nor is cancelled before the end of the run.
-                    Err(_) => Ok(()),
+                    // Its lane can no longer be accounted for.
+                    Err(_) => {
+                        let _ = self.stop_all(StopReason::Bug).await;
+                        return;
+                    }
                 },
                 (is_first, planned) = plans.next(&self.lanes) => match planned {
                     Some(planned) => self.planned(planned, is_first).await,
@@ -211,8 +206,12 @@ impl Dispatcher<'_> {
     async fn admit(&mut self) -> Result<Option<Instant>, LogClosed> {
         let now = Instant::now();
         let mut wake: Option<Instant> = None;
+        if self.requests_left() == 0 && self.lanes.iter().any(Lane::has_waiting) {
+            let limit = self.budget.requests.unwrap_or_default();
+            self.stop_all(StopReason::Budget(Exhausted::Requests { limit })).await?;
+        }
         for lane in 0..self.lanes.len() {
-            loop {
+            while self.requests_left() > 0 {
                 match self.lanes[lane].next(now) {
                     Step::Send(job) => self.send(lane, job),
                     Step::TooLarge { mut job, needs, allowed } => {
@@ -232,9 +231,14 @@ impl Dispatcher<'_> {
         Ok(wake)
     }
 
+    fn requests_left(&self) -> u64 {
+        self.budget.requests.map_or(u64::MAX, |limit| limit.saturating_sub(self.spent.requests))
+    }
+
     fn send(&mut self, lane: usize, mut job: Box<Job>) {
-        let client = self.lanes[lane].client.clone();
+        let client = self.lanes[lane].client(&job);
         let questions = Arc::clone(&self.questions);
+        self.spent.requests += 1;
         self.tell(&Event::Sent { again: job.last.is_some() });
         self.tasks.spawn(async move {
             let started = Instant::now();
@@ -247,7 +251,7 @@ impl Dispatcher<'_> {
 
     async fn planned(&mut self, planned: Planned, is_first: bool) -> Result<(), LogClosed> {
         match planned {
-            Planned::Trace { bytes_read, items } => {
+            Planned::Trace { bytes_read, items, _room } => {
                 if is_first {
                     self.tell(&Event::TraceRead { bytes_read, total_bytes: self.total_bytes });
                 }
@@ -258,10 +262,8 @@ impl Dispatcher<'_> {
             // Every reader meets the same lines; one tells of them.
             Planned::Duplicate | Planned::Reject(_) if !is_first => {}
             Planned::Duplicate => self.tell(&Event::Duplicate),
-            Planned::End { unknown_fields } if is_first && !unknown_fields.is_empty() => {
-                self.tell(&Event::UnknownFields(&unknown_fields));
-            }
-            Planned::End { .. } => {}
+            Planned::End(fields) if is_first && !fields.is_empty() => self.tell(&Event::UnknownFields(&fields)),
+            Planned::End(_) => {}
             Planned::Unreadable(error) => self.stop_all(StopReason::Dataset(error)).await?,
             Planned::Reject(reject) => {
                 self.tell(&Event::Rejected(&reject));
@@ -348,13 +350,17 @@ impl Dispatcher<'_> {
         self.record(question, feedback).await
     }
 
-    /// One lane gives up; the run goes on while another has not. The first reason is the run's.
+    /// A member of a lane is given up, and with the last one the lane; the run goes on while another has not. The first reason of a lane is the
+    /// run's.
     async fn stop_lane(&mut self, lane: usize, reason: StopReason) -> Result<(), LogClosed> {
         if self.lanes[lane].stopped {
             return Ok(());
         }
-        let abandoned = self.lanes[lane].stop();
         self.tell(&Event::Stopping(&reason));
+        if !self.lanes[lane].is_given_up() {
+            return Ok(());
+        }
+        let abandoned = self.lanes[lane].stop();
         self.stop.get_or_insert(reason);
         for job in abandoned {
             self.finish(job).await?;

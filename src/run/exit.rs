@@ -36,6 +36,7 @@ impl RunReport {
                 StopReason::Fatal { .. }
                 | StopReason::NothingButFailures { .. }
                 | StopReason::Budget(_)
+                | StopReason::Bug
                 | StopReason::Strict(_)
                 | StopReason::Dataset(_)
                 | StopReason::Rejects(_)

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::ask::Attempt;
 use super::record::History;
 use crate::endpoint::chat::WireProfile;
-use crate::endpoint::quota::Ticket;
+use crate::endpoint::gate::Pass;
 use crate::feedback::ErrorCode;
 use crate::judge::Judgment;
 
@@ -19,6 +19,8 @@ pub(super) struct Job {
     pub history: History,
     /// Attempts so far.
     pub attempts: u32,
+    /// Of these, not held against the judgment: the request had to be put otherwise, or the connection had been closed before.
+    pub free_attempts: u32,
     /// Failures so far, by code: some codes are worth fewer retries than others.
     pub failures: Vec<ErrorCode>,
     pub had_free_retry: bool,
@@ -26,8 +28,12 @@ pub(super) struct Job {
     pub max_output: u32,
     /// What the quota was charged for the attempt in flight.
     pub reserved: u64,
-    /// Its place in what was sent.
-    pub ticket: Ticket,
+    /// Which member of the lane it was given to.
+    pub member: usize,
+    /// What the gate gave it for the attempt in flight.
+    pub pass: Pass,
+    /// When the attempt in flight was sent.
+    pub sent_at: Option<Instant>,
     /// How the attempt in flight was put.
     pub profile: Arc<WireProfile>,
     /// What the last attempt brought, and how long it took.
@@ -41,11 +47,14 @@ impl Job {
             judgment,
             history,
             attempts: 0,
+            free_attempts: 0,
             failures: Vec::new(),
             had_free_retry: false,
             max_output,
             reserved: 0,
-            ticket: Ticket::default(),
+            member: 0,
+            pass: Pass::default(),
+            sent_at: None,
             profile,
             last: None,
         }
@@ -53,6 +62,11 @@ impl Job {
 
     /// Tokens that an attempt may use: the prompt by its length, at the lane's rate of tokens to the estimate, and all of the output limit.
     pub(super) fn cost(&self, input_ratio: f64) -> u64 {
+        self.input_estimate(input_ratio) + u64::from(self.max_output)
+    }
+
+    /// Tokens of the prompt alone.
+    pub(super) fn input_estimate(&self, input_ratio: f64) -> u64 {
         #[expect(
             clippy::cast_precision_loss,
             clippy::cast_possible_truncation,
@@ -60,7 +74,7 @@ impl Job {
             reason = "an estimate"
         )]
         let input = (self.judgment.request.estimated_input_tokens() as f64 * input_ratio).ceil() as u64;
-        input + u64::from(self.max_output)
+        input
     }
 }
 

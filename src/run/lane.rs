@@ -7,20 +7,19 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::health::GivenUp;
 use super::job::{Due, Job};
+use super::member::Member;
 use super::record::History;
-use super::settings::LaneSettings;
+use super::settings::{LaneSettings, Policy};
 use super::summary::{LaneSummary, StopReason};
 use crate::endpoint::chat::WireProfile;
 use crate::endpoint::client::{Client, ClientError};
-use crate::endpoint::gate::{Admission, Gate};
+use crate::endpoint::gate::{Admission, Pass};
 use crate::endpoint::prices::Prices;
 use crate::endpoint::{Failure, Rejected, backoff, provider};
-use crate::feedback::{ErrorCode, Pause, Retry};
+use crate::feedback::{ErrorCode, Retry};
 use crate::judge::Judgment;
-
-/// After so many failed judgments without a single verdict, the lane gives up.
-const NOTHING_BUT_FAILURES: u64 = 20;
 
 /// What a lane does next.
 #[derive(Debug)]
@@ -44,20 +43,16 @@ pub(super) enum Next {
 
 /// An endpoint and a model.
 pub(super) struct Lane {
-    pub client: Client,
     /// The model URI.
     pub source_id: String,
-    gate: Gate,
+    members: Vec<Member>,
     concurrency: usize,
     fresh: VecDeque<Box<Job>>,
     retries: BinaryHeap<Reverse<Due>>,
     sequence: u64,
     max_retries: u32,
-    longest_pause: Duration,
-    verdicts: u64,
-    failures: u64,
-    /// Failures in a row with the same code, which end the run at the code's number.
-    streak: Option<(ErrorCode, u8)>,
+    /// Further attempts where an answer has no verdict.
+    re_asks: u8,
     pub stopped: bool,
     profile: Arc<WireProfile>,
     /// A part of the request was refused: one goes ahead, until one is answered.
@@ -65,6 +60,10 @@ pub(super) struct Lane {
     has_sent: bool,
     /// Until then the first request is alone: what is wrong with all of them, most endpoints say at once.
     head_start: Option<Instant>,
+    /// A verdict came of a request that was put as now: what is refused after that is the request's own fault.
+    profile_is_proven: bool,
+    /// Questions of which none was answered yet and which therefore go one by one, so that the others find their prompts cached.
+    to_warm_up: usize,
     /// What was adapted, in words.
     adapted: Vec<String>,
     /// Tokens of prompts to their estimates, as observed.
@@ -76,12 +75,19 @@ pub(super) struct Lane {
 const HEAD_START: Duration = Duration::from_millis(100);
 /// How much a new observation moves the rate of tokens to the estimate.
 const RATIO_STEP: f64 = 0.1;
-/// After so many failures in a row on the endpoint's side, everybody waits.
-const CIRCUIT_BREAKER: u8 = 5;
 
 impl Lane {
-    pub(super) fn new(settings: &LaneSettings, max_retries: u32, longest_pause: Duration) -> Result<Self, ClientError> {
+    /// `questions` is how many are asked on the lane, `proven` whether the log has a verdict from it.
+    pub(super) fn new(
+        settings: &LaneSettings,
+        policy: &Policy,
+        questions: usize,
+        proven: bool,
+    ) -> Result<Self, ClientError> {
         let LaneSettings { endpoint, model, prices } = settings;
+        let &Policy { max_retries, re_asks, longest_pause: _, warm_up } = policy;
+        let pool = if endpoint.pool.is_empty() { std::slice::from_ref(endpoint) } else { &endpoint.pool };
+        let members = pool.iter().map(|member| Member::new(member, model, policy, proven));
         Ok(Self {
             profile: Arc::new(provider::wire_profile(endpoint.preset, &endpoint.base_url, model)),
             learning: false,
@@ -90,18 +96,16 @@ impl Lane {
             adapted: Vec::new(),
             input_ratio: 1.0,
             prices: *prices,
-            client: Client::new(endpoint, model)?,
+            members: members.collect::<Result<_, _>>()?,
             source_id: format!("{}:/{model}", endpoint.name),
-            gate: Gate::new(endpoint.limits, endpoint.concurrency),
-            concurrency: endpoint.concurrency,
+            concurrency: pool.iter().map(|member| member.concurrency).sum(),
             fresh: VecDeque::new(),
             retries: BinaryHeap::new(),
             sequence: 0,
             max_retries,
-            longest_pause,
-            verdicts: 0,
-            failures: 0,
-            streak: None,
+            re_asks,
+            profile_is_proven: false,
+            to_warm_up: if warm_up { questions } else { 0 },
             stopped: false,
         })
     }
@@ -119,18 +123,32 @@ impl Lane {
 
     /// What was learnt of the endpoint.
     pub(super) fn summary(&self) -> LaneSummary {
-        let (requests, tokens) = self.gate.quota().learnt();
+        let learnt: Vec<_> = self.members.iter().map(|member| member.gate.quota().learnt()).collect();
         LaneSummary {
             source_id: self.source_id.clone(),
             adapted: self.adapted.clone(),
-            learnt_requests: requests,
-            learnt_tokens: tokens,
+            learnt_requests: learnt.iter().map(|(requests, _)| *requests).sum(),
+            learnt_tokens: learnt.iter().map(|(_, tokens)| *tokens).sum(),
         }
+    }
+
+    /// Whether something waits to be sent, now or later.
+    pub(super) fn has_waiting(&self) -> bool {
+        !self.fresh.is_empty() || !self.retries.is_empty()
+    }
+
+    fn in_flight(&self) -> usize {
+        self.members.iter().map(|member| member.gate.in_flight()).sum()
+    }
+
+    /// The client of the member that a judgment was given to.
+    pub(super) fn client(&self, job: &Job) -> Client {
+        self.members[job.member].client.clone()
     }
 
     /// Neither waiting nor in flight.
     pub(super) fn is_idle(&self) -> bool {
-        self.gate.in_flight() == 0 && (self.stopped || (self.fresh.is_empty() && self.retries.is_empty()))
+        self.in_flight() == 0 && (self.stopped || !self.has_waiting())
     }
 
     /// Admits nothing more. What was never asked stays unjudged; what was asked and failed is returned.
@@ -142,7 +160,8 @@ impl Lane {
 
     /// The next judgment that may be sent now: retries that are due before new ones.
     pub(super) fn next(&mut self, now: Instant) -> Step {
-        if self.stopped || !self.gate.has_room() || (self.learning && self.gate.in_flight() > 0) {
+        let one_by_one = self.learning || self.to_warm_up > 0;
+        if self.stopped || (one_by_one && self.in_flight() > 0) {
             return Step::Wait(None);
         }
         if let Some(until) = self.head_start.filter(|until| now < *until) {
@@ -152,22 +171,24 @@ impl Lane {
         let retry_is_due = next_retry.is_some_and(|at| at <= now);
         // Retries that pile up mean trouble: new judgments would only join them.
         let may_start_fresh = self.retries.len() < 2 * self.concurrency;
-        let cost = match (self.retries.peek(), self.fresh.front()) {
-            (Some(Reverse(due)), _) if retry_is_due => due.job.cost(self.input_ratio),
-            (_, Some(job)) if may_start_fresh => job.cost(self.input_ratio),
+        let job = match (self.retries.peek(), self.fresh.front()) {
+            (Some(Reverse(due)), _) if retry_is_due => &due.job,
+            (_, Some(job)) if may_start_fresh => job,
             _ => return Step::Wait(next_retry),
         };
+        let (cost, input) = (job.cost(self.input_ratio), job.input_estimate(self.input_ratio));
         let take = |lane: &mut Self| match retry_is_due {
             true => lane.retries.pop().map(|Reverse(due)| due.job),
             false => lane.fresh.pop_front(),
         };
-        if let Some(allowed) = self.gate.quota().largest_request().filter(|allowed| cost > *allowed) {
-            return take(self).map_or(Step::Wait(None), |job| Step::TooLarge { job, needs: cost, allowed });
+        let allowed = self.members.iter().map(Member::largest_request).max().unwrap_or(0);
+        if input > allowed {
+            // What the prompt alone takes can never pass.
+            return take(self).map_or(Step::Wait(None), |job| Step::TooLarge { job, needs: input, allowed });
         }
-        let ticket = match self.gate.admit(now, cost) {
-            Admission::Granted(ticket) => ticket,
-            Admission::At(at) => return Step::Wait(Some(at)),
-            Admission::Busy => return Step::Wait(None),
+        let (member, pass, cost) = match self.admit(now, cost, input) {
+            Ok(admitted) => admitted,
+            Err(at) => return Step::Wait(at),
         };
         match take(self) {
             Some(mut job) => {
@@ -176,8 +197,10 @@ impl Lane {
                     self.head_start = Some(now + HEAD_START);
                 }
                 job.attempts += 1;
+                job.member = member;
                 job.reserved = cost;
-                job.ticket = ticket;
+                job.pass = pass;
+                job.sent_at = Some(now);
                 job.profile = Arc::clone(&self.profile);
                 Step::Send(job)
             }
@@ -185,13 +208,30 @@ impl Lane {
         }
     }
 
+    /// The member that takes a request now, the idlest first; or the earliest time at which one may.
+    fn admit(&mut self, now: Instant, cost: u64, input: u64) -> Result<(usize, Pass, u64), Option<Instant>> {
+        let mut order: Vec<usize> = (0..self.members.len()).collect();
+        if order.len() > 1 {
+            order.sort_by_key(|i| self.members[*i].gate.in_flight());
+        }
+        let mut earliest: Option<Instant> = None;
+        for i in order {
+            match self.members[i].admit(now, cost, input) {
+                (Admission::Granted(pass), cost) => return Ok((i, pass, cost)),
+                (Admission::At(at), _) => earliest = Some(earliest.map_or(at, |earliest| earliest.min(at))),
+                (Admission::Busy, _) => {}
+            }
+        }
+        Err(earliest)
+    }
+
     /// Takes back a judgment whose attempt has ended: settles the quota and decides what follows. The second part is a reason
     /// for the lane to stop.
     pub(super) fn returned(&mut self, job: Box<Job>) -> (Next, Option<StopReason>) {
         let (used, failure) = match &job.last {
             Some((attempt, _)) => {
-                self.gate.learn(&attempt.limits, job.ticket);
-                let used = attempt.usage.map(|usage| usage.input_tokens + usage.output_tokens);
+                self.members[job.member].gate.learn(&attempt.limits, job.pass);
+                let used = attempt.usage.map(|usage| usage.input_tokens + usage.output_tokens).filter(|n| *n > 0);
                 if let Some(usage) = attempt.usage.filter(|usage| usage.input_tokens > 0) {
                     self.observe_input(&job, usage.input_tokens);
                 }
@@ -200,23 +240,42 @@ impl Lane {
             None => (None, None),
         };
         self.head_start = None;
+        let member = &mut self.members[job.member];
         let Some(failure) = failure else {
-            self.gate.answered(job.reserved, used);
-            self.verdicts += 1;
-            self.streak = None;
+            member.gate.answered(job.pass, job.reserved, used);
+            member.health.succeeded();
             self.learning = false;
+            self.profile_is_proven |= job.profile == self.profile;
+            self.to_warm_up = self.to_warm_up.saturating_sub(1);
             return (Next::Record(job), None);
         };
+        let failure = member.health.seen_from_here(failure);
         if let Some(rejected) = &failure.rejected
-            && let Some(delay) = self.adapt(&job, rejected)
+            && self.adapt(&job, rejected)
         {
-            self.gate.released();
-            return (self.put_back(job, failure, delay), None);
+            self.members[job.member].gate.released(job.pass);
+            return (self.put_back(job, failure), None);
         }
-        self.settle(&job, &failure, used);
-        let next = self.after_failure(job, failure.clone());
-        let stop = self.stop_reason(&failure, matches!(next, Next::Record(_)));
-        (next, stop)
+        let member = &mut self.members[job.member];
+        let pause = member.settle(&job, &failure, used);
+        let index = job.member;
+        let next = self.after_failure(job, failure.clone(), pause);
+        let Some(given_up) = self.members[index].given_up(&failure, matches!(next, Next::Record(_))) else {
+            return (next, None);
+        };
+        let reason = self.reason(given_up, &failure);
+        match next {
+            // Another deployment or key may do better.
+            Next::Record(job) if self.members.iter().any(|member| !member.stopped) => {
+                (self.put_back(job, failure), Some(reason))
+            }
+            next => (next, Some(reason)),
+        }
+    }
+
+    /// Whether there is nobody left to ask.
+    pub(super) fn is_given_up(&self) -> bool {
+        self.members.iter().all(|member| member.stopped)
     }
 
     /// Corrects the estimate of prompts by what the endpoint counted.
@@ -227,71 +286,55 @@ impl Lane {
     }
 
     /// Adapts to a refusal of a part of the request: once, whoever hears of it first; the others are put again as adapted by then.
-    /// `None` when nothing is left to adapt.
-    fn adapt(&mut self, job: &Job, rejected: &Rejected) -> Option<Duration> {
-        if job.profile == self.profile {
-            let change = Arc::make_mut(&mut self.profile).adapt(rejected)?;
-            self.adapted.push(change);
-            self.learning = true;
+    /// Returns whether that can help.
+    fn adapt(&mut self, job: &Job, rejected: &Rejected) -> bool {
+        if job.profile != self.profile {
+            return true;
         }
-        Some(Duration::ZERO)
+        if self.profile_is_proven {
+            return false;
+        }
+        let change = Arc::make_mut(&mut self.profile).adapt(rejected);
+        self.learning |= change.is_some();
+        self.adapted.extend(change.clone());
+        change.is_some()
     }
 
-    fn put_back(&mut self, mut job: Box<Job>, failure: Box<Failure>, delay: Duration) -> Next {
+    fn put_back(&mut self, mut job: Box<Job>, failure: Box<Failure>) -> Next {
         if self.stopped {
             return Next::Record(job);
         }
-        job.attempts -= 1;
-        self.retry(job, failure, delay)
+        job.free_attempts += 1;
+        self.retry(job, failure, Duration::ZERO, Duration::ZERO)
     }
 
-    fn retry(&mut self, job: Box<Job>, failure: Box<Failure>, delay: Duration) -> Next {
+    /// Queues a judgment again after `delay`; `told` is how long it waits in all, with its member's pause.
+    fn retry(&mut self, job: Box<Job>, failure: Box<Failure>, delay: Duration, told: Duration) -> Next {
         self.sequence += 1;
         self.retries.push(Reverse(Due { at: Instant::now() + delay, sequence: self.sequence, job }));
-        Next::Retry { failure, delay }
+        Next::Retry { failure, delay: told }
     }
 
-    /// What a failure means for the gate and for the streak.
-    fn settle(&mut self, job: &Job, failure: &Failure, used: Option<u64>) {
-        let in_a_row = match self.streak {
-            Some((code, n)) if code == failure.code => n.saturating_add(1),
-            _ => 1,
-        };
-        let load = failure.pause_scope() == Pause::Endpoint;
-        let broken = in_a_row >= CIRCUIT_BREAKER && failure.code.traits().retry == Retry::UpToLimit;
-        let mut counts = true;
-        if used.is_some() {
-            self.gate.answered(job.reserved, used);
-        } else if failure.may_retry() && (load || broken) {
-            let wait = failure.retry_after.filter(|wait| *wait <= self.longest_pause);
-            // A burst of refusals is one sign of trouble, not many.
-            let for_rate = failure.code == ErrorCode::RateLimitExceeded;
-            counts = self.gate.refused(Instant::now(), wait, for_rate);
-        } else {
-            self.gate.released();
-        }
-        if counts || broken {
-            self.streak = Some((failure.code, in_a_row));
-        }
-    }
-
-    fn after_failure(&mut self, mut job: Box<Job>, failure: Box<Failure>) -> Next {
+    fn after_failure(&mut self, mut job: Box<Job>, failure: Box<Failure>, pause: Option<Duration>) -> Next {
         if failure.free_retry && !job.had_free_retry {
             job.had_free_retry = true;
-            job.attempts -= 1;
+            job.free_attempts += 1;
         } else {
             job.failures.push(failure.code);
         }
         let so_far = job.failures.iter().filter(|code| **code == failure.code).count();
         let allowed = match failure.code.traits().retry {
+            _ if matches!(failure.code, ErrorCode::UnparseableVerdict | ErrorCode::OutOfRange) => {
+                usize::from(self.re_asks)
+            }
             Retry::Never => usize::from(failure.retryable == Some(true)),
             Retry::Times(times) => usize::from(times),
             Retry::UpToLimit => usize::MAX,
         };
         let again = failure.may_retry()
-            && !self.asks_too_much(&failure)
+            && !self.members[job.member].health.asks_too_much(&failure)
             && so_far <= allowed
-            && job.attempts <= self.max_retries
+            && job.attempts - job.free_attempts <= self.max_retries
             && !self.stopped;
         if !again {
             return Next::Record(job);
@@ -299,40 +342,27 @@ impl Lane {
         if failure.code == ErrorCode::TruncatedResponse {
             job.max_output = job.max_output.saturating_mul(2);
         }
+        // The member's pause is the delay; another member need not wait for it.
+        if let Some(pause) = pause {
+            return self.retry(job, failure, Duration::ZERO, pause);
+        }
         let delay = match failure.retry_after {
             Some(wait) => wait,
-            // The gate's pause is the delay.
-            None if failure.pause_scope() == Pause::Endpoint => Duration::ZERO,
             // The endpoint works, the model answered badly: nothing to wait for.
             None if job.last.as_ref().is_some_and(|(attempt, _)| attempt.usage.is_some()) => Duration::ZERO,
-            None => backoff::full_jitter(job.attempts.saturating_sub(1)),
+            None => backoff::full_jitter((job.attempts - job.free_attempts).saturating_sub(1)),
         };
-        self.retry(job, failure, delay)
+        self.retry(job, failure, delay, delay)
     }
 
-    /// Whether the lane must stop after this failure, which was final if `recorded`.
-    fn stop_reason(&mut self, failure: &Failure, recorded: bool) -> Option<StopReason> {
-        self.failures += u64::from(recorded);
-        let stops = failure.code.traits().stops;
-        let limit = if self.verdicts == 0 { stops.unproven } else { stops.proven };
-        let streak = self.streak.map_or(0, |(_, n)| n);
-        let source_id = self.source_id.clone();
-        if failure.fatal || self.asks_too_much(failure) || limit.is_some_and(|limit| streak >= limit) {
-            return Some(StopReason::Fatal { source_id, code: failure.code, message: failure.message.clone() });
+    fn reason(&self, given_up: GivenUp, failure: &Failure) -> StopReason {
+        let (source_id, code) = (self.source_id.clone(), failure.code);
+        match given_up {
+            GivenUp::Fatal { message } => StopReason::Fatal { source_id, code, message },
+            GivenUp::Outage { judgments, minutes } => {
+                let message = failure.message.clone();
+                StopReason::NothingButFailures { source_id, failures: judgments, minutes, code, message }
+            }
         }
-        if recorded && self.verdicts == 0 && self.failures >= NOTHING_BUT_FAILURES {
-            return Some(StopReason::NothingButFailures {
-                source_id,
-                failures: self.failures,
-                code: failure.code,
-                message: failure.message.clone(),
-            });
-        }
-        None
-    }
-
-    /// Whether the endpoint asks for a pause that is longer than this run should wait.
-    fn asks_too_much(&self, failure: &Failure) -> bool {
-        failure.retry_after.is_some_and(|wait| wait > self.longest_pause)
     }
 }

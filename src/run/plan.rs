@@ -6,7 +6,7 @@ use std::io;
 use std::sync::Arc;
 use std::task::Poll;
 
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use super::lane::Lane;
 use super::record::History;
@@ -19,6 +19,8 @@ use crate::trace::Trace;
 
 /// Lines of the dataset that a reader may be ahead.
 const READ_AHEAD: usize = 64;
+/// Kibibytes of prompts that a reader may be ahead; a single line may always be.
+const READ_AHEAD_KIB: u32 = 16 << 10;
 
 /// What one line of the dataset came to.
 #[derive(Debug)]
@@ -26,14 +28,13 @@ pub(super) enum Planned {
     Trace {
         bytes_read: u64,
         items: Vec<Item>,
+        _room: OwnedSemaphorePermit,
     },
     Reject(Reject),
     Duplicate,
     Unreadable(DatasetError),
     /// No more lines; the fields that no dialect knows, each with how often it was met.
-    End {
-        unknown_fields: BTreeMap<String, u64>,
-    },
+    End(BTreeMap<String, u64>),
 }
 
 /// What one judge makes of a trace.
@@ -42,6 +43,16 @@ pub(super) enum Item {
     Ask { judgment: Judgment, history: History },
     NotAskable { question: usize, trace_id: String, not_askable: NotAskable },
     Kept { question: usize, standing: Standing },
+}
+
+impl Item {
+    /// What it holds of the trace.
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Ask { judgment, .. } => judgment.request.user.len(),
+            Self::NotAskable { .. } | Self::Kept { .. } => 0,
+        }
+    }
 }
 
 /// Turns traces into judgments.
@@ -93,7 +104,8 @@ impl Planner {
     }
 
     /// Reads the whole dataset into the channel; ends early when nobody listens any more.
-    fn run(&self, mut dataset: DatasetReader, limit: Option<u64>, sender: &mpsc::Sender<Planned>) {
+    async fn run(&self, mut dataset: DatasetReader, limit: Option<u64>, sender: &mpsc::Sender<Planned>) {
+        let room = Arc::new(Semaphore::new(READ_AHEAD_KIB as usize));
         let mut traces = 0;
         while limit.is_none_or(|limit| traces < limit)
             && let Some(entry) = dataset.next()
@@ -101,17 +113,22 @@ impl Planner {
             let planned = match entry {
                 Ok(Entry::Trace(located)) => {
                     traces += 1;
-                    Planned::Trace { bytes_read: dataset.bytes_read(), items: self.items(&located.value) }
+                    let items = self.items(&located.value);
+                    drop(located);
+                    let bytes: usize = items.iter().map(Item::bytes).sum();
+                    let kib = u32::try_from(bytes >> 10).unwrap_or(u32::MAX).min(READ_AHEAD_KIB);
+                    let Ok(permit) = Arc::clone(&room).acquire_many_owned(kib).await else { return };
+                    Planned::Trace { bytes_read: dataset.bytes_read(), items, _room: permit }
                 }
                 Ok(Entry::Reject(reject)) => Planned::Reject(reject),
                 Ok(Entry::Duplicate(_)) => Planned::Duplicate,
                 Err(error) => Planned::Unreadable(error),
             };
-            if sender.blocking_send(planned).is_err() {
+            if sender.send(planned).await.is_err() {
                 return;
             }
         }
-        let _ = sender.blocking_send(Planned::End { unknown_fields: dataset.stats().unknown_fields.clone() });
+        let _ = sender.send(Planned::End(dataset.stats().unknown_fields.clone())).await;
     }
 }
 
@@ -143,9 +160,10 @@ impl Plans {
             let is_asked = |question: usize| shared || lane_of.get(question) == Some(&lane);
             let planner = Planner::new(Arc::clone(questions), Arc::clone(&index), is_asked);
             let (sender, receiver) = mpsc::channel(READ_AHEAD);
+            let runtime = tokio::runtime::Builder::new_current_thread().build()?;
             std::thread::Builder::new()
                 .name(format!("dataset-{lane}"))
-                .spawn(move || planner.run(dataset, limit, &sender))?;
+                .spawn(move || runtime.block_on(planner.run(dataset, limit, &sender)))?;
             plans.push(Plan { receiver: Some(receiver), lane: (!shared).then_some(lane) });
         }
         Ok(Self { plans })

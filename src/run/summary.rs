@@ -28,9 +28,9 @@ pub enum StopReason {
     #[error("{source_id}: {code}: {message}")]
     Fatal { source_id: String, code: ErrorCode, message: String },
     #[error(
-        "{source_id}: nothing but failures: {failures} judgments failed and none succeeded, most of them with {code}: {message}"
+        "{source_id}: no answer any more: {failures} judgments in a row, for {minutes} minutes, the last one with {code}: {message}"
     )]
-    NothingButFailures { source_id: String, failures: u64, code: ErrorCode, message: String },
+    NothingButFailures { source_id: String, failures: u64, minutes: u64, code: ErrorCode, message: String },
     #[error("{0}")]
     Budget(Exhausted),
     #[error("{0} (--strict)")]
@@ -41,6 +41,8 @@ pub enum StopReason {
     Rejects(std::io::Error),
     #[error("{0}")]
     Log(WriteError),
+    #[error("an attempt died of a bug; please report it. The judgments in flight are left for the next run")]
+    Bug,
     #[error("interrupted")]
     Interrupted,
 }
@@ -54,6 +56,8 @@ pub struct Summary {
     pub rejects: u64,
     /// Traces that were there already.
     pub duplicates: u64,
+    /// Whether the dataset was read to its end, or as far as the run's limit.
+    pub read_to_end: bool,
     /// Requests sent, retries included.
     pub requests: u64,
     /// Of these, not the first about their judgment.
@@ -210,6 +214,7 @@ impl Summary {
             traces: 0,
             rejects: 0,
             duplicates: 0,
+            read_to_end: false,
             requests: 0,
             retries: 0,
             questions: questions.collect(),
@@ -225,6 +230,7 @@ impl Summary {
             Event::TraceRead { .. } => self.traces += 1,
             Event::Rejected(_) => self.rejects += 1,
             Event::Duplicate => self.duplicates += 1,
+            Event::DatasetRead => self.read_to_end = true,
             Event::Sent { again } => {
                 self.requests += 1;
                 self.retries += u64::from(*again);
@@ -265,7 +271,6 @@ impl Summary {
                 }
             }
             Event::Returned { usage: None, .. }
-            | Event::DatasetRead
             | Event::UnknownFields(_)
             | Event::Retrying { .. }
             | Event::Stopping(_)

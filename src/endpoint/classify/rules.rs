@@ -70,7 +70,8 @@ pub(super) fn find(status: u16, body: &ErrorBody) -> &'static Rule {
 pub(super) static RULES: &[Rule] = &[
     // Before 12: OpenRouter's only 402 that passes by itself.
     rule(13, &[402..=402], Says(&["in_flight_budget_exhausted"]), RateLimitExceeded).deaf(),
-    rule(12, ANY, Is(quota_is_used_up), InsufficientQuota).deaf(),
+    rule(12, ANY, Is(names_a_used_up_quota), InsufficientQuota).fatal().deaf(),
+    rule(12, &[400..=403, 429..=429, 500..=599], Is(quota_is_used_up), InsufficientQuota).deaf(),
     rule(14, &[402..=402], Always, InsufficientQuota).deaf(),
     rule(15, &[429..=429], Is(limit_is_zero), PermissionDenied).fatal().deaf(),
     rule(16, &[429..=429, 413..=413], Is(can_never_pass), RequestTooLarge).deaf(),
@@ -175,23 +176,32 @@ const UNKNOWN_MODEL: &[&str] = &[
 
 const DAILY: &[&str] = &["per day", "per-day", "per_day", "perday", "(rpd)", "(tpd)", "daily limit", "daily quota"];
 
+const USED_UP: &[&str] = &[
+    "insufficient_quota",
+    "credit_balance_exhausted",
+    "_spend_limit_exceeded",
+    "_usage_limit_exceeded",
+    "billing_error",
+    "billing_hard_limit_reached",
+    "enforced_spend_limit_reached",
+    "payment_required",
+    "insufficient balance",
+    "credit balance is too low",
+    "budget has been exceeded",
+    "budget_exceeded",
+];
+
+/// As a code or a type: whatever the status. In words it counts only with a status that fits, because messages echo what was asked.
+fn names_a_used_up_quota(body: &ErrorBody) -> bool {
+    [&body.code, &body.kind, &body.status].into_iter().flatten().any(|name| {
+        let name = name.to_ascii_lowercase();
+        USED_UP.iter().any(|needle| name.contains(needle))
+    })
+}
+
 fn quota_is_used_up(body: &ErrorBody) -> bool {
-    const QUOTA: &[&str] = &[
-        "insufficient_quota",
-        "credit_balance_exhausted",
-        "_spend_limit_exceeded",
-        "_usage_limit_exceeded",
-        "billing_error",
-        "billing_hard_limit_reached",
-        "enforced_spend_limit_reached",
-        "payment_required",
-        "insufficient balance",
-        "credit balance is too low",
-        "budget has been exceeded",
-        "budget_exceeded",
-    ];
     // Google says "exceeded your current quota" of a minute's quota as well.
-    body.says(QUOTA)
+    body.says(USED_UP)
         || body.says(&["exceeded your current quota"])
             && !body.says(&["resource_exhausted", "quota exceeded for metric"])
 }

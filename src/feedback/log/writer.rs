@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use super::OpenLog;
 use crate::feedback::Feedback;
@@ -16,15 +16,16 @@ const SYNC_INTERVAL: Duration = Duration::from_secs(1);
 /// On a full disk the writer holds what it has and tries again, this often and this many times.
 const DISK_FULL_RETRY: Duration = Duration::from_secs(1);
 const DISK_FULL_TRIES: u32 = 30;
-/// Records that may wait for the disk; beyond that the run waits too.
-const QUEUE: usize = 256;
 
 /// The sending end of a log; records are written in the order in which they are appended.
 #[derive(Debug)]
 pub struct LogWriter {
-    sender: mpsc::Sender<Feedback>,
+    sender: mpsc::Sender<Entry>,
     thread: JoinHandle<Result<(), WriteError>>,
 }
+
+/// A record, and whom to tell that it is written.
+type Entry = (Feedback, oneshot::Sender<()>);
 
 /// The writer has stopped because of an error, which [`LogWriter::close`] returns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -78,7 +79,7 @@ impl LogWriter {
     }
 
     fn start(path: PathBuf, target: Target) -> Result<Self, WriteError> {
-        let (sender, receiver) = mpsc::channel(QUEUE);
+        let (sender, receiver) = mpsc::channel(1);
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(|_| WriteError::Thread)?;
         let thread = std::thread::Builder::new()
@@ -88,12 +89,15 @@ impl LogWriter {
         Ok(Self { sender, thread })
     }
 
-    /// Hands over a record; waits while the queue is full.
+    /// Writes a record. Once this returns, the record survives the death of the process: whoever asks the next question only then
+    /// never loses more answers than are in flight.
     ///
     /// # Errors
     /// When the writer has stopped.
     pub async fn append(&self, feedback: Feedback) -> Result<(), LogClosed> {
-        self.sender.send(feedback).await.map_err(|_| LogClosed)
+        let (tell, written) = oneshot::channel();
+        self.sender.send((feedback, tell)).await.map_err(|_| LogClosed)?;
+        written.await.map_err(|_| LogClosed)
     }
 
     /// Waits until everything is on disk.
@@ -106,11 +110,7 @@ impl LogWriter {
     }
 }
 
-async fn write_all(
-    path: PathBuf,
-    mut target: Target,
-    mut receiver: mpsc::Receiver<Feedback>,
-) -> Result<(), WriteError> {
+async fn write_all(path: PathBuf, mut target: Target, mut receiver: mpsc::Receiver<Entry>) -> Result<(), WriteError> {
     let mut line = Vec::with_capacity(4096);
     let mut sync = tokio::time::interval(SYNC_INTERVAL);
     sync.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -120,16 +120,16 @@ async fn write_all(
         _ => WriteError::Io { path: path.clone(), error, unsaved },
     };
     loop {
-        let feedback = tokio::select! {
+        let entry = tokio::select! {
             biased;
             _ = sync.tick(), if unsynced => {
                 target.sync().map_err(|error| failed(error, 0))?;
                 unsynced = false;
                 continue;
             }
-            feedback = receiver.recv() => feedback,
+            entry = receiver.recv() => entry,
         };
-        let Some(feedback) = feedback else { break };
+        let Some((feedback, tell)) = entry else { break };
         line.clear();
         let written = serde_json::to_writer(&mut line, &feedback).map_err(io::Error::from).and_then(|()| {
             line.push(b'\n');
@@ -140,6 +140,8 @@ async fn write_all(
             let waiting = std::iter::from_fn(|| receiver.try_recv().ok()).count() as u64;
             return Err(failed(error, 1 + waiting));
         }
+        // Nobody may be waiting any more.
+        let _ = tell.send(());
         unsynced = true;
     }
     target.sync().map_err(|error| failed(error, 0))

@@ -42,6 +42,7 @@ fn policy(failure: &Failure) -> String {
 struct Case(&'static str, u16, &'static [(&'static str, &'static str)], &'static str, &'static str);
 
 const QUOTA: &str = "INSUFFICIENT_QUOTA never endpoint";
+const QUOTA_BY_NAME: &str = "INSUFFICIENT_QUOTA never endpoint fatal";
 const RATE: &str = "RATE_LIMIT_EXCEEDED retry endpoint";
 const OVERLOADED: &str = "OVERLOADED retry endpoint";
 const CONTEXT: &str = "CONTEXT_LENGTH_EXCEEDED never request";
@@ -76,16 +77,16 @@ const CASES: &[Case] = &[
     // Row 11
     Case("told not to", 529, &[("x-should-retry", "false")], r#"{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}"#, "OVERLOADED never endpoint"),
     Case("told to", 400, &[("x-should-retry", "true")], r#"{"error":{"message":"odd"}}"#, "INVALID_REQUEST retry request"),
-    Case("told to, in vain", 429, &[("x-should-retry", "true")], r#"{"error":{"code":"insufficient_quota"}}"#, QUOTA),
+    Case("told to, in vain", 429, &[("x-should-retry", "true")], r#"{"error":{"code":"insufficient_quota"}}"#, QUOTA_BY_NAME),
     Case("told nonsense", 500, &[("x-should-retry", "maybe")], "", SERVER),
     // Row 12
-    Case("OpenAI", 429, &[], r#"{"error":{"message":"You exceeded your current quota, please check your plan and billing details.","type":"insufficient_quota","param":null,"code":"insufficient_quota"}}"#, QUOTA),
-    Case("OpenAI", 429, &[("retry-after", "5")], r#"{"error":{"message":"x","type":"insufficient_quota","param":null,"code":"project_spend_limit_exceeded"}}"#, "INSUFFICIENT_QUOTA never endpoint wait=5"),
-    Case("OpenAI", 429, &[], r#"{"error":{"message":"x","type":"insufficient_quota","param":null,"code":"organization_usage_limit_exceeded"}}"#, QUOTA),
-    Case("OpenAI", 429, &[], r#"{"error":{"message":"x","code":"credit_balance_exhausted"}}"#, QUOTA),
+    Case("OpenAI", 429, &[], r#"{"error":{"message":"You exceeded your current quota, please check your plan and billing details.","type":"insufficient_quota","param":null,"code":"insufficient_quota"}}"#, QUOTA_BY_NAME),
+    Case("OpenAI", 429, &[("retry-after", "5")], r#"{"error":{"message":"x","type":"insufficient_quota","param":null,"code":"project_spend_limit_exceeded"}}"#, "INSUFFICIENT_QUOTA never endpoint fatal wait=5"),
+    Case("OpenAI", 429, &[], r#"{"error":{"message":"x","type":"insufficient_quota","param":null,"code":"organization_usage_limit_exceeded"}}"#, QUOTA_BY_NAME),
+    Case("OpenAI", 429, &[], r#"{"error":{"message":"x","code":"credit_balance_exhausted"}}"#, QUOTA_BY_NAME),
     Case("Anthropic", 400, &[], r#"{"type":"error","error":{"type":"invalid_request_error","message":"Your credit balance is too low to access the Anthropic API."}}"#, QUOTA),
     Case("Anthropic", 429, &[], r#"{"type":"error","error":{"type":"rate_limit_error","message":"enforced_spend_limit_reached"}}"#, QUOTA),
-    Case("LiteLLM", 400, &[], r#"{"error":{"message":"Budget has been exceeded! Current cost: 1.2, Max budget: 1.0","type":"budget_exceeded","param":null,"code":"400"}}"#, QUOTA),
+    Case("LiteLLM", 400, &[], r#"{"error":{"message":"Budget has been exceeded! Current cost: 1.2, Max budget: 1.0","type":"budget_exceeded","param":null,"code":"400"}}"#, QUOTA_BY_NAME),
     Case("LiteLLM", 500, &[], r#"{"error":{"message":"litellm.RateLimitError: OpenAIException - {'error': {'code': 'insufficient_quota'}}","code":"500"}}"#, QUOTA),
     // Rows 13, 14
     Case("OpenRouter", 402, &[], r#"{"error":{"code":402,"message":"In-flight budget exhausted","metadata":{"reason":"in_flight_budget_exhausted"}}}"#, RATE),

@@ -1,0 +1,67 @@
+//! Trying an endpoint with one small question: whether it answers, what it takes, what it says of its quota.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use super::Failure;
+use super::chat::{Answer, ChatRequest, Sampling, WireProfile};
+use super::client::{Client, Exchange};
+use super::observed::ObservedLimits;
+
+/// What came of trying.
+#[derive(Debug)]
+pub struct Check {
+    /// The answer, or why there is none.
+    pub result: Result<Answer, Box<Failure>>,
+    /// How the last request was put.
+    pub profile: WireProfile,
+    /// What the endpoint did not take, and what was done instead, in order.
+    pub adapted: Vec<String>,
+    /// What the endpoint says of its quota.
+    pub limits: ObservedLimits,
+    /// How long the last request took.
+    pub latency: Duration,
+    /// Tokens that the prompt was estimated to take.
+    pub estimated_input_tokens: u64,
+}
+
+/// Asks one question that takes next to nothing, adapting it to what the endpoint refuses, as a run would.
+pub async fn check(client: &Client, mut profile: WireProfile) -> Check {
+    let request = question();
+    let mut adapted = Vec::new();
+    loop {
+        let started = Instant::now();
+        let max_output = request.sampling.max_output_tokens;
+        let Exchange { result, limits } = client.ask(&request, &profile, max_output).await;
+        let latency = started.elapsed();
+        if let Err(failure) = &result
+            && let Some(rejected) = &failure.rejected
+            && let Some(change) = profile.adapt(rejected)
+        {
+            adapted.push(change);
+            continue;
+        }
+        let estimated_input_tokens = request.estimated_input_tokens();
+        return Check { result, profile, adapted, limits, latency, estimated_input_tokens };
+    }
+}
+
+fn question() -> ChatRequest {
+    let schema = json!({
+        "type": "object",
+        "properties": {"rationale": {"type": "string"}, "value": {"type": "boolean"}},
+        "required": ["rationale", "value"],
+        "additionalProperties": false,
+    });
+    let instructions = "You judge whether a statement is true. Answer with one JSON object with the keys \"rationale\" (a \
+                        string of a few words) and \"value\" (true or false), and nothing else.";
+    ChatRequest {
+        system: Some(instructions.into()),
+        user: "Two and two are four.".to_owned(),
+        schema: serde_json::value::to_raw_value(&schema)
+            .unwrap_or_else(|_| serde_json::value::RawValue::NULL.to_owned())
+            .into(),
+        sampling: Sampling::default(),
+    }
+}

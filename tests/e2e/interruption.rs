@@ -1,0 +1,113 @@
+//! Ctrl-C: nothing more is sent, and what is paid for is kept.
+
+use std::io::Write;
+
+use crate::common::{Fake, Latch, Place, answers};
+
+/// An endpoint that holds all answers until the latch is open.
+fn holding(latch: &Latch) -> Fake {
+    let latch = latch.clone();
+    Fake::start(move |_| {
+        latch.wait();
+        answers::verdict(true)
+    })
+}
+
+fn interrupted_with(signal: &str) {
+    let place = Place::with_traces(20);
+    let latch = Latch::default();
+    let fake = holding(&latch);
+    let running = place.judge(&fake.base_url(), &["-j", "4"]).start();
+    fake.wait_for(4);
+    running.signal(signal);
+    running.wait_for_stderr("stopping: interrupted; answers in flight are still saved");
+    latch.open();
+    running.finish().exits_with(130).prints(&[
+        "scored         4",
+        "stopped early: interrupted",
+        "next: the same command",
+    ]);
+    let records = place.lines("traces.feedback.jsonl");
+    assert!(records.iter().all(|record| record["value"] == true), "{records:#?}");
+    assert_eq!((records.len(), fake.count()), (4, 4), "what was in flight is saved, and nothing else was sent");
+
+    // The same command goes on from there.
+    place.judge(&fake.base_url(), &[]).run().exits_with(0).prints(&["(16 now, 4 before)"]);
+    assert_eq!((place.lines("traces.feedback.jsonl").len(), fake.count()), (20, 20));
+}
+
+#[test]
+fn an_interrupted_run_saves_what_is_in_flight_and_ends_with_130() {
+    interrupted_with("INT");
+}
+
+#[test]
+fn a_terminated_run_does_the_same() {
+    interrupted_with("TERM");
+}
+
+#[test]
+fn a_second_interruption_ends_at_once() {
+    let place = Place::with_traces(20);
+    let latch = Latch::default();
+    let fake = holding(&latch);
+    let running = place.judge(&fake.base_url(), &["-j", "4", "--grace", "1h"]).start();
+    fake.wait_for(4);
+    running.signal("INT");
+    running.wait_for_stderr("stopping: interrupted");
+    running.signal("INT");
+    // The answers are held for ever, so only the second signal can end it.
+    running.finish().exits_with(130).prints(&["scored         0", "unjudged"]);
+    assert_eq!((place.read("traces.feedback.jsonl").as_str(), fake.count()), ("", 4));
+    latch.open();
+}
+
+#[test]
+fn after_the_grace_period_answers_are_no_longer_waited_for() {
+    let place = Place::with_traces(20);
+    let latch = Latch::default();
+    let fake = holding(&latch);
+    let running = place.judge(&fake.base_url(), &["-j", "4", "--grace", "50ms"]).start();
+    fake.wait_for(4);
+    running.signal("INT");
+    running.finish().exits_with(130).prints(&["scored         0"]);
+    latch.open();
+}
+
+#[test]
+fn a_dataset_that_never_ends_is_judged_as_it_comes_and_can_be_interrupted() {
+    let place = Place::new();
+    let fake = Fake::start(|_| answers::verdict(true));
+    let args = ["-d", "-", "-J", "safety", "-o", "live.jsonl", "--base-url", &fake.base_url()];
+    let (running, mut input) = place.command(args).start_with_open_stdin();
+    for n in 0..3 {
+        input.write_all(format!("{}\n", answers::trace(n)).as_bytes()).unwrap();
+        place.wait_for_lines("live.jsonl", n + 1);
+    }
+    running.signal("INT");
+    let finished = running.finish().exits_with(130);
+    finished.prints(&["3 traces, 3 requests", "the rest of the dataset was not looked at"]);
+    drop(input);
+}
+
+#[test]
+fn what_was_waiting_for_a_retry_is_left_to_the_next_run() {
+    let place = Place::with_traces(3);
+    let latch = Latch::default();
+    let held = latch.clone();
+    let fake = Fake::start(move |request| match request.trace() {
+        2 => answers::error_with(429, &[("retry-after", "250")], "rate_limit_exceeded", "Slow down."),
+        _ => {
+            held.wait();
+            answers::verdict(true)
+        }
+    });
+    let running = place.judge(&fake.base_url(), &["-v"]).start();
+    running.wait_for_stderr("asking again in 250.0 s: RATE_LIMIT_EXCEEDED (HTTP 429): Slow down.");
+    fake.wait_for(3);
+    running.signal("INT");
+    running.wait_for_stderr("stopping: interrupted");
+    latch.open();
+    running.finish().exits_with(130).prints(&["scored         2", "failed         0", "unjudged       1"]);
+    assert_eq!(place.lines("traces.feedback.jsonl").len(), 2);
+}

@@ -1,0 +1,110 @@
+//! Which judge is asked, and which model.
+
+use serde_json::json;
+
+use crate::common::{Fake, Place, answers};
+
+/// A judge file whose prompt begins with this.
+fn judge_file(question: &str, more: &str) -> String {
+    format!(
+        "{more}\nversion = 7\n[verdict]\ntype = \"boolean\"\n[prompt]\nsystem = \"{question}\"\nuser = \"{{{{ outputs | fence }}}}\"\n"
+    )
+}
+
+fn systems(fake: &Fake) -> Vec<String> {
+    fake.seen().iter().map(|request| request.json()["messages"][0]["content"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn a_judge_in_the_judges_folder_wins_over_the_built_in_one() {
+    let place = Place::with_traces(1);
+    place.write("judges/safety.toml", judge_file("My own question.", ""));
+    let fake = Fake::start(|_| answers::verdict(true));
+    place.judge(&fake.base_url(), &["-J", "relevance"]).run().exits_with(0);
+    let systems = systems(&fake);
+    assert_eq!(systems.iter().filter(|system| system.starts_with("My own question.")).count(), 1);
+    let records = place.lines("traces.feedback.jsonl");
+    let own = records.iter().find(|record| record["name"] == "safety").unwrap();
+    assert_eq!(own["metadata"]["judge_prompt"], "prompts:/safety/7");
+}
+
+#[test]
+fn a_judge_can_be_any_file_and_is_named_after_it() {
+    let place = Place::with_traces(1);
+    place.write("politeness.toml", judge_file("Is it polite?", ""));
+    place.write("deep/er/brevity.toml", judge_file("Is it brief?", ""));
+    let fake = Fake::start(|_| answers::verdict(true));
+    let args =
+        ["-d", "traces.jsonl", "-J", "./politeness.toml", "-J", "deep/er/brevity.toml", "--base-url", &fake.base_url()];
+    place.run(args).exits_with(0).prints(&["politeness  on openai:/gpt-4.1-mini", "brevity  on"]);
+    let mut names: Vec<_> =
+        place.lines("traces.feedback.jsonl").iter().map(|record| record["name"].as_str().unwrap().to_owned()).collect();
+    names.sort();
+    assert_eq!(names, ["brevity", "politeness"]);
+    let twice = ["-d", "traces.jsonl", "-J", "./politeness.toml,politeness.toml", "--simulate"];
+    place.run(twice).exits_with(2).says(&["the judge `politeness` is named twice"]);
+}
+
+#[test]
+fn a_built_in_judge_that_is_printed_is_the_judge() {
+    let place = Place::with_traces(1);
+    let fake = Fake::start(|_| answers::verdict(true));
+    place.judge(&fake.base_url(), &[]).run().exits_with(0);
+    let printed = place.run(["judges", "safety"]).exits_with(0).stdout;
+    place.write("judges/safety.toml", printed);
+    place.judge(&fake.base_url(), &[]).run().exits_with(0).prints(&["1 trace, 0 requests"]);
+}
+
+#[test]
+fn each_judge_can_have_a_model_on_an_endpoint_of_its_own() {
+    let place = Place::with_traces(3);
+    let (here, there) = (Fake::start(|_| answers::verdict(true)), Fake::start(|_| answers::verdict(false)));
+    place.write("a.toml", judge_file("A?", "model = \"here:/small\""));
+    place.write("b.toml", judge_file("B?", "model = \"there:/org/large:v2\""));
+    let config = format!(
+        "[endpoints.here]\nbase_url = \"{}\"\napi_key_env = \"HERE_KEY\"\n[endpoints.there]\nbase_url = \"{}\"\nheaders = {{ X-Team = \"${{TEAM}}\" }}\n",
+        here.base_url(),
+        there.base_url()
+    );
+    place.write("judge-run.toml", config);
+    let args = ["-d", "traces.jsonl", "-J", "a.toml,b.toml"];
+    let run =
+        |more: &[&str]| place.command(args.iter().chain(more)).env("HERE_KEY", "key-of-here").env("TEAM", "t1").run();
+    run(&[]).exits_with(0).prints(&["a  on here:/small", "b  on there:/org/large:v2"]);
+    for (fake, model, key, team) in
+        [(&here, "small", Some("Bearer key-of-here"), None), (&there, "org/large:v2", None, Some("t1"))]
+    {
+        let seen = fake.seen();
+        assert_eq!(seen.len(), 3);
+        for request in seen {
+            assert_eq!(request.json()["model"], model);
+            assert_eq!((request.header("authorization"), request.header("x-team")), (key, team));
+        }
+    }
+    for record in place.lines("traces.feedback.jsonl") {
+        let (source, value) =
+            if record["name"] == "a" { ("here:/small", true) } else { ("there:/org/large:v2", false) };
+        assert_eq!(record["source"], json!({"source_type": "LLM_JUDGE", "source_id": source}));
+        assert_eq!(record["value"], value);
+    }
+
+    // The command line wins over the judge file.
+    run(&["-m", "there:/other", "-o", "other.jsonl"])
+        .exits_with(0)
+        .prints(&["a  on there:/other", "b  on there:/other"]);
+    assert_eq!((here.count(), there.count()), (3, 9));
+}
+
+#[test]
+fn one_endpoint_that_gives_up_does_not_stop_the_other() {
+    let place = Place::with_traces(5);
+    let broken = Fake::start(|_| answers::error(401, "invalid_api_key", "No."));
+    let good = Fake::start(|_| answers::verdict(true));
+    place.write("a.toml", judge_file("A?", "model = \"broken:/m\""));
+    place.write("b.toml", judge_file("B?", "model = \"good:/m\""));
+    let endpoint = |name: &str, fake: &Fake| format!("[endpoints.{name}]\nbase_url = \"{}\"\n", fake.base_url());
+    place.write("judge-run.toml", endpoint("broken", &broken) + &endpoint("good", &good));
+    let finished = place.run(["-d", "traces.jsonl", "-J", "a.toml,b.toml", "-j", "1"]).exits_with(4);
+    finished.prints(&["stopped early: broken:/m: AUTHENTICATION_ERROR", "scored         5", "unjudged       4"]);
+    assert_eq!((broken.count(), good.count()), (1, 5));
+}

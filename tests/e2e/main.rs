@@ -1,0 +1,18 @@
+//! The binary from the outside: real processes, real sockets on this machine, what they print and what they leave behind.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests may")]
+
+mod command_line;
+mod common;
+mod dataset;
+mod exit_codes;
+mod interruption;
+mod judges;
+mod outputs;
+mod quickstart;
+mod rate;
+mod requests;
+mod resume;
+mod retries;
+mod secrets;
+mod usage_errors;

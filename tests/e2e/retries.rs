@@ -1,0 +1,181 @@
+//! What is tried again, how often, and what a record tells of it.
+
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use judge_run::endpoint::simulator::{Simulator, SimulatorConfig};
+use serde_json::Value;
+
+use crate::common::{Action, Fake, Place, Request, answers};
+
+const LOG: &str = "traces.feedback.jsonl";
+
+/// An endpoint that does something else at the first request about each trace.
+fn at_first(action: impl Fn(&Request) -> Action + Send + Sync + 'static) -> Fake {
+    let met = Mutex::new(std::collections::HashSet::new());
+    Fake::start(move |request| {
+        let is_first = met.lock().unwrap().insert(request.trace());
+        if is_first { action(request) } else { answers::verdict(true) }
+    })
+}
+
+/// Judges traces at this endpoint, all well in the end, and returns the attempts that each of them took.
+#[track_caller]
+fn attempts(fake: &Fake, traces: usize) -> Vec<u64> {
+    let place = Place::with_traces(traces);
+    place.judge(&fake.base_url(), &[]).run().exits_with(0);
+    let attempts = |record: &Value| record["metadata"]["attempts"].as_str().unwrap().parse().unwrap();
+    let records = place.lines(LOG);
+    assert_eq!(records.len(), traces);
+    records.iter().map(attempts).collect()
+}
+
+#[test]
+fn a_refusal_with_a_time_to_wait_pauses_everybody() {
+    let refused_at = Arc::new(Mutex::new(None));
+    let noted = Arc::clone(&refused_at);
+    let fake = at_first(move |request| match request.number {
+        // The first goes alone.
+        1..9 => {
+            noted.lock().unwrap().get_or_insert_with(Instant::now);
+            answers::error_with(429, &[("retry-after", "1")], "rate_limit_exceeded", "Rate limit reached.")
+        }
+        _ => answers::verdict(true),
+    });
+    let place = Place::with_traces(12);
+    let finished = place.judge(&fake.base_url(), &["-j", "8", "-v"]).run().exits_with(0);
+    finished.says(&["asking again in 1.0 s: RATE_LIMIT_EXCEEDED (HTTP 429): Rate limit reached."]);
+    let seen = fake.seen();
+    assert_eq!(seen.len(), 20);
+    // The eight were all that may be in flight. Until the first refusal is read nothing more is sent, and then nobody sends.
+    let pause = seen[9].arrived - refused_at.lock().unwrap().unwrap();
+    assert!(pause >= Duration::from_secs(1), "a request came {pause:?} after the refusal");
+    let records = place.lines(LOG);
+    let again = records.iter().filter(|record| record["metadata"]["attempts"] == "2");
+    assert_eq!((again.count(), records.len()), (8, 12));
+}
+
+#[test]
+fn an_error_of_the_server_is_tried_again() {
+    let fake = at_first(|_| answers::response(500, &[], &serde_json::json!({"error": {"message": "Oops."}})));
+    assert_eq!(attempts(&fake, 3), [2, 2, 2]);
+    assert_eq!(fake.count(), 6);
+    let bodies =
+        |trace| fake.seen().into_iter().filter(move |r| r.trace() == trace).map(|r| r.body).collect::<Vec<_>>();
+    assert_eq!(bodies(1)[0], bodies(1)[1], "the request is the same");
+}
+
+#[test]
+fn a_connection_that_is_reset_or_closed_is_tried_again() {
+    for action in [Action::Reset, Action::Close] {
+        let fake = at_first(move |request| if request.trace() == 1 { action.clone() } else { answers::verdict(true) });
+        attempts(&fake, 3);
+        assert_eq!(fake.count(), 4);
+    }
+}
+
+#[test]
+fn an_answer_without_a_verdict_is_asked_for_once_more_and_paid_for_twice() {
+    let fake = at_first(|_| answers::completion("I would rather not say."));
+    let place = Place::with_traces(1);
+    let finished = place.judge(&fake.base_url(), &[]).run().exits_with(0);
+    finished.prints(&["2 requests (1 of them retries)", "tokens       200 in, 20 out"]);
+    assert_eq!(place.lines(LOG)[0]["metadata"]["attempts"], "2");
+}
+
+#[test]
+fn an_answer_that_was_cut_is_asked_for_again_with_twice_the_room() {
+    let fake = at_first(|_| answers::completion_ending("{\"rationale\": \"There is so much to", "length"));
+    assert_eq!(attempts(&fake, 1), [2]);
+    let room: Vec<_> = fake.seen().iter().map(|request| request.json()["max_tokens"].as_u64().unwrap()).collect();
+    assert_eq!(room[1], 2 * room[0]);
+}
+
+#[test]
+fn every_fault_of_an_unreliable_provider_ends_in_a_verdict() {
+    let faults = "429=10%,500=10%,503=5%,reset=10%,close=5%,cut=5%,empty=5%,unparseable=5%,range=5%,error200=5%";
+    let config = SimulatorConfig {
+        latency: Duration::from_millis(1),
+        faults: faults.parse::<judge_run::endpoint::simulator::FaultPlan>().unwrap().clear_after(1),
+        ..SimulatorConfig::default()
+    };
+    let simulator = Simulator::spawn(config).unwrap();
+    let place = Place::with_traces(60);
+    place.judge(&simulator.base_url(), &[]).run().exits_with(0).prints(&["scored        60", "failed         0"]);
+    let stats = simulator.stats();
+    assert!(stats.faults.len() >= 6, "{stats:#?}");
+    assert_eq!((stats.answered, stats.answered_again), (60, 0));
+    assert_eq!(stats.requests, 60 + stats.faults.values().sum::<u64>());
+}
+
+#[test]
+fn without_retries_the_first_failure_is_the_record() {
+    let fake = Fake::start(|request| match request.trace() {
+        0 => answers::verdict(true),
+        1 => answers::response(
+            503,
+            &[("x-request-id", "req-77")],
+            &serde_json::json!({"error": {"message": "No capacity.", "type": "server_error", "code": "overloaded"}}),
+        ),
+        _ => Action::Close,
+    });
+    let place = Place::with_traces(3);
+    place.judge(&fake.base_url(), &["-j", "1", "--max-retries", "0"]).run().exits_with(3);
+    let records = place.lines(LOG);
+    let overloaded = &records[1];
+    assert_eq!(overloaded["error"]["error_code"], "OVERLOADED");
+    assert_eq!(overloaded["error"]["error_message"], "No capacity.");
+    for (key, value) in [
+        ("http_status", "503"),
+        ("provider_code", "overloaded"),
+        ("provider_type", "server_error"),
+        ("request_id", "req-77"),
+        ("attempts", "1"),
+    ] {
+        assert_eq!(overloaded["metadata"][key], value, "{overloaded:#}");
+    }
+    assert_eq!(overloaded.get("value"), None);
+    let closed = &records[2];
+    assert_eq!(closed["error"]["error_code"], "CONNECTION_ERROR");
+    assert_eq!(closed["metadata"].get("http_status"), None, "no response came");
+}
+
+#[test]
+fn the_number_of_retries_is_a_limit() {
+    let fake = Fake::start(|request| match request.trace() {
+        0 => answers::verdict(true),
+        _ => answers::error_with(500, &[("retry-after-ms", "1")], "server_error", "Oops."),
+    });
+    let place = Place::with_traces(2);
+    place.judge(&fake.base_url(), &["-j", "1", "--max-retries", "3"]).run().exits_with(3);
+    assert_eq!(place.lines(LOG)[1]["metadata"]["attempts"], "4");
+    assert_eq!(fake.count(), 5);
+}
+
+#[test]
+fn an_answer_that_takes_too_long_is_given_up() {
+    let latch = crate::common::Latch::default();
+    let held = latch.clone();
+    let fake = at_first(move |_| {
+        held.wait();
+        Action::Close
+    });
+    let place = Place::with_traces(1);
+    let finished = place.judge(&fake.base_url(), &["--timeout", "100ms", "-v"]).run().exits_with(0);
+    finished.says(&["TIMEOUT"]);
+    assert_eq!(fake.count(), 2);
+    latch.open();
+}
+
+#[test]
+fn a_pause_that_is_longer_than_a_run_should_wait_stops_it() {
+    let place = Place::with_traces(5);
+    let fake =
+        Fake::start(|_| answers::error_with(429, &[("retry-after", "86400")], "rate_limit_exceeded", "Tomorrow."));
+    place
+        .judge(&fake.base_url(), &["-j", "1"])
+        .run()
+        .exits_with(4)
+        .prints(&["RATE_LIMIT_EXCEEDED: it asks to wait 86400 s, which is more than --max-retry-after: Tomorrow."]);
+    assert_eq!(fake.count(), 1);
+}

@@ -1,0 +1,155 @@
+//! Keys and headers: they reach the endpoint, and nothing else.
+
+use crate::common::{Action, Fake, Finished, Place, answers};
+
+const KEY: &str = "sk-proj-0123456789abcdefSECRET";
+const TOKEN: &str = "tenant-token-9876543210-SECRET";
+
+/// An endpoint that repeats to the client whatever it was sent, as some do in their error messages.
+fn echoing(status: u16) -> Fake {
+    Fake::start(move |request| {
+        let mut echoed = String::new();
+        for (name, value) in &request.headers {
+            let last = value.split_whitespace().last().unwrap_or_default();
+            echoed.push_str(&format!("{name}: {value}; {last}! "));
+        }
+        match answers::error(status, KEY, &format!("Incorrect API key provided: {echoed}")) {
+            Action::Send(bytes) => {
+                let head = format!("HTTP/1.1 {status} No\r\nx-request-id: req-{KEY}\r\n");
+                let rest = String::from_utf8(bytes).unwrap();
+                let rest = rest.split_once("\r\n").unwrap().1.to_owned();
+                Action::Send(format!("{head}{rest}").into_bytes())
+            }
+            other => other,
+        }
+    })
+}
+
+/// Fails if a secret stands in what a process printed or in any file that it left.
+fn assert_silent(finished: &Finished, place: &Place) {
+    let mut texts =
+        vec![("stdout".to_owned(), finished.stdout.clone()), ("stderr".to_owned(), finished.stderr.clone())];
+    let files = place.names().into_iter().filter(|name| name != "secrets.env");
+    texts.extend(files.map(|name| (name.clone(), place.read(&name))));
+    for (name, text) in texts {
+        for secret in [KEY, TOKEN, "0123456789abcdef", "9876543210"] {
+            assert!(!text.contains(secret), "{secret} stands in {name}:\n{text}");
+        }
+    }
+}
+
+#[test]
+fn the_key_is_sent_as_a_bearer_token_and_shown_nowhere() {
+    let place = Place::with_traces(2);
+    let fake = Fake::start(|_| answers::verdict(true));
+    let finished = place.judge(&fake.base_url(), &["-vvv"]).env("OPENAI_API_KEY", KEY).run().exits_with(0);
+    for request in fake.seen() {
+        assert_eq!(request.header("authorization"), Some(format!("Bearer {KEY}").as_str()));
+    }
+    assert_silent(&finished, &place);
+}
+
+#[test]
+fn a_key_that_the_server_echoes_is_redacted_everywhere() {
+    for status in [401, 403, 400, 500] {
+        let place = Place::with_traces(3);
+        place.write("traces.jsonl", format!("oops\n{}", answers::traces(3)));
+        let fake = echoing(status);
+        let args = ["-vvv", "--max-retries", "1", "-H", "X-Tenant: Token ${TENANT}", "-o", "out.csv"];
+        let invocation = place.judge(&fake.base_url(), &args).env("OPENAI_API_KEY", KEY).env("TENANT", TOKEN);
+        let finished = invocation.run();
+        assert_ne!(finished.code, Some(0));
+        assert_silent(&finished, &place);
+        let record = &place.lines("out.feedback.jsonl")[0];
+        let message = record["error"]["error_message"].as_str().unwrap();
+        assert!(message.contains("Incorrect API key provided") && message.contains("[redacted]"), "{record:#}");
+        assert_eq!(record["metadata"]["request_id"], "req-[redacted]");
+    }
+}
+
+#[test]
+fn a_header_takes_its_secret_from_the_environment() {
+    let place = Place::with_traces(1);
+    let fake = Fake::start(|_| answers::verdict(true));
+    let args = ["-H", "X-Tenant: a ${TENANT} z", "--header", "X-Plain:b"];
+    let finished = place.judge(&fake.base_url(), &args).env("TENANT", TOKEN).run().exits_with(0);
+    let request = &fake.seen()[0];
+    assert_eq!(request.header("x-tenant"), Some(format!("a {TOKEN} z").as_str()));
+    assert_eq!((request.header("x-plain"), request.header("authorization")), (Some("b"), None));
+    assert_silent(&finished, &place);
+
+    // A shell replaces the variables between double quotes, so that the secret stands on the command line.
+    let failing = echoing(401);
+    let args_of_shell = ["--overwrite", "-H", &format!("X-Tenant: {TOKEN}")];
+    let finished = place.judge(&failing.base_url(), &args_of_shell).env("OPENAI_API_KEY", KEY).run().exits_with(4);
+    assert_silent(&finished.prints(&["next: the same command", "-H 'X-Tenant: ...'"]), &place);
+
+    let missing = place.judge(&fake.base_url(), &args).run().exits_with(2);
+    missing.says(&["the variable TENANT, used by the header `X-Tenant`, is not set"]);
+    // The value of a header that is malformed may be a secret that was typed.
+    let malformed = place.judge(&fake.base_url(), &["-H", &format!("X-Tenant {TOKEN}")]).run().exits_with(2);
+    let malformed = malformed.says(&["the header `X-Tenant` has no value"]);
+    assert_silent(&malformed, &place);
+    let broken = place.judge(&fake.base_url(), &["-H", "X-Tenant: ${TENANT}"]);
+    let broken = broken.env("TENANT", format!("{TOKEN}\nx")).run().exits_with(2).says(&["the header `X-Tenant`"]);
+    assert_silent(&broken, &place);
+    assert_eq!(fake.count(), 1);
+}
+
+#[test]
+fn an_environment_file_is_read_when_it_is_named_and_loses_to_the_environment() {
+    let place = Place::with_traces(1);
+    place.write("secrets.env", format!("# of the team\nOPENAI_API_KEY=\"{KEY}\"\nTENANT={TOKEN}\nJUDGE_RUN_LIMIT=1\n"));
+    let fake = Fake::start(|_| answers::verdict(true));
+    let args = ["--env-file", "secrets.env", "-H", "X-Tenant: ${TENANT}"];
+    let finished = place.judge(&fake.base_url(), &args).env("TENANT", "mine").run().exits_with(0);
+    let request = &fake.seen()[0];
+    assert_eq!(request.header("authorization"), Some(format!("Bearer {KEY}").as_str()));
+    assert_eq!(request.header("x-tenant"), Some("mine"));
+    assert_silent(&finished, &place);
+
+    place.judge(&fake.base_url(), &["--overwrite"]).run().exits_with(0);
+    assert_eq!(fake.seen()[1].header("authorization"), None, "an environment file that nobody names is not read");
+
+    place.write("secrets.env", format!("OPENAI_API_KEY {KEY}\n"));
+    let broken = place.judge(&fake.base_url(), &["--env-file=secrets.env"]).run().exits_with(2);
+    assert_silent(&broken.says(&["cannot use the environment file secrets.env"]), &place);
+    let missing = place.judge(&fake.base_url(), &["--env-file", "none.env"]).run().exits_with(2);
+    missing.says(&["cannot use the environment file none.env"]);
+}
+
+#[test]
+fn azure_gets_its_key_in_a_header_of_its_own() {
+    let place = Place::with_traces(1);
+    let fake = Fake::start(|_| answers::verdict(true));
+    let address = fake.base_url();
+    let args = ["-d", "traces.jsonl", "-J", "safety", "-m", "azure:/my-deployment"];
+    let invocation = place.command(args).env("AZURE_OPENAI_API_KEY", KEY);
+    let finished = invocation.env("AZURE_OPENAI_ENDPOINT", address.trim_end_matches("/v1")).run().exits_with(0);
+    let request = &fake.seen()[0];
+    assert_eq!((request.header("api-key"), request.header("authorization")), (Some(KEY), None));
+    assert_eq!(request.line, "POST /openai/v1/chat/completions HTTP/1.1");
+    assert_eq!(request.json()["model"], "my-deployment");
+    assert_silent(&finished, &place);
+}
+
+#[test]
+fn another_variable_can_hold_the_key() {
+    let place = Place::with_traces(1);
+    let fake = Fake::start(|_| answers::verdict(true));
+    let invocation = place.judge(&fake.base_url(), &["--api-key-env", "MY_KEY"]);
+    invocation.env("MY_KEY", format!("{KEY}\n")).env("OPENAI_API_KEY", "sk-other").run().exits_with(0);
+    assert_eq!(fake.seen()[0].header("authorization"), Some(format!("Bearer {KEY}").as_str()));
+}
+
+#[test]
+fn a_redirect_is_not_followed_with_the_key() {
+    let place = Place::with_traces(1);
+    let elsewhere = Fake::start(|_| answers::verdict(true));
+    let target = format!("{}/chat/completions?token={TOKEN}", elsewhere.base_url());
+    let fake = Fake::start(move |_| answers::raw(307, &[("location", &target)], ""));
+    let finished = place.judge(&fake.base_url(), &[]).env("OPENAI_API_KEY", KEY).run().exits_with(4);
+    let finished = finished.prints(&["NOT_FOUND", "redirect to http://127.0.0.1:"]);
+    assert_silent(&finished, &place);
+    assert_eq!((fake.count(), elsewhere.count()), (1, 0));
+}
