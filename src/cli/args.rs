@@ -92,8 +92,8 @@ impl Cli {
         let mut conflict = |a, b| command.error(ErrorKind::ArgumentConflict, format!("{a} cannot be used with {b}"));
         match (typed("simulate"), typed("base_url")) {
             (true, true) => return Err(conflict("--simulate", "--base-url")),
-            (false, true) => cli.run.simulate = false,
-            _ if cli.run.simulate => cli.run.base_url = None,
+            (false, true) => cli.run.endpoint.simulate = false,
+            _ if cli.run.endpoint.simulate => cli.run.endpoint.base_url = None,
             _ => {}
         }
         match (typed("quiet"), typed("verbose")) {
@@ -110,6 +110,8 @@ impl Cli {
 pub(crate) enum Command {
     /// Serve a simulated OpenAI-compatible endpoint, with quotas and faults as wished
     Simulate(SimulateArgs),
+    /// Ask an endpoint one small question: does it answer, what does it take, what is its quota
+    Check(Box<CheckArgs>),
     /// List the judges, or print one as a file to start your own from
     Judges(JudgesArgs),
     /// Print a completion script for a shell
@@ -142,6 +144,80 @@ pub(crate) struct RunArgs {
           default_value_t = judge_run::dataset::DEFAULT_MAX_LINE_BYTES)]
     pub max_line_bytes: usize,
 
+    #[command(flatten)]
+    pub endpoint: EndpointArgs,
+
+    /// Where the feedback goes: .jsonl (a log that the next run resumes), .csv, or `-` for standard output
+    /// [default: <dataset>.feedback.jsonl in the current directory]
+    #[arg(short, long, value_name = "FILE", env = "JUDGE_RUN_OUTPUT", value_hint = ValueHint::FilePath,
+          help_heading = "What comes out")]
+    pub output: Option<PathBuf>,
+
+    /// Start anew instead of resuming; what the output holds is gone
+    #[arg(long, env = "JUDGE_RUN_OVERWRITE", help_heading = "What comes out")]
+    pub overwrite: bool,
+
+    /// Show what would be asked, how long it would take and what it would cost, and send nothing
+    #[arg(long, env = "JUDGE_RUN_DRY_RUN", help_heading = "What comes out")]
+    pub dry_run: bool,
+
+    /// Requests a day at most: stop when this run has sent so many
+    #[arg(long, value_name = "N", env = "JUDGE_RUN_RPD", help_heading = "How fast")]
+    pub rpd: Option<u64>,
+
+    /// Wait for one answer of each judge before sending the others, so that they find the judge's prompt in the provider's cache
+    #[arg(long, env = "JUDGE_RUN_WARM_UP", help_heading = "How fast")]
+    pub warm_up: bool,
+
+    /// Ask again so many times before a judgment counts as failed [default: 6]
+    #[arg(long, value_name = "N", env = "JUDGE_RUN_MAX_RETRIES", help_heading = "When something fails")]
+    pub max_retries: Option<u32>,
+
+    /// Ask again so many times where an answer holds no verdict, or none that is allowed [default: 1]
+    #[arg(long, value_name = "N", env = "JUDGE_RUN_RE_ASK", help_heading = "When something fails")]
+    pub re_ask: Option<u8>,
+
+    /// Stop when an endpoint asks for a longer pause than this [default: 5m]
+    #[arg(long, value_name = "DURATION", env = "JUDGE_RUN_MAX_RETRY_AFTER", value_parser = duration::parse,
+          help_heading = "When something fails")]
+    pub max_retry_after: Option<Duration>,
+
+    /// Stop when more judgments than this fail: a number, or a share such as 5%
+    #[arg(long, value_name = "N|P%", env = "JUDGE_RUN_MAX_ERRORS", help_heading = "When something fails")]
+    pub max_errors: Option<MaxErrors>,
+
+    /// Stop when this much money is spent, by the prices in judge-run.toml
+    #[arg(long, value_name = "AMOUNT", env = "JUDGE_RUN_MAX_COST", value_parser = amount,
+          help_heading = "When to stop")]
+    pub max_cost: Option<f64>,
+
+    /// Stop when this many tokens are used, prompts and answers together
+    #[arg(long, value_name = "N", env = "JUDGE_RUN_MAX_TOKENS_TOTAL", help_heading = "When to stop")]
+    pub max_tokens_total: Option<u64>,
+
+    /// Stop after this long, such as 30m or 8h
+    #[arg(long, value_name = "DURATION", env = "JUDGE_RUN_TIME_LIMIT", value_parser = duration::parse,
+          help_heading = "When to stop")]
+    pub time_limit: Option<Duration>,
+
+    /// After Ctrl-C, wait this long for answers in flight; a second Ctrl-C waits no longer [default: 30s]
+    #[arg(long, value_name = "DURATION", env = "JUDGE_RUN_GRACE", value_parser = duration::parse,
+          help_heading = "When to stop")]
+    pub grace: Option<Duration>,
+
+    /// Print only what went wrong
+    #[arg(short, long, env = "JUDGE_RUN_QUIET", help_heading = "Configuration and messages")]
+    pub quiet: bool,
+
+    /// Tell every failure and retry; twice for more. With --dry-run, show the first prompt of each judge
+    #[arg(short, long, action = ArgAction::Count, env = "JUDGE_RUN_VERBOSE",
+          help_heading = "Configuration and messages")]
+    pub verbose: u8,
+}
+
+/// Who is asked and how fast: what a run and a check have in common.
+#[derive(Debug, Args)]
+pub(crate) struct EndpointArgs {
     /// The model, as ENDPOINT:/MODEL: openai:/gpt-4.1-mini, ollama:/llama3.2, azure:/my-deployment
     /// [default: that of judge-run.toml or of the judge, or openai:/gpt-4.1-mini]
     #[arg(short, long, value_name = "ENDPOINT:/MODEL", env = "JUDGE_RUN_MODEL", help_heading = "Who is asked")]
@@ -181,20 +257,6 @@ pub(crate) struct RunArgs {
           value_hint = ValueHint::FilePath, help_heading = "Who is asked")]
     pub ca_cert: Option<PathBuf>,
 
-    /// Where the feedback goes: .jsonl (a log that the next run resumes), .csv, or `-` for standard output
-    /// [default: <dataset>.feedback.jsonl in the current directory]
-    #[arg(short, long, value_name = "FILE", env = "JUDGE_RUN_OUTPUT", value_hint = ValueHint::FilePath,
-          help_heading = "What comes out")]
-    pub output: Option<PathBuf>,
-
-    /// Start anew instead of resuming; what the output holds is gone
-    #[arg(long, env = "JUDGE_RUN_OVERWRITE", help_heading = "What comes out")]
-    pub overwrite: bool,
-
-    /// Show what would be asked, how long it would take and what it would cost, and send nothing
-    #[arg(long, env = "JUDGE_RUN_DRY_RUN", help_heading = "What comes out")]
-    pub dry_run: bool,
-
     /// Requests in flight at most [default: 16]
     #[arg(short = 'j', long, value_name = "N", env = "JUDGE_RUN_CONCURRENCY", help_heading = "How fast")]
     pub concurrency: Option<NonZeroU32>,
@@ -207,14 +269,6 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "N", env = "JUDGE_RUN_TPM", help_heading = "How fast")]
     pub tpm: Option<NonZeroU32>,
 
-    /// Requests a day at most: stop when this run has sent so many
-    #[arg(long, value_name = "N", env = "JUDGE_RUN_RPD", help_heading = "How fast")]
-    pub rpd: Option<u64>,
-
-    /// Wait for one answer of each judge before sending the others, so that they find the judge's prompt in the provider's cache
-    #[arg(long, env = "JUDGE_RUN_WARM_UP", help_heading = "How fast")]
-    pub warm_up: bool,
-
     /// How much of the quota may be spent at once: what it allows in this time [default: 0.9s]
     #[arg(long, value_name = "DURATION", env = "JUDGE_RUN_BURST", value_parser = duration::parse,
           help_heading = "How fast")]
@@ -225,42 +279,6 @@ pub(crate) struct RunArgs {
           help_heading = "When something fails")]
     pub timeout: Option<Duration>,
 
-    /// Ask again so many times before a judgment counts as failed [default: 6]
-    #[arg(long, value_name = "N", env = "JUDGE_RUN_MAX_RETRIES", help_heading = "When something fails")]
-    pub max_retries: Option<u32>,
-
-    /// Ask again so many times where an answer holds no verdict, or none that is allowed [default: 1]
-    #[arg(long, value_name = "N", env = "JUDGE_RUN_RE_ASK", help_heading = "When something fails")]
-    pub re_ask: Option<u8>,
-
-    /// Stop when an endpoint asks for a longer pause than this [default: 5m]
-    #[arg(long, value_name = "DURATION", env = "JUDGE_RUN_MAX_RETRY_AFTER", value_parser = duration::parse,
-          help_heading = "When something fails")]
-    pub max_retry_after: Option<Duration>,
-
-    /// Stop when more judgments than this fail: a number, or a share such as 5%
-    #[arg(long, value_name = "N|P%", env = "JUDGE_RUN_MAX_ERRORS", help_heading = "When something fails")]
-    pub max_errors: Option<MaxErrors>,
-
-    /// Stop when this much money is spent, by the prices in judge-run.toml
-    #[arg(long, value_name = "AMOUNT", env = "JUDGE_RUN_MAX_COST", value_parser = amount,
-          help_heading = "When to stop")]
-    pub max_cost: Option<f64>,
-
-    /// Stop when this many tokens are used, prompts and answers together
-    #[arg(long, value_name = "N", env = "JUDGE_RUN_MAX_TOKENS_TOTAL", help_heading = "When to stop")]
-    pub max_tokens_total: Option<u64>,
-
-    /// Stop after this long, such as 30m or 8h
-    #[arg(long, value_name = "DURATION", env = "JUDGE_RUN_TIME_LIMIT", value_parser = duration::parse,
-          help_heading = "When to stop")]
-    pub time_limit: Option<Duration>,
-
-    /// After Ctrl-C, wait this long for answers in flight; a second Ctrl-C waits no longer [default: 30s]
-    #[arg(long, value_name = "DURATION", env = "JUDGE_RUN_GRACE", value_parser = duration::parse,
-          help_heading = "When to stop")]
-    pub grace: Option<Duration>,
-
     /// The configuration file [default: judge-run.toml if there is one]
     #[arg(long, value_name = "FILE", env = "JUDGE_RUN_CONFIG", value_hint = ValueHint::FilePath,
           help_heading = "Configuration and messages")]
@@ -270,15 +288,18 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "FILE", env = "JUDGE_RUN_ENV_FILE", value_hint = ValueHint::FilePath,
           help_heading = "Configuration and messages")]
     pub env_file: Option<PathBuf>,
+}
 
-    /// Print only what went wrong
-    #[arg(short, long, env = "JUDGE_RUN_QUIET", help_heading = "Configuration and messages")]
-    pub quiet: bool,
-
-    /// Tell every failure and retry; twice for more. With --dry-run, show the first prompt of each judge
-    #[arg(short, long, action = ArgAction::Count, env = "JUDGE_RUN_VERBOSE",
-          help_heading = "Configuration and messages")]
-    pub verbose: u8,
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  Does the key work, and what does the account allow?
+    judge-run check -m openai:/gpt-4.1-mini
+  Does my own server answer in JSON?
+    judge-run check --base-url http://localhost:8000/v1 -m Qwen/Qwen3-8B")]
+pub(crate) struct CheckArgs {
+    #[command(flatten)]
+    pub endpoint: EndpointArgs,
 }
 
 /// Money to spend.

@@ -51,6 +51,36 @@ pub(crate) struct EndpointTable {
     /// By model; for a million tokens.
     #[serde(default)]
     pub prices: BTreeMap<String, Prices>,
+    /// Several deployments or keys of the same models, which share the work; each says what is its own.
+    #[serde(default)]
+    pub pool: Vec<PoolTable>,
+}
+
+/// An entry of `pool`: what it says wins over the endpoint's own table.
+#[derive(Debug, Default, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PoolTable {
+    pub base_url: Option<String>,
+    pub api_key_env: Option<String>,
+    pub rpm: Option<NonZeroU32>,
+    pub tpm: Option<NonZeroU32>,
+    pub concurrency: Option<NonZeroU32>,
+}
+
+impl EndpointTable {
+    /// The table of one member of the pool.
+    pub(crate) fn with(&self, member: &PoolTable) -> Self {
+        let PoolTable { base_url, api_key_env, rpm, tpm, concurrency } = member.clone();
+        Self {
+            base_url: base_url.or_else(|| self.base_url.clone()),
+            api_key_env: api_key_env.or_else(|| self.api_key_env.clone()),
+            rpm: rpm.or(self.rpm),
+            tpm: tpm.or(self.tpm),
+            concurrency: concurrency.or(self.concurrency),
+            pool: Vec::new(),
+            ..self.clone()
+        }
+    }
 }
 
 /// Seconds as a number, or a text such as `"2m"`.

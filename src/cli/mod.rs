@@ -1,10 +1,12 @@
 //! The command line: flags, configuration, progress and messages. The only place that knows clap or the terminal.
 
 mod args;
+mod check;
 mod command_line;
 mod config_file;
 mod dry_run;
 mod duration;
+mod endpoint;
 mod error;
 mod generate;
 mod judges;
@@ -38,6 +40,7 @@ pub(crate) fn main() -> ExitCode {
     let result = match cli.command {
         None => run::main(cli.run),
         Some(Command::Simulate(args)) => simulate::main(args),
+        Some(Command::Check(args)) => check::main(*args),
         Some(Command::Judges(args)) => judges::main(&args),
         Some(Command::Completions(args)) => generate::completions(&args),
         Some(Command::Man(args)) => generate::man(&args),

@@ -151,6 +151,11 @@ impl Client {
         })
     }
 
+    /// Where requests go.
+    pub fn address(&self) -> &str {
+        self.url.as_str()
+    }
+
     /// Sends one request and reads its answer: one attempt.
     ///
     /// A failure is anything but a chat completion with at least one choice, classified, with the key removed from its text.
