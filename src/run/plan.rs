@@ -10,7 +10,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use super::lane::Lane;
 use super::record::History;
-use super::settings::{Output, RunSettings};
+use super::settings::RunSettings;
 use crate::dataset::{DatasetError, DatasetReader, Entry, Reject};
 use crate::feedback::log::{Index, OpinionKey, Seen, Standing};
 use crate::feedback::{AssessmentId, Source};
@@ -243,18 +243,14 @@ pub struct DryRunQuestion {
     pub first_prompt: Option<(String, String)>,
 }
 
-/// Reads, renders and looks up everything, and sends nothing.
+/// Reads, renders and looks up everything, and sends nothing. `index` is what the log has; the output is not touched.
 ///
 /// # Errors
 /// When the dataset cannot be read.
-pub fn dry_run(settings: RunSettings) -> Result<DryRun, DatasetError> {
-    let RunSettings { datasets, questions, output, limit, .. } = settings;
+pub fn dry_run(settings: RunSettings, index: Index) -> Result<DryRun, DatasetError> {
+    let RunSettings { datasets, questions, limit, .. } = settings;
     let Some(mut dataset) = datasets.into_iter().next() else { return Ok(DryRun::default()) };
     let questions: Arc<[Question]> = questions.into_iter().map(|(question, _)| question).collect();
-    let index = match output {
-        Output::Log(log) => log.index,
-        Output::Stdout => Index::default(),
-    };
     let mut dry = DryRun::default();
     dry.questions.extend(questions.iter().map(|question| DryRunQuestion {
         judge: question.judge.name.clone(),

@@ -176,6 +176,42 @@ fn overwrite_starts_anew() {
     let finished = place.judge(&fake.base_url(), &["--overwrite", "-n", "1"]).run().exits_with(0);
     finished.prints(&["1 trace, 1 request "]);
     assert_eq!((fake.count(), place.lines(LOG).len()), (4, 1));
+    assert_eq!(place.lines("traces.feedback.jsonl.bak").len(), 3, "what was paid for is kept aside");
+}
+
+#[test]
+fn a_run_that_cannot_begin_overwrites_nothing() {
+    let place = Place::with_traces(3);
+    let fake = Fake::start(|_| answers::verdict(true));
+    place.judge(&fake.base_url(), &[]).run().exits_with(0);
+    let (log, names) = (place.read(LOG), place.names());
+    place.judge(&fake.base_url(), &["--overwrite", "-H", "bad name: x"]).run().exits_with(2);
+    assert_eq!((place.read(LOG), place.names()), (log, names));
+}
+
+#[test]
+fn a_dry_run_neither_locks_nor_mends_the_log() {
+    let place = Place::with_traces(3);
+    let latch = Latch::default();
+    let held = latch.clone();
+    let fake = Fake::start(move |request| {
+        if request.number > 0 {
+            held.wait();
+        }
+        answers::verdict(true)
+    });
+    let first = place.judge(&fake.base_url(), &["-j", "1"]).start();
+    place.wait_for_lines(LOG, 1);
+    let dry = || place.judge(&fake.base_url(), &["--dry-run"]).run().exits_with(0);
+    dry().prints(&["requests       2", "already judged 1"]);
+    latch.open();
+    first.finish().exits_with(0);
+
+    let torn = format!("{}torn", place.read(LOG));
+    place.write(LOG, &torn);
+    let names = place.names();
+    dry().prints(&["requests       0", "already judged 3"]);
+    assert_eq!((place.read(LOG), place.names()), (torn, names));
 }
 
 #[test]
