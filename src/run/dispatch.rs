@@ -300,6 +300,10 @@ impl Dispatcher<'_> {
                 self.tell(&Event::Kept { question, standing });
                 Ok(())
             }
+            Item::KeptAgain { question, standing, offset, overrides } => {
+                self.tell(&Event::Kept { question, standing });
+                self.patiently(self.log.append_again(offset, overrides, record::now_ms())).await
+            }
             Item::NotAskable { question, trace_id, not_askable } => {
                 self.tell(&Event::Planned { question, changed: false });
                 let asked = &self.questions[question];

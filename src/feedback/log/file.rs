@@ -1,10 +1,11 @@
 //! The file of a log: locked for this process as long as it is held, and only ever longer by whole lines.
 
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{self, Seek, SeekFrom, Write};
+use std::io::{self, BufRead, BufReader, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use super::OpenError;
+use crate::feedback::Feedback;
 
 /// How often a path may turn out to name another file than the one that was locked.
 const OPEN_TRIES: u32 = 16;
@@ -70,6 +71,15 @@ impl LogFile {
             Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(()),
             result => result,
         }
+    }
+
+    /// The record at `offset`.
+    pub(super) fn reread(&mut self, offset: u64) -> io::Result<Feedback> {
+        self.file.seek(SeekFrom::Start(offset))?;
+        let mut line = String::new();
+        BufReader::new(&self.file).read_line(&mut line)?;
+        self.file.seek(SeekFrom::Start(self.length))?;
+        Feedback::from_json(&line).map_err(io::Error::other)
     }
 }
 

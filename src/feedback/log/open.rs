@@ -109,7 +109,7 @@ struct Damaged {
     torn: bool,
 }
 
-/// Reads all records into the index and returns what is none.
+/// Reads all records into the index and returns what is none. The index has the places of the records as they are without that.
 fn scan(file: &File, path: &Path, index: &mut Index, report: &mut OpenReport) -> Result<Vec<Damaged>, OpenError> {
     let mut damaged =
         read_lines(file, index, report).map_err(|error| OpenError::Io { path: path.to_owned(), error })?;
@@ -129,6 +129,7 @@ fn read_lines(mut file: &File, index: &mut Index, report: &mut OpenReport) -> io
     let mut damaged = Vec::new();
     let mut line = Vec::new();
     let mut start = 0;
+    let mut damaged_bytes = 0;
     loop {
         line.clear();
         let length = reader.read_until(b'\n', &mut line)? as u64;
@@ -139,11 +140,12 @@ fn read_lines(mut file: &File, index: &mut Index, report: &mut OpenReport) -> io
         let record = std::str::from_utf8(&line).ok().and_then(|text| Feedback::from_json(text).ok());
         match record {
             Some(feedback) => {
-                index.add(&feedback);
+                index.add(&feedback, start - damaged_bytes);
                 report.records += 1;
             }
             None if line.iter().all(u8::is_ascii_whitespace) => {}
             None => {
+                damaged_bytes += length;
                 damaged.push(Damaged { start, end, torn: line.last() != Some(&b'\n'), text: line.clone() });
             }
         }

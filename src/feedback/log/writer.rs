@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::file::LogFile;
 use super::{Mode, OpenError, OpenLog};
-use crate::feedback::Feedback;
+use crate::feedback::{AssessmentId, Feedback};
 
 /// Data reaches the disk at least this often.
 const SYNC_INTERVAL: Duration = Duration::from_secs(1);
@@ -35,8 +35,19 @@ pub struct LogWriter {
 /// What is to be written, and whom to tell that it is.
 #[derive(Debug)]
 struct Entry {
-    feedback: Box<Feedback>,
+    what: What,
     tell: oneshot::Sender<()>,
+}
+
+#[derive(Debug)]
+enum What {
+    Record(Box<Feedback>),
+    /// The record at `offset` holds again.
+    Again {
+        offset: u64,
+        overrides: AssessmentId,
+        now_ms: i64,
+    },
 }
 
 /// The writer has stopped because of an error, which [`LogWriter::close`] returns.
@@ -82,6 +93,8 @@ trait Medium: Send + 'static {
     /// One line, whole or not at all.
     fn write_line(&mut self, line: &[u8]) -> io::Result<()>;
     fn sync(&mut self) -> io::Result<()>;
+    /// An earlier record.
+    fn reread(&mut self, offset: u64) -> io::Result<Feedback>;
 }
 
 impl Medium for LogFile {
@@ -92,6 +105,10 @@ impl Medium for LogFile {
     fn sync(&mut self) -> io::Result<()> {
         self.sync()
     }
+
+    fn reread(&mut self, offset: u64) -> io::Result<Feedback> {
+        self.reread(offset)
+    }
 }
 
 impl Medium for io::Stdout {
@@ -101,6 +118,10 @@ impl Medium for io::Stdout {
 
     fn sync(&mut self) -> io::Result<()> {
         self.flush()
+    }
+
+    fn reread(&mut self, _: u64) -> io::Result<Feedback> {
+        Err(io::ErrorKind::Unsupported.into())
     }
 }
 
@@ -158,11 +179,22 @@ impl LogWriter {
     /// # Errors
     /// When the writer has stopped.
     pub async fn append(&self, feedback: Feedback) -> Result<(), LogClosed> {
+        self.send(What::Record(Box::new(feedback))).await
+    }
+
+    /// Writes the record at `offset` once more, since it holds again in place of the one that it now overrides.
+    ///
+    /// # Errors
+    /// When the writer has stopped.
+    pub async fn append_again(&self, offset: u64, overrides: AssessmentId, now_ms: i64) -> Result<(), LogClosed> {
+        self.send(What::Again { offset, overrides, now_ms }).await
+    }
+
+    async fn send(&self, what: What) -> Result<(), LogClosed> {
         // Before anything can go wrong: what is not handed over is not saved either.
         self.appended.fetch_add(1, Ordering::Relaxed);
         let (tell, written) = oneshot::channel();
-        let entry = Entry { feedback: Box::new(feedback), tell };
-        self.sender.send(entry).await.map_err(|_| LogClosed)?;
+        self.sender.send(Entry { what, tell }).await.map_err(|_| LogClosed)?;
         written.await.map_err(|_| LogClosed)
     }
 
@@ -218,9 +250,9 @@ async fn write_all(
             }
             entry = receiver.recv() => entry,
         };
-        let Some(Entry { feedback, tell }) = entry else { break Ok(()) };
+        let Some(Entry { what, tell }) = entry else { break Ok(()) };
         line.clear();
-        let result = match put_line(&feedback, &mut line) {
+        let result = match put_line(what, &mut line, &mut medium) {
             Ok(()) => write_patiently(&mut medium, &line).await,
             Err(error) => Err(error),
         };
@@ -235,8 +267,17 @@ async fn write_all(
 }
 
 /// The line of a record.
-fn put_line(feedback: &Feedback, line: &mut Vec<u8>) -> io::Result<()> {
-    serde_json::to_writer(&mut *line, feedback)?;
+fn put_line(what: What, line: &mut Vec<u8>, medium: &mut impl Medium) -> io::Result<()> {
+    let feedback = match what {
+        What::Record(feedback) => *feedback,
+        What::Again { offset, overrides, now_ms } => Feedback {
+            overrides: Some(overrides.to_string()),
+            last_update_time_ms: now_ms,
+            valid: None,
+            ..medium.reread(offset)?
+        },
+    };
+    serde_json::to_writer(&mut *line, &feedback)?;
     line.push(b'\n');
     Ok(())
 }
@@ -264,6 +305,8 @@ pub(crate) mod tests {
     use std::sync::Mutex;
 
     use super::*;
+    use crate::feedback::Source;
+    use crate::feedback::log::{Index, OpinionKey, Seen, Standing};
 
     /// A medium that does what a test wants.
     struct Fake<W, S> {
@@ -282,6 +325,10 @@ pub(crate) mod tests {
 
         fn sync(&mut self) -> io::Result<()> {
             (self.sync)()
+        }
+
+        fn reread(&mut self, _: u64) -> io::Result<Feedback> {
+            Err(io::ErrorKind::Unsupported.into())
         }
     }
 
@@ -362,6 +409,43 @@ pub(crate) mod tests {
         assert!(path.exists());
         writer.close(never()).await.unwrap();
         assert!(!path.exists());
+    }
+
+    #[tokio::test]
+    async fn an_overridden_record_that_holds_again_is_appended_and_overrides_in_turn() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("f.jsonl");
+        let id = |n: u128| format!("a-{n:032x}");
+        let record = |n: u128| Feedback {
+            assessment_id: Some(id(n)),
+            trace_id: Some("t".into()),
+            source: Source::llm_judge("m"),
+            value: Some(u64::try_from(n).unwrap().into()),
+            create_time_ms: 5,
+            last_update_time_ms: 5,
+            ..named("j")
+        };
+        let text = [record(1), record(2)].map(|record| serde_json::to_string(&record).unwrap() + "\n");
+        // Damage in front moves the records.
+        std::fs::write(&path, format!("\nbroken\n{}", text.concat())).unwrap();
+        let look_up = |index: &Index, n: u128| {
+            index.look_up(OpinionKey::new(Some("t"), None, "j", &Source::llm_judge("m")), id(n).parse().unwrap())
+        };
+
+        let log = OpenLog::open(&path, Mode::Resume).unwrap();
+        let Seen::Overridden { offset, by, .. } = look_up(&log.index, 1) else { panic!() };
+        let writer = log.into_writer().unwrap();
+        writer.append_again(offset, by, 9).await.unwrap();
+        writer.append(named("next")).await.unwrap();
+        writer.close(never()).await.unwrap();
+
+        let text = std::fs::read_to_string(&path).unwrap();
+        let records: Vec<_> = text.lines().filter_map(|line| Feedback::from_json(line).ok()).collect();
+        let again = Feedback { overrides: Some(id(2)), last_update_time_ms: 9, ..record(1) };
+        assert_eq!(records, [record(1), record(2), again, named("next")]);
+        let index = OpenLog::read_index(&path).unwrap();
+        let holds = Seen::Judged { standing: Standing::Number(1.0), overrides: None };
+        assert_eq!(look_up(&index, 1), holds);
     }
 
     #[tokio::test(start_paused = true)]
