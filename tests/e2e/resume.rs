@@ -234,14 +234,14 @@ fn a_dry_run_neither_locks_nor_mends_the_log() {
     let first = place.judge(&fake.base_url(), &["-j", "1"]).start();
     place.wait_for_lines(LOG, 1);
     let dry = || place.judge(&fake.base_url(), &["--dry-run"]).run().exits_with(0);
-    dry().prints(&["requests       2", "already judged 1"]);
+    dry().prints(&["requests       2", "skipped        1"]);
     latch.open();
     first.finish().exits_with(0);
 
     let torn = format!("{}torn", place.read(LOG));
     place.write(LOG, &torn);
     let names = place.names();
-    dry().prints(&["requests       0", "already judged 3"]);
+    dry().prints(&["requests       0", "skipped        3"]);
     assert_eq!((place.read(LOG), place.names()), (torn, names));
 }
 
