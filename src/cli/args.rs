@@ -153,7 +153,7 @@ pub(crate) struct RunArgs {
           help_heading = "What comes out")]
     pub output: Option<PathBuf>,
 
-    /// Start anew instead of resuming; what the output holds is gone
+    /// Start anew instead of resuming; what the log holds goes to <log>.bak
     #[arg(long, env = "JUDGE_RUN_OVERWRITE", help_heading = "What comes out")]
     pub overwrite: bool,
 

@@ -26,8 +26,8 @@ pub(crate) fn main(resolved: Resolved) -> Result<ExitCode, CliError> {
         prices: lane.prices,
     };
     let lanes: Vec<_> = resolved.run.lanes.iter().map(lane).collect();
-    let Resolved { run: settings, notes, quiet, verbose, .. } = resolved;
-    let dry = run::dry_run(settings).map_err(CliError::usage)?;
+    let Resolved { run: settings, known, notes, quiet, verbose, .. } = resolved;
+    let dry = run::dry_run(settings, known).map_err(CliError::usage)?;
     let mut text = String::new();
     // Writing to a string cannot fail.
     let _ = write(&mut text, &dry, &lanes, verbose > 0);

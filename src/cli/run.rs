@@ -1,6 +1,5 @@
 //! The main command: judge a dataset.
 
-use std::path::Path;
 use std::process::ExitCode;
 
 use judge_run::feedback::csv;
@@ -20,7 +19,7 @@ pub(crate) fn main(args: RunArgs) -> Result<ExitCode, CliError> {
     if is_dry {
         return dry_run::main(resolved);
     }
-    let Resolved { run: settings, log, csv, simulator, notes, quiet, verbose } = resolved;
+    let Resolved { run: settings, log, csv, known: _, simulator, notes, quiet, verbose } = resolved;
     show_traces(verbose);
     if !quiet {
         notes.iter().for_each(|note| print::message(format_args!("note: {note}")));
@@ -35,28 +34,22 @@ pub(crate) fn main(args: RunArgs) -> Result<ExitCode, CliError> {
         run::run(settings, shutdown, &mut |event| progress.show(event)).await
     });
     progress.finish();
-    // A run that had nothing to do, or could not begin, leaves no empty files.
-    let remove_empty = || log.as_deref().map_or((), remove_if_empty);
-    let report = report.map_err(|error| {
-        remove_empty();
-        CliError::usage(error)
-    })?;
+    let report = report.map_err(CliError::usage)?;
     // Whatever still waits (standard input, an aborted request) must not hold the process.
     runtime.shutdown_background();
-    if matches!(report.stop, Some(StopReason::Log(WriteError::BrokenPipe))) {
+    if matches!(report.stop, Some(StopReason::Log(WriteError::BrokenPipe { .. }))) {
         return Err(CliError::BrokenPipe);
     }
     let exit = report.exit();
+    // A run that had nothing to do leaves no log.
+    let log = log.filter(|log| log.exists());
     let exported = match (&log, &csv) {
         (Some(log), Some(csv)) if exit != Exit::Usage => {
             csv::export(log, csv).map_err(|error| CliError::Other(format!("cannot write {}: {error}", csv.display())))
         }
         _ => Ok(()),
     };
-    if exit == Exit::Usage {
-        remove_empty();
-    }
-    let csv = csv.as_deref().filter(|_| exported.is_ok() && exit != Exit::Usage);
+    let csv = csv.as_deref().filter(|_| exported.is_ok() && exit != Exit::Usage && log.is_some());
     let places = summary::Places { log: log.as_deref(), csv, rejects: &rejects };
     let made_up = simulator.is_some();
     drop(simulator);
@@ -109,11 +102,5 @@ fn show_traces(verbose: u8) {
     if verbose >= 2 {
         let level = if verbose == 2 { tracing::Level::DEBUG } else { tracing::Level::TRACE };
         let _ = tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).try_init();
-    }
-}
-
-fn remove_if_empty(log: &Path) {
-    if std::fs::metadata(log).is_ok_and(|metadata| metadata.is_file() && metadata.len() == 0) {
-        let _ = std::fs::remove_file(log);
     }
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use judge_run::dataset::{DatasetOptions, DatasetReader};
 use judge_run::endpoint::simulator::BackgroundSimulator;
-use judge_run::feedback::log::{Mode, OpenLog};
+use judge_run::feedback::log::{Index, Mode, OpenLog};
 use judge_run::judge::{Question, library};
 use judge_run::run::{Budget, LaneSettings, Output, Policy, RunSettings};
 
@@ -21,6 +21,8 @@ pub(crate) struct Resolved {
     pub log: Option<PathBuf>,
     /// The CSV file to be made from the log at the end.
     pub csv: Option<PathBuf>,
+    /// What the log has, for a dry run.
+    pub known: Index,
     /// Kept alive for the run.
     pub simulator: Option<BackgroundSimulator>,
     /// Lines about the log that was found.
@@ -130,10 +132,16 @@ pub(crate) fn resolve(args: RunArgs, env: &dyn Fn(&str) -> Option<String>) -> Re
         notes.extend(mixed_log(log, simulate));
     }
     let rejects = rejects_of(target.log.as_deref());
+    let mut known = Index::default();
     let output = match &target.log {
         None => Output::Stdout,
-        // A dry run makes no file.
-        Some(path) if dry_run && (overwrite || !path.exists()) => Output::Stdout,
+        // A dry run makes, locks and mends no file.
+        Some(path) if dry_run => {
+            if !overwrite {
+                known = OpenLog::read_index(path).map_err(CliError::usage)?;
+            }
+            Output::Stdout
+        }
         Some(path) => {
             let mode = if overwrite { Mode::Overwrite } else { Mode::Resume };
             let log = OpenLog::open(path, mode).map_err(CliError::usage)?;
@@ -172,7 +180,7 @@ pub(crate) fn resolve(args: RunArgs, env: &dyn Fn(&str) -> Option<String>) -> Re
         },
         run_id: run_id(),
     };
-    Ok(Resolved { run, log: target.log, csv: target.csv, simulator: asked.simulator, notes, quiet, verbose })
+    Ok(Resolved { run, log: target.log, csv: target.csv, known, simulator: asked.simulator, notes, quiet, verbose })
 }
 
 fn try_quickstart() -> &'static str {

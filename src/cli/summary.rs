@@ -57,6 +57,10 @@ fn write(out: &mut String, report: &RunReport, places: &Places<'_>, made_up: boo
     for lane in &summary.lanes {
         write_lane(out, lane)?;
     }
+    if summary.unsaved > 0 {
+        let unsaved = counted(summary.unsaved, "judgment");
+        writeln!(out, "\n{unsaved} of those above could not be saved: the numbers count what the feedback lacks")?;
+    }
     writeln!(out)?;
     match (places.csv, places.log) {
         (Some(csv), Some(log)) => writeln!(out, "feedback in {}, from the log {}", csv.display(), log.display())?,
@@ -183,7 +187,7 @@ fn write_next(out: &mut String, report: &RunReport, command: &str) -> fmt::Resul
         }
     }
     let again = codes.iter().any(|(code, _)| code.traits().resumable);
-    if again || summary.unjudged() > 0 || !summary.read_to_end {
+    if again || summary.unjudged() > 0 || summary.unsaved > 0 || !summary.read_to_end {
         writeln!(out, "next: the same command asks only what is missing or failed\n  {command}")?;
     }
     Ok(())

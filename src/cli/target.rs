@@ -75,7 +75,10 @@ impl Target {
         };
         let mut written = vec![rejects_of(self.log.as_deref())];
         for log in self.log.iter() {
-            written.extend([log.clone(), beside(log, ".damaged"), beside(log, ".mending")]);
+            // A link stays one: what is written beside it is beside its target.
+            let real = log.canonicalize().ok().filter(|_| log.is_symlink()).unwrap_or_else(|| log.clone());
+            written.extend([".damaged", ".mending", ".bak"].map(|suffix| beside(&real, suffix)));
+            written.push(log.clone());
         }
         for csv in self.csv.iter() {
             written.extend([csv.clone(), beside(csv, ".writing")]);

@@ -68,17 +68,22 @@ pub async fn run(
     let (log, index) = match output {
         Output::Log(mut log) => {
             let index = std::mem::take(&mut log.index);
-            (log.into_writer()?, index)
+            (Some(log), index)
         }
-        Output::Stdout => (LogWriter::stdout()?, Index::default()),
+        Output::Stdout => (None, Index::default()),
     };
     let lanes = lanes.iter().enumerate().map(|(i, lane)| {
         let asked = lane_of.iter().filter(|lane| **lane == i).count();
-        Lane::new(lane, &policy, asked, false)
+        Lane::new(lane, &policy, asked, index.has_verdict_of(&lane.source_id()))
     });
     let lanes = lanes.collect::<Result<_, _>>()?;
     let total_bytes = datasets.first().and_then(DatasetReader::total_bytes);
     let rejects = Rejects::new(rejects).map_err(StartError::Rejects)?;
+    // Only now, when the run is known to be possible, may it put an earlier log aside.
+    let log = match log {
+        Some(log) => log.into_writer()?,
+        None => LogWriter::stdout()?,
+    };
     let plans = Plans::start(datasets, &questions, &lane_of, index, limit).map_err(StartError::Thread)?;
     let mut dispatcher = Dispatcher {
         summary: Summary::new(questions.iter()),
@@ -92,6 +97,8 @@ pub async fn run(
         run_id,
         budget,
         spent: Spent::default(),
+        shutdown: shutdown.clone(),
+        grace,
         tasks: JoinSet::new(),
         stop: None,
         on_event,
@@ -102,7 +109,8 @@ pub async fn run(
     // What still flies is let go. The readers' channels are closed, so they end by themselves; one that blocks on standard input is
     // left behind.
     drop(tasks);
-    if let Err(error) = log.close() {
+    if let Err(error) = log.close(end_of_patience(shutdown, grace)).await {
+        summary.unsaved = error.unsaved();
         stop = Some(StopReason::Log(error));
     }
     summary.finish();
@@ -122,6 +130,9 @@ struct Dispatcher<'a> {
     run_id: String,
     budget: Budget,
     spent: Spent,
+    /// For what the dispatcher waits for outside its loop.
+    shutdown: watch::Receiver<Shutdown>,
+    grace: Duration,
     summary: Summary,
     /// The first reason for which a lane admits nothing more.
     stop: Option<StopReason>,
@@ -289,6 +300,10 @@ impl Dispatcher<'_> {
                 self.tell(&Event::Kept { question, standing });
                 Ok(())
             }
+            Item::KeptAgain { question, standing, offset, overrides } => {
+                self.tell(&Event::Kept { question, standing });
+                self.patiently(self.log.append_again(offset, overrides, record::now_ms())).await
+            }
             Item::NotAskable { question, trace_id, not_askable } => {
                 self.tell(&Event::Planned { question, changed: false });
                 let asked = &self.questions[question];
@@ -302,7 +317,16 @@ impl Dispatcher<'_> {
         self.spent.judged += 1;
         self.spent.errors += u64::from(feedback.is_error());
         self.tell(&Event::Recorded { question, feedback: &feedback });
-        self.log.append(feedback).await
+        self.patiently(self.log.append(feedback)).await
+    }
+
+    /// Waits for the log, but not against the user's will: output that blocks must not make the process immune to signals.
+    async fn patiently(&self, append: impl Future<Output = Result<(), LogClosed>>) -> Result<(), LogClosed> {
+        tokio::select! {
+            biased;
+            appended = append => appended,
+            () = end_of_patience(self.shutdown.clone(), self.grace) => Err(LogClosed),
+        }
     }
 
     async fn returned(&mut self, Returned { lane: index, job }: Returned) -> Result<(), LogClosed> {
@@ -385,9 +409,51 @@ impl Dispatcher<'_> {
     }
 }
 
+/// Ready when the user wants the process to end at once, or when the grace after an interruption is over.
+async fn end_of_patience(mut shutdown: watch::Receiver<Shutdown>, grace: Duration) {
+    if shutdown.wait_for(|wish| *wish >= Shutdown::Drain).await.is_err() {
+        // Nobody is left who could ask for a shutdown.
+        return std::future::pending().await;
+    }
+    let deadline = Instant::now() + grace;
+    tokio::select! {
+        _ = tokio::time::sleep_until(deadline) => {}
+        Ok(_) = shutdown.wait_for(|wish| *wish == Shutdown::Abort) => {}
+    }
+}
+
 async fn sleep_until(at: Option<Instant>) {
     match at {
         Some(at) => tokio::time::sleep_until(at).await,
         None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whether a wait ends that only the user can end.
+    async fn ends(wish: Shutdown, grace: Duration) -> bool {
+        let (sender, receiver) = watch::channel(Shutdown::No);
+        let waiting = tokio::spawn(end_of_patience(receiver, grace));
+        sender.send(wish).unwrap();
+        tokio::time::timeout(Duration::from_secs(60), waiting).await.is_ok()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn patience_ends_at_once_with_the_second_signal_and_with_the_grace_after_the_first() {
+        let hour = Duration::from_secs(3600);
+        assert!(!ends(Shutdown::No, Duration::ZERO).await);
+        assert!(!ends(Shutdown::Drain, hour).await);
+        assert!(ends(Shutdown::Drain, Duration::from_secs(30)).await);
+        assert!(ends(Shutdown::Abort, hour).await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn patience_without_anybody_who_could_end_it_lasts() {
+        let (_, receiver) = watch::channel(Shutdown::No);
+        let waiting = tokio::time::timeout(Duration::from_secs(60), end_of_patience(receiver, Duration::ZERO));
+        assert!(waiting.await.is_err());
     }
 }

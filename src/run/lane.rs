@@ -97,7 +97,7 @@ impl Lane {
             input_ratio: 1.0,
             prices: *prices,
             members: members.collect::<Result<_, _>>()?,
-            source_id: format!("{}:/{model}", endpoint.name),
+            source_id: settings.source_id(),
             concurrency: pool.iter().map(|member| member.concurrency).sum(),
             fresh: VecDeque::new(),
             retries: BinaryHeap::new(),

@@ -74,6 +74,13 @@ pub struct LaneSettings {
     pub prices: Option<Prices>,
 }
 
+impl LaneSettings {
+    /// The model URI.
+    pub fn source_id(&self) -> String {
+        format!("{}:/{}", self.endpoint.name, self.model)
+    }
+}
+
 /// Where the feedback goes.
 #[derive(Debug)]
 pub enum Output {

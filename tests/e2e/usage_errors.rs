@@ -149,6 +149,9 @@ fn an_output_that_would_destroy_something_is_refused() {
     refused(&place, &judge("./traces.jsonl"), &["would write over the dataset"]);
     let overwriting = ["-d", "traces.jsonl", "-J", "safety", "--overwrite", "-o", "traces.jsonl"];
     refused(&place, &overwriting, &["would write over the dataset"]);
+    place.write("f.jsonl.bak", answers::traces(1));
+    let beside = ["-d", "f.jsonl.bak", "-J", "safety", "--overwrite", "-o", "f.jsonl"];
+    refused(&place, &beside, &["would write over the dataset f.jsonl.bak"]);
     place.write("notes.jsonl", "{\"mine\": 1}\n");
     refused(&place, &judge("notes.jsonl"), &["notes.jsonl holds no feedback", "mine", "--overwrite"]);
     assert_eq!(place.read("notes.jsonl"), "{\"mine\": 1}\n");
