@@ -10,6 +10,7 @@ mod endpoint;
 mod error;
 mod generate;
 mod judges;
+mod open_files;
 mod print;
 mod progress;
 mod run;

@@ -12,6 +12,7 @@ use judge_run::run::{Budget, LaneSettings, Output, Policy, RunSettings};
 use super::args::RunArgs;
 use super::endpoint::{self, Asked};
 use super::error::CliError;
+use super::open_files;
 use super::target::{Target, mixed_log, rejects_of};
 
 /// A run, and what the command line needs to tell about it.
@@ -128,6 +129,11 @@ pub(crate) fn resolve(args: RunArgs, env: &dyn Fn(&str) -> Option<String>) -> Re
     let open = |_| DatasetReader::open(options.clone()).map_err(CliError::usage);
     let datasets = (0..readers).map(open).collect::<Result<_, _>>()?;
     let mut notes = Vec::new();
+    let endpoints = lanes.iter_mut().flat_map(|lane| match lane.endpoint.pool.is_empty() {
+        true => std::slice::from_mut(&mut lane.endpoint),
+        false => lane.endpoint.pool.as_mut_slice(),
+    });
+    notes.extend(open_files::make_room(endpoints));
     if let Some(log) = target.log.as_deref().filter(|_| !overwrite) {
         notes.extend(mixed_log(log, simulate));
     }
