@@ -13,6 +13,7 @@ pub mod config;
 mod error_body;
 mod failure;
 pub mod gate;
+mod learnt;
 mod model_uri;
 pub mod observed;
 mod pace;

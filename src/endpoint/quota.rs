@@ -16,7 +16,8 @@ use governor::state::{InMemoryState, NotKeyed};
 use governor::{InsufficientCapacity, NotUntil, RateLimiter};
 use tokio::time::Instant;
 
-use super::observed::{ObservedBucket, ObservedLimits};
+use super::learnt::Learnt;
+use super::observed::ObservedLimits;
 
 /// What an endpoint allows (or what the user wants to take of it).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -117,12 +118,17 @@ impl Quota {
         }
     }
 
-    /// The endpoint refused although the quota was kept: it does not refund.
+    /// The endpoint refused although the quota was kept: it does not refund, or counts in slices.
     pub fn was_exceeded(&mut self) {
         if self.tokens.is_some() {
             self.refunds = false;
             self.prepaid = self.prepaid.min(0);
         }
+        let now = Instant::now();
+        [&mut self.learnt_requests, &mut self.learnt_tokens]
+            .into_iter()
+            .flatten()
+            .for_each(|learnt| learnt.was_exceeded(now));
     }
 
     /// Takes in what the endpoint says of its buckets in its answer to the request with this ticket, where the user said
@@ -134,76 +140,28 @@ impl Quota {
         self.learnt_from = ticket;
         let later = self.sent.requests - ticket.requests;
         if let (None, Some(bucket)) = (self.limits.rpm, observed.requests) {
-            let told = Learnt::new(bucket, later);
             // Requests that were sent together are counted in any order, so among others an answer may promise too much.
-            let known = self.learnt_requests.take().filter(|_| later > 0);
-            self.learnt_requests = Some(match known {
-                Some(known) => told.at_most(&known),
-                None => told,
-            });
+            let known = self.learnt_requests.take();
+            self.learnt_requests = Some(Learnt::new(bucket, later, known.as_ref(), later == 0));
         }
         if let (None, Some(bucket)) = (self.limits.tpm, observed.tokens) {
-            self.learnt_tokens = Some(Learnt::new(bucket, self.sent.tokens - ticket.tokens));
+            let known = self.learnt_tokens.take();
+            self.learnt_tokens = Some(Learnt::new(bucket, self.sent.tokens - ticket.tokens, known.as_ref(), true));
         }
     }
 
     /// The most tokens that one request can ever have; `None` when nothing is known.
     pub fn largest_request(&self) -> Option<u64> {
         let given = self.limits.tpm.map(|tpm| u64::from(tpm.get()));
-        given.or(self.learnt_tokens.as_ref().map(|learnt| learnt.bucket.limit))
+        given.or(self.learnt_tokens.as_ref().map(Learnt::limit))
     }
 
     /// What the endpoint said of itself and is followed: requests and tokens that a full bucket holds.
     pub fn learnt(&self) -> (Option<u64>, Option<u64>) {
-        let limit = |learnt: &Option<Learnt>| learnt.as_ref().map(|learnt| learnt.bucket.limit);
+        let limit = |learnt: &Option<Learnt>| learnt.as_ref().map(Learnt::limit);
         (limit(&self.learnt_requests), limit(&self.learnt_tokens))
     }
 }
-
-/// The endpoint's own bucket, followed from what it said last.
-///
-/// The level is what remained after the latest request that was answered, less what was sent after it, plus what has flowed in since. An endpoint that
-/// says that 39 of 40 requests remain means it, so a full bucket is used at once, and the flow after that.
-#[derive(Debug)]
-struct Learnt {
-    bucket: ObservedBucket,
-    level: f64,
-    at: Instant,
-}
-
-#[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
-impl Learnt {
-    fn new(bucket: ObservedBucket, sent_later: u64) -> Self {
-        Self { bucket, level: bucket.remaining as f64 - sent_later as f64, at: Instant::now() }
-    }
-
-    fn at_most(self, known: &Self) -> Self {
-        Self { level: self.level.min(known.level(self.at)), ..self }
-    }
-
-    fn level(&self, now: Instant) -> f64 {
-        let flowed = now.saturating_duration_since(self.at).as_secs_f64() * self.bucket.per_second;
-        (self.level + flowed).min(self.bucket.limit as f64)
-    }
-
-    /// The time when `cost` will be there; `None` if it is now. A cost above the bucket's size waits for a full one.
-    fn wait(&self, now: Instant, cost: u64) -> Option<Instant> {
-        let missing = (cost as f64).min(self.bucket.limit as f64) - self.level(now);
-        if missing <= 0.0 {
-            return None;
-        }
-        // A millisecond more: the endpoint's clock and ours round differently.
-        let seconds = (missing / self.bucket.per_second).min(SECONDS_A_DAY) + 0.001;
-        Some(now + Duration::from_secs_f64(seconds))
-    }
-
-    fn take(&mut self, now: Instant, cost: u64) {
-        self.level = self.level(now) - cost as f64;
-        self.at = now;
-    }
-}
-
-const SECONDS_A_DAY: f64 = 86_400.0;
 
 #[derive(Debug)]
 struct Bucket {
@@ -277,6 +235,7 @@ impl Reference for TokioTime {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::endpoint::observed::ObservedBucket;
 
     fn limits(rpm: u32, tpm: u32) -> Limits {
         Limits { rpm: NonZeroU32::new(rpm), tpm: NonZeroU32::new(tpm), burst: Some(Duration::from_secs(1)) }
@@ -349,6 +308,21 @@ mod tests {
         // 39 at once, then 30 at 40 a minute.
         assert!((45.0..45.1).contains(&took.as_secs_f64()), "{took:?}");
         assert_eq!(quota.learnt(), (Some(40), None));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_endpoint_that_refuses_what_it_promised_counts_in_slices() {
+        let mut quota = Quota::new(Limits::default(), true);
+        let tokens = ObservedBucket { limit: 60_000, remaining: 60_000, per_second: 1_000.0 };
+        let observed = ObservedLimits { requests: None, tokens: Some(tokens) };
+        quota.learn(&observed, Ticket::default());
+        let ticket = quota.take(5_000).unwrap();
+        quota.was_exceeded();
+        // Its promises no longer raise the level.
+        quota.learn(&observed, ticket);
+        let took = drain(&mut quota, [2_000; 10]).await;
+        // The last one may leave a debt: nine of them, and a slice for the tenth.
+        assert!((18.0..19.1).contains(&took.as_secs_f64()), "{took:?}");
     }
 
     #[tokio::test(start_paused = true)]
