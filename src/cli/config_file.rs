@@ -43,7 +43,7 @@ pub(crate) struct EndpointTable {
     pub concurrency: Option<NonZeroU32>,
     #[serde(default, deserialize_with = "duration")]
     pub burst: Option<Duration>,
-    #[serde(default, deserialize_with = "duration")]
+    #[serde(default, deserialize_with = "positive_duration")]
     pub timeout: Option<Duration>,
     /// Members to be merged into every request.
     #[serde(default)]
@@ -51,6 +51,36 @@ pub(crate) struct EndpointTable {
     /// By model; for a million tokens.
     #[serde(default)]
     pub prices: BTreeMap<String, Prices>,
+    /// Several deployments or keys of the same models, which share the work; each says what is its own.
+    #[serde(default)]
+    pub pool: Vec<PoolTable>,
+}
+
+/// An entry of `pool`: what it says wins over the endpoint's own table.
+#[derive(Debug, Default, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PoolTable {
+    pub base_url: Option<String>,
+    pub api_key_env: Option<String>,
+    pub rpm: Option<NonZeroU32>,
+    pub tpm: Option<NonZeroU32>,
+    pub concurrency: Option<NonZeroU32>,
+}
+
+impl EndpointTable {
+    /// The table of one member of the pool.
+    pub(crate) fn with(&self, member: &PoolTable) -> Self {
+        let PoolTable { base_url, api_key_env, rpm, tpm, concurrency } = member.clone();
+        Self {
+            base_url: base_url.or_else(|| self.base_url.clone()),
+            api_key_env: api_key_env.or_else(|| self.api_key_env.clone()),
+            rpm: rpm.or(self.rpm),
+            tpm: tpm.or(self.tpm),
+            concurrency: concurrency.or(self.concurrency),
+            pool: Vec::new(),
+            ..self.clone()
+        }
+    }
 }
 
 /// Seconds as a number, or a text such as `"2m"`.
@@ -80,6 +110,16 @@ fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duratio
     deserializer.deserialize_any(Visitor)
 }
 
+/// The same, and not zero.
+fn positive_duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+    match duration(deserializer)? {
+        Some(Duration::ZERO) => {
+            Err(serde::de::Error::custom("0 leaves no time at all; write a number of seconds or \"2m\""))
+        }
+        duration => Ok(duration),
+    }
+}
+
 impl ConfigFile {
     /// Reads the named file, or the default one if there is one.
     pub(crate) fn load(named: Option<&Path>) -> Result<Self, CliError> {
@@ -91,5 +131,23 @@ impl ConfigFile {
         };
         toml::from_str(&text)
             .map_err(|error| CliError::usage(format_args!("{}: {}", path.display(), error.to_string().trim_end())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_endpoint_must_have_time_to_answer() {
+        let timeout = |text: &str| {
+            let table: Result<EndpointTable, _> = toml::from_str(&format!("timeout = {text}"));
+            table.map(|table| table.timeout).map_err(|error| error.to_string())
+        };
+        assert_eq!(timeout("\"2m\""), Ok(Some(Duration::from_secs(120))));
+        assert_eq!(timeout("1.5"), Ok(Some(Duration::from_millis(1500))));
+        for (text, reason) in [("0", "no time at all"), ("\"0s\"", "no time at all"), ("1e19", "longer than a year")] {
+            assert!(timeout(text).unwrap_err().contains(reason), "{text}");
+        }
     }
 }

@@ -2,14 +2,31 @@
 
 use std::time::Duration;
 
-/// Reads a duration; a bare number is seconds.
+/// Nobody waits longer, and clocks cannot count for ever.
+const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
+
+/// Reads a duration of at most a year; a bare number is seconds.
 pub(crate) fn parse(text: &str) -> Result<Duration, String> {
     let text = text.trim();
+    let too_long = || format!("`{text}` is longer than a year");
     let duration = match text.parse::<f64>() {
+        Ok(seconds) if seconds.is_finite() && seconds > LONGEST.as_secs_f64() => return Err(too_long()),
         Ok(seconds) => Duration::try_from_secs_f64(seconds).ok(),
         Err(_) => text.parse::<jiff::SignedDuration>().ok().and_then(|duration| Duration::try_from(duration).ok()),
     };
-    duration.ok_or_else(|| format!("`{text}` is no duration; write 90, 90s, 1m30s or 500ms"))
+    match duration {
+        Some(duration) if duration > LONGEST => Err(too_long()),
+        Some(duration) => Ok(duration),
+        None => Err(format!("`{text}` is no duration; write 90, 90s, 1m30s or 500ms")),
+    }
+}
+
+/// Reads a duration that is not zero.
+pub(crate) fn parse_positive(text: &str) -> Result<Duration, String> {
+    match parse(text)? {
+        Duration::ZERO => Err(format!("`{text}` leaves no time at all; write 90, 90s, 1m30s or 500ms")),
+        duration => Ok(duration),
+    }
 }
 
 #[cfg(test)]
@@ -25,6 +42,22 @@ mod tests {
         }
         for text in ["", "-1", "nan", "inf", "1e400", "soon", "-5s"] {
             assert!(parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_duration_is_at_most_a_year() {
+        assert_eq!(parse("8760h"), Ok(LONGEST));
+        for text in ["1e19", "31536001", "8761h", "1e308"] {
+            assert_eq!(parse(text), Err(format!("`{text}` is longer than a year")));
+        }
+    }
+
+    #[test]
+    fn no_time_at_all_is_refused_where_something_must_happen_in_it() {
+        assert_eq!(parse_positive("1ms"), Ok(Duration::from_millis(1)));
+        for text in ["0", "0s", "1e-12"] {
+            assert!(parse(text).is_ok() && parse_positive(text).unwrap_err().contains("no time at all"), "{text}");
         }
     }
 }

@@ -36,17 +36,15 @@ impl CliError {
     pub(crate) fn report(self) -> ExitCode {
         match self {
             Self::Usage { message, hint } => {
-                // It may quote a file, or what was typed.
-                let message = print::harmless(&message);
-                print::message(format_args!("{ERROR}error:{ERROR:#} {message}"));
+                print::message(format_args!("{ERROR}error:{ERROR:#} {}", print::escaped(&message)));
                 if let Some(hint) = hint {
-                    print::message(format_args!("{HINT}hint:{HINT:#} {hint}"));
+                    print::message(format_args!("{HINT}hint:{HINT:#} {}", print::escaped(&hint)));
                 }
                 ExitCode::from(Exit::Usage.code())
             }
             Self::BrokenPipe => ExitCode::SUCCESS,
             Self::Other(message) => {
-                print::message(format_args!("{ERROR}error:{ERROR:#} {message}"));
+                print::message(format_args!("{ERROR}error:{ERROR:#} {}", print::escaped(&message)));
                 ExitCode::from(Exit::Stopped.code())
             }
         }

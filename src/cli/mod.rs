@@ -1,18 +1,24 @@
 //! The command line: flags, configuration, progress and messages. The only place that knows clap or the terminal.
 
 mod args;
+mod check;
+mod command_line;
 mod config_file;
 mod dry_run;
 mod duration;
+mod endpoint;
 mod error;
 mod generate;
 mod judges;
+mod open_files;
 mod print;
 mod progress;
 mod run;
 mod settings;
 mod simulate;
 mod summary;
+mod target;
+mod unknown_fields;
 
 use std::process::ExitCode;
 
@@ -35,9 +41,10 @@ pub(crate) fn main() -> ExitCode {
     let result = match cli.command {
         None => run::main(cli.run),
         Some(Command::Simulate(args)) => simulate::main(args),
+        Some(Command::Check(args)) => check::main(*args),
         Some(Command::Judges(args)) => judges::main(&args),
         Some(Command::Completions(args)) => generate::completions(&args),
-        Some(Command::Man) => generate::man(),
+        Some(Command::Man(args)) => generate::man(&args),
     };
     result.unwrap_or_else(CliError::report)
 }

@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 use std::io::Write;
+use std::time::Duration;
 
 /// A line to standard error; colours only where a terminal shows them (and `NO_COLOR` allows).
 pub(crate) fn message(line: impl Display) {
@@ -19,6 +20,17 @@ pub(crate) fn short(n: u64) -> String {
     }
 }
 
+/// A time for the eye: `0.4 s`, `42 s`, `2 min 8 s`, `3 h 20 min`.
+pub(crate) fn time(duration: Duration) -> String {
+    let seconds = duration.as_secs() + u64::from(duration.subsec_millis() >= 500);
+    match seconds {
+        _ if duration < Duration::from_secs(1) => format!("{:.1} s", duration.as_secs_f64()),
+        0..60 => format!("{seconds} s"),
+        60..3600 => format!("{} min {} s", seconds / 60, seconds % 60),
+        _ => format!("{} h {} min", seconds / 3600, seconds % 3600 / 60),
+    }
+}
+
 /// `1 trace`, `2 traces`.
 pub(crate) fn counted(n: u64, what: &str) -> String {
     format!("{n} {what}{}", if n == 1 { "" } else { "s" })
@@ -26,10 +38,43 @@ pub(crate) fn counted(n: u64, what: &str) -> String {
 
 /// Text from outside on one line of a terminal.
 pub(crate) fn one_line(text: &str) -> String {
-    harmless(text).replace('\n', " ").trim().to_owned()
+    let visible = text.chars().filter(|c| !overrides_direction(*c));
+    visible.map(|c| if c.is_control() { ' ' } else { c }).collect::<String>().trim().to_owned()
 }
 
-/// Text without control characters, which would move the cursor or colour the screen; lines stay.
-pub(crate) fn harmless(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() && c != '\n' { ' ' } else { c }).collect()
+/// Text from outside on several lines: what a terminal would obey is shown as `\u{1b}`.
+pub(crate) fn escaped(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        if (c.is_control() && !matches!(c, '\n' | '\t')) || overrides_direction(c) {
+            shown.extend(c.escape_default());
+        } else {
+            shown.push(c);
+        }
+    }
+    shown
+}
+
+/// Whether a character turns the direction of what follows, so that a text reads as another.
+fn overrides_direction(c: char) -> bool {
+    matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_as_exact_as_an_eye_needs() {
+        let text = |ms| time(Duration::from_millis(ms));
+        assert_eq!([text(40), text(999), text(1499)], ["0.0 s", "1.0 s", "1 s"]);
+        assert_eq!([text(59_600), text(128_000), text(12_000_000)], ["1 min 0 s", "2 min 8 s", "3 h 20 min"]);
+    }
+
+    #[test]
+    fn a_terminal_obeys_nothing_from_outside() {
+        let text = " a\u{1b}[2J\tb\r\nc\u{9b}\u{202e}d\u{2066}é ";
+        assert_eq!(one_line(text), "a [2J b  c dé");
+        assert_eq!(escaped(text), " a\\u{1b}[2J\tb\\r\nc\\u{9b}\\u{202e}d\\u{2066}é ");
+    }
 }

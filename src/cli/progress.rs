@@ -7,19 +7,30 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use judge_run::feedback::Pause;
 use judge_run::run::Event;
 
-use super::print::{self, counted, one_line, short};
+use super::print::{self, counted, one_line, short, time};
+use super::unknown_fields;
 
-/// Where there is no terminal, a line this often.
+/// Where there is no terminal, the first line after this long.
 const LINE_INTERVAL: Duration = Duration::from_secs(5);
+/// From one line to the next the interval doubles, up to this: a night's run should not fill a log.
+const LONGEST_LINE_INTERVAL: Duration = Duration::from_secs(60);
+/// How often the bar is drawn.
+const FRAME: Duration = Duration::from_millis(100);
+/// A run that is over sooner needs no bar: it would only flicker.
+const BAR_AFTER: Duration = Duration::from_millis(500);
 /// A file full of rejects should not fill a screen: the rest is in the rejects file.
 const REJECTS_SHOWN: u64 = 20;
 
 pub(crate) struct Progress {
+    /// Whether there is to be a bar.
+    on_terminal: bool,
     bar: Option<ProgressBar>,
     quiet: bool,
     verbose: u8,
     started: Instant,
     last_line: Instant,
+    last_drawn: Instant,
+    line_interval: Duration,
     /// Judgments that are to be asked, as far as is known.
     planned: u64,
     done: u64,
@@ -33,18 +44,16 @@ pub(crate) struct Progress {
 
 impl Progress {
     pub(crate) fn new(quiet: bool, verbose: u8) -> Self {
-        let bar = (!quiet && std::io::stderr().is_terminal()).then(|| {
-            let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(10));
-            bar.set_style(style());
-            bar
-        });
         let now = Instant::now();
         Self {
-            bar,
+            on_terminal: !quiet && draws_bars(),
+            bar: None,
             quiet,
             verbose,
             started: now,
             last_line: now,
+            last_drawn: now,
+            line_interval: LINE_INTERVAL,
             planned: 0,
             done: 0,
             failed: 0,
@@ -64,13 +73,18 @@ impl Progress {
                 self.read = share;
             }
             Event::DatasetRead => self.read = Some(1.0),
+            Event::UnknownFields(fields) => {
+                for note in unknown_fields::notes(fields) {
+                    self.line(format_args!("note: {note}"));
+                }
+            }
             Event::Recorded { feedback, .. } => {
                 self.done += 1;
                 if let Some(error) = &feedback.error {
                     self.failed += 1;
                     if self.verbose > 0 {
-                        let message = one_line(error.error_message.as_deref().unwrap_or_default());
-                        let trace = one_line(feedback.trace_id.as_deref().unwrap_or_default());
+                        let message = error.error_message.as_deref().unwrap_or_default();
+                        let trace = feedback.trace_id.as_deref().unwrap_or_default();
                         self.line(format_args!("{trace} {}: {}: {message}", feedback.name, error.error_code.as_str()));
                     }
                 }
@@ -84,20 +98,18 @@ impl Progress {
                     self.paused = Some(format!("waiting: {}", failure.code));
                 }
                 if self.verbose > 0 {
-                    let message = one_line(&failure.to_string());
-                    self.line(format_args!("asking again in {:.1} s: {message}", delay.as_secs_f64()));
+                    self.line(format_args!("asking again in {:.1} s: {failure}", delay.as_secs_f64()));
                 }
             }
             Event::Rejected(reject) => {
                 self.rejects += 1;
                 if self.rejects <= REJECTS_SHOWN {
-                    self.line(format_args!("warning: {}", one_line(&reject.to_string())));
+                    self.line(format_args!("warning: {reject}"));
                 } else if self.rejects == REJECTS_SHOWN + 1 {
                     self.line(format_args!("warning: further rejected lines are only counted"));
                 }
             }
             Event::Stopping(reason) => {
-                let reason = one_line(&reason.to_string());
                 self.line(format_args!("stopping: {reason}; answers in flight are still saved"));
             }
             Event::Tick => self.tick(),
@@ -120,45 +132,68 @@ impl Progress {
         self.read.filter(|read| *read > 0.0).map(expected)
     }
 
-    fn update_bar(&self) {
-        let Some(bar) = &self.bar else { return };
-        if let Some(expected) = self.expected() {
-            bar.set_length(expected);
-        }
-        bar.set_position(self.done);
-        if bar.is_hidden() {
+    fn update_bar(&mut self) {
+        let since = if self.bar.is_some() { self.last_drawn.elapsed() } else { self.started.elapsed() };
+        let wait = if self.bar.is_some() { FRAME } else { BAR_AFTER };
+        if !self.on_terminal || since < wait {
             return;
         }
-        bar.set_message(format!(
-            "{} failed · {} tokens{}",
-            self.failed,
-            short(self.tokens),
-            self.paused.as_ref().map(|paused| format!(" · {paused}")).unwrap_or_default()
-        ));
+        self.last_drawn = Instant::now();
+        let state = self.state();
+        let expected = self.expected();
+        let is_new = self.bar.is_none();
+        let bar = self.bar.get_or_insert_with(|| {
+            let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
+            bar.set_style(style(WITHOUT_LENGTH));
+            bar
+        });
+        // Each of these draws.
+        if let Some(expected) = expected.filter(|expected| bar.length() != Some(*expected)) {
+            if bar.length().is_none() {
+                bar.set_style(style(WITH_LENGTH));
+            }
+            bar.set_length(expected);
+        }
+        if bar.position() != self.done {
+            bar.set_position(self.done);
+        }
+        bar.set_message(state);
+        if is_new {
+            bar.set_draw_target(ProgressDrawTarget::stderr_with_hz(20));
+            bar.tick();
+        }
     }
 
     fn tick(&mut self) {
-        if self.bar.is_some() || self.quiet || self.last_line.elapsed() < LINE_INTERVAL {
+        if self.on_terminal || self.quiet || self.last_line.elapsed() < self.line_interval {
             return;
         }
         self.last_line = Instant::now();
-        let elapsed = self.started.elapsed().as_secs_f64();
+        self.line_interval = (self.line_interval * 2).min(LONGEST_LINE_INTERVAL);
+        print::message(self.state());
+    }
+
+    /// `12 of about 25 judgments, 0 failed, 4 s left, 3.4/s, 1.2k tokens`; a narrow terminal cuts the end.
+    fn state(&self) -> String {
+        let expected = self.expected();
         #[expect(clippy::cast_precision_loss, reason = "for the eye")]
-        let rate = self.done as f64 / elapsed.max(0.001);
-        let of = self.expected().map(|expected| format!(" of about {expected}")).unwrap_or_default();
-        #[expect(clippy::cast_precision_loss, reason = "for the eye")]
-        let left = self
-            .expected()
-            .filter(|_| self.done > 0)
-            .map(|expected| format!(", about {:.0} s left", expected.saturating_sub(self.done) as f64 / rate))
-            .unwrap_or_default();
-        let paused = self.paused.as_ref().map(|paused| format!(", {paused}")).unwrap_or_default();
-        print::message(format_args!(
-            "{}{of}, {} failed, {rate:.1}/s, {} tokens{left}{paused}",
-            counted(self.done, "judgment"),
-            self.failed,
-            short(self.tokens)
-        ));
+        let rate = self.done as f64 / self.started.elapsed().as_secs_f64().max(0.001);
+        let mut state = match expected {
+            // The estimate is exact once everything was read.
+            Some(expected) if self.read == Some(1.0) => format!("{} of {}", self.done, counted(expected, "judgment")),
+            Some(expected) => format!("{} of about {}", self.done, counted(expected, "judgment")),
+            None => counted(self.done, "judgment"),
+        };
+        state.push_str(&format!(", {} failed", self.failed));
+        if let Some(paused) = &self.paused {
+            state.push_str(&format!(", {paused}"));
+        } else if let Some(expected) = expected.filter(|expected| self.done > 0 && *expected > self.done) {
+            #[expect(clippy::cast_precision_loss, reason = "for the eye")]
+            let left = Duration::from_secs_f64((expected - self.done) as f64 / rate);
+            state.push_str(&format!(", {} left", time(left)));
+        }
+        state.push_str(&format!(", {rate:.1}/s, {} tokens", short(self.tokens)));
+        state
     }
 
     /// A line above the bar.
@@ -166,6 +201,7 @@ impl Progress {
         if self.quiet {
             return;
         }
+        let text = one_line(&text.to_string());
         match &self.bar {
             Some(bar) => bar.suspend(|| print::message(text)),
             None => print::message(text),
@@ -173,19 +209,45 @@ impl Progress {
     }
 }
 
-fn style() -> ProgressStyle {
-    // The template is a constant, tested below.
-    ProgressStyle::with_template(TEMPLATE).unwrap_or_else(|_| ProgressStyle::default_bar())
+const WITH_LENGTH: &str = "{bar:12} {wide_msg}";
+const WITHOUT_LENGTH: &str = "{wide_msg}";
+
+fn style(template: &str) -> ProgressStyle {
+    // The templates are constants, tested below.
+    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    style.progress_chars("━━╌")
 }
 
-const TEMPLATE: &str = "{wide_bar} {pos}/{len} · {msg} · {per_sec} · {eta} left";
+/// Whether a bar can be drawn: a terminal that moves its cursor.
+fn draws_bars() -> bool {
+    std::io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+}
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn the_bars_template_is_right() {
-        assert!(ProgressStyle::with_template(TEMPLATE).is_ok());
+    fn the_bars_templates_are_right() {
+        for template in [WITH_LENGTH, WITHOUT_LENGTH] {
+            assert!(ProgressStyle::with_template(template).is_ok());
+        }
+    }
+
+    #[test]
+    fn the_state_tells_what_is_known_and_guesses_the_rest_from_the_part_that_was_read() {
+        let mut progress = Progress::new(true, 0);
+        assert!(progress.state().starts_with("0 judgments, 0 failed, 0.0/s, 0 tokens"), "{}", progress.state());
+        (0..3).for_each(|_| progress.show(&Event::Planned { question: 0, changed: false }));
+        progress.show(&Event::TraceRead { bytes_read: 10, total_bytes: Some(40) });
+        assert!(progress.state().starts_with("0 of about 12 judgments"), "{}", progress.state());
+        assert!(!progress.state().contains("left"));
+        progress.show(&Event::DatasetRead);
+        progress.done = 1;
+        let state = progress.state();
+        assert!(state.starts_with("1 of 3 judgments, 0 failed, ") && state.contains(" left, "), "{state}");
+        progress.paused = Some("waiting: RATE_LIMIT_EXCEEDED".to_owned());
+        let state = progress.state();
+        assert!(state.contains("0 failed, waiting: RATE_LIMIT_EXCEEDED, ") && !state.contains("left"), "{state}");
     }
 }

@@ -1,6 +1,5 @@
 //! The main command: judge a dataset.
 
-use std::path::Path;
 use std::process::ExitCode;
 
 use judge_run::feedback::csv;
@@ -12,7 +11,7 @@ use super::args::RunArgs;
 use super::error::CliError;
 use super::progress::Progress;
 use super::settings::{self, Resolved};
-use super::{dry_run, print, summary};
+use super::{command_line, dry_run, print, summary};
 
 pub(crate) fn main(args: RunArgs) -> Result<ExitCode, CliError> {
     let is_dry = args.dry_run;
@@ -20,7 +19,7 @@ pub(crate) fn main(args: RunArgs) -> Result<ExitCode, CliError> {
     if is_dry {
         return dry_run::main(resolved);
     }
-    let Resolved { run: settings, log, csv, simulator, notes, quiet, verbose } = resolved;
+    let Resolved { run: settings, log, csv, known: _, simulator, notes, quiet, verbose } = resolved;
     show_traces(verbose);
     if !quiet {
         notes.iter().for_each(|note| print::message(format_args!("note: {note}")));
@@ -35,28 +34,27 @@ pub(crate) fn main(args: RunArgs) -> Result<ExitCode, CliError> {
         run::run(settings, shutdown, &mut |event| progress.show(event)).await
     });
     progress.finish();
-    // A run that had nothing to do, or could not begin, leaves no empty files.
-    let remove_empty = || log.as_deref().map_or((), remove_if_empty);
-    let report = report.map_err(|error| {
-        remove_empty();
-        CliError::usage(error)
-    })?;
+    let report = report.map_err(CliError::usage)?;
     // Whatever still waits (standard input, an aborted request) must not hold the process.
     runtime.shutdown_background();
-    if matches!(report.stop, Some(StopReason::Log(WriteError::BrokenPipe))) {
+    if matches!(report.stop, Some(StopReason::Log(WriteError::BrokenPipe { .. }))) {
         return Err(CliError::BrokenPipe);
     }
     let exit = report.exit();
-    if exit == Exit::Usage {
-        remove_empty();
-    } else if let (Some(log), Some(csv)) = (&log, &csv) {
-        csv::export(log, csv).map_err(|error| CliError::Other(format!("cannot write {}: {error}", csv.display())))?;
-    }
-    let places = summary::Places { log: log.as_deref(), csv: csv.as_deref(), rejects: &rejects };
+    // A run that had nothing to do leaves no log.
+    let log = log.filter(|log| log.exists());
+    let exported = match (&log, &csv) {
+        (Some(log), Some(csv)) if exit != Exit::Usage => {
+            csv::export(log, csv).map_err(|error| CliError::Other(format!("cannot write {}: {error}", csv.display())))
+        }
+        _ => Ok(()),
+    };
+    let csv = csv.as_deref().filter(|_| exported.is_ok() && exit != Exit::Usage && log.is_some());
+    let places = summary::Places { log: log.as_deref(), csv, rejects: &rejects };
     let made_up = simulator.is_some();
     drop(simulator);
     if !quiet || exit != Exit::AllJudged {
-        let text = summary::text(&report, &places, made_up, &command_line(std::env::args().skip(1)));
+        let text = summary::text(&report, &places, made_up, &command_line::shown(std::env::args_os().skip(1)));
         if to_stdout || quiet {
             print::message(text.trim_end());
         } else {
@@ -67,6 +65,7 @@ pub(crate) fn main(args: RunArgs) -> Result<ExitCode, CliError> {
             }
         }
     }
+    exported?;
     Ok(ExitCode::from(exit.code()))
 }
 
@@ -103,50 +102,5 @@ fn show_traces(verbose: u8) {
     if verbose >= 2 {
         let level = if verbose == 2 { tracing::Level::DEBUG } else { tracing::Level::TRACE };
         let _ = tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).try_init();
-    }
-}
-
-fn remove_if_empty(log: &Path) {
-    if std::fs::metadata(log).is_ok_and(|metadata| metadata.is_file() && metadata.len() == 0) {
-        let _ = std::fs::remove_file(log);
-    }
-}
-
-/// The command as it was typed, for "the same command", but without what may be a secret: a shell has replaced the variables in
-/// `-H "Authorization: Bearer $TOKEN"` before we see it.
-fn command_line(args: impl Iterator<Item = String>) -> String {
-    let quoted = |arg: String| {
-        let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@%+".contains(c);
-        if !arg.is_empty() && arg.chars().all(plain) { arg } else { format!("'{}'", arg.replace('\'', r"'\''")) }
-    };
-    let mut is_header = false;
-    let shown = |arg: String| {
-        let begins_header = std::mem::replace(&mut is_header, arg == "-H" || arg == "--header")
-            || arg.starts_with("--header=")
-            || (arg.starts_with("-H") && arg != "-H");
-        match arg.split_once(':') {
-            Some((name, value)) if begins_header && !value.contains("${") => format!("{name}: ..."),
-            _ => arg,
-        }
-    };
-    let args = args.filter(|arg| arg != "--overwrite").map(shown).map(quoted);
-    std::iter::once("judge-run".to_owned()).chain(args).collect::<Vec<_>>().join(" ")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_same_command_is_shown_without_secrets() {
-        let shown = |args: &[&str]| command_line(args.iter().map(|arg| (*arg).to_owned()));
-        assert_eq!(shown(&["-d", "a b.jsonl", "--overwrite", "-J", "it's"]), r"judge-run -d 'a b.jsonl' -J 'it'\''s'");
-        for args in
-            [&["-H", "X: secret"] as &[&str], &["--header", "X:secret"], &["--header=X: secret"], &["-HX: secret"]]
-        {
-            let shown = shown(args);
-            assert!(!shown.contains("secret") && shown.contains("X: ..."), "{shown}");
-        }
-        assert_eq!(shown(&["-H", "X: ${KEY}", "-m", "a:/b"]), "judge-run -H 'X: ${KEY}' -m a:/b");
     }
 }

@@ -8,8 +8,9 @@ use std::path::Path;
 use judge_run::feedback::ErrorCode;
 use judge_run::run::{Distribution, Exit, LaneSummary, QuestionSummary, RunReport, StopReason};
 
+use super::dry_run::why_nothing;
 use super::error::CliError;
-use super::print::{counted, one_line, short};
+use super::print::{counted, escaped, one_line, short};
 
 /// The files of the run.
 pub(crate) struct Places<'a> {
@@ -23,7 +24,7 @@ pub(crate) fn text(report: &RunReport, places: &Places<'_>, made_up: bool, comma
     let mut text = String::new();
     // Writing to a string cannot fail.
     let _ = write(&mut text, report, places, made_up, command);
-    text
+    escaped(&text)
 }
 
 pub(crate) fn print(text: &str) -> Result<(), CliError> {
@@ -55,6 +56,10 @@ fn write(out: &mut String, report: &RunReport, places: &Places<'_>, made_up: boo
     }
     for lane in &summary.lanes {
         write_lane(out, lane)?;
+    }
+    if summary.unsaved > 0 {
+        let unsaved = counted(summary.unsaved, "judgment");
+        writeln!(out, "\n{unsaved} of those above could not be saved: the numbers count what the feedback lacks")?;
     }
     writeln!(out)?;
     match (places.csv, places.log) {
@@ -172,7 +177,7 @@ fn write_next(out: &mut String, report: &RunReport, command: &str) -> fmt::Resul
             writeln!(out, "what to do: {}", code.traits().remedy)?;
         }
     } else if summary.selected() == 0 {
-        writeln!(out, "\nnothing was judged: the dataset has no trace to judge")?;
+        writeln!(out, "\nnothing was judged: {}", why_nothing(summary.rejects))?;
     }
     if report.stop.is_none() && !codes.is_empty() {
         writeln!(out, "\nwhat to do about the failures:")?;
@@ -182,7 +187,7 @@ fn write_next(out: &mut String, report: &RunReport, command: &str) -> fmt::Resul
         }
     }
     let again = codes.iter().any(|(code, _)| code.traits().resumable);
-    if again || summary.unjudged() > 0 || !summary.read_to_end {
+    if again || summary.unjudged() > 0 || summary.unsaved > 0 || !summary.read_to_end {
         writeln!(out, "next: the same command asks only what is missing or failed\n  {command}")?;
     }
     Ok(())

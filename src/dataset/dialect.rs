@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::fields::UnknownFields;
+use super::fields::{UnknownFields, count_unknown};
 use super::{mlflow, plain, syntax};
 use crate::trace::Trace;
 
@@ -33,7 +33,10 @@ impl Dialect {
 /// Why it is no trace and what to do about it.
 pub(super) fn read_line(line: &[u8], byte_offset: u64, unknown: &mut UnknownFields) -> Result<Trace, String> {
     let object = syntax::object(line, byte_offset)?;
-    let dialect = Dialect::of(&object).ok_or_else(|| no_dialect(&object))?;
+    let Some(dialect) = Dialect::of(&object) else {
+        object.keys().for_each(|key| count_unknown(unknown, key));
+        return Err(no_dialect(&object));
+    };
     (dialect.read)(object, unknown)
 }
 
@@ -85,6 +88,15 @@ mod tests {
         assert!(read("{}").unwrap_err().starts_with("no known form of a trace: found no keys;"));
         let many = r#"{"a":1,"b":1,"c":1,"d":1,"e":1,"f":1,"g":1,"h":1}"#;
         assert!(read(many).unwrap_err().contains("`f`, 2 more;"), "{many}");
+    }
+
+    #[test]
+    fn the_keys_of_an_unknown_shape_are_counted() {
+        let mut unknown = UnknownFields::new();
+        for line in [r#"{"input": 1, "output": 2}"#, r#"{"input": 1}"#] {
+            assert!(read_line(line.as_bytes(), 0, &mut unknown).is_err());
+        }
+        assert_eq!(unknown, UnknownFields::from([("input".to_owned(), 2), ("output".to_owned(), 1)]));
     }
 
     #[test]

@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use serde::de::Error as _;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
@@ -75,7 +76,7 @@ impl Default for Sampling {
 }
 
 /// How requests are put for one endpoint and model. It starts as the provider is known and is adapted to what the endpoint refuses (see
-/// [`super::adapt`]).
+/// `adapt.rs`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WireProfile {
     /// What the output limit is called.
@@ -297,43 +298,19 @@ pub enum NoAnswer {
     NoChoices,
 }
 
-#[derive(Deserialize)]
-struct Completion {
-    choices: Option<Vec<Choice>>,
-    model: Option<String>,
-    usage: Option<CompletionUsage>,
-    system_fingerprint: Option<String>,
-    error: Option<Value>,
-}
-
+/// The one part of an answer that must have its form.
 #[derive(Deserialize)]
 struct Choice {
     message: Option<AnswerMessage>,
-    finish_reason: Option<String>,
-    error: Option<Value>,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 struct AnswerMessage {
     content: Option<Value>,
     refusal: Option<Value>,
     reasoning_content: Option<Value>,
     reasoning: Option<Value>,
     provider_specific_fields: Option<Value>,
-}
-
-#[derive(Deserialize)]
-struct CompletionUsage {
-    prompt_tokens: Option<u64>,
-    completion_tokens: Option<u64>,
-    prompt_tokens_details: Option<PromptTokensDetails>,
-    /// DeepSeek's name.
-    prompt_cache_hit_tokens: Option<u64>,
-}
-
-#[derive(Deserialize)]
-struct PromptTokensDetails {
-    cached_tokens: Option<u64>,
 }
 
 impl Answer {
@@ -343,21 +320,24 @@ impl Answer {
     /// When the body is not JSON, is an error, or has no choices.
     pub fn from_body(body: &[u8]) -> Result<Self, NoAnswer> {
         let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
-        let completion: Completion = serde_json::from_slice(body)?;
-        let is_error = |error: &Option<Value>| error.as_ref().is_some_and(|error| !error.is_null());
-        let Some(choice) = completion.choices.unwrap_or_default().into_iter().next() else {
-            return Err(if is_error(&completion.error) { NoAnswer::Error } else { NoAnswer::NoChoices });
+        let mut completion: Value = serde_json::from_slice(body)?;
+        if !completion.is_object() {
+            return Err(NoAnswer::NotCompletion(serde_json::Error::custom("it is no object")));
+        }
+        let is_error = |holder: &Value| holder.get("error").is_some_and(|error| !error.is_null());
+        let choice = match completion.get_mut("choices").map(Value::take) {
+            Some(Value::Array(choices)) => choices.into_iter().next(),
+            None | Some(Value::Null) => None,
+            Some(_) => return Err(NoAnswer::NotCompletion(serde_json::Error::custom("its choices are no list"))),
         };
-        if is_error(&choice.error) {
+        let Some(choice) = choice else {
+            return Err(if is_error(&completion) { NoAnswer::Error } else { NoAnswer::NoChoices });
+        };
+        if is_error(&choice) {
             return Err(NoAnswer::Error);
         }
-        let message = choice.message.unwrap_or(AnswerMessage {
-            content: None,
-            refusal: None,
-            reasoning_content: None,
-            reasoning: None,
-            provider_specific_fields: None,
-        });
+        let finish_reason = choice.get("finish_reason").and_then(word);
+        let message = serde_json::from_value::<Choice>(choice)?.message.unwrap_or_default();
         // LiteLLM moves refusals.
         let moved_refusal =
             message.provider_specific_fields.and_then(|mut fields| fields.get_mut("refusal").map(Value::take));
@@ -366,21 +346,47 @@ impl Answer {
             content: message.content.map(joined_text).unwrap_or_default(),
             refusal: text(message.refusal).or_else(|| text(moved_refusal)),
             has_reasoning: text(message.reasoning_content).or_else(|| text(message.reasoning)).is_some(),
-            finish_reason: choice.finish_reason.filter(|reason| !reason.is_empty()),
-            model: completion.model,
-            usage: completion.usage.map(|usage| Usage {
-                input_tokens: usage.prompt_tokens.unwrap_or(0),
-                cached_tokens: usage
-                    .prompt_tokens_details
-                    .and_then(|details| details.cached_tokens)
-                    .or(usage.prompt_cache_hit_tokens)
-                    .unwrap_or(0),
-                output_tokens: usage.completion_tokens.unwrap_or(0),
-            }),
-            system_fingerprint: completion.system_fingerprint.filter(|text| !text.is_empty()),
+            finish_reason,
+            model: completion.get("model").and_then(word),
+            usage: completion.get("usage").and_then(usage),
+            system_fingerprint: completion.get("system_fingerprint").and_then(word),
             request_id: None,
         })
     }
+}
+
+/// A string that is not empty, or a number as its digits.
+fn word(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()).filter(|text| !text.is_empty()),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    }
+}
+
+/// Tokens, where the server counts any. A paid answer does not fail because its bill is odd.
+fn usage(usage: &Value) -> Option<Usage> {
+    let read = |path| usage.pointer(path).and_then(count);
+    let (input, output) = (read("/prompt_tokens"), read("/completion_tokens"));
+    // The second is DeepSeek's name.
+    let cached = read("/prompt_tokens_details/cached_tokens").or_else(|| read("/prompt_cache_hit_tokens"));
+    let usage = Usage {
+        input_tokens: input.unwrap_or(0),
+        cached_tokens: cached.unwrap_or(0),
+        output_tokens: output.unwrap_or(0),
+    };
+    (usage.input_tokens > 0 || usage.output_tokens > 0).then_some(usage)
+}
+
+/// A number that is not negative, in whatever form.
+fn count(value: &Value) -> Option<u64> {
+    let number = match value {
+        Value::Number(number) => number.as_f64(),
+        Value::String(text) => text.trim().parse().ok(),
+        _ => None,
+    };
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked: exact up to 2^53")]
+    number.filter(|number: &f64| (0.0..9e15).contains(number)).map(|number| number.round() as u64)
 }
 
 /// Content is a string, or a list of parts of which the text ones count.
@@ -459,5 +465,32 @@ mod tests {
         assert!(matches!(read(r#"{"error":{"message":"x"}}"#), Err(NoAnswer::Error)));
         assert!(matches!(read(r#"{"choices":[{"error":{"code":502}}]}"#), Err(NoAnswer::Error)));
         assert!(matches!(read("<html>"), Err(NoAnswer::NotCompletion(_))));
+        assert!(matches!(read(r#"{"choices":{}}"#), Err(NoAnswer::NotCompletion(_))));
+        assert!(matches!(read("[]"), Err(NoAnswer::NotCompletion(_))));
+    }
+
+    #[test]
+    fn only_the_message_can_fail_an_answer() {
+        let read = |choice: &str, rest: &str| {
+            Answer::from_body(format!(r#"{{"choices":[{{{choice}"message":{{"content":"x"}}}},7]{rest}}}"#).as_bytes())
+        };
+        let answer = read(
+            r#""finish_reason":7,"#,
+            r#","model":7,"system_fingerprint":[1],"usage":{"prompt_tokens":50.0,"completion_tokens":"3","prompt_tokens_details":"none","prompt_cache_hit_tokens":"20"}"#,
+        )
+        .unwrap();
+        assert_eq!((answer.content.as_str(), answer.model.as_deref()), ("x", Some("7")));
+        assert_eq!((answer.finish_reason.as_deref(), answer.system_fingerprint), (Some("7"), None));
+        assert_eq!(answer.usage, Some(Usage { input_tokens: 50, cached_tokens: 20, output_tokens: 3 }));
+        for odd in
+            [r#""free""#, "[]", "null", "{}", r#"{"prompt_tokens":0,"completion_tokens":0}"#, r#"{"prompt_tokens":-1}"#]
+        {
+            let answer = read(r#""finish_reason":{"a":1},"#, &format!(r#","model":{{}},"usage":{odd}"#)).unwrap();
+            assert_eq!((answer.usage, answer.model, answer.finish_reason), (None, None, None), "{odd}");
+        }
+        for message in ["7", r#""text""#] {
+            let body = format!(r#"{{"choices":[{{"message":{message}}}]}}"#);
+            assert!(matches!(Answer::from_body(body.as_bytes()), Err(NoAnswer::NotCompletion(_))), "{message}");
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! The HTTP client of one endpoint and model: one attempt, one answer or one failure.
 
+use std::cmp::Reverse;
 use std::time::{Duration, SystemTime};
 
 use reqwest::Url;
@@ -19,6 +20,10 @@ use crate::feedback::ErrorCode;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Once an answer has begun, this long without a byte means that the rest will not come.
 const IDLE_BODY_TIMEOUT: Duration = Duration::from_secs(60);
+/// Shorter words before others in a header are schemes.
+const SHORTEST_SECRET: usize = 8;
+/// Shorter words of an address are names, not tokens.
+const SHORTEST_TOKEN: usize = 16;
 /// No verdict is this long.
 const MAX_BODY_BYTES: usize = 16 << 20;
 
@@ -95,7 +100,7 @@ impl Client {
         let endpoint = || config.name.clone();
         let url = chat_url(&config.base_url).map_err(|reason| ClientError::BaseUrl {
             endpoint: endpoint(),
-            url: config.base_url.clone(),
+            url: without_credentials(&config.base_url),
             reason,
         })?;
         let http_error = |error: reqwest::Error| ClientError::Http { endpoint: endpoint(), reason: cause_of(&error) };
@@ -129,15 +134,26 @@ impl Client {
             let _ = rustls::crypto::ring::default_provider().install_default();
             builder = builder.tls_certs_only([]);
         }
+        let http = builder.build().map_err(http_error)?;
+        let mut secrets = secrets(config, &url);
+        // reqwest takes user and password out of the address and makes a header of them.
+        let request = http.post(url).build().map_err(http_error)?;
+        let basic = request.headers().get(AUTHORIZATION);
+        secrets.extend(basic.and_then(|basic| basic.to_str().ok()).and_then(last_word).map(SecretString::from));
         Ok(Self {
-            http: builder.build().map_err(http_error)?,
-            url,
+            http,
+            url: request.url().clone(),
             extra_body: config.extra_body.clone(),
-            headers: headers(config)?,
+            headers: headers(config, basic)?,
             model: model.to_owned(),
             timeout: config.timeout,
-            secrets: secrets(config),
+            secrets,
         })
+    }
+
+    /// Where requests go.
+    pub fn address(&self) -> &str {
+        self.url.as_str()
     }
 
     /// Sends one request and reads its answer: one attempt.
@@ -152,10 +168,12 @@ impl Client {
                 Err(Failure::new(ErrorCode::InvalidRequest, &message).into())
             }
         };
-        let redact = |failure: Box<Failure>| {
-            Box::new(self.secrets.iter().fold(*failure, |failure, secret| failure.redact(secret.expose_secret())))
-        };
-        Exchange { result: result.map_err(redact), limits }
+        Exchange { result: result.map_err(|failure| self.redacted(*failure).into()), limits }
+    }
+
+    /// A failure without anything that the server should not have repeated.
+    fn redacted(&self, failure: Failure) -> Failure {
+        self.secrets.iter().fold(failure, |failure, secret| failure.redact(secret.expose_secret()))
     }
 
     async fn exchange(&self, body: Vec<u8>, limits: &mut ObservedLimits) -> Result<Answer, Box<Failure>> {
@@ -203,17 +221,72 @@ impl Client {
     }
 }
 
-/// All that must not be seen in a server's words. Of a header's value, such as `Bearer KEY`, a server may echo the key alone.
-fn secrets(config: &EndpointConfig) -> Vec<SecretString> {
-    /// Shorter words are schemes and the like.
-    const SHORTEST_SECRET: usize = 8;
-    let values = config.headers.iter().map(|(_, value)| value);
-    let words = values.clone().flat_map(|value| value.expose_secret().split_whitespace());
-    let words = words.filter(|word| word.len() >= SHORTEST_SECRET).map(SecretString::from);
-    config.api_key.iter().chain(values).cloned().chain(words).collect()
+/// All that a server could echo and nobody should read.
+fn secrets(config: &EndpointConfig, url: &Url) -> Vec<SecretString> {
+    let values = || config.headers.iter().map(|(_, value)| value.expose_secret());
+    // Of a value such as `Bearer KEY` a server may echo the key alone. Shorter words than a secret are schemes and the like.
+    let long = values().flat_map(str::split_whitespace).filter(|word| word.len() >= SHORTEST_SECRET);
+    let words = long.chain(values().filter_map(last_word));
+    let decoded = |text: &str| percent_decode(text.as_bytes());
+    let (user, password) = (url.username(), url.password().unwrap_or_default());
+    // A token may stand in place of the user's name; a plain name is no secret.
+    let user_is_token = !user.is_empty() && (password.is_empty() || user.len() >= SHORTEST_TOKEN);
+    let in_url = [Some(password), user_is_token.then_some(user)].into_iter().flatten();
+    let in_url: Vec<String> = in_url.flat_map(|text| [decoded(text), text.to_owned()]).collect();
+    let plain = values().chain(words).map(ToOwned::to_owned).chain(in_url).filter(|text| !text.is_empty());
+    let mut secrets: Vec<SecretString> = config.api_key.iter().chain(&config.secrets).cloned().collect();
+    secrets.extend(plain.map(SecretString::from));
+    // The longest first: a part that went before would spoil the whole.
+    secrets.sort_by_key(|secret| Reverse(secret.expose_secret().len()));
+    secrets
 }
 
-fn headers(config: &EndpointConfig) -> Result<HeaderMap, ClientError> {
+fn last_word(text: &str) -> Option<&str> {
+    text.split_whitespace().next_back()
+}
+
+/// `%41` is `A`; what is no such triple stays.
+fn percent_decode(text: &[u8]) -> String {
+    let mut decoded = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((first, after)) = rest.split_first() {
+        let hex = after.get(..2).and_then(|hex| u8::from_str_radix(std::str::from_utf8(hex).ok()?, 16).ok());
+        match hex.filter(|_| *first == b'%') {
+            Some(byte) => {
+                decoded.push(byte);
+                rest = &after[2..];
+            }
+            None => {
+                decoded.push(*first);
+                rest = after;
+            }
+        }
+    }
+    String::from_utf8_lossy(&decoded).into_owned()
+}
+
+/// An address as it may be shown: `...` for user and password, and for the query, which may hold a key.
+pub fn without_credentials(address: &str) -> String {
+    let (scheme, rest) = address.split_once("://").map_or(("", address), |(scheme, rest)| (scheme, rest));
+    let separator = if rest.len() == address.len() { "" } else { "://" };
+    // In an address that is none, an `@` may stand anywhere behind a password.
+    let end = match Url::parse(address.trim()) {
+        Ok(url) if url.has_host() => rest.find(['/', '?', '#', '\\']).unwrap_or(rest.len()),
+        _ => rest.len(),
+    };
+    let (user, rest) = match rest[..end].rfind('@') {
+        Some(at) => ("...@", &rest[at + 1..]),
+        None => ("", rest),
+    };
+    let (rest, query) = match rest.find(['?', '#']) {
+        Some(at) => (&rest[..at], "?..."),
+        None => (rest, ""),
+    };
+    format!("{scheme}{separator}{user}{rest}{query}")
+}
+
+/// `basic` is what stands in the address, and wins over the key, as in other clients; a header that was named wins over both.
+fn headers(config: &EndpointConfig, basic: Option<&HeaderValue>) -> Result<HeaderMap, ClientError> {
     let unusable = |what: String| ClientError::Header { endpoint: config.name.clone(), what };
     let secret = |text: &str, what: String| {
         let mut value = HeaderValue::from_str(text).map_err(|_| unusable(what))?;
@@ -230,6 +303,9 @@ fn headers(config: &EndpointConfig) -> Result<HeaderMap, ClientError> {
             }
             KeyHeader::ApiKey => headers.insert("api-key", secret(key.expose_secret(), what)?),
         };
+    }
+    if let Some(basic) = basic {
+        headers.insert(AUTHORIZATION, basic.clone());
     }
     for (name, value) in &config.headers {
         let what = || format!("the header `{name}`");
@@ -269,6 +345,7 @@ fn cause_of(error: &dyn std::error::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::endpoint::quota::Limits;
 
     #[test]
     fn the_address_is_completed_once() {
@@ -284,6 +361,77 @@ mod tests {
         for bad in ["", "localhost:8000/v1", "ftp://h/v1", "http://"] {
             assert!(chat_url(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn an_address_is_shown_without_user_password_and_query() {
+        for (address, shown) in [
+            ("http://h/v1", "http://h/v1"),
+            ("https://user:pa@ss@h:1/v1/@x", "https://...@h:1/v1/@x"),
+            ("https://h/v1?key=secret", "https://h/v1?..."),
+            ("https://token@h/v1?a#b", "https://...@h/v1?..."),
+            ("user:secret@h/v1", "...@h/v1"),
+            ("http://user:sec/ret@h/v1", "http://...@h/v1"),
+            ("http://user:sec?ret@h/v1", "http://...@h/v1"),
+            ("localhost:8000/v1", "localhost:8000/v1"),
+            ("", ""),
+        ] {
+            assert_eq!(without_credentials(address), shown, "{address}");
+        }
+    }
+
+    fn config(base_url: &str, key: Option<&str>, headers: &[(&str, &str)]) -> EndpointConfig {
+        EndpointConfig {
+            name: "e".to_owned(),
+            base_url: base_url.to_owned(),
+            api_key: key.map(SecretString::from),
+            key_header: KeyHeader::Bearer,
+            headers: headers.iter().map(|(name, value)| ((*name).to_owned(), SecretString::from(*value))).collect(),
+            secrets: vec![SecretString::from("variable-1")],
+            pool: Vec::new(),
+            ca_cert: None,
+            timeout: EndpointConfig::DEFAULT_TIMEOUT,
+            concurrency: 1,
+            limits: Limits::default(),
+            extra_body: Map::new(),
+            preset: None,
+        }
+    }
+
+    #[test]
+    fn user_and_password_of_an_address_are_sent_as_basic_authentication() {
+        let authorization = |config| {
+            let client = Client::new(&config, "m").unwrap();
+            assert_eq!(client.url.as_str(), "http://h/v1/chat/completions");
+            client.headers.get(AUTHORIZATION).map(|value| value.to_str().unwrap().to_owned())
+        };
+        let basic = Some("Basic dXNlcjpwQHNz".to_owned());
+        assert_eq!(authorization(config("http://user:p%40ss@h/v1", None, &[])), basic);
+        assert_eq!(authorization(config("http://user:p%40ss@h/v1", Some("sk-key"), &[])), basic);
+        let named = config("http://user:p%40ss@h/v1", Some("sk-key"), &[("Authorization", "Token x")]);
+        assert_eq!(authorization(named).as_deref(), Some("Token x"));
+        assert_eq!(authorization(config("http://h/v1", Some("sk-key"), &[])).as_deref(), Some("Bearer sk-key"));
+    }
+
+    #[test]
+    fn whatever_part_of_a_secret_a_server_echoes_is_redacted() {
+        let url = "http://user:p%40ssword1@h/v1";
+        let client = Client::new(&config(url, Some("sk-key-1234"), &[("X-Auth", "Token header-1")]), "m").unwrap();
+        let echoed =
+            "sk-key-1234, Token header-1, header-1, variable-1, p@ssword1, p%40ssword1, dXNlcjpwQHNzd29yZDE=, user";
+        let failure = Failure::new(ErrorCode::AuthenticationError, echoed);
+        let r = "[redacted]";
+        assert_eq!(client.redacted(failure).message, format!("{r}, {r}, {r}, {r}, {r}, {r}, {r}, user"));
+        assert!(!format!("{client:?}").contains("ssword1"), "{client:?}");
+        let client = Client::new(&config("http://a-token@h/v1", None, &[]), "m").unwrap();
+        let failure = Failure::new(ErrorCode::AuthenticationError, "a-token is wrong");
+        assert_eq!(client.redacted(failure).message, "[redacted] is wrong");
+    }
+
+    #[test]
+    fn an_address_that_is_none_is_named_without_its_password() {
+        let error = Client::new(&config("ftp://user:secret@h/v1?k=secret", None, &[]), "m").unwrap_err().to_string();
+        assert!(error.contains("`ftp://...@h/v1?...`") && !error.contains("secret"), "{error}");
     }
 
     #[test]

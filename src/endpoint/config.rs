@@ -22,6 +22,8 @@ pub struct EndpointConfig {
     pub key_header: KeyHeader,
     /// Further headers, names and values; values may be secret.
     pub headers: Vec<(String, SecretString)>,
+    /// What else must not be shown: the parts that a header's value was put together from.
+    pub secrets: Vec<SecretString>,
     /// A file of further certificate authorities, PEM.
     pub ca_cert: Option<PathBuf>,
     /// From sending a request to the last byte of its answer.
@@ -32,6 +34,9 @@ pub struct EndpointConfig {
     pub limits: Limits,
     /// Members to be merged into the body of every request.
     pub extra_body: Map<String, Value>,
+    /// Several deployments or keys of the same model, if there are: they share the work by what quota each has left, and only they are
+    /// asked.
+    pub pool: Vec<EndpointConfig>,
     /// What is known of the provider.
     pub preset: Option<&'static Preset>,
 }

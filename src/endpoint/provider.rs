@@ -87,7 +87,8 @@ pub fn wire_profile(preset: Option<&Preset>, base_url: &str, model: &str) -> Wir
 
 /// Whether an address is OpenAI's own or Azure's: there, requests are counted by what they reserve, and unknown parameters refused.
 pub fn is_openai(base_url: &str) -> bool {
-    let host = base_url.split("://").nth(1).unwrap_or(base_url).split(['/', ':']).next().unwrap_or_default();
+    let authority = base_url.split("://").nth(1).unwrap_or(base_url).split(['/', '?']).next().unwrap_or_default();
+    let host = authority.rsplit('@').next().and_then(|host| host.split(':').next()).unwrap_or_default();
     host == "api.openai.com" || host.ends_with(".azure.com")
 }
 
@@ -122,6 +123,7 @@ mod tests {
         let field = |url| wire_profile(None, url, "m").limit_field;
         assert_eq!(field("https://api.openai.com/v1"), LimitField::MaxCompletionTokens);
         assert_eq!(field("https://x.openai.azure.com/openai/v1"), LimitField::MaxCompletionTokens);
+        assert_eq!(field("https://user:pass@api.openai.com:443/v1"), LimitField::MaxCompletionTokens);
         assert_eq!(field("http://localhost:11434/v1"), LimitField::MaxTokens);
         assert!(wire_profile(None, "https://api.openai.com/v1", "gpt-5-mini").dropped.contains("temperature"));
     }

@@ -2,7 +2,7 @@
 //!
 //! A quota that the user gives is kept by `governor`: GCRA buckets on Tokio's clock, which hold a little less than one second's
 //! worth, because providers enforce 60,000 a minute as 1,000 a second and clocks jitter. A quota that nobody gave is learnt from what the
-//! endpoint says in its answers, and followed as it says (see [`Learnt`]). The one dispatcher asks before each request and sleeps
+//! endpoint says in its answers, and followed as it says (see `Learnt`). The one dispatcher asks before each request and sleeps
 //! until the time that is named.
 
 use std::num::NonZeroU32;

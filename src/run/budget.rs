@@ -11,6 +11,8 @@ pub struct Budget {
     pub cost: Option<f64>,
     /// Tokens of all prompts and answers.
     pub tokens: Option<u64>,
+    /// Requests, retries included: what a quota a day allows.
+    pub requests: Option<u64>,
     /// Judgments that end in an error.
     pub errors: Option<MaxErrors>,
     /// From the start of the run.
@@ -51,6 +53,7 @@ impl FromStr for MaxErrors {
 pub(super) struct Spent {
     pub cost: f64,
     pub tokens: u64,
+    pub requests: u64,
     pub judged: u64,
     pub errors: u64,
 }
@@ -61,6 +64,7 @@ pub(super) struct Spent {
 pub enum Exhausted {
     Cost { spent: f64, limit: f64 },
     Tokens { spent: u64, limit: u64 },
+    Requests { limit: u64 },
     Errors { errors: u64, judged: u64 },
     Time { limit: Duration },
 }
@@ -72,6 +76,7 @@ impl fmt::Display for Exhausted {
             Self::Tokens { spent, limit } => {
                 write!(f, "the budget of {limit} tokens is used up: {spent} used (--max-tokens-total)")
             }
+            Self::Requests { limit } => write!(f, "all {limit} requests of the day are sent (--rpd)"),
             Self::Errors { errors, judged } => {
                 write!(f, "too many failures: {errors} of {judged} judgments (--max-errors)")
             }
@@ -111,7 +116,7 @@ mod tests {
 
     #[test]
     fn each_limit_is_reached_by_its_own_measure() {
-        let spent = |cost, tokens, judged, errors| Spent { cost, tokens, judged, errors };
+        let spent = |cost, tokens, judged, errors| Spent { cost, tokens, requests: 0, judged, errors };
         let none = Budget::default();
         assert_eq!(none.exhausted(&spent(1e9, u64::MAX, 9, 9)), None);
         let budget = Budget { cost: Some(1.0), tokens: Some(100), ..none };

@@ -61,32 +61,29 @@ pub async fn run(
     mut shutdown: watch::Receiver<Shutdown>,
     on_event: &mut dyn FnMut(&Event<'_>),
 ) -> Result<RunReport, StartError> {
-    let RunSettings {
-        datasets,
-        questions,
-        lanes,
-        output,
-        rejects,
-        limit,
-        strict,
-        max_retries,
-        max_retry_after,
-        grace,
-        budget,
-        run_id,
-    } = settings;
+    let RunSettings { datasets, questions, lanes, output, rejects, limit, strict, policy, grace, budget, run_id } =
+        settings;
     let (questions, lane_of): (Vec<Question>, Vec<usize>) = questions.into_iter().unzip();
     let questions: Arc<[Question]> = questions.into();
-    let lanes = lanes.iter().map(|lane| Lane::new(lane, max_retries, max_retry_after)).collect::<Result<_, _>>()?;
     let (log, index) = match output {
         Output::Log(mut log) => {
             let index = std::mem::take(&mut log.index);
-            (log.into_writer()?, index)
+            (Some(log), index)
         }
-        Output::Stdout => (LogWriter::stdout()?, Index::default()),
+        Output::Stdout => (None, Index::default()),
     };
+    let lanes = lanes.iter().enumerate().map(|(i, lane)| {
+        let asked = lane_of.iter().filter(|lane| **lane == i).count();
+        Lane::new(lane, &policy, asked, index.has_verdict_of(&lane.source_id()))
+    });
+    let lanes = lanes.collect::<Result<_, _>>()?;
     let total_bytes = datasets.first().and_then(DatasetReader::total_bytes);
     let rejects = Rejects::new(rejects).map_err(StartError::Rejects)?;
+    // Only now, when the run is known to be possible, may it put an earlier log aside.
+    let log = match log {
+        Some(log) => log.into_writer()?,
+        None => LogWriter::stdout()?,
+    };
     let plans = Plans::start(datasets, &questions, &lane_of, index, limit).map_err(StartError::Thread)?;
     let mut dispatcher = Dispatcher {
         summary: Summary::new(questions.iter()),
@@ -100,6 +97,8 @@ pub async fn run(
         run_id,
         budget,
         spent: Spent::default(),
+        shutdown: shutdown.clone(),
+        grace,
         tasks: JoinSet::new(),
         stop: None,
         on_event,
@@ -110,7 +109,8 @@ pub async fn run(
     // What still flies is let go. The readers' channels are closed, so they end by themselves; one that blocks on standard input is
     // left behind.
     drop(tasks);
-    if let Err(error) = log.close() {
+    if let Err(error) = log.close(end_of_patience(shutdown, grace)).await {
+        summary.unsaved = error.unsaved();
         stop = Some(StopReason::Log(error));
     }
     summary.finish();
@@ -130,6 +130,9 @@ struct Dispatcher<'a> {
     run_id: String,
     budget: Budget,
     spent: Spent,
+    /// For what the dispatcher waits for outside its loop.
+    shutdown: watch::Receiver<Shutdown>,
+    grace: Duration,
     summary: Summary,
     /// The first reason for which a lane admits nothing more.
     stop: Option<StopReason>,
@@ -214,8 +217,12 @@ impl Dispatcher<'_> {
     async fn admit(&mut self) -> Result<Option<Instant>, LogClosed> {
         let now = Instant::now();
         let mut wake: Option<Instant> = None;
+        if self.requests_left() == 0 && self.lanes.iter().any(Lane::has_waiting) {
+            let limit = self.budget.requests.unwrap_or_default();
+            self.stop_all(StopReason::Budget(Exhausted::Requests { limit })).await?;
+        }
         for lane in 0..self.lanes.len() {
-            loop {
+            while self.requests_left() > 0 {
                 match self.lanes[lane].next(now) {
                     Step::Send(job) => self.send(lane, job),
                     Step::TooLarge { mut job, needs, allowed } => {
@@ -235,9 +242,14 @@ impl Dispatcher<'_> {
         Ok(wake)
     }
 
+    fn requests_left(&self) -> u64 {
+        self.budget.requests.map_or(u64::MAX, |limit| limit.saturating_sub(self.spent.requests))
+    }
+
     fn send(&mut self, lane: usize, mut job: Box<Job>) {
-        let client = self.lanes[lane].client.clone();
+        let client = self.lanes[lane].client(&job);
         let questions = Arc::clone(&self.questions);
+        self.spent.requests += 1;
         self.tell(&Event::Sent { again: job.last.is_some() });
         self.tasks.spawn(async move {
             let started = Instant::now();
@@ -261,6 +273,8 @@ impl Dispatcher<'_> {
             // Every reader meets the same lines; one tells of them.
             Planned::Duplicate | Planned::Reject(_) if !is_first => {}
             Planned::Duplicate => self.tell(&Event::Duplicate),
+            Planned::End(fields) if is_first && !fields.is_empty() => self.tell(&Event::UnknownFields(&fields)),
+            Planned::End(_) => {}
             Planned::Unreadable(error) => self.stop_all(StopReason::Dataset(error)).await?,
             Planned::Reject(reject) => {
                 self.tell(&Event::Rejected(&reject));
@@ -286,6 +300,10 @@ impl Dispatcher<'_> {
                 self.tell(&Event::Kept { question, standing });
                 Ok(())
             }
+            Item::KeptAgain { question, standing, offset, overrides } => {
+                self.tell(&Event::Kept { question, standing });
+                self.patiently(self.log.append_again(offset, overrides, record::now_ms())).await
+            }
             Item::NotAskable { question, trace_id, not_askable } => {
                 self.tell(&Event::Planned { question, changed: false });
                 let asked = &self.questions[question];
@@ -299,7 +317,16 @@ impl Dispatcher<'_> {
         self.spent.judged += 1;
         self.spent.errors += u64::from(feedback.is_error());
         self.tell(&Event::Recorded { question, feedback: &feedback });
-        self.log.append(feedback).await
+        self.patiently(self.log.append(feedback)).await
+    }
+
+    /// Waits for the log, but not against the user's will: output that blocks must not make the process immune to signals.
+    async fn patiently(&self, append: impl Future<Output = Result<(), LogClosed>>) -> Result<(), LogClosed> {
+        tokio::select! {
+            biased;
+            appended = append => appended,
+            () = end_of_patience(self.shutdown.clone(), self.grace) => Err(LogClosed),
+        }
     }
 
     async fn returned(&mut self, Returned { lane: index, job }: Returned) -> Result<(), LogClosed> {
@@ -347,13 +374,17 @@ impl Dispatcher<'_> {
         self.record(question, feedback).await
     }
 
-    /// One lane gives up; the run goes on while another has not. The first reason is the run's.
+    /// A member of a lane is given up, and with the last one the lane; the run goes on while another has not. The first reason of a lane is the
+    /// run's.
     async fn stop_lane(&mut self, lane: usize, reason: StopReason) -> Result<(), LogClosed> {
         if self.lanes[lane].stopped {
             return Ok(());
         }
-        let abandoned = self.lanes[lane].stop();
         self.tell(&Event::Stopping(&reason));
+        if !self.lanes[lane].is_given_up() {
+            return Ok(());
+        }
+        let abandoned = self.lanes[lane].stop();
         self.stop.get_or_insert(reason);
         for job in abandoned {
             self.finish(job).await?;
@@ -378,9 +409,51 @@ impl Dispatcher<'_> {
     }
 }
 
+/// Ready when the user wants the process to end at once, or when the grace after an interruption is over.
+async fn end_of_patience(mut shutdown: watch::Receiver<Shutdown>, grace: Duration) {
+    if shutdown.wait_for(|wish| *wish >= Shutdown::Drain).await.is_err() {
+        // Nobody is left who could ask for a shutdown.
+        return std::future::pending().await;
+    }
+    let deadline = Instant::now() + grace;
+    tokio::select! {
+        _ = tokio::time::sleep_until(deadline) => {}
+        Ok(_) = shutdown.wait_for(|wish| *wish == Shutdown::Abort) => {}
+    }
+}
+
 async fn sleep_until(at: Option<Instant>) {
     match at {
         Some(at) => tokio::time::sleep_until(at).await,
         None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whether a wait ends that only the user can end.
+    async fn ends(wish: Shutdown, grace: Duration) -> bool {
+        let (sender, receiver) = watch::channel(Shutdown::No);
+        let waiting = tokio::spawn(end_of_patience(receiver, grace));
+        sender.send(wish).unwrap();
+        tokio::time::timeout(Duration::from_secs(60), waiting).await.is_ok()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn patience_ends_at_once_with_the_second_signal_and_with_the_grace_after_the_first() {
+        let hour = Duration::from_secs(3600);
+        assert!(!ends(Shutdown::No, Duration::ZERO).await);
+        assert!(!ends(Shutdown::Drain, hour).await);
+        assert!(ends(Shutdown::Drain, Duration::from_secs(30)).await);
+        assert!(ends(Shutdown::Abort, hour).await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn patience_without_anybody_who_could_end_it_lasts() {
+        let (_, receiver) = watch::channel(Shutdown::No);
+        let waiting = tokio::time::timeout(Duration::from_secs(60), end_of_patience(receiver, Duration::ZERO));
+        assert!(waiting.await.is_err());
     }
 }

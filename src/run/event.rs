@@ -1,5 +1,6 @@
 //! What happens in a run, as it happens. Sinks (progress, summary, logs) are synchronous folds over it.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::dataset::Reject;
@@ -23,6 +24,8 @@ pub enum Event<'a> {
     },
     /// The whole dataset was read.
     DatasetRead,
+    /// The dataset has fields that no trace has, each so many times.
+    UnknownFields(&'a BTreeMap<String, u64>),
     /// A line is no trace.
     Rejected(&'a Reject),
     /// A trace was there already, with the same content.

@@ -28,6 +28,8 @@ pub(super) struct Job {
     pub max_output: u32,
     /// What the quota was charged for the attempt in flight.
     pub reserved: u64,
+    /// Which member of the lane it was given to.
+    pub member: usize,
     /// What the gate gave it for the attempt in flight.
     pub pass: Pass,
     /// When the attempt in flight was sent.
@@ -50,6 +52,7 @@ impl Job {
             had_free_retry: false,
             max_output,
             reserved: 0,
+            member: 0,
             pass: Pass::default(),
             sent_at: None,
             profile,

@@ -7,23 +7,19 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::health::GivenUp;
 use super::job::{Due, Job};
+use super::member::Member;
 use super::record::History;
-use super::settings::LaneSettings;
+use super::settings::{LaneSettings, Policy};
 use super::summary::{LaneSummary, StopReason};
 use crate::endpoint::chat::WireProfile;
 use crate::endpoint::client::{Client, ClientError};
-use crate::endpoint::gate::{Admission, Gate};
+use crate::endpoint::gate::{Admission, Pass};
 use crate::endpoint::prices::Prices;
-use crate::endpoint::quota::Quota;
 use crate::endpoint::{Failure, Rejected, backoff, provider};
-use crate::feedback::{ErrorCode, Pause, Retry};
+use crate::feedback::{ErrorCode, Retry};
 use crate::judge::Judgment;
-
-/// After so many judgments in a row (or two rounds of what may be in flight) that the endpoint left without an answer, the lane gives up.
-const NOTHING_BUT_FAILURES: u64 = 20;
-/// It also gives up when nothing was answered for so long, although it was asked again and again.
-const LONGEST_OUTAGE: Duration = Duration::from_secs(15 * 60);
 
 /// What a lane does next.
 #[derive(Debug)]
@@ -47,24 +43,16 @@ pub(super) enum Next {
 
 /// An endpoint and a model.
 pub(super) struct Lane {
-    pub client: Client,
     /// The model URI.
     pub source_id: String,
-    gate: Gate,
+    members: Vec<Member>,
     concurrency: usize,
-    timeout: Duration,
     fresh: VecDeque<Box<Job>>,
     retries: BinaryHeap<Reverse<Due>>,
     sequence: u64,
     max_retries: u32,
-    longest_pause: Duration,
-    /// The endpoint has given a verdict, in this run or, by the log, in an earlier one.
-    proven: bool,
-    /// Judgments that the endpoint left without an answer, since it last answered; and since when.
-    unanswered: u64,
-    outage_since: Option<Instant>,
-    /// Failures in a row with the same code, which end the run at the code's number; and when the last one came back.
-    streak: Option<(ErrorCode, u8, Instant)>,
+    /// Further attempts where an answer has no verdict.
+    re_asks: u8,
     pub stopped: bool,
     profile: Arc<WireProfile>,
     /// A part of the request was refused: one goes ahead, until one is answered.
@@ -72,6 +60,10 @@ pub(super) struct Lane {
     has_sent: bool,
     /// Until then the first request is alone: what is wrong with all of them, most endpoints say at once.
     head_start: Option<Instant>,
+    /// A verdict came of a request that was put as now: what is refused after that is the request's own fault.
+    profile_is_proven: bool,
+    /// Questions of which none was answered yet and which therefore go one by one, so that the others find their prompts cached.
+    to_warm_up: usize,
     /// What was adapted, in words.
     adapted: Vec<String>,
     /// Tokens of prompts to their estimates, as observed.
@@ -83,13 +75,19 @@ pub(super) struct Lane {
 const HEAD_START: Duration = Duration::from_millis(100);
 /// How much a new observation moves the rate of tokens to the estimate.
 const RATIO_STEP: f64 = 0.1;
-/// After so many failures in a row of an endpoint that has answered before, everybody waits.
-const CIRCUIT_BREAKER: u8 = 5;
 
 impl Lane {
-    pub(super) fn new(settings: &LaneSettings, max_retries: u32, longest_pause: Duration) -> Result<Self, ClientError> {
+    /// `questions` is how many are asked on the lane, `proven` whether the log has a verdict from it.
+    pub(super) fn new(
+        settings: &LaneSettings,
+        policy: &Policy,
+        questions: usize,
+        proven: bool,
+    ) -> Result<Self, ClientError> {
         let LaneSettings { endpoint, model, prices } = settings;
-        let quota = Quota::new(endpoint.limits, !provider::is_openai(&endpoint.base_url));
+        let &Policy { max_retries, re_asks, longest_pause: _, warm_up } = policy;
+        let pool = if endpoint.pool.is_empty() { std::slice::from_ref(endpoint) } else { &endpoint.pool };
+        let members = pool.iter().map(|member| Member::new(member, model, policy, proven));
         Ok(Self {
             profile: Arc::new(provider::wire_profile(endpoint.preset, &endpoint.base_url, model)),
             learning: false,
@@ -98,20 +96,16 @@ impl Lane {
             adapted: Vec::new(),
             input_ratio: 1.0,
             prices: *prices,
-            client: Client::new(endpoint, model)?,
-            source_id: format!("{}:/{model}", endpoint.name),
-            gate: Gate::new(quota, endpoint.concurrency),
-            concurrency: endpoint.concurrency,
-            timeout: endpoint.timeout,
+            members: members.collect::<Result<_, _>>()?,
+            source_id: settings.source_id(),
+            concurrency: pool.iter().map(|member| member.concurrency).sum(),
             fresh: VecDeque::new(),
             retries: BinaryHeap::new(),
             sequence: 0,
             max_retries,
-            longest_pause,
-            proven: false,
-            unanswered: 0,
-            outage_since: None,
-            streak: None,
+            re_asks,
+            profile_is_proven: false,
+            to_warm_up: if warm_up { questions } else { 0 },
             stopped: false,
         })
     }
@@ -129,18 +123,32 @@ impl Lane {
 
     /// What was learnt of the endpoint.
     pub(super) fn summary(&self) -> LaneSummary {
-        let (requests, tokens) = self.gate.quota().learnt();
+        let learnt: Vec<_> = self.members.iter().map(|member| member.gate.quota().learnt()).collect();
         LaneSummary {
             source_id: self.source_id.clone(),
             adapted: self.adapted.clone(),
-            learnt_requests: requests,
-            learnt_tokens: tokens,
+            learnt_requests: learnt.iter().map(|(requests, _)| *requests).sum(),
+            learnt_tokens: learnt.iter().map(|(_, tokens)| *tokens).sum(),
         }
+    }
+
+    /// Whether something waits to be sent, now or later.
+    pub(super) fn has_waiting(&self) -> bool {
+        !self.fresh.is_empty() || !self.retries.is_empty()
+    }
+
+    fn in_flight(&self) -> usize {
+        self.members.iter().map(|member| member.gate.in_flight()).sum()
+    }
+
+    /// The client of the member that a judgment was given to.
+    pub(super) fn client(&self, job: &Job) -> Client {
+        self.members[job.member].client.clone()
     }
 
     /// Neither waiting nor in flight.
     pub(super) fn is_idle(&self) -> bool {
-        self.gate.in_flight() == 0 && (self.stopped || (self.fresh.is_empty() && self.retries.is_empty()))
+        self.in_flight() == 0 && (self.stopped || !self.has_waiting())
     }
 
     /// Admits nothing more. What was never asked stays unjudged; what was asked and failed is returned.
@@ -152,7 +160,8 @@ impl Lane {
 
     /// The next judgment that may be sent now: retries that are due before new ones.
     pub(super) fn next(&mut self, now: Instant) -> Step {
-        if self.stopped || !self.gate.has_room() || (self.learning && self.gate.in_flight() > 0) {
+        let one_by_one = self.learning || self.to_warm_up > 0;
+        if self.stopped || (one_by_one && self.in_flight() > 0) {
             return Step::Wait(None);
         }
         if let Some(until) = self.head_start.filter(|until| now < *until) {
@@ -172,16 +181,14 @@ impl Lane {
             true => lane.retries.pop().map(|Reverse(due)| due.job),
             false => lane.fresh.pop_front(),
         };
-        // What the prompt alone takes can never pass; an output limit that goes beyond the quota may.
-        let largest = self.gate.quota().largest_request();
-        if let Some(allowed) = largest.filter(|allowed| input > *allowed) {
+        let allowed = self.members.iter().map(Member::largest_request).max().unwrap_or(0);
+        if input > allowed {
+            // What the prompt alone takes can never pass.
             return take(self).map_or(Step::Wait(None), |job| Step::TooLarge { job, needs: input, allowed });
         }
-        let cost = largest.map_or(cost, |allowed| cost.min(allowed));
-        let pass = match self.gate.admit(now, cost) {
-            Admission::Granted(pass) => pass,
-            Admission::At(at) => return Step::Wait(Some(at)),
-            Admission::Busy => return Step::Wait(None),
+        let (member, pass, cost) = match self.admit(now, cost, input) {
+            Ok(admitted) => admitted,
+            Err(at) => return Step::Wait(at),
         };
         match take(self) {
             Some(mut job) => {
@@ -190,6 +197,7 @@ impl Lane {
                     self.head_start = Some(now + HEAD_START);
                 }
                 job.attempts += 1;
+                job.member = member;
                 job.reserved = cost;
                 job.pass = pass;
                 job.sent_at = Some(now);
@@ -200,12 +208,29 @@ impl Lane {
         }
     }
 
+    /// The member that takes a request now, the idlest first; or the earliest time at which one may.
+    fn admit(&mut self, now: Instant, cost: u64, input: u64) -> Result<(usize, Pass, u64), Option<Instant>> {
+        let mut order: Vec<usize> = (0..self.members.len()).collect();
+        if order.len() > 1 {
+            order.sort_by_key(|i| self.members[*i].gate.in_flight());
+        }
+        let mut earliest: Option<Instant> = None;
+        for i in order {
+            match self.members[i].admit(now, cost, input) {
+                (Admission::Granted(pass), cost) => return Ok((i, pass, cost)),
+                (Admission::At(at), _) => earliest = Some(earliest.map_or(at, |earliest| earliest.min(at))),
+                (Admission::Busy, _) => {}
+            }
+        }
+        Err(earliest)
+    }
+
     /// Takes back a judgment whose attempt has ended: settles the quota and decides what follows. The second part is a reason
     /// for the lane to stop.
     pub(super) fn returned(&mut self, job: Box<Job>) -> (Next, Option<StopReason>) {
         let (used, failure) = match &job.last {
             Some((attempt, _)) => {
-                self.gate.learn(&attempt.limits, job.pass);
+                self.members[job.member].gate.learn(&attempt.limits, job.pass);
                 let used = attempt.usage.map(|usage| usage.input_tokens + usage.output_tokens).filter(|n| *n > 0);
                 if let Some(usage) = attempt.usage.filter(|usage| usage.input_tokens > 0) {
                     self.observe_input(&job, usage.input_tokens);
@@ -215,25 +240,42 @@ impl Lane {
             None => (None, None),
         };
         self.head_start = None;
+        let member = &mut self.members[job.member];
         let Some(failure) = failure else {
-            self.gate.answered(job.pass, job.reserved, used);
-            self.proven = true;
+            member.gate.answered(job.pass, job.reserved, used);
+            member.health.succeeded();
             self.learning = false;
-            self.streak = None;
-            self.is_alive();
+            self.profile_is_proven |= job.profile == self.profile;
+            self.to_warm_up = self.to_warm_up.saturating_sub(1);
             return (Next::Record(job), None);
         };
-        let failure = self.seen_from_here(failure);
+        let failure = member.health.seen_from_here(failure);
         if let Some(rejected) = &failure.rejected
-            && let Some(delay) = self.adapt(&job, rejected)
+            && self.adapt(&job, rejected)
         {
-            self.gate.released(job.pass);
-            return (self.put_back(job, failure, delay), None);
+            self.members[job.member].gate.released(job.pass);
+            return (self.put_back(job, failure), None);
         }
-        self.settle(&job, &failure, used);
-        let next = self.after_failure(job, failure.clone());
-        let stop = self.stop_reason(&failure, matches!(next, Next::Record(_)));
-        (next, stop)
+        let member = &mut self.members[job.member];
+        let pause = member.settle(&job, &failure, used);
+        let index = job.member;
+        let next = self.after_failure(job, failure.clone(), pause);
+        let Some(given_up) = self.members[index].given_up(&failure, matches!(next, Next::Record(_))) else {
+            return (next, None);
+        };
+        let reason = self.reason(given_up, &failure);
+        match next {
+            // Another deployment or key may do better.
+            Next::Record(job) if self.members.iter().any(|member| !member.stopped) => {
+                (self.put_back(job, failure), Some(reason))
+            }
+            next => (next, Some(reason)),
+        }
+    }
+
+    /// Whether there is nobody left to ask.
+    pub(super) fn is_given_up(&self) -> bool {
+        self.members.iter().all(|member| member.stopped)
     }
 
     /// Corrects the estimate of prompts by what the endpoint counted.
@@ -244,80 +286,36 @@ impl Lane {
     }
 
     /// Adapts to a refusal of a part of the request: once, whoever hears of it first; the others are put again as adapted by then.
-    /// `None` when nothing is left to adapt.
-    fn adapt(&mut self, job: &Job, rejected: &Rejected) -> Option<Duration> {
-        if job.profile == self.profile {
-            let change = Arc::make_mut(&mut self.profile).adapt(rejected)?;
-            self.adapted.push(change);
-            self.learning = true;
+    /// Returns whether that can help.
+    fn adapt(&mut self, job: &Job, rejected: &Rejected) -> bool {
+        if job.profile != self.profile {
+            return true;
         }
-        Some(Duration::ZERO)
+        if self.profile_is_proven {
+            return false;
+        }
+        let change = Arc::make_mut(&mut self.profile).adapt(rejected);
+        self.learning |= change.is_some();
+        self.adapted.extend(change.clone());
+        change.is_some()
     }
 
-    fn put_back(&mut self, mut job: Box<Job>, failure: Box<Failure>, delay: Duration) -> Next {
+    fn put_back(&mut self, mut job: Box<Job>, failure: Box<Failure>) -> Next {
         if self.stopped {
             return Next::Record(job);
         }
         job.free_attempts += 1;
-        self.retry(job, failure, delay)
+        self.retry(job, failure, Duration::ZERO, Duration::ZERO)
     }
 
-    fn retry(&mut self, job: Box<Job>, failure: Box<Failure>, delay: Duration) -> Next {
+    /// Queues a judgment again after `delay`; `told` is how long it waits in all, with its member's pause.
+    fn retry(&mut self, job: Box<Job>, failure: Box<Failure>, delay: Duration, told: Duration) -> Next {
         self.sequence += 1;
         self.retries.push(Reverse(Due { at: Instant::now() + delay, sequence: self.sequence, job }));
-        Next::Retry { failure, delay }
+        Next::Retry { failure, delay: told }
     }
 
-    /// The endpoint answered, well or badly: there is no outage.
-    fn is_alive(&mut self) {
-        self.unanswered = 0;
-        self.outage_since = None;
-    }
-
-    /// A failure in the light of what was before: a host that has answered and now can't be found, or whose certificate is wrong for once, has a
-    /// passing trouble.
-    fn seen_from_here(&self, mut failure: Box<Failure>) -> Box<Failure> {
-        if self.proven && failure.code == ErrorCode::ConnectionError && failure.fatal {
-            failure.fatal = false;
-            failure.retryable = None;
-            failure.pause = Some(Pause::Endpoint);
-        }
-        failure
-    }
-
-    /// What a failure means for the gate and for the streak.
-    fn settle(&mut self, job: &Job, failure: &Failure, used: Option<u64>) {
-        let now = Instant::now();
-        // Failures of requests that were in flight together are one sign of trouble, not many; and a connection that had been closed while
-        // it was idle is none.
-        let free = failure.free_retry && !job.had_free_retry;
-        let together = matches!((self.streak, job.sent_at), (Some((_, _, last)), Some(sent)) if sent <= last);
-        let in_a_row = match self.streak {
-            Some((code, n, _)) if code == failure.code => n.saturating_add(u8::from(!together)),
-            _ => 1,
-        };
-        if !free && (!together || self.streak.is_none_or(|(code, ..)| code != failure.code)) {
-            self.streak = Some((failure.code, in_a_row, now));
-        }
-        let load = failure.pause_scope() == Pause::Endpoint;
-        let broken = self.proven && in_a_row >= CIRCUIT_BREAKER && failure.code.traits().retry == Retry::UpToLimit;
-        if used.is_some() {
-            self.gate.answered(job.pass, job.reserved, used);
-        } else if failure.may_retry() && (load || broken) {
-            let wait = failure.retry_after.filter(|wait| *wait <= self.longest_pause && !failure.concurrency_limit);
-            let for_rate = failure.code == ErrorCode::RateLimitExceeded && !failure.concurrency_limit;
-            self.gate.refused(job.pass, now, wait, for_rate);
-        } else {
-            self.gate.released(job.pass);
-        }
-        if failure.code.traits().unanswered {
-            self.outage_since.get_or_insert(now);
-        } else {
-            self.is_alive();
-        }
-    }
-
-    fn after_failure(&mut self, mut job: Box<Job>, failure: Box<Failure>) -> Next {
+    fn after_failure(&mut self, mut job: Box<Job>, failure: Box<Failure>, pause: Option<Duration>) -> Next {
         if failure.free_retry && !job.had_free_retry {
             job.had_free_retry = true;
             job.free_attempts += 1;
@@ -326,12 +324,15 @@ impl Lane {
         }
         let so_far = job.failures.iter().filter(|code| **code == failure.code).count();
         let allowed = match failure.code.traits().retry {
+            _ if matches!(failure.code, ErrorCode::UnparseableVerdict | ErrorCode::OutOfRange) => {
+                usize::from(self.re_asks)
+            }
             Retry::Never => usize::from(failure.retryable == Some(true)),
             Retry::Times(times) => usize::from(times),
             Retry::UpToLimit => usize::MAX,
         };
         let again = failure.may_retry()
-            && !self.asks_too_much(&failure)
+            && !self.members[job.member].health.asks_too_much(&failure)
             && so_far <= allowed
             && job.attempts - job.free_attempts <= self.max_retries
             && !self.stopped;
@@ -341,52 +342,27 @@ impl Lane {
         if failure.code == ErrorCode::TruncatedResponse {
             job.max_output = job.max_output.saturating_mul(2);
         }
+        // The member's pause is the delay; another member need not wait for it.
+        if let Some(pause) = pause {
+            return self.retry(job, failure, Duration::ZERO, pause);
+        }
         let delay = match failure.retry_after {
             Some(wait) => wait,
-            // The gate's pause is the delay.
-            None if failure.pause_scope() == Pause::Endpoint => Duration::ZERO,
             // The endpoint works, the model answered badly: nothing to wait for.
             None if job.last.as_ref().is_some_and(|(attempt, _)| attempt.usage.is_some()) => Duration::ZERO,
             None => backoff::full_jitter((job.attempts - job.free_attempts).saturating_sub(1)),
         };
-        self.retry(job, failure, delay)
+        self.retry(job, failure, delay, delay)
     }
 
-    /// Whether the lane must stop after this failure, which was final if `recorded`.
-    fn stop_reason(&mut self, failure: &Failure, recorded: bool) -> Option<StopReason> {
-        let code = failure.code;
-        let source_id = self.source_id.clone();
-        let stops = code.traits().stops;
-        let limit = if self.proven { stops.proven } else { stops.unproven };
-        let streak = self.streak.map_or(0, |(_, n, _)| n);
-        if self.asks_too_much(failure) {
-            let wait = failure.retry_after.unwrap_or_default().as_secs();
-            let message =
-                format!("it asks to wait {wait} s, which is more than --max-retry-after: {}", failure.message);
-            return Some(StopReason::Fatal { source_id, code, message });
+    fn reason(&self, given_up: GivenUp, failure: &Failure) -> StopReason {
+        let (source_id, code) = (self.source_id.clone(), failure.code);
+        match given_up {
+            GivenUp::Fatal { message } => StopReason::Fatal { source_id, code, message },
+            GivenUp::Outage { judgments, minutes } => {
+                let message = failure.message.clone();
+                StopReason::NothingButFailures { source_id, failures: judgments, minutes, code, message }
+            }
         }
-        if failure.fatal || limit.is_some_and(|limit| streak >= limit) {
-            return Some(StopReason::Fatal { source_id, code, message: failure.message.clone() });
-        }
-        self.unanswered += u64::from(recorded && code.traits().unanswered);
-        let patience = NOTHING_BUT_FAILURES.max(2 * self.concurrency as u64);
-        let out_for = self.outage_since.map_or(Duration::ZERO, |since| since.elapsed());
-        if self.unanswered >= patience || out_for >= LONGEST_OUTAGE.max(2 * self.timeout) {
-            return Some(StopReason::NothingButFailures {
-                source_id,
-                failures: self.unanswered,
-                minutes: out_for.as_secs() / 60,
-                code,
-                message: failure.message.clone(),
-            });
-        }
-        None
-    }
-
-    /// Whether the endpoint asks for a pause that is longer than this run should wait.
-    fn asks_too_much(&self, failure: &Failure) -> bool {
-        failure.may_retry()
-            && failure.pause_scope() == Pause::Endpoint
-            && failure.retry_after.is_some_and(|wait| wait > self.longest_pause)
     }
 }

@@ -1,5 +1,6 @@
 //! The first step: dataset lines become judgments, and what the log already has is left out.
 
+use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::io;
 use std::sync::Arc;
@@ -9,7 +10,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use super::lane::Lane;
 use super::record::History;
-use super::settings::{Output, RunSettings};
+use super::settings::RunSettings;
 use crate::dataset::{DatasetError, DatasetReader, Entry, Reject};
 use crate::feedback::log::{Index, OpinionKey, Seen, Standing};
 use crate::feedback::{AssessmentId, Source};
@@ -24,18 +25,41 @@ const READ_AHEAD_KIB: u32 = 16 << 10;
 /// What one line of the dataset came to.
 #[derive(Debug)]
 pub(super) enum Planned {
-    Trace { bytes_read: u64, items: Vec<Item>, _room: OwnedSemaphorePermit },
+    Trace {
+        bytes_read: u64,
+        items: Vec<Item>,
+        _room: OwnedSemaphorePermit,
+    },
     Reject(Reject),
     Duplicate,
     Unreadable(DatasetError),
+    /// No more lines; the fields that no dialect knows, each with how often it was met.
+    End(BTreeMap<String, u64>),
 }
 
 /// What one judge makes of a trace.
 #[derive(Debug)]
 pub(super) enum Item {
-    Ask { judgment: Judgment, history: History },
-    NotAskable { question: usize, trace_id: String, not_askable: NotAskable },
-    Kept { question: usize, standing: Standing },
+    Ask {
+        judgment: Judgment,
+        history: History,
+    },
+    NotAskable {
+        question: usize,
+        trace_id: String,
+        not_askable: NotAskable,
+    },
+    Kept {
+        question: usize,
+        standing: Standing,
+    },
+    /// Kept too, but what it overrides was given to a prompt, trace or parameter that is not asked any more.
+    KeptAgain {
+        question: usize,
+        standing: Standing,
+        offset: u64,
+        overrides: AssessmentId,
+    },
 }
 
 impl Item {
@@ -43,7 +67,7 @@ impl Item {
     fn bytes(&self) -> usize {
         match self {
             Self::Ask { judgment, .. } => judgment.request.user.len(),
-            Self::NotAskable { .. } | Self::Kept { .. } => 0,
+            Self::NotAskable { .. } | Self::Kept { .. } | Self::KeptAgain { .. } => 0,
         }
     }
 }
@@ -76,8 +100,9 @@ impl Planner {
             Ok(judgment) => judgment,
             Err(not_askable) => {
                 return match look_up(not_askable.id) {
-                    Seen::Judged(standing) => Item::Kept { question, standing },
-                    Seen::New | Seen::Changed { .. } => {
+                    Seen::Judged { standing, .. } => Item::Kept { question, standing },
+                    // Another failure's id is never that of a verdict.
+                    Seen::New | Seen::Changed { .. } | Seen::Overridden { .. } => {
                         Item::NotAskable { question, trace_id: trace.trace_id.clone(), not_askable }
                     }
                 };
@@ -86,12 +111,15 @@ impl Planner {
         let history = match look_up(judgment.id) {
             Seen::New => History::default(),
             Seen::Changed { overrides } => History { overrides: Some(overrides), create_time_ms: None },
-            Seen::Judged(Standing::Failed { code, create_time_ms })
+            Seen::Judged { standing: Standing::Failed { code, create_time_ms }, overrides }
                 if code.is_none_or(|code| code.traits().resumable) =>
             {
-                History { overrides: None, create_time_ms: Some(create_time_ms) }
+                History { overrides, create_time_ms: Some(create_time_ms) }
             }
-            Seen::Judged(standing) => return Item::Kept { question, standing },
+            Seen::Judged { standing, .. } => return Item::Kept { question, standing },
+            Seen::Overridden { standing, offset, by } => {
+                return Item::KeptAgain { question, standing, offset, overrides: by };
+            }
         };
         Item::Ask { judgment, history }
     }
@@ -121,6 +149,7 @@ impl Planner {
                 return;
             }
         }
+        let _ = sender.send(Planned::End(dataset.stats().unknown_fields.clone())).await;
     }
 }
 
@@ -206,6 +235,8 @@ pub struct DryRun {
     pub rejects: Vec<String>,
     /// Traces that are there twice.
     pub duplicates: u64,
+    /// How often each field was met that no trace has.
+    pub unknown_fields: BTreeMap<String, u64>,
     /// One for each question, in the run's order.
     pub questions: Vec<DryRunQuestion>,
 }
@@ -233,18 +264,14 @@ pub struct DryRunQuestion {
     pub first_prompt: Option<(String, String)>,
 }
 
-/// Reads, renders and looks up everything, and sends nothing.
+/// Reads, renders and looks up everything, and sends nothing. `index` is what the log has; the output is not touched.
 ///
 /// # Errors
 /// When the dataset cannot be read.
-pub fn dry_run(settings: RunSettings) -> Result<DryRun, DatasetError> {
-    let RunSettings { datasets, questions, output, limit, .. } = settings;
+pub fn dry_run(settings: RunSettings, index: Index) -> Result<DryRun, DatasetError> {
+    let RunSettings { datasets, questions, limit, .. } = settings;
     let Some(mut dataset) = datasets.into_iter().next() else { return Ok(DryRun::default()) };
     let questions: Arc<[Question]> = questions.into_iter().map(|(question, _)| question).collect();
-    let index = match output {
-        Output::Log(log) => log.index,
-        Output::Stdout => Index::default(),
-    };
     let mut dry = DryRun::default();
     dry.questions.extend(questions.iter().map(|question| DryRunQuestion {
         judge: question.judge.name.clone(),
@@ -269,7 +296,7 @@ pub fn dry_run(settings: RunSettings) -> Result<DryRun, DatasetError> {
         dry.traces += 1;
         for (question, item) in dry.questions.iter_mut().zip(planner.items(&trace)) {
             match item {
-                Item::Kept { .. } => question.kept += 1,
+                Item::Kept { .. } | Item::KeptAgain { .. } => question.kept += 1,
                 Item::NotAskable { not_askable, .. } => {
                     question.not_askable += 1;
                     question.first_reason.get_or_insert_with(|| not_askable.error.to_string());
@@ -286,5 +313,75 @@ pub fn dry_run(settings: RunSettings) -> Result<DryRun, DatasetError> {
             }
         }
     }
+    dry.unknown_fields.clone_from(&dataset.stats().unknown_fields);
     Ok(dry)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::feedback::log::OpenLog;
+    use crate::feedback::{ErrorCode, Feedback, FeedbackError};
+    use crate::judge::Judge;
+
+    fn question(prompt: &str) -> Question {
+        let text = format!("[verdict]\ntype = \"boolean\"\n[prompt]\nuser = \"{prompt} {{{{ outputs }}}}\"\n");
+        Question::new(Judge::compile("j", &text, "j").unwrap(), &"e:/m".parse().unwrap(), &serde_json::Map::new())
+    }
+
+    fn trace() -> Trace {
+        Trace { trace_id: "t".into(), outputs: Some("out".into()), ..Trace::default() }
+    }
+
+    fn id(prompt: &str) -> AssessmentId {
+        question(prompt).judgment(0, &trace()).unwrap().id
+    }
+
+    /// The record of the judgment with this prompt.
+    fn record(prompt: &str, verdict: Option<bool>) -> Feedback {
+        let error_code = ErrorCode::Timeout.into();
+        Feedback {
+            assessment_id: Some(id(prompt).to_string()),
+            name: "j".into(),
+            value: verdict.map(Into::into),
+            error: verdict.is_none().then_some(FeedbackError { error_code, error_message: None, stack_trace: None }),
+            source: Source::llm_judge("e:/m"),
+            create_time_ms: 7,
+            trace_id: Some("t".into()),
+            ..Feedback::default()
+        }
+    }
+
+    /// What becomes of the trace when the log holds these records and the judge has this prompt.
+    fn item(log: &[Feedback], prompt: &str) -> Item {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("f.jsonl");
+        let text: String = log.iter().map(|record| serde_json::to_string(record).unwrap() + "\n").collect();
+        std::fs::write(&path, text).unwrap();
+        let index = Arc::new(OpenLog::read_index(&path).unwrap());
+        Planner::new(Arc::new([question(prompt)]), index, |_| true).items(&trace()).remove(0)
+    }
+
+    #[test]
+    fn a_changed_judgment_still_overrides_the_old_opinion_when_its_first_attempt_failed() {
+        let asked = |log: &[Feedback]| match item(log, "new") {
+            Item::Ask { history, .. } => (history.overrides, history.create_time_ms),
+            other => panic!("{other:?}"),
+        };
+        let old = record("old", Some(true));
+        assert_eq!(asked(&[]), (None, None));
+        assert_eq!(asked(std::slice::from_ref(&old)), (Some(id("old")), None));
+        assert_eq!(asked(&[old, record("new", None)]), (Some(id("old")), Some(7)));
+        assert_eq!(asked(&[record("new", None)]), (None, Some(7)));
+    }
+
+    #[test]
+    fn going_back_to_an_earlier_prompt_makes_its_verdict_hold_again() {
+        let (one, two) = (record("one", Some(true)), record("two", Some(false)));
+        let back = item(&[one.clone(), two.clone()], "one");
+        let Item::KeptAgain { standing, offset: 0, overrides, .. } = back else { panic!("{back:?}") };
+        assert_eq!((standing, overrides), (Standing::Number(1.0), id("two")));
+        assert!(matches!(item(&[one.clone(), two.clone(), one.clone()], "one"), Item::Kept { .. }));
+        assert!(matches!(item(&[one, two], "two"), Item::Kept { .. }));
+    }
 }

@@ -28,10 +28,8 @@ pub struct RunSettings {
     pub limit: Option<u64>,
     /// Stop at the first line that is no trace.
     pub strict: bool,
-    /// Further attempts after the first, of one judgment.
-    pub max_retries: u32,
-    /// An endpoint that asks for a longer pause is done for this run.
-    pub max_retry_after: Duration,
+    /// What is tried again, and how the fan-out begins.
+    pub policy: Policy,
     /// After an interruption, answers in flight have so long to come in.
     pub grace: Duration,
     /// What the run may spend.
@@ -41,12 +39,28 @@ pub struct RunSettings {
 }
 
 impl RunSettings {
-    /// Enough to outlast a minute of trouble.
-    pub const DEFAULT_MAX_RETRIES: u32 = 6;
-    /// Longer than any quota a minute asks for.
-    pub const DEFAULT_MAX_RETRY_AFTER: Duration = Duration::from_secs(300);
     /// An interrupted run ends soon, and still keeps most of what is paid for.
     pub const DEFAULT_GRACE: Duration = Duration::from_secs(30);
+}
+
+/// What is tried again, and how the fan-out begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Policy {
+    /// Further attempts after the first, of one judgment.
+    pub max_retries: u32,
+    /// Of these, where an answer has no readable or no allowed verdict.
+    pub re_asks: u8,
+    /// An endpoint that asks for a longer pause is done for this run.
+    pub longest_pause: Duration,
+    /// Whether one request of each judge is answered before the others are sent, so that these find their prompt in the provider's cache.
+    pub warm_up: bool,
+}
+
+impl Default for Policy {
+    /// Enough to outlast a minute of trouble, and longer than any quota a minute asks to wait.
+    fn default() -> Self {
+        Self { max_retries: 6, re_asks: 1, longest_pause: Duration::from_secs(300), warm_up: false }
+    }
 }
 
 /// One endpoint and one model on it: what shares a quota.
@@ -58,6 +72,13 @@ pub struct LaneSettings {
     pub model: String,
     /// What its tokens cost.
     pub prices: Option<Prices>,
+}
+
+impl LaneSettings {
+    /// The model URI.
+    pub fn source_id(&self) -> String {
+        format!("{}:/{}", self.endpoint.name, self.model)
+    }
 }
 
 /// Where the feedback goes.

@@ -66,6 +66,8 @@ pub struct Summary {
     pub questions: Vec<QuestionSummary>,
     /// One for each endpoint and model.
     pub lanes: Vec<LaneSummary>,
+    /// Judgments that are counted above, and that the log could not take.
+    pub unsaved: u64,
     /// From the start to now.
     started: Instant,
     /// The whole run, once it has ended.
@@ -219,6 +221,7 @@ impl Summary {
             retries: 0,
             questions: questions.collect(),
             lanes: Vec::new(),
+            unsaved: 0,
             started: Instant::now(),
             elapsed: Duration::ZERO,
         }
@@ -270,7 +273,11 @@ impl Summary {
                     }
                 }
             }
-            Event::Returned { usage: None, .. } | Event::Retrying { .. } | Event::Stopping(_) | Event::Tick => {}
+            Event::Returned { usage: None, .. }
+            | Event::UnknownFields(_)
+            | Event::Retrying { .. }
+            | Event::Stopping(_)
+            | Event::Tick => {}
         }
     }
 

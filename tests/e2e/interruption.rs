@@ -58,7 +58,7 @@ fn a_second_interruption_ends_at_once() {
     running.signal("INT");
     // The answers are held for ever, so only the second signal can end it.
     running.finish().exits_with(130).prints(&["scored         0", "unjudged"]);
-    assert_eq!((place.read("traces.feedback.jsonl").as_str(), fake.count()), ("", 4));
+    assert_eq!((place.names(), fake.count()), (vec!["traces.jsonl".to_owned()], 4));
     latch.open();
 }
 
@@ -72,6 +72,37 @@ fn after_the_grace_period_answers_are_no_longer_waited_for() {
     running.signal("INT");
     running.finish().exits_with(130).prints(&["scored         0"]);
     latch.open();
+}
+
+/// A standard output that takes nothing, and its other end, which is never read.
+#[cfg(unix)]
+fn blocked_output() -> (std::os::fd::OwnedFd, std::os::unix::net::UnixStream) {
+    let (mut writer, reader) = std::os::unix::net::UnixStream::pair().unwrap();
+    writer.set_nonblocking(true).unwrap();
+    for size in [1 << 16, 1] {
+        while writer.write(&vec![b' '; size]).is_ok() {}
+    }
+    writer.set_nonblocking(false).unwrap();
+    (writer.into(), reader)
+}
+
+#[cfg(unix)]
+#[test]
+fn output_that_blocks_does_not_make_it_immune_to_signals() {
+    let place = Place::with_traces(3);
+    let fake = Fake::start(|_| answers::error(400, "invalid_value", "Bad trace."));
+    let (output, _reader) = blocked_output();
+    let args = ["-j", "1", "-o", "-", "-v", "--grace", "50ms"];
+    let running = place.judge(&fake.base_url(), &args).start_with_stdout(output);
+    // This is said just before the record is written.
+    running.wait_for_stderr("trace-0 safety: INVALID_REQUEST");
+    running.signal("INT");
+    running.finish().exits_with(4).says(&[
+        "standard output takes nothing more; 1 judgment(s) were not saved",
+        "1 judgment of those above could not be saved",
+        "next: the same command",
+    ]);
+    assert_eq!(fake.count(), 1, "nothing is asked while the last answer is not saved");
 }
 
 #[test]

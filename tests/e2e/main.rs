@@ -6,6 +6,7 @@ mod command_line;
 mod common;
 mod dataset;
 mod dialects;
+mod endpoints;
 mod exit_codes;
 mod interruption;
 mod judges;

@@ -161,15 +161,15 @@ fn a_dry_run_sends_nothing_and_makes_no_file() {
     let args = ["--dry-run", "-J", "relevance", "--rpm", "60", "-v"];
     let finished = place.judge(&fake.base_url(), &args).run().exits_with(0);
     finished.prints(&[
-        "dry run: nothing is sent\n4 traces",
-        "would be rejected: traces.jsonl:4: not JSON",
+        "dry run: nothing is sent\n\n4 traces",
+        "1 line would be rejected:\n  traces.jsonl:4: not JSON",
         "safety  on openai:/gpt-4.1-mini",
         "requests       3",
-        "not askable    1, the first because",
+        "failing        1  cannot be asked; the first: ",
         "relevance  on openai:/gpt-4.1-mini",
         "--- system\nYou review the answers",
         "Answer number 0.",
-        "at least 6 s at the quota",
+        "time     at least 6 s with a quota of 60 requests a minute",
     ]);
     assert_eq!((fake.count(), place.names()), (0, vec!["traces.jsonl".to_owned()]));
 
@@ -178,7 +178,7 @@ fn a_dry_run_sends_nothing_and_makes_no_file() {
     let log = place.read("traces.feedback.jsonl");
     let names = place.names();
     let finished = place.judge(&fake.base_url(), &["--dry-run"]).run().exits_with(0);
-    finished.prints(&["requests       1", "already judged 2"]);
+    finished.prints(&["requests       1", "skipped        2  already in the log"]);
     place.judge(&fake.base_url(), &["--dry-run", "--overwrite"]).run().exits_with(0).prints(&["requests       3"]);
     assert_eq!((place.read("traces.feedback.jsonl"), place.names(), fake.count()), (log, names, 2));
 }

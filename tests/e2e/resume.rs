@@ -176,6 +176,73 @@ fn overwrite_starts_anew() {
     let finished = place.judge(&fake.base_url(), &["--overwrite", "-n", "1"]).run().exits_with(0);
     finished.prints(&["1 trace, 1 request "]);
     assert_eq!((fake.count(), place.lines(LOG).len()), (4, 1));
+    assert_eq!(place.lines("traces.feedback.jsonl.bak").len(), 3, "what was paid for is kept aside");
+}
+
+#[test]
+fn a_run_that_cannot_begin_overwrites_nothing() {
+    let place = Place::with_traces(3);
+    let fake = Fake::start(|_| answers::verdict(true));
+    place.judge(&fake.base_url(), &[]).run().exits_with(0);
+    let (log, names) = (place.read(LOG), place.names());
+    place.judge(&fake.base_url(), &["--overwrite", "-H", "bad name: x"]).run().exits_with(2);
+    assert_eq!((place.read(LOG), place.names()), (log, names));
+}
+
+#[test]
+fn going_back_to_an_earlier_judge_makes_its_verdicts_hold_again_at_no_cost() {
+    let place = Place::with_traces(2);
+    let judge = |question: &str| {
+        let prompt = format!("user = \"\"\"{question}\n{{{{ outputs | fence }}}}\"\"\"");
+        place.write("mine.toml", format!("[verdict]\ntype = \"boolean\"\n[prompt]\n{prompt}\n"));
+    };
+    let fake = Fake::start(|request| answers::verdict(request.json().to_string().contains("Is it short?")));
+    let run = || place.run(["-d", "traces.jsonl", "-J", "mine.toml", "--base-url", &fake.base_url()]).exits_with(0);
+    for question in ["Is it long?", "Is it short?"] {
+        judge(question);
+        run();
+    }
+    judge("Is it long?");
+    run().prints(&["2 traces, 0 requests", "0.0% true (0 true, 2 false)"]);
+    let records = place.lines(LOG);
+    assert_eq!(records.len(), 6);
+    for again in &records[4..] {
+        let same = |earlier: &&Value| earlier["trace_id"] == again["trace_id"];
+        let first = records[..2].iter().find(same).unwrap();
+        let second = records[2..4].iter().find(same).unwrap();
+        for part in ["assessment_id", "value", "rationale", "metadata", "create_time_ms"] {
+            assert_eq!(again[part], first[part], "{part}");
+        }
+        assert_eq!(again["overrides"], second["assessment_id"]);
+        assert!(again["last_update_time_ms"].as_i64() > first["last_update_time_ms"].as_i64());
+    }
+    run();
+    assert_eq!(place.lines(LOG).len(), 6, "once is enough");
+}
+
+#[test]
+fn a_dry_run_neither_locks_nor_mends_the_log() {
+    let place = Place::with_traces(3);
+    let latch = Latch::default();
+    let held = latch.clone();
+    let fake = Fake::start(move |request| {
+        if request.number > 0 {
+            held.wait();
+        }
+        answers::verdict(true)
+    });
+    let first = place.judge(&fake.base_url(), &["-j", "1"]).start();
+    place.wait_for_lines(LOG, 1);
+    let dry = || place.judge(&fake.base_url(), &["--dry-run"]).run().exits_with(0);
+    dry().prints(&["requests       2", "skipped        1"]);
+    latch.open();
+    first.finish().exits_with(0);
+
+    let torn = format!("{}torn", place.read(LOG));
+    place.write(LOG, &torn);
+    let names = place.names();
+    dry().prints(&["requests       0", "skipped        3"]);
+    assert_eq!((place.read(LOG), place.names()), (torn, names));
 }
 
 #[test]

@@ -145,10 +145,13 @@ fn an_unknown_field_of_the_configuration_file_is_named() {
 fn an_output_that_would_destroy_something_is_refused() {
     let place = Place::with_traces(1);
     let judge = |output| ["-d", "traces.jsonl", "-J", "safety", "-o", output];
-    refused(&place, &judge("traces.jsonl"), &["traces.jsonl is the dataset itself"]);
-    refused(&place, &judge("./traces.jsonl"), &["is the dataset itself"]);
+    refused(&place, &judge("traces.jsonl"), &["would write over the dataset traces.jsonl"]);
+    refused(&place, &judge("./traces.jsonl"), &["would write over the dataset"]);
     let overwriting = ["-d", "traces.jsonl", "-J", "safety", "--overwrite", "-o", "traces.jsonl"];
-    refused(&place, &overwriting, &["is the dataset itself"]);
+    refused(&place, &overwriting, &["would write over the dataset"]);
+    place.write("f.jsonl.bak", answers::traces(1));
+    let beside = ["-d", "f.jsonl.bak", "-J", "safety", "--overwrite", "-o", "f.jsonl"];
+    refused(&place, &beside, &["would write over the dataset f.jsonl.bak"]);
     place.write("notes.jsonl", "{\"mine\": 1}\n");
     refused(&place, &judge("notes.jsonl"), &["notes.jsonl holds no feedback", "mine", "--overwrite"]);
     assert_eq!(place.read("notes.jsonl"), "{\"mine\": 1}\n");

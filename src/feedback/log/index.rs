@@ -1,8 +1,10 @@
-//! What a log already knows, in 40 bytes a judgment.
+//! What a log already knows, in 48 bytes a judgment.
+
+use std::collections::HashSet;
 
 use serde_json::Value;
 
-use crate::feedback::{AssessmentId, ErrorCode, Feedback, IdHasher, RecordedErrorCode, Source};
+use crate::feedback::{AssessmentId, ErrorCode, Feedback, IdHasher, RecordedErrorCode, Source, SourceType};
 
 /// Whose opinion about what: records with the same key are one opinion's history.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -69,8 +71,22 @@ impl Standing {
 pub enum Seen {
     /// Nothing at all.
     New,
-    /// This very judgment.
-    Judged(Standing),
+    /// This very judgment, and its record holds.
+    Judged {
+        /// How it stands.
+        standing: Standing,
+        /// Of an error: the opinion that a verdict, when there is one at last, will override.
+        overrides: Option<AssessmentId>,
+    },
+    /// This very judgment has a verdict, and a later opinion overrides it: what is asked went back to what it was before.
+    Overridden {
+        /// How it stood.
+        standing: Standing,
+        /// Where its record is in the log.
+        offset: u64,
+        /// The latest opinion.
+        by: AssessmentId,
+    },
     /// Another opinion of the same source on the same thing: the new record will override it.
     Changed {
         /// The opinion to override.
@@ -83,18 +99,28 @@ struct Entry {
     opinion: OpinionKey,
     id: AssessmentId,
     standing: Standing,
+    /// Of the record's line in the log.
+    offset: u64,
+}
+
+impl Entry {
+    fn is_verdict(&self) -> bool {
+        !matches!(self.standing, Standing::Failed { .. })
+    }
 }
 
 /// All judgments of a log, sorted for lookup. It does not change while a run appends.
 #[derive(Debug, Default)]
 pub struct Index {
     entries: Vec<Entry>,
+    /// The models that gave a verdict.
+    proven: HashSet<String>,
 }
 
 impl Index {
-    /// Adds a record, in the log's order; [`Index::seal`] must follow before any lookup. Records without an id of judge-run's form
-    /// are other people's and play no part in resuming.
-    pub(super) fn add(&mut self, feedback: &Feedback) {
+    /// Adds the record at `offset`, in the log's order; [`Index::seal`] must follow before any lookup. Records without an id of
+    /// judge-run's form are other people's and play no part in resuming.
+    pub(super) fn add(&mut self, feedback: &Feedback, offset: u64) {
         let Some(id) = feedback.assessment_id.as_deref().and_then(|id| id.parse().ok()) else { return };
         let opinion = OpinionKey::new(
             feedback.trace_id.as_deref(),
@@ -102,7 +128,13 @@ impl Index {
             &feedback.name,
             &feedback.source,
         );
-        self.entries.push(Entry { opinion, id, standing: Standing::of(feedback) });
+        self.entries.push(Entry { opinion, id, standing: Standing::of(feedback), offset });
+        if let (SourceType::LlmJudge, Some(source_id)) = (feedback.source.source_type, &feedback.source.source_id)
+            && !feedback.is_error()
+            && !self.proven.contains(source_id)
+        {
+            self.proven.insert(source_id.clone());
+        }
     }
 
     /// Sorts the entries and keeps the last standing of each judgment.
@@ -132,16 +164,32 @@ impl Index {
     pub fn look_up(&self, opinion: OpinionKey, id: AssessmentId) -> Seen {
         let start = self.entries.partition_point(|entry| entry.opinion < opinion);
         let group = self.entries[start..].iter().take_while(|entry| entry.opinion == opinion);
-        let mut latest = None;
+        let mut this = None;
+        let mut other = None;
+        let mut other_is_later = false;
         for entry in group {
             if entry.id == id {
-                return Seen::Judged(entry.standing);
-            }
-            if !matches!(entry.standing, Standing::Failed { .. }) {
-                latest = Some(entry.id);
+                this = Some(entry);
+            } else if entry.is_verdict() {
+                other = Some(entry.id);
+                other_is_later = this.is_some();
             }
         }
-        latest.map_or(Seen::New, |overrides| Seen::Changed { overrides })
+        match (this, other) {
+            (None, None) => Seen::New,
+            (None, Some(overrides)) => Seen::Changed { overrides },
+            (Some(this), Some(by)) if this.is_verdict() && other_is_later => {
+                Seen::Overridden { standing: this.standing, offset: this.offset, by }
+            }
+            (Some(this), other) => {
+                Seen::Judged { standing: this.standing, overrides: other.filter(|_| !this.is_verdict()) }
+            }
+        }
+    }
+
+    /// Whether the log has a verdict by this model.
+    pub fn has_verdict_of(&self, source_id: &str) -> bool {
+        self.proven.contains(source_id)
     }
 
     /// Judgments in the index.
@@ -186,36 +234,85 @@ mod tests {
         OpinionKey::new(Some(trace), None, "j", &Source::llm_judge("m"))
     }
 
+    /// The index of these records, each a line of one byte.
+    fn index(records: &[Feedback]) -> Index {
+        let mut index = Index::default();
+        for (offset, record) in (0..).zip(records) {
+            index.add(record, offset);
+        }
+        index.seal();
+        index
+    }
+
+    fn judged(standing: Standing) -> Seen {
+        Seen::Judged { standing, overrides: None }
+    }
+
     #[test]
     fn the_later_record_of_a_judgment_holds() {
-        let mut index = Index::default();
-        index.add(&record(1, "a", None));
-        index.add(&record(2, "b", Some(true.into())));
-        index.add(&record(1, "a", Some(0.5.into())));
-        index.add(&record(3, "c", None));
-        index.seal();
+        let index = index(&[
+            record(1, "a", None),
+            record(2, "b", Some(true.into())),
+            record(1, "a", Some(0.5.into())),
+            record(3, "c", None),
+        ]);
         assert_eq!(index.len(), 3);
-        assert_eq!(index.look_up(key("a"), id(1)), Seen::Judged(Standing::Number(0.5)));
-        assert_eq!(index.look_up(key("b"), id(2)), Seen::Judged(Standing::Number(1.0)));
+        assert_eq!(index.look_up(key("a"), id(1)), judged(Standing::Number(0.5)));
+        assert_eq!(index.look_up(key("b"), id(2)), judged(Standing::Number(1.0)));
         let failed = Standing::Failed { code: Some(ErrorCode::Timeout), create_time_ms: 3 };
-        assert_eq!(index.look_up(key("c"), id(3)), Seen::Judged(failed));
+        assert_eq!(index.look_up(key("c"), id(3)), judged(failed));
         assert_eq!(index.look_up(key("d"), id(4)), Seen::New);
     }
 
     #[test]
     fn a_new_judgment_overrides_the_latest_opinion_and_never_an_error() {
-        let mut index = Index::default();
-        index.add(&record(1, "a", Some(1.into())));
-        index.add(&record(2, "a", Some(2.into())));
-        index.add(&record(3, "a", None));
-        index.add(&record(1, "b", None));
-        index.seal();
+        let index = index(&[
+            record(1, "a", Some(1.into())),
+            record(2, "a", Some(2.into())),
+            record(3, "a", None),
+            record(1, "b", None),
+        ]);
         assert_eq!(index.look_up(key("a"), id(9)), Seen::Changed { overrides: id(2) });
         assert_eq!(index.look_up(key("b"), id(9)), Seen::New);
     }
 
     #[test]
-    fn an_entry_takes_40_bytes() {
-        assert_eq!(size_of::<Entry>(), 40);
+    fn an_error_still_knows_the_opinion_that_its_verdict_will_override() {
+        let failed = |n: u8| Standing::Failed { code: Some(ErrorCode::Timeout), create_time_ms: n.into() };
+        let index = index(&[record(1, "a", Some(1.into())), record(2, "a", None), record(3, "a", None)]);
+        assert_eq!(
+            index.look_up(key("a"), id(2)),
+            Seen::Judged { standing: failed(2), overrides: Some(id(1)) },
+            "an error is no opinion, so the later one changes nothing"
+        );
+        assert_eq!(index.look_up(key("a"), id(1)), judged(Standing::Number(1.0)));
+    }
+
+    #[test]
+    fn an_overridden_verdict_is_told_from_one_that_holds_until_it_is_recorded_again() {
+        let verdict = |n| record(n, "a", Some(n.into()));
+        let once = index(&[verdict(1), verdict(2), record(3, "a", None)]);
+        let overridden = Seen::Overridden { standing: Standing::Number(1.0), offset: 0, by: id(2) };
+        assert_eq!(once.look_up(key("a"), id(1)), overridden);
+        assert_eq!(once.look_up(key("a"), id(2)), judged(Standing::Number(2.0)));
+        let again = index(&[verdict(1), verdict(2), verdict(1)]);
+        assert_eq!(again.look_up(key("a"), id(1)), judged(Standing::Number(1.0)));
+        let overridden = Seen::Overridden { standing: Standing::Number(2.0), offset: 1, by: id(1) };
+        assert_eq!(again.look_up(key("a"), id(2)), overridden);
+    }
+
+    #[test]
+    fn only_verdicts_prove_a_model() {
+        let failed = Feedback { source: Source::llm_judge("failing"), ..record(1, "a", None) };
+        let person = Source { source_type: SourceType::Human, source_id: Some("person".into()) };
+        let human = Feedback { source: person, ..record(2, "a", Some(1.into())) };
+        let index = index(&[failed, human, record(3, "b", Some(1.into()))]);
+        assert!(index.has_verdict_of("m"));
+        assert!(!index.has_verdict_of("failing") && !index.has_verdict_of("person"));
+    }
+
+    #[test]
+    fn an_entry_takes_48_bytes() {
+        assert_eq!(size_of::<Entry>(), 48);
     }
 }

@@ -1,10 +1,11 @@
 //! Opening a log: the lock, the repair of what a crash left, and the index.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use super::Index;
+use super::file::{LogFile, lock, sibling};
 use crate::feedback::Feedback;
 
 /// What to do with a log that already exists.
@@ -12,15 +13,15 @@ use crate::feedback::Feedback;
 pub enum Mode {
     /// Go on with it.
     Resume,
-    /// Start anew; what is in it is gone.
+    /// Start anew; what is in it goes to `<path>.bak`, in place of an earlier one, once the writer starts.
     Overwrite,
 }
 
 /// A log, locked for this process, whole, at its end.
 #[derive(Debug)]
 pub struct OpenLog {
-    pub(super) file: File,
-    pub(super) path: PathBuf,
+    pub(super) file: LogFile,
+    pub(super) mode: Mode,
     /// What the log already knows.
     pub index: Index,
     /// What was found and mended.
@@ -53,60 +54,50 @@ pub enum OpenError {
 }
 
 impl OpenLog {
-    /// Opens or creates a log, locks it, and mends it: afterwards every line is a whole record.
+    /// Opens or creates a log, locks it, and mends it: afterwards every line is a whole record. A log that is to be overwritten is only
+    /// locked.
     ///
     /// Lines that are no records are moved to `<path>.damaged`, never destroyed.
     ///
     /// # Errors
     /// When the file cannot be opened or mended, is locked by another process, or plainly is something else than a log.
     pub fn open(path: &Path, mode: Mode) -> Result<Self, OpenError> {
-        let io_error = |error| OpenError::Io { path: path.to_owned(), error };
+        let mut file = LogFile::open(path)?;
+        let mut index = Index::default();
+        let mut report = OpenReport::default();
+        if mode == Mode::Resume {
+            let damaged = scan(&file.file, &file.path, &mut index, &mut report)?;
+            if !damaged.is_empty() {
+                let moved_to = sibling(&file.path, "damaged");
+                keep_apart(&moved_to, &file.file, &damaged)
+                    .map_err(|error| OpenError::Io { path: moved_to.clone(), error })?;
+                remove(&mut file, &damaged)?;
+                report.moved_lines = damaged.len() as u64;
+                report.moved_to = Some(moved_to);
+            }
+            end_last_line(&mut file).map_err(|error| OpenError::Io { path: path.to_owned(), error })?;
+        }
+        Ok(Self { file, mode, index, report })
+    }
+
+    /// What a log knows, without locking or mending it; nothing if there is none.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or plainly is something else than a log.
+    pub fn read_index(path: &Path) -> Result<Index, OpenError> {
         if path.is_dir() {
             return Err(OpenError::Directory { path: path.to_owned() });
         }
-        let mut file =
-            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).map_err(io_error)?;
-        lock(&file, path)?;
-        if mode == Mode::Overwrite {
-            file.set_len(0).map_err(io_error)?;
-        }
         let mut index = Index::default();
-        let mut report = OpenReport::default();
-        let mut damaged = scan(&file, &mut index, &mut report).map_err(io_error)?;
-        index.seal();
-        if !damaged.is_empty() {
-            if report.records == 0 && !damaged.iter().all(|line| line.torn) {
-                let first = damaged.swap_remove(0).text;
-                let first_line = String::from_utf8_lossy(&first).trim().chars().take(60).collect();
-                return Err(OpenError::NotALog { path: path.to_owned(), first_line });
+        match File::open(path) {
+            Ok(file) => {
+                scan(&file, path, &mut index, &mut OpenReport::default())?;
+                Ok(index)
             }
-            let moved_to = sibling(path, "damaged");
-            keep_apart(&moved_to, &damaged).map_err(|error| OpenError::Io { path: moved_to.clone(), error })?;
-            file = without(file, path, &damaged)?;
-            report.moved_lines = damaged.len() as u64;
-            report.moved_to = Some(moved_to);
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(index),
+            Err(error) => Err(OpenError::Io { path: path.to_owned(), error }),
         }
-        end_last_line(&mut file).map_err(io_error)?;
-        Ok(Self { file, path: path.to_owned(), index, report })
     }
-}
-
-fn lock(file: &File, path: &Path) -> Result<(), OpenError> {
-    match file.try_lock() {
-        Ok(()) => Ok(()),
-        Err(TryLockError::WouldBlock) => Err(OpenError::Locked { path: path.to_owned() }),
-        // Some network file systems have no locks; a run on them is better than none.
-        Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => Ok(()),
-        Err(TryLockError::Error(error)) => Err(OpenError::Io { path: path.to_owned(), error }),
-    }
-}
-
-/// `feedback.jsonl` -> `feedback.jsonl.<suffix>`.
-fn sibling(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".");
-    name.push(suffix);
-    name.into()
 }
 
 /// A line that is no record.
@@ -118,13 +109,27 @@ struct Damaged {
     torn: bool,
 }
 
-/// Reads all records into the index and returns what is none.
-fn scan(mut file: &File, index: &mut Index, report: &mut OpenReport) -> io::Result<Vec<Damaged>> {
+/// Reads all records into the index and returns what is none. The index has the places of the records as they are without that.
+fn scan(file: &File, path: &Path, index: &mut Index, report: &mut OpenReport) -> Result<Vec<Damaged>, OpenError> {
+    let mut damaged =
+        read_lines(file, index, report).map_err(|error| OpenError::Io { path: path.to_owned(), error })?;
+    index.seal();
+    if report.records == 0 && !damaged.iter().all(|line| line.torn) {
+        let first = damaged.swap_remove(0).text;
+        let printable = |c: char| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c };
+        let first_line = String::from_utf8_lossy(&first).trim().chars().take(60).map(printable).collect();
+        return Err(OpenError::NotALog { path: path.to_owned(), first_line });
+    }
+    Ok(damaged)
+}
+
+fn read_lines(mut file: &File, index: &mut Index, report: &mut OpenReport) -> io::Result<Vec<Damaged>> {
     file.seek(SeekFrom::Start(0))?;
     let mut reader = BufReader::with_capacity(1 << 16, file);
     let mut damaged = Vec::new();
     let mut line = Vec::new();
     let mut start = 0;
+    let mut damaged_bytes = 0;
     loop {
         line.clear();
         let length = reader.read_until(b'\n', &mut line)? as u64;
@@ -135,18 +140,24 @@ fn scan(mut file: &File, index: &mut Index, report: &mut OpenReport) -> io::Resu
         let record = std::str::from_utf8(&line).ok().and_then(|text| Feedback::from_json(text).ok());
         match record {
             Some(feedback) => {
-                index.add(&feedback);
+                index.add(&feedback, start - damaged_bytes);
                 report.records += 1;
             }
             None if line.iter().all(u8::is_ascii_whitespace) => {}
-            None => damaged.push(Damaged { start, end, torn: line.last() != Some(&b'\n'), text: line.clone() }),
+            None => {
+                damaged_bytes += length;
+                damaged.push(Damaged { start, end, torn: line.last() != Some(&b'\n'), text: line.clone() });
+            }
         }
         start = end;
     }
 }
 
-fn keep_apart(path: &Path, damaged: &[Damaged]) -> io::Result<()> {
+fn keep_apart(path: &Path, log: &File, damaged: &[Damaged]) -> io::Result<()> {
     let mut file = OpenOptions::new().append(true).create(true).open(path)?;
+    if file.metadata()?.len() == 0 {
+        file.set_permissions(log.metadata()?.permissions())?;
+    }
     for line in damaged {
         file.write_all(&line.text)?;
         if line.torn {
@@ -156,48 +167,50 @@ fn keep_apart(path: &Path, damaged: &[Damaged]) -> io::Result<()> {
     file.sync_all()
 }
 
-/// The log without the damaged lines. A torn last line is cut off in place; for lines in the middle the log is written anew beside
-/// the old one, which it then replaces.
-fn without(mut file: File, path: &Path, damaged: &[Damaged]) -> Result<File, OpenError> {
-    let io_error = |error| OpenError::Io { path: path.to_owned(), error };
+/// Takes the damaged lines out of the log. A torn last line is cut off in place; for lines in the middle the log is written anew
+/// beside the old one, which it then replaces.
+fn remove(log: &mut LogFile, damaged: &[Damaged]) -> Result<(), OpenError> {
+    let io_error = |error| OpenError::Io { path: log.path.clone(), error };
     if let [only] = damaged
         && only.torn
     {
-        file.set_len(only.start).map_err(io_error)?;
-        return Ok(file);
+        return log.file.set_len(only.start).map_err(io_error);
     }
-    let temporary = sibling(path, "mending");
+    let temporary = sibling(&log.path, "mending");
     let mended = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(&temporary);
     let mended = mended.map_err(|error| OpenError::Io { path: temporary.clone(), error })?;
     lock(&mended, &temporary)?;
-    let mut copy = || -> io::Result<()> {
+    let copy = || -> io::Result<()> {
+        let mut old = &log.file;
+        let metadata = old.metadata()?;
+        mended.set_permissions(metadata.permissions())?;
         let mut writer = BufWriter::new(&mended);
         let mut from = 0;
-        let length = file.metadata()?.len();
-        let gaps = damaged.iter().map(|line| (line.start, line.end)).chain([(length, length)]);
+        let gaps = damaged.iter().map(|line| (line.start, line.end)).chain([(metadata.len(), metadata.len())]);
         for (start, end) in gaps {
-            file.seek(SeekFrom::Start(from))?;
-            io::copy(&mut io::Read::take(&file, start - from), &mut writer)?;
+            old.seek(SeekFrom::Start(from))?;
+            io::copy(&mut io::Read::take(old, start - from), &mut writer)?;
             from = end;
         }
         writer.flush()?;
         drop(writer);
         mended.sync_all()?;
-        std::fs::rename(&temporary, path)
+        std::fs::rename(&temporary, &log.path)
     };
     copy().map_err(io_error)?;
-    Ok(mended)
+    log.file = mended;
+    Ok(())
 }
 
 /// Goes to the end; a last record without its newline gets it.
-fn end_last_line(file: &mut File) -> io::Result<()> {
-    let length = file.seek(SeekFrom::End(0))?;
-    if length > 0 {
-        file.seek(SeekFrom::End(-1))?;
+fn end_last_line(log: &mut LogFile) -> io::Result<()> {
+    log.length = log.file.seek(SeekFrom::End(0))?;
+    if log.length > 0 {
+        log.file.seek(SeekFrom::End(-1))?;
         let mut last = [0];
-        io::Read::read_exact(file, &mut last)?;
+        io::Read::read_exact(&mut log.file, &mut last)?;
         if last != *b"\n" {
-            file.write_all(b"\n")?;
+            log.write_line(b"\n")?;
         }
     }
     Ok(())
@@ -248,12 +261,57 @@ mod tests {
 
     #[test]
     fn a_file_that_is_no_log_is_left_alone() {
-        let text = "{\"inputs\":1}\n{\"inputs\":2}\n";
+        let text = "{\"inputs\":\"\u{1b}[31m\"}\n{\"inputs\":2}\n";
         let (_folder, path, log) = open(text);
-        assert!(matches!(log, Err(OpenError::NotALog { .. })));
+        let error = log.unwrap_err();
+        assert!(matches!(error, OpenError::NotALog { .. }), "{error}");
+        assert!(!error.to_string().chars().any(char::is_control), "{error:?}");
         assert_eq!(fs::read_to_string(&path).unwrap(), text);
+        assert!(matches!(OpenLog::read_index(&path), Err(OpenError::NotALog { .. })));
+    }
+
+    #[test]
+    fn overwriting_touches_nothing_before_the_writer_starts() {
+        let text = "not a log\n";
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("f.jsonl");
+        fs::write(&path, text).unwrap();
         let log = OpenLog::open(&path, Mode::Overwrite).unwrap();
-        assert!(log.index.is_empty() && fs::read_to_string(&path).unwrap().is_empty());
+        assert!(log.index.is_empty() && log.report == OpenReport::default());
+        drop(log);
+        assert_eq!(fs::read_to_string(&path).unwrap(), text);
+        assert!(!sibling(&path, "bak").exists());
+    }
+
+    #[test]
+    fn looking_into_a_log_changes_and_locks_nothing() {
+        let text = format!("{A}\nnot json\n{B}\n{}", &A[..40]);
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("f.jsonl");
+        assert!(OpenLog::read_index(&path).unwrap().is_empty() && !path.exists());
+        fs::write(&path, &text).unwrap();
+        let held = File::open(&path).unwrap();
+        held.try_lock().unwrap();
+        assert_eq!(OpenLog::read_index(&path).unwrap().len(), 1);
+        assert_eq!(fs::read_to_string(&path).unwrap(), text);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn mending_keeps_links_and_permissions() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let (target, link) = (folder.path().join("target.jsonl"), folder.path().join("link.jsonl"));
+        fs::write(&target, format!("{A}\nnot json\n{B}\n")).unwrap();
+        fs::set_permissions(&target, fs::Permissions::from_mode(0o600)).unwrap();
+        std::os::unix::fs::symlink(&target, &link).unwrap();
+        let log = OpenLog::open(&link, Mode::Resume).unwrap();
+        assert!(link.is_symlink());
+        assert_eq!(fs::read_to_string(&target).unwrap(), format!("{A}\n{B}\n"));
+        for path in [&target, &log.report.moved_to.unwrap()] {
+            assert_eq!(fs::metadata(path).unwrap().permissions().mode() & 0o777, 0o600, "{}", path.display());
+        }
     }
 
     #[test]

@@ -144,10 +144,15 @@ impl Invocation {
     }
 
     /// Runs it with this for a standard output, which is not captured.
-    pub(crate) fn run_with_stdout(mut self, stdout: impl Into<Stdio>) -> Finished {
+    pub(crate) fn run_with_stdout(self, stdout: impl Into<Stdio>) -> Finished {
+        self.start_with_stdout(stdout).finish()
+    }
+
+    /// The same, but does not wait for its end.
+    pub(crate) fn start_with_stdout(mut self, stdout: impl Into<Stdio>) -> Running {
         let mut child = self.command.stdin(Stdio::null()).stdout(stdout).stderr(Stdio::piped()).spawn().unwrap();
         let stderr = Stream::read(child.stderr.take().unwrap());
-        Running::new(child, Stream::new(true), stderr).finish()
+        Running::new(child, Stream::new(true), stderr)
     }
 }
 

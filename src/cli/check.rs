@@ -1,0 +1,82 @@
+//! `judge-run check`: does the endpoint answer, what does it take, what is its quota.
+
+use std::fmt::{self, Write as _};
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use judge_run::endpoint::check::{self, Check};
+use judge_run::endpoint::client::Client;
+use judge_run::endpoint::provider;
+use judge_run::judge::parse::parse_verdict;
+use judge_run::judge::verdict::VerdictType;
+use judge_run::run::Exit;
+
+use super::args::CheckArgs;
+use super::endpoint::Asked;
+use super::error::CliError;
+use super::print::{one_line, short};
+
+pub(crate) fn main(args: CheckArgs) -> Result<ExitCode, CliError> {
+    let asked = Asked::new(args.endpoint)?;
+    let uri = asked.model(None);
+    let lane = asked.lane(&uri, &|name| std::env::var(name).ok())?;
+    let members = if lane.endpoint.pool.is_empty() { vec![lane.endpoint] } else { lane.endpoint.pool };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let mut all_answer = true;
+    for endpoint in members {
+        let client = Client::new(&endpoint, &lane.model).map_err(CliError::usage)?;
+        let profile = provider::wire_profile(endpoint.preset, &endpoint.base_url, &lane.model);
+        let check = runtime.block_on(check::check(&client, profile));
+        all_answer &= check.result.is_ok();
+        let mut text = String::new();
+        // Writing to a string cannot fail.
+        let _ = write(&mut text, &uri.to_string(), client.address(), &check);
+        let mut stdout = std::io::stdout().lock();
+        stdout.write_all(text.as_bytes())?;
+        stdout.flush()?;
+    }
+    Ok(ExitCode::from(if all_answer { Exit::AllJudged } else { Exit::Stopped }.code()))
+}
+
+fn write(out: &mut String, uri: &str, address: &str, check: &Check) -> fmt::Result {
+    writeln!(out, "{uri} at {address}")?;
+    let seconds = check.latency.as_secs_f64();
+    match &check.result {
+        Err(failure) => {
+            writeln!(out, "  answers   no, after {seconds:.2} s: {}", one_line(&failure.to_string()))?;
+            writeln!(out, "            {}", failure.code.traits().remedy)?;
+        }
+        Ok(answer) => {
+            let model =
+                answer.model.as_deref().map(one_line).unwrap_or_else(|| "a model that it does not name".to_owned());
+            writeln!(out, "  answers   in {seconds:.2} s, as {model}")?;
+            match parse_verdict(&answer.content, &VerdictType::Boolean) {
+                Ok(parsed) => writeln!(out, "  verdict   read, {}", parsed.method)?,
+                Err(error) => writeln!(out, "  verdict   not read: {}", one_line(&error.to_string()))?,
+            }
+            writeln!(out, "  form      {}", check.profile.response_format.as_str())?;
+            match answer.usage {
+                Some(usage) => writeln!(
+                    out,
+                    "  tokens    {} in (estimated {}), {} out",
+                    usage.input_tokens, check.estimated_input_tokens, usage.output_tokens
+                )?,
+                None => writeln!(out, "  tokens    not told")?,
+            }
+        }
+    }
+    if !check.adapted.is_empty() {
+        writeln!(out, "  put       {}", check.adapted.join(", "))?;
+    }
+    let bucket = |bucket: Option<judge_run::endpoint::observed::ObservedBucket>, what: &str| {
+        bucket.map(|bucket| {
+            let per_minute = format!("{:.0}", bucket.per_second * 60.0);
+            format!("{per_minute} {what} a minute, {} of {} left", short(bucket.remaining), short(bucket.limit))
+        })
+    };
+    let told = [bucket(check.limits.requests, "requests"), bucket(check.limits.tokens, "tokens")];
+    let told: Vec<_> = told.into_iter().flatten().collect();
+    let told =
+        if told.is_empty() { "not told; give --rpm and --tpm if you know them".to_owned() } else { told.join("; ") };
+    writeln!(out, "  quota     {told}")
+}

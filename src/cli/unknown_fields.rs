@@ -1,0 +1,107 @@
+//! Fields of a dataset that no trace has: most likely another tool's names for those that a trace has.
+
+use std::collections::BTreeMap;
+
+use super::print::one_line;
+
+/// Our field, and what it is called elsewhere, in small letters and nothing but letters and digits.
+const OTHER_NAMES: &[(&str, &[&str])] = &[
+    ("inputs", &["input", "question", "query", "prompt", "request", "messages", "userinput", "inputs"]),
+    ("outputs", &["output", "answer", "response", "completion", "prediction", "result", "actualoutput", "outputs"]),
+    (
+        "expectations",
+        &[
+            "expectation",
+            "expectations",
+            "expected",
+            "expectedoutput",
+            "expectedresponse",
+            "expectedanswer",
+            "reference",
+            "referenceoutputs",
+            "groundtruth",
+            "gold",
+            "target",
+        ],
+    ),
+    ("trace_id", &["id", "traceid", "requestid", "exampleid", "runid"]),
+    ("session_id", &["session", "sessionid", "conversationid", "threadid"]),
+    ("spans", &["span", "spans", "steps"]),
+    ("tags", &["tag", "tags"]),
+];
+/// More names than this are only counted.
+const SHOWN: usize = 8;
+
+/// What there is to say about them, a note each.
+pub(crate) fn notes(fields: &BTreeMap<String, u64>) -> Vec<String> {
+    let mut notes = Vec::new();
+    let mut others = Vec::new();
+    for (name, n) in fields {
+        let shown = one_line(name);
+        match meant(name) {
+            Some(field) => notes.push(format!("`{shown}` ({n}x) is no field of a trace; did you mean `{field}`?")),
+            None => others.push(format!("`{shown}` ({n}x)")),
+        }
+    }
+    let more = others.len().saturating_sub(SHOWN);
+    others.truncate(SHOWN);
+    if more > 0 {
+        others.push(format!("{more} more"));
+    }
+    if !others.is_empty() {
+        notes.push(format!("not read, because a trace has no such fields: {}", others.join(", ")));
+    }
+    notes
+}
+
+/// The field that somebody most likely meant.
+fn meant(name: &str) -> Option<&'static str> {
+    let plain: String = name.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect();
+    // `info.x` and `spans[].x` are fields of something else.
+    let whole = name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | ' '));
+    let (field, _) = OTHER_NAMES.iter().find(|(_, others)| whole && others.contains(&plain.as_str()))?;
+    Some(field)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn noted(fields: &[(&str, u64)]) -> Vec<String> {
+        notes(&fields.iter().map(|(name, n)| ((*name).to_owned(), *n)).collect())
+    }
+
+    #[test]
+    fn another_tools_name_is_told_with_the_one_that_a_trace_has() {
+        let field = |name| meant(name).unwrap_or("none");
+        for (name, ours) in [
+            ("output", "outputs"),
+            ("Input", "inputs"),
+            ("question", "inputs"),
+            ("expected", "expectations"),
+            ("expected_output", "expectations"),
+            ("reference", "expectations"),
+            ("ground_truth", "expectations"),
+            ("id", "trace_id"),
+            ("traceId", "trace_id"),
+            ("color", "none"),
+            ("info.id", "none"),
+            ("spans[].input", "none"),
+        ] {
+            assert_eq!(field(name), ours, "{name}");
+        }
+        assert_eq!(noted(&[("output", 120)]), ["`output` (120x) is no field of a trace; did you mean `outputs`?"]);
+    }
+
+    #[test]
+    fn fields_that_nobody_can_guess_share_a_note() {
+        assert_eq!(
+            noted(&[("color\u{1b}", 2), ("size", 1)]),
+            ["not read, because a trace has no such fields: `color` (2x), `size` (1x)"]
+        );
+        let many: Vec<_> = (0..12).map(|i| format!("f{i:02}")).collect();
+        let many: Vec<_> = many.iter().map(|name| (name.as_str(), 1)).collect();
+        assert!(noted(&many)[0].ends_with("`f07` (1x), 4 more"));
+        assert!(noted(&[]).is_empty());
+    }
+}

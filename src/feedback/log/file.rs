@@ -1,0 +1,200 @@
+//! The file of a log: locked for this process as long as it is held, and only ever longer by whole lines.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{self, BufRead, BufReader, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use super::OpenError;
+use crate::feedback::Feedback;
+
+/// How often a path may turn out to name another file than the one that was locked.
+const OPEN_TRIES: u32 = 16;
+
+/// A locked log, at its end. If it is empty at the end of its use, it is removed: nothing came of it.
+#[derive(Debug)]
+pub(super) struct LogFile {
+    pub file: File,
+    pub path: PathBuf,
+    /// Up to the end of the last whole record.
+    pub length: u64,
+}
+
+impl LogFile {
+    /// Opens or creates a log and locks it.
+    pub(super) fn open(path: &Path) -> Result<Self, OpenError> {
+        if path.is_dir() {
+            return Err(OpenError::Directory { path: path.to_owned() });
+        }
+        let open = || OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
+        let file = open_locked(path, open)?;
+        let real = real_path(path).map_err(|error| OpenError::Io { path: path.to_owned(), error })?;
+        Ok(Self { file, path: real, length: 0 })
+    }
+
+    /// An empty log in place of this one, which becomes `<path>.bak`. What is no regular file stays as it is.
+    pub(super) fn renewed(self) -> Result<Self, OpenError> {
+        let io_error = |error| OpenError::Io { path: self.path.clone(), error };
+        let metadata = self.file.metadata().map_err(io_error)?;
+        if !metadata.is_file() || metadata.len() == 0 {
+            return Ok(self);
+        }
+        std::fs::rename(&self.path, sibling(&self.path, "bak")).map_err(io_error)?;
+        // Another process may have been faster: then the log is its own.
+        let created = OpenOptions::new().read(true).write(true).create_new(true).open(&self.path);
+        let file = created.map_err(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists => OpenError::Locked { path: self.path.clone() },
+            _ => io_error(error),
+        })?;
+        lock(&file, &self.path)?;
+        file.set_permissions(metadata.permissions()).map_err(io_error)?;
+        Ok(Self { file, path: self.path.clone(), length: 0 })
+    }
+
+    /// Appends a line, whole or not at all.
+    pub(super) fn write_line(&mut self, line: &[u8]) -> io::Result<()> {
+        if let Err(error) = self.file.write_all(line) {
+            // Half a line may have gone out: take it back. Devices cannot, and need not.
+            if self.file.metadata()?.is_file() {
+                self.file.set_len(self.length)?;
+                self.file.seek(SeekFrom::Start(self.length))?;
+            }
+            return Err(error);
+        }
+        self.length += line.len() as u64;
+        Ok(())
+    }
+
+    /// Puts what was written on the disk.
+    pub(super) fn sync(&mut self) -> io::Result<()> {
+        match self.file.sync_data() {
+            // A pipe or a device has nothing to sync.
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(()),
+            result => result,
+        }
+    }
+
+    /// The record at `offset`.
+    pub(super) fn reread(&mut self, offset: u64) -> io::Result<Feedback> {
+        self.file.seek(SeekFrom::Start(offset))?;
+        let mut line = String::new();
+        BufReader::new(&self.file).read_line(&mut line)?;
+        self.file.seek(SeekFrom::Start(self.length))?;
+        Feedback::from_json(&line).map_err(io::Error::other)
+    }
+}
+
+impl Drop for LogFile {
+    /// Still locked, so that no other process can have begun to write to it.
+    fn drop(&mut self) {
+        if self.file.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.len() == 0) {
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// Opens and locks what `path` names. Between the two, another process may have put a new file there or removed this one: a lock on
+/// a file without a name protects nothing.
+fn open_locked(path: &Path, mut open: impl FnMut() -> io::Result<File>) -> Result<File, OpenError> {
+    let io_error = |error| OpenError::Io { path: path.to_owned(), error };
+    for _ in 0..OPEN_TRIES {
+        let file = open().map_err(io_error)?;
+        lock(&file, path)?;
+        if is_at(&file, path).map_err(io_error)? {
+            return Ok(file);
+        }
+    }
+    Err(OpenError::Locked { path: path.to_owned() })
+}
+
+#[cfg(unix)]
+fn is_at(file: &File, path: &Path) -> io::Result<bool> {
+    use std::os::unix::fs::MetadataExt;
+    let file = file.metadata()?;
+    match std::fs::metadata(path) {
+        Ok(named) => Ok((named.dev(), named.ino()) == (file.dev(), file.ino())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(not(unix))]
+fn is_at(_: &File, _: &Path) -> io::Result<bool> {
+    Ok(true)
+}
+
+pub(super) fn lock(file: &File, path: &Path) -> Result<(), OpenError> {
+    match file.try_lock() {
+        Ok(()) => Ok(()),
+        Err(TryLockError::WouldBlock) => Err(OpenError::Locked { path: path.to_owned() }),
+        // A run without a lock is better than none.
+        Err(TryLockError::Error(error)) if has_no_locks(&error) => Ok(()),
+        Err(TryLockError::Error(error)) => Err(OpenError::Io { path: path.to_owned(), error }),
+    }
+}
+
+/// Whether the file system has no locks: some network file systems don't, and NFS says `ENOLCK` where its lock daemon does not run.
+fn has_no_locks(error: &io::Error) -> bool {
+    const LINUX_ENOLCK: i32 = 37;
+    error.kind() == io::ErrorKind::Unsupported
+        || (cfg!(target_os = "linux") && error.raw_os_error() == Some(LINUX_ENOLCK))
+}
+
+/// What a link points to: a file beside it must be in the same folder as what it replaces.
+pub(super) fn real_path(path: &Path) -> io::Result<PathBuf> {
+    if path.is_symlink() { path.canonicalize() } else { Ok(path.to_owned()) }
+}
+
+/// `feedback.jsonl` -> `feedback.jsonl.<suffix>`.
+pub(super) fn sibling(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".");
+    name.push(suffix);
+    name.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    #[test]
+    fn a_log_that_stays_empty_is_removed_and_a_record_keeps_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("f.jsonl");
+        drop(LogFile::open(&path).unwrap());
+        assert!(!path.exists());
+        LogFile::open(&path).unwrap().write_line(b"x\n").unwrap();
+        drop(LogFile::open(&path).unwrap());
+        assert_eq!(fs::read(&path).unwrap(), b"x\n");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_file_that_lost_its_name_before_it_was_locked_is_opened_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("f.jsonl");
+        let mut opened = 0;
+        let file = open_locked(&path, || {
+            opened += 1;
+            let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path)?;
+            match opened {
+                // What other processes do in between: one is removed, one is replaced.
+                1 => fs::remove_file(&path)?,
+                2 => fs::rename(&path, folder.path().join("old")).and_then(|()| fs::write(&path, "new"))?,
+                _ => {}
+            }
+            Ok(file)
+        });
+        assert_eq!((file.unwrap().metadata().unwrap().len(), opened), (3, 3));
+        let error = open_locked(&path, || File::open(folder.path().join("old"))).unwrap_err();
+        assert!(matches!(error, OpenError::Locked { .. }), "{error}");
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_file_system_without_locks_is_no_error() {
+        assert!(has_no_locks(&io::Error::from_raw_os_error(37)));
+        assert!(has_no_locks(&io::ErrorKind::Unsupported.into()));
+        assert!(!has_no_locks(&io::ErrorKind::PermissionDenied.into()));
+    }
+}
