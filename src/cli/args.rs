@@ -4,12 +4,12 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use clap::builder::{BoolishValueParser, Resettable};
+use clap::builder::{BoolishValueParser, PossibleValuesParser, Resettable, TypedValueParser};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueHint};
 use judge_run::endpoint::ModelUri;
-use judge_run::endpoint::simulator::FaultPlan;
+use judge_run::endpoint::simulator::{Dialect, FaultPlan};
 use judge_run::run::MaxErrors;
 
 use super::duration;
@@ -330,13 +330,29 @@ pub(crate) struct SimulateArgs {
     #[arg(long, value_name = "DURATION", default_value = "20ms", value_parser = duration::parse)]
     pub latency: Duration,
 
-    /// Requests a minute; beyond that 429, with OpenAI's headers
+    /// Requests a minute; beyond that 429
     #[arg(long, value_name = "N")]
     pub rpm: Option<NonZeroU32>,
 
-    /// Tokens a minute; beyond that 429, with OpenAI's headers
+    /// Tokens a minute; beyond that 429
     #[arg(long, value_name = "N")]
     pub tpm: Option<NonZeroU32>,
+
+    /// How much of the quota may be spent at once: what flows in during this time
+    #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = duration::parse)]
+    pub burst: Duration,
+
+    /// Give tokens back that a request reserved and did not use
+    #[arg(long)]
+    pub refund: bool,
+
+    /// Whose headers and refusals tell of the quota
+    #[arg(long, value_name = "WHOSE", default_value_t, value_parser = dialect())]
+    pub headers: Dialect,
+
+    /// Cut longer prompts off, and say nothing, as Ollama does: `usage` tells N tokens at most
+    #[arg(long, value_name = "N")]
+    pub context: Option<u64>,
 
     /// Faults and their shares, such as 429=5%,500=2%,reset=1%,hang=1%,malformed=1%
     #[arg(long, value_name = "FAULT=SHARE,...", long_help = fault_help())]
@@ -347,11 +363,20 @@ pub(crate) struct SimulateArgs {
     pub clear_after: u32,
 }
 
+fn dialect() -> impl TypedValueParser<Value = Dialect> {
+    PossibleValuesParser::new(Dialect::names()).try_map(|name| name.parse::<Dialect>())
+}
+
 fn fault_help() -> String {
     let mut help = "Faults and their shares, such as 429=5%,500=2%,reset=1%,hang=1%,malformed=1%\n\nFaults:".to_owned();
     for (name, meaning) in FaultPlan::names() {
         help.push_str(&format!("\n  {name:<12} {meaning}"));
     }
+    help.push_str("\n  400 to 599   this HTTP status");
+    help.push_str(
+        "\n\nThe shares add up to 100% at most. Faults that are there \"while\" a request has something have 100% each \
+         and never clear.",
+    );
     help
 }
 

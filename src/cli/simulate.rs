@@ -11,11 +11,20 @@ use super::error::CliError;
 use super::print;
 
 pub(crate) fn main(args: SimulateArgs) -> Result<ExitCode, CliError> {
-    let SimulateArgs { host, port, latency, rpm, tpm, fail, clear_after } = args;
+    let SimulateArgs { host, port, latency, rpm, tpm, burst, refund, headers, context, fail, clear_after } = args;
     let defaults = SimulatorConfig::default();
     let faults = fail.unwrap_or_default().clear_after(clear_after);
-    let config =
-        SimulatorConfig { latency, rpm: rpm.map(Into::into), tpm: tpm.map(|tpm| tpm.get().into()), faults, ..defaults };
+    let config = SimulatorConfig {
+        latency,
+        rpm: rpm.map(Into::into),
+        tpm: tpm.map(|tpm| tpm.get().into()),
+        burst,
+        refund,
+        dialect: headers,
+        context,
+        faults,
+        ..defaults
+    };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let address = SocketAddr::new(host, port);

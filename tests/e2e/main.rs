@@ -5,6 +5,7 @@
 mod command_line;
 mod common;
 mod dataset;
+mod dialects;
 mod endpoints;
 mod exit_codes;
 mod interruption;

@@ -13,14 +13,17 @@ use tokio::sync::watch;
 
 use super::completion::Completion;
 use super::connection::{Ending, Hangup};
-use super::error::{ApiError, answer, json};
+use super::dialect::{Dialect, text};
+use super::error::{ApiError, JSON, answer};
 use super::failure;
 use super::fault::Fault;
-use super::limits::{Limits, text};
+use super::limits::{Limits, Refusal};
 use super::lot::Lot;
+use super::paced::Paced;
 use super::request::ChatRequest;
 use super::server::SimulatorConfig;
 use super::stats::{Counters, InFlight};
+use super::unsupported;
 
 /// What all requests share.
 #[derive(Debug)]
@@ -38,7 +41,7 @@ pub(super) struct Shared {
 impl Shared {
     pub(super) fn new(config: SimulatorConfig) -> Self {
         Self {
-            limits: Limits::new(config.rpm, config.tpm),
+            limits: Limits::new(config.rpm, config.tpm, config.burst),
             counters: Counters::default(),
             stopping: watch::Sender::new(false),
             failures: Mutex::default(),
@@ -80,7 +83,20 @@ pub(super) async fn complete(
         Ok(request) => {
             // From here on the prompts are not needed: what waits holds no large body.
             drop(body);
-            respond(&shared, &hangup, &request, &lot, &mut in_flight).await
+            match shared.limits.admit(request.reserved_tokens()) {
+                Ok(()) => {
+                    let response = respond(&shared, &hangup, &request, &lot, &mut in_flight).await;
+                    if shared.config.refund {
+                        let used = in_flight.outcome.usage.map_or(0, |(prompt, completion)| prompt + completion);
+                        shared.limits.refund(request.reserved_tokens().saturating_sub(used));
+                    }
+                    response
+                }
+                Err(refusal) => {
+                    in_flight.outcome.rate_limited = true;
+                    shared.config.dialect.refuse(&refusal, &request.model)
+                }
+            }
         }
         Err(error) => error.response(),
     };
@@ -91,11 +107,14 @@ pub(super) async fn complete(
     let number = shared.answers.fetch_add(1, Ordering::Relaxed);
     headers.insert("x-request-id", text(format!("req_{number:032x}")));
     headers.insert("openai-processing-ms", u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX).into());
-    shared.limits.write_headers(headers);
+    if let Some((prompt, completion)) = in_flight.outcome.usage {
+        shared.config.dialect.write_cost(headers, prompt + completion);
+    }
+    shared.config.dialect.write_levels(headers, shared.limits.levels());
     response
 }
 
-/// The answer to a valid request.
+/// The answer to an admitted request.
 async fn respond(
     shared: &Shared,
     hangup: &Hangup,
@@ -103,22 +122,32 @@ async fn respond(
     lot: &Lot,
     in_flight: &mut InFlight<'_>,
 ) -> Response<Body> {
-    if let Err(refusal) = shared.limits.admit(request.reserved_tokens()) {
-        in_flight.outcome.rate_limited = true;
-        return refusal.response(&request.model);
+    let mut standing = shared.config.faults.standing(lot.fault);
+    if let Some((fault, refusal)) = standing.find_map(|fault| Some((fault, unsupported::refuse(fault, request)?))) {
+        in_flight.outcome.fault = Some(fault);
+        return refusal;
     }
     let fault = shared.fault(lot);
     in_flight.outcome.fault = fault;
-    let factor = if fault == Some(Fault::Slow) { 10 } else { 1 };
+    let factor = match fault {
+        Some(Fault::Slow) => 10,
+        // It takes its time after the head of the answer.
+        Some(Fault::Blank) => 0,
+        _ => 1,
+    };
     let latency = lot.latency(shared.config.latency).saturating_mul(factor);
     if !latency.is_zero() {
         tokio::time::sleep(latency).await;
     }
     match fault {
         Some(Fault::Status(status)) => {
-            failure::with_status(StatusCode::from_u16(status).unwrap_or_default(), &request.model)
+            let status = StatusCode::from_u16(status).unwrap_or_default();
+            failure::with_status(status, shared.config.dialect, &request.model)
         }
         Some(Fault::Quota) => failure::quota(),
+        Some(Fault::Array) => failure::in_array(),
+        Some(Fault::Flat) => Dialect::Mistral.refuse(&Refusal::PRETENDED, &request.model),
+        Some(Fault::Context) => failure::context(request.prompt_tokens),
         Some(Fault::Html) => failure::html(),
         Some(Fault::Error200) => failure::error_under_200(),
         Some(Fault::Reset) => end(hangup, Ending::Reset),
@@ -128,7 +157,7 @@ async fn respond(
             _ = shared.stopping.subscribe().wait_for(|stopping| *stopping).await;
             end(hangup, Ending::Close)
         }
-        _ => completion(hangup, request, lot, fault, in_flight),
+        _ => completion(shared, hangup, request, lot, in_flight),
     }
 }
 
@@ -138,22 +167,34 @@ fn end(hangup: &Hangup, ending: Ending) -> Response<Body> {
 }
 
 fn completion(
+    shared: &Shared,
     hangup: &Hangup,
     request: &ChatRequest,
     lot: &Lot,
-    fault: Option<Fault>,
     in_flight: &mut InFlight<'_>,
 ) -> Response<Body> {
-    let completion = Completion::new(request, lot, fault);
+    let fault = in_flight.outcome.fault;
+    let mut completion = Completion::new(request, lot, fault);
+    if let Some(context) = shared.config.context {
+        completion.usage.truncate_prompt(context);
+    }
     in_flight.outcome.usage(&completion.usage);
+    let json = || serde_json::to_vec(&completion).unwrap_or_default();
+    let latency = shared.config.latency;
     match fault {
         Some(Fault::Malformed) => {
-            let mut body = serde_json::to_vec(&completion).unwrap_or_default();
+            let mut body = json();
             body.truncate(body.len() / 2);
-            return answer(StatusCode::OK, "application/json", body);
+            answer(StatusCode::OK, JSON, body)
         }
-        Some(Fault::Cut) => hangup.end(Ending::Cut),
-        _ => {}
+        Some(Fault::Drip) => answer(StatusCode::OK, JSON, Body::new(Paced::drip(json(), latency))),
+        Some(Fault::Blank) => answer(StatusCode::OK, JSON, Body::new(Paced::after_blank_lines(json(), latency))),
+        Some(Fault::ContentType) => answer(StatusCode::OK, failure::HTML, json()),
+        _ => {
+            if fault == Some(Fault::Cut) {
+                hangup.end(Ending::Cut);
+            }
+            answer(StatusCode::OK, JSON, json())
+        }
     }
-    json(StatusCode::OK, &completion)
 }

@@ -46,6 +46,14 @@ pub(super) struct Usage {
     prompt_tokens_details: PromptTokensDetails,
 }
 
+impl Usage {
+    /// Reports no more of the prompt than fits the context, and says nothing of the rest.
+    pub(super) fn truncate_prompt(&mut self, context: u64) {
+        self.prompt_tokens = self.prompt_tokens.min(context);
+        self.total_tokens = self.prompt_tokens + self.completion_tokens;
+    }
+}
+
 #[derive(Debug, Serialize)]
 struct PromptTokensDetails {
     cached_tokens: u64,

@@ -1,21 +1,17 @@
 //! Failures with a body of their own, in the words and shapes of real providers.
 
-use std::time::Duration;
-
 use axum::body::Body;
 use axum::http::{Response, StatusCode};
 use serde_json::{Value, json};
 
+use super::dialect::Dialect;
 use super::error::{ApiError, answer, json as json_answer};
-use super::limits::write_retry_after;
+use super::limits::Refusal;
 
-/// How long a fault `429` asks to wait: long enough to be seen, short enough for a test run.
-const RETRY_AFTER: Duration = Duration::from_millis(200);
+pub(super) const HTML: &str = "text/html";
 
-const HTML: &str = "text/html";
-
-/// The answer with an HTTP error that a real endpoint gives.
-pub(super) fn with_status(status: StatusCode, model: &str) -> Response<Body> {
+/// The answer with an HTTP error that a real endpoint gives; a 429 in the dialect of the quota.
+pub(super) fn with_status(status: StatusCode, dialect: Dialect, model: &str) -> Response<Body> {
     let error = |message: &str, kind| ApiError::invalid(message).status(status).kind(kind);
     let invalid = |message: &str| error(message, "invalid_request_error");
     match status.as_u16() {
@@ -32,15 +28,7 @@ pub(super) fn with_status(status: StatusCode, model: &str) -> Response<Body> {
             .response(),
         // FastAPI.
         422 => json_answer(status, &json!({"detail": [{"loc": ["body"], "msg": "simulated", "type": "value_error"}]})),
-        429 => {
-            let message = format!(
-                "Rate limit reached for {model} in organization org-simulated on requests per min (RPM): \
-                 Limit 300, Used 300, Requested 1. Please try again in 200ms."
-            );
-            let mut response = error(&message, "requests").code("rate_limit_exceeded").response();
-            write_retry_after(response.headers_mut(), RETRY_AFTER);
-            response
-        }
+        429 => dialect.refuse(&Refusal::PRETENDED, model),
         // Groq.
         498 => error("Capacity exceeded, please try again later.", "server_error").code("capacity_exceeded").response(),
         500 => error("The server had an error processing your request. Sorry about that!", "server_error").response(),
@@ -78,6 +66,26 @@ pub(super) fn quota() -> Response<Body> {
         .response()
 }
 
+/// Gemini's 429: in an array, with the wait in its details. Source: Google, `google.rpc.RetryInfo`.
+pub(super) fn in_array() -> Response<Body> {
+    let detail = json!({"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "0.200s"});
+    let message = "Resource has been exhausted (e.g. check quota).";
+    let error = json!({"code": 429, "message": message, "status": "RESOURCE_EXHAUSTED", "details": [detail]});
+    json_answer(StatusCode::TOO_MANY_REQUESTS, &json!([{"error": error}]))
+}
+
+/// The prompt is too long for the model, whatever its length is.
+pub(super) fn context(prompt_tokens: u64) -> Response<Body> {
+    ApiError::invalid(format!(
+        "This model's maximum context length is {} tokens. However, your messages resulted in {prompt_tokens} tokens. \
+         Please reduce the length of the messages.",
+        prompt_tokens.saturating_sub(1)
+    ))
+    .param("messages")
+    .code("context_length_exceeded")
+    .response()
+}
+
 /// A page where JSON was expected, as behind a login.
 pub(super) fn html() -> Response<Body> {
     let page = "<!DOCTYPE html>\n<html><head><title>Sign in</title></head><body>Please sign in.</body></html>\n";
@@ -104,7 +112,7 @@ mod tests {
     #[tokio::test]
     async fn every_status_has_a_body_of_its_declared_type() {
         for status in (400..=599).map(|status| StatusCode::from_u16(status).unwrap()) {
-            let response = with_status(status, "m");
+            let response = with_status(status, Dialect::OpenAi, "m");
             assert_eq!(response.status(), status);
             let is_json = response.headers()["content-type"] == "application/json";
             let body = body(response).await;
@@ -125,14 +133,17 @@ mod tests {
             (503, r#""code":"server_is_overloaded""#),
             (529, r#""type":"overloaded_error""#),
         ] {
-            let body = body(with_status(StatusCode::from_u16(status).unwrap(), "m")).await;
+            let body = body(with_status(StatusCode::from_u16(status).unwrap(), Dialect::OpenAi, "m")).await;
             assert!(body.contains(words), "{status}: {body}");
         }
-        let headers = with_status(StatusCode::TOO_MANY_REQUESTS, "m").headers().clone();
+        let headers = with_status(StatusCode::TOO_MANY_REQUESTS, Dialect::OpenAi, "m").headers().clone();
         assert_eq!((&headers["retry-after"], &headers["retry-after-ms"]), (&1.into(), &200.into()));
         assert!(quota().headers().get("retry-after").is_none());
         assert!(body(quota()).await.contains(r#""code":"insufficient_quota""#));
         let error: Value = serde_json::from_str(&body(error_under_200()).await).unwrap();
         assert!(error["error"]["message"].is_string() && error.get("choices").is_none());
+        let array: Value = serde_json::from_str(&body(in_array()).await).unwrap();
+        assert_eq!(array[0]["error"]["details"][0]["retryDelay"], "0.200s");
+        assert!(body(context(9)).await.contains("length is 8 tokens. However, your messages resulted in 9 tokens."));
     }
 }

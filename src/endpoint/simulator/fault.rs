@@ -23,6 +23,19 @@ pub(super) enum Fault {
     Unparseable,
     Range,
     Error200,
+    Drip,
+    Blank,
+    ContentType,
+    Array,
+    Flat,
+    Context,
+    Schema,
+    Schema500,
+    FastApi,
+    String,
+    Temperature,
+    MaxTokens,
+    System,
 }
 
 /// One row a fault: its name in a plan and what it does.
@@ -42,7 +55,33 @@ const NAMED: &[(Fault, &str, &str)] = &[
     (Fault::Unparseable, "unparseable", "200 with prose that holds no verdict"),
     (Fault::Range, "range", "200 with a verdict outside of its range"),
     (Fault::Error200, "error200", "200 with an error object instead of choices"),
+    (Fault::Drip, "drip", "a good answer byte by byte, a latency apart, but 50 ms at most"),
+    (Fault::Blank, "blank", "a good answer after ten blank lines, a latency apart (DeepSeek)"),
+    (Fault::ContentType, "content-type", "a good answer under the content type `text/html`"),
+    (Fault::Array, "array", "429 with the error in an array (Gemini)"),
+    (Fault::Flat, "flat", "429 with a flat error and no wait (Mistral)"),
+    (Fault::Context, "context", "400 `context_length_exceeded`"),
+    (Fault::Schema, "schema", "400 while the request asks for `json_schema` (DeepSeek)"),
+    (Fault::Schema500, "schema500", "500 for the same reason (llama-cpp-python)"),
+    (Fault::FastApi, "fastapi", "422 with a list of details, for the same reason (FastAPI)"),
+    (Fault::String, "string", "400 with a string as the error, for the same reason (LM Studio)"),
+    (Fault::Temperature, "temperature", "400 `unsupported_value` while the request has a temperature"),
+    (Fault::MaxTokens, "max_tokens", "400 `unsupported_parameter` while the request has `max_tokens`"),
+    (Fault::System, "system", "400 while the request has a message of the system's own"),
 ];
+
+impl Fault {
+    /// Whether it is a part of the request that is not taken: then it does not clear, and it is no share of the others.
+    pub(super) fn depends_on_request(self) -> bool {
+        use Fault::{FastApi, MaxTokens, Schema, Schema500, String, System, Temperature};
+        matches!(self, Schema | Schema500 | FastApi | String | Temperature | MaxTokens | System)
+    }
+
+    /// Whether the answer is a good one all the same.
+    pub(super) fn is_harmless(self) -> bool {
+        matches!(self, Self::Slow | Self::Drip | Self::Blank | Self::ContentType)
+    }
+}
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -67,7 +106,8 @@ impl FromStr for Fault {
 /// What share of the requests goes wrong in which way, written as `429=5%,500=2%,reset=0.01`.
 ///
 /// A name is an HTTP status from 400 to 599 or one of [`FaultPlan::names`]; a share is a percentage or a fraction with a decimal
-/// point. The shares add up to 100 % at most and are kept to 0.0001 %.
+/// point, kept to 0.0001 %. The shares add up to 100 % at most, without those of the faults that depend on what the request carries:
+/// each of these has its own 100 %.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FaultPlan {
     /// In millionths of all requests.
@@ -100,8 +140,9 @@ impl FaultPlan {
 
     /// The fault for a number that is uniform over all of `u64`.
     pub(super) fn draw(&self, number: u64) -> Option<Fault> {
-        let mut point = (u128::from(number) * u128::from(ALL)) >> 64;
-        self.shares.iter().find_map(|(fault, share)| match point.checked_sub(u128::from(*share)) {
+        let mut point = point(number);
+        let mut drawn = self.shares.iter().filter(|(fault, _)| !fault.depends_on_request());
+        drawn.find_map(|(fault, share)| match point.checked_sub(u128::from(*share)) {
             None => Some(*fault),
             Some(rest) => {
                 point = rest;
@@ -109,6 +150,17 @@ impl FaultPlan {
             }
         })
     }
+
+    /// The faults that depend on the request and are there for this number.
+    pub(super) fn standing(&self, number: u64) -> impl Iterator<Item = Fault> {
+        let met = self.shares.iter().filter(move |(_, share)| point(number) < u128::from(*share));
+        met.map(|(fault, _)| *fault).filter(|fault| fault.depends_on_request())
+    }
+}
+
+/// Which of all the requests a number stands for.
+fn point(number: u64) -> u128 {
+    (u128::from(number) * u128::from(ALL)) >> 64
 }
 
 impl Default for FaultPlan {
@@ -134,11 +186,13 @@ impl FromStr for FaultPlan {
             if plan.shares.iter().any(|(known, _)| *known == fault) {
                 return Err(InvalidFaultPlan::Twice(name.to_owned()));
             }
-            sum += u64::from(millionths);
             plan.shares.push((fault, millionths));
-        }
-        if sum > u64::from(ALL) {
-            return Err(InvalidFaultPlan::MoreThanAll(percent(sum as f64)));
+            let mut own = 0;
+            let sum = if fault.depends_on_request() { &mut own } else { &mut sum };
+            *sum += u64::from(millionths);
+            if *sum > u64::from(ALL) {
+                return Err(InvalidFaultPlan::MoreThanAll(percent(*sum as f64)));
+            }
         }
         Ok(plan)
     }
@@ -215,6 +269,7 @@ mod tests {
             ("529=0.5 %,slow=.001", "529=0.5%,slow=0.1%"),
             ("error200=100%", "error200=100%"),
             ("empty=1.0", "empty=100%"),
+            ("500=100%,schema=100%,max_tokens=100%", "500=100%,schema=100%,max_tokens=100%"),
         ] {
             let plan: FaultPlan = text.parse().unwrap();
             assert_eq!(plan.to_string(), printed);
@@ -228,7 +283,7 @@ mod tests {
             assert_eq!(name.parse::<Fault>().unwrap().to_string(), name);
         }
         assert_eq!("404".parse(), Ok(Fault::Status(404)));
-        assert_eq!(FaultPlan::names().count(), 15);
+        assert_eq!(FaultPlan::names().count(), 28);
     }
 
     #[test]
@@ -244,12 +299,21 @@ mod tests {
         assert_eq!(error("429=5%,,500=1%"), "`` is not a fault with its share, such as `429=5%`");
         assert_eq!(error("hang=1%,hang=2%"), "the fault `hang` is there twice");
         assert_eq!(error("429=99%,500=1.5%"), "the shares add up to 100.5 %, which is more than all requests");
+        assert_eq!(error("500=9%,system=101%"), "the shares add up to 101 %, which is more than all requests");
         assert_eq!(error("429=150%"), "the shares add up to 150 %, which is more than all requests");
         let unknown = error("399=1%");
         assert!(
             unknown.starts_with("there is no fault `399`; there are: any HTTP status from 400 to 599, quota, reset")
         );
         assert!(FaultPlan::names().all(|(name, _)| unknown.contains(name)), "{unknown}");
+    }
+
+    #[test]
+    fn faults_of_the_request_stand_beside_those_that_are_drawn() {
+        let plan: FaultPlan = "system=50%,500=100%,temperature=100%".parse().unwrap();
+        assert_eq!(plan.draw(0), Some(Fault::Status(500)));
+        assert_eq!(plan.standing(0).collect::<Vec<_>>(), [Fault::System, Fault::Temperature]);
+        assert_eq!(plan.standing(u64::MAX).collect::<Vec<_>>(), [Fault::Temperature]);
     }
 
     #[test]

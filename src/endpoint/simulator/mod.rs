@@ -15,20 +15,24 @@ mod background;
 mod chat;
 mod completion;
 mod connection;
+mod dialect;
 mod error;
 mod failure;
 mod fault;
 mod go_duration;
 mod limits;
 mod lot;
+mod paced;
 mod request;
 mod schema;
 mod server;
 mod stats;
 #[cfg(test)]
 mod tests;
+mod unsupported;
 
 pub use background::BackgroundSimulator;
+pub use dialect::{Dialect, UnknownDialect};
 pub use fault::{FaultPlan, InvalidFaultPlan};
 pub use server::{Simulator, SimulatorConfig};
 pub use stats::Stats;

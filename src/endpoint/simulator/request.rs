@@ -20,6 +20,12 @@ pub(super) struct ChatRequest {
     pub(super) prompt_tokens: u64,
     /// The most tokens that a choice may have.
     pub(super) max_tokens: Option<u64>,
+    /// Whether that limit has its older name.
+    pub(super) has_old_max_tokens: bool,
+    pub(super) temperature: Option<f64>,
+    pub(super) has_system_message: bool,
+    /// Whether the form is asked for as `json_schema`.
+    pub(super) asks_for_json_schema: bool,
 }
 
 /// The form of the answer.
@@ -37,6 +43,7 @@ struct Wire {
     messages: Option<Vec<Message>>,
     stream: Option<bool>,
     n: Option<u64>,
+    temperature: Option<f64>,
     max_tokens: Option<u64>,
     max_completion_tokens: Option<u64>,
     response_format: Option<WireFormat>,
@@ -44,6 +51,7 @@ struct Wire {
 
 #[derive(Deserialize)]
 struct Message {
+    role: Option<String>,
     #[serde(default)]
     content: TextBytes,
 }
@@ -100,6 +108,9 @@ impl ChatRequest {
             .param("n")
             .code(if n == 0 { "integer_below_min_value" } else { "integer_above_max_value" }));
         }
+        let has_system_message = messages.iter().any(|message| message.role.as_deref() == Some("system"));
+        let format_type = wire.response_format.as_ref().and_then(|format| format.r#type.as_deref());
+        let asks_for_json_schema = format_type == Some("json_schema");
         let bytes: u64 = messages.iter().map(|message| message.content.0).sum();
         Ok(Self {
             model,
@@ -107,6 +118,10 @@ impl ChatRequest {
             n,
             prompt_tokens: bytes.div_ceil(4) + 4 * messages.len() as u64,
             max_tokens: wire.max_completion_tokens.or(wire.max_tokens),
+            has_old_max_tokens: wire.max_tokens.is_some(),
+            temperature: wire.temperature,
+            has_system_message,
+            asks_for_json_schema,
         })
     }
 

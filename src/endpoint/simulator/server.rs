@@ -15,6 +15,7 @@ use tokio::net::TcpListener;
 
 use super::chat::{Shared, complete};
 use super::connection::{Accepting, Hangup};
+use super::dialect::Dialect;
 use super::error::{ApiError, json as json_answer};
 use super::fault::FaultPlan;
 
@@ -23,11 +24,18 @@ use super::fault::FaultPlan;
 pub struct SimulatorConfig {
     /// The mean time to an answer; each request takes 0.5 to 1.5 times as long. Requests over a limit are refused at once.
     pub latency: Duration,
-    /// Requests per minute, in bursts of one second or one request; 0 counts as 1.
+    /// Requests per minute; 0 counts as 1.
     pub rpm: Option<u32>,
-    /// Tokens per minute, in bursts of one second or one request; 0 counts as 1. A request takes its prompt and all the
-    /// output that it allows.
+    /// Tokens per minute; 0 counts as 1. A request takes its prompt and all the output that it allows.
     pub tpm: Option<u64>,
+    /// How much of the quota may be spent at once, as the time in which it flows in; at least one request.
+    pub burst: Duration,
+    /// Whether tokens that a request took and did not use are given back when it is answered.
+    pub refund: bool,
+    /// How the quota is told.
+    pub dialect: Dialect,
+    /// The most tokens of a prompt that are read and reported; the rest is silently cut off, as Ollama does it.
+    pub context: Option<u64>,
     /// What goes wrong.
     pub faults: FaultPlan,
     /// The model that `GET /v1/models` lists. Chat requests are answered whatever model they name.
@@ -35,12 +43,16 @@ pub struct SimulatorConfig {
 }
 
 impl Default for SimulatorConfig {
-    /// 20 ms, no limits, no faults.
+    /// 20 ms, no limits, bursts of one second, no refunds, OpenAI's headers, no faults.
     fn default() -> Self {
         Self {
             latency: Duration::from_millis(20),
             rpm: None,
             tpm: None,
+            burst: Duration::from_secs(1),
+            refund: false,
+            dialect: Dialect::default(),
+            context: None,
             faults: FaultPlan::default(),
             model: "simulated".to_owned(),
         }

@@ -251,6 +251,69 @@ fn with_limits_on_every_answer_says_what_is_left() {
     assert_eq!((stats.rate_limited, stats.answers_by_status[&429], stats.faults.len()), (1, 1, 0));
 }
 
+#[test]
+fn the_quota_is_told_as_the_configured_provider_tells_it() {
+    let limits = SimulatorConfig { rpm: Some(1), dialect: Dialect::Mistral, ..config("") };
+    let simulator = Simulator::spawn(limits).unwrap();
+    let good = ask(&simulator, "a");
+    assert_eq!((good.status, good.header("x-ratelimit-limit-req-minute")), (200, Some("1")));
+    let usage = good.json()["usage"]["total_tokens"].to_string();
+    assert_eq!(good.header("x-ratelimit-tokens-query-cost"), Some(usage.as_str()));
+    let refused = ask(&simulator, "b");
+    assert_eq!((refused.status, &refused.json()["code"], refused.header("retry-after")), (429, &json!("1300"), None));
+    assert_eq!((refused.header("x-ratelimit-tokens-query-cost"), simulator.stats().rate_limited), (None, 1));
+    let fault = Simulator::spawn(SimulatorConfig { dialect: Dialect::Azure, ..config("429=100%") }).unwrap();
+    assert_eq!(ask(&fault, "a").json()["error"]["code"], "429");
+}
+
+#[test]
+fn a_refund_gives_back_what_an_answer_did_not_use() {
+    for (refund, second) in [(false, 429), (true, 200)] {
+        // Each takes 105 at first and uses about 20; what is missing flows in over 24 s.
+        let limits = SimulatorConfig { tpm: Some(150), burst: Duration::from_secs(60), refund, ..config("") };
+        let simulator = Simulator::spawn(limits).unwrap();
+        assert_eq!(["a", "b"].map(|prompt| ask(&simulator, prompt).status), [200, second]);
+    }
+}
+
+#[test]
+fn a_prompt_that_is_cut_shows_in_the_usage_alone() {
+    let simulator = Simulator::spawn(SimulatorConfig { context: Some(3), ..config("") }).unwrap();
+    let (cut, whole) = (ask(&simulator, "a").json(), ask(&start(""), "a").json());
+    assert_eq!((&cut["usage"]["prompt_tokens"], &whole["usage"]["prompt_tokens"]), (&json!(3), &json!(5)));
+    assert_eq!(cut["usage"]["total_tokens"].as_u64(), whole["usage"]["total_tokens"].as_u64().map(|n| n - 2));
+    assert_eq!(cut["choices"], whole["choices"]);
+}
+
+#[test]
+fn a_good_answer_can_come_in_a_strange_way() {
+    let whole = ask(&start(""), "a").verdict();
+    for fault in ["drip", "blank", "content-type"] {
+        let simulator = start(&format!("{fault}=100%"));
+        let answer = ask(&simulator, "a");
+        let (chunked, length) = (answer.header("transfer-encoding"), answer.header("content-length"));
+        assert_eq!((chunked.is_some(), length.is_some()), (fault == "blank", fault != "blank"), "{}", answer.head);
+        if fault == "blank" {
+            assert!(answer.body.starts_with("1\r\n\n\r\n1\r\n\n\r\n"), "{}", answer.body);
+            assert!(answer.body.contains(r#"{"id":"chatcmpl-"#) && answer.body.ends_with("}\r\n0\r\n\r\n"));
+        } else {
+            assert_eq!(answer.verdict(), whole);
+        }
+        assert_eq!(answer.header("content-type") == Some("text/html"), fault == "content-type");
+        assert_eq!((simulator.stats().answered, simulator.stats().faults[fault]), (1, 1));
+    }
+}
+
+#[test]
+fn what_a_request_carries_is_refused_until_it_is_left_out() {
+    let simulator = start("schema=100%,500=100%");
+    let adapted = chat("a").replace("json_schema\",\"json_schema\"", "json_object\",\"json_schema\"");
+    let status = |body: &str| call(&simulator, "POST", "/v1/chat/completions", body).status;
+    assert_eq!([(); 4].map(|()| status(&chat("a"))), [400; 4], "it does not clear");
+    assert_eq!([(); 3].map(|()| status(&adapted)), [500, 500, 200], "other faults are drawn beside it");
+    assert_eq!(serde_json::to_value(simulator.stats().faults).unwrap(), json!({"500": 2, "schema": 4}));
+}
+
 #[tokio::test]
 async fn a_background_simulator_starts_inside_a_runtime_and_stops_when_dropped() {
     let simulator = start("hang=100%");
