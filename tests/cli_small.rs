@@ -156,10 +156,33 @@ fn a_judge_is_never_written_over() {
 fn a_run_with_nothing_to_judge_exports_no_table() {
     let place = Place::new();
     place.write("empty.jsonl", "");
-    place.write("out.csv", "of an earlier run");
+    let earlier = "trace_id,span_id,name,value,rationale\n";
+    place.write("out.csv", earlier);
     place.run("-d empty.jsonl -J safety --simulate -o out.csv").ends(2).shows("the dataset is empty");
-    assert_eq!(place.read("out.csv"), "of an earlier run");
+    assert_eq!(place.read("out.csv"), earlier);
     assert!(!place.path("out.feedback.jsonl").exists());
+}
+
+#[test]
+fn a_file_of_somebody_else_is_not_replaced_for_having_the_name() {
+    let place = Place::new();
+    place.write("mine.csv", "a,b\n1,2\n");
+    place.run("-d traces.jsonl -J safety --simulate -o mine.csv").ends(2).says("judge-run did not write");
+    assert_eq!(place.read("mine.csv"), "a,b\n1,2\n");
+    place.write("f.rejects.jsonl", "{\"inputs\": 1}\n");
+    place.run("-d traces.jsonl -J safety --simulate -o f.jsonl").ends(2).says("judge-run did not write");
+    assert_eq!(place.read("f.rejects.jsonl"), "{\"inputs\": 1}\n");
+    // Its own it replaces.
+    place.write("bad.jsonl", "no trace\n{\"inputs\": 1, \"outputs\": 2}\n");
+    for _ in 0..2 {
+        place.run("-d bad.jsonl -J safety --simulate -o g.jsonl").ends(3);
+    }
+    assert!(place.read("g.rejects.jsonl").contains("no trace"));
+}
+
+#[test]
+fn a_dry_run_needs_no_key() {
+    Place::new().run("-d traces.jsonl -J safety -m openai:/m --dry-run").ends(0).shows("nothing is sent");
 }
 
 #[test]

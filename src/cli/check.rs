@@ -17,7 +17,7 @@ use super::error::CliError;
 use super::print::{one_line, short};
 
 pub(crate) fn main(args: CheckArgs) -> Result<ExitCode, CliError> {
-    let asked = Asked::new(args.endpoint)?;
+    let asked = Asked::new(args.endpoint, false)?;
     let uri = asked.model(None);
     let lane = asked.lane(&uri, &|name| std::env::var(name).ok())?;
     let members = if lane.endpoint.pool.is_empty() { vec![lane.endpoint] } else { lane.endpoint.pool };

@@ -28,10 +28,12 @@ pub(crate) struct Asked {
     pub simulator: Option<BackgroundSimulator>,
     model: Option<ModelUri>,
     flags: EndpointTable,
+    /// Nothing will be sent, so no key is needed.
+    sends_nothing: bool,
 }
 
 impl Asked {
-    pub(crate) fn new(args: EndpointArgs) -> Result<Self, CliError> {
+    pub(crate) fn new(args: EndpointArgs, sends_nothing: bool) -> Result<Self, CliError> {
         let EndpointArgs {
             model,
             base_url,
@@ -67,7 +69,7 @@ impl Asked {
         };
         let config = ConfigFile::load(config.as_deref())?;
         let simulator = if simulate { Some(Simulator::spawn(SimulatorConfig::default())?) } else { None };
-        Ok(Self { config, simulator, model, flags })
+        Ok(Self { config, simulator, model, flags, sends_nothing })
     }
 
     /// The model to ask: the one that was named, that of the configuration, that of the judge, or the default.
@@ -92,11 +94,12 @@ impl Asked {
         let prices = table.prices.get(&uri.model).copied();
         let pooled = simulated.is_none() && self.flags.base_url.is_none();
         let members = table.pool.iter().filter(|_| pooled);
-        let members = members.map(|member| endpoint(uri, &self.flags, table.with(member), None, env));
+        let members =
+            members.map(|member| endpoint(uri, &self.flags, table.with(member), None, !self.sends_nothing, env));
         let pool: Vec<_> = members.collect::<Result<_, _>>()?;
         let config = match pool.first() {
             Some(first) => EndpointConfig { pool: pool.clone(), ..first.clone() },
-            None => endpoint(uri, &self.flags, table.clone(), simulated, env)?,
+            None => endpoint(uri, &self.flags, table.clone(), simulated, !self.sends_nothing, env)?,
         };
         Ok(LaneSettings { endpoint: config, model: uri.model.clone(), prices })
     }
@@ -108,6 +111,7 @@ fn endpoint(
     flags: &EndpointTable,
     table: EndpointTable,
     simulated: Option<String>,
+    with_key: bool,
     env: &dyn Fn(&str) -> Option<String>,
 ) -> Result<EndpointConfig, CliError> {
     let name = uri.endpoint.as_str();
@@ -144,7 +148,7 @@ fn endpoint(
     let named_key = flags.api_key_env.clone().or(table.api_key_env);
     let key_env = named_key.as_deref().or(preset.map(|preset| preset.api_key_env));
     let api_key = key_env.filter(|_| !is_simulated).and_then(set).map(|key| key.trim().to_owned());
-    if api_key.is_none() && !is_simulated {
+    if api_key.is_none() && !is_simulated && with_key {
         if let Some(named) = named_key {
             return Err(CliError::usage(format_args!(
                 "the variable {named}, named for the API key of `{name}`, is not set"
@@ -267,7 +271,7 @@ mod tests {
         let env = |name: &str| env.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
         let uri: ModelUri = uri.parse().unwrap();
         let table = config.endpoints.get(&uri.endpoint).cloned().unwrap_or_default();
-        endpoint(&uri, &flags, table, None, &env).map_err(|error| format!("{error:?}"))
+        endpoint(&uri, &flags, table, None, true, &env).map_err(|error| format!("{error:?}"))
     }
 
     #[test]

@@ -40,10 +40,14 @@ pub(crate) struct Progress {
     /// The part of the dataset that was read, 0 to 1; `None` when its length is not known.
     read: Option<f64>,
     paused: Option<String>,
+    stopping: bool,
+    /// The most judgments that there can be.
+    most: Option<u64>,
 }
 
 impl Progress {
-    pub(crate) fn new(quiet: bool, verbose: u8) -> Self {
+    /// `most` is how many judgments there can be at most, if the user set a limit.
+    pub(crate) fn new(quiet: bool, verbose: u8, most: Option<u64>) -> Self {
         let now = Instant::now();
         Self {
             on_terminal: !quiet && draws_bars(),
@@ -61,6 +65,8 @@ impl Progress {
             rejects: 0,
             read: None,
             paused: None,
+            stopping: false,
+            most,
         }
     }
 
@@ -94,9 +100,8 @@ impl Progress {
                 self.paused = None;
             }
             Event::Retrying { failure, delay } => {
-                if failure.pause_scope() == Pause::Endpoint {
-                    self.paused = Some(format!("waiting: {}", failure.code));
-                }
+                let what = if failure.pause_scope() == Pause::Endpoint { "waiting" } else { "trying again" };
+                self.paused = Some(format!("{what}: {}", failure.code));
                 if self.verbose > 0 {
                     self.line(format_args!("asking again in {:.1} s: {failure}", delay.as_secs_f64()));
                 }
@@ -110,7 +115,11 @@ impl Progress {
                 }
             }
             Event::Stopping(reason) => {
-                self.line(format_args!("stopping: {reason}; answers in flight are still saved"));
+                if std::mem::replace(&mut self.stopping, true) {
+                    self.line(format_args!("stopping at once"));
+                } else {
+                    self.line(format_args!("stopping: {reason}; answers in flight are still saved"));
+                }
             }
             Event::Tick => self.tick(),
             _ => {}
@@ -128,7 +137,9 @@ impl Progress {
     fn expected(&self) -> Option<u64> {
         #[expect(clippy::cast_precision_loss, reason = "an estimate")]
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "positive and small")]
-        let expected = |read: f64| ((self.planned as f64 / read).round() as u64).max(self.planned);
+        let expected = |read: f64| {
+            ((self.planned as f64 / read).round() as u64).min(self.most.unwrap_or(u64::MAX)).max(self.planned)
+        };
         self.read.filter(|read| *read > 0.0).map(expected)
     }
 
@@ -236,7 +247,7 @@ mod tests {
 
     #[test]
     fn the_state_tells_what_is_known_and_guesses_the_rest_from_the_part_that_was_read() {
-        let mut progress = Progress::new(true, 0);
+        let mut progress = Progress::new(true, 0, None);
         assert!(progress.state().starts_with("0 judgments, 0 failed, 0.0/s, 0 tokens"), "{}", progress.state());
         (0..3).for_each(|_| progress.show(&Event::Planned { question: 0, changed: false }));
         progress.show(&Event::TraceRead { bytes_read: 10, total_bytes: Some(40) });

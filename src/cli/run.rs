@@ -26,7 +26,8 @@ pub(crate) fn main(args: RunArgs) -> Result<ExitCode, CliError> {
     }
     let rejects = settings.rejects.clone();
     let to_stdout = log.is_none();
-    let mut progress = Progress::new(quiet, verbose);
+    let most = settings.limit.map(|limit| limit.saturating_mul(settings.questions.len() as u64));
+    let mut progress = Progress::new(quiet, verbose, most);
     // One thread is enough: it does little but wait, and the dataset and the log have threads of their own.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let report = runtime.block_on(async {

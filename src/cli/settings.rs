@@ -96,9 +96,9 @@ pub(crate) fn resolve(args: RunArgs, env: &dyn Fn(&str) -> Option<String>) -> Re
         return Err(CliError::usage_with_hint("--limit 0 selects no trace", "leave it out to judge all"));
     }
     let target = Target::new(output, &dataset)?;
-    target.spares(&dataset, &judge, endpoint.config.as_deref())?;
+    target.spares(&dataset, &judge, endpoint.config.as_deref(), overwrite)?;
     let simulate = endpoint.simulate;
-    let asked = Asked::new(endpoint)?;
+    let asked = Asked::new(endpoint, dry_run)?;
 
     let mut lanes: Vec<LaneSettings> = Vec::new();
     let mut questions: Vec<(Question, usize)> = Vec::new();

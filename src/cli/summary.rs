@@ -130,7 +130,7 @@ fn write_lane(out: &mut String, lane: &LaneSummary) -> fmt::Result {
         writeln!(out, "\n{} was asked with {}", lane.source_id, lane.adapted.join(", "))?;
     }
     if !limits.is_empty() {
-        writeln!(out, "\n{} told its quota, which was kept: {}", lane.source_id, limits.join(", "))?;
+        writeln!(out, "\n{} told its quota, and was asked by it: {}", lane.source_id, limits.join(", "))?;
     }
     Ok(())
 }

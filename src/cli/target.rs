@@ -12,6 +12,16 @@ use super::error::CliError;
 /// What model URIs of `--simulate` begin with.
 const SIMULATED: &str = "simulated:/";
 
+/// The beginning of a file; empty if it cannot be read, or is no file.
+fn beginning(path: &Path) -> String {
+    let mut bytes = Vec::new();
+    let is_file = path.is_file();
+    if let Some(file) = is_file.then(|| std::fs::File::open(path).ok()).flatten() {
+        let _ = file.take(4096).read_to_end(&mut bytes);
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
 /// Where the records go, by the output's extension.
 pub(crate) struct Target {
     pub log: Option<PathBuf>,
@@ -43,7 +53,13 @@ impl Target {
 
 impl Target {
     /// Refuses to write over what the run reads.
-    pub(crate) fn spares(&self, dataset: &[PathBuf], judges: &[String], config: Option<&Path>) -> Result<(), CliError> {
+    pub(crate) fn spares(
+        &self,
+        dataset: &[PathBuf],
+        judges: &[String],
+        config: Option<&Path>,
+        overwrite: bool,
+    ) -> Result<(), CliError> {
         if let Some(csv) = self.csv.as_deref().filter(|csv| csv.is_dir()) {
             return Err(CliError::usage(format_args!("cannot write {}: it is a directory", csv.display())));
         }
@@ -60,6 +76,25 @@ impl Target {
                 return Err(CliError::usage_with_hint(
                     format_args!("the run would write over {what} {}", written.display()),
                     "choose another output with -o",
+                ));
+            }
+        }
+        self.replaces_only_its_own(overwrite)
+    }
+
+    /// What an earlier run left may be replaced; a file of somebody else's that happens to have the name may not.
+    fn replaces_only_its_own(&self, overwrite: bool) -> Result<(), CliError> {
+        let rejects = rejects_of(self.log.as_deref());
+        let table = self.csv.as_deref().filter(|_| !overwrite);
+        let ours: [(Option<&Path>, &[&str]); 2] =
+            [(Some(&rejects), &["{\"file\":", "\"reason\":"]), (table, &["trace_id,span_id,name,value,"])];
+        for (path, marks) in ours {
+            let Some(path) = path else { continue };
+            let beginning = beginning(path);
+            if !beginning.is_empty() && !marks.iter().all(|mark| beginning.contains(mark)) {
+                return Err(CliError::usage_with_hint(
+                    format_args!("the run would replace {}, which judge-run did not write", path.display()),
+                    "move it away, or choose another output with -o",
                 ));
             }
         }
@@ -152,7 +187,7 @@ mod tests {
         let refused = |output: &str, dataset: &str, judge: &str| {
             let target = Target::new(Some(path(output)), &[]).ok().unwrap();
             let judges = [path(judge).display().to_string()];
-            match target.spares(&[path("none"), path(dataset)], &judges, Some(&path("c.toml"))) {
+            match target.spares(&[path("none"), path(dataset)], &judges, Some(&path("c.toml")), false) {
                 Ok(()) => "fine".to_owned(),
                 Err(error) => format!("{error:?}").split(path("").to_str().unwrap()).next().unwrap().to_owned(),
             }

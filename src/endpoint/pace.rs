@@ -11,7 +11,7 @@ use tokio::time::Instant;
 /// A refusal after fewer answers than this since the last one is a sign of a rate.
 const FEW_ANSWERS: u32 = 4;
 const GROWTH: f64 = 1.25;
-const SHRINKAGE: f64 = 0.95;
+const SHRINKAGE: f64 = 0.92;
 /// Where the endpoint does not say how long to wait, the first interval.
 const FIRST: Duration = Duration::from_millis(250);
 /// A longer wait is not that of one request: a window of a minute, or a day, is over then.
@@ -54,6 +54,8 @@ impl Pace {
         }
         let told = wait.filter(|wait| *wait <= LONGEST);
         let interval = match self.interval {
+            // What was answered in between shows that the interval is about right, or that the refusal has another reason.
+            Some(interval) if !again => interval.mul_f64(GROWTH),
             Some(interval) => interval.mul_f64(GROWTH).max(told.unwrap_or_default()),
             None if wait.is_some() && told.is_none() => return,
             None => told.unwrap_or(FIRST),

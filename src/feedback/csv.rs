@@ -43,7 +43,16 @@ pub fn export(log: &Path, table: &Path) -> io::Result<()> {
     })?;
     let mut temporary = table.as_os_str().to_owned();
     temporary.push(".writing");
-    let mut writer = csv::Writer::from_path(&temporary)?;
+    let written = write(log, &last, temporary.as_ref()).and_then(|()| std::fs::rename(&temporary, table));
+    if written.is_err() {
+        // Half a table is of no use, and the log has everything.
+        let _ = std::fs::remove_file(&temporary);
+    }
+    written
+}
+
+fn write(log: &Path, last: &Last, table: &Path) -> io::Result<()> {
+    let mut writer = csv::Writer::from_path(table)?;
     writer.write_record(COLUMNS)?;
     for_each_record(log, |line, feedback| {
         if last.is_superseded(line, &feedback) {
@@ -52,8 +61,7 @@ pub fn export(log: &Path, table: &Path) -> io::Result<()> {
         let valid = feedback.valid.unwrap_or(true) && !last.is_overridden(line, &feedback);
         Ok(writer.write_record(row(&feedback, valid))?)
     })?;
-    writer.into_inner().map_err(|error| io::Error::other(error.to_string()))?.sync_all()?;
-    std::fs::rename(temporary, table)
+    writer.into_inner().map_err(|error| io::Error::other(error.to_string()))?.sync_all()
 }
 
 /// The last lines of a log that matter to what stands before them.

@@ -141,8 +141,8 @@ error_codes! {
         Retry::Never, Request, GO_ON, ANSWERED, resumable false;
     RequestTooLarge = "REQUEST_TOO_LARGE",
         "the single request is larger than the endpoint ever accepts",
-        "put less of the trace into the prompt, or raise the tokens-per-minute quota",
-        Retry::Never, Request, GO_ON, ANSWERED, resumable false;
+        "put less of the trace into the prompt, or raise what refuses it: a proxy's limit on bodies, or the quota of tokens a minute",
+        Retry::Never, Request, GO_ON, ANSWERED, resumable true;
     ContentFiltered = "CONTENT_FILTERED",
         "the provider's content filter stopped the prompt or the answer",
         "judge this trace by hand or with a model that has no such filter",

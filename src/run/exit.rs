@@ -43,6 +43,7 @@ impl RunReport {
                 | StopReason::Log(_),
             ) => Exit::Stopped,
             None if self.summary.selected() == 0 => Exit::Usage,
+            None if self.summary.was_never_answered() => Exit::Stopped,
             None if self.summary.failed() > 0 || self.summary.rejects > 0 => Exit::SomeFailed,
             None => Exit::AllJudged,
         }

@@ -300,6 +300,12 @@ impl Summary {
         self.questions.iter().map(QuestionSummary::failed_in_all).sum()
     }
 
+    /// Whether there are failures and no verdict, and the endpoint left judgments without an answer: nothing but failures.
+    pub fn was_never_answered(&self) -> bool {
+        let codes = || self.questions.iter().flat_map(|question| question.failed.keys());
+        self.scored() == 0 && codes().any(|code| code.traits().unanswered)
+    }
+
     /// Judgments that were planned and not come to.
     pub fn unjudged(&self) -> u64 {
         self.questions.iter().map(QuestionSummary::unjudged).sum()

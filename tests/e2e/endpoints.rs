@@ -171,7 +171,11 @@ fn a_told_quota_is_followed_and_shown() {
         let body = json!({"choices": [{"message": {"content": "{\"rationale\":\"r\",\"value\":true}"}}]});
         answers::response(200, &headers, &body)
     });
-    place.judge(&fake.base_url(), &[]).run().exits_with(0).prints(&["told its quota, which was kept: 60 requests"]);
+    place
+        .judge(&fake.base_url(), &[])
+        .run()
+        .exits_with(0)
+        .prints(&["told its quota, and was asked by it: 60 requests"]);
 }
 
 #[test]
