@@ -10,7 +10,7 @@ use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueHint};
 use judge_run::endpoint::ModelUri;
 use judge_run::endpoint::simulator::FaultPlan;
-use judge_run::run::MaxErrors;
+use judge_run::run::{MaxErrors, Shard};
 
 use super::duration;
 
@@ -134,6 +134,10 @@ pub(crate) struct RunArgs {
     /// Judge only the first N traces
     #[arg(short = 'n', long, value_name = "N", env = "JUDGE_RUN_LIMIT")]
     pub limit: Option<u64>,
+
+    /// Judge only the K-th of N parts of the dataset, such as 3/16: which trace is in which part hangs on its id alone
+    #[arg(long, value_name = "K/N", env = "JUDGE_RUN_SHARD")]
+    pub shard: Option<Shard>,
 
     /// Stop at the first line that is no trace, instead of setting it aside
     #[arg(long, env = "JUDGE_RUN_STRICT")]

@@ -61,6 +61,7 @@ pub(crate) fn resolve(args: RunArgs, env: &dyn Fn(&str) -> Option<String>) -> Re
     let RunArgs {
         dataset,
         judge,
+        shard,
         limit,
         strict,
         max_line_bytes,
@@ -168,6 +169,7 @@ pub(crate) fn resolve(args: RunArgs, env: &dyn Fn(&str) -> Option<String>) -> Re
         lanes,
         output,
         rejects,
+        shard,
         limit,
         strict,
         policy: Policy {

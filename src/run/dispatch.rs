@@ -15,7 +15,7 @@ use super::budget::{Budget, Exhausted, Spent};
 use super::event::Event;
 use super::job::Job;
 use super::lane::{Lane, Next, Step};
-use super::plan::{Item, Planned, Plans};
+use super::plan::{Item, Part, Planned, Plans};
 use super::record;
 use super::rejects::Rejects;
 use super::settings::{Output, RunSettings, Shutdown};
@@ -61,8 +61,20 @@ pub async fn run(
     mut shutdown: watch::Receiver<Shutdown>,
     on_event: &mut dyn FnMut(&Event<'_>),
 ) -> Result<RunReport, StartError> {
-    let RunSettings { datasets, questions, lanes, output, rejects, limit, strict, policy, grace, budget, run_id } =
-        settings;
+    let RunSettings {
+        datasets,
+        questions,
+        lanes,
+        output,
+        rejects,
+        shard,
+        limit,
+        strict,
+        policy,
+        grace,
+        budget,
+        run_id,
+    } = settings;
     let (questions, lane_of): (Vec<Question>, Vec<usize>) = questions.into_iter().unzip();
     let questions: Arc<[Question]> = questions.into();
     let (log, index) = match output {
@@ -84,9 +96,10 @@ pub async fn run(
         Some(log) => log.into_writer()?,
         None => LogWriter::stdout()?,
     };
-    let plans = Plans::start(datasets, &questions, &lane_of, index, limit).map_err(StartError::Thread)?;
+    let plans =
+        Plans::start(datasets, &questions, &lane_of, index, Part { shard, limit }).map_err(StartError::Thread)?;
     let mut dispatcher = Dispatcher {
-        summary: Summary::new(questions.iter()),
+        summary: Summary::new(questions.iter(), shard),
         questions,
         lane_of,
         lanes,
@@ -271,7 +284,10 @@ impl Dispatcher<'_> {
                 }
             }
             // Every reader meets the same lines; one tells of them.
-            Planned::Duplicate | Planned::Reject(_) if !is_first => {}
+            Planned::Duplicate | Planned::Reject(_) | Planned::OtherShard { .. } if !is_first => {}
+            Planned::OtherShard { bytes_read } => {
+                self.tell(&Event::OtherShard { bytes_read, total_bytes: self.total_bytes });
+            }
             Planned::Duplicate => self.tell(&Event::Duplicate),
             Planned::End(fields) if is_first && !fields.is_empty() => self.tell(&Event::UnknownFields(&fields)),
             Planned::End(_) => {}

@@ -22,6 +22,13 @@ pub enum Event<'a> {
         /// `None` when the length is not known.
         total_bytes: Option<u64>,
     },
+    /// A trace was read that belongs to another shard; so many bytes of the dataset are behind it.
+    OtherShard {
+        /// Of all files.
+        bytes_read: u64,
+        /// `None` when the length is not known.
+        total_bytes: Option<u64>,
+    },
     /// The whole dataset was read.
     DatasetRead,
     /// The dataset has fields that no trace has, each so many times.

@@ -11,6 +11,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use super::lane::Lane;
 use super::record::History;
 use super::settings::RunSettings;
+use super::shard::Shard;
 use crate::dataset::{DatasetError, DatasetReader, Entry, Reject};
 use crate::feedback::log::{Index, OpinionKey, Seen, Standing};
 use crate::feedback::{AssessmentId, Source};
@@ -29,6 +30,10 @@ pub(super) enum Planned {
         bytes_read: u64,
         items: Vec<Item>,
         _room: OwnedSemaphorePermit,
+    },
+    /// A trace of another shard.
+    OtherShard {
+        bytes_read: u64,
     },
     Reject(Reject),
     Duplicate,
@@ -80,6 +85,25 @@ struct Planner {
     index: Arc<Index>,
 }
 
+/// How much of the dataset a run is about.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Part {
+    pub shard: Option<Shard>,
+    /// Traces at most.
+    pub limit: Option<u64>,
+}
+
+impl Part {
+    fn contains(self, trace: &Trace) -> bool {
+        self.shard.is_none_or(|shard| shard.contains(&trace.trace_id))
+    }
+
+    /// Whether so many traces of it are all.
+    fn ends_after(self, traces: u64) -> bool {
+        self.limit.is_some_and(|limit| traces >= limit)
+    }
+}
+
 impl Planner {
     fn new(questions: Arc<[Question]>, index: Arc<Index>, is_asked: impl Fn(usize) -> bool) -> Self {
         let asked = questions.iter().enumerate().filter(|(question, _)| is_asked(*question));
@@ -125,13 +149,16 @@ impl Planner {
     }
 
     /// Reads the whole dataset into the channel; ends early when nobody listens any more.
-    async fn run(&self, mut dataset: DatasetReader, limit: Option<u64>, sender: &mpsc::Sender<Planned>) {
+    async fn run(&self, mut dataset: DatasetReader, part: Part, sender: &mpsc::Sender<Planned>) {
         let room = Arc::new(Semaphore::new(READ_AHEAD_KIB as usize));
         let mut traces = 0;
-        while limit.is_none_or(|limit| traces < limit)
+        while !part.ends_after(traces)
             && let Some(entry) = dataset.next()
         {
             let planned = match entry {
+                Ok(Entry::Trace(located)) if !part.contains(&located.value) => {
+                    Planned::OtherShard { bytes_read: dataset.bytes_read() }
+                }
                 Ok(Entry::Trace(located)) => {
                     traces += 1;
                     let items = self.items(&located.value);
@@ -172,7 +199,7 @@ impl Plans {
         questions: &Arc<[Question]>,
         lane_of: &[usize],
         index: Index,
-        limit: Option<u64>,
+        part: Part,
     ) -> io::Result<Self> {
         let index = Arc::new(index);
         let shared = datasets.len() == 1;
@@ -184,7 +211,7 @@ impl Plans {
             let runtime = tokio::runtime::Builder::new_current_thread().build()?;
             std::thread::Builder::new()
                 .name(format!("dataset-{lane}"))
-                .spawn(move || runtime.block_on(planner.run(dataset, limit, &sender)))?;
+                .spawn(move || runtime.block_on(planner.run(dataset, part, &sender)))?;
             plans.push(Plan { receiver: Some(receiver), lane: (!shared).then_some(lane) });
         }
         Ok(Self { plans })
@@ -229,8 +256,12 @@ impl Plans {
 /// What a run would do, without doing it.
 #[derive(Debug, Default)]
 pub struct DryRun {
-    /// Traces of the dataset.
+    /// Traces of the dataset, or of the shard.
     pub traces: u64,
+    /// The part of the dataset that it is about, if not all.
+    pub shard: Option<Shard>,
+    /// Traces of other shards.
+    pub other_shards: u64,
     /// Lines that are no trace.
     pub rejects: Vec<String>,
     /// Traces that are there twice.
@@ -269,20 +300,25 @@ pub struct DryRunQuestion {
 /// # Errors
 /// When the dataset cannot be read.
 pub fn dry_run(settings: RunSettings, index: Index) -> Result<DryRun, DatasetError> {
-    let RunSettings { datasets, questions, limit, .. } = settings;
+    let RunSettings { datasets, questions, shard, limit, .. } = settings;
+    let part = Part { shard, limit };
     let Some(mut dataset) = datasets.into_iter().next() else { return Ok(DryRun::default()) };
     let questions: Arc<[Question]> = questions.into_iter().map(|(question, _)| question).collect();
-    let mut dry = DryRun::default();
+    let mut dry = DryRun { shard, ..DryRun::default() };
     dry.questions.extend(questions.iter().map(|question| DryRunQuestion {
         judge: question.judge.name.clone(),
         source_id: question.source_id.clone(),
         ..DryRunQuestion::default()
     }));
     let planner = Planner::new(questions, Arc::new(index), |_| true);
-    while limit.is_none_or(|limit| dry.traces < limit)
+    while !part.ends_after(dry.traces)
         && let Some(entry) = dataset.next()
     {
         let trace = match entry? {
+            Entry::Trace(located) if !part.contains(&located.value) => {
+                dry.other_shards += 1;
+                continue;
+            }
             Entry::Trace(located) => located.value,
             Entry::Reject(reject) => {
                 dry.rejects.push(reject.to_string());

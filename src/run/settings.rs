@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::budget::Budget;
+use super::shard::Shard;
 use crate::dataset::DatasetReader;
 use crate::endpoint::config::EndpointConfig;
 use crate::endpoint::prices::Prices;
@@ -24,7 +25,9 @@ pub struct RunSettings {
     pub output: Output,
     /// Where lines that are no trace go; made when there is one.
     pub rejects: PathBuf,
-    /// At most so many traces.
+    /// Only the traces of this part of the dataset.
+    pub shard: Option<Shard>,
+    /// At most so many traces, of the shard if there is one.
     pub limit: Option<u64>,
     /// Stop at the first line that is no trace.
     pub strict: bool,

@@ -16,4 +16,5 @@ mod requests;
 mod resume;
 mod retries;
 mod secrets;
+mod shard_and_reuse;
 mod usage_errors;
