@@ -112,6 +112,10 @@ pub(crate) enum Command {
     Simulate(SimulateArgs),
     /// Ask an endpoint one small question: does it answer, what does it take, what is its quota
     Check(Box<CheckArgs>),
+    /// Make one log of several: of the shards of a run, or of several nights
+    Merge(MergeArgs),
+    /// Shorten a log: leave out failures that were asked again, and keep every verdict
+    Compact(CompactArgs),
     /// List the judges, or print one as a file to start your own from
     Judges(JudgesArgs),
     /// Print a completion script for a shell
@@ -357,6 +361,39 @@ fn fault_help() -> String {
         help.push_str(&format!("\n  {name:<12} {meaning}"));
     }
     help
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Of records with the same id the latest stays, and a verdict rather than a failure. Records of people and
+programs all stay. Verdicts of the same id and time that differ are an error, and nothing is written.
+
+Examples:
+  The shards of a run:
+    judge-run merge shard-1.jsonl shard-2.jsonl shard-3.jsonl -o all.jsonl")]
+pub(crate) struct MergeArgs {
+    /// The logs
+    #[arg(required = true, value_name = "LOG", value_hint = ValueHint::FilePath)]
+    pub logs: Vec<PathBuf>,
+
+    /// The log to be made
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub output: PathBuf,
+
+    /// Replace the output if there is one; what it holds goes to <output>.bak
+    #[arg(long)]
+    pub overwrite: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CompactArgs {
+    /// The log; it is replaced as a whole, at once
+    #[arg(value_name = "LOG", value_hint = ValueHint::FilePath)]
+    pub log: PathBuf,
+
+    /// Only tell what would be left out
+    #[arg(long)]
+    pub dry_run: bool,
 }
 
 #[derive(Debug, Args)]

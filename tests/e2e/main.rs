@@ -4,11 +4,13 @@
 
 mod command_line;
 mod common;
+mod compact;
 mod dataset;
 mod endpoints;
 mod exit_codes;
 mod interruption;
 mod judges;
+mod merge;
 mod outputs;
 mod quickstart;
 mod rate;
