@@ -165,6 +165,11 @@ pub(crate) struct RunArgs {
     #[arg(long, env = "JUDGE_RUN_OVERWRITE", help_heading = "What comes out")]
     pub overwrite: bool,
 
+    /// Take over verdicts on the same question from other runs' logs, at no cost. May be given several times; *.jsonl works too
+    #[arg(long, value_name = "LOG", env = "JUDGE_RUN_REUSE", num_args = 1.., value_hint = ValueHint::FilePath,
+          help_heading = "What comes out")]
+    pub reuse: Vec<PathBuf>,
+
     /// Show what would be asked, how long it would take and what it would cost, and send nothing
     #[arg(long, env = "JUDGE_RUN_DRY_RUN", help_heading = "What comes out")]
     pub dry_run: bool,

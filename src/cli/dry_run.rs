@@ -94,6 +94,9 @@ fn write(out: &mut String, dry: &DryRun, lanes: &[Lane], prompts: bool) -> fmt::
         if question.kept > 0 {
             writeln!(out, "  skipped  {:>7}  already in the log", question.kept)?;
         }
+        if question.reused > 0 {
+            writeln!(out, "  reused   {:>7}  from other logs, at no cost", question.reused)?;
+        }
         if let Some(reason) = &question.first_reason {
             writeln!(out, "  failing  {:>7}  cannot be asked; the first: {}", question.not_askable, one_line(reason))?;
         }

@@ -15,6 +15,7 @@ mod merge;
 mod open_files;
 mod print;
 mod progress;
+mod reuse;
 mod run;
 mod settings;
 mod simulate;

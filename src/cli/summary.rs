@@ -96,9 +96,12 @@ fn write_question(out: &mut String, question: &QuestionSummary) -> fmt::Result {
     for (code, n) in failed {
         writeln!(out, "           {n:>7}  {code}")?;
     }
-    let skipped = question.kept_scored + question.kept_failed.values().sum::<u64>();
+    let skipped = question.kept_scored - question.reused + question.kept_failed.values().sum::<u64>();
     if skipped > 0 {
         writeln!(out, "  skipped  {skipped:>7}  already in the log")?;
+    }
+    if question.reused > 0 {
+        writeln!(out, "  reused   {:>7}  from other logs, at no cost", question.reused)?;
     }
     if question.changed > 0 {
         writeln!(

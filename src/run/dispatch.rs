@@ -15,7 +15,7 @@ use super::budget::{Budget, Exhausted, Spent};
 use super::event::Event;
 use super::job::Job;
 use super::lane::{Lane, Next, Step};
-use super::plan::{Item, Part, Planned, Plans};
+use super::plan::{Item, Known, Part, Planned, Plans};
 use super::record;
 use super::rejects::Rejects;
 use super::settings::{Output, RunSettings, Shutdown};
@@ -23,7 +23,7 @@ use super::summary::{RunReport, StopReason, Summary};
 use crate::dataset::DatasetReader;
 use crate::endpoint::Failure;
 use crate::endpoint::client::ClientError;
-use crate::feedback::log::{Index, LogClosed, LogWriter, WriteError};
+use crate::feedback::log::{Index, LogClosed, LogWriter, Standing, WriteError};
 use crate::feedback::{ErrorCode, Feedback};
 use crate::judge::Question;
 
@@ -66,6 +66,7 @@ pub async fn run(
         questions,
         lanes,
         output,
+        reuse,
         rejects,
         shard,
         limit,
@@ -96,8 +97,8 @@ pub async fn run(
         Some(log) => log.into_writer()?,
         None => LogWriter::stdout()?,
     };
-    let plans =
-        Plans::start(datasets, &questions, &lane_of, index, Part { shard, limit }).map_err(StartError::Thread)?;
+    let plans = Plans::start(datasets, &questions, &lane_of, Known { index, reuse }, Part { shard, limit })
+        .map_err(StartError::Thread)?;
     let mut dispatcher = Dispatcher {
         summary: Summary::new(questions.iter(), shard),
         questions,
@@ -319,6 +320,10 @@ impl Dispatcher<'_> {
             Item::KeptAgain { question, standing, offset, overrides } => {
                 self.tell(&Event::Kept { question, standing });
                 self.patiently(self.log.append_again(offset, overrides, record::now_ms())).await
+            }
+            Item::Reused { question, feedback } => {
+                self.tell(&Event::Reused { question, standing: Standing::of(&feedback) });
+                self.patiently(self.log.append(*feedback)).await
             }
             Item::NotAskable { question, trace_id, not_askable } => {
                 self.tell(&Event::Planned { question, changed: false });

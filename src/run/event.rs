@@ -44,6 +44,13 @@ pub enum Event<'a> {
         /// What the log has.
         standing: Standing,
     },
+    /// Another log has a verdict, which was taken over.
+    Reused {
+        /// The index of the question.
+        question: usize,
+        /// The verdict.
+        standing: Standing,
+    },
     /// A judgment is to be asked.
     Planned {
         /// The index of the question.

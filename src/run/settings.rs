@@ -8,7 +8,7 @@ use super::shard::Shard;
 use crate::dataset::DatasetReader;
 use crate::endpoint::config::EndpointConfig;
 use crate::endpoint::prices::Prices;
-use crate::feedback::log::OpenLog;
+use crate::feedback::log::{OpenLog, ReuseLog};
 use crate::judge::Question;
 
 /// One run.
@@ -23,6 +23,8 @@ pub struct RunSettings {
     pub lanes: Vec<LaneSettings>,
     /// Where the feedback goes.
     pub output: Output,
+    /// Other runs' logs, whose verdicts are taken over.
+    pub reuse: Vec<ReuseLog>,
     /// Where lines that are no trace go; made when there is one.
     pub rejects: PathBuf,
     /// Only the traces of this part of the dataset.

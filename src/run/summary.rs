@@ -90,8 +90,10 @@ pub struct QuestionSummary {
     pub planned: u64,
     /// Verdicts given in this run.
     pub scored: u64,
-    /// Verdicts that the log already had.
+    /// Verdicts that there were already, in the log or another that is reused.
     pub kept_scored: u64,
+    /// Of these, from other logs.
+    pub reused: u64,
     /// Failures of this run.
     pub failed: BTreeMap<ErrorCode, u64>,
     /// Failures that the log already had and that were not asked again; `None` counts other tools' codes.
@@ -210,6 +212,7 @@ impl Summary {
             planned: 0,
             scored: 0,
             kept_scored: 0,
+            reused: 0,
             failed: BTreeMap::new(),
             kept_failed: BTreeMap::new(),
             changed: 0,
@@ -254,6 +257,12 @@ impl Summary {
                     question.kept_scored += 1;
                     question.distribution.add(*standing);
                 }
+            }
+            Event::Reused { question, standing } => {
+                let Some(question) = self.questions.get_mut(*question) else { return };
+                question.kept_scored += 1;
+                question.reused += 1;
+                question.distribution.add(*standing);
             }
             Event::Planned { question, changed } => {
                 let Some(question) = self.questions.get_mut(*question) else { return };

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
 
-use super::file::LogFile;
+use super::file::{LogFile, Staged, refuse_what_is_no_file};
 use super::lines::{LineReader, for_each_line};
 use super::{Mode, OpenError, OpenLog, OpenReport, OpinionKey};
 use crate::feedback::{AssessmentId, Feedback};
@@ -60,16 +60,6 @@ pub fn would_compact(path: &Path) -> Result<Compacted, OpenError> {
     find_superseded(&file).map(|(_, compacted)| compacted).map_err(io_error)
 }
 
-/// Opening would make a log, or wait for somebody to write to a pipe.
-fn refuse_what_is_no_file(path: &Path) -> Result<(), OpenError> {
-    let io_error = |error| OpenError::Io { path: path.to_owned(), error };
-    let metadata = path.metadata().map_err(io_error)?;
-    if metadata.is_file() || metadata.is_dir() {
-        return Ok(());
-    }
-    Err(io_error(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file")))
-}
-
 /// A record of ours.
 #[derive(Debug, Clone, Copy)]
 struct Entry {
@@ -123,7 +113,7 @@ impl Entry {
 }
 
 /// The log without the records at these places.
-fn without(log: &LogFile, superseded: &[u64]) -> Result<super::file::Staged, OpenError> {
+fn without(log: &LogFile, superseded: &[u64]) -> Result<Staged, OpenError> {
     log.stage("compacting", |writer| {
         let length = log.file.metadata()?.len();
         let mut lines = LineReader::new(log.file.try_clone()?)?;

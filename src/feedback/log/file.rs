@@ -189,6 +189,16 @@ fn has_no_locks(error: &io::Error) -> bool {
         || (cfg!(target_os = "linux") && error.raw_os_error() == Some(LINUX_ENOLCK))
 }
 
+/// Opening would make a log, or wait for somebody to write to a pipe.
+pub(super) fn refuse_what_is_no_file(path: &Path) -> Result<(), OpenError> {
+    let io_error = |error| OpenError::Io { path: path.to_owned(), error };
+    let metadata = path.metadata().map_err(io_error)?;
+    if metadata.is_file() || metadata.is_dir() {
+        return Ok(());
+    }
+    Err(io_error(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file")))
+}
+
 /// What a link points to: a file beside it must be in the same folder as what it replaces.
 pub(super) fn real_path(path: &Path) -> io::Result<PathBuf> {
     if path.is_symlink() { path.canonicalize() } else { Ok(path.to_owned()) }
