@@ -343,6 +343,8 @@ fn in_order(kept: &[Entry], overrides: &HashMap<(u32, u64), AssessmentId>) -> Ve
 
 #[cfg(test)]
 mod tests {
+    use std::slice::from_ref;
+
     use super::*;
     use crate::feedback::log::{OpenLog, OpinionKey, Seen, Standing};
     use crate::feedback::{ErrorCode, FeedbackError, Source, SourceType};
@@ -410,14 +412,14 @@ mod tests {
     fn of_one_id_the_later_record_stays_and_a_verdict_before_any_error() {
         let (old, new) = (verdict(1, 1, 5, 5), verdict(1, 2, 5, 9));
         for logs in [[&old, &new], [&new, &old]] {
-            assert_eq!(merged(&[&[logs[0].clone()], &[logs[1].clone()]]), [new.clone()]);
+            assert_eq!(merged(&logs.map(from_ref)), [new.clone()]);
         }
         let failed = error(1, 5, 99);
         for logs in [[&old, &failed], [&failed, &old]] {
-            assert_eq!(merged(&[&[logs[0].clone()], &[logs[1].clone()]]), [old.clone()]);
+            assert_eq!(merged(&logs.map(from_ref)), [old.clone()]);
         }
         assert_eq!(merged(&[&[error(1, 5, 5)], &[error(1, 5, 6)]]), [error(1, 5, 6)]);
-        assert_eq!(merged(&[std::slice::from_ref(&old), std::slice::from_ref(&old)]), [old]);
+        assert_eq!(merged(&[from_ref(&old), from_ref(&old)]), [old]);
     }
 
     #[test]
@@ -438,7 +440,7 @@ mod tests {
         // The machine that changed the prompt was late.
         let (one, two, three) =
             (verdict(1, 1, 50, 50), overriding(1, verdict(2, 2, 30, 30)), overriding(2, verdict(3, 3, 10, 10)));
-        let all = merged(&[&[two.clone()], &[three.clone(), one.clone()]]);
+        let all = merged(&[from_ref(&two), &[three.clone(), one.clone()]]);
         assert_eq!(all, [one, two, three]);
     }
 
@@ -454,12 +456,12 @@ mod tests {
             index.look_up(key, id(n).parse().unwrap())
                 == Seen::Judged { standing: Standing::Number(n.into()), overrides: None }
         };
-        for logs in [[&first[..], std::slice::from_ref(&back)], [std::slice::from_ref(&back), &first[..]]] {
+        for logs in [[&first[..], from_ref(&back)], [from_ref(&back), &first[..]]] {
             let all = merged(&logs);
             assert_eq!(all, [first[1].clone(), back.clone()]);
             assert!(holds(&all, 1) && !holds(&all, 2));
         }
-        let all = merged(&[&first, &[back.clone()], &[forth.clone()]]);
+        let all = merged(&[&first, from_ref(&back), from_ref(&forth)]);
         assert_eq!(all, [back, forth]);
         assert!(holds(&all, 2) && !holds(&all, 1));
         // Three in a circle, and one that overrides into it.
@@ -469,7 +471,7 @@ mod tests {
             overriding(2, verdict(3, 3, 3, 3)),
         ];
         let late = overriding(2, verdict(4, 4, 0, 0));
-        let all = merged(&[&circle, std::slice::from_ref(&late)]);
+        let all = merged(&[&circle, from_ref(&late)]);
         let [one, two, three] = circle;
         assert_eq!(all, [two, three, one, late]);
     }
@@ -534,7 +536,7 @@ mod tests {
     #[test]
     fn an_output_that_is_there_is_replaced_only_on_wish_and_kept_aside() {
         let (old, new) = (text(&[verdict(1, 1, 5, 5)]), text(&[verdict(2, 2, 5, 5)]));
-        let folder = Folder::new(std::slice::from_ref(&new));
+        let folder = Folder::new(from_ref(&new));
         let out = folder.out();
         std::fs::write(&out, &old).unwrap();
         assert!(matches!(folder.merge(), Err(MergeError::Exists { .. })));
