@@ -412,11 +412,11 @@ mod tests {
     fn of_one_id_the_later_record_stays_and_a_verdict_before_any_error() {
         let (old, new) = (verdict(1, 1, 5, 5), verdict(1, 2, 5, 9));
         for logs in [[&old, &new], [&new, &old]] {
-            assert_eq!(merged(&logs.map(from_ref)), [new.clone()]);
+            assert_eq!(merged(&logs.map(from_ref)), from_ref(&new));
         }
         let failed = error(1, 5, 99);
         for logs in [[&old, &failed], [&failed, &old]] {
-            assert_eq!(merged(&logs.map(from_ref)), [old.clone()]);
+            assert_eq!(merged(&logs.map(from_ref)), from_ref(&old));
         }
         assert_eq!(merged(&[&[error(1, 5, 5)], &[error(1, 5, 6)]]), [error(1, 5, 6)]);
         assert_eq!(merged(&[from_ref(&old), from_ref(&old)]), [old]);
