@@ -10,7 +10,7 @@ use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueHint};
 use judge_run::endpoint::ModelUri;
 use judge_run::endpoint::simulator::{Dialect, FaultPlan};
-use judge_run::run::MaxErrors;
+use judge_run::run::{MaxErrors, Shard};
 
 use super::duration;
 
@@ -112,6 +112,10 @@ pub(crate) enum Command {
     Simulate(SimulateArgs),
     /// Ask an endpoint one small question: does it answer, what does it take, what is its quota
     Check(Box<CheckArgs>),
+    /// Make one log of several: of the shards of a run, or of several nights
+    Merge(MergeArgs),
+    /// Shorten a log: leave out failures that were asked again, and keep every verdict
+    Compact(CompactArgs),
     /// List the judges, or print one as a file to start your own from
     Judges(JudgesArgs),
     /// Print a completion script for a shell
@@ -135,6 +139,10 @@ pub(crate) struct RunArgs {
     #[arg(short = 'n', long, value_name = "N", env = "JUDGE_RUN_LIMIT")]
     pub limit: Option<u64>,
 
+    /// Judge only the K-th of N parts of the dataset, such as 3/16: which trace is in which part hangs on its id alone
+    #[arg(long, value_name = "K/N", env = "JUDGE_RUN_SHARD")]
+    pub shard: Option<Shard>,
+
     /// Stop at the first line that is no trace, instead of setting it aside
     #[arg(long, env = "JUDGE_RUN_STRICT")]
     pub strict: bool,
@@ -156,6 +164,11 @@ pub(crate) struct RunArgs {
     /// Start anew instead of resuming; what the log holds goes to <log>.bak
     #[arg(long, env = "JUDGE_RUN_OVERWRITE", help_heading = "What comes out")]
     pub overwrite: bool,
+
+    /// Take over verdicts on the same question from other runs' logs, at no cost. May be given several times; *.jsonl works too
+    #[arg(long, value_name = "LOG", env = "JUDGE_RUN_REUSE", num_args = 1.., value_hint = ValueHint::FilePath,
+          help_heading = "What comes out")]
+    pub reuse: Vec<PathBuf>,
 
     /// Show what would be asked, how long it would take and what it would cost, and send nothing
     #[arg(long, env = "JUDGE_RUN_DRY_RUN", help_heading = "What comes out")]
@@ -378,6 +391,39 @@ fn fault_help() -> String {
          and never clear.",
     );
     help
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Of records with the same id the latest stays, and a verdict rather than a failure. Records of people and
+programs all stay. Verdicts of the same id and time that differ are an error, and nothing is written.
+
+Examples:
+  The shards of a run:
+    judge-run merge shard-1.jsonl shard-2.jsonl shard-3.jsonl -o all.jsonl")]
+pub(crate) struct MergeArgs {
+    /// The logs
+    #[arg(required = true, value_name = "LOG", value_hint = ValueHint::FilePath)]
+    pub logs: Vec<PathBuf>,
+
+    /// The log to be made
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub output: PathBuf,
+
+    /// Replace the output if there is one; what it holds goes to <output>.bak
+    #[arg(long)]
+    pub overwrite: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CompactArgs {
+    /// The log; it is replaced as a whole, at once
+    #[arg(value_name = "LOG", value_hint = ValueHint::FilePath)]
+    pub log: PathBuf,
+
+    /// Only tell what would be left out
+    #[arg(long)]
+    pub dry_run: bool,
 }
 
 #[derive(Debug, Args)]

@@ -9,7 +9,7 @@ use std::time::Duration;
 use judge_run::endpoint::chat::Usage;
 use judge_run::endpoint::prices::Prices;
 use judge_run::endpoint::quota::Limits;
-use judge_run::run::{self, DryRun, Exit};
+use judge_run::run::{self, DryRun, Exit, Shard};
 
 use super::error::CliError;
 use super::print::{self, counted, escaped, one_line, short, time};
@@ -40,11 +40,16 @@ pub(crate) fn main(resolved: Resolved) -> Result<ExitCode, CliError> {
             print::message(format_args!("note: {}", one_line(&note)));
         }
     }
-    if dry.traces == 0 {
+    if dry.traces == 0 && dry.other_shards == 0 {
         let why = why_nothing(dry.rejects.len() as u64);
         return Err(CliError::usage(format_args!("there is nothing to judge: {why}")));
     }
     Ok(ExitCode::from(Exit::AllJudged.code()))
+}
+
+/// How much of the dataset a shard is.
+pub(crate) fn of_shard(shard: Shard, traces: u64, others: u64) -> String {
+    format!("shard {shard}: {traces} of {}", counted(traces + others, "trace"))
 }
 
 /// Why there is nothing to judge in a dataset without a trace.
@@ -65,6 +70,9 @@ struct Lane {
 
 fn write(out: &mut String, dry: &DryRun, lanes: &[Lane], prompts: bool) -> fmt::Result {
     writeln!(out, "dry run: nothing is sent\n\n{}", counted(dry.traces, "trace"))?;
+    if let Some(shard) = dry.shard {
+        writeln!(out, "{}", of_shard(shard, dry.traces, dry.other_shards))?;
+    }
     if dry.duplicates > 0 {
         writeln!(out, "{} would be skipped: the same trace is there already", counted(dry.duplicates, "line"))?;
     }
@@ -85,6 +93,9 @@ fn write(out: &mut String, dry: &DryRun, lanes: &[Lane], prompts: bool) -> fmt::
         writeln!(out, "  requests {:>7}", question.requests)?;
         if question.kept > 0 {
             writeln!(out, "  skipped  {:>7}  already in the log", question.kept)?;
+        }
+        if question.reused > 0 {
+            writeln!(out, "  reused   {:>7}  from other logs, at no cost", question.reused)?;
         }
         if let Some(reason) = &question.first_reason {
             writeln!(out, "  failing  {:>7}  cannot be asked; the first: {}", question.not_askable, one_line(reason))?;

@@ -3,6 +3,7 @@
 mod args;
 mod check;
 mod command_line;
+mod compact;
 mod config_file;
 mod dry_run;
 mod duration;
@@ -10,9 +11,11 @@ mod endpoint;
 mod error;
 mod generate;
 mod judges;
+mod merge;
 mod open_files;
 mod print;
 mod progress;
+mod reuse;
 mod run;
 mod settings;
 mod simulate;
@@ -42,6 +45,8 @@ pub(crate) fn main() -> ExitCode {
         None => run::main(cli.run),
         Some(Command::Simulate(args)) => simulate::main(args),
         Some(Command::Check(args)) => check::main(*args),
+        Some(Command::Merge(args)) => merge::main(args),
+        Some(Command::Compact(args)) => compact::main(&args),
         Some(Command::Judges(args)) => judges::main(&args),
         Some(Command::Completions(args)) => generate::completions(&args),
         Some(Command::Man(args)) => generate::man(&args),

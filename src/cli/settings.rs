@@ -13,6 +13,7 @@ use super::args::RunArgs;
 use super::endpoint::{self, Asked};
 use super::error::CliError;
 use super::open_files;
+use super::reuse;
 use super::target::{Target, mixed_log, rejects_of};
 
 /// A run, and what the command line needs to tell about it.
@@ -61,11 +62,13 @@ pub(crate) fn resolve(args: RunArgs, env: &dyn Fn(&str) -> Option<String>) -> Re
     let RunArgs {
         dataset,
         judge,
+        shard,
         limit,
         strict,
         max_line_bytes,
         output,
         overwrite,
+        reuse,
         dry_run,
         endpoint,
         max_retries,
@@ -138,6 +141,7 @@ pub(crate) fn resolve(args: RunArgs, env: &dyn Fn(&str) -> Option<String>) -> Re
         notes.extend(mixed_log(log, simulate));
     }
     let rejects = rejects_of(target.log.as_deref());
+    let reuse = reuse::open(&reuse)?;
     let mut known = Index::default();
     let output = match &target.log {
         None => Output::Stdout,
@@ -167,7 +171,9 @@ pub(crate) fn resolve(args: RunArgs, env: &dyn Fn(&str) -> Option<String>) -> Re
         questions,
         lanes,
         output,
+        reuse,
         rejects,
+        shard,
         limit,
         strict,
         policy: Policy {

@@ -8,7 +8,7 @@ use std::path::Path;
 use judge_run::feedback::ErrorCode;
 use judge_run::run::{Distribution, Exit, LaneSummary, QuestionSummary, RunReport, StopReason};
 
-use super::dry_run::why_nothing;
+use super::dry_run::{of_shard, why_nothing};
 use super::error::CliError;
 use super::print::{counted, escaped, one_line, short};
 
@@ -42,6 +42,9 @@ fn write(out: &mut String, report: &RunReport, places: &Places<'_>, made_up: boo
     writeln!(out, " in {:.1} s", summary.elapsed.as_secs_f64())?;
     if !summary.read_to_end {
         writeln!(out, "the rest of the dataset was not looked at")?;
+    }
+    if let Some(shard) = summary.shard {
+        writeln!(out, "{}", of_shard(shard, summary.traces, summary.other_shards))?;
     }
     if summary.rejects > 0 {
         let rejects = places.rejects.display();
@@ -93,9 +96,12 @@ fn write_question(out: &mut String, question: &QuestionSummary) -> fmt::Result {
     for (code, n) in failed {
         writeln!(out, "           {n:>7}  {code}")?;
     }
-    let skipped = question.kept_scored + question.kept_failed.values().sum::<u64>();
+    let skipped = question.kept_scored - question.reused + question.kept_failed.values().sum::<u64>();
     if skipped > 0 {
         writeln!(out, "  skipped  {skipped:>7}  already in the log")?;
+    }
+    if question.reused > 0 {
+        writeln!(out, "  reused   {:>7}  from other logs, at no cost", question.reused)?;
     }
     if question.changed > 0 {
         writeln!(
@@ -176,7 +182,7 @@ fn write_next(out: &mut String, report: &RunReport, command: &str) -> fmt::Resul
         if let StopReason::Fatal { code, .. } | StopReason::NothingButFailures { code, .. } = stop {
             writeln!(out, "what to do: {}", code.traits().remedy)?;
         }
-    } else if summary.selected() == 0 {
+    } else if summary.selected() == 0 && summary.other_shards == 0 {
         writeln!(out, "\nnothing was judged: {}", why_nothing(summary.rejects))?;
     }
     if report.stop.is_none() && !codes.is_empty() {

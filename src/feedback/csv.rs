@@ -8,7 +8,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::log::OpinionKey;
-use super::{AssessmentId, Feedback, IdHasher};
+use super::{AssessmentId, Feedback};
 
 const COLUMNS: [&str; 15] = [
     "trace_id",
@@ -75,10 +75,10 @@ struct Last {
 impl Last {
     fn add(&mut self, line: u64, feedback: &Feedback) {
         if let Some(id) = &feedback.assessment_id {
-            self.of_id.insert(key(id), line);
+            self.of_id.insert(AssessmentId::of_any(id), line);
         }
         if let Some(id) = &feedback.overrides {
-            self.overriding.insert(key(id), line);
+            self.overriding.insert(AssessmentId::of_any(id), line);
         }
         if let Some(opinion) = opinion(feedback) {
             self.of_opinion.insert(opinion, line);
@@ -87,20 +87,15 @@ impl Last {
 
     /// A later record is the same one's update, or what came of a judgment that failed.
     fn is_superseded(&self, line: u64, feedback: &Feedback) -> bool {
-        let updated = feedback.assessment_id.as_ref().and_then(|id| self.of_id.get(&key(id)));
+        let updated = feedback.assessment_id.as_ref().and_then(|id| self.of_id.get(&AssessmentId::of_any(id)));
         let judged = opinion(feedback).filter(|_| feedback.is_error()).and_then(|key| self.of_opinion.get(&key));
         updated.max(judged).is_some_and(|later| *later > line)
     }
 
     fn is_overridden(&self, line: u64, feedback: &Feedback) -> bool {
         let id = feedback.assessment_id.as_ref();
-        id.and_then(|id| self.overriding.get(&key(id))).is_some_and(|later| *later > line)
+        id.and_then(|id| self.overriding.get(&AssessmentId::of_any(id))).is_some_and(|later| *later > line)
     }
-}
-
-/// Any id in 16 bytes.
-fn key(id: &str) -> AssessmentId {
-    id.parse().unwrap_or_else(|_| IdHasher::new("judge-run foreign id 1").part(id.as_bytes()).finish())
 }
 
 /// Whose opinion about what; `None` when it is not said about what.

@@ -6,7 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
-use super::{ErrorCode, RecordedErrorCode};
+use super::{AssessmentId, ErrorCode, RecordedErrorCode};
 
 /// One opinion, or one failure to get one, about a trace or a span of it.
 ///
@@ -130,6 +130,13 @@ impl Feedback {
     /// Whether the record is a failure: no verdict, for a reason.
     pub fn is_error(&self) -> bool {
         self.error.is_some()
+    }
+
+    /// The id, if the record is a model's and the id of judge-run's form: then a later record with the same id is its update. The ids
+    /// of other people's records may have this form too.
+    pub fn own_id(&self) -> Option<AssessmentId> {
+        let id = self.assessment_id.as_deref().filter(|_| self.source.source_type == SourceType::LlmJudge)?;
+        id.parse().ok()
     }
 
     /// The error's code, if it is one of ours.

@@ -15,7 +15,7 @@ use super::budget::{Budget, Exhausted, Spent};
 use super::event::Event;
 use super::job::Job;
 use super::lane::{Lane, Next, Step};
-use super::plan::{Item, Planned, Plans};
+use super::plan::{Item, Known, Part, Planned, Plans};
 use super::record;
 use super::rejects::Rejects;
 use super::settings::{Output, RunSettings, Shutdown};
@@ -23,7 +23,7 @@ use super::summary::{RunReport, StopReason, Summary};
 use crate::dataset::DatasetReader;
 use crate::endpoint::Failure;
 use crate::endpoint::client::ClientError;
-use crate::feedback::log::{Index, LogClosed, LogWriter, WriteError};
+use crate::feedback::log::{Index, LogClosed, LogWriter, Standing, WriteError};
 use crate::feedback::{ErrorCode, Feedback};
 use crate::judge::Question;
 
@@ -61,8 +61,21 @@ pub async fn run(
     mut shutdown: watch::Receiver<Shutdown>,
     on_event: &mut dyn FnMut(&Event<'_>),
 ) -> Result<RunReport, StartError> {
-    let RunSettings { datasets, questions, lanes, output, rejects, limit, strict, policy, grace, budget, run_id } =
-        settings;
+    let RunSettings {
+        datasets,
+        questions,
+        lanes,
+        output,
+        reuse,
+        rejects,
+        shard,
+        limit,
+        strict,
+        policy,
+        grace,
+        budget,
+        run_id,
+    } = settings;
     let (questions, lane_of): (Vec<Question>, Vec<usize>) = questions.into_iter().unzip();
     let questions: Arc<[Question]> = questions.into();
     let (log, index) = match output {
@@ -84,9 +97,10 @@ pub async fn run(
         Some(log) => log.into_writer()?,
         None => LogWriter::stdout()?,
     };
-    let plans = Plans::start(datasets, &questions, &lane_of, index, limit).map_err(StartError::Thread)?;
+    let plans = Plans::start(datasets, &questions, &lane_of, Known { index, reuse }, Part { shard, limit })
+        .map_err(StartError::Thread)?;
     let mut dispatcher = Dispatcher {
-        summary: Summary::new(questions.iter()),
+        summary: Summary::new(questions.iter(), shard),
         questions,
         lane_of,
         lanes,
@@ -271,7 +285,10 @@ impl Dispatcher<'_> {
                 }
             }
             // Every reader meets the same lines; one tells of them.
-            Planned::Duplicate | Planned::Reject(_) if !is_first => {}
+            Planned::Duplicate | Planned::Reject(_) | Planned::OtherShard { .. } if !is_first => {}
+            Planned::OtherShard { bytes_read } => {
+                self.tell(&Event::OtherShard { bytes_read, total_bytes: self.total_bytes });
+            }
             Planned::Duplicate => self.tell(&Event::Duplicate),
             Planned::End(fields) if is_first && !fields.is_empty() => self.tell(&Event::UnknownFields(&fields)),
             Planned::End(_) => {}
@@ -303,6 +320,10 @@ impl Dispatcher<'_> {
             Item::KeptAgain { question, standing, offset, overrides } => {
                 self.tell(&Event::Kept { question, standing });
                 self.patiently(self.log.append_again(offset, overrides, record::now_ms())).await
+            }
+            Item::Reused { question, feedback } => {
+                self.tell(&Event::Reused { question, standing: Standing::of(&feedback) });
+                self.patiently(self.log.append(*feedback)).await
             }
             Item::NotAskable { question, trace_id, not_askable } => {
                 self.tell(&Event::Planned { question, changed: false });

@@ -22,6 +22,13 @@ pub enum Event<'a> {
         /// `None` when the length is not known.
         total_bytes: Option<u64>,
     },
+    /// A trace was read that belongs to another shard; so many bytes of the dataset are behind it.
+    OtherShard {
+        /// Of all files.
+        bytes_read: u64,
+        /// `None` when the length is not known.
+        total_bytes: Option<u64>,
+    },
     /// The whole dataset was read.
     DatasetRead,
     /// The dataset has fields that no trace has, each so many times.
@@ -35,6 +42,13 @@ pub enum Event<'a> {
         /// The index of the question.
         question: usize,
         /// What the log has.
+        standing: Standing,
+    },
+    /// Another log has a verdict, which was taken over.
+    Reused {
+        /// The index of the question.
+        question: usize,
+        /// The verdict.
         standing: Standing,
     },
     /// A judgment is to be asked.

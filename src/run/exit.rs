@@ -42,7 +42,8 @@ impl RunReport {
                 | StopReason::Rejects(_)
                 | StopReason::Log(_),
             ) => Exit::Stopped,
-            None if self.summary.selected() == 0 => Exit::Usage,
+            // A shard may be empty: then its work is done.
+            None if self.summary.selected() == 0 && self.summary.other_shards == 0 => Exit::Usage,
             None if self.summary.was_never_answered() => Exit::Stopped,
             None if self.summary.failed() > 0 || self.summary.rejects > 0 => Exit::SomeFailed,
             None => Exit::AllJudged,

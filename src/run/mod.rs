@@ -21,6 +21,7 @@ mod plan;
 mod record;
 mod rejects;
 mod settings;
+mod shard;
 mod summary;
 
 pub use budget::{Budget, Exhausted, MaxErrors};
@@ -29,4 +30,5 @@ pub use event::Event;
 pub use exit::Exit;
 pub use plan::{DryRun, DryRunQuestion, dry_run};
 pub use settings::{LaneSettings, Output, Policy, RunSettings, Shutdown};
+pub use shard::{InvalidShard, Shard};
 pub use summary::{Distribution, LaneSummary, QuestionSummary, RunReport, StopReason, Summary};

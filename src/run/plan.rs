@@ -9,11 +9,12 @@ use std::task::Poll;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use super::lane::Lane;
-use super::record::History;
+use super::record::{self, History};
 use super::settings::RunSettings;
+use super::shard::Shard;
 use crate::dataset::{DatasetError, DatasetReader, Entry, Reject};
-use crate::feedback::log::{Index, OpinionKey, Seen, Standing};
-use crate::feedback::{AssessmentId, Source};
+use crate::feedback::log::{Index, OpinionKey, ReuseLog, Seen, Standing};
+use crate::feedback::{AssessmentId, Feedback, Source};
 use crate::judge::{Judgment, NotAskable, Question};
 use crate::trace::Trace;
 
@@ -29,6 +30,10 @@ pub(super) enum Planned {
         bytes_read: u64,
         items: Vec<Item>,
         _room: OwnedSemaphorePermit,
+    },
+    /// A trace of another shard.
+    OtherShard {
+        bytes_read: u64,
     },
     Reject(Reject),
     Duplicate,
@@ -60,6 +65,11 @@ pub(super) enum Item {
         offset: u64,
         overrides: AssessmentId,
     },
+    /// The log has no verdict, and another run's has.
+    Reused {
+        question: usize,
+        feedback: Box<Feedback>,
+    },
 }
 
 impl Item {
@@ -67,6 +77,7 @@ impl Item {
     fn bytes(&self) -> usize {
         match self {
             Self::Ask { judgment, .. } => judgment.request.user.len(),
+            Self::Reused { feedback, .. } => feedback.rationale.as_ref().map_or(0, String::len),
             Self::NotAskable { .. } | Self::Kept { .. } | Self::KeptAgain { .. } => 0,
         }
     }
@@ -77,14 +88,42 @@ struct Planner {
     questions: Arc<[Question]>,
     /// Which of the questions, and their sources.
     asked: Vec<(usize, Source)>,
-    index: Arc<Index>,
+    known: Arc<Known>,
+}
+
+/// What was judged before.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    /// In the run's own log.
+    pub index: Index,
+    /// In others'.
+    pub reuse: Vec<ReuseLog>,
+}
+
+/// How much of the dataset a run is about.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Part {
+    pub shard: Option<Shard>,
+    /// Traces at most.
+    pub limit: Option<u64>,
+}
+
+impl Part {
+    fn contains(self, trace: &Trace) -> bool {
+        self.shard.is_none_or(|shard| shard.contains(&trace.trace_id))
+    }
+
+    /// Whether so many traces of it are all.
+    fn ends_after(self, traces: u64) -> bool {
+        self.limit.is_some_and(|limit| traces >= limit)
+    }
 }
 
 impl Planner {
-    fn new(questions: Arc<[Question]>, index: Arc<Index>, is_asked: impl Fn(usize) -> bool) -> Self {
+    fn new(questions: Arc<[Question]>, known: Arc<Known>, is_asked: impl Fn(usize) -> bool) -> Self {
         let asked = questions.iter().enumerate().filter(|(question, _)| is_asked(*question));
         let asked = asked.map(|(i, question)| (i, Source::llm_judge(question.source_id.clone()))).collect();
-        Self { questions, asked, index }
+        Self { questions, asked, known }
     }
 
     fn items(&self, trace: &Trace) -> Vec<Item> {
@@ -93,9 +132,8 @@ impl Planner {
 
     fn item(&self, question: usize, source: &Source, trace: &Trace) -> Item {
         let asked = &self.questions[question];
-        let look_up = |id: AssessmentId| {
-            self.index.look_up(OpinionKey::new(Some(&trace.trace_id), None, &asked.judge.name, source), id)
-        };
+        let opinion = OpinionKey::new(Some(&trace.trace_id), None, &asked.judge.name, source);
+        let look_up = |id: AssessmentId| self.known.index.look_up(opinion, id);
         let judgment = match asked.judgment(question, trace) {
             Ok(judgment) => judgment,
             Err(not_askable) => {
@@ -108,7 +146,11 @@ impl Planner {
                 };
             }
         };
-        let history = match look_up(judgment.id) {
+        let seen = look_up(judgment.id);
+        if let Some(feedback) = self.reused(opinion, judgment.id, seen) {
+            return Item::Reused { question, feedback: Box::new(feedback) };
+        }
+        let history = match seen {
             Seen::New => History::default(),
             Seen::Changed { overrides } => History { overrides: Some(overrides), create_time_ms: None },
             Seen::Judged { standing: Standing::Failed { code, create_time_ms }, overrides }
@@ -124,14 +166,39 @@ impl Planner {
         Item::Ask { judgment, history }
     }
 
+    /// The verdict of another run's log, as it goes to this run's, which has none.
+    fn reused(&self, opinion: OpinionKey, id: AssessmentId, seen: Seen) -> Option<Feedback> {
+        let (overrides, create_time_ms) = match seen {
+            Seen::New => (None, None),
+            Seen::Changed { overrides } => (Some(overrides), None),
+            Seen::Judged { standing: Standing::Failed { create_time_ms, .. }, overrides } => {
+                (overrides, Some(create_time_ms))
+            }
+            Seen::Judged { .. } | Seen::Overridden { .. } => return None,
+        };
+        let found = |log: &ReuseLog| log.verdict(opinion, id).map(|feedback| (log.name(), feedback));
+        let (name, mut feedback) = self.known.reuse.iter().find_map(found)?;
+        feedback.metadata.insert("reused_from".to_owned(), name);
+        Some(Feedback {
+            overrides: overrides.map(|id| id.to_string()),
+            valid: None,
+            create_time_ms: create_time_ms.unwrap_or(feedback.create_time_ms),
+            last_update_time_ms: record::now_ms(),
+            ..feedback
+        })
+    }
+
     /// Reads the whole dataset into the channel; ends early when nobody listens any more.
-    async fn run(&self, mut dataset: DatasetReader, limit: Option<u64>, sender: &mpsc::Sender<Planned>) {
+    async fn run(&self, mut dataset: DatasetReader, part: Part, sender: &mpsc::Sender<Planned>) {
         let room = Arc::new(Semaphore::new(READ_AHEAD_KIB as usize));
         let mut traces = 0;
-        while limit.is_none_or(|limit| traces < limit)
+        while !part.ends_after(traces)
             && let Some(entry) = dataset.next()
         {
             let planned = match entry {
+                Ok(Entry::Trace(located)) if !part.contains(&located.value) => {
+                    Planned::OtherShard { bytes_read: dataset.bytes_read() }
+                }
                 Ok(Entry::Trace(located)) => {
                     traces += 1;
                     let items = self.items(&located.value);
@@ -171,20 +238,20 @@ impl Plans {
         datasets: Vec<DatasetReader>,
         questions: &Arc<[Question]>,
         lane_of: &[usize],
-        index: Index,
-        limit: Option<u64>,
+        known: Known,
+        part: Part,
     ) -> io::Result<Self> {
-        let index = Arc::new(index);
+        let known = Arc::new(known);
         let shared = datasets.len() == 1;
         let mut plans = Vec::new();
         for (lane, dataset) in datasets.into_iter().enumerate() {
             let is_asked = |question: usize| shared || lane_of.get(question) == Some(&lane);
-            let planner = Planner::new(Arc::clone(questions), Arc::clone(&index), is_asked);
+            let planner = Planner::new(Arc::clone(questions), Arc::clone(&known), is_asked);
             let (sender, receiver) = mpsc::channel(READ_AHEAD);
             let runtime = tokio::runtime::Builder::new_current_thread().build()?;
             std::thread::Builder::new()
                 .name(format!("dataset-{lane}"))
-                .spawn(move || runtime.block_on(planner.run(dataset, limit, &sender)))?;
+                .spawn(move || runtime.block_on(planner.run(dataset, part, &sender)))?;
             plans.push(Plan { receiver: Some(receiver), lane: (!shared).then_some(lane) });
         }
         Ok(Self { plans })
@@ -229,8 +296,12 @@ impl Plans {
 /// What a run would do, without doing it.
 #[derive(Debug, Default)]
 pub struct DryRun {
-    /// Traces of the dataset.
+    /// Traces of the dataset, or of the shard.
     pub traces: u64,
+    /// The part of the dataset that it is about, if not all.
+    pub shard: Option<Shard>,
+    /// Traces of other shards.
+    pub other_shards: u64,
     /// Lines that are no trace.
     pub rejects: Vec<String>,
     /// Traces that are there twice.
@@ -252,6 +323,8 @@ pub struct DryRunQuestion {
     pub requests: u64,
     /// Judgments that the log already has.
     pub kept: u64,
+    /// Verdicts that would be taken over from other logs.
+    pub reused: u64,
     /// Traces that the judge cannot be asked about, and the first reason.
     pub not_askable: u64,
     /// Why, for the first of them.
@@ -269,20 +342,25 @@ pub struct DryRunQuestion {
 /// # Errors
 /// When the dataset cannot be read.
 pub fn dry_run(settings: RunSettings, index: Index) -> Result<DryRun, DatasetError> {
-    let RunSettings { datasets, questions, limit, .. } = settings;
+    let RunSettings { datasets, questions, shard, limit, reuse, .. } = settings;
+    let part = Part { shard, limit };
     let Some(mut dataset) = datasets.into_iter().next() else { return Ok(DryRun::default()) };
     let questions: Arc<[Question]> = questions.into_iter().map(|(question, _)| question).collect();
-    let mut dry = DryRun::default();
+    let mut dry = DryRun { shard, ..DryRun::default() };
     dry.questions.extend(questions.iter().map(|question| DryRunQuestion {
         judge: question.judge.name.clone(),
         source_id: question.source_id.clone(),
         ..DryRunQuestion::default()
     }));
-    let planner = Planner::new(questions, Arc::new(index), |_| true);
-    while limit.is_none_or(|limit| dry.traces < limit)
+    let planner = Planner::new(questions, Arc::new(Known { index, reuse }), |_| true);
+    while !part.ends_after(dry.traces)
         && let Some(entry) = dataset.next()
     {
         let trace = match entry? {
+            Entry::Trace(located) if !part.contains(&located.value) => {
+                dry.other_shards += 1;
+                continue;
+            }
             Entry::Trace(located) => located.value,
             Entry::Reject(reject) => {
                 dry.rejects.push(reject.to_string());
@@ -297,6 +375,7 @@ pub fn dry_run(settings: RunSettings, index: Index) -> Result<DryRun, DatasetErr
         for (question, item) in dry.questions.iter_mut().zip(planner.items(&trace)) {
             match item {
                 Item::Kept { .. } | Item::KeptAgain { .. } => question.kept += 1,
+                Item::Reused { .. } => question.reused += 1,
                 Item::NotAskable { not_askable, .. } => {
                     question.not_askable += 1;
                     question.first_reason.get_or_insert_with(|| not_askable.error.to_string());
@@ -354,12 +433,18 @@ mod tests {
 
     /// What becomes of the trace when the log holds these records and the judge has this prompt.
     fn item(log: &[Feedback], prompt: &str) -> Item {
+        item_with(log, Vec::new(), prompt)
+    }
+
+    /// The same with other runs' logs.
+    fn item_with(log: &[Feedback], reuse: Vec<ReuseLog>, prompt: &str) -> Item {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("f.jsonl");
         let text: String = log.iter().map(|record| serde_json::to_string(record).unwrap() + "\n").collect();
         std::fs::write(&path, text).unwrap();
-        let index = Arc::new(OpenLog::read_index(&path).unwrap());
-        Planner::new(Arc::new([question(prompt)]), index, |_| true).items(&trace()).remove(0)
+        let index = OpenLog::read_index(&path).unwrap();
+        let known = Arc::new(Known { index, reuse });
+        Planner::new(Arc::new([question(prompt)]), known, |_| true).items(&trace()).remove(0)
     }
 
     #[test]
@@ -383,5 +468,33 @@ mod tests {
         assert_eq!((standing, overrides), (Standing::Number(1.0), id("two")));
         assert!(matches!(item(&[one.clone(), two.clone(), one.clone()], "one"), Item::Kept { .. }));
         assert!(matches!(item(&[one, two], "two"), Item::Kept { .. }));
+    }
+    #[test]
+    fn another_logs_verdict_is_taken_over_where_the_own_log_has_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = |name: &str, record: &Feedback| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, serde_json::to_string(record).unwrap()).unwrap();
+            path
+        };
+        let old = Feedback { overrides: Some(id("zero").to_string()), valid: Some(false), ..record("one", Some(true)) };
+        let paths = [log("failed.jsonl", &record("one", None)), log("old.jsonl", &old), log("same.jsonl", &old)];
+        let reuse = || paths.iter().map(|path| ReuseLog::open(path).unwrap()).collect::<Vec<_>>();
+        let reused = |own: &[Feedback]| match item_with(own, reuse(), "one") {
+            Item::Reused { feedback, .. } => *feedback,
+            other => panic!("{other:?}"),
+        };
+        let taken = reused(&[]);
+        assert!(taken.last_update_time_ms > 7);
+        let from = [("reused_from".to_owned(), "old.jsonl".to_owned())].into();
+        let expected =
+            Feedback { metadata: from, last_update_time_ms: taken.last_update_time_ms, ..record("one", Some(true)) };
+        assert_eq!(taken, expected);
+        let failed = Feedback { create_time_ms: 5, ..record("one", None) };
+        assert_eq!(reused(&[failed]).create_time_ms, 5, "the failure was first");
+        assert_eq!(reused(&[record("two", Some(false))]).overrides, Some(id("two").to_string()));
+        let kept = item_with(&[record("one", Some(false))], reuse(), "one");
+        assert!(matches!(kept, Item::Kept { standing: Standing::Number(0.0), .. }), "{kept:?}");
+        assert!(matches!(item_with(&[], reuse(), "other"), Item::Ask { .. }));
     }
 }

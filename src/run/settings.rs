@@ -4,10 +4,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::budget::Budget;
+use super::shard::Shard;
 use crate::dataset::DatasetReader;
 use crate::endpoint::config::EndpointConfig;
 use crate::endpoint::prices::Prices;
-use crate::feedback::log::OpenLog;
+use crate::feedback::log::{OpenLog, ReuseLog};
 use crate::judge::Question;
 
 /// One run.
@@ -22,9 +23,13 @@ pub struct RunSettings {
     pub lanes: Vec<LaneSettings>,
     /// Where the feedback goes.
     pub output: Output,
+    /// Other runs' logs, whose verdicts are taken over.
+    pub reuse: Vec<ReuseLog>,
     /// Where lines that are no trace go; made when there is one.
     pub rejects: PathBuf,
-    /// At most so many traces.
+    /// Only the traces of this part of the dataset.
+    pub shard: Option<Shard>,
+    /// At most so many traces, of the shard if there is one.
     pub limit: Option<u64>,
     /// Stop at the first line that is no trace.
     pub strict: bool,

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::budget::Exhausted;
 use super::event::Event;
+use super::shard::Shard;
 use crate::dataset::{DatasetError, Reject};
 use crate::endpoint::chat::Usage;
 use crate::feedback::log::{Standing, WriteError};
@@ -52,6 +53,10 @@ pub enum StopReason {
 pub struct Summary {
     /// Traces that were read and taken.
     pub traces: u64,
+    /// The part of the dataset that the run was about, if not all.
+    pub shard: Option<Shard>,
+    /// Traces that were read and belong to other shards.
+    pub other_shards: u64,
     /// Lines that are no trace.
     pub rejects: u64,
     /// Traces that were there already.
@@ -85,8 +90,10 @@ pub struct QuestionSummary {
     pub planned: u64,
     /// Verdicts given in this run.
     pub scored: u64,
-    /// Verdicts that the log already had.
+    /// Verdicts that there were already, in the log or another that is reused.
     pub kept_scored: u64,
+    /// Of these, from other logs.
+    pub reused: u64,
     /// Failures of this run.
     pub failed: BTreeMap<ErrorCode, u64>,
     /// Failures that the log already had and that were not asked again; `None` counts other tools' codes.
@@ -198,13 +205,14 @@ impl QuestionSummary {
 
 impl Summary {
     /// Nothing yet.
-    pub fn new<'a>(questions: impl Iterator<Item = &'a Question>) -> Self {
+    pub fn new<'a>(questions: impl Iterator<Item = &'a Question>, shard: Option<Shard>) -> Self {
         let questions = questions.map(|question| QuestionSummary {
             judge: question.judge.name.clone(),
             source_id: question.source_id.clone(),
             planned: 0,
             scored: 0,
             kept_scored: 0,
+            reused: 0,
             failed: BTreeMap::new(),
             kept_failed: BTreeMap::new(),
             changed: 0,
@@ -214,6 +222,8 @@ impl Summary {
         });
         Self {
             traces: 0,
+            shard,
+            other_shards: 0,
             rejects: 0,
             duplicates: 0,
             read_to_end: false,
@@ -231,6 +241,7 @@ impl Summary {
     pub fn add(&mut self, event: &Event<'_>) {
         match event {
             Event::TraceRead { .. } => self.traces += 1,
+            Event::OtherShard { .. } => self.other_shards += 1,
             Event::Rejected(_) => self.rejects += 1,
             Event::Duplicate => self.duplicates += 1,
             Event::DatasetRead => self.read_to_end = true,
@@ -246,6 +257,12 @@ impl Summary {
                     question.kept_scored += 1;
                     question.distribution.add(*standing);
                 }
+            }
+            Event::Reused { question, standing } => {
+                let Some(question) = self.questions.get_mut(*question) else { return };
+                question.kept_scored += 1;
+                question.reused += 1;
+                question.distribution.add(*standing);
             }
             Event::Planned { question, changed } => {
                 let Some(question) = self.questions.get_mut(*question) else { return };
@@ -326,7 +343,7 @@ mod tests {
         let text = format!("[verdict]\n{verdict}\n[prompt]\nuser = \"{{{{ outputs }}}}\"");
         let question =
             Question::new(Judge::compile("j", &text, "j").unwrap(), &"m".parse().unwrap(), &serde_json::Map::new());
-        Summary::new(std::iter::once(&question))
+        Summary::new(std::iter::once(&question), None)
     }
 
     #[test]

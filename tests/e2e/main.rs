@@ -4,12 +4,14 @@
 
 mod command_line;
 mod common;
+mod compact;
 mod dataset;
 mod dialects;
 mod endpoints;
 mod exit_codes;
 mod interruption;
 mod judges;
+mod merge;
 mod outputs;
 mod quickstart;
 mod rate;
@@ -17,4 +19,5 @@ mod requests;
 mod resume;
 mod retries;
 mod secrets;
+mod shard_and_reuse;
 mod usage_errors;

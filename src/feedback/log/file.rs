@@ -1,7 +1,7 @@
 //! The file of a log: locked for this process as long as it is held, and only ever longer by whole lines.
 
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{self, BufRead, BufReader, Seek, SeekFrom, Write};
+use std::io::{self, BufRead, BufReader, BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use super::OpenError;
@@ -50,6 +50,43 @@ impl LogFile {
         Ok(Self { file, path: self.path.clone(), length: 0 })
     }
 
+    /// Writes a file beside the log that is to take its place: with its permissions, locked as it is, and on disk.
+    pub(super) fn stage(
+        &self,
+        suffix: &str,
+        write: impl FnOnce(&mut BufWriter<&File>) -> io::Result<()>,
+    ) -> Result<Staged, OpenError> {
+        let path = sibling(&self.path, suffix);
+        let io_error = |error| OpenError::Io { path: path.clone(), error };
+        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
+        let file = file.map_err(io_error)?;
+        lock(&file, &path)?;
+        let fill = || -> io::Result<()> {
+            // What an earlier attempt left, which was killed.
+            file.set_len(0)?;
+            file.set_permissions(self.file.metadata()?.permissions())?;
+            let mut writer = BufWriter::with_capacity(1 << 16, &file);
+            write(&mut writer)?;
+            writer.flush()?;
+            drop(writer);
+            file.sync_all()
+        };
+        if let Err(error) = fill() {
+            let _ = std::fs::remove_file(&path);
+            return Err(io_error(error));
+        }
+        Ok(Staged { file, path })
+    }
+
+    /// Puts a staged file in the place of this one, at once and as a whole.
+    pub(super) fn adopt(&mut self, staged: Staged) -> Result<(), OpenError> {
+        let renamed = std::fs::rename(&staged.path, &self.path);
+        renamed.map_err(|error| OpenError::Io { path: self.path.clone(), error })?;
+        self.file = staged.file;
+        sync_folder(&self.path);
+        Ok(())
+    }
+
     /// Appends a line, whole or not at all.
     pub(super) fn write_line(&mut self, line: &[u8]) -> io::Result<()> {
         if let Err(error) = self.file.write_all(line) {
@@ -81,6 +118,19 @@ impl LogFile {
         self.file.seek(SeekFrom::Start(self.length))?;
         Feedback::from_json(&line).map_err(io::Error::other)
     }
+}
+
+/// What is to take the place of a log.
+#[derive(Debug)]
+pub(super) struct Staged {
+    file: File,
+    path: PathBuf,
+}
+
+/// Makes a rename last. Where folders cannot be synced, the old file may come back after a loss of power, but whole.
+fn sync_folder(path: &Path) {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let _ = File::open(folder).and_then(|folder| folder.sync_all());
 }
 
 impl Drop for LogFile {
@@ -137,6 +187,16 @@ fn has_no_locks(error: &io::Error) -> bool {
     const LINUX_ENOLCK: i32 = 37;
     error.kind() == io::ErrorKind::Unsupported
         || (cfg!(target_os = "linux") && error.raw_os_error() == Some(LINUX_ENOLCK))
+}
+
+/// Opening would make a log, or wait for somebody to write to a pipe.
+pub(super) fn refuse_what_is_no_file(path: &Path) -> Result<(), OpenError> {
+    let io_error = |error| OpenError::Io { path: path.to_owned(), error };
+    let metadata = path.metadata().map_err(io_error)?;
+    if metadata.is_file() || metadata.is_dir() {
+        return Ok(());
+    }
+    Err(io_error(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file")))
 }
 
 /// What a link points to: a file beside it must be in the same folder as what it replaces.

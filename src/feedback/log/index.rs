@@ -187,6 +187,13 @@ impl Index {
         }
     }
 
+    /// Where the record of this very judgment is, if it is a verdict.
+    pub(super) fn verdict_at(&self, opinion: OpinionKey, id: AssessmentId) -> Option<u64> {
+        let start = self.entries.partition_point(|entry| entry.opinion < opinion);
+        let mut group = self.entries[start..].iter().take_while(|entry| entry.opinion == opinion);
+        group.find(|entry| entry.id == id && entry.is_verdict()).map(|entry| entry.offset)
+    }
+
     /// Whether the log has a verdict by this model.
     pub fn has_verdict_of(&self, source_id: &str) -> bool {
         self.proven.contains(source_id)

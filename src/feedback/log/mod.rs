@@ -1,10 +1,17 @@
 //! The feedback log: append-only JSONL, one record a line, owned by one writer.
 
+mod compact;
 mod file;
 mod index;
+mod lines;
+mod merge;
 mod open;
+mod reuse;
 mod writer;
 
+pub use compact::{Compacted, compact, would_compact};
 pub use index::{Index, OpinionKey, Seen, Standing};
+pub use merge::{Conflicts, MergeError, Merged, MergedInput, merge};
 pub use open::{Mode, OpenError, OpenLog, OpenReport};
+pub use reuse::ReuseLog;
 pub use writer::{LogClosed, LogWriter, WriteError};

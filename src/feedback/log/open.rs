@@ -1,12 +1,12 @@
 //! Opening a log: the lock, the repair of what a crash left, and the index.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, BufRead, BufReader, BufWriter, Seek, SeekFrom, Write};
+use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use super::Index;
-use super::file::{LogFile, lock, sibling};
-use crate::feedback::Feedback;
+use super::file::{LogFile, sibling};
+use super::lines::for_each_line;
 
 /// What to do with a log that already exists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -115,42 +115,36 @@ fn scan(file: &File, path: &Path, index: &mut Index, report: &mut OpenReport) ->
         read_lines(file, index, report).map_err(|error| OpenError::Io { path: path.to_owned(), error })?;
     index.seal();
     if report.records == 0 && !damaged.iter().all(|line| line.torn) {
-        let first = damaged.swap_remove(0).text;
-        let printable = |c: char| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c };
-        let first_line = String::from_utf8_lossy(&first).trim().chars().take(60).map(printable).collect();
-        return Err(OpenError::NotALog { path: path.to_owned(), first_line });
+        return Err(not_a_log(path, &damaged.swap_remove(0).text));
     }
     Ok(damaged)
 }
 
-fn read_lines(mut file: &File, index: &mut Index, report: &mut OpenReport) -> io::Result<Vec<Damaged>> {
-    file.seek(SeekFrom::Start(0))?;
-    let mut reader = BufReader::with_capacity(1 << 16, file);
+/// The error for a file that begins with this line.
+pub(super) fn not_a_log(path: &Path, first_line: &[u8]) -> OpenError {
+    let printable = |c: char| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c };
+    let first_line = String::from_utf8_lossy(first_line).trim().chars().take(60).map(printable).collect();
+    OpenError::NotALog { path: path.to_owned(), first_line }
+}
+
+fn read_lines(file: &File, index: &mut Index, report: &mut OpenReport) -> io::Result<Vec<Damaged>> {
     let mut damaged = Vec::new();
-    let mut line = Vec::new();
-    let mut start = 0;
     let mut damaged_bytes = 0;
-    loop {
-        line.clear();
-        let length = reader.read_until(b'\n', &mut line)? as u64;
-        if length == 0 {
-            return Ok(damaged);
-        }
-        let end = start + length;
-        let record = std::str::from_utf8(&line).ok().and_then(|text| Feedback::from_json(text).ok());
+    for_each_line(file, |start, line, record| {
+        let length = line.len() as u64;
         match record {
             Some(feedback) => {
                 index.add(&feedback, start - damaged_bytes);
                 report.records += 1;
             }
-            None if line.iter().all(u8::is_ascii_whitespace) => {}
             None => {
                 damaged_bytes += length;
-                damaged.push(Damaged { start, end, torn: line.last() != Some(&b'\n'), text: line.clone() });
+                let torn = line.last() != Some(&b'\n');
+                damaged.push(Damaged { start, end: start + length, torn, text: line.to_vec() });
             }
         }
-        start = end;
-    }
+    })?;
+    Ok(damaged)
 }
 
 fn keep_apart(path: &Path, log: &File, damaged: &[Damaged]) -> io::Result<()> {
@@ -176,30 +170,19 @@ fn remove(log: &mut LogFile, damaged: &[Damaged]) -> Result<(), OpenError> {
     {
         return log.file.set_len(only.start).map_err(io_error);
     }
-    let temporary = sibling(&log.path, "mending");
-    let mended = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(&temporary);
-    let mended = mended.map_err(|error| OpenError::Io { path: temporary.clone(), error })?;
-    lock(&mended, &temporary)?;
-    let copy = || -> io::Result<()> {
+    let staged = log.stage("mending", |writer| {
         let mut old = &log.file;
-        let metadata = old.metadata()?;
-        mended.set_permissions(metadata.permissions())?;
-        let mut writer = BufWriter::new(&mended);
+        let length = old.metadata()?.len();
         let mut from = 0;
-        let gaps = damaged.iter().map(|line| (line.start, line.end)).chain([(metadata.len(), metadata.len())]);
+        let gaps = damaged.iter().map(|line| (line.start, line.end)).chain([(length, length)]);
         for (start, end) in gaps {
             old.seek(SeekFrom::Start(from))?;
-            io::copy(&mut io::Read::take(old, start - from), &mut writer)?;
+            io::copy(&mut io::Read::take(old, start - from), writer)?;
             from = end;
         }
-        writer.flush()?;
-        drop(writer);
-        mended.sync_all()?;
-        std::fs::rename(&temporary, &log.path)
-    };
-    copy().map_err(io_error)?;
-    log.file = mended;
-    Ok(())
+        Ok(())
+    })?;
+    log.adopt(staged)
 }
 
 /// Goes to the end; a last record without its newline gets it.

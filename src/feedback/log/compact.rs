@@ -1,0 +1,267 @@
+//! A log without what later lines made superfluous: errors that were asked again, and updates that were updated again.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::Path;
+
+use super::file::{LogFile, Staged, refuse_what_is_no_file};
+use super::lines::{LineReader, for_each_line};
+use super::{Mode, OpenError, OpenLog, OpenReport, OpinionKey};
+use crate::feedback::{AssessmentId, Feedback};
+
+/// What a compaction did, or would do.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Compacted {
+    /// Records before.
+    pub before: u64,
+    /// Errors that were left out: their judgment, or its opinion, has a later record.
+    pub errors: u64,
+    /// Verdicts that were left out: a later line gives a verdict under the same id.
+    pub updates: u64,
+    /// What opening the log found and mended.
+    pub report: OpenReport,
+}
+
+impl Compacted {
+    /// Records after.
+    pub fn after(&self) -> u64 {
+        self.before - self.errors - self.updates
+    }
+}
+
+/// Writes the log anew, without superseded errors and updates. Every opinion stays, overridden ones too, and so do records that are
+/// not judge-run's own. Killed at any moment, either the old log is there or the new one.
+///
+/// # Errors
+/// When there is no log, or it cannot be opened, mended or written, or another process has it.
+pub fn compact(path: &Path) -> Result<Compacted, OpenError> {
+    let io_error = |error| OpenError::Io { path: path.to_owned(), error };
+    refuse_what_is_no_file(path)?;
+    let OpenLog { mut file, report, index, .. } = OpenLog::open(path, Mode::Resume)?;
+    drop(index);
+    let (superseded, mut compacted) = find_superseded(&file.file).map_err(io_error)?;
+    compacted.report = report;
+    if compacted.after() < compacted.before {
+        let staged = without(&file, &superseded)?;
+        file.adopt(staged)?;
+    }
+    Ok(compacted)
+}
+
+/// What [`compact`] would do. Nothing is changed, mended or locked.
+///
+/// # Errors
+/// When the log cannot be read, or is none.
+pub fn would_compact(path: &Path) -> Result<Compacted, OpenError> {
+    let io_error = |error| OpenError::Io { path: path.to_owned(), error };
+    refuse_what_is_no_file(path)?;
+    drop(OpenLog::read_index(path)?);
+    let file = File::open(path).map_err(io_error)?;
+    find_superseded(&file).map(|(_, compacted)| compacted).map_err(io_error)
+}
+
+/// A record of ours.
+#[derive(Debug, Clone, Copy)]
+struct Entry {
+    id: AssessmentId,
+    /// `None` when it is not said about what.
+    opinion: Option<OpinionKey>,
+    offset: u64,
+    is_error: bool,
+    superseded: bool,
+}
+
+/// Where the superseded records are, in the log's order.
+fn find_superseded(file: &File) -> io::Result<(Vec<u64>, Compacted)> {
+    let mut entries = Vec::new();
+    let mut compacted = Compacted::default();
+    for_each_line(file, |offset, _, record| {
+        let Some(feedback) = record else { return };
+        compacted.before += 1;
+        entries.extend(feedback.own_id().map(|id| Entry::new(id, &feedback, offset)));
+    })?;
+    entries.sort_unstable_by_key(|entry| (entry.id, entry.offset));
+    for group in entries.chunk_by_mut(|a, b| a.id == b.id) {
+        let mut later_verdict = false;
+        for (i, entry) in group.iter_mut().rev().enumerate() {
+            // A verdict is never lost to an error.
+            entry.superseded = if entry.is_error { i > 0 } else { later_verdict };
+            later_verdict |= !entry.is_error;
+        }
+    }
+    entries.sort_unstable_by_key(|entry| (entry.opinion, entry.offset));
+    for group in entries.chunk_by_mut(|a, b| a.opinion.is_some() && a.opinion == b.opinion) {
+        if let Some((_, earlier)) = group.split_last_mut() {
+            earlier.iter_mut().for_each(|entry| entry.superseded |= entry.is_error);
+        }
+    }
+    entries.retain(|entry| entry.superseded);
+    compacted.errors = entries.iter().filter(|entry| entry.is_error).count() as u64;
+    compacted.updates = entries.len() as u64 - compacted.errors;
+    let mut superseded: Vec<_> = entries.into_iter().map(|entry| entry.offset).collect();
+    superseded.sort_unstable();
+    Ok((superseded, compacted))
+}
+
+impl Entry {
+    fn new(id: AssessmentId, feedback: &Feedback, offset: u64) -> Self {
+        let about = feedback.trace_id.as_deref();
+        let opinion =
+            about.map(|id| OpinionKey::new(Some(id), feedback.span_id.as_deref(), &feedback.name, &feedback.source));
+        Self { id, opinion, offset, is_error: feedback.is_error(), superseded: false }
+    }
+}
+
+/// The log without the records at these places.
+fn without(log: &LogFile, superseded: &[u64]) -> Result<Staged, OpenError> {
+    log.stage("compacting", |writer| {
+        let length = log.file.metadata()?.len();
+        let mut lines = LineReader::new(log.file.try_clone()?)?;
+        let mut line = Vec::new();
+        let mut superseded = superseded.iter().peekable();
+        let mut offset = 0;
+        while offset < length {
+            lines.read(offset, &mut line)?;
+            if superseded.next_if_eq(&&offset).is_none() && !line.is_empty() {
+                line.push(b'\n');
+                writer.write_all(&line)?;
+            }
+            offset = lines.position();
+        }
+        Ok(())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::feedback::{ErrorCode, FeedbackError, Source, SourceType, csv};
+
+    fn id(n: u8) -> String {
+        format!("a-{n:032x}")
+    }
+
+    fn verdict(n: u8, trace: &str) -> Feedback {
+        Feedback {
+            assessment_id: Some(id(n)),
+            name: "j".into(),
+            trace_id: Some(trace.into()),
+            source: Source::llm_judge("m"),
+            value: Some(n.into()),
+            ..Feedback::default()
+        }
+    }
+
+    fn error(n: u8, trace: &str) -> Feedback {
+        let error = FeedbackError { error_code: ErrorCode::Timeout.into(), error_message: None, stack_trace: None };
+        Feedback { value: None, error: Some(error), ..verdict(n, trace) }
+    }
+
+    fn overriding(n: u8, record: Feedback) -> Feedback {
+        Feedback { overrides: Some(id(n)), ..record }
+    }
+
+    fn human(n: u8, trace: &str) -> Feedback {
+        let source = Source { source_type: SourceType::Human, source_id: Some("kim".into()) };
+        Feedback { source, ..verdict(n, trace) }
+    }
+
+    fn text(records: &[Feedback]) -> String {
+        records.iter().map(|record| serde_json::to_string(record).unwrap() + "\n").collect()
+    }
+
+    fn folder(text: &str) -> (tempfile::TempDir, std::path::PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("f.jsonl");
+        std::fs::write(&path, text).unwrap();
+        (folder, path)
+    }
+
+    fn table(path: &Path) -> String {
+        let table = path.with_extension("csv");
+        csv::export(path, &table).unwrap();
+        std::fs::read_to_string(table).unwrap()
+    }
+
+    /// What stays of these records. The state that they describe must be the same as before.
+    fn compacted(records: &[Feedback]) -> Vec<Feedback> {
+        let before = text(records);
+        let (_folder, path) = folder(&before);
+        let state = table(&path);
+        let would = would_compact(&path).unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), before);
+        let did = compact(&path).unwrap();
+        assert_eq!(Compacted { report: OpenReport::default(), ..did.clone() }, would);
+        assert_eq!(table(&path), state);
+        let after = std::fs::read_to_string(&path).unwrap();
+        let after: Vec<_> = after.lines().map(|line| Feedback::from_json(line).unwrap()).collect();
+        assert_eq!((did.before, did.after()), (records.len() as u64, after.len() as u64));
+        assert_eq!(compact(&path).unwrap().before, did.after(), "twice is once");
+        after
+    }
+
+    #[test]
+    fn errors_that_were_asked_again_go_and_those_that_stand_stay() {
+        let log = [error(1, "a"), error(2, "b"), error(1, "a"), verdict(3, "c"), verdict(1, "a"), error(4, "c")];
+        assert_eq!(compacted(&log), [error(2, "b"), verdict(3, "c"), verdict(1, "a"), error(4, "c")]);
+        // Asked again with another prompt: another id of the same opinion.
+        assert_eq!(compacted(&[error(1, "a"), verdict(2, "a")]), [verdict(2, "a")]);
+        assert_eq!(compacted(&[error(1, "a"), error(2, "a")]), [error(2, "a")]);
+    }
+
+    #[test]
+    fn every_opinion_stays() {
+        let history = [verdict(1, "a"), overriding(1, verdict(2, "a")), overriding(2, verdict(3, "a"))];
+        assert_eq!(compacted(&history), history);
+        let lost = [verdict(1, "a"), error(1, "a")];
+        assert_eq!(compacted(&lost), lost, "an error is no reason to lose a verdict");
+        let back = [verdict(1, "a"), overriding(1, verdict(2, "a")), overriding(2, verdict(1, "a"))];
+        assert_eq!(compacted(&back), back[1..], "the opinion's line that holds again says all of the first");
+    }
+
+    #[test]
+    fn other_peoples_records_stay() {
+        let nameless = Feedback { assessment_id: None, ..error(1, "a") };
+        let log = [human(1, "a"), human(1, "a"), nameless.clone(), nameless, verdict(1, "a")];
+        let (_folder, path) = folder(&text(&log));
+        assert_eq!(compact(&path).unwrap().after(), 5);
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), text(&log));
+    }
+
+    #[test]
+    fn records_about_nothing_said_are_not_one_opinion() {
+        let about_nothing = |n| Feedback { trace_id: None, ..error(n, "") };
+        let log = [about_nothing(1), about_nothing(2)];
+        assert_eq!(compacted(&log), log);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn damage_is_mended_and_links_permissions_and_lock_are_kept() {
+        use std::os::unix::fs::PermissionsExt;
+        let (folder, target) = folder(&format!("{}broken\n{}torn", text(&[error(1, "a")]), text(&[verdict(1, "a")])));
+        std::fs::set_permissions(&target, std::fs::Permissions::from_mode(0o600)).unwrap();
+        let link = folder.path().join("link.jsonl");
+        std::os::unix::fs::symlink(&target, &link).unwrap();
+        let held = OpenLog::open(&link, Mode::Resume).unwrap();
+        assert!(matches!(compact(&target), Err(OpenError::Locked { .. })));
+        assert_eq!(would_compact(&target).unwrap().errors, 1);
+        drop(held);
+        // As a killed compaction leaves it.
+        std::fs::write(folder.path().join("f.jsonl.compacting"), "half a li").unwrap();
+        assert_eq!(compact(&link).unwrap().errors, 1);
+        assert!(link.is_symlink());
+        assert_eq!(std::fs::read_to_string(&target).unwrap(), text(&[verdict(1, "a")]));
+        assert_eq!(std::fs::metadata(&target).unwrap().permissions().mode() & 0o777, 0o600);
+        assert!(!folder.path().join("f.jsonl.compacting").exists());
+        assert_eq!(std::fs::read_to_string(folder.path().join("f.jsonl.damaged")).unwrap(), "broken\ntorn\n");
+    }
+
+    #[test]
+    fn without_a_log_nothing_is_made() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("none.jsonl");
+        assert!(compact(&path).is_err() && would_compact(&path).is_err());
+        assert!(!path.exists());
+    }
+}

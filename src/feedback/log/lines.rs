@@ -1,0 +1,67 @@
+//! The lines of a log, from front to end, or one at its place.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Seek, SeekFrom};
+
+use crate::feedback::Feedback;
+
+/// Calls `take` with each line that is not blank: where it begins, its bytes with the newline, and the record if it is one.
+pub(super) fn for_each_line(mut file: &File, mut take: impl FnMut(u64, &[u8], Option<Feedback>)) -> io::Result<()> {
+    file.seek(SeekFrom::Start(0))?;
+    let mut reader = BufReader::with_capacity(1 << 16, file);
+    let mut line = Vec::new();
+    let mut start = 0;
+    loop {
+        line.clear();
+        let length = reader.read_until(b'\n', &mut line)? as u64;
+        if length == 0 {
+            return Ok(());
+        }
+        let record = std::str::from_utf8(&line).ok().and_then(|text| Feedback::from_json(text).ok());
+        if record.is_some() || !line.iter().all(u8::is_ascii_whitespace) {
+            take(start, &line, record);
+        }
+        start += length;
+    }
+}
+
+/// Reads lines at places that mostly follow each other.
+#[derive(Debug)]
+pub(super) struct LineReader {
+    reader: BufReader<File>,
+    position: u64,
+}
+
+impl LineReader {
+    pub(super) fn new(mut file: File) -> io::Result<Self> {
+        file.seek(SeekFrom::Start(0))?;
+        Ok(Self { reader: BufReader::with_capacity(1 << 16, file), position: 0 })
+    }
+
+    /// Puts the line that begins at `offset` into `line`, without its end.
+    pub(super) fn read(&mut self, offset: u64, line: &mut Vec<u8>) -> io::Result<()> {
+        line.clear();
+        match i64::try_from(i128::from(offset) - i128::from(self.position)) {
+            Ok(distance) => self.reader.seek_relative(distance)?,
+            Err(_) => drop(self.reader.seek(SeekFrom::Start(offset))?),
+        }
+        self.position = offset + self.reader.read_until(b'\n', line)? as u64;
+        while line.last().is_some_and(u8::is_ascii_whitespace) {
+            line.pop();
+        }
+        Ok(())
+    }
+
+    /// Where the next line begins.
+    pub(super) fn position(&self) -> u64 {
+        self.position
+    }
+
+    /// The record that begins at `offset`.
+    pub(super) fn record(&mut self, offset: u64) -> io::Result<Feedback> {
+        let mut line = Vec::new();
+        self.read(offset, &mut line)?;
+        let text = std::str::from_utf8(&line).map_err(io::Error::other)?;
+        Feedback::from_json(text).map_err(io::Error::other)
+    }
+}

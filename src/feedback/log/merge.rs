@@ -1,0 +1,556 @@
+//! Several logs made one: every judgment once, every opinion kept, what overrides after what it overrides.
+
+use std::cmp::Reverse;
+use std::collections::{HashMap, HashSet};
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use super::OpenError;
+use super::file::LogFile;
+use super::lines::{LineReader, for_each_line};
+use super::open::not_a_log;
+use crate::feedback::{AssessmentId, Feedback, IdHasher};
+
+/// Conflicts that a message names.
+const CONFLICTS_SHOWN: usize = 10;
+
+/// What came of a merge.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Merged {
+    /// The logs, in the order in which they were given.
+    pub inputs: Vec<MergedInput>,
+    /// Records of the new log.
+    pub written: u64,
+}
+
+/// One log that was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MergedInput {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Its records.
+    pub records: u64,
+    /// Its lines that are no records. The new log is without them.
+    pub damaged: u64,
+}
+
+/// Why logs cannot be merged.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages say it")]
+pub enum MergeError {
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    #[error("{} is no file that can be read twice", path.display())]
+    NoFile { path: PathBuf },
+    #[error("{} is to be read and to be written; choose another output with -o", path.display())]
+    OutputIsInput { path: PathBuf },
+    #[error("{} is there already; choose another output with -o, or --overwrite it", path.display())]
+    Exists { path: PathBuf },
+    #[error(transparent)]
+    Conflicts(Conflicts),
+}
+
+/// Judgments with different verdicts of which none is the later.
+#[derive(Debug, thiserror::Error)]
+pub struct Conflicts {
+    /// How many there are.
+    pub count: usize,
+    /// The first few: the id, and two logs that hold it.
+    pub first: Vec<(String, PathBuf, PathBuf)>,
+}
+
+impl fmt::Display for Conflicts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} judgment(s) with different verdicts of the same time, so that none is the later:", self.count)?;
+        for (id, a, b) in &self.first {
+            write!(f, "\n  {id} in {} and {}", a.display(), b.display())?;
+        }
+        if self.count > self.first.len() {
+            write!(f, "\n  and {} more", self.count - self.first.len())?;
+        }
+        Ok(())
+    }
+}
+
+/// Makes one log of several.
+///
+/// Of records with the same id the one with the later `last_update_time_ms` stays, and a verdict rather than an error; within one log, the
+/// later line. Records that are no model's, or have no id of judge-run's form, all stay, but for exact copies. The order is that of
+/// `create_time_ms`, save that a record comes after what it overrides. Nothing is at `output` before all of it is.
+///
+/// # Errors
+/// When a log cannot be read or is none, the output cannot be written or is there already, or there is a conflict.
+pub fn merge(inputs: &[PathBuf], output: &Path, overwrite: bool) -> Result<Merged, MergeError> {
+    let real = output.canonicalize().ok();
+    for path in inputs {
+        if real.is_some() && path.canonicalize().ok() == real {
+            return Err(MergeError::OutputIsInput { path: path.clone() });
+        }
+        refuse_devices(path)?;
+    }
+    refuse_devices(output)?;
+    // Read before the output is touched.
+    let mut sources = Sources::default();
+    for path in inputs {
+        sources.add(path)?;
+    }
+    let file = LogFile::open(output)?;
+    let io_error = |error| OpenError::Io { path: output.to_owned(), error };
+    if !overwrite && file.file.metadata().map_err(io_error)?.len() > 0 {
+        return Err(MergeError::Exists { path: output.to_owned() });
+    }
+    let Sources { entries, overrides, inputs, mut readers } = sources;
+    let kept = Choice { inputs: &inputs, readers: &mut readers }.of(entries)?;
+    let order = in_order(&kept, &overrides);
+    let mut line = Vec::new();
+    let staged = file.stage("merging", |writer| {
+        for position in &order {
+            let Entry { file, offset, .. } = kept[*position];
+            readers[file as usize].read(offset, &mut line)?;
+            line.push(b'\n');
+            writer.write_all(&line)?;
+        }
+        Ok(())
+    })?;
+    let mut file = file.renewed()?;
+    file.adopt(staged)?;
+    Ok(Merged { inputs, written: order.len() as u64 })
+}
+
+/// What can be read only once, or is no file at all.
+fn refuse_devices(path: &Path) -> Result<(), MergeError> {
+    match path.metadata() {
+        Ok(metadata) if metadata.is_dir() => Err(OpenError::Directory { path: path.to_owned() }.into()),
+        Ok(metadata) if !metadata.is_file() => Err(MergeError::NoFile { path: path.to_owned() }),
+        _ => Ok(()),
+    }
+}
+
+/// What a record is, when another has its id. In this order, the last one stays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Kind {
+    /// Not by a model, or without an id of our form: it is nobody's update.
+    Foreign,
+    Error,
+    Verdict,
+}
+
+/// A record, and where it is.
+#[derive(Debug, Clone, Copy)]
+struct Entry {
+    id: AssessmentId,
+    create_time_ms: i64,
+    last_update_time_ms: i64,
+    offset: u64,
+    file: u32,
+    kind: Kind,
+}
+
+/// All that is known of the logs before anything is written.
+#[derive(Default)]
+struct Sources {
+    entries: Vec<Entry>,
+    /// The id that the record at a place overrides.
+    overrides: HashMap<(u32, u64), AssessmentId>,
+    inputs: Vec<MergedInput>,
+    readers: Vec<LineReader>,
+}
+
+impl Sources {
+    fn add(&mut self, path: &Path) -> Result<(), OpenError> {
+        let io_error = |error| OpenError::Io { path: path.to_owned(), error };
+        let log = File::open(path).map_err(io_error)?;
+        let file = u32::try_from(self.inputs.len()).map_err(|error| io_error(io::Error::other(error)))?;
+        let (mut records, mut damaged) = (0, 0);
+        // A log that holds nothing but a torn line is one.
+        let mut first_whole = None;
+        for_each_line(&log, |offset, line, record| {
+            let Some(feedback) = record else {
+                damaged += 1;
+                if first_whole.is_none() && line.ends_with(b"\n") {
+                    first_whole = Some(line.to_vec());
+                }
+                return;
+            };
+            records += 1;
+            if let Some(overrides) = &feedback.overrides {
+                self.overrides.insert((file, offset), AssessmentId::of_any(overrides));
+            }
+            self.entries.push(Entry::new(&feedback, line, file, offset));
+        })
+        .map_err(io_error)?;
+        if let (0, Some(line)) = (records, first_whole) {
+            return Err(not_a_log(path, &line));
+        }
+        self.readers.push(LineReader::new(log).map_err(io_error)?);
+        self.inputs.push(MergedInput { path: path.to_owned(), records, damaged });
+        Ok(())
+    }
+}
+
+impl Entry {
+    fn new(feedback: &Feedback, line: &[u8], file: u32, offset: u64) -> Self {
+        let kind = match (feedback.own_id(), feedback.is_error()) {
+            (None, _) => Kind::Foreign,
+            (Some(_), true) => Kind::Error,
+            (Some(_), false) => Kind::Verdict,
+        };
+        let id = feedback.assessment_id.as_deref().map(AssessmentId::of_any);
+        let id = id.unwrap_or_else(|| IdHasher::new("judge-run line 1").part(line.trim_ascii()).finish());
+        let Feedback { create_time_ms, last_update_time_ms, .. } = *feedback;
+        Self { id, create_time_ms, last_update_time_ms, offset, file, kind }
+    }
+
+    fn is_foreign(&self) -> bool {
+        self.kind == Kind::Foreign
+    }
+}
+
+/// Decides which of the records with one id stays.
+struct Choice<'a> {
+    inputs: &'a [MergedInput],
+    readers: &'a mut [LineReader],
+}
+
+impl Choice<'_> {
+    /// The records that stay, by time and then as they were given.
+    fn of(&mut self, mut entries: Vec<Entry>) -> Result<Vec<Entry>, MergeError> {
+        entries.sort_unstable_by_key(|entry| (entry.id, entry.is_foreign(), entry.file, entry.offset));
+        let mut kept = Vec::with_capacity(entries.len());
+        let mut conflicts = Conflicts { count: 0, first: Vec::new() };
+        for group in entries.chunk_by(|a, b| (a.id, a.is_foreign()) == (b.id, b.is_foreign())) {
+            match group {
+                [only] => kept.push(*only),
+                [first, ..] if first.is_foreign() => self.different(group, &mut kept)?,
+                _ => match self.latest(group)? {
+                    Ok(entry) => kept.push(entry),
+                    Err((a, b)) => {
+                        conflicts.count += 1;
+                        if conflicts.first.len() < CONFLICTS_SHOWN {
+                            let path = |entry: Entry| self.inputs[entry.file as usize].path.clone();
+                            conflicts.first.push((a.id.to_string(), path(a), path(b)));
+                        }
+                    }
+                },
+            }
+        }
+        if conflicts.count > 0 {
+            return Err(MergeError::Conflicts(conflicts));
+        }
+        kept.sort_unstable_by_key(|entry| (entry.create_time_ms, entry.file, entry.offset));
+        Ok(kept)
+    }
+
+    /// Each line once.
+    fn different(&mut self, group: &[Entry], kept: &mut Vec<Entry>) -> Result<(), OpenError> {
+        let mut seen = HashSet::new();
+        for entry in group {
+            let mut line = Vec::new();
+            self.readers[entry.file as usize]
+                .read(entry.offset, &mut line)
+                .map_err(|error| self.io_error(*entry, error))?;
+            if seen.insert(line) {
+                kept.push(*entry);
+            }
+        }
+        Ok(())
+    }
+
+    /// The one that holds, or two of which neither does.
+    fn latest(&mut self, group: &[Entry]) -> Result<Result<Entry, (Entry, Entry)>, OpenError> {
+        // In each log the order of lines decides, whatever a clock said.
+        let of_files = group.chunk_by(|a, b| a.file == b.file);
+        let of_files = of_files.filter_map(|lines| lines.iter().max_by_key(|entry| (entry.kind, entry.offset)));
+        let mut holds: Option<Entry> = None;
+        let mut conflict = None;
+        for entry in of_files.copied() {
+            let rank = |entry: Entry| (entry.kind, entry.last_update_time_ms);
+            match holds {
+                Some(other) if rank(entry) < rank(other) => {}
+                Some(other) if rank(entry) == rank(other) => {
+                    if entry.kind == Kind::Verdict && self.value(entry)? != self.value(other)? {
+                        conflict.get_or_insert((other, entry));
+                    }
+                }
+                _ => (holds, conflict) = (Some(entry), None),
+            }
+        }
+        Ok(match (conflict, holds) {
+            (None, Some(entry)) => Ok(entry),
+            (Some(conflict), _) => Err(conflict),
+            (None, None) => Ok(group[0]),
+        })
+    }
+
+    fn value(&mut self, entry: Entry) -> Result<Option<serde_json::Value>, OpenError> {
+        let record = self.readers[entry.file as usize].record(entry.offset);
+        record.map(|feedback| feedback.value).map_err(|error| self.io_error(entry, error))
+    }
+
+    fn io_error(&self, entry: Entry, error: io::Error) -> OpenError {
+        OpenError::Io { path: self.inputs[entry.file as usize].path.clone(), error }
+    }
+}
+
+/// The positions of the records in the order in which they are to be written: as they stand, but each after the one that it overrides.
+///
+/// A record overrides one other at most, so whoever follows from one to the next ends, or goes in a circle: a verdict that holds again
+/// overrides what overrode it. Then the latest one comes last.
+fn in_order(kept: &[Entry], overrides: &HashMap<(u32, u64), AssessmentId>) -> Vec<usize> {
+    #[derive(Clone, Copy, PartialEq)]
+    enum State {
+        New,
+        Followed,
+        Placed,
+    }
+    let wanted: HashSet<AssessmentId> = overrides.values().copied().collect();
+    let targets: HashMap<AssessmentId, usize> =
+        (0..).zip(kept).filter(|(_, entry)| wanted.contains(&entry.id)).map(|(i, entry)| (entry.id, i)).collect();
+    let overridden_by =
+        |position: usize| overrides.get(&(kept[position].file, kept[position].offset)).and_then(|id| targets.get(id));
+    let mut order = Vec::with_capacity(kept.len());
+    let mut states = vec![State::New; kept.len()];
+    let mut path = Vec::new();
+    for start in 0..kept.len() {
+        let mut next = Some(start);
+        while let Some(position) = next {
+            match states[position] {
+                State::Placed => break,
+                State::Followed => {
+                    let at = path.iter().position(|other| *other == position).unwrap_or(0);
+                    let circle = &mut path[at..];
+                    let age = |position: &usize| Reverse((kept[*position].last_update_time_ms, *position));
+                    let latest = (0..circle.len()).min_by_key(|i| age(&circle[*i])).unwrap_or(0);
+                    circle.rotate_left(latest);
+                    break;
+                }
+                State::New => {
+                    states[position] = State::Followed;
+                    path.push(position);
+                    next = overridden_by(position).copied();
+                }
+            }
+        }
+        while let Some(position) = path.pop() {
+            states[position] = State::Placed;
+            order.push(position);
+        }
+    }
+    order
+}
+
+#[cfg(test)]
+mod tests {
+    use std::slice::from_ref;
+
+    use super::*;
+    use crate::feedback::log::{OpenLog, OpinionKey, Seen, Standing};
+    use crate::feedback::{ErrorCode, FeedbackError, Source, SourceType};
+
+    fn id(n: u8) -> String {
+        format!("a-{n:032x}")
+    }
+
+    /// A verdict on trace `t`, first recorded and updated at these times.
+    fn verdict(n: u8, value: i64, create: i64, update: i64) -> Feedback {
+        Feedback {
+            assessment_id: Some(id(n)),
+            name: "j".into(),
+            trace_id: Some("t".into()),
+            source: Source::llm_judge("m"),
+            value: Some(value.into()),
+            create_time_ms: create,
+            last_update_time_ms: update,
+            ..Feedback::default()
+        }
+    }
+
+    fn error(n: u8, create: i64, update: i64) -> Feedback {
+        let error = FeedbackError { error_code: ErrorCode::Timeout.into(), error_message: None, stack_trace: None };
+        Feedback { value: None, error: Some(error), ..verdict(n, 0, create, update) }
+    }
+
+    fn overriding(n: u8, record: Feedback) -> Feedback {
+        Feedback { overrides: Some(id(n)), ..record }
+    }
+
+    fn text(records: &[Feedback]) -> String {
+        records.iter().map(|record| serde_json::to_string(record).unwrap() + "\n").collect()
+    }
+
+    struct Folder(tempfile::TempDir, Vec<PathBuf>);
+
+    impl Folder {
+        fn new(logs: &[String]) -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            let paths = (0..logs.len()).map(|i| folder.path().join(format!("{i}.jsonl"))).collect::<Vec<_>>();
+            paths.iter().zip(logs).for_each(|(path, log)| std::fs::write(path, log).unwrap());
+            Self(folder, paths)
+        }
+
+        fn out(&self) -> PathBuf {
+            self.0.path().join("all.jsonl")
+        }
+
+        fn merge(&self) -> Result<Merged, MergeError> {
+            merge(&self.1, &self.out(), false)
+        }
+    }
+
+    fn merged(logs: &[&[Feedback]]) -> Vec<Feedback> {
+        let folder = Folder::new(&logs.iter().map(|log| text(log)).collect::<Vec<_>>());
+        let counts = folder.merge().unwrap();
+        let all = std::fs::read_to_string(folder.out()).unwrap();
+        let records: Vec<_> = all.lines().map(|line| Feedback::from_json(line).unwrap()).collect();
+        assert_eq!(counts.written, records.len() as u64);
+        records
+    }
+
+    #[test]
+    fn of_one_id_the_later_record_stays_and_a_verdict_before_any_error() {
+        let (old, new) = (verdict(1, 1, 5, 5), verdict(1, 2, 5, 9));
+        for logs in [[&old, &new], [&new, &old]] {
+            assert_eq!(merged(&logs.map(from_ref)), from_ref(&new));
+        }
+        let failed = error(1, 5, 99);
+        for logs in [[&old, &failed], [&failed, &old]] {
+            assert_eq!(merged(&logs.map(from_ref)), from_ref(&old));
+        }
+        assert_eq!(merged(&[&[error(1, 5, 5)], &[error(1, 5, 6)]]), [error(1, 5, 6)]);
+        assert_eq!(merged(&[from_ref(&old), from_ref(&old)]), [old]);
+    }
+
+    #[test]
+    fn within_one_log_the_later_line_stays_whatever_the_clock_said() {
+        assert_eq!(merged(&[&[verdict(1, 1, 5, 9), verdict(1, 2, 5, 5)]]), [verdict(1, 2, 5, 5)]);
+    }
+
+    #[test]
+    fn records_are_ordered_by_their_first_time_and_then_as_they_were_given() {
+        let logs: [&[Feedback]; 2] =
+            [&[verdict(3, 0, 3, 3), verdict(1, 0, 1, 1)], &[verdict(2, 0, 2, 2), verdict(4, 0, 1, 1)]];
+        let ids: Vec<_> = merged(&logs).into_iter().map(|record| record.assessment_id.unwrap()).collect();
+        assert_eq!(ids, [id(1), id(4), id(2), id(3)]);
+    }
+
+    #[test]
+    fn what_overrides_comes_after_what_it_overrides_whatever_the_clocks_said() {
+        // The machine that changed the prompt was late.
+        let (one, two, three) =
+            (verdict(1, 1, 50, 50), overriding(1, verdict(2, 2, 30, 30)), overriding(2, verdict(3, 3, 10, 10)));
+        let all = merged(&[from_ref(&two), &[three.clone(), one.clone()]]);
+        assert_eq!(all, [one, two, three]);
+    }
+
+    #[test]
+    fn a_verdict_that_holds_again_still_holds_after_a_merge() {
+        let first = [verdict(1, 1, 1, 1), overriding(1, verdict(2, 2, 2, 2))];
+        let back = overriding(2, verdict(1, 1, 1, 3));
+        let forth = overriding(1, verdict(2, 2, 2, 4));
+        let holds = |records: &[Feedback], n: u8| {
+            let folder = Folder::new(&[text(records)]);
+            let index = OpenLog::read_index(&folder.1[0]).unwrap();
+            let key = OpinionKey::new(Some("t"), None, "j", &Source::llm_judge("m"));
+            index.look_up(key, id(n).parse().unwrap())
+                == Seen::Judged { standing: Standing::Number(n.into()), overrides: None }
+        };
+        for logs in [[&first[..], from_ref(&back)], [from_ref(&back), &first[..]]] {
+            let all = merged(&logs);
+            assert_eq!(all, [first[1].clone(), back.clone()]);
+            assert!(holds(&all, 1) && !holds(&all, 2));
+        }
+        let all = merged(&[&first, from_ref(&back), from_ref(&forth)]);
+        assert_eq!(all, [back, forth]);
+        assert!(holds(&all, 2) && !holds(&all, 1));
+        // Three in a circle, and one that overrides into it.
+        let circle = [
+            overriding(3, verdict(1, 1, 1, 9)),
+            overriding(1, verdict(2, 2, 2, 2)),
+            overriding(2, verdict(3, 3, 3, 3)),
+        ];
+        let late = overriding(2, verdict(4, 4, 0, 0));
+        let all = merged(&[&circle, from_ref(&late)]);
+        let [one, two, three] = circle;
+        assert_eq!(all, [two, three, one, late]);
+    }
+
+    #[test]
+    fn two_verdicts_of_one_time_are_a_conflict_if_they_differ_and_nothing_is_written() {
+        let folder = Folder::new(&[
+            text(&[verdict(1, 1, 5, 5), verdict(2, 1, 5, 5)]),
+            text(&[verdict(1, 2, 5, 5), verdict(2, 1, 6, 5)]),
+            text(&[error(1, 5, 99)]),
+        ]);
+        let message = folder.merge().unwrap_err().to_string();
+        let expected = format!("\n  {} in {} and {}", id(1), folder.1[0].display(), folder.1[1].display());
+        assert!(message.starts_with("1 judgment(s)") && message.ends_with(&expected), "{message}");
+        assert!(!folder.out().exists());
+        // A later one settles it.
+        let settled = [&[verdict(1, 1, 5, 5)][..], &[verdict(1, 2, 5, 5)], &[verdict(1, 3, 5, 6)]];
+        assert_eq!(merged(&settled), [verdict(1, 3, 5, 6)]);
+    }
+
+    #[test]
+    fn many_conflicts_are_counted_and_some_are_named() {
+        let log = |value| text(&(0..12).map(|n| verdict(n, value, 5, 5)).collect::<Vec<_>>());
+        let message = Folder::new(&[log(1), log(2)]).merge().unwrap_err().to_string();
+        assert_eq!(message.matches("\n  a-").count(), 10, "{message}");
+        assert!(message.starts_with("12 judgment(s)") && message.ends_with("and 2 more"), "{message}");
+    }
+
+    #[test]
+    fn other_peoples_records_stay_and_their_exact_copies_do_not() {
+        let human = Source { source_type: SourceType::Human, source_id: Some("kim".into()) };
+        let person = |value, id: Option<String>| Feedback {
+            source: human.clone(),
+            assessment_id: id,
+            ..verdict(9, value, 7, 7)
+        };
+        let nameless = Feedback { assessment_id: None, ..verdict(9, 3, 8, 8) };
+        // The id of a person's record may look like one of ours: MLflow's do.
+        let one = [person(1, Some(id(1))), person(1, None), nameless.clone()];
+        let two = [person(2, Some(id(1))), person(1, None), nameless.clone(), verdict(1, 5, 9, 9)];
+        let all = merged(&[&one, &two, &one]);
+        assert_eq!(
+            all,
+            [person(1, Some(id(1))), person(1, None), person(2, Some(id(1))), nameless, verdict(1, 5, 9, 9)]
+        );
+    }
+
+    #[test]
+    fn damaged_lines_are_counted_and_a_file_that_is_no_log_is_refused() {
+        let whole = text(&[verdict(1, 1, 5, 5)]);
+        let folder =
+            Folder::new(&[format!("\nbroken\n{whole}{}", &whole[..40]), String::new(), whole[..40].to_owned()]);
+        let counts = folder.merge().unwrap();
+        let numbers: Vec<_> = counts.inputs.iter().map(|input| (input.records, input.damaged)).collect();
+        assert_eq!((numbers, counts.written), (vec![(1, 2), (0, 0), (0, 1)], 1));
+        assert_eq!(std::fs::read_to_string(folder.out()).unwrap(), whole);
+        let folder = Folder::new(&[whole, "{\"inputs\":1}\n".to_owned()]);
+        assert!(matches!(folder.merge(), Err(MergeError::Open(OpenError::NotALog { .. }))));
+        assert!(!folder.out().exists());
+    }
+
+    #[test]
+    fn an_output_that_is_there_is_replaced_only_on_wish_and_kept_aside() {
+        let (old, new) = (text(&[verdict(1, 1, 5, 5)]), text(&[verdict(2, 2, 5, 5)]));
+        let folder = Folder::new(from_ref(&new));
+        let out = folder.out();
+        std::fs::write(&out, &old).unwrap();
+        assert!(matches!(folder.merge(), Err(MergeError::Exists { .. })));
+        assert_eq!(std::fs::read_to_string(&out).unwrap(), old);
+        merge(&folder.1, &out, true).unwrap();
+        assert_eq!(std::fs::read_to_string(&out).unwrap(), new);
+        assert_eq!(std::fs::read_to_string(folder.0.path().join("all.jsonl.bak")).unwrap(), old);
+        let as_input = [folder.1[0].clone(), folder.0.path().join("./all.jsonl")];
+        assert!(matches!(merge(&as_input, &out, true), Err(MergeError::OutputIsInput { .. })));
+        assert_eq!(std::fs::read_dir(folder.0.path()).unwrap().count(), 3, "nothing else is left");
+    }
+
+    #[test]
+    fn an_entry_takes_48_bytes() {
+        assert_eq!(size_of::<Entry>(), 48);
+    }
+}

@@ -1,0 +1,77 @@
+//! `judge-run compact`: a log without what later lines made superfluous.
+
+use crate::common::{Fake, Latch, Place, answers};
+
+const LOG: &str = "traces.feedback.jsonl";
+
+/// A log in which one of three judgments failed twice before it had a verdict.
+fn with_superseded_errors() -> Place {
+    let place = Place::with_traces(3);
+    for code in [3, 3, 0] {
+        let fake = Fake::start(move |request| match request.trace() {
+            1 if code != 0 => answers::error(400, "invalid_value", "Not today."),
+            _ => answers::verdict(true),
+        });
+        place.judge(&fake.base_url(), &[]).run().exits_with(code);
+    }
+    assert_eq!(place.lines(LOG).len(), 5);
+    place
+}
+
+#[test]
+fn superseded_errors_go_and_the_next_run_asks_nothing() {
+    let place = with_superseded_errors();
+    let (before, names) = (place.read(LOG), place.names());
+    let dry = place.run(["compact", LOG, "--dry-run"]).exits_with(0);
+    dry.prints(&["5 records before, 3 would be left; would go: 2 superseded errors, 0 superseded updates"]);
+    assert_eq!(place.read(LOG), before);
+    place.run(["compact", LOG]).exits_with(0).prints(&["5 records before, 3 are left; gone: 2 superseded errors"]);
+    assert!(place.lines(LOG).iter().all(|record| record["value"] == true));
+    assert!(place.read(LOG).lines().all(|line| before.contains(line)), "lines are as they were");
+    place.run(["compact", LOG]).exits_with(0).prints(&["3 records, none of them superseded"]);
+    assert_eq!(place.names(), names);
+    let fake = Fake::start(|_| answers::verdict(false));
+    place.judge(&fake.base_url(), &[]).run().exits_with(0).prints(&["3 traces, 0 requests"]);
+}
+
+#[test]
+fn a_torn_line_is_mended_and_told() {
+    let place = with_superseded_errors();
+    place.write(LOG, place.read(LOG) + "torn");
+    let words = ["3 are left", "1 damaged line moved to traces.feedback.jsonl.damaged"];
+    place.run(["compact", LOG]).exits_with(0).prints(&words);
+    assert_eq!((place.lines(LOG).len(), place.read("traces.feedback.jsonl.damaged")), (3, "torn\n".to_owned()));
+}
+
+#[test]
+fn a_log_that_a_run_is_writing_to_is_left_alone() {
+    let place = Place::with_traces(2);
+    let latch = Latch::default();
+    let held = latch.clone();
+    let fake = Fake::start(move |_| {
+        held.wait();
+        answers::verdict(true)
+    });
+    let run = place.judge(&fake.base_url(), &[]).start();
+    fake.wait_for(1);
+    place.run(["compact", LOG]).exits_with(2).says(&["another judge-run is writing to"]);
+    latch.open();
+    run.finish().exits_with(0);
+    assert_eq!(place.lines(LOG).len(), 2);
+}
+
+#[test]
+fn what_is_no_log_is_refused_and_left_alone() {
+    let place = Place::with_traces(1);
+    for more in [&[] as &[&str], &["--dry-run"]] {
+        for (file, words) in [
+            ("none.jsonl", "cannot open none.jsonl"),
+            ("traces.jsonl", "holds no feedback"),
+            (".", "is a directory"),
+            ("/dev/null", "no regular file"),
+        ] {
+            place.run([&["compact", file], more].concat()).exits_with(2).says(&[words]);
+        }
+    }
+    assert_eq!((place.names(), place.read("traces.jsonl")), (vec!["traces.jsonl".to_owned()], answers::traces(1)));
+}
