@@ -10,12 +10,15 @@ mod endpoint;
 mod error;
 mod generate;
 mod judges;
+mod manifest;
 mod open_files;
 mod print;
 mod progress;
+mod replay;
 mod run;
 mod settings;
 mod simulate;
+mod status;
 mod summary;
 mod target;
 mod unknown_fields;
@@ -42,6 +45,8 @@ pub(crate) fn main() -> ExitCode {
         None => run::main(cli.run),
         Some(Command::Simulate(args)) => simulate::main(args),
         Some(Command::Check(args)) => check::main(*args),
+        Some(Command::Replay(args)) => replay::main(*args),
+        Some(Command::Status(args)) => status::main(args),
         Some(Command::Judges(args)) => judges::main(&args),
         Some(Command::Completions(args)) => generate::completions(&args),
         Some(Command::Man(args)) => generate::man(&args),

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use judge_run::feedback::{Feedback, SourceType};
 use judge_run::judge::library;
+use judge_run::run::manifest::Manifest;
 
 use super::config_file;
 use super::error::CliError;
@@ -75,6 +76,8 @@ impl Target {
         };
         let mut written = vec![rejects_of(self.log.as_deref())];
         for log in self.log.iter() {
+            let manifest = Manifest::path_of(log);
+            written.extend([beside(&manifest, ".writing"), manifest]);
             // A link stays one: what is written beside it is beside its target.
             let real = log.canonicalize().ok().filter(|_| log.is_symlink()).unwrap_or_else(|| log.clone());
             written.extend([".damaged", ".mending", ".bak"].map(|suffix| beside(&real, suffix)));
@@ -88,7 +91,7 @@ impl Target {
 }
 
 /// The file that a judge comes from, if it is none of the built-in ones.
-fn judge_file(wanted: &str) -> Option<PathBuf> {
+pub(crate) fn judge_file(wanted: &str) -> Option<PathBuf> {
     let in_folder = library::names().into_iter().find(|(name, _)| name == wanted);
     in_folder.map_or_else(|| Some(PathBuf::from(wanted)), |(_, path)| path)
 }

@@ -61,8 +61,20 @@ pub async fn run(
     mut shutdown: watch::Receiver<Shutdown>,
     on_event: &mut dyn FnMut(&Event<'_>),
 ) -> Result<RunReport, StartError> {
-    let RunSettings { datasets, questions, lanes, output, rejects, limit, strict, policy, grace, budget, run_id } =
-        settings;
+    let RunSettings {
+        datasets,
+        questions,
+        scope,
+        lanes,
+        output,
+        rejects,
+        limit,
+        strict,
+        policy,
+        grace,
+        budget,
+        run_id,
+    } = settings;
     let (questions, lane_of): (Vec<Question>, Vec<usize>) = questions.into_iter().unzip();
     let questions: Arc<[Question]> = questions.into();
     let (log, index) = match output {
@@ -84,7 +96,7 @@ pub async fn run(
         Some(log) => log.into_writer()?,
         None => LogWriter::stdout()?,
     };
-    let plans = Plans::start(datasets, &questions, &lane_of, index, limit).map_err(StartError::Thread)?;
+    let plans = Plans::start(datasets, &questions, &lane_of, &scope, index, limit).map_err(StartError::Thread)?;
     let mut dispatcher = Dispatcher {
         summary: Summary::new(questions.iter()),
         questions,
@@ -262,9 +274,12 @@ impl Dispatcher<'_> {
 
     async fn planned(&mut self, planned: Planned, is_first: bool) -> Result<(), LogClosed> {
         match planned {
-            Planned::Trace { bytes_read, items, _room } => {
+            Planned::Trace { bytes_read, items, failures, _room } => {
                 if is_first {
                     self.tell(&Event::TraceRead { bytes_read, total_bytes: self.total_bytes });
+                }
+                if failures > 0 {
+                    self.tell(&Event::FailuresFound(failures));
                 }
                 for item in items {
                     self.item(item).await?;
@@ -298,6 +313,14 @@ impl Dispatcher<'_> {
             }
             Item::Kept { question, standing } => {
                 self.tell(&Event::Kept { question, standing });
+                Ok(())
+            }
+            Item::Missing { question } => {
+                self.tell(&Event::Missing { question });
+                Ok(())
+            }
+            Item::Unmatched { question, standing } => {
+                self.tell(&Event::Unmatched { question, standing });
                 Ok(())
             }
             Item::KeptAgain { question, standing, offset, overrides } => {
