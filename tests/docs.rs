@@ -107,8 +107,8 @@ fn every_flag_that_the_documents_name_exists() {
 #[test]
 fn help_does_not_show_what_the_header_variable_holds() {
     let workshop = Workshop::new();
-    for flag in ["--help", "-h"] {
-        let output = workshop.command(BINARY).arg(flag).env("JUDGE_RUN_HEADER", "X-Key: sk-secret").output().unwrap();
+    for args in [&["--help"][..], &["-h"], &["check", "--help"], &["replay", "--help"], &["replay", "-h"]] {
+        let output = workshop.command(BINARY).args(args).env("JUDGE_RUN_HEADER", "X-Key: sk-secret").output().unwrap();
         let help = stdout(&output);
         assert!(help.contains("--header") && !help.contains("sk-secret"), "{help}");
     }

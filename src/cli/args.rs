@@ -326,7 +326,9 @@ Examples:
   Only what failed for these reasons, more slowly:
     judge-run replay traces.feedback.jsonl --only RATE_LIMIT_EXCEEDED,TIMEOUT --rpm 100
   What the model could not do, with another one; its verdicts stand beside the failures:
-    judge-run replay traces.feedback.jsonl --only REFUSED,CONTEXT_LENGTH_EXCEEDED -m openai:/gpt-4.1")]
+    judge-run replay traces.feedback.jsonl --only REFUSED,CONTEXT_LENGTH_EXCEEDED -m openai:/gpt-4.1
+
+What is not said here is as it was in the run.")]
 pub(crate) struct ReplayArgs {
     /// The log of the run
     #[arg(value_hint = ValueHint::FilePath)]

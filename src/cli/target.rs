@@ -149,7 +149,15 @@ mod tests {
     fn nothing_that_a_run_reads_is_written_over() {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name);
-        for name in ["data.csv", "x.feedback.rejects.jsonl", "x.csv.writing", "judge.toml", "plain.jsonl", "c.toml"] {
+        for name in [
+            "data.csv",
+            "x.feedback.rejects.jsonl",
+            "x.csv.writing",
+            "x.run.json",
+            "judge.toml",
+            "plain.jsonl",
+            "c.toml",
+        ] {
             std::fs::write(path(name), "{}").unwrap();
         }
         let refused = |output: &str, dataset: &str, judge: &str| {
@@ -167,6 +175,7 @@ mod tests {
             ("x.csv", "x.csv.writing"),
             ("x.csv", "x.feedback.rejects.jsonl"),
             ("x.feedback.jsonl", "x.feedback.rejects.jsonl"),
+            ("x.jsonl", "x.run.json"),
         ] {
             assert_eq!(refused(output, read, "none"), dataset, "{output}");
         }
