@@ -77,7 +77,8 @@ fn how_a_run_ended_stands_in_the_manifest() {
     place.run(["status"]).exits_with(0).prints(&["the run stopped early", "AUTHENTICATION_ERROR"]);
     let manifest = json(&place);
     assert_eq!((&manifest["state"], &manifest["exit_code"]), (&"stopped".into(), &4.into()));
-    assert_eq!(manifest["log"]["judges"][0]["failed"]["AUTHENTICATION_ERROR"], 1);
+    // Those that were in flight with the first one failed too.
+    assert!(manifest["log"]["judges"][0]["failed"]["AUTHENTICATION_ERROR"].as_u64() >= Some(1), "{manifest:#}");
     let dataset = &manifest["datasets"][0];
     assert_eq!(dataset["fingerprint"]["size_bytes"], place.read("traces.jsonl").len());
     let path = dataset["path"].as_str().unwrap();
