@@ -88,7 +88,8 @@ fn flags(text: &str) -> BTreeSet<&str> {
 
 #[test]
 fn every_flag_that_the_documents_name_exists() {
-    let helps = help(&[]) + &help(&["simulate"]) + &help(&["merge"]) + &help(&["compact"]);
+    let commands = ["simulate", "merge", "compact", "replay", "status"];
+    let helps = help(&[]) + &commands.map(|command| help(&[command])).concat();
     let declarations = helps.lines().filter(|line| line.trim_start().starts_with(['-', '[']));
     let known: BTreeSet<_> = declarations.flat_map(|line| flags(line)).collect();
     assert!(known.contains("--dataset") && known.contains("--clear-after") && known.contains("--cacert"));
@@ -107,8 +108,8 @@ fn every_flag_that_the_documents_name_exists() {
 #[test]
 fn help_does_not_show_what_the_header_variable_holds() {
     let workshop = Workshop::new();
-    for flag in ["--help", "-h"] {
-        let output = workshop.command(BINARY).arg(flag).env("JUDGE_RUN_HEADER", "X-Key: sk-secret").output().unwrap();
+    for args in [&["--help"][..], &["-h"], &["check", "--help"], &["replay", "--help"], &["replay", "-h"]] {
+        let output = workshop.command(BINARY).args(args).env("JUDGE_RUN_HEADER", "X-Key: sk-secret").output().unwrap();
         let help = stdout(&output);
         assert!(help.contains("--header") && !help.contains("sk-secret"), "{help}");
     }

@@ -10,6 +10,7 @@ use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueHint};
 use judge_run::endpoint::ModelUri;
 use judge_run::endpoint::simulator::{Dialect, FaultPlan};
+use judge_run::feedback::ErrorCode;
 use judge_run::run::{MaxErrors, Shard};
 
 use super::duration;
@@ -37,7 +38,11 @@ Examples:
     judge-run judges relevance > politeness.toml
     judge-run -d traces.jsonl -J politeness.toml
 
-  Go on where a run stopped, and ask again what failed: the same command.
+  Go on where a run stopped, and ask again what failed: the same command. Failures alone:
+    judge-run replay traces.feedback.jsonl
+
+  How far is it?
+    judge-run status traces.feedback.jsonl
 
 judge-run.toml, if there is one in the current directory:
   model = "openai:/gpt-4.1-mini"
@@ -98,8 +103,8 @@ impl Cli {
         }
         match (typed("quiet"), typed("verbose")) {
             (true, true) => return Err(conflict("--quiet", "--verbose")),
-            (false, true) => cli.run.quiet = false,
-            _ if cli.run.quiet => cli.run.verbose = 0,
+            (false, true) => cli.run.conduct.quiet = false,
+            _ if cli.run.conduct.quiet => cli.run.conduct.verbose = 0,
             _ => {}
         }
         Ok(cli)
@@ -116,6 +121,10 @@ pub(crate) enum Command {
     Merge(MergeArgs),
     /// Shorten a log: leave out failures that were asked again, and keep every verdict
     Compact(CompactArgs),
+    /// Ask again what failed, as the run's manifest says; nothing else
+    Replay(Box<ReplayArgs>),
+    /// Tell how far a run is, also while it goes on elsewhere
+    Status(StatusArgs),
     /// List the judges, or print one as a file to start your own from
     Judges(JudgesArgs),
     /// Print a completion script for a shell
@@ -170,6 +179,13 @@ pub(crate) struct RunArgs {
           help_heading = "What comes out")]
     pub reuse: Vec<PathBuf>,
 
+    #[command(flatten)]
+    pub conduct: ConductArgs,
+}
+
+/// How a run goes about it: what a run and a replay have in common, beside the endpoint.
+#[derive(Debug, Args)]
+pub(crate) struct ConductArgs {
     /// Show what would be asked, how long it would take and what it would cost, and send nothing
     #[arg(long, env = "JUDGE_RUN_DRY_RUN", help_heading = "What comes out")]
     pub dry_run: bool,
@@ -315,6 +331,48 @@ pub(crate) struct CheckArgs {
     pub endpoint: EndpointArgs,
 }
 
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  Ask again what failed and may succeed now, with the run's own dataset, judges and model:
+    judge-run replay traces.feedback.jsonl
+  Only what failed for these reasons, more slowly:
+    judge-run replay traces.feedback.jsonl --only RATE_LIMIT_EXCEEDED,TIMEOUT --rpm 100
+  What the model could not do, with another one; its verdicts stand beside the failures:
+    judge-run replay traces.feedback.jsonl --only REFUSED,CONTEXT_LENGTH_EXCEEDED -m openai:/gpt-4.1
+
+What is not said here is as it was in the run.")]
+pub(crate) struct ReplayArgs {
+    /// The log of the run
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub log: PathBuf,
+
+    /// Only failures with these codes, even those that the same request may only repeat
+    #[arg(long, value_name = "CODE,...", value_delimiter = ',', help_heading = "What is judged")]
+    pub only: Vec<ErrorCode>,
+
+    /// The traces, if they are not where they were. May be given several times
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "What is judged")]
+    pub dataset: Vec<PathBuf>,
+
+    #[command(flatten)]
+    pub endpoint: EndpointArgs,
+
+    #[command(flatten)]
+    pub conduct: ConductArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StatusArgs {
+    /// The log of the run [default: the only .feedback.jsonl in the current directory]
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub log: Option<PathBuf>,
+
+    /// Print the run's manifest as JSON, with what the log says now
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// Money to spend.
 fn amount(text: &str) -> Result<f64, String> {
     let amount = text.trim().parse().ok().filter(|amount: &f64| amount.is_finite() && *amount >= 0.0);
@@ -456,13 +514,16 @@ pub(crate) fn command() -> clap::Command {
     let with_help = |command: clap::Command| command.arg(help.clone().help("Print this"));
     let command = Cli::command().disable_help_flag(true).disable_version_flag(true).mut_subcommands(with_help);
     let help = help.help("Print a summary of the options with -h; with --help, examples and exit codes too");
-    command.args([last(help), last(version)]).mut_args(|arg| {
-        let Some(name) = arg.get_env() else { return arg };
-        let is_empty = std::env::var_os(name).is_some_and(|value| value.is_empty());
-        let is_switch = matches!(arg.get_action(), ArgAction::SetTrue);
-        let arg = if is_switch { arg.value_parser(BoolishValueParser::new()) } else { arg };
-        if is_empty { arg.env(Resettable::Reset) } else { arg.hide_env(true) }
-    })
+    command.args([last(help), last(version)]).mut_args(variables).mut_subcommands(|command| command.mut_args(variables))
+}
+
+/// The rules for variables, which are told once, in the main command's help.
+fn variables(arg: Arg) -> Arg {
+    let Some(name) = arg.get_env() else { return arg };
+    let is_empty = std::env::var_os(name).is_some_and(|value| value.is_empty());
+    let is_switch = matches!(arg.get_action(), ArgAction::SetTrue);
+    let arg = if is_switch { arg.value_parser(BoolishValueParser::new()) } else { arg };
+    if is_empty { arg.env(Resettable::Reset) } else { arg.hide_env(true) }
 }
 
 /// Other tools take the file as an argument.

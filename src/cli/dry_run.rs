@@ -97,6 +97,13 @@ fn write(out: &mut String, dry: &DryRun, lanes: &[Lane], prompts: bool) -> fmt::
         if question.reused > 0 {
             writeln!(out, "  reused   {:>7}  from other logs, at no cost", question.reused)?;
         }
+        if question.unmatched > 0 {
+            let n = question.unmatched;
+            writeln!(out, "  changed  {n:>7}  not asked: prompt, parameters or trace are not those that failed")?;
+        }
+        if question.missing > 0 {
+            writeln!(out, "  missing  {:>7}  not in the log, not asked", question.missing)?;
+        }
         if let Some(reason) = &question.first_reason {
             writeln!(out, "  failing  {:>7}  cannot be asked; the first: {}", question.not_askable, one_line(reason))?;
         }

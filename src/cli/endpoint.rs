@@ -167,6 +167,7 @@ fn endpoint(
     Ok(EndpointConfig {
         name: name.to_owned(),
         base_url,
+        api_key_env: key_env.filter(|_| api_key.is_some()).map(ToOwned::to_owned),
         api_key: api_key.map(SecretString::from),
         key_header: preset.map_or(KeyHeader::Bearer, |preset| preset.key_header),
         headers,

@@ -11,14 +11,17 @@ mod endpoint;
 mod error;
 mod generate;
 mod judges;
+mod manifest;
 mod merge;
 mod open_files;
 mod print;
 mod progress;
+mod replay;
 mod reuse;
 mod run;
 mod settings;
 mod simulate;
+mod status;
 mod summary;
 mod target;
 mod unknown_fields;
@@ -47,6 +50,8 @@ pub(crate) fn main() -> ExitCode {
         Some(Command::Check(args)) => check::main(*args),
         Some(Command::Merge(args)) => merge::main(args),
         Some(Command::Compact(args)) => compact::main(&args),
+        Some(Command::Replay(args)) => replay::main(*args),
+        Some(Command::Status(args)) => status::main(args),
         Some(Command::Judges(args)) => judges::main(&args),
         Some(Command::Completions(args)) => generate::completions(&args),
         Some(Command::Man(args)) => generate::man(&args),

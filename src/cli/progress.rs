@@ -127,6 +127,11 @@ impl Progress {
         self.update_bar();
     }
 
+    /// What is no event of the run.
+    pub(crate) fn warn(&self, warning: &str) {
+        self.line(format_args!("warning: {warning}"));
+    }
+
     pub(crate) fn finish(&mut self) {
         if let Some(bar) = self.bar.take() {
             bar.finish_and_clear();

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use judge_run::feedback::csv;
 use judge_run::feedback::log::WriteError;
-use judge_run::run::{self, Exit, Shutdown, StopReason};
+use judge_run::run::{self, Event, Exit, Shutdown, StopReason};
 use tokio::sync::watch;
 
 use super::args::RunArgs;
@@ -14,12 +14,15 @@ use super::settings::{self, Resolved};
 use super::{command_line, dry_run, print, summary};
 
 pub(crate) fn main(args: RunArgs) -> Result<ExitCode, CliError> {
-    let is_dry = args.dry_run;
-    let resolved = settings::resolve(args, &|name| std::env::var(name).ok())?;
-    if is_dry {
-        return dry_run::main(resolved);
-    }
-    let Resolved { run: settings, log, csv, known: _, simulator, notes, quiet, verbose } = resolved;
+    let is_dry = args.conduct.dry_run;
+    let resolved = settings::resolve(args, None, &|name| std::env::var(name).ok())?;
+    if is_dry { dry_run::main(resolved) } else { execute(resolved) }
+}
+
+/// Runs what was resolved, to its end, and tells what came of it.
+pub(crate) fn execute(resolved: Resolved) -> Result<ExitCode, CliError> {
+    let Resolved { run: settings, log, csv, mut record, failures, known: _, simulator, notes, quiet, verbose } =
+        resolved;
     show_traces(verbose);
     if !quiet {
         notes.iter().for_each(|note| print::message(format_args!("note: {note}")));
@@ -32,12 +35,21 @@ pub(crate) fn main(args: RunArgs) -> Result<ExitCode, CliError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let report = runtime.block_on(async {
         let shutdown = on_signals();
-        run::run(settings, shutdown, &mut |event| progress.show(event)).await
+        let mut on_event = |event: &Event<'_>| {
+            progress.show(event);
+            if let Some(warning) = record.as_mut().and_then(|record| record.add(event)) {
+                progress.warn(&warning);
+            }
+        };
+        run::run(settings, shutdown, &mut on_event).await
     });
     progress.finish();
     let report = report.map_err(CliError::usage)?;
     // Whatever still waits (standard input, an aborted request) must not hold the process.
     runtime.shutdown_background();
+    if let Some(warning) = record.and_then(|record| record.end(&report)) {
+        print::message(format_args!("warning: {warning}"));
+    }
     if matches!(report.stop, Some(StopReason::Log(WriteError::BrokenPipe { .. }))) {
         return Err(CliError::BrokenPipe);
     }
@@ -51,7 +63,7 @@ pub(crate) fn main(args: RunArgs) -> Result<ExitCode, CliError> {
         _ => Ok(()),
     };
     let csv = csv.as_deref().filter(|_| exported.is_ok() && exit != Exit::Usage && log.is_some());
-    let places = summary::Places { log: log.as_deref(), csv, rejects: &rejects };
+    let places = summary::Places { log: log.as_deref(), csv, rejects: &rejects, failures };
     let made_up = simulator.is_some();
     drop(simulator);
     if !quiet || exit != Exit::AllJudged {

@@ -4,14 +4,17 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use judge_run::dataset::{DatasetOptions, DatasetReader};
+use judge_run::endpoint::ModelUri;
 use judge_run::endpoint::simulator::BackgroundSimulator;
-use judge_run::feedback::log::{Index, Mode, OpenLog};
+use judge_run::feedback::log::{Index, Mode, OpenError, OpenLog};
 use judge_run::judge::{Question, library};
-use judge_run::run::{Budget, LaneSettings, Output, Policy, RunSettings};
+use judge_run::run::manifest::{Manifest, State};
+use judge_run::run::{Budget, LaneSettings, Output, Policy, RunSettings, Scope};
 
-use super::args::RunArgs;
+use super::args::{ConductArgs, RunArgs};
 use super::endpoint::{self, Asked};
 use super::error::CliError;
+use super::manifest::{self, Record};
 use super::open_files;
 use super::reuse;
 use super::target::{Target, mixed_log, rejects_of};
@@ -23,6 +26,10 @@ pub(crate) struct Resolved {
     pub log: Option<PathBuf>,
     /// The CSV file to be made from the log at the end.
     pub csv: Option<PathBuf>,
+    /// The manifest to be kept beside the log.
+    pub record: Option<Record>,
+    /// How many failures a replay is about.
+    pub failures: Option<u64>,
     /// What the log has, for a dry run.
     pub known: Index,
     /// Kept alive for the run.
@@ -31,6 +38,15 @@ pub(crate) struct Resolved {
     pub notes: Vec<String>,
     pub quiet: bool,
     pub verbose: u8,
+}
+
+/// What a replay takes from the run before it.
+#[derive(Default)]
+pub(crate) struct Replay {
+    /// Which failures.
+    pub scope: Scope,
+    /// By judge, in their order; empty where another model is named.
+    pub models: Vec<ModelUri>,
 }
 
 /// Loads the variables of `--env-file` before flags are read, since flags have variables too.
@@ -44,33 +60,36 @@ pub(crate) fn load_env_file(args: impl Iterator<Item = OsString>) -> Result<(), 
             path = Some(value.into());
         }
     }
-    let Some(path) = path.filter(|path| !path.is_empty()) else { return Ok(()) };
+    path.filter(|path| !path.is_empty()).map_or(Ok(()), |path| load_variables(Path::new(&path)))
+}
+
+/// Loads the variables of a file; those already set win.
+pub(crate) fn load_variables(path: &Path) -> Result<(), CliError> {
     // The line itself may hold a key, so it is not shown.
-    dotenvy::from_path(&path).map_err(|error| {
+    dotenvy::from_path(path).map_err(|error| {
         let reason = match error {
             dotenvy::Error::LineParse(_, position) => {
                 format!("a line is not NAME=VALUE (at character {position} of it)")
             }
             other => other.to_string(),
         };
-        CliError::usage(format_args!("cannot use the environment file {}: {reason}", Path::new(&path).display()))
+        CliError::usage(format_args!("cannot use the environment file {}: {reason}", path.display()))
     })
 }
 
 /// Resolves everything and opens dataset and log. Nothing is sent, and nothing but the log is made.
-pub(crate) fn resolve(args: RunArgs, env: &dyn Fn(&str) -> Option<String>) -> Result<Resolved, CliError> {
-    let RunArgs {
-        dataset,
-        judge,
-        shard,
-        limit,
-        strict,
-        max_line_bytes,
-        output,
-        overwrite,
-        reuse,
+pub(crate) fn resolve(
+    args: RunArgs,
+    replay: Option<Replay>,
+    env: &dyn Fn(&str) -> Option<String>,
+) -> Result<Resolved, CliError> {
+    let said = manifest::options(&args);
+    let is_replay = replay.is_some();
+    let Replay { scope, models } = replay.unwrap_or_default();
+    let RunArgs { dataset, judge, shard, limit, strict, max_line_bytes, output, overwrite, reuse, conduct, endpoint } =
+        args;
+    let ConductArgs {
         dry_run,
-        endpoint,
         max_retries,
         max_retry_after,
         re_ask,
@@ -83,7 +102,7 @@ pub(crate) fn resolve(args: RunArgs, env: &dyn Fn(&str) -> Option<String>) -> Re
         time_limit,
         quiet,
         verbose,
-    } = args;
+    } = conduct;
     if dataset.is_empty() {
         return Err(CliError::usage_with_hint(
             "no dataset; name a JSONL file of traces with --dataset",
@@ -105,12 +124,12 @@ pub(crate) fn resolve(args: RunArgs, env: &dyn Fn(&str) -> Option<String>) -> Re
 
     let mut lanes: Vec<LaneSettings> = Vec::new();
     let mut questions: Vec<(Question, usize)> = Vec::new();
-    for wanted in &judge {
+    for (i, wanted) in judge.iter().enumerate() {
         let judge = library::find(wanted).map_err(CliError::usage)?;
         if questions.iter().any(|(question, _)| question.judge.name == judge.name) {
             return Err(CliError::usage(format_args!("the judge `{}` is named twice", judge.name)));
         }
-        let uri = asked.model(judge.model.as_ref());
+        let uri = models.get(i).cloned().unwrap_or_else(|| asked.model(judge.model.as_ref()));
         let same = |lane: &LaneSettings| lane.endpoint.name == uri.endpoint && lane.model == uri.model;
         let lane = match lanes.iter().position(same) {
             Some(lane) => lane,
@@ -128,7 +147,7 @@ pub(crate) fn resolve(args: RunArgs, env: &dyn Fn(&str) -> Option<String>) -> Re
 
     // Standard input can be read only once.
     let readers = if dataset.iter().any(|path| path.as_os_str() == "-") { 1 } else { lanes.len() };
-    let options = DatasetOptions { max_line_bytes, ..DatasetOptions::new(dataset) };
+    let options = DatasetOptions { max_line_bytes, ..DatasetOptions::new(dataset.clone()) };
     let open = |_| DatasetReader::open(options.clone()).map_err(CliError::usage);
     let datasets = (0..readers).map(open).collect::<Result<_, _>>()?;
     let mut notes = Vec::new();
@@ -154,7 +173,7 @@ pub(crate) fn resolve(args: RunArgs, env: &dyn Fn(&str) -> Option<String>) -> Re
         }
         Some(path) => {
             let mode = if overwrite { Mode::Overwrite } else { Mode::Resume };
-            let log = OpenLog::open(path, mode).map_err(CliError::usage)?;
+            let log = OpenLog::open(path, mode).map_err(|error| cannot_open(path, error))?;
             if let Some(moved_to) = &log.report.moved_to {
                 notes.push(format!(
                     "{}: {} damaged line(s) moved to {}; what they were about is judged again",
@@ -169,6 +188,7 @@ pub(crate) fn resolve(args: RunArgs, env: &dyn Fn(&str) -> Option<String>) -> Re
     let run = RunSettings {
         datasets,
         questions,
+        scope,
         lanes,
         output,
         reuse,
@@ -192,7 +212,36 @@ pub(crate) fn resolve(args: RunArgs, env: &dyn Fn(&str) -> Option<String>) -> Re
         },
         run_id: run_id(),
     };
-    Ok(Resolved { run, log: target.log, csv: target.csv, known, simulator: asked.simulator, notes, quiet, verbose })
+    let record = match (&run.output, &target.log) {
+        (Output::Log(_), Some(log)) => Record::begin(log, said, is_replay, &dataset, &judge, &run),
+        _ => None,
+    };
+    Ok(Resolved {
+        run,
+        log: target.log,
+        csv: target.csv,
+        record,
+        failures: None,
+        known,
+        simulator: asked.simulator,
+        notes,
+        quiet,
+        verbose,
+    })
+}
+
+/// A log that is locked is another run's, whose manifest says which process that is.
+fn cannot_open(log: &Path, error: OpenError) -> CliError {
+    match (&error, Manifest::read(&Manifest::path_of(log))) {
+        (OpenError::Locked { .. }, Ok(manifest)) if manifest.state == State::Running => {
+            let log = log.display();
+            CliError::usage_with_hint(
+                error,
+                format_args!("it is process {}; judge-run status {log} tells how far it is", manifest.pid),
+            )
+        }
+        _ => CliError::usage(error),
+    }
 }
 
 fn try_quickstart() -> &'static str {

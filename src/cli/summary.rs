@@ -17,6 +17,8 @@ pub(crate) struct Places<'a> {
     pub log: Option<&'a Path>,
     pub csv: Option<&'a Path>,
     pub rejects: &'a Path,
+    /// How many failures a replay was about.
+    pub failures: Option<u64>,
 }
 
 /// The summary as text.
@@ -59,6 +61,13 @@ fn write(out: &mut String, report: &RunReport, places: &Places<'_>, made_up: boo
     }
     for lane in &summary.lanes {
         write_lane(out, lane)?;
+    }
+    if let Some(left) = places.failures.map(|all| all.saturating_sub(summary.failures_found))
+        && left > 0
+        && summary.read_to_end
+    {
+        let left = counted(left, "failure");
+        writeln!(out, "\n{left} in the log not met: of traces that the dataset has not, or of other judges or models")?;
     }
     if summary.unsaved > 0 {
         let unsaved = counted(summary.unsaved, "judgment");
@@ -108,6 +117,17 @@ fn write_question(out: &mut String, question: &QuestionSummary) -> fmt::Result {
             out,
             "  changed  {:>7}  asked again: prompt, parameters or trace are not what they were",
             question.changed
+        )?;
+    }
+    if question.unmatched > 0 {
+        let n = question.unmatched;
+        writeln!(out, "  changed  {n:>7}  not asked: prompt, parameters or trace are not those that failed")?;
+    }
+    if question.missing > 0 {
+        writeln!(
+            out,
+            "  missing  {:>7}  not in the log, not asked: the run's own command does that",
+            question.missing
         )?;
     }
     if question.unjudged() > 0 {
@@ -183,7 +203,11 @@ fn write_next(out: &mut String, report: &RunReport, command: &str) -> fmt::Resul
             writeln!(out, "what to do: {}", code.traits().remedy)?;
         }
     } else if summary.selected() == 0 && summary.other_shards == 0 {
-        writeln!(out, "\nnothing was judged: {}", why_nothing(summary.rejects))?;
+        let why = match summary.traces {
+            0 => why_nothing(summary.rejects),
+            _ => "the dataset has none of the traces that failed".to_owned(),
+        };
+        writeln!(out, "\nnothing was judged: {why}")?;
     }
     if report.stop.is_none() && !codes.is_empty() {
         writeln!(out, "\nwhat to do about the failures:")?;

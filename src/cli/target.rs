@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use judge_run::feedback::{Feedback, SourceType};
 use judge_run::judge::library;
+use judge_run::run::manifest::Manifest;
 
 use super::config_file;
 use super::error::CliError;
@@ -110,6 +111,8 @@ impl Target {
         };
         let mut written = vec![rejects_of(self.log.as_deref())];
         for log in self.log.iter() {
+            let manifest = Manifest::path_of(log);
+            written.extend([beside(&manifest, ".writing"), manifest]);
             // A link stays one: what is written beside it is beside its target.
             let real = log.canonicalize().ok().filter(|_| log.is_symlink()).unwrap_or_else(|| log.clone());
             written.extend([".damaged", ".mending", ".bak"].map(|suffix| beside(&real, suffix)));
@@ -123,7 +126,7 @@ impl Target {
 }
 
 /// The file that a judge comes from, if it is none of the built-in ones.
-fn judge_file(wanted: &str) -> Option<PathBuf> {
+pub(crate) fn judge_file(wanted: &str) -> Option<PathBuf> {
     let in_folder = library::names().into_iter().find(|(name, _)| name == wanted);
     in_folder.map_or_else(|| Some(PathBuf::from(wanted)), |(_, path)| path)
 }
@@ -181,7 +184,15 @@ mod tests {
     fn nothing_that_a_run_reads_is_written_over() {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name);
-        for name in ["data.csv", "x.feedback.rejects.jsonl", "x.csv.writing", "judge.toml", "plain.jsonl", "c.toml"] {
+        for name in [
+            "data.csv",
+            "x.feedback.rejects.jsonl",
+            "x.csv.writing",
+            "x.run.json",
+            "judge.toml",
+            "plain.jsonl",
+            "c.toml",
+        ] {
             std::fs::write(path(name), "{}").unwrap();
         }
         let refused = |output: &str, dataset: &str, judge: &str| {
@@ -199,6 +210,7 @@ mod tests {
             ("x.csv", "x.csv.writing"),
             ("x.csv", "x.feedback.rejects.jsonl"),
             ("x.feedback.jsonl", "x.feedback.rejects.jsonl"),
+            ("x.jsonl", "x.run.json"),
         ] {
             assert_eq!(refused(output, read, "none"), dataset, "{output}");
         }

@@ -384,6 +384,7 @@ mod tests {
         EndpointConfig {
             name: "e".to_owned(),
             base_url: base_url.to_owned(),
+            api_key_env: None,
             api_key: key.map(SecretString::from),
             key_header: KeyHeader::Bearer,
             headers: headers.iter().map(|(name, value)| ((*name).to_owned(), SecretString::from(*value))).collect(),

@@ -16,6 +16,8 @@ pub struct EndpointConfig {
     pub name: String,
     /// The API's address up to and including `/v1`.
     pub base_url: String,
+    /// The variable of the environment that the key comes from.
+    pub api_key_env: Option<String>,
     /// The key; it never leaves the request's header.
     pub api_key: Option<SecretString>,
     /// How the key is sent.

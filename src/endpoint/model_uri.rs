@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// An endpoint's name and a model on it; MLflow's notation, and the `source_id` of feedback.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -48,6 +48,12 @@ impl FromStr for ModelUri {
             return Err(invalid());
         }
         Ok(Self { endpoint: endpoint.to_owned(), model: model.to_owned() })
+    }
+}
+
+impl Serialize for ModelUri {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 

@@ -33,6 +33,15 @@ impl MaxErrors {
     pub const FEWEST: u64 = 20;
 }
 
+impl fmt::Display for MaxErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Count(count) => write!(f, "{count}"),
+            Self::Share(share) => write!(f, "{}%", share * 100.0),
+        }
+    }
+}
+
 impl FromStr for MaxErrors {
     type Err = String;
 
@@ -128,6 +137,7 @@ mod tests {
         let share = Budget { errors: Some("10%".parse().unwrap()), ..none };
         assert!(share.exhausted(&spent(0.0, 0, 19, 19)).is_none());
         assert!(share.exhausted(&spent(0.0, 0, 20, 2)).is_none() && share.exhausted(&spent(0.0, 0, 20, 3)).is_some());
+        assert_eq!(["5%", "12"].map(|text| text.parse::<MaxErrors>().unwrap().to_string()), ["5%", "12"]);
         assert!("x".parse::<MaxErrors>().is_err() && "101%".parse::<MaxErrors>().is_err());
     }
 }

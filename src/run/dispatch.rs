@@ -64,6 +64,7 @@ pub async fn run(
     let RunSettings {
         datasets,
         questions,
+        scope,
         lanes,
         output,
         reuse,
@@ -97,7 +98,7 @@ pub async fn run(
         Some(log) => log.into_writer()?,
         None => LogWriter::stdout()?,
     };
-    let plans = Plans::start(datasets, &questions, &lane_of, Known { index, reuse }, Part { shard, limit })
+    let plans = Plans::start(datasets, &questions, &lane_of, &scope, Known { index, reuse }, Part { shard, limit })
         .map_err(StartError::Thread)?;
     let mut dispatcher = Dispatcher {
         summary: Summary::new(questions.iter(), shard),
@@ -276,9 +277,12 @@ impl Dispatcher<'_> {
 
     async fn planned(&mut self, planned: Planned, is_first: bool) -> Result<(), LogClosed> {
         match planned {
-            Planned::Trace { bytes_read, items, _room } => {
+            Planned::Trace { bytes_read, items, failures, _room } => {
                 if is_first {
                     self.tell(&Event::TraceRead { bytes_read, total_bytes: self.total_bytes });
+                }
+                if failures > 0 {
+                    self.tell(&Event::FailuresFound(failures));
                 }
                 for item in items {
                     self.item(item).await?;
@@ -315,6 +319,14 @@ impl Dispatcher<'_> {
             }
             Item::Kept { question, standing } => {
                 self.tell(&Event::Kept { question, standing });
+                Ok(())
+            }
+            Item::Missing { question } => {
+                self.tell(&Event::Missing { question });
+                Ok(())
+            }
+            Item::Unmatched { question, standing } => {
+                self.tell(&Event::Unmatched { question, standing });
                 Ok(())
             }
             Item::KeptAgain { question, standing, offset, overrides } => {

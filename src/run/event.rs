@@ -51,6 +51,21 @@ pub enum Event<'a> {
         /// The verdict.
         standing: Standing,
     },
+    /// The log has nothing of this judgment, and it is not asked: the run is about failures only.
+    Missing {
+        /// The index of the question.
+        question: usize,
+    },
+    /// The log has a failure of this opinion that another prompt, trace or parameter led to, and it is not asked: the run is about that
+    /// failure only.
+    Unmatched {
+        /// The index of the question.
+        question: usize,
+        /// The failure.
+        standing: Standing,
+    },
+    /// A trace has so many of the failures that the run is about.
+    FailuresFound(u64),
     /// A judgment is to be asked.
     Planned {
         /// The index of the question.

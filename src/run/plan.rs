@@ -10,7 +10,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use super::lane::Lane;
 use super::record::{self, History};
-use super::settings::RunSettings;
+use super::settings::{RunSettings, Scope};
 use super::shard::Shard;
 use crate::dataset::{DatasetError, DatasetReader, Entry, Reject};
 use crate::feedback::log::{Index, OpinionKey, ReuseLog, Seen, Standing};
@@ -29,6 +29,8 @@ pub(super) enum Planned {
     Trace {
         bytes_read: u64,
         items: Vec<Item>,
+        /// Failures that the run is about, if it is about failures only.
+        failures: u64,
         _room: OwnedSemaphorePermit,
     },
     /// A trace of another shard.
@@ -70,15 +72,40 @@ pub(super) enum Item {
         question: usize,
         feedback: Box<Feedback>,
     },
+    /// Not in the log, and only failures are asked.
+    Missing {
+        question: usize,
+    },
+    /// A failure of another prompt, trace or parameter, and only failures are asked.
+    Unmatched {
+        question: usize,
+        standing: Standing,
+    },
 }
 
 impl Item {
+    fn question(&self) -> usize {
+        match self {
+            Self::Ask { judgment, .. } => judgment.question,
+            Self::NotAskable { question, .. }
+            | Self::Kept { question, .. }
+            | Self::KeptAgain { question, .. }
+            | Self::Missing { question }
+            | Self::Unmatched { question, .. }
+            | Self::Reused { question, .. } => *question,
+        }
+    }
+
     /// What it holds of the trace.
     fn bytes(&self) -> usize {
         match self {
             Self::Ask { judgment, .. } => judgment.request.user.len(),
             Self::Reused { feedback, .. } => feedback.rationale.as_ref().map_or(0, String::len),
-            Self::NotAskable { .. } | Self::Kept { .. } | Self::KeptAgain { .. } => 0,
+            Self::NotAskable { .. }
+            | Self::Kept { .. }
+            | Self::KeptAgain { .. }
+            | Self::Missing { .. }
+            | Self::Unmatched { .. } => 0,
         }
     }
 }
@@ -86,8 +113,8 @@ impl Item {
 /// Turns traces into judgments.
 struct Planner {
     questions: Arc<[Question]>,
-    /// Which of the questions, and their sources.
-    asked: Vec<(usize, Source)>,
+    asked: Vec<Asked>,
+    scope: Scope,
     known: Arc<Known>,
 }
 
@@ -119,47 +146,98 @@ impl Part {
     }
 }
 
+/// Which of the questions, and whose opinions it is about.
+struct Asked {
+    question: usize,
+    source: Source,
+    /// The source whose failures are asked, if it is another one.
+    failed: Option<Source>,
+}
+
 impl Planner {
-    fn new(questions: Arc<[Question]>, known: Arc<Known>, is_asked: impl Fn(usize) -> bool) -> Self {
-        let asked = questions.iter().enumerate().filter(|(question, _)| is_asked(*question));
-        let asked = asked.map(|(i, question)| (i, Source::llm_judge(question.source_id.clone()))).collect();
-        Self { questions, asked, known }
+    fn new(questions: Arc<[Question]>, known: Arc<Known>, scope: &Scope, is_asked: impl Fn(usize) -> bool) -> Self {
+        let failed = |i: usize, own: &str| match scope {
+            Scope::Failures { of, .. } => of.get(i).filter(|failed| *failed != own).cloned().map(Source::llm_judge),
+            Scope::All => None,
+        };
+        let asked =
+            questions.iter().enumerate().filter(|(question, _)| is_asked(*question)).map(|(i, question)| Asked {
+                question: i,
+                source: Source::llm_judge(question.source_id.clone()),
+                failed: failed(i, &question.source_id),
+            });
+        let asked = asked.collect();
+        Self { questions, asked, scope: scope.clone(), known }
     }
 
-    fn items(&self, trace: &Trace) -> Vec<Item> {
-        self.asked.iter().map(|(question, source)| self.item(*question, source, trace)).collect()
+    /// What becomes of a trace, and how many failures it has that the run is about.
+    fn items(&self, trace: &Trace) -> (Vec<Item>, u64) {
+        match self.scope {
+            Scope::All => (self.asked.iter().map(|asked| self.item(asked, trace, None)).collect(), 0),
+            Scope::Failures { .. } => {
+                let mut failures = 0;
+                let items = self.asked.iter().filter_map(|asked| self.item_of_failure(asked, trace, &mut failures));
+                (items.collect(), failures)
+            }
+        }
     }
 
-    fn item(&self, question: usize, source: &Source, trace: &Trace) -> Item {
-        let asked = &self.questions[question];
-        let opinion = OpinionKey::new(Some(&trace.trace_id), None, &asked.judge.name, source);
+    fn opinion(&self, asked: &Asked, source: &Source, trace: &Trace) -> OpinionKey {
+        OpinionKey::new(Some(&trace.trace_id), None, &self.questions[asked.question].judge.name, source)
+    }
+
+    /// The same where only failures are asked. The log is asked first: rendering is the dear part.
+    fn item_of_failure(&self, asked: &Asked, trace: &Trace, failures: &mut u64) -> Option<Item> {
+        let question = asked.question;
+        let source = asked.failed.as_ref().unwrap_or(&asked.source);
+        let Some(standing) = self.known.index.latest(self.opinion(asked, source, trace)) else {
+            return Some(Item::Missing { question });
+        };
+        match standing {
+            Standing::Failed { code, .. } if self.scope.selects(code) => {
+                *failures += 1;
+                Some(self.item(asked, trace, Some(standing).filter(|_| asked.failed.is_none())))
+            }
+            // What another source says is no answer to this question.
+            _ => asked.failed.is_none().then_some(Item::Kept { question, standing }),
+        }
+    }
+
+    /// `failure` is the only failure that may be asked, if there is such a restriction.
+    fn item(&self, asked: &Asked, trace: &Trace, failure: Option<Standing>) -> Item {
+        let question = asked.question;
+        let opinion = self.opinion(asked, &asked.source, trace);
         let look_up = |id: AssessmentId| self.known.index.look_up(opinion, id);
-        let judgment = match asked.judgment(question, trace) {
+        let judgment = match self.questions[question].judgment(question, trace) {
             Ok(judgment) => judgment,
             Err(not_askable) => {
-                return match look_up(not_askable.id) {
-                    Seen::Judged { standing, .. } => Item::Kept { question, standing },
+                return match (look_up(not_askable.id), failure) {
+                    (Seen::Judged { standing, .. }, _) => Item::Kept { question, standing },
+                    (_, Some(standing)) => Item::Unmatched { question, standing },
                     // Another failure's id is never that of a verdict.
-                    Seen::New | Seen::Changed { .. } | Seen::Overridden { .. } => {
+                    (Seen::New | Seen::Changed { .. } | Seen::Overridden { .. }, None) => {
                         Item::NotAskable { question, trace_id: trace.trace_id.clone(), not_askable }
                     }
                 };
             }
         };
         let seen = look_up(judgment.id);
-        if let Some(feedback) = self.reused(opinion, judgment.id, seen) {
+        if failure.is_none()
+            && let Some(feedback) = self.reused(opinion, judgment.id, seen)
+        {
             return Item::Reused { question, feedback: Box::new(feedback) };
         }
-        let history = match seen {
-            Seen::New => History::default(),
-            Seen::Changed { overrides } => History { overrides: Some(overrides), create_time_ms: None },
-            Seen::Judged { standing: Standing::Failed { code, create_time_ms }, overrides }
-                if code.is_none_or(|code| code.traits().resumable) =>
+        let history = match (seen, failure) {
+            (Seen::New | Seen::Changed { .. }, Some(standing)) => return Item::Unmatched { question, standing },
+            (Seen::New, None) => History::default(),
+            (Seen::Changed { overrides }, None) => History { overrides: Some(overrides), create_time_ms: None },
+            (Seen::Judged { standing: Standing::Failed { code, create_time_ms }, overrides }, _)
+                if self.scope.selects(code) =>
             {
                 History { overrides, create_time_ms: Some(create_time_ms) }
             }
-            Seen::Judged { standing, .. } => return Item::Kept { question, standing },
-            Seen::Overridden { standing, offset, by } => {
+            (Seen::Judged { standing, .. }, _) => return Item::Kept { question, standing },
+            (Seen::Overridden { standing, offset, by }, _) => {
                 return Item::KeptAgain { question, standing, offset, overrides: by };
             }
         };
@@ -201,12 +279,12 @@ impl Planner {
                 }
                 Ok(Entry::Trace(located)) => {
                     traces += 1;
-                    let items = self.items(&located.value);
+                    let (items, failures) = self.items(&located.value);
                     drop(located);
                     let bytes: usize = items.iter().map(Item::bytes).sum();
                     let kib = u32::try_from(bytes >> 10).unwrap_or(u32::MAX).min(READ_AHEAD_KIB);
                     let Ok(permit) = Arc::clone(&room).acquire_many_owned(kib).await else { return };
-                    Planned::Trace { bytes_read: dataset.bytes_read(), items, _room: permit }
+                    Planned::Trace { bytes_read: dataset.bytes_read(), items, failures, _room: permit }
                 }
                 Ok(Entry::Reject(reject)) => Planned::Reject(reject),
                 Ok(Entry::Duplicate(_)) => Planned::Duplicate,
@@ -238,6 +316,7 @@ impl Plans {
         datasets: Vec<DatasetReader>,
         questions: &Arc<[Question]>,
         lane_of: &[usize],
+        scope: &Scope,
         known: Known,
         part: Part,
     ) -> io::Result<Self> {
@@ -246,7 +325,7 @@ impl Plans {
         let mut plans = Vec::new();
         for (lane, dataset) in datasets.into_iter().enumerate() {
             let is_asked = |question: usize| shared || lane_of.get(question) == Some(&lane);
-            let planner = Planner::new(Arc::clone(questions), Arc::clone(&known), is_asked);
+            let planner = Planner::new(Arc::clone(questions), Arc::clone(&known), scope, is_asked);
             let (sender, receiver) = mpsc::channel(READ_AHEAD);
             let runtime = tokio::runtime::Builder::new_current_thread().build()?;
             std::thread::Builder::new()
@@ -325,6 +404,10 @@ pub struct DryRunQuestion {
     pub kept: u64,
     /// Verdicts that would be taken over from other logs.
     pub reused: u64,
+    /// Of a run about failures: not in the log, and not to be asked.
+    pub missing: u64,
+    /// Of a run about failures: prompt, parameter or trace are not those that failed.
+    pub unmatched: u64,
     /// Traces that the judge cannot be asked about, and the first reason.
     pub not_askable: u64,
     /// Why, for the first of them.
@@ -342,7 +425,7 @@ pub struct DryRunQuestion {
 /// # Errors
 /// When the dataset cannot be read.
 pub fn dry_run(settings: RunSettings, index: Index) -> Result<DryRun, DatasetError> {
-    let RunSettings { datasets, questions, shard, limit, reuse, .. } = settings;
+    let RunSettings { datasets, questions, scope, shard, limit, reuse, .. } = settings;
     let part = Part { shard, limit };
     let Some(mut dataset) = datasets.into_iter().next() else { return Ok(DryRun::default()) };
     let questions: Arc<[Question]> = questions.into_iter().map(|(question, _)| question).collect();
@@ -352,7 +435,7 @@ pub fn dry_run(settings: RunSettings, index: Index) -> Result<DryRun, DatasetErr
         source_id: question.source_id.clone(),
         ..DryRunQuestion::default()
     }));
-    let planner = Planner::new(questions, Arc::new(Known { index, reuse }), |_| true);
+    let planner = Planner::new(questions, Arc::new(Known { index, reuse }), &scope, |_| true);
     while !part.ends_after(dry.traces)
         && let Some(entry) = dataset.next()
     {
@@ -372,8 +455,11 @@ pub fn dry_run(settings: RunSettings, index: Index) -> Result<DryRun, DatasetErr
             }
         };
         dry.traces += 1;
-        for (question, item) in dry.questions.iter_mut().zip(planner.items(&trace)) {
+        for item in planner.items(&trace).0 {
+            let Some(question) = dry.questions.get_mut(item.question()) else { continue };
             match item {
+                Item::Missing { .. } => question.missing += 1,
+                Item::Unmatched { .. } => question.unmatched += 1,
                 Item::Kept { .. } | Item::KeptAgain { .. } => question.kept += 1,
                 Item::Reused { .. } => question.reused += 1,
                 Item::NotAskable { not_askable, .. } => {
@@ -438,13 +524,22 @@ mod tests {
 
     /// The same with other runs' logs.
     fn item_with(log: &[Feedback], reuse: Vec<ReuseLog>, prompt: &str) -> Item {
+        planned(&Scope::All, log, reuse, prompt).0.unwrap()
+    }
+
+    fn item_within(scope: &Scope, log: &[Feedback], prompt: &str) -> (Option<Item>, u64) {
+        planned(scope, log, Vec::new(), prompt)
+    }
+
+    fn planned(scope: &Scope, log: &[Feedback], reuse: Vec<ReuseLog>, prompt: &str) -> (Option<Item>, u64) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("f.jsonl");
         let text: String = log.iter().map(|record| serde_json::to_string(record).unwrap() + "\n").collect();
         std::fs::write(&path, text).unwrap();
         let index = OpenLog::read_index(&path).unwrap();
-        let known = Arc::new(Known { index, reuse });
-        Planner::new(Arc::new([question(prompt)]), known, |_| true).items(&trace()).remove(0)
+        let planner = Planner::new(Arc::new([question(prompt)]), Arc::new(Known { index, reuse }), scope, |_| true);
+        let (mut items, failures) = planner.items(&trace());
+        (items.pop(), failures)
     }
 
     #[test]
@@ -496,5 +591,38 @@ mod tests {
         let kept = item_with(&[record("one", Some(false))], reuse(), "one");
         assert!(matches!(kept, Item::Kept { standing: Standing::Number(0.0), .. }), "{kept:?}");
         assert!(matches!(item_with(&[], reuse(), "other"), Item::Ask { .. }));
+    }
+
+    #[test]
+    fn where_only_failures_are_asked_everything_else_is_told_apart_and_left() {
+        let shown = |only: Option<ErrorCode>, log: &[Feedback]| {
+            let scope = Scope::Failures { only: only.map(|code| [code].into()), of: Vec::new() };
+            match item_within(&scope, log, "one") {
+                (Some(Item::Ask { history, .. }), n) => format!("ask {:?} {n}", history.create_time_ms),
+                (Some(Item::Kept { .. }), n) => format!("kept {n}"),
+                (Some(Item::Missing { .. }), n) => format!("missing {n}"),
+                (Some(Item::Unmatched { .. }), n) => format!("unmatched {n}"),
+                (other, _) => format!("{other:?}"),
+            }
+        };
+        let (failed, judged, other) = (record("one", None), record("one", Some(true)), record("two", None));
+        assert_eq!(shown(None, &[]), "missing 0");
+        assert_eq!(shown(None, std::slice::from_ref(&failed)), "ask Some(7) 1");
+        assert_eq!(shown(Some(ErrorCode::Timeout), std::slice::from_ref(&failed)), "ask Some(7) 1");
+        assert_eq!(shown(Some(ErrorCode::Refused), std::slice::from_ref(&failed)), "kept 0");
+        assert_eq!(shown(None, &[failed, judged]), "kept 0");
+        assert_eq!(shown(None, &[other]), "unmatched 1");
+    }
+
+    #[test]
+    fn another_model_is_asked_what_the_first_one_failed_at() {
+        let scope = Scope::Failures { only: None, of: vec!["e:/old".into()] };
+        let by_old = |feedback: Feedback| Feedback { source: Source::llm_judge("e:/old"), ..feedback };
+        let (failed, judged) = (by_old(record("one", None)), by_old(record("one", Some(true))));
+        let (asked, failures) = item_within(&scope, std::slice::from_ref(&failed), "one");
+        assert!(matches!(asked, Some(Item::Ask { .. })) && failures == 1, "{asked:?}");
+        assert!(matches!(item_within(&scope, std::slice::from_ref(&judged), "one"), (None, 0)));
+        let by_new = record("one", Some(true));
+        assert!(matches!(item_within(&scope, &[failed, by_new], "one"), (Some(Item::Kept { .. }), 1)));
     }
 }

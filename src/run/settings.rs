@@ -1,5 +1,6 @@
 //! What a run needs, resolved: no flags, no files to look for.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use super::shard::Shard;
 use crate::dataset::DatasetReader;
 use crate::endpoint::config::EndpointConfig;
 use crate::endpoint::prices::Prices;
+use crate::feedback::ErrorCode;
 use crate::feedback::log::{OpenLog, ReuseLog};
 use crate::judge::Question;
 
@@ -19,6 +21,8 @@ pub struct RunSettings {
     pub datasets: Vec<DatasetReader>,
     /// What is asked about each of them, and on which lane.
     pub questions: Vec<(Question, usize)>,
+    /// Which of the judgments.
+    pub scope: Scope,
     /// The endpoints and models.
     pub lanes: Vec<LaneSettings>,
     /// Where the feedback goes.
@@ -46,6 +50,32 @@ pub struct RunSettings {
 impl RunSettings {
     /// An interrupted run ends soon, and still keeps most of what is paid for.
     pub const DEFAULT_GRACE: Duration = Duration::from_secs(30);
+}
+
+/// Which judgments a run is about.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Scope {
+    /// All that the log lacks, and the failures that another attempt may cure.
+    #[default]
+    All,
+    /// Only what stands as a failure in the log; a trace without one is not even rendered.
+    Failures {
+        /// Those with one of these codes; `None` means those that another attempt may cure.
+        only: Option<BTreeSet<ErrorCode>>,
+        /// By question, the source whose failures are meant; empty means the question's own. Where it is another one, its failures are
+        /// asked anew, and recorded as the question's own.
+        of: Vec<String>,
+    },
+}
+
+impl Scope {
+    /// Whether a failure with this code is asked again; `None` is another tool's.
+    pub fn selects(&self, code: Option<ErrorCode>) -> bool {
+        match self {
+            Self::Failures { only: Some(only), .. } => code.is_some_and(|code| only.contains(&code)),
+            Self::All | Self::Failures { only: None, .. } => code.is_none_or(|code| code.traits().resumable),
+        }
+    }
 }
 
 /// What is tried again, and how the fan-out begins.

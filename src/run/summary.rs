@@ -61,6 +61,8 @@ pub struct Summary {
     pub rejects: u64,
     /// Traces that were there already.
     pub duplicates: u64,
+    /// Failures that were to be asked again and whose traces are in the dataset; only of a run about failures.
+    pub failures_found: u64,
     /// Whether the dataset was read to its end, or as far as the run's limit.
     pub read_to_end: bool,
     /// Requests sent, retries included.
@@ -100,6 +102,10 @@ pub struct QuestionSummary {
     pub kept_failed: BTreeMap<Option<ErrorCode>, u64>,
     /// Of the planned ones: asked again because prompt, model, parameter or trace changed.
     pub changed: u64,
+    /// Of a run about failures: not in the log, and not asked.
+    pub missing: u64,
+    /// Of a run about failures: kept, since prompt, parameter or trace are not those that failed.
+    pub unmatched: u64,
     /// All verdicts, new and kept.
     pub distribution: Distribution,
     /// Tokens of all attempts that reported them.
@@ -216,6 +222,8 @@ impl Summary {
             failed: BTreeMap::new(),
             kept_failed: BTreeMap::new(),
             changed: 0,
+            missing: 0,
+            unmatched: 0,
             distribution: Distribution::of(&question.judge.verdict),
             usage: Usage::default(),
             cost: None,
@@ -226,6 +234,7 @@ impl Summary {
             other_shards: 0,
             rejects: 0,
             duplicates: 0,
+            failures_found: 0,
             read_to_end: false,
             requests: 0,
             retries: 0,
@@ -264,6 +273,18 @@ impl Summary {
                 question.reused += 1;
                 question.distribution.add(*standing);
             }
+            Event::Missing { question } => {
+                let Some(question) = self.questions.get_mut(*question) else { return };
+                question.missing += 1;
+            }
+            Event::Unmatched { question, standing } => {
+                let Some(question) = self.questions.get_mut(*question) else { return };
+                question.unmatched += 1;
+                if let Standing::Failed { code, .. } = standing {
+                    *question.kept_failed.entry(*code).or_default() += 1;
+                }
+            }
+            Event::FailuresFound(n) => self.failures_found += n,
             Event::Planned { question, changed } => {
                 let Some(question) = self.questions.get_mut(*question) else { return };
                 question.planned += 1;

@@ -84,7 +84,7 @@ fn the_rejects_of_an_earlier_run_go_when_the_lines_are_mended() {
     assert_eq!(place.lines(REJECTS).len(), 1);
     place.write("traces.jsonl", answers::traces(2));
     place.judge(&agreeing().base_url(), &[]).run().exits_with(0).prints(&["(1 now, 1 before)"]);
-    assert_eq!(place.names(), [LOG, "traces.jsonl"]);
+    assert_eq!(place.names(), [LOG, "traces.feedback.run.json", "traces.jsonl"]);
 }
 
 #[test]
@@ -120,7 +120,7 @@ fn a_dataset_can_come_from_standard_input() {
     let args = ["-d", "-", "-J", "safety", "--base-url", &fake.base_url()];
     let finished = place.command(args).stdin(format!("{}oops", answers::traces(3))).run().exits_with(3);
     finished.says(&["<stdin>:4: not JSON"]).prints(&["3 traces"]);
-    assert_eq!(place.names(), ["stdin.feedback.jsonl", "stdin.feedback.rejects.jsonl"]);
+    assert_eq!(place.names(), ["stdin.feedback.jsonl", "stdin.feedback.rejects.jsonl", "stdin.feedback.run.json"]);
     assert_eq!(place.lines("stdin.feedback.jsonl").len(), 3);
 }
 

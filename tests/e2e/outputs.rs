@@ -113,7 +113,7 @@ fn the_log_is_named_after_the_dataset_and_stands_in_the_current_directory() {
     place.write("data/2026-10-25.prod.jsonl", answers::traces(1));
     let args = ["-d", "data/2026-10-25.prod.jsonl", "-J", "safety", "--simulate"];
     place.run(args).exits_with(0).prints(&["feedback in 2026-10-25.prod.feedback.jsonl"]);
-    assert_eq!(place.names(), ["2026-10-25.prod.feedback.jsonl", "data"]);
+    assert_eq!(place.names(), ["2026-10-25.prod.feedback.jsonl", "2026-10-25.prod.feedback.run.json", "data"]);
 }
 
 #[test]

@@ -27,7 +27,7 @@ fn the_first_command_leaves_a_feedback_record_for_every_trace() {
     let finished =
         finished.prints(&["25 traces, 25 requests", "scored        25", "quickstart.feedback.jsonl", "made up"]);
     assert_eq!(finished.stderr, "");
-    assert_eq!(place.names(), ["datasets", "quickstart.feedback.jsonl"]);
+    assert_eq!(place.names(), ["datasets", "quickstart.feedback.jsonl", "quickstart.feedback.run.json"]);
 
     let records = place.lines("quickstart.feedback.jsonl");
     assert_eq!(records.len(), 25);

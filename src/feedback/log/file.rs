@@ -182,6 +182,23 @@ pub(super) fn lock(file: &File, path: &Path) -> Result<(), OpenError> {
     }
 }
 
+/// Whether a process holds a log's lock; `None` if that cannot be told. Takes nothing but a moment's shared lock on a handle that cannot
+/// write.
+///
+/// # Errors
+/// When the file cannot be opened.
+pub fn is_locked(path: &Path) -> io::Result<Option<bool>> {
+    let file = File::open(path)?;
+    Ok(match file.try_lock_shared() {
+        Ok(()) => {
+            let _ = file.unlock();
+            Some(false)
+        }
+        Err(TryLockError::WouldBlock) => Some(true),
+        Err(TryLockError::Error(_)) => None,
+    })
+}
+
 /// Whether the file system has no locks: some network file systems don't, and NFS says `ENOLCK` where its lock daemon does not run.
 fn has_no_locks(error: &io::Error) -> bool {
     const LINUX_ENOLCK: i32 = 37;
@@ -226,6 +243,19 @@ mod tests {
         LogFile::open(&path).unwrap().write_line(b"x\n").unwrap();
         drop(LogFile::open(&path).unwrap());
         assert_eq!(fs::read(&path).unwrap(), b"x\n");
+    }
+
+    #[test]
+    fn whether_a_log_is_locked_is_told_without_locking_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("f.jsonl");
+        assert!(is_locked(&path).is_err());
+        let mut log = LogFile::open(&path).unwrap();
+        log.write_line(b"x\n").unwrap();
+        assert_eq!(is_locked(&path).unwrap(), Some(true));
+        drop(log);
+        assert_eq!(is_locked(&path).unwrap(), Some(false));
+        LogFile::open(&path).unwrap();
     }
 
     #[cfg(unix)]

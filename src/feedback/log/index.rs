@@ -1,6 +1,6 @@
 //! What a log already knows, in 48 bytes a judgment.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use serde_json::Value;
 
@@ -194,6 +194,27 @@ impl Index {
         group.find(|entry| entry.id == id && entry.is_verdict()).map(|entry| entry.offset)
     }
 
+    /// How an opinion stands: as its last record does, verdict or failure. `None` if the log has nothing of it.
+    pub fn latest(&self, opinion: OpinionKey) -> Option<Standing> {
+        let end = self.entries.partition_point(|entry| entry.opinion <= opinion);
+        let last = self.entries[..end].last().filter(|entry| entry.opinion == opinion);
+        last.map(|entry| entry.standing)
+    }
+
+    /// How many opinions stand as failures, by code; `None` counts other tools' codes.
+    pub fn failures(&self) -> BTreeMap<Option<ErrorCode>, u64> {
+        let mut failures = BTreeMap::new();
+        for (i, entry) in self.entries.iter().enumerate() {
+            let is_last = self.entries.get(i + 1).is_none_or(|next| next.opinion != entry.opinion);
+            if let Standing::Failed { code, .. } = entry.standing
+                && is_last
+            {
+                *failures.entry(code).or_default() += 1;
+            }
+        }
+        failures
+    }
+
     /// Whether the log has a verdict by this model.
     pub fn has_verdict_of(&self, source_id: &str) -> bool {
         self.proven.contains(source_id)
@@ -306,6 +327,30 @@ mod tests {
         assert_eq!(again.look_up(key("a"), id(1)), judged(Standing::Number(1.0)));
         let overridden = Seen::Overridden { standing: Standing::Number(2.0), offset: 1, by: id(1) };
         assert_eq!(again.look_up(key("a"), id(2)), overridden);
+    }
+
+    #[test]
+    fn an_opinion_stands_as_its_last_record_does() {
+        let verdict = |n, trace| record(n, trace, Some(n.into()));
+        let index = index(&[
+            record(1, "failed", None),
+            record(1, "cured", None),
+            verdict(1, "cured"),
+            record(1, "changed", None),
+            verdict(2, "changed"),
+            verdict(1, "worse"),
+            record(2, "worse", None),
+            verdict(1, "updated"),
+            record(2, "updated", None),
+            verdict(1, "updated"),
+        ]);
+        let failed = |n: u8| Some(Standing::Failed { code: Some(ErrorCode::Timeout), create_time_ms: n.into() });
+        assert_eq!((index.latest(key("failed")), index.latest(key("worse"))), (failed(1), failed(2)));
+        assert_eq!(index.latest(key("cured")), Some(Standing::Number(1.0)));
+        assert_eq!(index.latest(key("changed")), Some(Standing::Number(2.0)));
+        assert_eq!(index.latest(key("updated")), Some(Standing::Number(1.0)));
+        assert_eq!(index.latest(key("none")), None);
+        assert_eq!(index.failures(), BTreeMap::from([(Some(ErrorCode::Timeout), 2)]));
     }
 
     #[test]

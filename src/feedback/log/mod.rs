@@ -7,11 +7,14 @@ mod lines;
 mod merge;
 mod open;
 mod reuse;
+mod tally;
 mod writer;
 
 pub use compact::{Compacted, compact, would_compact};
+pub use file::is_locked;
 pub use index::{Index, OpinionKey, Seen, Standing};
 pub use merge::{Conflicts, MergeError, Merged, MergedInput, merge};
 pub use open::{Mode, OpenError, OpenLog, OpenReport};
 pub use reuse::ReuseLog;
+pub use tally::{JudgeTally, Tally, tally};
 pub use writer::{LogClosed, LogWriter, WriteError};

@@ -1,0 +1,195 @@
+//! `judge-run status`: how far a run is, from its manifest and its log, which stay as they are.
+
+use std::fmt::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use judge_run::feedback::log::{self, JudgeTally, Tally};
+use judge_run::run::Exit;
+use judge_run::run::manifest::{Counts, Manifest, ManifestError, State};
+use serde_json::{Value, json};
+
+use super::args::StatusArgs;
+use super::error::CliError;
+use super::manifest::now_ms;
+use super::print::{counted, escaped, short, time};
+use super::summary;
+use super::target::Target;
+
+/// How a default log is called.
+const ENDING: &str = ".feedback.jsonl";
+
+pub(crate) fn main(args: StatusArgs) -> Result<ExitCode, CliError> {
+    let StatusArgs { log, json } = args;
+    let log = match log {
+        Some(log) => Target::new(Some(log.clone()), &[])?.log.unwrap_or(log),
+        None => only_log()?,
+    };
+    let cannot_read = |error| CliError::usage(format_args!("cannot read {}: {error}", log.display()));
+    // The lock before the records: a run that ends in between has written them all.
+    let locked = log::is_locked(&log).map_err(cannot_read)?;
+    let manifest = match Manifest::read(&Manifest::path_of(&log)) {
+        Ok(manifest) => Some(manifest),
+        Err(ManifestError::Read { error, .. }) if error.kind() == std::io::ErrorKind::NotFound => None,
+        Err(error) => return Err(CliError::usage(error)),
+    };
+    let tally = log::tally(&log).map_err(cannot_read)?;
+    let text = if json {
+        as_json(manifest.as_ref(), &tally, locked)?
+    } else {
+        let mut text = String::new();
+        // Writing to a string cannot fail.
+        let _ = write(&mut text, &log, manifest.as_ref(), &tally, locked);
+        escaped(&text)
+    };
+    summary::print(&text)?;
+    Ok(ExitCode::from(Exit::AllJudged.code()))
+}
+
+/// The only log of the current directory.
+fn only_log() -> Result<PathBuf, CliError> {
+    let entries = std::fs::read_dir(".")?.flatten().map(|entry| PathBuf::from(entry.file_name()));
+    let mut logs: Vec<_> = entries.filter(|path| path.to_string_lossy().ends_with(ENDING)).collect();
+    logs.sort();
+    match logs.as_slice() {
+        [only] => Ok(only.clone()),
+        [] => Err(CliError::usage_with_hint(
+            format_args!("there is no *{ENDING} in the current directory"),
+            "name the log: judge-run status FILE",
+        )),
+        several => {
+            let names: Vec<_> = several.iter().map(|path| path.display().to_string()).collect();
+            Err(CliError::usage_with_hint("there are several logs; name one", names.join(", ")))
+        }
+    }
+}
+
+/// The manifest, or nothing, with the log's own word.
+fn as_json(manifest: Option<&Manifest>, tally: &Tally, locked: Option<bool>) -> Result<String, CliError> {
+    let other = |error: serde_json::Error| CliError::Other(error.to_string());
+    let mut value = manifest.map_or(Ok(json!({})), serde_json::to_value).map_err(other)?;
+    let mut log = serde_json::to_value(tally).map_err(other)?;
+    log["is_locked"] = json!(locked);
+    if let Value::Object(members) = &mut value {
+        members.insert("log".to_owned(), log);
+    }
+    Ok(serde_json::to_string_pretty(&value).map_err(other)? + "\n")
+}
+
+fn write(
+    out: &mut String,
+    log: &Path,
+    manifest: Option<&Manifest>,
+    tally: &Tally,
+    locked: Option<bool>,
+) -> fmt::Result {
+    write!(out, "{}: ", log.display())?;
+    match manifest {
+        None if locked == Some(true) => writeln!(out, "a run writes to it; it has no manifest")?,
+        None => writeln!(out, "no manifest of a run")?,
+        Some(manifest) => write_run(out, manifest, locked)?,
+    }
+    write!(out, "{}", counted(tally.records, "record"))?;
+    if tally.other_lines > 0 {
+        write!(out, " and {} that are none", counted(tally.other_lines, "line"))?;
+    }
+    writeln!(out, " in the log")?;
+    tally.judges.iter().try_for_each(|judge| write_judge(out, judge))
+}
+
+fn write_run(out: &mut String, manifest: &Manifest, locked: Option<bool>) -> fmt::Result {
+    let Manifest { pid, counts, start_time_ms, update_time_ms, end_time_ms, .. } = manifest;
+    let what = if manifest.is_replay { "replay" } else { "run" };
+    let since = |from: i64, to: i64| time(Duration::from_millis(u64::try_from(to - from).unwrap_or(0)));
+    let lasted = since(*start_time_ms, end_time_ms.unwrap_or(*update_time_ms));
+    match (manifest.state, locked) {
+        (State::Running, Some(true)) => {
+            writeln!(out, "a {what} goes on, for {} (process {pid})", since(*start_time_ms, now_ms()))?;
+        }
+        (State::Running, Some(false)) => {
+            writeln!(out, "the {what} ended without a word after about {lasted}: killed, or its machine stopped")?;
+        }
+        (State::Running, None) => {
+            writeln!(out, "a {what} went on {} ago (process {pid})", since(*update_time_ms, now_ms()))?;
+        }
+        // The next run has the lock, and has not written its manifest yet.
+        (_, Some(true)) => writeln!(out, "another process has just begun to write to it")?,
+        (State::Finished, _) => writeln!(out, "the {what} finished after {lasted}")?,
+        (State::Stopped, _) => writeln!(out, "the {what} stopped early after {lasted}")?,
+        (State::Interrupted, _) => writeln!(out, "the {what} was interrupted after {lasted}")?,
+    }
+    if let Some(reason) = manifest.stop_reason.as_ref().filter(|_| manifest.state == State::Stopped) {
+        writeln!(out, "  {reason}")?;
+    }
+    write_progress(out, counts)?;
+    write!(out, "  {}", counted(counts.requests, "request"))?;
+    if counts.retries > 0 {
+        write!(out, " ({} of them retries)", counts.retries)?;
+    }
+    let sum = |of: fn(&judge_run::run::manifest::JudgeCounts) -> u64| counts.judges.iter().map(of).sum::<u64>();
+    let tokens = (sum(|judge| judge.input_tokens), sum(|judge| judge.output_tokens));
+    write!(out, ", {} tokens in, {} out", short(tokens.0), short(tokens.1))?;
+    let costs: Vec<f64> = counts.judges.iter().filter_map(|judge| judge.cost).collect();
+    if !costs.is_empty() {
+        write!(out, ", cost {:.4}", costs.iter().sum::<f64>())?;
+    }
+    writeln!(out)
+}
+
+/// `12 of about 25 judgments`: those of the part that was read, and what follows for the rest.
+fn write_progress(out: &mut String, counts: &Counts) -> fmt::Result {
+    let done: u64 = counts.judges.iter().map(|judge| judge.scored + judge.failed.values().sum::<u64>()).sum();
+    let planned: u64 = counts.judges.iter().map(|judge| judge.planned).sum();
+    let kept: u64 = counts.judges.iter().map(|judge| judge.kept_scored + judge.kept_failed).sum();
+    #[expect(clippy::cast_precision_loss, reason = "a share for the eye")]
+    let share = counts.bytes_total.filter(|total| *total > 0).map(|total| counts.bytes_read as f64 / total as f64);
+    match share.filter(|share| *share > 0.0) {
+        _ if counts.read_to_end => write!(out, "  {done} of {}", counted(planned, "judgment"))?,
+        #[expect(clippy::cast_precision_loss, reason = "an estimate")]
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "positive and small")]
+        Some(share) => {
+            let expected = ((planned as f64 / share).round() as u64).max(planned);
+            write!(
+                out,
+                "  {done} of about {}, {:.0}% of the dataset read",
+                counted(expected, "judgment"),
+                100.0 * share
+            )?;
+        }
+        None => write!(out, "  {}", counted(done, "judgment"))?,
+    }
+    if kept > 0 {
+        write!(out, "; {kept} were there already")?;
+    }
+    writeln!(out)
+}
+
+fn write_judge(out: &mut String, judge: &JudgeTally) -> fmt::Result {
+    let failed: u64 = judge.failed.values().sum();
+    writeln!(out, "\n{}  on {}", judge.name, judge.source_id)?;
+    writeln!(out, "  scored   {:>7}\n  failed   {failed:>7}", judge.scored)?;
+    judge.failed.iter().try_for_each(|(code, n)| writeln!(out, "           {n:>7}  {code}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use judge_run::run::manifest::JudgeCounts;
+
+    #[test]
+    fn progress_is_guessed_from_the_part_that_was_read_and_exact_at_the_end() {
+        let judge = JudgeCounts { planned: 10, scored: 4, kept_scored: 2, ..JudgeCounts::default() };
+        let mut counts = Counts { bytes_read: 25, bytes_total: Some(100), judges: vec![judge], ..Counts::default() };
+        let text = |counts: &Counts| {
+            let mut text = String::new();
+            write_progress(&mut text, counts).unwrap();
+            text
+        };
+        assert_eq!(text(&counts), "  4 of about 40 judgments, 25% of the dataset read; 2 were there already\n");
+        counts.read_to_end = true;
+        assert_eq!(text(&counts), "  4 of 10 judgments; 2 were there already\n");
+        (counts.read_to_end, counts.bytes_total) = (false, None);
+        assert_eq!(text(&counts), "  4 judgments; 2 were there already\n");
+    }
+}

@@ -1,0 +1,453 @@
+//! The manifest of a run: what was asked of what, by whom, and how far it is. It stands beside the log, so that a run can be looked at
+//! while it goes on elsewhere, and its failures asked again with no other argument.
+//!
+//! It holds no secret: no key, no value of a header, no user, password or query of an address.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::shard::Shard;
+use super::summary::{QuestionSummary, RunReport, StopReason, Summary};
+use crate::endpoint::ModelUri;
+
+/// How much of a file's start and of its end is part of its digest.
+const END_BYTES: u64 = 64 << 10;
+
+/// `<log>.run.json`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// Of this form.
+    pub format: u32,
+    /// Of judge-run.
+    pub version: String,
+    /// As in the records' metadata.
+    pub run_id: String,
+    /// The process.
+    pub pid: u32,
+    /// Whether the run was about the failures of an earlier one.
+    pub is_replay: bool,
+    /// How it stands. A run that was killed stays `running`.
+    pub state: State,
+    /// Why it ended before everything was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stop_reason: Option<String>,
+    /// The process's exit code.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit_code: Option<u8>,
+    /// Unix milliseconds, as all times.
+    pub start_time_ms: i64,
+    /// When this was written.
+    pub update_time_ms: i64,
+    /// When the run ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end_time_ms: Option<i64>,
+    /// The files of traces, in order.
+    pub datasets: Vec<Dataset>,
+    /// What was asked, and whom.
+    pub judges: Vec<JudgeEntry>,
+    /// Who was asked.
+    pub endpoints: Vec<EndpointEntry>,
+    /// What the command line and its variables said.
+    pub options: Options,
+    /// What came of it so far.
+    pub counts: Counts,
+}
+
+/// How a run stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// It goes on, or was killed.
+    Running,
+    /// Everything was asked.
+    Finished,
+    /// It ended early by itself.
+    Stopped,
+    /// The user ended it.
+    Interrupted,
+}
+
+/// A file of traces, and by what a change of it is noticed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Dataset {
+    /// Absolute, or `-` for the standard input.
+    pub path: PathBuf,
+    /// What the file was like; only of regular files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fingerprint: Option<Fingerprint>,
+}
+
+/// Cheap for files of any size, and honest about it: a change in the middle that keeps the length shows in the time alone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fingerprint {
+    /// Of the file.
+    pub size_bytes: u64,
+    /// When it was last changed.
+    pub modified_time_ms: i64,
+    /// BLAKE3 of the first and the last 64 KiB.
+    pub ends_blake3: String,
+}
+
+/// A judge.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JudgeEntry {
+    /// The `name` of the feedback.
+    pub name: String,
+    /// The file's `version`.
+    pub version: u32,
+    /// Absolute; none for a built-in judge.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<PathBuf>,
+    /// Of the TOML text.
+    pub blake3: String,
+    /// The model URI.
+    pub model: ModelUri,
+}
+
+/// An endpoint and a model on it, or one member of its pool.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EndpointEntry {
+    /// The model URI.
+    pub source_id: String,
+    /// Without user, password and query.
+    pub base_url: String,
+    /// The variable that holds the key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub api_key_env: Option<String>,
+    /// The names of further headers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub headers: Vec<String>,
+    /// Requests in flight at most.
+    pub concurrency: usize,
+    /// Requests a minute.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rpm: Option<u32>,
+    /// Tokens a minute.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tpm: Option<u32>,
+    /// For one answer.
+    pub timeout_ms: u64,
+}
+
+/// What the command line and its variables said; what is absent was not said.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+#[expect(missing_docs, reason = "they are the flags of the same names")]
+pub struct Options {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shard: Option<Shard>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub config: Option<PathBuf>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub env_file: Option<PathBuf>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub csv: Option<PathBuf>,
+    pub simulate: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub base_url: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub api_key_env: Option<String>,
+    /// What was said and is not written down, since it may be secret: flags.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub withheld: Vec<String>,
+    /// Numbers and switches.
+    #[serde(skip_serializing_if = "Map::is_empty")]
+    pub extra_body: Map<String, Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub service_tier: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ca_cert: Option<PathBuf>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub concurrency: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rpm: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tpm: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub burst_ms: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timeout_ms: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u64>,
+    pub strict: bool,
+    pub max_line_bytes: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rpd: Option<u64>,
+    pub warm_up: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_retries: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub re_ask: Option<u8>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_retry_after_ms: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_errors: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_cost: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_tokens_total: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub time_limit_ms: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub grace_ms: Option<u64>,
+}
+
+/// What came of a run so far.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Counts {
+    /// Traces that were read.
+    pub traces: u64,
+    /// Lines that are no trace.
+    pub rejects: u64,
+    /// Of the dataset.
+    pub bytes_read: u64,
+    /// Of the dataset, if it is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bytes_total: Option<u64>,
+    /// Whether all was read that was to be read.
+    pub read_to_end: bool,
+    /// Requests sent, retries included.
+    pub requests: u64,
+    /// Of these, not the first about their judgment.
+    pub retries: u64,
+    /// Judgments that the log could not take.
+    pub unsaved: u64,
+    /// By judge, in the run's order.
+    pub judges: Vec<JudgeCounts>,
+}
+
+/// What one judge brought in the run.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct JudgeCounts {
+    /// The judge's name.
+    pub name: String,
+    /// The model URI.
+    pub source_id: String,
+    /// To be asked, as far as the dataset was read.
+    pub planned: u64,
+    /// Verdicts.
+    pub scored: u64,
+    /// Verdicts that the log already had.
+    pub kept_scored: u64,
+    /// Failures by code.
+    pub failed: BTreeMap<String, u64>,
+    /// Failures that the log already had and that were not asked again.
+    pub kept_failed: u64,
+    /// Planned, and not come to.
+    pub unjudged: u64,
+    /// Of all attempts.
+    pub input_tokens: u64,
+    /// Of these, from the provider's cache.
+    pub cached_tokens: u64,
+    /// Of all attempts.
+    pub output_tokens: u64,
+    /// Where prices are known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cost: Option<f64>,
+}
+
+/// Why a manifest cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages say it")]
+pub enum ManifestError {
+    #[error("cannot read the run's manifest {}: {error}", path.display())]
+    Read { path: PathBuf, error: io::Error },
+    #[error("{} is no manifest of a run: {error}", path.display())]
+    Json { path: PathBuf, error: serde_json::Error },
+    #[error("{} was written by a newer judge-run", path.display())]
+    Newer { path: PathBuf },
+}
+
+impl Manifest {
+    /// What this version writes, and the newest that it reads.
+    pub const FORMAT: u32 = 1;
+
+    /// Where the manifest of a log is: `feedback.jsonl` -> `feedback.run.json`.
+    pub fn path_of(log: &Path) -> PathBuf {
+        log.with_extension("run.json")
+    }
+
+    /// Reads a manifest.
+    ///
+    /// # Errors
+    /// When there is none, or it is not what this version understands.
+    pub fn read(path: &Path) -> Result<Self, ManifestError> {
+        #[derive(Deserialize)]
+        struct Form {
+            format: u32,
+        }
+        let text = std::fs::read(path).map_err(|error| ManifestError::Read { path: path.to_owned(), error })?;
+        let json_error = |error| ManifestError::Json { path: path.to_owned(), error };
+        let Form { format } = serde_json::from_slice(&text).map_err(json_error)?;
+        if format > Self::FORMAT {
+            return Err(ManifestError::Newer { path: path.to_owned() });
+        }
+        serde_json::from_slice(&text).map_err(json_error)
+    }
+
+    /// Replaces the file as a whole or not at all.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn write(&self, path: &Path) -> io::Result<()> {
+        let mut temporary = path.as_os_str().to_owned();
+        temporary.push(".writing");
+        let mut text = serde_json::to_vec_pretty(self)?;
+        text.push(b'\n');
+        let written = File::create(&temporary).and_then(|mut file| file.write_all(&text));
+        let written = written.and_then(|()| std::fs::rename(&temporary, path));
+        if written.is_err() {
+            let _ = std::fs::remove_file(&temporary);
+        }
+        written
+    }
+
+    /// Takes in how far the run is.
+    pub fn update(&mut self, summary: &Summary, now_ms: i64) {
+        self.update_time_ms = now_ms;
+        let counts = &mut self.counts;
+        counts.traces = summary.traces;
+        counts.rejects = summary.rejects;
+        counts.read_to_end = summary.read_to_end;
+        counts.requests = summary.requests;
+        counts.retries = summary.retries;
+        counts.unsaved = summary.unsaved;
+        counts.judges = summary.questions.iter().map(JudgeCounts::of).collect();
+    }
+
+    /// Takes in how the run ended.
+    pub fn end(&mut self, report: &RunReport, now_ms: i64) {
+        self.update(&report.summary, now_ms);
+        self.end_time_ms = Some(now_ms);
+        self.exit_code = Some(report.exit().code());
+        self.stop_reason = report.stop.as_ref().map(ToString::to_string);
+        self.state = match &report.stop {
+            None => State::Finished,
+            Some(StopReason::Interrupted) => State::Interrupted,
+            Some(_) => State::Stopped,
+        };
+    }
+}
+
+impl JudgeCounts {
+    fn of(question: &QuestionSummary) -> Self {
+        Self {
+            name: question.judge.clone(),
+            source_id: question.source_id.clone(),
+            planned: question.planned,
+            scored: question.scored,
+            kept_scored: question.kept_scored,
+            failed: question.failed.iter().map(|(code, n)| (code.to_string(), *n)).collect(),
+            kept_failed: question.kept_failed.values().sum(),
+            unjudged: question.unjudged(),
+            input_tokens: question.usage.input_tokens,
+            cached_tokens: question.usage.cached_tokens,
+            output_tokens: question.usage.output_tokens,
+            cost: question.cost,
+        }
+    }
+}
+
+impl Dataset {
+    /// What a path names now. What is no regular file has no fingerprint: reading it might take from it.
+    pub fn of(path: &Path) -> Self {
+        let is_stdin = path.as_os_str() == "-";
+        let absolute =
+            if is_stdin { path.to_owned() } else { std::path::absolute(path).unwrap_or_else(|_| path.to_owned()) };
+        Self { fingerprint: if is_stdin { None } else { Fingerprint::of(path).ok().flatten() }, path: absolute }
+    }
+}
+
+impl Fingerprint {
+    /// Of a regular file; `None` of anything else.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn of(path: &Path) -> io::Result<Option<Self>> {
+        let metadata = std::fs::metadata(path)?;
+        if !metadata.is_file() {
+            return Ok(None);
+        }
+        let mut file = File::open(path)?;
+        let size_bytes = metadata.len();
+        let mut hasher = blake3::Hasher::new();
+        let mut ends = Vec::new();
+        (&mut file).take(END_BYTES).read_to_end(&mut ends)?;
+        file.seek(SeekFrom::Start(size_bytes.saturating_sub(END_BYTES)))?;
+        file.take(END_BYTES).read_to_end(&mut ends)?;
+        hasher.update(&ends);
+        let modified = metadata.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default();
+        Ok(Some(Self {
+            size_bytes,
+            modified_time_ms: i64::try_from(modified.as_millis()).unwrap_or(i64::MAX),
+            ends_blake3: hasher.finalize().to_hex().to_string(),
+        }))
+    }
+
+    /// Whether the content is the same as far as can be told without reading all of it; a copy has another time.
+    pub fn same_content(&self, other: &Self) -> bool {
+        (self.size_bytes, &self.ends_blake3) == (other.size_bytes, &other.ends_blake3)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_manifest_stands_beside_its_log_by_the_logs_name() {
+        for (log, manifest) in [
+            ("feedback.jsonl", "feedback.run.json"),
+            ("d/x.feedback.jsonl", "d/x.feedback.run.json"),
+            ("results", "results.run.json"),
+        ] {
+            assert_eq!(Manifest::path_of(Path::new(log)), Path::new(manifest));
+        }
+    }
+
+    #[test]
+    fn a_change_at_either_end_or_of_the_length_is_noticed_and_a_copy_is_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let print = |name: &str, text: &[u8]| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            Fingerprint::of(&path).unwrap().unwrap()
+        };
+        let text = vec![b'x'; 300_000];
+        let changed = |at: usize| {
+            let mut text = text.clone();
+            text[at] = b'y';
+            text
+        };
+        let original = print("a", &text);
+        assert!(original.same_content(&print("b", &text)));
+        assert!(
+            !original.same_content(&print("c", &changed(0))) && !original.same_content(&print("d", &changed(299_999)))
+        );
+        assert!(!original.same_content(&print("e", &text[1..])));
+        assert!(print("small", b"x") != print("empty", b""));
+        assert_eq!(Fingerprint::of(folder.path()).unwrap(), None);
+        assert_eq!(Dataset::of(Path::new("-")), Dataset { path: "-".into(), fingerprint: None });
+    }
+
+    #[test]
+    fn a_manifest_of_a_newer_form_or_of_none_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("f.run.json");
+        let error = |text: &str| {
+            std::fs::write(&path, text).unwrap();
+            Manifest::read(&path).unwrap_err()
+        };
+        assert!(matches!(error(r#"{"format": 2}"#), ManifestError::Newer { .. }));
+        assert!(matches!(error(r#"{"format": 1}"#), ManifestError::Json { .. }));
+        assert!(matches!(error("x"), ManifestError::Json { .. }));
+    }
+}

@@ -1,0 +1,266 @@
+//! `replay`: what failed is asked again as the manifest says, and nothing else.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use serde_json::Value;
+
+use crate::common::{Action, Fake, Place, answers};
+
+const LOG: &str = "traces.feedback.jsonl";
+const MANIFEST: &str = "traces.feedback.run.json";
+
+/// An endpoint that answers this about trace 1 until the flag is set, and gives verdicts otherwise.
+fn failing_at_1(failure: fn() -> Action) -> (Fake, Arc<AtomicBool>) {
+    let healed = Arc::new(AtomicBool::new(false));
+    let flag = Arc::clone(&healed);
+    let fake = Fake::start(move |request| match request.trace() {
+        1 if !flag.load(Ordering::Relaxed) => failure(),
+        _ => answers::verdict(true),
+    });
+    (fake, healed)
+}
+
+fn not_today() -> Action {
+    answers::error(400, "invalid_value", "Not today.")
+}
+
+fn too_long() -> Action {
+    answers::error(400, "context_length_exceeded", "This model's maximum context length is 8192 tokens.")
+}
+
+/// The numbers of the traces that were asked about from the `n`th request on.
+fn asked_after(fake: &Fake, n: usize) -> Vec<usize> {
+    let mut traces: Vec<_> = fake.seen()[n..].iter().map(|request| request.trace()).collect();
+    traces.sort_unstable();
+    traces
+}
+
+fn manifest(place: &Place) -> Value {
+    serde_json::from_str(&place.read(MANIFEST)).unwrap()
+}
+
+#[test]
+fn a_replay_needs_no_other_argument_and_asks_failures_alone() {
+    let place = Place::with_traces(4);
+    let (fake, healed) = failing_at_1(not_today);
+    place.judge(&fake.base_url(), &["-n", "3", "-m", "openai:/some-model"]).run().exits_with(3);
+    healed.store(true, Ordering::Relaxed);
+    place.write("elsewhere/here.txt", "");
+    place.run(["replay", LOG]).exits_with(0).prints(&[
+        "4 traces, 1 request ",
+        "safety  on openai:/some-model",
+        "scored         3  (1 now, 2 before)",
+        "missing        1  not in the log, not asked",
+    ]);
+    assert_eq!(asked_after(&fake, 3), [1]);
+    assert_eq!(fake.seen()[3].json()["model"], "some-model");
+
+    let records = place.lines(LOG);
+    let history: Vec<_> = records.iter().filter(|record| record["trace_id"] == "trace-1").collect();
+    let [error, verdict] = history[..] else { panic!("{history:#?}") };
+    assert_eq!(verdict["value"], true);
+    assert_eq!(verdict["assessment_id"], error["assessment_id"]);
+    assert_eq!(verdict["create_time_ms"], error["create_time_ms"]);
+    assert!(verdict["last_update_time_ms"].as_i64() > error["last_update_time_ms"].as_i64());
+
+    place
+        .run(["replay", LOG])
+        .exits_with(0)
+        .prints(&["nothing to replay in traces.feedback.jsonl: no judgment failed"]);
+    assert_eq!(fake.count(), 4);
+}
+
+#[test]
+fn a_replay_works_from_any_folder_with_the_runs_own_judge_and_configuration() {
+    let place = Place::with_traces(3);
+    place.write("judges/mine.toml", "[verdict]\ntype = \"boolean\"\n[prompt]\nuser = \"{{ outputs }}\"\n");
+    let fake = Fake::start(|request| match request.number {
+        0..3 => not_today(),
+        _ => answers::verdict(true),
+    });
+    let config = format!("model = \"ours:/m\"\n[endpoints.ours]\nbase_url = \"{}\"\n", fake.base_url());
+    place.write("judge-run.toml", config);
+    place.run(["-d", "traces.jsonl", "-J", "mine", "-o", "out.csv"]).exits_with(3);
+    let other = Place::new();
+    let log = place.path("out.feedback.jsonl");
+    let finished = other.run(["replay".as_ref(), log.as_os_str()]).exits_with(0);
+    finished.prints(&["mine  on ours:/m
+  scored         3  100.0% true"]);
+    assert_eq!((fake.count(), other.names().len()), (6, 0));
+    assert_eq!(place.read("out.csv").matches(",true,").count(), 3);
+}
+
+#[test]
+fn a_failure_that_the_same_request_would_repeat_is_asked_only_by_its_code() {
+    let place = Place::with_traces(3);
+    let (fake, healed) = failing_at_1(too_long);
+    place.judge(&fake.base_url(), &[]).run().exits_with(3);
+    healed.store(true, Ordering::Relaxed);
+    let finished = place.run(["replay", LOG]).exits_with(3);
+    finished.prints(&["no failure that is to be asked again; there are\n        1  CONTEXT_LENGTH_EXCEEDED"]);
+    place.run(["replay", LOG, "--only", "TIMEOUT,REFUSED"]).exits_with(3);
+    assert_eq!(fake.count(), 3);
+    place.run(["replay", LOG, "--only", "TIMEOUT,CONTEXT_LENGTH_EXCEEDED"]).exits_with(0).prints(&["1 request "]);
+    assert_eq!(asked_after(&fake, 3), [1]);
+    let finished = place.run(["replay", LOG, "--only", "NONSENSE"]).exits_with(2);
+    finished.says(&["unknown error code `NONSENSE`"]);
+}
+
+#[test]
+fn another_model_is_asked_what_the_first_one_failed_at_and_has_an_opinion_of_its_own() {
+    let place = Place::with_traces(3);
+    let (fake, healed) = failing_at_1(not_today);
+    place.judge(&fake.base_url(), &["-m", "openai:/small"]).run().exits_with(3);
+    healed.store(true, Ordering::Relaxed);
+    let replay = || place.run(["replay", LOG, "-m", "openai:/large"]).exits_with(0);
+    replay().prints(&["safety  on openai:/large", "scored         1"]);
+    replay().prints(&["3 traces, 0 requests"]);
+    assert_eq!(asked_after(&fake, 3), [1]);
+    let last = place.lines(LOG).pop().unwrap();
+    assert_eq!((&last["source"]["source_id"], &last["value"]), (&"openai:/large".into(), &true.into()));
+
+    // The next one goes back to the model of the run.
+    place.run(["replay", LOG]).exits_with(0).prints(&["safety  on openai:/small", "(1 now, 2 before)"]);
+    assert_eq!(fake.count(), 5);
+}
+
+#[test]
+fn a_dataset_that_was_moved_is_named_once_and_remembered() {
+    let place = Place::with_traces(3);
+    let (fake, healed) = failing_at_1(not_today);
+    place.judge(&fake.base_url(), &[]).run().exits_with(3);
+    std::fs::rename(place.path("traces.jsonl"), place.path("moved.jsonl")).unwrap();
+    let finished = place.run(["replay", LOG]).exits_with(2);
+    finished.says(&["traces.jsonl is not there any more", "hint: name it with --dataset FILE"]);
+    let finished = place.run(["replay", LOG, "-d", "moved.jsonl"]).exits_with(3);
+    assert!(!finished.stderr.contains("not what the run read"), "{}", finished.stderr);
+    healed.store(true, Ordering::Relaxed);
+    place.run(["replay", LOG]).exits_with(0);
+    assert_eq!(asked_after(&fake, 3), [1, 1]);
+}
+
+#[test]
+fn what_no_longer_matches_a_changed_dataset_is_told_and_not_asked() {
+    let place = Place::with_traces(4);
+    let fake = Fake::start(|request| match request.trace() {
+        3 => answers::verdict(true),
+        _ => not_today(),
+    });
+    // The endpoint is proven by the first answer.
+    let reversed: Vec<_> = (0..4).rev().map(answers::trace).collect();
+    let text = |traces: &[Value]| traces.iter().map(|trace| format!("{trace}\n")).collect::<String>();
+    place.write("traces.jsonl", text(&reversed));
+    place.judge(&fake.base_url(), &["-j", "1"]).run().exits_with(3);
+    let mut changed = reversed[..3].to_vec();
+    changed[2]["outputs"] = "Answer number 1, changed.".into();
+    place.write("traces.jsonl", text(&changed));
+    place.run(["replay", LOG]).exits_with(3).says(&["traces.jsonl is not what the run read"]).prints(&[
+        "changed        1  not asked: prompt, parameters or trace are not those that failed",
+        "1 failure in the log not met: of traces that the dataset has not, or of other judges or models",
+    ]);
+    assert_eq!(asked_after(&fake, 4), [2]);
+    place.write("traces.jsonl", text(&[answers::trace(9)]));
+    let none = ["3 failures in the log not met", "nothing was judged: the dataset has none of the traces that failed"];
+    place.run(["replay", LOG]).exits_with(2).prints(&none);
+}
+
+#[test]
+fn a_changed_judge_is_noted() {
+    let place = Place::with_traces(2);
+    let judge = |question: &str| {
+        place.write(
+            "mine.toml",
+            format!("[verdict]\ntype = \"boolean\"\n[prompt]\nuser = \"{question} {{{{ outputs }}}}\"\n"),
+        );
+    };
+    let fake = Fake::start(|_| not_today());
+    judge("one");
+    place.run(["-d", "traces.jsonl", "-J", "mine.toml", "--base-url", &fake.base_url()]).exits_with(3);
+    judge("two");
+    let finished = place.run(["replay", LOG]).exits_with(3).prints(&["changed        2  not asked"]);
+    finished.says(&["mine.toml is not what the run asked with"]);
+    assert_eq!(fake.count(), 2);
+}
+
+#[test]
+fn the_flags_of_the_run_hold_unless_others_are_given() {
+    let place = Place::with_traces(2);
+    let fake = Fake::start(|_| answers::error(500, "x", "Broken."));
+    let args = ["--max-retries", "1", "--rpm", "60000", "--extra-body", r#"{"top_k": 1}"#, "--max-errors", "50%"];
+    place.judge(&fake.base_url(), &args).run().exits_with(4);
+    assert_eq!(fake.count(), 4);
+    place.run(["replay", LOG]).exits_with(4);
+    assert_eq!(fake.count(), 8);
+    place.run(["replay", LOG, "--max-retries", "0", "--rpm", "50000"]).exits_with(4);
+    assert_eq!(fake.count(), 10);
+    assert!(fake.seen().iter().all(|request| request.json()["top_k"] == 1));
+    let options = &manifest(&place)["options"];
+    assert_eq!((&options["max_retries"], &options["rpm"]), (&1.into(), &60_000.into()), "{options:#}");
+    assert_eq!(manifest(&place)["endpoints"][0]["rpm"], 50_000);
+    assert_eq!(options["max_errors"], "50%");
+}
+
+#[test]
+fn a_dry_replay_sends_and_writes_nothing() {
+    let place = Place::with_traces(3);
+    let (fake, _) = failing_at_1(not_today);
+    place.judge(&fake.base_url(), &[]).run().exits_with(3);
+    let (log, manifest) = (place.read(LOG), place.read(MANIFEST));
+    place.run(["replay", LOG, "--dry-run"]).exits_with(0).prints(&[
+        "dry run",
+        "requests       1\n",
+        "skipped        2",
+    ]);
+    assert_eq!((place.read(LOG), place.read(MANIFEST), fake.count()), (log, manifest, 3));
+}
+
+#[test]
+fn made_up_verdicts_never_go_by_the_name_of_a_model() {
+    let place = Place::with_traces(2);
+    let fake = Fake::start(|_| not_today());
+    place.judge(&fake.base_url(), &[]).run().exits_with(3);
+    place.run(["replay", LOG, "--simulate"]).exits_with(0).prints(&["safety  on simulated:/"]);
+    for record in &place.lines(LOG)[2..] {
+        assert!(record["source"]["source_id"].as_str().unwrap().starts_with("simulated:/"), "{record}");
+    }
+}
+
+#[test]
+fn a_log_without_its_manifest_or_no_log_at_all_is_refused_with_the_remedy() {
+    let place = Place::with_traces(1);
+    place.run(["replay", LOG]).exits_with(2).says(&["there is no log traces.feedback.jsonl"]);
+    assert_eq!(place.names(), ["traces.jsonl"]);
+    place.run(["-d", "traces.jsonl", "-J", "safety", "--simulate"]).exits_with(0);
+    std::fs::remove_file(place.path(MANIFEST)).unwrap();
+    place.run(["replay", LOG]).exits_with(2).says(&[MANIFEST, "the run's own command asks again what failed"]);
+}
+
+#[test]
+fn what_may_be_secret_is_not_in_the_manifest_and_has_to_be_said_again() {
+    const SECRETS: [&str; 4] = ["k3y-s3cret", "h3ader-s3cret", "u5er-s3cret", "b0dy-s3cret"];
+    let place = Place::with_traces(1);
+    let fake = Fake::start(|_| not_today());
+    let url = fake.base_url().replace("http://", "http://me:u5er-s3cret@");
+    let header = format!("X-Tenant: {}", SECRETS[1]);
+    let body = format!(r#"{{"api_key": "{}"}}"#, SECRETS[3]);
+    let args = ["-H", &header, "--extra-body", &body, "--api-key-env", "MY_KEY"];
+    place.judge(&url, &args).env("MY_KEY", SECRETS[0]).run().exits_with(3);
+    let text = place.read(MANIFEST);
+    for secret in SECRETS {
+        assert!(!text.contains(secret), "{secret} is in {text}");
+    }
+    let manifest = manifest(&place);
+    let endpoint = &manifest["endpoints"][0];
+    assert_eq!(endpoint["base_url"].as_str(), Some(fake.base_url().as_str()));
+    assert_eq!((&endpoint["api_key_env"], &endpoint["headers"][0]), (&"MY_KEY".into(), &"X-Tenant".into()));
+
+    let replay = |more: &[&str]| place.command(["replay", LOG].iter().chain(more)).env("MY_KEY", SECRETS[0]).run();
+    replay(&[]).exits_with(2).says(&["the run was given --base-url, which may hold a secret"]);
+    replay(&["--base-url", &url]).exits_with(2).says(&["the run was given --header"]);
+    replay(&["--base-url", &url, "-H", &header]).exits_with(2).says(&["the run was given --extra-body"]);
+    assert_eq!(fake.count(), 1);
+    replay(&["--base-url", &url, "-H", &header, "--extra-body", &body]).exits_with(3);
+    assert_eq!(fake.count(), 2);
+    assert_eq!(fake.seen()[1].header("x-tenant"), Some(SECRETS[1]));
+}
