@@ -140,7 +140,7 @@ pub(crate) fn rejects_of(log: Option<&Path>) -> PathBuf {
 pub(crate) fn mixed_log(log: &Path, simulate: bool) -> Option<String> {
     const LONGEST: u64 = 1 << 20;
     let mut line = Vec::new();
-    let file = std::fs::File::open(log).ok()?;
+    let file = log.is_file().then(|| std::fs::File::open(log).ok()).flatten()?;
     BufReader::new(file.take(LONGEST)).read_until(b'\n', &mut line).ok()?;
     // A failure is no verdict.
     let scored = Feedback::from_json(std::str::from_utf8(&line).ok()?).ok().filter(|feedback| !feedback.is_error());

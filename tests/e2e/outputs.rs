@@ -182,3 +182,12 @@ fn a_dry_run_sends_nothing_and_makes_no_file() {
     place.judge(&fake.base_url(), &["--dry-run", "--overwrite"]).run().exits_with(0).prints(&["requests       3"]);
     assert_eq!((place.read("traces.feedback.jsonl"), place.names(), fake.count()), (log, names, 2));
 }
+
+#[test]
+fn a_pipe_is_no_log_and_the_message_says_what_to_do() {
+    let place = Place::with_traces(1);
+    let made = std::process::Command::new("mkfifo").arg(place.path("pipe")).status().unwrap();
+    assert!(made.success());
+    let args = ["-d", "traces.jsonl", "-J", "safety", "--simulate", "-o", "pipe"];
+    place.run(args).exits_with(2).says(&["pipe is a pipe or a device; write to it with -o - > pipe"]);
+}

@@ -25,6 +25,7 @@ impl LogFile {
         if path.is_dir() {
             return Err(OpenError::Directory { path: path.to_owned() });
         }
+        refuse_pipes(path)?;
         let open = || OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
         let file = open_locked(path, open)?;
         let real = real_path(path).map_err(|error| OpenError::Io { path: path.to_owned(), error })?;
@@ -214,6 +215,14 @@ pub(super) fn refuse_what_is_no_file(path: &Path) -> Result<(), OpenError> {
         return Ok(());
     }
     Err(io_error(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file")))
+}
+
+/// A log is read before it is written to: on a pipe that would wait for ever.
+pub(super) fn refuse_pipes(path: &Path) -> Result<(), OpenError> {
+    match path.metadata() {
+        Ok(metadata) if !metadata.is_file() => Err(OpenError::NotAFile { path: path.to_owned() }),
+        _ => Ok(()),
+    }
 }
 
 /// What a link points to: a file beside it must be in the same folder as what it replaces.

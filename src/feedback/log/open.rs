@@ -5,7 +5,7 @@ use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use super::Index;
-use super::file::{LogFile, sibling};
+use super::file::{LogFile, refuse_pipes, sibling};
 use super::lines::for_each_line;
 
 /// What to do with a log that already exists.
@@ -47,6 +47,8 @@ pub enum OpenError {
     Io { path: PathBuf, error: io::Error },
     #[error("{} is a directory; name a file: -o {}", path.display(), path.join("feedback.jsonl").display())]
     Directory { path: PathBuf },
+    #[error("{} is a pipe or a device; write to it with -o - > {}", path.display(), path.display())]
+    NotAFile { path: PathBuf },
     #[error("another judge-run is writing to {}; wait for it, or choose another file with -o", path.display())]
     Locked { path: PathBuf },
     #[error("{} holds no feedback (its first line: {first_line}); choose another file with -o, or --overwrite it", path.display())]
@@ -88,6 +90,7 @@ impl OpenLog {
         if path.is_dir() {
             return Err(OpenError::Directory { path: path.to_owned() });
         }
+        refuse_pipes(path)?;
         let mut index = Index::default();
         match File::open(path) {
             Ok(file) => {
