@@ -11,6 +11,7 @@
 mod ask;
 mod budget;
 mod dispatch;
+mod dry_run;
 mod event;
 mod exit;
 mod health;
@@ -27,9 +28,9 @@ mod summary;
 
 pub use budget::{Budget, Exhausted, MaxErrors};
 pub use dispatch::{StartError, run};
+pub use dry_run::{DryRun, DryRunQuestion, dry_run};
 pub use event::Event;
 pub use exit::Exit;
-pub use plan::{DryRun, DryRunQuestion, dry_run};
 pub use settings::{LaneSettings, Output, Policy, RunSettings, Scope, Shutdown};
 pub use shard::{InvalidShard, Shard};
 pub use summary::{Distribution, LaneSummary, QuestionSummary, RunReport, StopReason, Summary};

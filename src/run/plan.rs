@@ -10,7 +10,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use super::lane::Lane;
 use super::record::{self, History};
-use super::settings::{RunSettings, Scope};
+use super::settings::Scope;
 use super::shard::Shard;
 use crate::dataset::{DatasetError, DatasetReader, Entry, Reject};
 use crate::feedback::log::{Index, OpinionKey, ReuseLog, Seen, Standing};
@@ -84,7 +84,7 @@ pub(super) enum Item {
 }
 
 impl Item {
-    fn question(&self) -> usize {
+    pub(super) fn question(&self) -> usize {
         match self {
             Self::Ask { judgment, .. } => judgment.question,
             Self::NotAskable { question, .. }
@@ -111,7 +111,7 @@ impl Item {
 }
 
 /// Turns traces into judgments.
-struct Planner {
+pub(super) struct Planner {
     questions: Arc<[Question]>,
     asked: Vec<Asked>,
     scope: Scope,
@@ -136,12 +136,12 @@ pub(super) struct Part {
 }
 
 impl Part {
-    fn contains(self, trace: &Trace) -> bool {
+    pub(super) fn contains(self, trace: &Trace) -> bool {
         self.shard.is_none_or(|shard| shard.contains(&trace.trace_id))
     }
 
     /// Whether so many traces of it are all.
-    fn ends_after(self, traces: u64) -> bool {
+    pub(super) fn ends_after(self, traces: u64) -> bool {
         self.limit.is_some_and(|limit| traces >= limit)
     }
 }
@@ -155,7 +155,12 @@ struct Asked {
 }
 
 impl Planner {
-    fn new(questions: Arc<[Question]>, known: Arc<Known>, scope: &Scope, is_asked: impl Fn(usize) -> bool) -> Self {
+    pub(super) fn new(
+        questions: Arc<[Question]>,
+        known: Arc<Known>,
+        scope: &Scope,
+        is_asked: impl Fn(usize) -> bool,
+    ) -> Self {
         let failed = |i: usize, own: &str| match scope {
             Scope::Failures { of, .. } => of.get(i).filter(|failed| *failed != own).cloned().map(Source::llm_judge),
             Scope::All => None,
@@ -171,7 +176,7 @@ impl Planner {
     }
 
     /// What becomes of a trace, and how many failures it has that the run is about.
-    fn items(&self, trace: &Trace) -> (Vec<Item>, u64) {
+    pub(super) fn items(&self, trace: &Trace) -> (Vec<Item>, u64) {
         match self.scope {
             Scope::All => (self.asked.iter().map(|asked| self.item(asked, trace, None)).collect(), 0),
             Scope::Failures { .. } => {
@@ -370,116 +375,6 @@ impl Plans {
         })
         .await
     }
-}
-
-/// What a run would do, without doing it.
-#[derive(Debug, Default)]
-pub struct DryRun {
-    /// Traces of the dataset, or of the shard.
-    pub traces: u64,
-    /// The part of the dataset that it is about, if not all.
-    pub shard: Option<Shard>,
-    /// Traces of other shards.
-    pub other_shards: u64,
-    /// Lines that are no trace.
-    pub rejects: Vec<String>,
-    /// Traces that are there twice.
-    pub duplicates: u64,
-    /// How often each field was met that no trace has.
-    pub unknown_fields: BTreeMap<String, u64>,
-    /// One for each question, in the run's order.
-    pub questions: Vec<DryRunQuestion>,
-}
-
-/// What one judge would do.
-#[derive(Debug, Default)]
-pub struct DryRunQuestion {
-    /// The judge's name.
-    pub judge: String,
-    /// The model URI.
-    pub source_id: String,
-    /// Requests that would be sent.
-    pub requests: u64,
-    /// Judgments that the log already has.
-    pub kept: u64,
-    /// Verdicts that would be taken over from other logs.
-    pub reused: u64,
-    /// Of a run about failures: not in the log, and not to be asked.
-    pub missing: u64,
-    /// Of a run about failures: prompt, parameter or trace are not those that failed.
-    pub unmatched: u64,
-    /// Traces that the judge cannot be asked about, and the first reason.
-    pub not_askable: u64,
-    /// Why, for the first of them.
-    pub first_reason: Option<String>,
-    /// Tokens of all prompts, estimated.
-    pub input_tokens: u64,
-    /// Tokens that all answers may have at most.
-    pub most_output_tokens: u64,
-    /// The first request, as it would be judged.
-    pub first_prompt: Option<(String, String)>,
-}
-
-/// Reads, renders and looks up everything, and sends nothing. `index` is what the log has; the output is not touched.
-///
-/// # Errors
-/// When the dataset cannot be read.
-pub fn dry_run(settings: RunSettings, index: Index) -> Result<DryRun, DatasetError> {
-    let RunSettings { datasets, questions, scope, shard, limit, reuse, .. } = settings;
-    let part = Part { shard, limit };
-    let Some(mut dataset) = datasets.into_iter().next() else { return Ok(DryRun::default()) };
-    let questions: Arc<[Question]> = questions.into_iter().map(|(question, _)| question).collect();
-    let mut dry = DryRun { shard, ..DryRun::default() };
-    dry.questions.extend(questions.iter().map(|question| DryRunQuestion {
-        judge: question.judge.name.clone(),
-        source_id: question.source_id.clone(),
-        ..DryRunQuestion::default()
-    }));
-    let planner = Planner::new(questions, Arc::new(Known { index, reuse }), &scope, |_| true);
-    while !part.ends_after(dry.traces)
-        && let Some(entry) = dataset.next()
-    {
-        let trace = match entry? {
-            Entry::Trace(located) if !part.contains(&located.value) => {
-                dry.other_shards += 1;
-                continue;
-            }
-            Entry::Trace(located) => located.value,
-            Entry::Reject(reject) => {
-                dry.rejects.push(reject.to_string());
-                continue;
-            }
-            Entry::Duplicate(_) => {
-                dry.duplicates += 1;
-                continue;
-            }
-        };
-        dry.traces += 1;
-        for item in planner.items(&trace).0 {
-            let Some(question) = dry.questions.get_mut(item.question()) else { continue };
-            match item {
-                Item::Missing { .. } => question.missing += 1,
-                Item::Unmatched { .. } => question.unmatched += 1,
-                Item::Kept { .. } | Item::KeptAgain { .. } => question.kept += 1,
-                Item::Reused { .. } => question.reused += 1,
-                Item::NotAskable { not_askable, .. } => {
-                    question.not_askable += 1;
-                    question.first_reason.get_or_insert_with(|| not_askable.error.to_string());
-                }
-                Item::Ask { judgment, .. } => {
-                    let request = judgment.request;
-                    question.requests += 1;
-                    question.input_tokens += request.estimated_input_tokens();
-                    question.most_output_tokens += u64::from(request.sampling.max_output_tokens);
-                    question.first_prompt.get_or_insert_with(|| {
-                        (request.system.as_deref().unwrap_or_default().to_owned(), request.user)
-                    });
-                }
-            }
-        }
-    }
-    dry.unknown_fields.clone_from(&dataset.stats().unknown_fields);
-    Ok(dry)
 }
 
 #[cfg(test)]

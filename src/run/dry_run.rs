@@ -1,0 +1,121 @@
+//! The plan alone: everything is read, rendered and looked up, and nothing is sent.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::plan::{Item, Known, Part, Planner};
+use super::settings::RunSettings;
+use super::shard::Shard;
+use crate::dataset::{DatasetError, Entry};
+use crate::feedback::log::Index;
+use crate::judge::Question;
+
+/// What a run would do, without doing it.
+#[derive(Debug, Default)]
+pub struct DryRun {
+    /// Traces of the dataset, or of the shard.
+    pub traces: u64,
+    /// The part of the dataset that it is about, if not all.
+    pub shard: Option<Shard>,
+    /// Traces of other shards.
+    pub other_shards: u64,
+    /// Lines that are no trace.
+    pub rejects: Vec<String>,
+    /// Traces that are there twice.
+    pub duplicates: u64,
+    /// How often each field was met that no trace has.
+    pub unknown_fields: BTreeMap<String, u64>,
+    /// One for each question, in the run's order.
+    pub questions: Vec<DryRunQuestion>,
+}
+
+/// What one judge would do.
+#[derive(Debug, Default)]
+pub struct DryRunQuestion {
+    /// The judge's name.
+    pub judge: String,
+    /// The model URI.
+    pub source_id: String,
+    /// Requests that would be sent.
+    pub requests: u64,
+    /// Judgments that the log already has.
+    pub kept: u64,
+    /// Verdicts that would be taken over from other logs.
+    pub reused: u64,
+    /// Of a run about failures: not in the log, and not to be asked.
+    pub missing: u64,
+    /// Of a run about failures: prompt, parameter or trace are not those that failed.
+    pub unmatched: u64,
+    /// Traces that the judge cannot be asked about, and the first reason.
+    pub not_askable: u64,
+    /// Why, for the first of them.
+    pub first_reason: Option<String>,
+    /// Tokens of all prompts, estimated.
+    pub input_tokens: u64,
+    /// Tokens that all answers may have at most.
+    pub most_output_tokens: u64,
+    /// The first request, as it would be judged.
+    pub first_prompt: Option<(String, String)>,
+}
+
+/// Reads, renders and looks up everything, and sends nothing. `index` is what the log has; the output is not touched.
+///
+/// # Errors
+/// When the dataset cannot be read.
+pub fn dry_run(settings: RunSettings, index: Index) -> Result<DryRun, DatasetError> {
+    let RunSettings { datasets, questions, scope, shard, limit, reuse, .. } = settings;
+    let part = Part { shard, limit };
+    let Some(mut dataset) = datasets.into_iter().next() else { return Ok(DryRun::default()) };
+    let questions: Arc<[Question]> = questions.into_iter().map(|(question, _)| question).collect();
+    let mut dry = DryRun { shard, ..DryRun::default() };
+    dry.questions.extend(questions.iter().map(|question| DryRunQuestion {
+        judge: question.judge.name.clone(),
+        source_id: question.source_id.clone(),
+        ..DryRunQuestion::default()
+    }));
+    let planner = Planner::new(questions, Arc::new(Known { index, reuse }), &scope, |_| true);
+    while !part.ends_after(dry.traces)
+        && let Some(entry) = dataset.next()
+    {
+        let trace = match entry? {
+            Entry::Trace(located) if !part.contains(&located.value) => {
+                dry.other_shards += 1;
+                continue;
+            }
+            Entry::Trace(located) => located.value,
+            Entry::Reject(reject) => {
+                dry.rejects.push(reject.to_string());
+                continue;
+            }
+            Entry::Duplicate(_) => {
+                dry.duplicates += 1;
+                continue;
+            }
+        };
+        dry.traces += 1;
+        for item in planner.items(&trace).0 {
+            let Some(question) = dry.questions.get_mut(item.question()) else { continue };
+            match item {
+                Item::Missing { .. } => question.missing += 1,
+                Item::Unmatched { .. } => question.unmatched += 1,
+                Item::Kept { .. } | Item::KeptAgain { .. } => question.kept += 1,
+                Item::Reused { .. } => question.reused += 1,
+                Item::NotAskable { not_askable, .. } => {
+                    question.not_askable += 1;
+                    question.first_reason.get_or_insert_with(|| not_askable.error.to_string());
+                }
+                Item::Ask { judgment, .. } => {
+                    let request = judgment.request;
+                    question.requests += 1;
+                    question.input_tokens += request.estimated_input_tokens();
+                    question.most_output_tokens += u64::from(request.sampling.max_output_tokens);
+                    question.first_prompt.get_or_insert_with(|| {
+                        (request.system.as_deref().unwrap_or_default().to_owned(), request.user)
+                    });
+                }
+            }
+        }
+    }
+    dry.unknown_fields.clone_from(&dataset.stats().unknown_fields);
+    Ok(dry)
+}
