@@ -3,10 +3,11 @@
 use serde_json::{Map, Value};
 
 use super::fields::{UnknownFields, count_unknown};
+use super::parts::Part;
 use super::{mlflow, plain, syntax};
 use crate::trace::Trace;
 
-/// A form of a trace in a dataset. A new one is a file with such a constant, and a line in [`Dialect::ALL`].
+/// A form of traces in a dataset. A new one is a file with such a constant, and a line in [`Dialect::ALL`].
 #[derive(Debug, Clone, Copy)]
 pub struct Dialect {
     /// What users call it.
@@ -14,7 +15,21 @@ pub struct Dialect {
     /// The keys that tell it.
     pub keys: &'static str,
     pub(super) fits: fn(&Map<String, Value>) -> bool,
-    pub(super) read: fn(Map<String, Value>, &mut UnknownFields) -> Result<Trace, String>,
+    pub(super) read: fn(Map<String, Value>, &mut UnknownFields) -> Result<Found, String>,
+}
+
+/// What one JSON object of a dataset holds.
+#[derive(Debug, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "nearly every object is a trace")]
+pub(super) enum Found {
+    /// A trace, whole.
+    Trace(Trace),
+    #[expect(dead_code, reason = "for the dialects that have several")]
+    /// Any number of traces; what is none has its reason.
+    Traces(Vec<Result<Trace, String>>),
+    #[expect(dead_code, reason = "for the dialects that have parts")]
+    /// Parts of traces that may have others elsewhere in the dataset.
+    Parts(Vec<Part>),
 }
 
 impl Dialect {
@@ -27,11 +42,11 @@ impl Dialect {
     }
 }
 
-/// Reads a line as a trace of whatever dialect it has; a trace without an id gets one derived from its content.
+/// Reads a line in whatever dialect it has.
 ///
 /// # Errors
 /// Why it is no trace and what to do about it.
-pub(super) fn read_line(line: &[u8], byte_offset: u64, unknown: &mut UnknownFields) -> Result<Trace, String> {
+pub(super) fn read_line(line: &[u8], byte_offset: u64, unknown: &mut UnknownFields) -> Result<Found, String> {
     let object = syntax::object(line, byte_offset)?;
     let Some(dialect) = Dialect::of(&object) else {
         object.keys().for_each(|key| count_unknown(unknown, key));
@@ -60,7 +75,7 @@ fn no_dialect(object: &Map<String, Value>) -> String {
 mod tests {
     use super::*;
 
-    fn read(line: &str) -> Result<Trace, String> {
+    fn read(line: &str) -> Result<Found, String> {
         read_line(line.as_bytes(), 0, &mut UnknownFields::new())
     }
 

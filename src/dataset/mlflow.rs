@@ -8,12 +8,12 @@
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::dialect::Dialect;
+use super::dialect::{Dialect, Found};
 use super::fields::{UnknownFields, count, count_unknown, list, object, strings, text, time_ms, wrong};
 use super::plain::token_usage;
 use super::span::{self, Style, from_json_text};
 use crate::feedback::wire::Assessment;
-use crate::trace::{Span, Trace, TraceState};
+use crate::trace::{Trace, TraceState};
 
 pub(super) const DIALECT: Dialect = Dialect { name: "MLflow's Trace.to_json()", keys: "`info`, `data`", fits, read };
 
@@ -48,7 +48,11 @@ struct Draft {
     response: Fallback,
 }
 
-fn read(fields: Map<String, Value>, unknown: &mut UnknownFields) -> Result<Trace, String> {
+fn read(fields: Map<String, Value>, unknown: &mut UnknownFields) -> Result<Found, String> {
+    read_trace(fields, unknown).map(Found::Trace)
+}
+
+fn read_trace(fields: Map<String, Value>, unknown: &mut UnknownFields) -> Result<Trace, String> {
     let mut draft = Draft::default();
     for (key, value) in fields {
         match key.as_str() {
@@ -59,18 +63,11 @@ fn read(fields: Map<String, Value>, unknown: &mut UnknownFields) -> Result<Trace
         }
     }
     let Draft { mut trace, request, response } = draft;
-    let root = root(&trace.spans);
+    let root = trace.root_span();
     let (inputs, outputs) = root.map_or((None, None), |root| (root.inputs.clone(), root.outputs.clone()));
     trace.inputs = inputs.or_else(|| request.value());
     trace.outputs = outputs.or_else(|| response.value());
     Ok(trace)
-}
-
-/// The span without a parent; failing that, the first one whose parent was not recorded with it.
-fn root(spans: &[Span]) -> Option<&Span> {
-    let is_recorded = |id: &str| spans.iter().any(|span| span.span_id == id);
-    let by_no_parent = spans.iter().find(|span| span.parent_id.is_none());
-    by_no_parent.or_else(|| spans.iter().find(|span| span.parent_id.as_deref().is_none_or(|id| !is_recorded(id))))
 }
 
 impl Draft {

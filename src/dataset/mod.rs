@@ -15,8 +15,10 @@
 mod any_value;
 mod dialect;
 mod fields;
+mod gather;
 mod lines;
 mod mlflow;
+mod parts;
 mod plain;
 mod reader;
 mod reject;

@@ -8,7 +8,7 @@
 
 use serde_json::{Map, Value};
 
-use super::dialect::Dialect;
+use super::dialect::{Dialect, Found};
 use super::fields::{UnknownFields, count, count_unknown, list, object, strings, text, time_ms};
 use super::span::{self, Style};
 use crate::trace::{TokenUsage, Trace, TraceState};
@@ -19,7 +19,18 @@ fn fits(object: &Map<String, Value>) -> bool {
     object.contains_key("inputs") || object.contains_key("outputs")
 }
 
-fn read(fields: Map<String, Value>, unknown: &mut UnknownFields) -> Result<Trace, String> {
+fn read(fields: Map<String, Value>, unknown: &mut UnknownFields) -> Result<Found, String> {
+    let trace = read_fields(fields, unknown)?;
+    if trace.inputs.is_none() {
+        return Err(
+            "`inputs` is missing; write what the user asked, e.g. \"inputs\": {\"question\": \"...\"}".to_owned()
+        );
+    }
+    Ok(Found::Trace(trace))
+}
+
+/// The trace, whatever it lacks.
+pub(super) fn read_fields(fields: Map<String, Value>, unknown: &mut UnknownFields) -> Result<Trace, String> {
     let mut trace = Trace::default();
     for (key, value) in fields {
         let name = key.as_str();
@@ -39,11 +50,6 @@ fn read(fields: Map<String, Value>, unknown: &mut UnknownFields) -> Result<Trace
             "token_usage" => trace.token_usage = Some(token_usage(name, value)?),
             _ => count_unknown(unknown, key),
         }
-    }
-    if trace.inputs.is_none() {
-        return Err(
-            "`inputs` is missing; write what the user asked, e.g. \"inputs\": {\"question\": \"...\"}".to_owned()
-        );
     }
     Ok(trace)
 }
@@ -75,7 +81,11 @@ mod tests {
     fn read_line(line: &Value) -> (Result<Trace, String>, UnknownFields) {
         let mut unknown = UnknownFields::new();
         let Value::Object(fields) = line.clone() else { panic!("{line}") };
-        (read(fields, &mut unknown), unknown)
+        let read = read(fields, &mut unknown).map(|found| match found {
+            Found::Trace(trace) => trace,
+            other => panic!("{other:?}"),
+        });
+        (read, unknown)
     }
 
     fn trace(line: &Value) -> Trace {

@@ -2,12 +2,15 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
-use std::io::{BufReader, Read};
+use std::io::{self, BufReader, Read};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::dialect::{derived_trace_id, read_line};
+use serde::{Deserialize, Serialize};
+
+use super::dialect::{Found, derived_trace_id, read_line};
 use super::lines::{DEFAULT_MAX_LINE_BYTES, Line, Lines};
+use super::parts::Parts;
 use super::reject::{Reject, shown};
 use super::seen::{Known, SeenIds};
 use super::source::{DatasetError, Source};
@@ -83,19 +86,23 @@ pub struct Stats {
     pub unknown_fields: BTreeMap<String, u64>,
 }
 
-/// Reads a dataset line by line.
+/// Reads a dataset line by line. Traces whose parts are spread over it come last, when all parts were read.
 ///
 /// An `Err` item is a failure to read the file at all; the iterator ends there. Lines that are no trace are [`Entry::Reject`].
 pub struct DatasetReader {
     waiting: VecDeque<Source>,
     current: Option<Lines<BufReader<Box<dyn Read + Send>>>>,
     register: Register,
+    /// Traces put together from parts.
+    whole: Option<WholeTraces>,
     max_line_bytes: usize,
     total_bytes: Option<u64>,
     /// Of the files that are done.
     bytes_before: u64,
     blank_before: u64,
 }
+
+type WholeTraces = Box<dyn Iterator<Item = io::Result<(Place, Trace)>> + Send>;
 
 impl DatasetReader {
     /// Opens all files, and reads none yet.
@@ -117,6 +124,7 @@ impl DatasetReader {
             waiting,
             current: None,
             register: Register::default(),
+            whole: None,
             max_line_bytes,
             bytes_before: 0,
             blank_before: 0,
@@ -138,6 +146,36 @@ impl DatasetReader {
         &self.register.stats
     }
 
+    fn begin(&mut self, source: Source) {
+        let Source { name, length: _, reader } = source;
+        self.register.files.push((name, self.register.lines_before));
+        self.current = Some(Lines::new(BufReader::with_capacity(READ_BYTES, reader), self.max_line_bytes));
+    }
+
+    /// Reads no more.
+    fn end(&mut self) {
+        self.close_current();
+        self.waiting.clear();
+        self.register.parts = None;
+        self.whole = None;
+    }
+
+    /// The next of the traces whose parts were spread.
+    fn next_whole(&mut self) -> Option<Result<Entry, DatasetError>> {
+        let mut next = || {
+            if let Some(parts) = self.register.parts.take() {
+                self.whole = Some(Box::new(parts.into_traces()?));
+            }
+            let trace = self.whole.as_mut().and_then(Iterator::next).transpose()?;
+            Ok(trace.map(|(place, trace)| self.register.admit(place, trace, &[])))
+        };
+        let entry = next().map_err(|source| DatasetError::Gather { source });
+        if entry.is_err() {
+            self.end();
+        }
+        entry.transpose()
+    }
+
     fn close_current(&mut self) {
         if let Some(lines) = self.current.take() {
             self.bytes_before += lines.consumed();
@@ -152,22 +190,29 @@ impl Iterator for DatasetReader {
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
+            if let Some(entry) = self.register.ready.pop_front() {
+                return Some(Ok(entry));
+            }
             let Some(lines) = &mut self.current else {
-                let Source { name, length: _, reader } = self.waiting.pop_front()?;
-                self.register.files.push((name, self.register.lines_before));
-                let reader = BufReader::with_capacity(READ_BYTES, reader);
-                self.current = Some(Lines::new(reader, self.max_line_bytes));
-                continue;
+                if let Some(source) = self.waiting.pop_front() {
+                    self.begin(source);
+                    continue;
+                }
+                return self.next_whole();
             };
             let next = lines.next_line().map(|line| line.map(|line| self.register.enter(&line)));
             self.register.stats.blank = self.blank_before + lines.blank();
             match next {
-                Ok(Some(entry)) => return Some(Ok(entry)),
+                Ok(Some(Ok(None))) => {}
+                Ok(Some(Ok(Some(entry)))) => return Some(Ok(entry)),
+                Ok(Some(Err(source))) => {
+                    self.end();
+                    return Some(Err(DatasetError::Gather { source }));
+                }
                 Ok(None) => self.close_current(),
                 Err(source) => {
                     let line = lines.lines();
-                    self.close_current();
-                    self.waiting.clear();
+                    self.end();
                     return Some(Err(DatasetError::Read { file: self.register.file(), line, source }));
                 }
             }
@@ -181,6 +226,17 @@ impl fmt::Debug for DatasetReader {
     }
 }
 
+/// Where something stands in a dataset.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Place {
+    /// Which of the files.
+    pub file: usize,
+    /// From 1.
+    pub line: u64,
+    /// Where the line begins in the file.
+    pub byte_offset: u64,
+}
+
 /// What is known of the lines so far: which ids are taken, how many lines of each kind there were.
 #[derive(Default)]
 struct Register {
@@ -189,60 +245,99 @@ struct Register {
     /// The files so far and how many lines were before each: lines are numbered through all files, so that 32 bits name one.
     files: Vec<(Arc<str>, u64)>,
     lines_before: u64,
+    /// What a line held beside its first entry.
+    ready: VecDeque<Entry>,
+    /// Parts of traces, until all are read.
+    parts: Option<Parts>,
 }
 
 impl Register {
-    /// Reads a line of the current file.
-    fn enter(&mut self, line: &Line<'_>) -> Entry {
+    /// Reads a line of the current file. `None` if nothing comes of it yet.
+    ///
+    /// # Errors
+    /// When a part of a trace cannot be put aside.
+    fn enter(&mut self, line: &Line<'_>) -> io::Result<Option<Entry>> {
+        let file = self.files.len().saturating_sub(1);
+        let place = Place { file, line: line.number, byte_offset: line.byte_offset };
         let read = match line.too_long {
             Some(length) => {
                 Err(format!("the line has {length} bytes, too many to read; shorten it or raise the limit"))
             }
             None => read_line(line.bytes, line.byte_offset, &mut self.stats.unknown_fields),
         };
+        let text = |line: &Line<'_>| shown(line.bytes, line.too_long.unwrap_or(line.bytes.len() as u64));
         match read {
-            Ok(trace) => self.admit(line, trace),
-            Err(reason) => self.reject(line, reason),
+            Ok(Found::Trace(trace)) => Ok(Some(self.admit(place, trace, line.bytes))),
+            Ok(Found::Traces(traces)) => {
+                for trace in traces {
+                    let entry = match trace {
+                        Ok(trace) => self.admit(place, trace, line.bytes),
+                        Err(reason) => self.reject(place, reason, text(line)),
+                    };
+                    self.ready.push_back(entry);
+                }
+                Ok(self.ready.pop_front())
+            }
+            Ok(Found::Parts(parts)) => {
+                for part in parts {
+                    let all = match &mut self.parts {
+                        Some(all) => all,
+                        none => none.insert(Parts::new()?),
+                    };
+                    all.push(place, &part)?;
+                }
+                Ok(None)
+            }
+            Err(reason) => Ok(Some(self.reject(place, reason, text(line)))),
         }
     }
 
-    /// Admits a trace if its id is free.
-    fn admit(&mut self, line: &Line<'_>, mut trace: Trace) -> Entry {
+    /// Admits a trace if its id is free. `line` is what it was read from.
+    fn admit(&mut self, place: Place, mut trace: Trace, line: &[u8]) -> Entry {
         let digest = trace.content_digest();
         if trace.trace_id.is_empty() {
             trace.trace_id = derived_trace_id(digest);
         }
-        let at = u32::try_from(self.lines_before + line.number).unwrap_or(u32::MAX);
+        let lines_before = self.files.get(place.file).map_or(0, |(_, lines_before)| *lines_before);
+        let at = u32::try_from(lines_before + place.line).unwrap_or(u32::MAX);
         match self.seen.note(&trace.trace_id, digest, at) {
             Known::New => {
                 self.stats.traces += 1;
-                Entry::Trace(self.located(line, trace))
+                Entry::Trace(self.located(place, trace))
             }
             Known::SameContent(at) => {
                 self.stats.duplicates += 1;
                 let (first_file, first_line) = self.place(at);
-                Entry::Duplicate(self.located(line, Duplicate { trace_id: trace.trace_id, first_line, first_file }))
+                Entry::Duplicate(self.located(place, Duplicate { trace_id: trace.trace_id, first_line, first_file }))
             }
             Known::OtherContent(at) => {
                 let (file, first_line) = self.place(at);
-                let place =
-                    if file == self.file() { format!("line {first_line}") } else { format!("{file}:{first_line}") };
+                let first = if file == self.name(place) {
+                    format!("line {first_line}")
+                } else {
+                    format!("{file}:{first_line}")
+                };
                 let id = trace.trace_id;
                 let reason =
-                    format!("trace id `{id}` was already read at {place} with other content; give it an id of its own");
-                self.reject(line, reason)
+                    format!("trace id `{id}` was already read at {first} with other content; give it an id of its own");
+                self.reject(place, reason, shown(line, line.len() as u64))
             }
         }
     }
 
-    fn reject(&mut self, line: &Line<'_>, reason: String) -> Entry {
+    fn reject(&mut self, place: Place, reason: String, text: String) -> Entry {
         self.stats.rejects += 1;
-        let text = shown(line.bytes, line.too_long.unwrap_or(line.bytes.len() as u64));
-        Entry::Reject(Reject { file: self.file(), line: line.number, byte_offset: line.byte_offset, reason, text })
+        let Place { line, byte_offset, .. } = place;
+        Entry::Reject(Reject { file: self.name(place), line, byte_offset, reason, text })
     }
 
-    fn located<T>(&self, line: &Line<'_>, value: T) -> Located<T> {
-        Located { file: self.file(), line: line.number, byte_offset: line.byte_offset, value }
+    fn located<T>(&self, place: Place, value: T) -> Located<T> {
+        let Place { line, byte_offset, .. } = place;
+        Located { file: self.name(place), line, byte_offset, value }
+    }
+
+    fn name(&self, place: Place) -> Arc<str> {
+        self.files.get(place.file).map_or_else(|| "".into(), |(name, _)| Arc::clone(name))
     }
 
     /// The current file's name.

@@ -49,6 +49,12 @@ pub enum DatasetError {
         /// The system's words.
         source: io::Error,
     },
+    /// Parts of traces wait in a temporary file until all are read, and this failed.
+    #[error("cannot put parts of traces together in a temporary file; free space in `{}`, or set TMPDIR", std::env::temp_dir().display())]
+    Gather {
+        /// The system's words.
+        source: io::Error,
+    },
     /// Reading failed in the middle.
     #[error("reading `{file}` failed after line {line}; what was read before it stands, run the same command again")]
     Read {

@@ -54,6 +54,16 @@ pub struct Trace {
     pub assessments: Vec<Feedback>,
 }
 
+impl Trace {
+    /// The span without a parent; failing that, the first one whose parent was not recorded with it.
+    pub fn root_span(&self) -> Option<&Span> {
+        let spans = &self.spans;
+        let is_recorded = |id: &str| spans.iter().any(|span| span.span_id == id);
+        let by_no_parent = spans.iter().find(|span| span.parent_id.is_none());
+        by_no_parent.or_else(|| spans.iter().find(|span| span.parent_id.as_deref().is_none_or(|id| !is_recorded(id))))
+    }
+}
+
 /// How a recorded run ended (MLflow's `TraceState`).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]

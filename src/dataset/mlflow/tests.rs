@@ -3,6 +3,7 @@ use std::collections::BTreeMap;
 use serde_json::json;
 
 use super::*;
+use crate::trace::Span;
 use crate::trace::{SpanStatus, SpanType, TokenUsage};
 
 const V3: &str = include_str!("../../../tests/fixtures/mlflow/3.17.2/traces.to_json.jsonl");
@@ -14,7 +15,7 @@ fn read_value(line: &Value) -> Result<Trace, String> {
     let mut unknown = UnknownFields::new();
     let Value::Object(fields) = line.clone() else { panic!("{line}") };
     assert!(fits(&fields));
-    let trace = read(fields, &mut unknown)?;
+    let trace = read_trace(fields, &mut unknown)?;
     assert_eq!(unknown, UnknownFields::new(), "every field that MLflow writes is known");
     Ok(trace)
 }
@@ -227,7 +228,7 @@ fn an_assessment_of_another_kind_is_counted_and_a_broken_one_named() {
     let line = |assessment: Value| json!({"info": {"trace_id": "t", "assessments": [assessment]}});
     let Value::Object(fields) = line(json!({"assessment_name": "i", "issue": {"id": 1}})) else { panic!() };
     let mut unknown = UnknownFields::new();
-    assert!(read(fields, &mut unknown).is_ok());
+    assert!(read_trace(fields, &mut unknown).is_ok());
     assert_eq!(unknown, UnknownFields::from([("info.assessments[]".into(), 1)]));
     let error = read_value(&line(json!({"assessment_name": "i", "expectation": {"value": 1}, "create_time": "noon"})))
         .unwrap_err();

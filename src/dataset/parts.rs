@@ -1,0 +1,192 @@
+//! Traces whose parts are spread over a dataset: spans exported one by one, or in batches as they end.
+
+use std::io;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::fields::UnknownFields;
+use super::gather::{Gather, Groups};
+use super::span::{self, Style};
+use super::{plain, reader::Place};
+use crate::feedback::Feedback;
+use crate::trace::{Span, Trace};
+
+/// A part of a trace that may have others elsewhere in the dataset.
+#[derive(Debug, Clone, PartialEq)]
+#[cfg_attr(not(test), expect(dead_code, reason = "for the dialects that have parts"))]
+pub(super) enum Part {
+    /// What is known of the trace itself, with or without spans: it may be a single field beside the id.
+    Trace(Trace),
+    /// One of its spans.
+    Span {
+        /// The trace that it belongs to.
+        trace_id: String,
+        /// The span.
+        span: Span,
+    },
+}
+
+/// A part as it waits in the temporary file: traces and spans are of the plain dialect.
+#[derive(Serialize)]
+struct Written<'a> {
+    place: &'a Place,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trace: Option<&'a Trace>,
+    #[serde(skip_serializing_if = "<[Feedback]>::is_empty")]
+    assessments: &'a [Feedback],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    span: Option<&'a Span>,
+}
+
+#[derive(Deserialize)]
+struct Read {
+    place: Place,
+    trace: Option<Map<String, Value>>,
+    #[serde(default)]
+    assessments: Vec<Feedback>,
+    span: Option<Value>,
+}
+
+/// Parts by the trace that they belong to.
+#[derive(Debug)]
+pub(super) struct Parts(Gather);
+
+impl Parts {
+    pub(super) fn new() -> io::Result<Self> {
+        Gather::new().map(Self)
+    }
+
+    pub(super) fn push(&mut self, place: Place, part: &Part) -> io::Result<()> {
+        let (trace_id, written) = match part {
+            Part::Trace(trace) => {
+                let assessments = &*trace.assessments;
+                (&trace.trace_id, Written { place: &place, trace: Some(trace), assessments, span: None })
+            }
+            Part::Span { trace_id, span } => {
+                (trace_id, Written { place: &place, trace: None, assessments: &[], span: Some(span) })
+            }
+        };
+        self.0.push(trace_id, 0, &serde_json::to_vec(&(trace_id, written)).map_err(io::Error::other)?)
+    }
+
+    /// The traces, in the order of their first parts, each with that part's place.
+    pub(super) fn into_traces(self) -> io::Result<impl Iterator<Item = io::Result<(Place, Trace)>> + Send> {
+        let groups: Groups = self.0.into_groups()?;
+        Ok(groups.map(|group| group.and_then(|parts| whole(&parts))))
+    }
+}
+
+fn whole(parts: &[Vec<u8>]) -> io::Result<(Place, Trace)> {
+    let mut first_place = None;
+    let mut whole = Trace::default();
+    // What was read once is known in all its fields.
+    let mut unknown = UnknownFields::new();
+    for part in parts {
+        let (trace_id, part): (String, Read) = serde_json::from_slice(part)?;
+        whole.trace_id = trace_id;
+        first_place.get_or_insert(part.place);
+        if let Some(fields) = part.trace {
+            let trace = plain::read_fields(fields, &mut unknown).map_err(io::Error::other)?;
+            merge(&mut whole, trace);
+        }
+        whole.assessments.extend(part.assessments);
+        if let Some(span) = part.span {
+            whole.spans.extend(span::read_all(vec![span], Style::Plain, &mut unknown).map_err(io::Error::other)?);
+        }
+    }
+    whole.spans.sort_by_key(|span| span.start_time_unix_nano);
+    if let Some(root) = whole.root_span() {
+        let (inputs, outputs) = (root.inputs.clone(), root.outputs.clone());
+        whole.inputs = whole.inputs.or(inputs);
+        whole.outputs = whole.outputs.or(outputs);
+    }
+    Ok((first_place.unwrap_or_default(), whole))
+}
+
+/// What an earlier part says holds; labels of all parts are kept.
+fn merge(whole: &mut Trace, part: Trace) {
+    let Trace {
+        trace_id: _,
+        inputs,
+        outputs,
+        expectations,
+        spans,
+        tags,
+        metadata,
+        session_id,
+        user,
+        state,
+        request_time_ms,
+        execution_duration_ms,
+        token_usage,
+        assessments: _,
+    } = part;
+    whole.inputs = whole.inputs.take().or(inputs);
+    whole.outputs = whole.outputs.take().or(outputs);
+    for (name, value) in expectations {
+        whole.expectations.entry(name).or_insert(value);
+    }
+    whole.spans.extend(spans);
+    for (labels, more) in [(&mut whole.tags, tags), (&mut whole.metadata, metadata)] {
+        for (key, value) in more {
+            labels.entry(key).or_insert(value);
+        }
+    }
+    whole.session_id = whole.session_id.take().or(session_id);
+    whole.user = whole.user.take().or(user);
+    if whole.state == Default::default() {
+        whole.state = state;
+    }
+    whole.request_time_ms = whole.request_time_ms.or(request_time_ms);
+    whole.execution_duration_ms = whole.execution_duration_ms.or(execution_duration_ms);
+    whole.token_usage = whole.token_usage.or(token_usage);
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::trace::TraceState;
+
+    fn span(trace: &str, id: &str, parent: Option<&str>, start: u64) -> Part {
+        let span = Span {
+            span_id: id.into(),
+            parent_id: parent.map(Into::into),
+            outputs: Some(json!(format!("{id} says"))),
+            start_time_unix_nano: Some(start),
+            ..Span::default()
+        };
+        Part::Span { trace_id: trace.into(), span }
+    }
+
+    #[test]
+    fn a_trace_is_put_together_from_parts_in_any_order() {
+        let mut parts = Parts::new().unwrap();
+        let head = Trace {
+            trace_id: "a".into(),
+            session_id: Some("s".into()),
+            state: TraceState::Ok,
+            tags: [("k".to_owned(), "v".to_owned())].into(),
+            assessments: vec![Feedback { name: "thumbs".into(), value: Some(json!(true)), ..Feedback::default() }],
+            ..Trace::default()
+        };
+        let pieces = [
+            span("a", "child", Some("root"), 2),
+            span("b", "only", None, 1),
+            Part::Trace(head),
+            span("a", "root", None, 1),
+        ];
+        for (line, part) in (1..).zip(&pieces) {
+            parts.push(Place { file: 0, line, byte_offset: 10 * line }, part).unwrap();
+        }
+        let traces: Vec<(Place, Trace)> = parts.into_traces().unwrap().map(Result::unwrap).collect();
+        let (place, a) = &traces[0];
+        assert_eq!((place.line, a.trace_id.as_str(), a.session_id.as_deref()), (1, "a", Some("s")));
+        assert_eq!(a.spans.iter().map(|span| span.span_id.as_str()).collect::<Vec<_>>(), ["root", "child"]);
+        assert_eq!((&a.outputs, a.state, &*a.tags["k"]), (&Some(json!("root says")), TraceState::Ok, "v"));
+        assert_eq!(a.assessments[0].name, "thumbs");
+        assert_eq!((traces[1].0.line, traces[1].1.trace_id.as_str(), traces.len()), (2, "b", 2));
+    }
+}
