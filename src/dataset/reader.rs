@@ -14,7 +14,7 @@ use super::parts::Parts;
 use super::reject::{Reject, shown};
 use super::seen::{Known, SeenIds};
 use super::source::{DatasetError, Source};
-use crate::trace::Trace;
+use crate::trace::{Trace, content};
 
 /// How much is read from a file at once, in bytes.
 const READ_BYTES: usize = 64 << 10;
@@ -241,6 +241,8 @@ pub(super) struct Place {
 #[derive(Default)]
 struct Register {
     seen: SeenIds,
+    /// The latest trace's content: a buffer.
+    content: Vec<u8>,
     stats: Stats,
     /// The files so far and how many lines were before each: lines are numbered through all files, so that 32 bits name one.
     files: Vec<(Arc<str>, u64)>,
@@ -294,13 +296,13 @@ impl Register {
 
     /// Admits a trace if its id is free. `line` is what it was read from.
     fn admit(&mut self, place: Place, mut trace: Trace, line: &[u8]) -> Entry {
-        let digest = trace.content_digest();
+        self.content = trace.content(std::mem::take(&mut self.content));
         if trace.trace_id.is_empty() {
-            trace.trace_id = derived_trace_id(digest);
+            trace.trace_id = derived_trace_id(content::digest(&self.content));
         }
         let lines_before = self.files.get(place.file).map_or(0, |(_, lines_before)| *lines_before);
         let at = u32::try_from(lines_before + place.line).unwrap_or(u32::MAX);
-        match self.seen.note(&trace.trace_id, digest, at) {
+        match self.seen.note(&trace.trace_id, &self.content, at) {
             Known::New => {
                 self.stats.traces += 1;
                 Entry::Trace(self.located(place, trace))

@@ -6,11 +6,16 @@ use super::{Span, Trace};
 use crate::feedback::IdHasher;
 
 impl Trace {
-    /// 128 bits of a hash over everything but the id and the feedback that the source already holds.
-    ///
-    /// The order of keys inside JSON objects has no part in it; `1` and `1.0` differ. Derived trace ids are made of it,
-    /// so its value must never change.
+    /// 128 bits of a hash over the [content](Self::content). Derived trace ids are made of it, so its value must never change.
     pub fn content_digest(&self) -> [u8; 16] {
+        digest(&self.content(Vec::new()))
+    }
+
+    /// Bytes that hold everything but the id and the feedback that the source already holds, put into the room of `buffer`. Traces with
+    /// the same content have the same bytes, and no others.
+    ///
+    /// The order of keys inside JSON objects has no part in it; `1` and `1.0` differ.
+    pub(crate) fn content(&self, mut buffer: Vec<u8>) -> Vec<u8> {
         let Self {
             trace_id: _,
             inputs,
@@ -27,7 +32,8 @@ impl Trace {
             token_usage,
             assessments: _,
         } = self;
-        let mut to = Encoding(Vec::with_capacity(2048));
+        buffer.clear();
+        let mut to = Encoding(buffer);
         to.optional(inputs.as_ref(), Encoding::value);
         to.optional(outputs.as_ref(), Encoding::value);
         to.object(expectations);
@@ -52,8 +58,13 @@ impl Trace {
                 to.word(&count.to_le_bytes());
             }
         });
-        *IdHasher::new("trace-content").part(&to.0).finish().as_bytes()
+        to.0
     }
+}
+
+/// The digest of a trace's content.
+pub(crate) fn digest(content: &[u8]) -> [u8; 16] {
+    *IdHasher::new("trace-content").part(content).finish().as_bytes()
 }
 
 /// Bytes that no other content has: every text and list with its length before it, every JSON value with its type.

@@ -1,6 +1,6 @@
 //! One recorded run of a GenAI application, in the one shape that every dialect is turned into.
 
-mod content;
+pub(crate) mod content;
 mod span;
 #[expect(clippy::module_inception, reason = "the module's one subject")]
 mod trace;
