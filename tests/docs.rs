@@ -22,8 +22,14 @@ fn read(path: &str) -> String {
 }
 
 /// The documents with links and flags in them.
-const DOCUMENTS: [&str; 5] =
-    ["README.md", "ARCHITECTURE.md", "CHANGELOG.md", "docs/errors.md", "docs/judge-run.example.toml"];
+const DOCUMENTS: [&str; 6] = [
+    "README.md",
+    "ARCHITECTURE.md",
+    "CHANGELOG.md",
+    "docs/errors.md",
+    "docs/judge-run.example.toml",
+    "docs/scaling.md",
+];
 
 /// The fenced blocks of a language, without their fences.
 fn blocks<'a>(text: &'a str, language: &str) -> Vec<&'a str> {
@@ -94,7 +100,7 @@ fn every_flag_that_the_documents_name_exists() {
     let known: BTreeSet<_> = declarations.flat_map(|line| flags(line)).collect();
     assert!(known.contains("--dataset") && known.contains("--clear-after") && known.contains("--cacert"));
     // Of cargo.
-    let others = BTreeSet::from(["--release", "--locked", "--path", "--test", "--open"]);
+    let others = BTreeSet::from(["--release", "--locked", "--path", "--test", "--open", "--bench"]);
     for document in DOCUMENTS {
         let text = read(document);
         let unknown: Vec<_> = flags(&text).into_iter().filter(|f| !known.contains(f) && !others.contains(f)).collect();
@@ -276,7 +282,7 @@ fn rust_files(folder: &str) -> Vec<String> {
 #[test]
 fn every_file_that_the_architecture_names_exists() {
     let text = read("ARCHITECTURE.md");
-    let files = rust_files("src");
+    let files = [rust_files("src"), rust_files("benches")].concat();
     let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || "_./".contains(c)));
     let named: BTreeSet<_> =
         words.map(|word| word.trim_end_matches('.')).filter(|word| word.ends_with(".rs")).collect();

@@ -6,10 +6,11 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use serde::de::Error as _;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
+
+use super::members::{Members, read};
 
 /// What a judge asks, before any adaptation to what an endpoint happens to take.
 #[derive(Debug, Clone)]
@@ -298,21 +299,6 @@ pub enum NoAnswer {
     NoChoices,
 }
 
-/// The one part of an answer that must have its form.
-#[derive(Deserialize)]
-struct Choice {
-    message: Option<AnswerMessage>,
-}
-
-#[derive(Default, Deserialize)]
-struct AnswerMessage {
-    content: Option<Value>,
-    refusal: Option<Value>,
-    reasoning_content: Option<Value>,
-    reasoning: Option<Value>,
-    provider_specific_fields: Option<Value>,
-}
-
 impl Answer {
     /// Reads the body of a 200.
     ///
@@ -320,56 +306,52 @@ impl Answer {
     /// When the body is not JSON, is an error, or has no choices.
     pub fn from_body(body: &[u8]) -> Result<Self, NoAnswer> {
         let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
-        let mut completion: Value = serde_json::from_slice(body)?;
-        if !completion.is_object() {
-            return Err(NoAnswer::NotCompletion(serde_json::Error::custom("it is no object")));
-        }
-        let is_error = |holder: &Value| holder.get("error").is_some_and(|error| !error.is_null());
-        let choice = match completion.get_mut("choices").map(Value::take) {
-            Some(Value::Array(choices)) => choices.into_iter().next(),
-            None | Some(Value::Null) => None,
-            Some(_) => return Err(NoAnswer::NotCompletion(serde_json::Error::custom("its choices are no list"))),
+        let completion: Members<'_> = serde_json::from_slice(body)?;
+        let choices: Vec<&RawValue> = completion.raw("choices").map_or(Ok(Vec::new()), read)?;
+        let Some(choice) = choices.first() else {
+            return Err(if completion.raw("error").is_some() { NoAnswer::Error } else { NoAnswer::NoChoices });
         };
-        let Some(choice) = choice else {
-            return Err(if is_error(&completion) { NoAnswer::Error } else { NoAnswer::NoChoices });
-        };
-        if is_error(&choice) {
+        let choice: Members<'_> = read(choice)?;
+        if choice.raw("error").is_some() {
             return Err(NoAnswer::Error);
         }
-        let finish_reason = choice.get("finish_reason").and_then(word);
-        let message = serde_json::from_value::<Choice>(choice)?.message.unwrap_or_default();
+        // The one part of an answer that must have its form.
+        let message: Members<'_> = choice.raw("message").map_or(Ok(Members::default()), read)?;
+        let content: Option<Value> = message.raw("content").map(read).transpose()?;
         // LiteLLM moves refusals.
-        let moved_refusal =
-            message.provider_specific_fields.and_then(|mut fields| fields.get_mut("refusal").map(Value::take));
+        let moved = message.object("provider_specific_fields");
         let text = |value: Option<Value>| value.map(joined_text).filter(|text| !text.trim().is_empty());
         Ok(Self {
-            content: message.content.map(joined_text).unwrap_or_default(),
-            refusal: text(message.refusal).or_else(|| text(moved_refusal)),
-            has_reasoning: text(message.reasoning_content).or_else(|| text(message.reasoning)).is_some(),
-            finish_reason,
-            model: completion.get("model").and_then(word),
-            usage: completion.get("usage").and_then(usage),
-            system_fingerprint: completion.get("system_fingerprint").and_then(word),
+            content: content.map(joined_text).unwrap_or_default(),
+            refusal: text(message.value("refusal")).or_else(|| text(moved.value("refusal"))),
+            has_reasoning: text(message.value("reasoning_content"))
+                .or_else(|| text(message.value("reasoning")))
+                .is_some(),
+            finish_reason: choice.value("finish_reason").and_then(word),
+            model: completion.value("model").and_then(word),
+            usage: usage(&completion.object("usage")),
+            system_fingerprint: completion.value("system_fingerprint").and_then(word),
             request_id: None,
         })
     }
 }
 
 /// A string that is not empty, or a number as its digits.
-fn word(value: &Value) -> Option<String> {
+fn word(value: Value) -> Option<String> {
     match value {
-        Value::String(text) => Some(text.clone()).filter(|text| !text.is_empty()),
+        Value::String(text) => Some(text).filter(|text| !text.is_empty()),
         Value::Number(number) => Some(number.to_string()),
         _ => None,
     }
 }
 
 /// Tokens, where the server counts any. A paid answer does not fail because its bill is odd.
-fn usage(usage: &Value) -> Option<Usage> {
-    let read = |path| usage.pointer(path).and_then(count);
-    let (input, output) = (read("/prompt_tokens"), read("/completion_tokens"));
-    // The second is DeepSeek's name.
-    let cached = read("/prompt_tokens_details/cached_tokens").or_else(|| read("/prompt_cache_hit_tokens"));
+fn usage(usage: &Members<'_>) -> Option<Usage> {
+    let tokens = |of: &Members<'_>, name| of.value(name).as_ref().and_then(count);
+    let (input, output) = (tokens(usage, "prompt_tokens"), tokens(usage, "completion_tokens"));
+    let cached = tokens(&usage.object("prompt_tokens_details"), "cached_tokens");
+    // DeepSeek's name.
+    let cached = cached.or_else(|| tokens(usage, "prompt_cache_hit_tokens"));
     let usage = Usage {
         input_tokens: input.unwrap_or(0),
         cached_tokens: cached.unwrap_or(0),

@@ -14,6 +14,7 @@ mod error_body;
 mod failure;
 pub mod gate;
 mod learnt;
+mod members;
 mod model_uri;
 pub mod observed;
 mod pace;

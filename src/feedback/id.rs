@@ -24,8 +24,7 @@ impl AssessmentId {
 
 impl fmt::Display for AssessmentId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a-")?;
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        write!(f, "a-{:032x}", u128::from_be_bytes(self.0))
     }
 }
 

@@ -115,10 +115,13 @@ pub async fn run(
         shutdown: shutdown.clone(),
         grace,
         tasks: JoinSet::new(),
+        unwritten: Vec::new(),
         stop: None,
         on_event,
     };
     dispatcher.run(plans, &mut shutdown, grace).await;
+    // Should the log be closed, `close` says so.
+    let _ = dispatcher.write().await;
     let Dispatcher { mut summary, log, mut stop, tasks, lanes, .. } = dispatcher;
     summary.lanes = lanes.iter().map(Lane::summary).collect();
     // What still flies is let go. The readers' channels are closed, so they end by themselves; one that blocks on standard input is
@@ -139,6 +142,8 @@ struct Dispatcher<'a> {
     lanes: Vec<Lane>,
     tasks: JoinSet<Returned>,
     log: LogWriter,
+    /// Records that go to the log before anything else is waited for or sent.
+    unwritten: Vec<Feedback>,
     rejects: Rejects,
     strict: bool,
     total_bytes: Option<u64>,
@@ -163,7 +168,10 @@ impl Dispatcher<'_> {
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
         let mut time_is_up = self.budget.time.map(|limit| Instant::now() + limit);
         loop {
-            let Ok(wake) = self.admit().await else { return };
+            let wake = self.admit();
+            if self.write().await.is_err() {
+                return;
+            }
             if self.lanes.iter().all(|lane| lane.stopped) {
                 plans.close();
             }
@@ -179,10 +187,11 @@ impl Dispatcher<'_> {
                         Shutdown::No => Ok(()),
                         Shutdown::Drain => {
                             deadline = Some(Instant::now() + grace);
-                            self.stop_all(StopReason::Interrupted).await
+                            self.stop_all(StopReason::Interrupted);
+                            Ok(())
                         }
                         Shutdown::Abort => {
-                            let _ = self.stop_all(StopReason::Interrupted).await;
+                            self.stop_all(StopReason::Interrupted);
                             return;
                         }
                     }
@@ -191,16 +200,23 @@ impl Dispatcher<'_> {
                 () = sleep_until(time_is_up) => {
                     time_is_up = None;
                     let limit = self.budget.time.unwrap_or_default();
-                    self.stop_all(StopReason::Budget(Exhausted::Time { limit })).await
+                    self.stop_all(StopReason::Budget(Exhausted::Time { limit }));
+                    Ok(())
                 }
-                Some(returned) = self.tasks.join_next(), if !self.tasks.is_empty() => match returned {
-                    Ok(returned) => self.returned(returned).await,
-                    // Its lane can no longer be accounted for.
-                    Err(_) => {
-                        let _ = self.stop_all(StopReason::Bug).await;
-                        return;
+                Some(returned) = self.tasks.join_next(), if !self.tasks.is_empty() => {
+                    // All that are back by now, so that the log is waited for once.
+                    let mut next = Some(returned);
+                    while let Some(returned) = next {
+                        let Ok(returned) = returned else {
+                            // Its lane can no longer be accounted for.
+                            self.stop_all(StopReason::Bug);
+                            return;
+                        };
+                        self.returned(returned);
+                        next = self.tasks.try_join_next();
                     }
-                },
+                    Ok(())
+                }
                 (is_first, planned) = plans.next(&self.lanes) => match planned {
                     Some(planned) => self.planned(planned, is_first).await,
                     None => {
@@ -216,8 +232,8 @@ impl Dispatcher<'_> {
                     Ok(())
                 }
             };
-            // The writer has stopped; `close` will say why.
-            if closed.is_err() {
+            // Should the writer have stopped, `close` will say why.
+            if closed.is_err() || self.write().await.is_err() {
                 return;
             }
         }
@@ -229,12 +245,12 @@ impl Dispatcher<'_> {
     }
 
     /// Sends all that may be sent now; returns when to look again.
-    async fn admit(&mut self) -> Result<Option<Instant>, LogClosed> {
+    fn admit(&mut self) -> Option<Instant> {
         let now = Instant::now();
         let mut wake: Option<Instant> = None;
         if self.requests_left() == 0 && self.lanes.iter().any(Lane::has_waiting) {
             let limit = self.budget.requests.unwrap_or_default();
-            self.stop_all(StopReason::Budget(Exhausted::Requests { limit })).await?;
+            self.stop_all(StopReason::Budget(Exhausted::Requests { limit }));
         }
         for lane in 0..self.lanes.len() {
             while self.requests_left() > 0 {
@@ -245,7 +261,7 @@ impl Dispatcher<'_> {
                             format!("the request may use {needs} tokens, and the quota is {allowed} a minute");
                         let failure = Failure::new(ErrorCode::RequestTooLarge, &message);
                         job.last = Some((Attempt::local(failure), Duration::ZERO));
-                        self.finish(*job).await?;
+                        self.finish(*job);
                     }
                     Step::Wait(at) => {
                         wake = [wake, at].into_iter().flatten().min();
@@ -254,7 +270,7 @@ impl Dispatcher<'_> {
                 }
             }
         }
-        Ok(wake)
+        wake
     }
 
     fn requests_left(&self) -> u64 {
@@ -296,13 +312,13 @@ impl Dispatcher<'_> {
             Planned::Duplicate => self.tell(&Event::Duplicate),
             Planned::End(fields) if is_first && !fields.is_empty() => self.tell(&Event::UnknownFields(&fields)),
             Planned::End(_) => {}
-            Planned::Unreadable(error) => self.stop_all(StopReason::Dataset(error)).await?,
+            Planned::Unreadable(error) => self.stop_all(StopReason::Dataset(error)),
             Planned::Reject(reject) => {
                 self.tell(&Event::Rejected(&reject));
                 if let Err(error) = self.rejects.add(&reject) {
-                    self.stop_all(StopReason::Rejects(error)).await?;
+                    self.stop_all(StopReason::Rejects(error));
                 } else if self.strict {
-                    self.stop_all(StopReason::Strict(Box::new(reject))).await?;
+                    self.stop_all(StopReason::Strict(Box::new(reject)));
                 }
             }
         }
@@ -341,16 +357,23 @@ impl Dispatcher<'_> {
                 self.tell(&Event::Planned { question, changed: false });
                 let asked = &self.questions[question];
                 let feedback = record::of_input_error(asked, &self.run_id, trace_id, &not_askable);
-                self.record(question, feedback).await
+                self.record(question, feedback);
+                Ok(())
             }
         }
     }
 
-    async fn record(&mut self, question: usize, feedback: Feedback) -> Result<(), LogClosed> {
+    fn record(&mut self, question: usize, feedback: Feedback) {
         self.spent.judged += 1;
         self.spent.errors += u64::from(feedback.is_error());
         self.tell(&Event::Recorded { question, feedback: &feedback });
-        self.patiently(self.log.append(feedback)).await
+        self.unwritten.push(feedback);
+    }
+
+    /// Writes what was recorded.
+    async fn write(&mut self) -> Result<(), LogClosed> {
+        let records = std::mem::take(&mut self.unwritten);
+        if records.is_empty() { Ok(()) } else { self.patiently(self.log.append_all(records)).await }
     }
 
     /// Waits for the log, but not against the user's will: output that blocks must not make the process immune to signals.
@@ -362,7 +385,7 @@ impl Dispatcher<'_> {
         }
     }
 
-    async fn returned(&mut self, Returned { lane: index, job }: Returned) -> Result<(), LogClosed> {
+    fn returned(&mut self, Returned { lane: index, job }: Returned) {
         let question = job.judgment.question;
         if let Some((attempt, latency)) = &job.last {
             let cost = attempt.usage.and_then(|usage| Some(self.lanes[index].prices?.cost(&usage)));
@@ -373,25 +396,26 @@ impl Dispatcher<'_> {
         let (next, stop) = self.lanes[index].returned(job);
         match next {
             Next::Retry { failure, delay } => self.tell(&Event::Retrying { failure: &failure, delay }),
-            Next::Record(job) => self.finish(*job).await?,
+            Next::Record(job) => self.finish(*job),
         }
         if let Some(reason) = stop {
-            self.stop_lane(index, reason).await?;
+            self.stop_lane(index, reason);
         }
-        match self.budget.exhausted(&self.spent) {
-            Some(exhausted) if self.stop.is_none() => self.stop_all(StopReason::Budget(exhausted)).await,
-            _ => Ok(()),
+        if let Some(exhausted) = self.budget.exhausted(&self.spent)
+            && self.stop.is_none()
+        {
+            self.stop_all(StopReason::Budget(exhausted));
         }
     }
 
     /// Records what the last attempt of a judgment brought.
-    async fn finish(&mut self, job: Job) -> Result<(), LogClosed> {
+    fn finish(&mut self, job: Job) {
         let Job { judgment, history, attempts, last, profile, .. } = job;
-        let Some((attempt, latency)) = last else { return Ok(()) };
+        let Some((attempt, latency)) = last else { return };
         // What could still have succeeded is left to the next run when the user ends this one.
         let interrupted = matches!(self.stop, Some(StopReason::Interrupted));
         if interrupted && attempt.result.as_ref().is_err_and(|failure| failure.may_retry()) {
-            return Ok(());
+            return;
         }
         let question = judgment.question;
         let outcome = record::Outcome {
@@ -404,29 +428,28 @@ impl Dispatcher<'_> {
             profile,
         };
         let feedback = record::of_attempt(&self.questions[question], &self.run_id, outcome);
-        self.record(question, feedback).await
+        self.record(question, feedback);
     }
 
     /// A member of a lane is given up, and with the last one the lane; the run goes on while another has not. The first reason of a lane is the
     /// run's.
-    async fn stop_lane(&mut self, lane: usize, reason: StopReason) -> Result<(), LogClosed> {
+    fn stop_lane(&mut self, lane: usize, reason: StopReason) {
         if self.lanes[lane].stopped {
-            return Ok(());
+            return;
         }
         self.tell(&Event::Stopping(&reason));
         if !self.lanes[lane].is_given_up() {
-            return Ok(());
+            return;
         }
         let abandoned = self.lanes[lane].stop();
         self.stop.get_or_insert(reason);
         for job in abandoned {
-            self.finish(job).await?;
+            self.finish(job);
         }
-        Ok(())
     }
 
     /// Nothing more is admitted anywhere.
-    async fn stop_all(&mut self, reason: StopReason) -> Result<(), LogClosed> {
+    fn stop_all(&mut self, reason: StopReason) {
         self.tell(&Event::Stopping(&reason));
         // The user's wish comes before whatever went wrong earlier.
         match (&self.stop, &reason) {
@@ -435,10 +458,9 @@ impl Dispatcher<'_> {
         }
         for lane in 0..self.lanes.len() {
             for job in self.lanes[lane].stop() {
-                self.finish(job).await?;
+                self.finish(job);
             }
         }
-        Ok(())
     }
 }
 

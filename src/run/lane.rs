@@ -142,8 +142,8 @@ impl Lane {
     }
 
     /// The client of the member that a judgment was given to.
-    pub(super) fn client(&self, job: &Job) -> Client {
-        self.members[job.member].client.clone()
+    pub(super) fn client(&self, job: &Job) -> Arc<Client> {
+        Arc::clone(&self.members[job.member].client)
     }
 
     /// Neither waiting nor in flight.

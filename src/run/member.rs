@@ -3,6 +3,7 @@
 //! Most lanes have one. A pool of several shares the lane's judgments: whichever has quota and room left is asked next, and what one of them refuses
 //! goes to another.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -19,7 +20,7 @@ use crate::feedback::{ErrorCode, Pause};
 
 /// One deployment or key.
 pub(super) struct Member {
-    pub client: Client,
+    pub client: Arc<Client>,
     pub gate: Gate,
     pub health: Health,
     /// It is asked no more.
@@ -35,7 +36,7 @@ impl Member {
     ) -> Result<Self, ClientError> {
         let quota = Quota::new(endpoint.limits, !provider::is_openai(&endpoint.base_url));
         Ok(Self {
-            client: Client::new(endpoint, model)?,
+            client: Arc::new(Client::new(endpoint, model)?),
             gate: Gate::new(quota, endpoint.concurrency),
             health: Health::new(proven, policy.longest_pause, endpoint.concurrency, endpoint.timeout),
             stopped: false,

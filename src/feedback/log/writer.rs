@@ -41,7 +41,7 @@ struct Entry {
 
 #[derive(Debug)]
 enum What {
-    Record(Box<Feedback>),
+    Records(Vec<Feedback>),
     /// The record at `offset` holds again.
     Again {
         offset: u64,
@@ -179,7 +179,15 @@ impl LogWriter {
     /// # Errors
     /// When the writer has stopped.
     pub async fn append(&self, feedback: Feedback) -> Result<(), LogClosed> {
-        self.send(What::Record(Box::new(feedback))).await
+        self.append_all(vec![feedback]).await
+    }
+
+    /// Writes several records, one by one, as [`LogWriter::append`] does; waking the writer is dearer than writing a line.
+    ///
+    /// # Errors
+    /// When the writer has stopped.
+    pub async fn append_all(&self, records: Vec<Feedback>) -> Result<(), LogClosed> {
+        self.send(records.len() as u64, What::Records(records)).await
     }
 
     /// Writes the record at `offset` once more, since it holds again in place of the one that it now overrides.
@@ -187,12 +195,12 @@ impl LogWriter {
     /// # Errors
     /// When the writer has stopped.
     pub async fn append_again(&self, offset: u64, overrides: AssessmentId, now_ms: i64) -> Result<(), LogClosed> {
-        self.send(What::Again { offset, overrides, now_ms }).await
+        self.send(1, What::Again { offset, overrides, now_ms }).await
     }
 
-    async fn send(&self, what: What) -> Result<(), LogClosed> {
+    async fn send(&self, records: u64, what: What) -> Result<(), LogClosed> {
         // Before anything can go wrong: what is not handed over is not saved either.
-        self.appended.fetch_add(1, Ordering::Relaxed);
+        self.appended.fetch_add(records, Ordering::Relaxed);
         let (tell, written) = oneshot::channel();
         self.sender.send(Entry { what, tell }).await.map_err(|_| LogClosed)?;
         written.await.map_err(|_| LogClosed)
@@ -251,34 +259,34 @@ async fn write_all(
             entry = receiver.recv() => entry,
         };
         let Some(Entry { what, tell }) = entry else { break Ok(()) };
-        line.clear();
-        let result = match put_line(what, &mut line, &mut medium) {
-            Ok(()) => write_patiently(&mut medium, &line).await,
-            Err(error) => Err(error),
-        };
+        let result = write_lines(what, &mut line, &mut medium, &mut written).await;
         if result.is_err() {
             break result;
         }
-        written += 1;
         // Nobody may be waiting any more.
         let _ = tell.send(());
     };
     medium.sync().map(|()| on_disk.store(written, Ordering::Release)).and(result)
 }
 
-/// The line of a record.
-fn put_line(what: What, line: &mut Vec<u8>, medium: &mut impl Medium) -> io::Result<()> {
-    let feedback = match what {
-        What::Record(feedback) => *feedback,
-        What::Again { offset, overrides, now_ms } => Feedback {
+/// Writes the lines of an entry, and counts them in `written`.
+async fn write_lines(what: What, line: &mut Vec<u8>, medium: &mut impl Medium, written: &mut u64) -> io::Result<()> {
+    let records = match what {
+        What::Records(records) => records,
+        What::Again { offset, overrides, now_ms } => vec![Feedback {
             overrides: Some(overrides.to_string()),
             last_update_time_ms: now_ms,
             valid: None,
             ..medium.reread(offset)?
-        },
+        }],
     };
-    serde_json::to_writer(&mut *line, &feedback)?;
-    line.push(b'\n');
+    for feedback in &records {
+        line.clear();
+        serde_json::to_writer(&mut *line, feedback)?;
+        line.push(b'\n');
+        write_patiently(medium, line).await?;
+        *written += 1;
+    }
     Ok(())
 }
 
