@@ -11,6 +11,7 @@ mod endpoints;
 mod exit_codes;
 mod interruption;
 mod judges;
+mod log_file;
 mod merge;
 mod outputs;
 mod quickstart;
