@@ -16,11 +16,11 @@ use super::{command_line, dry_run, print, summary};
 pub(crate) fn main(args: RunArgs) -> Result<ExitCode, CliError> {
     let is_dry = args.conduct.dry_run;
     let resolved = settings::resolve(args, None, &|name| std::env::var(name).ok())?;
-    if is_dry { dry_run::main(resolved) } else { execute(resolved) }
+    if is_dry { dry_run::main(resolved) } else { execute(resolved).map(|exit| ExitCode::from(exit.code())) }
 }
 
 /// Runs what was resolved, to its end, and tells what came of it.
-pub(crate) fn execute(resolved: Resolved) -> Result<ExitCode, CliError> {
+pub(crate) fn execute(resolved: Resolved) -> Result<Exit, CliError> {
     let Resolved { run: settings, log, csv, mut record, failures, known: _, simulator, notes, quiet, verbose } =
         resolved;
     show_traces(verbose);
@@ -79,7 +79,7 @@ pub(crate) fn execute(resolved: Resolved) -> Result<ExitCode, CliError> {
         }
     }
     exported?;
-    Ok(ExitCode::from(exit.code()))
+    Ok(exit)
 }
 
 /// The first signal drains the run, the second ends it.

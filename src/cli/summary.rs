@@ -109,6 +109,10 @@ fn write_question(out: &mut String, question: &QuestionSummary) -> fmt::Result {
     if skipped > 0 {
         writeln!(out, "  skipped  {skipped:>7}  already in the log")?;
     }
+    if question.kept_invalid > 0 {
+        let n = question.kept_invalid;
+        writeln!(out, "  invalid  {n:>7}  marked so in the log; judge-run replay --include-invalid asks again")?;
+    }
     if question.reused > 0 {
         writeln!(out, "  reused   {:>7}  from other logs, at no cost", question.reused)?;
     }

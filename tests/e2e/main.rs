@@ -10,6 +10,7 @@ mod dialects;
 mod endpoints;
 mod exit_codes;
 mod interruption;
+mod invalid;
 mod judges;
 mod log_file;
 mod merge;
