@@ -462,14 +462,13 @@ class Bench:
         whole = place.path(LOG).read_bytes()
         place.path(LOG).write_bytes(self.with_superseded(whole) * 3)
         before = place.path(LOG).read_bytes()
-        after = subprocess.run([self.binary, "compact", LOG], cwd=place.folder, capture_output=True)
-        check(after.returncode == 0, after.stderr)
+        took = self.time_of(place, [self.binary, "compact", LOG])
         after = place.path(LOG).read_bytes()
         killed, old, new = 0, 0, 0
         while killed < self.args.kills // 4:
             place.path(LOG).write_bytes(before)
             process = place.start([self.binary, "compact", LOG])
-            time.sleep(random.uniform(0, 0.6))
+            time.sleep(random.uniform(0, took))
             killed += process.poll() is None
             process.kill()
             process.communicate()
@@ -480,7 +479,7 @@ class Bench:
 
         place.path(LOG).write_bytes(whole)
         merge = [self.binary, "merge", LOG, LOG, "-o", "all.jsonl"]
-        check(subprocess.run(merge, cwd=place.folder, capture_output=True).returncode == 0, "merge")
+        took = self.time_of(place, merge)
         merged, killed = place.path("all.jsonl").read_bytes(), 0
         for overwrite in ([], ["--overwrite"]):
             for _ in range(self.args.kills // 8):
@@ -489,7 +488,7 @@ class Bench:
                 if overwrite:
                     place.path("all.jsonl").write_bytes(whole)
                 process = place.start([*merge, *overwrite])
-                time.sleep(random.uniform(0, 0.4))
+                time.sleep(random.uniform(0, took))
                 killed += process.poll() is None
                 process.kill()
                 process.communicate()
@@ -514,6 +513,14 @@ class Bench:
             check(any(place.path(name).read_bytes() == whole for name in kept), "the overwritten log is gone")
             overwritten += LOG + ".bak" in kept
         self.tell(overwrites_killed=self.args.kills // 8, after_the_old_log_was_aside=overwritten)
+
+
+    @staticmethod
+    def time_of(place, command):
+        """How long a command takes that is not killed, and a little more."""
+        started = time.monotonic()
+        place.finish(place.start(command), code=0)
+        return 1.1 * (time.monotonic() - started)
 
 
 SCENARIOS = [
