@@ -31,8 +31,11 @@ pub(crate) fn text(report: &RunReport, places: &Places<'_>, made_up: bool, comma
 
 pub(crate) fn print(text: &str) -> Result<(), CliError> {
     let mut stdout = anstream::stdout().lock();
-    stdout.write_all(text.as_bytes())?;
-    Ok(stdout.flush()?)
+    let printed = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+    printed.map_err(|error| match CliError::from(error) {
+        CliError::Other(reason) => CliError::Other(format!("cannot write to standard output: {reason}")),
+        other => other,
+    })
 }
 
 fn write(out: &mut String, report: &RunReport, places: &Places<'_>, made_up: bool, command: &str) -> fmt::Result {

@@ -81,6 +81,17 @@ fn a_line_that_a_person_adds_meanwhile_stays_whole() {
     assert!(place.read(LOG).contains(line));
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn a_summary_that_cannot_be_printed_costs_no_judgment() {
+    let place = Place::with_traces(3);
+    let fake = Fake::start(|_| answers::verdict(true));
+    let full = std::fs::File::create("/dev/full").unwrap();
+    let finished = place.judge(&fake.base_url(), &[]).run_with_stdout(full).exits_with(4);
+    finished.says(&["cannot write to standard output: No space left on device"]);
+    assert_eq!(place.lines(LOG).len(), 3);
+}
+
 #[test]
 fn what_can_be_no_log_is_refused_before_anything_is_sent() {
     let place = Place::with_traces(1);
