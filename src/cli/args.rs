@@ -340,6 +340,8 @@ Examples:
     judge-run replay traces.feedback.jsonl --only RATE_LIMIT_EXCEEDED,TIMEOUT --rpm 100
   What the model could not do, with another one; its verdicts stand beside the failures:
     judge-run replay traces.feedback.jsonl --only REFUSED,CONTEXT_LENGTH_EXCEEDED -m openai:/gpt-4.1
+  Also the verdicts that somebody marked invalid, and make the log shorter at the end:
+    judge-run replay traces.feedback.jsonl --include-invalid --compact
 
 What is not said here is as it was in the run.")]
 pub(crate) struct ReplayArgs {
@@ -350,6 +352,14 @@ pub(crate) struct ReplayArgs {
     /// Only failures with these codes, even those that the same request may only repeat
     #[arg(long, value_name = "CODE,...", value_delimiter = ',', help_heading = "What is judged")]
     pub only: Vec<ErrorCode>,
+
+    /// Also ask again where the verdict was marked invalid: its last record in the log has `"valid": false`
+    #[arg(long, help_heading = "What is judged")]
+    pub include_invalid: bool,
+
+    /// Compact the log afterwards, if the replay ran to its end: leave out failures that now have a verdict
+    #[arg(long, conflicts_with = "dry_run", help_heading = "What comes out")]
+    pub compact: bool,
 
     /// The traces, if they are not where they were. May be given several times
     #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "What is judged")]

@@ -1,6 +1,7 @@
 //! `judge-run compact`: a log without what later lines made superfluous.
 
 use std::io;
+use std::path::Path;
 use std::process::ExitCode;
 
 use judge_run::feedback::log::{self, Compacted, OpenError};
@@ -13,15 +14,24 @@ use super::summary;
 pub(crate) fn main(args: &CompactArgs) -> Result<ExitCode, CliError> {
     let CompactArgs { log, dry_run } = args;
     let compacted = if *dry_run { log::would_compact(log) } else { log::compact(log) };
-    let compacted = compacted.map_err(cannot_open)?;
+    print(log, &compacted.map_err(cannot_open)?, *dry_run)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The same after a replay.
+pub(crate) fn after_replay(log: &Path, quiet: bool) -> Result<(), CliError> {
+    let compacted = log::compact(log).map_err(cannot_open)?;
+    if quiet { Ok(()) } else { print(log, &compacted, false) }
+}
+
+fn print(log: &Path, compacted: &Compacted, dry_run: bool) -> Result<(), CliError> {
     let name = escaped(&log.display().to_string());
-    let mut text = format!("{name}: {}\n", told(&compacted, *dry_run));
+    let mut text = format!("{name}: {}\n", told(compacted, dry_run));
     if let Some(moved_to) = &compacted.report.moved_to {
         let lines = counted(compacted.report.moved_lines, "damaged line");
         text.push_str(&format!("{lines} moved to {}\n", escaped(&moved_to.display().to_string())));
     }
-    summary::print(&text)?;
-    Ok(ExitCode::SUCCESS)
+    summary::print(&text)
 }
 
 fn told(compacted: &Compacted, dry_run: bool) -> String {

@@ -94,6 +94,10 @@ fn write(out: &mut String, dry: &DryRun, lanes: &[Lane], prompts: bool) -> fmt::
         if question.kept > 0 {
             writeln!(out, "  skipped  {:>7}  already in the log", question.kept)?;
         }
+        if question.invalid > 0 {
+            let n = question.invalid;
+            writeln!(out, "  invalid  {n:>7}  marked so in the log; judge-run replay --include-invalid asks again")?;
+        }
         if question.reused > 0 {
             writeln!(out, "  reused   {:>7}  from other logs, at no cost", question.reused)?;
         }

@@ -14,13 +14,14 @@ use judge_run::run::{Exit, Output, Scope};
 use super::args::{ConductArgs, EndpointArgs, ReplayArgs, RunArgs};
 use super::error::CliError;
 use super::manifest::{digest, open_address};
+use super::print::counted;
 use super::settings::{self, Resolved};
 use super::summary;
 use super::target::Target;
-use super::{dry_run, run};
+use super::{compact, dry_run, run};
 
 pub(crate) fn main(args: ReplayArgs) -> Result<ExitCode, CliError> {
-    let ReplayArgs { log, only, dataset, endpoint, conduct } = args;
+    let ReplayArgs { log, only, include_invalid, compact, dataset, endpoint, conduct } = args;
     let log = log_of(log)?;
     let manifest = read(&log)?;
     if let Some(env_file) = &manifest.options.env_file
@@ -31,6 +32,7 @@ pub(crate) fn main(args: ReplayArgs) -> Result<ExitCode, CliError> {
     let scope = Scope::Failures {
         only: (!only.is_empty()).then(|| only.into_iter().collect()),
         of: manifest.judges.iter().map(|judge| judge.model.to_string()).collect(),
+        invalid: include_invalid,
     };
     let is_dry = conduct.dry_run;
     let quiet = conduct.quiet;
@@ -63,13 +65,21 @@ pub(crate) fn main(args: ReplayArgs) -> Result<ExitCode, CliError> {
         notes.extend(address_notes(&manifest, &resolved));
     }
     resolved.notes.extend(notes);
-    let failures = match &resolved.run.output {
-        Output::Log(log) => log.index.failures(),
-        Output::Stdout => resolved.known.failures(),
+    let index = match &resolved.run.output {
+        Output::Log(log) => &log.index,
+        Output::Stdout => &resolved.known,
     };
-    let selected = failures.iter().filter(|(code, _)| scope.selects(**code)).map(|(_, n)| n).sum();
+    let (failures, invalid) = (index.failures(), index.invalid());
+    let failed: u64 = failures.iter().filter(|(code, _)| scope.selects(**code)).map(|(_, n)| n).sum();
+    let selected = failed + if include_invalid { invalid } else { 0 };
     if selected == 0 {
-        return nothing(&log, &failures, quiet);
+        // The log is let go before it is compacted.
+        drop(resolved);
+        let exit = nothing(&log, &failures, invalid, quiet)?;
+        if compact {
+            compact::after_replay(&log, quiet)?;
+        }
+        return Ok(ExitCode::from(exit.code()));
     }
     resolved.failures = Some(selected);
     if let Some(record) = &mut resolved.record {
@@ -77,7 +87,14 @@ pub(crate) fn main(args: ReplayArgs) -> Result<ExitCode, CliError> {
         record.manifest.options = manifest.options;
         record.manifest.judges = manifest.judges;
     }
-    if is_dry { dry_run::main(resolved) } else { run::execute(resolved) }
+    if is_dry {
+        return dry_run::main(resolved);
+    }
+    let exit = run::execute(resolved)?;
+    if compact && matches!(exit, Exit::AllJudged | Exit::SomeFailed) {
+        compact::after_replay(&log, quiet)?;
+    }
+    Ok(ExitCode::from(exit.code()))
 }
 
 /// The log that is meant; the table stands for the log that it is made from.
@@ -232,7 +249,12 @@ fn output(log: &Path, options: &Options) -> PathBuf {
 }
 
 /// Says that there is nothing to ask.
-fn nothing(log: &Path, failures: &BTreeMap<Option<ErrorCode>, u64>, quiet: bool) -> Result<ExitCode, CliError> {
+fn nothing(
+    log: &Path,
+    failures: &BTreeMap<Option<ErrorCode>, u64>,
+    invalid: u64,
+    quiet: bool,
+) -> Result<Exit, CliError> {
     let mut text = format!("nothing to replay in {}: ", log.display());
     let exit = if failures.is_empty() {
         text.push_str("no judgment failed\n");
@@ -246,8 +268,12 @@ fn nothing(log: &Path, failures: &BTreeMap<Option<ErrorCode>, u64>, quiet: bool)
         text.push_str("--only CODE asks those with a code\n");
         Exit::SomeFailed
     };
+    if invalid > 0 {
+        let verdicts = counted(invalid, "verdict");
+        let _ = writeln!(text, "{verdicts} marked invalid; --include-invalid asks again");
+    }
     if !quiet {
         summary::print(&text)?;
     }
-    Ok(ExitCode::from(exit.code()))
+    Ok(exit)
 }

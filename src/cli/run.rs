@@ -16,11 +16,11 @@ use super::{command_line, dry_run, print, summary};
 pub(crate) fn main(args: RunArgs) -> Result<ExitCode, CliError> {
     let is_dry = args.conduct.dry_run;
     let resolved = settings::resolve(args, None, &|name| std::env::var(name).ok())?;
-    if is_dry { dry_run::main(resolved) } else { execute(resolved) }
+    if is_dry { dry_run::main(resolved) } else { execute(resolved).map(|exit| ExitCode::from(exit.code())) }
 }
 
 /// Runs what was resolved, to its end, and tells what came of it.
-pub(crate) fn execute(resolved: Resolved) -> Result<ExitCode, CliError> {
+pub(crate) fn execute(resolved: Resolved) -> Result<Exit, CliError> {
     let Resolved { run: settings, log, csv, mut record, failures, known: _, simulator, notes, quiet, verbose } =
         resolved;
     show_traces(verbose);
@@ -79,7 +79,7 @@ pub(crate) fn execute(resolved: Resolved) -> Result<ExitCode, CliError> {
         }
     }
     exported?;
-    Ok(ExitCode::from(exit.code()))
+    Ok(exit)
 }
 
 /// The first signal drains the run, the second ends it.
@@ -100,10 +100,32 @@ fn on_signals() -> watch::Receiver<Shutdown> {
 async fn signal() -> std::io::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut terminate = signal(SignalKind::terminate())?;
+    let hangup = async {
+        match ends_with_its_terminal() {
+            true => signal(SignalKind::hangup())?.recv().await,
+            false => std::future::pending().await,
+        };
+        Ok(())
+    };
     tokio::select! {
         result = tokio::signal::ctrl_c() => result,
         _ = terminate.recv() => Ok(()),
+        result = hangup => result,
     }
+}
+
+/// Whether the run is to end, as after Ctrl-C, when its terminal is closed. Under `nohup` the hangup signal is ignored from the start, and a
+/// handler would undo that. Where this cannot be told without unsafe code, the system's own answer stays: to end at once, or to ignore it.
+///
+/// Source: proc_pid_status(5), `SigIgn`: bit 0 is signal 1, which is SIGHUP.
+#[cfg(unix)]
+fn ends_with_its_terminal() -> bool {
+    static ENDS: std::sync::OnceLock<bool> = std::sync::OnceLock::new();
+    *ENDS.get_or_init(|| {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+        ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & 1 == 0)
+    })
 }
 
 #[cfg(not(unix))]

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use judge_run::dataset::{DatasetOptions, DatasetReader};
 use judge_run::endpoint::ModelUri;
 use judge_run::endpoint::simulator::BackgroundSimulator;
-use judge_run::feedback::log::{Index, Mode, OpenError, OpenLog};
+use judge_run::feedback::log::{self, Index, Mode, OpenError, OpenLog};
 use judge_run::judge::{Question, library};
 use judge_run::run::manifest::{Manifest, State};
 use judge_run::run::{Budget, LaneSettings, Output, Policy, RunSettings, Scope};
@@ -230,17 +230,16 @@ pub(crate) fn resolve(
     })
 }
 
-/// A log that is locked is another run's, whose manifest says which process that is.
+/// A log that is locked is another run's: the system says which process that is, or else that run's manifest, if it has one by now.
 fn cannot_open(log: &Path, error: OpenError) -> CliError {
-    match (&error, Manifest::read(&Manifest::path_of(log))) {
-        (OpenError::Locked { .. }, Ok(manifest)) if manifest.state == State::Running => {
-            let log = log.display();
-            CliError::usage_with_hint(
-                error,
-                format_args!("it is process {}; judge-run status {log} tells how far it is", manifest.pid),
-            )
-        }
-        _ => CliError::usage(error),
+    let OpenError::Locked { .. } = error else { return CliError::usage(error) };
+    let of_manifest = || Manifest::read(&Manifest::path_of(log)).ok().filter(|m| m.state == State::Running);
+    match log::lock_holder(log).or_else(|| of_manifest().map(|manifest| manifest.pid)) {
+        Some(process) => CliError::usage_with_hint(
+            error,
+            format_args!("it is process {process}; judge-run status {} tells how far it is", log.display()),
+        ),
+        None => CliError::usage(error),
     }
 }
 

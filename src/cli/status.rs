@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use judge_run::feedback::log::{self, JudgeTally, Tally};
 use judge_run::run::Exit;
-use judge_run::run::manifest::{Counts, Manifest, ManifestError, State};
+use judge_run::run::manifest::{Counts, JudgeCounts, Manifest, ManifestError, State};
 use serde_json::{Value, json};
 
 use super::args::StatusArgs;
@@ -127,7 +127,7 @@ fn write_run(out: &mut String, manifest: &Manifest, locked: Option<bool>) -> fmt
     if counts.retries > 0 {
         write!(out, " ({} of them retries)", counts.retries)?;
     }
-    let sum = |of: fn(&judge_run::run::manifest::JudgeCounts) -> u64| counts.judges.iter().map(of).sum::<u64>();
+    let sum = |of: fn(&JudgeCounts) -> u64| counts.judges.iter().map(of).sum::<u64>();
     let tokens = (sum(|judge| judge.input_tokens), sum(|judge| judge.output_tokens));
     write!(out, ", {} tokens in, {} out", short(tokens.0), short(tokens.1))?;
     let costs: Vec<f64> = counts.judges.iter().filter_map(|judge| judge.cost).collect();
@@ -137,30 +137,31 @@ fn write_run(out: &mut String, manifest: &Manifest, locked: Option<bool>) -> fmt
     writeln!(out)
 }
 
-/// `12 of about 25 judgments`: those of the part that was read, and what follows for the rest.
+/// `12 of about 25 judgments`: those of the part that was read, with what earlier runs left, and what follows for the rest. Judgments that were
+/// there before come first in a dataset, so that only both together tell how many a line has.
 fn write_progress(out: &mut String, counts: &Counts) -> fmt::Result {
-    let done: u64 = counts.judges.iter().map(|judge| judge.scored + judge.failed.values().sum::<u64>()).sum();
-    let planned: u64 = counts.judges.iter().map(|judge| judge.planned).sum();
-    let kept: u64 = counts.judges.iter().map(|judge| judge.kept_scored + judge.kept_failed).sum();
+    let sum = |of: fn(&JudgeCounts) -> u64| counts.judges.iter().map(of).sum::<u64>();
+    let kept = sum(|judge| judge.kept_scored + judge.kept_failed + judge.kept_invalid);
+    let done = kept + sum(|judge| judge.scored + judge.failed.values().sum::<u64>());
+    let met = kept + sum(|judge| judge.planned);
     #[expect(clippy::cast_precision_loss, reason = "a share for the eye")]
     let share = counts.bytes_total.filter(|total| *total > 0).map(|total| counts.bytes_read as f64 / total as f64);
-    match share.filter(|share| *share > 0.0) {
-        _ if counts.read_to_end => write!(out, "  {done} of {}", counted(planned, "judgment"))?,
+    let share = share.filter(|share| *share > 0.0 && !counts.read_to_end);
+    match share {
+        _ if counts.read_to_end => write!(out, "  {done} of {}", counted(met, "judgment"))?,
         #[expect(clippy::cast_precision_loss, reason = "an estimate")]
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "positive and small")]
         Some(share) => {
-            let expected = ((planned as f64 / share).round() as u64).max(planned);
-            write!(
-                out,
-                "  {done} of about {}, {:.0}% of the dataset read",
-                counted(expected, "judgment"),
-                100.0 * share
-            )?;
+            let expected = ((met as f64 / share).round() as u64).max(met);
+            write!(out, "  {done} of about {}", counted(expected, "judgment"))?;
         }
         None => write!(out, "  {}", counted(done, "judgment"))?,
     }
     if kept > 0 {
-        write!(out, "; {kept} were there already")?;
+        write!(out, ", {kept} of them from before")?;
+    }
+    if let Some(share) = share {
+        write!(out, "; {:.0}% of the dataset read", 100.0 * share)?;
     }
     writeln!(out)
 }
@@ -169,13 +170,16 @@ fn write_judge(out: &mut String, judge: &JudgeTally) -> fmt::Result {
     let failed: u64 = judge.failed.values().sum();
     writeln!(out, "\n{}  on {}", judge.name, judge.source_id)?;
     writeln!(out, "  scored   {:>7}\n  failed   {failed:>7}", judge.scored)?;
-    judge.failed.iter().try_for_each(|(code, n)| writeln!(out, "           {n:>7}  {code}"))
+    judge.failed.iter().try_for_each(|(code, n)| writeln!(out, "           {n:>7}  {code}"))?;
+    if judge.invalid > 0 {
+        writeln!(out, "  invalid  {:>7}  marked so by somebody", judge.invalid)?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use judge_run::run::manifest::JudgeCounts;
 
     #[test]
     fn progress_is_guessed_from_the_part_that_was_read_and_exact_at_the_end() {
@@ -186,10 +190,10 @@ mod tests {
             write_progress(&mut text, counts).unwrap();
             text
         };
-        assert_eq!(text(&counts), "  4 of about 40 judgments, 25% of the dataset read; 2 were there already\n");
+        assert_eq!(text(&counts), "  6 of about 48 judgments, 2 of them from before; 25% of the dataset read\n");
         counts.read_to_end = true;
-        assert_eq!(text(&counts), "  4 of 10 judgments; 2 were there already\n");
+        assert_eq!(text(&counts), "  6 of 12 judgments, 2 of them from before\n");
         (counts.read_to_end, counts.bytes_total) = (false, None);
-        assert_eq!(text(&counts), "  4 judgments; 2 were there already\n");
+        assert_eq!(text(&counts), "  6 judgments, 2 of them from before\n");
     }
 }

@@ -31,8 +31,11 @@ pub(crate) fn text(report: &RunReport, places: &Places<'_>, made_up: bool, comma
 
 pub(crate) fn print(text: &str) -> Result<(), CliError> {
     let mut stdout = anstream::stdout().lock();
-    stdout.write_all(text.as_bytes())?;
-    Ok(stdout.flush()?)
+    let printed = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+    printed.map_err(|error| match CliError::from(error) {
+        CliError::Other(reason) => CliError::Other(format!("cannot write to standard output: {reason}")),
+        other => other,
+    })
 }
 
 fn write(out: &mut String, report: &RunReport, places: &Places<'_>, made_up: bool, command: &str) -> fmt::Result {
@@ -108,6 +111,10 @@ fn write_question(out: &mut String, question: &QuestionSummary) -> fmt::Result {
     let skipped = question.kept_scored - question.reused + question.kept_failed.values().sum::<u64>();
     if skipped > 0 {
         writeln!(out, "  skipped  {skipped:>7}  already in the log")?;
+    }
+    if question.kept_invalid > 0 {
+        let n = question.kept_invalid;
+        writeln!(out, "  invalid  {n:>7}  marked so in the log; judge-run replay --include-invalid asks again")?;
     }
     if question.reused > 0 {
         writeln!(out, "  reused   {:>7}  from other logs, at no cost", question.reused)?;

@@ -7,7 +7,7 @@ use super::plan::{Item, Known, Part, Planner};
 use super::settings::RunSettings;
 use super::shard::Shard;
 use crate::dataset::{DatasetError, Entry};
-use crate::feedback::log::Index;
+use crate::feedback::log::{Index, Standing};
 use crate::judge::Question;
 
 /// What a run would do, without doing it.
@@ -40,6 +40,8 @@ pub struct DryRunQuestion {
     pub requests: u64,
     /// Judgments that the log already has.
     pub kept: u64,
+    /// Judgments that the log has, and that somebody marked invalid.
+    pub invalid: u64,
     /// Verdicts that would be taken over from other logs.
     pub reused: u64,
     /// Of a run about failures: not in the log, and not to be asked.
@@ -98,6 +100,7 @@ pub fn dry_run(settings: RunSettings, index: Index) -> Result<DryRun, DatasetErr
             match item {
                 Item::Missing { .. } => question.missing += 1,
                 Item::Unmatched { .. } => question.unmatched += 1,
+                Item::Kept { standing: Standing::Invalid { .. }, .. } => question.invalid += 1,
                 Item::Kept { .. } | Item::KeptAgain { .. } => question.kept += 1,
                 Item::Reused { .. } => question.reused += 1,
                 Item::NotAskable { not_askable, .. } => {

@@ -241,6 +241,8 @@ pub struct JudgeCounts {
     pub failed: BTreeMap<String, u64>,
     /// Failures that the log already had and that were not asked again.
     pub kept_failed: u64,
+    /// Verdicts that somebody marked invalid, and that were not asked again.
+    pub kept_invalid: u64,
     /// Planned, and not come to.
     pub unjudged: u64,
     /// Of all attempts.
@@ -347,6 +349,7 @@ impl JudgeCounts {
             kept_scored: question.kept_scored,
             failed: question.failed.iter().map(|(code, n)| (code.to_string(), *n)).collect(),
             kept_failed: question.kept_failed.values().sum(),
+            kept_invalid: question.kept_invalid,
             unjudged: question.unjudged(),
             input_tokens: question.usage.input_tokens,
             cached_tokens: question.usage.cached_tokens,

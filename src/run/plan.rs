@@ -199,7 +199,7 @@ impl Planner {
             return Some(Item::Missing { question });
         };
         match standing {
-            Standing::Failed { code, .. } if self.scope.selects(code) => {
+            standing if self.scope.asks_again(standing) => {
                 *failures += 1;
                 Some(self.item(asked, trace, Some(standing).filter(|_| asked.failed.is_none())))
             }
@@ -236,10 +236,17 @@ impl Planner {
             (Seen::New | Seen::Changed { .. }, Some(standing)) => return Item::Unmatched { question, standing },
             (Seen::New, None) => History::default(),
             (Seen::Changed { overrides }, None) => History { overrides: Some(overrides), create_time_ms: None },
-            (Seen::Judged { standing: Standing::Failed { code, create_time_ms }, overrides }, _)
-                if self.scope.selects(code) =>
-            {
-                History { overrides, create_time_ms: Some(create_time_ms) }
+            (
+                Seen::Judged {
+                    standing:
+                        standing @ (Standing::Failed { create_time_ms, .. } | Standing::Invalid { create_time_ms }),
+                    overrides,
+                },
+                _,
+            ) if self.scope.asks_again(standing) => History { overrides, create_time_ms: Some(create_time_ms) },
+            // It held no more when it was marked invalid, and is wanted again.
+            (Seen::Overridden { standing: Standing::Invalid { create_time_ms }, by, .. }, _) => {
+                History { overrides: Some(by), create_time_ms: Some(create_time_ms) }
             }
             (Seen::Judged { standing, .. }, _) => return Item::Kept { question, standing },
             (Seen::Overridden { standing, offset, by }, _) => {
@@ -256,6 +263,9 @@ impl Planner {
             Seen::Changed { overrides } => (Some(overrides), None),
             Seen::Judged { standing: Standing::Failed { create_time_ms, .. }, overrides } => {
                 (overrides, Some(create_time_ms))
+            }
+            Seen::Overridden { standing: Standing::Invalid { create_time_ms }, by, .. } => {
+                (Some(by), Some(create_time_ms))
             }
             Seen::Judged { .. } | Seen::Overridden { .. } => return None,
         };
@@ -467,8 +477,14 @@ mod tests {
             std::fs::write(&path, serde_json::to_string(record).unwrap()).unwrap();
             path
         };
-        let old = Feedback { overrides: Some(id("zero").to_string()), valid: Some(false), ..record("one", Some(true)) };
-        let paths = [log("failed.jsonl", &record("one", None)), log("old.jsonl", &old), log("same.jsonl", &old)];
+        let old = Feedback { overrides: Some(id("zero").to_string()), ..record("one", Some(true)) };
+        let invalid = Feedback { valid: Some(false), ..old.clone() };
+        let paths = [
+            log("failed.jsonl", &record("one", None)),
+            log("invalid.jsonl", &invalid),
+            log("old.jsonl", &old),
+            log("same.jsonl", &old),
+        ];
         let reuse = || paths.iter().map(|path| ReuseLog::open(path).unwrap()).collect::<Vec<_>>();
         let reused = |own: &[Feedback]| match item_with(own, reuse(), "one") {
             Item::Reused { feedback, .. } => *feedback,
@@ -491,7 +507,7 @@ mod tests {
     #[test]
     fn where_only_failures_are_asked_everything_else_is_told_apart_and_left() {
         let shown = |only: Option<ErrorCode>, log: &[Feedback]| {
-            let scope = Scope::Failures { only: only.map(|code| [code].into()), of: Vec::new() };
+            let scope = Scope::Failures { only: only.map(|code| [code].into()), of: Vec::new(), invalid: false };
             match item_within(&scope, log, "one") {
                 (Some(Item::Ask { history, .. }), n) => format!("ask {:?} {n}", history.create_time_ms),
                 (Some(Item::Kept { .. }), n) => format!("kept {n}"),
@@ -510,8 +526,36 @@ mod tests {
     }
 
     #[test]
+    fn a_verdict_that_was_marked_invalid_is_asked_again_only_on_wish() {
+        let mark = |record: &Feedback| Feedback { valid: Some(false), ..record.clone() };
+        let (judged, other) = (record("one", Some(true)), record("two", Some(true)));
+        let marked = [judged.clone(), mark(&judged)];
+        let kept = |item: Option<Item>| matches!(item, Some(Item::Kept { standing: Standing::Invalid { .. }, .. }));
+        assert!(kept(Some(item(&marked, "one"))));
+        let scope = |invalid| Scope::Failures { only: None, of: Vec::new(), invalid };
+        assert!(kept(item_within(&scope(false), &marked, "one").0));
+        let history = |item: Option<Item>| match item {
+            Some(Item::Ask { history, .. }) => (history.overrides, history.create_time_ms),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(history(item_within(&scope(true), &marked, "one").0), (None, Some(7)));
+        let (unmatched, n) = item_within(&scope(true), &marked, "two");
+        assert!(matches!(unmatched, Some(Item::Unmatched { .. })) && n == 1, "{unmatched:?}");
+        // What it had overridden it overrides again.
+        let changed = [judged.clone(), other.clone(), mark(&other)];
+        assert_eq!(history(item_within(&scope(true), &changed, "two").0), (Some(id("one")), Some(7)));
+        // An old opinion that is marked invalid changes nothing for the one that holds, but does not hold again either.
+        let old = [judged.clone(), other, mark(&judged)];
+        assert!(matches!(item(&old, "two"), Item::Kept { standing: Standing::Number(1.0), .. }));
+        assert_eq!(history(Some(item(&old, "one"))), (Some(id("two")), Some(7)));
+        // Once asked again, it is a verdict as any other.
+        let mended = [marked.as_slice(), &[judged]].concat();
+        assert!(matches!(item(&mended, "one"), Item::Kept { standing: Standing::Number(1.0), .. }));
+    }
+
+    #[test]
     fn another_model_is_asked_what_the_first_one_failed_at() {
-        let scope = Scope::Failures { only: None, of: vec!["e:/old".into()] };
+        let scope = Scope::Failures { only: None, of: vec!["e:/old".into()], invalid: false };
         let by_old = |feedback: Feedback| Feedback { source: Source::llm_judge("e:/old"), ..feedback };
         let (failed, judged) = (by_old(record("one", None)), by_old(record("one", Some(true))));
         let (asked, failures) = item_within(&scope, std::slice::from_ref(&failed), "one");

@@ -10,7 +10,7 @@ use crate::dataset::DatasetReader;
 use crate::endpoint::config::EndpointConfig;
 use crate::endpoint::prices::Prices;
 use crate::feedback::ErrorCode;
-use crate::feedback::log::{OpenLog, ReuseLog};
+use crate::feedback::log::{OpenLog, ReuseLog, Standing};
 use crate::judge::Question;
 
 /// One run.
@@ -65,10 +65,21 @@ pub enum Scope {
         /// By question, the source whose failures are meant; empty means the question's own. Where it is another one, its failures are
         /// asked anew, and recorded as the question's own.
         of: Vec<String>,
+        /// Verdicts that somebody marked invalid, too.
+        invalid: bool,
     },
 }
 
 impl Scope {
+    /// Whether what stands so in the log is asked again.
+    pub fn asks_again(&self, standing: Standing) -> bool {
+        match standing {
+            Standing::Failed { code, .. } => self.selects(code),
+            Standing::Invalid { .. } => matches!(self, Self::Failures { invalid: true, .. }),
+            Standing::Number(_) | Standing::Label(_) | Standing::Other => false,
+        }
+    }
+
     /// Whether a failure with this code is asked again; `None` is another tool's.
     pub fn selects(&self, code: Option<ErrorCode>) -> bool {
         match self {

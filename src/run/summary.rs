@@ -100,6 +100,8 @@ pub struct QuestionSummary {
     pub failed: BTreeMap<ErrorCode, u64>,
     /// Failures that the log already had and that were not asked again; `None` counts other tools' codes.
     pub kept_failed: BTreeMap<Option<ErrorCode>, u64>,
+    /// Verdicts that somebody marked invalid, and that were not asked again.
+    pub kept_invalid: u64,
     /// Of the planned ones: asked again because prompt, model, parameter or trace changed.
     pub changed: u64,
     /// Of a run about failures: not in the log, and not asked.
@@ -193,6 +195,16 @@ impl Distribution {
 }
 
 impl QuestionSummary {
+    /// Counts what the log has and what is no verdict that holds; whether it is that.
+    fn keep_without_verdict(&mut self, standing: Standing) -> bool {
+        match standing {
+            Standing::Failed { code, .. } => *self.kept_failed.entry(code).or_default() += 1,
+            Standing::Invalid { .. } => self.kept_invalid += 1,
+            Standing::Number(_) | Standing::Label(_) | Standing::Other => return false,
+        }
+        true
+    }
+
     /// Verdicts that there are now.
     pub fn scored_in_all(&self) -> u64 {
         self.scored + self.kept_scored
@@ -221,6 +233,7 @@ impl Summary {
             reused: 0,
             failed: BTreeMap::new(),
             kept_failed: BTreeMap::new(),
+            kept_invalid: 0,
             changed: 0,
             missing: 0,
             unmatched: 0,
@@ -260,9 +273,7 @@ impl Summary {
             }
             Event::Kept { question, standing } => {
                 let Some(question) = self.questions.get_mut(*question) else { return };
-                if let Standing::Failed { code, .. } = standing {
-                    *question.kept_failed.entry(*code).or_default() += 1;
-                } else {
+                if !question.keep_without_verdict(*standing) {
                     question.kept_scored += 1;
                     question.distribution.add(*standing);
                 }
@@ -280,9 +291,7 @@ impl Summary {
             Event::Unmatched { question, standing } => {
                 let Some(question) = self.questions.get_mut(*question) else { return };
                 question.unmatched += 1;
-                if let Standing::Failed { code, .. } = standing {
-                    *question.kept_failed.entry(*code).or_default() += 1;
-                }
+                question.keep_without_verdict(*standing);
             }
             Event::FailuresFound(n) => self.failures_found += n,
             Event::Planned { question, changed } => {
@@ -325,7 +334,8 @@ impl Summary {
 
     /// Judgments that the run was about: planned, or found in the log.
     pub fn selected(&self) -> u64 {
-        self.questions.iter().map(|q| q.planned + q.kept_scored + q.kept_failed.values().sum::<u64>()).sum()
+        let kept = |q: &QuestionSummary| q.kept_scored + q.kept_failed.values().sum::<u64>() + q.kept_invalid;
+        self.questions.iter().map(|q| q.planned + kept(q)).sum()
     }
 
     /// Verdicts that there are now.

@@ -46,6 +46,30 @@ fn a_terminated_run_does_the_same() {
     interrupted_with("TERM");
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn a_run_whose_terminal_is_closed_does_the_same() {
+    // These tests may themselves run under nohup, which their children inherit.
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap();
+    if u64::from_str_radix(ignored.trim(), 16).unwrap() & 1 == 0 {
+        interrupted_with("HUP");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn under_nohup_a_run_goes_on_without_its_terminal() {
+    let place = Place::with_traces(8);
+    let latch = Latch::default();
+    let fake = holding(&latch);
+    let running = place.judge(&fake.base_url(), &["-j", "4"]).ignoring("HUP").start();
+    fake.wait_for(4);
+    running.signal("HUP");
+    latch.open();
+    running.finish().exits_with(0).prints(&["scored         8"]);
+}
+
 #[test]
 fn a_second_interruption_ends_at_once() {
     let place = Place::with_traces(20);

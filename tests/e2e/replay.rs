@@ -227,6 +227,35 @@ fn made_up_verdicts_never_go_by_the_name_of_a_model() {
 }
 
 #[test]
+fn a_replay_may_compact_the_log_when_it_ran_to_its_end() {
+    let place = Place::with_traces(3);
+    let (fake, healed) = failing_at_1(not_today);
+    place.judge(&fake.base_url(), &[]).run().exits_with(3);
+    let replay = |more: &[&str]| place.run(["replay", LOG, "--compact"].iter().chain(more));
+    replay(&[])
+        .exits_with(3)
+        .prints(&["failed         1", "4 records before, 3 are left; gone: 1 superseded error, 0"]);
+    healed.store(true, Ordering::Relaxed);
+    replay(&[])
+        .exits_with(0)
+        .prints(&["scored         3", "4 records before, 3 are left; gone: 1 superseded error, 0"]);
+    assert!(place.lines(LOG).iter().all(|record| record["value"] == true));
+    replay(&[]).exits_with(0).prints(&["nothing to replay", "3 records, none of them superseded"]);
+    assert_eq!(replay(&["-q"]).exits_with(0).stdout, "");
+    replay(&["--dry-run"]).exits_with(2).says(&["--compact", "cannot be used with", "--dry-run"]);
+}
+
+#[test]
+fn a_replay_that_stopped_early_compacts_nothing() {
+    let place = Place::with_traces(3);
+    let fake = Fake::start(|request| if request.number == 0 { answers::verdict(true) } else { not_today() });
+    place.judge(&fake.base_url(), &["-j", "1"]).run().exits_with(3);
+    let finished = place.run(["replay", LOG, "--compact", "--rpd", "1"]).exits_with(4);
+    assert!(!finished.stdout.contains("superseded"), "{}", finished.stdout);
+    assert_eq!(place.lines(LOG).len(), 4);
+}
+
+#[test]
 fn a_log_without_its_manifest_or_no_log_at_all_is_refused_with_the_remedy() {
     let place = Place::with_traces(1);
     place.run(["replay", LOG]).exits_with(2).says(&["there is no log traces.feedback.jsonl"]);

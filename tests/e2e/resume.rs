@@ -245,6 +245,22 @@ fn a_dry_run_neither_locks_nor_mends_the_log() {
     assert_eq!((place.read(LOG), place.names()), (torn, names));
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn the_process_that_has_the_log_is_named_even_by_an_old_manifest_or_none() {
+    let place = Place::with_traces(3);
+    place.write(LOG, "");
+    let held = std::fs::File::open(place.path(LOG)).unwrap();
+    held.lock().unwrap();
+    let process = format!("it is process {};", std::process::id());
+    let second = || place.judge("http://127.0.0.1:9/v1", &[]).run().exits_with(2).says(&[&process]);
+    second();
+    let killed = r#"{"format":1,"version":"0","run_id":"r","pid":1,"is_replay":false,"state":"running","start_time_ms":1,
+        "update_time_ms":1,"datasets":[],"judges":[],"endpoints":[],"options":{},"counts":{}}"#;
+    place.write("traces.feedback.run.json", killed);
+    second();
+}
+
 #[test]
 fn two_runs_at_once_do_not_share_a_log() {
     let place = Place::with_traces(3);

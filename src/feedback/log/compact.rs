@@ -68,6 +68,8 @@ struct Entry {
     opinion: Option<OpinionKey>,
     offset: u64,
     is_error: bool,
+    /// A verdict that somebody marked invalid: that line need not hold all that the verdict's own does.
+    is_invalid: bool,
     superseded: bool,
 }
 
@@ -86,7 +88,7 @@ fn find_superseded(file: &File) -> io::Result<(Vec<u64>, Compacted)> {
         for (i, entry) in group.iter_mut().rev().enumerate() {
             // A verdict is never lost to an error.
             entry.superseded = if entry.is_error { i > 0 } else { later_verdict };
-            later_verdict |= !entry.is_error;
+            later_verdict |= !entry.is_error && !entry.is_invalid;
         }
     }
     entries.sort_unstable_by_key(|entry| (entry.opinion, entry.offset));
@@ -108,7 +110,8 @@ impl Entry {
         let about = feedback.trace_id.as_deref();
         let opinion =
             about.map(|id| OpinionKey::new(Some(id), feedback.span_id.as_deref(), &feedback.name, &feedback.source));
-        Self { id, opinion, offset, is_error: feedback.is_error(), superseded: false }
+        let is_invalid = feedback.valid == Some(false);
+        Self { id, opinion, offset, is_error: feedback.is_error(), is_invalid, superseded: false }
     }
 }
 
@@ -217,6 +220,15 @@ mod tests {
         assert_eq!(compacted(&lost), lost, "an error is no reason to lose a verdict");
         let back = [verdict(1, "a"), overriding(1, verdict(2, "a")), overriding(2, verdict(1, "a"))];
         assert_eq!(compacted(&back), back[1..], "the opinion's line that holds again says all of the first");
+    }
+
+    #[test]
+    fn a_verdict_that_was_marked_invalid_stays_until_it_has_another() {
+        let invalid = Feedback { valid: Some(false), value: None, ..verdict(1, "a") };
+        let marked = [verdict(1, "a"), invalid.clone()];
+        assert_eq!(compacted(&marked), marked, "the mark says less than the verdict");
+        assert_eq!(compacted(&[verdict(1, "a"), invalid.clone(), verdict(1, "a")]), [verdict(1, "a")]);
+        assert_eq!(compacted(&[verdict(1, "a"), invalid.clone(), error(1, "a")]).len(), 3);
     }
 
     #[test]

@@ -15,8 +15,6 @@ const OPEN_TRIES: u32 = 16;
 pub(super) struct LogFile {
     pub file: File,
     pub path: PathBuf,
-    /// Up to the end of the last whole record.
-    pub length: u64,
 }
 
 impl LogFile {
@@ -29,7 +27,7 @@ impl LogFile {
         let open = || OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
         let file = open_locked(path, open)?;
         let real = real_path(path).map_err(|error| OpenError::Io { path: path.to_owned(), error })?;
-        Ok(Self { file, path: real, length: 0 })
+        Ok(Self { file, path: real })
     }
 
     /// An empty log in place of this one, which becomes `<path>.bak`. What is no regular file stays as it is.
@@ -48,7 +46,7 @@ impl LogFile {
         })?;
         lock(&file, &self.path)?;
         file.set_permissions(metadata.permissions()).map_err(io_error)?;
-        Ok(Self { file, path: self.path.clone(), length: 0 })
+        Ok(Self { file, path: self.path.clone() })
     }
 
     /// Writes a file beside the log that is to take its place: with its permissions, locked as it is, and on disk.
@@ -88,17 +86,14 @@ impl LogFile {
         Ok(())
     }
 
-    /// Appends a line, whole or not at all.
+    /// Appends a line, whole or not at all. The end is looked for each time: a person may have added a line, or emptied the file.
     pub(super) fn write_line(&mut self, line: &[u8]) -> io::Result<()> {
+        let end = self.file.seek(SeekFrom::End(0))?;
         if let Err(error) = self.file.write_all(line) {
-            // Half a line may have gone out: take it back. Devices cannot, and need not.
-            if self.file.metadata()?.is_file() {
-                self.file.set_len(self.length)?;
-                self.file.seek(SeekFrom::Start(self.length))?;
-            }
+            // Half a line may have gone out: take it back.
+            self.file.set_len(end)?;
             return Err(error);
         }
-        self.length += line.len() as u64;
         Ok(())
     }
 
@@ -116,9 +111,57 @@ impl LogFile {
         self.file.seek(SeekFrom::Start(offset))?;
         let mut line = String::new();
         BufReader::new(&self.file).read_line(&mut line)?;
-        self.file.seek(SeekFrom::Start(self.length))?;
         Feedback::from_json(&line).map_err(io::Error::other)
     }
+
+    /// Whether the log still is what its path names. If it was deleted or replaced, its records get a name again: its own if that is
+    /// free, else one beside it.
+    ///
+    /// # Errors
+    /// [`Displaced`], or why nothing could be saved.
+    pub(super) fn keep_in_place(&mut self) -> io::Result<()> {
+        if is_at(&self.file, &self.path)? {
+            return Ok(());
+        }
+        let displaced = if has_a_name(&self.file)? {
+            Displaced::Moved
+        } else {
+            match self.rescue()? {
+                kept_in if kept_in == self.path => Displaced::Deleted,
+                kept_in => Displaced::Replaced { kept_in },
+            }
+        };
+        Err(io::Error::other(displaced))
+    }
+
+    /// Copies the records of a file without a name to one that has one.
+    fn rescue(&self) -> io::Result<PathBuf> {
+        let names = std::iter::once("rescued".to_owned()).chain((2..).map(|n| format!("rescued-{n}")));
+        let paths = std::iter::once(self.path.clone()).chain(names.map(|name| sibling(&self.path, &name)));
+        for path in paths {
+            let mut copy = match OpenOptions::new().write(true).create_new(true).open(&path) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
+                copy => copy?,
+            };
+            copy.set_permissions(self.file.metadata()?.permissions())?;
+            (&self.file).seek(SeekFrom::Start(0))?;
+            io::copy(&mut &self.file, &mut copy)?;
+            copy.sync_all()?;
+            return Ok(path);
+        }
+        Err(io::ErrorKind::AlreadyExists.into())
+    }
+}
+
+/// What became of a log while a run wrote to it. Every record is on disk all the same.
+#[derive(Debug, thiserror::Error)]
+enum Displaced {
+    #[error("somebody deleted it while the run wrote to it; it is back, with all its records")]
+    Deleted,
+    #[error("somebody moved it while the run wrote to it, and it has all records where it is now; move it back")]
+    Moved,
+    #[error("somebody put another file in its place while the run wrote to it; the records are in {}", kept_in.display())]
+    Replaced { kept_in: PathBuf },
 }
 
 /// What is to take the place of a log.
@@ -137,7 +180,8 @@ fn sync_folder(path: &Path) {
 impl Drop for LogFile {
     /// Still locked, so that no other process can have begun to write to it.
     fn drop(&mut self) {
-        if self.file.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.len() == 0) {
+        let is_empty = self.file.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.len() == 0);
+        if is_empty && is_at(&self.file, &self.path).unwrap_or(false) {
             let _ = std::fs::remove_file(&self.path);
         }
     }
@@ -173,6 +217,17 @@ fn is_at(_: &File, _: &Path) -> io::Result<bool> {
     Ok(true)
 }
 
+#[cfg(unix)]
+fn has_a_name(file: &File) -> io::Result<bool> {
+    use std::os::unix::fs::MetadataExt;
+    Ok(file.metadata()?.nlink() > 0)
+}
+
+#[cfg(not(unix))]
+fn has_a_name(_: &File) -> io::Result<bool> {
+    Ok(true)
+}
+
 pub(super) fn lock(file: &File, path: &Path) -> Result<(), OpenError> {
     match file.try_lock() {
         Ok(()) => Ok(()),
@@ -198,6 +253,25 @@ pub fn is_locked(path: &Path) -> io::Result<Option<bool>> {
         Err(TryLockError::WouldBlock) => Some(true),
         Err(TryLockError::Error(_)) => None,
     })
+}
+
+/// The process that holds a log's lock, where the system tells.
+#[cfg(target_os = "linux")]
+pub fn lock_holder(path: &Path) -> Option<u32> {
+    use std::os::unix::fs::MetadataExt;
+    let inode = path.metadata().ok()?.ino().to_string();
+    // Source: proc_locks(5), as in `1: FLOCK  ADVISORY  WRITE 1234 fe:00:5678 0 EOF`. The device is not always the one that a file tells.
+    let locks = std::fs::read_to_string("/proc/locks").ok()?;
+    locks.lines().find_map(|line| match line.split_whitespace().collect::<Vec<_>>()[..] {
+        [_, "FLOCK", _, "WRITE", process, file, ..] if file.rsplit(':').next() == Some(&inode) => process.parse().ok(),
+        _ => None,
+    })
+}
+
+/// The process that holds a log's lock, where the system tells.
+#[cfg(not(target_os = "linux"))]
+pub fn lock_holder(_: &Path) -> Option<u32> {
+    None
 }
 
 /// Whether the file system has no locks: some network file systems don't, and NFS says `ENOLCK` where its lock daemon does not run.
@@ -265,6 +339,57 @@ mod tests {
         drop(log);
         assert_eq!(is_locked(&path).unwrap(), Some(false));
         LogFile::open(&path).unwrap();
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_log_that_is_deleted_or_replaced_keeps_its_records() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, moved) = (folder.path().join("f.jsonl"), folder.path().join("moved.jsonl"));
+        let displaced = |displace: &dyn Fn()| {
+            let mut log = LogFile::open(&path).unwrap();
+            log.write_line(b"x\n").unwrap();
+            log.keep_in_place().unwrap();
+            displace();
+            log.write_line(b"y\n").unwrap();
+            log.keep_in_place().unwrap_err().to_string()
+        };
+        let error = displaced(&|| fs::remove_file(&path).unwrap());
+        assert!(error.contains("deleted it") && fs::read(&path).unwrap() == b"x\ny\n", "{error}");
+        let error = displaced(&|| fs::rename(&path, &moved).unwrap());
+        assert!(error.contains("moved it") && fs::read(&moved).unwrap() == b"x\ny\nx\ny\n", "{error}");
+        for rescued in ["f.jsonl.rescued", "f.jsonl.rescued-2"] {
+            let _ = fs::remove_file(&path);
+            let error = displaced(&|| fs::write(&moved, "mine").and_then(|()| fs::rename(&moved, &path)).unwrap());
+            assert!(error.ends_with(rescued), "{error}");
+            assert_eq!(fs::read(folder.path().join(rescued)).unwrap(), b"x\ny\n");
+            assert_eq!(fs::read(&path).unwrap(), b"mine");
+        }
+    }
+
+    #[test]
+    fn a_line_that_somebody_else_adds_is_not_written_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("f.jsonl");
+        let mut log = LogFile::open(&path).unwrap();
+        log.write_line(b"x\n").unwrap();
+        OpenOptions::new().append(true).open(&path).unwrap().write_all(b"theirs\n").unwrap();
+        log.write_line(b"y\n").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"x\ntheirs\ny\n");
+        fs::write(&path, "").unwrap();
+        log.write_line(b"z\n").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"z\n");
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn the_process_that_holds_a_lock_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("f.jsonl");
+        assert_eq!(lock_holder(&path), None);
+        let log = LogFile::open(&path).unwrap();
+        assert_eq!(lock_holder(&path), Some(std::process::id()));
+        drop(log);
     }
 
     #[cfg(unix)]

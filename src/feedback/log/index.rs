@@ -40,6 +40,11 @@ pub enum Standing {
         /// When the failure was first recorded.
         create_time_ms: i64,
     },
+    /// There was a verdict, and somebody marked it invalid.
+    Invalid {
+        /// When it was first recorded.
+        create_time_ms: i64,
+    },
 }
 
 impl Standing {
@@ -53,6 +58,7 @@ impl Standing {
                 };
                 Self::Failed { code, create_time_ms: feedback.create_time_ms }
             }
+            (None, _) if feedback.valid == Some(false) => Self::Invalid { create_time_ms: feedback.create_time_ms },
             (None, Some(Value::Bool(value))) => Self::Number(f64::from(u8::from(*value))),
             (None, Some(Value::Number(number))) => number.as_f64().map_or(Self::Other, Self::Number),
             (None, Some(Value::String(label))) => Self::Label(Self::label_hash(label)),
@@ -75,10 +81,10 @@ pub enum Seen {
     Judged {
         /// How it stands.
         standing: Standing,
-        /// Of an error: the opinion that a verdict, when there is one at last, will override.
+        /// Of an error or an invalid verdict: the opinion that a verdict, when there is one at last, will override.
         overrides: Option<AssessmentId>,
     },
-    /// This very judgment has a verdict, and a later opinion overrides it: what is asked went back to what it was before.
+    /// This very judgment has a verdict, valid or not, and a later opinion overrides it: what is asked went back to what it was before.
     Overridden {
         /// How it stood.
         standing: Standing,
@@ -104,8 +110,17 @@ struct Entry {
 }
 
 impl Entry {
-    fn is_verdict(&self) -> bool {
+    /// Whether it was an opinion once: an invalid one still is what a later one overrides.
+    fn is_opinion(&self) -> bool {
         !matches!(self.standing, Standing::Failed { .. })
+    }
+
+    fn is_verdict(&self) -> bool {
+        self.is_opinion() && !self.is_invalid()
+    }
+
+    fn is_invalid(&self) -> bool {
+        matches!(self.standing, Standing::Invalid { .. })
     }
 }
 
@@ -150,6 +165,11 @@ impl Index {
                 group = kept;
             }
             if let Some(earlier) = entries[group..kept].iter().position(|other| other.id == entry.id) {
+                // Who marks an old opinion invalid says nothing of a later one.
+                if entry.is_invalid() {
+                    entries[group + earlier] = entry;
+                    continue;
+                }
                 entries.copy_within(group + earlier + 1..kept, group + earlier);
                 kept -= 1;
             }
@@ -170,7 +190,7 @@ impl Index {
         for entry in group {
             if entry.id == id {
                 this = Some(entry);
-            } else if entry.is_verdict() {
+            } else if entry.is_opinion() {
                 other = Some(entry.id);
                 other_is_later = this.is_some();
             }
@@ -178,7 +198,7 @@ impl Index {
         match (this, other) {
             (None, None) => Seen::New,
             (None, Some(overrides)) => Seen::Changed { overrides },
-            (Some(this), Some(by)) if this.is_verdict() && other_is_later => {
+            (Some(this), Some(by)) if this.is_opinion() && other_is_later => {
                 Seen::Overridden { standing: this.standing, offset: this.offset, by }
             }
             (Some(this), other) => {
@@ -213,6 +233,13 @@ impl Index {
             }
         }
         failures
+    }
+
+    /// How many opinions stand as verdicts that somebody marked invalid.
+    pub fn invalid(&self) -> u64 {
+        let is_last =
+            |i: usize, entry: &Entry| self.entries.get(i + 1).is_none_or(|next| next.opinion != entry.opinion);
+        self.entries.iter().enumerate().filter(|(i, entry)| entry.is_invalid() && is_last(*i, entry)).count() as u64
     }
 
     /// Whether the log has a verdict by this model.

@@ -146,6 +146,8 @@ struct Entry {
     offset: u64,
     file: u32,
     kind: Kind,
+    /// Somebody marked it invalid.
+    is_invalid: bool,
 }
 
 /// All that is known of the logs before anything is written.
@@ -200,7 +202,8 @@ impl Entry {
         let id = feedback.assessment_id.as_deref().map(AssessmentId::of_any);
         let id = id.unwrap_or_else(|| IdHasher::new("judge-run line 1").part(line.trim_ascii()).finish());
         let Feedback { create_time_ms, last_update_time_ms, .. } = *feedback;
-        Self { id, create_time_ms, last_update_time_ms, offset, file, kind }
+        let is_invalid = feedback.valid == Some(false);
+        Self { id, create_time_ms, last_update_time_ms, offset, file, kind, is_invalid }
     }
 
     fn is_foreign(&self) -> bool {
@@ -266,7 +269,8 @@ impl Choice<'_> {
         let mut holds: Option<Entry> = None;
         let mut conflict = None;
         for entry in of_files.copied() {
-            let rank = |entry: Entry| (entry.kind, entry.last_update_time_ms);
+            // Who marks a copy of a record invalid need not change its time.
+            let rank = |entry: Entry| (entry.kind, entry.last_update_time_ms, entry.is_invalid);
             match holds {
                 Some(other) if rank(entry) < rank(other) => {}
                 Some(other) if rank(entry) == rank(other) => {
@@ -420,6 +424,16 @@ mod tests {
         }
         assert_eq!(merged(&[&[error(1, 5, 5)], &[error(1, 5, 6)]]), [error(1, 5, 6)]);
         assert_eq!(merged(&[from_ref(&old), from_ref(&old)]), [old]);
+    }
+
+    #[test]
+    fn a_verdict_that_was_marked_invalid_in_one_log_is_so_in_the_merged_one() {
+        let (valid, later) = (verdict(1, 1, 5, 5), verdict(1, 2, 5, 9));
+        let invalid = Feedback { valid: Some(false), ..valid.clone() };
+        let marked = [valid.clone(), invalid.clone()];
+        assert_eq!(merged(&[&marked, from_ref(&valid)]), from_ref(&invalid));
+        assert_eq!(merged(&[from_ref(&valid), &marked]), from_ref(&invalid));
+        assert_eq!(merged(&[&marked, from_ref(&later)]), from_ref(&later), "it was asked again");
     }
 
     #[test]

@@ -11,7 +11,7 @@ mod tally;
 mod writer;
 
 pub use compact::{Compacted, compact, would_compact};
-pub use file::is_locked;
+pub use file::{is_locked, lock_holder};
 pub use index::{Index, OpinionKey, Seen, Standing};
 pub use merge::{Conflicts, MergeError, Merged, MergedInput, merge};
 pub use open::{Mode, OpenError, OpenLog, OpenReport};

@@ -151,17 +151,24 @@ fn read_lines(file: &File, index: &mut Index, report: &mut OpenReport) -> io::Re
 }
 
 fn keep_apart(path: &Path, log: &File, damaged: &[Damaged]) -> io::Result<()> {
-    let mut file = OpenOptions::new().append(true).create(true).open(path)?;
-    if file.metadata()?.len() == 0 {
+    let mut file = OpenOptions::new().write(true).create(true).truncate(false).open(path)?;
+    let end = file.seek(SeekFrom::End(0))?;
+    if end == 0 {
         file.set_permissions(log.metadata()?.permissions())?;
     }
-    for line in damaged {
-        file.write_all(&line.text)?;
-        if line.torn {
-            file.write_all(b"\n")?;
+    let mut write = || -> io::Result<()> {
+        for line in damaged {
+            file.write_all(&line.text)?;
+            if line.torn {
+                file.write_all(b"\n")?;
+            }
         }
-    }
-    file.sync_all()
+        file.sync_all()
+    };
+    write().inspect_err(|_| {
+        // The lines stay in the log, so that half of one has no place here.
+        let _ = if end > 0 { file.set_len(end) } else { std::fs::remove_file(path) };
+    })
 }
 
 /// Takes the damaged lines out of the log. A torn last line is cut off in place; for lines in the middle the log is written anew
@@ -188,10 +195,9 @@ fn remove(log: &mut LogFile, damaged: &[Damaged]) -> Result<(), OpenError> {
     log.adopt(staged)
 }
 
-/// Goes to the end; a last record without its newline gets it.
+/// A last record without its newline gets it.
 fn end_last_line(log: &mut LogFile) -> io::Result<()> {
-    log.length = log.file.seek(SeekFrom::End(0))?;
-    if log.length > 0 {
+    if log.file.seek(SeekFrom::End(0))? > 0 {
         log.file.seek(SeekFrom::End(-1))?;
         let mut last = [0];
         io::Read::read_exact(&mut log.file, &mut last)?;

@@ -8,7 +8,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::OpinionKey;
-use crate::feedback::{Feedback, SourceType};
+use crate::feedback::{AssessmentId, Feedback, SourceType};
 
 /// What a log says now.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -34,6 +34,24 @@ pub struct JudgeTally {
     pub scored: u64,
     /// Failures by code.
     pub failed: BTreeMap<String, u64>,
+    /// Verdicts that somebody marked invalid.
+    pub invalid: u64,
+}
+
+/// How an opinion stands so far.
+struct Opinion {
+    /// Of its last record.
+    id: Option<AssessmentId>,
+    /// The judge.
+    judge: u32,
+    standing: Last,
+}
+
+enum Last {
+    Scored,
+    /// The code.
+    Failed(u32),
+    Invalid,
 }
 
 /// Counts a log.
@@ -44,8 +62,7 @@ pub fn tally(path: &Path) -> io::Result<Tally> {
     let mut reader = BufReader::with_capacity(1 << 16, File::open(path)?);
     let mut tally = Tally::default();
     let mut codes: Vec<String> = Vec::new();
-    // The judge, and the code of a failure.
-    let mut opinions: HashMap<OpinionKey, (u32, Option<u32>)> = HashMap::new();
+    let mut opinions: HashMap<OpinionKey, Opinion> = HashMap::new();
     let mut line = Vec::new();
     while reader.read_until(b'\n', &mut line)? > 0 {
         let record = std::str::from_utf8(&line).ok().and_then(|text| Feedback::from_json(text).ok());
@@ -84,13 +101,27 @@ pub fn tally(path: &Path) -> io::Result<Tally> {
             })
         });
         let small = |i: usize| u32::try_from(i).unwrap_or(u32::MAX);
-        opinions.insert(key, (small(judge), code.map(small)));
+        let standing = match code {
+            Some(code) => Last::Failed(small(code)),
+            None if feedback.valid == Some(false) => Last::Invalid,
+            None => Last::Scored,
+        };
+        let id = feedback.assessment_id.as_deref().map(AssessmentId::of_any);
+        // Who marks an old opinion invalid says nothing of a later one.
+        let is_of_old = |last: &Opinion| matches!(standing, Last::Invalid) && last.id != id;
+        if !opinions.get(&key).is_some_and(is_of_old) {
+            opinions.insert(key, Opinion { id, judge: small(judge), standing });
+        }
     }
-    for (judge, code) in opinions.into_values() {
+    for Opinion { judge, standing, .. } in opinions.into_values() {
         let Some(judge) = tally.judges.get_mut(judge as usize) else { continue };
-        match code.and_then(|code| codes.get(code as usize)) {
-            None => judge.scored += 1,
-            Some(code) => *judge.failed.entry(code.clone()).or_default() += 1,
+        match standing {
+            Last::Scored => judge.scored += 1,
+            Last::Invalid => judge.invalid += 1,
+            Last::Failed(code) => {
+                let code = codes.get(code as usize).cloned().unwrap_or_default();
+                *judge.failed.entry(code).or_default() += 1;
+            }
         }
     }
     Ok(tally)
@@ -99,6 +130,33 @@ pub fn tally(path: &Path) -> io::Result<Tally> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn tally_of(lines: &[String]) -> Tally {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("f.jsonl");
+        std::fs::write(&path, lines.join("\n")).unwrap();
+        tally(&path).unwrap()
+    }
+
+    #[test]
+    fn what_was_marked_invalid_is_no_verdict_unless_it_is_an_old_one() {
+        let line = |trace: &str, id: &str, valid: bool| {
+            format!(
+                r#"{{"assessment_id":"{id}","name":"j","value":1,"source":{{"source_type":"LLM_JUDGE"}},"trace_id":"{trace}","valid":{valid}}}"#
+            )
+        };
+        let lines = [
+            line("a", "1", true),
+            line("a", "1", false),
+            line("b", "2", true),
+            line("b", "3", true),
+            line("b", "2", false),
+            line("c", "4", false),
+            line("c", "4", true),
+        ];
+        let judge = &tally_of(&lines).judges[0];
+        assert_eq!((judge.scored, judge.invalid), (2, 1));
+    }
 
     #[test]
     fn each_opinion_counts_once_as_its_last_record_and_half_a_line_not_at_all() {
@@ -115,12 +173,12 @@ mod tests {
             line("a", scored, "HUMAN"),
             line("c", scored, "LLM_JUDGE")[..30].to_owned(),
         ];
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("f.jsonl");
-        std::fs::write(&path, lines.join("\n")).unwrap();
-        let tally = tally(&path).unwrap();
+        let tally = tally_of(&lines);
         assert_eq!((tally.records, tally.other_lines, tally.last_update_time_ms), (4, 1, Some(2)));
         let failed = BTreeMap::from([("TIMEOUT".to_owned(), 1)]);
-        assert_eq!(tally.judges, [JudgeTally { name: "j".into(), source_id: "m".into(), scored: 1, failed }]);
+        assert_eq!(
+            tally.judges,
+            [JudgeTally { name: "j".into(), source_id: "m".into(), scored: 1, failed, invalid: 0 }]
+        );
     }
 }

@@ -93,6 +93,8 @@ trait Medium: Send + 'static {
     /// One line, whole or not at all.
     fn write_line(&mut self, line: &[u8]) -> io::Result<()>;
     fn sync(&mut self) -> io::Result<()>;
+    /// Whether what is on disk will be found where it is looked for.
+    fn keep_in_place(&mut self) -> io::Result<()>;
     /// An earlier record.
     fn reread(&mut self, offset: u64) -> io::Result<Feedback>;
 }
@@ -104,6 +106,10 @@ impl Medium for LogFile {
 
     fn sync(&mut self) -> io::Result<()> {
         self.sync()
+    }
+
+    fn keep_in_place(&mut self) -> io::Result<()> {
+        self.keep_in_place()
     }
 
     fn reread(&mut self, offset: u64) -> io::Result<Feedback> {
@@ -118,6 +124,10 @@ impl Medium for io::Stdout {
 
     fn sync(&mut self) -> io::Result<()> {
         self.flush()
+    }
+
+    fn keep_in_place(&mut self) -> io::Result<()> {
+        Ok(())
     }
 
     fn reread(&mut self, _: u64) -> io::Result<Feedback> {
@@ -254,6 +264,7 @@ async fn write_all(
                 medium.sync()?;
                 saved = written;
                 on_disk.store(saved, Ordering::Release);
+                medium.keep_in_place()?;
                 continue;
             }
             entry = receiver.recv() => entry,
@@ -266,7 +277,9 @@ async fn write_all(
         // Nobody may be waiting any more.
         let _ = tell.send(());
     };
-    medium.sync().map(|()| on_disk.store(written, Ordering::Release)).and(result)
+    medium.sync()?;
+    on_disk.store(written, Ordering::Release);
+    medium.keep_in_place().and(result)
 }
 
 /// Writes the lines of an entry, and counts them in `written`.
@@ -333,6 +346,10 @@ pub(crate) mod tests {
 
         fn sync(&mut self) -> io::Result<()> {
             (self.sync)()
+        }
+
+        fn keep_in_place(&mut self) -> io::Result<()> {
+            Ok(())
         }
 
         fn reread(&mut self, _: u64) -> io::Result<Feedback> {

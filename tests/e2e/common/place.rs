@@ -108,6 +108,16 @@ impl Invocation {
         self
     }
 
+    /// With this signal ignored, as under `nohup`.
+    pub(crate) fn ignoring(self, signal: &str) -> Self {
+        let mut command = Command::new("sh");
+        command.arg("-c").arg(format!("trap '' {signal}; exec \"$0\" \"$@\""));
+        command.arg(self.command.get_program()).args(self.command.get_args()).env_clear();
+        command.envs(self.command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        self.command.get_current_dir().map(|folder| command.current_dir(folder));
+        Self { command, ..self }
+    }
+
     /// What its standard input holds; nothing otherwise.
     pub(crate) fn stdin(mut self, bytes: impl Into<Vec<u8>>) -> Self {
         self.stdin = bytes.into();
