@@ -525,11 +525,11 @@ Forms:
   jsonl     flat JSON, one record a line: the form of the log
   mlflow    what MLflow's REST API and Assessment.from_dictionary() take, one assessment a line
   csv       one row a record
-  csv-wide  one row a trace (and span, and session), and three columns a judge: value, error code, rationale
+  csv-wide  one row a trace, and for each judge its value, error code and rationale
 
-Of jsonl, mlflow and csv each can be made from each other without loss, save that a table holds the present
-state and no history. What a form has no place for is told. Lines that are no feedback are named and left
-out; the exit code is then 3.
+Of jsonl, mlflow and csv each can be made from each other without loss, save that a table holds
+the present state and no history. What a form has no place for is told. Lines that are no feedback
+are named and left out; the exit code is then 3.
 
 Examples:
   A table of a log:
@@ -538,8 +538,8 @@ Examples:
     judge-run convert traces.feedback.jsonl traces.mlflow.jsonl
   A table that people have worked on, as a log again:
     judge-run convert reviewed.csv reviewed.jsonl
-  The judges of a run side by side, without any file in between:
-    judge-run -d traces.jsonl -J safety -J relevance -o - | judge-run convert - wide.csv --to csv-wide";
+  The judges of a run side by side, with no log in between:
+    judge-run -d traces.jsonl -J safety,relevance -o - | judge-run convert - x.wide.csv";
 
 fn form() -> impl TypedValueParser<Value = Form> {
     PossibleValuesParser::new(Form::ALL.map(Form::as_str)).try_map(|name| name.parse::<Form>())
@@ -631,7 +631,7 @@ mod tests {
 
     #[test]
     fn every_line_of_an_example_fits_a_terminal() {
-        for line in EXAMPLES.lines() {
+        for line in EXAMPLES.lines().chain(FORMS.lines()) {
             assert!(line.len() <= 100, "{line}");
         }
     }
