@@ -1,10 +1,11 @@
 //! Assessments that real MLflow servers and clients wrote survive being read and written again.
 
-#![expect(clippy::unwrap_used, reason = "a test may")]
+#![expect(clippy::panic, clippy::unwrap_used, reason = "a test may")]
 
 use std::collections::BTreeSet;
 
 use judge_run::feedback::Feedback;
+use judge_run::feedback::forms::{Form, Input, convert};
 use judge_run::feedback::wire::{Assessment, Wire};
 use serde_json::{Value, json};
 
@@ -66,11 +67,14 @@ fn every_assessment_is_written_as_it_was_read() {
 
 #[test]
 fn what_a_client_left_out_is_said() {
-    // `Feedback.to_dictionary()` always says `valid`; a hand-written body may not.
+    // `Feedback.to_dictionary()` always says `valid` and the times, and `from_dictionary()` wants the times; a hand-written body may
+    // have neither.
     let read: Assessment = serde_json::from_value(json!({"assessment_name": "n", "feedback": {"value": 1}})).unwrap();
     assert_eq!(
         serde_json::to_value(&read).unwrap(),
-        json!({"assessment_name": "n", "source": {"source_type": "SOURCE_TYPE_UNSPECIFIED"}, "feedback": {"value": 1}, "valid": true})
+        json!({"assessment_name": "n", "source": {"source_type": "SOURCE_TYPE_UNSPECIFIED"},
+            "create_time": "1970-01-01T00:00:00.000Z", "last_update_time": "1970-01-01T00:00:00.000Z",
+            "feedback": {"value": 1}, "valid": true})
     );
 }
 
@@ -119,5 +123,35 @@ fn the_flat_form_loses_nothing_of_the_wire_form() {
             let time: jiff::Timestamp = wire[rfc3339].as_str().unwrap().parse().unwrap();
             assert_eq!(flat[ms], time.as_millisecond(), "{wire}");
         }
+    }
+}
+
+fn converted(text: String, to: Form) -> String {
+    let input = Input::of_reader(Box::new(std::io::Cursor::new(text)), None).unwrap();
+    let mut out = Vec::new();
+    convert(input, to, true, &mut out, &mut |line, reason| panic!("{line}: {reason}")).unwrap();
+    String::from_utf8(out).unwrap()
+}
+
+#[test]
+fn a_table_of_them_loses_nothing() {
+    let wire: String = feedbacks().into_iter().map(|feedback| format!("{feedback}\n")).collect();
+    let flat = converted(wire, Form::Jsonl);
+    assert!(flat.lines().count() > 40, "{}", flat.lines().count());
+    for form in [Form::Csv, Form::Mlflow] {
+        assert_eq!(converted(converted(flat.clone(), form), Form::Jsonl), flat, "{form}");
+    }
+}
+
+#[test]
+fn every_key_that_from_dictionary_wants_is_there() {
+    for record in [json!({"name": "n", "value": null}), json!({"name": "n", "error": {"error_code": "TIMEOUT"}})] {
+        let feedback = Feedback::from_json(&record.to_string()).unwrap();
+        let wire = serde_json::to_value(Wire(&feedback)).unwrap();
+        for key in ["assessment_name", "source", "create_time", "last_update_time", "feedback"] {
+            assert!(!wire[key].is_null(), "{key}: {wire}");
+        }
+        assert_eq!(wire["source"]["source_type"], "SOURCE_TYPE_UNSPECIFIED");
+        assert_eq!(wire["feedback"].get("value"), Some(&Value::Null));
     }
 }

@@ -11,6 +11,7 @@ use clap::{Arg, ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcomm
 use judge_run::endpoint::ModelUri;
 use judge_run::endpoint::simulator::{Dialect, FaultPlan};
 use judge_run::feedback::ErrorCode;
+use judge_run::feedback::forms::Form;
 use judge_run::run::{MaxErrors, Shard};
 
 use super::duration;
@@ -121,6 +122,8 @@ pub(crate) enum Command {
     Merge(MergeArgs),
     /// Shorten a log: leave out failures that were asked again, and keep every verdict
     Compact(CompactArgs),
+    /// Write feedback in another form: JSON lines, MLflow's assessments, or a table
+    Convert(ConvertArgs),
     /// Ask again what failed, as the run's manifest says; nothing else
     Replay(Box<ReplayArgs>),
     /// Tell how far a run is, also while it goes on elsewhere
@@ -164,11 +167,16 @@ pub(crate) struct RunArgs {
     #[command(flatten)]
     pub endpoint: EndpointArgs,
 
-    /// Where the feedback goes: .jsonl (a log that the next run resumes), .csv, or `-` for standard output
+    /// Where the feedback goes: .jsonl (a log that the next run resumes), .csv (made from a log), or `-` for standard output
     /// [default: <dataset>.feedback.jsonl in the current directory]
     #[arg(short, long, value_name = "FILE", env = "JUDGE_RUN_OUTPUT", value_hint = ValueHint::FilePath,
           help_heading = "What comes out")]
     pub output: Option<PathBuf>,
+
+    /// The form of the output, whatever its name; what is not the log is made beside it, at the end [default: what the name tells]
+    #[arg(long, value_name = "FORM", env = "JUDGE_RUN_OUTPUT_FORMAT", value_parser = form(),
+          help_heading = "What comes out")]
+    pub output_format: Option<Form>,
 
     /// Start anew instead of resuming; what the log holds goes to <log>.bak
     #[arg(long, env = "JUDGE_RUN_OVERWRITE", help_heading = "What comes out")]
@@ -495,6 +503,59 @@ pub(crate) struct CompactArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = FORMS)]
+pub(crate) struct ConvertArgs {
+    /// The feedback, in any form, or `-` for standard input. It is not changed
+    #[arg(value_name = "IN", value_hint = ValueHint::FilePath)]
+    pub input: PathBuf,
+
+    /// The file to be made, or `-` for standard output
+    #[arg(value_name = "OUT", value_hint = ValueHint::FilePath)]
+    pub output: PathBuf,
+
+    /// The form of IN [default: what its first line tells]
+    #[arg(long, value_name = "FORM", value_parser = form())]
+    pub from: Option<Form>,
+
+    /// The form of OUT [default: .jsonl, .mlflow.jsonl, .csv and .wide.csv tell it]
+    #[arg(long, value_name = "FORM", value_parser = form())]
+    pub to: Option<Form>,
+
+    /// Leave history out of JSON lines too: only the last record of each id, and `valid` as it is now
+    #[arg(long)]
+    pub present: bool,
+
+    /// Replace OUT if it is there; what it holds goes to <OUT>.bak
+    #[arg(long)]
+    pub overwrite: bool,
+}
+
+const FORMS: &str = "\
+Forms:
+  jsonl     flat JSON, one record a line: the form of the log
+  mlflow    what MLflow's REST API and Assessment.from_dictionary() take, one assessment a line
+  csv       one row a record
+  csv-wide  one row a trace, and for each judge its value, error code and rationale
+
+Of jsonl, mlflow and csv each can be made from each other without loss, save that a table holds
+the present state and no history. What a form has no place for is told. Lines that are no feedback
+are named and left out; the exit code is then 3.
+
+Examples:
+  A table of a log:
+    judge-run convert traces.feedback.jsonl feedback.csv
+  For MLflow:
+    judge-run convert traces.feedback.jsonl traces.mlflow.jsonl
+  A table that people have worked on, as a log again:
+    judge-run convert reviewed.csv reviewed.jsonl
+  The judges of a run side by side, with no log in between:
+    judge-run -d traces.jsonl -J safety,relevance -o - | judge-run convert - x.wide.csv";
+
+fn form() -> impl TypedValueParser<Value = Form> {
+    PossibleValuesParser::new(Form::ALL.map(Form::as_str)).try_map(|name| name.parse::<Form>())
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct JudgesArgs {
     /// Print this judge's file
     pub name: Option<String>,
@@ -580,7 +641,7 @@ mod tests {
 
     #[test]
     fn every_line_of_an_example_fits_a_terminal() {
-        for line in EXAMPLES.lines() {
+        for line in EXAMPLES.lines().chain(FORMS.lines()) {
             assert!(line.len() <= 100, "{line}");
         }
     }

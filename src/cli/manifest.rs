@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use super::args::{ConductArgs, EndpointArgs, RunArgs};
 use super::config_file;
-use super::target::judge_file;
+use super::target::{Target, judge_file};
 
 /// How often it is written while the run goes.
 const INTERVAL: Duration = Duration::from_secs(3);
@@ -111,7 +111,7 @@ impl Record {
 /// What the command line said, without what may be secret.
 pub(crate) fn options(args: &RunArgs) -> Options {
     let RunArgs {
-        dataset: _,
+        dataset,
         judge: _,
         shard,
         limit,
@@ -119,6 +119,7 @@ pub(crate) fn options(args: &RunArgs) -> Options {
         max_line_bytes,
         endpoint,
         output,
+        output_format,
         overwrite: _,
         reuse: _, // What other logs had is in this one by now.
         conduct,
@@ -179,12 +180,13 @@ pub(crate) fn options(args: &RunArgs) -> Options {
         None => serde_json::Map::new(),
     };
     let default_config = Some(PathBuf::from(config_file::DEFAULT_PATH)).filter(|path| path.is_file());
-    let csv = output.as_deref().filter(|path| path.extension().is_some_and(|e| e.eq_ignore_ascii_case("csv")));
+    let export = Target::new(output.clone(), *output_format, dataset).ok().and_then(|target| target.export);
     Options {
         shard: *shard,
         config: config.clone().or(default_config).as_deref().map(absolute),
         env_file: env_file.as_deref().map(absolute),
-        csv: csv.map(absolute),
+        output: export.as_ref().map(|export| absolute(&export.path)),
+        output_format: export.map(|export| export.form),
         simulate: *simulate,
         base_url,
         api_key_env: api_key_env.clone(),

@@ -13,7 +13,7 @@ use super::target::Target;
 
 pub(crate) fn main(args: MergeArgs) -> Result<ExitCode, CliError> {
     let MergeArgs { logs, output, overwrite } = args;
-    let Target { log: Some(output), csv: None } = Target::new(Some(output), &[])? else {
+    let Target { log: Some(output), export: None } = Target::new(Some(output), None, &[])? else {
         return Err(CliError::usage_with_hint("a merge writes a log", "name a file with -o, such as all.jsonl"));
     };
     let merged = log::merge(&logs, &output, overwrite).map_err(|error| match error {

@@ -5,6 +5,7 @@ mod check;
 mod command_line;
 mod compact;
 mod config_file;
+mod convert;
 mod dry_run;
 mod duration;
 mod endpoint;
@@ -50,6 +51,7 @@ pub(crate) fn main() -> ExitCode {
         Some(Command::Check(args)) => check::main(*args),
         Some(Command::Merge(args)) => merge::main(args),
         Some(Command::Compact(args)) => compact::main(&args),
+        Some(Command::Convert(args)) => convert::main(args),
         Some(Command::Replay(args)) => replay::main(*args),
         Some(Command::Status(args)) => status::main(args),
         Some(Command::Judges(args)) => judges::main(&args),

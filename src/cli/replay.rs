@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use judge_run::feedback::ErrorCode;
+use judge_run::feedback::forms::Form;
 use judge_run::run::manifest::{Dataset, Fingerprint, JudgeEntry, Manifest, ManifestError, Options};
 use judge_run::run::{Exit, Output, Scope};
 
@@ -47,6 +48,7 @@ pub(crate) fn main(args: ReplayArgs) -> Result<ExitCode, CliError> {
         false => manifest.judges.iter().map(|judge| judge.model.clone()).collect(),
     };
     let replay = settings::Replay { scope: scope.clone(), models };
+    let (output, output_format) = output(&log, &manifest.options);
     let run_args = RunArgs {
         dataset,
         judge: manifest.judges.iter().map(wanted).collect(),
@@ -55,7 +57,8 @@ pub(crate) fn main(args: ReplayArgs) -> Result<ExitCode, CliError> {
         strict: manifest.options.strict,
         max_line_bytes: manifest.options.max_line_bytes,
         endpoint,
-        output: Some(output(&log, &manifest.options)),
+        output: Some(output),
+        output_format,
         overwrite: false,
         reuse: Vec::new(),
         conduct: conduct_args(conduct, &manifest.options)?,
@@ -97,9 +100,9 @@ pub(crate) fn main(args: ReplayArgs) -> Result<ExitCode, CliError> {
     Ok(ExitCode::from(exit.code()))
 }
 
-/// The log that is meant; the table stands for the log that it is made from.
+/// The log that is meant; what was made from a log stands for it.
 fn log_of(named: PathBuf) -> Result<PathBuf, CliError> {
-    let log = Target::new(Some(named.clone()), &[])?.log.unwrap_or(named);
+    let log = Target::new(Some(named.clone()), None, &[])?.log.unwrap_or(named);
     if !log.is_file() {
         return Err(CliError::usage_with_hint(
             format_args!("there is no log {}", log.display()),
@@ -239,13 +242,14 @@ fn conduct_args(named: ConductArgs, options: &Options) -> Result<ConductArgs, Cl
     })
 }
 
-/// The table that the run made of this log, or else the log.
-fn output(log: &Path, options: &Options) -> PathBuf {
-    let of_this_log = |csv: &&PathBuf| {
-        let its_log = csv.with_extension("feedback.jsonl").canonicalize().ok();
+/// What the run made of this log, or else the log.
+fn output(log: &Path, options: &Options) -> (PathBuf, Option<Form>) {
+    let of_this_log = |path: &&PathBuf| {
+        let its_log = Form::log_of(path).canonicalize().ok();
         its_log.is_some() && its_log == log.canonicalize().ok()
     };
-    options.csv.as_ref().filter(of_this_log).cloned().unwrap_or_else(|| log.to_owned())
+    let made = options.output.as_ref().filter(of_this_log);
+    made.map_or((log.to_owned(), None), |path| (path.clone(), options.output_format))
 }
 
 /// Says that there is nothing to ask.

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use judge_run::feedback::csv;
+use judge_run::feedback::forms::{self, ConvertError};
 use judge_run::feedback::log::WriteError;
 use judge_run::run::{self, Event, Exit, Shutdown, StopReason};
 use tokio::sync::watch;
@@ -11,6 +11,7 @@ use super::args::RunArgs;
 use super::error::CliError;
 use super::progress::Progress;
 use super::settings::{self, Resolved};
+use super::target::Export;
 use super::{command_line, dry_run, print, summary};
 
 pub(crate) fn main(args: RunArgs) -> Result<ExitCode, CliError> {
@@ -21,7 +22,7 @@ pub(crate) fn main(args: RunArgs) -> Result<ExitCode, CliError> {
 
 /// Runs what was resolved, to its end, and tells what came of it.
 pub(crate) fn execute(resolved: Resolved) -> Result<Exit, CliError> {
-    let Resolved { run: settings, log, csv, mut record, failures, known: _, simulator, notes, quiet, verbose } =
+    let Resolved { run: settings, log, export, mut record, failures, known: _, simulator, notes, quiet, verbose } =
         resolved;
     show_traces(verbose);
     if !quiet {
@@ -56,14 +57,18 @@ pub(crate) fn execute(resolved: Resolved) -> Result<Exit, CliError> {
     let exit = report.exit();
     // A run that had nothing to do leaves no log.
     let log = log.filter(|log| log.exists());
-    let exported = match (&log, &csv) {
-        (Some(log), Some(csv)) if exit != Exit::Usage => {
-            csv::export(log, csv).map_err(|error| CliError::Other(format!("cannot write {}: {error}", csv.display())))
+    let exported = match (&log, &export) {
+        (Some(log), Some(Export { path, form })) if exit != Exit::Usage => {
+            forms::export(log, path, *form).map_err(|error| match error {
+                ConvertError::Write(error) => CliError::Other(format!("cannot write {}: {error}", path.display())),
+                other => CliError::Other(format!("cannot make {} from {}: {other}", path.display(), log.display())),
+            })
         }
         _ => Ok(()),
     };
-    let csv = csv.as_deref().filter(|_| exported.is_ok() && exit != Exit::Usage && log.is_some());
-    let places = summary::Places { log: log.as_deref(), csv, rejects: &rejects, failures };
+    let export = export.filter(|_| exported.is_ok() && exit != Exit::Usage && log.is_some());
+    let export = export.as_ref().map(|export| export.path.as_path());
+    let places = summary::Places { log: log.as_deref(), export, rejects: &rejects, failures };
     let made_up = simulator.is_some();
     drop(simulator);
     if !quiet || exit != Exit::AllJudged {

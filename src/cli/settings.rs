@@ -17,15 +17,15 @@ use super::error::CliError;
 use super::manifest::{self, Record};
 use super::open_files;
 use super::reuse;
-use super::target::{Target, mixed_log, rejects_of};
+use super::target::{Export, Target, mixed_log, rejects_of};
 
 /// A run, and what the command line needs to tell about it.
 pub(crate) struct Resolved {
     pub run: RunSettings,
     /// `None` when the records go to standard output.
     pub log: Option<PathBuf>,
-    /// The CSV file to be made from the log at the end.
-    pub csv: Option<PathBuf>,
+    /// What is to be made from the log at the end.
+    pub export: Option<Export>,
     /// The manifest to be kept beside the log.
     pub record: Option<Record>,
     /// How many failures a replay is about.
@@ -86,8 +86,20 @@ pub(crate) fn resolve(
     let said = manifest::options(&args);
     let is_replay = replay.is_some();
     let Replay { scope, models } = replay.unwrap_or_default();
-    let RunArgs { dataset, judge, shard, limit, strict, max_line_bytes, output, overwrite, reuse, conduct, endpoint } =
-        args;
+    let RunArgs {
+        dataset,
+        judge,
+        shard,
+        limit,
+        strict,
+        max_line_bytes,
+        output,
+        output_format,
+        overwrite,
+        reuse,
+        conduct,
+        endpoint,
+    } = args;
     let ConductArgs {
         dry_run,
         max_retries,
@@ -117,7 +129,7 @@ pub(crate) fn resolve(
     if limit == Some(0) {
         return Err(CliError::usage_with_hint("--limit 0 selects no trace", "leave it out to judge all"));
     }
-    let target = Target::new(output, &dataset)?;
+    let target = Target::new(output, output_format, &dataset)?;
     target.spares(&dataset, &judge, endpoint.config.as_deref(), overwrite)?;
     let simulate = endpoint.simulate;
     let asked = Asked::new(endpoint, dry_run)?;
@@ -219,7 +231,7 @@ pub(crate) fn resolve(
     Ok(Resolved {
         run,
         log: target.log,
-        csv: target.csv,
+        export: target.export,
         record,
         failures: None,
         known,

@@ -23,7 +23,7 @@ const ENDING: &str = ".feedback.jsonl";
 pub(crate) fn main(args: StatusArgs) -> Result<ExitCode, CliError> {
     let StatusArgs { log, json } = args;
     let log = match log {
-        Some(log) => Target::new(Some(log.clone()), &[])?.log.unwrap_or(log),
+        Some(log) => Target::new(Some(log.clone()), None, &[])?.log.unwrap_or(log),
         None => only_log()?,
     };
     let cannot_read = |error| CliError::usage(format_args!("cannot read {}: {error}", log.display()));

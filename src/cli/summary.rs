@@ -15,7 +15,8 @@ use super::print::{counted, escaped, one_line, short};
 /// The files of the run.
 pub(crate) struct Places<'a> {
     pub log: Option<&'a Path>,
-    pub csv: Option<&'a Path>,
+    /// What was made from the log.
+    pub export: Option<&'a Path>,
     pub rejects: &'a Path,
     /// How many failures a replay was about.
     pub failures: Option<u64>,
@@ -77,8 +78,8 @@ fn write(out: &mut String, report: &RunReport, places: &Places<'_>, made_up: boo
         writeln!(out, "\n{unsaved} of those above could not be saved: the numbers count what the feedback lacks")?;
     }
     writeln!(out)?;
-    match (places.csv, places.log) {
-        (Some(csv), Some(log)) => writeln!(out, "feedback in {}, from the log {}", csv.display(), log.display())?,
+    match (places.export, places.log) {
+        (Some(path), Some(log)) => writeln!(out, "feedback in {}, from the log {}", path.display(), log.display())?,
         (_, Some(log)) if report.exit() != Exit::Usage => writeln!(out, "feedback in {}", log.display())?,
         _ => {}
     }

@@ -1,11 +1,13 @@
-//! Where the records go: the log, the table made from it, and what stands beside them.
+//! Where the records go: the log, what is made from it, and what stands beside them.
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
+use judge_run::feedback::forms::Form;
 use judge_run::feedback::{Feedback, SourceType};
 use judge_run::judge::library;
 use judge_run::run::manifest::Manifest;
+use memchr::memmem;
 
 use super::config_file;
 use super::error::CliError;
@@ -23,31 +25,63 @@ fn beginning(path: &Path) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// Where the records go, by the output's extension.
+/// Where the records go.
 pub(crate) struct Target {
     pub log: Option<PathBuf>,
-    pub csv: Option<PathBuf>,
+    pub export: Option<Export>,
+}
+
+/// What is made from the log at the end of a run.
+pub(crate) struct Export {
+    pub path: PathBuf,
+    pub form: Form,
 }
 
 impl Target {
-    pub(crate) fn new(output: Option<PathBuf>, dataset: &[PathBuf]) -> Result<Self, CliError> {
+    /// By the output's name, unless the form is said.
+    pub(crate) fn new(output: Option<PathBuf>, form: Option<Form>, dataset: &[PathBuf]) -> Result<Self, CliError> {
         let Some(output) = output else {
             let first = dataset.first().filter(|path| path.as_os_str() != "-").and_then(|path| path.file_stem());
-            let mut name = first.unwrap_or("stdin".as_ref()).to_owned();
-            name.push(".feedback.jsonl");
-            return Ok(Self { log: Some(name.into()), csv: None });
+            let named = |end: &str| {
+                let mut name = first.unwrap_or("stdin".as_ref()).to_owned();
+                name.push(end);
+                PathBuf::from(name)
+            };
+            let export = form.filter(|form| *form != Form::Jsonl);
+            let export = export.map(|form| Export { path: named(&format!(".{}", form.extension())), form });
+            return Ok(Self { log: Some(named(".feedback.jsonl")), export });
         };
         if output.as_os_str() == "-" {
-            return Ok(Self { log: None, csv: None });
+            return match form {
+                None | Some(Form::Jsonl) => Ok(Self { log: None, export: None }),
+                Some(form) => Err(CliError::usage_with_hint(
+                    format_args!(
+                        "standard output takes each record at once, and {form} is made of all of them at the end"
+                    ),
+                    format_args!("leave --output-format out and add: | judge-run convert - - --to {form}"),
+                )),
+            };
         }
+        let of_name = Form::of_path(&output);
         let extension = output.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
-        match extension.to_ascii_lowercase().as_str() {
-            "csv" => Ok(Self { log: Some(output.with_extension("feedback.jsonl")), csv: Some(output) }),
-            "json" | "parquet" | "xlsx" | "tsv" | "html" | "xml" => Err(CliError::usage_with_hint(
-                format_args!("cannot write {}: .{extension} is not a form that a run can write", output.display()),
-                "name the output .jsonl (one record a line) or .csv",
+        match (form, of_name) {
+            (Some(Form::Jsonl), Some(other)) if other != Form::Jsonl => Err(CliError::usage_with_hint(
+                format_args!("{} is the name of a file in the form {other}, not of a log", output.display()),
+                "name the output .jsonl",
             )),
-            _ => Ok(Self { log: Some(output), csv: None }),
+            (Some(form), _) | (None, Some(form)) if form != Form::Jsonl => {
+                Ok(Self { log: Some(Form::log_of(&output)), export: Some(Export { path: output, form }) })
+            }
+            (None, _)
+                if ["json", "parquet", "xlsx", "tsv", "html", "xml"]
+                    .contains(&extension.to_ascii_lowercase().as_str()) =>
+            {
+                Err(CliError::usage_with_hint(
+                    format_args!("cannot write {}: .{extension} is not a form that a run can write", output.display()),
+                    "name the output .jsonl (one record a line) or .csv",
+                ))
+            }
+            _ => Ok(Self { log: Some(output), export: None }),
         }
     }
 }
@@ -61,8 +95,8 @@ impl Target {
         config: Option<&Path>,
         overwrite: bool,
     ) -> Result<(), CliError> {
-        if let Some(csv) = self.csv.as_deref().filter(|csv| csv.is_dir()) {
-            return Err(CliError::usage(format_args!("cannot write {}: it is a directory", csv.display())));
+        if let Some(Export { path, .. }) = self.export.as_ref().filter(|export| export.path.is_dir()) {
+            return Err(CliError::usage(format_args!("cannot write {}: it is a directory", path.display())));
         }
         let stdin = Path::new("/dev/stdin");
         let dataset = dataset.iter().map(|path| if path.as_os_str() == "-" { stdin } else { path });
@@ -86,20 +120,26 @@ impl Target {
     /// What an earlier run left may be replaced; a file of somebody else's that happens to have the name may not.
     fn replaces_only_its_own(&self, overwrite: bool) -> Result<(), CliError> {
         let rejects = rejects_of(self.log.as_deref());
-        let table = self.csv.as_deref().filter(|_| !overwrite);
-        let ours: [(Option<&Path>, &[&str]); 2] =
-            [(Some(&rejects), &["{\"file\":", "\"reason\":"]), (table, &["trace_id,span_id,name,value,"])];
-        for (path, marks) in ours {
-            let Some(path) = path else { continue };
-            let beginning = beginning(path);
-            if !beginning.is_empty() && !marks.iter().all(|mark| beginning.contains(mark)) {
-                return Err(CliError::usage_with_hint(
-                    format_args!("the run would replace {}, which judge-run did not write", path.display()),
-                    "move it away, or choose another output with -o",
-                ));
-            }
+        let rejects_mark = |text: &str| ["{\"file\":", "\"reason\":"].iter().all(|mark| text.contains(mark));
+        let of_another = Some(rejects.as_path()).filter(|rejects| {
+            let beginning = beginning(rejects);
+            !beginning.is_empty() && !rejects_mark(&beginning)
+        });
+        // What may be a log is never replaced, whatever is wished: no copy would be left.
+        let export = self.export.as_ref().filter(|export| !overwrite || !export.form.is_table());
+        let export = export.filter(|export| !is_export(export)).map(|export| export.path.as_path());
+        let why = if of_another.is_none() && self.export.as_ref().is_some_and(|export| !export.form.is_table()) {
+            "which is not what a run made from a log"
+        } else {
+            "which judge-run did not write"
+        };
+        match of_another.or(export) {
+            None => Ok(()),
+            Some(path) => Err(CliError::usage_with_hint(
+                format_args!("the run would replace {}, {why}", path.display()),
+                "move it away, or choose another output with -o",
+            )),
         }
-        Ok(())
     }
 
     /// Every file that a run makes, replaces or removes.
@@ -118,10 +158,27 @@ impl Target {
             written.extend([".damaged", ".mending", ".bak"].map(|suffix| beside(&real, suffix)));
             written.push(log.clone());
         }
-        for csv in self.csv.iter() {
-            written.extend([csv.clone(), beside(csv, ".writing")]);
+        for Export { path, .. } in self.export.iter() {
+            written.extend([path.clone(), beside(path, ".writing")]);
         }
         written
+    }
+}
+
+/// Whether what is there may be what an earlier run made: nothing, a table of either kind, or nothing but assessments in MLflow's form.
+fn is_export(export: &Export) -> bool {
+    let beginning = beginning(&export.path);
+    let header = beginning.lines().next().unwrap_or_default();
+    let is_wide = header == "trace_id" || (header.starts_with("trace_id,") && header.contains(" error_code,"));
+    match export.form {
+        _ if beginning.is_empty() => true,
+        Form::Csv | Form::CsvWide => is_wide || header.starts_with("trace_id,span_id,name,value,"),
+        // A log may have lines of this form, but not these alone.
+        Form::Jsonl | Form::Mlflow => std::fs::File::open(&export.path).is_ok_and(|file| {
+            BufReader::new(file).split(b'\n').all(|line| {
+                line.is_ok_and(|line| line.starts_with(b"{") && memmem::find(&line, b"\"assessment_name\":").is_some())
+            })
+        }),
     }
 }
 
@@ -171,12 +228,27 @@ mod tests {
 
     #[test]
     fn the_outputs_form_follows_from_its_name() {
-        let target = |output: &str| Target::new(Some(output.into()), &[]).map(|t| (t.log, t.csv)).ok();
-        assert_eq!(target("a/b.csv"), Some((Some("a/b.feedback.jsonl".into()), Some("a/b.csv".into()))));
-        assert_eq!(target("x.jsonl"), Some((Some("x.jsonl".into()), None)));
-        assert_eq!(target("-"), Some((None, None)));
-        assert_eq!(target("x.json"), None);
-        let default = Target::new(None, &["d/traces.jsonl".into()]).ok().and_then(|target| target.log);
+        let target = |output: &str, form| {
+            let target = Target::new(Some(output.into()), form, &[]).ok()?;
+            Some((target.log?, target.export.map(|export| (export.path, export.form))))
+        };
+        let made = |log: &str, path: &str, form| Some((log.into(), Some((path.into(), form))));
+        let csv = Some(Form::Csv);
+        assert_eq!(target("a/b.csv", None), made("a/b.feedback.jsonl", "a/b.csv", Form::Csv));
+        assert_eq!(target("a/b.csv", Some(Form::CsvWide)), made("a/b.feedback.jsonl", "a/b.csv", Form::CsvWide));
+        assert_eq!(target("b.wide.csv", None), made("b.feedback.jsonl", "b.wide.csv", Form::CsvWide));
+        assert_eq!(target("b.wide.csv", csv), made("b.feedback.jsonl", "b.wide.csv", Form::Csv));
+        assert_eq!(target("b.mlflow.jsonl", None), made("b.feedback.jsonl", "b.mlflow.jsonl", Form::Mlflow));
+        assert_eq!(target("b.jsonl", Some(Form::Mlflow)), made("b.feedback.jsonl", "b.jsonl", Form::Mlflow));
+        assert_eq!(target("x.json", csv), made("x.feedback.jsonl", "x.json", Form::Csv));
+        assert_eq!(target("x.jsonl", None), Some(("x.jsonl".into(), None)));
+        assert_eq!(target("x.log", Some(Form::Jsonl)), Some(("x.log".into(), None)));
+        assert_eq!((target("x.json", None), target("x.csv", Some(Form::Jsonl)), target("-", csv)), (None, None, None));
+        let named = Target::new(None, csv, &["d/traces.jsonl".into()]).ok().unwrap();
+        assert_eq!(named.export.map(|export| export.path), Some("traces.csv".into()));
+        assert_eq!(named.log, Some("traces.feedback.jsonl".into()));
+        assert!(Target::new(Some("-".into()), None, &[]).is_ok_and(|target| target.log.is_none()));
+        let default = Target::new(None, None, &["d/traces.jsonl".into()]).ok().and_then(|target| target.log);
         assert_eq!(default, Some("traces.feedback.jsonl".into()));
     }
 
@@ -196,7 +268,7 @@ mod tests {
             std::fs::write(path(name), "{}").unwrap();
         }
         let refused = |output: &str, dataset: &str, judge: &str| {
-            let target = Target::new(Some(path(output)), &[]).ok().unwrap();
+            let target = Target::new(Some(path(output)), None, &[]).ok().unwrap();
             let judges = [path(judge).display().to_string()];
             match target.spares(&[path("none"), path(dataset)], &judges, Some(&path("c.toml")), false) {
                 Ok(()) => "fine".to_owned(),

@@ -98,6 +98,17 @@ impl SourceType {
             Self::Code => "CODE",
         }
     }
+
+    /// The type of this name. Any case; `AI_JUDGE` is MLflow's deprecated name for `LLM_JUDGE`. An unknown one is unspecified: the
+    /// opinion is worth more than its label.
+    pub fn from_name(name: &str) -> Self {
+        match name.to_ascii_uppercase().as_str() {
+            "HUMAN" => Self::Human,
+            "LLM_JUDGE" | "AI_JUDGE" => Self::LlmJudge,
+            "CODE" => Self::Code,
+            _ => Self::Unspecified,
+        }
+    }
 }
 
 impl fmt::Display for SourceType {
@@ -113,16 +124,8 @@ impl Serialize for SourceType {
 }
 
 impl<'de> Deserialize<'de> for SourceType {
-    /// Any case; `AI_JUDGE` is MLflow's deprecated name for `LLM_JUDGE`. An unknown type reads as unspecified: the opinion is
-    /// worth more than its label.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let name = String::deserialize(deserializer)?;
-        Ok(match name.to_ascii_uppercase().as_str() {
-            "HUMAN" => Self::Human,
-            "LLM_JUDGE" | "AI_JUDGE" => Self::LlmJudge,
-            "CODE" => Self::Code,
-            _ => Self::Unspecified,
-        })
+        String::deserialize(deserializer).map(|name| Self::from_name(&name))
     }
 }
 

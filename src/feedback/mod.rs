@@ -1,9 +1,9 @@
 //! The record that a judgment leaves: MLflow's Feedback, its two serializations, its identity and its log.
 
-pub mod csv;
 mod error_code;
 #[expect(clippy::module_inception, reason = "the module's one subject")]
 mod feedback;
+pub mod forms;
 mod id;
 pub mod log;
 pub mod wire;

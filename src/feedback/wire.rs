@@ -4,6 +4,10 @@
 //! Differences from the flat form: `assessment_name` for `name`, value and error inside `feedback`, RFC 3339 times with
 //! milliseconds, and expectations as a second kind of assessment.
 //! Source: `mlflow/entities/assessment.py` and `mlflow/protos/assessments.proto` (MLflow 3.17).
+//!
+//! `Assessment.from_dictionary()` reads every record in this form as it is. A server (3.17.2, SQLite) keeps ids, times, overrides and spans, but
+//! answers numbers as doubles (4 as 4.0, and nothing beyond 2^53 exactly), leaves empty strings out, keeps the last 10,000 characters of a
+//! stack trace, takes an assessment as valid until it gets one that overrides it, and refuses an id that it has with a status of 500.
 
 use std::collections::BTreeMap;
 
@@ -64,9 +68,10 @@ struct WireAssessment<F, X> {
     span_id: Option<String>,
     #[serde(default)]
     source: Source,
-    #[serde(default, with = "rfc3339_ms", skip_serializing_if = "is_zero")]
+    /// Always said, as `from_dictionary()` wants it.
+    #[serde(default, with = "rfc3339_ms")]
     create_time: i64,
-    #[serde(default, with = "rfc3339_ms", skip_serializing_if = "is_zero")]
+    #[serde(default, with = "rfc3339_ms")]
     last_update_time: i64,
     #[serde(skip_serializing_if = "Option::is_none")]
     feedback: Option<F>,
@@ -217,11 +222,6 @@ impl<'de> Deserialize<'de> for Assessment {
             (None, None) => Err(D::Error::custom("the assessment has neither `feedback` nor `expectation`")),
         }
     }
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
-fn is_zero(time: &i64) -> bool {
-    *time == 0
 }
 
 /// Metadata maps strings to strings; other tools also write numbers and booleans, which are kept as their text.

@@ -15,6 +15,7 @@ use serde_json::{Map, Value};
 use super::shard::Shard;
 use super::summary::{QuestionSummary, RunReport, StopReason, Summary};
 use crate::endpoint::ModelUri;
+use crate::feedback::forms::Form;
 
 /// How much of a file's start and of its end is part of its digest.
 const END_BYTES: u64 = 64 << 10;
@@ -146,8 +147,11 @@ pub struct Options {
     pub config: Option<PathBuf>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub env_file: Option<PathBuf>,
+    /// What was made from the log, if anything.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub csv: Option<PathBuf>,
+    pub output: Option<PathBuf>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub output_format: Option<Form>,
     pub simulate: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub base_url: Option<String>,

@@ -5,6 +5,7 @@
 mod command_line;
 mod common;
 mod compact;
+mod convert;
 mod dataset;
 mod dialects;
 mod endpoints;

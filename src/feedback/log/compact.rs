@@ -138,7 +138,8 @@ fn without(log: &LogFile, superseded: &[u64]) -> Result<Staged, OpenError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::feedback::{ErrorCode, FeedbackError, Source, SourceType, csv};
+    use crate::feedback::forms::{self, Form};
+    use crate::feedback::{ErrorCode, FeedbackError, Source, SourceType};
 
     fn id(n: u8) -> String {
         format!("a-{n:032x}")
@@ -182,7 +183,7 @@ mod tests {
 
     fn table(path: &Path) -> String {
         let table = path.with_extension("csv");
-        csv::export(path, &table).unwrap();
+        forms::export(path, &table, Form::Csv).unwrap();
         std::fs::read_to_string(table).unwrap()
     }
 

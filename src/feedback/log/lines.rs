@@ -27,13 +27,13 @@ pub(super) fn for_each_line(mut file: &File, mut take: impl FnMut(u64, &[u8], Op
 
 /// Reads lines at places that mostly follow each other.
 #[derive(Debug)]
-pub(super) struct LineReader {
+pub(in crate::feedback) struct LineReader {
     reader: BufReader<File>,
     position: u64,
 }
 
 impl LineReader {
-    pub(super) fn new(mut file: File) -> io::Result<Self> {
+    pub(in crate::feedback) fn new(mut file: File) -> io::Result<Self> {
         file.seek(SeekFrom::Start(0))?;
         Ok(Self { reader: BufReader::with_capacity(1 << 16, file), position: 0 })
     }
@@ -58,7 +58,7 @@ impl LineReader {
     }
 
     /// The record that begins at `offset`.
-    pub(super) fn record(&mut self, offset: u64) -> io::Result<Feedback> {
+    pub(in crate::feedback) fn record(&mut self, offset: u64) -> io::Result<Feedback> {
         let mut line = Vec::new();
         self.read(offset, &mut line)?;
         let text = std::str::from_utf8(&line).map_err(io::Error::other)?;

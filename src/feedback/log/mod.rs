@@ -13,6 +13,7 @@ mod writer;
 pub use compact::{Compacted, compact, would_compact};
 pub use file::{is_locked, lock_holder};
 pub use index::{Index, OpinionKey, Seen, Standing};
+pub(super) use lines::LineReader;
 pub use merge::{Conflicts, MergeError, Merged, MergedInput, merge};
 pub use open::{Mode, OpenError, OpenLog, OpenReport};
 pub use reuse::ReuseLog;

@@ -1,0 +1,19 @@
+//! The forms that feedback can have in a file, and the ways from one to another.
+//!
+//! The log is what a run resumes from; every other form is made from it.
+
+mod cell;
+mod convert;
+mod csv;
+mod export;
+mod form;
+mod read;
+mod state;
+mod wide;
+mod write;
+
+pub use convert::{Converted, convert};
+pub use export::{export, replace};
+pub use form::{Form, UnknownForm};
+pub use read::{ConvertError, Input};
+pub use write::Lost;

@@ -1,0 +1,176 @@
+//! Feedback out of a file of any form.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read, Seek};
+
+use serde_json::value::RawValue;
+
+use super::{Form, csv, wide};
+use crate::feedback::Feedback;
+
+const BUFFER_BYTES: usize = 1 << 16;
+
+/// Where a record stands.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Place {
+    /// From 1.
+    pub line: u64,
+    /// In bytes, of JSON lines; of a table's rows it is nothing.
+    pub offset: u64,
+    /// Whether the line has fields that no feedback has.
+    pub has_more: bool,
+}
+
+/// What takes each record, or the reason why a line is none.
+pub(super) type Take<'a, T> = dyn FnMut(Place, Result<T, String>) -> Result<(), ConvertError> + 'a;
+
+/// What is read from.
+pub struct Input(pub(super) Source);
+
+pub(super) enum Source {
+    /// JSON lines that can be read more than once.
+    Log(File),
+    Lines(Box<dyn BufRead>),
+    Csv(::csv::Reader<Box<dyn BufRead>>, csv::Columns),
+    Wide(::csv::Reader<Box<dyn BufRead>>, wide::Columns),
+}
+
+/// Why nothing, or no more, can be converted.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages say it")]
+pub enum ConvertError {
+    #[error("cannot read: {0}")]
+    Read(io::Error),
+    #[error("cannot write: {0}")]
+    Write(io::Error),
+    #[error("the header is not that of a table of feedback: {0}")]
+    Header(String),
+    #[error("no feedback; line {line}: {reason}")]
+    NoFeedback { line: u64, reason: String },
+}
+
+impl Input {
+    /// Of a file; a regular one may be read twice, and is not held in memory.
+    ///
+    /// # Errors
+    /// When it cannot be read, or is a table whose header is not that of feedback.
+    pub fn of_file(mut file: File, form: Option<Form>) -> Result<Self, ConvertError> {
+        if !file.metadata().map_err(ConvertError::Read)?.is_file() {
+            return Self::of_reader(Box::new(file), form);
+        }
+        let clone = file.try_clone().map_err(ConvertError::Read)?;
+        match Self::of_reader(Box::new(clone), form)? {
+            Self(Source::Lines(_)) => {
+                file.rewind().map_err(ConvertError::Read)?;
+                Ok(Self(Source::Log(file)))
+            }
+            table => Ok(table),
+        }
+    }
+
+    /// Of anything. JSON lines are either form, the flat one and MLflow's, whatever `form` says; without `form`, the first character tells them from a
+    /// table, and the header one table from the other.
+    ///
+    /// # Errors
+    /// As [`Input::of_file`].
+    pub fn of_reader(reader: Box<dyn Read>, form: Option<Form>) -> Result<Self, ConvertError> {
+        let mut reader: Box<dyn BufRead> = Box::new(BufReader::with_capacity(BUFFER_BYTES, reader));
+        let first = first_byte(&mut reader).map_err(ConvertError::Read)?;
+        // Nothing at all is a log without records.
+        let is_table = form.map_or(!matches!(first, None | Some(b'{' | b'[')), Form::is_table);
+        if !is_table || first.is_none() {
+            return Ok(Self(Source::Lines(reader)));
+        }
+        // Rows of another length are told by us, with their lines.
+        let mut reader = ::csv::ReaderBuilder::new().flexible(true).from_reader(reader);
+        let header = reader.headers().map_err(csv::broken)?.clone();
+        let is_wide = form.map_or(!csv::is_header(&header), |form| form == Form::CsvWide);
+        Ok(Self(match is_wide {
+            false => Source::Csv(reader, csv::Columns::of(&header).map_err(ConvertError::Header)?),
+            true => Source::Wide(reader, wide::Columns::of(&header).map_err(ConvertError::Header)?),
+        }))
+    }
+
+    /// Calls `take` with each record, or with the reason why a line is none. A row of a wide table has several.
+    pub(super) fn for_each(self, take: &mut Take<'_, Feedback>) -> Result<(), ConvertError> {
+        match self.0 {
+            Source::Log(mut file) => {
+                file.rewind().map_err(ConvertError::Read)?;
+                for_each_line(BufReader::with_capacity(BUFFER_BYTES, file), take)
+            }
+            Source::Lines(reader) => for_each_line(reader, take),
+            Source::Csv(reader, columns) => {
+                csv::for_each_row(reader, |place, row| take(place, row.and_then(|row| columns.feedback(row))))
+            }
+            Source::Wide(reader, columns) => {
+                csv::for_each_row(reader, |place, row| match row.and_then(|row| columns.feedbacks(row)) {
+                    Ok(feedbacks) => feedbacks.into_iter().try_for_each(|feedback| take(place, Ok(feedback))),
+                    Err(reason) => take(place, Err(reason)),
+                })
+            }
+        }
+    }
+}
+
+/// The first character that is not white space, as far as the first piece of the input goes.
+fn first_byte(reader: &mut dyn BufRead) -> io::Result<Option<u8>> {
+    let start = reader.fill_buf()?;
+    let text = start.strip_prefix(b"\xef\xbb\xbf").unwrap_or(start);
+    Ok(text.trim_ascii_start().first().copied())
+}
+
+fn for_each_line(mut reader: impl BufRead, take: &mut Take<'_, Feedback>) -> Result<(), ConvertError> {
+    let mut place = Place::default();
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        let length = reader.read_until(b'\n', &mut line).map_err(ConvertError::Read)? as u64;
+        if length == 0 {
+            return Ok(());
+        }
+        place.line += 1;
+        let bytes = if place.line == 1 { line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&line) } else { &line };
+        if !bytes.trim_ascii().is_empty() {
+            let record = record(bytes);
+            place.has_more = record.is_ok() && has_more(bytes);
+            take(place, record)?;
+        }
+        place.offset += length;
+    }
+}
+
+fn record(line: &[u8]) -> Result<Feedback, String> {
+    let text = std::str::from_utf8(line).map_err(|error| error.to_string())?;
+    // The line is told before the message.
+    Feedback::from_json(text).map_err(|error| error.to_string().replace(" at line 1 column ", " at column "))
+}
+
+/// The fields of both forms of a feedback, and of what may be around it.
+const FIELDS: [&str; 18] = [
+    "assessment",
+    "assessment_id",
+    "assessment_name",
+    "create_time",
+    "create_time_ms",
+    "error",
+    "feedback",
+    "last_update_time",
+    "last_update_time_ms",
+    "metadata",
+    "name",
+    "overrides",
+    "rationale",
+    "source",
+    "span_id",
+    "trace_id",
+    "valid",
+    "value",
+];
+
+/// Whether a record has fields that are not read.
+fn has_more(line: &[u8]) -> bool {
+    let Ok(fields) = serde_json::from_slice::<HashMap<String, &RawValue>>(line) else { return false };
+    let inner = fields.get("assessment").is_some_and(|inner| has_more(inner.get().as_bytes()));
+    inner || fields.keys().any(|field| !FIELDS.contains(&field.as_str()))
+}

@@ -1,0 +1,360 @@
+//! Feedback as a wide table: one row for each trace, or span or session that was judged, and columns for each judge.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fs::File;
+use std::io::Write;
+
+use ::csv::StringRecord;
+
+use super::ConvertError;
+use super::cell::{cell, text, value, value_text};
+use super::csv::check_width;
+use super::write::{Losses, failed};
+use crate::feedback::log::LineReader;
+use crate::feedback::{Feedback, FeedbackError, Source, SourceType};
+
+/// The metadata by which MLflow tells that an assessment is about a session.
+const SESSION: &str = "mlflow.trace.session";
+
+/// What a row is about. Only the first of them is always a column.
+const SUBJECT: [&str; 3] = ["trace_id", "span_id", "session_id"];
+
+/// What the columns of a judge hold, beside the value.
+const ERROR_CODE: &str = " error_code";
+const RATIONALE: &str = " rationale";
+
+/// What the table lacks.
+const UNTOLD: &str = "ids, times, and the source where a judge has but one";
+const OVERRIDDEN: &str = "all of it: overridden";
+const NO_CELL: &str = "all of it: another of the same judge, source and row has the cell";
+const NO_TRACE: &str = "all of it: no trace_id";
+
+/// The ids of trace, span and session.
+type Subject = [Option<String>; 3];
+
+/// A judge's name, and who gave the verdicts. Columns are in this order.
+type Judge = (String, Option<String>, &'static str);
+
+/// Where the records of the table are in the log.
+#[derive(Default)]
+pub(super) struct Wide {
+    rows: Vec<(Subject, Vec<Cell>)>,
+    row_of: HashMap<Subject, usize>,
+    judges: BTreeMap<Judge, u32>,
+}
+
+struct Cell {
+    judge: u32,
+    is_verdict: bool,
+    offset: u64,
+}
+
+impl Wide {
+    /// Adds a record of the present state, in the log's order. Of several by the same judge and source about the same thing, the latest
+    /// verdict has the cell, or the latest error if there is no verdict.
+    pub(super) fn add(&mut self, offset: u64, feedback: &Feedback, lost: &mut Losses) {
+        if feedback.trace_id.is_none() {
+            return lost.count(NO_TRACE);
+        }
+        if feedback.valid == Some(false) {
+            return lost.count(OVERRIDDEN);
+        }
+        let session_id = feedback.metadata.get(SESSION).cloned();
+        let has_more_metadata = feedback.metadata.len() > usize::from(session_id.is_some());
+        let subject = [feedback.trace_id.clone(), feedback.span_id.clone(), session_id];
+        let row = *self.row_of.entry(subject.clone()).or_insert(self.rows.len());
+        if row == self.rows.len() {
+            self.rows.push((subject, Vec::new()));
+        }
+        let new = u32::try_from(self.judges.len()).unwrap_or(u32::MAX);
+        let source = &feedback.source;
+        let judge = (feedback.name.clone(), source.source_id.clone(), source.source_type.as_str());
+        let judge = *self.judges.entry(judge).or_insert(new);
+        let is_verdict = !feedback.is_error();
+        let cells = &mut self.rows[row].1;
+        match cells.iter_mut().find(|cell| cell.judge == judge) {
+            None => cells.push(Cell { judge, is_verdict, offset }),
+            Some(earlier) => {
+                if is_verdict || !earlier.is_verdict {
+                    *earlier = Cell { judge, is_verdict, offset };
+                }
+                return lost.count(NO_CELL);
+            }
+        }
+        lost.count(UNTOLD);
+        if has_more_metadata {
+            lost.count("metadata");
+        }
+        if feedback.error.as_ref().is_some_and(|error| error.error_message.is_some() || error.stack_trace.is_some()) {
+            lost.count("error message and stack trace");
+        }
+    }
+
+    /// Writes the table, with the records out of `log`; how many rows it has.
+    pub(super) fn write(&self, log: &File, out: &mut dyn Write) -> Result<u64, ConvertError> {
+        let mut lines = log.try_clone().and_then(LineReader::new).map_err(ConvertError::Read)?;
+        let mut writer = ::csv::Writer::from_writer(out);
+        let shown: Vec<_> = (0..SUBJECT.len())
+            .filter(|i| *i == 0 || self.rows.iter().any(|(subject, _)| subject[*i].is_some()))
+            .collect();
+        let titles = self.titles();
+        let mut header: Vec<_> = shown.iter().map(|i| SUBJECT[*i].to_owned()).collect();
+        header.extend(titles.iter().flat_map(|(title, _)| three(title)).map(|title| cell(Some(&title))));
+        writer.write_record(&header).map_err(failed)?;
+        for (subject, cells) in &self.rows {
+            let mut row: Vec<_> = shown.iter().map(|i| cell(subject[*i].as_deref())).collect();
+            for (_, judge) in &titles {
+                match cells.iter().find(|cell| cell.judge == *judge) {
+                    None => row.extend([const { String::new() }; 3]),
+                    Some(found) => {
+                        let feedback = lines.record(found.offset).map_err(ConvertError::Read)?;
+                        row.push(cell(feedback.value.as_ref().map(value_text).as_deref()));
+                        row.push(cell(feedback.error.as_ref().map(|error| error.error_code.as_str())));
+                        row.push(cell(feedback.rationale.as_deref()));
+                    }
+                }
+            }
+            writer.write_record(&row).map_err(failed)?;
+        }
+        writer.flush().map_err(ConvertError::Write)?;
+        Ok(self.rows.len() as u64)
+    }
+
+    /// The first title of each judge's columns, all different, in the order of names and sources: the name alone where all records of that
+    /// name have one source.
+    fn titles(&self) -> Vec<(String, u32)> {
+        let mut taken: HashSet<String> = SUBJECT.into_iter().chain(["name"]).map(ToOwned::to_owned).collect();
+        let mut titles = Vec::new();
+        for ((name, source_id, source_type), judge) in &self.judges {
+            let others = |same: &dyn Fn(&Judge) -> bool| self.judges.keys().filter(|other| same(other)).count() > 1;
+            let is_alone = !others(&|other| other.0 == *name);
+            let has_own_id = !others(&|other| other.0 == *name && other.1 == *source_id);
+            let short = source_id.as_deref().filter(|_| has_own_id).map(|id| format!("{name} [{id}]"));
+            let source = [Some(*source_type), source_id.as_deref()].into_iter().flatten().collect::<Vec<_>>().join(" ");
+            let long = (1..).map(|n| match n {
+                1 => format!("{name} [{source}]"),
+                n => format!("{name} [{source}] ({n})"),
+            });
+            let mut candidates = is_alone.then(|| name.clone()).into_iter().chain(short).chain(long);
+            let free = candidates.find(|title| three(title).iter().all(|title| !taken.contains(title)));
+            let title = free.unwrap_or_default();
+            taken.extend(three(&title));
+            titles.push((title, *judge));
+        }
+        titles
+    }
+}
+
+/// The titles of a judge's columns.
+fn three(title: &str) -> [String; 3] {
+    [title.to_owned(), format!("{title}{ERROR_CODE}"), format!("{title}{RATIONALE}")]
+}
+
+/// Where the columns are, in any order.
+pub(super) struct Columns {
+    subject: [Option<usize>; 3],
+    judges: Vec<JudgeColumns>,
+    width: usize,
+}
+
+struct JudgeColumns {
+    name: String,
+    source: Source,
+    value: usize,
+    error_code: Option<usize>,
+    rationale: Option<usize>,
+}
+
+impl Columns {
+    /// # Errors
+    /// When there is no `trace_id`, or a column twice.
+    pub(super) fn of(header: &StringRecord) -> Result<Self, String> {
+        let mut places = HashMap::new();
+        for (i, title) in header.iter().enumerate() {
+            if places.insert(text(title).unwrap_or_default(), i).is_some() {
+                return Err(format!("the column `{title}` is there twice"));
+            }
+        }
+        let subject = SUBJECT.map(|title| places.remove(title));
+        if subject[0].is_none() {
+            return Err("there is neither a column `name` nor a column `trace_id`".to_owned());
+        }
+        let is_of_another = |title: &str| {
+            [ERROR_CODE, RATIONALE]
+                .iter()
+                .any(|end| title.strip_suffix(end).is_some_and(|judge| places.contains_key(judge)))
+        };
+        let mut judges: Vec<_> = places
+            .iter()
+            .filter(|(title, _)| !is_of_another(title))
+            .map(|(title, value)| {
+                let [_, error_code, rationale] = three(title).map(|title| places.get(title.as_str()).copied());
+                let (name, source) = of_title(title);
+                JudgeColumns { name, source, value: *value, error_code, rationale }
+            })
+            .collect();
+        judges.sort_unstable_by_key(|judge| judge.value);
+        Ok(Self { subject, judges, width: header.len() })
+    }
+
+    /// The records of a row: one for each judge of which it says something.
+    pub(super) fn feedbacks(&self, row: &StringRecord) -> Result<Vec<Feedback>, String> {
+        check_width(row, self.width)?;
+        let of = |place: Option<usize>| text(row.get(place?)?);
+        let [trace_id, span_id, session_id] = self.subject.map(|place| of(place).map(ToOwned::to_owned));
+        if trace_id.is_none() {
+            return Err("trace_id: there is none".to_owned());
+        }
+        let feedbacks = self.judges.iter().filter_map(|judge| {
+            let (said, code, rationale) = (of(Some(judge.value)), of(judge.error_code), of(judge.rationale));
+            let error =
+                code.map(|code| FeedbackError { error_code: code.into(), error_message: None, stack_trace: None });
+            let is_there = said.or(code).or(rationale).is_some();
+            is_there.then(|| Feedback {
+                name: judge.name.clone(),
+                value: said.map(value),
+                error,
+                rationale: rationale.map(ToOwned::to_owned),
+                source: judge.source.clone(),
+                metadata: session_id.iter().map(|id| (SESSION.to_owned(), id.clone())).collect(),
+                trace_id: trace_id.clone(),
+                span_id: span_id.clone(),
+                ..Feedback::default()
+            })
+        });
+        Ok(feedbacks.collect())
+    }
+}
+
+/// Name and source out of a title such as `safety [openai:/gpt-4.1]` or `safety [HUMAN kim]`.
+fn of_title(title: &str) -> (String, Source) {
+    let Some((name, source)) = title.strip_suffix(']').and_then(|title| title.split_once(" [")) else {
+        return (title.to_owned(), Source::default());
+    };
+    let (first, rest) = source.split_once(' ').map_or((source, None), |(first, rest)| (first, Some(rest)));
+    let source = match SourceType::from_name(first) {
+        SourceType::Unspecified if first != SourceType::Unspecified.as_str() => {
+            Source { source_type: SourceType::Unspecified, source_id: Some(source.to_owned()) }
+        }
+        source_type => Source { source_type, source_id: rest.map(ToOwned::to_owned) },
+    };
+    (name.to_owned(), source)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::feedback::forms::{Form, Input, convert};
+
+    /// The table of these records, and what is not in it.
+    fn table(records: &[serde_json::Value]) -> (Vec<Vec<String>>, Vec<(u64, &'static str)>) {
+        let lines: String = records.iter().map(|record| format!("{record}\n")).collect();
+        let input = Input::of_reader(Box::new(io::Cursor::new(lines)), None).unwrap();
+        let mut out = Vec::new();
+        let converted = convert(input, Form::CsvWide, false, &mut out, &mut |_, reason| panic!("{reason}")).unwrap();
+        let mut reader = ::csv::ReaderBuilder::new().has_headers(false).from_reader(out.as_slice());
+        let rows = reader.records().map(|row| row.unwrap().iter().map(ToOwned::to_owned).collect()).collect();
+        (rows, converted.lost.into_iter().map(|lost| (lost.records, lost.what)).collect())
+    }
+
+    fn record(name: &str, source: &str, trace: &str, value: impl Into<serde_json::Value>) -> serde_json::Value {
+        let source = json!({"source_type": "LLM_JUDGE", "source_id": source});
+        json!({"name": name, "source": source, "trace_id": trace, "value": value.into(), "create_time_ms": 1})
+    }
+
+    fn titles(records: &[serde_json::Value]) -> Vec<String> {
+        table(records).0[0].iter().filter(|t| !t.ends_with(ERROR_CODE) && !t.ends_with(RATIONALE)).cloned().collect()
+    }
+
+    #[test]
+    fn a_row_has_all_judges_of_a_trace_whatever_their_order_in_the_log() {
+        let mut error = record("b", "m", "t2", 0);
+        error["error"] = json!({"error_code": "TIMEOUT", "error_message": "late"});
+        error["value"] = json!(null);
+        let mut why = record("a", "m", "t2", "true");
+        why["rationale"] = json!("=so,\nit is");
+        let (rows, lost) = table(&[record("b", "m", "t1", -0.5), error, why, record("a", "m", "t1", true)]);
+        let expected = [
+            ["trace_id", "a", "a error_code", "a rationale", "b", "b error_code", "b rationale"],
+            ["t1", "true", "", "", "-0.5", "", ""],
+            ["t2", "\"true\"", "", "'=so,\nit is", "", "TIMEOUT", ""],
+        ];
+        assert_eq!(rows, expected);
+        assert_eq!(lost, [(4, UNTOLD), (1, "error message and stack trace")]);
+    }
+
+    #[test]
+    fn sources_are_named_where_there_are_several() {
+        let both = [record("a", "x", "t", 1), record("a", "y", "t", 2), record("b", "x", "t", 3)];
+        assert_eq!(titles(&both), ["trace_id", "a [x]", "a [y]", "b"]);
+        let human =
+            json!({"name": "a", "source": {"source_type": "HUMAN", "source_id": "x"}, "trace_id": "t", "value": 1});
+        assert_eq!(titles(&[human, both[0].clone()]), ["trace_id", "a [HUMAN x]", "a [LLM_JUDGE x]"]);
+    }
+
+    #[test]
+    fn no_two_columns_have_one_title_and_none_is_a_formula() {
+        let hostile = [
+            record("a", "x", "t", 1),
+            record("a", "y", "t", 1),
+            record("a [x]", "z", "t", 1),
+            record("b", "x", "t", 1),
+            record("b rationale", "x", "t", 1),
+            record("name", "x", "t", 1),
+            record("trace_id", "x", "t", 1),
+            record("=1+1", "x", "t", 1),
+        ];
+        let all = table(&hostile).0[0].clone();
+        assert_eq!(all.iter().collect::<HashSet<_>>().len(), all.len(), "{all:?}");
+        for title in ["a [x]", "a [x] [z]", "b rationale", "b rationale [x]", "name [x]", "trace_id [x]", "'=1+1"] {
+            assert!(all.iter().any(|other| other == title), "{title}: {all:?}");
+        }
+    }
+
+    #[test]
+    fn spans_and_sessions_have_rows_of_their_own() {
+        let mut span = record("a", "m", "t", 2);
+        span["span_id"] = json!("s");
+        let mut session = record("a", "m", "t", 3);
+        session["metadata"] = json!({SESSION: "chat-1"});
+        let (rows, lost) = table(&[record("a", "m", "t", 1), span, session]);
+        assert_eq!(rows[0][..4], ["trace_id", "span_id", "session_id", "a"]);
+        let cells: Vec<_> = rows[1..].iter().map(|row| row[1..4].join("|")).collect();
+        assert_eq!(cells, ["||1", "s||2", "|chat-1|3"]);
+        assert_eq!(lost, [(3, UNTOLD)], "the session is no lost metadata");
+    }
+
+    #[test]
+    fn a_cell_has_the_latest_verdict_and_what_has_no_cell_is_told() {
+        let mut error = record("a", "m", "t", 0);
+        error["error"] = json!({"error_code": "TIMEOUT"});
+        error["value"] = json!(null);
+        let mut overridden = record("a", "m", "t", 3);
+        overridden["valid"] = json!(false);
+        let mut homeless = record("a", "m", "t", 4);
+        homeless["trace_id"] = json!(null);
+        let (rows, lost) = table(&[record("a", "m", "t", 1), record("a", "m", "t", 2), overridden, homeless, error]);
+        assert_eq!((rows.len(), rows[1][1].as_str(), rows[1][2].as_str()), (2, "2", ""));
+        let told = [(1, UNTOLD), (2, NO_CELL), (1, OVERRIDDEN), (1, NO_TRACE)];
+        assert_eq!(lost, told);
+    }
+
+    #[test]
+    fn a_wide_table_is_read_as_far_as_it_tells() {
+        let rows = "\u{feff}safety rationale,trace_id,safety [HUMAN kim],safety [x:/m],'=j,safety,safety error_code\n\
+                    why,t,,\"\"\"true\"\"\",1,,TIMEOUT\n";
+        let input = Input::of_reader(Box::new(io::Cursor::new(rows)), None).unwrap();
+        let mut out = Vec::new();
+        convert(input, Form::Jsonl, false, &mut out, &mut |_, reason| panic!("{reason}")).unwrap();
+        let read: Vec<Feedback> =
+            String::from_utf8(out).unwrap().lines().map(|line| Feedback::from_json(line).unwrap()).collect();
+        let source = Source { source_type: SourceType::Unspecified, source_id: Some("x:/m".into()) };
+        assert_eq!((&read[0].name, &read[0].source, &read[0].value), (&"safety".into(), &source, &Some("true".into())));
+        assert_eq!((read[1].name.as_str(), &read[1].value), ("=j", &Some(1.into())));
+        assert_eq!((read[2].rationale.as_deref(), read[2].is_error(), read.len()), (Some("why"), true, 3));
+    }
+}

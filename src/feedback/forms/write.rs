@@ -1,0 +1,94 @@
+//! Feedback into a file of any form, but for the wide table.
+
+use std::io::{self, Write};
+
+use super::{ConvertError, Form, csv};
+use crate::feedback::Feedback;
+use crate::feedback::wire::Wire;
+
+/// What a form has no place for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lost {
+    /// In how many records.
+    pub records: u64,
+    /// What it is, in words that follow the number: `of 3 records: <what>`.
+    pub what: &'static str,
+}
+
+/// Counts what is lost, in the order in which it was first met.
+#[derive(Debug, Default)]
+pub(super) struct Losses(pub Vec<Lost>);
+
+impl Losses {
+    pub(super) fn count(&mut self, what: &'static str) {
+        match self.0.iter_mut().find(|lost| lost.what == what) {
+            Some(lost) => lost.records += 1,
+            None => self.0.push(Lost { records: 1, what }),
+        }
+    }
+}
+
+/// Writes records one by one.
+pub(super) enum Writer<'a> {
+    Jsonl(&'a mut dyn Write),
+    Mlflow(&'a mut dyn Write),
+    Csv(Box<::csv::Writer<&'a mut dyn Write>>),
+}
+
+impl<'a> Writer<'a> {
+    /// `None` for the wide table, whose rows are made of several records.
+    pub(super) fn new(form: Form, out: &'a mut dyn Write) -> Result<Option<Self>, ConvertError> {
+        Ok(Some(match form {
+            Form::Jsonl => Self::Jsonl(out),
+            Form::Mlflow => Self::Mlflow(out),
+            Form::Csv => {
+                let mut writer = Box::new(::csv::Writer::from_writer(out));
+                writer.write_record(csv::COLUMNS).map_err(failed)?;
+                Self::Csv(writer)
+            }
+            Form::CsvWide => return Ok(None),
+        }))
+    }
+
+    /// Writes a record; the reason when this form cannot hold it.
+    pub(super) fn write(
+        &mut self,
+        mut feedback: Feedback,
+        losses: &mut Losses,
+    ) -> Result<Result<(), String>, ConvertError> {
+        let (line, out) = match self {
+            Self::Jsonl(out) => {
+                // Not said is as good as `true`: so a log that goes through MLflow's form, where it must be said, comes back as it was.
+                feedback.valid = feedback.valid.filter(|valid| !valid);
+                (serde_json::to_string(&feedback), out)
+            }
+            Self::Mlflow(out) => {
+                if feedback.value.is_none() && !feedback.is_error() {
+                    losses.count("neither value nor error; MLflow reads a value of null");
+                }
+                (serde_json::to_string(&Wire(&feedback)), out)
+            }
+            Self::Csv(writer) => return writer.write_record(csv::row(&feedback)).map(Ok).map_err(failed),
+        };
+        match line {
+            Ok(line) => writeln!(out, "{line}").map(Ok).map_err(ConvertError::Write),
+            Err(error) => Ok(Err(error.to_string())),
+        }
+    }
+
+    pub(super) fn finish(self) -> Result<(), ConvertError> {
+        match self {
+            Self::Jsonl(out) | Self::Mlflow(out) => out.flush(),
+            Self::Csv(mut writer) => writer.flush(),
+        }
+        .map_err(ConvertError::Write)
+    }
+}
+
+/// What the writer of tables says.
+pub(super) fn failed(error: ::csv::Error) -> ConvertError {
+    ConvertError::Write(match error.into_kind() {
+        ::csv::ErrorKind::Io(error) => error,
+        other => io::Error::other(format!("{other:?}")),
+    })
+}

@@ -1,0 +1,291 @@
+//! `judge-run convert` and `--output-format`: every form from every other, and what is told where one has no place for something.
+
+use serde_json::{Value, json};
+
+use crate::common::{Fake, Place, answers};
+
+/// Every kind of record: all types of values, errors, people and programs, spans, metadata, texts that try a table.
+fn records() -> String {
+    let values = [
+        json!(true),
+        json!("true"),
+        json!(null),
+        json!("null"),
+        json!(-0.5),
+        json!("-0.5"),
+        json!(4),
+        json!(4.0),
+        json!(9_007_199_254_740_993_u64),
+        json!(""),
+        json!("=cmd()"),
+        json!("'=cmd()"),
+        json!(["a", 1, {"b": null}]),
+        json!({"b": 1, "a": "\u{2028}"}),
+    ];
+    let more = [
+        json!({"value": "ok", "rationale": "=1\r\n\"so\",\u{2028}é🦀", "metadata": {"attempts": "1", "k": "=v\n"}}),
+        json!({"value": "ok", "rationale": ""}),
+        json!({"error": {"error_code": "TIMEOUT", "error_message": "-late", "stack_trace": "a\n  b"}}),
+        json!({"error": {"error_code": "Foreign"}}),
+        json!({"value": true, "error": {"error_code": "BOTH", "error_message": ""}}),
+        json!({"value": 1, "span_id": "00f1", "name": "@judge"}),
+        json!({"value": 1, "source": {"source_type": "HUMAN", "source_id": "+kim"}}),
+        json!({"value": 1, "source": {"source_type": "CODE"}}),
+        json!({"value": 1, "valid": false}),
+        json!({"value": 2, "overrides": format!("a-{:032x}", 22)}),
+    ];
+    let all = values.into_iter().map(|value| json!({ "value": value })).chain(more);
+    let lines = all.enumerate().map(|(i, own)| {
+        let of = |key: &str| own.get(key).cloned();
+        let mut record = json!({"assessment_id": format!("a-{i:032x}"), "name": of("name").unwrap_or(json!("j"))});
+        let source = of("source").unwrap_or(json!({"source_type": "LLM_JUDGE", "source_id": "e:/m"}));
+        let times = (json!(1_795_451_679_330_u64 + i as u64), json!(1_795_451_679_999_u64));
+        let trace = json!(format!("t{i}"));
+        for (key, value) in [
+            ("value", of("value")),
+            ("rationale", of("rationale")),
+            ("source", Some(source)),
+            ("error", of("error")),
+            ("metadata", of("metadata")),
+            ("create_time_ms", Some(times.0)),
+            ("last_update_time_ms", Some(times.1)),
+            ("trace_id", Some(trace)),
+            ("span_id", of("span_id")),
+            ("overrides", of("overrides")),
+            ("valid", of("valid")),
+        ] {
+            if let Some(value) = value {
+                record[key] = value;
+            }
+        }
+        format!("{record}\n")
+    });
+    lines.collect()
+}
+
+fn verdict(id: u8, more: Value) -> String {
+    let mut record = json!({"assessment_id": format!("a-{id:032x}"), "name": "j", "value": id, "source":
+        {"source_type": "LLM_JUDGE", "source_id": "e:/m"}, "create_time_ms": 1, "last_update_time_ms": 1, "trace_id": "t"});
+    if let (Value::Object(record), Value::Object(more)) = (&mut record, more) {
+        record.extend(more);
+    }
+    format!("{record}\n")
+}
+
+#[test]
+fn jsonl_mlflow_and_csv_are_made_from_each_other_and_nothing_is_lost() {
+    let place = Place::new();
+    let log = records();
+    place.write("log.jsonl", &log);
+    for (from, to) in [
+        ("log.jsonl", "a.mlflow.jsonl"),
+        ("a.mlflow.jsonl", "b.csv"),
+        ("b.csv", "c.jsonl"),
+        ("c.jsonl", "d.csv"),
+        ("d.csv", "e.mlflow.jsonl"),
+        ("e.mlflow.jsonl", "f.jsonl"),
+    ] {
+        let finished = place.run(["convert", from, to]).exits_with(0);
+        assert_eq!(finished.stderr, "", "{from} -> {to}");
+        finished.prints(&[&format!("24 records in {from}, 24 records in {to} (")]);
+    }
+    for same in ["c.jsonl", "f.jsonl"] {
+        assert_eq!(place.read(same), log, "{same}");
+    }
+    assert_eq!(
+        (place.read("d.csv"), place.read("e.mlflow.jsonl")),
+        (place.read("b.csv"), place.read("a.mlflow.jsonl"))
+    );
+    let wire = &place.lines("a.mlflow.jsonl")[0];
+    assert_eq!((&wire["assessment_name"], &wire["feedback"]["value"]), (&json!("j"), &json!(true)));
+    assert_eq!((&wire["create_time"], &wire["valid"]), (&json!("2026-11-23T16:34:39.330Z"), &json!(true)));
+    let mut reader = csv::Reader::from_path(place.path("b.csv")).unwrap();
+    for cell in reader.records().flat_map(|row| row.unwrap().iter().map(str::to_owned).collect::<Vec<_>>()) {
+        assert!(cell == "-0.5" || !cell.starts_with(['=', '+', '-', '@', '\t', '\r']), "{cell}");
+    }
+    assert_eq!(place.read("log.jsonl"), log);
+}
+
+#[test]
+fn json_lines_keep_history_and_a_table_tells_what_it_has_not() {
+    let place = Place::new();
+    let log = verdict(1, json!({"value": null, "error": {"error_code": "TIMEOUT"}})).replace("\"value\":null,", "")
+        + &verdict(1, json!({}))
+        + &verdict(2, json!({"overrides": format!("a-{:032x}", 1), "metadata": {"k": "v"}}));
+    place.write("log.jsonl", &log);
+    place.run(["convert", "log.jsonl", "x.mlflow.jsonl"]).exits_with(0);
+    place.run(["convert", "x.mlflow.jsonl", "same.jsonl"]).exits_with(0);
+    assert_eq!(place.lines("same.jsonl"), place.lines("log.jsonl"));
+    let history = "not in it, of 1 record: history: a later record takes the place of each";
+    place.run(["convert", "log.jsonl", "x.csv"]).exits_with(0).says(&[history]);
+    let finished = place.run(["convert", "log.jsonl", "now.jsonl", "--present"]).exits_with(0).says(&[history]);
+    finished.prints(&["3 records in log.jsonl, 2 records in now.jsonl (jsonl)"]);
+    place.run(["convert", "x.csv", "from-table.jsonl"]).exits_with(0);
+    assert_eq!(place.read("from-table.jsonl"), place.read("now.jsonl"));
+    let now = place.lines("now.jsonl");
+    assert_eq!((&now[0]["valid"], &now[1]["valid"]), (&json!(false), &Value::Null));
+    let finished = place.run(["convert", "log.jsonl", "x.wide.csv"]).exits_with(0);
+    finished.prints(&["3 records in log.jsonl, 1 row in x.wide.csv (csv-wide)"]).says(&[
+        history,
+        "of 1 record: all of it: overridden",
+        "of 1 record: ids, times, and the source",
+        "of 1 record: metadata",
+    ]);
+    assert_eq!(place.read("x.wide.csv"), "trace_id,j,j error_code,j rationale\nt,2,,\n");
+}
+
+#[test]
+fn standard_input_and_output_take_every_form() {
+    let place = Place::new();
+    let log = records();
+    let csv = place.command(["convert", "-", "-", "--to", "csv"]).stdin(log.as_bytes()).run().exits_with(0);
+    let csv = csv.says(&["24 records in standard input, 24 records in standard output (csv)"]).stdout;
+    let back = place.command(["convert", "-", "-", "--to", "jsonl"]).stdin(csv.clone()).run().exits_with(0);
+    assert_eq!(back.stdout, log);
+    place.command(["convert", "-", "x.wide.csv", "--from", "csv"]).stdin(csv).run().exits_with(0);
+    assert_eq!(place.read("x.wide.csv").lines().next().unwrap().matches(" error_code").count(), 4);
+    place
+        .command(["convert", "-", "-", "--to", "csv"])
+        .stdin("")
+        .run()
+        .exits_with(0)
+        .prints(&["trace_id,span_id,name"]);
+    place.command(["convert", "-", "-"]).run().exits_with(2).says(&["no form is told", "--to"]);
+    place.write("log.jsonl", log.repeat(100));
+    let closed = place.command(["convert", "log.jsonl", "-", "--to", "mlflow"]).run_with_closed_stdout();
+    assert_eq!((closed.code, closed.stderr.as_str()), (Some(0), ""));
+}
+
+#[test]
+fn what_is_no_feedback_is_named_and_the_rest_is_converted() {
+    let place = Place::new();
+    let expectation = r#"{"assessment_name":"e","expectation":{"value":1}}"#;
+    let enveloped = r#"{"assessment":{"assessment_name":"w","feedback":{"value":1}}}"#;
+    let log = format!("{}oops\n\n{{\"inputs\":1}}\n{expectation}\n{enveloped}\n{{\"name\":\"to", verdict(1, json!({})));
+    place.write("log.jsonl", log);
+    for out in ["x.mlflow.jsonl", "x.csv", "x.wide.csv"] {
+        place
+            .run(["convert", "log.jsonl", out])
+            .exits_with(3)
+            .prints(&["2 records in", "4 lines of log.jsonl left out"])
+            .says(&[
+                "log.jsonl:2: not a feedback record: expected value at column 1",
+                "log.jsonl:4: not a feedback record: missing field `name`",
+                "log.jsonl:5: the assessment is an expectation, not a feedback",
+                "log.jsonl:7: not a feedback record: EOF",
+            ]);
+    }
+    place.write("y.csv", "name,value,valid,create_time_ms,metadata\na,1,TRUE,5,\nb,2,maybe,5,\nc,3,,1.7E+12,\nd,4,,5,[\n,5,,5,\ne,6\nf,7,,,\n");
+    place.run(["convert", "y.csv", "y.jsonl"]).exits_with(3).says(&[
+        "y.csv:3: valid: `maybe` is neither true nor false",
+        "y.csv:4: create_time_ms: `1.7E+12` is no whole number of milliseconds",
+        "y.csv:5: metadata: no JSON object",
+        "y.csv:6: name: there is none",
+        "y.csv:7: 2 cells under 5 columns",
+    ]);
+    let names: Vec<_> = place.lines("y.jsonl").iter().map(|record| record["name"].clone()).collect();
+    assert_eq!(names, ["a", "f"]);
+    place.write("more.jsonl", verdict(1, json!({"stars": 5})) + &verdict(2, json!({})) + enveloped);
+    let more = "not in it, of 1 record: fields that no feedback has";
+    place.run(["convert", "more.jsonl", "more.csv"]).exits_with(0).says(&[more]);
+    // What has no time that a form can write.
+    place.write("far.jsonl", verdict(1, json!({"create_time_ms": i64::MAX})) + &verdict(2, json!({})));
+    place.run(["convert", "far.jsonl", "far.mlflow.jsonl"]).exits_with(3).says(&["far.jsonl:1: "]);
+}
+
+#[test]
+fn wrong_usage_writes_nothing() {
+    let place = Place::with_traces(1);
+    place.write("log.jsonl", records());
+    place.write("there.csv", "mine");
+    place.write("odd.csv", "name,stars\nx,5\n");
+    place.write("prices.csv", "item,price\nx,5\n");
+    let names = place.names();
+    for (args, words) in [
+        (&["log.jsonl", "./log.jsonl", "--overwrite"][..], "is to be read and to be written"),
+        (&["log.jsonl", "there.csv"], "there.csv is there already"),
+        (&["none.jsonl", "x.csv"], "cannot read none.jsonl"),
+        (&[".", "x.csv"], "it is a directory"),
+        (&["log.jsonl", "x.txt"], "no form is told by the name x.txt"),
+        (&["log.jsonl", "none/x.csv"], "cannot write none/x.csv"),
+        (&["log.jsonl", "/dev/null", "--to", "csv", "--overwrite"], "/dev/null is no file"),
+        (&["traces.jsonl", "x.csv"], "traces.jsonl: no feedback; line 1: not a feedback record: missing field `name`"),
+        (&["traces.jsonl", "x.mlflow.jsonl"], "no feedback"),
+        (&["odd.csv", "x.jsonl"], "the column `stars` is none of"),
+        (&["prices.csv", "x.jsonl"], "neither a column `name` nor a column `trace_id`"),
+        (&["log.jsonl", "x.csv", "--to", "xlsx"], "possible values: jsonl, mlflow, csv, csv-wide"),
+    ] {
+        place.run([&["convert"], args].concat()).exits_with(2).says(&[words]);
+        assert_eq!(place.names(), names, "{args:?}");
+    }
+    place.run(["convert", "log.jsonl", "there.csv", "--overwrite"]).exits_with(0);
+    assert_eq!(place.read("there.csv.bak"), "mine");
+    assert!(place.read("there.csv").starts_with("trace_id,"));
+}
+
+#[test]
+fn a_run_makes_the_form_that_is_wished_beside_its_log() {
+    let place = Place::with_traces(3);
+    let fake = Fake::start(|_| answers::verdict(true));
+    let finished =
+        place.judge(&fake.base_url(), &["-J", "relevance", "-o", "x.csv", "--output-format", "csv-wide"]).run();
+    finished.exits_with(0).prints(&["feedback in x.csv, from the log x.feedback.jsonl"]);
+    let mut header = "trace_id,relevance,relevance error_code,relevance rationale".to_owned();
+    header.push_str(",safety,safety error_code,safety rationale\n");
+    assert!(place.read("x.csv").starts_with(&header) && place.read("x.csv").lines().count() == 4);
+    // The same log in other forms; nothing is asked again.
+    for (more, made) in [
+        (&["-o", "x.csv"][..], "x.csv"),
+        (&["-o", "x.mlflow.jsonl"], "x.mlflow.jsonl"),
+        (&["-o", "x.jsonl", "--output-format", "mlflow"], "x.jsonl"),
+        (&["-o", "x.jsonl", "--output-format", "mlflow"], "x.jsonl"),
+    ] {
+        place
+            .judge(&fake.base_url(), more)
+            .run()
+            .exits_with(0)
+            .prints(&[&format!("feedback in {made}, from the log x.feedback")]);
+    }
+    assert_eq!(fake.count(), 6);
+    assert_eq!(place.lines("x.jsonl").len(), 6);
+    assert_eq!(place.read("x.jsonl"), place.read("x.mlflow.jsonl"));
+    // Without a name, that of the dataset.
+    let args = ["--output-format", "mlflow", "--reuse", "x.feedback.jsonl"];
+    place.judge(&fake.base_url(), &args).run().exits_with(0).prints(&["feedback in traces.mlflow.jsonl, from the log"]);
+    assert_eq!((place.lines("traces.feedback.jsonl").len(), fake.count()), (3, 6));
+}
+
+#[test]
+fn a_log_is_never_replaced_by_what_is_made_from_another() {
+    let place = Place::with_traces(2);
+    let fake = Fake::start(|_| answers::verdict(true));
+    place.judge(&fake.base_url(), &["-o", "x.jsonl"]).run().exits_with(0);
+    let log = place.read("x.jsonl");
+    for more in [&[][..], &["--overwrite"]] {
+        let args = [&["-o", "x.jsonl", "--output-format", "mlflow"], more].concat();
+        place.judge(&fake.base_url(), &args).run().exits_with(2).says(&["the run would replace x.jsonl"]);
+        assert_eq!((place.read("x.jsonl"), fake.count()), (log.clone(), 2));
+    }
+    for (args, words) in [
+        (["-o", "-", "--output-format", "csv"], "| judge-run convert - - --to csv"),
+        (["-o", "x.csv", "--output-format", "jsonl"], "x.csv is the name of a file in the form csv, not of a log"),
+    ] {
+        place.judge(&fake.base_url(), &args).run().exits_with(2).says(&[words]);
+    }
+}
+
+#[test]
+fn a_replay_makes_the_form_of_the_run_anew() {
+    let place = Place::with_traces(2);
+    let failing = Fake::start(|request| match request.trace() {
+        1 => answers::error(400, "invalid_value", "Not today."),
+        _ => answers::verdict(true),
+    });
+    let args = ["-o", "x.csv", "--output-format", "csv-wide"];
+    place.judge(&failing.base_url(), &args).run().exits_with(3);
+    assert!(place.read("x.csv").contains("trace-1,,INVALID_REQUEST,\n"), "{}", place.read("x.csv"));
+    let fake = Fake::start(|_| answers::verdict(true));
+    let args = ["replay", "x.csv", "--only", "INVALID_REQUEST", "--base-url", &fake.base_url()];
+    place.run(args).exits_with(0).prints(&["/x.csv, from the log "]);
+    assert!(place.read("x.csv").contains("trace-1,true,,"), "{}", place.read("x.csv"));
+}
