@@ -99,7 +99,7 @@ impl Item {
     /// What it holds of the trace.
     fn bytes(&self) -> usize {
         match self {
-            Self::Ask { judgment, .. } => judgment.request.user.len(),
+            Self::Ask { judgment, .. } => judgment.request.user.len() + judgment.request.image_bytes(),
             Self::Reused { feedback, .. } => feedback.rationale.as_ref().map_or(0, String::len),
             Self::NotAskable { .. }
             | Self::Kept { .. }
