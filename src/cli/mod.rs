@@ -19,6 +19,7 @@ mod progress;
 mod replay;
 mod reuse;
 mod run;
+mod selection;
 mod settings;
 mod simulate;
 mod status;
