@@ -27,8 +27,8 @@ pub(super) fn note<'a>(state: &mut State<'_, '_>, text: &'a str, budget: usize) 
     text
 }
 
-/// The most bytes that each value may have, so that all together have at most `room`: the longest are cut first, and to the same length.
-/// `None` where too little would be left of them.
+/// The most bytes that each value may have, so that all together have at most `room`: the longest are cut first, and to
+/// the same length. `None` where too little would be left of them.
 pub(super) fn budget(mut lengths: Vec<usize>, room: usize) -> Option<usize> {
     lengths.sort_unstable();
     let mut room = room;

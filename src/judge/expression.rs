@@ -14,8 +14,8 @@ static STRICT: LazyLock<Environment<'static>> = LazyLock::new(|| environment(Und
 
 /// A compiled expression.
 ///
-/// What a trace lacks is no error: it equals nothing, holds nothing and counts as false. In an expression with `<` or `>` it makes the
-/// whole false, because the engine would sort it before every number.
+/// What a trace lacks is no error: it equals nothing, holds nothing and counts as false. In an expression with `<` or
+/// `>` it makes the whole false, because the engine would sort it before every number.
 pub struct Expression {
     source: String,
     compiled: minijinja::Expression<'static, 'static>,
@@ -146,11 +146,11 @@ mod tests {
         for (source, words) in [
             ("trace.tag.env == 'prod'", "no trace has `trace.tag`"),
             ("input.question", "no trace has `input`; there are `inputs`"),
-            ("inputs.k ==", "no expression: "),
+            ("inputs.k ==", "not an expression: "),
             ("inputs | shout", "shout"),
             ("inputs is loud", "loud"),
-            ("", "no expression: "),
-            ("inputs }} {{ outputs", "no expression: "),
+            ("", "not an expression: "),
+            ("inputs }} {{ outputs", "not an expression: "),
         ] {
             let error = Expression::compile(source).unwrap_err().to_string();
             assert!(error.contains(words), "{source}: {error}");

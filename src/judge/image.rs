@@ -1,8 +1,9 @@
-//! Images and other files inside a trace: a short placeholder where a text is shown, and the images themselves where a prompt attaches them.
+//! Images and other files inside a trace: a short placeholder where a text is shown, and the images themselves where a
+//! prompt attaches them.
 //!
-//! Sources: content parts of OpenAI's chat completions (`image_url`) and responses (`input_image`), which MLflow traces have too;
-//! Anthropic's `image` blocks with a `source`; Gemini's `inline_data`. An MLflow attachment (`mlflow-attachment://...`) is a reference, and
-//! stays one.
+//! Sources: content parts of OpenAI's chat completions (`image_url`) and responses (`input_image`), which MLflow traces
+//! have too; Anthropic's `image` blocks with a `source`; Gemini's `inline_data`. An MLflow attachment
+//! (`mlflow-attachment://...`) is a reference, and stays one.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -15,7 +16,7 @@ use minijinja::{Error, ErrorKind, State, Value};
 use super::cut::grouped;
 
 /// Shorter payloads are left as they are: no prompt is spoilt by them.
-const LEAST_PAYLOAD: usize = 128;
+const LEAST_PAYLOAD: usize = 192;
 
 static DATA_URI: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b";base64,"));
 /// Members that hold base64 without more: Anthropic, Gemini and `input_audio`; OpenAI's image generation.
@@ -24,7 +25,7 @@ static MEMBERS: LazyLock<[Finder<'static>; 2]> =
 
 /// The text with a placeholder for each file that it holds in base64. Other texts stay as they are.
 pub(super) fn without_payloads(text: &str, is_json: bool) -> Cow<'_, str> {
-    if text.len() < LEAST_PAYLOAD {
+    if !has_long_run(text.as_bytes()) {
         return text.into();
     }
     let mut text = Cow::Borrowed(text);
@@ -43,8 +44,8 @@ pub(super) fn without_payloads(text: &str, is_json: bool) -> Cow<'_, str> {
     text
 }
 
-/// Replaces what follows each find, if it is base64. `place` says, from the text before, where the replacement begins and of which media
-/// type it is.
+/// Replaces what follows each find, if it is base64. `place` says, from the text before, where the replacement begins
+/// and of which media type it is.
 fn replaced<'a>(
     text: Cow<'a, str>,
     finder: &Finder<'_>,
@@ -72,12 +73,28 @@ fn replaced<'a>(
     out.into()
 }
 
-/// How many bytes at the beginning are base64, of either alphabet, with padding; `\/` is how some write a slash in JSON.
+/// Whether so many bytes in a row may be base64. Such a run covers one of the places that are looked at; in any other text a
+/// word ends soon, so that nearly nothing is read of it.
+fn has_long_run(bytes: &[u8]) -> bool {
+    let may_be = |b: &&u8| is_base64(**b) || **b == b'\\';
+    let run = |at: usize| {
+        let (before, after) = bytes.split_at(at);
+        let before = before.iter().rev().take(LEAST_PAYLOAD).take_while(may_be).count();
+        before + after.iter().take(LEAST_PAYLOAD).take_while(may_be).count()
+    };
+    (LEAST_PAYLOAD - 1..bytes.len()).step_by(LEAST_PAYLOAD).any(|at| run(at) >= LEAST_PAYLOAD)
+}
+
+/// Of either alphabet, or padding.
+fn is_base64(b: u8) -> bool {
+    b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'-' | b'_' | b'=')
+}
+
+/// How many bytes at the beginning are base64; `\/` is how some write a slash in JSON.
 fn base64_length(bytes: &[u8]) -> usize {
-    let is_digit = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'-' | b'_' | b'=');
     let ends = |at: usize| match bytes[at] {
         b'\\' => bytes.get(at + 1) != Some(&b'/'),
-        b => !is_digit(b),
+        b => !is_base64(b),
     };
     (0..bytes.len()).find(|at| ends(*at)).unwrap_or(bytes.len())
 }
@@ -279,6 +296,15 @@ mod tests {
         let two = format!("data:audio/wav;base64,{base64} data:image/png;base64,{base64}");
         let shown = without_payloads(&two, false);
         assert!(shown.starts_with("[audio: audio/wav, 240 bytes") && shown.contains("] [image: image/png,"), "{shown}");
+    }
+
+    #[test]
+    fn a_run_is_seen_wherever_it_begins() {
+        for before in 0..2 * LEAST_PAYLOAD {
+            let text = |length| format!("{}{}, and words", " ".repeat(before), "A".repeat(length));
+            assert!(has_long_run(text(LEAST_PAYLOAD).as_bytes()), "{before}");
+            assert!(!has_long_run(text(LEAST_PAYLOAD - 1).as_bytes()), "{before}");
+        }
     }
 
     #[test]

@@ -65,7 +65,7 @@ pub enum TemplateError {
         allowed: &'static [&'static str],
     },
     /// Not an expression.
-    #[error("no expression: {reason}")]
+    #[error("not an expression: {reason}")]
     Expression {
         /// The parser's words.
         reason: String,

@@ -12,7 +12,8 @@ pub enum Exit {
     GateFailed = 1,
     /// Wrong usage, configuration or judge file, or nothing to judge: nothing was sent.
     Usage = 2,
-    /// Finished, but some judgments failed, some lines are no traces, or a filter failed; the same command tries failures again.
+    /// Finished, but some judgments failed, some lines are no traces, or a filter failed; the same command tries
+    /// failures again.
     SomeFailed = 3,
     /// Stopped early: key, quota, budget, wrong address, nothing but failures, a log that cannot be written.
     Stopped = 4,

@@ -1,7 +1,7 @@
 //! Which traces of a dataset a run is about.
 //!
-//! A trace is taken if it is in the shard, named, passes the filter and is drawn; then the limit counts. Each of these looks at the one
-//! trace alone, so that neither the order of a dataset nor another shard changes what is taken.
+//! A trace is taken if it is in the shard, named, passes the filter and is drawn; then the limit counts. Each of these
+//! looks at the one trace alone, so that neither the order of a dataset nor another shard changes what is taken.
 
 use std::collections::{BTreeSet, BinaryHeap, HashMap};
 use std::fmt;
@@ -125,8 +125,8 @@ impl Selection {
         [self.limit, named, drawn].into_iter().flatten().min()
     }
 
-    /// Draws the sample, if it is of a kind that hangs on all traces; the dataset is read to its end for that. The sample is drawn of
-    /// the whole dataset, and each shard has its part of it.
+    /// Draws the sample, if it is of a kind that hangs on all traces; the dataset is read to its end for that. The
+    /// sample is drawn of the whole dataset, and each shard has its part of it.
     ///
     /// # Errors
     /// When the dataset cannot be read, or falls into too many strata.
@@ -173,8 +173,9 @@ pub enum DrawError {
     TooManyStrata,
 }
 
-/// A sample: the traces whose hash of seed and id is among the lowest. So it does not hang on the order of the dataset, a larger sample holds
-/// the smaller one, and what is drawn stays drawn in a dataset that grows (but where new traces are among the lowest `n`).
+/// A sample: the traces whose hash of seed and id is among the lowest. So it does not hang on the order of the dataset,
+/// a larger sample holds the smaller one, and what is drawn stays drawn in a dataset that grows (but where new traces
+/// are among the lowest `n`).
 #[derive(Debug)]
 pub struct Sample {
     size: SampleSize,
@@ -185,8 +186,8 @@ pub struct Sample {
 }
 
 impl Sample {
-    /// A sample of this size, of each stratum if there are any. The value of `strata` names a trace's stratum; traces without a value
-    /// have one of their own. Of a share, each stratum has at least one trace.
+    /// A sample of this size, of each stratum if there are any. The value of `strata` names a trace's stratum; traces
+    /// without a value have one of their own. Of a share, each stratum has at least one trace.
     pub fn new(size: SampleSize, seed: u64, strata: Option<Expression>) -> Self {
         Self { size, seed, strata, last: HashMap::new() }
     }

@@ -63,8 +63,8 @@ fn a_filter_that_is_none_is_refused_before_anything_is_made() {
     let place = place();
     for (filter, words) in [
         ("trace.tag.env == 'prod'", "--filter: no trace has `trace.tag`; there are `trace_id`"),
-        ("outputs ==", "--filter: no expression: "),
-        ("outputs | shout", "--filter: no expression: "),
+        ("outputs ==", "--filter: not an expression: "),
+        ("outputs | shout", "--filter: not an expression: "),
     ] {
         place.judge("http://127.0.0.1:9/v1", &["--filter", filter]).run().exits_with(2).says(&[words]);
     }
