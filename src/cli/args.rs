@@ -12,7 +12,7 @@ use judge_run::endpoint::ModelUri;
 use judge_run::endpoint::simulator::{Dialect, FaultPlan};
 use judge_run::feedback::ErrorCode;
 use judge_run::feedback::forms::Form;
-use judge_run::run::{MaxErrors, Shard};
+use judge_run::run::{MaxErrors, SampleSize, Shard};
 
 use super::duration;
 
@@ -31,6 +31,11 @@ Examples:
   Ask OpenAI, with two judges, within a quota of 500 requests a minute:
     export OPENAI_API_KEY=sk-...
     judge-run -d traces.jsonl -J factual_accuracy -J safety -m openai:/gpt-4.1-mini --rpm 500
+
+  Judge a part: what a condition selects, the same traces every night, or some by their ids:
+    judge-run -d traces.jsonl -J safety --filter "trace.tags.env == 'prod' and outputs"
+    judge-run -d traces.jsonl -J safety --sample 100 --stratify trace.tags.env
+    judge-run -d traces.jsonl -J safety --trace-id @ids.txt
 
   Ask a model on your own machine:
     judge-run -d traces.jsonl -J groundedness -m ollama:/llama3.2
@@ -66,7 +71,7 @@ Environment:
 Exit codes:
   0    everything was judged
   2    wrong usage, configuration or judge file, or nothing to judge; nothing was sent
-  3    finished, but some judgments failed or some lines are no traces
+  3    finished, but some judgments failed, some lines are no traces, or a filter failed
   4    stopped early: key, quota, budget, address, or nothing but failures
   130  interrupted, after answers in flight were saved"#;
 
@@ -147,13 +152,8 @@ pub(crate) struct RunArgs {
     #[arg(short = 'J', long, value_name = "NAME|FILE", env = "JUDGE_RUN_JUDGE", value_delimiter = ',')]
     pub judge: Vec<String>,
 
-    /// Judge only the first N traces
-    #[arg(short = 'n', long, value_name = "N", env = "JUDGE_RUN_LIMIT")]
-    pub limit: Option<u64>,
-
-    /// Judge only the K-th of N parts of the dataset, such as 3/16: which trace is in which part hangs on its id alone
-    #[arg(long, value_name = "K/N", env = "JUDGE_RUN_SHARD")]
-    pub shard: Option<Shard>,
+    #[command(flatten)]
+    pub selection: SelectionArgs,
 
     /// Stop at the first line that is no trace, instead of setting it aside
     #[arg(long, env = "JUDGE_RUN_STRICT")]
@@ -189,6 +189,38 @@ pub(crate) struct RunArgs {
 
     #[command(flatten)]
     pub conduct: ConductArgs,
+}
+
+/// Which traces of the dataset.
+#[derive(Debug, Default, Args)]
+pub(crate) struct SelectionArgs {
+    /// Judge only the first N traces of those that are selected
+    #[arg(short = 'n', long, value_name = "N", env = "JUDGE_RUN_LIMIT")]
+    pub limit: Option<u64>,
+
+    /// Judge only the K-th of N parts of the dataset, such as 3/16: which trace is in which part hangs on its id alone
+    #[arg(long, value_name = "K/N", env = "JUDGE_RUN_SHARD")]
+    pub shard: Option<Shard>,
+
+    /// Judge only traces of which this holds, such as "trace.tags.env == 'prod'": an expression with the names of prompts
+    #[arg(long, value_name = "EXPRESSION", env = "JUDGE_RUN_FILTER")]
+    pub filter: Option<String>,
+
+    /// Judge only so many traces, or such a share of them; always the same ones, whatever their order
+    #[arg(long, value_name = "N|P%", env = "JUDGE_RUN_SAMPLE")]
+    pub sample: Option<SampleSize>,
+
+    /// Draw another sample [default: 0]
+    #[arg(long, value_name = "N", env = "JUDGE_RUN_SEED", requires = "sample")]
+    pub seed: Option<u64>,
+
+    /// Draw so many of each kind, such as trace.tags.env; of a share, at least one of each
+    #[arg(long, value_name = "EXPRESSION", env = "JUDGE_RUN_STRATIFY", requires = "sample")]
+    pub stratify: Option<String>,
+
+    /// Judge only the trace with this id, or those in a file with one id a line. May be given several times
+    #[arg(long, value_name = "ID|@FILE", env = "JUDGE_RUN_TRACE_ID")]
+    pub trace_id: Vec<String>,
 }
 
 /// How a run goes about it: what a run and a replay have in common, beside the endpoint.

@@ -9,12 +9,12 @@ use std::time::Duration;
 use judge_run::endpoint::chat::Usage;
 use judge_run::endpoint::prices::Prices;
 use judge_run::endpoint::quota::Limits;
-use judge_run::run::{self, DryRun, Exit, Shard};
+use judge_run::run::{self, DryRun, Exit};
 
 use super::error::CliError;
 use super::print::{self, counted, escaped, one_line, short, time};
 use super::settings::Resolved;
-use super::unknown_fields;
+use super::{selection, unknown_fields};
 
 /// A dataset full of rejects should not fill a screen.
 const REJECTS_SHOWN: usize = 20;
@@ -40,25 +40,11 @@ pub(crate) fn main(resolved: Resolved) -> Result<ExitCode, CliError> {
             print::message(format_args!("note: {}", one_line(&note)));
         }
     }
-    if dry.traces == 0 && dry.other_shards == 0 {
-        let why = why_nothing(dry.rejects.len() as u64);
+    if dry.traces == 0 && dry.left_out.other_shards == 0 {
+        let why = selection::why_nothing(dry.rejects.len() as u64, &dry.left_out);
         return Err(CliError::usage(format_args!("there is nothing to judge: {why}")));
     }
     Ok(ExitCode::from(Exit::AllJudged.code()))
-}
-
-/// How much of the dataset a shard is.
-pub(crate) fn of_shard(shard: Shard, traces: u64, others: u64) -> String {
-    format!("shard {shard}: {traces} of {}", counted(traces + others, "trace"))
-}
-
-/// Why there is nothing to judge in a dataset without a trace.
-pub(crate) fn why_nothing(rejects: u64) -> String {
-    match rejects {
-        0 => "the dataset is empty".to_owned(),
-        1 => "the only line of the dataset is no trace".to_owned(),
-        n => format!("none of the {n} lines of the dataset is a trace"),
-    }
 }
 
 /// What shares a quota and prices.
@@ -70,9 +56,7 @@ struct Lane {
 
 fn write(out: &mut String, dry: &DryRun, lanes: &[Lane], prompts: bool) -> fmt::Result {
     writeln!(out, "dry run: nothing is sent\n\n{}", counted(dry.traces, "trace"))?;
-    if let Some(shard) = dry.shard {
-        writeln!(out, "{}", of_shard(shard, dry.traces, dry.other_shards))?;
-    }
+    selection::write(out, dry.shard, dry.traces, &dry.left_out, &dry.absent_trace_ids)?;
     if dry.duplicates > 0 {
         writeln!(out, "{} would be skipped: the same trace is there already", counted(dry.duplicates, "line"))?;
     }
@@ -211,12 +195,5 @@ mod tests {
         assert!(!shown.contains(['\u{1b}', '\u{202e}']), "{shown}");
         assert!(shown.contains("--- user\nclear \\u{1b}[2J\n\tand \\u{202e}turn\n---\n"), "{shown}");
         assert!(shown.contains("1 line would be rejected:\n  t.jsonl:3: found"), "{shown}");
-    }
-
-    #[test]
-    fn an_empty_dataset_and_one_without_a_trace_are_told_apart() {
-        assert!(why_nothing(0).ends_with("is empty"));
-        assert!(why_nothing(1).contains("the only line"));
-        assert!(why_nothing(7).contains("none of the 7 lines"));
     }
 }

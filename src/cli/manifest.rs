@@ -11,7 +11,7 @@ use judge_run::run::manifest::{Counts, Dataset, EndpointEntry, JudgeEntry, Manif
 use judge_run::run::{Event, LaneSettings, RunReport, RunSettings, Summary};
 use serde_json::Value;
 
-use super::args::{ConductArgs, EndpointArgs, RunArgs};
+use super::args::{ConductArgs, EndpointArgs, RunArgs, SelectionArgs};
 use super::config_file;
 use super::target::{Target, judge_file};
 
@@ -68,7 +68,7 @@ impl Record {
             options,
             counts: Counts::default(),
         };
-        let summary = Summary::new(run.questions.iter().map(|(question, _)| question), run.shard);
+        let summary = Summary::new(run.questions.iter().map(|(question, _)| question), run.selection.shard);
         let path = Manifest::path_of(log);
         Some(Self { path, log: log.to_owned(), manifest, summary, written: None, failed: false })
     }
@@ -76,7 +76,7 @@ impl Record {
     /// Takes in what happened, and writes at the first event and every few seconds; a warning if that fails.
     pub(crate) fn add(&mut self, event: &Event<'_>) -> Option<String> {
         self.summary.add(event);
-        if let Event::TraceRead { bytes_read, total_bytes } = event {
+        if let Event::TraceRead { bytes_read, total_bytes } | Event::LeftOut { bytes_read, total_bytes, .. } = event {
             (self.manifest.counts.bytes_read, self.manifest.counts.bytes_total) = (*bytes_read, *total_bytes);
         }
         let is_due = match self.written {
@@ -113,8 +113,7 @@ pub(crate) fn options(args: &RunArgs) -> Options {
     let RunArgs {
         dataset,
         judge: _,
-        shard,
-        limit,
+        selection,
         strict,
         max_line_bytes,
         endpoint,
@@ -124,6 +123,7 @@ pub(crate) fn options(args: &RunArgs) -> Options {
         reuse: _, // What other logs had is in this one by now.
         conduct,
     } = args;
+    let SelectionArgs { limit, shard, filter, sample, seed, stratify, trace_id } = selection;
     let EndpointArgs {
         model: _, // Stands with each judge.
         base_url,
@@ -183,6 +183,11 @@ pub(crate) fn options(args: &RunArgs) -> Options {
     let export = Target::new(output.clone(), *output_format, dataset).ok().and_then(|target| target.export);
     Options {
         shard: *shard,
+        trace_id: trace_id.clone(),
+        filter: filter.clone(),
+        sample: sample.map(|sample| sample.to_string()),
+        seed: *seed,
+        stratify: stratify.clone(),
         config: config.clone().or(default_config).as_deref().map(absolute),
         env_file: env_file.as_deref().map(absolute),
         output: export.as_ref().map(|export| absolute(&export.path)),

@@ -20,6 +20,7 @@ mod progress;
 mod replay;
 mod reuse;
 mod run;
+mod selection;
 mod settings;
 mod simulate;
 mod status;

@@ -12,7 +12,7 @@ use judge_run::feedback::forms::Form;
 use judge_run::run::manifest::{Dataset, Fingerprint, JudgeEntry, Manifest, ManifestError, Options};
 use judge_run::run::{Exit, Output, Scope};
 
-use super::args::{ConductArgs, EndpointArgs, ReplayArgs, RunArgs};
+use super::args::{ConductArgs, EndpointArgs, ReplayArgs, RunArgs, SelectionArgs};
 use super::error::CliError;
 use super::manifest::{digest, open_address};
 use super::print::counted;
@@ -52,8 +52,8 @@ pub(crate) fn main(args: ReplayArgs) -> Result<ExitCode, CliError> {
     let run_args = RunArgs {
         dataset,
         judge: manifest.judges.iter().map(wanted).collect(),
-        shard: manifest.options.shard,
-        limit: None, // An earlier run may have gone further.
+        // Earlier runs may have selected other traces: the log has their failures too.
+        selection: SelectionArgs { shard: manifest.options.shard, ..SelectionArgs::default() },
         strict: manifest.options.strict,
         max_line_bytes: manifest.options.max_line_bytes,
         endpoint,

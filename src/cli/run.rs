@@ -30,7 +30,7 @@ pub(crate) fn execute(resolved: Resolved) -> Result<Exit, CliError> {
     }
     let rejects = settings.rejects.clone();
     let to_stdout = log.is_none();
-    let most = settings.limit.map(|limit| limit.saturating_mul(settings.questions.len() as u64));
+    let most = settings.selection.most_traces().map(|most| most.saturating_mul(settings.questions.len() as u64));
     let mut progress = Progress::new(quiet, verbose, most);
     // One thread is enough: it does little but wait, and the dataset and the log have threads of their own.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

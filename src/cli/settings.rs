@@ -9,7 +9,7 @@ use judge_run::endpoint::simulator::BackgroundSimulator;
 use judge_run::feedback::log::{self, Index, Mode, OpenError, OpenLog};
 use judge_run::judge::{Question, library};
 use judge_run::run::manifest::{Manifest, State};
-use judge_run::run::{Budget, LaneSettings, Output, Policy, RunSettings, Scope};
+use judge_run::run::{Budget, LaneSettings, Output, Policy, RunSettings, Sample, Scope};
 
 use super::args::{ConductArgs, RunArgs};
 use super::endpoint::{self, Asked};
@@ -17,6 +17,7 @@ use super::error::CliError;
 use super::manifest::{self, Record};
 use super::open_files;
 use super::reuse;
+use super::selection;
 use super::target::{Export, Target, mixed_log, rejects_of};
 
 /// A run, and what the command line needs to tell about it.
@@ -89,8 +90,7 @@ pub(crate) fn resolve(
     let RunArgs {
         dataset,
         judge,
-        shard,
-        limit,
+        selection,
         strict,
         max_line_bytes,
         output,
@@ -126,9 +126,7 @@ pub(crate) fn resolve(
         let known = known.join(", ");
         return Err(CliError::usage_with_hint("no judge; name one with --judge", format_args!("there are {known}")));
     }
-    if limit == Some(0) {
-        return Err(CliError::usage_with_hint("--limit 0 selects no trace", "leave it out to judge all"));
-    }
+    let mut selection = selection::resolve(selection, &dataset)?;
     let target = Target::new(output, output_format, &dataset)?;
     target.spares(&dataset, &judge, endpoint.config.as_deref(), overwrite)?;
     let simulate = endpoint.simulate;
@@ -162,6 +160,9 @@ pub(crate) fn resolve(
     let options = DatasetOptions { max_line_bytes, ..DatasetOptions::new(dataset.clone()) };
     let open = |_| DatasetReader::open(options.clone()).map_err(CliError::usage);
     let datasets = (0..readers).map(open).collect::<Result<_, _>>()?;
+    if selection.sample.as_ref().is_some_and(Sample::hangs_on_all) {
+        selection.draw(open(0)?).map_err(CliError::usage)?;
+    }
     let mut notes = Vec::new();
     let endpoints = lanes.iter_mut().flat_map(|lane| match lane.endpoint.pool.is_empty() {
         true => std::slice::from_mut(&mut lane.endpoint),
@@ -205,8 +206,7 @@ pub(crate) fn resolve(
         output,
         reuse,
         rejects,
-        shard,
-        limit,
+        selection,
         strict,
         policy: Policy {
             max_retries: max_retries.or(asked.config.max_retries).unwrap_or(Policy::default().max_retries),

@@ -8,9 +8,9 @@ use std::path::Path;
 use judge_run::feedback::ErrorCode;
 use judge_run::run::{Distribution, Exit, LaneSummary, QuestionSummary, RunReport, StopReason};
 
-use super::dry_run::{of_shard, why_nothing};
 use super::error::CliError;
 use super::print::{counted, escaped, one_line, short};
+use super::selection;
 
 /// The files of the run.
 pub(crate) struct Places<'a> {
@@ -49,9 +49,7 @@ fn write(out: &mut String, report: &RunReport, places: &Places<'_>, made_up: boo
     if !summary.read_to_end {
         writeln!(out, "the rest of the dataset was not looked at")?;
     }
-    if let Some(shard) = summary.shard {
-        writeln!(out, "{}", of_shard(shard, summary.traces, summary.other_shards))?;
-    }
+    selection::write(out, summary.shard, summary.traces, &summary.left_out, &summary.absent_trace_ids)?;
     if summary.rejects > 0 {
         let rejects = places.rejects.display();
         writeln!(out, "{} rejected, see {rejects}", counted(summary.rejects, "line"))?;
@@ -134,7 +132,7 @@ fn write_question(out: &mut String, question: &QuestionSummary) -> fmt::Result {
     if question.missing > 0 {
         writeln!(
             out,
-            "  missing  {:>7}  not in the log, not asked: the run's own command does that",
+            "  missing  {:>7}  not in the log, not asked: a replay is about failures alone",
             question.missing
         )?;
     }
@@ -210,9 +208,9 @@ fn write_next(out: &mut String, report: &RunReport, command: &str) -> fmt::Resul
         if let StopReason::Fatal { code, .. } | StopReason::NothingButFailures { code, .. } = stop {
             writeln!(out, "what to do: {}", code.traits().remedy)?;
         }
-    } else if summary.selected() == 0 && summary.other_shards == 0 {
+    } else if summary.selected() == 0 && summary.left_out.other_shards == 0 {
         let why = match summary.traces {
-            0 => why_nothing(summary.rejects),
+            0 => selection::why_nothing(summary.rejects, &summary.left_out),
             _ => "the dataset has none of the traces that failed".to_owned(),
         };
         writeln!(out, "\nnothing was judged: {why}")?;

@@ -19,6 +19,10 @@ pub struct ChatRequest {
     pub system: Option<Arc<str>>,
     /// The trace, as the judge's template puts it.
     pub user: String,
+    /// Images that go with it: addresses, or data URIs.
+    pub images: Vec<Arc<str>>,
+    /// Characters of the trace that are not in it, because the judge limits its length.
+    pub chars_left_out: u64,
     /// The JSON schema of the answer.
     pub schema: Arc<RawValue>,
     /// How the answer is sampled.
@@ -127,6 +131,8 @@ impl ResponseFormat {
     }
 }
 
+/// Providers count from 85 (OpenAI, low detail) to about 1600 (Anthropic's largest); a run corrects it by what the endpoint counts.
+const TOKENS_OF_AN_IMAGE: u64 = 1000;
 /// The name of the schema, constant so that it never spoils a provider's prefix cache.
 const SCHEMA_NAME: &str = "verdict";
 
@@ -153,7 +159,36 @@ struct Body<'a> {
 #[derive(Serialize)]
 struct Message<'a> {
     role: &'static str,
-    content: &'a str,
+    content: Content<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Content<'a> {
+    Text(&'a str),
+    Parts(Vec<Part<'a>>),
+}
+
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum Part<'a> {
+    Text { text: &'a str },
+    ImageUrl { image_url: ImageUrl<'a> },
+}
+
+#[derive(Serialize)]
+struct ImageUrl<'a> {
+    url: &'a str,
+}
+
+impl<'a> Content<'a> {
+    fn new(text: &'a str, images: &'a [Arc<str>]) -> Self {
+        if images.is_empty() {
+            return Self::Text(text);
+        }
+        let images = images.iter().map(|url| Part::ImageUrl { image_url: ImageUrl { url } });
+        Self::Parts(std::iter::once(Part::Text { text }).chain(images).collect())
+    }
 }
 
 #[derive(Serialize)]
@@ -195,11 +230,11 @@ impl ChatRequest {
             }
             _ => &self.user,
         };
-        let user = Message { role: "user", content: user };
+        let user = Message { role: "user", content: Content::new(user, &self.images) };
         let with_system;
         let messages = match &self.system {
             Some(system) if profile.system_role => {
-                with_system = [Message { role: "system", content: system }, user];
+                with_system = [Message { role: "system", content: Content::Text(system) }, user];
                 &with_system[..]
             }
             _ => std::slice::from_ref(&user),
@@ -227,7 +262,8 @@ impl ChatRequest {
             max_tokens: limit(LimitField::MaxTokens),
         };
         if extra.is_empty() {
-            let mut bytes = Vec::with_capacity(self.prompt_bytes() + self.schema.get().len() + 512);
+            let mut bytes =
+                Vec::with_capacity(self.prompt_bytes() + self.image_bytes() + self.schema.get().len() + 512);
             serde_json::to_writer(&mut bytes, &body)?;
             return Ok(bytes);
         }
@@ -240,15 +276,26 @@ impl ChatRequest {
         serde_json::to_vec(&body)
     }
 
-    /// Bytes of all messages.
+    /// Bytes of the texts of all messages.
     pub fn prompt_bytes(&self) -> usize {
         self.system.as_ref().map_or(0, |system| system.len()) + self.user.len()
     }
 
-    /// Tokens of the prompt, estimated as providers do before a request: a token for every four bytes, and four a message.
+    /// Bytes of all images, as they are sent.
+    pub fn image_bytes(&self) -> usize {
+        self.images.iter().map(|image| image.len()).sum()
+    }
+
+    /// Tokens of the prompt, estimated as providers do before a request: a token for every four bytes, and four a message; and what an
+    /// image usually takes.
     ///
     /// Source: OpenAI's rate limit guide ("based on the character count").
     pub fn estimated_input_tokens(&self) -> u64 {
+        self.estimated_text_tokens() + TOKENS_OF_AN_IMAGE * self.images.len() as u64
+    }
+
+    /// Of these, the tokens of the text.
+    pub fn estimated_text_tokens(&self) -> u64 {
         self.prompt_bytes().div_ceil(4) as u64 + 4 * (1 + u64::from(self.system.is_some()))
     }
 }
@@ -391,6 +438,8 @@ mod tests {
         let request = ChatRequest {
             system: Some("sys".into()),
             user: "usr\n".into(),
+            images: Vec::new(),
+            chars_left_out: 0,
             schema: RawValue::from_string("{\"type\":\"object\"}".into()).unwrap().into(),
             sampling: Sampling::default(),
         };
@@ -421,6 +470,10 @@ mod tests {
         profile.response_format = ResponseFormat::Text;
         assert!(!text(&profile, Value::Null).contains("response_format"));
         assert_eq!(request.estimated_input_tokens(), 2 + 8);
+        let request = ChatRequest { images: vec!["https://h/i.png".into()], ..request };
+        let parts = r#"{"role":"user","content":[{"type":"text","text":"sys\n\nusr\n"},{"type":"image_url","image_url":{"url":"https://h/i.png"}}]}"#;
+        assert!(String::from_utf8(request.body("m", &profile, 64, &Map::new()).unwrap()).unwrap().contains(parts));
+        assert_eq!((request.estimated_input_tokens(), request.estimated_text_tokens()), (1010, 10));
     }
 
     #[test]

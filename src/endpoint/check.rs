@@ -59,6 +59,8 @@ fn question() -> ChatRequest {
     ChatRequest {
         system: Some(instructions.into()),
         user: "Two and two are four.".to_owned(),
+        images: Vec::new(),
+        chars_left_out: 0,
         schema: serde_json::value::to_raw_value(&schema)
             .unwrap_or_else(|_| serde_json::value::RawValue::NULL.to_owned())
             .into(),

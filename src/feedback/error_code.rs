@@ -140,8 +140,8 @@ error_codes! {
         "use a model with a larger window, or put less of the trace into the prompt",
         Retry::Never, Request, GO_ON, ANSWERED, resumable false;
     RequestTooLarge = "REQUEST_TOO_LARGE",
-        "the single request is larger than the endpoint ever accepts",
-        "put less of the trace into the prompt, or raise what refuses it: a proxy's limit on bodies, or the quota of tokens a minute",
+        "the single request is larger than the endpoint ever accepts, or than the judge allows",
+        "put less of the trace into the prompt, or raise what refuses it: a proxy's limit on bodies, the quota of tokens a minute, or the judge's max_input_tokens",
         Retry::Never, Request, GO_ON, ANSWERED, resumable true;
     ContentFiltered = "CONTENT_FILTERED",
         "the provider's content filter stopped the prompt or the answer",

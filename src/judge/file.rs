@@ -40,6 +40,21 @@ pub struct Prompts {
     pub system: String,
     /// The trace, as a Jinja template.
     pub user: String,
+    /// Tokens that both messages may have, by the estimate of [`crate::endpoint::chat::ChatRequest::estimated_input_tokens`].
+    pub max_input_tokens: Option<u32>,
+    /// What becomes of a prompt that is longer.
+    pub truncate: Option<Truncate>,
+}
+
+/// What becomes of a prompt that is longer than the judge allows.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Truncate {
+    /// It is not asked, and recorded as too large.
+    #[default]
+    Fail,
+    /// The longest values of the trace lose their middle.
+    Middle,
 }
 
 /// `[verdict]` as written: flat, so that messages name the field that is wrong.

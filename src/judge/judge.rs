@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use serde_json::value::RawValue;
 
-use super::file::JudgeFile;
-use super::prompt::{PromptTemplate, RenderError, TemplateError};
+use super::file::{JudgeFile, Truncate};
+use super::prompt::{PromptTemplate, RenderError, Rendered, TemplateError};
 use super::verdict::VerdictType;
 use crate::endpoint::ModelUri;
 use crate::endpoint::chat::{ChatRequest, Sampling};
@@ -26,6 +26,8 @@ pub struct Judge {
     pub model: Option<ModelUri>,
     system: Arc<str>,
     user: PromptTemplate,
+    /// Tokens that a prompt may have, and what becomes of a longer one.
+    limit: Option<(u32, Truncate)>,
     schema: Arc<RawValue>,
     sampling: Sampling,
 }
@@ -80,9 +82,13 @@ impl Judge {
             "" => instructions,
             system => format!("{system}\n\n{instructions}"),
         };
+        let limit = file.prompt.max_input_tokens.map(|max| (max, file.prompt.truncate.unwrap_or_default()));
+        if limit.is_none() && file.prompt.truncate.is_some() {
+            return Err(invalid("prompt", "`truncate` needs `max_input_tokens`".to_owned()));
+        }
         let schema = serde_json::value::to_raw_value(&verdict.json_schema())
             .map_err(|error| invalid("verdict", error.to_string()))?;
-        Ok(Self {
+        let judge = Self {
             name: name.to_owned(),
             version: file.version,
             description: file.description.trim().to_owned(),
@@ -90,22 +96,51 @@ impl Judge {
             model: file.model,
             system: system.into(),
             user,
+            limit,
             schema: schema.into(),
             sampling: file.params,
-        })
+        };
+        let instructions = judge.chat_request(Rendered::default()).estimated_input_tokens();
+        match judge.limit {
+            Some((max, _)) if u64::from(max) <= instructions => {
+                let reason =
+                    format!("`max_input_tokens` is {max}, and the instructions alone take about {instructions}");
+                Err(invalid("prompt", reason))
+            }
+            _ => Ok(judge),
+        }
     }
 
     /// The request about one trace.
     ///
     /// # Errors
-    /// When the trace lacks something that the prompt names.
+    /// When the trace lacks something that the prompt names, or the prompt is too long.
     pub fn request(&self, trace: &Trace) -> Result<ChatRequest, RenderError> {
-        Ok(ChatRequest {
+        let request = self.chat_request(self.user.render(trace)?);
+        let Some((allowed, truncate)) = self.limit else { return Ok(request) };
+        let tokens = request.estimated_input_tokens();
+        let too_many = tokens.saturating_sub(allowed.into());
+        if too_many == 0 {
+            return Ok(request);
+        }
+        // A token is estimated for every four bytes.
+        let excess = usize::try_from(too_many.saturating_mul(4)).unwrap_or(usize::MAX);
+        let cut = match (truncate, request.user.len().checked_sub(excess)) {
+            (Truncate::Middle, Some(room)) => self.user.render_within(trace, room)?,
+            _ => None,
+        };
+        cut.map(|rendered| self.chat_request(rendered)).ok_or(RenderError::TooLong { tokens, allowed })
+    }
+
+    fn chat_request(&self, Rendered { text, images, chars_left_out }: Rendered) -> ChatRequest {
+        ChatRequest {
             system: Some(Arc::clone(&self.system)),
-            user: self.user.render(trace)?,
+            user: text,
+            images,
+            chars_left_out,
             schema: Arc::clone(&self.schema),
             sampling: self.sampling,
-        })
+        }
     }
 
     /// The parts of the request that are the same for every trace, for its identity. The output limit is none of them: it can
@@ -165,11 +200,34 @@ mod tests {
         let text = error("[verdict]\ntype = \"boolean\"\nlabels = [\"a\"]\n[prompt]\nuser = \"{{ outputs }}\"");
         assert_eq!(text, "j.toml: [verdict]: `labels` belongs to type = \"category\"");
         let text = error(&format!("{VERDICT}user = \"{{{{ answer }}}}\""));
-        assert!(text.starts_with("j.toml: [prompt] user: no trace has `answer`; a prompt can use `inputs`"), "{text}");
+        assert!(text.starts_with("j.toml: [prompt] user: no trace has `answer`; there are `inputs`"), "{text}");
         let text = error(&format!("{VERDICT}system = \"{{{{ inputs }}}}\"\nuser = \"{{{{ outputs }}}}\""));
         assert!(text.contains("`system` uses variables"), "{text}");
         let text = error(&format!("{VERDICT}user = \"x\"\n[params]\ntemperature = 3"));
         assert!(text.contains("`temperature` must be between 0 and 2, not 3"), "{text}");
+    }
+
+    #[test]
+    fn a_prompt_that_is_too_long_fails_or_loses_its_middle() {
+        let judge = |more: &str| {
+            let text = format!("{VERDICT}user = \"{{{{ outputs | fence }}}}\"\n{more}");
+            Judge::compile("j", &text, "j.toml")
+        };
+        let trace = |n: usize| Trace { outputs: Some("x".repeat(n).into()), ..Trace::default() };
+        let failing = judge("max_input_tokens = 500").unwrap();
+        assert_eq!(failing.request(&trace(100)).unwrap().chars_left_out, 0);
+        let error = failing.request(&trace(10_000)).unwrap_err();
+        assert_eq!(error.code(), crate::feedback::ErrorCode::RequestTooLarge);
+        assert!(error.to_string().ends_with("tokens, and the judge's `max_input_tokens` is 500"), "{error}");
+        let cutting = judge("max_input_tokens = 500\ntruncate = \"middle\"").unwrap();
+        let request = cutting.request(&trace(10_000)).unwrap();
+        let tokens = request.estimated_input_tokens();
+        assert!(tokens <= 500 && tokens > 480 && request.chars_left_out > 8000, "{tokens}");
+        assert_eq!(cutting.request(&trace(100)).unwrap().user, failing.request(&trace(100)).unwrap().user);
+        let error = |more: &str| judge(more).unwrap_err().to_string();
+        assert!(error("truncate = \"middle\"").ends_with("[prompt]: `truncate` needs `max_input_tokens`"));
+        assert!(error("max_input_tokens = 50").contains("the instructions alone take about"));
+        assert!(error("max_input_tokens = 500\ntruncate = \"end\"").contains("unknown variant `end`"));
     }
 
     #[test]

@@ -84,6 +84,10 @@ impl Question {
             .optional_part(span_id)
             .part(&sample.to_le_bytes())
             .part(request.user.as_bytes());
+        // Only where there are any: the ids of prompts without images are older than these.
+        for image in &request.images {
+            hasher.part(b"image").part(image.as_bytes());
+        }
         Ok(Judgment { id: hasher.finish(), question: index, trace_id: trace.trace_id.clone(), request })
     }
 }
@@ -121,6 +125,19 @@ mod tests {
     }
 
     #[test]
+    fn an_attached_image_is_part_of_the_identity() {
+        let text = "[verdict]\ntype = \"boolean\"\n[prompt]\nuser = \"{{ outputs | images }}\"";
+        let question = Question::new(Judge::compile("j", text, "j").unwrap(), &"m".parse().unwrap(), &Map::new());
+        let id = |url: &str| {
+            let part = serde_json::json!({"type": "image_url", "image_url": {"url": url}});
+            let trace = Trace { trace_id: "t".into(), outputs: Some(part), ..Trace::default() };
+            question.judgment(0, &trace).unwrap().id
+        };
+        assert_ne!(id("https://example.com/a.png"), id("https://example.com/b.png"));
+        assert_eq!(id("https://example.com/a.png"), id("https://example.com/a.png"));
+    }
+
+    #[test]
     fn the_output_limit_is_not_part_of_the_identity_and_the_temperature_is() {
         let id = |params: &str| {
             let text =
@@ -152,6 +169,6 @@ mod tests {
         let bare = Trace { trace_id: "t".into(), ..Trace::default() };
         let a = question.judgment(0, &bare).unwrap_err();
         assert_eq!(a.id, question.judgment(0, &bare).unwrap_err().id);
-        assert_eq!(a.error.reason, "the trace has no `outputs`");
+        assert_eq!(a.error.to_string(), "the trace has no `outputs` (line 1 of the judge's prompt)");
     }
 }

@@ -1,6 +1,9 @@
 //! What is asked: judge files, prompts, the form of the verdict.
 
+mod cut;
+mod expression;
 pub mod file;
+mod image;
 #[expect(clippy::module_inception, reason = "the module's one subject")]
 mod judge;
 mod judgment;
@@ -9,5 +12,6 @@ pub mod parse;
 pub mod prompt;
 pub mod verdict;
 
+pub use expression::Expression;
 pub use judge::{Judge, JudgeError};
 pub use judgment::{Judgment, NotAskable, Question};

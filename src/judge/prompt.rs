@@ -1,10 +1,16 @@
 //! Prompts: Jinja templates over one trace, strict about what is missing and safe against what the trace says.
 
+use std::borrow::Cow;
+use std::collections::HashSet;
 use std::fmt::Write as _;
+use std::sync::Arc;
 
-use minijinja::value::{Serde, ValueKind};
+use minijinja::value::{Object, ObjectRepr, Serde, ValueKind};
 use minijinja::{Environment, Error, ErrorKind, State, UndefinedBehavior, Value};
 
+use super::cut::{self, Cuts};
+use super::image::{Attached, attach, images, without_payloads};
+use crate::feedback::ErrorCode;
 use crate::trace::{SpanType, Trace};
 
 /// The names that a prompt may use.
@@ -33,8 +39,9 @@ const USER: &str = "user";
 #[derive(Debug)]
 pub struct PromptTemplate {
     environment: Environment<'static>,
-    uses_trace: bool,
-    uses_spans: bool,
+    used: Used,
+    /// Whether it may attach images.
+    attaches: bool,
     is_constant: bool,
 }
 
@@ -50,23 +57,61 @@ pub enum TemplateError {
         reason: String,
     },
     /// A variable that no trace can have.
-    #[error("no trace has `{name}`; a prompt can use {}", listed(allowed))]
+    #[error("no trace has `{name}`; there are {}", listed(allowed))]
     UnknownVariable {
         /// As it stands in the template.
         name: String,
         /// What there is instead.
         allowed: &'static [&'static str],
     },
+    /// Not an expression.
+    #[error("not an expression: {reason}")]
+    Expression {
+        /// The parser's words.
+        reason: String,
+    },
 }
 
-/// Why the prompt cannot be rendered for one trace; becomes an `INPUT_ERROR` record.
+/// Why there is no prompt for one trace; becomes an error record that is not asked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{reason} (line {line} of the judge's prompt)")]
-pub struct RenderError {
-    /// What is missing or wrong, naming the variable.
-    pub reason: String,
-    /// The line of the template, counted from 1.
-    pub line: usize,
+pub enum RenderError {
+    /// The trace lacks something, or something in it does not fit.
+    #[error("{reason} (line {line} of the judge's prompt)")]
+    Input {
+        /// What is missing or wrong, naming the variable.
+        reason: String,
+        /// The line of the template, counted from 1.
+        line: usize,
+    },
+    /// The prompt is longer than the judge allows.
+    #[error("the prompt takes about {tokens} tokens, and the judge's `max_input_tokens` is {allowed}")]
+    TooLong {
+        /// Estimated.
+        tokens: u64,
+        /// The judge's limit.
+        allowed: u32,
+    },
+}
+
+impl RenderError {
+    /// The code of the record.
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            Self::Input { .. } => ErrorCode::InputError,
+            Self::TooLong { .. } => ErrorCode::RequestTooLarge,
+        }
+    }
+}
+
+/// The prompt about one trace.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Rendered {
+    /// The text of the user's message.
+    pub text: String,
+    /// What is attached to it: addresses and data URIs of images, each once.
+    pub images: Vec<Arc<str>>,
+    /// Characters that were left out to keep to a length.
+    pub chars_left_out: u64,
 }
 
 fn listed(names: &[&str]) -> String {
@@ -79,34 +124,130 @@ impl PromptTemplate {
     /// # Errors
     /// When the syntax is wrong, a filter is unknown, or a variable is none of [`VARIABLES`].
     pub fn compile(source: &str) -> Result<Self, TemplateError> {
-        let mut environment = Environment::new();
-        environment.set_undefined_behavior(UndefinedBehavior::Strict);
-        environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
-        environment.set_formatter(write_value);
-        environment.add_filter("fence", fence);
-        environment.add_filter("tojson", to_json);
-        environment.add_filter("documents", documents);
-        // The expression at fault is all that is taken from the debug information: `Error`'s own debug display would print every
-        // variable, which is the whole trace.
-        environment.set_debug(true);
+        let mut environment = environment(UndefinedBehavior::Strict);
         let syntax = |error: Error| TemplateError::Syntax {
             line: error.line().unwrap_or(1),
             reason: error.detail().map_or_else(|| error.kind().to_string(), ToOwned::to_owned),
         };
         environment.add_template_owned(USER, source.to_owned()).map_err(syntax)?;
         let template = environment.get_template(USER).map_err(syntax)?;
-        let mut uses_trace = false;
-        let mut uses_spans = false;
         let is_constant = template.undeclared_variables(false).is_empty();
-        let mut names: Vec<String> = template.undeclared_variables(true).into_iter().collect();
+        let used = Used::check(template.undeclared_variables(true))?;
+        Ok(Self { environment, used, attaches: source.contains("images"), is_constant })
+    }
+
+    /// The text of a template that uses no variable; `None` if it uses one.
+    pub fn render_constant(&self) -> Option<String> {
+        self.is_constant.then(|| self.render(&Trace::default()).ok()).flatten().map(|rendered| rendered.text)
+    }
+
+    /// Renders the prompt for one trace.
+    ///
+    /// # Errors
+    /// When the trace lacks a variable, or a filter does not fit it.
+    pub fn render(&self, trace: &Trace) -> Result<Rendered, RenderError> {
+        let rendered = if self.attaches {
+            captured(&self.environment, context(trace, self.used)).map(|(rendered, _)| rendered)
+        } else {
+            let template = self.environment.get_template(USER);
+            let text = template.and_then(|template| template.render(context(trace, self.used)));
+            text.map(|text| Rendered { text, ..Rendered::default() })
+        };
+        rendered.map_err(|error| input_error(&error, trace))
+    }
+
+    /// The same with at most `room` bytes of text: the longest values lose their middle. `None` where too little would be left of them.
+    ///
+    /// # Errors
+    /// As [`Self::render`].
+    pub fn render_within(&self, trace: &Trace, room: usize) -> Result<Option<Rendered>, RenderError> {
+        let context = context(trace, self.used);
+        let render = |budget| captured(&cutting(&self.environment, budget), context.clone());
+        let rendered = || {
+            let (whole, lengths) = render(usize::MAX)?;
+            let fixed = whole.text.len().saturating_sub(lengths.iter().sum());
+            let Some(budget) = room.checked_sub(fixed).and_then(|room| cut::budget(lengths, room)) else {
+                return Ok(None);
+            };
+            let (rendered, _) = render(budget)?;
+            Ok(Some(rendered).filter(|rendered| rendered.text.len() <= room))
+        };
+        rendered().map_err(|error| input_error(&error, trace))
+    }
+}
+
+/// Renders and takes what formatter and filters left in the state: images, and the lengths of values that may be cut.
+fn captured(environment: &Environment<'_>, context: Value) -> Result<(Rendered, Vec<usize>), Error> {
+    let mut captured = environment.get_template(USER)?.render_captured(context)?;
+    let (attached, cuts) = captured.with_state_mut(|state| {
+        let attached = state.get_extension_mut::<Attached>().map(std::mem::take).unwrap_or_default();
+        (attached, state.get_extension_mut::<Cuts>().map(std::mem::take).unwrap_or_default())
+    });
+    let rendered = Rendered { text: captured.into_output(), images: attached.0, chars_left_out: cuts.chars_left_out };
+    Ok((rendered, cuts.lengths))
+}
+
+/// The same engine, which leaves at most `budget` bytes of each value, and never cuts the tags of a fence.
+fn cutting(environment: &Environment<'static>, budget: usize) -> Environment<'static> {
+    let mut environment = environment.clone();
+    environment.add_filter("fence", |value: &Value, label: Option<&str>| {
+        let (tag, text) = tagged(value, label)?;
+        Ok::<_, Error>(Value::from_object(Fenced { tag, text: text.into_owned() }))
+    });
+    environment.set_formatter(move |out: &mut minijinja::Output<'_>, state: &mut State<'_, '_>, value: &Value| {
+        let written = match (value.downcast_object_ref::<Fenced>(), attach(state, value)?) {
+            (Some(fenced), _) => {
+                let text = cut::note(state, &fenced.text, budget);
+                out.write_str(&between(&fenced.tag, &text))
+            }
+            (None, Some(images)) => out.write_str(&images),
+            (None, None) => out.write_str(&cut::note(state, &shown(value)?, budget)),
+        };
+        written.map_err(unwritten)
+    });
+    environment
+}
+
+fn input_error(error: &Error, trace: &Trace) -> RenderError {
+    RenderError::Input { reason: explained(error, trace), line: error.line().unwrap_or(1) }
+}
+
+/// The engine as templates and expressions use it.
+pub(super) fn environment(undefined: UndefinedBehavior) -> Environment<'static> {
+    let mut environment = Environment::new();
+    environment.set_undefined_behavior(undefined);
+    environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
+    environment.set_formatter(write_value);
+    environment.add_filter("fence", fence);
+    environment.add_filter("tojson", to_json);
+    environment.add_filter("documents", documents);
+    environment.add_filter("images", images);
+    // The expression at fault is all that is taken from the debug information: `Error`'s own debug display would print every
+    // variable, which is the whole trace.
+    environment.set_debug(true);
+    environment
+}
+
+/// Which of the dearer variables are used.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Used {
+    trace: bool,
+    spans: bool,
+}
+
+impl Used {
+    /// Checks that a trace can have all of these names, which may be paths.
+    pub(super) fn check(names: HashSet<String>) -> Result<Self, TemplateError> {
+        let mut used = Self { trace: false, spans: false };
+        let mut names: Vec<String> = names.into_iter().collect();
         names.sort();
         for name in names {
             let (root, rest) = name.split_once('.').map_or((name.as_str(), None), |(root, rest)| (root, Some(rest)));
             if !VARIABLES.contains(&root) {
                 return Err(TemplateError::UnknownVariable { name: root.to_owned(), allowed: VARIABLES });
             }
-            uses_trace |= root == "trace";
-            uses_spans |= root == "spans";
+            used.trace |= root == "trace";
+            used.spans |= root == "spans";
             if let ("trace", Some(rest)) = (root, rest) {
                 let field = rest.split('.').next().unwrap_or(rest);
                 if !TRACE_FIELDS.contains(&field) {
@@ -117,42 +258,33 @@ impl PromptTemplate {
                 }
             }
         }
-        Ok(Self { environment, uses_trace, uses_spans, is_constant })
-    }
-
-    /// The text of a template that uses no variable; `None` if it uses one.
-    pub fn render_constant(&self) -> Option<String> {
-        self.is_constant.then(|| self.render(&Trace::default()).ok()).flatten()
-    }
-
-    /// Renders the prompt for one trace.
-    ///
-    /// # Errors
-    /// When the trace lacks a variable, or a filter does not fit it.
-    pub fn render(&self, trace: &Trace) -> Result<String, RenderError> {
-        let mut context: Vec<(&str, Value)> = Vec::with_capacity(VARIABLES.len());
-        if let Some(inputs) = &trace.inputs {
-            context.push(("inputs", Value::from(Serde(inputs))));
-        }
-        if let Some(outputs) = &trace.outputs {
-            context.push(("outputs", Value::from(Serde(outputs))));
-        }
-        if !trace.expectations.is_empty() {
-            context.push(("expectations", Value::from(Serde(&trace.expectations))));
-        }
-        if self.uses_spans && !trace.spans.is_empty() {
-            context.push(("spans", Value::from(Serde(&trace.spans))));
-        }
-        if self.uses_trace {
-            context.push(("trace", Value::from(Serde(trace))));
-        }
-        let render = || self.environment.get_template(USER)?.render(Value::from_pairs(context));
-        render().map_err(|error| RenderError { reason: explained(&error, trace), line: error.line().unwrap_or(1) })
+        Ok(used)
     }
 }
 
+/// The variables of one trace.
+pub(super) fn context(trace: &Trace, used: Used) -> Value {
+    let mut context: Vec<(&str, Value)> = Vec::with_capacity(VARIABLES.len());
+    if let Some(inputs) = &trace.inputs {
+        context.push(("inputs", Value::from(Serde(inputs))));
+    }
+    if let Some(outputs) = &trace.outputs {
+        context.push(("outputs", Value::from(Serde(outputs))));
+    }
+    if !trace.expectations.is_empty() {
+        context.push(("expectations", Value::from(Serde(&trace.expectations))));
+    }
+    if used.spans && !trace.spans.is_empty() {
+        context.push(("spans", Value::from(Serde(&trace.spans))));
+    }
+    if used.trace {
+        context.push(("trace", Value::from(Serde(trace))));
+    }
+    Value::from_pairs(context)
+}
+
 /// An error in words that name the expression but never show a value.
-fn explained(error: &Error, trace: &Trace) -> String {
+pub(super) fn explained(error: &Error, trace: &Trace) -> String {
     let detail = error.detail().unwrap_or_default();
     if error.kind() == ErrorKind::UndefinedError {
         // "`inputs.question` is undefined", perhaps after other words.
@@ -171,47 +303,87 @@ fn explained(error: &Error, trace: &Trace) -> String {
     reason
 }
 
-/// Strings as they are, everything else as JSON: the same text whatever dialect the trace came in.
-fn write_value(out: &mut minijinja::Output<'_>, _: &mut State<'_, '_>, value: &Value) -> Result<(), Error> {
-    match value.as_str() {
-        Some(text) => out.write_str(text),
-        None => out.write_str(&json_text(value)?),
+/// Strings as they are, everything else as JSON: the same text whatever dialect the trace came in. Images are attached.
+fn write_value(out: &mut minijinja::Output<'_>, state: &mut State<'_, '_>, value: &Value) -> Result<(), Error> {
+    let attached = if value.as_str().is_some() { None } else { attach(state, value)? };
+    match attached {
+        Some(images) => out.write_str(&images),
+        None => out.write_str(&shown(value)?),
     }
-    .map_err(|_| Error::new(ErrorKind::WriteFailure, "the prompt cannot be written"))
+    .map_err(unwritten)
 }
 
-fn json_text(value: &Value) -> Result<String, Error> {
+fn unwritten(_: std::fmt::Error) -> Error {
+    Error::new(ErrorKind::WriteFailure, "the prompt cannot be written")
+}
+
+/// A value as a text, without the files that it holds.
+fn shown(value: &Value) -> Result<Cow<'_, str>, Error> {
+    match value.as_str() {
+        Some(text) => Ok(without_payloads(text, false)),
+        None => {
+            let json = json_text(value)?;
+            let changed = match without_payloads(&json, true) {
+                Cow::Owned(text) => Some(text),
+                Cow::Borrowed(_) => None,
+            };
+            Ok(changed.unwrap_or(json).into())
+        }
+    }
+}
+
+pub(super) fn json_text(value: &Value) -> Result<String, Error> {
     serde_json::to_string(value).map_err(|error| Error::new(ErrorKind::BadSerialization, error.to_string()))
 }
 
 /// `{{ value | tojson }}`: plain JSON. (The engine's own filter escapes for HTML.)
 fn to_json(value: &Value) -> Result<String, Error> {
     defined(value)?;
-    json_text(value)
+    let json = json_text(value)?;
+    Ok(without_payloads(&json, true).into_owned())
 }
 
 /// `{{ outputs | fence("answer") }}`: the text between tags that it cannot close, because their name holds a hash of the text.
 fn fence(value: &Value, label: Option<&str>) -> Result<String, Error> {
+    let (tag, text) = tagged(value, label)?;
+    Ok(between(&tag, &text))
+}
+
+/// A text and the name of its tags.
+fn tagged<'a>(value: &'a Value, label: Option<&str>) -> Result<(String, Cow<'a, str>), Error> {
     defined(value)?;
     let label = label.unwrap_or("data");
     if label.is_empty() || !label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-') {
         let reason = format!("fence: the label {label:?} may only have letters, digits, `-` and `_`");
         return Err(Error::new(ErrorKind::InvalidOperation, reason));
     }
-    let json;
-    let text = match value.as_str() {
-        Some(text) => text,
-        None => {
-            json = json_text(value)?;
-            &json
-        }
-    };
+    let text = shown(value)?;
     let hash = blake3::hash(text.as_bytes()).to_hex();
-    let tag = &hash[..12];
-    Ok(format!("<{label}-{tag}>\n{text}\n</{label}-{tag}>"))
+    Ok((format!("{label}-{}", &hash[..12]), text))
 }
 
-fn defined(value: &Value) -> Result<(), Error> {
+fn between(tag: &str, text: &str) -> String {
+    format!("<{tag}>\n{text}\n</{tag}>")
+}
+
+/// What `fence` makes where its text may still be cut.
+#[derive(Debug)]
+struct Fenced {
+    tag: String,
+    text: String,
+}
+
+impl Object for Fenced {
+    fn repr(self: &Arc<Self>) -> ObjectRepr {
+        ObjectRepr::Plain
+    }
+
+    fn render(self: &Arc<Self>, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&between(&self.tag, &self.text))
+    }
+}
+
+pub(super) fn defined(value: &Value) -> Result<(), Error> {
     // The engine's own error knows where in the template the value came from.
     if value.is_undefined() { value.get_attr("").map(drop) } else { Ok(()) }
 }
@@ -288,7 +460,7 @@ mod tests {
     }
 
     fn render(source: &str) -> Result<String, RenderError> {
-        PromptTemplate::compile(source).unwrap().render(&trace())
+        PromptTemplate::compile(source).unwrap().render(&trace()).map(|rendered| rendered.text)
     }
 
     #[test]
@@ -315,8 +487,9 @@ mod tests {
             ("\n{% if expectations %}{% endif %}", "expectations"),
         ] {
             let error = render(source).unwrap_err();
-            assert!(error.reason.starts_with(&format!("the trace has no `{name}`")), "{source}: {error}");
-            assert_eq!(error.line, 2, "{source}");
+            let text = error.to_string();
+            assert!(text.starts_with(&format!("the trace has no `{name}`")), "{source}: {text}");
+            assert!(text.ends_with(" (line 2 of the judge's prompt)"), "{source}: {text}");
             assert!(!error.to_string().contains("Wer"), "{error}");
         }
         assert_eq!(render("{% if expectations is defined %}a{% else %}b{% endif %}").unwrap(), "b");
@@ -326,10 +499,10 @@ mod tests {
     fn documents_are_gathered_from_retriever_spans_only() {
         assert_eq!(render("{{ spans | documents }}").unwrap(), r#"["eins","zwei","drei","{\"id\":4}"]"#);
         let template = PromptTemplate::compile("{{ spans | documents }}").unwrap();
-        let with = |spans| template.render(&Trace { spans, ..Trace::default() });
-        assert_eq!(with(vec![]).unwrap_err().reason, "the trace has no `spans`");
-        let error = with(vec![Span::default()]).unwrap_err();
-        assert!(error.reason.starts_with("the trace has no span of type RETRIEVER"), "{error}");
+        let with = |spans| template.render(&Trace { spans, ..Trace::default() }).map(|rendered| rendered.text);
+        assert!(with(vec![]).unwrap_err().to_string().starts_with("the trace has no `spans`"));
+        let error = with(vec![Span::default()]).unwrap_err().to_string();
+        assert!(error.starts_with("the trace has no span of type RETRIEVER"), "{error}");
         let found_nothing = Span { span_type: SpanType::new("retriever"), outputs: Some(json!([])), ..Span::default() };
         assert_eq!(with(vec![found_nothing]).unwrap(), "[]");
     }
@@ -351,5 +524,50 @@ mod tests {
     fn an_unknown_filter_is_an_error_at_the_latest_when_it_is_used() {
         let result = PromptTemplate::compile("{{ inputs | shout }}").map(|template| template.render(&trace()));
         assert!(!matches!(result, Ok(Ok(_))));
+    }
+
+    #[test]
+    fn long_values_lose_their_middle_and_what_the_judge_wrote_stays() {
+        let (long, longer) = ("ä".repeat(2000), "b".repeat(9000));
+        let trace = Trace { inputs: Some(json!({"q": "Why?", "long": long})), outputs: Some(longer.into()), ..trace() };
+        let source =
+            "Q {{ inputs.q }}\n{{ inputs.long }}\n{% for x in [1] %}{{ outputs | fence('answer') }}{% endfor %} end";
+        let template = PromptTemplate::compile(source).unwrap();
+        let whole = template.render(&trace).unwrap();
+        assert_eq!(template.render_within(&trace, whole.text.len()).unwrap(), Some(whole.clone()));
+        for room in [700, 3000, 5000, 9000] {
+            let cut = template.render_within(&trace, room).unwrap().unwrap();
+            assert!(cut.text.len() <= room && cut.text.len() + 100 > room, "{room}: {}", cut.text.len());
+            assert!(cut.text.starts_with("Q Why?\nä") && cut.text.ends_with("> end"), "{}", cut.text);
+            let tag = blake3::hash(trace.outputs.as_ref().unwrap().as_str().unwrap().as_bytes()).to_hex();
+            assert!(cut.text.contains(&format!("<answer-{}>\nb", &tag[..12])), "{}", cut.text);
+            assert!(cut.text.contains(&format!("b\n</answer-{}>", &tag[..12])), "{}", cut.text);
+            let kept = cut.text.chars().filter(|c| matches!(c, 'ä' | 'b')).count() as u64;
+            assert!(cut.chars_left_out >= 11_000 - kept && cut.chars_left_out < 11_010 - kept + 20, "{room}");
+            // The shorter of the two is whole where there is room for it.
+            assert_eq!(cut.text.contains(&long), room > 8500, "{room}");
+        }
+        assert_eq!(template.render_within(&trace, 300).unwrap(), None);
+    }
+
+    #[test]
+    fn a_file_is_shown_by_a_placeholder_and_an_image_attached_where_the_template_says_so() {
+        let url = format!("data:image/png;base64,{}", "iVBORw0KGgo+".repeat(20));
+        let content =
+            json!([{"type": "text", "text": "What is it?"}, {"type": "image_url", "image_url": {"url": url}}]);
+        let trace = Trace { inputs: Some(json!({"messages": [{"role": "user", "content": content}]})), ..trace() };
+        let render = |source: &str| PromptTemplate::compile(source).unwrap().render(&trace).unwrap();
+        for source in ["{{ inputs }}", "{{ inputs | fence }}", "{{ inputs | tojson }}", "{{ trace.inputs }}"] {
+            let rendered = render(source);
+            assert!(rendered.text.contains(r#"{"url":"[image: image/png, 180 bytes, blake3 "#), "{}", rendered.text);
+            assert!(rendered.text.len() < 300 && rendered.images.is_empty());
+        }
+        let rendered = render("{{ inputs | images }}{% for image in inputs | images %} and {{ image }}{% endfor %}");
+        assert!(rendered.text.starts_with("[image 1: image/png, 180 bytes, blake3 "), "{}", rendered.text);
+        assert!(rendered.text.contains(" and [image 1: "));
+        assert_eq!(rendered.images, [Arc::from(url)]);
+        assert_eq!(render("{% if outputs | images %}yes{% else %}none{% endif %}").text, "none");
+        let error = PromptTemplate::compile("{{ outputs | images }}").unwrap().render(&trace).unwrap_err();
+        assert!(error.to_string().starts_with("the trace has no image here"), "{error}");
     }
 }

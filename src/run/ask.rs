@@ -71,7 +71,7 @@ const LEAST_SHARE: f64 = 0.4;
 
 /// Whether the endpoint read the whole prompt. Ollama cuts what exceeds its context without a word; only the usage tells.
 fn whole_prompt(request: &ChatRequest, answer: &Answer) -> Result<(), Box<Failure>> {
-    let estimate = request.estimated_input_tokens();
+    let estimate = request.estimated_text_tokens();
     let Some(usage) = answer.usage else { return Ok(()) };
     // Some endpoints count cached tokens apart.
     let read = usage.input_tokens.max(usage.cached_tokens);

@@ -15,7 +15,7 @@ use super::budget::{Budget, Exhausted, Spent};
 use super::event::Event;
 use super::job::Job;
 use super::lane::{Lane, Next, Step};
-use super::plan::{Item, Known, Part, Planned, Plans};
+use super::plan::{Item, Known, Planned, Plans};
 use super::record;
 use super::rejects::Rejects;
 use super::settings::{Output, RunSettings, Shutdown};
@@ -69,8 +69,7 @@ pub async fn run(
         output,
         reuse,
         rejects,
-        shard,
-        limit,
+        selection,
         strict,
         policy,
         grace,
@@ -98,10 +97,11 @@ pub async fn run(
         Some(log) => log.into_writer()?,
         None => LogWriter::stdout()?,
     };
-    let plans = Plans::start(datasets, &questions, &lane_of, &scope, Known { index, reuse }, Part { shard, limit })
+    let summary = Summary::new(questions.iter(), selection.shard);
+    let plans = Plans::start(datasets, &questions, &lane_of, &scope, Known { index, reuse }, selection)
         .map_err(StartError::Thread)?;
     let mut dispatcher = Dispatcher {
-        summary: Summary::new(questions.iter(), shard),
+        summary,
         questions,
         lane_of,
         lanes,
@@ -305,13 +305,19 @@ impl Dispatcher<'_> {
                 }
             }
             // Every reader meets the same lines; one tells of them.
-            Planned::Duplicate | Planned::Reject(_) | Planned::OtherShard { .. } if !is_first => {}
-            Planned::OtherShard { bytes_read } => {
-                self.tell(&Event::OtherShard { bytes_read, total_bytes: self.total_bytes });
+            Planned::Duplicate | Planned::Reject(_) | Planned::LeftOut { .. } | Planned::End { .. } if !is_first => {}
+            Planned::LeftOut { bytes_read, why } => {
+                self.tell(&Event::LeftOut { why: &why, bytes_read, total_bytes: self.total_bytes });
             }
             Planned::Duplicate => self.tell(&Event::Duplicate),
-            Planned::End(fields) if is_first && !fields.is_empty() => self.tell(&Event::UnknownFields(&fields)),
-            Planned::End(_) => {}
+            Planned::End { unknown_fields, absent } => {
+                if !unknown_fields.is_empty() {
+                    self.tell(&Event::UnknownFields(&unknown_fields));
+                }
+                if !absent.is_empty() {
+                    self.tell(&Event::AbsentTraceIds(&absent));
+                }
+            }
             Planned::Unreadable(error) => self.stop_all(StopReason::Dataset(error)),
             Planned::Reject(reject) => {
                 self.tell(&Event::Rejected(&reject));
@@ -425,6 +431,7 @@ impl Dispatcher<'_> {
             attempt,
             attempts,
             latency,
+            chars_left_out: judgment.request.chars_left_out,
             profile,
         };
         let feedback = record::of_attempt(&self.questions[question], &self.run_id, outcome);

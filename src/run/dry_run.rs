@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::plan::{Item, Known, Part, Planner};
+use super::plan::{Item, Known, Planner};
+use super::selection::{LeftOutCounts, Selecting};
 use super::settings::RunSettings;
 use super::shard::Shard;
 use crate::dataset::{DatasetError, Entry};
@@ -13,12 +14,14 @@ use crate::judge::Question;
 /// What a run would do, without doing it.
 #[derive(Debug, Default)]
 pub struct DryRun {
-    /// Traces of the dataset, or of the shard.
+    /// Traces that it would be about.
     pub traces: u64,
     /// The part of the dataset that it is about, if not all.
     pub shard: Option<Shard>,
-    /// Traces of other shards.
-    pub other_shards: u64,
+    /// Traces that it would not be about.
+    pub left_out: LeftOutCounts,
+    /// Ids that were named and that no trace has.
+    pub absent_trace_ids: Vec<String>,
     /// Lines that are no trace.
     pub rejects: Vec<String>,
     /// Traces that are there twice.
@@ -65,26 +68,28 @@ pub struct DryRunQuestion {
 /// # Errors
 /// When the dataset cannot be read.
 pub fn dry_run(settings: RunSettings, index: Index) -> Result<DryRun, DatasetError> {
-    let RunSettings { datasets, questions, scope, shard, limit, reuse, .. } = settings;
-    let part = Part { shard, limit };
+    let RunSettings { datasets, questions, scope, selection, reuse, .. } = settings;
     let Some(mut dataset) = datasets.into_iter().next() else { return Ok(DryRun::default()) };
     let questions: Arc<[Question]> = questions.into_iter().map(|(question, _)| question).collect();
-    let mut dry = DryRun { shard, ..DryRun::default() };
+    let mut dry = DryRun { shard: selection.shard, ..DryRun::default() };
     dry.questions.extend(questions.iter().map(|question| DryRunQuestion {
         judge: question.judge.name.clone(),
         source_id: question.source_id.clone(),
         ..DryRunQuestion::default()
     }));
     let planner = Planner::new(questions, Arc::new(Known { index, reuse }), &scope, |_| true);
-    while !part.ends_after(dry.traces)
+    let mut selecting = Selecting::new(Arc::new(selection));
+    while !selecting.is_done()
         && let Some(entry) = dataset.next()
     {
         let trace = match entry? {
-            Entry::Trace(located) if !part.contains(&located.value) => {
-                dry.other_shards += 1;
-                continue;
-            }
-            Entry::Trace(located) => located.value,
+            Entry::Trace(located) => match selecting.left_out(&located.value) {
+                Some(why) => {
+                    dry.left_out.add(&why);
+                    continue;
+                }
+                None => located.value,
+            },
             Entry::Reject(reject) => {
                 dry.rejects.push(reject.to_string());
                 continue;
@@ -119,6 +124,7 @@ pub fn dry_run(settings: RunSettings, index: Index) -> Result<DryRun, DatasetErr
             }
         }
     }
+    dry.absent_trace_ids = selecting.absent();
     dry.unknown_fields.clone_from(&dataset.stats().unknown_fields);
     Ok(dry)
 }

@@ -9,6 +9,7 @@ use crate::endpoint::chat::Usage;
 use crate::feedback::Feedback;
 use crate::feedback::log::Standing;
 
+use super::selection::LeftOut;
 use super::summary::StopReason;
 
 /// Something that happened.
@@ -22,8 +23,10 @@ pub enum Event<'a> {
         /// `None` when the length is not known.
         total_bytes: Option<u64>,
     },
-    /// A trace was read that belongs to another shard; so many bytes of the dataset are behind it.
-    OtherShard {
+    /// A trace was read that the run is not about; so many bytes of the dataset are behind it.
+    LeftOut {
+        /// Why not.
+        why: &'a LeftOut,
         /// Of all files.
         bytes_read: u64,
         /// `None` when the length is not known.
@@ -33,6 +36,8 @@ pub enum Event<'a> {
     DatasetRead,
     /// The dataset has fields that no trace has, each so many times.
     UnknownFields(&'a BTreeMap<String, u64>),
+    /// No trace of the dataset has these ids, which were named.
+    AbsentTraceIds(&'a [String]),
     /// A line is no trace.
     Rejected(&'a Reject),
     /// A trace was there already, with the same content.

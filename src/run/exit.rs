@@ -12,7 +12,8 @@ pub enum Exit {
     GateFailed = 1,
     /// Wrong usage, configuration or judge file, or nothing to judge: nothing was sent.
     Usage = 2,
-    /// Finished, but some judgments failed; run the same command again to try these.
+    /// Finished, but some judgments failed, some lines are no traces, or a filter failed; the same command tries
+    /// failures again.
     SomeFailed = 3,
     /// Stopped early: key, quota, budget, wrong address, nothing but failures, a log that cannot be written.
     Stopped = 4,
@@ -43,9 +44,9 @@ impl RunReport {
                 | StopReason::Log(_),
             ) => Exit::Stopped,
             // A shard may be empty: then its work is done.
-            None if self.summary.selected() == 0 && self.summary.other_shards == 0 => Exit::Usage,
+            None if self.summary.selected() == 0 && self.summary.left_out.other_shards == 0 => Exit::Usage,
             None if self.summary.was_never_answered() => Exit::Stopped,
-            None if self.summary.failed() > 0 || self.summary.rejects > 0 => Exit::SomeFailed,
+            None if self.summary.failed() + self.summary.rejects + self.summary.left_out.failed > 0 => Exit::SomeFailed,
             None => Exit::AllJudged,
         }
     }

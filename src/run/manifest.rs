@@ -143,6 +143,16 @@ pub struct EndpointEntry {
 pub struct Options {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shard: Option<Shard>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub trace_id: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub filter: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sample: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seed: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stratify: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub config: Option<PathBuf>,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -10,8 +10,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use super::lane::Lane;
 use super::record::{self, History};
+use super::selection::{LeftOut, Selecting, Selection};
 use super::settings::Scope;
-use super::shard::Shard;
 use crate::dataset::{DatasetError, DatasetReader, Entry, Reject};
 use crate::feedback::log::{Index, OpinionKey, ReuseLog, Seen, Standing};
 use crate::feedback::{AssessmentId, Feedback, Source};
@@ -33,15 +33,21 @@ pub(super) enum Planned {
         failures: u64,
         _room: OwnedSemaphorePermit,
     },
-    /// A trace of another shard.
-    OtherShard {
+    /// A trace that the run is not about.
+    LeftOut {
         bytes_read: u64,
+        why: LeftOut,
     },
     Reject(Reject),
     Duplicate,
     Unreadable(DatasetError),
-    /// No more lines; the fields that no dialect knows, each with how often it was met.
-    End(BTreeMap<String, u64>),
+    /// No more lines.
+    End {
+        /// The fields that no dialect knows, each with how often it was met.
+        unknown_fields: BTreeMap<String, u64>,
+        /// Ids that were named and that no trace has.
+        absent: Vec<String>,
+    },
 }
 
 /// What one judge makes of a trace.
@@ -99,7 +105,7 @@ impl Item {
     /// What it holds of the trace.
     fn bytes(&self) -> usize {
         match self {
-            Self::Ask { judgment, .. } => judgment.request.user.len(),
+            Self::Ask { judgment, .. } => judgment.request.user.len() + judgment.request.image_bytes(),
             Self::Reused { feedback, .. } => feedback.rationale.as_ref().map_or(0, String::len),
             Self::NotAskable { .. }
             | Self::Kept { .. }
@@ -125,25 +131,6 @@ pub(super) struct Known {
     pub index: Index,
     /// In others'.
     pub reuse: Vec<ReuseLog>,
-}
-
-/// How much of the dataset a run is about.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Part {
-    pub shard: Option<Shard>,
-    /// Traces at most.
-    pub limit: Option<u64>,
-}
-
-impl Part {
-    pub(super) fn contains(self, trace: &Trace) -> bool {
-        self.shard.is_none_or(|shard| shard.contains(&trace.trace_id))
-    }
-
-    /// Whether so many traces of it are all.
-    pub(super) fn ends_after(self, traces: u64) -> bool {
-        self.limit.is_some_and(|limit| traces >= limit)
-    }
 }
 
 /// Which of the questions, and whose opinions it is about.
@@ -282,25 +269,24 @@ impl Planner {
     }
 
     /// Reads the whole dataset into the channel; ends early when nobody listens any more.
-    async fn run(&self, mut dataset: DatasetReader, part: Part, sender: &mpsc::Sender<Planned>) {
+    async fn run(&self, mut dataset: DatasetReader, selection: Arc<Selection>, sender: &mpsc::Sender<Planned>) {
         let room = Arc::new(Semaphore::new(READ_AHEAD_KIB as usize));
-        let mut traces = 0;
-        while !part.ends_after(traces)
+        let mut selecting = Selecting::new(selection);
+        while !selecting.is_done()
             && let Some(entry) = dataset.next()
         {
             let planned = match entry {
-                Ok(Entry::Trace(located)) if !part.contains(&located.value) => {
-                    Planned::OtherShard { bytes_read: dataset.bytes_read() }
-                }
-                Ok(Entry::Trace(located)) => {
-                    traces += 1;
-                    let (items, failures) = self.items(&located.value);
-                    drop(located);
-                    let bytes: usize = items.iter().map(Item::bytes).sum();
-                    let kib = u32::try_from(bytes >> 10).unwrap_or(u32::MAX).min(READ_AHEAD_KIB);
-                    let Ok(permit) = Arc::clone(&room).acquire_many_owned(kib).await else { return };
-                    Planned::Trace { bytes_read: dataset.bytes_read(), items, failures, _room: permit }
-                }
+                Ok(Entry::Trace(located)) => match selecting.left_out(&located.value) {
+                    Some(why) => Planned::LeftOut { bytes_read: dataset.bytes_read(), why },
+                    None => {
+                        let (items, failures) = self.items(&located.value);
+                        drop(located);
+                        let bytes: usize = items.iter().map(Item::bytes).sum();
+                        let kib = u32::try_from(bytes >> 10).unwrap_or(u32::MAX).min(READ_AHEAD_KIB);
+                        let Ok(permit) = Arc::clone(&room).acquire_many_owned(kib).await else { return };
+                        Planned::Trace { bytes_read: dataset.bytes_read(), items, failures, _room: permit }
+                    }
+                },
                 Ok(Entry::Reject(reject)) => Planned::Reject(reject),
                 Ok(Entry::Duplicate(_)) => Planned::Duplicate,
                 Err(error) => Planned::Unreadable(error),
@@ -309,7 +295,8 @@ impl Planner {
                 return;
             }
         }
-        let _ = sender.send(Planned::End(dataset.stats().unknown_fields.clone())).await;
+        let unknown_fields = dataset.stats().unknown_fields.clone();
+        let _ = sender.send(Planned::End { unknown_fields, absent: selecting.absent() }).await;
     }
 }
 
@@ -333,19 +320,20 @@ impl Plans {
         lane_of: &[usize],
         scope: &Scope,
         known: Known,
-        part: Part,
+        selection: Selection,
     ) -> io::Result<Self> {
-        let known = Arc::new(known);
+        let (known, selection) = (Arc::new(known), Arc::new(selection));
         let shared = datasets.len() == 1;
         let mut plans = Vec::new();
         for (lane, dataset) in datasets.into_iter().enumerate() {
             let is_asked = |question: usize| shared || lane_of.get(question) == Some(&lane);
             let planner = Planner::new(Arc::clone(questions), Arc::clone(&known), scope, is_asked);
+            let selection = Arc::clone(&selection);
             let (sender, receiver) = mpsc::channel(READ_AHEAD);
             let runtime = tokio::runtime::Builder::new_current_thread().build()?;
             std::thread::Builder::new()
                 .name(format!("dataset-{lane}"))
-                .spawn(move || runtime.block_on(planner.run(dataset, part, &sender)))?;
+                .spawn(move || runtime.block_on(planner.run(dataset, selection, &sender)))?;
             plans.push(Plan { receiver: Some(receiver), lane: (!shared).then_some(lane) });
         }
         Ok(Self { plans })

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use super::ask::{Attempt, Scored};
 use crate::endpoint::Failure;
 use crate::endpoint::chat::{ResponseFormat, WireProfile};
-use crate::feedback::{AssessmentId, ErrorCode, Feedback, FeedbackError, Source};
+use crate::feedback::{AssessmentId, Feedback, FeedbackError, Source};
 use crate::judge::parse::ParseMethod;
 use crate::judge::{NotAskable, Question};
 
@@ -29,17 +29,22 @@ pub(super) struct Outcome {
     pub attempt: Attempt,
     pub attempts: u32,
     pub latency: Duration,
+    /// Of the prompt.
+    pub chars_left_out: u64,
     /// How the request was put.
     pub profile: Arc<WireProfile>,
 }
 
 /// The record of a judgment that was asked.
 pub(super) fn of_attempt(question: &Question, run_id: &str, outcome: Outcome) -> Feedback {
-    let Outcome { id, trace_id, history, attempt, attempts, latency, profile } = outcome;
+    let Outcome { id, trace_id, history, attempt, attempts, latency, chars_left_out, profile } = outcome;
     let mut metadata = common_metadata(question, run_id);
     let mut put = |key: &str, value: String| metadata.insert(key.to_owned(), value);
     put("attempts", attempts.to_string());
     put("latency_ms", latency.as_millis().to_string());
+    if chars_left_out > 0 {
+        put("prompt_truncated_chars", chars_left_out.to_string());
+    }
     if let Some(usage) = attempt.usage {
         put("input_tokens", usage.input_tokens.to_string());
         put("output_tokens", usage.output_tokens.to_string());
@@ -92,7 +97,7 @@ pub(super) fn of_input_error(
 ) -> Feedback {
     Feedback {
         error: Some(FeedbackError {
-            error_code: ErrorCode::InputError.into(),
+            error_code: not_askable.error.code().into(),
             error_message: Some(not_askable.error.to_string()),
             stack_trace: None,
         }),

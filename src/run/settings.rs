@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::budget::Budget;
-use super::shard::Shard;
+use super::selection::Selection;
 use crate::dataset::DatasetReader;
 use crate::endpoint::config::EndpointConfig;
 use crate::endpoint::prices::Prices;
@@ -31,10 +31,8 @@ pub struct RunSettings {
     pub reuse: Vec<ReuseLog>,
     /// Where lines that are no trace go; made when there is one.
     pub rejects: PathBuf,
-    /// Only the traces of this part of the dataset.
-    pub shard: Option<Shard>,
-    /// At most so many traces, of the shard if there is one.
-    pub limit: Option<u64>,
+    /// Only these traces; what [`Selection::draw`] is for is done.
+    pub selection: Selection,
     /// Stop at the first line that is no trace.
     pub strict: bool,
     /// What is tried again, and how the fan-out begins.

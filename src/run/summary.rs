@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::budget::Exhausted;
 use super::event::Event;
+use super::selection::LeftOutCounts;
 use super::shard::Shard;
 use crate::dataset::{DatasetError, Reject};
 use crate::endpoint::chat::Usage;
@@ -55,8 +56,10 @@ pub struct Summary {
     pub traces: u64,
     /// The part of the dataset that the run was about, if not all.
     pub shard: Option<Shard>,
-    /// Traces that were read and belong to other shards.
-    pub other_shards: u64,
+    /// Traces that were read and that the run was not about.
+    pub left_out: LeftOutCounts,
+    /// Ids that were named and that no trace has.
+    pub absent_trace_ids: Vec<String>,
     /// Lines that are no trace.
     pub rejects: u64,
     /// Traces that were there already.
@@ -244,7 +247,8 @@ impl Summary {
         Self {
             traces: 0,
             shard,
-            other_shards: 0,
+            left_out: LeftOutCounts::default(),
+            absent_trace_ids: Vec::new(),
             rejects: 0,
             duplicates: 0,
             failures_found: 0,
@@ -263,7 +267,8 @@ impl Summary {
     pub fn add(&mut self, event: &Event<'_>) {
         match event {
             Event::TraceRead { .. } => self.traces += 1,
-            Event::OtherShard { .. } => self.other_shards += 1,
+            Event::LeftOut { why, .. } => self.left_out.add(why),
+            Event::AbsentTraceIds(ids) => self.absent_trace_ids = ids.to_vec(),
             Event::Rejected(_) => self.rejects += 1,
             Event::Duplicate => self.duplicates += 1,
             Event::DatasetRead => self.read_to_end = true,

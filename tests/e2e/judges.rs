@@ -108,3 +108,69 @@ fn one_endpoint_that_gives_up_does_not_stop_the_other() {
     finished.prints(&["stopped early: broken:/m: AUTHENTICATION_ERROR", "scored         5", "unjudged       4"]);
     assert_eq!((broken.count(), good.count()), (1, 5));
 }
+
+/// A dataset of one trace with this as its inputs.
+fn with_inputs(inputs: &serde_json::Value) -> Place {
+    let place = Place::new();
+    place.write("traces.jsonl", json!({"trace_id": "t", "inputs": inputs, "outputs": "It is."}).to_string() + "\n");
+    place
+}
+
+#[test]
+fn a_prompt_that_is_too_long_is_not_sent_or_loses_its_middle() {
+    let place = with_inputs(&json!("long ".repeat(5000)));
+    let fake = Fake::start(|_| answers::verdict(true));
+    let judge = |more: &str| {
+        let prompt = "user = \"{{ inputs | fence('input') }} {{ outputs }}\"\nmax_input_tokens = 800";
+        format!("[verdict]\ntype = \"boolean\"\n[prompt]\n{prompt}\n{more}")
+    };
+    place.write("short.toml", judge(""));
+    let args = ["-d", "traces.jsonl", "-J", "short.toml", "--base-url", &fake.base_url()];
+    place.run(args).exits_with(3);
+    let failed = &place.lines("traces.feedback.jsonl")[0];
+    assert_eq!((failed["error"]["error_code"].as_str(), fake.count()), (Some("REQUEST_TOO_LARGE"), 0));
+    let message = failed["error"]["error_message"].as_str().unwrap();
+    assert!(
+        message.starts_with("the prompt takes about 6") && message.ends_with("`max_input_tokens` is 800"),
+        "{message}"
+    );
+
+    place.write("short.toml", judge("truncate = \"middle\""));
+    place.run(args).exits_with(0);
+    let sent = fake.seen()[0].json();
+    let user = sent["messages"][1]["content"].as_str().unwrap();
+    let left_out = user.split_once("\n[... ").unwrap().1.split_once(" characters left out ...]\n").unwrap().0;
+    assert!(user.starts_with("<input-") && user.ends_with("> It is.") && user.len() < 3200, "{user}");
+    let records = place.lines("traces.feedback.jsonl");
+    assert_eq!(records.last().unwrap()["metadata"]["prompt_truncated_chars"], left_out.replace(',', ""));
+    place.run(args).exits_with(0).prints(&["1 trace, 0 requests"]);
+}
+
+#[test]
+fn images_are_attached_where_the_judge_says_so_and_shown_as_placeholders_elsewhere() {
+    let url = format!("data:image/png;base64,{}", "iVBORw0KGgo+".repeat(2000));
+    let address = "https://example.com/a.png";
+    let content = [&url, address].map(|url| json!({"type": "image_url", "image_url": {"url": url}}));
+    let place = with_inputs(&json!({"messages": [{"role": "user", "content": content}]}));
+    let fake = Fake::start(|_| answers::verdict(true));
+    let judge = |user: &str| format!("[verdict]\ntype = \"boolean\"\n[prompt]\nuser = \"{user}\"");
+    place.write("text.toml", judge("{{ inputs | fence }}"));
+    place.write("sees.toml", judge("{{ inputs | images }} {{ outputs }}"));
+    let run = |name: &str, model: &[&str]| {
+        let args = ["-d", "traces.jsonl", "-J", name];
+        place.run(args.iter().chain(model)).exits_with(0)
+    };
+    let endpoint = ["--base-url", &fake.base_url()];
+    run("text.toml", &endpoint);
+    run("sees.toml", &endpoint);
+    let seen = fake.seen();
+    let text = seen[0].json()["messages"][1]["content"].as_str().unwrap().to_owned();
+    assert!(text.contains("[image: image/png, 18,000 bytes, blake3 ") && text.contains(address) && text.len() < 500);
+    let parts = seen[1].json()["messages"][1]["content"].clone();
+    let said = parts[0]["text"].as_str().unwrap();
+    assert!(said.starts_with("[image 1: image/png, 18,000 bytes, ") && said.ends_with("[image 2] It is."), "{said}");
+    assert_eq!(parts[1], json!({"type": "image_url", "image_url": {"url": url}}));
+    assert_eq!((&parts[2]["image_url"]["url"], parts.as_array().unwrap().len()), (&json!(address), 3));
+    run("sees.toml", &endpoint).prints(&["1 trace, 0 requests"]);
+    run("sees.toml", &["--simulate", "-o", "simulated.jsonl"]);
+}

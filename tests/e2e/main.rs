@@ -23,6 +23,7 @@ mod requests;
 mod resume;
 mod retries;
 mod secrets;
+mod selection;
 mod shard_and_reuse;
 mod status;
 mod usage_errors;

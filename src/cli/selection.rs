@@ -1,0 +1,139 @@
+//! Which traces are judged: from flags to the library's selection, and what is told of it.
+
+use std::collections::BTreeSet;
+use std::fmt::{self, Write};
+use std::path::{Path, PathBuf};
+
+use judge_run::judge::Expression;
+use judge_run::run::{LeftOutCounts, Sample, Selection, Shard};
+
+use super::args::SelectionArgs;
+use super::error::CliError;
+use super::print::{counted, one_line};
+
+/// Ids of this many absent traces are shown.
+const ABSENT_SHOWN: usize = 5;
+
+/// Compiles and reads what the flags name; no sample is drawn yet.
+pub(crate) fn resolve(args: SelectionArgs, dataset: &[PathBuf]) -> Result<Selection, CliError> {
+    let SelectionArgs { limit, shard, filter, sample, seed, stratify, trace_id } = args;
+    if limit == Some(0) {
+        return Err(CliError::usage_with_hint("--limit 0 selects no trace", "leave it out to judge all"));
+    }
+    let compile = |flag: &str, source: Option<String>| {
+        let compiled = source.map(|source| Expression::compile(&source)).transpose();
+        compiled.map_err(|error| CliError::usage(format_args!("{flag}: {error}")))
+    };
+    let filter = compile("--filter", filter)?;
+    let strata = compile("--stratify", stratify)?;
+    let sample = sample.map(|size| (size, Sample::new(size, seed.unwrap_or(0), strata)));
+    if let Some((size, sample)) = &sample
+        && sample.hangs_on_all()
+        && let Some(path) = dataset.iter().find(|path| !can_be_read_twice(path))
+    {
+        let name = if path.as_os_str() == "-" { "standard input".to_owned() } else { path.display().to_string() };
+        return Err(CliError::usage_with_hint(
+            format_args!("--sample {size} has to read the dataset twice, and {name} can be read only once"),
+            "a share without --stratify, such as --sample 5%, is drawn while reading; or write the traces to a file first",
+        ));
+    }
+    let trace_ids = (!trace_id.is_empty()).then(|| ids(&trace_id)).transpose()?;
+    Ok(Selection { shard, trace_ids, filter, sample: sample.map(|(_, sample)| sample), limit })
+}
+
+fn can_be_read_twice(path: &Path) -> bool {
+    // What is not there is told by whoever opens it.
+    path.as_os_str() != "-" && std::fs::metadata(path).map_or(true, |metadata| metadata.is_file() || metadata.is_dir())
+}
+
+/// The ids themselves, and those in the files that are named with `@`, one a line.
+fn ids(named: &[String]) -> Result<BTreeSet<String>, CliError> {
+    let mut ids = BTreeSet::new();
+    for word in named {
+        let Some(path) = word.strip_prefix('@') else {
+            ids.insert(word.clone());
+            continue;
+        };
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| CliError::usage(format_args!("--trace-id: cannot read {path}: {error}")))?;
+        ids.extend(text.lines().map(str::trim).filter(|id| !id.is_empty()).map(ToOwned::to_owned));
+    }
+    if ids.is_empty() {
+        return Err(CliError::usage_with_hint(
+            format_args!("--trace-id: {} names no trace", named.join(", ")),
+            "a file of ids has one a line",
+        ));
+    }
+    Ok(ids)
+}
+
+/// What of the dataset was taken, and what not.
+pub(crate) fn write(
+    out: &mut String,
+    shard: Option<Shard>,
+    traces: u64,
+    left_out: &LeftOutCounts,
+    absent: &[String],
+) -> fmt::Result {
+    let LeftOutCounts { other_shards, not_named, filtered, not_drawn, failed, first_failure } = left_out;
+    if let Some(shard) = shard {
+        let of_shard = traces + left_out.of_shard();
+        writeln!(out, "shard {shard}: {of_shard} of {}", counted(of_shard + other_shards, "trace"))?;
+    }
+    let kinds = [(not_named, "not named"), (filtered, "filtered out"), (not_drawn, "not in the sample")];
+    let kinds: Vec<_> =
+        kinds.iter().filter(|(n, _)| **n > 0).map(|(n, kind)| format!("{} {kind}", counted(**n, "trace"))).collect();
+    if !kinds.is_empty() {
+        writeln!(out, "left out: {}", kinds.join(", "))?;
+    }
+    if let Some(reason) = first_failure {
+        let n = counted(*failed, "trace");
+        writeln!(out, "left out: {n} that an expression cannot be told of; the first: {}", one_line(reason))?;
+    }
+    if !absent.is_empty() {
+        let shown: Vec<_> = absent.iter().take(ABSENT_SHOWN).map(|id| one_line(id)).collect();
+        let more = if absent.len() > ABSENT_SHOWN { ", ..." } else { "" };
+        let n = counted(absent.len() as u64, "trace id");
+        writeln!(out, "not in the dataset: {n}: {}{more}", shown.join(", "))?;
+    }
+    Ok(())
+}
+
+/// Why there is nothing to judge, where no trace is taken.
+pub(crate) fn why_nothing(rejects: u64, left_out: &LeftOutCounts) -> String {
+    match (left_out.of_shard(), rejects) {
+        (0, 0) => "the dataset is empty".to_owned(),
+        (0, 1) => "the only line of the dataset is no trace".to_owned(),
+        (0, n) => format!("none of the {n} lines of the dataset is a trace"),
+        (1, _) => "the only trace of the dataset is left out".to_owned(),
+        (n, _) => format!("all {n} traces of the dataset are left out"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_dataset_one_without_a_trace_and_one_that_is_left_out_are_told_apart() {
+        let none = LeftOutCounts::default();
+        assert!(why_nothing(0, &none).ends_with("is empty"));
+        assert!(why_nothing(1, &none).contains("the only line"));
+        assert!(why_nothing(7, &none).contains("none of the 7 lines"));
+        let filtered = LeftOutCounts { filtered: 3, not_drawn: 1, ..none };
+        assert_eq!(why_nothing(1, &filtered), "all 4 traces of the dataset are left out");
+    }
+
+    #[test]
+    fn what_is_left_out_is_told_by_kind_and_harmless_for_a_terminal() {
+        let mut left_out = LeftOutCounts { other_shards: 10, filtered: 2, not_drawn: 1, ..LeftOutCounts::default() };
+        (left_out.failed, left_out.first_failure) = (1, Some("t\u{1b}[2J: why".to_owned()));
+        let absent: Vec<_> = (0..7).map(|n| format!("t{n}")).collect();
+        let mut text = String::new();
+        write(&mut text, "1/2".parse().ok(), 4, &left_out, &absent).unwrap();
+        let expected = "shard 1/2: 8 of 18 traces\nleft out: 2 traces filtered out, 1 trace not in the sample\n\
+                        left out: 1 trace that an expression cannot be told of; the first: t [2J: why\n\
+                        not in the dataset: 7 trace ids: t0, t1, t2, t3, t4, ...\n";
+        assert_eq!(text, expected);
+    }
+}

@@ -1,0 +1,165 @@
+//! Expressions over one trace, with the names and filters of prompts: what filters and strata are made of.
+
+use std::fmt;
+use std::sync::LazyLock;
+
+use minijinja::value::ValueKind;
+use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior, Value};
+
+use super::prompt::{TemplateError, Used, context, environment, explained, json_text};
+use crate::trace::Trace;
+
+static LENIENT: LazyLock<Environment<'static>> = LazyLock::new(|| environment(UndefinedBehavior::Chainable));
+static STRICT: LazyLock<Environment<'static>> = LazyLock::new(|| environment(UndefinedBehavior::Strict));
+
+/// A compiled expression.
+///
+/// What a trace lacks is no error: it equals nothing, holds nothing and counts as false. In an expression with `<` or
+/// `>` it makes the whole false, because the engine would sort it before every number.
+pub struct Expression {
+    source: String,
+    compiled: minijinja::Expression<'static, 'static>,
+    used: Used,
+}
+
+impl Expression {
+    /// Compiles an expression and checks that every name in it is one a trace can have.
+    ///
+    /// # Errors
+    /// When the syntax is wrong, a filter or test is unknown, or a variable is none of [`super::prompt::VARIABLES`].
+    pub fn compile(source: &str) -> Result<Self, TemplateError> {
+        let invalid = |error: Error| TemplateError::Expression {
+            reason: error.detail().map_or_else(|| error.kind().to_string(), ToOwned::to_owned),
+        };
+        let orders = source.contains(['<', '>']);
+        let environment: &'static Environment<'static> = if orders { &STRICT } else { &LENIENT };
+        let compiled = environment.compile_expression_owned(source.to_owned()).map_err(invalid)?;
+        let used = Used::check(compiled.undeclared_variables(true))?;
+        // The engine looks filters and tests up when it comes to them.
+        let probe = LENIENT.compile_expression(source).map_err(invalid)?.eval(context(&Trace::default(), used));
+        match probe {
+            Err(error) if matches!(error.kind(), ErrorKind::UnknownFilter | ErrorKind::UnknownTest) => {
+                Err(invalid(error))
+            }
+            _ => Ok(Self { source: source.to_owned(), compiled, used }),
+        }
+    }
+
+    /// Whether it is true of a trace.
+    ///
+    /// # Errors
+    /// Why it cannot be told, without a value of the trace.
+    pub fn holds(&self, trace: &Trace) -> Result<bool, String> {
+        self.value(trace).map(|value| value.is_true())
+    }
+
+    /// What it says of a trace, as prompts would show it; empty for nothing.
+    ///
+    /// # Errors
+    /// Why it cannot be told, without a value of the trace.
+    pub fn text(&self, trace: &Trace) -> Result<String, String> {
+        let value = self.value(trace)?;
+        match value.kind() {
+            ValueKind::Undefined => Ok(String::new()),
+            ValueKind::String => Ok(value.as_str().unwrap_or_default().to_owned()),
+            _ => json_text(&value).map_err(|error| explained(&error, trace)),
+        }
+    }
+
+    fn value(&self, trace: &Trace) -> Result<Value, String> {
+        match self.compiled.eval(context(trace, self.used)) {
+            Err(error) if error.kind() == ErrorKind::UndefinedError => Ok(Value::UNDEFINED),
+            other => other.map_err(|error| explained(&error, trace)),
+        }
+    }
+}
+
+impl fmt::Debug for Expression {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Expression").field(&self.source).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn trace() -> Trace {
+        Trace {
+            inputs: Some(json!({"question": "a refund?", "k": 3, "list": ["x"]})),
+            tags: [("env".to_owned(), "prod".to_owned())].into(),
+            execution_duration_ms: Some(700),
+            ..Trace::default()
+        }
+    }
+
+    fn holds(source: &str) -> Result<bool, String> {
+        Expression::compile(source).unwrap().holds(&trace())
+    }
+
+    #[test]
+    fn conditions_are_told_by_the_names_of_prompts() {
+        for source in [
+            "trace.tags.env == 'prod' and 'refund' in inputs.question",
+            "inputs.k >= 3 and trace.execution_duration_ms < 1000",
+            "inputs.list | length == 1",
+            "inputs.question is startingwith('a ')",
+            "outputs is not defined",
+            "inputs.question",
+        ] {
+            assert_eq!(holds(source), Ok(true), "{source}");
+        }
+        assert_eq!(holds("trace.tags.env in ['dev', 'test']"), Ok(false));
+    }
+
+    #[test]
+    fn what_a_trace_lacks_equals_nothing_and_is_below_nothing() {
+        for source in [
+            "outputs.a.b == 'x'",
+            "'x' in outputs",
+            "outputs.answer",
+            "trace.tags.none < 5",
+            "5 > inputs.none",
+            "not (outputs.n > 5)",
+            "spans | documents",
+        ] {
+            assert_eq!(holds(source), Ok(false), "{source}");
+        }
+        for source in
+            ["outputs.a != 'x'", "not outputs", "outputs.a == 1 or inputs.k == 3", "inputs.n | default(9) > 5"]
+        {
+            assert_eq!(holds(source), Ok(true), "{source}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_told_is_an_error_that_shows_no_value() {
+        let error = holds("'x' in inputs.k").unwrap_err();
+        assert!(error.starts_with("cannot perform a containment check"), "{error}");
+        let error = holds("inputs.question + 1 == 2").unwrap_err();
+        assert!(!error.contains("refund"), "{error}");
+    }
+
+    #[test]
+    fn mistakes_are_named_before_anything_is_read() {
+        for (source, words) in [
+            ("trace.tag.env == 'prod'", "no trace has `trace.tag`"),
+            ("input.question", "no trace has `input`; there are `inputs`"),
+            ("inputs.k ==", "not an expression: "),
+            ("inputs | shout", "shout"),
+            ("inputs is loud", "loud"),
+            ("", "not an expression: "),
+            ("inputs }} {{ outputs", "not an expression: "),
+        ] {
+            let error = Expression::compile(source).unwrap_err().to_string();
+            assert!(error.contains(words), "{source}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_text_is_as_a_prompt_would_show_it() {
+        let text = |source: &str| Expression::compile(source).unwrap().text(&trace()).unwrap();
+        assert_eq!(["trace.tags.env", "inputs.k", "inputs.list", "outputs"].map(text), ["prod", "3", "[\"x\"]", ""]);
+    }
+}
