@@ -112,6 +112,8 @@ impl Record {
 pub(crate) fn options(args: &RunArgs) -> Options {
     let RunArgs {
         dataset: _,
+        map,
+        dataset_format,
         judge: _,
         shard,
         limit,
@@ -181,6 +183,8 @@ pub(crate) fn options(args: &RunArgs) -> Options {
     let default_config = Some(PathBuf::from(config_file::DEFAULT_PATH)).filter(|path| path.is_file());
     let csv = output.as_deref().filter(|path| path.extension().is_some_and(|e| e.eq_ignore_ascii_case("csv")));
     Options {
+        map: map.iter().map(ToString::to_string).collect(),
+        dataset_format: dataset_format.map(|format| format.to_string()),
         shard: *shard,
         config: config.clone().or(default_config).as_deref().map(absolute),
         env_file: env_file.as_deref().map(absolute),

@@ -14,6 +14,7 @@ mod judges;
 mod manifest;
 mod merge;
 mod open_files;
+mod paths;
 mod print;
 mod progress;
 mod replay;

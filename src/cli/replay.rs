@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::str::FromStr;
 use std::time::Duration;
 
 use judge_run::feedback::ErrorCode;
@@ -47,6 +48,8 @@ pub(crate) fn main(args: ReplayArgs) -> Result<ExitCode, CliError> {
     let replay = settings::Replay { scope: scope.clone(), models };
     let run_args = RunArgs {
         dataset,
+        map: parsed(&manifest.options.map)?,
+        dataset_format: parsed(manifest.options.dataset_format.as_slice())?.pop(),
         judge: manifest.judges.iter().map(wanted).collect(),
         shard: manifest.options.shard,
         limit: None, // An earlier run may have gone further.
@@ -201,6 +204,11 @@ fn endpoint_args(named: EndpointArgs, manifest: &Manifest) -> Result<EndpointArg
         config: named.config.or_else(|| options.config.clone()),
         env_file: named.env_file,
     })
+}
+
+/// What the manifest holds as text.
+fn parsed<T: FromStr<Err = String>>(texts: &[String]) -> Result<Vec<T>, CliError> {
+    texts.iter().map(|text| text.parse()).collect::<Result<_, _>>().map_err(CliError::usage)
 }
 
 fn conduct_args(named: ConductArgs, options: &Options) -> Result<ConductArgs, CliError> {

@@ -16,6 +16,7 @@ use super::endpoint::{self, Asked};
 use super::error::CliError;
 use super::manifest::{self, Record};
 use super::open_files;
+use super::paths;
 use super::reuse;
 use super::target::{Target, mixed_log, rejects_of};
 
@@ -86,8 +87,21 @@ pub(crate) fn resolve(
     let said = manifest::options(&args);
     let is_replay = replay.is_some();
     let Replay { scope, models } = replay.unwrap_or_default();
-    let RunArgs { dataset, judge, shard, limit, strict, max_line_bytes, output, overwrite, reuse, conduct, endpoint } =
-        args;
+    let RunArgs {
+        dataset,
+        map,
+        dataset_format,
+        judge,
+        shard,
+        limit,
+        strict,
+        max_line_bytes,
+        output,
+        overwrite,
+        reuse,
+        conduct,
+        endpoint,
+    } = args;
     let ConductArgs {
         dry_run,
         max_retries,
@@ -104,10 +118,7 @@ pub(crate) fn resolve(
         verbose,
     } = conduct;
     if dataset.is_empty() {
-        return Err(CliError::usage_with_hint(
-            "no dataset; name a JSONL file of traces with --dataset",
-            try_quickstart(),
-        ));
+        return Err(CliError::usage_with_hint("no dataset; name a file of traces with --dataset", try_quickstart()));
     }
     if judge.is_empty() {
         let known: Vec<_> = library::names().into_iter().map(|(name, _)| name).collect();
@@ -119,6 +130,7 @@ pub(crate) fn resolve(
     }
     let target = Target::new(output, &dataset)?;
     target.spares(&dataset, &judge, endpoint.config.as_deref(), overwrite)?;
+    let dataset = paths::datasets(&dataset, &target.written())?;
     let simulate = endpoint.simulate;
     let asked = Asked::new(endpoint, dry_run)?;
 
@@ -147,7 +159,12 @@ pub(crate) fn resolve(
 
     // Standard input can be read only once.
     let readers = if dataset.iter().any(|path| path.as_os_str() == "-") { 1 } else { lanes.len() };
-    let options = DatasetOptions { max_line_bytes, ..DatasetOptions::new(dataset.clone()) };
+    let options = DatasetOptions {
+        max_line_bytes,
+        format: dataset_format.or(asked.config.dataset.format).unwrap_or_default(),
+        mappings: if map.is_empty() { asked.config.dataset.map.clone() } else { map },
+        ..DatasetOptions::new(dataset.clone())
+    };
     let open = |_| DatasetReader::open(options.clone()).map_err(CliError::usage);
     let datasets = (0..readers).map(open).collect::<Result<_, _>>()?;
     let mut notes = Vec::new();

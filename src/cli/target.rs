@@ -9,6 +9,7 @@ use judge_run::run::manifest::Manifest;
 
 use super::config_file;
 use super::error::CliError;
+use super::paths;
 
 /// What model URIs of `--simulate` begin with.
 const SIMULATED: &str = "simulated:/";
@@ -32,8 +33,7 @@ pub(crate) struct Target {
 impl Target {
     pub(crate) fn new(output: Option<PathBuf>, dataset: &[PathBuf]) -> Result<Self, CliError> {
         let Some(output) = output else {
-            let first = dataset.first().filter(|path| path.as_os_str() != "-").and_then(|path| path.file_stem());
-            let mut name = first.unwrap_or("stdin".as_ref()).to_owned();
+            let mut name = dataset.first().map_or_else(|| "stdin".into(), |path| paths::stem(path));
             name.push(".feedback.jsonl");
             return Ok(Self { log: Some(name.into()), csv: None });
         };
@@ -103,7 +103,7 @@ impl Target {
     }
 
     /// Every file that a run makes, replaces or removes.
-    fn written(&self) -> Vec<PathBuf> {
+    pub(crate) fn written(&self) -> Vec<PathBuf> {
         let beside = |path: &Path, suffix: &str| {
             let mut name = path.as_os_str().to_owned();
             name.push(suffix);

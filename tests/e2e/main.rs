@@ -9,6 +9,7 @@ mod dataset;
 mod dialects;
 mod endpoints;
 mod exit_codes;
+mod files;
 mod interruption;
 mod judges;
 mod merge;
