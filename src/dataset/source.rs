@@ -69,7 +69,7 @@ pub enum DatasetError {
     /// A compressed file cannot be unpacked further.
     #[error(
         "`{file}` is damaged or cut off at byte {byte_offset} of the compressed file, after line {line} of its text ({source}); what was \
-             read before it stands, get the file anew and run the same command again"
+             read before it stands; get the file anew and run the same command again"
     )]
     Unpack {
         /// As it was given.
