@@ -129,8 +129,8 @@ fn is_header(line: &[u8]) -> bool {
         begins && text.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | ' ')) && text.len() <= 64
     };
     // The index of a pandas table has no name.
-    let names = cells.iter().skip(usize::from(cells.get(0).is_some_and(<[u8]>::is_empty)));
-    cells.len() > 1 && names.clone().count() > 0 && names.into_iter().all(is_name)
+    let names = cells.iter().skip(usize::from(cells.first().is_some_and(Vec::is_empty)));
+    cells.len() > 1 && names.clone().count() > 0 && names.into_iter().all(|cell| is_name(cell))
 }
 
 type Text = Chain<Cursor<Vec<u8>>, Box<dyn BufRead + Send>>;

@@ -1,10 +1,9 @@
 //! Tables: CSV with its usual delimiters, one trace a row, the first row names the columns.
 //!
-//! Source: RFC 4180, as lenient as the `csv` crate. Rows are told apart here, so that a row has a place and a bounded size; the crate reads the cells.
+//! Source: RFC 4180, as lenient as the `csv` crate, which gives rows neither their bytes nor a limit.
 
 use std::io::{self, BufRead};
 
-use csv::{ByteRecord, ReaderBuilder, Terminator};
 use serde_json::{Map, Value};
 
 use super::mapping::{self, Mapping};
@@ -107,20 +106,17 @@ fn read_row(scan: &mut Scan<impl BufRead>, delimiter: u8) -> io::Result<bool> {
         if chunk.is_empty() {
             return Ok(!matches!(cell, Cell::Quoted));
         }
-        let mut end = None;
-        for (at, &byte) in chunk.iter().enumerate() {
-            cell = match (cell, byte) {
-                (Cell::Quoted, b'"') => Cell::AfterQuote,
-                (Cell::Quoted, _) => Cell::Quoted,
-                (Cell::Begins | Cell::AfterQuote, b'"') => Cell::Quoted,
-                (_, b'\n') => {
-                    end = Some(at + 1);
-                    break;
-                }
-                (_, byte) if byte == delimiter => Cell::Begins,
-                _ => Cell::Plain,
-            };
-        }
+        let mut at = 0;
+        let end = loop {
+            let rest = chunk.get(at..).unwrap_or_default();
+            at += cell.run(rest, delimiter);
+            let Some(&byte) = chunk.get(at) else { break None };
+            at += 1;
+            if byte == b'\n' && !matches!(cell, Cell::Quoted) {
+                break Some(at);
+            }
+            cell = cell.after(byte, delimiter);
+        };
         let length = end.unwrap_or(chunk.len());
         scan.take(length)?;
         if end.is_some() {
@@ -139,14 +135,48 @@ enum Cell {
     AfterQuote,
 }
 
-/// The cells of a row.
-pub(super) fn cells(row: &[u8], delimiter: u8) -> ByteRecord {
-    let mut cells = ByteRecord::new();
-    let mut reader = ReaderBuilder::new();
-    reader.has_headers(false).flexible(true).delimiter(delimiter).terminator(Terminator::Any(b'\n'));
-    // Reading from memory cannot fail, and a row is a record.
-    let _ =
-        reader.buffer_capacity(row.len().clamp(64, 1 << 16)).from_reader(without_end(row)).read_byte_record(&mut cells);
+impl Cell {
+    /// Where the reading is after one more byte.
+    fn after(self, byte: u8, delimiter: u8) -> Self {
+        match (self, byte) {
+            (Self::Quoted, b'"') => Self::AfterQuote,
+            (Self::Quoted, _) | (Self::Begins | Self::AfterQuote, b'"') => Self::Quoted,
+            (_, byte) if byte == delimiter => Self::Begins,
+            _ => Self::Plain,
+        }
+    }
+
+    /// How many bytes come before the next that may change anything.
+    fn run(self, bytes: &[u8], delimiter: u8) -> usize {
+        let next = match self {
+            Self::Quoted => memchr::memchr(b'"', bytes),
+            Self::Plain => memchr::memchr2(delimiter, b'\n', bytes),
+            Self::Begins | Self::AfterQuote => Some(0),
+        };
+        next.unwrap_or(bytes.len())
+    }
+}
+
+/// The cells of a row, without their quotes.
+pub(super) fn cells(row: &[u8], delimiter: u8) -> Vec<Vec<u8>> {
+    let mut rest = without_end(row);
+    let mut cells = Vec::new();
+    let mut text = Vec::new();
+    let mut cell = Cell::Begins;
+    loop {
+        let (run, after) = rest.split_at(cell.run(rest, delimiter));
+        text.extend_from_slice(run);
+        let Some((&byte, after)) = after.split_first() else { break };
+        rest = after;
+        let next = cell.after(byte, delimiter);
+        match (cell, next) {
+            (_, Cell::Begins) => cells.push(std::mem::take(&mut text)),
+            (Cell::Begins, Cell::Quoted) | (_, Cell::AfterQuote) => {}
+            _ => text.push(byte),
+        }
+        cell = next;
+    }
+    cells.push(text);
     cells
 }
 
@@ -292,6 +322,14 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn cells_are_those_that_the_csv_crate_finds(row in "[ab,\"]{1,30}") {
+            let mut reader = csv::ReaderBuilder::new();
+            reader.has_headers(false).terminator(csv::Terminator::Any(b'\n'));
+            let record = reader.from_reader(row.as_bytes()).into_byte_records().next().unwrap().unwrap();
+            prop_assert_eq!(cells(row.as_bytes(), b','), record.iter().map(<[u8]>::to_vec).collect::<Vec<_>>());
+        }
+
         #[test]
         fn the_size_of_the_chunks_has_no_part_in_it(text in "a,b\n[ab,\"\r\n]{0,40}", chunk in 1_usize..8) {
             let read = |chunk| read_with(text.as_bytes(), b',', &[], chunk);
