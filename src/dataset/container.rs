@@ -11,10 +11,8 @@ use super::zstd::ZstdFrames;
 
 /// How much is read from a packed file at once, in bytes.
 const PACKED_BYTES: usize = 32 << 10;
-/// How much of its content is unpacked at once; progress is as fine as this.
-const UNPACKED_BYTES: usize = 64 << 10;
-/// How much is read from a file of text at once.
-const TEXT_BYTES: usize = 256 << 10;
+/// How much text is read or unpacked at once; more is no faster.
+const TEXT_BYTES: usize = 64 << 10;
 
 /// What text is packed in, if in anything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -144,8 +142,8 @@ pub(super) fn unpack(mut reader: Box<dyn Read + Send>) -> io::Result<Result<Unpa
     let packed = |reader| Counted { reader: BufReader::with_capacity(PACKED_BYTES, reader), taken: Arc::clone(&taken) };
     let text: Box<dyn BufRead + Send> = match container {
         Container::None => Box::new(BufReader::with_capacity(TEXT_BYTES, reader)),
-        Container::Gzip => Box::new(BufReader::with_capacity(UNPACKED_BYTES, MultiGzDecoder::new(packed(reader)))),
-        Container::Zstd => Box::new(BufReader::with_capacity(UNPACKED_BYTES, ZstdFrames::new(packed(reader)))),
+        Container::Gzip => Box::new(BufReader::with_capacity(TEXT_BYTES, MultiGzDecoder::new(packed(reader)))),
+        Container::Zstd => Box::new(BufReader::with_capacity(TEXT_BYTES, ZstdFrames::new(packed(reader)))),
     };
     Ok(Ok(Unpacked { container, text, taken }))
 }
