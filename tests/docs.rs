@@ -7,9 +7,12 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs;
+use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Output};
 
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use judge_run::endpoint::provider::PRESETS;
 use judge_run::feedback::{ErrorCode, ErrorTraits, Pause, Retry, StopsRun};
 use serde_json::Value;
@@ -50,6 +53,11 @@ impl Workshop {
         for copy in ["datasets/quickstart.jsonl", "traces.jsonl"] {
             fs::write(path.join(copy), read("datasets/quickstart.jsonl")).unwrap();
         }
+        fs::create_dir(path.join("logs")).unwrap();
+        fs::write(path.join("answers.csv"), "Frage;Antwort\nWarum?;Darum.\n").unwrap();
+        let mut log = GzEncoder::new(fs::File::create(path.join("logs/a.jsonl.gz")).unwrap(), Compression::fast());
+        log.write_all(b"{\"prompt\": \"Why?\", \"completion\": {\"text\": \"So.\"}}\n").unwrap();
+        log.finish().unwrap();
         fs::write(path.join("judges/tone.toml"), example("# judges/tone.toml\n")).unwrap();
         Self(folder)
     }
@@ -241,7 +249,11 @@ fn the_example_configuration_shows_every_key() {
         let keys: Vec<_> = known.split('`').skip(1).step_by(2).collect();
         assert!(keys.len() > 2, "{message}");
         for key in keys {
-            let shown = |line: &str| line.starts_with(&format!("{key} = ")) || line.starts_with(&format!("[{key}."));
+            let shown = |line: &str| {
+                line.starts_with(&format!("{key} = "))
+                    || line.starts_with(&format!("[{key}."))
+                    || line == format!("[{key}]")
+            };
             let in_a_table = example.contains(&format!(".{key}]\n"))
                 || example.contains(&format!(".{key}."))
                 || example.contains(&format!(".{key}]]"));

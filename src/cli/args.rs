@@ -8,6 +8,7 @@ use clap::builder::{BoolishValueParser, PossibleValuesParser, Resettable, TypedV
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueHint};
+use judge_run::dataset::{Format, Mapping};
 use judge_run::endpoint::ModelUri;
 use judge_run::endpoint::simulator::{Dialect, FaultPlan};
 use judge_run::feedback::ErrorCode;
@@ -16,7 +17,7 @@ use judge_run::run::{MaxErrors, SampleSize, Shard};
 
 use super::duration;
 
-const EXAMPLES: &str = r#"A trace is a line of JSON:
+const EXAMPLES: &str = r#"A trace is a line of JSON, an object in a list, or a row of a table:
   {"trace_id": "t1", "inputs": {"question": "Capital of France?"}, "outputs": "Paris",
    "expectations": {"expected_response": "Paris"}}
   Of these only the inputs are required. What MLflow's Trace.to_json() writes is read as well.
@@ -36,6 +37,9 @@ Examples:
     judge-run -d traces.jsonl -J safety --filter "trace.tags.env == 'prod' and outputs"
     judge-run -d traces.jsonl -J safety --sample 100 --stratify trace.tags.env
     judge-run -d traces.jsonl -J safety --trace-id @ids.txt
+
+  Judge a table whose columns have other names:
+    judge-run -d answers.csv --map inputs.question=Frage --map outputs=Antwort -J relevance
 
   Ask a model on your own machine:
     judge-run -d traces.jsonl -J groundedness -m ollama:/llama3.2
@@ -144,9 +148,19 @@ pub(crate) enum Command {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "What is judged")]
 pub(crate) struct RunArgs {
-    /// The traces: a JSONL file, or `-` for standard input. May be given several times
+    /// The traces: a file of JSON lines, JSON or CSV, also as .gz or .zst; a folder of them, a pattern such as 'logs/*.jsonl.gz', or
+    /// `-` for standard input. May be given several times
     #[arg(short, long, value_name = "FILE", env = "JUDGE_RUN_DATASET", value_hint = ValueHint::FilePath)]
     pub dataset: Vec<PathBuf>,
+
+    /// Take a field from a column or key of another name, such as inputs.question=Frage or outputs=completion.text. May be given
+    /// several times
+    #[arg(long, value_name = "FIELD=NAME", env = "JUDGE_RUN_MAP")]
+    pub map: Vec<Mapping>,
+
+    /// What the dataset is, where its content does not tell: a form of file, of trace, or both, such as csv,plain
+    #[arg(long, value_name = "NAME", env = "JUDGE_RUN_DATASET_FORMAT", long_help = format_help())]
+    pub dataset_format: Option<Format>,
 
     /// What is asked: a judge's name (`judge-run judges` lists them) or its TOML file. May be given several times
     #[arg(short = 'J', long, value_name = "NAME|FILE", env = "JUDGE_RUN_JUDGE", value_delimiter = ',')]
@@ -159,7 +173,7 @@ pub(crate) struct RunArgs {
     #[arg(long, env = "JUDGE_RUN_STRICT")]
     pub strict: bool,
 
-    /// Set lines aside that are longer than this
+    /// Set lines, rows and objects aside that are longer than this
     #[arg(long, value_name = "BYTES", env = "JUDGE_RUN_MAX_LINE_BYTES",
           default_value_t = judge_run::dataset::DEFAULT_MAX_LINE_BYTES)]
     pub max_line_bytes: usize,
@@ -423,6 +437,13 @@ pub(crate) struct StatusArgs {
     pub json: bool,
 }
 
+fn format_help() -> String {
+    let names = Format::names().join(", ");
+    format!(
+        "What the dataset is, where its content does not tell: a form of file, of trace, or both, such as csv,plain\n\nThere are {names}"
+    )
+}
+
 /// Money to spend.
 fn amount(text: &str) -> Result<f64, String> {
     let amount = text.trim().parse().ok().filter(|amount: &f64| amount.is_finite() && *amount >= 0.0);
@@ -637,7 +658,7 @@ fn with_hint(mut error: clap::Error) -> clap::Error {
             |kinds: &[&str]| path.extension().is_some_and(|e| kinds.iter().any(|kind| e.eq_ignore_ascii_case(kind)));
         let hint = if is_a(&["toml"]) {
             Some(format!("to ask a judge: --judge {word}"))
-        } else if is_a(&["jsonl", "json", "ndjson", "csv"]) || path.is_file() {
+        } else if is_a(&["jsonl", "json", "ndjson", "csv", "tsv", "gz", "zst"]) || path.is_file() {
             Some(format!("to judge a dataset: --dataset {word}"))
         } else {
             None

@@ -5,6 +5,7 @@ use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use judge_run::dataset::{Format, Mapping};
 use judge_run::endpoint::ModelUri;
 use judge_run::endpoint::prices::Prices;
 use serde::{Deserialize, Deserializer};
@@ -23,9 +24,34 @@ pub(crate) struct ConfigFile {
     pub model: Option<ModelUri>,
     /// Attempts after the first.
     pub max_retries: Option<u32>,
+    /// What datasets are like when the command line does not say.
+    #[serde(default)]
+    pub dataset: DatasetTable,
     /// By the name that stands in model URIs: a preset to be changed, or an endpoint of one's own.
     #[serde(default)]
     pub endpoints: BTreeMap<String, EndpointTable>,
+}
+
+/// `[dataset]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct DatasetTable {
+    #[serde(default, deserialize_with = "format")]
+    pub format: Option<Format>,
+    /// Fields by the columns or keys that they are taken from.
+    #[serde(default, deserialize_with = "mappings")]
+    pub map: Vec<Mapping>,
+}
+
+fn format<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Format>, D::Error> {
+    let name = String::deserialize(deserializer)?;
+    name.parse().map(Some).map_err(serde::de::Error::custom)
+}
+
+fn mappings<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Mapping>, D::Error> {
+    let map = BTreeMap::<String, String>::deserialize(deserializer)?;
+    let mapping = |(field, name)| format!("{field}={name}").parse().map_err(serde::de::Error::custom);
+    map.into_iter().map(mapping).collect()
 }
 
 /// `[endpoints.NAME]`.
@@ -137,6 +163,19 @@ impl ConfigFile {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_dataset_is_described_with_the_words_of_the_flags() {
+        let table = |text: &str| toml::from_str::<DatasetTable>(text).map_err(|error| error.to_string());
+        let good = table("format = \"csv\"\nmap = { \"inputs.question\" = \"Frage\", outputs = \"Antwort\" }").unwrap();
+        let map: Vec<_> = good.map.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            (good.format.unwrap().to_string(), map),
+            ("csv".into(), vec!["inputs.question=Frage".into(), "outputs=Antwort".to_owned()])
+        );
+        assert!(table("format = \"xml\"").unwrap_err().contains("`xml` is no form of a dataset"));
+        assert!(table("map = { question = \"Frage\" }").unwrap_err().contains("`question` is no field of a trace"));
+    }
 
     #[test]
     fn an_endpoint_must_have_time_to_answer() {

@@ -112,6 +112,8 @@ impl Record {
 pub(crate) fn options(args: &RunArgs) -> Options {
     let RunArgs {
         dataset,
+        map,
+        dataset_format,
         judge: _,
         selection,
         strict,
@@ -182,6 +184,8 @@ pub(crate) fn options(args: &RunArgs) -> Options {
     let default_config = Some(PathBuf::from(config_file::DEFAULT_PATH)).filter(|path| path.is_file());
     let export = Target::new(output.clone(), *output_format, dataset).ok().and_then(|target| target.export);
     Options {
+        map: map.iter().map(ToString::to_string).collect(),
+        dataset_format: dataset_format.map(|format| format.to_string()),
         shard: *shard,
         trace_id: trace_id.clone(),
         filter: filter.clone(),

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::str::FromStr;
 use std::time::Duration;
 
 use judge_run::feedback::ErrorCode;
@@ -51,6 +52,8 @@ pub(crate) fn main(args: ReplayArgs) -> Result<ExitCode, CliError> {
     let (output, output_format) = output(&log, &manifest.options);
     let run_args = RunArgs {
         dataset,
+        map: parsed(&manifest.options.map)?,
+        dataset_format: parsed(manifest.options.dataset_format.as_slice())?.pop(),
         judge: manifest.judges.iter().map(wanted).collect(),
         // Earlier runs may have selected other traces: the log has their failures too.
         selection: SelectionArgs { shard: manifest.options.shard, ..SelectionArgs::default() },
@@ -221,6 +224,11 @@ fn endpoint_args(named: EndpointArgs, manifest: &Manifest) -> Result<EndpointArg
         config: named.config.or_else(|| options.config.clone()),
         env_file: named.env_file,
     })
+}
+
+/// What the manifest holds as text.
+fn parsed<T: FromStr<Err = String>>(texts: &[String]) -> Result<Vec<T>, CliError> {
+    texts.iter().map(|text| text.parse()).collect::<Result<_, _>>().map_err(CliError::usage)
 }
 
 fn conduct_args(named: ConductArgs, options: &Options) -> Result<ConductArgs, CliError> {

@@ -16,6 +16,7 @@ use super::endpoint::{self, Asked};
 use super::error::CliError;
 use super::manifest::{self, Record};
 use super::open_files;
+use super::paths;
 use super::reuse;
 use super::selection;
 use super::target::{Export, Target, mixed_log, rejects_of};
@@ -89,6 +90,8 @@ pub(crate) fn resolve(
     let Replay { scope, models } = replay.unwrap_or_default();
     let RunArgs {
         dataset,
+        map,
+        dataset_format,
         judge,
         selection,
         strict,
@@ -116,19 +119,17 @@ pub(crate) fn resolve(
         verbose,
     } = conduct;
     if dataset.is_empty() {
-        return Err(CliError::usage_with_hint(
-            "no dataset; name a JSONL file of traces with --dataset",
-            try_quickstart(),
-        ));
+        return Err(CliError::usage_with_hint("no dataset; name a file of traces with --dataset", try_quickstart()));
     }
     if judge.is_empty() {
         let known: Vec<_> = library::names().into_iter().map(|(name, _)| name).collect();
         let known = known.join(", ");
         return Err(CliError::usage_with_hint("no judge; name one with --judge", format_args!("there are {known}")));
     }
-    let mut selection = selection::resolve(selection, &dataset)?;
     let target = Target::new(output, output_format, &dataset)?;
     target.spares(&dataset, &judge, endpoint.config.as_deref(), overwrite)?;
+    let dataset = paths::datasets(&dataset, &target.written())?;
+    let mut selection = selection::resolve(selection, &dataset)?;
     let simulate = endpoint.simulate;
     let asked = Asked::new(endpoint, dry_run)?;
 
@@ -157,7 +158,12 @@ pub(crate) fn resolve(
 
     // Standard input can be read only once.
     let readers = if dataset.iter().any(|path| path.as_os_str() == "-") { 1 } else { lanes.len() };
-    let options = DatasetOptions { max_line_bytes, ..DatasetOptions::new(dataset.clone()) };
+    let options = DatasetOptions {
+        max_line_bytes,
+        format: dataset_format.or(asked.config.dataset.format).unwrap_or_default(),
+        mappings: if map.is_empty() { asked.config.dataset.map.clone() } else { map },
+        ..DatasetOptions::new(dataset.clone())
+    };
     let open = |_| DatasetReader::open(options.clone()).map_err(CliError::usage);
     let datasets = (0..readers).map(open).collect::<Result<_, _>>()?;
     if selection.sample.as_ref().is_some_and(Sample::hangs_on_all) {

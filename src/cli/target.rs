@@ -11,6 +11,7 @@ use memchr::memmem;
 
 use super::config_file;
 use super::error::CliError;
+use super::paths;
 
 /// What model URIs of `--simulate` begin with.
 const SIMULATED: &str = "simulated:/";
@@ -41,9 +42,9 @@ impl Target {
     /// By the output's name, unless the form is said.
     pub(crate) fn new(output: Option<PathBuf>, form: Option<Form>, dataset: &[PathBuf]) -> Result<Self, CliError> {
         let Some(output) = output else {
-            let first = dataset.first().filter(|path| path.as_os_str() != "-").and_then(|path| path.file_stem());
+            let stem = dataset.first().map_or_else(|| "stdin".into(), |path| paths::stem(path));
             let named = |end: &str| {
-                let mut name = first.unwrap_or("stdin".as_ref()).to_owned();
+                let mut name = stem.clone();
                 name.push(end);
                 PathBuf::from(name)
             };
@@ -143,7 +144,7 @@ impl Target {
     }
 
     /// Every file that a run makes, replaces or removes.
-    fn written(&self) -> Vec<PathBuf> {
+    pub(crate) fn written(&self) -> Vec<PathBuf> {
         let beside = |path: &Path, suffix: &str| {
             let mut name = path.as_os_str().to_owned();
             name.push(suffix);

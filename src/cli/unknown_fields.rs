@@ -2,33 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use judge_run::dataset::meant;
+
 use super::print::one_line;
 
-/// Our field, and what it is called elsewhere, in small letters and nothing but letters and digits.
-const OTHER_NAMES: &[(&str, &[&str])] = &[
-    ("inputs", &["input", "question", "query", "prompt", "request", "messages", "userinput", "inputs"]),
-    ("outputs", &["output", "answer", "response", "completion", "prediction", "result", "actualoutput", "outputs"]),
-    (
-        "expectations",
-        &[
-            "expectation",
-            "expectations",
-            "expected",
-            "expectedoutput",
-            "expectedresponse",
-            "expectedanswer",
-            "reference",
-            "referenceoutputs",
-            "groundtruth",
-            "gold",
-            "target",
-        ],
-    ),
-    ("trace_id", &["id", "traceid", "requestid", "exampleid", "runid"]),
-    ("session_id", &["session", "sessionid", "conversationid", "threadid"]),
-    ("spans", &["span", "spans", "steps"]),
-    ("tags", &["tag", "tags"]),
-];
 /// More names than this are only counted.
 const SHOWN: usize = 8;
 
@@ -54,15 +31,6 @@ pub(crate) fn notes(fields: &BTreeMap<String, u64>) -> Vec<String> {
     notes
 }
 
-/// The field that somebody most likely meant.
-fn meant(name: &str) -> Option<&'static str> {
-    let plain: String = name.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect();
-    // `info.x` and `spans[].x` are fields of something else.
-    let whole = name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | ' '));
-    let (field, _) = OTHER_NAMES.iter().find(|(_, others)| whole && others.contains(&plain.as_str()))?;
-    Some(field)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -73,23 +41,6 @@ mod tests {
 
     #[test]
     fn another_tools_name_is_told_with_the_one_that_a_trace_has() {
-        let field = |name| meant(name).unwrap_or("none");
-        for (name, ours) in [
-            ("output", "outputs"),
-            ("Input", "inputs"),
-            ("question", "inputs"),
-            ("expected", "expectations"),
-            ("expected_output", "expectations"),
-            ("reference", "expectations"),
-            ("ground_truth", "expectations"),
-            ("id", "trace_id"),
-            ("traceId", "trace_id"),
-            ("color", "none"),
-            ("info.id", "none"),
-            ("spans[].input", "none"),
-        ] {
-            assert_eq!(field(name), ours, "{name}");
-        }
         assert_eq!(noted(&[("output", 120)]), ["`output` (120x) is no field of a trace; did you mean `outputs`?"]);
     }
 

@@ -2,9 +2,12 @@
 
 use serde_json::{Map, Value};
 
-use super::fields::{UnknownFields, count_unknown};
+use super::fields::{UnknownFields, count_unknown, kind};
+use super::mapping::{self, Mapping};
+use super::other_names;
 use super::parts::Part;
-use super::{mlflow, plain, syntax};
+use super::record::{Content, Record};
+use super::{mlflow, plain};
 use crate::trace::Trace;
 
 /// A form of traces in a dataset. A new one is a file with such a constant, and a line in [`Dialect::ALL`].
@@ -24,7 +27,6 @@ pub struct Dialect {
 pub(super) enum Found {
     /// A trace, whole.
     Trace(Trace),
-    #[expect(dead_code, reason = "for the dialects that have several")]
     /// Any number of traces; what is none has its reason.
     Traces(Vec<Result<Trace, String>>),
     #[expect(dead_code, reason = "for the dialects that have parts")]
@@ -42,17 +44,55 @@ impl Dialect {
     }
 }
 
-/// Reads a line in whatever dialect it has.
+/// Reads a record in whatever dialect it has, or in this one. An object that has what the mappings name is of the plain dialect.
 ///
 /// # Errors
 /// Why it is no trace and what to do about it.
-pub(super) fn read_line(line: &[u8], byte_offset: u64, unknown: &mut UnknownFields) -> Result<Found, String> {
-    let object = syntax::object(line, byte_offset)?;
-    let Some(dialect) = Dialect::of(&object) else {
-        object.keys().for_each(|key| count_unknown(unknown, key));
-        return Err(no_dialect(&object));
+pub(super) fn read_record(
+    record: &Record<'_>,
+    forced: Option<&Dialect>,
+    mappings: &[Mapping],
+    unknown: &mut UnknownFields,
+) -> Result<Found, String> {
+    let mut object = record.object()?;
+    // The columns of a table are mapped once, with its header.
+    let is_row = matches!(record.content, Content::Row(_));
+    let is_mapped = !is_row && !mappings.is_empty() && mapping::apply(mappings, &mut object)?;
+    let mapped = is_mapped.then_some(&plain::DIALECT);
+    match forced.or(mapped) {
+        Some(dialect) => (dialect.read)(object, unknown),
+        None => read_object(object, unknown),
+    }
+}
+
+/// Reads an object in the dialect that its keys tell; an answer of a server, `{"traces": [...]}`, is the traces in it.
+fn read_object(mut object: Map<String, Value>, unknown: &mut UnknownFields) -> Result<Found, String> {
+    if let Some(dialect) = Dialect::of(&object) {
+        return (dialect.read)(object, unknown);
+    }
+    if let Some(Value::Array(items)) = object.get_mut(LIST) {
+        let items = std::mem::take(items);
+        object.keys().filter(|key| *key != LIST).for_each(|key| count_unknown(unknown, key));
+        return Ok(Found::Traces(items.into_iter().map(|item| read_item(item, unknown)).collect()));
+    }
+    object.keys().for_each(|key| count_unknown(unknown, key));
+    Err(no_dialect(&object))
+}
+
+/// The key of a list of traces.
+const LIST: &str = "traces";
+
+fn read_item(item: Value, unknown: &mut UnknownFields) -> Result<Trace, String> {
+    let Value::Object(object) = item else {
+        return Err(format!("{} in `{LIST}` where a trace's object should be", kind(&item)));
     };
-    (dialect.read)(object, unknown)
+    let Some(dialect) = Dialect::of(&object) else { return Err(no_dialect(&object)) };
+    match (dialect.read)(object, unknown)? {
+        Found::Trace(trace) => Ok(trace),
+        Found::Traces(_) | Found::Parts(_) => {
+            Err(format!("an item of `{LIST}` is not one trace; put it on a line of its own: `jq -c '.{LIST}[]' file`"))
+        }
+    }
 }
 
 /// An id for a trace that has none: the same content gets the same id.
@@ -68,15 +108,51 @@ fn no_dialect(object: &Map<String, Value>) -> String {
     }
     let found = if found.is_empty() { "no keys".to_owned() } else { format!("the keys {}", found.join(", ")) };
     let known: Vec<_> = Dialect::ALL.iter().map(|dialect| format!("{} ({})", dialect.name, dialect.keys)).collect();
-    format!("no known form of a trace: found {found}; known are {}", known.join(" and "))
+    let map = other_names::suggested(object);
+    format!(
+        "no known form of a trace: found {found}; known are {}; or say which is which, as in `{map}`",
+        known.join(" and ")
+    )
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn read_with(line: &str, forced: Option<&Dialect>, unknown: &mut UnknownFields) -> Result<Found, String> {
+        let bytes = line.as_bytes();
+        let record = Record { bytes, length: bytes.len() as u64, line: 1, byte_offset: 0, content: Content::Line };
+        read_record(&record, forced, &["inputs.q=prompt.text".parse().unwrap()], unknown)
+    }
+
     fn read(line: &str) -> Result<Found, String> {
-        read_line(line.as_bytes(), 0, &mut UnknownFields::new())
+        read_with(line, None, &mut UnknownFields::new())
+    }
+
+    #[test]
+    fn an_object_with_mapped_fields_is_of_the_plain_dialect() {
+        let mut unknown = UnknownFields::new();
+        let found = read_with(r#"{"prompt": {"text": "why?", "n": 1}, "info": {}}"#, None, &mut unknown).unwrap();
+        let Found::Trace(trace) = found else { panic!("{found:?}") };
+        assert_eq!(trace.inputs, Some(serde_json::json!({"q": "why?"})));
+        assert_eq!(unknown, UnknownFields::from([("prompt".to_owned(), 1), ("info".to_owned(), 1)]));
+        assert!(matches!(read(r#"{"info": {}}"#), Ok(Found::Trace(_))), "what has none of them is told by its keys");
+    }
+
+    #[test]
+    fn a_list_of_traces_in_an_object_is_read() {
+        let found = read(r#"{"traces": [{"inputs": 1}, {"info": {}}, 7, {"x": 1}], "next_page_token": ""}"#).unwrap();
+        let Found::Traces(traces) = found else { panic!("{found:?}") };
+        let reasons: Vec<_> = traces.iter().map(|trace| trace.as_ref().err().map_or("", String::as_str)).collect();
+        assert_eq!(reasons[..3], ["", "", "a number in `traces` where a trace's object should be"]);
+        assert!(reasons[3].starts_with("no known form of a trace: found the keys `x`"), "{}", reasons[3]);
+    }
+
+    #[test]
+    fn the_user_may_say_which_dialect_it_is() {
+        let plain = read_with(r#"{"info": {}, "inputs": 1}"#, Some(&mlflow::DIALECT), &mut UnknownFields::new());
+        let Ok(Found::Trace(trace)) = plain else { panic!("{plain:?}") };
+        assert_eq!(trace.inputs, None);
     }
 
     #[test]
@@ -98,7 +174,8 @@ mod tests {
         assert_eq!(
             read(r#"{"question": "q", "answer": "a"}"#).unwrap_err(),
             "no known form of a trace: found the keys `question`, `answer`; known are plain (`inputs`, `outputs`, \
-             `expectations`) and MLflow's Trace.to_json() (`info`, `data`)"
+             `expectations`) and MLflow's Trace.to_json() (`info`, `data`); or say which is which, as in \
+             `--map inputs=question --map outputs=answer`"
         );
         assert!(read("{}").unwrap_err().starts_with("no known form of a trace: found no keys;"));
         let many = r#"{"a":1,"b":1,"c":1,"d":1,"e":1,"f":1,"g":1,"h":1}"#;
@@ -109,7 +186,7 @@ mod tests {
     fn the_keys_of_an_unknown_shape_are_counted() {
         let mut unknown = UnknownFields::new();
         for line in [r#"{"input": 1, "output": 2}"#, r#"{"input": 1}"#] {
-            assert!(read_line(line.as_bytes(), 0, &mut unknown).is_err());
+            assert!(read_with(line, None, &mut unknown).is_err());
         }
         assert_eq!(unknown, UnknownFields::from([("input".to_owned(), 2), ("output".to_owned(), 1)]));
     }

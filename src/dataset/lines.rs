@@ -4,29 +4,18 @@
 
 use std::io::{self, BufRead, ErrorKind};
 
+use super::record::{Content, Record};
+
 /// The longest line that is read as a trace, in bytes: 64 MiB.
 pub const DEFAULT_MAX_LINE_BYTES: usize = 64 << 20;
 
-/// How much of a line over the limit is kept, to show what it was.
-const HEAD_BYTES: usize = 1024;
+/// How much of a record over the limit is kept, to show what it was.
+pub(super) const HEAD_BYTES: usize = 1024;
 
-/// A buffer that grew beyond this for one long line is given back before the next.
-const BUFFER_BYTES: usize = 1 << 20;
+/// A buffer that grew beyond this for one long record is given back before the next.
+pub(super) const BUFFER_BYTES: usize = 1 << 20;
 
-const UTF8_BOM: &[u8] = b"\xef\xbb\xbf";
-
-/// A line that is not blank.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Line<'a> {
-    /// The line without its end; only its first bytes when it is over the limit.
-    pub bytes: &'a [u8],
-    /// From 1.
-    pub number: u64,
-    /// Where it begins in the file.
-    pub byte_offset: u64,
-    /// Its whole length in bytes, when that is over the limit.
-    pub too_long: Option<u64>,
-}
+pub(super) const UTF8_BOM: &[u8] = b"\xef\xbb\xbf";
 
 /// Reads lines; see the module.
 #[derive(Debug)]
@@ -60,7 +49,7 @@ impl<R: BufRead> Lines<R> {
     }
 
     /// The next line that is not blank; `None` at the end.
-    pub(super) fn next_line(&mut self) -> io::Result<Option<Line<'_>>> {
+    pub(super) fn next_line(&mut self) -> io::Result<Option<Record<'_>>> {
         loop {
             let mut byte_offset = self.consumed;
             let Some(length) = self.fill()? else { return Ok(None) };
@@ -70,15 +59,16 @@ impl<R: BufRead> Lines<R> {
                 start = UTF8_BOM.len();
                 byte_offset += start as u64;
             }
-            let too_long = (length > self.max_line_bytes as u64).then_some(length);
-            let end = self.buffer.len() - usize::from(too_long.is_none() && self.buffer.ends_with(b"\r"));
+            let is_too_long = length > self.max_line_bytes as u64;
+            let end = self.buffer.len() - usize::from(!is_too_long && self.buffer.ends_with(b"\r"));
             let blank = self.buffer.get(start..end).is_none_or(|line| line.trim_ascii().is_empty());
-            if blank && too_long.is_none() {
+            if blank && !is_too_long {
                 self.blank += 1;
                 continue;
             }
             let bytes = self.buffer.get(start..end).unwrap_or_default();
-            return Ok(Some(Line { bytes, number: self.lines, byte_offset, too_long }));
+            let content = if is_too_long { Content::too_long("line", length) } else { Content::Line };
+            return Ok(Some(Record { bytes, length, line: self.lines, byte_offset, content }));
         }
     }
 
@@ -132,7 +122,8 @@ mod tests {
         let mut lines = Lines::new(BufReader::with_capacity(chunk, bytes), max);
         let mut found = Vec::new();
         while let Some(line) = lines.next_line().unwrap() {
-            found.push((line.number, line.byte_offset, line.bytes.to_vec(), line.too_long));
+            let too_long = matches!(line.content, Content::Unreadable(_)).then_some(line.length);
+            found.push((line.line, line.byte_offset, line.bytes.to_vec(), too_long));
         }
         assert_eq!(lines.consumed(), bytes.len() as u64);
         found

@@ -1,4 +1,4 @@
-//! What is judged: traces in JSONL files or on the standard input, one a line, in one of several dialects.
+//! What is judged: traces in files or on the standard input, compressed or not, as JSON lines, JSON or a table, in one of several dialects.
 //!
 //! ```no_run
 //! use judge_run::dataset::{DatasetOptions, DatasetReader, Entry};
@@ -13,22 +13,37 @@
 //! ```
 
 mod any_value;
+mod container;
 mod dialect;
+mod elements;
 mod fields;
+mod format;
+mod framing;
 mod gather;
 mod lines;
+mod mapping;
 mod mlflow;
+mod other_names;
 mod parts;
 mod plain;
 mod reader;
+mod record;
 mod reject;
+mod scan;
 mod seen;
 mod source;
 mod span;
 mod syntax;
+mod table;
+mod zstd;
 
+pub use container::Remedy;
 pub use dialect::Dialect;
+pub use format::Format;
+pub use framing::Framing;
 pub use lines::DEFAULT_MAX_LINE_BYTES;
+pub use mapping::Mapping;
+pub use other_names::meant;
 pub use reader::{DatasetOptions, DatasetReader, Duplicate, Entry, Located, Stats};
 pub use reject::Reject;
 pub use source::DatasetError;

@@ -15,6 +15,24 @@ use crate::trace::{TokenUsage, Trace, TraceState};
 
 pub(super) const DIALECT: Dialect = Dialect { name: "plain", keys: "`inputs`, `outputs`, `expectations`", fits, read };
 
+/// Every field of this dialect.
+pub(super) const FIELDS: [&str; 14] = [
+    "trace_id",
+    "inputs",
+    "outputs",
+    "expectations",
+    "spans",
+    "tags",
+    "metadata",
+    "session_id",
+    "user",
+    "state",
+    "request_time",
+    "request_time_ms",
+    "execution_duration_ms",
+    "token_usage",
+];
+
 fn fits(object: &Map<String, Value>) -> bool {
     object.contains_key("inputs") || object.contains_key("outputs")
 }

@@ -2,36 +2,48 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
-use std::io::{self, BufReader, Read};
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::{Deserialize, Serialize};
 
-use super::dialect::{Found, derived_trace_id, read_line};
-use super::lines::{DEFAULT_MAX_LINE_BYTES, Line, Lines};
+use super::container::{Container, Unpacked};
+use super::dialect::{Dialect, Found, derived_trace_id, read_record};
+use super::format::Format;
+use super::framing::Records;
+use super::lines::DEFAULT_MAX_LINE_BYTES;
+use super::mapping::Mapping;
 use super::parts::Parts;
+use super::record::Record;
 use super::reject::{Reject, shown};
 use super::seen::{Known, SeenIds};
 use super::source::{DatasetError, Source};
 use crate::trace::{Trace, content};
-
-/// How much is read from a file at once, in bytes.
-const READ_BYTES: usize = 64 << 10;
 
 /// What to read.
 #[derive(Debug, Clone)]
 pub struct DatasetOptions {
     /// The files, in order; `-` is the standard input.
     pub paths: Vec<PathBuf>,
-    /// Lines longer than this are rejected without being held in memory.
+    /// Lines, rows and elements of lists longer than this are rejected without being held in memory.
     pub max_line_bytes: usize,
+    /// What is not to be told from the content.
+    pub format: Format,
+    /// Fields that go by other names.
+    pub mappings: Vec<Mapping>,
 }
 
 impl DatasetOptions {
-    /// These files, with the default limit.
+    /// These files, with the default limit, in whatever form they have.
     pub fn new(paths: impl IntoIterator<Item = impl Into<PathBuf>>) -> Self {
-        Self { paths: paths.into_iter().map(Into::into).collect(), max_line_bytes: DEFAULT_MAX_LINE_BYTES }
+        Self {
+            paths: paths.into_iter().map(Into::into).collect(),
+            max_line_bytes: DEFAULT_MAX_LINE_BYTES,
+            format: Format::default(),
+            mappings: Vec::new(),
+        }
     }
 }
 
@@ -86,46 +98,66 @@ pub struct Stats {
     pub unknown_fields: BTreeMap<String, u64>,
 }
 
-/// Reads a dataset line by line. Traces whose parts are spread over it come last, when all parts were read.
+/// Reads a dataset record by record. Traces whose parts are spread over it come last, when all parts were read.
 ///
 /// An `Err` item is a failure to read the file at all; the iterator ends there. Lines that are no trace are [`Entry::Reject`].
 pub struct DatasetReader {
     waiting: VecDeque<Source>,
-    current: Option<Lines<BufReader<Box<dyn Read + Send>>>>,
+    current: Option<Current>,
     register: Register,
     /// Traces put together from parts.
     whole: Option<WholeTraces>,
     max_line_bytes: usize,
+    format: Format,
     total_bytes: Option<u64>,
     /// Of the files that are done.
     bytes_before: u64,
     blank_before: u64,
 }
 
+/// The file that is read.
+struct Current {
+    records: Records,
+    container: Container,
+    /// Bytes of the compressed file.
+    taken: Arc<AtomicU64>,
+}
+
+impl Current {
+    /// Bytes of the file as it lies on the disk.
+    fn bytes_read(&self) -> u64 {
+        match self.container {
+            Container::None => self.records.consumed(),
+            Container::Gzip | Container::Zstd => self.taken.load(Ordering::Relaxed),
+        }
+    }
+}
+
 type WholeTraces = Box<dyn Iterator<Item = io::Result<(Place, Trace)>> + Send>;
 
 impl DatasetReader {
-    /// Opens all files, and reads none yet.
+    /// Looks at all files, and reads none yet.
     ///
     /// # Errors
     /// The first path that is no readable file of text.
     pub fn open(options: DatasetOptions) -> Result<Self, DatasetError> {
-        let DatasetOptions { paths, max_line_bytes } = options;
+        let DatasetOptions { paths, max_line_bytes, format, mappings } = options;
         if paths.is_empty() {
             return Err(DatasetError::NothingNamed);
         }
         let sources = paths.iter().map(|path| Source::open(path)).collect::<Result<_, _>>()?;
-        Ok(Self::from_sources(sources, max_line_bytes))
+        Ok(Self::from_sources(sources, max_line_bytes, format, mappings))
     }
 
-    fn from_sources(waiting: VecDeque<Source>, max_line_bytes: usize) -> Self {
+    fn from_sources(waiting: VecDeque<Source>, max_line_bytes: usize, format: Format, mappings: Vec<Mapping>) -> Self {
         Self {
             total_bytes: waiting.iter().map(|source| source.length).sum(),
             waiting,
             current: None,
-            register: Register::default(),
+            register: Register { dialect: format.dialect, mappings, ..Register::default() },
             whole: None,
             max_line_bytes,
+            format,
             bytes_before: 0,
             blank_before: 0,
         }
@@ -138,7 +170,7 @@ impl DatasetReader {
 
     /// How many bytes were read so far, of all files.
     pub fn bytes_read(&self) -> u64 {
-        self.bytes_before + self.current.as_ref().map_or(0, Lines::consumed)
+        self.bytes_before + self.current.as_ref().map_or(0, Current::bytes_read)
     }
 
     /// What was met so far.
@@ -146,10 +178,15 @@ impl DatasetReader {
         &self.register.stats
     }
 
-    fn begin(&mut self, source: Source) {
-        let Source { name, length: _, reader } = source;
-        self.register.files.push((name, self.register.lines_before));
-        self.current = Some(Lines::new(BufReader::with_capacity(READ_BYTES, reader), self.max_line_bytes));
+    fn begin(&mut self, source: Source) -> Result<(), DatasetError> {
+        let file = Arc::clone(&source.name);
+        self.register.files.push((Arc::clone(&file), self.register.lines_before));
+        let Unpacked { container, text, taken } = source.unpack()?;
+        let records = Records::open(&file, text, self.format.framing, &self.register.mappings, self.max_line_bytes)
+            .map_err(|source| failed_to_read(&file, 0, container, &taken, source))?
+            .map_err(|reason| DatasetError::Header { file, reason })?;
+        self.current = Some(Current { records, container, taken });
+        Ok(())
     }
 
     /// Reads no more.
@@ -177,10 +214,10 @@ impl DatasetReader {
     }
 
     fn close_current(&mut self) {
-        if let Some(lines) = self.current.take() {
-            self.bytes_before += lines.consumed();
-            self.blank_before += lines.blank();
-            self.register.lines_before += lines.lines();
+        if let Some(current) = self.current.take() {
+            self.bytes_before += current.bytes_read();
+            self.blank_before += current.records.blank();
+            self.register.lines_before += current.records.lines();
         }
     }
 }
@@ -193,15 +230,18 @@ impl Iterator for DatasetReader {
             if let Some(entry) = self.register.ready.pop_front() {
                 return Some(Ok(entry));
             }
-            let Some(lines) = &mut self.current else {
+            let Some(Current { records, container, taken }) = &mut self.current else {
                 if let Some(source) = self.waiting.pop_front() {
-                    self.begin(source);
+                    if let Err(error) = self.begin(source) {
+                        self.end();
+                        return Some(Err(error));
+                    }
                     continue;
                 }
                 return self.next_whole();
             };
-            let next = lines.next_line().map(|line| line.map(|line| self.register.enter(&line)));
-            self.register.stats.blank = self.blank_before + lines.blank();
+            let next = records.next_record().map(|record| record.map(|record| self.register.enter(&record)));
+            self.register.stats.blank = self.blank_before + records.blank();
             match next {
                 Ok(Some(Ok(None))) => {}
                 Ok(Some(Ok(Some(entry)))) => return Some(Ok(entry)),
@@ -211,12 +251,29 @@ impl Iterator for DatasetReader {
                 }
                 Ok(None) => self.close_current(),
                 Err(source) => {
-                    let line = lines.lines();
+                    let error = failed_to_read(&self.register.file(), records.lines(), *container, taken, source);
                     self.end();
-                    return Some(Err(DatasetError::Read { file: self.register.file(), line, source }));
+                    return Some(Err(error));
                 }
             }
         }
+    }
+}
+
+/// The system has a number for what it cannot read; a decoder has none.
+fn failed_to_read(
+    file: &Arc<str>,
+    line: u64,
+    container: Container,
+    taken: &AtomicU64,
+    source: io::Error,
+) -> DatasetError {
+    let file = Arc::clone(file);
+    match container {
+        Container::Gzip | Container::Zstd if source.raw_os_error().is_none() => {
+            DatasetError::Unpack { file, line, byte_offset: taken.load(Ordering::Relaxed), source }
+        }
+        _ => DatasetError::Read { file, line, source },
     }
 }
 
@@ -251,30 +308,27 @@ struct Register {
     ready: VecDeque<Entry>,
     /// Parts of traces, until all are read.
     parts: Option<Parts>,
+    /// What the user says of the form.
+    dialect: Option<&'static Dialect>,
+    mappings: Vec<Mapping>,
 }
 
 impl Register {
-    /// Reads a line of the current file. `None` if nothing comes of it yet.
+    /// Reads a record of the current file. `None` if nothing comes of it yet.
     ///
     /// # Errors
     /// When a part of a trace cannot be put aside.
-    fn enter(&mut self, line: &Line<'_>) -> io::Result<Option<Entry>> {
+    fn enter(&mut self, record: &Record<'_>) -> io::Result<Option<Entry>> {
         let file = self.files.len().saturating_sub(1);
-        let place = Place { file, line: line.number, byte_offset: line.byte_offset };
-        let read = match line.too_long {
-            Some(length) => {
-                Err(format!("the line has {length} bytes, too many to read; shorten it or raise the limit"))
-            }
-            None => read_line(line.bytes, line.byte_offset, &mut self.stats.unknown_fields),
-        };
-        let text = |line: &Line<'_>| shown(line.bytes, line.too_long.unwrap_or(line.bytes.len() as u64));
+        let place = Place { file, line: record.line, byte_offset: record.byte_offset };
+        let read = read_record(record, self.dialect, &self.mappings, &mut self.stats.unknown_fields);
         match read {
-            Ok(Found::Trace(trace)) => Ok(Some(self.admit(place, trace, line.bytes))),
+            Ok(Found::Trace(trace)) => Ok(Some(self.admit(place, trace, record.bytes))),
             Ok(Found::Traces(traces)) => {
                 for trace in traces {
                     let entry = match trace {
-                        Ok(trace) => self.admit(place, trace, line.bytes),
-                        Err(reason) => self.reject(place, reason, text(line)),
+                        Ok(trace) => self.admit(place, trace, record.bytes),
+                        Err(reason) => self.reject(place, reason, record.shown()),
                     };
                     self.ready.push_back(entry);
                 }
@@ -290,7 +344,7 @@ impl Register {
                 }
                 Ok(None)
             }
-            Err(reason) => Ok(Some(self.reject(place, reason, text(line)))),
+            Err(reason) => Ok(Some(self.reject(place, reason, record.shown()))),
         }
     }
 
@@ -357,19 +411,24 @@ impl Register {
 
 #[cfg(test)]
 mod tests {
-    use std::io;
+    use std::io::Read;
 
     use serde_json::json;
 
     use super::*;
 
     fn source(name: &str, text: &str) -> Source {
-        let length = Some(text.len() as u64);
-        Source { name: name.into(), length, reader: Box::new(io::Cursor::new(text.to_owned().into_bytes())) }
+        let mut source = Source::stream(name, Box::new(io::Cursor::new(text.to_owned().into_bytes())));
+        source.length = Some(text.len() as u64);
+        source
+    }
+
+    fn from_sources(sources: impl IntoIterator<Item = Source>) -> DatasetReader {
+        DatasetReader::from_sources(sources.into_iter().collect(), 200, Format::default(), Vec::new())
     }
 
     fn reader(files: &[(&str, &str)]) -> DatasetReader {
-        DatasetReader::from_sources(files.iter().map(|(name, text)| source(name, text)).collect(), 200)
+        from_sources(files.iter().map(|(name, text)| source(name, text)))
     }
 
     fn entries(text: &str) -> (Vec<Entry>, Stats) {
@@ -478,8 +537,8 @@ mod tests {
                 Ok(text.len())
             }
         }
-        let torn = Source { name: "torn".into(), length: None, reader: Box::new(Torn(false)) };
-        let mut reader = DatasetReader::from_sources([torn, source("b", "{\"inputs\":2}")].into(), 200);
+        let torn = Source::stream("torn", Box::new(Torn(false)));
+        let mut reader = from_sources([torn, source("b", "{\"inputs\":2}")]);
         assert_eq!(reader.total_bytes(), None);
         assert!(matches!(reader.next(), Some(Ok(Entry::Trace(_)))));
         let error = reader.next().unwrap().unwrap_err();

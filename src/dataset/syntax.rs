@@ -8,18 +8,9 @@ use super::fields::kind;
 ///
 /// # Errors
 /// Why there is none, with a remedy for the usual mistakes: pretty-printed JSON, a list of all traces, CSV, UTF-16, `NaN`.
+/// A file that is of such a form from its beginning is read as what it is; here are lines in the middle of others.
 pub(super) fn object(line: &[u8], byte_offset: u64) -> Result<Map<String, Value>, String> {
-    if let Some(at) = memchr::memchr(0, line) {
-        return Err(format!(
-            "byte {} of the line is NUL, which no JSON text has; if the file is UTF-16, convert it: \
-             `iconv -f UTF-16 -t UTF-8 file`",
-            at + 1
-        ));
-    }
-    let text = std::str::from_utf8(line).map_err(|error| {
-        let at = error.valid_up_to() as u64;
-        format!("not UTF-8 at byte {} of the line (offset {} in the file)", at + 1, byte_offset + at)
-    })?;
+    let text = text(line, "line", byte_offset)?;
     match serde_json::from_str(text) {
         Ok(Value::Object(object)) => Ok(object),
         Ok(Value::Array(_)) => {
@@ -31,8 +22,49 @@ pub(super) fn object(line: &[u8], byte_offset: u64) -> Result<Map<String, Value>
     }
 }
 
-const CSV: &str =
-    "this looks like CSV; datasets are JSONL, one JSON object a line, e.g. {\"inputs\": ..., \"outputs\": ...}";
+/// The JSON object that begins in this line and may go on in others.
+///
+/// # Errors
+/// Why there is none; lines are those of the file, and a column of the first one is counted from where the object begins.
+pub(super) fn element(element: &[u8], line: u64, byte_offset: u64) -> Result<Map<String, Value>, String> {
+    let text = text(element, "object", byte_offset)?;
+    match serde_json::from_str(text) {
+        Ok(Value::Object(object)) => Ok(object),
+        Ok(other) => Err(format!("{} where a trace's object should be", kind(&other))),
+        Err(error) => {
+            let inner = error.line().saturating_sub(1);
+            let number = text.split('\n').nth(inner).and_then(|line| not_a_number(line, error.column()));
+            Err(match number {
+                Some(number) => not_json(number, error.column()),
+                None if inner == 0 => format!("not JSON: {}", without_line(&error)),
+                None => {
+                    let at = format!(" at line {} ", error.line());
+                    format!(
+                        "not JSON: {}",
+                        error.to_string().replacen(&at, &format!(" at line {} ", line + inner as u64), 1)
+                    )
+                }
+            })
+        }
+    }
+}
+
+/// The text that bytes are; `what` they are, for the complaint.
+pub(super) fn text<'a>(bytes: &'a [u8], what: &str, byte_offset: u64) -> Result<&'a str, String> {
+    if let Some(at) = memchr::memchr(0, bytes) {
+        return Err(format!(
+            "byte {} of the {what} is NUL, which no JSON text has; if the file is UTF-16, convert it: \
+             `iconv -f UTF-16 -t UTF-8 file`",
+            at + 1
+        ));
+    }
+    std::str::from_utf8(bytes).map_err(|error| {
+        let at = error.valid_up_to() as u64;
+        format!("not UTF-8 at byte {} of the {what} (offset {} in the file)", at + 1, byte_offset + at)
+    })
+}
+
+const CSV: &str = "this looks like a row of a table in a file of JSON lines; if it is one, say `--dataset-format csv`";
 const ONE_LINE: &str = "JSONL wants one whole trace a line: `jq -c . file`";
 
 fn explained(text: &str, error: &serde_json::Error) -> String {
@@ -46,7 +78,7 @@ fn explained(text: &str, error: &serde_json::Error) -> String {
         return format!("the JSON object is not whole ({message}); {ONE_LINE}");
     }
     if let Some(number) = not_a_number(text, column) {
-        return format!("{number} at column {column} is no JSON; write null or a string in its place");
+        return not_json(number, column);
     }
     if is_inner_line(trimmed) {
         return format!("a piece of an object over several lines; {ONE_LINE}");
@@ -58,6 +90,10 @@ fn explained(text: &str, error: &serde_json::Error) -> String {
         return "not JSON; a trace's line is an object: it begins with `{`".to_owned();
     }
     format!("not JSON: {message}")
+}
+
+fn not_json(number: &str, column: usize) -> String {
+    format!("{number} at column {column} is no JSON; write null or a string in its place")
 }
 
 /// serde_json's message; the line, in its words, is always the first.

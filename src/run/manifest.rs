@@ -141,6 +141,10 @@ pub struct EndpointEntry {
 #[serde(default)]
 #[expect(missing_docs, reason = "they are the flags of the same names")]
 pub struct Options {
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub map: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dataset_format: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shard: Option<Shard>,
     #[serde(skip_serializing_if = "Vec::is_empty")]

@@ -10,6 +10,7 @@ mod dataset;
 mod dialects;
 mod endpoints;
 mod exit_codes;
+mod files;
 mod interruption;
 mod invalid;
 mod judges;
