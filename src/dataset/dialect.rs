@@ -10,9 +10,11 @@ use crate::trace::Trace;
 /// A form of traces in a dataset. A new one is a file with such a constant, and a line in [`Dialect::ALL`].
 #[derive(Debug, Clone, Copy)]
 pub struct Dialect {
-    /// What users call it.
+    /// A short name in small letters, by which a user asks for it.
     pub name: &'static str,
-    /// The keys that tell it.
+    /// What it is called in messages.
+    pub title: &'static str,
+    /// The keys that tell it, as a message shows them.
     pub keys: &'static str,
     pub(super) fits: fn(&Map<String, Value>) -> bool,
     pub(super) read: fn(Map<String, Value>, &mut UnknownFields) -> Result<Found, String>,
@@ -67,8 +69,8 @@ fn no_dialect(object: &Map<String, Value>) -> String {
         found.push(format!("{} more", object.len() - SHOWN));
     }
     let found = if found.is_empty() { "no keys".to_owned() } else { format!("the keys {}", found.join(", ")) };
-    let known: Vec<_> = Dialect::ALL.iter().map(|dialect| format!("{} ({})", dialect.name, dialect.keys)).collect();
-    format!("no known form of a trace: found {found}; known are {}", known.join(" and "))
+    let known: Vec<_> = Dialect::ALL.iter().map(|dialect| format!("{} ({})", dialect.title, dialect.keys)).collect();
+    format!("no known form of a trace: found {found}; known are {}", known.join(", "))
 }
 
 #[cfg(test)]
@@ -94,11 +96,21 @@ mod tests {
     }
 
     #[test]
+    fn a_name_can_be_typed_and_is_there_once() {
+        let names: std::collections::BTreeSet<_> = Dialect::ALL.iter().map(|dialect| dialect.name).collect();
+        assert_eq!(names.len(), Dialect::ALL.len());
+        assert!(
+            names.iter().all(|name| name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-')),
+            "{names:?}"
+        );
+    }
+
+    #[test]
     fn an_unknown_shape_is_told_by_its_keys() {
         assert_eq!(
             read(r#"{"question": "q", "answer": "a"}"#).unwrap_err(),
             "no known form of a trace: found the keys `question`, `answer`; known are plain (`inputs`, `outputs`, \
-             `expectations`) and MLflow's Trace.to_json() (`info`, `data`)"
+             `expectations`), MLflow's Trace.to_json() (`info`, `data`)"
         );
         assert!(read("{}").unwrap_err().starts_with("no known form of a trace: found no keys;"));
         let many = r#"{"a":1,"b":1,"c":1,"d":1,"e":1,"f":1,"g":1,"h":1}"#;

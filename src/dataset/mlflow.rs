@@ -15,7 +15,8 @@ use super::span::{self, Style, from_json_text};
 use crate::feedback::wire::Assessment;
 use crate::trace::{Trace, TraceState};
 
-pub(super) const DIALECT: Dialect = Dialect { name: "MLflow's Trace.to_json()", keys: "`info`, `data`", fits, read };
+pub(super) const DIALECT: Dialect =
+    Dialect { name: "mlflow", title: "MLflow's Trace.to_json()", keys: "`info`, `data`", fits, read };
 
 fn fits(object: &Map<String, Value>) -> bool {
     object.get("info").or_else(|| object.get("trace_info")).is_some_and(Value::is_object)

@@ -13,7 +13,8 @@ use super::fields::{UnknownFields, count, count_unknown, list, object, strings, 
 use super::span::{self, Style};
 use crate::trace::{TokenUsage, Trace, TraceState};
 
-pub(super) const DIALECT: Dialect = Dialect { name: "plain", keys: "`inputs`, `outputs`, `expectations`", fits, read };
+pub(super) const DIALECT: Dialect =
+    Dialect { name: "plain", title: "plain", keys: "`inputs`, `outputs`, `expectations`", fits, read };
 
 fn fits(object: &Map<String, Value>) -> bool {
     object.contains_key("inputs") || object.contains_key("outputs")
