@@ -26,7 +26,6 @@ pub struct Dialect {
 pub(super) enum Found {
     /// A trace, whole.
     Trace(Trace),
-    #[expect(dead_code, reason = "for the dialects that have several")]
     /// Any number of traces; what is none has its reason.
     Traces(Vec<Result<Trace, String>>),
     #[expect(dead_code, reason = "for the dialects that have parts")]

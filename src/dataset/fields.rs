@@ -91,11 +91,13 @@ pub(super) fn count(name: impl Display, value: Value) -> Result<Option<u64>, Str
     number.map(Some).ok_or_else(|| wrong(name, "a number that is not negative", &value))
 }
 
-/// A time in milliseconds of Unix time, or in RFC 3339; `null` is none.
+/// A time in milliseconds of Unix time, also as text, or in RFC 3339; `null` is none.
 pub(super) fn time_ms(name: impl Display, value: Value) -> Result<Option<i64>, String> {
     let time = match &value {
         Value::Null => return Ok(None),
-        Value::String(text) => text.parse::<Timestamp>().ok().map(Timestamp::as_millisecond),
+        Value::String(text) => {
+            text.parse::<Timestamp>().ok().map(Timestamp::as_millisecond).or_else(|| text.parse().ok())
+        }
         Value::Number(number) => number.as_i64(),
         _ => None,
     };
@@ -130,7 +132,7 @@ mod tests {
         assert_eq!(count("f", json!("1795439390416478268")), Ok(Some(1_795_439_390_416_478_268)));
         assert_eq!(time_ms("f", json!("2026-11-23T13:09:50.289Z")), Ok(Some(1_795_439_390_289)));
         assert_eq!(time_ms("f", json!("2026-11-23T15:09:50.289+02:00")), Ok(Some(1_795_439_390_289)));
-        assert_eq!(time_ms("f", json!(5)), Ok(Some(5)));
+        assert_eq!((time_ms("f", json!(5)), time_ms("f", json!("5"))), (Ok(Some(5)), Ok(Some(5))));
     }
 
     #[test]
