@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use super::fields::{UnknownFields, count_unknown};
 use super::parts::Part;
-use super::{mlflow, plain, syntax};
+use super::{langfuse, mlflow, openai, plain, sharegpt, syntax};
 use crate::trace::Trace;
 
 /// A form of traces in a dataset. A new one is a file with such a constant, and a line in [`Dialect::ALL`].
@@ -28,14 +28,14 @@ pub(super) enum Found {
     Trace(Trace),
     /// Any number of traces; what is none has its reason.
     Traces(Vec<Result<Trace, String>>),
-    #[expect(dead_code, reason = "for the dialects that have parts")]
     /// Parts of traces that may have others elsewhere in the dataset.
     Parts(Vec<Part>),
 }
 
 impl Dialect {
     /// Every dialect; the first that fits a line reads it.
-    pub const ALL: &'static [Self] = &[plain::DIALECT, mlflow::DIALECT];
+    pub const ALL: &'static [Self] =
+        &[plain::DIALECT, mlflow::DIALECT, langfuse::DIALECT, openai::DIALECT, sharegpt::DIALECT];
 
     /// The dialect of an object, told by its keys.
     pub fn of(object: &Map<String, Value>) -> Option<&'static Self> {
@@ -106,11 +106,11 @@ mod tests {
 
     #[test]
     fn an_unknown_shape_is_told_by_its_keys() {
-        assert_eq!(
-            read(r#"{"question": "q", "answer": "a"}"#).unwrap_err(),
-            "no known form of a trace: found the keys `question`, `answer`; known are plain (`inputs`, `outputs`, \
-             `expectations`), MLflow's Trace.to_json() (`info`, `data`)"
-        );
+        let reason = read(r#"{"question": "q", "answer": "a"}"#).unwrap_err();
+        let start = "no known form of a trace: found the keys `question`, `answer`; known are plain (`inputs`, `outputs`, \
+                     `expectations`), MLflow's Trace.to_json() (`info`, `data`), ";
+        assert!(reason.starts_with(start), "{reason}");
+        assert!(Dialect::ALL.iter().all(|dialect| reason.contains(dialect.title)), "{reason}");
         assert!(read("{}").unwrap_err().starts_with("no known form of a trace: found no keys;"));
         let many = r#"{"a":1,"b":1,"c":1,"d":1,"e":1,"f":1,"g":1,"h":1}"#;
         assert!(read(many).unwrap_err().contains("`f`, 2 more;"), "{many}");

@@ -9,6 +9,9 @@ use serde_json::{Map, Value};
 /// How often each field that no dialect knows was met.
 pub(super) type UnknownFields = BTreeMap<String, u64>;
 
+/// The name under which traces are counted whose form leaves their spans out: they may well have some.
+pub const SPANS_LEFT_OUT: &str = "(spans left out)";
+
 /// More names than this are counted together, so that odd data cannot fill the memory.
 const MAX_UNKNOWN_NAMES: usize = 100;
 

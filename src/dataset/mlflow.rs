@@ -16,7 +16,7 @@ use serde_json::{Map, Value};
 use self::whole::Sources;
 use super::any_value;
 use super::dialect::{Dialect, Found};
-use super::fields::{UnknownFields, count, count_unknown, list, object, strings, text, time_ms, wrong};
+use super::fields::{SPANS_LEFT_OUT, UnknownFields, count, count_unknown, list, object, strings, text, time_ms, wrong};
 use super::plain::token_usage;
 use super::span::{self, Style, from_json_text};
 use crate::feedback::wire::{Assessment, Expectation};
@@ -102,6 +102,9 @@ fn read_trace(mut fields: Map<String, Value>, unknown: &mut UnknownFields) -> Re
         Some(Form::Spans) => draft.read_spans_alone(fields, unknown)?,
         _ => draft.read_parts(fields, unknown)?,
     }
+    if !draft.has_spans {
+        count_unknown(unknown, SPANS_LEFT_OUT);
+    }
     draft.finish()
 }
 
@@ -135,11 +138,13 @@ struct Draft {
     trace: Trace,
     request: Sources,
     response: Sources,
+    /// Whether the form says which spans there are, be it none.
+    has_spans: bool,
 }
 
 impl Draft {
     fn finish(self) -> Result<Trace, String> {
-        let Self { mut trace, request, response } = self;
+        let Self { mut trace, request, response, has_spans: _ } = self;
         let root = trace.root_span();
         let has_root = root.is_some();
         let (inputs, outputs) = root.map_or((None, None), |root| (root.inputs.clone(), root.outputs.clone()));
@@ -224,6 +229,7 @@ impl Draft {
     }
 
     fn read_spans(&mut self, value: Value, unknown: &mut UnknownFields) -> Result<(), String> {
+        self.has_spans = !value.is_null();
         let values = list("spans", "a list of objects", value)?;
         self.trace.spans = span::read_all(values, Style::Mlflow, unknown)?;
         Ok(())

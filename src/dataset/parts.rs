@@ -14,7 +14,6 @@ use crate::trace::{Span, Trace};
 
 /// A part of a trace that may have others elsewhere in the dataset.
 #[derive(Debug, Clone, PartialEq)]
-#[cfg_attr(not(test), expect(dead_code, reason = "for the dialects that have parts"))]
 pub(super) enum Part {
     /// What is known of the trace itself, with or without spans: it may be a single field beside the id.
     Trace(Trace),

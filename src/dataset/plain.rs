@@ -55,16 +55,19 @@ pub(super) fn read_fields(fields: Map<String, Value>, unknown: &mut UnknownField
     Ok(trace)
 }
 
-/// The tokens in an object `{"input_tokens": 1, "output_tokens": 2, "total_tokens": 3}`; a missing sum is computed.
+/// The tokens in an object `{"input_tokens": 1, "output_tokens": 2, "total_tokens": 3}`, also by the names that OpenAI's chat
+/// completions and Langfuse have for them; a missing sum is computed.
 pub(super) fn token_usage(name: &str, value: Value) -> Result<TokenUsage, String> {
     let mut usage = TokenUsage::default();
     let mut total = None;
     for (key, value) in object(name, value)? {
-        let tokens = count(format_args!("{name}.{key}"), value)?;
+        let tokens = |value| count(format_args!("{name}.{key}"), value);
         match key.as_str() {
-            "input_tokens" => usage.input_tokens = tokens.unwrap_or_default(),
-            "output_tokens" => usage.output_tokens = tokens.unwrap_or_default(),
-            "total_tokens" => total = tokens,
+            "input_tokens" | "prompt_tokens" | "input" => usage.input_tokens = tokens(value)?.unwrap_or_default(),
+            "output_tokens" | "completion_tokens" | "output" => {
+                usage.output_tokens = tokens(value)?.unwrap_or_default();
+            }
+            "total_tokens" | "total" => total = tokens(value)?,
             _ => {}
         }
     }

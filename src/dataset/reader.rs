@@ -82,7 +82,8 @@ pub struct Stats {
     pub duplicates: u64,
     /// Lines of white space.
     pub blank: u64,
-    /// How often each field was met that no dialect knows; `spans[].x` is the field `x` of a span.
+    /// How often each field was met that no dialect knows; `spans[].x` is the field `x` of a span, and
+    /// [`SPANS_LEFT_OUT`](super::SPANS_LEFT_OUT) counts traces that came without their spans.
     pub unknown_fields: BTreeMap<String, u64>,
 }
 

@@ -22,4 +22,5 @@ mod retries;
 mod secrets;
 mod shard_and_reuse;
 mod status;
+mod trace_forms;
 mod usage_errors;

@@ -25,6 +25,13 @@ fn read_found(value: &Value) -> Result<Found, String> {
     assert_eq!(Dialect::of(&fields).map(|dialect| dialect.name), Some("mlflow"));
     let mut unknown = UnknownFields::new();
     let found = read(fields, &mut unknown);
+    let infos = unknown.remove(SPANS_LEFT_OUT);
+    let all_have_spans = match &found {
+        Ok(Found::Trace(trace)) => !trace.spans.is_empty(),
+        Ok(Found::Traces(traces)) => traces.iter().flatten().all(|trace| !trace.spans.is_empty()),
+        _ => true,
+    };
+    assert_eq!(infos.is_none(), all_have_spans, "{infos:?}");
     assert_eq!(unknown, UnknownFields::new(), "every field that MLflow writes is known");
     found
 }
