@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use super::fields::{UnknownFields, count_unknown};
 use super::parts::Part;
-use super::{langfuse, mlflow, openai, plain, sharegpt, syntax};
+use super::{langfuse, langsmith, mlflow, openai, plain, sharegpt, syntax};
 use crate::trace::Trace;
 
 /// A form of traces in a dataset. A new one is a file with such a constant, and a line in [`Dialect::ALL`].
@@ -34,8 +34,15 @@ pub(super) enum Found {
 
 impl Dialect {
     /// Every dialect; the first that fits a line reads it.
-    pub const ALL: &'static [Self] =
-        &[plain::DIALECT, mlflow::DIALECT, langfuse::DIALECT, openai::DIALECT, sharegpt::DIALECT];
+    pub const ALL: &'static [Self] = &[
+        // Its keys are the plain ones and others.
+        langsmith::DIALECT,
+        plain::DIALECT,
+        mlflow::DIALECT,
+        langfuse::DIALECT,
+        openai::DIALECT,
+        sharegpt::DIALECT,
+    ];
 
     /// The dialect of an object, told by its keys.
     pub fn of(object: &Map<String, Value>) -> Option<&'static Self> {
@@ -107,9 +114,13 @@ mod tests {
     #[test]
     fn an_unknown_shape_is_told_by_its_keys() {
         let reason = read(r#"{"question": "q", "answer": "a"}"#).unwrap_err();
-        let start = "no known form of a trace: found the keys `question`, `answer`; known are plain (`inputs`, `outputs`, \
-                     `expectations`), MLflow's Trace.to_json() (`info`, `data`), ";
-        assert!(reason.starts_with(start), "{reason}");
+        assert!(
+            reason.starts_with("no known form of a trace: found the keys `question`, `answer`; known are "),
+            "{reason}"
+        );
+        assert!(
+            reason.contains("plain (`inputs`, `outputs`, `expectations`), MLflow's Trace.to_json() (`info`, `data`), ")
+        );
         assert!(Dialect::ALL.iter().all(|dialect| reason.contains(dialect.title)), "{reason}");
         assert!(read("{}").unwrap_err().starts_with("no known form of a trace: found no keys;"));
         let many = r#"{"a":1,"b":1,"c":1,"d":1,"e":1,"f":1,"g":1,"h":1}"#;

@@ -111,6 +111,13 @@ pub(super) fn time_ms(name: impl Display, value: Value) -> Result<Option<i64>, S
     }
 }
 
+/// A time in nanoseconds of Unix time, from RFC 3339 or the same without a zone, which is UTC: `2026-01-01 00:00:00.000`.
+pub(super) fn time_nanos(name: impl Display, value: &Value) -> Result<Option<u64>, String> {
+    let parse = |text: &str| text.parse().or_else(|_| format!("{text}Z").parse::<Timestamp>()).ok();
+    let time = value.as_str().and_then(parse).and_then(|time| u64::try_from(time.as_nanosecond()).ok());
+    time.map(Some).ok_or_else(|| wrong(name, "a time such as `2026-01-01T00:00:00Z`", value))
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;

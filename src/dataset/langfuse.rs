@@ -9,11 +9,10 @@
 //! Sources: `langfuse.api` (`TraceWithFullDetails`, `ObservationsView`, `ObservationV2`, `Score`); "Export to blob storage" in
 //! Langfuse's documentation.
 
-use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use super::dialect::{Dialect, Found};
-use super::fields::{UnknownFields, count_unknown, list, object, strings, text, wrong};
+use super::fields::{UnknownFields, count_unknown, list, object, strings, text, time_nanos, wrong};
 use super::parts::Part;
 use super::plain::token_usage;
 use crate::feedback::{Feedback, Source, SourceType};
@@ -171,7 +170,7 @@ fn read_trace(fields: Map<String, Value>, unknown: &mut UnknownFields) -> Result
         match name {
             "id" => trace.trace_id = text(name, value)?.unwrap_or_default(),
             "timestamp" => {
-                trace.request_time_ms = nanos(name, &value)?.and_then(|ns| i64::try_from(ns / 1_000_000).ok())
+                trace.request_time_ms = time_nanos(name, &value)?.and_then(|ns| i64::try_from(ns / 1_000_000).ok())
             }
             "input" => trace.inputs = Some(nested(value)),
             "output" => trace.outputs = Some(nested(value)),
@@ -231,8 +230,8 @@ fn read_observation(
             "type" => span.span_type = span_type(&text(name, value)?.unwrap_or_default()),
             "input" => span.inputs = Some(nested(value)),
             "output" => span.outputs = Some(nested(value)),
-            "start_time" => span.start_time_unix_nano = nanos(name, &value)?,
-            "end_time" => span.end_time_unix_nano = nanos(name, &value)?,
+            "start_time" => span.start_time_unix_nano = time_nanos(name, &value)?,
+            "end_time" => span.end_time_unix_nano = time_nanos(name, &value)?,
             "level" if value == "ERROR" => span.status = SpanStatus::Error,
             "level" if value == "DEFAULT" => {}
             "status_message" => span.status_message = text(name, value)?,
@@ -321,12 +320,14 @@ fn read_score(place: &str, mut fields: Map<String, Value>, unknown: &mut Unknown
             }
             "author_user_id" => source.source_id = text(name, value)?,
             "timestamp" | "created_at" => {
-                let time = nanos(name, &value)?.and_then(|ns| i64::try_from(ns / 1_000_000).ok()).unwrap_or_default();
+                let time =
+                    time_nanos(name, &value)?.and_then(|ns| i64::try_from(ns / 1_000_000).ok()).unwrap_or_default();
                 feedback.create_time_ms = time;
                 feedback.last_update_time_ms = feedback.last_update_time_ms.max(time);
             }
             "updated_at" => {
-                let time = nanos(name, &value)?.and_then(|ns| i64::try_from(ns / 1_000_000).ok()).unwrap_or_default();
+                let time =
+                    time_nanos(name, &value)?.and_then(|ns| i64::try_from(ns / 1_000_000).ok()).unwrap_or_default();
                 feedback.last_update_time_ms = time;
             }
             "metadata" => feedback.metadata.extend(strings(name, nested(value))?),
@@ -358,13 +359,6 @@ fn milliseconds(name: &str, value: &Value) -> Result<Option<u64>, String> {
     let ms = number(value).map(|seconds| (seconds * 1000.0).round()).filter(|ms| (0.0..9e15).contains(ms));
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked above")]
     ms.map(|ms| Some(ms as u64)).ok_or_else(|| wrong(name, "a number of seconds", value))
-}
-
-/// A time in RFC 3339, or as ClickHouse writes it, `2026-01-01 00:00:00.000`, in UTC.
-fn nanos(name: impl std::fmt::Display, value: &Value) -> Result<Option<u64>, String> {
-    let parse = |text: &str| text.parse().or_else(|_| format!("{text}Z").parse::<Timestamp>()).ok();
-    let time = value.as_str().and_then(parse).and_then(|time| u64::try_from(time.as_nanosecond()).ok());
-    time.map(Some).ok_or_else(|| wrong(name, "a time such as `2026-01-01T00:00:00Z`", value))
 }
 
 #[cfg(test)]

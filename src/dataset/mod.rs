@@ -17,6 +17,7 @@ mod dialect;
 mod fields;
 mod gather;
 mod langfuse;
+mod langsmith;
 mod lines;
 mod mlflow;
 mod openai;
