@@ -62,12 +62,18 @@ const PARAMETERS: &[&str] = &[
     "previous_response_id",
     "conversation",
     "incomplete_details",
+    "max_tool_calls",
+    "include",
+    "audio",
+    "prediction",
+    "web_search_options",
     "method",
     "url",
 ];
 
 /// What is said of every response and means nothing for a judge.
-const HOUSEKEEPING: &[&str] = &["object", "store", "stream_options", "background", "prompt_cache_key", "completed_at"];
+const HOUSEKEEPING: &[&str] =
+    &["object", "store", "stream_options", "background", "prompt_cache_key", "prompt_cache_retention", "completed_at"];
 
 fn fits(object: &Map<String, Value>) -> bool {
     let is = |key: &str, test: fn(&Value) -> bool| object.get(key).is_some_and(test);

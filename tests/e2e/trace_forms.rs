@@ -143,3 +143,12 @@ fn chats_are_traces() {
     ids.sort();
     assert_eq!(ids, ["chatcmpl-1", "example", "shared"]);
 }
+
+#[test]
+fn the_runs_of_langsmith_make_one_trace_with_its_documents() {
+    let place = Place::new();
+    place.write("runs.jsonl", include_str!("../fixtures/langsmith/runs.jsonl"));
+    let finished = place.run(["-d", "runs.jsonl", "-J", "groundedness", "--simulate", "-o", LOG]).exits_with(0);
+    let finished = finished.prints(&["1 trace, 1 request", "failed         0"]);
+    assert_eq!(finished.stderr, "", "every field is known");
+}
