@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::dialect::{Found, derived_trace_id, read_line};
 use super::lines::{DEFAULT_MAX_LINE_BYTES, Line, Lines};
-use super::parts::Parts;
+use super::parts::{Parts, Whole};
 use super::reject::{Reject, shown};
 use super::seen::{Known, SeenIds};
 use super::source::{DatasetError, Source};
@@ -103,7 +103,7 @@ pub struct DatasetReader {
     blank_before: u64,
 }
 
-type WholeTraces = Box<dyn Iterator<Item = io::Result<(Place, Trace)>> + Send>;
+type WholeTraces = Box<dyn Iterator<Item = io::Result<Whole>> + Send>;
 
 impl DatasetReader {
     /// Opens all files, and reads none yet.
@@ -168,7 +168,10 @@ impl DatasetReader {
                 self.whole = Some(Box::new(parts.into_traces()?));
             }
             let trace = self.whole.as_mut().and_then(Iterator::next).transpose()?;
-            Ok(trace.map(|(place, trace)| self.register.admit(place, trace, &[])))
+            Ok(trace.map(|(place, trace)| match trace {
+                Ok(trace) => self.register.admit(place, trace, &[]),
+                Err(reason) => self.register.reject(place, reason, String::new()),
+            }))
         };
         let entry = next().map_err(|source| DatasetError::Gather { source });
         if entry.is_err() {

@@ -120,6 +120,16 @@ fn the_two_files_of_a_batch_make_its_traces() {
 }
 
 #[test]
+fn two_batches_that_share_an_id_do_not_hide_each_other() {
+    let place = Place::new();
+    let line =
+        |text: &str| json!({"custom_id": "1", "body": {"messages": [{"role": "user", "content": text}]}}).to_string();
+    place.write("traces.jsonl", format!("{}\n{}\n", line("a"), line("b")));
+    let finished = place.run(["-d", "traces.jsonl", "-J", "safety", "--simulate"]).exits_with(2);
+    finished.says(&["parts of trace `1` have different `inputs`; give each trace an id of its own"]);
+}
+
+#[test]
 fn rows_of_langfuse_make_traces_wherever_they_stand() {
     let observations = [
         json!({"id": "o1", "trace_id": "t2", "type": "SPAN", "start_time": "2026-01-01 00:00:00", "input": "Why?", "output": "So."}),
