@@ -104,7 +104,7 @@ fn read(mut fields: Map<String, Value>, unknown: &mut UnknownFields) -> Result<F
     for (key, value) in fields {
         match key.as_str() {
             "response" | "completion" if is_body(&value) => chat.take_body(&key, value, unknown)?,
-            "response" | "completion" => chat.answer = Some(answer::of_message(value)),
+            "response" | "completion" | "outputs" => chat.answer = Some(answer::of_message(value)),
             "preferred_output" => chat.answer = answer::last(value),
             _ => rest.extend(chat.take(&key, value)?.map(|value| (key, value))),
         }

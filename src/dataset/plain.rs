@@ -17,7 +17,8 @@ pub(super) const DIALECT: Dialect =
     Dialect { name: "plain", title: "plain", keys: "`inputs`, `outputs`, `expectations`", fits, read };
 
 fn fits(object: &Map<String, Value>) -> bool {
-    object.contains_key("inputs") || object.contains_key("outputs")
+    // Beside messages, outputs are the answer to a chat.
+    object.contains_key("inputs") || object.contains_key("outputs") && !object.contains_key("messages")
 }
 
 fn read(fields: Map<String, Value>, unknown: &mut UnknownFields) -> Result<Found, String> {

@@ -86,7 +86,9 @@ fn an_answer_that_is_more_than_text_is_kept_whole() {
     let mut two = completion(json!({"content": "a"}));
     two["choices"].as_array_mut().unwrap().push(json!({"index": 1, "message": {"content": "b"}}));
     assert_eq!(trace(&json!({"messages": messages(), "response": two})).outputs, Some(json!(["a", "b"])));
-    assert_eq!(trace(&json!({"messages": messages(), "response": "4"})).outputs, Some(json!("4")));
+    for key in ["response", "completion", "outputs"] {
+        assert_eq!(trace(&json!({"messages": messages(), key: "4"})).outputs, Some(json!("4")));
+    }
 }
 
 #[test]
