@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use judge_run::dataset::meant;
+use judge_run::dataset::{SPANS_LEFT_OUT, meant};
 
 use super::print::one_line;
 
@@ -14,6 +14,13 @@ pub(crate) fn notes(fields: &BTreeMap<String, u64>) -> Vec<String> {
     let mut notes = Vec::new();
     let mut others = Vec::new();
     for (name, n) in fields {
+        if name == SPANS_LEFT_OUT {
+            notes.push(format!(
+                "{n}x a trace came without its spans: judges that look at documents or tools judge without them; export \
+                 traces whole"
+            ));
+            continue;
+        }
         let shown = one_line(name);
         match meant(name) {
             Some(field) => notes.push(format!("`{shown}` ({n}x) is no field of a trace; did you mean `{field}`?")),
@@ -54,5 +61,6 @@ mod tests {
         let many: Vec<_> = many.iter().map(|name| (name.as_str(), 1)).collect();
         assert!(noted(&many)[0].ends_with("`f07` (1x), 4 more"));
         assert!(noted(&[]).is_empty());
+        assert!(noted(&[(SPANS_LEFT_OUT, 3)])[0].starts_with("3x a trace came without its spans: "));
     }
 }

@@ -7,15 +7,17 @@ use super::mapping::{self, Mapping};
 use super::other_names;
 use super::parts::Part;
 use super::record::{Content, Record};
-use super::{mlflow, plain};
+use super::{langfuse, langsmith, mlflow, openai, plain, sharegpt};
 use crate::trace::Trace;
 
 /// A form of traces in a dataset. A new one is a file with such a constant, and a line in [`Dialect::ALL`].
 #[derive(Debug, Clone, Copy)]
 pub struct Dialect {
-    /// What users call it.
+    /// A short name in small letters, by which a user asks for it.
     pub name: &'static str,
-    /// The keys that tell it.
+    /// What it is called in messages.
+    pub title: &'static str,
+    /// The keys that tell it, as a message shows them.
     pub keys: &'static str,
     pub(super) fits: fn(&Map<String, Value>) -> bool,
     pub(super) read: fn(Map<String, Value>, &mut UnknownFields) -> Result<Found, String>,
@@ -29,14 +31,21 @@ pub(super) enum Found {
     Trace(Trace),
     /// Any number of traces; what is none has its reason.
     Traces(Vec<Result<Trace, String>>),
-    #[expect(dead_code, reason = "for the dialects that have parts")]
     /// Parts of traces that may have others elsewhere in the dataset.
     Parts(Vec<Part>),
 }
 
 impl Dialect {
     /// Every dialect; the first that fits a line reads it.
-    pub const ALL: &'static [Self] = &[plain::DIALECT, mlflow::DIALECT];
+    pub const ALL: &'static [Self] = &[
+        // Its keys are the plain ones and others.
+        langsmith::DIALECT,
+        plain::DIALECT,
+        mlflow::DIALECT,
+        langfuse::DIALECT,
+        openai::DIALECT,
+        sharegpt::DIALECT,
+    ];
 
     /// The dialect of an object, told by its keys.
     pub fn of(object: &Map<String, Value>) -> Option<&'static Self> {
@@ -107,11 +116,11 @@ fn no_dialect(object: &Map<String, Value>) -> String {
         found.push(format!("{} more", object.len() - SHOWN));
     }
     let found = if found.is_empty() { "no keys".to_owned() } else { format!("the keys {}", found.join(", ")) };
-    let known: Vec<_> = Dialect::ALL.iter().map(|dialect| format!("{} ({})", dialect.name, dialect.keys)).collect();
+    let known: Vec<_> = Dialect::ALL.iter().map(|dialect| format!("{} ({})", dialect.title, dialect.keys)).collect();
     let map = other_names::suggested(object);
     format!(
         "no known form of a trace: found {found}; known are {}; or say which is which, as in `{map}`",
-        known.join(" and ")
+        known.join(", ")
     )
 }
 
@@ -170,13 +179,26 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_shape_is_told_by_its_keys() {
-        assert_eq!(
-            read(r#"{"question": "q", "answer": "a"}"#).unwrap_err(),
-            "no known form of a trace: found the keys `question`, `answer`; known are plain (`inputs`, `outputs`, \
-             `expectations`) and MLflow's Trace.to_json() (`info`, `data`); or say which is which, as in \
-             `--map inputs=question --map outputs=answer`"
+    fn a_name_can_be_typed_and_is_there_once() {
+        let names: std::collections::BTreeSet<_> = Dialect::ALL.iter().map(|dialect| dialect.name).collect();
+        assert_eq!(names.len(), Dialect::ALL.len());
+        assert!(
+            names.iter().all(|name| name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-')),
+            "{names:?}"
         );
+    }
+
+    #[test]
+    fn an_unknown_shape_is_told_by_its_keys() {
+        let reason = read(r#"{"question": "q", "answer": "a"}"#).unwrap_err();
+        assert!(
+            reason.starts_with("no known form of a trace: found the keys `question`, `answer`; known are "),
+            "{reason}"
+        );
+        assert!(
+            reason.contains("plain (`inputs`, `outputs`, `expectations`), MLflow's Trace.to_json() (`info`, `data`), ")
+        );
+        assert!(Dialect::ALL.iter().all(|dialect| reason.contains(dialect.title)), "{reason}");
         assert!(read("{}").unwrap_err().starts_with("no known form of a trace: found no keys;"));
         let many = r#"{"a":1,"b":1,"c":1,"d":1,"e":1,"f":1,"g":1,"h":1}"#;
         assert!(read(many).unwrap_err().contains("`f`, 2 more;"), "{many}");

@@ -9,6 +9,9 @@ use serde_json::{Map, Value};
 /// How often each field that no dialect knows was met.
 pub(super) type UnknownFields = BTreeMap<String, u64>;
 
+/// The name under which traces are counted whose form leaves their spans out: they may well have some.
+pub const SPANS_LEFT_OUT: &str = "(spans left out)";
+
 /// More names than this are counted together, so that odd data cannot fill the memory.
 const MAX_UNKNOWN_NAMES: usize = 100;
 
@@ -91,11 +94,13 @@ pub(super) fn count(name: impl Display, value: Value) -> Result<Option<u64>, Str
     number.map(Some).ok_or_else(|| wrong(name, "a number that is not negative", &value))
 }
 
-/// A time in milliseconds of Unix time, or in RFC 3339; `null` is none.
+/// A time in milliseconds of Unix time, also as text, or in RFC 3339; `null` is none.
 pub(super) fn time_ms(name: impl Display, value: Value) -> Result<Option<i64>, String> {
     let time = match &value {
         Value::Null => return Ok(None),
-        Value::String(text) => text.parse::<Timestamp>().ok().map(Timestamp::as_millisecond),
+        Value::String(text) => {
+            text.parse::<Timestamp>().ok().map(Timestamp::as_millisecond).or_else(|| text.parse().ok())
+        }
         Value::Number(number) => number.as_i64(),
         _ => None,
     };
@@ -104,6 +109,13 @@ pub(super) fn time_ms(name: impl Display, value: Value) -> Result<Option<i64>, S
         (None, Value::String(text)) => Err(format!("`{name}` must be an RFC 3339 time, found `{text}`")),
         (None, other) => Err(wrong(name, "a time in milliseconds or RFC 3339", other)),
     }
+}
+
+/// A time in nanoseconds of Unix time, from RFC 3339 or the same without a zone, which is UTC: `2026-01-01 00:00:00.000`.
+pub(super) fn time_nanos(name: impl Display, value: &Value) -> Result<Option<u64>, String> {
+    let parse = |text: &str| text.parse().or_else(|_| format!("{text}Z").parse::<Timestamp>()).ok();
+    let time = value.as_str().and_then(parse).and_then(|time| u64::try_from(time.as_nanosecond()).ok());
+    time.map(Some).ok_or_else(|| wrong(name, "a time such as `2026-01-01T00:00:00Z`", value))
 }
 
 #[cfg(test)]
@@ -130,7 +142,7 @@ mod tests {
         assert_eq!(count("f", json!("1795439390416478268")), Ok(Some(1_795_439_390_416_478_268)));
         assert_eq!(time_ms("f", json!("2026-11-23T13:09:50.289Z")), Ok(Some(1_795_439_390_289)));
         assert_eq!(time_ms("f", json!("2026-11-23T15:09:50.289+02:00")), Ok(Some(1_795_439_390_289)));
-        assert_eq!(time_ms("f", json!(5)), Ok(Some(5)));
+        assert_eq!((time_ms("f", json!(5)), time_ms("f", json!("5"))), (Ok(Some(5)), Ok(Some(5))));
     }
 
     #[test]

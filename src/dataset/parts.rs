@@ -14,7 +14,6 @@ use crate::trace::{Span, Trace};
 
 /// A part of a trace that may have others elsewhere in the dataset.
 #[derive(Debug, Clone, PartialEq)]
-#[cfg_attr(not(test), expect(dead_code, reason = "for the dialects that have parts"))]
 pub(super) enum Part {
     /// What is known of the trace itself, with or without spans: it may be a single field beside the id.
     Trace(Trace),
@@ -26,6 +25,9 @@ pub(super) enum Part {
         span: Span,
     },
 }
+
+/// A trace put together, and where its first part stands; or why the parts are not those of one trace.
+pub(super) type Whole = (Place, Result<Trace, String>);
 
 /// A part as it waits in the temporary file: traces and spans are of the plain dialect.
 #[derive(Serialize)]
@@ -70,15 +72,16 @@ impl Parts {
         self.0.push(trace_id, 0, &serde_json::to_vec(&(trace_id, written)).map_err(io::Error::other)?)
     }
 
-    /// The traces, in the order of their first parts, each with that part's place.
-    pub(super) fn into_traces(self) -> io::Result<impl Iterator<Item = io::Result<(Place, Trace)>> + Send> {
+    /// The traces, in the order of their first parts, each with that part's place; or why the parts are not those of one trace.
+    pub(super) fn into_traces(self) -> io::Result<impl Iterator<Item = io::Result<Whole>> + Send> {
         let groups: Groups = self.0.into_groups()?;
         Ok(groups.map(|group| group.and_then(|parts| whole(&parts))))
     }
 }
 
-fn whole(parts: &[Vec<u8>]) -> io::Result<(Place, Trace)> {
+fn whole(parts: &[Vec<u8>]) -> io::Result<Whole> {
     let mut first_place = None;
+    let mut differs = None;
     let mut whole = Trace::default();
     // What was read once is known in all its fields.
     let mut unknown = UnknownFields::new();
@@ -88,6 +91,7 @@ fn whole(parts: &[Vec<u8>]) -> io::Result<(Place, Trace)> {
         first_place.get_or_insert(part.place);
         if let Some(fields) = part.trace {
             let trace = plain::read_fields(fields, &mut unknown).map_err(io::Error::other)?;
+            differs = differs.or_else(|| difference(&whole, &trace));
             merge(&mut whole, trace);
         }
         whole.assessments.extend(part.assessments);
@@ -101,7 +105,26 @@ fn whole(parts: &[Vec<u8>]) -> io::Result<(Place, Trace)> {
         whole.inputs = whole.inputs.or(inputs);
         whole.outputs = whole.outputs.or(outputs);
     }
+    let whole = match differs {
+        None => Ok(whole),
+        Some(field) => Err(format!(
+            "parts of trace `{}` have different `{field}`; give each trace an id of its own, or leave out the older part",
+            whole.trace_id
+        )),
+    };
     Ok((first_place.unwrap_or_default(), whole))
+}
+
+/// The field by which two parts that share an id cannot be of the same trace.
+fn difference(whole: &Trace, part: &Trace) -> Option<&'static str> {
+    let differ = |a: &Option<Value>, b: &Option<Value>| a.is_some() && b.is_some() && a != b;
+    if differ(&whole.inputs, &part.inputs) {
+        Some("inputs")
+    } else if differ(&whole.outputs, &part.outputs) {
+        Some("outputs")
+    } else {
+        None
+    }
 }
 
 /// What an earlier part says holds; labels of all parts are kept.
@@ -181,12 +204,33 @@ mod tests {
         for (line, part) in (1..).zip(&pieces) {
             parts.push(Place { file: 0, line, byte_offset: 10 * line }, part).unwrap();
         }
-        let traces: Vec<(Place, Trace)> = parts.into_traces().unwrap().map(Result::unwrap).collect();
+        let traces = parts.into_traces().unwrap().map(Result::unwrap).map(|(place, trace)| (place, trace.unwrap()));
+        let traces: Vec<(Place, Trace)> = traces.collect();
         let (place, a) = &traces[0];
         assert_eq!((place.line, a.trace_id.as_str(), a.session_id.as_deref()), (1, "a", Some("s")));
         assert_eq!(a.spans.iter().map(|span| span.span_id.as_str()).collect::<Vec<_>>(), ["root", "child"]);
         assert_eq!((&a.outputs, a.state, &*a.tags["k"]), (&Some(json!("root says")), TraceState::Ok, "v"));
         assert_eq!(a.assessments[0].name, "thumbs");
         assert_eq!((traces[1].0.line, traces[1].1.trace_id.as_str(), traces.len()), (2, "b", 2));
+    }
+
+    #[test]
+    fn two_traces_that_share_an_id_are_not_made_into_one() {
+        let mut parts = Parts::new().unwrap();
+        let part = |inputs, outputs| Part::Trace(Trace { trace_id: "a".into(), inputs, outputs, ..Trace::default() });
+        let pieces = [
+            part(Some(json!(1)), None),
+            part(None, Some(json!("x"))),
+            part(Some(json!(1)), None),
+            part(Some(json!(2)), None),
+        ];
+        for (line, part) in (1..).zip(&pieces) {
+            parts.push(Place { file: 0, line, byte_offset: 0 }, part).unwrap();
+        }
+        let (place, trace) = parts.into_traces().unwrap().next().unwrap().unwrap();
+        assert_eq!((place.line, trace.unwrap_err().as_str()), {
+            let reason = "parts of trace `a` have different `inputs`; give each trace an id of its own, or leave out the older part";
+            (1, reason)
+        });
     }
 }

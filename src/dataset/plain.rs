@@ -13,7 +13,8 @@ use super::fields::{UnknownFields, count, count_unknown, list, object, strings, 
 use super::span::{self, Style};
 use crate::trace::{TokenUsage, Trace, TraceState};
 
-pub(super) const DIALECT: Dialect = Dialect { name: "plain", keys: "`inputs`, `outputs`, `expectations`", fits, read };
+pub(super) const DIALECT: Dialect =
+    Dialect { name: "plain", title: "plain", keys: "`inputs`, `outputs`, `expectations`", fits, read };
 
 /// Every field of this dialect.
 pub(super) const FIELDS: [&str; 14] = [
@@ -34,7 +35,8 @@ pub(super) const FIELDS: [&str; 14] = [
 ];
 
 fn fits(object: &Map<String, Value>) -> bool {
-    object.contains_key("inputs") || object.contains_key("outputs")
+    // Beside messages, outputs are the answer to a chat.
+    object.contains_key("inputs") || object.contains_key("outputs") && !object.contains_key("messages")
 }
 
 fn read(fields: Map<String, Value>, unknown: &mut UnknownFields) -> Result<Found, String> {
@@ -72,16 +74,19 @@ pub(super) fn read_fields(fields: Map<String, Value>, unknown: &mut UnknownField
     Ok(trace)
 }
 
-/// The tokens in an object `{"input_tokens": 1, "output_tokens": 2, "total_tokens": 3}`; a missing sum is computed.
+/// The tokens in an object `{"input_tokens": 1, "output_tokens": 2, "total_tokens": 3}`, also by the names that OpenAI's chat
+/// completions and Langfuse have for them; a missing sum is computed.
 pub(super) fn token_usage(name: &str, value: Value) -> Result<TokenUsage, String> {
     let mut usage = TokenUsage::default();
     let mut total = None;
     for (key, value) in object(name, value)? {
-        let tokens = count(format_args!("{name}.{key}"), value)?;
+        let tokens = |value| count(format_args!("{name}.{key}"), value);
         match key.as_str() {
-            "input_tokens" => usage.input_tokens = tokens.unwrap_or_default(),
-            "output_tokens" => usage.output_tokens = tokens.unwrap_or_default(),
-            "total_tokens" => total = tokens,
+            "input_tokens" | "prompt_tokens" | "input" => usage.input_tokens = tokens(value)?.unwrap_or_default(),
+            "output_tokens" | "completion_tokens" | "output" => {
+                usage.output_tokens = tokens(value)?.unwrap_or_default();
+            }
+            "total_tokens" | "total" => total = tokens(value)?,
             _ => {}
         }
     }

@@ -15,7 +15,7 @@ use super::format::Format;
 use super::framing::Records;
 use super::lines::DEFAULT_MAX_LINE_BYTES;
 use super::mapping::Mapping;
-use super::parts::Parts;
+use super::parts::{Parts, Whole};
 use super::record::Record;
 use super::reject::{Reject, shown};
 use super::seen::{Known, SeenIds};
@@ -94,7 +94,8 @@ pub struct Stats {
     pub duplicates: u64,
     /// Lines of white space.
     pub blank: u64,
-    /// How often each field was met that no dialect knows; `spans[].x` is the field `x` of a span.
+    /// How often each field was met that no dialect knows; `spans[].x` is the field `x` of a span, and
+    /// [`SPANS_LEFT_OUT`](super::SPANS_LEFT_OUT) counts traces that came without their spans.
     pub unknown_fields: BTreeMap<String, u64>,
 }
 
@@ -133,7 +134,7 @@ impl Current {
     }
 }
 
-type WholeTraces = Box<dyn Iterator<Item = io::Result<(Place, Trace)>> + Send>;
+type WholeTraces = Box<dyn Iterator<Item = io::Result<Whole>> + Send>;
 
 impl DatasetReader {
     /// Looks at all files, and reads none yet.
@@ -204,7 +205,10 @@ impl DatasetReader {
                 self.whole = Some(Box::new(parts.into_traces()?));
             }
             let trace = self.whole.as_mut().and_then(Iterator::next).transpose()?;
-            Ok(trace.map(|(place, trace)| self.register.admit(place, trace, &[])))
+            Ok(trace.map(|(place, trace)| match trace {
+                Ok(trace) => self.register.admit(place, trace, &[]),
+                Err(reason) => self.register.reject(place, reason, String::new()),
+            }))
         };
         let entry = next().map_err(|source| DatasetError::Gather { source });
         if entry.is_err() {

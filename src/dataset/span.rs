@@ -50,7 +50,7 @@ fn read(index: usize, value: Value, style: Style, unknown: &mut UnknownFields) -
                 let span_id = object(name, value)?.remove("span_id").unwrap_or_default();
                 span.span_id = id(text(name, span_id)?, style).unwrap_or_default();
             }
-            "trace_id" | "events" | "links" | "kind" => {}
+            "trace_id" | "events" | "links" | "kind" | "trace_state" => {}
             _ => count_unknown(unknown, format!("spans[].{key}")),
         }
     }
@@ -100,6 +100,8 @@ fn read_attributes(name: std::fmt::Arguments<'_>, value: Value, span: &mut Span)
             _ => drop(span.attributes.insert(key, value)),
         }
     }
+    // Each form has its own order.
+    span.attributes.sort_keys();
     Ok(())
 }
 

@@ -27,4 +27,5 @@ mod secrets;
 mod selection;
 mod shard_and_reuse;
 mod status;
+mod trace_forms;
 mod usage_errors;
