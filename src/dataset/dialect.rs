@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use super::fields::{UnknownFields, count_unknown};
 use super::parts::Part;
-use super::{mlflow, plain, syntax};
+use super::{mlflow, otel, plain, syntax};
 use crate::trace::Trace;
 
 /// A form of traces in a dataset. A new one is a file with such a constant, and a line in [`Dialect::ALL`].
@@ -27,14 +27,13 @@ pub(super) enum Found {
     #[expect(dead_code, reason = "for the dialects that have several")]
     /// Any number of traces; what is none has its reason.
     Traces(Vec<Result<Trace, String>>),
-    #[expect(dead_code, reason = "for the dialects that have parts")]
     /// Parts of traces that may have others elsewhere in the dataset.
     Parts(Vec<Part>),
 }
 
 impl Dialect {
     /// Every dialect; the first that fits a line reads it.
-    pub const ALL: &'static [Self] = &[plain::DIALECT, mlflow::DIALECT];
+    pub const ALL: &'static [Self] = &[plain::DIALECT, mlflow::DIALECT, otel::OTLP, otel::OBJECTS, otel::LISTS];
 
     /// The dialect of an object, told by its keys.
     pub fn of(object: &Map<String, Value>) -> Option<&'static Self> {

@@ -13,11 +13,13 @@
 //! ```
 
 mod any_value;
+mod complete;
 mod dialect;
 mod fields;
 mod gather;
 mod lines;
 mod mlflow;
+mod otel;
 mod parts;
 mod plain;
 mod reader;

@@ -1,5 +1,6 @@
 //! Traces whose parts are spread over a dataset: spans exported one by one, or in batches as they end.
 
+use std::collections::HashMap;
 use std::io;
 
 use serde::{Deserialize, Serialize};
@@ -8,13 +9,12 @@ use serde_json::{Map, Value};
 use super::fields::UnknownFields;
 use super::gather::{Gather, Groups};
 use super::span::{self, Style};
-use super::{plain, reader::Place};
+use super::{complete, plain, reader::Place};
 use crate::feedback::Feedback;
 use crate::trace::{Span, Trace};
 
 /// A part of a trace that may have others elsewhere in the dataset.
 #[derive(Debug, Clone, PartialEq)]
-#[cfg_attr(not(test), expect(dead_code, reason = "for the dialects that have parts"))]
 pub(super) enum Part {
     /// What is known of the trace itself, with or without spans: it may be a single field beside the id.
     Trace(Trace),
@@ -67,7 +67,7 @@ impl Parts {
                 (trace_id, Written { place: &place, trace: None, assessments: &[], span: Some(span) })
             }
         };
-        self.0.push(trace_id, 0, &serde_json::to_vec(&(trace_id, written)).map_err(io::Error::other)?)
+        self.0.push(key(trace_id), 0, &serde_json::to_vec(&(trace_id, written)).map_err(io::Error::other)?)
     }
 
     /// The traces, in the order of their first parts, each with that part's place.
@@ -77,6 +77,25 @@ impl Parts {
     }
 }
 
+/// MLflow writes OpenTelemetry's id of a trace with `tr-` before it: the trace is the same, and has the longer id if some part does.
+fn key(trace_id: &str) -> &str {
+    trace_id.strip_prefix("tr-").unwrap_or(trace_id)
+}
+
+/// Exporters send a span again when they do not know whether it arrived; a span that is written twice is kept as it ended.
+fn drop_repeated(spans: &mut Vec<Span>) {
+    let mut best: HashMap<String, (usize, bool)> = HashMap::with_capacity(spans.len());
+    for (index, span) in spans.iter().enumerate() {
+        let has_ended = span.end_time_unix_nano.is_some();
+        let known = best.entry(span.span_id.clone()).or_insert((index, has_ended));
+        if has_ended && !known.1 {
+            *known = (index, true);
+        }
+    }
+    let mut index = 0..;
+    spans.retain(|span| best.get(&span.span_id).map(|(kept, _)| *kept) == index.next());
+}
+
 fn whole(parts: &[Vec<u8>]) -> io::Result<(Place, Trace)> {
     let mut first_place = None;
     let mut whole = Trace::default();
@@ -84,7 +103,9 @@ fn whole(parts: &[Vec<u8>]) -> io::Result<(Place, Trace)> {
     let mut unknown = UnknownFields::new();
     for part in parts {
         let (trace_id, part): (String, Read) = serde_json::from_slice(part)?;
-        whole.trace_id = trace_id;
+        if whole.trace_id.len() < trace_id.len() {
+            whole.trace_id = trace_id;
+        }
         first_place.get_or_insert(part.place);
         if let Some(fields) = part.trace {
             let trace = plain::read_fields(fields, &mut unknown).map_err(io::Error::other)?;
@@ -95,12 +116,9 @@ fn whole(parts: &[Vec<u8>]) -> io::Result<(Place, Trace)> {
             whole.spans.extend(span::read_all(vec![span], Style::Plain, &mut unknown).map_err(io::Error::other)?);
         }
     }
-    whole.spans.sort_by_key(|span| span.start_time_unix_nano);
-    if let Some(root) = whole.root_span() {
-        let (inputs, outputs) = (root.inputs.clone(), root.outputs.clone());
-        whole.inputs = whole.inputs.or(inputs);
-        whole.outputs = whole.outputs.or(outputs);
-    }
+    drop_repeated(&mut whole.spans);
+    complete::sort(&mut whole.spans);
+    complete::complete(&mut whole);
     Ok((first_place.unwrap_or_default(), whole))
 }
 

@@ -1,0 +1,80 @@
+//! OpenTelemetry's semantic conventions for generative AI, where content stands in attributes: `gen_ai.input.messages` and the
+//! like, and the older `gen_ai.prompt.0.role` of OpenLLMetry.
+//!
+//! Source: <https://opentelemetry.io/docs/specs/semconv/gen-ai/gen-ai-spans/>.
+
+use serde_json::{Map, Value, json};
+
+use super::messages;
+use super::recorded::Recorded;
+
+pub(super) fn read(recorded: &mut Recorded) {
+    let attributes = &mut recorded.attributes;
+    if !["gen_ai.", "llm."].iter().any(|prefix| attributes.has_prefix(prefix)) {
+        return;
+    }
+    let kind = attributes.get_text("gen_ai.operation.name").or_else(|| attributes.get_text("llm.request.type"));
+    if let Some(kind) = kind.map(span_type) {
+        recorded.note_type(&kind);
+    }
+    read_content(recorded);
+    let attributes = &mut recorded.attributes;
+    let prompt = ["gen_ai.prompt", "llm.prompts"].iter().find_map(|key| attributes.take_value(key));
+    let completion = ["gen_ai.completion", "llm.completions"].iter().find_map(|key| attributes.take_value(key));
+    let arguments = attributes.take_value("gen_ai.tool.call.arguments");
+    let result = attributes.take_value("gen_ai.tool.call.result");
+    let query = attributes.take("gen_ai.retrieval.query.text");
+    let found = attributes.take_value("gen_ai.retrieval.documents");
+    recorded.note_messages(prompt.map(|prompt| messages::read(prompt, "user")).unwrap_or_default());
+    recorded.note_answer(completion.map(|completion| messages::read(completion, "assistant")).unwrap_or_default());
+    recorded.note_inputs(arguments);
+    recorded.note_outputs(result);
+    recorded.note_inputs(query.map(|query| json!({ "query": query })));
+    recorded.note_outputs(found.map(documents));
+}
+
+/// Reads what the newest conventions call the content, wherever it stands: on the span or on an event of it.
+pub(super) fn read_content(recorded: &mut Recorded) {
+    let attributes = &mut recorded.attributes;
+    let instructions = attributes.take_value("gen_ai.system_instructions");
+    let input = attributes.take_value("gen_ai.input.messages");
+    let output = attributes.take_value("gen_ai.output.messages");
+    let mut asked = instructions.map(|parts| messages::read(parts, "system")).unwrap_or_default();
+    asked.extend(input.map(|input| messages::read(input, "user")).unwrap_or_default());
+    recorded.note_messages(asked);
+    recorded.note_answer(output.map(|output| messages::read(output, "assistant")).unwrap_or_default());
+}
+
+/// MLflow's name for an operation; one that is not known keeps its own.
+fn span_type(operation: &str) -> String {
+    let name = match operation {
+        "chat" | "generate_content" => "CHAT_MODEL",
+        "text_completion" | "completion" => "LLM",
+        "embeddings" | "embedding" => "EMBEDDING",
+        "retrieval" => "RETRIEVER",
+        "create_agent" | "invoke_agent" => "AGENT",
+        "execute_tool" => "TOOL",
+        "invoke_workflow" => "WORKFLOW",
+        "rerank" => "RERANKER",
+        other => return other.to_ascii_uppercase(),
+    };
+    name.to_owned()
+}
+
+/// `[{"id": "...", "score": 0.9, "content": "..."}]` with MLflow's key for the text.
+fn documents(documents: Value) -> Value {
+    let document = |value| match value {
+        Value::Object(mut fields) => {
+            let mut document = Map::new();
+            let text = fields.shift_remove("content").or_else(|| fields.shift_remove("text"));
+            document.extend(text.map(|text| ("page_content".to_owned(), text)));
+            document.extend(fields);
+            Value::Object(document)
+        }
+        other => other,
+    };
+    match documents {
+        Value::Array(items) => items.into_iter().map(document).collect(),
+        other => other,
+    }
+}
