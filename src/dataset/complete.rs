@@ -32,7 +32,8 @@ const TOKENS: &[[&str; 3]] = &[
     ["ai.usage.promptTokens", "ai.usage.completionTokens", "ai.usage.totalTokens"],
 ];
 /// Steps on the way to an answer, whose inputs and outputs are not the application's.
-const STEPS: &[&str] = &["RETRIEVER", "EMBEDDING", "RERANKER", "TOOL", "PARSER", "GUARDRAIL", "EVALUATOR", "MEMORY", "PROMPT"];
+const STEPS: &[&str] =
+    &["RETRIEVER", "EMBEDDING", "RERANKER", "TOOL", "PARSER", "GUARDRAIL", "EVALUATOR", "MEMORY", "PROMPT"];
 
 /// Sorts spans by start; of those that start together a parent stands before its children, and what ended first before the others.
 pub(super) fn sort(spans: &mut Vec<Span>) {
@@ -47,9 +48,9 @@ pub(super) fn sort(spans: &mut Vec<Span>) {
 
 /// How many of its ancestors were recorded, for each span; where spans are their own ancestors, any number.
 fn depths(spans: &[Span]) -> Vec<usize> {
-    let index: HashMap<&str, usize> = spans.iter().enumerate().map(|(index, span)| (span.span_id.as_str(), index)).collect();
-    let parents: Vec<Option<usize>> =
-        spans.iter().map(|span| index.get(span.parent_id.as_deref()?).copied()).collect();
+    let index: HashMap<&str, usize> =
+        spans.iter().enumerate().map(|(index, span)| (span.span_id.as_str(), index)).collect();
+    let parents: Vec<Option<usize>> = spans.iter().map(|span| index.get(span.parent_id.as_deref()?).copied()).collect();
     let mut depths: Vec<Option<usize>> = vec![None; spans.len()];
     let mut path = Vec::new();
     for start in 0..spans.len() {
@@ -72,8 +73,8 @@ fn depths(spans: &[Span]) -> Vec<usize> {
 /// Fills in what the trace does not say itself: inputs, outputs, state and times of its root span, session and user by their usual
 /// attributes, OpenInference's metadata and tags, tokens.
 ///
-/// A root span without inputs or outputs has those of the spans below it: the first inputs and the last outputs of the least depth at
-/// which there are some, steps such as retrievers and tools left out.
+/// A root span with neither inputs nor outputs has those of the spans below it: the first inputs and, unless it failed, the last
+/// outputs of the least depth at which there are some, steps such as retrievers and tools left out.
 pub(super) fn complete(trace: &mut Trace) {
     let depths = depths(&trace.spans);
     let spans = &trace.spans;
@@ -84,17 +85,25 @@ pub(super) fn complete(trace: &mut Trace) {
             SpanStatus::Unset => TraceState::StateUnspecified,
         };
         let start = root.start_time_unix_nano;
-        let duration = start.zip(root.end_time_unix_nano).map(|(start, end)| end.saturating_sub(start) / 1_000_000);
-        let inputs = root.inputs.as_ref().or_else(|| nearest(spans, &depths, |span| span.inputs.as_ref()).first().copied());
-        let outputs = root.outputs.as_ref().or_else(|| nearest(spans, &depths, |span| span.outputs.as_ref()).last().copied());
+        let duration = start.zip(root.end_time_unix_nano).map(|(start, end)| end.saturating_sub(start));
+        let (mut inputs, mut outputs) = (root.inputs.as_ref(), root.outputs.as_ref());
+        if inputs.or(outputs).is_none() {
+            inputs = nearest(spans, &depths, |span| span.inputs.as_ref()).first().copied();
+            // A run that failed gave no answer, whatever its steps gave.
+            if root.status != SpanStatus::Error {
+                outputs = nearest(spans, &depths, |span| span.outputs.as_ref()).last().copied();
+            }
+        }
         let (inputs, outputs) = (inputs.cloned(), outputs.cloned());
         trace.inputs = trace.inputs.take().or(inputs);
         trace.outputs = trace.outputs.take().or(outputs);
         if trace.state == TraceState::default() {
             trace.state = state;
         }
-        trace.request_time_ms = trace.request_time_ms.or(start.and_then(|start| i64::try_from(start / 1_000_000).ok()));
-        trace.execution_duration_ms = trace.execution_duration_ms.or(duration);
+        let start = start.and_then(|start| i64::try_from(start / 1_000_000).ok());
+        trace.request_time_ms = trace.request_time_ms.or(start);
+        trace.execution_duration_ms =
+            trace.execution_duration_ms.or(duration.map(|nanoseconds| nanoseconds / 1_000_000));
     }
     let first = |keys: &[&str]| spans.iter().find_map(|span| keys.iter().find_map(|key| text(&span.attributes, key)));
     trace.session_id = trace.session_id.take().or_else(|| first(SESSION));
@@ -131,6 +140,7 @@ fn text(attributes: &Map<String, Value>, key: &str) -> Option<String> {
 fn add(labels: &mut BTreeMap<String, String>, facts: Map<String, Value>) {
     for (key, value) in facts {
         let text = match value {
+            Value::Null => continue,
             Value::String(text) => text,
             other => other.to_string(),
         };

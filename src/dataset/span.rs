@@ -192,7 +192,9 @@ mod tests {
         assert_eq!((id("AAAAAAAAAAA="), id("0000000000000000")), (None, None));
         assert_eq!(id("AAAAAAAAAAE=").as_deref(), Some("0000000000000001"));
         let trace = |text: &str| trace_id(text.to_owned());
-        for text in ["ObrRbFpQ04uQ+z0M4WShBw==", "0x39bad16c5a50d38b90fb3d0ce164a107", "39BAD16C5A50D38B90FB3D0CE164A107"] {
+        for text in
+            ["ObrRbFpQ04uQ+z0M4WShBw==", "0x39bad16c5a50d38b90fb3d0ce164a107", "39BAD16C5A50D38B90FB3D0CE164A107"]
+        {
             assert_eq!(trace(text).as_deref(), Some("39bad16c5a50d38b90fb3d0ce164a107"), "{text}");
         }
         assert_eq!((trace("AAAAAAAAAAAAAAAAAAAAAA=="), trace("mine").as_deref()), (None, Some("mine")));

@@ -65,10 +65,12 @@ impl Attributes {
         }
     }
 
-    /// Decodes what stands under a key as JSON text.
+    /// Puts a value together under its key that stands there as JSON text, or in pieces.
     pub(super) fn decode(&mut self, key: &str) {
         if let Some(value) = self.0.get_mut(key) {
             *value = from_json_text(value.take());
+        } else if let Some(value) = self.take_nested(key) {
+            self.0.insert(key.to_owned(), value);
         }
     }
 
@@ -160,9 +162,13 @@ mod tests {
 
     #[test]
     fn pieces_come_together_in_the_order_of_their_numbers() {
-        let mut attributes = attributes(json!({"m.10.role": "c", "m.2.role": "b", "other": 1, "m.0.t.1.x": 1, "m.0.t.0.x": 0,
+        let mut attributes =
+            attributes(json!({"m.10.role": "c", "m.2.role": "b", "other": 1, "m.0.t.1.x": 1, "m.0.t.0.x": 0,
             "more.0": 1}));
-        assert_eq!(attributes.take_value("m"), Some(json!([{"t": [{"x": 0}, {"x": 1}]}, {"role": "b"}, {"role": "c"}])));
+        assert_eq!(
+            attributes.take_value("m"),
+            Some(json!([{"t": [{"x": 0}, {"x": 1}]}, {"role": "b"}, {"role": "c"}]))
+        );
         assert_eq!(attributes.take_value("m"), None);
         assert_eq!(Value::Object(attributes.into_map()), json!({"other": 1, "more.0": 1}));
     }

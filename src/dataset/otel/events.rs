@@ -73,7 +73,9 @@ pub(super) fn message(name: &str, mut attributes: Attributes) -> Option<(Side, V
         None => attributes.into_map(),
     };
     // What tells the event from others says nothing of the message.
-    fields.retain(|key, _| !["gen_ai.system", "gen_ai.provider.name", "event.name", "index", "finish_reason"].contains(&key.as_str()));
+    fields.retain(|key, _| {
+        !["gen_ai.system", "gen_ai.provider.name", "event.name", "index", "finish_reason"].contains(&key.as_str())
+    });
     fields.retain(|key, _| key != "gen_ai.message.index");
     let Some(role) = role else {
         let message = fields.shift_remove("message").map(|message| messages::read(message, "assistant"));
@@ -86,9 +88,16 @@ pub(super) fn message(name: &str, mut attributes: Attributes) -> Option<(Side, V
 /// OpenLLMetry's vector stores: `db.query.result.document` and `db.query.result.metadata`.
 fn document(mut attributes: Attributes) -> Option<Value> {
     let mut document = Map::new();
-    for (from, to) in [("document", "page_content"), ("metadata", "metadata"), ("id", "id"), ("score", "score"), ("distance", "distance")] {
+    for (from, to) in [
+        ("document", "page_content"),
+        ("metadata", "metadata"),
+        ("id", "id"),
+        ("score", "score"),
+        ("distance", "distance"),
+    ] {
         let value = attributes.take(&format!("db.query.result.{from}"));
-        document.extend(value.map(|value| (to.to_owned(), if from == "metadata" { from_json_text(value) } else { value })));
+        document
+            .extend(value.map(|value| (to.to_owned(), if from == "metadata" { from_json_text(value) } else { value })));
     }
     (!document.is_empty()).then_some(Value::Object(document))
 }

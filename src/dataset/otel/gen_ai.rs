@@ -36,13 +36,17 @@ pub(super) fn read(recorded: &mut Recorded) {
 /// Reads what the newest conventions call the content, wherever it stands: on the span or on an event of it.
 pub(super) fn read_content(recorded: &mut Recorded) {
     let attributes = &mut recorded.attributes;
-    let instructions = attributes.take_value("gen_ai.system_instructions");
-    let input = attributes.take_value("gen_ai.input.messages");
-    let output = attributes.take_value("gen_ai.output.messages");
-    let mut asked = instructions.map(|parts| messages::read(parts, "system")).unwrap_or_default();
-    asked.extend(input.map(|input| messages::read(input, "user")).unwrap_or_default());
-    recorded.note_messages(asked);
-    recorded.note_answer(output.map(|output| messages::read(output, "assistant")).unwrap_or_default());
+    if recorded.span.inputs.is_none() {
+        let instructions = attributes.take_value("gen_ai.system_instructions");
+        let input = attributes.take_value("gen_ai.input.messages");
+        let mut asked = instructions.map(|parts| messages::read(parts, "system")).unwrap_or_default();
+        asked.extend(input.map(|input| messages::read(input, "user")).unwrap_or_default());
+        recorded.note_messages(asked);
+    }
+    if recorded.span.outputs.is_none() {
+        let output = recorded.attributes.take_value("gen_ai.output.messages");
+        recorded.note_answer(output.map(|output| messages::read(output, "assistant")).unwrap_or_default());
+    }
 }
 
 /// MLflow's name for an operation; one that is not known keeps its own.

@@ -17,7 +17,9 @@ use super::super::span::from_json_text;
 pub(super) fn read(value: Value, role: &str) -> Vec<Value> {
     let mut messages = Vec::new();
     match value {
-        Value::Array(values) if values.iter().all(|value| value.get("type").is_some() && value.get("role").is_none()) => {
+        Value::Array(values)
+            if values.iter().all(|value| value.get("type").is_some() && value.get("role").is_none()) =>
+        {
             Message::new(role).add_content(Value::Array(values)).write(&mut messages);
         }
         Value::Array(values) => values.into_iter().for_each(|value| messages.extend(read(value, role))),
@@ -159,15 +161,19 @@ impl Message {
 
     fn write(self, into: &mut Vec<Value>) {
         let Self { role, mut parts, reasoning, tool_calls, tool_call_id, results, others } = self;
-        let only_results =
-            !results.is_empty() && parts.is_empty() && tool_calls.is_empty() && reasoning.is_empty() && others.is_empty();
+        let only_results = !results.is_empty()
+            && parts.is_empty()
+            && tool_calls.is_empty()
+            && reasoning.is_empty()
+            && others.is_empty();
         if !only_results {
             let content = match parts.as_mut_slice() {
                 [] => Value::Null,
                 [part] if part["type"] == "text" => part["text"].take(),
                 _ => Value::Array(parts),
             };
-            let mut message = Map::from_iter([("role".to_owned(), Value::String(role)), ("content".to_owned(), content)]);
+            let mut message =
+                Map::from_iter([("role".to_owned(), Value::String(role)), ("content".to_owned(), content)]);
             if !reasoning.is_empty() {
                 message.insert("reasoning_content".to_owned(), Value::String(reasoning.join("\n")));
             }
@@ -209,7 +215,9 @@ fn tool_call(call: Value) -> Value {
 /// The text of a result where there is only one (AI SDK 5 wraps it: `{"type": "text", "value": "..."}`).
 fn tool_result(result: Value) -> Value {
     match result {
-        Value::Object(mut fields) if fields.len() == 2 && fields.contains_key("type") && fields.contains_key("value") => {
+        Value::Object(mut fields)
+            if fields.len() == 2 && fields.contains_key("type") && fields.contains_key("value") =>
+        {
             fields.shift_remove("value").unwrap_or_default()
         }
         result => result,

@@ -38,7 +38,8 @@ pub(in super::super) const LISTS: Dialect =
     Dialect { name: "lists of such spans", keys: "`data`, `spans`", fits: fits_list, read: read_list };
 
 fn fits(object: &Map<String, Value>) -> bool {
-    object.contains_key("context.trace_id") || object.get("context").is_some_and(|context| context.get("trace_id").is_some())
+    object.contains_key("context.trace_id")
+        || object.get("context").is_some_and(|context| context.get("trace_id").is_some())
 }
 
 fn fits_list(object: &Map<String, Value>) -> bool {
@@ -73,7 +74,8 @@ fn read_list(mut fields: Map<String, Value>, unknown: &mut UnknownFields) -> Res
     }
     for key in fields.into_iter().map(|(key, _)| key) {
         // The rest of a page, and what the spans of a trace say themselves.
-        if !["next_cursor", "traceId", "rootSpan", "startTime", "endTime", "duration", "status"].contains(&key.as_str()) {
+        if !["next_cursor", "traceId", "rootSpan", "startTime", "endTime", "duration", "status"].contains(&key.as_str())
+        {
             count_unknown(unknown, key);
         }
     }
@@ -114,8 +116,15 @@ fn read_span(fields: Map<String, Value>, unknown: &mut UnknownFields) -> Result<
                 let attributes = object(name, value)?.remove("attributes").unwrap_or_default();
                 trace.metadata = strings("spans[].resource.attributes", attributes)?;
             }
-            "id" | "kind" | "links" | "notes" | "cumulative_token_count.total" | "cumulative_token_count.prompt"
-            | "cumulative_token_count.completion" | "cumulative_llm_token_count_prompt" | "cumulative_error_count"
+            "id"
+            | "kind"
+            | "links"
+            | "notes"
+            | "cumulative_token_count.total"
+            | "cumulative_token_count.prompt"
+            | "cumulative_token_count.completion"
+            | "cumulative_llm_token_count_prompt"
+            | "cumulative_error_count"
             | "cumulative_llm_token_count_completion" => {}
             _ => match key.strip_prefix("attributes.") {
                 Some(attribute) => drop(attributes.insert(attribute.to_owned(), value)),
@@ -162,7 +171,8 @@ fn read_annotations(value: Value, trace_id: &str, span_id: &str) -> Result<Vec<F
             text(format_args!("spans[].annotations[].{key}"), value.unwrap_or_default())
         };
         let time = |key: &str, value: Option<Value>| {
-            time_ms(format_args!("spans[].annotations[].{key}"), value.unwrap_or_default()).map(Option::unwrap_or_default)
+            time_ms(format_args!("spans[].annotations[].{key}"), value.unwrap_or_default())
+                .map(Option::unwrap_or_default)
         };
         let source_type = match fields.get("annotator_kind").and_then(Value::as_str) {
             Some("HUMAN") => SourceType::Human,
@@ -175,7 +185,12 @@ fn read_annotations(value: Value, trace_id: &str, span_id: &str) -> Result<Vec<F
             name: text("name", take(&mut fields, "name"))?.unwrap_or_default(),
             rationale: text("result.explanation", take(&mut result, "explanation"))?,
             source: Source { source_type, source_id: text("user_id", take(&mut fields, "user_id"))? },
-            metadata: label.clone().filter(|_| score.is_some()).map(|label| ("label".to_owned(), plain(label))).into_iter().collect(),
+            metadata: label
+                .clone()
+                .filter(|_| score.is_some())
+                .map(|label| ("label".to_owned(), plain(label)))
+                .into_iter()
+                .collect(),
             value: score.or(label),
             create_time_ms: time("created_at", take(&mut fields, "created_at"))?,
             last_update_time_ms: time("updated_at", take(&mut fields, "updated_at"))?,

@@ -21,7 +21,8 @@ pub(super) fn read(recorded: &mut Recorded) {
     }
     JSON_VALUES.iter().for_each(|key| attributes.decode(key));
     let asked = attributes.take_value("llm.input_messages").map(|value| messages::read(unwrapped(value), "user"));
-    let answered = attributes.take_value("llm.output_messages").map(|value| messages::read(unwrapped(value), "assistant"));
+    let answered =
+        attributes.take_value("llm.output_messages").map(|value| messages::read(unwrapped(value), "assistant"));
     let found = ["retrieval.documents", "reranker.output_documents"].iter().find_map(|key| attributes.take_value(key));
     if let Some(kind) = kind {
         let is_chat = kind == "LLM" && asked.is_some();
@@ -82,7 +83,9 @@ fn documents(documents: Value) -> Value {
         Value::Object(mut item) => match item.shift_remove("document") {
             Some(Value::Object(mut fields)) => {
                 let mut document = Map::new();
-                for (from, to) in [("content", "page_content"), ("metadata", "metadata"), ("id", "id"), ("score", "score")] {
+                for (from, to) in
+                    [("content", "page_content"), ("metadata", "metadata"), ("id", "id"), ("score", "score")]
+                {
                     let value = fields.shift_remove(from);
                     document.extend(value.map(|value| match to {
                         "metadata" => (to.to_owned(), from_json_text(value)),
@@ -136,7 +139,11 @@ mod tests {
             "retrieval.documents.0.document.metadata": "{\"uri\": \"a\"}", "retrieval.documents.1.document.id": "7"}));
         assert_eq!(
             (span.span_type.as_str(), span.inputs, span.outputs),
-            ("RETRIEVER", Some(json!("q")), Some(json!([{"page_content": "Text.", "metadata": {"uri": "a"}, "score": 0.5}, {"id": "7"}])))
+            (
+                "RETRIEVER",
+                Some(json!("q")),
+                Some(json!([{"page_content": "Text.", "metadata": {"uri": "a"}, "score": 0.5}, {"id": "7"}]))
+            )
         );
     }
 

@@ -105,7 +105,9 @@ pub(super) fn read_span(value: Value, unknown: &mut UnknownFields) -> Result<(St
             "parentSpanId" | "parent_span_id" => span.parent_id = text(name, value)?.and_then(span_id),
             "name" => span.name = text(name, value)?.unwrap_or_default(),
             "startTimeUnixNano" | "start_time_unix_nano" => span.start_time_unix_nano = count(name, value)?,
-            "endTimeUnixNano" | "end_time_unix_nano" => span.end_time_unix_nano = count(name, value)?.filter(|&time| time > 0),
+            "endTimeUnixNano" | "end_time_unix_nano" => {
+                span.end_time_unix_nano = count(name, value)?.filter(|&time| time > 0)
+            }
             "status" => read_status(name, value, span)?,
             "attributes" => recorded.attributes = Attributes::new(read_attributes("spans[].attributes", value)?),
             "events" => recorded.events = read_events(value)?,
@@ -134,7 +136,8 @@ fn read_events(value: Value) -> Result<Vec<Event>, String> {
     for event in list("spans[].events", "a list of objects", value)? {
         let mut fields = object("spans[].events[]", event)?;
         let name = text("spans[].events[].name", fields.remove("name").unwrap_or_default())?.unwrap_or_default();
-        let attributes = read_attributes("spans[].events[].attributes", fields.remove("attributes").unwrap_or_default())?;
+        let attributes =
+            read_attributes("spans[].events[].attributes", fields.remove("attributes").unwrap_or_default())?;
         events.push(Event { name, attributes: Attributes::new(attributes) });
     }
     Ok(events)

@@ -13,19 +13,21 @@ use super::recorded::Recorded;
 pub(super) fn read(recorded: &mut Recorded) {
     read_tool(recorded);
     let attributes = &mut recorded.attributes;
-    let conversation = match attributes.take("pydantic_ai.all_messages") {
+    let mut conversation = match attributes.take("pydantic_ai.all_messages") {
         Some(all) => messages::read(from_json_text(all), "user"),
         None => match attributes.take("all_messages_events").map(from_json_text) {
             Some(Value::Array(events)) => split(events).into_iter().flat_map(|(_, messages)| messages).collect(),
             _ => Vec::new(),
         },
     };
-    let answer = attributes.take_value("final_result");
     if !conversation.is_empty() {
+        let answer = attributes.take_value("final_result");
+        let instructions = attributes.take_value("gen_ai.system_instructions");
         recorded.note_type("AGENT");
         let turn = conversation.iter().rposition(|message| message["role"] == "user").map_or(0, |last| last + 1);
-        let mut asked = conversation;
-        let mut answered = asked.split_off(turn);
+        let mut answered = conversation.split_off(turn);
+        let mut asked = instructions.map(|parts| messages::read(parts, "system")).unwrap_or_default();
+        asked.append(&mut conversation);
         recorded.note_messages(asked);
         recorded.note_outputs(answer);
         // Calls of tools and their results have spans of their own.
