@@ -179,3 +179,115 @@ fn usage(attributes: &Map<String, Value>) -> Option<TokenUsage> {
         Some(TokenUsage { input_tokens, output_tokens, total_tokens })
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::trace::SpanType;
+
+    fn span(id: &str, parent: Option<&str>, kind: &str, start: u64) -> Span {
+        Span {
+            span_id: id.into(),
+            parent_id: parent.map(Into::into),
+            span_type: SpanType::new(kind),
+            start_time_unix_nano: Some(start),
+            ..Span::default()
+        }
+    }
+
+    fn asked(mut span: Span, inputs: &str, outputs: &str) -> Span {
+        (span.inputs, span.outputs) = (Some(json!(inputs)), Some(json!(outputs)));
+        span
+    }
+
+    #[test]
+    fn a_parent_stands_before_its_children_and_circles_do_no_harm() {
+        let mut spans = vec![
+            span("c", Some("b"), "LLM", 5),
+            span("b", Some("a"), "LLM", 5),
+            span("y", Some("x"), "LLM", 5),
+            span("x", Some("y"), "LLM", 5),
+            span("a", None, "CHAIN", 5),
+            span("first", Some("a"), "LLM", 4),
+        ];
+        sort(&mut spans);
+        let order: Vec<_> = spans.iter().map(|span| span.span_id.as_str()).collect();
+        let at = |id| order.iter().position(|other| *other == id).unwrap();
+        assert!(order[0] == "first" && at("a") < at("b") && at("b") < at("c"), "{order:?}");
+        assert_eq!(order.len(), 6);
+    }
+
+    #[test]
+    fn a_chain_as_long_as_the_trace_is_sorted_in_time() {
+        let id = |n: u64| format!("{n:016x}");
+        let mut spans: Vec<_> =
+            (0..100_000).rev().map(|n| span(&id(n), (n > 0).then(|| id(n - 1)).as_deref(), "LLM", 5)).collect();
+        sort(&mut spans);
+        assert!(spans.iter().zip(0..).all(|(span, n)| span.span_id == id(n)));
+    }
+
+    #[test]
+    fn a_root_that_recorded_nothing_has_what_its_steps_were_asked_and_answered() {
+        let steps = || {
+            vec![
+                span("root", None, "UNKNOWN", 1),
+                asked(span("search", Some("root"), "RETRIEVER", 2), "query", "documents"),
+                asked(span("rewrite", Some("root"), "CHAT_MODEL", 3), "question", "better question"),
+                asked(span("inner", Some("rewrite"), "CHAT_MODEL", 4), "deep", "deep"),
+                asked(span("answer", Some("root"), "CHAT_MODEL", 5), "better question", "answer"),
+            ]
+        };
+        let completed = |change: fn(&mut Span)| {
+            let mut trace = Trace { spans: steps(), ..Trace::default() };
+            change(&mut trace.spans[0]);
+            complete(&mut trace);
+            (trace.inputs, trace.outputs)
+        };
+        assert_eq!(completed(|_| {}), (Some(json!("question")), Some(json!("answer"))));
+        assert_eq!(completed(|root| root.status = SpanStatus::Error), (Some(json!("question")), None));
+        assert_eq!(completed(|root| root.inputs = Some(json!("own"))), (Some(json!("own")), None));
+        let mut empty = Trace { spans: vec![span("root", None, "LLM", 1)], ..Trace::default() };
+        complete(&mut empty);
+        assert_eq!((empty.inputs, empty.outputs, empty.request_time_ms), (None, None, Some(0)));
+    }
+
+    #[test]
+    fn tokens_of_a_span_include_those_below_it() {
+        let with = |mut span: Span, attributes: Value| {
+            span.attributes = attributes.as_object().unwrap().clone();
+            span
+        };
+        let spans = [
+            with(
+                span("agent", None, "AGENT", 1),
+                json!({"gen_ai.usage.input_tokens": 10, "gen_ai.usage.output_tokens": 2}),
+            ),
+            span("step", Some("agent"), "CHAIN", 1),
+            with(span("a", Some("step"), "LLM", 2), json!({"llm.token_count.prompt": 10.0})),
+            with(
+                span("other", None, "LLM", 3),
+                json!({"mlflow.chat.tokenUsage": {"input_tokens": 5, "output_tokens": 5}}),
+            ),
+            with(span("x", Some("x"), "LLM", 4), json!({"gen_ai.usage.input_tokens": "nonsense"})),
+        ];
+        let usage = token_usage(&spans).unwrap();
+        assert_eq!((usage.input_tokens, usage.output_tokens, usage.total_tokens), (15, 7, 22));
+        assert_eq!(token_usage(&spans[1..2]), None);
+    }
+
+    #[test]
+    fn session_user_metadata_and_tags_are_found_on_any_span() {
+        let mut root = span("root", None, "CHAIN", 1);
+        let attributes = json!({"user.id": 7, "session.id": "s", "metadata": "{\"tier\": \"gold\", \"none\": null}", "tag.tags": ["a"]});
+        root.attributes = attributes.as_object().unwrap().clone();
+        let mut trace = Trace { spans: vec![root], user: Some("known".into()), ..Trace::default() };
+        complete(&mut trace);
+        assert_eq!((trace.session_id.as_deref(), trace.user.as_deref()), (Some("s"), Some("known")));
+        assert_eq!(
+            (trace.metadata, trace.tags),
+            ([("tier".to_owned(), "gold".to_owned())].into(), [("a".to_owned(), "true".to_owned())].into())
+        );
+    }
+}

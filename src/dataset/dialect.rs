@@ -33,7 +33,7 @@ pub(super) enum Found {
 
 impl Dialect {
     /// Every dialect; the first that fits a line reads it.
-    pub const ALL: &'static [Self] = &[plain::DIALECT, mlflow::DIALECT, otel::OTLP, otel::OBJECTS, otel::LISTS];
+    pub const ALL: &'static [Self] = &[plain::DIALECT, mlflow::DIALECT, otel::OTLP, otel::OBJECTS];
 
     /// The dialect of an object, told by its keys.
     pub fn of(object: &Map<String, Value>) -> Option<&'static Self> {
@@ -67,7 +67,7 @@ fn no_dialect(object: &Map<String, Value>) -> String {
     }
     let found = if found.is_empty() { "no keys".to_owned() } else { format!("the keys {}", found.join(", ")) };
     let known: Vec<_> = Dialect::ALL.iter().map(|dialect| format!("{} ({})", dialect.name, dialect.keys)).collect();
-    format!("no known form of a trace: found {found}; known are {}", known.join(" and "))
+    format!("no known form of a trace: found {found}; known are {}", known.join(", "))
 }
 
 #[cfg(test)]
@@ -89,16 +89,26 @@ mod tests {
         assert_eq!(name(r#"{"outputs": 1}"#), Some(plain::DIALECT.name));
         assert_eq!(name(r#"{"info": {"trace_id": "tr-1"}}"#), Some(mlflow::DIALECT.name));
         assert_eq!(name(r#"{"trace_info": {}, "spans": []}"#), Some(mlflow::DIALECT.name));
+        assert_eq!(name(r#"{"resourceSpans": []}"#), Some(otel::OTLP.name));
+        for line in [
+            r#"{"context": {"trace_id": "1"}}"#,
+            r#"{"context.trace_id": "1"}"#,
+            r#"{"data": [{"context": {"trace_id": "1"}}]}"#,
+            r#"{"spans": [{"trace_id": "1", "span_id": "2", "attributes": []}]}"#,
+        ] {
+            assert_eq!(name(line), Some(otel::OBJECTS.name), "{line}");
+        }
+        assert_eq!(name(r#"{"data": [1], "context": {}}"#), None);
         assert_eq!(name(r#"{"info": "a text"}"#), None);
     }
 
     #[test]
     fn an_unknown_shape_is_told_by_its_keys() {
-        assert_eq!(
-            read(r#"{"question": "q", "answer": "a"}"#).unwrap_err(),
-            "no known form of a trace: found the keys `question`, `answer`; known are plain (`inputs`, `outputs`, \
-             `expectations`) and MLflow's Trace.to_json() (`info`, `data`)"
-        );
+        let reason = read(r#"{"question": "q", "answer": "a"}"#).unwrap_err();
+        let known =
+            "known are plain (`inputs`, `outputs`, `expectations`), MLflow's Trace.to_json() (`info`, `data`), ";
+        let found = "no known form of a trace: found the keys `question`, `answer`; ";
+        assert!(reason.starts_with(&format!("{found}{known}")), "{reason}");
         assert!(read("{}").unwrap_err().starts_with("no known form of a trace: found no keys;"));
         let many = r#"{"a":1,"b":1,"c":1,"d":1,"e":1,"f":1,"g":1,"h":1}"#;
         assert!(read(many).unwrap_err().contains("`f`, 2 more;"), "{many}");

@@ -124,8 +124,8 @@ pub(super) fn time_ns(name: impl Display, value: Value) -> Result<Option<u64>, S
     // From 1973 on each unit has its own range of numbers.
     let to_nano = match time {
         ..100_000_000_000 => 1_000_000_000,
-        ..100_000_000_000_000 => 1_000_000,
-        ..100_000_000_000_000_000 => 1_000,
+        100_000_000_000..100_000_000_000_000 => 1_000_000,
+        100_000_000_000_000..100_000_000_000_000_000 => 1_000,
         _ => 1,
     };
     Ok(time.checked_mul(to_nano))

@@ -27,6 +27,41 @@ pub(super) enum Part {
     },
 }
 
+/// How deep values may nest in a part, so that serde_json, which allows 128 levels, reads it back.
+const MAX_DEPTH: usize = 100;
+
+impl Part {
+    /// Whether it can wait in a file and be read back.
+    ///
+    /// # Errors
+    /// When a value in it nests too deep: JSON in texts inside JSON may.
+    pub(super) fn check(&self) -> Result<(), String> {
+        let (trace, spans) = match self {
+            Self::Trace(trace) => (Some(trace), trace.spans.as_slice()),
+            Self::Span { span, .. } => (None, std::slice::from_ref(span)),
+        };
+        let of_trace = trace
+            .into_iter()
+            .flat_map(|trace| trace.inputs.iter().chain(&trace.outputs).chain(trace.expectations.values()));
+        let of_feedback =
+            trace.into_iter().flat_map(|trace| trace.assessments.iter().filter_map(|feedback| feedback.value.as_ref()));
+        let of_spans =
+            spans.iter().flat_map(|span| span.inputs.iter().chain(&span.outputs).chain(span.attributes.values()));
+        if of_trace.chain(of_feedback).chain(of_spans).any(|value| is_deeper(value, MAX_DEPTH)) {
+            return Err(format!("a value of a span nests more than {MAX_DEPTH} levels deep"));
+        }
+        Ok(())
+    }
+}
+
+fn is_deeper(value: &Value, levels: usize) -> bool {
+    match value {
+        Value::Array(values) => levels == 0 || values.iter().any(|value| is_deeper(value, levels - 1)),
+        Value::Object(fields) => levels == 0 || fields.values().any(|value| is_deeper(value, levels - 1)),
+        _ => false,
+    }
+}
+
 /// A part as it waits in the temporary file: traces and spans are of the plain dialect.
 #[derive(Serialize)]
 struct Written<'a> {
@@ -206,5 +241,38 @@ mod tests {
         assert_eq!((&a.outputs, a.state, &*a.tags["k"]), (&Some(json!("root says")), TraceState::Ok, "v"));
         assert_eq!(a.assessments[0].name, "thumbs");
         assert_eq!((traces[1].0.line, traces[1].1.trace_id.as_str(), traces.len()), (2, "b", 2));
+    }
+
+    #[test]
+    fn a_span_that_is_there_twice_is_kept_as_it_ended_and_the_longer_id_holds() {
+        let mut parts = Parts::new().unwrap();
+        let ended = |trace: &str| match span(trace, "s", None, 1) {
+            Part::Span { trace_id, span } => {
+                Part::Span { trace_id, span: Span { end_time_unix_nano: Some(9), ..span } }
+            }
+            part => part,
+        };
+        let mlflows = Part::Trace(Trace { trace_id: "tr-0a".into(), ..Trace::default() });
+        for part in [span("0a", "s", None, 1), ended("0a"), mlflows, ended("0a")] {
+            parts.push(Place::default(), &part).unwrap();
+        }
+        let traces: Vec<(Place, Trace)> = parts.into_traces().unwrap().map(Result::unwrap).collect();
+        let [(_, trace)] = traces.as_slice() else { panic!("{traces:?}") };
+        let ends: Vec<_> = trace.spans.iter().map(|span| span.end_time_unix_nano).collect();
+        assert_eq!((trace.trace_id.as_str(), ends), ("tr-0a", vec![Some(9)]));
+    }
+
+    #[test]
+    fn a_part_that_could_not_be_read_back_is_refused() {
+        let part = |depth: usize| {
+            let value = (0..depth).fold(json!(1), |value, _| json!([value]));
+            Part::Span { trace_id: "a".into(), span: Span { outputs: Some(value), ..Span::default() } }
+        };
+        assert_eq!(part(MAX_DEPTH + 1).check().unwrap_err(), "a value of a span nests more than 100 levels deep");
+        let deepest = part(MAX_DEPTH);
+        deepest.check().unwrap();
+        let mut parts = Parts::new().unwrap();
+        parts.push(Place::default(), &deepest).unwrap();
+        assert!(parts.into_traces().unwrap().all(|trace| trace.is_ok()));
     }
 }

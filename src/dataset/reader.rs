@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::dialect::{Found, derived_trace_id, read_line};
 use super::lines::{DEFAULT_MAX_LINE_BYTES, Line, Lines};
-use super::parts::Parts;
+use super::parts::{Part, Parts};
 use super::reject::{Reject, shown};
 use super::seen::{Known, SeenIds};
 use super::source::{DatasetError, Source};
@@ -265,6 +265,10 @@ impl Register {
             }
             None => read_line(line.bytes, line.byte_offset, &mut self.stats.unknown_fields),
         };
+        let read = read.and_then(|found| match &found {
+            Found::Parts(parts) => parts.iter().try_for_each(Part::check).map(|()| found),
+            _ => Ok(found),
+        });
         let text = |line: &Line<'_>| shown(line.bytes, line.too_long.unwrap_or(line.bytes.len() as u64));
         match read {
             Ok(Found::Trace(trace)) => Ok(Some(self.admit(place, trace, line.bytes))),

@@ -12,6 +12,7 @@ mod exit_codes;
 mod interruption;
 mod judges;
 mod merge;
+mod opentelemetry;
 mod outputs;
 mod quickstart;
 mod rate;

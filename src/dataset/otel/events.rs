@@ -101,3 +101,63 @@ fn document(mut attributes: Attributes) -> Option<Value> {
     }
     (!document.is_empty()).then_some(Value::Object(document))
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::trace::Span;
+
+    fn read_span(events: Value) -> Span {
+        let event = |event: &Value| Event {
+            name: event["name"].as_str().unwrap().to_owned(),
+            attributes: Attributes::new(event["attributes"].as_object().unwrap().clone()),
+        };
+        Recorded { events: events.as_array().unwrap().iter().map(event).collect(), ..Recorded::default() }.read()
+    }
+
+    #[test]
+    fn a_message_may_be_an_event_in_every_generation() {
+        let asked =
+            json!({"messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hi"}]});
+        for events in [
+            json!([
+                {"name": "gen_ai.system.message", "attributes": {"gen_ai.system": "openai", "content": "Be brief."}},
+                {"name": "gen_ai.user.message", "attributes": {"content": "Hi"}},
+                {"name": "gen_ai.choice", "attributes": {"index": 0, "finish_reason": "stop",
+                    "message": "{\"role\": \"assistant\", \"content\": \"Hello.\"}"}},
+            ]),
+            json!([
+                {"name": "gen_ai.system.message", "attributes": {"gen_ai.event.content": "{\"content\": \"Be brief.\"}"}},
+                {"name": "gen_ai.user.message", "attributes": {"gen_ai.event.content": "{\"role\": \"user\", \"content\": \"Hi\"}"}},
+                {"name": "gen_ai.choice", "attributes": {"gen_ai.event.content":
+                    "{\"message\": {\"content\": \"Hello.\"}, \"finish_reason\": \"stop\", \"index\": 0}"}},
+            ]),
+            json!([
+                {"name": "gen_ai.content.prompt", "attributes": {"gen_ai.prompt":
+                    "[{\"role\": \"system\", \"content\": \"Be brief.\"}, {\"role\": \"user\", \"content\": \"Hi\"}]"}},
+                {"name": "gen_ai.content.completion", "attributes": {"gen_ai.completion":
+                    "[{\"role\": \"assistant\", \"content\": \"Hello.\"}]"}},
+            ]),
+            json!([
+                {"name": "exception", "attributes": {"exception.message": "none of it"}},
+                {"name": "gen_ai.client.inference.operation.details", "attributes": {
+                    "gen_ai.system_instructions": [{"type": "text", "content": "Be brief."}],
+                    "gen_ai.input.messages": [{"role": "user", "parts": [{"type": "text", "content": "Hi"}]}],
+                    "gen_ai.output.messages": [{"role": "assistant", "parts": [{"type": "text", "content": "Hello."}]}]}},
+            ]),
+        ] {
+            let span = read_span(events);
+            assert_eq!((span.inputs, span.outputs), (Some(asked.clone()), Some(json!("Hello."))));
+        }
+    }
+
+    #[test]
+    fn results_of_a_vector_store_are_documents() {
+        let span = read_span(json!([{"name": "db.query.result", "attributes": {"db.query.result.document": "Text.",
+            "db.query.result.metadata": "{\"uri\": \"a\"}"}}]));
+        assert_eq!(span.span_type.as_str(), "RETRIEVER");
+        assert_eq!(span.outputs, Some(json!([{"page_content": "Text.", "metadata": {"uri": "a"}}])));
+    }
+}

@@ -82,3 +82,54 @@ fn documents(documents: Value) -> Value {
         other => other,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::attributes::Attributes;
+    use super::*;
+    use crate::trace::Span;
+
+    fn read_span(attributes: &Value) -> Span {
+        let attributes = Attributes::new(attributes.as_object().unwrap().clone());
+        Recorded { attributes, ..Recorded::default() }.read()
+    }
+
+    #[test]
+    fn operations_have_mlflows_names() {
+        for (operation, wanted) in [
+            ("chat", "CHAT_MODEL"),
+            ("embeddings", "EMBEDDING"),
+            ("invoke_agent", "AGENT"),
+            ("execute_tool", "TOOL"),
+            ("retrieval", "RETRIEVER"),
+            ("CHAIN", "CHAIN"),
+            ("plan", "PLAN"),
+        ] {
+            assert_eq!(read_span(&json!({"gen_ai.operation.name": operation})).span_type.as_str(), wanted);
+        }
+    }
+
+    #[test]
+    fn a_retrieval_has_a_query_and_documents() {
+        let span = read_span(&json!({"gen_ai.operation.name": "retrieval", "gen_ai.retrieval.query.text": "q",
+            "gen_ai.retrieval.documents": "[{\"id\": \"a\", \"score\": 0.5, \"content\": \"Text.\"}]"}));
+        assert_eq!(span.inputs, Some(json!({"query": "q"})));
+        assert_eq!(span.outputs, Some(json!([{"page_content": "Text.", "id": "a", "score": 0.5}])));
+    }
+
+    #[test]
+    fn a_prompt_that_is_a_text_is_the_users_message() {
+        let span = read_span(&json!({"gen_ai.prompt": "Hi", "gen_ai.completion": "Hello.", "gen_ai.system": "x"}));
+        assert_eq!(span.inputs, Some(json!({"messages": [{"role": "user", "content": "Hi"}]})));
+        assert_eq!(span.outputs, Some(json!("Hello.")));
+        assert_eq!(Value::Object(span.attributes), json!({"gen_ai.system": "x"}));
+    }
+
+    #[test]
+    fn a_function_of_openllmetry_has_its_arguments() {
+        let span = read_span(&json!({"traceloop.span.kind": "workflow", "traceloop.entity.output": "\"done\"",
+            "traceloop.entity.input": "{\"args\": [], \"kwargs\": {\"q\": 1}}"}));
+        assert_eq!(span.inputs, Some(json!({"args": [], "kwargs": {"q": 1}})));
+        assert_eq!((span.span_type.as_str(), span.outputs), ("WORKFLOW", Some(json!("done"))));
+    }
+}

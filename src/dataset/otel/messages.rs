@@ -17,9 +17,7 @@ use super::super::span::from_json_text;
 pub(super) fn read(value: Value, role: &str) -> Vec<Value> {
     let mut messages = Vec::new();
     match value {
-        Value::Array(values)
-            if values.iter().all(|value| value.get("type").is_some() && value.get("role").is_none()) =>
-        {
+        Value::Array(values) if is_content(&values) => {
             Message::new(role).add_content(Value::Array(values)).write(&mut messages);
         }
         Value::Array(values) => values.into_iter().for_each(|value| messages.extend(read(value, role))),
@@ -28,6 +26,11 @@ pub(super) fn read(value: Value, role: &str) -> Vec<Value> {
         content => Message::new(role).add_content(content).write(&mut messages),
     }
     messages
+}
+
+/// Whether these are parts of one message, not messages.
+fn is_content(values: &[Value]) -> bool {
+    !values.is_empty() && values.iter().all(|value| value.get("type").is_some() && value.get("role").is_none())
 }
 
 /// What a model answered: a text alone, or its message; all of them where there are several.

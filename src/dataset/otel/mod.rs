@@ -27,5 +27,5 @@ mod recorded;
 mod traceloop;
 mod vercel;
 
-pub(super) use objects::{DIALECT as OBJECTS, LISTS};
+pub(super) use objects::DIALECT as OBJECTS;
 pub(super) use otlp::DIALECT as OTLP;

@@ -27,40 +27,34 @@ use super::recorded::Recorded;
 use crate::feedback::{Feedback, IdHasher, Source, SourceType};
 use crate::trace::Trace;
 
-pub(in super::super) const DIALECT: Dialect = Dialect {
-    name: "OpenTelemetry's and Phoenix's spans",
-    keys: "`context` with `trace_id`, or `context.trace_id`",
-    fits,
-    read,
-};
-
-pub(in super::super) const LISTS: Dialect =
-    Dialect { name: "lists of such spans", keys: "`data`, `spans`", fits: fits_list, read: read_list };
+pub(in super::super) const DIALECT: Dialect =
+    Dialect { name: "Phoenix's or OpenTelemetry's spans", keys: "`context.trace_id`", fits, read };
 
 fn fits(object: &Map<String, Value>) -> bool {
-    object.contains_key("context.trace_id")
-        || object.get("context").is_some_and(|context| context.get("trace_id").is_some())
+    is_span(object)
+        || list_of(object).is_some_and(|(_, spans)| {
+            spans.first().and_then(Value::as_object).is_some_and(|span| is_span(span) || is_otlp(span))
+        })
 }
 
-fn fits_list(object: &Map<String, Value>) -> bool {
-    let Some((_, Value::Array(spans))) = spans_of(object) else { return false };
-    spans.first().and_then(Value::as_object).is_some_and(|span| fits(span) || is_otlp(span))
+fn is_span(object: &Map<String, Value>) -> bool {
+    object.contains_key("context.trace_id")
+        || object.get("context").is_some_and(|context| context.get("trace_id").is_some())
 }
 
 fn is_otlp(span: &Map<String, Value>) -> bool {
     span.contains_key("trace_id") && span.contains_key("span_id") && span.get("attributes").is_some_and(Value::is_array)
 }
 
-fn spans_of(object: &Map<String, Value>) -> Option<(&'static str, &Value)> {
-    ["data", "spans"].iter().find_map(|key| Some((*key, object.get(*key)?)))
+fn list_of(object: &Map<String, Value>) -> Option<(&'static str, &Vec<Value>)> {
+    ["data", "spans"].iter().find_map(|key| Some((*key, object.get(*key)?.as_array()?)))
 }
 
-fn read(fields: Map<String, Value>, unknown: &mut UnknownFields) -> Result<Found, String> {
-    read_span(fields, unknown).map(|trace| Found::Parts(vec![Part::Trace(trace)]))
-}
-
-fn read_list(mut fields: Map<String, Value>, unknown: &mut UnknownFields) -> Result<Found, String> {
-    let Some((key, _)) = spans_of(&fields) else { return Ok(Found::Parts(Vec::new())) };
+fn read(mut fields: Map<String, Value>, unknown: &mut UnknownFields) -> Result<Found, String> {
+    if is_span(&fields) {
+        return read_span(fields, unknown).map(|trace| Found::Parts(vec![Part::Trace(trace)]));
+    }
+    let Some((key, _)) = list_of(&fields) else { return Ok(Found::Parts(Vec::new())) };
     let mut parts = Vec::new();
     for value in list(key, "a list of spans", fields.remove(key).unwrap_or_default())? {
         let part = match value {

@@ -179,3 +179,61 @@ impl Parts {
         self.traces.into_iter().map(Part::Trace).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn read_request(request: Value) -> Result<Vec<Trace>, String> {
+        let Value::Object(fields) = request else { panic!() };
+        assert!(fits(&fields));
+        let mut unknown = UnknownFields::new();
+        let Found::Parts(parts) = read(fields, &mut unknown)? else { panic!() };
+        let trace = |part| match part {
+            Part::Trace(trace) => trace,
+            Part::Span { .. } => panic!(),
+        };
+        Ok(parts.into_iter().map(trace).collect())
+    }
+
+    const TRACE: &str = "39bad16c5a50d38b90fb3d0ce164a107";
+
+    #[test]
+    fn names_ids_and_numbers_are_read_in_every_spelling() {
+        let camel = json!({"resourceSpans": [{"resource": {"attributes": [{"key": "service.name", "value": {"stringValue": "a"}}]},
+            "scopeSpans": [{"scope": {"name": "s"}, "spans": [{"traceId": TRACE, "spanId": "EA3E14428E345BAE", "parentSpanId": "",
+                "name": "n", "kind": 1, "flags": 256, "startTimeUnixNano": "5", "endTimeUnixNano": "6", "droppedEventsCount": 1,
+                "status": {"code": 2, "message": "m"}, "attributes": [{"key": "k", "value": {"bytesValue": "AAEC"}}]}]}]}]});
+        let snake = json!({"resource_spans": [{"resource": {"attributes": [{"key": "service.name", "value": {"string_value": "a"}}]},
+            "instrumentation_library_spans": [{"instrumentation_library": {}, "spans": [{"trace_id": "ObrRbFpQ04uQ+z0M4WShBw==",
+                "span_id": "6j4UQo40W64=", "name": "n", "kind": "SPAN_KIND_SERVER", "start_time_unix_nano": 5, "end_time_unix_nano": 6,
+                "status": {"code": "STATUS_CODE_ERROR", "message": "m"}, "links": [],
+                "attributes": [{"key": "k", "value": {"bytes_value": "AAEC"}}]}]}]}]});
+        let [camel, snake] = [camel, snake].map(|request| read_request(request).unwrap());
+        assert_eq!(camel, snake);
+        let [trace] = camel.as_slice() else { panic!() };
+        assert_eq!((trace.trace_id.as_str(), &*trace.metadata["service.name"]), (TRACE, "a"));
+        let span = &trace.spans[0];
+        assert_eq!(
+            (span.span_id.as_str(), &span.parent_id, span.start_time_unix_nano),
+            ("ea3e14428e345bae", &None, Some(5))
+        );
+        assert_eq!(span.attributes["k"], json!("AAEC"));
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        let request = |span: Value| json!({"resourceSpans": [{"scopeSpans": [{"spans": [span]}]}]});
+        let reason = |request: Value| read_request(request).unwrap_err();
+        assert_eq!(reason(request(json!({"spanId": "ea3e14428e345bae"}))), "a span has no `traceId`");
+        assert_eq!(reason(request(json!({"traceId": TRACE}))), "a span has no `spanId`");
+        assert_eq!(
+            reason(request(json!({"traceId": TRACE, "attributes": {}}))),
+            "`spans[].attributes` must be a list of keys and values, found an object"
+        );
+        assert_eq!(reason(json!({"resourceLogs": []})), "OpenTelemetry's logs (`resourceLogs`), which hold no spans");
+        assert_eq!(read_request(json!({"resourceSpans": []})), Ok(Vec::new()));
+    }
+}

@@ -75,3 +75,43 @@ fn answer(recorded: &mut Recorded) -> Vec<Value> {
     }
     messages::read(json!({"role": "assistant", "content": parts}), "assistant")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::attributes::Attributes;
+    use super::*;
+    use crate::trace::Span;
+
+    fn read_span(attributes: &Value) -> Span {
+        let attributes = Attributes::new(attributes.as_object().unwrap().clone());
+        Recorded { attributes, ..Recorded::default() }.read()
+    }
+
+    #[test]
+    fn the_loop_the_call_and_the_tool_are_told_apart() {
+        let outer = read_span(&json!({"ai.operationId": "ai.generateText", "ai.response.text": "Sunny.",
+            "ai.prompt": "{\"system\": \"Be brief.\", \"prompt\": \"Weather?\"}"}));
+        let asked =
+            json!({"messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Weather?"}]});
+        assert_eq!(
+            (outer.span_type.as_str(), outer.inputs, outer.outputs),
+            ("AGENT", Some(asked), Some(json!("Sunny.")))
+        );
+
+        let inner = read_span(&json!({"ai.operationId": "ai.generateText.doGenerate", "gen_ai.system": "openai",
+            "ai.prompt.messages": "[{\"role\": \"user\", \"content\": [{\"type\": \"text\", \"text\": \"Weather?\"}]}]",
+            "ai.response.toolCalls": "[{\"toolCallId\": \"c\", \"toolName\": \"weather\", \"input\": {\"city\": \"Paris\"}}]"}));
+        let function = json!({"name": "weather", "arguments": "{\"city\":\"Paris\"}"});
+        let call = json!({"role": "assistant", "content": null,
+            "tool_calls": [{"id": "c", "type": "function", "function": function}]});
+        assert_eq!((inner.span_type.as_str(), inner.outputs), ("CHAT_MODEL", Some(call)));
+        assert_eq!(inner.inputs, Some(json!({"messages": [{"role": "user", "content": "Weather?"}]})));
+
+        let tool = read_span(&json!({"ai.operationId": "ai.toolCall", "ai.toolCall.args": "{\"city\": \"Paris\"}",
+            "ai.toolCall.result": "\"sunny\""}));
+        assert_eq!(
+            (tool.span_type.as_str(), tool.inputs, tool.outputs),
+            ("TOOL", Some(json!({"city": "Paris"})), Some(json!("sunny")))
+        );
+    }
+}
