@@ -65,7 +65,7 @@ pub(super) fn message(name: &str, mut attributes: Attributes) -> Option<(Side, V
     if role.is_none() && name != "gen_ai.choice" {
         return None;
     }
-    ["tool_calls", "message", "content"].iter().for_each(|key| attributes.decode(key));
+    ["tool_calls", "message"].iter().for_each(|key| attributes.decode(key));
     let body = ["gen_ai.event.content", "event_body", "body"].iter().find_map(|key| attributes.take(key));
     let mut fields = match body.map(from_json_text) {
         Some(Value::Object(fields)) => fields,

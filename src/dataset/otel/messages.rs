@@ -28,9 +28,10 @@ pub(super) fn read(value: Value, role: &str) -> Vec<Value> {
     messages
 }
 
-/// Whether these are parts of one message, not messages.
+/// Whether these are parts of one message, not messages. Bedrock's and Strands' parts of text have no type.
 fn is_content(values: &[Value]) -> bool {
-    !values.is_empty() && values.iter().all(|value| value.get("type").is_some() && value.get("role").is_none())
+    let has = |value: &Value, key| value.get(key).is_some();
+    !values.is_empty() && values.iter().all(|value| (has(value, "type") || has(value, "text")) && !has(value, "role"))
 }
 
 /// What a model answered: a text alone, or its message; all of them where there are several.
@@ -96,7 +97,7 @@ impl Message {
         match content {
             // Some write a list of parts as its JSON text.
             Value::String(text) if text.starts_with("[{") => match serde_json::from_str(&text) {
-                Ok(Value::Array(parts)) if parts.iter().all(|part| part.get("type").is_some()) => {
+                Ok(Value::Array(parts)) if is_content(&parts) => {
                     parts.into_iter().for_each(|part| self.add_part(part));
                 }
                 _ => self.parts.push(text_part(Value::String(text))),
@@ -192,6 +193,8 @@ impl Message {
 }
 
 fn text_part(text: Value) -> Value {
+    // A text that was decoded because it looks like JSON is the text again.
+    let text = if text.is_number() || text.is_boolean() { Value::String(text.to_string()) } else { text };
     json!({"type": "text", "text": text})
 }
 
@@ -316,5 +319,8 @@ mod tests {
         assert_eq!(answer(json!(["a", "b"])).unwrap().as_array().unwrap().len(), 2);
         assert_eq!(answer(json!({"role": "user", "content": "x"})), Some(json!({"role": "user", "content": "x"})));
         assert_eq!((answer(json!([])), answer(json!(null))), (None, None));
+        assert_eq!(answer(json!(42)), Some(json!("42")));
+        assert_eq!(answer(json!([{"text": "Paris"}])), Some(json!("Paris")), "as Strands writes it");
+        assert_eq!(answer(json!("[{\"text\": \"Paris\"}]")), Some(json!("Paris")));
     }
 }

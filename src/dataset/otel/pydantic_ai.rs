@@ -21,7 +21,10 @@ pub(super) fn read(recorded: &mut Recorded) {
         },
     };
     if !conversation.is_empty() {
-        let answer = attributes.take_value("final_result");
+        // JSON where the agent's output is an object or a list, else a text.
+        let is_json = attributes.get_text("final_result").is_some_and(|text| text.starts_with(['{', '[']));
+        let answer =
+            attributes.take("final_result").map(|answer| if is_json { from_json_text(answer) } else { answer });
         let instructions = attributes.take_value("gen_ai.system_instructions");
         recorded.note_type("AGENT");
         let turn = conversation.iter().rposition(|message| message["role"] == "user").map_or(0, |last| last + 1);
