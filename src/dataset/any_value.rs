@@ -20,7 +20,8 @@ pub(super) fn fields(pairs: Vec<Value>) -> Map<String, Value> {
 /// `{"string_value": "x"}` as `"x"`; an empty object, which is how `null` is written, as `null`.
 pub(super) fn plain(typed: Value) -> Value {
     let Value::Object(typed) = typed else { return typed };
-    let Some((kind, value)) = typed.into_iter().next() else { return Value::Null };
+    // Phoenix writes all kinds, all but one of them `null`.
+    let Some((kind, value)) = typed.into_iter().find(|(_, value)| !value.is_null()) else { return Value::Null };
     match (kind.as_str(), value) {
         ("int_value" | "intValue", Value::String(text)) => text.parse::<i64>().map_or(Value::String(text), Value::from),
         ("array_value" | "arrayValue", list) => values(list).into_iter().map(plain).collect(),
@@ -53,6 +54,7 @@ mod tests {
             {"key": "d", "value": {"double_value": 2.5}},
             {"key": "b", "value": {"boolValue": true}},
             {"key": "n", "value": {}},
+            {"key": "p", "value": {"array_value": null, "int_value": 5, "string_value": null}},
             {"key": "m"},
             {"key": "l", "value": {"array_value": {"values": [{"int_value": 1}, {}]}}},
             {"key": "e", "value": {"arrayValue": {}}},
@@ -61,7 +63,7 @@ mod tests {
         ]);
         let Value::Array(typed) = typed else { panic!() };
         let plain = json!({"s": "{\"not\": \"decoded\"}", "i": 1_700_000_000_123_000_000_i64, "d": 2.5, "b": true,
-            "n": null, "m": null, "l": [1, null], "e": [], "o": {"k": "v"}});
+            "n": null, "p": 5, "m": null, "l": [1, null], "e": [], "o": {"k": "v"}});
         assert_eq!(Value::Object(fields(typed)), plain);
     }
 }

@@ -7,7 +7,7 @@ use super::mapping::{self, Mapping};
 use super::other_names;
 use super::parts::Part;
 use super::record::{Content, Record};
-use super::{langfuse, langsmith, mlflow, openai, plain, sharegpt};
+use super::{langfuse, langsmith, mlflow, openai, otel, plain, sharegpt};
 use crate::trace::Trace;
 
 /// A form of traces in a dataset. A new one is a file with such a constant, and a line in [`Dialect::ALL`].
@@ -42,6 +42,8 @@ impl Dialect {
         langsmith::DIALECT,
         plain::DIALECT,
         mlflow::DIALECT,
+        otel::OTLP,
+        otel::OBJECTS,
         langfuse::DIALECT,
         openai::DIALECT,
         sharegpt::DIALECT,
@@ -175,6 +177,16 @@ mod tests {
         assert_eq!(name(r#"{"outputs": 1}"#), Some(plain::DIALECT.name));
         assert_eq!(name(r#"{"info": {"trace_id": "tr-1"}}"#), Some(mlflow::DIALECT.name));
         assert_eq!(name(r#"{"trace_info": {}, "spans": []}"#), Some(mlflow::DIALECT.name));
+        assert_eq!(name(r#"{"resourceSpans": []}"#), Some(otel::OTLP.name));
+        for line in [
+            r#"{"context": {"trace_id": "1"}}"#,
+            r#"{"context.trace_id": "1"}"#,
+            r#"{"data": [{"context": {"trace_id": "1"}}]}"#,
+            r#"{"spans": [{"trace_id": "1", "span_id": "2", "attributes": []}]}"#,
+        ] {
+            assert_eq!(name(line), Some(otel::OBJECTS.name), "{line}");
+        }
+        assert_eq!(name(r#"{"data": [1], "context": {}}"#), None);
         assert_eq!(name(r#"{"info": "a text"}"#), None);
     }
 

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt::Display;
 
 use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
 use serde_json::{Map, Value};
 
 /// How often each field that no dialect knows was met.
@@ -111,11 +113,27 @@ pub(super) fn time_ms(name: impl Display, value: Value) -> Result<Option<i64>, S
     }
 }
 
-/// A time in nanoseconds of Unix time, from RFC 3339 or the same without a zone, which is UTC: `2026-01-01 00:00:00.000`.
-pub(super) fn time_nanos(name: impl Display, value: &Value) -> Result<Option<u64>, String> {
-    let parse = |text: &str| text.parse().or_else(|_| format!("{text}Z").parse::<Timestamp>()).ok();
-    let time = value.as_str().and_then(parse).and_then(|time| u64::try_from(time.as_nanosecond()).ok());
-    time.map(Some).ok_or_else(|| wrong(name, "a time such as `2026-01-01T00:00:00Z`", value))
+/// A time in nanoseconds of Unix time: a number of seconds, or of thousandths, millionths or billionths of them, told apart by
+/// their size, or a text as ISO 8601 has it, UTC where it names no zone; `null` is none.
+pub(super) fn time_ns(name: impl Display, value: Value) -> Result<Option<u64>, String> {
+    if let Value::String(text) = &value {
+        let zoned = text.parse::<Timestamp>().ok();
+        let civil = || TimeZone::UTC.to_timestamp(text.parse::<DateTime>().ok()?).ok();
+        if let Some(time) = zoned.or_else(civil) {
+            return Ok(u64::try_from(time.as_nanosecond()).ok());
+        }
+    }
+    let Some(time) = count(&name, value).map_err(|_| format!("`{name}` must be a time: a number, or RFC 3339"))? else {
+        return Ok(None);
+    };
+    // From 1973 on each unit has its own range of numbers.
+    let to_nano = match time {
+        ..100_000_000_000 => 1_000_000_000,
+        100_000_000_000..100_000_000_000_000 => 1_000_000,
+        100_000_000_000_000..100_000_000_000_000_000 => 1_000,
+        _ => 1,
+    };
+    Ok(time.checked_mul(to_nano))
 }
 
 #[cfg(test)]
@@ -143,6 +161,23 @@ mod tests {
         assert_eq!(time_ms("f", json!("2026-11-23T13:09:50.289Z")), Ok(Some(1_795_439_390_289)));
         assert_eq!(time_ms("f", json!("2026-11-23T15:09:50.289+02:00")), Ok(Some(1_795_439_390_289)));
         assert_eq!((time_ms("f", json!(5)), time_ms("f", json!("5"))), (Ok(Some(5)), Ok(Some(5))));
+    }
+
+    #[test]
+    fn times_of_any_unit_are_nanoseconds() {
+        for value in [
+            json!(1_795_439_390),
+            json!(1_795_439_390_000_i64),
+            json!(1_795_439_390_000_000_i64),
+            json!("1795439390000000000"),
+            json!("2026-11-23T13:09:50Z"),
+            json!("2026-11-23T13:09:50.000000+00:00"),
+            json!("2026-11-23 13:09:50"),
+        ] {
+            assert_eq!(time_ns("t", value.clone()), Ok(Some(1_795_439_390_000_000_000)), "{value}");
+        }
+        assert_eq!(time_ns("t", Value::Null), Ok(None));
+        assert_eq!(time_ns("t", json!("noon")).unwrap_err(), "`t` must be a time: a number, or RFC 3339");
     }
 
     #[test]

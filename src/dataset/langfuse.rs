@@ -12,7 +12,7 @@
 use serde_json::{Map, Value};
 
 use super::dialect::{Dialect, Found};
-use super::fields::{UnknownFields, count_unknown, list, object, strings, text, time_nanos, wrong};
+use super::fields::{UnknownFields, count_unknown, list, object, strings, text, time_ns, wrong};
 use super::parts::Part;
 use super::plain::token_usage;
 use crate::feedback::{Feedback, Source, SourceType};
@@ -170,7 +170,7 @@ fn read_trace(fields: Map<String, Value>, unknown: &mut UnknownFields) -> Result
         match name {
             "id" => trace.trace_id = text(name, value)?.unwrap_or_default(),
             "timestamp" => {
-                trace.request_time_ms = time_nanos(name, &value)?.and_then(|ns| i64::try_from(ns / 1_000_000).ok())
+                trace.request_time_ms = time_ns(name, value)?.and_then(|ns| i64::try_from(ns / 1_000_000).ok())
             }
             "input" => trace.inputs = Some(nested(value)),
             "output" => trace.outputs = Some(nested(value)),
@@ -230,8 +230,8 @@ fn read_observation(
             "type" => span.span_type = span_type(&text(name, value)?.unwrap_or_default()),
             "input" => span.inputs = Some(nested(value)),
             "output" => span.outputs = Some(nested(value)),
-            "start_time" => span.start_time_unix_nano = time_nanos(name, &value)?,
-            "end_time" => span.end_time_unix_nano = time_nanos(name, &value)?,
+            "start_time" => span.start_time_unix_nano = time_ns(name, value)?,
+            "end_time" => span.end_time_unix_nano = time_ns(name, value)?,
             "level" if value == "ERROR" => span.status = SpanStatus::Error,
             "level" if value == "DEFAULT" => {}
             "status_message" => span.status_message = text(name, value)?,
@@ -320,14 +320,12 @@ fn read_score(place: &str, mut fields: Map<String, Value>, unknown: &mut Unknown
             }
             "author_user_id" => source.source_id = text(name, value)?,
             "timestamp" | "created_at" => {
-                let time =
-                    time_nanos(name, &value)?.and_then(|ns| i64::try_from(ns / 1_000_000).ok()).unwrap_or_default();
+                let time = time_ns(name, value)?.and_then(|ns| i64::try_from(ns / 1_000_000).ok()).unwrap_or_default();
                 feedback.create_time_ms = time;
                 feedback.last_update_time_ms = feedback.last_update_time_ms.max(time);
             }
             "updated_at" => {
-                let time =
-                    time_nanos(name, &value)?.and_then(|ns| i64::try_from(ns / 1_000_000).ok()).unwrap_or_default();
+                let time = time_ns(name, value)?.and_then(|ns| i64::try_from(ns / 1_000_000).ok()).unwrap_or_default();
                 feedback.last_update_time_ms = time;
             }
             "metadata" => feedback.metadata.extend(strings(name, nested(value))?),

@@ -8,7 +8,7 @@
 use serde_json::{Map, Value};
 
 use super::dialect::{Dialect, Found};
-use super::fields::{UnknownFields, count_unknown, list, object, strings, text, time_nanos};
+use super::fields::{UnknownFields, count_unknown, list, object, strings, text, time_ns};
 use super::parts::Part;
 use super::plain::token_usage;
 use crate::trace::{Span, SpanStatus, SpanType, Trace, TraceState};
@@ -60,8 +60,8 @@ fn read_run(fields: Map<String, Value>, unknown: &mut UnknownFields) -> Result<(
             "run_type" => span.span_type = SpanType::new(&text(name, value)?.unwrap_or_default()),
             "inputs" => span.inputs = Some(value),
             "outputs" => span.outputs = Some(value),
-            "start_time" => span.start_time_unix_nano = time_nanos(name, &value)?,
-            "end_time" => span.end_time_unix_nano = time_nanos(name, &value)?,
+            "start_time" => span.start_time_unix_nano = time_ns(name, value)?,
+            "end_time" => span.end_time_unix_nano = time_ns(name, value)?,
             "error" => span.status_message = text(name, value)?,
             "status" => {
                 trace.state = match value.as_str() {

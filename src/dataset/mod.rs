@@ -13,6 +13,7 @@
 //! ```
 
 mod any_value;
+mod complete;
 mod container;
 mod dialect;
 mod elements;
@@ -26,6 +27,7 @@ mod lines;
 mod mapping;
 mod mlflow;
 mod openai;
+mod otel;
 mod other_names;
 mod parts;
 mod plain;

@@ -1,5 +1,6 @@
 //! Traces whose parts are spread over a dataset: spans exported one by one, or in batches as they end.
 
+use std::collections::HashMap;
 use std::io;
 
 use serde::{Deserialize, Serialize};
@@ -8,7 +9,7 @@ use serde_json::{Map, Value};
 use super::fields::UnknownFields;
 use super::gather::{Gather, Groups};
 use super::span::{self, Style};
-use super::{plain, reader::Place};
+use super::{complete, plain, reader::Place};
 use crate::feedback::Feedback;
 use crate::trace::{Span, Trace};
 
@@ -28,6 +29,41 @@ pub(super) enum Part {
 
 /// A trace put together, and where its first part stands; or why the parts are not those of one trace.
 pub(super) type Whole = (Place, Result<Trace, String>);
+
+/// How deep values may nest in a part, so that serde_json, which allows 128 levels, reads it back.
+const MAX_DEPTH: usize = 100;
+
+impl Part {
+    /// Whether it can wait in a file and be read back.
+    ///
+    /// # Errors
+    /// When a value in it nests too deep: JSON in texts inside JSON may.
+    pub(super) fn check(&self) -> Result<(), String> {
+        let (trace, spans) = match self {
+            Self::Trace(trace) => (Some(trace), trace.spans.as_slice()),
+            Self::Span { span, .. } => (None, std::slice::from_ref(span)),
+        };
+        let of_trace = trace
+            .into_iter()
+            .flat_map(|trace| trace.inputs.iter().chain(&trace.outputs).chain(trace.expectations.values()));
+        let of_feedback =
+            trace.into_iter().flat_map(|trace| trace.assessments.iter().filter_map(|feedback| feedback.value.as_ref()));
+        let of_spans =
+            spans.iter().flat_map(|span| span.inputs.iter().chain(&span.outputs).chain(span.attributes.values()));
+        if of_trace.chain(of_feedback).chain(of_spans).any(|value| is_deeper(value, MAX_DEPTH)) {
+            return Err(format!("a value of a span nests more than {MAX_DEPTH} levels deep"));
+        }
+        Ok(())
+    }
+}
+
+fn is_deeper(value: &Value, levels: usize) -> bool {
+    match value {
+        Value::Array(values) => levels == 0 || values.iter().any(|value| is_deeper(value, levels - 1)),
+        Value::Object(fields) => levels == 0 || fields.values().any(|value| is_deeper(value, levels - 1)),
+        _ => false,
+    }
+}
 
 /// A part as it waits in the temporary file: traces and spans are of the plain dialect.
 #[derive(Serialize)]
@@ -69,7 +105,7 @@ impl Parts {
                 (trace_id, Written { place: &place, trace: None, assessments: &[], span: Some(span) })
             }
         };
-        self.0.push(trace_id, 0, &serde_json::to_vec(&(trace_id, written)).map_err(io::Error::other)?)
+        self.0.push(key(trace_id), 0, &serde_json::to_vec(&(trace_id, written)).map_err(io::Error::other)?)
     }
 
     /// The traces, in the order of their first parts, each with that part's place; or why the parts are not those of one trace.
@@ -77,6 +113,25 @@ impl Parts {
         let groups: Groups = self.0.into_groups()?;
         Ok(groups.map(|group| group.and_then(|parts| whole(&parts))))
     }
+}
+
+/// MLflow writes OpenTelemetry's id of a trace with `tr-` before it: the trace is the same, and has the longer id if some part does.
+fn key(trace_id: &str) -> &str {
+    trace_id.strip_prefix("tr-").unwrap_or(trace_id)
+}
+
+/// Exporters send a span again when they do not know whether it arrived; a span that is written twice is kept as it ended.
+fn drop_repeated(spans: &mut Vec<Span>) {
+    let mut best: HashMap<String, (usize, bool)> = HashMap::with_capacity(spans.len());
+    for (index, span) in spans.iter().enumerate() {
+        let has_ended = span.end_time_unix_nano.is_some();
+        let known = best.entry(span.span_id.clone()).or_insert((index, has_ended));
+        if has_ended && !known.1 {
+            *known = (index, true);
+        }
+    }
+    let mut index = 0..;
+    spans.retain(|span| best.get(&span.span_id).map(|(kept, _)| *kept) == index.next());
 }
 
 fn whole(parts: &[Vec<u8>]) -> io::Result<Whole> {
@@ -87,7 +142,9 @@ fn whole(parts: &[Vec<u8>]) -> io::Result<Whole> {
     let mut unknown = UnknownFields::new();
     for part in parts {
         let (trace_id, part): (String, Read) = serde_json::from_slice(part)?;
-        whole.trace_id = trace_id;
+        if whole.trace_id.len() < trace_id.len() {
+            whole.trace_id = trace_id;
+        }
         first_place.get_or_insert(part.place);
         if let Some(fields) = part.trace {
             let trace = plain::read_fields(fields, &mut unknown).map_err(io::Error::other)?;
@@ -99,14 +156,13 @@ fn whole(parts: &[Vec<u8>]) -> io::Result<Whole> {
             whole.spans.extend(span::read_all(vec![span], Style::Plain, &mut unknown).map_err(io::Error::other)?);
         }
     }
-    whole.spans.sort_by_key(|span| span.start_time_unix_nano);
-    if let Some(root) = whole.root_span() {
-        let (inputs, outputs) = (root.inputs.clone(), root.outputs.clone());
-        whole.inputs = whole.inputs.or(inputs);
-        whole.outputs = whole.outputs.or(outputs);
-    }
+    drop_repeated(&mut whole.spans);
+    complete::sort(&mut whole.spans);
     let whole = match differs {
-        None => Ok(whole),
+        None => {
+            complete::complete(&mut whole);
+            Ok(whole)
+        }
         Some(field) => Err(format!(
             "parts of trace `{}` have different `{field}`; give each trace an id of its own, or leave out the older part",
             whole.trace_id
@@ -232,5 +288,38 @@ mod tests {
             let reason = "parts of trace `a` have different `inputs`; give each trace an id of its own, or leave out the older part";
             (1, reason)
         });
+    }
+
+    #[test]
+    fn a_span_that_is_there_twice_is_kept_as_it_ended_and_the_longer_id_holds() {
+        let mut parts = Parts::new().unwrap();
+        let ended = |trace: &str| match span(trace, "s", None, 1) {
+            Part::Span { trace_id, span } => {
+                Part::Span { trace_id, span: Span { end_time_unix_nano: Some(9), ..span } }
+            }
+            part => part,
+        };
+        let mlflows = Part::Trace(Trace { trace_id: "tr-0a".into(), ..Trace::default() });
+        for part in [span("0a", "s", None, 1), ended("0a"), mlflows, ended("0a")] {
+            parts.push(Place::default(), &part).unwrap();
+        }
+        let traces: Vec<Whole> = parts.into_traces().unwrap().map(Result::unwrap).collect();
+        let [(_, Ok(trace))] = traces.as_slice() else { panic!("{traces:?}") };
+        let ends: Vec<_> = trace.spans.iter().map(|span| span.end_time_unix_nano).collect();
+        assert_eq!((trace.trace_id.as_str(), ends), ("tr-0a", vec![Some(9)]));
+    }
+
+    #[test]
+    fn a_part_that_could_not_be_read_back_is_refused() {
+        let part = |depth: usize| {
+            let value = (0..depth).fold(json!(1), |value, _| json!([value]));
+            Part::Span { trace_id: "a".into(), span: Span { outputs: Some(value), ..Span::default() } }
+        };
+        assert_eq!(part(MAX_DEPTH + 1).check().unwrap_err(), "a value of a span nests more than 100 levels deep");
+        let deepest = part(MAX_DEPTH);
+        deepest.check().unwrap();
+        let mut parts = Parts::new().unwrap();
+        parts.push(Place::default(), &deepest).unwrap();
+        assert!(parts.into_traces().unwrap().all(|trace| trace.is_ok()));
     }
 }

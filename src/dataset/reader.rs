@@ -15,7 +15,7 @@ use super::format::Format;
 use super::framing::Records;
 use super::lines::DEFAULT_MAX_LINE_BYTES;
 use super::mapping::Mapping;
-use super::parts::{Parts, Whole};
+use super::parts::{Part, Parts, Whole};
 use super::record::Record;
 use super::reject::{Reject, shown};
 use super::seen::{Known, SeenIds};
@@ -326,6 +326,10 @@ impl Register {
         let file = self.files.len().saturating_sub(1);
         let place = Place { file, line: record.line, byte_offset: record.byte_offset };
         let read = read_record(record, self.dialect, &self.mappings, &mut self.stats.unknown_fields);
+        let read = read.and_then(|found| match &found {
+            Found::Parts(parts) => parts.iter().try_for_each(Part::check).map(|()| found),
+            _ => Ok(found),
+        });
         match read {
             Ok(Found::Trace(trace)) => Ok(Some(self.admit(place, trace, record.bytes))),
             Ok(Found::Traces(traces)) => {

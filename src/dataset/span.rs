@@ -60,14 +60,15 @@ fn read(index: usize, value: Value, style: Style, unknown: &mut UnknownFields) -
     Ok(span)
 }
 
-/// `"OK"`, or `{"code": "STATUS_CODE_ERROR", "message": "..."}`; codes also as OpenTelemetry's numbers.
-fn read_status(name: std::fmt::Arguments<'_>, value: Value, span: &mut Span) -> Result<(), String> {
+/// `"OK"`, or `{"code": "STATUS_CODE_ERROR", "message": "..."}`; codes also as OpenTelemetry's numbers. The SDK for Python writes
+/// `{"status_code": "ERROR", "description": "..."}`.
+pub(super) fn read_status(name: std::fmt::Arguments<'_>, value: Value, span: &mut Span) -> Result<(), String> {
     let code = match value {
         Value::Object(mut fields) => {
-            if let Some(message) = fields.remove("message") {
+            if let Some(message) = fields.remove("message").or_else(|| fields.remove("description")) {
                 span.status_message = text(name, message)?;
             }
-            fields.remove("code").unwrap_or_default()
+            fields.remove("code").or_else(|| fields.remove("status_code")).unwrap_or_default()
         }
         other => other,
     };
@@ -123,23 +124,38 @@ fn id(text: Option<String>, style: Style) -> Option<String> {
 /// Eight bytes in hex or base64 as 16 lower-case hex digits; none for zeros, which is OpenTelemetry's "no span". What is
 /// neither stays as it is.
 pub(super) fn span_id(text: String) -> Option<String> {
-    let hex = text.strip_prefix("0x").unwrap_or(&text);
-    let number = if hex.len() == 16 && hex.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        u64::from_str_radix(hex, 16).ok()
-    } else {
-        from_base64(&text)
-    };
-    match number {
+    match bytes_of(&text, 8) {
         Some(0) => None,
         Some(number) => Some(format!("{number:016x}")),
         None => Some(text),
     }
 }
 
-/// Eight bytes in base64, in either alphabet: eleven digits and a `=`.
-fn from_base64(text: &str) -> Option<u64> {
-    let digits = text.strip_suffix('=').filter(|digits| digits.len() == 11)?;
-    let mut bits = 0_u128;
+/// The same for the sixteen bytes of a trace's id: 32 digits.
+pub(super) fn trace_id(text: String) -> Option<String> {
+    match bytes_of(&text, 16) {
+        Some(0) => None,
+        Some(number) => Some(format!("{number:032x}")),
+        None => Some(text),
+    }
+}
+
+/// So many bytes, 16 at most, in hex or base64.
+fn bytes_of(text: &str, length: u32) -> Option<u128> {
+    let hex = text.strip_prefix("0x").unwrap_or(text);
+    if hex.len() == 2 * length as usize && hex.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return u128::from_str_radix(hex, 16).ok();
+    }
+    from_base64(text, 8 * length)
+}
+
+/// A number of so many bits in base64, in either alphabet, padded to fours.
+fn from_base64(text: &str, bits: u32) -> Option<u128> {
+    let digits = text.trim_end_matches('=');
+    if text.len() != bits.div_ceil(24) as usize * 4 || digits.len() != bits.div_ceil(6) as usize {
+        return None;
+    }
+    let (mut number, mut missing) = (0_u128, bits);
     for byte in digits.bytes() {
         let digit = match byte {
             b'A'..=b'Z' => byte - b'A',
@@ -149,10 +165,12 @@ fn from_base64(text: &str) -> Option<u64> {
             b'/' | b'_' => 63,
             _ => return None,
         };
-        bits = bits << 6 | u128::from(digit);
+        // The last digit is longer than what it holds.
+        let taken = missing.min(6);
+        number = number << taken | u128::from(digit >> (6 - taken));
+        missing -= taken;
     }
-    // 66 bits, the last two of them padding.
-    u64::try_from(bits >> 2).ok()
+    Some(number)
 }
 
 #[cfg(test)]
@@ -175,6 +193,13 @@ mod tests {
         assert_eq!(id("7S1geWFH-tM=").as_deref(), Some("ed2d60796147fad3"), "the alphabet for URLs");
         assert_eq!((id("AAAAAAAAAAA="), id("0000000000000000")), (None, None));
         assert_eq!(id("AAAAAAAAAAE=").as_deref(), Some("0000000000000001"));
+        let trace = |text: &str| trace_id(text.to_owned());
+        for text in
+            ["ObrRbFpQ04uQ+z0M4WShBw==", "0x39bad16c5a50d38b90fb3d0ce164a107", "39BAD16C5A50D38B90FB3D0CE164A107"]
+        {
+            assert_eq!(trace(text).as_deref(), Some("39bad16c5a50d38b90fb3d0ce164a107"), "{text}");
+        }
+        assert_eq!((trace("AAAAAAAAAAAAAAAAAAAAAA=="), trace("mine").as_deref()), (None, Some("mine")));
         for own in ["span-1", "search_docs", "7S1geWFH*tM=", "ea3e14428e345bag"] {
             assert_eq!(id(own).as_deref(), Some(own));
         }

@@ -16,6 +16,7 @@ mod invalid;
 mod judges;
 mod log_file;
 mod merge;
+mod opentelemetry;
 mod outputs;
 mod quickstart;
 mod rate;
