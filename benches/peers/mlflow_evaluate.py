@@ -25,7 +25,7 @@ def judge():
         {"inputs": {"id": trace["trace_id"], "question": trace["inputs"]}, "outputs": trace["outputs"]}
         for trace in traces()
     ]
-    # Ten workers unless MLFLOW_GENAI_EVAL_MAX_WORKERS says otherwise; the driver sets 32.
+    # Ten workers, as shipped. With 32 (MLFLOW_GENAI_EVAL_MAX_WORKERS) they lock each other out of the SQLite file.
     mlflow.genai.evaluate(data=rows, scorers=[relevance])
 
 

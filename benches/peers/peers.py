@@ -64,8 +64,8 @@ PROMPTFOO = (
     *("{home}/node_modules/node/bin/node", "{home}/node_modules/promptfoo/dist/src/entrypoint.js", "eval"),
     *("-c", "promptfoo.config.mjs", "-o", "results.json", "-j", "{concurrency}", "--no-table", "--no-progress-bar"),
 )
-# Its pool of 15 database connections, as shipped, is too small for 32 workers: they wait for each other, and fail.
-MLFLOW = {"MLFLOW_GENAI_EVAL_MAX_WORKERS": str(work.CONCURRENCY), "MLFLOW_SQLALCHEMYSTORE_POOL_SIZE": "100"}
+# Its pool of 15 database connections, as shipped, is too small for its own threads: they wait for each other, and fail.
+MLFLOW = {"MLFLOW_SQLALCHEMYSTORE_POOL_SIZE": "100"}
 OPENAI = "openai==3.54.0"
 PEERS = [
     Peer(

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import sys
 
 import pandas as pd
@@ -13,13 +14,13 @@ async def judge():
 
     relevance = ClassificationEvaluator(
         name="relevance",
-        # Its own limiter begins at 5 requests a second unless it is told otherwise: here, the quota's 6,000 a minute.
+        # Its limiter begins at 5 requests a second unless it is told: the quota, or so many that it never waits.
         llm=LLM(
             provider="openai",
             model=MODEL,
             base_url=base_url(),
             api_key="none",
-            initial_per_second_request_rate=100,
+            initial_per_second_request_rate=int(os.environ["QUOTA"]) / 60 or 1000,
         ),
         prompt_template=[
             # Its templates read every brace as a variable.

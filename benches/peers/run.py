@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""Puts the same 1,000 judgments through judge-run and its peers, and measures.
+"""Puts the same 1,000 judgments through judge-run and its peers, and measures: docs/benchmarks.md.
 
     cargo build --release --locked
-    python3 benches/peers/run.py --all --markdown > tables.md      # everything, about half an hour
-    python3 benches/peers/run.py --peers 'judge-run,by hand (5 retries)' --scenarios quota
-    python3 benches/peers/run.py --markdown                        # the tables again, from results.json
+    python3 benches/peers/run.py --all --update docs/benchmarks.md     # everything, about half an hour
+    python3 benches/peers/run.py --peers judge-run,Inspect --scenarios quota --markdown
+    python3 benches/peers/run.py --markdown                            # the tables again, from results.json
 
-The endpoint is `judge-run simulate` in a process of its own. Each peer is installed from its registry, at the version in
-peers.py, into $PEERS_DIR (a folder beside other temporary files unless it is set); nothing is written to the repository.
+The endpoint is `judge-run simulate` in a process of its own. Each peer is installed from its registry, at the version
+in peers.py, into $PEERS_DIR (a folder beside other temporary files unless it is set), never into the repository.
 While a tool runs, the loopback address is the only one that it can use. Standard library only; Linux.
 """
 
@@ -40,7 +40,7 @@ TIME_LIMIT = 600  # seconds; what takes longer is ended, and the table says so
 SCENARIOS = {
     "cpu": ("--latency 0ms", False),
     "latency": ("--latency 200ms", False),
-    "quota": ("--latency 200ms --rpm 6000", False),
+    "quota": (f"--latency 200ms --rpm {work.QUOTA}", False),
     "faults": ("--latency 200ms --fail 429=5%,500=2%,reset=1%", False),
     "killed": ("--latency 200ms", True),
 }
@@ -68,6 +68,7 @@ class Simulator:
     """The endpoint, on a free port, with counts of its own for each run."""
 
     def __init__(self, flags):
+        self.quota = work.QUOTA if "--rpm" in flags else 0
         command = [JUDGE_RUN, "simulate", "--port", "0", *flags.split()]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         self.url = self.process.stdout.readline().strip()
@@ -109,7 +110,7 @@ class Memory(threading.Thread):
 def run_once(peer, folder, simulator, kill_at=None, resume=False):
     """Runs a tool to its end, or until `kill_at` answers are given: seconds of wall and CPU, bytes, exit status."""
     environment = {**CLEAN, **peer.environment, "HOME": str(folder), "PROMPTFOO_CONFIG_DIR": str(folder / "promptfoo")}
-    environment["OPENAI_BASE_URL"] = simulator.url
+    environment |= {"OPENAI_BASE_URL": simulator.url, "QUOTA": str(simulator.quota)}
     with open(folder / "output.log", "a") as log:
         started = time.monotonic()
         files = {"stdin": subprocess.DEVNULL, "stdout": log, "stderr": log}
@@ -171,9 +172,9 @@ def measure(peer, scenario, count):
 
 
 def machine():
-    cpus = os.cpu_count()
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    return f"{cpus} cores, {memory:.0f} GiB, {platform.system()} {platform.machine()}, Python {platform.python_version()}"
+    system = f"{platform.system()} {platform.machine()}, Python {platform.python_version()}"
+    return f"{os.cpu_count()} cores, {memory:.0f} GiB, {system}"
 
 
 def versions():
@@ -191,6 +192,7 @@ def main():
     parser.add_argument("--repeat", type=int, default=1, help="runs of each row; the tables show the median (1)")
     parser.add_argument("--results", type=Path, default=PEERS_DIR / "results.json", help="where results are gathered")
     parser.add_argument("--markdown", action="store_true", help="print the tables of all results that are gathered")
+    parser.add_argument("--update", type=Path, metavar="FILE", help="put the tables into a file, between its marks")
     args = parser.parse_args()
 
     PEERS_DIR.mkdir(parents=True, exist_ok=True)
@@ -213,8 +215,11 @@ def main():
                     print(f"{scenario}: {peer.name}: {told}", file=sys.stderr)
                 results["runs"].setdefault(scenario, {})[peer.name] = runs
                 args.results.write_text(json.dumps(results, indent=1))
+    markdown = tables.markdown(results, {name: flags for name, (flags, _) in SCENARIOS.items()})
     if args.markdown:
-        print(tables.markdown(results, {name: flags for name, (flags, _) in SCENARIOS.items()}))
+        print(markdown)
+    if args.update:
+        tables.update(args.update, markdown)
 
 
 if __name__ == "__main__":

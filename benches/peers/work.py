@@ -11,6 +11,8 @@ QUESTION = tomllib.loads((HERE / "judge.toml").read_text())["prompt"]
 SYSTEM, USER = QUESTION["system"].strip(), QUESTION["user"].strip()
 MODEL = "gpt-4.1-mini"
 CONCURRENCY = 32
+# Requests a minute, in the scenario with a quota: about what a new account at OpenAI has.
+QUOTA = 600
 # What a verdict looks like, as OpenAI's structured outputs want it.
 SCHEMA = {
     "type": "object",
