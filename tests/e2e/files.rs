@@ -176,7 +176,7 @@ fn what_a_dataset_is_can_be_said() {
     let forced = place.command(args(&fake.base_url(), "a.txt")).env("JUDGE_RUN_DATASET_FORMAT", "jsonl").run();
     forced.exits_with(2).says(&["a.txt:1: this looks like a row of a table"]);
     let wrong = place.run([&args(&fake.base_url(), "a.txt")[..], &["--dataset-format", "xml"]].concat());
-    wrong.exits_with(2).says(&["`xml` is no form of a dataset; there are jsonl, json, csv, tsv, plain"]);
+    wrong.exits_with(2).says(&["`xml` is no form of a dataset; there are jsonl, json, csv, tsv, "]);
     let wrong = place.run([&args(&fake.base_url(), "a.txt")[..], &["--map", "question=Frage"]].concat());
     wrong.exits_with(2).says(&["`question` is no field of a trace; there are trace_id, inputs"]);
     let wrong = place.run([&args(&fake.base_url(), "a.txt")[..], &["--map", "inputs=Frag"]].concat());

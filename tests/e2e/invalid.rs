@@ -28,8 +28,10 @@ fn of_trace(place: &Place, trace: &str) -> Vec<Value> {
 /// The value and the validity of a trace in the table.
 fn row(place: &Place, trace: &str) -> (String, String) {
     let mut table = csv::Reader::from_path(place.path("traces.csv")).unwrap();
+    let headers = table.headers().unwrap().clone();
+    let column = |name| headers.iter().position(|header| header == name).unwrap();
     let row = table.records().map(Result::unwrap).find(|row| row[0] == *trace).unwrap();
-    (row[3].to_owned(), row[14].to_owned())
+    (row[column("value")].to_owned(), row[column("valid")].to_owned())
 }
 
 #[test]

@@ -123,7 +123,7 @@ fn a_page_holds_parts_and_a_broken_item_is_named() {
     assert_eq!(parts(&page(json!("2026-01-01T00:00:00Z"))).len(), 3);
     assert_eq!(
         found(&page(json!("noon"))).0.unwrap_err(),
-        "`data[1].start_time` must be a time such as `2026-01-01T00:00:00Z`, found a string"
+        "`data[1].start_time` must be a time: a number, or RFC 3339"
     );
 }
 
