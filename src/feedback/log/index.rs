@@ -1,9 +1,10 @@
-//! What a log already knows, in 48 bytes a judgment.
+//! What a log already knows, in 40 bytes a judgment.
 
 use std::collections::{BTreeMap, HashSet};
 
 use serde_json::Value;
 
+use super::brief::Brief;
 use crate::feedback::{AssessmentId, ErrorCode, Feedback, IdHasher, RecordedErrorCode, Source, SourceType};
 
 /// Whose opinion about what: records with the same key are one opinion's history.
@@ -13,14 +14,29 @@ pub struct OpinionKey(u64);
 impl OpinionKey {
     /// The key of an opinion by `source` about a trace, or a span of it, under a judge's name.
     pub fn new(trace_id: Option<&str>, span_id: Option<&str>, name: &str, source: &Source) -> Self {
+        Self::of(trace_id, span_id, name, source.source_type, source.source_id.as_deref())
+    }
+
+    pub(super) fn of(
+        trace_id: Option<&str>,
+        span_id: Option<&str>,
+        name: &str,
+        source_type: SourceType,
+        source_id: Option<&str>,
+    ) -> Self {
         let mut hasher = IdHasher::new("judge-run opinion 1");
         hasher
             .optional_part(trace_id.map(str::as_bytes))
             .optional_part(span_id.map(str::as_bytes))
             .part(name.as_bytes())
-            .part(source.source_type.as_str().as_bytes())
-            .optional_part(source.source_id.as_deref().map(str::as_bytes));
+            .part(source_type.as_str().as_bytes())
+            .optional_part(source_id.map(str::as_bytes));
         Self(hasher.finish_u64())
+    }
+
+    /// Which of `count` parts of all keys it belongs to.
+    fn part(self, count: u64) -> u64 {
+        ((u128::from(self.0) * u128::from(count)) >> u64::BITS) as u64
     }
 }
 
@@ -51,19 +67,21 @@ impl Standing {
     /// How a record stands.
     pub fn of(feedback: &Feedback) -> Self {
         match (&feedback.error, &feedback.value) {
-            (Some(error), _) => {
-                let code = match error.error_code {
-                    RecordedErrorCode::Known(code) => Some(code),
-                    RecordedErrorCode::Foreign(_) => None,
-                };
-                Self::Failed { code, create_time_ms: feedback.create_time_ms }
-            }
+            (Some(error), _) => Self::failed(&error.error_code, feedback.create_time_ms),
             (None, _) if feedback.valid == Some(false) => Self::Invalid { create_time_ms: feedback.create_time_ms },
             (None, Some(Value::Bool(value))) => Self::Number(f64::from(u8::from(*value))),
             (None, Some(Value::Number(number))) => number.as_f64().map_or(Self::Other, Self::Number),
             (None, Some(Value::String(label))) => Self::Label(Self::label_hash(label)),
             (None, _) => Self::Other,
         }
+    }
+
+    pub(super) fn failed(code: &RecordedErrorCode, create_time_ms: i64) -> Self {
+        let code = match code {
+            RecordedErrorCode::Known(code) => Some(*code),
+            RecordedErrorCode::Foreign(_) => None,
+        };
+        Self::Failed { code, create_time_ms }
     }
 
     /// The hash that stands for a label.
@@ -100,19 +118,66 @@ pub enum Seen {
     },
 }
 
+/// A judgment's last record. Its standing and its offset are packed, which saves a sixth.
 #[derive(Debug, Clone, Copy)]
 struct Entry {
     opinion: OpinionKey,
     id: AssessmentId,
-    standing: Standing,
-    /// Of the record's line in the log.
-    offset: u64,
+    /// The number, hash or time of the standing.
+    content: u64,
+    /// The offset of the record's line in 48 bits, and in 16 bits what the content is.
+    place: u64,
 }
 
 impl Entry {
+    const NUMBER: u64 = 0;
+    const LABEL: u64 = 1;
+    const OTHER: u64 = 2;
+    const INVALID: u64 = 3;
+    /// A failure with another tool's code; one of ours is this and one more than its place in [`ErrorCode::ALL`].
+    const FAILED: u64 = 4;
+    const KIND_BITS: u32 = 16;
+
+    fn new(opinion: OpinionKey, id: AssessmentId, standing: Standing, offset: u64) -> Self {
+        let (kind, content) = match standing {
+            Standing::Number(number) => (Self::NUMBER, number.to_bits()),
+            Standing::Label(hash) => (Self::LABEL, hash),
+            Standing::Other => (Self::OTHER, 0),
+            Standing::Invalid { create_time_ms } => (Self::INVALID, create_time_ms.cast_unsigned()),
+            Standing::Failed { code, create_time_ms } => {
+                let code = code.and_then(|code| ErrorCode::ALL.iter().position(|known| *known == code));
+                (Self::FAILED + code.map_or(0, |i| i as u64 + 1), create_time_ms.cast_unsigned())
+            }
+        };
+        Self { opinion, id, content, place: offset << Self::KIND_BITS | kind }
+    }
+
+    fn kind(&self) -> u64 {
+        self.place & ((1 << Self::KIND_BITS) - 1)
+    }
+
+    fn offset(&self) -> u64 {
+        self.place >> Self::KIND_BITS
+    }
+
+    fn standing(&self) -> Standing {
+        let create_time_ms = self.content.cast_signed();
+        match self.kind() {
+            Self::NUMBER => Standing::Number(f64::from_bits(self.content)),
+            Self::LABEL => Standing::Label(self.content),
+            Self::OTHER => Standing::Other,
+            Self::INVALID => Standing::Invalid { create_time_ms },
+            failed => {
+                let code =
+                    failed.checked_sub(Self::FAILED + 1).and_then(|i| ErrorCode::ALL.get(usize::try_from(i).ok()?));
+                Standing::Failed { code: code.copied(), create_time_ms }
+            }
+        }
+    }
+
     /// Whether it was an opinion once: an invalid one still is what a later one overrides.
     fn is_opinion(&self) -> bool {
-        !matches!(self.standing, Standing::Failed { .. })
+        self.kind() < Self::FAILED
     }
 
     fn is_verdict(&self) -> bool {
@@ -120,14 +185,19 @@ impl Entry {
     }
 
     fn is_invalid(&self) -> bool {
-        matches!(self.standing, Standing::Invalid { .. })
+        self.kind() == Self::INVALID
     }
 }
+
+/// How many entries are searched for one.
+const PART: usize = 16;
 
 /// All judgments of a log, sorted for lookup. It does not change while a run appends.
 #[derive(Debug, Default)]
 pub struct Index {
     entries: Vec<Entry>,
+    /// Where the keys with the same first bits begin, and at last the end: keys are hashes, so each part has about [`PART`] of them.
+    parts: Vec<u32>,
     /// The models that gave a verdict.
     proven: HashSet<String>,
 }
@@ -135,27 +205,21 @@ pub struct Index {
 impl Index {
     /// Adds the record at `offset`, in the log's order; [`Index::seal`] must follow before any lookup. Records without an id of
     /// judge-run's form are other people's and play no part in resuming.
-    pub(super) fn add(&mut self, feedback: &Feedback, offset: u64) {
-        let Some(id) = feedback.assessment_id.as_deref().and_then(|id| id.parse().ok()) else { return };
-        let opinion = OpinionKey::new(
-            feedback.trace_id.as_deref(),
-            feedback.span_id.as_deref(),
-            &feedback.name,
-            &feedback.source,
-        );
-        self.entries.push(Entry { opinion, id, standing: Standing::of(feedback), offset });
-        if let (SourceType::LlmJudge, Some(source_id)) = (feedback.source.source_type, &feedback.source.source_id)
-            && !feedback.is_error()
-            && !self.proven.contains(source_id)
+    pub(super) fn add(&mut self, record: &Brief<'_>, offset: u64) {
+        let Some(id) = record.id else { return };
+        self.entries.push(Entry::new(record.opinion, id, record.standing, offset));
+        if let (SourceType::LlmJudge, Some(source_id)) = (record.source_type, &record.source_id)
+            && !matches!(record.standing, Standing::Failed { .. })
+            && !self.proven.contains(&**source_id)
         {
-            self.proven.insert(source_id.clone());
+            self.proven.insert(source_id.clone().into_owned());
         }
     }
 
     /// Sorts the entries and keeps the last standing of each judgment.
     pub(super) fn seal(&mut self) {
-        // Stable: within one opinion the log's order stays.
-        self.entries.sort_by_key(|entry| entry.opinion);
+        // Within one opinion in the log's order.
+        self.entries.sort_unstable_by_key(|entry| (entry.opinion, entry.offset()));
         let entries = &mut self.entries;
         let mut kept = 0;
         let mut group = 0;
@@ -178,12 +242,28 @@ impl Index {
         }
         entries.truncate(kept);
         entries.shrink_to_fit();
+        let count = (kept / PART).next_power_of_two() as u64;
+        let first_of = |part| entries.partition_point(|entry| entry.opinion.part(count) < part);
+        self.parts = (0..=count).map(|part| u32::try_from(first_of(part)).unwrap_or(u32::MAX)).collect();
+    }
+
+    /// The records of an opinion.
+    fn of(&self, opinion: OpinionKey) -> &[Entry] {
+        let count = self.parts.len().saturating_sub(1) as u64;
+        let part = opinion.part(count) as usize;
+        let end = |i: usize| self.parts.get(i).map_or(0, |end| *end as usize);
+        let part = self.entries.get(end(part)..end(part + 1)).unwrap_or_default();
+        let start = part.partition_point(|entry| entry.opinion < opinion);
+        let rest = part.get(start..).unwrap_or_default();
+        rest.chunk_by(|a, b| a.opinion == b.opinion)
+            .next()
+            .filter(|group| group[0].opinion == opinion)
+            .unwrap_or_default()
     }
 
     /// What is known of a judgment.
     pub fn look_up(&self, opinion: OpinionKey, id: AssessmentId) -> Seen {
-        let start = self.entries.partition_point(|entry| entry.opinion < opinion);
-        let group = self.entries[start..].iter().take_while(|entry| entry.opinion == opinion);
+        let group = self.of(opinion);
         let mut this = None;
         let mut other = None;
         let mut other_is_later = false;
@@ -199,26 +279,22 @@ impl Index {
             (None, None) => Seen::New,
             (None, Some(overrides)) => Seen::Changed { overrides },
             (Some(this), Some(by)) if this.is_opinion() && other_is_later => {
-                Seen::Overridden { standing: this.standing, offset: this.offset, by }
+                Seen::Overridden { standing: this.standing(), offset: this.offset(), by }
             }
             (Some(this), other) => {
-                Seen::Judged { standing: this.standing, overrides: other.filter(|_| !this.is_verdict()) }
+                Seen::Judged { standing: this.standing(), overrides: other.filter(|_| !this.is_verdict()) }
             }
         }
     }
 
     /// Where the record of this very judgment is, if it is a verdict.
     pub(super) fn verdict_at(&self, opinion: OpinionKey, id: AssessmentId) -> Option<u64> {
-        let start = self.entries.partition_point(|entry| entry.opinion < opinion);
-        let mut group = self.entries[start..].iter().take_while(|entry| entry.opinion == opinion);
-        group.find(|entry| entry.id == id && entry.is_verdict()).map(|entry| entry.offset)
+        self.of(opinion).iter().find(|entry| entry.id == id && entry.is_verdict()).map(Entry::offset)
     }
 
     /// How an opinion stands: as its last record does, verdict or failure. `None` if the log has nothing of it.
     pub fn latest(&self, opinion: OpinionKey) -> Option<Standing> {
-        let end = self.entries.partition_point(|entry| entry.opinion <= opinion);
-        let last = self.entries[..end].last().filter(|entry| entry.opinion == opinion);
-        last.map(|entry| entry.standing)
+        self.of(opinion).last().map(Entry::standing)
     }
 
     /// How many opinions stand as failures, by code; `None` counts other tools' codes.
@@ -226,7 +302,7 @@ impl Index {
         let mut failures = BTreeMap::new();
         for (i, entry) in self.entries.iter().enumerate() {
             let is_last = self.entries.get(i + 1).is_none_or(|next| next.opinion != entry.opinion);
-            if let Standing::Failed { code, .. } = entry.standing
+            if let Standing::Failed { code, .. } = entry.standing()
                 && is_last
             {
                 *failures.entry(code).or_default() += 1;
@@ -293,7 +369,7 @@ mod tests {
     fn index(records: &[Feedback]) -> Index {
         let mut index = Index::default();
         for (offset, record) in (0..).zip(records) {
-            index.add(record, offset);
+            index.add(&Brief::of(record), offset);
         }
         index.seal();
         index
@@ -381,6 +457,16 @@ mod tests {
     }
 
     #[test]
+    fn every_one_of_many_is_found() {
+        let names: Vec<String> = (0..1000).map(|i| i.to_string()).collect();
+        let index = index(&names.iter().map(|name| record(1, name, Some(1.into()))).collect::<Vec<_>>());
+        assert!(index.parts.len() > 50);
+        assert!(names.iter().all(|name| index.look_up(key(name), id(1)) == judged(Standing::Number(1.0))));
+        assert!((1000..2000).all(|i| index.look_up(key(&i.to_string()), id(1)) == Seen::New));
+        assert_eq!(Index::default().latest(key("a")), None);
+    }
+
+    #[test]
     fn only_verdicts_prove_a_model() {
         let failed = Feedback { source: Source::llm_judge("failing"), ..record(1, "a", None) };
         let person = Source { source_type: SourceType::Human, source_id: Some("person".into()) };
@@ -391,7 +477,20 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_takes_48_bytes() {
-        assert_eq!(size_of::<Entry>(), 48);
+    fn an_entry_takes_40_bytes_and_gives_back_what_it_holds() {
+        assert_eq!(size_of::<Entry>(), 40);
+        let create_time_ms = -1;
+        let failed = ErrorCode::ALL.iter().map(|code| Standing::Failed { code: Some(*code), create_time_ms });
+        let others = [
+            Standing::Number(-0.5),
+            Standing::Label(u64::MAX),
+            Standing::Other,
+            Standing::Invalid { create_time_ms },
+            Standing::Failed { code: None, create_time_ms },
+        ];
+        for standing in failed.chain(others) {
+            let entry = Entry::new(key("a"), id(1), standing, 1 << 47);
+            assert_eq!((entry.standing(), entry.offset()), (standing, 1 << 47));
+        }
     }
 }

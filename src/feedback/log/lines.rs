@@ -3,10 +3,21 @@
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Seek, SeekFrom};
 
+use super::brief::Brief;
 use crate::feedback::Feedback;
 
 /// Calls `take` with each line that is not blank: where it begins, its bytes with the newline, and the record if it is one.
-pub(super) fn for_each_line(mut file: &File, mut take: impl FnMut(u64, &[u8], Option<Feedback>)) -> io::Result<()> {
+pub(super) fn for_each_line(file: &File, mut take: impl FnMut(u64, &[u8], Option<Feedback>)) -> io::Result<()> {
+    let record = |line: &[u8]| std::str::from_utf8(line).ok().and_then(|text| Feedback::from_json(text).ok());
+    for_each_raw_line(file, |start, line| take(start, line, record(line)))
+}
+
+/// The same with each record in brief.
+pub(super) fn for_each_brief_line(file: &File, mut take: impl FnMut(u64, &[u8], Option<Brief<'_>>)) -> io::Result<()> {
+    for_each_raw_line(file, |start, line| take(start, line, Brief::read(line)))
+}
+
+fn for_each_raw_line(mut file: &File, mut take: impl FnMut(u64, &[u8])) -> io::Result<()> {
     file.seek(SeekFrom::Start(0))?;
     let mut reader = BufReader::with_capacity(1 << 16, file);
     let mut line = Vec::new();
@@ -17,9 +28,8 @@ pub(super) fn for_each_line(mut file: &File, mut take: impl FnMut(u64, &[u8], Op
         if length == 0 {
             return Ok(());
         }
-        let record = std::str::from_utf8(&line).ok().and_then(|text| Feedback::from_json(text).ok());
-        if record.is_some() || !line.iter().all(u8::is_ascii_whitespace) {
-            take(start, &line, record);
+        if !line.iter().all(u8::is_ascii_whitespace) {
+            take(start, &line);
         }
         start += length;
     }

@@ -1,5 +1,6 @@
 //! The feedback log: append-only JSONL, one record a line, owned by one writer.
 
+mod brief;
 mod compact;
 mod file;
 mod index;

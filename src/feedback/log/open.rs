@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::Index;
 use super::file::{LogFile, refuse_pipes, sibling};
-use super::lines::for_each_line;
+use super::lines::for_each_brief_line;
 
 /// What to do with a log that already exists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -133,11 +133,11 @@ pub(super) fn not_a_log(path: &Path, first_line: &[u8]) -> OpenError {
 fn read_lines(file: &File, index: &mut Index, report: &mut OpenReport) -> io::Result<Vec<Damaged>> {
     let mut damaged = Vec::new();
     let mut damaged_bytes = 0;
-    for_each_line(file, |start, line, record| {
+    for_each_brief_line(file, |start, line, record| {
         let length = line.len() as u64;
         match record {
-            Some(feedback) => {
-                index.add(&feedback, start - damaged_bytes);
+            Some(record) => {
+                index.add(&record, start - damaged_bytes);
                 report.records += 1;
             }
             None => {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use super::file::refuse_what_is_no_file;
-use super::lines::{LineReader, for_each_line};
+use super::lines::{LineReader, for_each_brief_line};
 use super::open::not_a_log;
 use super::{Index, OpenError, OpinionKey};
 use crate::feedback::{AssessmentId, Feedback};
@@ -32,10 +32,10 @@ impl ReuseLog {
         let file = File::open(path).map_err(io_error)?;
         let mut index = Index::default();
         let (mut is_log, mut first_line) = (false, None);
-        for_each_line(&file, |offset, line, record| match record {
-            Some(feedback) => {
+        for_each_brief_line(&file, |offset, line, record| match record {
+            Some(record) => {
                 is_log = true;
-                index.add(&feedback, offset);
+                index.add(&record, offset);
             }
             None if line.ends_with(b"\n") => drop(first_line.get_or_insert_with(|| line.to_vec())),
             None => {}
