@@ -31,14 +31,13 @@ fn traces_whose_spans_alternate_over_the_lines_are_judged_whole() {
     let args = ["-d", "traces.jsonl", "-J", "groundedness", "--base-url", &fake.base_url()];
     place.command(args).run().exits_with(3).prints(&["2 traces, 2 requests", "1 line rejected"]);
 
-    let mut prompts: Vec<String> =
+    let prompts: Vec<String> =
         fake.seen().iter().map(|request| request.json()["messages"][1]["content"].to_string()).collect();
-    prompts.sort();
-    for (prompt, country, words) in [
-        (&prompts[0], "France", ["Paris.", "Paris is the capital"]),
-        (&prompts[1], "Italy", ["Rome.", "Rome is the capital"]),
-    ] {
-        assert!(prompt.contains(country) && words.iter().all(|words| prompt.contains(words)), "{prompt}");
+    for (country, words) in
+        [("France", ["Paris.", "Paris is the capital"]), ("Italy", ["Rome.", "Rome is the capital"])]
+    {
+        let of_it: Vec<_> = prompts.iter().filter(|prompt| prompt.contains(country)).collect();
+        assert!(matches!(of_it[..], [prompt] if words.iter().all(|words| prompt.contains(words))), "{prompts:?}");
     }
     let mut ids: Vec<String> = place
         .lines("traces.feedback.jsonl")
