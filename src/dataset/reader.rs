@@ -1,4 +1,4 @@
-//! A dataset as an iterator over its traces, in constant memory but for 16 bytes a trace to tell duplicates.
+//! A dataset as an iterator over its traces, in constant memory but for 20 bytes a trace to tell duplicates.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
