@@ -208,7 +208,7 @@ pub(crate) struct RunArgs {
 /// Which traces of the dataset.
 #[derive(Debug, Default, Args)]
 pub(crate) struct SelectionArgs {
-    /// Judge only the first N traces of those that are selected
+    /// Judge only the first N traces of those that are selected; judges of sessions the first N sessions
     #[arg(short = 'n', long, value_name = "N", env = "JUDGE_RUN_LIMIT")]
     pub limit: Option<u64>,
 

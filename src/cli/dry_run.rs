@@ -14,7 +14,7 @@ use judge_run::run::{self, DryRun, Exit};
 use super::error::CliError;
 use super::print::{self, counted, escaped, one_line, short, time};
 use super::settings::Resolved;
-use super::{selection, unknown_fields};
+use super::{passed_over, selection, unknown_fields};
 
 /// A dataset full of rejects should not fill a screen.
 const REJECTS_SHOWN: usize = 20;
@@ -42,6 +42,12 @@ pub(crate) fn main(resolved: Resolved) -> Result<ExitCode, CliError> {
     }
     if dry.traces == 0 && dry.left_out.other_shards == 0 {
         let why = selection::why_nothing(dry.rejects.len() as u64, &dry.left_out);
+        return Err(CliError::usage(format_args!("there is nothing to judge: {why}")));
+    }
+    if let Some(why) = passed_over::why_nothing(dry.questions.iter().map(|question| &question.passed_over))
+        && dry.selected() == 0
+        && dry.left_out.other_shards == 0
+    {
         return Err(CliError::usage(format_args!("there is nothing to judge: {why}")));
     }
     Ok(ExitCode::from(Exit::AllJudged.code()))
@@ -73,7 +79,8 @@ fn write(out: &mut String, dry: &DryRun, lanes: &[Lane], prompts: bool) -> fmt::
         return Ok(());
     }
     for question in &dry.questions {
-        writeln!(out, "\n{}  on {}", one_line(&question.judge), question.source_id)?;
+        let unit = passed_over::unit(&question.passed_over);
+        writeln!(out, "\n{}  on {}{unit}", one_line(&question.judge), question.source_id)?;
         writeln!(out, "  requests {:>7}", question.requests)?;
         if question.kept > 0 {
             writeln!(out, "  skipped  {:>7}  already in the log", question.kept)?;
@@ -92,6 +99,7 @@ fn write(out: &mut String, dry: &DryRun, lanes: &[Lane], prompts: bool) -> fmt::
         if question.missing > 0 {
             writeln!(out, "  missing  {:>7}  not in the log, not asked", question.missing)?;
         }
+        passed_over::write(out, &question.passed_over)?;
         if let Some(reason) = &question.first_reason {
             writeln!(out, "  failing  {:>7}  cannot be asked; the first: {}", question.not_askable, one_line(reason))?;
         }

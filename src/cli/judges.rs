@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::process::ExitCode;
 
-use judge_run::judge::library;
+use judge_run::judge::{Unit, library};
 
 use super::args::JudgesArgs;
 use super::error::CliError;
@@ -20,9 +20,13 @@ pub(crate) fn main(args: &JudgesArgs) -> Result<ExitCode, CliError> {
             Ok(judge) => {
                 let origin = path.map_or("built in".to_owned(), |path| path.display().to_string());
                 let description = &judge.description;
+                let unit = match judge.select.unit() {
+                    Unit::Trace => String::new(),
+                    unit => format!("judges: {unit}s · "),
+                };
                 writeln!(
                     stdout,
-                    "{name}\n    {description}\n    verdict: {} · version {} · {origin}",
+                    "{name}\n    {description}\n    {unit}verdict: {} · version {} · {origin}",
                     judge.verdict, judge.version
                 )?;
             }

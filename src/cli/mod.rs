@@ -15,6 +15,7 @@ mod judges;
 mod manifest;
 mod merge;
 mod open_files;
+mod passed_over;
 mod paths;
 mod print;
 mod progress;

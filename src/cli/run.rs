@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use judge_run::feedback::forms::{self, ConvertError};
 use judge_run::feedback::log::WriteError;
+use judge_run::judge::Unit;
 use judge_run::run::{self, Event, Exit, Shutdown, StopReason};
 use tokio::sync::watch;
 
@@ -30,7 +31,10 @@ pub(crate) fn execute(resolved: Resolved) -> Result<Exit, CliError> {
     }
     let rejects = settings.rejects.clone();
     let to_stdout = log.is_none();
-    let most = settings.selection.most_traces().map(|most| most.saturating_mul(settings.questions.len() as u64));
+    // How many spans a trace has nobody knows before.
+    let by_span = settings.questions.iter().any(|(question, _)| question.judge.select.unit() == Unit::Span);
+    let most = settings.selection.most_traces().filter(|_| !by_span);
+    let most = most.map(|most| most.saturating_mul(settings.questions.len() as u64));
     let mut progress = Progress::new(quiet, verbose, most);
     // One thread is enough: it does little but wait, and the dataset and the log have threads of their own.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

@@ -9,6 +9,7 @@ use judge_run::feedback::ErrorCode;
 use judge_run::run::{Distribution, Exit, LaneSummary, QuestionSummary, RunReport, StopReason};
 
 use super::error::CliError;
+use super::passed_over;
 use super::print::{counted, escaped, one_line, short};
 use super::selection;
 
@@ -88,7 +89,7 @@ fn write(out: &mut String, report: &RunReport, places: &Places<'_>, made_up: boo
 }
 
 fn write_question(out: &mut String, question: &QuestionSummary) -> fmt::Result {
-    writeln!(out, "{}  on {}", question.judge, question.source_id)?;
+    writeln!(out, "{}  on {}{}", question.judge, question.source_id, passed_over::unit(&question.passed_over))?;
     let scored = question.scored_in_all();
     write!(out, "  scored   {scored:>7}")?;
     if question.kept_scored > 0 {
@@ -136,6 +137,7 @@ fn write_question(out: &mut String, question: &QuestionSummary) -> fmt::Result {
             question.missing
         )?;
     }
+    passed_over::write(out, &question.passed_over)?;
     if question.unjudged() > 0 {
         writeln!(out, "  unjudged {:>7}  not come to", question.unjudged())?;
     }
@@ -211,7 +213,8 @@ fn write_next(out: &mut String, report: &RunReport, command: &str) -> fmt::Resul
     } else if summary.selected() == 0 && summary.left_out.other_shards == 0 {
         let why = match summary.traces {
             0 => selection::why_nothing(summary.rejects, &summary.left_out),
-            _ => "the dataset has none of the traces that failed".to_owned(),
+            _ => passed_over::why_nothing(summary.questions.iter().map(|question| &question.passed_over))
+                .unwrap_or_else(|| "the dataset has none of the traces that failed".to_owned()),
         };
         writeln!(out, "\nnothing was judged: {why}")?;
     }

@@ -31,7 +31,7 @@ pub(super) enum Part {
 pub(super) type Whole = (Place, Result<Trace, String>);
 
 /// How deep values may nest in a part, so that serde_json, which allows 128 levels, reads it back.
-const MAX_DEPTH: usize = 100;
+pub(super) const MAX_DEPTH: usize = 100;
 
 impl Part {
     /// Whether it can wait in a file and be read back.
@@ -57,7 +57,7 @@ impl Part {
     }
 }
 
-fn is_deeper(value: &Value, levels: usize) -> bool {
+pub(super) fn is_deeper(value: &Value, levels: usize) -> bool {
     match value {
         Value::Array(values) => levels == 0 || values.iter().any(|value| is_deeper(value, levels - 1)),
         Value::Object(fields) => levels == 0 || fields.values().any(|value| is_deeper(value, levels - 1)),

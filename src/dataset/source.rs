@@ -89,8 +89,8 @@ pub enum DatasetError {
         /// The system's words.
         source: io::Error,
     },
-    /// Parts of traces wait in a temporary file until all are read, and this failed.
-    #[error("cannot put parts of traces together in a temporary file; free space in `{}`, or set TMPDIR", std::env::temp_dir().display())]
+    /// Parts of traces, or traces of sessions, wait in a temporary file until all are read, and this failed.
+    #[error("cannot put traces or sessions together in a temporary file; free space in `{}`, or set TMPDIR", std::env::temp_dir().display())]
     Gather {
         /// The system's words.
         source: io::Error,

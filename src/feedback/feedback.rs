@@ -8,7 +8,10 @@ use serde_json::Value;
 
 use super::{AssessmentId, ErrorCode, RecordedErrorCode};
 
-/// One opinion, or one failure to get one, about a trace or a span of it.
+/// The member of `metadata` by which MLflow tells that feedback is about a whole session; it hangs on the session's last trace.
+pub const SESSION_METADATA: &str = "mlflow.trace.session";
+
+/// One opinion, or one failure to get one, about a trace, a span of it or its session.
 ///
 /// This is `mlflow.entities.Feedback`; `Serialize` and `Deserialize` are the flat form of its concept page. For the form that
 /// MLflow's REST API and `to_dictionary()` use, see [`super::wire`].

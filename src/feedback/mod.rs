@@ -9,5 +9,5 @@ pub mod log;
 pub mod wire;
 
 pub use error_code::{ErrorCode, ErrorTraits, Pause, RecordedErrorCode, Retry, StopsRun, UnknownErrorCode};
-pub use feedback::{Feedback, FeedbackError, Source, SourceType};
+pub use feedback::{Feedback, FeedbackError, SESSION_METADATA, Source, SourceType};
 pub use id::{AssessmentId, IdHasher, InvalidAssessmentId};

@@ -7,6 +7,7 @@ use minijinja::value::ValueKind;
 use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior, Value};
 
 use super::prompt::{TemplateError, Used, context, environment, explained, json_text};
+use super::select::Unit;
 use crate::trace::Trace;
 
 static LENIENT: LazyLock<Environment<'static>> = LazyLock::new(|| environment(UndefinedBehavior::Chainable));
@@ -34,9 +35,10 @@ impl Expression {
         let orders = source.contains(['<', '>']);
         let environment: &'static Environment<'static> = if orders { &STRICT } else { &LENIENT };
         let compiled = environment.compile_expression_owned(source.to_owned()).map_err(invalid)?;
-        let used = Used::check(compiled.undeclared_variables(true))?;
+        let used = Used::check(compiled.undeclared_variables(true), Unit::Trace)?;
         // The engine looks filters and tests up when it comes to them.
-        let probe = LENIENT.compile_expression(source).map_err(invalid)?.eval(context(&Trace::default(), used));
+        let probe =
+            LENIENT.compile_expression(source).map_err(invalid)?.eval(context((&Trace::default()).into(), used));
         match probe {
             Err(error) if matches!(error.kind(), ErrorKind::UnknownFilter | ErrorKind::UnknownTest) => {
                 Err(invalid(error))
@@ -62,14 +64,14 @@ impl Expression {
         match value.kind() {
             ValueKind::Undefined => Ok(String::new()),
             ValueKind::String => Ok(value.as_str().unwrap_or_default().to_owned()),
-            _ => json_text(&value).map_err(|error| explained(&error, trace)),
+            _ => json_text(&value).map_err(|error| explained(&error, trace.into())),
         }
     }
 
     fn value(&self, trace: &Trace) -> Result<Value, String> {
-        match self.compiled.eval(context(trace, self.used)) {
+        match self.compiled.eval(context(trace.into(), self.used)) {
             Err(error) if error.kind() == ErrorKind::UndefinedError => Ok(Value::UNDEFINED),
-            other => other.map_err(|error| explained(&error, trace)),
+            other => other.map_err(|error| explained(&error, trace.into())),
         }
     }
 }

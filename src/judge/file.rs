@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 
+use super::select::SelectTable;
 use super::verdict::VerdictType;
 use crate::endpoint::ModelUri;
 use crate::endpoint::chat::Sampling;
@@ -18,6 +19,9 @@ pub struct JudgeFile {
     pub description: String,
     /// The model to ask, unless the command line or the configuration names one.
     pub model: Option<ModelUri>,
+    /// What is judged: traces, spans or sessions.
+    #[serde(default)]
+    pub select: SelectTable,
     /// What the judge may answer.
     pub verdict: VerdictTable,
     /// The question.

@@ -6,10 +6,11 @@ use serde_json::value::RawValue;
 
 use super::file::{JudgeFile, Truncate};
 use super::prompt::{PromptTemplate, RenderError, Rendered, TemplateError};
+use super::select::{Select, Unit};
+use super::subject::Subject;
 use super::verdict::VerdictType;
 use crate::endpoint::ModelUri;
 use crate::endpoint::chat::{ChatRequest, Sampling};
-use crate::trace::Trace;
 
 /// A named question, compiled: its prompt checked, its schema written.
 #[derive(Debug)]
@@ -20,6 +21,8 @@ pub struct Judge {
     pub version: u32,
     /// The file's `description`.
     pub description: String,
+    /// What is judged: traces, spans or sessions.
+    pub select: Select,
     /// What the judge may answer.
     pub verdict: VerdictType,
     /// The model that the file names.
@@ -64,9 +67,10 @@ impl Judge {
         if name.trim().is_empty() {
             return Err(invalid("verdict", "the judge has no name: name the file NAME.toml".to_owned()));
         }
+        let select = file.select.select().map_err(|reason| invalid("select", reason))?;
         let verdict = file.verdict.verdict_type().map_err(|reason| invalid("verdict", reason))?;
         check(&file.params).map_err(|reason| invalid("params", reason))?;
-        let system = PromptTemplate::compile(&file.prompt.system).map_err(template("system"))?;
+        let system = PromptTemplate::compile_for(&file.prompt.system, select.unit()).map_err(template("system"))?;
         // With variables the instructions would differ from trace to trace, no cache would hit, and what an application wrote would stand where
         // only the judge's author may speak.
         let system = system.render_constant().ok_or_else(|| {
@@ -76,7 +80,11 @@ impl Judge {
         if file.prompt.user.trim().is_empty() {
             return Err(invalid("prompt", "`user` is empty: the judge would see nothing of the trace".to_owned()));
         }
-        let user = PromptTemplate::compile(&file.prompt.user).map_err(template("user"))?;
+        let user = PromptTemplate::compile_for(&file.prompt.user, select.unit()).map_err(template("user"))?;
+        if select.unit() == Unit::Span && !user.uses_span() {
+            let reason = "`user` never uses `span`: all spans of a trace would be one question";
+            return Err(invalid("prompt", reason.to_owned()));
+        }
         let instructions = verdict.instructions();
         let system = match system.trim() {
             "" => instructions,
@@ -92,6 +100,7 @@ impl Judge {
             name: name.to_owned(),
             version: file.version,
             description: file.description.trim().to_owned(),
+            select,
             verdict,
             model: file.model,
             system: system.into(),
@@ -111,12 +120,13 @@ impl Judge {
         }
     }
 
-    /// The request about one trace.
+    /// The request about one trace, span or session.
     ///
     /// # Errors
     /// When the trace lacks something that the prompt names, or the prompt is too long.
-    pub fn request(&self, trace: &Trace) -> Result<ChatRequest, RenderError> {
-        let request = self.chat_request(self.user.render(trace)?);
+    pub fn request<'a>(&self, subject: impl Into<Subject<'a>>) -> Result<ChatRequest, RenderError> {
+        let subject = subject.into();
+        let request = self.chat_request(self.user.render(subject)?);
         let Some((allowed, truncate)) = self.limit else { return Ok(request) };
         let tokens = request.estimated_input_tokens();
         let too_many = tokens.saturating_sub(allowed.into());
@@ -126,7 +136,7 @@ impl Judge {
         // A token is estimated for every four bytes.
         let excess = usize::try_from(too_many.saturating_mul(4)).unwrap_or(usize::MAX);
         let cut = match (truncate, request.user.len().checked_sub(excess)) {
-            (Truncate::Middle, Some(room)) => self.user.render_within(trace, room)?,
+            (Truncate::Middle, Some(room)) => self.user.render_within(subject, room)?,
             _ => None,
         };
         cut.map(|rendered| self.chat_request(rendered)).ok_or(RenderError::TooLong { tokens, allowed })
@@ -176,6 +186,7 @@ fn check(params: &Sampling) -> Result<(), String> {
 mod tests {
     use super::*;
     use crate::judge::library;
+    use crate::trace::Trace;
 
     const VERDICT: &str = "[verdict]\ntype = \"boolean\"\n[prompt]\n";
 

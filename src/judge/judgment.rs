@@ -1,13 +1,13 @@
-//! A judgment: one trace x one judge x one model, with its identity.
+//! A judgment: one trace, span or session x one judge x one model, with its identity.
 
 use serde_json::{Map, Value};
 
 use super::Judge;
 use super::prompt::RenderError;
+use super::subject::{Subject, SubjectIds};
 use crate::endpoint::ModelUri;
 use crate::endpoint::chat::ChatRequest;
 use crate::feedback::{AssessmentId, IdHasher};
-use crate::trace::Trace;
 
 /// Members of a request that change no verdict.
 const IMMATERIAL: [&str; 2] = ["prompt_cache_key", "service_tier"];
@@ -32,12 +32,12 @@ pub struct Judgment {
     /// Who asks: the index of the [`Question`] in the run.
     pub question: usize,
     /// What is judged.
-    pub trace_id: String,
+    pub subject: SubjectIds,
     /// The logical request.
     pub request: ChatRequest,
 }
 
-/// A trace that a judge cannot be asked about.
+/// A trace, span or session that a judge cannot be asked about.
 #[derive(Debug, Clone)]
 pub struct NotAskable {
     /// The identity of the failure, so that it is recorded once.
@@ -66,21 +66,27 @@ impl Question {
         Self { judge, source_id, identity, input_error }
     }
 
-    /// The judgment of one trace. `index` is the question's own in the run.
+    /// The judgment of one trace, span or session. `index` is the question's own in the run.
     ///
     /// # Errors
     /// When the trace lacks something that the prompt names.
-    pub fn judgment(&self, index: usize, trace: &Trace) -> Result<Judgment, NotAskable> {
-        let request = self.judge.request(trace).map_err(|error| {
+    pub fn judgment<'a>(&self, index: usize, subject: impl Into<Subject<'a>>) -> Result<Judgment, NotAskable> {
+        let subject = subject.into();
+        let trace_id = &subject.trace().trace_id;
+        let span_id = subject.span_id().map(str::as_bytes);
+        let request = self.judge.request(subject).map_err(|error| {
             let mut hasher = self.input_error.clone();
-            hasher.part(trace.trace_id.as_bytes()).part(error.to_string().as_bytes());
+            hasher.part(trace_id.as_bytes()).part(error.to_string().as_bytes());
+            // Only where there is one: the ids of traces are older than those of spans.
+            if let Some(span_id) = span_id {
+                hasher.part(span_id);
+            }
             NotAskable { id: hasher.finish(), error }
         })?;
         let mut hasher = self.identity.clone();
-        let span_id = None;
         let sample = 0_u32;
         hasher
-            .part(trace.trace_id.as_bytes())
+            .part(trace_id.as_bytes())
             .optional_part(span_id)
             .part(&sample.to_le_bytes())
             .part(request.user.as_bytes());
@@ -88,13 +94,14 @@ impl Question {
         for image in &request.images {
             hasher.part(b"image").part(image.as_bytes());
         }
-        Ok(Judgment { id: hasher.finish(), question: index, trace_id: trace.trace_id.clone(), request })
+        Ok(Judgment { id: hasher.finish(), question: index, subject: subject.ids(), request })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::trace::{Span, Trace};
 
     fn question(system: &str, model: &str) -> Question {
         let text =
@@ -170,5 +177,23 @@ mod tests {
         let a = question.judgment(0, &bare).unwrap_err();
         assert_eq!(a.id, question.judgment(0, &bare).unwrap_err().id);
         assert_eq!(a.error.to_string(), "the trace has no `outputs` (line 1 of the judge's prompt)");
+    }
+
+    #[test]
+    fn every_span_has_ids_of_its_own_even_where_the_prompts_are_alike() {
+        let text = "[select]\nunit = \"span\"\n[verdict]\ntype = \"boolean\"\n[prompt]\nuser = \"{{ span.outputs }}\"";
+        let question = Question::new(Judge::compile("j", text, "j").unwrap(), &"m".parse().unwrap(), &Map::new());
+        let trace = Trace { trace_id: "t".into(), ..Trace::default() };
+        let judgment = |id: &str, outputs: Option<&str>| {
+            let span = Span { span_id: id.into(), outputs: outputs.map(Into::into), ..Span::default() };
+            question.judgment(0, Subject::Span { trace: &trace, span: &span })
+        };
+        let first = judgment("1", Some("x")).unwrap();
+        assert_eq!((first.subject.trace_id.as_str(), first.subject.span_id.as_deref()), ("t", Some("1")));
+        assert_ne!(first.id, judgment("2", Some("x")).unwrap().id);
+        assert_ne!(first.id, judgment("1", Some("y")).unwrap().id);
+        let missing = judgment("1", None).unwrap_err();
+        assert_eq!(missing.error.to_string(), "the span has no `span.outputs` (line 1 of the judge's prompt)");
+        assert_ne!(missing.id, judgment("2", None).unwrap_err().id);
     }
 }

@@ -1,5 +1,6 @@
 //! What is asked: judge files, prompts, the form of the verdict.
 
+mod conversation;
 mod cut;
 mod expression;
 pub mod file;
@@ -10,8 +11,12 @@ mod judgment;
 pub mod library;
 pub mod parse;
 pub mod prompt;
+mod select;
+mod subject;
 pub mod verdict;
 
 pub use expression::Expression;
 pub use judge::{Judge, JudgeError};
 pub use judgment::{Judgment, NotAskable, Question};
+pub use select::{Select, SelectTable, Selected, Unit};
+pub use subject::{Subject, SubjectIds};

@@ -15,11 +15,12 @@ use super::budget::{Budget, Exhausted, Spent};
 use super::event::Event;
 use super::job::Job;
 use super::lane::{Lane, Next, Step};
-use super::plan::{Item, Known, Planned, Plans};
+use super::plan::{Arrived, Item, Known, Plans};
 use super::record;
 use super::rejects::Rejects;
 use super::settings::{Output, RunSettings, Shutdown};
 use super::summary::{RunReport, StopReason, Summary};
+use super::walk::Planned;
 use crate::dataset::DatasetReader;
 use crate::endpoint::Failure;
 use crate::endpoint::client::ClientError;
@@ -218,7 +219,8 @@ impl Dispatcher<'_> {
                     Ok(())
                 }
                 (is_first, planned) = plans.next(&self.lanes) => match planned {
-                    Some(planned) => self.planned(planned, is_first).await,
+                    // Its room is free once it is dealt with.
+                    Some(Arrived { planned, room: _room }) => self.planned(planned, is_first).await,
                     None => {
                         if plans.are_done() {
                             self.tell(&Event::DatasetRead);
@@ -293,17 +295,13 @@ impl Dispatcher<'_> {
 
     async fn planned(&mut self, planned: Planned, is_first: bool) -> Result<(), LogClosed> {
         match planned {
-            Planned::Trace { bytes_read, items, failures, _room } => {
+            Planned::Trace { bytes_read, items, failures } => {
                 if is_first {
                     self.tell(&Event::TraceRead { bytes_read, total_bytes: self.total_bytes });
                 }
-                if failures > 0 {
-                    self.tell(&Event::FailuresFound(failures));
-                }
-                for item in items {
-                    self.item(item).await?;
-                }
+                self.items(items, failures).await?;
             }
+            Planned::Session { items, failures } => self.items(items, failures).await?,
             // Every reader meets the same lines; one tells of them.
             Planned::Duplicate | Planned::Reject(_) | Planned::LeftOut { .. } | Planned::End { .. } if !is_first => {}
             Planned::LeftOut { bytes_read, why } => {
@@ -327,6 +325,16 @@ impl Dispatcher<'_> {
                     self.stop_all(StopReason::Strict(Box::new(reject)));
                 }
             }
+        }
+        Ok(())
+    }
+
+    async fn items(&mut self, items: Vec<Item>, failures: u64) -> Result<(), LogClosed> {
+        if failures > 0 {
+            self.tell(&Event::FailuresFound(failures));
+        }
+        for item in items {
+            self.item(item).await?;
         }
         Ok(())
     }
@@ -359,10 +367,14 @@ impl Dispatcher<'_> {
                 self.tell(&Event::Reused { question, standing: Standing::of(&feedback) });
                 self.patiently(self.log.append(*feedback)).await
             }
-            Item::NotAskable { question, trace_id, not_askable } => {
+            Item::PassedOver { question, what } => {
+                self.tell(&Event::PassedOver { question, what: &what });
+                Ok(())
+            }
+            Item::NotAskable { question, subject, not_askable } => {
                 self.tell(&Event::Planned { question, changed: false });
                 let asked = &self.questions[question];
-                let feedback = record::of_input_error(asked, &self.run_id, trace_id, &not_askable);
+                let feedback = record::of_input_error(asked, &self.run_id, subject, &not_askable);
                 self.record(question, feedback);
                 Ok(())
             }
@@ -426,7 +438,7 @@ impl Dispatcher<'_> {
         let question = judgment.question;
         let outcome = record::Outcome {
             id: judgment.id,
-            trace_id: judgment.trace_id,
+            subject: judgment.subject,
             history,
             attempt,
             attempts,

@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::passed_over::PassedOver;
 use super::plan::{Item, Known, Planner};
-use super::selection::{LeftOutCounts, Selecting};
+use super::selection::LeftOutCounts;
 use super::settings::RunSettings;
 use super::shard::Shard;
-use crate::dataset::{DatasetError, Entry};
+use super::walk::{Planned, Walk};
+use crate::dataset::DatasetError;
 use crate::feedback::log::{Index, Standing};
 use crate::judge::Question;
 
@@ -51,7 +53,9 @@ pub struct DryRunQuestion {
     pub missing: u64,
     /// Of a run about failures: prompt, parameter or trace are not those that failed.
     pub unmatched: u64,
-    /// Traces that the judge cannot be asked about, and the first reason.
+    /// What there is nothing to judge of.
+    pub passed_over: PassedOver,
+    /// Traces, spans or sessions that the judge cannot be asked about.
     pub not_askable: u64,
     /// Why, for the first of them.
     pub first_reason: Option<String>,
@@ -63,46 +67,60 @@ pub struct DryRunQuestion {
     pub first_prompt: Option<(String, String)>,
 }
 
+impl DryRun {
+    /// Judgments that it would be about.
+    pub fn selected(&self) -> u64 {
+        let all =
+            |q: &DryRunQuestion| q.requests + q.kept + q.invalid + q.reused + q.missing + q.unmatched + q.not_askable;
+        self.questions.iter().map(all).sum()
+    }
+}
+
 /// Reads, renders and looks up everything, and sends nothing. `index` is what the log has; the output is not touched.
 ///
 /// # Errors
 /// When the dataset cannot be read.
 pub fn dry_run(settings: RunSettings, index: Index) -> Result<DryRun, DatasetError> {
     let RunSettings { datasets, questions, scope, selection, reuse, .. } = settings;
-    let Some(mut dataset) = datasets.into_iter().next() else { return Ok(DryRun::default()) };
+    let Some(dataset) = datasets.into_iter().next() else { return Ok(DryRun::default()) };
     let questions: Arc<[Question]> = questions.into_iter().map(|(question, _)| question).collect();
     let mut dry = DryRun { shard: selection.shard, ..DryRun::default() };
     dry.questions.extend(questions.iter().map(|question| DryRunQuestion {
         judge: question.judge.name.clone(),
         source_id: question.source_id.clone(),
+        passed_over: PassedOver::of(question.judge.select.unit()),
         ..DryRunQuestion::default()
     }));
     let planner = Planner::new(questions, Arc::new(Known { index, reuse }), &scope, |_| true);
-    let mut selecting = Selecting::new(Arc::new(selection));
-    while !selecting.is_done()
-        && let Some(entry) = dataset.next()
-    {
-        let trace = match entry? {
-            Entry::Trace(located) => match selecting.left_out(&located.value) {
-                Some(why) => {
-                    dry.left_out.add(&why);
-                    continue;
-                }
-                None => located.value,
-            },
-            Entry::Reject(reject) => {
+    for planned in Walk::new(&planner, dataset, Arc::new(selection))? {
+        let items = match planned {
+            Planned::Trace { items, .. } => {
+                dry.traces += 1;
+                items
+            }
+            Planned::Session { items, .. } => items,
+            Planned::LeftOut { why, .. } => {
+                dry.left_out.add(&why);
+                continue;
+            }
+            Planned::Reject(reject) => {
                 dry.rejects.push(reject.to_string());
                 continue;
             }
-            Entry::Duplicate(_) => {
+            Planned::Duplicate => {
                 dry.duplicates += 1;
                 continue;
             }
+            Planned::Unreadable(error) => return Err(error),
+            Planned::End { unknown_fields, absent } => {
+                (dry.unknown_fields, dry.absent_trace_ids) = (unknown_fields, absent);
+                continue;
+            }
         };
-        dry.traces += 1;
-        for item in planner.items(&trace).0 {
+        for item in items {
             let Some(question) = dry.questions.get_mut(item.question()) else { continue };
             match item {
+                Item::PassedOver { what, .. } => question.passed_over.add(&what),
                 Item::Missing { .. } => question.missing += 1,
                 Item::Unmatched { .. } => question.unmatched += 1,
                 Item::Kept { standing: Standing::Invalid { .. }, .. } => question.invalid += 1,
@@ -124,7 +142,5 @@ pub fn dry_run(settings: RunSettings, index: Index) -> Result<DryRun, DatasetErr
             }
         }
     }
-    dry.absent_trace_ids = selecting.absent();
-    dry.unknown_fields.clone_from(&dataset.stats().unknown_fields);
     Ok(dry)
 }

@@ -9,6 +9,7 @@ use crate::endpoint::chat::Usage;
 use crate::feedback::Feedback;
 use crate::feedback::log::Standing;
 
+use super::passed_over::PassOver;
 use super::selection::LeftOut;
 use super::summary::StopReason;
 
@@ -69,7 +70,14 @@ pub enum Event<'a> {
         /// The failure.
         standing: Standing,
     },
-    /// A trace has so many of the failures that the run is about.
+    /// There is nothing that the judge judges, and it is not asked.
+    PassedOver {
+        /// The index of the question.
+        question: usize,
+        /// Of what.
+        what: &'a PassOver,
+    },
+    /// A trace or session has so many of the failures that the run is about.
     FailuresFound(u64),
     /// A judgment is to be asked.
     Planned {

@@ -1,6 +1,6 @@
 //! The pipeline: plan -> admit -> ask -> record.
 //!
-//! - `plan`: a thread reads the dataset, renders prompts, and leaves out what the log already has;
+//! - `plan`: a thread walks through the dataset, renders prompts, and leaves out what the log already has;
 //! - `dispatch`: one task admits judgments through the gates of their endpoints, retries first;
 //! - `ask`: one spawned task for each attempt: request, answer, verdict;
 //! - `record`: what came of it, as feedback; the log's own thread writes it.
@@ -19,6 +19,7 @@ mod job;
 mod lane;
 pub mod manifest;
 mod member;
+mod passed_over;
 mod plan;
 mod record;
 mod rejects;
@@ -26,12 +27,14 @@ mod selection;
 mod settings;
 mod shard;
 mod summary;
+mod walk;
 
 pub use budget::{Budget, Exhausted, MaxErrors};
 pub use dispatch::{StartError, run};
 pub use dry_run::{DryRun, DryRunQuestion, dry_run};
 pub use event::Event;
 pub use exit::Exit;
+pub use passed_over::{PassOver, PassedOver};
 pub use selection::{DrawError, InvalidSampleSize, LeftOut, LeftOutCounts, Sample, SampleSize, Selection};
 pub use settings::{LaneSettings, Output, Policy, RunSettings, Scope, Shutdown};
 pub use shard::{InvalidShard, Shard};

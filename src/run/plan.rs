@@ -1,6 +1,5 @@
 //! The first step: dataset lines become judgments, and what the log already has is left out.
 
-use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::io;
 use std::sync::Arc;
@@ -9,48 +8,29 @@ use std::task::Poll;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use super::lane::Lane;
+use super::passed_over::PassOver;
 use super::record::{self, History};
-use super::selection::{LeftOut, Selecting, Selection};
+use super::selection::Selection;
 use super::settings::Scope;
-use crate::dataset::{DatasetError, DatasetReader, Entry, Reject};
+use super::walk::{Planned, Walk};
+use crate::dataset::DatasetReader;
 use crate::feedback::log::{Index, OpinionKey, ReuseLog, Seen, Standing};
 use crate::feedback::{AssessmentId, Feedback, Source};
-use crate::judge::{Judgment, NotAskable, Question};
-use crate::trace::Trace;
+use crate::judge::{Judge, Judgment, NotAskable, Question, Selected, Subject, SubjectIds, Unit};
+use crate::trace::{Session, Trace};
 
 /// Lines of the dataset that a reader may be ahead.
 const READ_AHEAD: usize = 64;
 /// Kibibytes of prompts that a reader may be ahead; a single line may always be.
 const READ_AHEAD_KIB: u32 = 16 << 10;
 
-/// What one line of the dataset came to.
-#[derive(Debug)]
-pub(super) enum Planned {
-    Trace {
-        bytes_read: u64,
-        items: Vec<Item>,
-        /// Failures that the run is about, if it is about failures only.
-        failures: u64,
-        _room: OwnedSemaphorePermit,
-    },
-    /// A trace that the run is not about.
-    LeftOut {
-        bytes_read: u64,
-        why: LeftOut,
-    },
-    Reject(Reject),
-    Duplicate,
-    Unreadable(DatasetError),
-    /// No more lines.
-    End {
-        /// The fields that no dialect knows, each with how often it was met.
-        unknown_fields: BTreeMap<String, u64>,
-        /// Ids that were named and that no trace has.
-        absent: Vec<String>,
-    },
+/// What a line of the dataset came to, and the room that it takes.
+pub(super) struct Arrived {
+    pub planned: Planned,
+    pub room: OwnedSemaphorePermit,
 }
 
-/// What one judge makes of a trace.
+/// What one judge makes of a trace, span or session.
 #[derive(Debug)]
 pub(super) enum Item {
     Ask {
@@ -59,7 +39,7 @@ pub(super) enum Item {
     },
     NotAskable {
         question: usize,
-        trace_id: String,
+        subject: SubjectIds,
         not_askable: NotAskable,
     },
     Kept {
@@ -87,6 +67,11 @@ pub(super) enum Item {
         question: usize,
         standing: Standing,
     },
+    /// There is nothing that the judge judges.
+    PassedOver {
+        question: usize,
+        what: PassOver,
+    },
 }
 
 impl Item {
@@ -98,12 +83,13 @@ impl Item {
             | Self::KeptAgain { question, .. }
             | Self::Missing { question }
             | Self::Unmatched { question, .. }
+            | Self::PassedOver { question, .. }
             | Self::Reused { question, .. } => *question,
         }
     }
 
     /// What it holds of the trace.
-    fn bytes(&self) -> usize {
+    pub(super) fn bytes(&self) -> usize {
         match self {
             Self::Ask { judgment, .. } => judgment.request.user.len() + judgment.request.image_bytes(),
             Self::Reused { feedback, .. } => feedback.rationale.as_ref().map_or(0, String::len),
@@ -111,7 +97,8 @@ impl Item {
             | Self::Kept { .. }
             | Self::KeptAgain { .. }
             | Self::Missing { .. }
-            | Self::Unmatched { .. } => 0,
+            | Self::Unmatched { .. }
+            | Self::PassedOver { .. } => 0,
         }
     }
 }
@@ -162,33 +149,86 @@ impl Planner {
         Self { questions, asked, scope: scope.clone(), known }
     }
 
-    /// What becomes of a trace, and how many failures it has that the run is about.
+    fn judge(&self, asked: &Asked) -> &Judge {
+        &self.questions[asked.question].judge
+    }
+
+    /// Whether a judge of sessions takes part here.
+    pub(super) fn judges_sessions(&self) -> bool {
+        self.asked.iter().any(|asked| self.judge(asked).select.unit() == Unit::Session)
+    }
+
+    /// Whether a judge of traces or spans takes part in the run.
+    pub(super) fn judges_traces(&self) -> bool {
+        self.questions.iter().any(|question| question.judge.select.unit() != Unit::Session)
+    }
+
+    /// What becomes of a trace and its spans, and how many failures they have that the run is about.
     pub(super) fn items(&self, trace: &Trace) -> (Vec<Item>, u64) {
-        match self.scope {
-            Scope::All => (self.asked.iter().map(|asked| self.item(asked, trace, None)).collect(), 0),
-            Scope::Failures { .. } => {
-                let mut failures = 0;
-                let items = self.asked.iter().filter_map(|asked| self.item_of_failure(asked, trace, &mut failures));
-                (items.collect(), failures)
+        let (mut items, mut failures) = (Vec::with_capacity(self.asked.len()), 0);
+        for asked in &self.asked {
+            let mut pass_over = |what| items.push(Item::PassedOver { question: asked.question, what });
+            match self.judge(asked).select.unit() {
+                Unit::Trace => items.extend(self.item_in_scope(asked, trace.into(), &mut failures)),
+                Unit::Session if trace.session().is_none() => pass_over(PassOver::without_session()),
+                Unit::Session => {}
+                Unit::Span => {
+                    let Selected { spans, repeated } = self.judge(asked).select.spans(trace);
+                    if spans.is_empty() {
+                        pass_over(PassOver::without_span(trace));
+                    }
+                    if repeated > 0 {
+                        pass_over(PassOver::RepeatedSpans(repeated));
+                    }
+                    for span in spans {
+                        items.extend(self.item_in_scope(asked, Subject::Span { trace, span }, &mut failures));
+                    }
+                }
             }
+        }
+        (items, failures)
+    }
+
+    /// What becomes of a session, and how many failures it has that the run is about.
+    pub(super) fn items_of_session(&self, session: &Session) -> (Vec<Item>, u64) {
+        let mut failures = 0;
+        let items = self.asked_of_sessions();
+        let items = items.filter_map(|asked| self.item_in_scope(asked, session.into(), &mut failures)).collect();
+        (items, failures)
+    }
+
+    /// What becomes of a session that the run is not about.
+    pub(super) fn session_left_out(&self) -> Vec<Item> {
+        let passed_over = |asked: &Asked| Item::PassedOver { question: asked.question, what: PassOver::Session };
+        self.asked_of_sessions().map(passed_over).collect()
+    }
+
+    fn asked_of_sessions(&self) -> impl Iterator<Item = &Asked> {
+        self.asked.iter().filter(|asked| self.judge(asked).select.unit() == Unit::Session)
+    }
+
+    fn item_in_scope(&self, asked: &Asked, subject: Subject<'_>, failures: &mut u64) -> Option<Item> {
+        match self.scope {
+            Scope::All => Some(self.item(asked, subject, None)),
+            Scope::Failures { .. } => self.item_of_failure(asked, subject, failures),
         }
     }
 
-    fn opinion(&self, asked: &Asked, source: &Source, trace: &Trace) -> OpinionKey {
-        OpinionKey::new(Some(&trace.trace_id), None, &self.questions[asked.question].judge.name, source)
+    fn opinion(&self, asked: &Asked, source: &Source, subject: Subject<'_>) -> OpinionKey {
+        OpinionKey::new(Some(&subject.trace().trace_id), subject.span_id(), &self.judge(asked).name, source)
     }
 
     /// The same where only failures are asked. The log is asked first: rendering is the dear part.
-    fn item_of_failure(&self, asked: &Asked, trace: &Trace, failures: &mut u64) -> Option<Item> {
+    fn item_of_failure(&self, asked: &Asked, subject: Subject<'_>, failures: &mut u64) -> Option<Item> {
         let question = asked.question;
         let source = asked.failed.as_ref().unwrap_or(&asked.source);
-        let Some(standing) = self.known.index.latest(self.opinion(asked, source, trace)) else {
+        let Some(standing) = self.known.index.latest(self.opinion(asked, source, subject)) else {
             return Some(Item::Missing { question });
         };
         match standing {
             standing if self.scope.asks_again(standing) => {
                 *failures += 1;
-                Some(self.item(asked, trace, Some(standing).filter(|_| asked.failed.is_none())))
+                Some(self.item(asked, subject, Some(standing).filter(|_| asked.failed.is_none())))
             }
             // What another source says is no answer to this question.
             _ => asked.failed.is_none().then_some(Item::Kept { question, standing }),
@@ -196,11 +236,11 @@ impl Planner {
     }
 
     /// `failure` is the only failure that may be asked, if there is such a restriction.
-    fn item(&self, asked: &Asked, trace: &Trace, failure: Option<Standing>) -> Item {
+    fn item(&self, asked: &Asked, subject: Subject<'_>, failure: Option<Standing>) -> Item {
         let question = asked.question;
-        let opinion = self.opinion(asked, &asked.source, trace);
+        let opinion = self.opinion(asked, &asked.source, subject);
         let look_up = |id: AssessmentId| self.known.index.look_up(opinion, id);
-        let judgment = match self.questions[question].judgment(question, trace) {
+        let judgment = match self.questions[question].judgment(question, subject) {
             Ok(judgment) => judgment,
             Err(not_askable) => {
                 return match (look_up(not_askable.id), failure) {
@@ -208,7 +248,7 @@ impl Planner {
                     (_, Some(standing)) => Item::Unmatched { question, standing },
                     // Another failure's id is never that of a verdict.
                     (Seen::New | Seen::Changed { .. } | Seen::Overridden { .. }, None) => {
-                        Item::NotAskable { question, trace_id: trace.trace_id.clone(), not_askable }
+                        Item::NotAskable { question, subject: subject.ids(), not_askable }
                     }
                 };
             }
@@ -269,34 +309,19 @@ impl Planner {
     }
 
     /// Reads the whole dataset into the channel; ends early when nobody listens any more.
-    async fn run(&self, mut dataset: DatasetReader, selection: Arc<Selection>, sender: &mpsc::Sender<Planned>) {
+    async fn run(&self, dataset: DatasetReader, selection: Arc<Selection>, sender: &mpsc::Sender<Arrived>) {
         let room = Arc::new(Semaphore::new(READ_AHEAD_KIB as usize));
-        let mut selecting = Selecting::new(selection);
-        while !selecting.is_done()
-            && let Some(entry) = dataset.next()
-        {
-            let planned = match entry {
-                Ok(Entry::Trace(located)) => match selecting.left_out(&located.value) {
-                    Some(why) => Planned::LeftOut { bytes_read: dataset.bytes_read(), why },
-                    None => {
-                        let (items, failures) = self.items(&located.value);
-                        drop(located);
-                        let bytes: usize = items.iter().map(Item::bytes).sum();
-                        let kib = u32::try_from(bytes >> 10).unwrap_or(u32::MAX).min(READ_AHEAD_KIB);
-                        let Ok(permit) = Arc::clone(&room).acquire_many_owned(kib).await else { return };
-                        Planned::Trace { bytes_read: dataset.bytes_read(), items, failures, _room: permit }
-                    }
-                },
-                Ok(Entry::Reject(reject)) => Planned::Reject(reject),
-                Ok(Entry::Duplicate(_)) => Planned::Duplicate,
-                Err(error) => Planned::Unreadable(error),
-            };
-            if sender.send(planned).await.is_err() {
+        let (walk, failed) = match Walk::new(self, dataset, selection) {
+            Ok(walk) => (Some(walk), None),
+            Err(error) => (None, Some(Planned::Unreadable(error))),
+        };
+        for planned in failed.into_iter().chain(walk.into_iter().flatten()) {
+            let kib = u32::try_from(planned.bytes() >> 10).unwrap_or(u32::MAX).min(READ_AHEAD_KIB);
+            let Ok(room) = Arc::clone(&room).acquire_many_owned(kib).await else { return };
+            if sender.send(Arrived { planned, room }).await.is_err() {
                 return;
             }
         }
-        let unknown_fields = dataset.stats().unknown_fields.clone();
-        let _ = sender.send(Planned::End { unknown_fields, absent: selecting.absent() }).await;
     }
 }
 
@@ -307,7 +332,7 @@ pub(super) struct Plans {
 }
 
 struct Plan {
-    receiver: Option<mpsc::Receiver<Planned>>,
+    receiver: Option<mpsc::Receiver<Arrived>>,
     /// The lane that it is for; `None` means all.
     lane: Option<usize>,
 }
@@ -351,7 +376,7 @@ impl Plans {
 
     /// The next line, of whichever reader has one for a lane that wants more. The first part is whether the reader is the first, which
     /// alone tells of lines and traces; the second is `None` when a reader has come to the end.
-    pub(super) async fn next(&mut self, lanes: &[Lane]) -> (bool, Option<Planned>) {
+    pub(super) async fn next(&mut self, lanes: &[Lane]) -> (bool, Option<Arrived>) {
         let wants_more = |plan: &Plan| match plan.lane {
             Some(lane) => lanes.get(lane).is_some_and(Lane::wants_more),
             None => lanes.iter().all(Lane::wants_more),

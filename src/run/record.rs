@@ -7,9 +7,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use super::ask::{Attempt, Scored};
 use crate::endpoint::Failure;
 use crate::endpoint::chat::{ResponseFormat, WireProfile};
-use crate::feedback::{AssessmentId, Feedback, FeedbackError, Source};
+use crate::feedback::{AssessmentId, Feedback, FeedbackError, SESSION_METADATA, Source};
 use crate::judge::parse::ParseMethod;
-use crate::judge::{NotAskable, Question};
+use crate::judge::{NotAskable, Question, SubjectIds};
 
 /// What a record takes from the log that it goes to.
 #[derive(Debug, Clone, Copy, Default)]
@@ -24,7 +24,7 @@ pub(super) struct History {
 #[derive(Debug)]
 pub(super) struct Outcome {
     pub id: AssessmentId,
-    pub trace_id: String,
+    pub subject: SubjectIds,
     pub history: History,
     pub attempt: Attempt,
     pub attempts: u32,
@@ -37,8 +37,9 @@ pub(super) struct Outcome {
 
 /// The record of a judgment that was asked.
 pub(super) fn of_attempt(question: &Question, run_id: &str, outcome: Outcome) -> Feedback {
-    let Outcome { id, trace_id, history, attempt, attempts, latency, chars_left_out, profile } = outcome;
-    let mut metadata = common_metadata(question, run_id);
+    let Outcome { id, subject, history, attempt, attempts, latency, chars_left_out, profile } = outcome;
+    let base = base(question, run_id, id, subject, history);
+    let mut metadata = base.metadata.clone();
     let mut put = |key: &str, value: String| metadata.insert(key.to_owned(), value);
     put("attempts", attempts.to_string());
     put("latency_ms", latency.as_millis().to_string());
@@ -64,7 +65,6 @@ pub(super) fn of_attempt(question: &Question, run_id: &str, outcome: Outcome) ->
     if let Some(request_id) = attempt.request_id {
         put("request_id", request_id);
     }
-    let base = base(question, id, trace_id, history);
     match attempt.result {
         Ok(Scored { verdict, method, truncated }) => {
             if method != ParseMethod::Strict {
@@ -88,11 +88,11 @@ pub(super) fn of_attempt(question: &Question, run_id: &str, outcome: Outcome) ->
     }
 }
 
-/// The record of a trace that the judge cannot be asked about.
+/// The record of a trace, span or session that the judge cannot be asked about.
 pub(super) fn of_input_error(
     question: &Question,
     run_id: &str,
-    trace_id: String,
+    subject: SubjectIds,
     not_askable: &NotAskable,
 ) -> Feedback {
     Feedback {
@@ -101,13 +101,18 @@ pub(super) fn of_input_error(
             error_message: Some(not_askable.error.to_string()),
             stack_trace: None,
         }),
-        metadata: common_metadata(question, run_id),
-        ..base(question, not_askable.id, trace_id, History::default())
+        ..base(question, run_id, not_askable.id, subject, History::default())
     }
 }
 
-fn base(question: &Question, id: AssessmentId, trace_id: String, history: History) -> Feedback {
+fn base(question: &Question, run_id: &str, id: AssessmentId, subject: SubjectIds, history: History) -> Feedback {
     let now = now_ms();
+    let SubjectIds { trace_id, span_id, session_id } = subject;
+    let mut metadata = BTreeMap::from([
+        ("judge_prompt".to_owned(), question.judge.prompt_uri()),
+        ("run_id".to_owned(), run_id.to_owned()),
+    ]);
+    metadata.extend(session_id.map(|session_id| (SESSION_METADATA.to_owned(), session_id)));
     Feedback {
         assessment_id: Some(id.to_string()),
         name: question.judge.name.clone(),
@@ -115,12 +120,10 @@ fn base(question: &Question, id: AssessmentId, trace_id: String, history: Histor
         create_time_ms: history.create_time_ms.unwrap_or(now),
         last_update_time_ms: now,
         trace_id: Some(trace_id),
+        span_id,
+        metadata,
         ..Feedback::default()
     }
-}
-
-fn common_metadata(question: &Question, run_id: &str) -> BTreeMap<String, String> {
-    BTreeMap::from([("judge_prompt".to_owned(), question.judge.prompt_uri()), ("run_id".to_owned(), run_id.to_owned())])
 }
 
 fn error(failure: Failure) -> FeedbackError {

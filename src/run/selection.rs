@@ -298,8 +298,8 @@ impl Selecting {
     }
 
     /// The ids that were named and are not in the dataset; none where it was not read to its end.
-    pub(super) fn absent(self) -> Vec<String> {
-        if self.is_done() { Vec::new() } else { self.absent.into_iter().collect() }
+    pub(super) fn absent(&self) -> Vec<String> {
+        if self.is_done() { Vec::new() } else { self.absent.iter().cloned().collect() }
     }
 }
 

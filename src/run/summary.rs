@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::budget::Exhausted;
 use super::event::Event;
+use super::passed_over::PassedOver;
 use super::selection::LeftOutCounts;
 use super::shard::Shard;
 use crate::dataset::{DatasetError, Reject};
@@ -111,6 +112,8 @@ pub struct QuestionSummary {
     pub missing: u64,
     /// Of a run about failures: kept, since prompt, parameter or trace are not those that failed.
     pub unmatched: u64,
+    /// What there was nothing to judge of.
+    pub passed_over: PassedOver,
     /// All verdicts, new and kept.
     pub distribution: Distribution,
     /// Tokens of all attempts that reported them.
@@ -240,6 +243,7 @@ impl Summary {
             changed: 0,
             missing: 0,
             unmatched: 0,
+            passed_over: PassedOver::of(question.judge.select.unit()),
             distribution: Distribution::of(&question.judge.verdict),
             usage: Usage::default(),
             cost: None,
@@ -297,6 +301,10 @@ impl Summary {
                 let Some(question) = self.questions.get_mut(*question) else { return };
                 question.unmatched += 1;
                 question.keep_without_verdict(*standing);
+            }
+            Event::PassedOver { question, what } => {
+                let Some(question) = self.questions.get_mut(*question) else { return };
+                question.passed_over.add(what);
             }
             Event::FailuresFound(n) => self.failures_found += n,
             Event::Planned { question, changed } => {

@@ -1,9 +1,11 @@
 //! One recorded run of a GenAI application, in the one shape that every dialect is turned into.
 
 pub(crate) mod content;
+mod session;
 mod span;
 #[expect(clippy::module_inception, reason = "the module's one subject")]
 mod trace;
 
+pub use session::Session;
 pub use span::{Span, SpanStatus, SpanType};
 pub use trace::{TokenUsage, Trace, TraceState};

@@ -32,7 +32,7 @@ pub struct Trace {
     /// Facts recorded with the run.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub metadata: BTreeMap<String, String>,
-    /// The conversation that it belongs to.
+    /// The conversation that it belongs to; see [`super::Session`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub session_id: Option<String>,
     /// Who asked.
@@ -55,6 +55,11 @@ pub struct Trace {
 }
 
 impl Trace {
+    /// The id of the conversation that it belongs to; an empty one is none.
+    pub fn session(&self) -> Option<&str> {
+        self.session_id.as_deref().filter(|id| !id.is_empty())
+    }
+
     /// The span without a parent; failing that, the first one whose parent was not recorded with it.
     pub fn root_span(&self) -> Option<&Span> {
         let spans = &self.spans;

@@ -11,10 +11,7 @@ use super::cell::{cell, text, value, value_text};
 use super::csv::check_width;
 use super::write::{Losses, failed};
 use crate::feedback::log::LineReader;
-use crate::feedback::{Feedback, FeedbackError, Source, SourceType};
-
-/// The metadata by which MLflow tells that an assessment is about a session.
-const SESSION: &str = "mlflow.trace.session";
+use crate::feedback::{Feedback, FeedbackError, SESSION_METADATA, Source, SourceType};
 
 /// What a row is about. Only the first of them is always a column.
 const SUBJECT: [&str; 3] = ["trace_id", "span_id", "session_id"];
@@ -59,7 +56,7 @@ impl Wide {
         if feedback.valid == Some(false) {
             return lost.count(OVERRIDDEN);
         }
-        let session_id = feedback.metadata.get(SESSION).cloned();
+        let session_id = feedback.metadata.get(SESSION_METADATA).cloned();
         let has_more_metadata = feedback.metadata.len() > usize::from(session_id.is_some());
         let subject = [feedback.trace_id.clone(), feedback.span_id.clone(), session_id];
         let row = *self.row_of.entry(subject.clone()).or_insert(self.rows.len());
@@ -216,7 +213,7 @@ impl Columns {
                 error,
                 rationale: rationale.map(ToOwned::to_owned),
                 source: judge.source.clone(),
-                metadata: session_id.iter().map(|id| (SESSION.to_owned(), id.clone())).collect(),
+                metadata: session_id.iter().map(|id| (SESSION_METADATA.to_owned(), id.clone())).collect(),
                 trace_id: trace_id.clone(),
                 span_id: span_id.clone(),
                 ..Feedback::default()
@@ -320,7 +317,7 @@ mod tests {
         let mut span = record("a", "m", "t", 2);
         span["span_id"] = json!("s");
         let mut session = record("a", "m", "t", 3);
-        session["metadata"] = json!({SESSION: "chat-1"});
+        session["metadata"] = json!({SESSION_METADATA: "chat-1"});
         let (rows, lost) = table(&[record("a", "m", "t", 1), span, session]);
         assert_eq!(rows[0][..4], ["trace_id", "span_id", "session_id", "a"]);
         let cells: Vec<_> = rows[1..].iter().map(|row| row[1..4].join("|")).collect();

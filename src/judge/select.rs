@@ -1,0 +1,277 @@
+//! `[select]`: what a judge judges one by one - traces, spans of them, or whole sessions.
+
+use std::collections::HashSet;
+use std::fmt;
+
+use serde::de::{self, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+
+use crate::trace::{Span, Trace};
+
+/// What has one feedback each.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Unit {
+    /// A trace.
+    #[default]
+    Trace,
+    /// A span of a trace.
+    Span,
+    /// All traces of a session together.
+    Session,
+}
+
+impl Unit {
+    /// The name in judge files.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Trace => "trace",
+            Self::Span => "span",
+            Self::Session => "session",
+        }
+    }
+}
+
+impl fmt::Display for Unit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// `[select]` as written.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SelectTable {
+    unit: Option<Unit>,
+    #[serde(default, deserialize_with = "one_or_several")]
+    span_type: Option<Vec<String>>,
+    #[serde(default, deserialize_with = "one_or_several")]
+    name: Option<Vec<String>>,
+    position: Option<Position>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Position {
+    /// Its parent is not in the trace.
+    Root,
+    /// It is no span's parent.
+    Leaf,
+}
+
+/// A string, or a list of strings.
+fn one_or_several<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<String>>, D::Error> {
+    struct OneOrSeveral;
+    impl<'de> Visitor<'de> for OneOrSeveral {
+        type Value = Vec<String>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a string or a list of strings")
+        }
+
+        fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
+            Ok(vec![text.to_owned()])
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+            let mut texts = Vec::new();
+            while let Some(text) = list.next_element()? {
+                texts.push(text);
+            }
+            Ok(texts)
+        }
+    }
+    deserializer.deserialize_any(OneOrSeveral).map(Some)
+}
+
+impl SelectTable {
+    /// What is judged, if the table makes sense.
+    ///
+    /// # Errors
+    /// Which key contradicts another, or selects nothing.
+    pub fn select(self) -> Result<Select, String> {
+        let Self { unit, span_type, name, position } = self;
+        let of_spans = [("span_type", span_type.is_some()), ("name", name.is_some()), ("position", position.is_some())];
+        let key = of_spans.iter().find(|(_, is_there)| *is_there).map(|(key, _)| *key);
+        if let (Some(unit @ (Unit::Trace | Unit::Session)), Some(key)) = (unit, key) {
+            return Err(format!("`{key}` selects spans, and `unit` is \"{unit}\": write unit = \"span\""));
+        }
+        for (key, words) in [("span_type", &span_type), ("name", &name)] {
+            if words.as_ref().is_some_and(|words| words.is_empty() || words.iter().any(|word| word.trim().is_empty())) {
+                return Err(format!(
+                    "`{key}` is empty and selects no span; leave it out to judge spans of every {key}"
+                ));
+            }
+        }
+        let unit = unit.unwrap_or(if key.is_some() { Unit::Span } else { Unit::Trace });
+        let span_types = span_type.map(|types| types.iter().map(|name| name.to_ascii_uppercase()).collect());
+        Ok(Select { unit, span_types, names: name, position })
+    }
+}
+
+/// What a judge judges.
+#[derive(Debug, Clone, Default)]
+pub struct Select {
+    unit: Unit,
+    /// Upper-cased.
+    span_types: Option<Vec<String>>,
+    /// Patterns.
+    names: Option<Vec<String>>,
+    position: Option<Position>,
+}
+
+/// The spans of a trace that a judge judges.
+#[derive(Debug, Default)]
+pub struct Selected<'a> {
+    /// In the trace's order, each id once.
+    pub spans: Vec<&'a Span>,
+    /// Spans that have the id of an earlier one, and so can have no feedback of their own.
+    pub repeated: u64,
+}
+
+impl Select {
+    /// What has one feedback each.
+    pub fn unit(&self) -> Unit {
+        self.unit
+    }
+
+    /// The spans of a trace that are judged, where spans are.
+    pub fn spans<'a>(&self, trace: &'a Trace) -> Selected<'a> {
+        let ids = |of: fn(&'a Span) -> Option<&'a str>| trace.spans.iter().filter_map(of).collect::<HashSet<_>>();
+        let others = match self.position {
+            None => HashSet::new(),
+            Some(Position::Root) => ids(|span| Some(&span.span_id)),
+            Some(Position::Leaf) => ids(|span| span.parent_id.as_deref()),
+        };
+        let is_there = |span: &Span| match self.position {
+            None => true,
+            Some(Position::Root) => span.parent_id.as_deref().is_none_or(|id| !others.contains(id)),
+            Some(Position::Leaf) => !others.contains(span.span_id.as_str()),
+        };
+        let is_of_type = |span: &Span| {
+            self.span_types.as_ref().is_none_or(|types| types.iter().any(|name| name == span.span_type.as_str()))
+        };
+        let is_named = |span: &Span| {
+            self.names.as_ref().is_none_or(|patterns| patterns.iter().any(|pattern| matches(pattern, &span.name)))
+        };
+        let mut selected = Selected::default();
+        let mut met = HashSet::new();
+        for span in trace.spans.iter().filter(|span| is_of_type(span) && is_named(span) && is_there(span)) {
+            if met.insert(&span.span_id) {
+                selected.spans.push(span);
+            } else {
+                selected.repeated += 1;
+            }
+        }
+        selected
+    }
+}
+
+/// Whether a pattern, in which `*` stands for any text and `?` for one character, is true of all of a text.
+fn matches(pattern: &str, text: &str) -> bool {
+    let (pattern, text): (Vec<char>, Vec<char>) = (pattern.chars().collect(), text.chars().collect());
+    let (mut p, mut t) = (0, 0);
+    // Where the latest `*` is, and how far it reaches so far.
+    let mut star = None;
+    while t < text.len() {
+        match pattern.get(p) {
+            Some('*') => {
+                star = Some((p, t));
+                p += 1;
+            }
+            Some(c) if *c == '?' || *c == text[t] => (p, t) = (p + 1, t + 1),
+            _ => {
+                let Some((at, reach)) = star else { return false };
+                star = Some((at, reach + 1));
+                (p, t) = (at + 1, reach + 1);
+            }
+        }
+    }
+    pattern[p..].iter().all(|c| *c == '*')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::trace::SpanType;
+
+    fn select(toml: &str) -> Result<Select, String> {
+        toml::from_str::<SelectTable>(toml).map_err(|error| error.message().to_owned())?.select()
+    }
+
+    fn span(id: &str, parent: Option<&str>, name: &str, span_type: &str) -> Span {
+        Span {
+            span_id: id.into(),
+            parent_id: parent.map(Into::into),
+            name: name.into(),
+            span_type: SpanType::new(span_type),
+            ..Span::default()
+        }
+    }
+
+    #[test]
+    fn spans_are_selected_by_type_name_and_position() {
+        let spans = vec![
+            span("1", Some("of another process"), "agent", "AGENT"),
+            span("2", Some("1"), "search_web", "Tool"),
+            span("3", Some("2"), "embed", "EMBEDDING"),
+            span("4", Some("1"), "search_db", "RETRIEVER"),
+            span("4", Some("1"), "search_db", "RETRIEVER"),
+        ];
+        let trace = Trace { spans, ..Trace::default() };
+        let of = |toml: &str| {
+            let selected = select(toml).unwrap();
+            assert_eq!(selected.unit(), Unit::Span);
+            let Selected { spans, repeated } = selected.spans(&trace);
+            (spans.iter().map(|span| span.span_id.clone()).collect::<String>(), repeated)
+        };
+        for (toml, ids) in [
+            ("span_type = \"retriever\"", ("4", 1)),
+            ("span_type = [\"RETRIEVER\", \"TOOL\"]", ("24", 1)),
+            ("name = \"search_*\"", ("24", 1)),
+            ("name = [\"agent\", \"?mbed\"]", ("13", 0)),
+            ("position = \"root\"", ("1", 0)),
+            ("position = \"leaf\"", ("34", 1)),
+            ("position = \"leaf\"\nname = \"*e*b*\"", ("34", 1)),
+            ("unit = \"span\"", ("1234", 1)),
+            ("span_type = \"LLM\"", ("", 0)),
+        ] {
+            assert_eq!(of(toml), (ids.0.to_owned(), ids.1), "{toml}");
+        }
+    }
+
+    #[test]
+    fn contradictions_name_the_key() {
+        for (toml, words) in [
+            ("unit = \"session\"\nspan_type = \"TOOL\"", "`span_type` selects spans, and `unit` is \"session\""),
+            ("unit = \"trace\"\nname = \"a\"", "`name` selects spans, and `unit` is \"trace\""),
+            ("unit = \"trace\"\nposition = \"root\"", "`position` selects spans"),
+            ("span_type = []", "`span_type` is empty"),
+            ("name = [\"a\", \" \"]", "`name` is empty"),
+            ("name = 5", "a string or a list of strings"),
+            ("unit = \"spans\"", "unknown variant `spans`"),
+            ("position = \"top\"", "unknown variant `top`"),
+            ("type = \"TOOL\"", "unknown field `type`"),
+        ] {
+            let error = select(toml).unwrap_err();
+            assert!(error.contains(words), "{toml}: {error}");
+        }
+        assert_eq!(select("").unwrap().unit(), Unit::Trace);
+        assert_eq!(select("unit = \"session\"").unwrap().unit(), Unit::Session);
+    }
+
+    #[test]
+    fn patterns_match_whole_names() {
+        for (pattern, yes, no) in [
+            ("a*c", "abbc", "abcd"),
+            ("*", "", "\u{0}none"),
+            ("a?c", "aäc", "ac"),
+            ("*ab*ab", "xabab", "xab"),
+            ("**x", "x", "xy"),
+        ] {
+            assert!(matches(pattern, yes), "{pattern}");
+            assert!(pattern == "*" || !matches(pattern, no), "{pattern}");
+        }
+        assert!(!matches("", "a") && matches("", ""));
+    }
+}

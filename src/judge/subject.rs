@@ -1,0 +1,95 @@
+//! What one judgment is about, and the ids that its feedback hangs on.
+
+use serde_json::{Map, Value};
+
+use crate::trace::{Session, Span, Trace};
+
+/// What one judgment is about.
+#[derive(Debug, Clone, Copy)]
+pub enum Subject<'a> {
+    /// A trace.
+    Trace(&'a Trace),
+    /// A step of a trace.
+    Span {
+        /// The whole.
+        trace: &'a Trace,
+        /// The step.
+        span: &'a Span,
+    },
+    /// A conversation.
+    Session(&'a Session),
+}
+
+impl<'a> From<&'a Trace> for Subject<'a> {
+    fn from(trace: &'a Trace) -> Self {
+        Self::Trace(trace)
+    }
+}
+
+impl<'a> From<&'a Session> for Subject<'a> {
+    fn from(session: &'a Session) -> Self {
+        Self::Session(session)
+    }
+}
+
+impl<'a> Subject<'a> {
+    /// The trace that the feedback hangs on: of a session the last one.
+    pub fn trace(self) -> &'a Trace {
+        match self {
+            Self::Trace(trace) | Self::Span { trace, .. } => trace,
+            Self::Session(session) => session.last(),
+        }
+    }
+
+    /// What a right answer looks like; of a session what the last trace says that says anything.
+    pub fn expectations(self) -> &'a Map<String, Value> {
+        let own = &self.trace().expectations;
+        match self {
+            Self::Trace(_) | Self::Span { .. } => own,
+            Self::Session(session) => {
+                let all = session.traces().rev().map(|trace| &trace.expectations);
+                all.into_iter().find(|expectations| !expectations.is_empty()).unwrap_or(own)
+            }
+        }
+    }
+
+    /// The span, if it is about one.
+    pub fn span_id(self) -> Option<&'a str> {
+        match self {
+            Self::Span { span, .. } => Some(&span.span_id),
+            Self::Trace(_) | Self::Session(_) => None,
+        }
+    }
+
+    /// The ids, to keep.
+    pub fn ids(self) -> SubjectIds {
+        let session_id = match self {
+            Self::Session(session) => Some(session.session_id().to_owned()),
+            Self::Trace(_) | Self::Span { .. } => None,
+        };
+        SubjectIds {
+            trace_id: self.trace().trace_id.clone(),
+            span_id: self.span_id().map(ToOwned::to_owned),
+            session_id,
+        }
+    }
+
+    /// How messages call it.
+    pub(super) fn noun(self) -> &'static str {
+        match self {
+            Self::Trace(_) | Self::Span { .. } => "trace",
+            Self::Session(_) => "session's last trace",
+        }
+    }
+}
+
+/// The ids that feedback hangs on.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SubjectIds {
+    /// The trace; of a session the last one.
+    pub trace_id: String,
+    /// The span, if it is about one.
+    pub span_id: Option<String>,
+    /// The session, if it is about all of it.
+    pub session_id: Option<String>,
+}
