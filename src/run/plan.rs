@@ -1,5 +1,6 @@
 //! The first step: dataset lines become judgments, and what the log already has is left out.
 
+use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io;
 use std::sync::Arc;
@@ -21,6 +22,8 @@ use crate::trace::{Session, Trace};
 
 /// Lines of the dataset that a reader may be ahead.
 const READ_AHEAD: usize = 64;
+/// Lines that nothing is asked about are handed over so many at once: waking a thread costs more than such a line.
+const HANDED_OVER: usize = 64;
 /// Kibibytes of prompts that a reader may be ahead; a single line may always be.
 const READ_AHEAD_KIB: u32 = 16 << 10;
 
@@ -85,6 +88,14 @@ impl Item {
             | Self::Unmatched { question, .. }
             | Self::PassedOver { question, .. }
             | Self::Reused { question, .. } => *question,
+        }
+    }
+
+    /// Whether nothing is to be done but to count it.
+    pub(super) fn is_counted_only(&self) -> bool {
+        match self {
+            Self::Ask { .. } | Self::NotAskable { .. } | Self::KeptAgain { .. } | Self::Reused { .. } => false,
+            Self::Kept { .. } | Self::Missing { .. } | Self::Unmatched { .. } | Self::PassedOver { .. } => true,
         }
     }
 
@@ -309,7 +320,8 @@ impl Planner {
     }
 
     /// Reads the whole dataset into the channel; ends early when nobody listens any more.
-    async fn run(&self, dataset: DatasetReader, selection: Arc<Selection>, sender: &mpsc::Sender<Arrived>) {
+    async fn run(&self, dataset: DatasetReader, selection: Arc<Selection>, sender: &mpsc::Sender<Vec<Arrived>>) {
+        let mut lines = Vec::new();
         let room = Arc::new(Semaphore::new(READ_AHEAD_KIB as usize));
         let (walk, failed) = match Walk::new(self, dataset, selection) {
             Ok(walk) => (Some(walk), None),
@@ -318,7 +330,12 @@ impl Planner {
         for planned in failed.into_iter().chain(walk.into_iter().flatten()) {
             let kib = u32::try_from(planned.bytes() >> 10).unwrap_or(u32::MAX).min(READ_AHEAD_KIB);
             let Ok(room) = Arc::clone(&room).acquire_many_owned(kib).await else { return };
-            if sender.send(Arrived { planned, room }).await.is_err() {
+            let is_counted_only = planned.is_counted_only();
+            lines.push(Arrived { planned, room });
+            if is_counted_only && lines.len() < HANDED_OVER {
+                continue;
+            }
+            if sender.send(std::mem::take(&mut lines)).await.is_err() {
                 return;
             }
         }
@@ -332,7 +349,9 @@ pub(super) struct Plans {
 }
 
 struct Plan {
-    receiver: Option<mpsc::Receiver<Arrived>>,
+    receiver: Option<mpsc::Receiver<Vec<Arrived>>>,
+    /// What was received together with the line before.
+    arrived: VecDeque<Arrived>,
     /// The lane that it is for; `None` means all.
     lane: Option<usize>,
 }
@@ -359,19 +378,22 @@ impl Plans {
             std::thread::Builder::new()
                 .name(format!("dataset-{lane}"))
                 .spawn(move || runtime.block_on(planner.run(dataset, selection, &sender)))?;
-            plans.push(Plan { receiver: Some(receiver), lane: (!shared).then_some(lane) });
+            plans.push(Plan { receiver: Some(receiver), arrived: VecDeque::new(), lane: (!shared).then_some(lane) });
         }
         Ok(Self { plans })
     }
 
     /// Whether everything was read.
     pub(super) fn are_done(&self) -> bool {
-        self.plans.iter().all(|plan| plan.receiver.is_none())
+        self.plans.iter().all(|plan| plan.receiver.is_none() && plan.arrived.is_empty())
     }
 
     /// Reads no more. The threads end with the line that they are at.
     pub(super) fn close(&mut self) {
-        self.plans.iter_mut().for_each(|plan| plan.receiver = None);
+        for plan in &mut self.plans {
+            plan.receiver = None;
+            plan.arrived.clear();
+        }
     }
 
     /// The next line, of whichever reader has one for a lane that wants more. The first part is whether the reader is the first, which
@@ -386,12 +408,16 @@ impl Plans {
                 if !wants_more(plan) {
                     continue;
                 }
+                if let Some(line) = plan.arrived.pop_front() {
+                    return Poll::Ready((i == 0, Some(line)));
+                }
                 let Some(receiver) = &mut plan.receiver else { continue };
-                if let Poll::Ready(planned) = receiver.poll_recv(context) {
-                    if planned.is_none() {
-                        plan.receiver = None;
+                if let Poll::Ready(lines) = receiver.poll_recv(context) {
+                    match lines {
+                        Some(lines) => plan.arrived.extend(lines),
+                        None => plan.receiver = None,
                     }
-                    return Poll::Ready((i == 0, planned));
+                    return Poll::Ready((i == 0, plan.arrived.pop_front()));
                 }
             }
             Poll::Pending

@@ -47,6 +47,15 @@ impl Planned {
             _ => 0,
         }
     }
+
+    /// Whether nothing is to be done but to count it.
+    pub(super) fn is_counted_only(&self) -> bool {
+        match self {
+            Self::Trace { items, .. } | Self::Session { items, .. } => items.iter().all(Item::is_counted_only),
+            Self::LeftOut { .. } | Self::Duplicate => true,
+            Self::Reject(_) | Self::Unreadable(_) | Self::End { .. } => false,
+        }
+    }
 }
 
 pub(super) struct Walk<'a> {
