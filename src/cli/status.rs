@@ -149,6 +149,8 @@ fn write_progress(out: &mut String, counts: &Counts) -> fmt::Result {
     let share = share.filter(|share| *share > 0.0 && !counts.read_to_end);
     match share {
         _ if counts.read_to_end => write!(out, "  {done} of {}", counted(met, "judgment"))?,
+        // What is left to be met is no longer lines but sessions.
+        Some(1.0..) => write!(out, "  {done} of at least {}", counted(met, "judgment"))?,
         #[expect(clippy::cast_precision_loss, reason = "an estimate")]
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "positive and small")]
         Some(share) => {
@@ -191,6 +193,8 @@ mod tests {
             text
         };
         assert_eq!(text(&counts), "  6 of about 48 judgments, 2 of them from before; 25% of the dataset read\n");
+        counts.bytes_read = 100;
+        assert_eq!(text(&counts), "  6 of at least 12 judgments, 2 of them from before; 100% of the dataset read\n");
         counts.read_to_end = true;
         assert_eq!(text(&counts), "  6 of 12 judgments, 2 of them from before\n");
         (counts.read_to_end, counts.bytes_total) = (false, None);

@@ -6,10 +6,12 @@ use super::{Judge, JudgeError};
 
 /// The judges that are compiled into the binary: names and TOML texts.
 pub const BUILT_IN: &[(&str, &str)] = &[
+    ("conversation_completeness", include_str!("../../judges/conversation_completeness.toml")),
     ("factual_accuracy", include_str!("../../judges/factual_accuracy.toml")),
     ("groundedness", include_str!("../../judges/groundedness.toml")),
     ("hallucination", include_str!("../../judges/hallucination.toml")),
     ("relevance", include_str!("../../judges/relevance.toml")),
+    ("retrieval_relevance", include_str!("../../judges/retrieval_relevance.toml")),
     ("safety", include_str!("../../judges/safety.toml")),
 ];
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use jsonschema::Validator;
 use judge_run::endpoint::chat::{LimitField, ResponseFormat, WireProfile};
-use judge_run::judge::{Judge, library};
+use judge_run::judge::{Judge, Unit, library};
 use judge_run::trace::Trace;
 use serde_json::{Value, json};
 
@@ -87,7 +87,10 @@ fn all_requests() -> Vec<Request> {
     }
     place.run(&args).exits_with(0);
     let seen = fake.seen();
-    assert_eq!(seen.len(), 25 * (library::BUILT_IN.len() + OWN_JUDGES.len()));
+    let of_traces =
+        |(name, text): &&(&str, &str)| Judge::compile(name, text, name).unwrap().select.unit() == Unit::Trace;
+    let of_traces = library::BUILT_IN.iter().filter(of_traces).count() + OWN_JUDGES.len();
+    assert!(seen.len() > 25 * of_traces, "some traces have retrievals and sessions, too");
     seen
 }
 
