@@ -476,6 +476,11 @@ fn documents(spans: &Value) -> Result<Vec<String>, Error> {
     defined(spans)?;
     let mut texts = Vec::new();
     if spans.kind() == ValueKind::Map {
+        if spans.get_attr("span_type")?.is_undefined() {
+            let reason =
+                "documents: this is no span; write `spans | documents`, or `span | documents` where spans are judged";
+            return Err(Error::new(ErrorKind::InvalidOperation, reason));
+        }
         collect_documents(&spans.get_attr("outputs")?, &mut texts)?;
         return Ok(texts);
     }
@@ -617,6 +622,8 @@ mod tests {
         let of_span = Subject::Span { trace: &whole, span: &span };
         let source = "{{ span | documents }} {{ span.span_type }} {{ spans | length }} {{ inputs.question }}";
         assert_eq!(render(source, Unit::Span, of_span).unwrap(), r#"["a","b"] UNKNOWN 1 Wer?"#);
+        let error = render("{{ inputs | documents }}", Unit::Span, of_span).unwrap_err();
+        assert!(error.starts_with("documents: this is no span"), "{error}");
         let error = render("{{ span.inputs }}", Unit::Span, of_span).unwrap_err();
         assert!(error.starts_with("the span has no `span.inputs`"), "{error}");
 

@@ -311,11 +311,7 @@ impl Planner {
     /// Reads the whole dataset into the channel; ends early when nobody listens any more.
     async fn run(&self, dataset: DatasetReader, selection: Arc<Selection>, sender: &mpsc::Sender<Arrived>) {
         let room = Arc::new(Semaphore::new(READ_AHEAD_KIB as usize));
-        let (walk, failed) = match Walk::new(self, dataset, selection) {
-            Ok(walk) => (Some(walk), None),
-            Err(error) => (None, Some(Planned::Unreadable(error))),
-        };
-        for planned in failed.into_iter().chain(walk.into_iter().flatten()) {
+        for planned in Walk::new(self, dataset, selection) {
             let kib = u32::try_from(planned.bytes() >> 10).unwrap_or(u32::MAX).min(READ_AHEAD_KIB);
             let Ok(room) = Arc::clone(&room).acquire_many_owned(kib).await else { return };
             if sender.send(Arrived { planned, room }).await.is_err() {
