@@ -58,7 +58,9 @@ impl Workshop {
         let mut log = GzEncoder::new(fs::File::create(path.join("logs/a.jsonl.gz")).unwrap(), Compression::fast());
         log.write_all(b"{\"prompt\": \"Why?\", \"completion\": {\"text\": \"So.\"}}\n").unwrap();
         log.finish().unwrap();
-        fs::write(path.join("judges/tone.toml"), example("# judges/tone.toml\n")).unwrap();
+        for judge in ["judges/tone.toml", "judges/search.toml"] {
+            fs::write(path.join(judge), example(&format!("# {judge}\n"))).unwrap();
+        }
         Self(folder)
     }
 

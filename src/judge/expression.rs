@@ -6,8 +6,9 @@ use std::sync::LazyLock;
 use minijinja::value::ValueKind;
 use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior, Value};
 
-use super::prompt::{TemplateError, Used, context, environment, explained, json_text};
+use super::prompt::{TemplateError, environment, explained, json_text};
 use super::select::Unit;
+use super::variables::{Used, context};
 use crate::trace::Trace;
 
 static LENIENT: LazyLock<Environment<'static>> = LazyLock::new(|| environment(UndefinedBehavior::Chainable));

@@ -13,6 +13,7 @@ pub mod parse;
 pub mod prompt;
 mod select;
 mod subject;
+mod variables;
 pub mod verdict;
 
 pub use expression::Expression;

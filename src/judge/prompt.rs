@@ -1,63 +1,21 @@
 //! Prompts: Jinja templates over one trace, span or session, strict about what is missing and safe against what the trace says.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
 use memchr::memmem;
-use minijinja::value::{Object, ObjectRepr, Serde, ValueKind};
+use minijinja::value::{Object, ObjectRepr, ValueKind};
 use minijinja::{Environment, Error, ErrorKind, State, UndefinedBehavior, Value};
 
-use super::conversation::turns;
 use super::cut::{self, Cuts};
 use super::image::{Attached, attach, images, without_payloads};
 use super::select::Unit;
 use super::subject::Subject;
+pub use super::variables::VARIABLES;
+use super::variables::{Used, context};
 use crate::feedback::ErrorCode;
 use crate::trace::{SpanType, Trace};
-
-/// The names that every prompt may use. Those of a session are its last trace's.
-pub const VARIABLES: &[&str] = &["inputs", "outputs", "expectations", "trace", "spans"];
-
-/// The names that only some prompts may use, by what they judge.
-const VARIABLES_OF: [(&str, Unit); 3] =
-    [("span", Unit::Span), ("conversation", Unit::Session), ("session", Unit::Session)];
-
-/// What `trace.` may be followed by. Everything but the trace's own verdicts, which no judge should see.
-const TRACE_FIELDS: &[&str] = &[
-    "trace_id",
-    "inputs",
-    "outputs",
-    "expectations",
-    "spans",
-    "tags",
-    "metadata",
-    "session_id",
-    "user",
-    "state",
-    "request_time_ms",
-    "execution_duration_ms",
-    "token_usage",
-];
-
-/// What `span.` may be followed by.
-const SPAN_FIELDS: &[&str] = &[
-    "span_id",
-    "parent_id",
-    "name",
-    "span_type",
-    "inputs",
-    "outputs",
-    "status",
-    "status_message",
-    "start_time_unix_nano",
-    "end_time_unix_nano",
-    "attributes",
-];
-
-/// What `session.` may be followed by.
-const SESSION_FIELDS: &[&str] = &["session_id", "traces"];
 
 const USER: &str = "user";
 
@@ -280,88 +238,6 @@ pub(super) fn environment(undefined: UndefinedBehavior) -> Environment<'static> 
     environment
 }
 
-/// Which of the dearer variables are used.
-#[derive(Debug, Clone, Copy)]
-#[expect(clippy::struct_excessive_bools, reason = "one a variable")]
-pub(super) struct Used {
-    trace: bool,
-    spans: bool,
-    span: bool,
-    conversation: bool,
-    session: bool,
-}
-
-impl Used {
-    /// Checks that what is judged can have all of these names, which may be paths.
-    pub(super) fn check(names: HashSet<String>, judged: Unit) -> Result<Self, TemplateError> {
-        let mut used = Self { trace: false, spans: false, span: false, conversation: false, session: false };
-        let mut names: Vec<String> = names.into_iter().collect();
-        names.sort();
-        for name in names {
-            let (root, rest) = name.split_once('.').map_or((name.as_str(), None), |(root, rest)| (root, Some(rest)));
-            match VARIABLES_OF.iter().find(|(name, _)| *name == root) {
-                Some((_, unit)) if *unit != judged => {
-                    return Err(TemplateError::OtherUnit { name: root.to_owned(), unit: *unit });
-                }
-                None if !VARIABLES.contains(&root) => {
-                    return Err(TemplateError::UnknownVariable { name: root.to_owned(), allowed: VARIABLES });
-                }
-                _ => {}
-            }
-            let allowed = match root {
-                "trace" => TRACE_FIELDS,
-                "span" => SPAN_FIELDS,
-                "session" => SESSION_FIELDS,
-                _ => &[],
-            };
-            let field = rest.map(|rest| rest.split('.').next().unwrap_or(rest));
-            if let Some(field) = field.filter(|field| !allowed.is_empty() && !allowed.contains(field)) {
-                return Err(TemplateError::UnknownVariable { name: format!("{root}.{field}"), allowed });
-            }
-            used.trace |= root == "trace";
-            used.spans |= root == "spans";
-            used.span |= root == "span";
-            used.conversation |= root == "conversation";
-            used.session |= root == "session";
-        }
-        Ok(used)
-    }
-}
-
-/// The variables of what is judged.
-pub(super) fn context(subject: Subject<'_>, used: Used) -> Value {
-    let (trace, expectations) = (subject.trace(), subject.expectations());
-    let mut context: Vec<(&str, Value)> = Vec::with_capacity(VARIABLES.len() + VARIABLES_OF.len());
-    if let Some(inputs) = &trace.inputs {
-        context.push(("inputs", Value::from(Serde(inputs))));
-    }
-    if let Some(outputs) = &trace.outputs {
-        context.push(("outputs", Value::from(Serde(outputs))));
-    }
-    if !expectations.is_empty() {
-        context.push(("expectations", Value::from(Serde(expectations))));
-    }
-    if used.spans && !trace.spans.is_empty() {
-        context.push(("spans", Value::from(Serde(&trace.spans))));
-    }
-    if used.trace {
-        context.push(("trace", Value::from(Serde(trace))));
-    }
-    match subject {
-        Subject::Span { span, .. } if used.span => context.push(("span", Value::from(Serde(span)))),
-        Subject::Session(session) => {
-            if used.conversation {
-                context.push(("conversation", Value::from(Serde(&turns(session)))));
-            }
-            if used.session {
-                context.push(("session", Value::from(Serde(session))));
-            }
-        }
-        Subject::Trace(_) | Subject::Span { .. } => {}
-    }
-    Value::from_pairs(context)
-}
-
 /// An error in words that name the expression but never show a value.
 pub(super) fn explained(error: &Error, subject: Subject<'_>) -> String {
     let detail = error.detail().unwrap_or_default();
@@ -486,6 +362,11 @@ fn documents(spans: &Value) -> Result<Vec<String>, Error> {
     defined(spans)?;
     let mut texts = Vec::new();
     if spans.kind() == ValueKind::Map {
+        if spans.get_attr("span_type")?.is_undefined() {
+            let reason =
+                "documents: this is no span; write `spans | documents`, or `span | documents` where spans are judged";
+            return Err(Error::new(ErrorKind::InvalidOperation, reason));
+        }
         collect_documents(&spans.get_attr("outputs")?, &mut texts)?;
         return Ok(texts);
     }
@@ -633,6 +514,8 @@ mod tests {
         let of_span = Subject::Span { trace: &whole, span: &span };
         let source = "{{ span | documents }} {{ span.span_type }} {{ spans | length }} {{ inputs.question }}";
         assert_eq!(render(source, Unit::Span, of_span).unwrap(), r#"["a","b"] UNKNOWN 1 Wer?"#);
+        let error = render("{{ inputs | documents }}", Unit::Span, of_span).unwrap_err();
+        assert!(error.starts_with("documents: this is no span"), "{error}");
         let error = render("{{ span.inputs }}", Unit::Span, of_span).unwrap_err();
         assert!(error.starts_with("the span has no `span.inputs`"), "{error}");
 

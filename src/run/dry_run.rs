@@ -92,7 +92,7 @@ pub fn dry_run(settings: RunSettings, index: Index) -> Result<DryRun, DatasetErr
         ..DryRunQuestion::default()
     }));
     let planner = Planner::new(questions, Arc::new(Known { index, reuse }), &scope, |_| true);
-    for planned in Walk::new(&planner, dataset, Arc::new(selection))? {
+    for planned in Walk::new(&planner, dataset, Arc::new(selection)) {
         let items = match planned {
             Planned::Trace { items, .. } => {
                 dry.traces += 1;

@@ -323,11 +323,7 @@ impl Planner {
     async fn run(&self, dataset: DatasetReader, selection: Arc<Selection>, sender: &mpsc::Sender<Vec<Arrived>>) {
         let mut lines = Vec::new();
         let room = Arc::new(Semaphore::new(READ_AHEAD_KIB as usize));
-        let (walk, failed) = match Walk::new(self, dataset, selection) {
-            Ok(walk) => (Some(walk), None),
-            Err(error) => (None, Some(Planned::Unreadable(error))),
-        };
-        for planned in failed.into_iter().chain(walk.into_iter().flatten()) {
+        for planned in Walk::new(self, dataset, selection) {
             let kib = u32::try_from(planned.bytes() >> 10).unwrap_or(u32::MAX).min(READ_AHEAD_KIB);
             let Ok(room) = Arc::clone(&room).acquire_many_owned(kib).await else { return };
             let is_counted_only = planned.is_counted_only();

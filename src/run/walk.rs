@@ -58,6 +58,7 @@ impl Planned {
     }
 }
 
+/// Ends with [`Planned::End`].
 pub(super) struct Walk<'a> {
     planner: &'a Planner,
     selection: Arc<Selection>,
@@ -67,6 +68,7 @@ pub(super) struct Walk<'a> {
 }
 
 enum Stage {
+    Begin,
     /// All traces go to their sessions, whether they are selected or not, if sessions are judged.
     Traces(Option<Sessions>),
     /// So many were taken.
@@ -76,16 +78,19 @@ enum Stage {
 }
 
 impl<'a> Walk<'a> {
-    /// # Errors
-    /// When sessions are judged and there is no room for them.
-    pub(super) fn new(
-        planner: &'a Planner,
-        dataset: DatasetReader,
-        selection: Arc<Selection>,
-    ) -> Result<Self, DatasetError> {
-        let sessions = planner.judges_sessions().then(Sessions::new).transpose()?;
+    pub(super) fn new(planner: &'a Planner, dataset: DatasetReader, selection: Arc<Selection>) -> Self {
         let selecting = Selecting::new(Arc::clone(&selection));
-        Ok(Self { planner, selection, selecting, dataset, stage: Stage::Traces(sessions) })
+        Self { planner, selection, selecting, dataset, stage: Stage::Begin }
+    }
+
+    fn begin(&mut self) -> Option<Planned> {
+        match self.planner.judges_sessions().then(Sessions::new).transpose() {
+            Ok(sessions) => {
+                self.stage = Stage::Traces(sessions);
+                None
+            }
+            Err(error) => Some(self.unreadable(error)),
+        }
     }
 
     fn unreadable(&mut self, error: DatasetError) -> Planned {
@@ -166,6 +171,7 @@ impl Iterator for Walk<'_> {
     fn next(&mut self) -> Option<Planned> {
         loop {
             let planned = match self.stage {
+                Stage::Begin => self.begin(),
                 Stage::Traces(_) => self.line(),
                 Stage::Sessions(..) => self.session(),
                 Stage::End => {

@@ -6,7 +6,8 @@ use super::{Span, Trace};
 use crate::feedback::IdHasher;
 
 impl Trace {
-    /// 128 bits of a hash over the [content](Self::content). Derived trace ids are made of it, so its value must never change.
+    /// 128 bits of a hash over everything but the id and the feedback that the source already holds. Derived trace ids are made
+    /// of it, so its value must never change.
     pub fn content_digest(&self) -> [u8; 16] {
         digest(&self.content(Vec::new()))
     }

@@ -1,7 +1,10 @@
 //! Judges of whole conversations.
 
 use std::collections::BTreeSet;
+use std::io::Write;
 
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use serde_json::{Value, json};
 
 use crate::common::{Fake, Place, Request, answers};
@@ -142,6 +145,23 @@ fn traces_without_sessions_leave_nothing_to_judge() {
     let why = "no trace has a session; name the field that tells it: --map session_id=FIELD";
     place.run(args(&fake, &[])).exits_with(2).prints(&["nothing was judged", why]);
     place.run(args(&fake, &["--dry-run"])).exits_with(2).says(&["nothing to judge", why]);
+}
+
+#[test]
+fn a_dataset_that_breaks_off_leaves_no_session_judged() {
+    let place = place(&[trace("a", 1), trace("b", 1)]);
+    let mut packed = GzEncoder::new(Vec::new(), Compression::none());
+    packed.write_all(place.read("traces.jsonl").as_bytes()).unwrap();
+    let packed = packed.finish().unwrap();
+    place.write("cut.jsonl.gz", &packed[..packed.len() - 20]);
+    let fake = Fake::start(|_| answers::verdict(true));
+    let judge = |more: &[&str]| {
+        let args = ["-d", "cut.jsonl.gz", "-J", "./talk.toml", "--base-url", &fake.base_url()];
+        place.run(args.iter().chain(more))
+    };
+    judge(&[]).exits_with(4).prints(&["stopped early", "is damaged or cut off"]);
+    judge(&["--dry-run"]).exits_with(2).says(&["is damaged or cut off"]);
+    assert_eq!(fake.count(), 0, "half a session would be judged as if it were one");
 }
 
 #[test]
