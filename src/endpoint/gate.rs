@@ -1,9 +1,10 @@
 //! The gate of one endpoint and model: who may go in, and when.
 //!
-//! It holds the quota, the number of requests in flight, and the pause that a refusal sets for everybody. After a pause one
-//! request goes ahead as a probe, and the number in flight grows again from there (slow start, then additive increase;
+//! It holds the quota, the number of requests in flight, and the pause that a refusal sets for everybody, unless it met one request by chance
+//! while others passed. After a pause one request goes ahead as a probe, and the number in flight grows again from there (slow start, then additive increase;
 //! halved at each refusal, as TCP does: RFC 5681). Where the endpoint refuses for a rate that nobody knows, it finds one. It knows no tasks and no sockets: the dispatcher asks, sleeps and reports.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -30,7 +31,16 @@ pub struct Pass {
     ticket: Ticket,
     /// How many pauses there had been. What was sent before a pause says nothing of the time after it.
     epoch: u32,
+    /// How many were sent before it since that pause.
+    number: u64,
 }
+
+/// After many answers, so many requests that were sent one after another and all refused are a sign of a limit.
+const SIGN_OF_A_LIMIT: usize = 5;
+/// Refusals of requests that were sent so many before are forgotten.
+const LONG_AGO: u64 = 1000;
+/// So many probes in a row are requests of which none was refused before.
+const FIRST_PROBES: u32 = 3;
 
 /// The state of one endpoint and model.
 #[derive(Debug)]
@@ -42,6 +52,12 @@ pub struct Gate {
     epoch: u32,
     /// Requests in flight that were sent since the last pause.
     in_epoch: usize,
+    /// Requests that were sent since the last pause.
+    sent: u64,
+    /// How many of these were answered.
+    answered: usize,
+    /// Which of these were refused, by their numbers.
+    refused: BTreeSet<u64>,
     /// How many of these there may be, between 1 and `most_in_flight`.
     window: f64,
     /// Below it the window grows by one an answer, above it by one a round.
@@ -61,6 +77,9 @@ impl Gate {
             most_in_flight,
             epoch: 0,
             in_epoch: 0,
+            sent: 0,
+            answered: 0,
+            refused: BTreeSet::new(),
             window: float(most_in_flight),
             slow_start_until: float(most_in_flight),
             paused_until: None,
@@ -110,7 +129,9 @@ impl Gate {
                 self.in_flight += 1;
                 self.in_epoch += 1;
                 self.pace.sent(now);
-                Admission::Granted(Pass { ticket, epoch: self.epoch })
+                let number = self.sent;
+                self.sent += 1;
+                Admission::Granted(Pass { ticket, epoch: self.epoch, number })
             }
             Err(at) => Admission::At(at),
         }
@@ -122,6 +143,7 @@ impl Gate {
         self.quota.settle(reserved, used.unwrap_or(reserved));
         if pass.epoch == self.epoch {
             self.refusals_in_row = 0;
+            self.answered = self.answered.saturating_add(1);
             self.pace.answered();
             let step = if self.window < self.slow_start_until { 1.0 } else { 1.0 / self.window };
             self.window = (self.window + step).min(float(self.most_in_flight));
@@ -136,19 +158,46 @@ impl Gate {
         }
     }
 
+    /// Whether nothing was answered since the last pause, and one request is to show whether the trouble is over; but not for long.
+    pub fn is_probing(&self) -> bool {
+        self.answered == 0 && (1..=FIRST_PROBES).contains(&self.refusals_in_row)
+    }
+
+    /// Takes in that a request was refused for load, and tells whether chance may have picked it: then it alone waits, and it is to be
+    /// [released](Self::released). Else it is to be reported as [refused](Self::refused).
+    ///
+    /// A limit that is reached refuses all that comes next, so it shows in requests that were sent one after another and all refused. Chance picks
+    /// single ones. The more the endpoint has answered since the last pause, the longer a row it takes.
+    pub fn was_chance(&mut self, pass: Pass, now: Instant, wait: Option<Duration>, for_rate: bool) -> bool {
+        if pass.epoch != self.epoch {
+            return false;
+        }
+        self.refused = self.refused.split_off(&pass.number.saturating_sub(LONG_AGO));
+        self.refused.insert(pass.number);
+        let before = (0..pass.number).rev().take_while(|number| self.refused.contains(number)).count();
+        let after = (pass.number + 1..self.sent).take_while(|number| self.refused.contains(number)).count();
+        let by_chance = before + 1 + after < SIGN_OF_A_LIMIT.min(1 + self.answered);
+        if by_chance && for_rate {
+            self.pace.adjust(now, wait);
+        }
+        by_chance
+    }
+
     /// A request was refused for load (rate, concurrency, capacity): everybody waits. `wait` is what the endpoint asks for; if it asks again
     /// without having answered in between, it waits at least as long as the backoff. `for_rate` tells a rate limit from other
     /// trouble. A pause never ends earlier than one set before. Returns how long it is from now.
     pub fn refused(&mut self, pass: Pass, now: Instant, wait: Option<Duration>, for_rate: bool) -> Duration {
         self.released(pass);
-        let own = backoff::equal_jitter(self.refusals_in_row);
+        // Refusals of one burst count once.
+        let is_first = pass.epoch == self.epoch;
+        let before = if is_first { self.refusals_in_row } else { self.refusals_in_row.saturating_sub(1) };
+        let own = backoff::equal_jitter(before);
         let wait_for = match wait {
-            Some(wait) if self.refusals_in_row == 0 && !wait.is_zero() => wait,
+            Some(wait) if before == 0 && !wait.is_zero() => wait,
             Some(wait) => wait.max(own),
             None => own,
         };
-        // Refusals of one burst count once.
-        if pass.epoch == self.epoch {
+        if is_first {
             self.refusals_in_row += 1;
             if for_rate {
                 self.pace.refused(wait);
@@ -158,6 +207,9 @@ impl Gate {
             self.window = 1.0;
             self.epoch += 1;
             self.in_epoch = 0;
+            self.sent = 0;
+            self.answered = 0;
+            self.refused.clear();
         }
         let until = self.paused_until.map_or(now + wait_for, |paused| paused.max(now + wait_for));
         self.paused_until = Some(until);
@@ -247,5 +299,95 @@ mod tests {
         let mut gate = gate(Limits { rpm: std::num::NonZeroU32::new(60), ..Limits::default() }, 2);
         assert!(matches!(gate.admit(Instant::now(), 1), Admission::Granted(_)));
         assert_eq!(gate.admit(Instant::now(), 1), Admission::At(Instant::now() + Duration::from_secs(1)));
+    }
+
+    /// Sends `n` requests to an endpoint that answers after 200 ms or refuses at once, as `refuses` says of each; what is refused is sent again
+    /// after `wait`. Returns how long it took and how often it was refused.
+    async fn run(
+        gate: &mut Gate,
+        n: usize,
+        wait: Duration,
+        mut refuses: impl FnMut(Instant) -> bool,
+    ) -> (Duration, usize) {
+        let start = Instant::now();
+        let (mut fresh, mut answered, mut refusals) = (n, 0, 0);
+        let mut in_flight: Vec<(Instant, Pass)> = Vec::new();
+        let mut retries: Vec<Instant> = Vec::new();
+        while answered < n {
+            let now = Instant::now();
+            let due = |at: &Instant| *at <= now;
+            while let Some(i) = in_flight.iter().position(|(at, _)| due(at)) {
+                gate.answered(in_flight.swap_remove(i).1, 1, None);
+                answered += 1;
+            }
+            let mut next = None;
+            while fresh > 0 || retries.iter().any(due) {
+                match gate.admit(now, 1) {
+                    Admission::Granted(pass) => {
+                        match retries.iter().position(due) {
+                            Some(i) => _ = retries.swap_remove(i),
+                            None => fresh -= 1,
+                        }
+                        if !refuses(now) {
+                            in_flight.push((now + Duration::from_millis(200), pass));
+                            continue;
+                        }
+                        refusals += 1;
+                        if gate.was_chance(pass, now, Some(wait), true) {
+                            gate.released(pass);
+                            retries.push(now + wait);
+                        } else {
+                            gate.refused(pass, now, Some(wait), true);
+                            retries.push(now);
+                        }
+                    }
+                    Admission::At(at) => {
+                        next = Some(at);
+                        break;
+                    }
+                    Admission::Busy => break,
+                }
+            }
+            let times = in_flight.iter().map(|(at, _)| *at).chain(retries.iter().copied().filter(|at| *at > now));
+            if let Some(at) = times.chain(next).min() {
+                tokio::time::sleep_until(at).await;
+            }
+        }
+        (start.elapsed(), refusals)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn refusals_by_chance_cost_little() {
+        let mut chance = fastrand::Rng::with_seed(7);
+        let mut gate = gate(Limits::default(), 32);
+        // At best 32 * 5 a second: 6.25 s.
+        let (took, refusals) = run(&mut gate, 1000, Duration::from_secs(1), |_| chance.f64() < 0.05).await;
+        assert!(refusals > 30 && took < Duration::from_secs(12), "{refusals} refusals, {took:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_limit_that_is_not_told_is_found_with_few_refusals() {
+        let start = Instant::now();
+        let mut gate = gate(Limits::default(), 32);
+        let mut taken = 0.0;
+        // A bucket of 40 that fills at 40 a minute: at best 45 s.
+        let (took, refusals) = run(&mut gate, 70, Duration::from_millis(1500), |now| {
+            let is_empty = taken + 1.0 > 40.0 + (now - start).as_secs_f64() / 1.5;
+            taken += if is_empty { 0.0 } else { 1.0 };
+            is_empty
+        })
+        .await;
+        assert!(refusals < 25 && took < Duration::from_secs(50), "{refusals} refusals, {took:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_a_row_is_a_sign_of_a_limit_once_others_were_answered() {
+        let mut gate = gate(Limits::default(), 16);
+        let passes = admit_all(&mut gate);
+        let now = Instant::now();
+        let mut was_chance = |gate: &mut Gate, i: usize| gate.was_chance(passes[i], now, None, false);
+        assert!(!was_chance(&mut gate, 0), "nothing was answered yet");
+        (8..16).for_each(|i| gate.answered(passes[i], 1, None));
+        assert!([2, 4, 6, 1, 3].into_iter().enumerate().all(|(n, i)| was_chance(&mut gate, i) == (n < 3)));
     }
 }
