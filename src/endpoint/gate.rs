@@ -1,8 +1,9 @@
 //! The gate of one endpoint and model: who may go in, and when.
 //!
-//! It holds the quota, the number of requests in flight, and the pause that a refusal sets for everybody, unless it met one request by chance
-//! while others passed. After a pause one request goes ahead as a probe, and the number in flight grows again from there (slow start, then additive increase;
-//! halved at each refusal, as TCP does: RFC 5681). Where the endpoint refuses for a rate that nobody knows, it finds one. It knows no tasks and no sockets: the dispatcher asks, sleeps and reports.
+//! It holds the quota, the number of requests in flight, and the pause that a refusal sets for everybody, unless chance may have picked
+//! one request while others pass. After a pause one request goes ahead as a probe, and the number in flight grows again from there
+//! (slow start, then additive increase; halved at each pause, as TCP does: RFC 5681). Where the endpoint refuses for a rate that
+//! nobody knows, it finds one. It knows no tasks and no sockets: the dispatcher asks, sleeps and reports.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -35,10 +36,13 @@ pub struct Pass {
     number: u64,
 }
 
-/// After many answers, so many requests that were sent one after another and all refused are a sign of a limit.
-const SIGN_OF_A_LIMIT: usize = 5;
-/// Refusals of requests that were sent so many before are forgotten.
-const LONG_AGO: u64 = 1000;
+/// A row of refusals that chance makes more seldom than this is a sign of a limit.
+const TOO_SELDOM: f64 = 0.001;
+/// The share of requests that chance refuses is taken to be between these.
+const LEAST_CHANCE: f64 = 0.03;
+const MOST_CHANCE: f64 = 0.4;
+/// How much one request moves it.
+const CHANCE_STEP: f64 = 0.05;
 /// So many probes in a row are requests of which none was refused before.
 const FIRST_PROBES: u32 = 3;
 
@@ -52,18 +56,20 @@ pub struct Gate {
     epoch: u32,
     /// Requests in flight that were sent since the last pause.
     in_epoch: usize,
-    /// Requests that were sent since the last pause.
-    sent: u64,
-    /// How many of these were answered.
-    answered: usize,
-    /// Which of these were refused, by their numbers.
-    refused: BTreeSet<u64>,
     /// How many of these there may be, between 1 and `most_in_flight`.
     window: f64,
     /// Below it the window grows by one an answer, above it by one a round.
     slow_start_until: f64,
     paused_until: Option<Instant>,
     refusals_in_row: u32,
+    /// Requests that were sent since the last pause.
+    sent: u64,
+    /// The number of the last of these that was answered.
+    last_answered: Option<u64>,
+    /// Which of the later ones were refused, by their numbers.
+    refused: BTreeSet<u64>,
+    /// The share of requests that were refused although others that were sent later were answered.
+    chance: f64,
 }
 
 impl Gate {
@@ -78,8 +84,9 @@ impl Gate {
             epoch: 0,
             in_epoch: 0,
             sent: 0,
-            answered: 0,
+            last_answered: None,
             refused: BTreeSet::new(),
+            chance: LEAST_CHANCE,
             window: float(most_in_flight),
             slow_start_until: float(most_in_flight),
             paused_until: None,
@@ -143,7 +150,11 @@ impl Gate {
         self.quota.settle(reserved, used.unwrap_or(reserved));
         if pass.epoch == self.epoch {
             self.refusals_in_row = 0;
-            self.answered = self.answered.saturating_add(1);
+            self.last_answered = self.last_answered.max(Some(pass.number));
+            let later = self.refused.split_off(&pass.number);
+            let by_chance = std::mem::replace(&mut self.refused, later).len();
+            (0..by_chance).for_each(|_| self.observe_chance(1.0));
+            self.observe_chance(0.0);
             self.pace.answered();
             let step = if self.window < self.slow_start_until { 1.0 } else { 1.0 / self.window };
             self.window = (self.window + step).min(float(self.most_in_flight));
@@ -160,27 +171,35 @@ impl Gate {
 
     /// Whether nothing was answered since the last pause, and one request is to show whether the trouble is over; but not for long.
     pub fn is_probing(&self) -> bool {
-        self.answered == 0 && (1..=FIRST_PROBES).contains(&self.refusals_in_row)
+        self.last_answered.is_none() && (1..=FIRST_PROBES).contains(&self.refusals_in_row)
     }
 
     /// Takes in that a request was refused for load, and tells whether chance may have picked it: then it alone waits, and it is to be
     /// [released](Self::released). Else it is to be reported as [refused](Self::refused).
     ///
-    /// A limit that is reached refuses all that comes next, so it shows in requests that were sent one after another and all refused. Chance picks
-    /// single ones. The more the endpoint has answered since the last pause, the longer a row it takes.
+    /// A limit that is reached refuses all that comes next. Chance picks single ones, so what was sent later is answered; and the fewer
+    /// it picked before, the less likely is a long row of them.
     pub fn was_chance(&mut self, pass: Pass, now: Instant, wait: Option<Duration>, for_rate: bool) -> bool {
-        if pass.epoch != self.epoch {
-            return false;
-        }
-        self.refused = self.refused.split_off(&pass.number.saturating_sub(LONG_AGO));
-        self.refused.insert(pass.number);
-        let before = (0..pass.number).rev().take_while(|number| self.refused.contains(number)).count();
-        let after = (pass.number + 1..self.sent).take_while(|number| self.refused.contains(number)).count();
-        let by_chance = before + 1 + after < SIGN_OF_A_LIMIT.min(1 + self.answered);
+        let Some(last_answered) = self.last_answered.filter(|_| pass.epoch == self.epoch) else { return false };
+        let by_chance = if pass.number < last_answered {
+            self.observe_chance(1.0);
+            true
+        } else {
+            self.refused.insert(pass.number);
+            let is_refused = |number: &u64| self.refused.contains(number);
+            let before = (0..pass.number).rev().take_while(is_refused).count();
+            let after = (pass.number + 1..self.sent).take_while(is_refused).count();
+            let row = i32::try_from(before + 1 + after).unwrap_or(i32::MAX);
+            self.chance.clamp(LEAST_CHANCE, MOST_CHANCE).powi(row) > TOO_SELDOM
+        };
         if by_chance && for_rate {
             self.pace.adjust(now, wait);
         }
         by_chance
+    }
+
+    fn observe_chance(&mut self, refused: f64) {
+        self.chance += CHANCE_STEP * (refused - self.chance);
     }
 
     /// A request was refused for load (rate, concurrency, capacity): everybody waits. `wait` is what the endpoint asks for; if it asks again
@@ -208,7 +227,7 @@ impl Gate {
             self.epoch += 1;
             self.in_epoch = 0;
             self.sent = 0;
-            self.answered = 0;
+            self.last_answered = None;
             self.refused.clear();
         }
         let until = self.paused_until.map_or(now + wait_for, |paused| paused.max(now + wait_for));
@@ -362,7 +381,7 @@ mod tests {
         let mut gate = gate(Limits::default(), 32);
         // At best 32 * 5 a second: 6.25 s.
         let (took, refusals) = run(&mut gate, 1000, Duration::from_secs(1), |_| chance.f64() < 0.05).await;
-        assert!(refusals > 30 && took < Duration::from_secs(12), "{refusals} refusals, {took:?}");
+        assert!(refusals > 30 && took < Duration::from_secs(20), "{refusals} refusals, {took:?}");
     }
 
     #[tokio::test(start_paused = true)]
@@ -381,13 +400,18 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn only_a_row_is_a_sign_of_a_limit_once_others_were_answered() {
-        let mut gate = gate(Limits::default(), 16);
+    async fn a_row_is_the_longer_the_more_was_refused_by_chance_before() {
+        let mut gate = gate(Limits::default(), 32);
         let passes = admit_all(&mut gate);
         let now = Instant::now();
-        let mut was_chance = |gate: &mut Gate, i: usize| gate.was_chance(passes[i], now, None, false);
-        assert!(!was_chance(&mut gate, 0), "nothing was answered yet");
-        (8..16).for_each(|i| gate.answered(passes[i], 1, None));
-        assert!([2, 4, 6, 1, 3].into_iter().enumerate().all(|(n, i)| was_chance(&mut gate, i) == (n < 3)));
+        let was_chance = |gate: &mut Gate, i: usize| gate.was_chance(passes[i], now, None, false);
+        assert!(!was_chance(&mut gate, 1), "nothing was answered yet");
+        gate.answered(passes[0], 1, None);
+        assert!([4, 2].into_iter().all(|i| was_chance(&mut gate, i)));
+        assert!(!was_chance(&mut gate, 3), "three in a row");
+        gate.answered(passes[10], 1, None);
+        assert!((5..10).all(|i| was_chance(&mut gate, i)), "one that was sent later was answered");
+        assert!((11..14).all(|i| was_chance(&mut gate, i)));
+        assert!((14..20).any(|i| !was_chance(&mut gate, i)));
     }
 }

@@ -11,9 +11,9 @@ use tokio::time::Instant;
 /// A refusal after fewer answers than this since the last one is a sign of a rate.
 const FEW_ANSWERS: u32 = 4;
 const GROWTH: f64 = 1.25;
-/// To the power of the number of answers since the last refusal. At a limit that number is steady. Where chance refuses as many, it varies, and the
-/// long rows of answers end the pace.
-const SHRINKAGE: f64 = 0.98;
+/// To the power of the number of answers since the last refusal. At a limit that number is steady. Where chance refuses as many, it
+/// varies, and the long rows of answers end the pace.
+const SHRINKAGE: f64 = 0.985;
 /// Where the endpoint does not say how long to wait, the first interval.
 const FIRST: Duration = Duration::from_millis(250);
 /// A longer wait is not that of one request: a window of a minute, or a day, is over then.
