@@ -1,9 +1,11 @@
 //! The gate of one endpoint and model: who may go in, and when.
 //!
-//! It holds the quota, the number of requests in flight, and the pause that a refusal sets for everybody. After a pause one
-//! request goes ahead as a probe, and the number in flight grows again from there (slow start, then additive increase;
-//! halved at each refusal, as TCP does: RFC 5681). Where the endpoint refuses for a rate that nobody knows, it finds one. It knows no tasks and no sockets: the dispatcher asks, sleeps and reports.
+//! It holds the quota, the number of requests in flight, and the pause that a refusal sets for everybody, unless chance may have picked
+//! one request while others pass. After a pause one request goes ahead as a probe, and the number in flight grows again from there
+//! (slow start, then additive increase; halved at each pause, as TCP does: RFC 5681). Where the endpoint refuses for a rate that
+//! nobody knows, it finds one. It knows no tasks and no sockets: the dispatcher asks, sleeps and reports.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -30,7 +32,19 @@ pub struct Pass {
     ticket: Ticket,
     /// How many pauses there had been. What was sent before a pause says nothing of the time after it.
     epoch: u32,
+    /// How many were sent before it since that pause.
+    number: u64,
 }
+
+/// A row of refusals that chance makes more seldom than this is a sign of a limit.
+const TOO_SELDOM: f64 = 0.001;
+/// The share of requests that chance refuses is taken to be between these.
+const LEAST_CHANCE: f64 = 0.03;
+const MOST_CHANCE: f64 = 0.4;
+/// How much one request moves it.
+const CHANCE_STEP: f64 = 0.05;
+/// So many probes in a row are requests of which none was refused before.
+const FIRST_PROBES: u32 = 3;
 
 /// The state of one endpoint and model.
 #[derive(Debug)]
@@ -48,6 +62,14 @@ pub struct Gate {
     slow_start_until: f64,
     paused_until: Option<Instant>,
     refusals_in_row: u32,
+    /// Requests that were sent since the last pause.
+    sent: u64,
+    /// The number of the last of these that was answered.
+    last_answered: Option<u64>,
+    /// Which of the later ones were refused, by their numbers.
+    refused: BTreeSet<u64>,
+    /// The share of requests that were refused although others that were sent later were answered.
+    chance: f64,
 }
 
 impl Gate {
@@ -61,6 +83,10 @@ impl Gate {
             most_in_flight,
             epoch: 0,
             in_epoch: 0,
+            sent: 0,
+            last_answered: None,
+            refused: BTreeSet::new(),
+            chance: LEAST_CHANCE,
             window: float(most_in_flight),
             slow_start_until: float(most_in_flight),
             paused_until: None,
@@ -110,7 +136,9 @@ impl Gate {
                 self.in_flight += 1;
                 self.in_epoch += 1;
                 self.pace.sent(now);
-                Admission::Granted(Pass { ticket, epoch: self.epoch })
+                let number = self.sent;
+                self.sent += 1;
+                Admission::Granted(Pass { ticket, epoch: self.epoch, number })
             }
             Err(at) => Admission::At(at),
         }
@@ -122,6 +150,11 @@ impl Gate {
         self.quota.settle(reserved, used.unwrap_or(reserved));
         if pass.epoch == self.epoch {
             self.refusals_in_row = 0;
+            self.last_answered = self.last_answered.max(Some(pass.number));
+            let later = self.refused.split_off(&pass.number);
+            let by_chance = std::mem::replace(&mut self.refused, later).len();
+            (0..by_chance).for_each(|_| self.observe_chance(1.0));
+            self.observe_chance(0.0);
             self.pace.answered();
             let step = if self.window < self.slow_start_until { 1.0 } else { 1.0 / self.window };
             self.window = (self.window + step).min(float(self.most_in_flight));
@@ -136,19 +169,54 @@ impl Gate {
         }
     }
 
+    /// Whether nothing was answered since the last pause, and one request is to show whether the trouble is over; but not for long.
+    pub fn is_probing(&self) -> bool {
+        self.last_answered.is_none() && (1..=FIRST_PROBES).contains(&self.refusals_in_row)
+    }
+
+    /// Takes in that a request was refused for load, and tells whether chance may have picked it: then it alone waits, and it is to be
+    /// [released](Self::released). Else it is to be reported as [refused](Self::refused).
+    ///
+    /// A limit that is reached refuses all that comes next. Chance picks single ones, so what was sent later is answered; and the fewer
+    /// it picked before, the less likely is a long row of them.
+    pub fn was_chance(&mut self, pass: Pass, now: Instant, wait: Option<Duration>, for_rate: bool) -> bool {
+        let Some(last_answered) = self.last_answered.filter(|_| pass.epoch == self.epoch) else { return false };
+        let by_chance = if pass.number < last_answered {
+            self.observe_chance(1.0);
+            true
+        } else {
+            self.refused.insert(pass.number);
+            let is_refused = |number: &u64| self.refused.contains(number);
+            let before = (0..pass.number).rev().take_while(is_refused).count();
+            let after = (pass.number + 1..self.sent).take_while(is_refused).count();
+            let row = i32::try_from(before + 1 + after).unwrap_or(i32::MAX);
+            self.chance.clamp(LEAST_CHANCE, MOST_CHANCE).powi(row) > TOO_SELDOM
+        };
+        if by_chance && for_rate {
+            self.pace.adjust(now, wait);
+        }
+        by_chance
+    }
+
+    fn observe_chance(&mut self, refused: f64) {
+        self.chance += CHANCE_STEP * (refused - self.chance);
+    }
+
     /// A request was refused for load (rate, concurrency, capacity): everybody waits. `wait` is what the endpoint asks for; if it asks again
     /// without having answered in between, it waits at least as long as the backoff. `for_rate` tells a rate limit from other
     /// trouble. A pause never ends earlier than one set before. Returns how long it is from now.
     pub fn refused(&mut self, pass: Pass, now: Instant, wait: Option<Duration>, for_rate: bool) -> Duration {
         self.released(pass);
-        let own = backoff::equal_jitter(self.refusals_in_row);
+        // Refusals of one burst count once.
+        let is_first = pass.epoch == self.epoch;
+        let before = if is_first { self.refusals_in_row } else { self.refusals_in_row.saturating_sub(1) };
+        let own = backoff::equal_jitter(before);
         let wait_for = match wait {
-            Some(wait) if self.refusals_in_row == 0 && !wait.is_zero() => wait,
+            Some(wait) if before == 0 && !wait.is_zero() => wait,
             Some(wait) => wait.max(own),
             None => own,
         };
-        // Refusals of one burst count once.
-        if pass.epoch == self.epoch {
+        if is_first {
             self.refusals_in_row += 1;
             if for_rate {
                 self.pace.refused(wait);
@@ -158,6 +226,9 @@ impl Gate {
             self.window = 1.0;
             self.epoch += 1;
             self.in_epoch = 0;
+            self.sent = 0;
+            self.last_answered = None;
+            self.refused.clear();
         }
         let until = self.paused_until.map_or(now + wait_for, |paused| paused.max(now + wait_for));
         self.paused_until = Some(until);
@@ -247,5 +318,100 @@ mod tests {
         let mut gate = gate(Limits { rpm: std::num::NonZeroU32::new(60), ..Limits::default() }, 2);
         assert!(matches!(gate.admit(Instant::now(), 1), Admission::Granted(_)));
         assert_eq!(gate.admit(Instant::now(), 1), Admission::At(Instant::now() + Duration::from_secs(1)));
+    }
+
+    /// Sends `n` requests to an endpoint that answers after 200 ms or refuses at once, as `refuses` says of each; what is refused is sent again
+    /// after `wait`. Returns how long it took and how often it was refused.
+    async fn run(
+        gate: &mut Gate,
+        n: usize,
+        wait: Duration,
+        mut refuses: impl FnMut(Instant) -> bool,
+    ) -> (Duration, usize) {
+        let start = Instant::now();
+        let (mut fresh, mut answered, mut refusals) = (n, 0, 0);
+        let mut in_flight: Vec<(Instant, Pass)> = Vec::new();
+        let mut retries: Vec<Instant> = Vec::new();
+        while answered < n {
+            let now = Instant::now();
+            let due = |at: &Instant| *at <= now;
+            while let Some(i) = in_flight.iter().position(|(at, _)| due(at)) {
+                gate.answered(in_flight.swap_remove(i).1, 1, None);
+                answered += 1;
+            }
+            let mut next = None;
+            while fresh > 0 || retries.iter().any(due) {
+                match gate.admit(now, 1) {
+                    Admission::Granted(pass) => {
+                        match retries.iter().position(due) {
+                            Some(i) => _ = retries.swap_remove(i),
+                            None => fresh -= 1,
+                        }
+                        if !refuses(now) {
+                            in_flight.push((now + Duration::from_millis(200), pass));
+                            continue;
+                        }
+                        refusals += 1;
+                        if gate.was_chance(pass, now, Some(wait), true) {
+                            gate.released(pass);
+                            retries.push(now + wait);
+                        } else {
+                            gate.refused(pass, now, Some(wait), true);
+                            retries.push(now);
+                        }
+                    }
+                    Admission::At(at) => {
+                        next = Some(at);
+                        break;
+                    }
+                    Admission::Busy => break,
+                }
+            }
+            let times = in_flight.iter().map(|(at, _)| *at).chain(retries.iter().copied().filter(|at| *at > now));
+            if let Some(at) = times.chain(next).min() {
+                tokio::time::sleep_until(at).await;
+            }
+        }
+        (start.elapsed(), refusals)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn refusals_by_chance_cost_little() {
+        let mut chance = fastrand::Rng::with_seed(7);
+        let mut gate = gate(Limits::default(), 32);
+        // At best 32 * 5 a second: 6.25 s.
+        let (took, refusals) = run(&mut gate, 1000, Duration::from_secs(1), |_| chance.f64() < 0.05).await;
+        assert!(refusals > 30 && took < Duration::from_secs(20), "{refusals} refusals, {took:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_limit_that_is_not_told_is_found_with_few_refusals() {
+        let start = Instant::now();
+        let mut gate = gate(Limits::default(), 32);
+        let mut taken = 0.0;
+        // A bucket of 40 that fills at 40 a minute: at best 45 s.
+        let (took, refusals) = run(&mut gate, 70, Duration::from_millis(1500), |now| {
+            let is_empty = taken + 1.0 > 40.0 + (now - start).as_secs_f64() / 1.5;
+            taken += if is_empty { 0.0 } else { 1.0 };
+            is_empty
+        })
+        .await;
+        assert!(refusals < 25 && took < Duration::from_secs(50), "{refusals} refusals, {took:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_row_is_the_longer_the_more_was_refused_by_chance_before() {
+        let mut gate = gate(Limits::default(), 32);
+        let passes = admit_all(&mut gate);
+        let now = Instant::now();
+        let was_chance = |gate: &mut Gate, i: usize| gate.was_chance(passes[i], now, None, false);
+        assert!(!was_chance(&mut gate, 1), "nothing was answered yet");
+        gate.answered(passes[0], 1, None);
+        assert!([4, 2].into_iter().all(|i| was_chance(&mut gate, i)));
+        assert!(!was_chance(&mut gate, 3), "three in a row");
+        gate.answered(passes[10], 1, None);
+        assert!((5..10).all(|i| was_chance(&mut gate, i)), "one that was sent later was answered");
+        assert!((11..14).all(|i| was_chance(&mut gate, i)));
+        assert!((14..20).any(|i| !was_chance(&mut gate, i)));
     }
 }

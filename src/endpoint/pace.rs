@@ -11,7 +11,9 @@ use tokio::time::Instant;
 /// A refusal after fewer answers than this since the last one is a sign of a rate.
 const FEW_ANSWERS: u32 = 4;
 const GROWTH: f64 = 1.25;
-const SHRINKAGE: f64 = 0.92;
+/// To the power of the number of answers since the last refusal. At a limit that number is steady. Where chance refuses as many, it
+/// varies, and the long rows of answers end the pace.
+const SHRINKAGE: f64 = 0.985;
 /// Where the endpoint does not say how long to wait, the first interval.
 const FIRST: Duration = Duration::from_millis(250);
 /// A longer wait is not that of one request: a window of a minute, or a day, is over then.
@@ -39,15 +41,28 @@ impl Pace {
     }
 
     pub(super) fn answered(&mut self) {
-        if let Some(answers) = &mut self.answers_since_refusal {
-            *answers = answers.saturating_add(1);
+        let Some(answers) = &mut self.answers_since_refusal else { return };
+        *answers = answers.saturating_add(1);
+        let shrinkage = SHRINKAGE.powf(f64::from(*answers));
+        self.interval = self.interval.map(|interval| interval.mul_f64(shrinkage)).filter(|i| *i >= SHORTEST);
+    }
+
+    /// A single request was refused, perhaps by chance; `wait` is what the endpoint asks for. It sets no pace. One that is there becomes
+    /// slower, and the next request waits that long; but if that was refused again, waiting did not help, and the rate is not the reason.
+    pub(super) fn adjust(&mut self, now: Instant, wait: Option<Duration>) {
+        if self.interval.is_none() {
+            return;
         }
-        self.interval = self.interval.map(|interval| interval.mul_f64(SHRINKAGE)).filter(|i| *i >= SHORTEST);
+        if wait.is_some() && self.answers_since_refusal == Some(0) {
+            return self.forget();
+        }
+        self.refused(wait);
+        self.next = self.interval.map(|interval| now + interval.max(wait.unwrap_or_default()));
     }
 
     /// A burst of refusals for the rate; `wait` is what the endpoint asks for.
     pub(super) fn refused(&mut self, wait: Option<Duration>) {
-        let again = self.answers_since_refusal.is_some_and(|answers| answers < FEW_ANSWERS);
+        let again = self.answers_since_refusal.is_some_and(|answers| (1..FEW_ANSWERS).contains(&answers));
         self.answers_since_refusal = Some(0);
         if self.interval.is_none() && !again {
             return;
@@ -93,12 +108,31 @@ mod tests {
         assert_eq!(pace.interval, Some(interval.mul_f64(GROWTH)));
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn a_wait_that_was_kept_and_did_not_help_ends_the_pace() {
+        let mut pace = Pace::default();
+        let now = Instant::now();
+        pace.adjust(now, WAIT);
+        assert_eq!(pace.interval, None, "a single refusal sets none");
+        pace.refused(WAIT);
+        pace.answered();
+        pace.refused(WAIT);
+        pace.answered();
+        pace.adjust(now, WAIT);
+        assert!(pace.wait(now) >= WAIT.map(|wait| now + wait));
+        pace.adjust(now, WAIT);
+        assert_eq!((pace.interval, pace.wait(now)), (None, None));
+    }
+
     #[test]
     fn a_long_wait_is_a_window_and_no_pace() {
         let mut pace = Pace::default();
         (0..3).for_each(|_| pace.refused(Some(Duration::from_secs(60))));
         assert_eq!(pace.interval, None);
-        (0..3).for_each(|_| pace.refused(None));
+        (0..3).for_each(|_| {
+            pace.answered();
+            pace.refused(None);
+        });
         assert!(pace.interval.is_some_and(|interval| interval <= LONGEST));
     }
 }

@@ -168,9 +168,12 @@ impl Lane {
             return Step::Wait(Some(until));
         }
         let next_retry = self.retries.peek().map(|Reverse(due)| due.at);
-        let retry_is_due = next_retry.is_some_and(|at| at <= now);
         // Retries that pile up mean trouble: new judgments would only join them.
         let may_start_fresh = self.retries.len() < 2 * self.concurrency;
+        // What was just refused is a bad probe: the refusal may have been its own.
+        let probes_with_fresh =
+            may_start_fresh && !self.fresh.is_empty() && self.members.iter().all(|member| member.gate.is_probing());
+        let retry_is_due = !probes_with_fresh && next_retry.is_some_and(|at| at <= now);
         let job = match (self.retries.peek(), self.fresh.front()) {
             (Some(Reverse(due)), _) if retry_is_due => &due.job,
             (_, Some(job)) if may_start_fresh => job,
@@ -346,11 +349,14 @@ impl Lane {
         if let Some(pause) = pause {
             return self.retry(job, failure, Duration::ZERO, pause);
         }
+        let tries = job.attempts - job.free_attempts;
         let delay = match failure.retry_after {
+            // Whoever says the same again and again does not know.
+            Some(wait) if tries > 1 || wait.is_zero() => wait.max(backoff::full_jitter(tries.saturating_sub(1))),
             Some(wait) => wait,
             // The endpoint works, the model answered badly: nothing to wait for.
             None if job.last.as_ref().is_some_and(|(attempt, _)| attempt.usage.is_some()) => Duration::ZERO,
-            None => backoff::full_jitter((job.attempts - job.free_attempts).saturating_sub(1)),
+            None => backoff::full_jitter(tries.saturating_sub(1)),
         };
         self.retry(job, failure, delay, delay)
     }

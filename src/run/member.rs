@@ -66,8 +66,13 @@ impl Member {
         if used.is_some() {
             self.gate.answered(job.pass, job.reserved, used);
         } else if failure.may_retry() && (load || broken) {
+            let (now, wait) = (Instant::now(), self.health.pause(failure));
+            let certain = broken || failure.concurrency_limit;
             let for_rate = failure.code == ErrorCode::RateLimitExceeded && !failure.concurrency_limit;
-            return Some(self.gate.refused(job.pass, Instant::now(), self.health.pause(failure), for_rate));
+            if certain || !self.gate.was_chance(job.pass, now, wait, for_rate) {
+                return Some(self.gate.refused(job.pass, now, wait, for_rate));
+            }
+            self.gate.released(job.pass);
         } else {
             self.gate.released(job.pass);
         }
