@@ -10,13 +10,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
+use super::instructions::Instructions;
 use super::members::{Members, read};
 
 /// What a judge asks, before any adaptation to what an endpoint happens to take.
 #[derive(Debug, Clone)]
 pub struct ChatRequest {
     /// The instructions: the same for every trace.
-    pub system: Option<Arc<str>>,
+    pub system: Option<Instructions>,
     /// The trace, as the judge's template puts it.
     pub user: String,
     /// Images that go with it: addresses, or data URIs.
@@ -166,6 +167,7 @@ struct Message<'a> {
 #[serde(untagged)]
 enum Content<'a> {
     Text(&'a str),
+    Json(&'a RawValue),
     Parts(Vec<Part<'a>>),
 }
 
@@ -225,7 +227,7 @@ impl ChatRequest {
         let merged;
         let user = match &self.system {
             Some(system) if !profile.system_role => {
-                merged = format!("{system}\n\n{}", self.user);
+                merged = format!("{}\n\n{}", &**system, self.user);
                 &merged
             }
             _ => &self.user,
@@ -234,7 +236,7 @@ impl ChatRequest {
         let with_system;
         let messages = match &self.system {
             Some(system) if profile.system_role => {
-                with_system = [Message { role: "system", content: Content::Text(system) }, user];
+                with_system = [Message { role: "system", content: Content::Json(system.json()) }, user];
                 &with_system[..]
             }
             _ => std::slice::from_ref(&user),
@@ -436,7 +438,7 @@ mod tests {
     #[test]
     fn the_body_has_only_what_the_endpoint_takes() {
         let request = ChatRequest {
-            system: Some("sys".into()),
+            system: Some(Instructions::new("sys").unwrap()),
             user: "usr\n".into(),
             images: Vec::new(),
             chars_left_out: 0,

@@ -4,10 +4,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::Failure;
 use super::chat::{Answer, ChatRequest, Sampling, WireProfile};
 use super::client::{Client, Exchange};
 use super::observed::ObservedLimits;
+use super::{Failure, Instructions};
 
 /// What came of trying.
 #[derive(Debug)]
@@ -57,7 +57,7 @@ fn question() -> ChatRequest {
     let instructions = "You judge whether a statement is true. Answer with one JSON object with the keys \"rationale\" (a \
                         string of a few words) and \"value\" (true or false), and nothing else.";
     ChatRequest {
-        system: Some(instructions.into()),
+        system: Instructions::new(instructions).ok(),
         user: "Two and two are four.".to_owned(),
         images: Vec::new(),
         chars_left_out: 0,

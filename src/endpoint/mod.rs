@@ -13,6 +13,7 @@ pub mod config;
 mod error_body;
 mod failure;
 pub mod gate;
+mod instructions;
 mod learnt;
 mod members;
 mod model_uri;
@@ -26,4 +27,5 @@ mod wait;
 
 pub use classify::{classify_response, classify_transport};
 pub use failure::{Failure, Rejected};
+pub use instructions::Instructions;
 pub use model_uri::{InvalidModelUri, ModelUri};

@@ -9,8 +9,8 @@ use super::prompt::{PromptTemplate, RenderError, Rendered, TemplateError};
 use super::select::{Select, Unit};
 use super::subject::Subject;
 use super::verdict::VerdictType;
-use crate::endpoint::ModelUri;
 use crate::endpoint::chat::{ChatRequest, Sampling};
+use crate::endpoint::{Instructions, ModelUri};
 
 /// A named question, compiled: its prompt checked, its schema written.
 #[derive(Debug)]
@@ -27,7 +27,7 @@ pub struct Judge {
     pub verdict: VerdictType,
     /// The model that the file names.
     pub model: Option<ModelUri>,
-    system: Arc<str>,
+    system: Instructions,
     user: PromptTemplate,
     /// Tokens that a prompt may have, and what becomes of a longer one.
     limit: Option<(u32, Truncate)>,
@@ -90,6 +90,7 @@ impl Judge {
             "" => instructions,
             system => format!("{system}\n\n{instructions}"),
         };
+        let system = Instructions::new(&system).map_err(|error| invalid("prompt", error.to_string()))?;
         let limit = file.prompt.max_input_tokens.map(|max| (max, file.prompt.truncate.unwrap_or_default()));
         if limit.is_none() && file.prompt.truncate.is_some() {
             return Err(invalid("prompt", "`truncate` needs `max_input_tokens`".to_owned()));
@@ -103,7 +104,7 @@ impl Judge {
             select,
             verdict,
             model: file.model,
-            system: system.into(),
+            system,
             user,
             limit,
             schema: schema.into(),
@@ -144,7 +145,7 @@ impl Judge {
 
     fn chat_request(&self, Rendered { text, images, chars_left_out }: Rendered) -> ChatRequest {
         ChatRequest {
-            system: Some(Arc::clone(&self.system)),
+            system: Some(self.system.clone()),
             user: text,
             images,
             chars_left_out,

@@ -72,7 +72,7 @@ pub(super) struct Lane {
 }
 
 /// The lead of the first request over the others.
-const HEAD_START: Duration = Duration::from_millis(100);
+const HEAD_START: Duration = Duration::from_millis(50);
 /// How much a new observation moves the rate of tokens to the estimate.
 const RATIO_STEP: f64 = 0.1;
 
