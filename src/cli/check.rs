@@ -11,10 +11,10 @@ use judge_run::judge::parse::parse_verdict;
 use judge_run::judge::verdict::VerdictType;
 use judge_run::run::Exit;
 
-use super::args::CheckArgs;
 use super::endpoint::Asked;
 use super::error::CliError;
 use super::print::{one_line, short};
+use super::subcommands::CheckArgs;
 
 pub(crate) fn main(args: CheckArgs) -> Result<ExitCode, CliError> {
     let asked = Asked::new(args.endpoint, false)?;

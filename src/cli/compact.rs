@@ -6,9 +6,9 @@ use std::process::ExitCode;
 
 use judge_run::feedback::log::{self, Compacted, OpenError};
 
-use super::args::CompactArgs;
 use super::error::CliError;
 use super::print::{counted, escaped};
+use super::subcommands::CompactArgs;
 use super::summary;
 
 pub(crate) fn main(args: &CompactArgs) -> Result<ExitCode, CliError> {

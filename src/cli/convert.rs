@@ -9,9 +9,9 @@ use judge_run::feedback::forms::{self, ConvertError, Converted, Form, Input};
 use judge_run::feedback::log;
 use judge_run::run::Exit;
 
-use super::args::ConvertArgs;
 use super::error::CliError;
 use super::print::{self, counted, escaped, one_line};
+use super::subcommands::ConvertArgs;
 use super::summary;
 
 /// A file of something else should not fill a screen.

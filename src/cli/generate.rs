@@ -3,8 +3,9 @@
 use std::io::Write;
 use std::process::ExitCode;
 
-use super::args::{CompletionsArgs, ManArgs, command};
+use super::args::command;
 use super::error::CliError;
+use super::subcommands::{CompletionsArgs, ManArgs};
 
 pub(crate) fn completions(args: &CompletionsArgs) -> Result<ExitCode, CliError> {
     let mut script = Vec::new();

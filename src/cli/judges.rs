@@ -5,9 +5,9 @@ use std::process::ExitCode;
 
 use judge_run::judge::{Unit, library};
 
-use super::args::JudgesArgs;
 use super::error::CliError;
 use super::print;
+use super::subcommands::JudgesArgs;
 
 pub(crate) fn main(args: &JudgesArgs) -> Result<ExitCode, CliError> {
     let mut stdout = std::io::stdout().lock();

@@ -4,10 +4,10 @@ use std::process::ExitCode;
 
 use judge_run::feedback::log::{self, MergeError};
 
-use super::args::MergeArgs;
 use super::compact::cannot_open;
 use super::error::CliError;
 use super::print::{counted, escaped};
+use super::subcommands::MergeArgs;
 use super::summary;
 use super::target::Target;
 

@@ -26,6 +26,7 @@ mod selection;
 mod settings;
 mod simulate;
 mod status;
+mod subcommands;
 mod summary;
 mod target;
 mod unknown_fields;

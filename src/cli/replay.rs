@@ -13,11 +13,12 @@ use judge_run::feedback::forms::Form;
 use judge_run::run::manifest::{Dataset, Fingerprint, JudgeEntry, Manifest, ManifestError, Options};
 use judge_run::run::{Exit, Output, Scope};
 
-use super::args::{ConductArgs, EndpointArgs, ReplayArgs, RunArgs, SelectionArgs};
+use super::args::{ConductArgs, EndpointArgs, RunArgs, SelectionArgs};
 use super::error::CliError;
 use super::manifest::{digest, open_address};
 use super::print::counted;
 use super::settings::{self, Resolved};
+use super::subcommands::ReplayArgs;
 use super::summary;
 use super::target::Target;
 use super::{compact, dry_run, run};

@@ -6,9 +6,9 @@ use std::process::ExitCode;
 
 use judge_run::endpoint::simulator::{Simulator, SimulatorConfig};
 
-use super::args::SimulateArgs;
 use super::error::CliError;
 use super::print;
+use super::subcommands::SimulateArgs;
 
 pub(crate) fn main(args: SimulateArgs) -> Result<ExitCode, CliError> {
     let SimulateArgs { host, port, latency, rpm, tpm, burst, refund, headers, context, fail, clear_after } = args;

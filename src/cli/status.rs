@@ -10,10 +10,10 @@ use judge_run::run::Exit;
 use judge_run::run::manifest::{Counts, JudgeCounts, Manifest, ManifestError, State};
 use serde_json::{Value, json};
 
-use super::args::StatusArgs;
 use super::error::CliError;
 use super::manifest::now_ms;
 use super::print::{counted, escaped, short, time};
+use super::subcommands::StatusArgs;
 use super::summary;
 use super::target::Target;
 

@@ -15,7 +15,8 @@ use super::budget::{Budget, Exhausted, Spent};
 use super::event::Event;
 use super::job::Job;
 use super::lane::{Lane, Next, Step};
-use super::plan::{Arrived, Item, Known, Plans};
+use super::plan::{Item, Known};
+use super::readers::{Arrived, Readers};
 use super::record;
 use super::rejects::Rejects;
 use super::settings::{Output, RunSettings, Shutdown};
@@ -99,7 +100,7 @@ pub async fn run(
         None => LogWriter::stdout()?,
     };
     let summary = Summary::new(questions.iter(), selection.shard);
-    let plans = Plans::start(datasets, &questions, &lane_of, &scope, Known { index, reuse }, selection)
+    let readers = Readers::start(datasets, &questions, &lane_of, &scope, Known { index, reuse }, selection)
         .map_err(StartError::Thread)?;
     let mut dispatcher = Dispatcher {
         summary,
@@ -120,7 +121,7 @@ pub async fn run(
         stop: None,
         on_event,
     };
-    dispatcher.run(plans, &mut shutdown, grace).await;
+    dispatcher.run(readers, &mut shutdown, grace).await;
     // Should the log be closed, `close` says so.
     let _ = dispatcher.write().await;
     let Dispatcher { mut summary, log, mut stop, tasks, lanes, .. } = dispatcher;
@@ -161,7 +162,7 @@ struct Dispatcher<'a> {
 }
 
 impl Dispatcher<'_> {
-    async fn run(&mut self, mut plans: Plans, shutdown: &mut watch::Receiver<Shutdown>, grace: Duration) {
+    async fn run(&mut self, mut readers: Readers, shutdown: &mut watch::Receiver<Shutdown>, grace: Duration) {
         let mut deadline = None;
         // Nobody is left who could ask for a shutdown.
         let mut deaf = false;
@@ -174,9 +175,9 @@ impl Dispatcher<'_> {
                 return;
             }
             if self.lanes.iter().all(|lane| lane.stopped) {
-                plans.close();
+                readers.close();
             }
-            if plans.are_done() && self.lanes.iter().all(Lane::is_idle) {
+            if readers.are_done() && self.lanes.iter().all(Lane::is_idle) {
                 return;
             }
             let closed = tokio::select! {
@@ -218,11 +219,11 @@ impl Dispatcher<'_> {
                     }
                     Ok(())
                 }
-                (is_first, planned) = plans.next(&self.lanes) => match planned {
+                (is_first, planned) = readers.next(&self.lanes) => match planned {
                     // Its room is free once it is dealt with.
                     Some(Arrived { planned, room: _room }) => self.planned(planned, is_first).await,
                     None => {
-                        if plans.are_done() {
+                        if readers.are_done() {
                             self.tell(&Event::DatasetRead);
                         }
                         Ok(())

@@ -21,6 +21,7 @@ pub mod manifest;
 mod member;
 mod passed_over;
 mod plan;
+mod readers;
 mod record;
 mod rejects;
 mod selection;

@@ -1,37 +1,14 @@
-//! The first step: dataset lines become judgments, and what the log already has is left out.
+//! What becomes of a trace, a span or a session: a judgment, or nothing, because of what the log already has.
 
-use std::collections::VecDeque;
-use std::future::poll_fn;
-use std::io;
 use std::sync::Arc;
-use std::task::Poll;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
-
-use super::lane::Lane;
 use super::passed_over::PassOver;
 use super::record::{self, History};
-use super::selection::Selection;
 use super::settings::Scope;
-use super::walk::{Planned, Walk};
-use crate::dataset::DatasetReader;
 use crate::feedback::log::{Index, OpinionKey, ReuseLog, Seen, Standing};
 use crate::feedback::{AssessmentId, Feedback, Source};
 use crate::judge::{Judge, Judgment, NotAskable, Question, Selected, Subject, SubjectIds, Unit};
 use crate::trace::{Session, Trace};
-
-/// Lines of the dataset that a reader may be ahead.
-const READ_AHEAD: usize = 64;
-/// Lines that nothing is asked about are handed over so many at once: waking a thread costs more than such a line.
-const HANDED_OVER: usize = 64;
-/// Kibibytes of prompts that a reader may be ahead; a single line may always be.
-const READ_AHEAD_KIB: u32 = 16 << 10;
-
-/// What a line of the dataset came to, and the room that it takes.
-pub(super) struct Arrived {
-    pub planned: Planned,
-    pub room: OwnedSemaphorePermit,
-}
 
 /// What one judge makes of a trace, span or session.
 #[derive(Debug)]
@@ -317,108 +294,6 @@ impl Planner {
             last_update_time_ms: record::now_ms(),
             ..feedback
         })
-    }
-
-    /// Reads the whole dataset into the channel; ends early when nobody listens any more.
-    async fn run(&self, dataset: DatasetReader, selection: Arc<Selection>, sender: &mpsc::Sender<Vec<Arrived>>) {
-        let mut lines = Vec::new();
-        let room = Arc::new(Semaphore::new(READ_AHEAD_KIB as usize));
-        for planned in Walk::new(self, dataset, selection) {
-            let kib = u32::try_from(planned.bytes() >> 10).unwrap_or(u32::MAX).min(READ_AHEAD_KIB);
-            let Ok(room) = Arc::clone(&room).acquire_many_owned(kib).await else { return };
-            let is_counted_only = planned.is_counted_only();
-            lines.push(Arrived { planned, room });
-            if is_counted_only && lines.len() < HANDED_OVER {
-                continue;
-            }
-            if sender.send(std::mem::take(&mut lines)).await.is_err() {
-                return;
-            }
-        }
-    }
-}
-
-/// The threads that read the dataset: one for each lane, so that a slow endpoint never holds back another's judgments; one for all
-/// lanes where the dataset can be read only once.
-pub(super) struct Plans {
-    plans: Vec<Plan>,
-}
-
-struct Plan {
-    receiver: Option<mpsc::Receiver<Vec<Arrived>>>,
-    /// What was received together with the line before.
-    arrived: VecDeque<Arrived>,
-    /// The lane that it is for; `None` means all.
-    lane: Option<usize>,
-}
-
-impl Plans {
-    /// Starts a reader for each of the datasets, which are the same one opened once for each lane, or once.
-    pub(super) fn start(
-        datasets: Vec<DatasetReader>,
-        questions: &Arc<[Question]>,
-        lane_of: &[usize],
-        scope: &Scope,
-        known: Known,
-        selection: Selection,
-    ) -> io::Result<Self> {
-        let (known, selection) = (Arc::new(known), Arc::new(selection));
-        let shared = datasets.len() == 1;
-        let mut plans = Vec::new();
-        for (lane, dataset) in datasets.into_iter().enumerate() {
-            let is_asked = |question: usize| shared || lane_of.get(question) == Some(&lane);
-            let planner = Planner::new(Arc::clone(questions), Arc::clone(&known), scope, is_asked);
-            let selection = Arc::clone(&selection);
-            let (sender, receiver) = mpsc::channel(READ_AHEAD);
-            let runtime = tokio::runtime::Builder::new_current_thread().build()?;
-            std::thread::Builder::new()
-                .name(format!("dataset-{lane}"))
-                .spawn(move || runtime.block_on(planner.run(dataset, selection, &sender)))?;
-            plans.push(Plan { receiver: Some(receiver), arrived: VecDeque::new(), lane: (!shared).then_some(lane) });
-        }
-        Ok(Self { plans })
-    }
-
-    /// Whether everything was read.
-    pub(super) fn are_done(&self) -> bool {
-        self.plans.iter().all(|plan| plan.receiver.is_none() && plan.arrived.is_empty())
-    }
-
-    /// Reads no more. The threads end with the line that they are at.
-    pub(super) fn close(&mut self) {
-        for plan in &mut self.plans {
-            plan.receiver = None;
-            plan.arrived.clear();
-        }
-    }
-
-    /// The next line, of whichever reader has one for a lane that wants more. The first part is whether the reader is the first, which
-    /// alone tells of lines and traces; the second is `None` when a reader has come to the end.
-    pub(super) async fn next(&mut self, lanes: &[Lane]) -> (bool, Option<Arrived>) {
-        let wants_more = |plan: &Plan| match plan.lane {
-            Some(lane) => lanes.get(lane).is_some_and(Lane::wants_more),
-            None => lanes.iter().all(Lane::wants_more),
-        };
-        poll_fn(|context| {
-            for (i, plan) in self.plans.iter_mut().enumerate() {
-                if !wants_more(plan) {
-                    continue;
-                }
-                if let Some(line) = plan.arrived.pop_front() {
-                    return Poll::Ready((i == 0, Some(line)));
-                }
-                let Some(receiver) = &mut plan.receiver else { continue };
-                if let Poll::Ready(lines) = receiver.poll_recv(context) {
-                    match lines {
-                        Some(lines) => plan.arrived.extend(lines),
-                        None => plan.receiver = None,
-                    }
-                    return Poll::Ready((i == 0, plan.arrived.pop_front()));
-                }
-            }
-            Poll::Pending
-        })
-        .await
     }
 }
 

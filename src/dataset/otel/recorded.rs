@@ -58,3 +58,12 @@ impl Recorded {
         }
     }
 }
+
+#[cfg(test)]
+impl Recorded {
+    /// The span with these attributes and nothing else.
+    pub(super) fn with(attributes: &Value) -> Span {
+        let attributes = Attributes::new(attributes.as_object().unwrap().clone());
+        Self { attributes, ..Self::default() }.read()
+    }
+}

@@ -78,18 +78,11 @@ fn answer(recorded: &mut Recorded) -> Vec<Value> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::attributes::Attributes;
     use super::*;
-    use crate::trace::Span;
-
-    fn read_span(attributes: &Value) -> Span {
-        let attributes = Attributes::new(attributes.as_object().unwrap().clone());
-        Recorded { attributes, ..Recorded::default() }.read()
-    }
 
     #[test]
     fn the_loop_the_call_and_the_tool_are_told_apart() {
-        let outer = read_span(&json!({"ai.operationId": "ai.generateText", "ai.response.text": "Sunny.",
+        let outer = Recorded::with(&json!({"ai.operationId": "ai.generateText", "ai.response.text": "Sunny.",
             "ai.prompt": "{\"system\": \"Be brief.\", \"prompt\": \"Weather?\"}"}));
         let asked =
             json!({"messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Weather?"}]});
@@ -98,7 +91,7 @@ mod tests {
             ("AGENT", Some(asked), Some(json!("Sunny.")))
         );
 
-        let inner = read_span(&json!({"ai.operationId": "ai.generateText.doGenerate", "gen_ai.system": "openai",
+        let inner = Recorded::with(&json!({"ai.operationId": "ai.generateText.doGenerate", "gen_ai.system": "openai",
             "ai.prompt.messages": "[{\"role\": \"user\", \"content\": [{\"type\": \"text\", \"text\": \"Weather?\"}]}]",
             "ai.response.toolCalls": "[{\"toolCallId\": \"c\", \"toolName\": \"weather\", \"input\": {\"city\": \"Paris\"}}]"}));
         let function = json!({"name": "weather", "arguments": "{\"city\":\"Paris\"}"});
@@ -107,7 +100,8 @@ mod tests {
         assert_eq!((inner.span_type.as_str(), inner.outputs), ("CHAT_MODEL", Some(call)));
         assert_eq!(inner.inputs, Some(json!({"messages": [{"role": "user", "content": "Weather?"}]})));
 
-        let tool = read_span(&json!({"ai.operationId": "ai.toolCall", "ai.toolCall.args": "{\"city\": \"Paris\"}",
+        let tool =
+            Recorded::with(&json!({"ai.operationId": "ai.toolCall", "ai.toolCall.args": "{\"city\": \"Paris\"}",
             "ai.toolCall.result": "\"sunny\""}));
         assert_eq!(
             (tool.span_type.as_str(), tool.inputs, tool.outputs),
