@@ -16,7 +16,7 @@ use super::walk::{Planned, Walk};
 use crate::dataset::DatasetReader;
 use crate::judge::Question;
 
-/// Lines of the dataset that a reader may be ahead.
+/// Groups of lines that a reader may be ahead of those that the dispatcher took last.
 const READ_AHEAD: usize = 64;
 /// Lines that nothing is asked about are handed over so many at once: waking a thread costs more than such a line.
 const HANDED_OVER: usize = 64;
@@ -60,6 +60,8 @@ pub(super) struct Readers {
 
 struct Reader {
     receiver: Option<mpsc::Receiver<Vec<Arrived>>>,
+    /// Groups of lines as they are received; empty in between.
+    received: Vec<Vec<Arrived>>,
     /// What was received together with the line before.
     arrived: VecDeque<Arrived>,
     /// The lane that it is for; `None` means all.
@@ -90,6 +92,7 @@ impl Readers {
                 .spawn(move || runtime.block_on(read(&planner, dataset, selection, &sender)))?;
             readers.push(Reader {
                 receiver: Some(receiver),
+                received: Vec::with_capacity(READ_AHEAD),
                 arrived: VecDeque::new(),
                 lane: (!shared).then_some(lane),
             });
@@ -126,11 +129,12 @@ impl Readers {
                     return Poll::Ready((i == 0, Some(line)));
                 }
                 let Some(receiver) = &mut reader.receiver else { continue };
-                if let Poll::Ready(lines) = receiver.poll_recv(context) {
-                    match lines {
-                        Some(lines) => reader.arrived.extend(lines),
-                        None => reader.receiver = None,
+                // All that is there, so that a thread that waits for room is woken once for all of it.
+                if let Poll::Ready(groups) = receiver.poll_recv_many(context, &mut reader.received, READ_AHEAD) {
+                    if groups == 0 {
+                        reader.receiver = None;
                     }
+                    reader.arrived.extend(reader.received.drain(..).flatten());
                     return Poll::Ready((i == 0, reader.arrived.pop_front()));
                 }
             }
