@@ -38,9 +38,8 @@ pub(super) struct Outcome {
 /// The record of a judgment that was asked.
 pub(super) fn of_attempt(question: &Question, run_id: &str, outcome: Outcome) -> Feedback {
     let Outcome { id, subject, history, attempt, attempts, latency, chars_left_out, profile } = outcome;
-    let base = base(question, run_id, id, subject, history);
-    let mut metadata = base.metadata.clone();
-    let mut put = |key: &str, value: String| metadata.insert(key.to_owned(), value);
+    let mut feedback = base(question, run_id, id, subject, history);
+    let mut put = |key: &str, value: String| feedback.metadata.insert(key.to_owned(), value);
     put("attempts", attempts.to_string());
     put("latency_ms", latency.as_millis().to_string());
     if chars_left_out > 0 {
@@ -68,24 +67,21 @@ pub(super) fn of_attempt(question: &Question, run_id: &str, outcome: Outcome) ->
     match attempt.result {
         Ok(Scored { verdict, method, truncated }) => {
             if method != ParseMethod::Strict {
-                metadata.insert("parse".to_owned(), method.to_string());
+                put("parse", method.to_string());
             }
             if truncated {
-                metadata.insert("truncated".to_owned(), "true".to_owned());
+                put("truncated", "true".to_owned());
             }
-            Feedback {
-                value: Some(verdict.value),
-                rationale: verdict.rationale,
-                overrides: history.overrides.map(|id| id.to_string()),
-                metadata,
-                ..base
-            }
+            feedback.value = Some(verdict.value);
+            feedback.rationale = verdict.rationale;
+            feedback.overrides = history.overrides.map(|id| id.to_string());
         }
         Err(failure) => {
-            metadata.extend(failure.metadata().map(|(key, value)| (key.to_owned(), value)));
-            Feedback { error: Some(error(*failure)), metadata, ..base }
+            failure.metadata().for_each(|(key, value)| _ = put(key, value));
+            feedback.error = Some(error(*failure));
         }
     }
+    feedback
 }
 
 /// The record of a trace, span or session that the judge cannot be asked about.
