@@ -11,7 +11,7 @@ use std::time::SystemTime;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use judge_run::dataset::{DatasetOptions, DatasetReader, Entry};
-use judge_run::endpoint::chat::Answer;
+use judge_run::endpoint::answer::Answer;
 use judge_run::endpoint::classify_response;
 use judge_run::endpoint::provider::wire_profile;
 use judge_run::feedback::Feedback;

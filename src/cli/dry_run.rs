@@ -6,7 +6,7 @@ use std::num::NonZeroU32;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use judge_run::endpoint::chat::Usage;
+use judge_run::endpoint::answer::Usage;
 use judge_run::endpoint::prices::Prices;
 use judge_run::endpoint::quota::Limits;
 use judge_run::run::{self, DryRun, Exit};

@@ -1,7 +1,6 @@
-//! Chat completions on the wire: the request as the judge means it, the body as an endpoint takes it, and the answer.
+//! A chat completion's request: as the judge means it, and as an endpoint takes it.
 //!
-//! Source: OpenAI API reference, "Create chat completion". Own lenient types: compatible servers leave fields out, send `null`
-//! for lists and numbers for strings.
+//! Source: OpenAI API reference, "Create chat completion".
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -11,7 +10,6 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::instructions::Instructions;
-use super::members::{Members, read};
 
 /// What a judge asks, before any adaptation to what an endpoint happens to take.
 #[derive(Debug, Clone)]
@@ -302,135 +300,6 @@ impl ChatRequest {
     }
 }
 
-/// What the endpoint answered, as far as a verdict needs it.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Answer {
-    /// The text; empty when the message has none.
-    pub content: String,
-    /// The model's refusal to answer.
-    pub refusal: Option<String>,
-    /// Whether the answer also carries reasoning outside the text.
-    pub has_reasoning: bool,
-    /// `stop`, `length`, `content_filter`, ... as the server wrote it.
-    pub finish_reason: Option<String>,
-    /// The model that answered, which need not be the one that was asked.
-    pub model: Option<String>,
-    /// Tokens used, when the server says so.
-    pub usage: Option<Usage>,
-    /// The backend configuration that answered.
-    pub system_fingerprint: Option<String>,
-    /// The server's id of the exchange, for support requests.
-    pub request_id: Option<String>,
-}
-
-/// Tokens that one call used.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Usage {
-    /// Tokens of the prompt.
-    pub input_tokens: u64,
-    /// Of these, read from the provider's cache.
-    pub cached_tokens: u64,
-    /// Tokens of the answer, hidden reasoning included.
-    pub output_tokens: u64,
-}
-
-/// Why a 200 holds no answer.
-#[derive(Debug, thiserror::Error)]
-pub enum NoAnswer {
-    /// Not a chat completion at all.
-    #[error("not a chat completion: {0}")]
-    NotCompletion(#[from] serde_json::Error),
-    /// An error, in spite of the status.
-    #[error("an error in a 200")]
-    Error,
-    /// No choices: OpenRouter's way to say that a model is warming up.
-    #[error("the answer has no choices")]
-    NoChoices,
-}
-
-impl Answer {
-    /// Reads the body of a 200.
-    ///
-    /// # Errors
-    /// When the body is not JSON, is an error, or has no choices.
-    pub fn from_body(body: &[u8]) -> Result<Self, NoAnswer> {
-        let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
-        let completion: Members<'_> = serde_json::from_slice(body)?;
-        let choices: Vec<&RawValue> = completion.raw("choices").map_or(Ok(Vec::new()), read)?;
-        let Some(choice) = choices.first() else {
-            return Err(if completion.raw("error").is_some() { NoAnswer::Error } else { NoAnswer::NoChoices });
-        };
-        let choice: Members<'_> = read(choice)?;
-        if choice.raw("error").is_some() {
-            return Err(NoAnswer::Error);
-        }
-        // The one part of an answer that must have its form.
-        let message: Members<'_> = choice.raw("message").map_or(Ok(Members::default()), read)?;
-        let content: Option<Value> = message.raw("content").map(read).transpose()?;
-        // LiteLLM moves refusals.
-        let moved = message.object("provider_specific_fields");
-        let text = |value: Option<Value>| value.map(joined_text).filter(|text| !text.trim().is_empty());
-        Ok(Self {
-            content: content.map(joined_text).unwrap_or_default(),
-            refusal: text(message.value("refusal")).or_else(|| text(moved.value("refusal"))),
-            has_reasoning: text(message.value("reasoning_content"))
-                .or_else(|| text(message.value("reasoning")))
-                .is_some(),
-            finish_reason: choice.value("finish_reason").and_then(word),
-            model: completion.value("model").and_then(word),
-            usage: usage(&completion.object("usage")),
-            system_fingerprint: completion.value("system_fingerprint").and_then(word),
-            request_id: None,
-        })
-    }
-}
-
-/// A string that is not empty, or a number as its digits.
-fn word(value: Value) -> Option<String> {
-    match value {
-        Value::String(text) => Some(text).filter(|text| !text.is_empty()),
-        Value::Number(number) => Some(number.to_string()),
-        _ => None,
-    }
-}
-
-/// Tokens, where the server counts any. A paid answer does not fail because its bill is odd.
-fn usage(usage: &Members<'_>) -> Option<Usage> {
-    let tokens = |of: &Members<'_>, name| of.value(name).as_ref().and_then(count);
-    let (input, output) = (tokens(usage, "prompt_tokens"), tokens(usage, "completion_tokens"));
-    let cached = tokens(&usage.object("prompt_tokens_details"), "cached_tokens");
-    // DeepSeek's name.
-    let cached = cached.or_else(|| tokens(usage, "prompt_cache_hit_tokens"));
-    let usage = Usage {
-        input_tokens: input.unwrap_or(0),
-        cached_tokens: cached.unwrap_or(0),
-        output_tokens: output.unwrap_or(0),
-    };
-    (usage.input_tokens > 0 || usage.output_tokens > 0).then_some(usage)
-}
-
-/// A number that is not negative, in whatever form.
-fn count(value: &Value) -> Option<u64> {
-    let number = match value {
-        Value::Number(number) => number.as_f64(),
-        Value::String(text) => text.trim().parse().ok(),
-        _ => None,
-    };
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked: exact up to 2^53")]
-    number.filter(|number: &f64| (0.0..9e15).contains(number)).map(|number| number.round() as u64)
-}
-
-/// Content is a string, or a list of parts of which the text ones count.
-fn joined_text(content: Value) -> String {
-    match content {
-        Value::String(text) => text,
-        Value::Array(parts) => {
-            parts.iter().filter_map(|part| part.get("text").and_then(Value::as_str).or(part.as_str())).collect()
-        }
-        _ => String::new(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -476,58 +345,5 @@ mod tests {
         let parts = r#"{"role":"user","content":[{"type":"text","text":"sys\n\nusr\n"},{"type":"image_url","image_url":{"url":"https://h/i.png"}}]}"#;
         assert!(String::from_utf8(request.body("m", &profile, 64, &Map::new()).unwrap()).unwrap().contains(parts));
         assert_eq!((request.estimated_input_tokens(), request.estimated_text_tokens()), (1010, 10));
-    }
-
-    #[test]
-    fn answers_are_read_as_servers_write_them() {
-        let read = |text: &str| Answer::from_body(text.as_bytes());
-        let answer = read(
-            r#"
-            {"choices":[{"index":0,"message":{"role":"assistant","content":"x","refusal":null},"finish_reason":"stop"}],
-            "model":"m-1","usage":{"prompt_tokens":9,"completion_tokens":3,"prompt_tokens_details":{"cached_tokens":4}}}"#,
-        )
-        .unwrap();
-        assert_eq!((answer.content.as_str(), answer.model.as_deref()), ("x", Some("m-1")));
-        assert_eq!(answer.usage, Some(Usage { input_tokens: 9, cached_tokens: 4, output_tokens: 3 }));
-        let answer = read(
-            r#"{"choices":[{"message":{"content":[{"type":"text","text":"a"},{"type":"text","text":"b"}]},"finish_reason":""}],"usage":null}"#,
-        );
-        assert_eq!(answer.as_ref().map(|a| (a.content.as_str(), a.finish_reason.clone())).unwrap(), ("ab", None));
-        let answer =
-            read(r#"{"choices":[{"message":{"content":null,"reasoning":"hm"},"finish_reason":"length"}]}"#).unwrap();
-        assert!(answer.content.is_empty() && answer.has_reasoning);
-        let answer = read(r#"{"choices":[{"message":{"content":"","provider_specific_fields":{"refusal":"no"}}}]}"#);
-        assert_eq!(answer.unwrap().refusal.as_deref(), Some("no"));
-        assert!(matches!(read(r#"{"choices":[]}"#), Err(NoAnswer::NoChoices)));
-        assert!(matches!(read(r#"{"error":{"message":"x"}}"#), Err(NoAnswer::Error)));
-        assert!(matches!(read(r#"{"choices":[{"error":{"code":502}}]}"#), Err(NoAnswer::Error)));
-        assert!(matches!(read("<html>"), Err(NoAnswer::NotCompletion(_))));
-        assert!(matches!(read(r#"{"choices":{}}"#), Err(NoAnswer::NotCompletion(_))));
-        assert!(matches!(read("[]"), Err(NoAnswer::NotCompletion(_))));
-    }
-
-    #[test]
-    fn only_the_message_can_fail_an_answer() {
-        let read = |choice: &str, rest: &str| {
-            Answer::from_body(format!(r#"{{"choices":[{{{choice}"message":{{"content":"x"}}}},7]{rest}}}"#).as_bytes())
-        };
-        let answer = read(
-            r#""finish_reason":7,"#,
-            r#","model":7,"system_fingerprint":[1],"usage":{"prompt_tokens":50.0,"completion_tokens":"3","prompt_tokens_details":"none","prompt_cache_hit_tokens":"20"}"#,
-        )
-        .unwrap();
-        assert_eq!((answer.content.as_str(), answer.model.as_deref()), ("x", Some("7")));
-        assert_eq!((answer.finish_reason.as_deref(), answer.system_fingerprint), (Some("7"), None));
-        assert_eq!(answer.usage, Some(Usage { input_tokens: 50, cached_tokens: 20, output_tokens: 3 }));
-        for odd in
-            [r#""free""#, "[]", "null", "{}", r#"{"prompt_tokens":0,"completion_tokens":0}"#, r#"{"prompt_tokens":-1}"#]
-        {
-            let answer = read(r#""finish_reason":{"a":1},"#, &format!(r#","model":{{}},"usage":{odd}"#)).unwrap();
-            assert_eq!((answer.usage, answer.model, answer.finish_reason), (None, None, None), "{odd}");
-        }
-        for message in ["7", r#""text""#] {
-            let body = format!(r#"{{"choices":[{{"message":{message}}}]}}"#);
-            assert!(matches!(Answer::from_body(body.as_bytes()), Err(NoAnswer::NotCompletion(_))), "{message}");
-        }
     }
 }

@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::chat::{Answer, ChatRequest, Sampling, WireProfile};
+use super::answer::Answer;
+use super::chat::{ChatRequest, Sampling, WireProfile};
 use super::client::{Client, Exchange};
 use super::observed::ObservedLimits;
 use super::{Failure, Instructions};

@@ -8,7 +8,8 @@ use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, Header
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value};
 
-use super::chat::{Answer, ChatRequest, NoAnswer, WireProfile};
+use super::answer::{Answer, NoAnswer};
+use super::chat::{ChatRequest, WireProfile};
 use super::classify::request_id_header;
 use super::config::EndpointConfig;
 use super::observed::ObservedLimits;

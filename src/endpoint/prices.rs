@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::chat::Usage;
+use super::answer::Usage;
 
 /// Prices in US dollars (or whatever currency the budget is in) for a million tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Deserialize)]

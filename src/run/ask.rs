@@ -1,7 +1,8 @@
 //! One attempt: a request, an answer, a verdict, or the precise reason why not.
 
 use crate::endpoint::Failure;
-use crate::endpoint::chat::{Answer, ChatRequest, Usage, WireProfile};
+use crate::endpoint::answer::{Answer, Usage};
+use crate::endpoint::chat::{ChatRequest, WireProfile};
 use crate::endpoint::client::{Client, Exchange};
 use crate::endpoint::observed::ObservedLimits;
 use crate::feedback::ErrorCode;
