@@ -152,7 +152,7 @@ impl Bench {
         const N: u64 = 5_000;
         const IN_FLIGHT: u64 = 256;
         traces::plain(&self.path("latency.jsonl"), N)?;
-        let simulator = Simulator::start(&["--latency", "200ms"])?;
+        let simulator = Simulator::start(&["--latency", "200ms", "--no-jitter"])?;
         let ideal = 0.2 * N as f64 / IN_FLIGHT as f64;
         let floor = run(&mut self.floor(&simulator, N, IN_FLIGHT)?)?.wall.as_secs_f64();
         let in_flight = IN_FLIGHT.to_string();

@@ -11,11 +11,13 @@ use super::print;
 use super::subcommands::SimulateArgs;
 
 pub(crate) fn main(args: SimulateArgs) -> Result<ExitCode, CliError> {
-    let SimulateArgs { host, port, latency, rpm, tpm, burst, refund, headers, context, fail, clear_after } = args;
+    let SimulateArgs { host, port, latency, no_jitter, rpm, tpm, burst, refund, headers, context, fail, clear_after } =
+        args;
     let defaults = SimulatorConfig::default();
     let faults = fail.unwrap_or_default().clear_after(clear_after);
     let config = SimulatorConfig {
         latency,
+        jitter: !no_jitter,
         rpm: rpm.map(Into::into),
         tpm: tpm.map(|tpm| tpm.get().into()),
         burst,

@@ -95,9 +95,13 @@ pub(crate) struct SimulateArgs {
     #[arg(short, long, default_value_t = 8080)]
     pub port: u16,
 
-    /// How long an answer takes on average
+    /// How long an answer takes on average; a single one takes half as long to one and a half times
     #[arg(long, value_name = "DURATION", default_value = "20ms", value_parser = duration::parse)]
     pub latency: Duration,
+
+    /// Let every answer take exactly the latency
+    #[arg(long)]
+    pub no_jitter: bool,
 
     /// Requests a minute; beyond that 429
     #[arg(long, value_name = "N")]

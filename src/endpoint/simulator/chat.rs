@@ -135,7 +135,8 @@ async fn respond(
         Some(Fault::Blank) => 0,
         _ => 1,
     };
-    let latency = lot.latency(shared.config.latency).saturating_mul(factor);
+    let SimulatorConfig { latency, jitter, .. } = shared.config;
+    let latency = if jitter { lot.latency(latency) } else { latency }.saturating_mul(factor);
     if !latency.is_zero() {
         tokio::time::sleep(latency).await;
     }

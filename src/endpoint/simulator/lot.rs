@@ -27,9 +27,9 @@ impl Lot {
         Self { key: next(), fault: next(), pace: next(), seed: next() }
     }
 
-    /// 0.5 to 1.5 times `latency`, uniformly.
-    pub(super) fn latency(&self, latency: Duration) -> Duration {
-        let seconds = latency.as_secs_f64() * (0.5 + self.pace as f64 / u64::MAX as f64);
+    /// 0.5 to 1.5 times `mean`, uniformly.
+    pub(super) fn latency(&self, mean: Duration) -> Duration {
+        let seconds = mean.as_secs_f64() * (0.5 + self.pace as f64 / u64::MAX as f64);
         Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
     }
 }

@@ -22,8 +22,10 @@ use super::fault::FaultPlan;
 /// How the simulated endpoint behaves.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SimulatorConfig {
-    /// The mean time to an answer; each request takes 0.5 to 1.5 times as long. Requests over a limit are refused at once.
+    /// The mean time to an answer. Requests over a limit are refused at once.
     pub latency: Duration,
+    /// Whether a request takes 0.5 to 1.5 times as long; otherwise all take the same time.
+    pub jitter: bool,
     /// Requests per minute; 0 counts as 1.
     pub rpm: Option<u32>,
     /// Tokens per minute; 0 counts as 1. A request takes its prompt and all the output that it allows.
@@ -43,10 +45,11 @@ pub struct SimulatorConfig {
 }
 
 impl Default for SimulatorConfig {
-    /// 20 ms, no limits, bursts of one second, no refunds, OpenAI's headers, no faults.
+    /// 20 ms with jitter, no limits, bursts of one second, no refunds, OpenAI's headers, no faults.
     fn default() -> Self {
         Self {
             latency: Duration::from_millis(20),
+            jitter: true,
             rpm: None,
             tpm: None,
             burst: Duration::from_secs(1),
