@@ -3,8 +3,8 @@
 use std::cmp::Reverse;
 use std::time::{Duration, SystemTime};
 
-use reqwest::Url;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use reqwest::{Method, Url};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value};
 
@@ -36,7 +36,6 @@ pub struct Client {
     headers: HeaderMap,
     model: String,
     extra_body: Map<String, Value>,
-    timeout: Duration,
     /// To be removed from anything that a server echoes.
     secrets: Vec<SecretString>,
 }
@@ -110,6 +109,7 @@ impl Client {
             .redirect(reqwest::redirect::Policy::none())
             .retry(reqwest::retry::never())
             .connect_timeout(CONNECT_TIMEOUT)
+            .timeout(config.timeout)
             .tcp_nodelay(true)
             .user_agent(concat!("judge-run/", env!("CARGO_PKG_VERSION")))
             .pool_max_idle_per_host(config.concurrency.max(1));
@@ -147,7 +147,6 @@ impl Client {
             extra_body: config.extra_body.clone(),
             headers: headers(config, basic)?,
             model: model.to_owned(),
-            timeout: config.timeout,
             secrets,
         })
     }
@@ -179,15 +178,10 @@ impl Client {
 
     async fn exchange(&self, body: Vec<u8>, limits: &mut ObservedLimits) -> Result<Answer, Box<Failure>> {
         let transport = |error: reqwest::Error| Box::new(classify_transport(&error));
-        let mut response = self
-            .http
-            .post(self.url.clone())
-            .headers(self.headers.clone())
-            .timeout(self.timeout)
-            .body(body)
-            .send()
-            .await
-            .map_err(transport)?;
+        let mut request = reqwest::Request::new(Method::POST, self.url.clone());
+        *request.headers_mut() = self.headers.clone();
+        *request.body_mut() = Some(body.into());
+        let mut response = self.http.execute(request).await.map_err(transport)?;
         *limits = ObservedLimits::read(response.headers(), SystemTime::now());
         let refusal = |response: &reqwest::Response, body: &[u8]| {
             let status = response.status().as_u16();

@@ -318,7 +318,7 @@ fn tagged<'a>(value: &'a Value, label: Option<&str>) -> Result<(String, Cow<'a, 
         return Err(Error::new(ErrorKind::InvalidOperation, reason));
     }
     let text = shown(value)?;
-    Ok((format!("{label}-{}", mark(&text)), text))
+    Ok(([label, "-", &mark(&text)].concat(), text))
 }
 
 /// A checksum that the text does not contain; where somebody put it there on purpose, a hash that nobody can.
@@ -331,7 +331,7 @@ fn mark(text: &str) -> String {
 }
 
 fn between(tag: &str, text: &str) -> String {
-    format!("<{tag}>\n{text}\n</{tag}>")
+    ["<", tag, ">\n", text, "\n</", tag, ">"].concat()
 }
 
 /// What `fence` makes where its text may still be cut.
