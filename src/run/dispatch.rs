@@ -29,6 +29,9 @@ use crate::feedback::log::{Index, LogClosed, LogWriter, Standing, WriteError};
 use crate::feedback::{ErrorCode, Feedback};
 use crate::judge::Question;
 
+/// So many requests are sent in one go. Of hundreds, the first would wait until the last has its connection.
+const SENT_AT_ONCE: usize = 16;
+
 /// A judgment whose attempt came back.
 struct Returned {
     lane: usize,
@@ -170,7 +173,7 @@ impl Dispatcher<'_> {
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
         let mut time_is_up = self.budget.time.map(|limit| Instant::now() + limit);
         loop {
-            let wake = self.admit();
+            let wake = self.admit().await;
             if self.write().await.is_err() {
                 return;
             }
@@ -248,8 +251,9 @@ impl Dispatcher<'_> {
     }
 
     /// Sends all that may be sent now; returns when to look again.
-    fn admit(&mut self) -> Option<Instant> {
-        let now = Instant::now();
+    async fn admit(&mut self) -> Option<Instant> {
+        let mut now = Instant::now();
+        let mut sent = 0;
         let mut wake: Option<Instant> = None;
         if self.requests_left() == 0 && self.lanes.iter().any(Lane::has_waiting) {
             let limit = self.budget.requests.unwrap_or_default();
@@ -258,7 +262,14 @@ impl Dispatcher<'_> {
         for lane in 0..self.lanes.len() {
             while self.requests_left() > 0 {
                 match self.lanes[lane].next(now) {
-                    Step::Send(job) => self.send(lane, job),
+                    Step::Send(job) => {
+                        self.send(lane, job);
+                        sent += 1;
+                        if sent % SENT_AT_ONCE == 0 {
+                            tokio::task::yield_now().await;
+                            now = Instant::now();
+                        }
+                    }
                     Step::TooLarge { mut job, needs, allowed } => {
                         let message =
                             format!("the request may use {needs} tokens, and the quota is {allowed} a minute");

@@ -72,7 +72,7 @@ pub(super) struct Lane {
 }
 
 /// The lead of the first request over the others.
-const HEAD_START: Duration = Duration::from_millis(50);
+const HEAD_START: Duration = Duration::from_millis(10);
 /// How much a new observation moves the rate of tokens to the estimate.
 const RATIO_STEP: f64 = 0.1;
 
@@ -370,5 +370,68 @@ impl Lane {
                 StopReason::NothingButFailures { source_id, failures: judgments, minutes, code, message }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::endpoint::chat::{ChatRequest, Sampling};
+    use crate::endpoint::config::EndpointConfig;
+    use crate::endpoint::provider::KeyHeader;
+    use crate::endpoint::quota::Limits;
+    use crate::feedback::IdHasher;
+    use crate::judge::SubjectIds;
+
+    fn lane(concurrency: usize) -> Lane {
+        let endpoint = EndpointConfig {
+            name: "e".into(),
+            base_url: "http://127.0.0.1:9/v1".into(),
+            api_key_env: None,
+            api_key: None,
+            key_header: KeyHeader::Bearer,
+            headers: Vec::new(),
+            secrets: Vec::new(),
+            ca_cert: None,
+            timeout: EndpointConfig::DEFAULT_TIMEOUT,
+            concurrency,
+            limits: Limits::default(),
+            extra_body: serde_json::Map::new(),
+            pool: Vec::new(),
+            preset: None,
+        };
+        let settings = LaneSettings { endpoint, model: "m".into(), prices: None };
+        Lane::new(&settings, &Policy::default(), 1, false).unwrap()
+    }
+
+    fn judgment() -> Judgment {
+        Judgment {
+            id: IdHasher::new("test").finish(),
+            question: 0,
+            subject: SubjectIds { trace_id: "t".into(), span_id: None, session_id: None },
+            request: ChatRequest {
+                system: None,
+                user: "u".into(),
+                images: Vec::new(),
+                chars_left_out: 0,
+                schema: serde_json::value::RawValue::from_string("{}".into()).unwrap().into(),
+                sampling: Sampling::default(),
+            },
+        }
+    }
+
+    fn sent(lane: &mut Lane, now: Instant) -> usize {
+        std::iter::from_fn(|| matches!(lane.next(now), Step::Send(_)).then_some(())).count()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_first_request_has_a_head_start_and_the_others_go_together() {
+        let mut lane = lane(4);
+        (0..9).for_each(|_| lane.push(judgment(), History::default()));
+        let start = Instant::now();
+        assert_eq!(sent(&mut lane, start), 1);
+        assert!(matches!(lane.next(start), Step::Wait(Some(until)) if until == start + HEAD_START));
+        assert_eq!(sent(&mut lane, start + HEAD_START), 3);
+        assert!(matches!(lane.next(start + HEAD_START), Step::Wait(None)), "four are in flight");
     }
 }
