@@ -191,6 +191,8 @@ impl Entry {
 
 /// How many entries are searched for one.
 const PART: usize = 16;
+/// So many of a log's first records tell how many there are in all.
+const FIRST: usize = 4096;
 
 /// All judgments of a log, sorted for lookup. It does not change while a run appends.
 #[derive(Debug, Default)]
@@ -200,14 +202,26 @@ pub struct Index {
     parts: Vec<u32>,
     /// The models that gave a verdict.
     proven: HashSet<String>,
+    /// Of the log that it is made from.
+    log_bytes: u64,
 }
 
 impl Index {
+    /// An index of a log of so many bytes, for which it takes room once: whoever doubles it holds the old half as well for a moment.
+    pub(super) fn of_bytes(log_bytes: u64) -> Self {
+        Self { log_bytes, ..Self::default() }
+    }
+
     /// Adds the record at `offset`, in the log's order; [`Index::seal`] must follow before any lookup. Records without an id of
     /// judge-run's form are other people's and play no part in resuming.
     pub(super) fn add(&mut self, record: &Brief<'_>, offset: u64) {
         let Some(id) = record.id else { return };
         self.entries.push(Entry::new(record.opinion, id, record.standing, offset));
+        if self.entries.len() == FIRST {
+            let left = self.log_bytes.saturating_sub(offset) / (offset / FIRST as u64).max(1);
+            // Too little is made up for later, and what is not used takes no memory.
+            let _ = self.entries.try_reserve_exact(usize::try_from(left.saturating_add(left / 32)).unwrap_or(0));
+        }
         if let (SourceType::LlmJudge, Some(source_id)) = (record.source_type, &record.source_id)
             && !matches!(record.standing, Standing::Failed { .. })
             && !self.proven.contains(&**source_id)
@@ -377,6 +391,20 @@ mod tests {
 
     fn judged(standing: Standing) -> Seen {
         Seen::Judged { standing, overrides: None }
+    }
+
+    #[test]
+    fn room_is_taken_once_for_the_whole_log() {
+        let (records, line) = (50_000, 100);
+        let record = record(1, "a", Some(true.into()));
+        let mut index = Index::of_bytes(records * line);
+        (0..records).for_each(|i| index.add(&Brief::of(&record), i * line));
+        assert_eq!(index.entries.len() as u64, records);
+        assert!(index.entries.capacity() as u64 <= records + records / 20, "{}", index.entries.capacity());
+        // A length that cannot be is no reason to fail.
+        let mut absurd = Index::of_bytes(u64::MAX);
+        (0..5_000).for_each(|i| absurd.add(&Brief::of(&record), i));
+        assert_eq!(absurd.entries.len(), 5_000);
     }
 
     #[test]

@@ -68,7 +68,8 @@ impl OpenLog {
         let mut index = Index::default();
         let mut report = OpenReport::default();
         if mode == Mode::Resume {
-            let damaged = scan(&file.file, &file.path, &mut index, &mut report)?;
+            let damaged;
+            (index, damaged) = scan(&file.file, &file.path, &mut report)?;
             if !damaged.is_empty() {
                 let moved_to = sibling(&file.path, "damaged");
                 keep_apart(&moved_to, &file.file, &damaged)
@@ -91,13 +92,9 @@ impl OpenLog {
             return Err(OpenError::Directory { path: path.to_owned() });
         }
         refuse_pipes(path)?;
-        let mut index = Index::default();
         match File::open(path) {
-            Ok(file) => {
-                scan(&file, path, &mut index, &mut OpenReport::default())?;
-                Ok(index)
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(index),
+            Ok(file) => scan(&file, path, &mut OpenReport::default()).map(|(index, _)| index),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Index::default()),
             Err(error) => Err(OpenError::Io { path: path.to_owned(), error }),
         }
     }
@@ -112,15 +109,15 @@ struct Damaged {
     torn: bool,
 }
 
-/// Reads all records into the index and returns what is none. The index has the places of the records as they are without that.
-fn scan(file: &File, path: &Path, index: &mut Index, report: &mut OpenReport) -> Result<Vec<Damaged>, OpenError> {
-    let mut damaged =
-        read_lines(file, index, report).map_err(|error| OpenError::Io { path: path.to_owned(), error })?;
+/// Reads all records into an index, and what is none. The index has the places of the records as they are without that.
+fn scan(file: &File, path: &Path, report: &mut OpenReport) -> Result<(Index, Vec<Damaged>), OpenError> {
+    let (mut index, mut damaged) =
+        read_lines(file, report).map_err(|error| OpenError::Io { path: path.to_owned(), error })?;
     index.seal();
     if report.records == 0 && !damaged.iter().all(|line| line.torn) {
         return Err(not_a_log(path, &damaged.swap_remove(0).text));
     }
-    Ok(damaged)
+    Ok((index, damaged))
 }
 
 /// The error for a file that begins with this line.
@@ -130,7 +127,8 @@ pub(super) fn not_a_log(path: &Path, first_line: &[u8]) -> OpenError {
     OpenError::NotALog { path: path.to_owned(), first_line }
 }
 
-fn read_lines(file: &File, index: &mut Index, report: &mut OpenReport) -> io::Result<Vec<Damaged>> {
+fn read_lines(file: &File, report: &mut OpenReport) -> io::Result<(Index, Vec<Damaged>)> {
+    let mut index = Index::of_bytes(file.metadata()?.len());
     let mut damaged = Vec::new();
     let mut damaged_bytes = 0;
     for_each_brief_line(file, |start, line, record| {
@@ -147,7 +145,7 @@ fn read_lines(file: &File, index: &mut Index, report: &mut OpenReport) -> io::Re
             }
         }
     })?;
-    Ok(damaged)
+    Ok((index, damaged))
 }
 
 fn keep_apart(path: &Path, log: &File, damaged: &[Damaged]) -> io::Result<()> {

@@ -30,7 +30,7 @@ impl ReuseLog {
         }
         let io_error = |error| OpenError::Io { path: path.to_owned(), error };
         let file = File::open(path).map_err(io_error)?;
-        let mut index = Index::default();
+        let mut index = Index::of_bytes(file.metadata().map_err(io_error)?.len());
         let (mut is_log, mut first_line) = (false, None);
         for_each_brief_line(&file, |offset, line, record| match record {
             Some(record) => {
