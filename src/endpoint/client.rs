@@ -340,7 +340,6 @@ fn cause_of(error: &dyn std::error::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::endpoint::quota::Limits;
 
     #[test]
     fn the_address_is_completed_once() {
@@ -377,20 +376,10 @@ mod tests {
 
     fn config(base_url: &str, key: Option<&str>, headers: &[(&str, &str)]) -> EndpointConfig {
         EndpointConfig {
-            name: "e".to_owned(),
-            base_url: base_url.to_owned(),
-            api_key_env: None,
             api_key: key.map(SecretString::from),
-            key_header: KeyHeader::Bearer,
             headers: headers.iter().map(|(name, value)| ((*name).to_owned(), SecretString::from(*value))).collect(),
             secrets: vec![SecretString::from("variable-1")],
-            pool: Vec::new(),
-            ca_cert: None,
-            timeout: EndpointConfig::DEFAULT_TIMEOUT,
-            concurrency: 1,
-            limits: Limits::default(),
-            extra_body: Map::new(),
-            preset: None,
+            ..EndpointConfig::new("e", base_url)
         }
     }
 

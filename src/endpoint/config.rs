@@ -44,6 +44,26 @@ pub struct EndpointConfig {
 }
 
 impl EndpointConfig {
+    /// An endpoint without a key, a quota or anything else of its own.
+    pub fn new(name: &str, base_url: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            base_url: base_url.to_owned(),
+            api_key_env: None,
+            api_key: None,
+            key_header: KeyHeader::Bearer,
+            headers: Vec::new(),
+            secrets: Vec::new(),
+            ca_cert: None,
+            timeout: Self::DEFAULT_TIMEOUT,
+            concurrency: Self::DEFAULT_CONCURRENCY,
+            limits: Limits::default(),
+            extra_body: Map::new(),
+            pool: Vec::new(),
+            preset: None,
+        }
+    }
+
     /// Reasoning models take minutes; the official clients wait as long.
     pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(600);
     /// Enough to fill a common quota at common latencies, and not enough to frighten a local server.

@@ -378,28 +378,11 @@ mod tests {
     use super::*;
     use crate::endpoint::chat::{ChatRequest, Sampling};
     use crate::endpoint::config::EndpointConfig;
-    use crate::endpoint::provider::KeyHeader;
-    use crate::endpoint::quota::Limits;
     use crate::feedback::IdHasher;
     use crate::judge::SubjectIds;
 
     fn lane(concurrency: usize) -> Lane {
-        let endpoint = EndpointConfig {
-            name: "e".into(),
-            base_url: "http://127.0.0.1:9/v1".into(),
-            api_key_env: None,
-            api_key: None,
-            key_header: KeyHeader::Bearer,
-            headers: Vec::new(),
-            secrets: Vec::new(),
-            ca_cert: None,
-            timeout: EndpointConfig::DEFAULT_TIMEOUT,
-            concurrency,
-            limits: Limits::default(),
-            extra_body: serde_json::Map::new(),
-            pool: Vec::new(),
-            preset: None,
-        };
+        let endpoint = EndpointConfig { concurrency, ..EndpointConfig::new("e", "http://127.0.0.1:9/v1") };
         let settings = LaneSettings { endpoint, model: "m".into(), prices: None };
         Lane::new(&settings, &Policy::default(), 1, false).unwrap()
     }

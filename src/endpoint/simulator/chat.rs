@@ -136,7 +136,7 @@ async fn respond(
         _ => 1,
     };
     let SimulatorConfig { latency, jitter, .. } = shared.config;
-    let latency = if jitter { lot.latency(latency) } else { latency }.saturating_mul(factor);
+    let latency = lot.latency(latency, jitter).saturating_mul(factor);
     if !latency.is_zero() {
         tokio::time::sleep(latency).await;
     }

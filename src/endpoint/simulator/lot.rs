@@ -27,8 +27,11 @@ impl Lot {
         Self { key: next(), fault: next(), pace: next(), seed: next() }
     }
 
-    /// 0.5 to 1.5 times `mean`, uniformly.
-    pub(super) fn latency(&self, mean: Duration) -> Duration {
+    /// `mean`, or with jitter 0.5 to 1.5 times that, uniformly.
+    pub(super) fn latency(&self, mean: Duration, jitter: bool) -> Duration {
+        if !jitter {
+            return mean;
+        }
         let seconds = mean.as_secs_f64() * (0.5 + self.pace as f64 / u64::MAX as f64);
         Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
     }
@@ -48,9 +51,11 @@ mod tests {
     }
 
     #[test]
-    fn latency_stays_within_half_of_the_mean() {
+    fn latency_stays_within_half_of_the_mean_or_is_the_mean() {
         let mean = Duration::from_millis(100);
-        let all: Vec<_> = (0..1000_u32).map(|i| Lot::draw(&i.to_le_bytes()).latency(mean)).collect();
+        let all = |jitter| (0..1000_u32).map(move |i| Lot::draw(&i.to_le_bytes()).latency(mean, jitter));
+        assert!(all(false).all(|latency| latency == mean));
+        let all: Vec<_> = all(true).collect();
         let (min, max) = (all.iter().min().unwrap(), all.iter().max().unwrap());
         assert!(*min >= mean / 2 && *max <= mean * 3 / 2 && *max - *min > mean * 9 / 10, "{min:?} {max:?}");
     }
