@@ -111,7 +111,7 @@ impl Client {
             .connect_timeout(CONNECT_TIMEOUT)
             .timeout(config.timeout)
             .tcp_nodelay(true)
-            .user_agent(concat!("judge-run/", env!("CARGO_PKG_VERSION")))
+            .user_agent(HeaderValue::from_static(concat!("judge-run/", env!("CARGO_PKG_VERSION"))))
             .pool_max_idle_per_host(config.concurrency.max(1));
         // A proxy variable is meant for the world outside.
         if is_loopback(&url) {

@@ -8,7 +8,7 @@
 
 use std::time::SystemTime;
 
-use reqwest::header::HeaderMap;
+use reqwest::header::{HeaderMap, HeaderName};
 
 use super::wait::{self, Bare};
 
@@ -33,22 +33,42 @@ pub struct ObservedLimits {
 }
 
 /// The names of limit, remaining and reset.
-type Names = (&'static str, &'static str, &'static str);
+type Names = (HeaderName, HeaderName, Option<HeaderName>);
 
-const REQUESTS: &[Names] = &[
-    ("x-ratelimit-limit-requests", "x-ratelimit-remaining-requests", "x-ratelimit-reset-requests"),
-    ("x-ratelimit-limit-req-minute", "x-ratelimit-remaining-req-minute", ""),
+static REQUESTS: [Names; 3] = [
     (
-        "anthropic-ratelimit-requests-limit",
-        "anthropic-ratelimit-requests-remaining",
-        "anthropic-ratelimit-requests-reset",
+        HeaderName::from_static("x-ratelimit-limit-requests"),
+        HeaderName::from_static("x-ratelimit-remaining-requests"),
+        Some(HeaderName::from_static("x-ratelimit-reset-requests")),
+    ),
+    (
+        HeaderName::from_static("x-ratelimit-limit-req-minute"),
+        HeaderName::from_static("x-ratelimit-remaining-req-minute"),
+        None,
+    ),
+    (
+        HeaderName::from_static("anthropic-ratelimit-requests-limit"),
+        HeaderName::from_static("anthropic-ratelimit-requests-remaining"),
+        Some(HeaderName::from_static("anthropic-ratelimit-requests-reset")),
     ),
 ];
 
-const TOKENS: &[Names] = &[
-    ("x-ratelimit-limit-tokens", "x-ratelimit-remaining-tokens", "x-ratelimit-reset-tokens"),
-    ("x-ratelimit-limit-tokens-minute", "x-ratelimit-remaining-tokens-minute", ""),
-    ("anthropic-ratelimit-tokens-limit", "anthropic-ratelimit-tokens-remaining", "anthropic-ratelimit-tokens-reset"),
+static TOKENS: [Names; 3] = [
+    (
+        HeaderName::from_static("x-ratelimit-limit-tokens"),
+        HeaderName::from_static("x-ratelimit-remaining-tokens"),
+        Some(HeaderName::from_static("x-ratelimit-reset-tokens")),
+    ),
+    (
+        HeaderName::from_static("x-ratelimit-limit-tokens-minute"),
+        HeaderName::from_static("x-ratelimit-remaining-tokens-minute"),
+        None,
+    ),
+    (
+        HeaderName::from_static("anthropic-ratelimit-tokens-limit"),
+        HeaderName::from_static("anthropic-ratelimit-tokens-remaining"),
+        Some(HeaderName::from_static("anthropic-ratelimit-tokens-reset")),
+    ),
 ];
 
 const SECONDS_A_MINUTE: f64 = 60.0;
@@ -57,8 +77,8 @@ const SECONDS_A_DAY: f64 = 86_400.0;
 impl ObservedLimits {
     /// Reads the headers of an answer; `now` is the time to which a reset in RFC 3339 is compared.
     pub fn read(headers: &HeaderMap, now: SystemTime) -> Self {
-        let bucket = |dialects: &[Names]| dialects.iter().find_map(|names| read_bucket(headers, *names, now));
-        Self { requests: bucket(REQUESTS), tokens: bucket(TOKENS) }
+        let bucket = |dialects: &[Names]| dialects.iter().find_map(|names| read_bucket(headers, names, now));
+        Self { requests: bucket(&REQUESTS), tokens: bucket(&TOKENS) }
     }
 
     /// Whether the endpoint said nothing.
@@ -67,12 +87,12 @@ impl ObservedLimits {
     }
 }
 
-fn read_bucket(headers: &HeaderMap, (limit, remaining, reset): Names, now: SystemTime) -> Option<ObservedBucket> {
-    let text = |name: &str| headers.get(name)?.to_str().ok();
-    let number = |name: &str| text(name)?.trim().parse::<u64>().ok();
+fn read_bucket(headers: &HeaderMap, (limit, remaining, reset): &Names, now: SystemTime) -> Option<ObservedBucket> {
+    let text = |name| headers.get(name)?.to_str().ok();
+    let number = |name| text(name)?.trim().parse::<u64>().ok();
     let limit = number(limit).filter(|limit| *limit > 0)?;
     let remaining = number(remaining)?.min(limit);
-    let reset = (!reset.is_empty()).then(|| wait::parse(text(reset)?, Bare::Seconds, now)).flatten();
+    let reset = reset.as_ref().and_then(|reset| wait::parse(text(reset)?, Bare::Seconds, now));
     #[expect(clippy::cast_precision_loss, reason = "a rate")]
     let (full, used) = (limit as f64, (limit - remaining) as f64);
     let per_minute = full / SECONDS_A_MINUTE;
