@@ -35,39 +35,32 @@ pub struct ObservedLimits {
 /// The names of limit, remaining and reset.
 type Names = (HeaderName, HeaderName, Option<HeaderName>);
 
+/// Parsed once, since every answer is asked for all of them.
+const fn names(limit: &'static str, remaining: &'static str, reset: Option<&'static str>) -> Names {
+    let reset = match reset {
+        Some(reset) => Some(HeaderName::from_static(reset)),
+        None => None,
+    };
+    (HeaderName::from_static(limit), HeaderName::from_static(remaining), reset)
+}
+
 static REQUESTS: [Names; 3] = [
-    (
-        HeaderName::from_static("x-ratelimit-limit-requests"),
-        HeaderName::from_static("x-ratelimit-remaining-requests"),
-        Some(HeaderName::from_static("x-ratelimit-reset-requests")),
-    ),
-    (
-        HeaderName::from_static("x-ratelimit-limit-req-minute"),
-        HeaderName::from_static("x-ratelimit-remaining-req-minute"),
-        None,
-    ),
-    (
-        HeaderName::from_static("anthropic-ratelimit-requests-limit"),
-        HeaderName::from_static("anthropic-ratelimit-requests-remaining"),
-        Some(HeaderName::from_static("anthropic-ratelimit-requests-reset")),
+    names("x-ratelimit-limit-requests", "x-ratelimit-remaining-requests", Some("x-ratelimit-reset-requests")),
+    names("x-ratelimit-limit-req-minute", "x-ratelimit-remaining-req-minute", None),
+    names(
+        "anthropic-ratelimit-requests-limit",
+        "anthropic-ratelimit-requests-remaining",
+        Some("anthropic-ratelimit-requests-reset"),
     ),
 ];
 
 static TOKENS: [Names; 3] = [
-    (
-        HeaderName::from_static("x-ratelimit-limit-tokens"),
-        HeaderName::from_static("x-ratelimit-remaining-tokens"),
-        Some(HeaderName::from_static("x-ratelimit-reset-tokens")),
-    ),
-    (
-        HeaderName::from_static("x-ratelimit-limit-tokens-minute"),
-        HeaderName::from_static("x-ratelimit-remaining-tokens-minute"),
-        None,
-    ),
-    (
-        HeaderName::from_static("anthropic-ratelimit-tokens-limit"),
-        HeaderName::from_static("anthropic-ratelimit-tokens-remaining"),
-        Some(HeaderName::from_static("anthropic-ratelimit-tokens-reset")),
+    names("x-ratelimit-limit-tokens", "x-ratelimit-remaining-tokens", Some("x-ratelimit-reset-tokens")),
+    names("x-ratelimit-limit-tokens-minute", "x-ratelimit-remaining-tokens-minute", None),
+    names(
+        "anthropic-ratelimit-tokens-limit",
+        "anthropic-ratelimit-tokens-remaining",
+        Some("anthropic-ratelimit-tokens-reset"),
     ),
 ];
 
