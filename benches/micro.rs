@@ -11,9 +11,9 @@ use std::time::SystemTime;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use judge_run::dataset::{DatasetOptions, DatasetReader, Entry};
-use judge_run::endpoint::answer::Answer;
 use judge_run::endpoint::classify_response;
 use judge_run::endpoint::provider::wire_profile;
+use judge_run::endpoint::wire::answer::Answer;
 use judge_run::feedback::Feedback;
 use judge_run::feedback::log::{Mode, OpenLog};
 use judge_run::judge::parse::parse_verdict;

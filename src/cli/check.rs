@@ -68,7 +68,7 @@ fn write(out: &mut String, uri: &str, address: &str, check: &Check) -> fmt::Resu
     if !check.adapted.is_empty() {
         writeln!(out, "  put       {}", check.adapted.join(", "))?;
     }
-    let bucket = |bucket: Option<judge_run::endpoint::observed::ObservedBucket>, what: &str| {
+    let bucket = |bucket: Option<judge_run::endpoint::pacing::observed::ObservedBucket>, what: &str| {
         bucket.map(|bucket| {
             let per_minute = format!("{:.0}", bucket.per_second * 60.0);
             format!("{per_minute} {what} a minute, {} of {} left", short(bucket.remaining), short(bucket.limit))

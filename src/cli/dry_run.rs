@@ -6,9 +6,9 @@ use std::num::NonZeroU32;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use judge_run::endpoint::answer::Usage;
+use judge_run::endpoint::pacing::quota::Limits;
 use judge_run::endpoint::prices::Prices;
-use judge_run::endpoint::quota::Limits;
+use judge_run::endpoint::wire::answer::Usage;
 use judge_run::run::{self, DryRun, Exit};
 
 use super::error::CliError;

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use judge_run::endpoint::ModelUri;
 use judge_run::endpoint::config::EndpointConfig;
+use judge_run::endpoint::pacing::quota::Limits;
 use judge_run::endpoint::provider::{self, KeyHeader, PRESETS};
-use judge_run::endpoint::quota::Limits;
-use judge_run::endpoint::simulator::{BackgroundSimulator, Simulator, SimulatorConfig};
 use judge_run::run::LaneSettings;
+use judge_run_simulator::{BackgroundSimulator, Simulator, SimulatorConfig};
 use secrecy::SecretString;
 use serde_json::{Map, Value};
 

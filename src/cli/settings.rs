@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 
 use judge_run::dataset::{DatasetOptions, DatasetReader};
 use judge_run::endpoint::ModelUri;
-use judge_run::endpoint::simulator::BackgroundSimulator;
 use judge_run::feedback::log::{self, Index, Mode, OpenError, OpenLog};
 use judge_run::judge::{Question, library};
 use judge_run::run::manifest::{Manifest, State};
 use judge_run::run::{Budget, LaneSettings, Output, Policy, RunSettings, Sample, Scope};
+use judge_run_simulator::BackgroundSimulator;
 
 use super::args::{ConductArgs, RunArgs};
 use super::endpoint::{self, Asked};

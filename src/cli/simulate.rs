@@ -4,7 +4,7 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 
-use judge_run::endpoint::simulator::{Simulator, SimulatorConfig};
+use judge_run_simulator::{Simulator, SimulatorConfig};
 
 use super::error::CliError;
 use super::print;

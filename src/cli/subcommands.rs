@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueHint};
-use judge_run::endpoint::simulator::{Dialect, FaultPlan};
 use judge_run::feedback::ErrorCode;
 use judge_run::feedback::forms::Form;
+use judge_run_simulator::{Dialect, FaultPlan};
 
 use super::args::{ConductArgs, EndpointArgs, form};
 use super::duration;

@@ -3,8 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::dialect::Dialect;
-use super::framing::Framing;
+use crate::dataset::dialects::Dialect;
+use crate::dataset::framing::Framing;
 
 /// The form of a dataset, as far as it is not to be told from its content.
 #[derive(Debug, Clone, Copy, Default)]

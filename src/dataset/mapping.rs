@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde_json::{Map, Value};
 
-use super::plain;
+use crate::dataset::dialects::plain;
 
 /// Where a field of a trace is to be taken from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,7 +44,7 @@ impl fmt::Display for Mapping {
 ///
 /// # Errors
 /// When a field would be there twice.
-pub(super) fn apply(mappings: &[Mapping], object: &mut Map<String, Value>) -> Result<bool, String> {
+pub(crate) fn apply(mappings: &[Mapping], object: &mut Map<String, Value>) -> Result<bool, String> {
     let found: Vec<_> = mappings.iter().filter_map(|m| Some((m, get(object, &m.source)?.clone()))).collect();
     for (mapping, _) in &found {
         remove(object, &mapping.source);
@@ -60,7 +60,7 @@ pub(super) fn apply(mappings: &[Mapping], object: &mut Map<String, Value>) -> Re
 ///
 /// # Errors
 /// When something is there already.
-pub(super) fn put(object: &mut Map<String, Value>, name: &str, value: Value) -> Result<(), String> {
+pub(crate) fn put(object: &mut Map<String, Value>, name: &str, value: Value) -> Result<(), String> {
     let path: Vec<&str> = match name.split_once('.') {
         Some(("inputs" | "outputs" | "expectations" | "token_usage", _)) => name.split('.').collect(),
         Some((field @ ("tags" | "metadata"), member)) => vec![field, member],

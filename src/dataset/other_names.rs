@@ -37,7 +37,7 @@ pub fn meant(name: &str) -> Option<&'static str> {
 }
 
 /// The `--map` flags that make a trace of an object which has none of its fields, as far as can be guessed.
-pub(super) fn suggested(object: &Map<String, Value>) -> String {
+pub(crate) fn suggested(object: &Map<String, Value>) -> String {
     let first = |field: &str| object.keys().find(|key| meant(key) == Some(field));
     let found = ["inputs", "outputs", "expectations"].map(|field| first(field).map(|key| (field, key)));
     let flag = |(field, key): (&str, &String)| {

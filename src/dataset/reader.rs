@@ -9,17 +9,17 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::{Deserialize, Serialize};
 
-use super::container::{Container, Unpacked};
-use super::dialect::{Dialect, Found, derived_trace_id, read_record};
-use super::format::Format;
-use super::framing::Records;
-use super::lines::DEFAULT_MAX_LINE_BYTES;
-use super::mapping::Mapping;
-use super::parts::{Part, Parts, Whole};
-use super::record::Record;
-use super::reject::{Reject, shown};
-use super::seen::{Known, SeenIds};
-use super::source::{DatasetError, Source};
+use crate::dataset::assemble::parts::{Part, Parts, Whole};
+use crate::dataset::assemble::seen::{Known, SeenIds};
+use crate::dataset::dialects::{Dialect, Found, derived_trace_id, read_record};
+use crate::dataset::format::Format;
+use crate::dataset::framing::Records;
+use crate::dataset::framing::lines::DEFAULT_MAX_LINE_BYTES;
+use crate::dataset::framing::record::Record;
+use crate::dataset::mapping::Mapping;
+use crate::dataset::reject::{Reject, shown};
+use crate::dataset::source::container::{Container, Unpacked};
+use crate::dataset::source::{DatasetError, Source};
 use crate::trace::{Trace, content};
 
 /// What to read.
@@ -289,7 +289,7 @@ impl fmt::Debug for DatasetReader {
 
 /// Where something stands in a dataset.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Place {
+pub(crate) struct Place {
     /// Which of the files.
     pub file: usize,
     /// From 1.

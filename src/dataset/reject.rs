@@ -37,7 +37,7 @@ impl fmt::Display for Reject {
 }
 
 /// The text of a line for a reject; `length` is the line's own, in bytes, of which `bytes` may be but the head.
-pub(super) fn shown(bytes: &[u8], length: u64) -> String {
+pub(crate) fn shown(bytes: &[u8], length: u64) -> String {
     let kept = bytes.get(..MAX_TEXT_BYTES).unwrap_or(bytes);
     let mut text = String::from_utf8_lossy(kept).into_owned();
     if length > kept.len() as u64 {

@@ -4,11 +4,11 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::answer::Answer;
-use super::chat::{ChatRequest, Sampling, WireProfile};
-use super::client::{Client, Exchange};
-use super::observed::ObservedLimits;
-use super::{Failure, Instructions};
+use crate::endpoint::client::{Client, Exchange};
+use crate::endpoint::pacing::observed::ObservedLimits;
+use crate::endpoint::wire::answer::Answer;
+use crate::endpoint::wire::chat::{ChatRequest, Sampling, WireProfile};
+use crate::endpoint::{Failure, Instructions};
 
 /// What came of trying.
 #[derive(Debug)]

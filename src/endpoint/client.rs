@@ -8,13 +8,13 @@ use reqwest::{Method, Url};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value};
 
-use super::answer::{Answer, NoAnswer};
-use super::chat::{ChatRequest, WireProfile};
-use super::classify::request_id_header;
-use super::config::EndpointConfig;
-use super::observed::ObservedLimits;
-use super::provider::KeyHeader;
-use super::{Failure, classify_response, classify_transport};
+use crate::endpoint::config::EndpointConfig;
+use crate::endpoint::failure::request_id_header;
+use crate::endpoint::pacing::observed::ObservedLimits;
+use crate::endpoint::provider::KeyHeader;
+use crate::endpoint::wire::answer::{Answer, NoAnswer};
+use crate::endpoint::wire::chat::{ChatRequest, WireProfile};
+use crate::endpoint::{Failure, classify_response, classify_transport};
 use crate::feedback::ErrorCode;
 
 /// Connecting takes a round trip or three; a server that needs longer is not there.

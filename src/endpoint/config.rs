@@ -6,8 +6,8 @@ use std::time::Duration;
 use secrecy::SecretString;
 use serde_json::{Map, Value};
 
-use super::provider::{KeyHeader, Preset};
-use super::quota::Limits;
+use crate::endpoint::pacing::quota::Limits;
+use crate::endpoint::provider::{KeyHeader, Preset};
 
 /// Where and how to ask; the model comes with the model URI.
 #[derive(Debug, Clone)]

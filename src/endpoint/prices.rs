@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::answer::Usage;
+use crate::endpoint::wire::answer::Usage;
 
 /// Prices in US dollars (or whatever currency the budget is in) for a million tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Deserialize)]

@@ -1,6 +1,6 @@
 //! The endpoints that judge-run knows by name: where they are, which variable holds their key, and what they take.
 
-use super::chat::{LimitField, ResponseFormat, WireProfile};
+use crate::endpoint::wire::chat::{LimitField, ResponseFormat, WireProfile};
 
 /// What is known of a provider's OpenAI-compatible API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

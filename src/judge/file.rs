@@ -5,7 +5,7 @@ use serde::Deserialize;
 use super::select::SelectTable;
 use super::verdict::VerdictType;
 use crate::endpoint::ModelUri;
-use crate::endpoint::chat::Sampling;
+use crate::endpoint::wire::chat::Sampling;
 
 /// A judge file as written.
 #[derive(Debug, Clone, Deserialize)]
@@ -44,7 +44,7 @@ pub struct Prompts {
     pub system: String,
     /// The trace, as a Jinja template.
     pub user: String,
-    /// Tokens that both messages may have, by the estimate of [`crate::endpoint::chat::ChatRequest::estimated_input_tokens`].
+    /// Tokens that both messages may have, by the estimate of [`crate::endpoint::wire::chat::ChatRequest::estimated_input_tokens`].
     pub max_input_tokens: Option<u32>,
     /// What becomes of a prompt that is longer.
     pub truncate: Option<Truncate>,

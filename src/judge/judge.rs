@@ -9,7 +9,7 @@ use super::prompt::{PromptTemplate, RenderError, Rendered, TemplateError};
 use super::select::{Select, Unit};
 use super::subject::Subject;
 use super::verdict::VerdictType;
-use crate::endpoint::chat::{ChatRequest, Sampling};
+use crate::endpoint::wire::chat::{ChatRequest, Sampling};
 use crate::endpoint::{Instructions, ModelUri};
 
 /// A named question, compiled: its prompt checked, its schema written.

@@ -6,7 +6,7 @@ use super::Judge;
 use super::prompt::RenderError;
 use super::subject::{Subject, SubjectIds};
 use crate::endpoint::ModelUri;
-use crate::endpoint::chat::ChatRequest;
+use crate::endpoint::wire::chat::ChatRequest;
 use crate::feedback::{AssessmentId, IdHasher};
 
 /// Members of a request that change no verdict.

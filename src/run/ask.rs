@@ -1,10 +1,10 @@
 //! One attempt: a request, an answer, a verdict, or the precise reason why not.
 
 use crate::endpoint::Failure;
-use crate::endpoint::answer::{Answer, Usage};
-use crate::endpoint::chat::{ChatRequest, WireProfile};
 use crate::endpoint::client::{Client, Exchange};
-use crate::endpoint::observed::ObservedLimits;
+use crate::endpoint::pacing::observed::ObservedLimits;
+use crate::endpoint::wire::answer::{Answer, Usage};
+use crate::endpoint::wire::chat::{ChatRequest, WireProfile};
 use crate::feedback::ErrorCode;
 use crate::judge::parse::{ParseMethod, Parsed, parse_verdict};
 use crate::judge::verdict::{Verdict, VerdictType};

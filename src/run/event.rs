@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::dataset::Reject;
 use crate::endpoint::Failure;
-use crate::endpoint::answer::Usage;
+use crate::endpoint::wire::answer::Usage;
 use crate::feedback::Feedback;
 use crate::feedback::log::Standing;
 

@@ -7,8 +7,8 @@ use tokio::time::Instant;
 
 use super::ask::Attempt;
 use super::record::History;
-use crate::endpoint::chat::WireProfile;
-use crate::endpoint::gate::Pass;
+use crate::endpoint::pacing::gate::Pass;
+use crate::endpoint::wire::chat::WireProfile;
 use crate::feedback::ErrorCode;
 use crate::judge::Judgment;
 

@@ -13,11 +13,12 @@ use super::member::Member;
 use super::record::History;
 use super::settings::{LaneSettings, Policy};
 use super::summary::{LaneSummary, StopReason};
-use crate::endpoint::chat::WireProfile;
 use crate::endpoint::client::{Client, ClientError};
-use crate::endpoint::gate::{Admission, Pass};
+use crate::endpoint::pacing::backoff;
+use crate::endpoint::pacing::gate::{Admission, Pass};
 use crate::endpoint::prices::Prices;
-use crate::endpoint::{Failure, Rejected, backoff, provider};
+use crate::endpoint::wire::chat::WireProfile;
+use crate::endpoint::{Failure, Rejected, provider};
 use crate::feedback::{ErrorCode, Retry};
 use crate::judge::Judgment;
 
@@ -376,8 +377,8 @@ impl Lane {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::endpoint::chat::{ChatRequest, Sampling};
     use crate::endpoint::config::EndpointConfig;
+    use crate::endpoint::wire::chat::{ChatRequest, Sampling};
     use crate::feedback::IdHasher;
     use crate::judge::SubjectIds;
 

@@ -13,8 +13,8 @@ use super::job::Job;
 use super::settings::Policy;
 use crate::endpoint::client::{Client, ClientError};
 use crate::endpoint::config::EndpointConfig;
-use crate::endpoint::gate::{Admission, Gate};
-use crate::endpoint::quota::Quota;
+use crate::endpoint::pacing::gate::{Admission, Gate};
+use crate::endpoint::pacing::quota::Quota;
 use crate::endpoint::{Failure, provider};
 use crate::feedback::{ErrorCode, Pause};
 

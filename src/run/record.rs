@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::ask::{Attempt, Scored};
 use crate::endpoint::Failure;
-use crate::endpoint::chat::{ResponseFormat, WireProfile};
+use crate::endpoint::wire::chat::{ResponseFormat, WireProfile};
 use crate::feedback::{AssessmentId, Feedback, FeedbackError, SESSION_METADATA, Source};
 use crate::judge::parse::ParseMethod;
 use crate::judge::{NotAskable, Question, SubjectIds};

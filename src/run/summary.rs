@@ -9,7 +9,7 @@ use super::passed_over::PassedOver;
 use super::selection::LeftOutCounts;
 use super::shard::Shard;
 use crate::dataset::{DatasetError, Reject};
-use crate::endpoint::answer::Usage;
+use crate::endpoint::wire::answer::Usage;
 use crate::feedback::log::{Standing, WriteError};
 use crate::feedback::{ErrorCode, RecordedErrorCode};
 use crate::judge::Question;

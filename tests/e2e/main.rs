@@ -2,12 +2,14 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests may")]
 
+mod cli_small;
 mod command_line;
 mod common;
 mod compact;
 mod convert;
 mod dataset;
 mod dialects;
+mod docs;
 mod endpoints;
 mod exit_codes;
 mod files;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use jsonschema::Validator;
-use judge_run::endpoint::chat::{LimitField, ResponseFormat, WireProfile};
+use judge_run::endpoint::wire::chat::{LimitField, ResponseFormat, WireProfile};
 use judge_run::judge::{Judge, Unit, library};
 use judge_run::trace::Trace;
 use serde_json::{Value, json};

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use judge_run::endpoint::simulator::{Simulator, SimulatorConfig};
+use judge_run_simulator::{Simulator, SimulatorConfig};
 use serde_json::Value;
 
 use crate::common::{Action, Fake, Place, Request, answers};
@@ -96,7 +96,7 @@ fn every_fault_of_an_unreliable_provider_ends_in_a_verdict() {
     let faults = "429=10%,500=10%,503=5%,reset=10%,close=5%,cut=5%,empty=5%,unparseable=5%,range=5%,error200=5%";
     let config = SimulatorConfig {
         latency: Duration::from_millis(1),
-        faults: faults.parse::<judge_run::endpoint::simulator::FaultPlan>().unwrap().clear_after(1),
+        faults: faults.parse::<judge_run_simulator::FaultPlan>().unwrap().clear_after(1),
         ..SimulatorConfig::default()
     };
     let simulator = Simulator::spawn(config).unwrap();

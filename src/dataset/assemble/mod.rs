@@ -1,0 +1,9 @@
+//! Whole traces and sessions from what a dataset has in pieces and in any order.
+
+pub(super) mod complete;
+mod gather;
+pub(super) mod parts;
+pub(super) mod seen;
+mod sessions;
+
+pub(crate) use sessions::Sessions;

@@ -1,0 +1,368 @@
+//! MLflow's own traces, in all forms that MLflow 2 and 3 write or answer them in.
+//!
+//! ```json
+//! {"info": {"trace_id": "tr-...", "state": "OK", "trace_metadata": {}, "assessments": []}, "data": {"spans": []}}
+//! ```
+//! `Trace.to_json()` and `mlflow traces get`; the REST API's `traces/get`, `batchGet` and search; a row of what
+//! `search_traces()` returns; the artifact that holds a trace's spans.
+//! Sources: `mlflow.entities.Trace`, `TraceInfo`, `mlflow.tracing.constant.TraceMetadataKey`, `mlflow/protos/service.proto`.
+
+mod python;
+mod whole;
+
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use crate::dataset::dialects::any_value;
+use crate::dataset::dialects::dialect::{Dialect, Found};
+use crate::dataset::dialects::fields::{
+    SPANS_LEFT_OUT, UnknownFields, count, count_unknown, list, object, strings, text, time_ms, wrong,
+};
+use crate::dataset::dialects::mlflow::whole::Sources;
+use crate::dataset::dialects::plain::token_usage;
+use crate::dataset::dialects::span::{self, Style, from_json_text};
+use crate::feedback::wire::{Assessment, Expectation};
+use crate::trace::{SpanStatus, Trace, TraceState};
+
+pub(crate) const DIALECT: Dialect =
+    Dialect { name: "mlflow", title: "MLflow's Trace.to_json()", keys: "`info`, `data`", fits, read };
+
+/// What an object holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// A trace: `info` and `data`, or `trace_info` and `spans`.
+    Trace,
+    /// A trace under the key `trace`, as an object or as JSON text: an answer of the REST API, a row of a table.
+    Inside,
+    /// Traces, or infos alone, under the key `traces`: a page of a search.
+    Several,
+    /// The fields of `info` themselves, alone or beside a row's `request`, `response` and `spans`.
+    Flat,
+    /// Spans that name their trace in an attribute.
+    Spans,
+}
+
+fn form(object: &Map<String, Value>) -> Option<Form> {
+    let any = |keys: &[&str], is: fn(&Value) -> bool| keys.iter().any(|key| object.get(*key).is_some_and(is));
+    if any(&["info", "trace_info"], Value::is_object) {
+        return Some(Form::Trace);
+    }
+    let is_row = any(&["trace_metadata", "request_metadata"], Value::is_object) && any(&["spans"], Value::is_array);
+    match object.get("trace") {
+        // The column that holds the whole trace, where pandas wrote the fields of a Python object and not a trace.
+        Some(Value::Object(_)) if is_row => return Some(Form::Flat),
+        Some(Value::Object(trace)) if form(trace) == Some(Form::Trace) => return Some(Form::Inside),
+        Some(Value::String(text)) if text.trim_start().starts_with('{') => return Some(Form::Inside),
+        _ => {}
+    }
+    if let Some(Value::Array(traces)) = object.get("traces") {
+        let fits = |trace: &Value| trace.as_object().is_some_and(|trace| form(trace).is_some());
+        return traces.first().is_none_or(fits).then_some(Form::Several);
+    }
+    let has_id = any(&["trace_id", "request_id"], Value::is_string);
+    if has_id && any(&["trace_metadata", "request_metadata", "trace_location"], |value| !value.is_null()) {
+        return Some(Form::Flat);
+    }
+    let spans = object.get("spans").and_then(Value::as_array)?;
+    trace_id_of(spans).is_some().then_some(Form::Spans)
+}
+
+fn fits(object: &Map<String, Value>) -> bool {
+    form(object).is_some()
+}
+
+fn read(fields: Map<String, Value>, unknown: &mut UnknownFields) -> Result<Found, String> {
+    if form(&fields) != Some(Form::Several) {
+        return read_trace(fields, unknown).map(Found::Trace);
+    }
+    let mut traces = Vec::new();
+    for (key, value) in fields {
+        match (key.as_str(), value) {
+            ("traces", Value::Array(values)) => traces = values,
+            ("next_page_token", _) => {}
+            _ => count_unknown(unknown, key),
+        }
+    }
+    let read_item = |(index, value): (usize, Value)| {
+        let fields = object(format_args!("traces[{index}]"), value)?;
+        // Every reason begins with the field that it is about.
+        read_trace(fields, unknown).map_err(|reason| reason.replacen('`', &format!("`traces[{index}]."), 1))
+    };
+    Ok(Found::Traces(traces.into_iter().enumerate().map(read_item).collect()))
+}
+
+fn read_trace(mut fields: Map<String, Value>, unknown: &mut UnknownFields) -> Result<Trace, String> {
+    let mut draft = Draft::default();
+    match form(&fields) {
+        Some(Form::Inside) => {
+            let trace = nested("trace", fields.remove("trace").unwrap_or_default())?;
+            // The columns beside it say the same once more.
+            fields.keys().filter(|key| !is_column(key)).for_each(|key| count_unknown(unknown, key));
+            draft.read_parts(object("trace", trace)?, unknown)?;
+        }
+        Some(Form::Flat) => draft.read_row(fields, unknown)?,
+        Some(Form::Spans) => draft.read_spans_alone(fields, unknown)?,
+        _ => draft.read_parts(fields, unknown)?,
+    }
+    if !draft.has_spans {
+        count_unknown(unknown, SPANS_LEFT_OUT);
+    }
+    draft.finish()
+}
+
+/// The columns of `search_traces()` and the fields of `info`. pandas gives its row numbers no name.
+fn is_column(key: &str) -> bool {
+    const COLUMNS: &[&str] = &[
+        "",
+        "Unnamed: 0",
+        "trace_id",
+        "request_id",
+        "client_request_id",
+        "state",
+        "status",
+        "request_time",
+        "timestamp_ms",
+        "execution_duration",
+        "execution_time_ms",
+        "request",
+        "response",
+        "trace_metadata",
+        "request_metadata",
+        "tags",
+        "spans",
+        "assessments",
+    ];
+    COLUMNS.contains(&key)
+}
+
+#[derive(Default)]
+struct Draft {
+    trace: Trace,
+    request: Sources,
+    response: Sources,
+    /// Whether the form says which spans there are, be it none.
+    has_spans: bool,
+}
+
+impl Draft {
+    fn finish(self) -> Result<Trace, String> {
+        let Self { mut trace, request, response, has_spans: _ } = self;
+        let root = trace.root_span();
+        let has_root = root.is_some();
+        let (inputs, outputs) = root.map_or((None, None), |root| (root.inputs.clone(), root.outputs.clone()));
+        let id = &trace.trace_id;
+        // A root span that recorded none knows best; a preview may be anything.
+        let stand_in = |sources: Sources, what: &str| match sources.whole() {
+            Ok(value) => Ok(value),
+            Err(_) if has_root => Ok(None),
+            Err(part) => Err(format!(
+                "`info` has only {part} of the {what}, and there are no spans: export the trace whole, e.g. \
+                 `mlflow traces get --trace-id {id}`"
+            )),
+        };
+        let inputs = inputs.map_or_else(|| stand_in(request, "inputs"), |inputs| Ok(Some(inputs)))?;
+        let outputs = outputs.map_or_else(|| stand_in(response, "outputs"), |outputs| Ok(Some(outputs)))?;
+        trace.inputs = inputs;
+        trace.outputs = outputs;
+        Ok(trace)
+    }
+
+    fn read_parts(&mut self, fields: Map<String, Value>, unknown: &mut UnknownFields) -> Result<(), String> {
+        for (key, value) in fields {
+            match key.as_str() {
+                "info" | "trace_info" => {
+                    for (key, value) in object("info", value)? {
+                        self.read_info(&key, value, unknown)?;
+                    }
+                    self.lift_metadata();
+                }
+                "data" => self.read_data(object("data", value)?, unknown)?,
+                "spans" => self.read_spans(value, unknown)?,
+                _ => count_unknown(unknown, key),
+            }
+        }
+        Ok(())
+    }
+
+    fn read_info(&mut self, key: &str, value: Value, unknown: &mut UnknownFields) -> Result<(), String> {
+        let trace = &mut self.trace;
+        let name = format_args!("info.{key}");
+        match key {
+            "trace_id" | "request_id" => trace.trace_id = text(name, value)?.unwrap_or_default(),
+            "request_time" | "timestamp_ms" => trace.request_time_ms = time_ms(name, value)?,
+            "execution_duration_ms" | "execution_time_ms" => trace.execution_duration_ms = count(name, value)?,
+            "execution_duration" => trace.execution_duration_ms = duration_ms(name, &value)?,
+            "state" | "status" => trace.state = TraceState::from_name(&text(name, value)?.unwrap_or_default()),
+            "trace_metadata" | "request_metadata" => trace.metadata = strings(name, labels(value))?,
+            "tags" => trace.tags = strings(name, labels(value))?,
+            "assessments" => read_assessments(value, trace, unknown)?,
+            "request_preview" => self.request.preview = text(name, value)?,
+            "response_preview" => self.response.preview = text(name, value)?,
+            "client_request_id" | "trace_location" | "experiment_id" => {}
+            _ => count_unknown(unknown, format!("info.{key}")),
+        }
+        Ok(())
+    }
+
+    /// What MLflow keeps in the metadata and a trace has fields for.
+    fn lift_metadata(&mut self) {
+        let trace = &mut self.trace;
+        let mut lift = |key| trace.metadata.remove(key).filter(|text| !text.is_empty());
+        self.request.metadata = lift("mlflow.traceInputs");
+        self.response.metadata = lift("mlflow.traceOutputs");
+        trace.session_id = lift("mlflow.trace.session");
+        trace.user = lift("mlflow.trace.user");
+        // A figure that cannot be read is no reason to refuse the trace.
+        let usage = lift("mlflow.trace.tokenUsage").map(|text| from_json_text(Value::String(text)));
+        trace.token_usage = usage.and_then(|usage| token_usage("mlflow.trace.tokenUsage", usage).ok());
+    }
+
+    fn read_data(&mut self, fields: Map<String, Value>, unknown: &mut UnknownFields) -> Result<(), String> {
+        for (key, value) in fields {
+            match (key.as_str(), value) {
+                ("spans", value) => self.read_spans(value, unknown)?,
+                ("request" | "response", Value::Null) => {}
+                ("request", value) => self.request.data = Some(from_json_text(value)),
+                ("response", value) => self.response.data = Some(from_json_text(value)),
+                _ => count_unknown(unknown, format!("data.{key}")),
+            }
+        }
+        Ok(())
+    }
+
+    fn read_spans(&mut self, value: Value, unknown: &mut UnknownFields) -> Result<(), String> {
+        self.has_spans = !value.is_null();
+        let values = list("spans", "a list of objects", value)?;
+        self.trace.spans = span::read_all(values, Style::Mlflow, unknown)?;
+        Ok(())
+    }
+
+    /// A row of `search_traces()` without the column `trace`, or an info alone. In a table every cell is a text.
+    fn read_row(&mut self, fields: Map<String, Value>, unknown: &mut UnknownFields) -> Result<(), String> {
+        let nests = ["trace_metadata", "request_metadata", "tags", "spans"];
+        let is_table = nests.iter().any(|key| fields.get(*key).is_some_and(Value::is_string));
+        for (key, value) in fields {
+            let value = match value {
+                Value::String(cell) if is_table && cell.is_empty() => continue,
+                value => value,
+            };
+            match key.as_str() {
+                // What Python shows of a trace, or its inner fields: the other columns have all of it.
+                "" | "Unnamed: 0" | "trace" => {}
+                "request" => self.request.data = cell(value, is_table)?,
+                "response" => self.response.data = cell(value, is_table)?,
+                "spans" => self.read_spans(nested("spans", value)?, unknown)?,
+                "trace_metadata" | "request_metadata" | "tags" | "assessments" | "trace_location" => {
+                    self.read_info(&key, nested(&key, value)?, unknown)?;
+                }
+                _ => self.read_info(&key, value, unknown)?,
+            }
+        }
+        self.lift_metadata();
+        Ok(())
+    }
+
+    /// The artifact with a trace's spans, which says nothing of the trace that the root span does not say.
+    fn read_spans_alone(&mut self, fields: Map<String, Value>, unknown: &mut UnknownFields) -> Result<(), String> {
+        let spans = fields.get("spans").and_then(Value::as_array);
+        self.trace.trace_id = spans.and_then(|spans| trace_id_of(spans)).unwrap_or_default();
+        self.read_data(fields, unknown)?;
+        let trace = &mut self.trace;
+        let Some(root) = trace.root_span() else { return Ok(()) };
+        let (start, end) = (root.start_time_unix_nano, root.end_time_unix_nano);
+        let state = match root.status {
+            SpanStatus::Ok => TraceState::Ok,
+            SpanStatus::Error => TraceState::Error,
+            SpanStatus::Unset => TraceState::StateUnspecified,
+        };
+        trace.state = state;
+        trace.request_time_ms = start.and_then(|start| i64::try_from(start / 1_000_000).ok());
+        trace.execution_duration_ms = start.zip(end).map(|(start, end)| end.saturating_sub(start) / 1_000_000);
+        Ok(())
+    }
+}
+
+/// The id of the trace that spans of MLflow belong to.
+fn trace_id_of(spans: &[Value]) -> Option<String> {
+    const KEY: &str = "mlflow.traceRequestId";
+    let id = match spans.first()?.get("attributes")? {
+        Value::Object(attributes) => from_json_text(attributes.get(KEY)?.clone()),
+        Value::Array(typed) => any_value::fields(typed.clone()).remove(KEY)?,
+        _ => return None,
+    };
+    id.as_str().map(ToOwned::to_owned)
+}
+
+/// MLflow 2's REST API writes labels as `[{"key": "k", "value": "v"}]`.
+fn labels(value: Value) -> Value {
+    match value {
+        Value::Array(pairs) => Value::Object(any_value::fields(pairs)),
+        other => other,
+    }
+}
+
+/// A value that a table holds as text: JSON, or as Python shows it.
+fn nested(name: &str, value: Value) -> Result<Value, String> {
+    let Value::String(text) = value else { return Ok(value) };
+    let as_json = |error| {
+        let read = python::literal(&text);
+        read.map_err(|at| format!("`{name}` is neither JSON ({error}) nor a value of Python (from byte {at} on)"))
+    };
+    serde_json::from_str(&text).or_else(as_json)
+}
+
+/// A `request` or `response`: in a table a text unless it shows a list or an object.
+fn cell(value: Value, is_table: bool) -> Result<Option<Value>, String> {
+    let value = match value {
+        Value::Null => return Ok(None),
+        Value::String(text) if is_table && text.starts_with(['{', '[']) => {
+            nested("request", Value::String(text.clone())).unwrap_or(Value::String(text))
+        }
+        other => other,
+    };
+    Ok(Some(value))
+}
+
+/// Protobuf's durations, `"0.125s"`; in tables milliseconds.
+fn duration_ms(name: std::fmt::Arguments<'_>, value: &Value) -> Result<Option<u64>, String> {
+    let seconds = match value {
+        Value::Null => return Ok(None),
+        Value::String(text) => match text.strip_suffix('s') {
+            Some(seconds) => seconds.parse::<f64>().ok(),
+            None => text.parse::<f64>().ok().map(|ms| ms / 1000.0),
+        },
+        other => other.as_f64().map(|ms| ms / 1000.0),
+    };
+    let ms = seconds.map(|seconds| (seconds * 1000.0).round()).filter(|ms| (0.0..9e15).contains(ms));
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked above")]
+    ms.map(|ms| Some(ms as u64)).ok_or_else(|| wrong(name, "a duration such as `0.125s`", value))
+}
+
+/// Expectations that hold go to the trace's expectations: of several with one name the latest, and one about the whole trace
+/// before one about a span. Feedback is kept aside. Kinds of assessment that came after this was written are counted only.
+fn read_assessments(value: Value, trace: &mut Trace, unknown: &mut UnknownFields) -> Result<(), String> {
+    let mut expectations = Vec::new();
+    for (index, value) in list("info.assessments", "a list of objects", value)?.into_iter().enumerate() {
+        if value.get("feedback").is_none() && value.get("expectation").is_none() {
+            count_unknown(unknown, "info.assessments[]");
+            continue;
+        }
+        match Assessment::deserialize(value).map_err(|error| format!("`info.assessments[{index}]`: {error}"))? {
+            Assessment::Feedback(feedback) => trace.assessments.push(feedback),
+            Assessment::Expectation(expectation) if expectation.valid != Some(false) => expectations.push(expectation),
+            Assessment::Expectation(_) => {}
+        }
+    }
+    // Servers answer them in any order; a prompt that shows them all must not depend on it.
+    expectations.sort_by(|a, b| {
+        let key = |x: &Expectation| (x.span_id.is_none(), x.last_update_time_ms);
+        key(a).cmp(&key(b)).then_with(|| a.name.cmp(&b.name))
+    });
+    trace.expectations = expectations.into_iter().map(|expectation| (expectation.name, expectation.value)).collect();
+    Ok(())
+}
+
+#[cfg(test)]
+mod forms_tests;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,78 @@
+//! The answer in a response: its text where it is nothing but text, else as it stands.
+
+use serde_json::Value;
+
+use crate::dataset::dialects::fields::list;
+
+/// What the choices of a chat completion say.
+#[derive(Debug, Default)]
+pub(crate) struct Choices {
+    /// The answer; a list where several were asked for.
+    pub answer: Option<Value>,
+    /// Of the first.
+    pub finish_reason: Option<Value>,
+}
+
+/// Reads `choices`.
+pub(crate) fn of_choices(choices: Value) -> Result<Choices, String> {
+    let choices = list("choices", "a list", choices)?;
+    let finish_reason = choices.first().and_then(|choice| choice.get("finish_reason")).cloned();
+    let mut answers: Vec<_> = choices.into_iter().map(of_choice).collect();
+    let answer = if answers.len() > 1 { Some(Value::Array(answers)) } else { answers.pop() };
+    Ok(Choices { answer, finish_reason })
+}
+
+/// The message of a choice; the `text` of a legacy completion.
+fn of_choice(mut choice: Value) -> Value {
+    let said = ["message", "text"].into_iter().find(|key| choice.get(key).is_some());
+    match said.and_then(|key| choice.get_mut(key)) {
+        Some(message) => of_message(message.take()),
+        None => choice,
+    }
+}
+
+/// The text of a message that says nothing else; any other message, and what is none, as it stands.
+pub(crate) fn of_message(message: Value) -> Value {
+    let says_more = |key: &str| match message.get(key) {
+        None | Some(Value::Null) => false,
+        Some(Value::Array(values)) => !values.is_empty(),
+        Some(_) => true,
+    };
+    let more = ["tool_calls", "function_call", "refusal", "audio"].into_iter().any(says_more);
+    match message.get("content") {
+        Some(Value::String(text)) if !more => Value::String(text.clone()),
+        _ => message,
+    }
+}
+
+/// The last of a list of messages.
+pub(crate) fn last(messages: Value) -> Option<Value> {
+    match messages {
+        Value::Array(mut messages) => messages.pop().map(of_message),
+        other => Some(of_message(other)),
+    }
+}
+
+/// The items of a response: the text of its messages, if besides the model's reasoning there is nothing else.
+pub(crate) fn of_items(output: Value) -> Value {
+    let Value::Array(items) = &output else { return of_message(output) };
+    text_of(items).map_or(output, Value::String)
+}
+
+fn text_of(items: &[Value]) -> Option<String> {
+    let kind = |value: &Value| value.get("type").and_then(Value::as_str).map(ToOwned::to_owned);
+    let mut text = None;
+    for item in items {
+        match kind(item).as_deref() {
+            Some("reasoning") => {}
+            Some("message") => {
+                for part in item.get("content")?.as_array()? {
+                    kind(part).filter(|kind| kind == "output_text")?;
+                    text.get_or_insert_with(String::new).push_str(part.get("text")?.as_str()?);
+                }
+            }
+            _ => return None,
+        }
+    }
+    text
+}

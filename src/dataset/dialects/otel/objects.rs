@@ -1,0 +1,201 @@
+//! OpenTelemetry's spans as single objects: Phoenix's exports, and `to_json()` of OpenTelemetry's SDK for Python.
+//!
+//! ```json
+//! {"name": "chat", "context": {"trace_id": "...", "span_id": "..."}, "parent_id": null, "span_kind": "LLM", "status_code": "OK",
+//!  "start_time": "2026-11-23T13:09:50.289Z", "attributes": {"input.value": "..."}}
+//! {"name": "chat", "context.trace_id": "...", "context.span_id": "...", "parent_id": null, "span_kind": "LLM",
+//!  "start_time": 1795439390289, "attributes.llm.input_messages": [{"message.role": "user", "message.content": "..."}]}
+//! ```
+//! The second is a row of Phoenix's table of spans. Attributes are flat or nested. Such objects also stand in lists: pages of
+//! Phoenix's REST API (`{"data": [...]}`, spans of OTLP's form as well) and its exports of traces (`{"spans": [...]}`).
+//! Annotations become assessments.
+//!
+//! Sources: Phoenix's OpenAPI document, `/v1/projects/{project_identifier}/spans`; `phoenix.client.resources.spans`;
+//! `opentelemetry.sdk.trace.ReadableSpan.to_json`.
+
+use serde_json::{Map, Value};
+
+use crate::dataset::assemble::parts::Part;
+use crate::dataset::dialects::dialect::{Dialect, Found};
+use crate::dataset::dialects::fields::{UnknownFields, count_unknown, list, object, strings, text, time_ms, time_ns};
+use crate::dataset::dialects::otel::attributes::Attributes;
+use crate::dataset::dialects::otel::events::Event;
+use crate::dataset::dialects::otel::openinference::JSON_VALUES;
+use crate::dataset::dialects::otel::otlp;
+use crate::dataset::dialects::otel::recorded::Recorded;
+use crate::dataset::dialects::span::{read_status, span_id, trace_id};
+use crate::feedback::{Feedback, IdHasher, Source, SourceType};
+use crate::trace::Trace;
+
+pub(crate) const DIALECT: Dialect =
+    Dialect { name: "phoenix", title: "Phoenix's or OpenTelemetry's spans", keys: "`context.trace_id`", fits, read };
+
+fn fits(object: &Map<String, Value>) -> bool {
+    is_span(object)
+        || list_of(object).is_some_and(|(_, spans)| {
+            spans.first().and_then(Value::as_object).is_some_and(|span| is_span(span) || is_otlp(span))
+        })
+}
+
+fn is_span(object: &Map<String, Value>) -> bool {
+    object.contains_key("context.trace_id")
+        || object.get("context").is_some_and(|context| context.get("trace_id").is_some())
+}
+
+fn is_otlp(span: &Map<String, Value>) -> bool {
+    span.contains_key("trace_id") && span.contains_key("span_id") && span.get("attributes").is_some_and(Value::is_array)
+}
+
+fn list_of(object: &Map<String, Value>) -> Option<(&'static str, &Vec<Value>)> {
+    ["data", "spans"].iter().find_map(|key| Some((*key, object.get(*key)?.as_array()?)))
+}
+
+fn read(mut fields: Map<String, Value>, unknown: &mut UnknownFields) -> Result<Found, String> {
+    if is_span(&fields) {
+        return read_span(fields, unknown).map(|trace| Found::Parts(vec![Part::Trace(trace)]));
+    }
+    let Some((key, _)) = list_of(&fields) else { return Ok(Found::Parts(Vec::new())) };
+    let mut parts = Vec::new();
+    for value in list(key, "a list of spans", fields.remove(key).unwrap_or_default())? {
+        let part = match value {
+            Value::Object(span) if is_otlp(&span) => {
+                let (trace_id, span) = otlp::read_span(Value::Object(span), unknown)?;
+                Part::Span { trace_id, span }
+            }
+            value => Part::Trace(read_span(object("spans[]", value)?, unknown)?),
+        };
+        parts.push(part);
+    }
+    for key in fields.into_iter().map(|(key, _)| key) {
+        // The rest of a page, and what the spans of a trace say themselves.
+        if !["next_cursor", "traceId", "rootSpan", "startTime", "endTime", "duration", "status"].contains(&key.as_str())
+        {
+            count_unknown(unknown, key);
+        }
+    }
+    Ok(Found::Parts(parts))
+}
+
+/// A trace of this one span.
+fn read_span(fields: Map<String, Value>, unknown: &mut UnknownFields) -> Result<Trace, String> {
+    let own_id = IdHasher::new("span").part(serde_json::to_string(&fields).unwrap_or_default().as_bytes()).finish_u64();
+    let mut trace = Trace::default();
+    let mut recorded = Recorded::default();
+    let mut kind = None;
+    let mut attributes = Map::new();
+    let mut annotations = Value::Null;
+    for (key, value) in fields {
+        let name = format_args!("spans[].{key}");
+        let span = &mut recorded.span;
+        match key.as_str() {
+            "context" => {
+                let mut context = object(name, value)?;
+                let mut take = |id: &str| text(format_args!("{name}.{id}"), context.remove(id).unwrap_or_default());
+                trace.trace_id = take("trace_id")?.and_then(trace_id).unwrap_or_default();
+                span.span_id = take("span_id")?.and_then(span_id).unwrap_or_default();
+            }
+            "context.trace_id" => trace.trace_id = text(name, value)?.and_then(trace_id).unwrap_or_default(),
+            "context.span_id" => span.span_id = text(name, value)?.and_then(span_id).unwrap_or_default(),
+            "parent_id" => span.parent_id = text(name, value)?.and_then(span_id),
+            "name" => span.name = text(name, value)?.unwrap_or_default(),
+            "span_kind" => kind = text(name, value)?,
+            "start_time" => span.start_time_unix_nano = time_ns(name, value)?,
+            "end_time" => span.end_time_unix_nano = time_ns(name, value)?,
+            "status" | "status_code" => read_status(name, value, span)?,
+            "status_message" => span.status_message = text(name, value)?,
+            "attributes" => attributes.extend(object(name, value)?),
+            "events" => recorded.events = read_events(value)?,
+            "annotations" => annotations = value,
+            "resource" => {
+                let attributes = object(name, value)?.remove("attributes").unwrap_or_default();
+                trace.metadata = strings("spans[].resource.attributes", attributes)?;
+            }
+            "id"
+            | "kind"
+            | "links"
+            | "notes"
+            | "cumulative_token_count.total"
+            | "cumulative_token_count.prompt"
+            | "cumulative_token_count.completion"
+            | "cumulative_llm_token_count_prompt"
+            | "cumulative_error_count"
+            | "cumulative_llm_token_count_completion" => {}
+            _ => match key.strip_prefix("attributes.") {
+                Some(attribute) => drop(attributes.insert(attribute.to_owned(), value)),
+                None => count_unknown(unknown, format!("spans[].{key}")),
+            },
+        }
+    }
+    if trace.trace_id.is_empty() {
+        return Err("a span has no `context.trace_id`".to_owned());
+    }
+    if recorded.span.span_id.is_empty() {
+        // A table's index, which its rows do not repeat.
+        recorded.span.span_id = format!("{own_id:016x}");
+    }
+    let span_kind = kind.filter(|_| !attributes.contains_key("openinference.span.kind"));
+    attributes.extend(span_kind.map(|kind| ("openinference.span.kind".to_owned(), Value::String(kind))));
+    recorded.attributes = Attributes::flattened(attributes, JSON_VALUES);
+    trace.assessments = read_annotations(annotations, &trace.trace_id, &recorded.span.span_id)?;
+    trace.spans = vec![recorded.read()];
+    Ok(trace)
+}
+
+fn read_events(value: Value) -> Result<Vec<Event>, String> {
+    let mut events = Vec::new();
+    for event in list("spans[].events", "a list of objects", value)? {
+        let mut fields = object("spans[].events[]", event)?;
+        let name = text("spans[].events[].name", fields.remove("name").unwrap_or_default())?.unwrap_or_default();
+        let attributes = object("spans[].events[].attributes", fields.remove("attributes").unwrap_or_default())?;
+        events.push(Event { name, attributes: Attributes::new(attributes) });
+    }
+    Ok(events)
+}
+
+/// `[{"name": "correct", "annotator_kind": "HUMAN", "result": {"label": "yes", "score": 1, "explanation": "..."}}]`: the value is the
+/// score, failing that the label.
+fn read_annotations(value: Value, trace_id: &str, span_id: &str) -> Result<Vec<Feedback>, String> {
+    let mut assessments = Vec::new();
+    for annotation in list("spans[].annotations", "a list of objects", value)? {
+        let mut fields = object("spans[].annotations[]", annotation)?;
+        let mut result = object("spans[].annotations[].result", fields.remove("result").unwrap_or_default())?;
+        let take = |fields: &mut Map<String, Value>, key: &str| fields.remove(key).filter(|value| !value.is_null());
+        let (score, label) = (take(&mut result, "score"), take(&mut result, "label"));
+        let text = |key: &str, value: Option<Value>| {
+            text(format_args!("spans[].annotations[].{key}"), value.unwrap_or_default())
+        };
+        let time = |key: &str, value: Option<Value>| {
+            time_ms(format_args!("spans[].annotations[].{key}"), value.unwrap_or_default())
+                .map(Option::unwrap_or_default)
+        };
+        let source_type = match fields.get("annotator_kind").and_then(Value::as_str) {
+            Some("HUMAN") => SourceType::Human,
+            Some("LLM") => SourceType::LlmJudge,
+            Some("CODE") => SourceType::Code,
+            _ => SourceType::default(),
+        };
+        assessments.push(Feedback {
+            assessment_id: text("id", take(&mut fields, "id"))?,
+            name: text("name", take(&mut fields, "name"))?.unwrap_or_default(),
+            rationale: text("result.explanation", take(&mut result, "explanation"))?,
+            source: Source { source_type, source_id: text("user_id", take(&mut fields, "user_id"))? },
+            metadata: label
+                .clone()
+                .filter(|_| score.is_some())
+                .map(|label| ("label".to_owned(), plain(label)))
+                .into_iter()
+                .collect(),
+            value: score.or(label),
+            create_time_ms: time("created_at", take(&mut fields, "created_at"))?,
+            last_update_time_ms: time("updated_at", take(&mut fields, "updated_at"))?,
+            trace_id: Some(trace_id.to_owned()),
+            span_id: Some(span_id.to_owned()),
+            ..Feedback::default()
+        });
+    }
+    Ok(assessments)
+}
+
+fn plain(value: Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}

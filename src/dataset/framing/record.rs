@@ -1,0 +1,63 @@
+//! What stands for one JSON object in a file: a line, an element of a list, a row of a table.
+
+use std::borrow::Cow;
+
+use serde_json::{Map, Value};
+
+use crate::dataset::framing::syntax;
+use crate::dataset::framing::table::Columns;
+use crate::dataset::reject;
+
+/// A piece of a file that should be one JSON object.
+#[derive(Debug)]
+pub(crate) struct Record<'a> {
+    /// As it stands in the file; only the beginning when it is longer than may be held.
+    pub bytes: &'a [u8],
+    /// Its whole length in bytes.
+    pub length: u64,
+    /// The line where it begins, from 1.
+    pub line: u64,
+    /// Where it begins in the (unpacked) file.
+    pub byte_offset: u64,
+    pub content: Content<'a>,
+}
+
+/// How a record is read.
+#[derive(Debug)]
+pub(crate) enum Content<'a> {
+    /// A line of JSONL.
+    Line,
+    /// A JSON value that may go over several lines.
+    Element,
+    /// A row under these columns.
+    Row(&'a Columns),
+    /// Not at all, for this reason.
+    Unreadable(Cow<'static, str>),
+}
+
+impl Content<'_> {
+    pub(crate) fn too_long(what: &str, length: u64) -> Self {
+        let reason = format!("the {what} has {length} bytes, too many to read; shorten it or raise the limit");
+        Self::Unreadable(reason.into())
+    }
+}
+
+impl Record<'_> {
+    /// The object.
+    ///
+    /// # Errors
+    /// Why there is none, and what to do about it.
+    pub(crate) fn object(&self) -> Result<Map<String, Value>, String> {
+        match &self.content {
+            Content::Line => syntax::object(self.bytes, self.byte_offset),
+            Content::Element => syntax::element(self.bytes, self.line, self.byte_offset),
+            Content::Row(columns) => columns.object(self.bytes, self.byte_offset),
+            Content::Unreadable(reason) => Err(reason.to_string()),
+        }
+    }
+
+    /// What a reject shows of it.
+    pub(crate) fn shown(&self) -> String {
+        reject::shown(self.bytes, self.length)
+    }
+}

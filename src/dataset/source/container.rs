@@ -1,0 +1,269 @@
+//! What a file is packed in, told by its first bytes and not by its name; and reading it unpacked.
+
+use std::fmt;
+use std::io::{self, BufRead, BufReader, Cursor, ErrorKind, Read};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use flate2::bufread::MultiGzDecoder;
+
+use crate::dataset::source::zstd::ZstdFrames;
+
+/// How much is read from a packed file at once, in bytes.
+const PACKED_BYTES: usize = 32 << 10;
+/// How much text is read or unpacked at once; more is no faster.
+const TEXT_BYTES: usize = 64 << 10;
+
+/// What text is packed in, if in anything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Container {
+    None,
+    /// RFC 1952; any number of members.
+    Gzip,
+    /// RFC 8878; any number of frames, skippable ones among them.
+    Zstd,
+}
+
+/// A file of another kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Foreign {
+    /// Packed by a program that is not built in.
+    Packed(&'static str),
+    /// No text at all.
+    Binary { what: &'static str, remedy: Remedy },
+}
+
+/// How to make text of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Remedy {
+    /// A query of DuckDB over the whole file.
+    DuckDb,
+    /// A query of SQLite, which names a table.
+    Sqlite,
+    /// From within a spreadsheet, or out of an archive.
+    Spreadsheet,
+}
+
+impl Remedy {
+    /// What to do about the file of this name.
+    pub(crate) fn of(self, path: &dyn fmt::Display) -> String {
+        match self {
+            Self::DuckDb => {
+                format!("make JSON lines of it: `duckdb -c \"COPY (FROM '{path}') TO 'traces.jsonl' (FORMAT json)\"`")
+            }
+            Self::Sqlite => {
+                format!("make JSON of a table: `sqlite3 -json '{path}' 'SELECT * FROM traces' > traces.json`")
+            }
+            Self::Spreadsheet => {
+                format!(
+                    "save a sheet as CSV, or unpack an archive on the way: `unzip -p '{path}' | judge-run --dataset -`"
+                )
+            }
+        }
+    }
+}
+
+type Found = Result<Container, Foreign>;
+
+const MARKS: [(&[u8], Found); 10] = [
+    (b"\x1f\x8b", Ok(Container::Gzip)),
+    (b"\x28\xb5\x2f\xfd", Ok(Container::Zstd)),
+    (b"BZh", Err(Foreign::Packed("bzip2"))),
+    (b"\xfd7zX", Err(Foreign::Packed("xz"))),
+    (b"\x04\x22\x4d\x18", Err(Foreign::Packed("lz4"))),
+    (b"PAR1", Err(Foreign::Binary { what: "a Parquet file", remedy: Remedy::DuckDb })),
+    (b"ARROW1", Err(Foreign::Binary { what: "an Arrow file", remedy: Remedy::DuckDb })),
+    (b"Obj\x01", Err(Foreign::Binary { what: "an Avro file", remedy: Remedy::DuckDb })),
+    (b"SQLite format 3\0", Err(Foreign::Binary { what: "a SQLite database", remedy: Remedy::Sqlite })),
+    (b"PK\x03\x04", Err(Foreign::Binary { what: "a spreadsheet or a ZIP archive", remedy: Remedy::Spreadsheet })),
+];
+
+/// What begins so; `None` if more bytes may tell.
+fn told(head: &[u8], is_end: bool) -> Option<Found> {
+    let begins = |mark: &[u8]| head.starts_with(mark);
+    let may_begin = |mark: &[u8]| !is_end && mark.starts_with(head);
+    // Skippable frames have sixteen marks, which differ in the first byte.
+    let skippable = |rest: &[u8]| [&[*head.first().unwrap_or(&0x50)], rest].concat();
+    let is_skippable =
+        head.first().is_none_or(|first| (0x50..0x60).contains(first)).then(|| skippable(b"\x2a\x4d\x18"));
+    let marks = MARKS.iter().map(|(mark, found)| (*mark, *found));
+    let mut marks = marks.chain(is_skippable.as_deref().map(|mark| (mark, Ok(Container::Zstd))));
+    let is_undecided = marks.clone().any(|(mark, _)| may_begin(mark) && head.len() < mark.len());
+    match marks.find(|(mark, _)| begins(mark)) {
+        Some((_, found)) => Some(found),
+        None => (!is_undecided).then_some(Ok(Container::None)),
+    }
+}
+
+/// Reads the beginning of `reader` until `decide` can; it is told what is there so far and whether that is all. The bytes that
+/// were read are to be read again.
+pub(crate) fn look_at<T>(
+    reader: &mut impl Read,
+    decide: impl Fn(&[u8], bool) -> Option<T>,
+) -> io::Result<(Vec<u8>, Option<T>)> {
+    let mut head = Vec::new();
+    let mut buffer = [0; 4096];
+    loop {
+        if let Some(decided) = decide(&head, false) {
+            return Ok((head, Some(decided)));
+        }
+        match reader.read(&mut buffer) {
+            Ok(0) => {
+                let decided = decide(&head, true);
+                return Ok((head, decided));
+            }
+            Ok(n) => head.extend_from_slice(buffer.get(..n).unwrap_or_default()),
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// A file's text, unpacked as it is read.
+pub(crate) struct Unpacked {
+    pub container: Container,
+    pub text: Box<dyn BufRead + Send>,
+    /// How many bytes of the file itself were taken.
+    pub taken: Arc<AtomicU64>,
+}
+
+/// Begins to read.
+///
+/// # Errors
+/// When reading fails, or what is there can be no text.
+pub(crate) fn unpack(mut reader: Box<dyn Read + Send>) -> io::Result<Result<Unpacked, Foreign>> {
+    let (head, found) = look_at(&mut reader, told)?;
+    let reader = Cursor::new(head).chain(reader);
+    let taken = Arc::new(AtomicU64::new(0));
+    let container = match found.unwrap_or(Ok(Container::None)) {
+        Ok(container) => container,
+        Err(foreign) => return Ok(Err(foreign)),
+    };
+    let packed = |reader| Counted { reader: BufReader::with_capacity(PACKED_BYTES, reader), taken: Arc::clone(&taken) };
+    let text: Box<dyn BufRead + Send> = match container {
+        Container::None => Box::new(BufReader::with_capacity(TEXT_BYTES, reader)),
+        Container::Gzip => Box::new(BufReader::with_capacity(TEXT_BYTES, MultiGzDecoder::new(packed(reader)))),
+        Container::Zstd => Box::new(BufReader::with_capacity(TEXT_BYTES, ZstdFrames::new(packed(reader)))),
+    };
+    Ok(Ok(Unpacked { container, text, taken }))
+}
+
+/// Counts the bytes that are taken from it.
+struct Counted<R> {
+    reader: R,
+    taken: Arc<AtomicU64>,
+}
+
+impl<R: BufRead> Read for Counted<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let n = self.reader.read(buffer)?;
+        self.taken.fetch_add(n as u64, Ordering::Relaxed);
+        Ok(n)
+    }
+}
+
+impl<R: BufRead> BufRead for Counted<R> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        self.reader.fill_buf()
+    }
+
+    fn consume(&mut self, n: usize) {
+        self.taken.fetch_add(n as u64, Ordering::Relaxed);
+        self.reader.consume(n);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
+    use proptest::prelude::*;
+    use ruzstd::encoding::{CompressionLevel, compress_to_vec};
+
+    use super::*;
+
+    /// Hands out few bytes at a time.
+    struct Slow(Vec<u8>, usize);
+
+    impl Read for Slow {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            let n = self.1.min(self.0.len()).min(buffer.len());
+            buffer[..n].copy_from_slice(&self.0[..n]);
+            self.0.drain(..n);
+            Ok(n)
+        }
+    }
+
+    fn read(bytes: &[u8], chunk: usize) -> (io::Result<Vec<u8>>, u64) {
+        let mut unpacked = unpack(Box::new(Slow(bytes.to_vec(), chunk))).unwrap().ok().unwrap();
+        let mut text = Vec::new();
+        let read = unpacked.text.read_to_end(&mut text).map(|_| text);
+        (read, unpacked.taken.load(Ordering::Relaxed))
+    }
+
+    fn gzip(text: &[u8]) -> Vec<u8> {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+        encoder.write_all(text).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    fn zstd(text: &[u8]) -> Vec<u8> {
+        compress_to_vec(text, CompressionLevel::Fastest)
+    }
+
+    #[test]
+    fn the_first_bytes_tell_and_no_more_are_waited_for_than_needed() {
+        assert_eq!(told(b"{", false), Some(Ok(Container::None)));
+        assert_eq!(told(b"", false), None);
+        assert_eq!(told(b"", true), Some(Ok(Container::None)));
+        assert_eq!(told(b"P", false), None, "PAR1, PK or a skippable frame");
+        assert_eq!(told(b"Pr", false), Some(Ok(Container::None)));
+        assert_eq!(told(b"\x5f\x2a\x4d\x18\x04", false), Some(Ok(Container::Zstd)));
+        assert_eq!(told(b"\x5f\x2a\x4d", true), Some(Ok(Container::None)));
+        assert_eq!(told(b"BZh9", false), Some(Err(Foreign::Packed("bzip2"))));
+        for (mark, found) in MARKS {
+            assert_eq!(told(mark, false), Some(found));
+            assert_eq!(told(&mark[..mark.len() - 1], false), None, "{mark:?}");
+        }
+    }
+
+    #[test]
+    fn members_and_frames_follow_each_other() {
+        let skippable = b"\x50\x2a\x4d\x18\x03\x00\x00\x00abc".as_slice();
+        for packed in [
+            [gzip(b"one\n"), gzip(b""), gzip(b"two\n")].concat(),
+            [skippable, &zstd(b"one\n"), skippable, &zstd(b""), &zstd(b"two\n"), skippable].concat(),
+        ] {
+            for chunk in [1, 7, 100_000] {
+                let (text, taken) = read(&packed, chunk);
+                assert_eq!((text.unwrap().as_slice(), taken), (b"one\ntwo\n".as_slice(), packed.len() as u64));
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_cut_off_or_changed_is_an_error() {
+        let text = b"some text, some text, some more text\n".repeat(50);
+        for packed in [gzip(&text), zstd(&text)] {
+            for cut in [5, packed.len() / 2, packed.len() - 1] {
+                assert!(read(&packed[..cut], 64).0.is_err(), "{cut} of {}", packed.len());
+            }
+            let mut changed = [packed.clone(), packed.clone()].concat();
+            let at = packed.len() + packed.len() / 2;
+            changed[at] ^= 0x55;
+            assert!(read(&changed, 64).0.is_err());
+            let garbage = [packed, b"garbage".to_vec()].concat();
+            assert!(read(&garbage, 64).0.is_err());
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn packed_text_is_read_as_it_was(text in proptest::collection::vec(any::<u8>(), 0..3000), chunk in 1_usize..200) {
+            prop_assert_eq!(read(&gzip(&text), chunk).0.unwrap(), text.clone());
+            prop_assert_eq!(read(&zstd(&text), chunk).0.unwrap(), text.clone());
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! Failures below HTTP: no response, or half of one.
+
+use std::error::Error;
+use std::io;
+
+use crate::endpoint::Failure;
+use crate::endpoint::failure::failure::detail;
+use crate::feedback::{ErrorCode, Pause};
+
+/// A chain of causes longer than this is a circle.
+const LONGEST_CHAIN: usize = 16;
+
+/// How far the request had come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// It could not even be built.
+    Build,
+    /// A redirect was followed, or refused.
+    Redirect,
+    /// No connection yet, or no TLS on it.
+    Connect,
+    /// Connected, and no response yet.
+    Exchange,
+    /// In the middle of the response's body.
+    Body,
+}
+
+/// What can be learnt from a chain of causes.
+#[derive(Debug, Default)]
+struct Chain {
+    /// The causes' words, outermost first, each once.
+    words: Vec<String>,
+    /// The kind of the innermost I/O error.
+    io: Option<io::ErrorKind>,
+    /// TLS itself failed, not the connection below it.
+    tls: bool,
+    /// The name was not resolved.
+    dns: bool,
+    /// A time limit was hit.
+    timed_out: bool,
+}
+
+/// What it means that a request got no response, or not the whole of one.
+pub fn classify_transport(error: &reqwest::Error) -> Failure {
+    let mut chain = Chain::of(error);
+    chain.dns |= error.is_dns();
+    chain.timed_out |= error.is_timeout();
+    let phase = if error.is_builder() {
+        Phase::Build
+    } else if error.is_redirect() {
+        Phase::Redirect
+    } else if error.is_connect() {
+        Phase::Connect
+    } else if error.is_body() || error.is_decode() {
+        Phase::Body
+    } else {
+        Phase::Exchange
+    };
+    let host = error.url().and_then(|url| Some((url.host_str()?, url.port_or_known_default()?)));
+    classify(phase, chain, host)
+}
+
+fn classify(phase: Phase, chain: Chain, host: Option<(&str, u16)>) -> Failure {
+    use io::ErrorKind::{
+        BrokenPipe, ConnectionAborted, ConnectionRefused, ConnectionReset, NotConnected, UnexpectedEof,
+    };
+
+    let says = |needles: &[&str]| chain.words.iter().any(|text| needles.iter().any(|needle| text.contains(needle)));
+    let broke = matches!(chain.io, Some(BrokenPipe | ConnectionAborted | ConnectionReset | NotConnected));
+    let host = host.map_or_else(|| "the endpoint".to_owned(), |(host, port)| format!("{host}:{port}"));
+    let root = chain.words.last().map_or("unknown cause", String::as_str);
+    let fail = |code, what: &str| Failure::new(code, &format!("{what} {host}: {root}"));
+
+    let mut failure = match phase {
+        Phase::Build => final_word(fail(ErrorCode::InvalidRequest, "cannot build a request to")),
+        Phase::Redirect => fail(ErrorCode::NotFound, "redirected by"),
+        // Row 1. A resolver that cannot be reached at the moment says so; everything else stays wrong.
+        _ if chain.dns && says(&["emporary", "ry again"]) => {
+            endpoint(fail(ErrorCode::ConnectionError, "cannot resolve"))
+        }
+        _ if chain.dns => final_word(fail(ErrorCode::ConnectionError, "cannot resolve")),
+        Phase::Connect if chain.tls => final_word(fail(ErrorCode::ConnectionError, "no secure connection to")),
+        // Rows 5 and 6.
+        Phase::Connect if chain.timed_out => endpoint(fail(ErrorCode::Timeout, "cannot connect in time to")),
+        _ if chain.timed_out => fail(ErrorCode::Timeout, "no complete answer in time from"),
+        // Row 2, and its relatives: no route, no free port, a proxy that does not let us through.
+        Phase::Connect if chain.io == Some(ConnectionRefused) => {
+            endpoint(fail(ErrorCode::ConnectionError, "refused by"))
+        }
+        Phase::Connect if !broke && chain.io != Some(UnexpectedEof) => {
+            endpoint(fail(ErrorCode::ConnectionError, "cannot connect to"))
+        }
+        // Rows 3 and 4. reqwest does not tell whether the connection was a used one: the run grants the free attempt
+        // once.
+        Phase::Exchange
+            if says(&["invalid HTTP", "invalid content-length", "transfer-encoding", "message head is too large"]) =>
+        {
+            fail(ErrorCode::MalformedResponse, "the answer is not HTTP, from")
+        }
+        Phase::Exchange => {
+            let mut failure = fail(ErrorCode::ConnectionError, "connection lost before an answer from");
+            failure.free_retry = broke
+                || chain.io == Some(UnexpectedEof)
+                || says(&["connection closed before message completed", "operation was canceled", "channel closed"]);
+            failure
+        }
+        Phase::Connect => fail(ErrorCode::ConnectionError, "connection lost by"),
+        Phase::Body if broke => fail(ErrorCode::ConnectionError, "connection lost in the middle of an answer from"),
+        // Row 7.
+        Phase::Body => fail(ErrorCode::MalformedResponse, "broken or incomplete answer from"),
+    };
+    failure.causes = chain.words;
+    failure
+}
+
+fn final_word(mut failure: Failure) -> Failure {
+    failure.retryable = Some(false);
+    failure.fatal = true;
+    endpoint(failure)
+}
+
+fn endpoint(mut failure: Failure) -> Failure {
+    failure.pause = Some(Pause::Endpoint);
+    failure
+}
+
+impl Chain {
+    fn of(error: &(dyn Error + 'static)) -> Self {
+        let mut chain = Self::default();
+        let mut next = Some(error);
+        for _ in 0..LONGEST_CHAIN {
+            let Some(error) = next else { break };
+            chain.add(error);
+            // An `io::Error` passes over its own inner error in `source()`, and rustls' errors live exactly there.
+            next = match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+                Some(inner) => Some(inner),
+                None => error.source(),
+            };
+        }
+        chain
+    }
+
+    fn add(&mut self, error: &(dyn Error + 'static)) {
+        if let Some(error) = error.downcast_ref::<io::Error>() {
+            self.io = Some(error.kind());
+            self.timed_out |= error.kind() == io::ErrorKind::TimedOut;
+        }
+        self.tls |= error.is::<rustls::Error>();
+        let text = error.to_string();
+        // reqwest appends the URL, which may hold a key.
+        let text = detail(text.split(" for url (").next().unwrap_or_default());
+        self.dns |= text == "dns error" || text == "error resolving DNS";
+        if self.words.last() != Some(&text) {
+            self.words.push(text);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,283 @@
+//! Why one attempt gave no answer.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::time::Duration;
+
+use crate::feedback::{ErrorCode, Pause, Retry};
+
+/// Characters of a provider's message that are kept. MLflow shows the message in one table cell.
+const LONGEST_MESSAGE: usize = 1000;
+/// Characters that are kept of a provider's identifiers and of one cause.
+const LONGEST_DETAIL: usize = 200;
+/// Shorter keys are redacted only as whole words: `none` is a common key of local servers.
+const SHORTEST_UNMISTAKABLE_KEY: usize = 8;
+/// A key's beginning at the end of a shortened text is removed from this many characters on.
+const TELLING_PREFIX: usize = 4;
+const REDACTED: &str = "[redacted]";
+const CUT: char = '…';
+
+/// Why one attempt gave no answer, with all that the run must know to go on.
+///
+/// The policy of [`Failure::code`] (see [`ErrorCode::traits`]) holds unless a field here overrides it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// The stable name of what happened.
+    pub code: ErrorCode,
+    /// The provider's or our own words, at most 1000 characters.
+    pub message: String,
+    /// What lies behind the message, outermost first: the chain of causes, or what a gateway said about its
+    /// upstream's message.
+    pub causes: Vec<String>,
+    /// The status of the response; `None` when no response came.
+    pub http_status: Option<u16>,
+    /// The body's `code`, a number as its digits.
+    pub provider_code: Option<String>,
+    /// The body's `type`, or Google's `status`.
+    pub provider_type: Option<String>,
+    /// The provider's name for the request, for its support.
+    pub request_id: Option<String>,
+    /// Whether another attempt can help, where this is known better than from the code.
+    pub retryable: Option<bool>,
+    /// The connection broke before the first byte of a response. If it was a kept-alive one, the server had closed it
+    /// while idle and never saw the request: one such failure of a judgment does not count as an attempt.
+    pub free_retry: bool,
+    /// How long the endpoint asks to wait. At most 136 years, so that adding it to a clock is safe; compare it with a
+    /// limit of your own.
+    pub retry_after: Option<Duration>,
+    /// Who waits, where this is known better than from the code.
+    pub pause: Option<Pause>,
+    /// Ends the run on this endpoint at once, whatever the code's policy is.
+    pub fatal: bool,
+    /// The limit is one of requests at the same time: fewer of them help, waiting alone does not.
+    pub concurrency_limit: bool,
+    /// The part of the request that the endpoint does not take, if it says so.
+    pub rejected: Option<Rejected>,
+}
+
+/// A part of the request that the endpoint does not take; without it the same request may pass.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Rejected {
+    /// `response_format`: its type or its schema.
+    ResponseFormat,
+    /// A message of the system's own.
+    SystemRole,
+    /// The parameter of this name, e.g. `max_tokens`.
+    Parameter(String),
+}
+
+impl Failure {
+    /// A failure with the code's own policy. The message is shortened to 1000 characters.
+    pub fn new(code: ErrorCode, message: &str) -> Self {
+        Self {
+            code,
+            message: shortened(message, LONGEST_MESSAGE),
+            causes: Vec::new(),
+            http_status: None,
+            provider_code: None,
+            provider_type: None,
+            request_id: None,
+            retryable: None,
+            free_retry: false,
+            retry_after: None,
+            pause: None,
+            fatal: false,
+            concurrency_limit: false,
+            rejected: None,
+        }
+    }
+
+    /// Whether another attempt can help. How many of them the code's [`Retry`] says.
+    pub fn may_retry(&self) -> bool {
+        self.retryable.unwrap_or(self.code.traits().retry != Retry::Never)
+    }
+
+    /// Who waits before the next attempt.
+    pub fn pause_scope(&self) -> Pause {
+        self.pause.unwrap_or(self.code.traits().pause)
+    }
+
+    /// Replaces the secret with `[redacted]` wherever it stands: servers echo the key ("Incorrect API key provided:
+    /// ...").
+    ///
+    /// Keys of fewer than 8 characters are replaced only where no letter or digit touches them.
+    #[must_use]
+    pub fn redact(mut self, secret: &str) -> Self {
+        if secret.is_empty() {
+            return self;
+        }
+        redact_text(&mut self.message, secret, LONGEST_MESSAGE);
+        let details = [&mut self.provider_code, &mut self.provider_type, &mut self.request_id];
+        for text in self.causes.iter_mut().chain(details.into_iter().flatten()) {
+            redact_text(text, secret, LONGEST_DETAIL);
+        }
+        if let Some(Rejected::Parameter(name)) = &mut self.rejected {
+            redact_text(name, secret, LONGEST_DETAIL);
+        }
+        self
+    }
+
+    /// The causes one below the other, for the record's `stack_trace`.
+    pub fn stack_trace(&self) -> Option<String> {
+        (!self.causes.is_empty()).then(|| self.causes.join("\n"))
+    }
+
+    /// What the record's metadata holds about the failure: `http_status`, `provider_code`, `provider_type`,
+    /// `request_id` and `retry_after_s`, as far as they are known.
+    pub fn metadata(&self) -> impl Iterator<Item = (&'static str, String)> {
+        [
+            ("http_status", self.http_status.map(|status| status.to_string())),
+            ("provider_code", self.provider_code.clone()),
+            ("provider_type", self.provider_type.clone()),
+            ("request_id", self.request_id.clone()),
+            ("retry_after_s", self.retry_after.map(|wait| wait.as_secs_f64().to_string())),
+        ]
+        .into_iter()
+        .filter_map(|(key, value)| Some((key, value?)))
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.http_status {
+            Some(status) => write!(f, "{} (HTTP {status}): {}", self.code, self.message),
+            None => write!(f, "{}: {}", self.code, self.message),
+        }
+    }
+}
+
+impl std::error::Error for Failure {}
+
+/// An identifier or a cause, shortened.
+pub(crate) fn detail(text: &str) -> String {
+    shortened(text, LONGEST_DETAIL)
+}
+
+/// The text without space around it, in at most `limit` characters; `…` at the end says that something is missing.
+fn shortened(text: &str, limit: usize) -> String {
+    let text = text.trim();
+    if text.char_indices().nth(limit).is_none() {
+        return text.to_owned();
+    }
+    let end = text.char_indices().nth(limit.saturating_sub(1)).map_or(text.len(), |(end, _)| end);
+    let mut cut = String::with_capacity(end + CUT.len_utf8());
+    cut.push_str(&text[..end]);
+    cut.push(CUT);
+    cut
+}
+
+fn redact_text(text: &mut String, secret: &str, limit: usize) {
+    let whole_words = secret.len() < SHORTEST_UNMISTAKABLE_KEY;
+    let mut clean = String::new();
+    let mut copied = 0;
+    for (at, _) in text.match_indices(secret) {
+        let end = at + secret.len();
+        let touches = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
+        if whole_words && (touches(text[..at].chars().next_back()) || touches(text[end..].chars().next())) {
+            continue;
+        }
+        clean.push_str(&text[copied..at]);
+        clean.push_str(REDACTED);
+        copied = end;
+    }
+    let mut clean = if copied == 0 { Cow::Borrowed(text.as_str()) } else { Cow::Owned(clean + &text[copied..]) };
+    // Where the text was cut, only the key's beginning may be left.
+    if let Some(rest) = clean.strip_suffix(CUT)
+        && let Some(begin) = beginning_of(secret, rest)
+    {
+        clean = Cow::Owned(format!("{}{REDACTED}{CUT}", &rest[..rest.len() - begin.len()]));
+    }
+    if let Cow::Owned(clean) = clean {
+        *text = shortened(&clean, limit);
+    }
+}
+
+/// The longest beginning of the secret that the text ends with.
+fn beginning_of<'a>(secret: &'a str, text: &str) -> Option<&'a str> {
+    let ends = secret.char_indices().map(|(end, _)| end).skip(TELLING_PREFIX);
+    ends.map(|end| &secret[..end]).filter(|begin| text.ends_with(begin)).last()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn redacted(message: &str, secret: &str) -> String {
+        Failure::new(ErrorCode::AuthenticationError, message).redact(secret).message
+    }
+
+    #[test]
+    fn the_key_is_redacted_wherever_it_stands() {
+        let key = "sk-proj-abcdef0123456789";
+        assert_eq!(
+            redacted(&format!("Incorrect API key provided: {key}. Or {key}x?"), key),
+            "Incorrect API key provided: [redacted]. Or [redacted]x?"
+        );
+        assert_eq!(redacted("key sk-pr****6789 is wrong", key), "key sk-pr****6789 is wrong");
+        assert_eq!(redacted("nothing", ""), "nothing");
+
+        let mut failure = Failure::new(ErrorCode::AuthenticationError, "no");
+        failure.causes = vec![format!("header {key}")];
+        failure.provider_code = Some(key.to_owned());
+        failure.provider_type = Some(key.to_owned());
+        failure.request_id = Some(format!("req-{key}"));
+        failure.rejected = Some(Rejected::Parameter(key.to_owned()));
+        assert!(!format!("{:?}", failure.redact(key)).contains(key));
+    }
+
+    #[test]
+    fn a_short_key_is_redacted_only_as_a_word() {
+        assert_eq!(redacted("none: nonetheless (none) xnone", "none"), "[redacted]: nonetheless ([redacted]) xnone");
+        assert_eq!(redacted("the key é none", "é"), "the key [redacted] none");
+    }
+
+    #[test]
+    fn a_key_that_the_cut_divides_leaves_nothing_behind() {
+        let key = "sk-proj-abcdef0123456789";
+        for before in 975..1000 {
+            let message = format!("{}{key} and more", " .".repeat(before / 2));
+            let clean = redacted(&message, key);
+            assert!(!clean.contains("sk-proj"), "{clean}");
+            assert!(clean.chars().count() <= 1000);
+        }
+    }
+
+    #[test]
+    fn messages_are_cut_between_characters() {
+        let failure = Failure::new(ErrorCode::ServerError, &"ä".repeat(1001));
+        assert_eq!(failure.message, format!("{}…", "ä".repeat(999)));
+        assert_eq!(Failure::new(ErrorCode::ServerError, &"ä".repeat(1000)).message.chars().count(), 1000);
+    }
+
+    #[test]
+    fn the_code_s_policy_holds_unless_overridden() {
+        let mut failure = Failure::new(ErrorCode::ConnectionError, "reset");
+        assert!(failure.may_retry());
+        assert_eq!(failure.pause_scope(), Pause::Request);
+        failure.retryable = Some(false);
+        failure.pause = Some(Pause::Endpoint);
+        assert!(!failure.may_retry());
+        assert_eq!(failure.pause_scope(), Pause::Endpoint);
+    }
+
+    #[test]
+    fn it_reads_as_code_status_and_words() {
+        let mut failure = Failure::new(ErrorCode::RateLimitExceeded, "slow down");
+        assert_eq!(failure.to_string(), "RATE_LIMIT_EXCEEDED: slow down");
+        failure.http_status = Some(429);
+        failure.retry_after = Some(Duration::from_millis(1500));
+        failure.provider_type = Some("requests".to_owned());
+        assert_eq!(failure.to_string(), "RATE_LIMIT_EXCEEDED (HTTP 429): slow down");
+        assert_eq!(
+            failure.metadata().collect::<Vec<_>>(),
+            [
+                ("http_status", "429".to_owned()),
+                ("provider_type", "requests".to_owned()),
+                ("retry_after_s", "1.5".to_owned())
+            ]
+        );
+        assert_eq!(failure.stack_trace(), None);
+        failure.causes = vec!["a".to_owned(), "b".to_owned()];
+        assert_eq!(failure.stack_trace().as_deref(), Some("a\nb"));
+    }
+}

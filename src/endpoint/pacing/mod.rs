@@ -1,0 +1,8 @@
+//! When the next request may go: the quota, what endpoints report of it, and the pauses that they ask for.
+
+pub mod backoff;
+pub mod gate;
+mod learnt;
+pub mod observed;
+mod pace;
+pub mod quota;

@@ -1,0 +1,366 @@
+//! The quota: requests and tokens a minute, spent evenly.
+//!
+//! A quota that the user gives is kept by `governor`: GCRA buckets on Tokio's clock, which hold a little less than one second's
+//! worth, because providers enforce 60,000 a minute as 1,000 a second and clocks jitter. A quota that nobody gave is learnt from what the
+//! endpoint says in its answers, and followed as it says (see `Learnt`). The one dispatcher asks before each request and sleeps
+//! until the time that is named.
+
+use std::num::NonZeroU32;
+use std::ops::Add;
+use std::time::Duration;
+
+use governor::clock::{Clock, Reference};
+use governor::middleware::NoOpMiddleware;
+use governor::nanos::Nanos;
+use governor::state::{InMemoryState, NotKeyed};
+use governor::{InsufficientCapacity, NotUntil, RateLimiter};
+use tokio::time::Instant;
+
+use crate::endpoint::pacing::learnt::Learnt;
+use crate::endpoint::pacing::observed::ObservedLimits;
+
+/// What an endpoint allows (or what the user wants to take of it).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Limits {
+    /// Requests a minute.
+    pub rpm: Option<NonZeroU32>,
+    /// Tokens a minute, prompt and answer together.
+    pub tpm: Option<NonZeroU32>,
+    /// How much of the quota may be spent at once, in seconds of its flow; [`Limits::DEFAULT_BURST`] if not said.
+    pub burst: Option<Duration>,
+}
+
+impl Limits {
+    /// A little less than the second in which providers count.
+    pub const DEFAULT_BURST: Duration = Duration::from_millis(900);
+}
+
+/// The quota of one endpoint and model.
+#[derive(Debug)]
+pub struct Quota {
+    limits: Limits,
+    refunds: bool,
+    requests: Option<Bucket>,
+    tokens: Option<Bucket>,
+    /// Tokens taken from the bucket and not yet given to a request; negative when requests used more than was reserved.
+    prepaid: i64,
+    learnt_requests: Option<Learnt>,
+    learnt_tokens: Option<Learnt>,
+    sent: Ticket,
+    /// The latest request whose answer was learnt from: answers overtake each other.
+    learnt_from: Ticket,
+}
+
+/// All that was sent up to and including one request.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Ticket {
+    requests: u64,
+    tokens: u64,
+}
+
+impl Quota {
+    /// Full buckets that start to count now. `refunds` is whether the endpoint gives back what a request reserved and did not use.
+    pub fn new(limits: Limits, refunds: bool) -> Self {
+        let burst = limits.burst.unwrap_or(Limits::DEFAULT_BURST);
+        let bucket = |per_minute: Option<NonZeroU32>| per_minute.and_then(|n| Bucket::new(n, burst));
+        Self {
+            limits,
+            refunds,
+            requests: bucket(limits.rpm),
+            tokens: bucket(limits.tpm),
+            prepaid: 0,
+            learnt_requests: None,
+            learnt_tokens: None,
+            sent: Ticket::default(),
+            learnt_from: Ticket::default(),
+        }
+    }
+
+    /// Takes one request of `tokens` out of the quota.
+    ///
+    /// A cost above a bucket's size is gathered in slices, so a long prompt waits for its own tokens only and is never
+    /// overtaken for ever: what it has gathered stays its own, or goes to whichever request is asked for next.
+    ///
+    /// # Errors
+    /// The earliest time at which it is worth asking again. Nothing is lost by asking early.
+    pub fn take(&mut self, tokens: u64) -> Result<Ticket, Instant> {
+        let now = Instant::now();
+        let learnt = [(&self.learnt_requests, 1), (&self.learnt_tokens, tokens)];
+        if let Some(at) = learnt.iter().filter_map(|(learnt, cost)| learnt.as_ref()?.wait(now, *cost)).max() {
+            return Err(at);
+        }
+        let signed = i64::try_from(tokens).unwrap_or(i64::MAX);
+        if let Some(bucket) = &self.tokens {
+            while self.prepaid < signed {
+                let missing = u32::try_from(signed.saturating_sub(self.prepaid)).unwrap_or(u32::MAX);
+                self.prepaid += i64::from(bucket.take_up_to(missing)?);
+            }
+        }
+        if let Some(bucket) = &self.requests {
+            bucket.take_up_to(1)?;
+        }
+        if self.tokens.is_some() {
+            self.prepaid -= signed;
+        }
+        for (learnt, cost) in [(&mut self.learnt_requests, 1), (&mut self.learnt_tokens, tokens)] {
+            learnt.iter_mut().for_each(|learnt| learnt.take(now, cost));
+        }
+        self.sent.requests += 1;
+        self.sent.tokens = self.sent.tokens.saturating_add(tokens);
+        Ok(self.sent)
+    }
+
+    /// Trues up a reservation once the answer says what was really used. OpenAI and Azure keep what was reserved.
+    pub fn settle(&mut self, reserved: u64, used: u64) {
+        if self.tokens.is_some() && (self.refunds || used > reserved) {
+            let signed = |n| i64::try_from(n).unwrap_or(i64::MAX);
+            self.prepaid = self.prepaid.saturating_add(signed(reserved)).saturating_sub(signed(used));
+        }
+    }
+
+    /// The endpoint refused although the quota was kept: it does not refund, or counts in slices.
+    pub fn was_exceeded(&mut self) {
+        if self.tokens.is_some() {
+            self.refunds = false;
+            self.prepaid = self.prepaid.min(0);
+        }
+        let now = Instant::now();
+        [&mut self.learnt_requests, &mut self.learnt_tokens]
+            .into_iter()
+            .flatten()
+            .for_each(|learnt| learnt.was_exceeded(now));
+    }
+
+    /// Takes in what the endpoint says of its buckets in its answer to the request with this ticket, where the user said
+    /// nothing. What was sent after it, the endpoint had not counted yet.
+    pub fn learn(&mut self, observed: &ObservedLimits, ticket: Ticket) {
+        if ticket.requests < self.learnt_from.requests || observed.is_empty() {
+            return;
+        }
+        self.learnt_from = ticket;
+        let later = self.sent.requests - ticket.requests;
+        if let (None, Some(bucket)) = (self.limits.rpm, observed.requests) {
+            // Requests that were sent together are counted in any order, so among others an answer may promise too much.
+            let known = self.learnt_requests.take();
+            self.learnt_requests = Some(Learnt::new(bucket, later, known.as_ref(), later == 0));
+        }
+        if let (None, Some(bucket)) = (self.limits.tpm, observed.tokens) {
+            let known = self.learnt_tokens.take();
+            self.learnt_tokens = Some(Learnt::new(bucket, self.sent.tokens - ticket.tokens, known.as_ref(), true));
+        }
+    }
+
+    /// The most tokens that one request can ever have; `None` when nothing is known.
+    pub fn largest_request(&self) -> Option<u64> {
+        let given = self.limits.tpm.map(|tpm| u64::from(tpm.get()));
+        given.or(self.learnt_tokens.as_ref().map(Learnt::limit))
+    }
+
+    /// What the endpoint said of itself and is followed: requests and tokens that a full bucket holds.
+    pub fn learnt(&self) -> (Option<u64>, Option<u64>) {
+        let limit = |learnt: &Option<Learnt>| learnt.as_ref().map(Learnt::limit);
+        (limit(&self.learnt_requests), limit(&self.learnt_tokens))
+    }
+}
+
+#[derive(Debug)]
+struct Bucket {
+    limiter: RateLimiter<NotKeyed, InMemoryState, TokioClock, NoOpMiddleware<TokioTime>>,
+    burst: NonZeroU32,
+}
+
+impl Bucket {
+    fn new(per_minute: NonZeroU32, burst: Duration) -> Option<Self> {
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "positive; saturates")]
+        let burst = (f64::from(per_minute.get()) / 60.0 * burst.as_secs_f64() + 1e-9) as u32;
+        let burst = NonZeroU32::new(burst).unwrap_or(NonZeroU32::MIN);
+        // Rounded up, so that the rate is never above the quota.
+        let period = Duration::from_nanos(60_000_000_000_u64.div_ceil(u64::from(per_minute.get())));
+        let quota = governor::Quota::with_period(period)?.allow_burst(burst);
+        Some(Self { limiter: RateLimiter::direct_with_clock(quota, TokioClock { start: Instant::now() }), burst })
+    }
+
+    /// Takes `n`, or as much of it as the bucket can ever hold; or names the time when that much will be there.
+    fn take_up_to(&self, n: u32) -> Result<u32, Instant> {
+        let slice = NonZeroU32::new(n).unwrap_or(NonZeroU32::MIN).min(self.burst);
+        match self.limiter.check_n(slice) {
+            Ok(Ok(())) => Ok(slice.get()),
+            Ok(Err(not_until)) => Err(self.instant(&not_until)),
+            // Cannot happen: a slice is never above the burst.
+            Err(InsufficientCapacity(_)) => Ok(slice.get()),
+        }
+    }
+
+    fn instant(&self, not_until: &NotUntil<TokioTime>) -> Instant {
+        self.limiter.clock().start + Duration::from_nanos(not_until.earliest_possible().0)
+    }
+}
+
+/// Tokio's clock, which tests can pause.
+#[derive(Debug, Clone)]
+struct TokioClock {
+    start: Instant,
+}
+
+/// Nanoseconds since the clock's start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct TokioTime(u64);
+
+impl Clock for TokioClock {
+    type Instant = TokioTime;
+
+    fn now(&self) -> TokioTime {
+        TokioTime(u64::try_from(self.start.elapsed().as_nanos()).unwrap_or(u64::MAX))
+    }
+}
+
+impl Add<Nanos> for TokioTime {
+    type Output = Self;
+
+    fn add(self, nanos: Nanos) -> Self {
+        Self(self.0.saturating_add(nanos.as_u64()))
+    }
+}
+
+impl Reference for TokioTime {
+    fn duration_since(&self, earlier: Self) -> Nanos {
+        self.0.saturating_sub(earlier.0).into()
+    }
+
+    fn saturating_sub(&self, duration: Nanos) -> Self {
+        Self(self.0.saturating_sub(duration.into()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::endpoint::pacing::observed::ObservedBucket;
+
+    fn limits(rpm: u32, tpm: u32) -> Limits {
+        Limits { rpm: NonZeroU32::new(rpm), tpm: NonZeroU32::new(tpm), burst: Some(Duration::from_secs(1)) }
+    }
+
+    /// Takes requests as the dispatcher does; the time that the last one was let through.
+    async fn drain(quota: &mut Quota, costs: impl IntoIterator<Item = u64>) -> Duration {
+        let start = Instant::now();
+        for cost in costs {
+            while let Err(at) = quota.take(cost) {
+                assert!(at > Instant::now(), "the time to ask again lies ahead");
+                tokio::time::sleep_until(at).await;
+            }
+        }
+        start.elapsed()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn requests_flow_at_the_rate_after_one_seconds_worth() {
+        let mut quota = Quota::new(limits(600, 0), true);
+        let took = drain(&mut quota, std::iter::repeat_n(1, 110)).await;
+        // 10 at once, then 100 at 10 a second.
+        assert!((9.99..10.02).contains(&took.as_secs_f64()), "{took:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_slow_rate_lets_one_through_at_once() {
+        let mut quota = Quota::new(limits(40, 0), true);
+        let took = drain(&mut quota, std::iter::repeat_n(1, 3)).await;
+        assert!((3.0..3.01).contains(&took.as_secs_f64()), "{took:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_cost_above_the_burst_is_gathered_and_nothing_is_lost() {
+        let mut quota = Quota::new(limits(0, 60_000), true);
+        let took = drain(&mut quota, [5_000, 10, 5_000, 990]).await;
+        // 11,000 tokens at 1,000 a second, of which the first 1,000 were there.
+        assert!((9.99..10.02).contains(&took.as_secs_f64()), "{took:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_a_request_did_not_use_serves_the_next() {
+        let mut quota = Quota::new(limits(0, 60_000), true);
+        assert!(drain(&mut quota, [1_000]).await.is_zero());
+        quota.settle(1_000, 200);
+        assert!(drain(&mut quota, [800]).await.is_zero());
+        quota.settle(800, 1_800);
+        let took = drain(&mut quota, [1]).await;
+        assert!((1.0..1.01).contains(&took.as_secs_f64()), "{took:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_endpoint_that_refuses_within_the_quota_is_believed_not_to_refund() {
+        let mut quota = Quota::new(limits(0, 60_000), true);
+        assert!(drain(&mut quota, [1_000]).await.is_zero());
+        quota.settle(1_000, 200);
+        quota.was_exceeded();
+        let took = drain(&mut quota, [1_000]).await;
+        quota.settle(1_000, 0);
+        assert!((1.0..1.01).contains(&took.as_secs_f64()), "{took:?}");
+        assert!(quota.take(1).is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_full_bucket_that_the_endpoint_tells_of_is_used_at_once_and_then_its_flow() {
+        let mut quota = Quota::new(Limits::default(), true);
+        let requests = ObservedBucket { limit: 40, remaining: 39, per_second: 40.0 / 60.0 };
+        quota.learn(&ObservedLimits { requests: Some(requests), tokens: None }, Ticket::default());
+        let took = drain(&mut quota, std::iter::repeat_n(1, 69)).await;
+        // 39 at once, then 30 at 40 a minute.
+        assert!((45.0..45.1).contains(&took.as_secs_f64()), "{took:?}");
+        assert_eq!(quota.learnt(), (Some(40), None));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_endpoint_that_refuses_what_it_promised_counts_in_slices() {
+        let mut quota = Quota::new(Limits::default(), true);
+        let tokens = ObservedBucket { limit: 60_000, remaining: 60_000, per_second: 1_000.0 };
+        let observed = ObservedLimits { requests: None, tokens: Some(tokens) };
+        quota.learn(&observed, Ticket::default());
+        let ticket = quota.take(5_000).unwrap();
+        quota.was_exceeded();
+        // Its promises no longer raise the level.
+        quota.learn(&observed, ticket);
+        let took = drain(&mut quota, [2_000; 10]).await;
+        // The last one may leave a debt: nine of them, and a slice for the tenth.
+        assert!((18.0..19.1).contains(&took.as_secs_f64()), "{took:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_sent_later_is_not_counted_on_and_what_is_given_is_not_learnt() {
+        let observed = |remaining| ObservedLimits {
+            requests: Some(ObservedBucket { limit: 60, remaining, per_second: 1.0 }),
+            tokens: Some(ObservedBucket { limit: 6000, remaining: 6000, per_second: 100.0 }),
+        };
+        let mut quota = Quota::new(Limits::default(), true);
+        let first = quota.take(1).unwrap();
+        let tickets: Vec<_> = (0..3).map(|_| quota.take(1).unwrap()).collect();
+        quota.learn(&observed(5), first);
+        assert!(drain(&mut quota, [1, 1]).await.is_zero());
+        assert!(quota.take(1).is_err());
+        // An earlier request that was overtaken tells nothing, and one of several in flight may promise too much; the last one is believed.
+        quota.learn(&observed(3), tickets[2]);
+        quota.learn(&observed(60), tickets[0]);
+        assert!(quota.take(1).is_err());
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        let last = quota.take(1).unwrap();
+        quota.learn(&observed(30), last);
+        assert!(drain(&mut quota, [1; 30]).await.is_zero());
+        assert_eq!(quota.largest_request(), Some(6000));
+        let mut given = Quota::new(limits(600, 0), true);
+        given.learn(&observed(0), Ticket::default());
+        assert!(drain(&mut given, [1]).await.is_zero());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_burst_can_be_chosen() {
+        let mut quota = Quota::new(Limits { burst: Some(Duration::from_secs(60)), ..limits(40, 0) }, true);
+        let took = drain(&mut quota, std::iter::repeat_n(1, 70)).await;
+        assert!((45.0..45.1).contains(&took.as_secs_f64()), "{took:?}");
+    }
+
+    #[test]
+    fn without_limits_nothing_waits() {
+        let mut quota = Quota::new(Limits::default(), true);
+        assert!((0..1000).all(|_| quota.take(u64::MAX).is_ok()));
+    }
+}

@@ -1,0 +1,349 @@
+//! A chat completion's request: as the judge means it, and as an endpoint takes it.
+//!
+//! Source: OpenAI API reference, "Create chat completion".
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
+
+use crate::endpoint::wire::instructions::Instructions;
+
+/// What a judge asks, before any adaptation to what an endpoint happens to take.
+#[derive(Debug, Clone)]
+pub struct ChatRequest {
+    /// The instructions: the same for every trace.
+    pub system: Option<Instructions>,
+    /// The trace, as the judge's template puts it.
+    pub user: String,
+    /// Images that go with it: addresses, or data URIs.
+    pub images: Vec<Arc<str>>,
+    /// Characters of the trace that are not in it, because the judge limits its length.
+    pub chars_left_out: u64,
+    /// The JSON schema of the answer.
+    pub schema: Arc<RawValue>,
+    /// How the answer is sampled.
+    pub sampling: Sampling,
+}
+
+/// How the answer is sampled (`[params]` in a judge file).
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Sampling {
+    /// 0 is the most repeatable; left out for models that take none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub temperature: Option<f64>,
+    /// Nucleus sampling.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub top_p: Option<f64>,
+    /// A wish for repeatability, kept on a best-effort basis by some endpoints.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seed: Option<i64>,
+    /// `none`, `minimal`, `low`, `medium`, `high`: for models that reason.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reasoning_effort: Option<ReasoningEffort>,
+    /// The most tokens that an answer may have, hidden reasoning included. Always sent: without it some providers reserve
+    /// the model's maximum, and the tokens-per-minute quota collapses.
+    pub max_output_tokens: u32,
+}
+
+/// How long a model that reasons may do so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[expect(missing_docs, reason = "the names are OpenAI's own")]
+pub enum ReasoningEffort {
+    None,
+    Minimal,
+    Low,
+    Medium,
+    High,
+    Xhigh,
+}
+
+impl Sampling {
+    /// Enough for a few sentences of reasoning and a verdict, and for a model that reasons a little.
+    pub const DEFAULT_MAX_OUTPUT_TOKENS: u32 = 2048;
+}
+
+impl Default for Sampling {
+    fn default() -> Self {
+        Self {
+            temperature: Some(0.0),
+            top_p: None,
+            seed: None,
+            reasoning_effort: None,
+            max_output_tokens: Self::DEFAULT_MAX_OUTPUT_TOKENS,
+        }
+    }
+}
+
+/// How requests are put for one endpoint and model. It starts as the provider is known and is adapted to what the endpoint refuses (see
+/// `adapt.rs`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WireProfile {
+    /// What the output limit is called.
+    pub limit_field: LimitField,
+    /// How the form of the answer is asked for.
+    pub response_format: ResponseFormat,
+    /// Whether instructions have a message of their own; otherwise they stand at the head of the user's.
+    pub system_role: bool,
+    /// Parameters that the endpoint does not take.
+    pub dropped: BTreeSet<String>,
+}
+
+/// The two names of the output limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LimitField {
+    /// OpenAI's current name.
+    MaxCompletionTokens,
+    /// The older name, which most compatible servers know.
+    MaxTokens,
+}
+
+/// How the form of the answer is asked for, from the surest to the loosest. The prompt states it in words in any case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ResponseFormat {
+    /// A JSON schema that is enforced.
+    JsonSchema,
+    /// A JSON schema without `strict`.
+    LooseJsonSchema,
+    /// A JSON object, with the schema beside it as llama.cpp takes it.
+    JsonObjectWithSchema,
+    /// Any JSON object.
+    JsonObject,
+    /// Nothing is said.
+    Text,
+}
+
+impl ResponseFormat {
+    /// The name in records and summaries.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::JsonSchema => "json_schema",
+            Self::LooseJsonSchema => "json_schema (not strict)",
+            Self::JsonObjectWithSchema => "json_object (with schema)",
+            Self::JsonObject => "json_object",
+            Self::Text => "text",
+        }
+    }
+}
+
+/// Providers count from 85 (OpenAI, low detail) to about 1600 (Anthropic's largest); a run corrects it by what the endpoint counts.
+const TOKENS_OF_AN_IMAGE: u64 = 1000;
+/// The name of the schema, constant so that it never spoils a provider's prefix cache.
+const SCHEMA_NAME: &str = "verdict";
+
+#[derive(Serialize)]
+struct Body<'a> {
+    model: &'a str,
+    messages: &'a [Message<'a>],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    response_format: Option<Format<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    temperature: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    top_p: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seed: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reasoning_effort: Option<ReasoningEffort>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_completion_tokens: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_tokens: Option<u32>,
+}
+
+#[derive(Serialize)]
+struct Message<'a> {
+    role: &'static str,
+    content: Content<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Content<'a> {
+    Text(&'a str),
+    Json(&'a RawValue),
+    Parts(Vec<Part<'a>>),
+}
+
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum Part<'a> {
+    Text { text: &'a str },
+    ImageUrl { image_url: ImageUrl<'a> },
+}
+
+#[derive(Serialize)]
+struct ImageUrl<'a> {
+    url: &'a str,
+}
+
+impl<'a> Content<'a> {
+    fn new(text: &'a str, images: &'a [Arc<str>]) -> Self {
+        if images.is_empty() {
+            return Self::Text(text);
+        }
+        let images = images.iter().map(|url| Part::ImageUrl { image_url: ImageUrl { url } });
+        Self::Parts(std::iter::once(Part::Text { text }).chain(images).collect())
+    }
+}
+
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum Format<'a> {
+    JsonSchema {
+        json_schema: Schema<'a>,
+    },
+    JsonObject {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        schema: Option<&'a RawValue>,
+    },
+}
+
+#[derive(Serialize)]
+struct Schema<'a> {
+    name: &'static str,
+    strict: bool,
+    schema: &'a RawValue,
+}
+
+impl ChatRequest {
+    /// The body of the POST, as this endpoint and model take it. `extra` is merged in and wins.
+    ///
+    /// # Errors
+    /// When a number of the sampling parameters is not finite.
+    pub fn body(
+        &self,
+        model: &str,
+        profile: &WireProfile,
+        max_output: u32,
+        extra: &Map<String, Value>,
+    ) -> Result<Vec<u8>, serde_json::Error> {
+        let merged;
+        let user = match &self.system {
+            Some(system) if !profile.system_role => {
+                merged = format!("{}\n\n{}", &**system, self.user);
+                &merged
+            }
+            _ => &self.user,
+        };
+        let user = Message { role: "user", content: Content::new(user, &self.images) };
+        let with_system;
+        let messages = match &self.system {
+            Some(system) if profile.system_role => {
+                with_system = [Message { role: "system", content: Content::Json(system.json()) }, user];
+                &with_system[..]
+            }
+            _ => std::slice::from_ref(&user),
+        };
+        let schema =
+            |strict| Format::JsonSchema { json_schema: Schema { name: SCHEMA_NAME, strict, schema: &self.schema } };
+        let sampling = &self.sampling;
+        let taken = |name: &str| !profile.dropped.contains(name);
+        let limit = |field| (profile.limit_field == field).then_some(max_output);
+        let body = Body {
+            model,
+            messages,
+            response_format: match profile.response_format {
+                ResponseFormat::JsonSchema => Some(schema(true)),
+                ResponseFormat::LooseJsonSchema => Some(schema(false)),
+                ResponseFormat::JsonObjectWithSchema => Some(Format::JsonObject { schema: Some(&self.schema) }),
+                ResponseFormat::JsonObject => Some(Format::JsonObject { schema: None }),
+                ResponseFormat::Text => None,
+            },
+            temperature: sampling.temperature.filter(|_| taken("temperature")),
+            top_p: sampling.top_p.filter(|_| taken("top_p")),
+            seed: sampling.seed.filter(|_| taken("seed")),
+            reasoning_effort: sampling.reasoning_effort.filter(|_| taken("reasoning_effort")),
+            max_completion_tokens: limit(LimitField::MaxCompletionTokens),
+            max_tokens: limit(LimitField::MaxTokens),
+        };
+        if extra.is_empty() {
+            let mut bytes =
+                Vec::with_capacity(self.prompt_bytes() + self.image_bytes() + self.schema.get().len() + 512);
+            serde_json::to_writer(&mut bytes, &body)?;
+            return Ok(bytes);
+        }
+        let mut body = serde_json::to_value(&body)?;
+        if let Value::Object(body) = &mut body {
+            body.extend(
+                extra.iter().filter(|(name, _)| taken(name)).map(|(name, value)| (name.clone(), value.clone())),
+            );
+        }
+        serde_json::to_vec(&body)
+    }
+
+    /// Bytes of the texts of all messages.
+    pub fn prompt_bytes(&self) -> usize {
+        self.system.as_ref().map_or(0, |system| system.len()) + self.user.len()
+    }
+
+    /// Bytes of all images, as they are sent.
+    pub fn image_bytes(&self) -> usize {
+        self.images.iter().map(|image| image.len()).sum()
+    }
+
+    /// Tokens of the prompt, estimated as providers do before a request: a token for every four bytes, and four a message; and what an
+    /// image usually takes.
+    ///
+    /// Source: OpenAI's rate limit guide ("based on the character count").
+    pub fn estimated_input_tokens(&self) -> u64 {
+        self.estimated_text_tokens() + TOKENS_OF_AN_IMAGE * self.images.len() as u64
+    }
+
+    /// Of these, the tokens of the text.
+    pub fn estimated_text_tokens(&self) -> u64 {
+        self.prompt_bytes().div_ceil(4) as u64 + 4 * (1 + u64::from(self.system.is_some()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_body_has_only_what_the_endpoint_takes() {
+        let request = ChatRequest {
+            system: Some(Instructions::new("sys").unwrap()),
+            user: "usr\n".into(),
+            images: Vec::new(),
+            chars_left_out: 0,
+            schema: RawValue::from_string("{\"type\":\"object\"}".into()).unwrap().into(),
+            sampling: Sampling::default(),
+        };
+        let text = |profile: &WireProfile, extra: Value| {
+            let extra = extra.as_object().cloned().unwrap_or_default();
+            String::from_utf8(request.body("m", profile, 64, &extra).unwrap()).unwrap()
+        };
+        let mut profile = WireProfile {
+            limit_field: LimitField::MaxTokens,
+            response_format: ResponseFormat::JsonSchema,
+            system_role: true,
+            dropped: BTreeSet::new(),
+        };
+        assert_eq!(
+            text(&profile, Value::Null),
+            r#"{"model":"m","messages":[{"role":"system","content":"sys"},{"role":"user","content":"usr\n"}],"response_format":{"type":"json_schema","json_schema":{"name":"verdict","strict":true,"schema":{"type":"object"}}},"temperature":0.0,"max_tokens":64}"#
+        );
+        profile.limit_field = LimitField::MaxCompletionTokens;
+        profile.response_format = ResponseFormat::JsonObject;
+        profile.system_role = false;
+        profile.dropped.extend(["temperature".to_owned(), "service_tier".to_owned()]);
+        assert_eq!(
+            text(&profile, serde_json::json!({"service_tier": "flex", "top_k": 1})),
+            r#"{"model":"m","messages":[{"role":"user","content":"sys\n\nusr\n"}],"response_format":{"type":"json_object"},"max_completion_tokens":64,"top_k":1}"#
+        );
+        profile.response_format = ResponseFormat::JsonObjectWithSchema;
+        assert!(text(&profile, Value::Null).contains(r#"{"type":"json_object","schema":{"type":"object"}}"#));
+        profile.response_format = ResponseFormat::Text;
+        assert!(!text(&profile, Value::Null).contains("response_format"));
+        assert_eq!(request.estimated_input_tokens(), 2 + 8);
+        let request = ChatRequest { images: vec!["https://h/i.png".into()], ..request };
+        let parts = r#"{"role":"user","content":[{"type":"text","text":"sys\n\nusr\n"},{"type":"image_url","image_url":{"url":"https://h/i.png"}}]}"#;
+        assert!(String::from_utf8(request.body("m", &profile, 64, &Map::new()).unwrap()).unwrap().contains(parts));
+        assert_eq!((request.estimated_input_tokens(), request.estimated_text_tokens()), (1010, 10));
+    }
+}

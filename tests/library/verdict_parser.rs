@@ -1,0 +1,274 @@
+//! The verdict parser against what real judges wrote, against noise, and against texts made to hurt it.
+
+use judge_run::judge::parse::{MAX_BYTES, ParseFailure, ParseMethod, parse_verdict};
+use judge_run::judge::verdict::VerdictType;
+use proptest::prelude::*;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+/// A row of LLMBar's recorded judgments; `tests/fixtures/llmbar-sample.LICENSE` says where they come from.
+#[derive(Deserialize)]
+struct Row {
+    completion: String,
+    /// Whether the two outputs were shown in the other order.
+    swap: bool,
+    /// What LLMBar's own parser made of it, in the original order: "1", "2", or nothing.
+    winner: Option<String>,
+}
+
+impl Row {
+    fn published(&self) -> Option<&'static str> {
+        match (self.winner.as_deref()?, self.swap) {
+            ("1", false) | ("2", true) => Some("Output (a)"),
+            _ => Some("Output (b)"),
+        }
+    }
+}
+
+#[test]
+fn real_judgments_are_read_as_published_or_not_at_all() {
+    let verdict = VerdictType::Category { labels: vec!["Output (a)".into(), "Output (b)".into()] };
+    let rows = include_str!("../fixtures/llmbar-sample.jsonl");
+    let (mut right, mut wrong, mut unparseable, mut ties) = (0, Vec::new(), 0, 0);
+    for line in rows.lines() {
+        let row: Row = serde_json::from_str(line).unwrap();
+        let read = parse_verdict(&row.completion, &verdict);
+        match (row.published(), read) {
+            (None, Err(ParseFailure::Unparseable(_))) => ties += 1,
+            (Some(_), Err(ParseFailure::Unparseable(_))) => unparseable += 1,
+            (Some(label), Ok(parsed)) if parsed.verdict.value == label => right += 1,
+            (published, read) => wrong.push((published, read, row.completion)),
+        }
+    }
+    assert_eq!(wrong, []);
+    // Of all 3,352 rows: 3,346 right, none wrong, 1 unparseable, and the 5 without a published winner unparseable as they should be.
+    assert_eq!((right, unparseable, ties), (194, 1, 5));
+}
+
+fn verdict_types() -> [VerdictType; 4] {
+    [
+        VerdictType::Boolean,
+        VerdictType::Category { labels: ["good", "Bad", "Output (a)", "N/A"].map(String::from).into() },
+        VerdictType::Integer { min: 1, max: 5 },
+        VerdictType::Number { min: Some(0.0), max: Some(1.0) },
+    ]
+}
+
+#[test]
+fn texts_made_to_hurt_are_read_to_their_end() {
+    let endless = |unit: &str, bytes: usize| unit.repeat(bytes / unit.len());
+    for unit in [
+        "{",
+        "[",
+        "\"",
+        "'",
+        "\\",
+        "{\"",
+        "{\"a\":",
+        "{\"a\":\"",
+        "{\"a\":{\"a\":1 ",
+        "{'a':[",
+        "{\"value\":",
+        "{\"value\":4}",
+        "{\"value\":1 ",
+        "{{{}}}",
+        "\u{201c}",
+        "{//",
+        "{/*",
+        "/*",
+        "`",
+        "*",
+        "**",
+        "**4** ",
+        "_",
+        "<",
+        "<think>",
+        "</think>",
+        "\n<think>",
+        "<|channel|>",
+        "<|channel|>final",
+        "[[",
+        "[[4",
+        "]]",
+        "[[4]]",
+        "<score>",
+        "<score>4",
+        "</score>",
+        "score",
+        "score:",
+        "score:\n",
+        "score: 4\n",
+        "4",
+        "4 ",
+        "4/5",
+        "4/5 ",
+        "1/",
+        ".",
+        ". ",
+        "-",
+        "Output (a)",
+        "Output (a) ",
+        "Output (a) is better ",
+        "Output (a) is better but ",
+        "Therefore, Output (a). ",
+        "not ",
+        "the score is ",
+        " ",
+        "\n",
+        "\n ",
+        "\t\n",
+        "\u{feff}",
+        "é",
+        "\u{0}",
+        "final ",
+        "my ",
+        "score (",
+        "\\u",
+        "{\"a\":\"\\ud800",
+    ] {
+        // Enough for anything quadratic to be felt, and quick where nothing is.
+        let text = endless(unit, MAX_BYTES / 16);
+        for verdict in verdict_types() {
+            // Whatever comes out is allowed.
+            if let Ok(parsed) = parse_verdict(&text, &verdict) {
+                assert!(verdict.check(&parsed.verdict.value).is_ok(), "{unit}");
+            }
+        }
+    }
+    for unit in ["{", "{\"a\":", "[", "{\"a\":1 ", "4/5 "] {
+        assert!(parse_verdict(&endless(unit, MAX_BYTES), &VerdictType::Boolean).is_err(), "{unit}");
+    }
+}
+
+/// A declared type, and a value that it allows.
+fn typed_value() -> impl Strategy<Value = (VerdictType, Value)> {
+    let [boolean, category, integer, number] = verdict_types();
+    prop_oneof![
+        any::<bool>().prop_map(move |value| (boolean.clone(), json!(value))),
+        prop::sample::select(vec!["good", "Bad", "Output (a)", "N/A"])
+            .prop_map(move |value| (category.clone(), json!(value))),
+        (1..=5i64).prop_map(move |value| (integer.clone(), json!(value))),
+        (0.0..=1.0f64).prop_map(move |value| (number.clone(), json!(value))),
+    ]
+}
+
+/// Text out of the pieces that mean something to the parser.
+fn noise() -> impl Strategy<Value = String> {
+    let piece = prop_oneof![
+        prop::sample::select(vec![
+            "{",
+            "}",
+            "[",
+            "]",
+            "\"",
+            "'",
+            ":",
+            ",",
+            "\\",
+            "\n",
+            " ",
+            "`",
+            "```json\n",
+            "**",
+            "<think>",
+            "</think>",
+            "[[",
+            "]]",
+            "<score>",
+            "</score>",
+            "score",
+            "value",
+            "rationale",
+            "verdict: ",
+            "final ",
+            "therefore, ",
+            "is better",
+            "/5",
+            " out of 5",
+            "4",
+            "0.5",
+            "7",
+            "-",
+            "yes",
+            "No",
+            "good",
+            "bad",
+            "Output (a)",
+            "not ",
+            ". ",
+            "true",
+            "None",
+            "NaN",
+            "{\"value\": ",
+            "{\"rationale\": \"",
+            "\"value\": 4",
+            "//",
+            "/*",
+            "\u{201c}",
+            "\u{feff}",
+            "<|channel|>",
+            "final<|message|>",
+            "1-5",
+            "%",
+        ])
+        .prop_map(str::to_owned),
+        any::<char>().prop_map(String::from),
+    ];
+    prop::collection::vec(piece, 0..40).prop_map(|pieces| pieces.concat())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_text_makes_it_panic_and_every_verdict_is_allowed(text in prop_oneof![any::<String>(), noise()]) {
+        for verdict in verdict_types() {
+            match parse_verdict(&text, &verdict) {
+                Ok(parsed) => prop_assert_eq!(verdict.check(&parsed.verdict.value), Ok(parsed.verdict.value)),
+                Err(ParseFailure::Unparseable(message)) => prop_assert!(message.chars().count() <= 300),
+                Err(ParseFailure::OutOfRange(_)) => {}
+            }
+        }
+    }
+
+    #[test]
+    fn an_answer_behind_noise_is_that_answer_or_none((verdict, value) in typed_value(), noise in noise()) {
+        let text = format!("{noise}\n{}", json!({"rationale": "r", "value": value}));
+        if let Ok(parsed) = parse_verdict(&text, &verdict) {
+            prop_assert_eq!(parsed.verdict.value, value, "{:?}", &text);
+        }
+    }
+
+    #[test]
+    fn a_strict_answer_survives_every_wrapping((verdict, value) in typed_value(), rationale in any::<String>()) {
+        let answer = json!({"rationale": rationale, "value": value}).to_string();
+        let said = (!rationale.trim().is_empty()).then_some(rationale.as_str());
+        for (before, after, method) in [
+            ("", "", ParseMethod::Strict),
+            ("\n ", "\n", ParseMethod::Strict),
+            ("\u{feff}", "", ParseMethod::Extracted),
+            ("```json\n", "\n```", ParseMethod::Extracted),
+            ("~~~\n", "", ParseMethod::Extracted),
+            ("<think>It could be {\"value\": 2}, or {x}.</think>\n", "", ParseMethod::Extracted),
+            ("thoughts {\"value\": 2}</think>```\n", "\n```", ParseMethod::Extracted),
+            ("<|channel|>final<|message|>", "<|return|>", ParseMethod::Extracted),
+            ("The set {a, b} and {\"x\": 1} say \"it's\": ", " Use {braces} well. Score: 3", ParseMethod::Extracted),
+        ] {
+            let text = format!("{before}{answer}{after}");
+            let parsed = parse_verdict(&text, &verdict);
+            prop_assert!(parsed.is_ok(), "{:?}: {:?}", &text, parsed);
+            let parsed = parsed.unwrap();
+            prop_assert_eq!(&parsed.verdict.value, &value, "{:?}", &text);
+            prop_assert_eq!(parsed.verdict.rationale.as_deref(), said);
+            prop_assert_eq!(parsed.method, method, "{:?}", &text);
+        }
+    }
+
+    #[test]
+    fn an_answer_that_is_cut_off_is_never_read((verdict, value) in typed_value(), rationale in any::<String>(), cut in 1usize..60) {
+        let answer = json!({"rationale": rationale, "value": value}).to_string();
+        let end = answer.char_indices().rev().nth(cut - 1).map_or(1, |(end, _)| end.max(1));
+        let read = parse_verdict(&answer[..end], &verdict);
+        prop_assert!(read.is_err(), "{:?}: {:?}", &answer[..end], read);
+    }
+}
