@@ -15,6 +15,8 @@ use judge_run::endpoint::provider::PRESETS;
 use judge_run::feedback::{ErrorCode, ErrorTraits, Pause, Retry, StopsRun};
 use serde_json::Value;
 
+use crate::common::SimulatorProcess;
+
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 const BINARY: &str = env!("CARGO_BIN_EXE_judge-run");
 
@@ -23,14 +25,23 @@ fn read(path: &str) -> String {
 }
 
 /// The documents with links and flags in them.
-const DOCUMENTS: [&str; 6] = [
+const DOCUMENTS: [&str; 11] = [
     "README.md",
     "ARCHITECTURE.md",
     "CHANGELOG.md",
+    "docs/configuration.md",
+    "docs/endpoints.md",
     "docs/errors.md",
     "docs/judge-run.example.toml",
+    "docs/judges.md",
+    "docs/results.md",
     "docs/scaling.md",
+    "docs/traces.md",
 ];
+
+/// The documents whose examples are run.
+const PAGES: [&str; 5] =
+    ["docs/configuration.md", "docs/endpoints.md", "docs/judges.md", "docs/results.md", "docs/traces.md"];
 
 /// The fenced blocks of a language, without their fences.
 fn blocks<'a>(text: &'a str, language: &str) -> Vec<&'a str> {
@@ -56,8 +67,8 @@ impl Workshop {
         let mut log = GzEncoder::new(fs::File::create(path.join("logs/a.jsonl.gz")).unwrap(), Compression::fast());
         log.write_all(b"{\"prompt\": \"Why?\", \"completion\": {\"text\": \"So.\"}}\n").unwrap();
         log.finish().unwrap();
-        for judge in ["judges/tone.toml", "judges/search.toml"] {
-            fs::write(path.join(judge), example(&format!("# {judge}\n"))).unwrap();
+        for (page, judge) in [("README.md", "judges/tone.toml"), ("docs/judges.md", "judges/search.toml")] {
+            fs::write(path.join(judge), example(page, &format!("# {judge}\n"))).unwrap();
         }
         Self(folder)
     }
@@ -84,11 +95,11 @@ fn help(args: &[&str]) -> String {
     stdout(&Workshop::new().judge_run(&[args, &["--help"]].concat()))
 }
 
-/// The README's TOML block that begins with this line.
-fn example(first_line: &str) -> String {
-    let readme = read("README.md");
-    let found = blocks(&readme, "toml").into_iter().find(|block| block.starts_with(first_line));
-    found.unwrap_or_else(|| panic!("README.md has no TOML block {first_line}")).to_owned()
+/// The page's TOML block that begins with this line.
+fn example(page: &str, first_line: &str) -> String {
+    let text = read(page);
+    let found = blocks(&text, "toml").into_iter().find(|block| block.starts_with(first_line));
+    found.unwrap_or_else(|| panic!("{page} has no TOML block {first_line}")).to_owned()
 }
 
 /// All `--flags` of a text.
@@ -108,7 +119,8 @@ fn every_flag_that_the_documents_name_exists() {
     let known: BTreeSet<_> = declarations.flat_map(|line| flags(line)).collect();
     assert!(known.contains("--dataset") && known.contains("--clear-after") && known.contains("--cacert"));
     // Of cargo.
-    let others = BTreeSet::from(["--release", "--locked", "--path", "--test", "--open", "--bench"]);
+    let others =
+        BTreeSet::from(["--release", "--locked", "--path", "--test", "--open", "--bench", "--no-default-features"]);
     for document in DOCUMENTS {
         let text = read(document);
         let unknown: Vec<_> = flags(&text).into_iter().filter(|f| !known.contains(f) && !others.contains(f)).collect();
@@ -143,7 +155,7 @@ fn the_readme_has_the_exit_codes_of_the_help() {
 }
 
 #[test]
-fn the_readme_lists_all_presets() {
+fn the_page_on_endpoints_lists_all_presets() {
     let mut table = "| name | address | key |\n| --- | --- | --- |\n".to_owned();
     for preset in PRESETS {
         let address = match preset.base_url {
@@ -154,7 +166,7 @@ fn the_readme_lists_all_presets() {
         writeln!(table, "| `{}` | {address} | `{}`{key} |", preset.name, preset.api_key_env).unwrap();
     }
     table.push('\n');
-    assert!(read("README.md").contains(&table), "README.md should have\n{table}");
+    assert!(read("docs/endpoints.md").contains(&table), "docs/endpoints.md should have\n{table}");
 }
 
 #[test]
@@ -196,25 +208,78 @@ fn the_first_command_of_the_readme_prints_what_the_readme_shows() {
     );
 }
 
-/// All `sh` blocks, in a shell, with every `judge-run` in them a dry run.
+/// Runs a script with the binary on the path; commands that would ask a real model are dry runs.
 #[cfg(unix)]
-#[test]
-fn the_shell_examples_of_the_readme_work() {
-    let readme = read("README.md");
-    let examples = blocks(&readme, "sh");
-    assert!(examples.len() > 3);
-    let workshop = Workshop::new();
+fn in_a_shell(folder: &Path, script: &str) -> String {
     let mut path = Path::new(BINARY).parent().unwrap().as_os_str().to_owned();
     path.push(":/usr/bin:/bin");
-    for example in examples {
-        let mut shell = workshop.command("sh");
-        shell.args(["-euc", example]).env("PATH", &path).env("JUDGE_RUN_DRY_RUN", "true");
-        let output = shell.output().unwrap();
-        let text = String::from_utf8_lossy(&output.stdout);
-        assert!(output.status.success(), "{example}\n{text}{}", String::from_utf8_lossy(&output.stderr));
-        let runs = example.lines().filter(|line| line.starts_with("judge-run")).count();
-        assert!(runs > 0 && text.matches("dry run: nothing is sent").count() == runs, "{example}\n{text}");
+    let asks_a_model =
+        |line: &str| line.starts_with("judge-run -d") && !line.contains("--simulate") && !line.contains("--dry-run");
+    let script: Vec<_> =
+        script.lines().map(|line| format!("{line}{}", if asks_a_model(line) { " --dry-run" } else { "" })).collect();
+    let mut shell = Command::new("sh");
+    shell.args(["-euc", &script.join("\n")]).env_clear().env("PATH", &path).current_dir(folder);
+    let output = shell.output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{script:?}\n{text}{}", String::from_utf8_lossy(&output.stderr));
+    text
+}
+
+/// A reader types them one after the other, from an empty folder; the repository's own files are there where a block uses them.
+#[cfg(unix)]
+#[test]
+fn the_shell_examples_of_the_readme_work_in_order() {
+    let readme = read("README.md");
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    let mut run = 0;
+    for example in blocks(&readme, "sh").into_iter().filter(|example| !example.starts_with("cargo ")) {
+        if example.contains("datasets/") && !path.join("datasets").exists() {
+            fs::create_dir(path.join("datasets")).unwrap();
+            fs::write(path.join("datasets/quickstart.jsonl"), read("datasets/quickstart.jsonl")).unwrap();
+        }
+        if example.contains("judges/") {
+            fs::create_dir_all(path.join("judges")).unwrap();
+            fs::write(path.join("judges/tone.toml"), self::example("README.md", "# judges/tone.toml\n")).unwrap();
+        }
+        in_a_shell(path, example);
+        run += 1;
     }
+    assert!(run >= 6);
+    assert!(path.join("traces.feedback.jsonl").is_file() && path.join("results.csv").is_file());
+}
+
+#[cfg(unix)]
+#[test]
+fn the_shell_examples_of_the_pages_work() {
+    let mut run = 0;
+    for page in PAGES {
+        let text = read(page);
+        let workshop = Workshop::new();
+        for example in blocks(&text, "sh") {
+            in_a_shell(workshop.0.path(), example);
+            run += 1;
+        }
+    }
+    assert!(run >= 5);
+}
+
+/// What the README shows of failures is what a run prints whose endpoint refuses.
+#[test]
+fn the_failures_of_the_readme_are_what_a_run_prints() {
+    let readme = read("README.md");
+    let shown = blocks(&readme, "console").into_iter().find(|block| block.contains("REFUSED")).unwrap();
+    let simulator = SimulatorProcess::start(&["--fail", "refusal=6%,500=10%,429=5%", "--latency", "1ms"]);
+    let (command, shown) = shown.split_once('\n').unwrap();
+    let base_url = simulator.base_url();
+    let command = command.replace("http://127.0.0.1:8080/v1", &base_url);
+    let args: Vec<_> = command.strip_prefix("$ judge-run ").unwrap().split(' ').collect();
+    let output = Workshop::new().judge_run(&args);
+    assert_eq!(output.status.code(), Some(3));
+    let printed = String::from_utf8(output.stdout).unwrap();
+    // Retries depend on what is in flight together.
+    let steady = |text: &str| text.split_once("\n\n").unwrap().1.to_owned();
+    assert_eq!(steady(&printed), steady(shown));
 }
 
 #[test]
@@ -232,7 +297,7 @@ fn the_example_configurations_are_read() {
     assert!(text.contains("safety  on openai:/gpt-4.1-mini") && text.contains("a minute"), "{text}");
     let text = dry_run(&example_file, &["-m", "our-gpu:/Qwen/Qwen3-8B"]);
     assert!(text.contains("safety  on our-gpu:/Qwen/Qwen3-8B"), "{text}");
-    let text = dry_run(&example("# judge-run.toml\n"), &[]);
+    let text = dry_run(&example("docs/configuration.md", "# judge-run.toml\n"), &[]);
     assert!(text.contains("safety  on our-gpu:/Qwen/Qwen3-8B"), "{text}");
 }
 
