@@ -15,6 +15,7 @@
 //! | [`endpoint`] | who is asked: client, failures, quota, the simulated endpoint |
 //! | [`dataset`] | what is judged: files, lines, one file a trace dialect |
 //! | [`feedback`] and [`trace`] | the record with its log, and the one shape of a trace |
+//! | [`files`] | what files beside each other are called, and how one is replaced whole |
 //!
 //! The library prints nothing and knows no flags; the binary `judge-run` does both. A run is [`run::run`] over
 //! [`run::RunSettings`], and tells what happens as a stream of [`run::Event`]s.
@@ -23,6 +24,7 @@
 pub mod dataset;
 pub mod endpoint;
 pub mod feedback;
+pub mod files;
 pub mod judge;
 pub mod run;
 pub mod trace;

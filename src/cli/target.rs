@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use judge_run::feedback::forms::Form;
 use judge_run::feedback::{Feedback, SourceType};
+use judge_run::files;
 use judge_run::judge::library;
-use judge_run::run::manifest::Manifest;
 use memchr::memmem;
 
 use super::config_file;
@@ -43,14 +43,10 @@ impl Target {
     pub(crate) fn new(output: Option<PathBuf>, form: Option<Form>, dataset: &[PathBuf]) -> Result<Self, CliError> {
         let Some(output) = output else {
             let stem = dataset.first().map_or_else(|| "stdin".into(), |path| paths::stem(path));
-            let named = |end: &str| {
-                let mut name = stem.clone();
-                name.push(end);
-                PathBuf::from(name)
-            };
             let export = form.filter(|form| *form != Form::Jsonl);
-            let export = export.map(|form| Export { path: named(&format!(".{}", form.extension())), form });
-            return Ok(Self { log: Some(named(".feedback.jsonl")), export });
+            let export =
+                export.map(|form| Export { path: files::with_suffix(Path::new(&stem), form.extension()), form });
+            return Ok(Self { log: Some(files::log_of_stem(stem)), export });
         };
         if output.as_os_str() == "-" {
             return match form {
@@ -145,22 +141,18 @@ impl Target {
 
     /// Every file that a run makes, replaces or removes.
     pub(crate) fn written(&self) -> Vec<PathBuf> {
-        let beside = |path: &Path, suffix: &str| {
-            let mut name = path.as_os_str().to_owned();
-            name.push(suffix);
-            PathBuf::from(name)
-        };
         let mut written = vec![rejects_of(self.log.as_deref())];
         for log in self.log.iter() {
-            let manifest = Manifest::path_of(log);
-            written.extend([beside(&manifest, ".writing"), manifest]);
+            let manifest = files::manifest_of(log);
+            written.extend([files::temporary_of(&manifest), manifest]);
             // A link stays one: what is written beside it is beside its target.
             let real = log.canonicalize().ok().filter(|_| log.is_symlink()).unwrap_or_else(|| log.clone());
-            written.extend([".damaged", ".mending", ".bak"].map(|suffix| beside(&real, suffix)));
+            written.extend([files::damaged_of(&real), files::temporary_of(&real), files::backup_of(&real)]);
             written.push(log.clone());
         }
         for Export { path, .. } in self.export.iter() {
-            written.extend([path.clone(), beside(path, ".writing")]);
+            let real = files::real_path(path).unwrap_or_else(|_| path.clone());
+            written.extend([path.clone(), files::temporary_of(&real)]);
         }
         written
     }
@@ -191,7 +183,7 @@ pub(crate) fn judge_file(wanted: &str) -> Option<PathBuf> {
 
 /// Where lines that are no trace go: `feedback.jsonl` -> `feedback.rejects.jsonl`.
 pub(crate) fn rejects_of(log: Option<&Path>) -> PathBuf {
-    log.map_or_else(|| "stdout.rejects.jsonl".into(), |log| log.with_extension("rejects.jsonl"))
+    files::rejects_of(log.unwrap_or(Path::new("stdout")))
 }
 
 /// A note where made-up verdicts and those of a model meet in one log, as its first record tells.

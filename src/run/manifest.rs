@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
@@ -16,6 +16,7 @@ use super::shard::Shard;
 use super::summary::{QuestionSummary, RunReport, StopReason, Summary};
 use crate::endpoint::ModelUri;
 use crate::feedback::forms::Form;
+use crate::files;
 
 /// How much of a file's start and of its end is part of its digest.
 const END_BYTES: u64 = 64 << 10;
@@ -292,7 +293,7 @@ impl Manifest {
 
     /// Where the manifest of a log is: `feedback.jsonl` -> `feedback.run.json`.
     pub fn path_of(log: &Path) -> PathBuf {
-        log.with_extension("run.json")
+        files::manifest_of(log)
     }
 
     /// Reads a manifest.
@@ -318,16 +319,9 @@ impl Manifest {
     /// # Errors
     /// When it cannot be written.
     pub fn write(&self, path: &Path) -> io::Result<()> {
-        let mut temporary = path.as_os_str().to_owned();
-        temporary.push(".writing");
         let mut text = serde_json::to_vec_pretty(self)?;
         text.push(b'\n');
-        let written = File::create(&temporary).and_then(|mut file| file.write_all(&text));
-        let written = written.and_then(|()| std::fs::rename(&temporary, path));
-        if written.is_err() {
-            let _ = std::fs::remove_file(&temporary);
-        }
-        written
+        files::replace(path, |out| out.write_all(&text))
     }
 
     /// Takes in how far the run is.
@@ -422,17 +416,6 @@ impl Fingerprint {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_manifest_stands_beside_its_log_by_the_logs_name() {
-        for (log, manifest) in [
-            ("feedback.jsonl", "feedback.run.json"),
-            ("d/x.feedback.jsonl", "d/x.feedback.run.json"),
-            ("results", "results.run.json"),
-        ] {
-            assert_eq!(Manifest::path_of(Path::new(log)), Path::new(manifest));
-        }
-    }
 
     #[test]
     fn a_change_at_either_end_or_of_the_length_is_noticed_and_a_copy_is_none() {

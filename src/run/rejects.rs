@@ -25,7 +25,7 @@ impl Rejects {
     pub(super) fn add(&mut self, reject: &Reject) -> io::Result<()> {
         let file = match &mut self.file {
             Some(file) => file,
-            None => self.file.insert(File::create(&self.path)?),
+            None => self.file.insert(File::create_new(&self.path)?),
         };
         let mut line = serde_json::to_vec(reject)?;
         line.push(b'\n');

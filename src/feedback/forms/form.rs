@@ -1,10 +1,13 @@
 //! The forms, their names, and how files of them are called.
 
+use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+
+use crate::files;
 
 /// A form of feedback in a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,8 +60,9 @@ impl Form {
 
     /// The log that a file of this form is made from: `f.csv` and `f.mlflow.jsonl` have `f.feedback.jsonl` beside them.
     pub fn log_of(path: &Path) -> PathBuf {
-        let stem = Self::of_path(path).and_then(|form| form.stem(path));
-        stem.map_or_else(|| path.with_extension("feedback.jsonl"), |stem| path.with_file_name(stem + ".feedback.jsonl"))
+        let stem = Self::of_path(path).and_then(|form| form.stem(path)).map(OsString::from);
+        let stem = stem.unwrap_or_else(|| path.file_stem().unwrap_or_default().to_owned());
+        path.with_file_name(files::log_of_stem(stem))
     }
 
     /// The file's name without this form's extension.

@@ -50,6 +50,12 @@ pub enum ConvertError {
     NoFeedback { line: u64, reason: String },
 }
 
+impl From<io::Error> for ConvertError {
+    fn from(error: io::Error) -> Self {
+        Self::Write(error)
+    }
+}
+
 impl Input {
     /// Of a file; a regular one may be read twice, and is not held in memory.
     ///

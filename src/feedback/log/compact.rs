@@ -4,10 +4,11 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
 
-use super::file::{LogFile, Staged, refuse_what_is_no_file};
+use super::file::{LogFile, refuse_what_is_no_file};
 use super::lines::{LineReader, for_each_line};
 use super::{Mode, OpenError, OpenLog, OpenReport, OpinionKey};
 use crate::feedback::{AssessmentId, Feedback};
+use crate::files::Replacement;
 
 /// What a compaction did, or would do.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -116,8 +117,8 @@ impl Entry {
 }
 
 /// The log without the records at these places.
-fn without(log: &LogFile, superseded: &[u64]) -> Result<Staged, OpenError> {
-    log.stage("compacting", |writer| {
+fn without(log: &LogFile, superseded: &[u64]) -> Result<Replacement, OpenError> {
+    log.stage(|writer| {
         let length = log.file.metadata()?.len();
         let mut lines = LineReader::new(log.file.try_clone()?)?;
         let mut line = Vec::new();
@@ -261,12 +262,12 @@ mod tests {
         assert_eq!(would_compact(&target).unwrap().errors, 1);
         drop(held);
         // As a killed compaction leaves it.
-        std::fs::write(folder.path().join("f.jsonl.compacting"), "half a li").unwrap();
+        std::fs::write(folder.path().join("f.jsonl.writing"), "half a li").unwrap();
         assert_eq!(compact(&link).unwrap().errors, 1);
         assert!(link.is_symlink());
         assert_eq!(std::fs::read_to_string(&target).unwrap(), text(&[verdict(1, "a")]));
         assert_eq!(std::fs::metadata(&target).unwrap().permissions().mode() & 0o777, 0o600);
-        assert!(!folder.path().join("f.jsonl.compacting").exists());
+        assert!(!folder.path().join("f.jsonl.writing").exists());
         assert_eq!(std::fs::read_to_string(folder.path().join("f.jsonl.damaged")).unwrap(), "broken\ntorn\n");
     }
 

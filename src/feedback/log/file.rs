@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::OpenError;
 use crate::feedback::Feedback;
+use crate::files::{self, Replacement, is_at};
 
 /// How often a path may turn out to name another file than the one that was locked.
 const OPEN_TRIES: u32 = 16;
@@ -26,7 +27,7 @@ impl LogFile {
         refuse_pipes(path)?;
         let open = || OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
         let file = open_locked(path, open)?;
-        let real = real_path(path).map_err(|error| OpenError::Io { path: path.to_owned(), error })?;
+        let real = files::real_path(path).map_err(|error| OpenError::Io { path: path.to_owned(), error })?;
         Ok(Self { file, path: real })
     }
 
@@ -37,7 +38,7 @@ impl LogFile {
         if !metadata.is_file() || metadata.len() == 0 {
             return Ok(self);
         }
-        std::fs::rename(&self.path, sibling(&self.path, "bak")).map_err(io_error)?;
+        std::fs::rename(&self.path, files::backup_of(&self.path)).map_err(io_error)?;
         // Another process may have been faster: then the log is its own.
         let created = OpenOptions::new().read(true).write(true).create_new(true).open(&self.path);
         let file = created.map_err(|error| match error.kind() {
@@ -49,40 +50,24 @@ impl LogFile {
         Ok(Self { file, path: self.path.clone() })
     }
 
-    /// Writes a file beside the log that is to take its place: with its permissions, locked as it is, and on disk.
+    /// Writes a file beside the log that is to take its place, locked as it is.
     pub(super) fn stage(
         &self,
-        suffix: &str,
         write: impl FnOnce(&mut BufWriter<&File>) -> io::Result<()>,
-    ) -> Result<Staged, OpenError> {
-        let path = sibling(&self.path, suffix);
+    ) -> Result<Replacement, OpenError> {
+        let path = files::temporary_of(&self.path);
         let io_error = |error| OpenError::Io { path: path.clone(), error };
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
-        let file = file.map_err(io_error)?;
-        lock(&file, &path)?;
-        let fill = || -> io::Result<()> {
-            // What an earlier attempt left, which was killed.
-            file.set_len(0)?;
-            file.set_permissions(self.file.metadata()?.permissions())?;
-            let mut writer = BufWriter::with_capacity(1 << 16, &file);
-            write(&mut writer)?;
-            writer.flush()?;
-            drop(writer);
-            file.sync_all()
-        };
-        if let Err(error) = fill() {
-            let _ = std::fs::remove_file(&path);
-            return Err(io_error(error));
-        }
-        Ok(Staged { file, path })
+        let new = Replacement::begin(&self.path).map_err(io_error)?;
+        lock(new.file(), &path)?;
+        let mut writer = BufWriter::with_capacity(1 << 16, new.file());
+        write(&mut writer).and_then(|()| writer.flush()).map_err(io_error)?;
+        drop(writer);
+        Ok(new)
     }
 
     /// Puts a staged file in the place of this one, at once and as a whole.
-    pub(super) fn adopt(&mut self, staged: Staged) -> Result<(), OpenError> {
-        let renamed = std::fs::rename(&staged.path, &self.path);
-        renamed.map_err(|error| OpenError::Io { path: self.path.clone(), error })?;
-        self.file = staged.file;
-        sync_folder(&self.path);
+    pub(super) fn adopt(&mut self, new: Replacement) -> Result<(), OpenError> {
+        self.file = new.commit().map_err(|error| OpenError::Io { path: self.path.clone(), error })?;
         Ok(())
     }
 
@@ -136,8 +121,7 @@ impl LogFile {
 
     /// Copies the records of a file without a name to one that has one.
     fn rescue(&self) -> io::Result<PathBuf> {
-        let names = std::iter::once("rescued".to_owned()).chain((2..).map(|n| format!("rescued-{n}")));
-        let paths = std::iter::once(self.path.clone()).chain(names.map(|name| sibling(&self.path, &name)));
+        let paths = std::iter::once(self.path.clone()).chain((1..).map(|n| files::rescued_of(&self.path, n)));
         for path in paths {
             let mut copy = match OpenOptions::new().write(true).create_new(true).open(&path) {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
@@ -164,19 +148,6 @@ enum Displaced {
     Replaced { kept_in: PathBuf },
 }
 
-/// What is to take the place of a log.
-#[derive(Debug)]
-pub(super) struct Staged {
-    file: File,
-    path: PathBuf,
-}
-
-/// Makes a rename last. Where folders cannot be synced, the old file may come back after a loss of power, but whole.
-fn sync_folder(path: &Path) {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let _ = File::open(folder).and_then(|folder| folder.sync_all());
-}
-
 impl Drop for LogFile {
     /// Still locked, so that no other process can have begun to write to it.
     fn drop(&mut self) {
@@ -199,22 +170,6 @@ fn open_locked(path: &Path, mut open: impl FnMut() -> io::Result<File>) -> Resul
         }
     }
     Err(OpenError::Locked { path: path.to_owned() })
-}
-
-#[cfg(unix)]
-fn is_at(file: &File, path: &Path) -> io::Result<bool> {
-    use std::os::unix::fs::MetadataExt;
-    let file = file.metadata()?;
-    match std::fs::metadata(path) {
-        Ok(named) => Ok((named.dev(), named.ino()) == (file.dev(), file.ino())),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(error),
-    }
-}
-
-#[cfg(not(unix))]
-fn is_at(_: &File, _: &Path) -> io::Result<bool> {
-    Ok(true)
 }
 
 #[cfg(unix)]
@@ -297,19 +252,6 @@ pub(super) fn refuse_pipes(path: &Path) -> Result<(), OpenError> {
         Ok(metadata) if !metadata.is_file() => Err(OpenError::NotAFile { path: path.to_owned() }),
         _ => Ok(()),
     }
-}
-
-/// What a link points to: a file beside it must be in the same folder as what it replaces.
-pub(super) fn real_path(path: &Path) -> io::Result<PathBuf> {
-    if path.is_symlink() { path.canonicalize() } else { Ok(path.to_owned()) }
-}
-
-/// `feedback.jsonl` -> `feedback.jsonl.<suffix>`.
-pub(super) fn sibling(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".");
-    name.push(suffix);
-    name.into()
 }
 
 #[cfg(test)]

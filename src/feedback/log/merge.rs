@@ -105,7 +105,7 @@ pub fn merge(inputs: &[PathBuf], output: &Path, overwrite: bool) -> Result<Merge
     let kept = Choice { inputs: &inputs, readers: &mut readers }.of(entries)?;
     let order = in_order(&kept, &overrides);
     let mut line = Vec::new();
-    let staged = file.stage("merging", |writer| {
+    let staged = file.stage(|writer| {
         for position in &order {
             let Entry { file, offset, .. } = kept[*position];
             readers[file as usize].read(offset, &mut line)?;

@@ -5,8 +5,9 @@ use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use super::Index;
-use super::file::{LogFile, refuse_pipes, sibling};
+use super::file::{LogFile, refuse_pipes};
 use super::lines::for_each_brief_line;
+use crate::files;
 
 /// What to do with a log that already exists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,7 +72,7 @@ impl OpenLog {
             let damaged;
             (index, damaged) = scan(&file.file, &file.path, &mut report)?;
             if !damaged.is_empty() {
-                let moved_to = sibling(&file.path, "damaged");
+                let moved_to = files::damaged_of(&file.path);
                 keep_apart(&moved_to, &file.file, &damaged)
                     .map_err(|error| OpenError::Io { path: moved_to.clone(), error })?;
                 remove(&mut file, &damaged)?;
@@ -178,7 +179,7 @@ fn remove(log: &mut LogFile, damaged: &[Damaged]) -> Result<(), OpenError> {
     {
         return log.file.set_len(only.start).map_err(io_error);
     }
-    let staged = log.stage("mending", |writer| {
+    let staged = log.stage(|writer| {
         let mut old = &log.file;
         let length = old.metadata()?.len();
         let mut from = 0;
@@ -270,7 +271,7 @@ mod tests {
         assert!(log.index.is_empty() && log.report == OpenReport::default());
         drop(log);
         assert_eq!(fs::read_to_string(&path).unwrap(), text);
-        assert!(!sibling(&path, "bak").exists());
+        assert!(!files::backup_of(&path).exists());
     }
 
     #[test]

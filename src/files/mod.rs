@@ -1,0 +1,8 @@
+//! Files beside each other: what they are called, and how one is replaced whole.
+
+mod names;
+mod replace;
+
+pub use names::{backup_of, damaged_of, log_of_stem, manifest_of, rejects_of, rescued_of, temporary_of, with_suffix};
+pub(crate) use replace::is_at;
+pub use replace::{Replacement, keep_backup, real_path, replace};

@@ -1,0 +1,76 @@
+//! The names of the files that stand beside a log, or beside what is made from one.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+/// The log of a run whose output or dataset has this stem: `traces` -> `traces.feedback.jsonl`.
+pub fn log_of_stem(stem: impl Into<OsString>) -> PathBuf {
+    let mut name = stem.into();
+    name.push(".feedback.jsonl");
+    name.into()
+}
+
+/// The manifest of the run that writes a log: `feedback.jsonl` -> `feedback.run.json`.
+pub fn manifest_of(log: &Path) -> PathBuf {
+    log.with_extension("run.json")
+}
+
+/// Where the lines of a dataset go that are not traces: `feedback.jsonl` -> `feedback.rejects.jsonl`.
+pub fn rejects_of(log: &Path) -> PathBuf {
+    log.with_extension("rejects.jsonl")
+}
+
+/// Where the lines of a log go that are not records: `feedback.jsonl` -> `feedback.jsonl.damaged`.
+pub fn damaged_of(log: &Path) -> PathBuf {
+    with_suffix(log, "damaged")
+}
+
+/// Where the `n`th rescued copy of a log goes: `feedback.jsonl` -> `feedback.jsonl.rescued`, then `feedback.jsonl.rescued-2`.
+pub fn rescued_of(log: &Path, n: u32) -> PathBuf {
+    match n {
+        0 | 1 => with_suffix(log, "rescued"),
+        n => with_suffix(log, &format!("rescued-{n}")),
+    }
+}
+
+/// What a file is called once another has taken its place: `x.csv` -> `x.csv.bak`.
+pub fn backup_of(path: &Path) -> PathBuf {
+    with_suffix(path, "bak")
+}
+
+/// What a file is called before it takes the place of another: `x.csv` -> `x.csv.writing`.
+pub fn temporary_of(path: &Path) -> PathBuf {
+    with_suffix(path, "writing")
+}
+
+/// `feedback.jsonl` -> `feedback.jsonl.<suffix>`.
+pub fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".");
+    name.push(suffix);
+    name.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn siblings_are_named_after_their_log() {
+        for (log, manifest, rejects, damaged) in [
+            ("feedback.jsonl", "feedback.run.json", "feedback.rejects.jsonl", "feedback.jsonl.damaged"),
+            ("d/x.feedback.jsonl", "d/x.feedback.run.json", "d/x.feedback.rejects.jsonl", "d/x.feedback.jsonl.damaged"),
+            ("results", "results.run.json", "results.rejects.jsonl", "results.damaged"),
+        ] {
+            let log = Path::new(log);
+            assert_eq!(
+                [manifest_of(log), rejects_of(log), damaged_of(log)],
+                [manifest, rejects, damaged].map(PathBuf::from)
+            );
+        }
+        assert_eq!(log_of_stem("x"), Path::new("x.feedback.jsonl"));
+        let rescued = [1, 2, 3].map(|n| rescued_of(Path::new("x.jsonl"), n));
+        assert_eq!(rescued, ["x.jsonl.rescued", "x.jsonl.rescued-2", "x.jsonl.rescued-3"].map(PathBuf::from));
+        assert_eq!(backup_of(Path::new("x.csv")), Path::new("x.csv.bak"));
+    }
+}
