@@ -25,6 +25,8 @@ const IDLE_BODY_TIMEOUT: Duration = Duration::from_secs(60);
 const SHORTEST_SECRET: usize = 8;
 /// Shorter words of an address are names, not tokens.
 const SHORTEST_TOKEN: usize = 16;
+/// What the simulator adds to all of its answers.
+const SIMULATOR_HEADER: &str = "x-judge-run-simulator";
 /// No verdict is this long.
 const MAX_BODY_BYTES: usize = 16 << 20;
 
@@ -209,6 +211,7 @@ impl Client {
         match Answer::from_body(&bytes) {
             Ok(mut answer) => {
                 answer.request_id = request_id_header(response.headers());
+                answer.is_simulated |= response.headers().contains_key(SIMULATOR_HEADER);
                 Ok(answer)
             }
             Err(NoAnswer::NotCompletion(_) | NoAnswer::Error | NoAnswer::NoChoices) => Err(refusal(&response, &bytes)),

@@ -9,7 +9,8 @@ use tokio::runtime;
 use tokio::sync::oneshot;
 
 use super::chat::Shared;
-use super::server::{Simulator, SimulatorConfig, base_url};
+use super::config::SimulatorConfig;
+use super::server::{Simulator, base_url};
 use super::stats::Stats;
 
 /// A simulated endpoint that runs in the background, until it is dropped.

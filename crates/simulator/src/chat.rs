@@ -12,6 +12,7 @@ use axum::http::{Response, StatusCode};
 use tokio::sync::watch;
 
 use super::completion::Completion;
+use super::config::SimulatorConfig;
 use super::connection::{Ending, Hangup};
 use super::dialect::{Dialect, text};
 use super::error::{ApiError, JSON, answer};
@@ -21,7 +22,6 @@ use super::limits::{Limits, Refusal};
 use super::lot::Lot;
 use super::paced::Paced;
 use super::request::ChatRequest;
-use super::server::SimulatorConfig;
 use super::stats::{Counters, InFlight};
 use super::unsupported;
 

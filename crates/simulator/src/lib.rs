@@ -1,6 +1,9 @@
 //! A simulated endpoint: an OpenAI-compatible server that asks no model, for trying a configuration without spending
 //! money, for measuring, and for tests.
 //!
+//! Every answer is marked as made up: by the header `x-judge-run-simulator`, completions also by the `system_fingerprint`
+//! `judge-run-simulator`.
+//!
 //! What a request gets is drawn from the BLAKE3 hash of its body: the same body gets the same verdict, the same fault and the
 //! same latency, in every process and in any order.
 //!
@@ -14,6 +17,7 @@
 mod background;
 mod chat;
 mod completion;
+mod config;
 mod connection;
 mod dialect;
 mod error;
@@ -32,7 +36,8 @@ mod tests;
 mod unsupported;
 
 pub use background::BackgroundSimulator;
+pub use config::SimulatorConfig;
 pub use dialect::{Dialect, UnknownDialect};
 pub use fault::{FaultPlan, InvalidFaultPlan};
-pub use server::{Simulator, SimulatorConfig};
+pub use server::Simulator;
 pub use stats::Stats;

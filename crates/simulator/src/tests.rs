@@ -120,6 +120,9 @@ fn other_paths_and_methods_are_answered_as_openai_answers_them() {
     assert_eq!((invalid.status, &invalid.json()["error"]["param"]), (400, &json!("messages")));
     let large = call(&simulator, "POST", "/v1/chat/completions", &" ".repeat((32 << 20) + 1));
     assert_eq!((large.status, &large.json()["error"]["type"]), (413, &json!("invalid_request_error")));
+    for answer in [missing, wrong, invalid, large, ask(&simulator, "a"), ask(&start("500=100%"), "a")] {
+        assert_eq!(answer.header("x-judge-run-simulator"), Some(env!("CARGO_PKG_VERSION")), "{}", answer.head);
+    }
 }
 
 #[test]

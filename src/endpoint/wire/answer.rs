@@ -28,7 +28,12 @@ pub struct Answer {
     pub system_fingerprint: Option<String>,
     /// The server's id of the exchange, for support requests.
     pub request_id: Option<String>,
+    /// The simulator answered: the verdict is made up, whatever the model is called.
+    pub is_simulated: bool,
 }
+
+/// The simulator's `system_fingerprint`.
+const SIMULATOR: &str = "judge-run-simulator";
 
 /// Tokens that one call used.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -72,6 +77,7 @@ impl Answer {
         let Message { content, refusal, reasoning, moved } = choice.message;
         let Moved { refusal: moved_refusal } = if_object(moved);
         let text = |raw| value(raw).map(joined_text).filter(|text| !text.trim().is_empty());
+        let system_fingerprint = word(completion.system_fingerprint);
         Ok(Self {
             content: joined_text(content),
             refusal: text(refusal).or_else(|| text(moved_refusal)),
@@ -79,7 +85,8 @@ impl Answer {
             finish_reason: word(choice.finish_reason),
             model: word(completion.model),
             usage: usage(&if_object(completion.usage)),
-            system_fingerprint: word(completion.system_fingerprint),
+            is_simulated: system_fingerprint.as_deref() == Some(SIMULATOR),
+            system_fingerprint,
             request_id: None,
         })
     }
@@ -278,6 +285,16 @@ mod tests {
         assert!(matches!(read("<html>"), Err(NoAnswer::NotCompletion(_))));
         assert!(matches!(read(r#"{"choices":{}}"#), Err(NoAnswer::NotCompletion(_))));
         assert!(matches!(read("[]"), Err(NoAnswer::NotCompletion(_))));
+    }
+
+    #[test]
+    fn a_simulated_answer_is_recognised_by_its_fingerprint() {
+        let read = |fingerprint: &str| {
+            let body = format!(r#"{{"choices":[{{"message":{{}}}}],"system_fingerprint":{fingerprint}}}"#);
+            Answer::from_body(body.as_bytes()).unwrap().is_simulated
+        };
+        assert!(read(r#""judge-run-simulator""#));
+        assert!(!read(r#""fp_44709d6fcb""#) && !read("null"));
     }
 
     #[test]
