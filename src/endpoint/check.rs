@@ -8,6 +8,7 @@ use crate::endpoint::client::{Client, Exchange};
 use crate::endpoint::pacing::observed::ObservedLimits;
 use crate::endpoint::wire::answer::Answer;
 use crate::endpoint::wire::chat::{ChatRequest, Sampling, WireProfile};
+use crate::endpoint::wire::PromptNotes;
 use crate::endpoint::{Failure, Instructions};
 
 /// What came of trying.
@@ -61,7 +62,7 @@ fn question() -> ChatRequest {
         system: Instructions::new(instructions).ok(),
         user: "Two and two are four.".to_owned(),
         images: Vec::new(),
-        chars_left_out: 0,
+        notes: PromptNotes::default(),
         schema: serde_json::value::to_raw_value(&schema)
             .unwrap_or_else(|_| serde_json::value::RawValue::NULL.to_owned())
             .into(),

@@ -17,6 +17,8 @@ pub struct Preset {
     pub key_header: KeyHeader,
     /// The best form of structured output that the API is known to take.
     pub response_format: ResponseFormat,
+    /// Whether a schema may limit lengths: servers that make a grammar of it enforce them.
+    pub with_bounds: bool,
 }
 
 /// How an API key is sent.
@@ -36,11 +38,12 @@ const fn hosted(name: &'static str, base_url: &'static str, api_key_env: &'stati
         needs_key: true,
         key_header: KeyHeader::Bearer,
         response_format: ResponseFormat::JsonSchema,
+        with_bounds: false,
     }
 }
 
 const fn local(name: &'static str, base_url: &'static str, api_key_env: &'static str) -> Preset {
-    Preset { needs_key: false, ..hosted(name, base_url, api_key_env) }
+    Preset { needs_key: false, with_bounds: true, ..hosted(name, base_url, api_key_env) }
 }
 
 /// All presets, in the order that `--help` and messages list them.
@@ -80,6 +83,7 @@ pub fn wire_profile(preset: Option<&Preset>, base_url: &str, model: &str) -> Wir
     WireProfile {
         limit_field: if openai { LimitField::MaxCompletionTokens } else { LimitField::MaxTokens },
         response_format: preset.map_or(ResponseFormat::JsonSchema, |preset| preset.response_format),
+        with_bounds: preset.is_some_and(|preset| preset.with_bounds),
         system_role: true,
         dropped: no_temperature.into_iter().collect(),
     }

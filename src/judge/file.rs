@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 
+use super::good::{Better, Good};
 use super::select::SelectTable;
 use super::verdict::VerdictType;
 use crate::endpoint::ModelUri;
@@ -61,7 +62,7 @@ pub enum Truncate {
     Middle,
 }
 
-/// `[verdict]` as written: flat, so that messages name the field that is wrong.
+/// `[verdict]` as written: flat, so that messages name the wrong field.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct VerdictTable {
@@ -69,6 +70,8 @@ pub struct VerdictTable {
     min: Option<f64>,
     max: Option<f64>,
     labels: Option<Vec<String>>,
+    good: Option<toml::Value>,
+    better: Option<Better>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -86,21 +89,21 @@ impl VerdictTable {
     /// # Errors
     /// Which field is missing, superfluous or wrong.
     pub fn verdict_type(&self) -> Result<VerdictType, String> {
-        let Self { r#type, min, max, labels } = self;
+        let Self { r#type, min, max, labels, good: _, better: _ } = self;
         if labels.is_some() && *r#type != VerdictKind::Category {
-            return Err("`labels` belongs to type = \"category\"".to_owned());
+            return Err("`labels` requires type = \"category\"".to_owned());
         }
         if (min.is_some() || max.is_some()) && !matches!(r#type, VerdictKind::Integer | VerdictKind::Number) {
-            return Err("`min` and `max` belong to type = \"integer\" or \"number\"".to_owned());
+            return Err("`min` and `max` require type = \"integer\" or \"number\"".to_owned());
         }
         let verdict = match r#type {
             VerdictKind::Boolean => VerdictType::Boolean,
             VerdictKind::Category => VerdictType::Category {
-                labels: labels.clone().ok_or("a category needs `labels`, such as labels = [\"good\", \"bad\"]")?,
+                labels: labels.clone().ok_or("a category requires `labels`, such as labels = [\"good\", \"bad\"]")?,
             },
             VerdictKind::Integer => {
                 let whole = |end: Option<f64>, name| {
-                    let end = end.ok_or(format!("an integer scale needs `{name}`"))?;
+                    let end = end.ok_or(format!("an integer scale requires `{name}`"))?;
                     if end.fract() != 0.0 || end.abs() > 1e15 {
                         return Err(format!("`{name}` of an integer scale must be a whole number, not {end}"));
                     }
@@ -113,5 +116,40 @@ impl VerdictTable {
         };
         verdict.validate()?;
         Ok(verdict)
+    }
+
+    /// Which verdicts are good, if the table says so.
+    ///
+    /// # Errors
+    /// When the declaration does not fit the type.
+    pub fn good(&self, verdict: &VerdictType) -> Result<Option<Good>, String> {
+        match (verdict, &self.good, self.better) {
+            (_, None, None) => Ok(None),
+            (VerdictType::Boolean, Some(toml::Value::Boolean(good)), None) => Ok(Some(Good::Boolean(*good))),
+            (VerdictType::Boolean, ..) => Err("write `good = true` or `good = false`".to_owned()),
+            (VerdictType::Category { labels }, Some(toml::Value::Array(good)), None) => good_labels(labels, good).map(Some),
+            (VerdictType::Category { labels }, ..) => {
+                let first = labels.first().map_or("good", String::as_str);
+                Err(format!("write `good` as a list of labels, such as good = [\"{first}\"]"))
+            }
+            (VerdictType::Integer { .. } | VerdictType::Number { .. }, None, Some(better)) => {
+                Ok(Some(Good::Better(better)))
+            }
+            (VerdictType::Integer { .. } | VerdictType::Number { .. }, ..) => {
+                Err("write `better = \"higher\"` or `better = \"lower\"` for a number".to_owned())
+            }
+        }
+    }
+}
+
+fn good_labels(labels: &[String], good: &[toml::Value]) -> Result<Good, String> {
+    let good: Vec<String> =
+        good.iter().map(|label| label.as_str().map_or_else(|| label.to_string(), ToOwned::to_owned)).collect();
+    match good.iter().find(|label| !labels.contains(label)) {
+        Some(unknown) => Err(format!("`good` names `{unknown}`, which is not one of the `labels`")),
+        None if good.is_empty() || labels.iter().all(|label| good.contains(label)) => {
+            Err("`good` must name some of the `labels`, but not all".to_owned())
+        }
+        None => Ok(Good::Labels(good)),
     }
 }

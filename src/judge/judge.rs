@@ -1,15 +1,17 @@
 //! A judge, ready to be asked.
 
-use std::sync::Arc;
+use std::borrow::Cow;
 
-use serde_json::value::RawValue;
+use serde_json::value::to_raw_value;
 
 use super::file::{JudgeFile, Truncate};
+use super::good::Good;
 use super::prompt::{PromptTemplate, RenderError, Rendered, TemplateError};
 use super::select::{Select, Unit};
 use super::subject::Subject;
 use super::verdict::VerdictType;
 use crate::endpoint::wire::chat::{ChatRequest, Sampling};
+use crate::endpoint::wire::AnswerSchema;
 use crate::endpoint::{Instructions, ModelUri};
 
 /// A named question, compiled: its prompt checked, its schema written.
@@ -25,13 +27,17 @@ pub struct Judge {
     pub select: Select,
     /// What the judge may answer.
     pub verdict: VerdictType,
+    /// Which verdicts are good, if the file says so.
+    pub good: Option<Good>,
     /// The model that the file names.
     pub model: Option<ModelUri>,
     system: Instructions,
+    /// The system message as it was first worded, for the identity of judgments.
+    hashed_system: String,
     user: PromptTemplate,
     /// Tokens that a prompt may have, and what becomes of a longer one.
     limit: Option<(u32, Truncate)>,
-    schema: Arc<RawValue>,
+    schema: AnswerSchema,
     sampling: Sampling,
 }
 
@@ -57,7 +63,9 @@ impl Judge {
     /// # Errors
     /// When the text is no TOML, a field is wrong, or a template cannot work for any trace.
     pub fn compile(name: &str, text: &str, origin: &str) -> Result<Self, JudgeError> {
-        let file: JudgeFile = toml::from_str(text)
+        // A checkout with other line ends is the same judge.
+        let text = if text.contains('\r') { Cow::Owned(text.replace("\r\n", "\n")) } else { text.into() };
+        let file: JudgeFile = toml::from_str(&text)
             .map_err(|error| JudgeError::Toml { origin: origin.to_owned(), error: Box::new(error) })?;
         let invalid = |table, reason| JudgeError::Invalid { origin: origin.to_owned(), table, reason };
         let template = |message| {
@@ -69,6 +77,7 @@ impl Judge {
         }
         let select = file.select.select().map_err(|reason| invalid("select", reason))?;
         let verdict = file.verdict.verdict_type().map_err(|reason| invalid("verdict", reason))?;
+        let good = file.verdict.good(&verdict).map_err(|reason| invalid("verdict", reason))?;
         check(&file.params).map_err(|reason| invalid("params", reason))?;
         let system = PromptTemplate::compile_for(&file.prompt.system, select.unit()).map_err(template("system"))?;
         // With variables the instructions would differ from trace to trace, no cache would hit, and what an application wrote would stand where
@@ -85,29 +94,34 @@ impl Judge {
             let reason = "`user` never uses `span`: all spans of a trace would be one question";
             return Err(invalid("prompt", reason.to_owned()));
         }
-        let instructions = verdict.instructions();
-        let system = match system.trim() {
-            "" => instructions,
-            system => format!("{system}\n\n{instructions}"),
+        let with_form = |form: String| match system.trim() {
+            "" => form,
+            system => format!("{system}\n\n{form}"),
         };
-        let system = Instructions::new(&system).map_err(|error| invalid("prompt", error.to_string()))?;
+        let max_rationale = file.params.max_rationale_chars;
+        let hashed_system = with_form(verdict.hashed_instructions());
+        let system = Instructions::new(&with_form(verdict.instructions(max_rationale)))
+            .map_err(|error| invalid("prompt", error.to_string()))?;
         let limit = file.prompt.max_input_tokens.map(|max| (max, file.prompt.truncate.unwrap_or_default()));
         if limit.is_none() && file.prompt.truncate.is_some() {
             return Err(invalid("prompt", "`truncate` needs `max_input_tokens`".to_owned()));
         }
-        let schema = serde_json::value::to_raw_value(&verdict.json_schema())
-            .map_err(|error| invalid("verdict", error.to_string()))?;
+        let raw = |schema| to_raw_value(&schema).map_err(|error| invalid("verdict", error.to_string()));
+        let schema =
+            AnswerSchema::new(raw(verdict.json_schema())?, raw(verdict.bounded_json_schema(max_rationale))?);
         let judge = Self {
             name: name.to_owned(),
             version: file.version,
             description: file.description.trim().to_owned(),
             select,
             verdict,
+            good,
             model: file.model,
             system,
+            hashed_system,
             user,
             limit,
-            schema: schema.into(),
+            schema,
             sampling: file.params,
         };
         let instructions = judge.chat_request(Rendered::default()).estimated_input_tokens();
@@ -143,23 +157,24 @@ impl Judge {
         cut.map(|rendered| self.chat_request(rendered)).ok_or(RenderError::TooLong { tokens, allowed })
     }
 
-    fn chat_request(&self, Rendered { text, images, chars_left_out }: Rendered) -> ChatRequest {
+    fn chat_request(&self, Rendered { text, images, notes }: Rendered) -> ChatRequest {
         ChatRequest {
             system: Some(self.system.clone()),
             user: text,
             images,
-            chars_left_out,
-            schema: Arc::clone(&self.schema),
+            notes,
+            schema: self.schema.clone(),
             sampling: self.sampling,
         }
     }
 
-    /// The parts of the request that are the same for every trace, for its identity. The output limit is none of them: it can
-    /// prevent a verdict, but not change it, and whoever raises it should not pay for all the others again.
+    /// The parts of the request that are the same for every trace, for its identity: the system message with the first wording of the
+    /// form, the schema without bounds, the sampling. Limits on the answer's length are not among them: they can prevent a verdict but
+    /// not change it, and raising one must not cost all the other verdicts again.
     pub(super) fn constant_parts(&self) -> [Vec<u8>; 3] {
         let unlimited = Sampling { max_output_tokens: 0, ..self.sampling };
         let sampling = serde_json::to_vec(&unlimited).unwrap_or_default();
-        [self.system.as_bytes().to_vec(), self.schema.get().as_bytes().to_vec(), sampling]
+        [self.hashed_system.as_bytes().to_vec(), self.schema.json(false).get().as_bytes().to_vec(), sampling]
     }
 
     /// `prompts:/NAME/VERSION`, as MLflow's prompt registry writes it.
@@ -180,13 +195,16 @@ fn check(params: &Sampling) -> Result<(), String> {
     if params.max_output_tokens < 16 {
         return Err("`max_output_tokens` must be at least 16, or no verdict fits".to_owned());
     }
+    if params.max_rationale_chars < 40 {
+        return Err("`max_rationale_chars` must be at least 40, or no reasoning fits".to_owned());
+    }
     Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::judge::library;
+    use crate::judge::{Better, library};
     use crate::trace::Trace;
 
     const VERDICT: &str = "[verdict]\ntype = \"boolean\"\n[prompt]\n";
@@ -208,15 +226,47 @@ mod tests {
         assert!(error("x = 1").contains("unknown field `x`"));
         assert!(error("[verdict]\ntype = \"bool\"").contains("unknown variant `bool`"));
         let text = error("[verdict]\ntype = \"integer\"\nmin = 1\n[prompt]\nuser = \"{{ outputs }}\"");
-        assert_eq!(text, "j.toml: [verdict]: an integer scale needs `max`");
+        assert_eq!(text, "j.toml: [verdict]: an integer scale requires `max`");
         let text = error("[verdict]\ntype = \"boolean\"\nlabels = [\"a\"]\n[prompt]\nuser = \"{{ outputs }}\"");
-        assert_eq!(text, "j.toml: [verdict]: `labels` belongs to type = \"category\"");
+        assert_eq!(text, "j.toml: [verdict]: `labels` requires type = \"category\"");
         let text = error(&format!("{VERDICT}user = \"{{{{ answer }}}}\""));
         assert!(text.starts_with("j.toml: [prompt] user: no trace has `answer`; there are `inputs`"), "{text}");
         let text = error(&format!("{VERDICT}system = \"{{{{ inputs }}}}\"\nuser = \"{{{{ outputs }}}}\""));
         assert!(text.contains("`system` uses variables"), "{text}");
         let text = error(&format!("{VERDICT}user = \"x\"\n[params]\ntemperature = 3"));
         assert!(text.contains("`temperature` must be between 0 and 2, not 3"), "{text}");
+    }
+
+    #[test]
+    fn a_judge_declares_which_verdicts_are_good() {
+        let judge = |verdict: &str| {
+            let text = format!("[verdict]\n{verdict}\n[prompt]\nuser = \"{{{{ outputs }}}}\"");
+            Judge::compile("j", &text, "j.toml").map(|judge| judge.good).map_err(|error| error.to_string())
+        };
+        let category = "type = \"category\"\nlabels = [\"a\", \"b\"]";
+        let scale = "type = \"integer\"\nmin = 1\nmax = 5";
+        assert_eq!(judge("type = \"boolean\""), Ok(None));
+        assert_eq!(judge("type = \"boolean\"\ngood = false"), Ok(Some(Good::Boolean(false))));
+        assert_eq!(judge(&format!("{category}\ngood = [\"a\"]")), Ok(Some(Good::Labels(vec!["a".into()]))));
+        assert_eq!(judge(&format!("{scale}\nbetter = \"lower\"")), Ok(Some(Good::Better(Better::Lower))));
+        for (verdict, words) in [
+            ("type = \"boolean\"\ngood = \"yes\"", "write `good = true` or `good = false`"),
+            ("type = \"boolean\"\nbetter = \"higher\"", "write `good = true` or `good = false`"),
+            (&format!("{category}\ngood = \"a\""), "good = [\"a\"]"),
+            (&format!("{category}\ngood = [\"c\"]"), "`good` names `c`"),
+            (&format!("{category}\ngood = [\"a\", \"b\"]"), "but not all"),
+            (&format!("{scale}\ngood = true"), "write `better = \"higher\"`"),
+            (&format!("{scale}\nbetter = \"more\""), "unknown variant `more`"),
+        ] {
+            assert!(judge(verdict).unwrap_err().contains(words), "{verdict}");
+        }
+    }
+
+    #[test]
+    fn every_built_in_judge_declares_what_is_good() {
+        for (name, text) in library::BUILT_IN {
+            assert!(Judge::compile(name, text, name).unwrap().good.is_some(), "{name}");
+        }
     }
 
     #[test]
@@ -227,14 +277,14 @@ mod tests {
         };
         let trace = |n: usize| Trace { outputs: Some("x".repeat(n).into()), ..Trace::default() };
         let failing = judge("max_input_tokens = 500").unwrap();
-        assert_eq!(failing.request(&trace(100)).unwrap().chars_left_out, 0);
+        assert_eq!(failing.request(&trace(100)).unwrap().notes.chars_left_out, 0);
         let error = failing.request(&trace(10_000)).unwrap_err();
         assert_eq!(error.code(), crate::feedback::ErrorCode::RequestTooLarge);
         assert!(error.to_string().ends_with("tokens, and the judge's `max_input_tokens` is 500"), "{error}");
         let cutting = judge("max_input_tokens = 500\ntruncate = \"middle\"").unwrap();
         let request = cutting.request(&trace(10_000)).unwrap();
         let tokens = request.estimated_input_tokens();
-        assert!(tokens <= 500 && tokens > 480 && request.chars_left_out > 8000, "{tokens}");
+        assert!(tokens <= 500 && tokens > 480 && request.notes.chars_left_out > 8000, "{tokens}");
         assert_eq!(cutting.request(&trace(100)).unwrap().user, failing.request(&trace(100)).unwrap().user);
         let error = |more: &str| judge(more).unwrap_err().to_string();
         assert!(error("truncate = \"middle\"").ends_with("[prompt]: `truncate` needs `max_input_tokens`"));

@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn the_output_limit_is_not_part_of_the_identity_and_the_temperature_is() {
+    fn limits_of_the_answer_are_not_part_of_the_identity_and_the_temperature_is() {
         let id = |params: &str| {
             let text =
                 format!("[verdict]\ntype = \"boolean\"\n[prompt]\nuser = \"{{{{ outputs.a }}}}\"\n[params]\n{params}");
@@ -153,6 +153,7 @@ mod tests {
             Question::new(judge, &"m".parse().unwrap(), &Map::new()).judgment(0, &trace("t", "x")).unwrap().id
         };
         assert_eq!(id("max_output_tokens = 100"), id("max_output_tokens = 200"));
+        assert_eq!(id("max_rationale_chars = 100"), id(""));
         assert_ne!(id("temperature = 0"), id("temperature = 1"));
     }
 

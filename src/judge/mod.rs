@@ -4,6 +4,8 @@ mod conversation;
 mod cut;
 mod expression;
 pub mod file;
+mod form;
+mod good;
 mod image;
 #[expect(clippy::module_inception, reason = "the module's one subject")]
 mod judge;
@@ -17,6 +19,7 @@ mod variables;
 pub mod verdict;
 
 pub use expression::Expression;
+pub use good::{Better, Good};
 pub use judge::{Judge, JudgeError};
 pub use judgment::{Judgment, NotAskable, Question};
 pub use select::{Select, SelectTable, Selected, Unit};

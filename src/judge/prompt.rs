@@ -14,6 +14,7 @@ use super::select::Unit;
 use super::subject::Subject;
 pub use super::variables::VARIABLES;
 use super::variables::{Used, context};
+use crate::endpoint::wire::PromptNotes;
 use crate::feedback::ErrorCode;
 use crate::trace::{SpanType, Trace};
 
@@ -102,8 +103,8 @@ pub struct Rendered {
     pub text: String,
     /// What is attached to it: addresses and data URIs of images, each once.
     pub images: Vec<Arc<str>>,
-    /// Characters that were left out to keep to a length.
-    pub chars_left_out: u64,
+    /// What its record should say about it.
+    pub notes: PromptNotes,
 }
 
 /// Who has no field of this name.
@@ -193,7 +194,8 @@ fn captured(environment: &Environment<'_>, context: Value) -> Result<(Rendered, 
         let attached = state.get_extension_mut::<Attached>().map(std::mem::take).unwrap_or_default();
         (attached, state.get_extension_mut::<Cuts>().map(std::mem::take).unwrap_or_default())
     });
-    let rendered = Rendered { text: captured.into_output(), images: attached.0, chars_left_out: cuts.chars_left_out };
+    let notes = PromptNotes { chars_left_out: cuts.chars_left_out, ..PromptNotes::default() };
+    let rendered = Rendered { text: captured.into_output(), images: attached.0, notes };
     Ok((rendered, cuts.lengths))
 }
 
@@ -560,7 +562,7 @@ mod tests {
             assert!(cut.text.contains(&format!("<answer-{tag}>\nb")), "{}", cut.text);
             assert!(cut.text.contains(&format!("b\n</answer-{tag}>")), "{}", cut.text);
             let kept = cut.text.chars().filter(|c| matches!(c, 'ä' | 'b')).count() as u64;
-            assert!(cut.chars_left_out >= 11_000 - kept && cut.chars_left_out < 11_010 - kept + 20, "{room}");
+            assert!(cut.notes.chars_left_out >= 11_000 - kept && cut.notes.chars_left_out < 11_010 - kept + 20, "{room}");
             // The shorter of the two is whole where there is room for it.
             assert_eq!(cut.text.contains(&long), room > 8500, "{room}");
         }

@@ -1,8 +1,8 @@
-//! What a judge may answer: the declared type, its JSON schema, and the check of a value against it.
+//! What a judge may answer: the declared type, and the check of a value against it.
 
 use std::fmt;
 
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 
 /// The declared type of a judge's verdict (`[verdict]` in a judge file).
 #[derive(Debug, Clone, PartialEq)]
@@ -39,43 +39,7 @@ pub struct Verdict {
     pub rationale: Option<String>,
 }
 
-/// The key of the verdict in the answer's object.
-pub const VALUE_KEY: &str = "value";
-/// The key of the reasoning, which comes first: the judge reasons before it decides.
-pub const RATIONALE_KEY: &str = "rationale";
-
-/// The widest integer scale that is sent as an `enum`; a wider one is a plain `integer` with the range in words.
-const LONGEST_ENUM: i64 = 21;
-
 impl VerdictType {
-    /// The JSON schema of the answer, in the subset that every strict endpoint takes: no numeric keywords, all
-    /// properties required, `enum` for scales.
-    ///
-    /// Source: OpenAI, "Structured model outputs", supported schemas.
-    pub fn json_schema(&self) -> Value {
-        let mut value = match self {
-            Self::Boolean => json!({"type": "boolean"}),
-            Self::Category { labels } => json!({"type": "string", "enum": labels}),
-            Self::Integer { min, max } if max.saturating_sub(*min) < LONGEST_ENUM => {
-                json!({"type": "integer", "enum": (*min..=*max).collect::<Vec<_>>()})
-            }
-            Self::Integer { .. } => json!({"type": "integer"}),
-            Self::Number { .. } => json!({"type": "number"}),
-        };
-        if let Value::Object(value) = &mut value {
-            value.insert("description".to_owned(), format!("the verdict: {self}").into());
-        }
-        json!({
-            "type": "object",
-            "properties": {
-                RATIONALE_KEY: {"type": "string", "description": "the reasoning that leads to the verdict"},
-                VALUE_KEY: value,
-            },
-            "required": [RATIONALE_KEY, VALUE_KEY],
-            "additionalProperties": false,
-        })
-    }
-
     /// Checks a value that was read from an answer. Whole floats count as integers; nothing else is converted.
     ///
     /// # Errors
@@ -130,24 +94,6 @@ impl VerdictType {
             }
         }
     }
-
-    /// What the prompt says about the form of the answer, for endpoints that ignore the schema.
-    pub fn instructions(&self) -> String {
-        let mut example = Map::new();
-        example.insert(RATIONALE_KEY.to_owned(), "<your reasoning, in a few sentences>".into());
-        example.insert(VALUE_KEY.to_owned(), format!("<{self}>").into());
-        // The placeholder of the value stands without quotes unless the value itself is a string.
-        let mut example = Value::Object(example).to_string();
-        if !matches!(self, Self::Category { .. }) {
-            example = example.replace(&format!("\"<{self}>\""), &format!("<{self}>"));
-        }
-        format!(
-            "Answer with one JSON object and nothing else. It has exactly these two keys, in this order:\n\
-             \"{RATIONALE_KEY}\": a string, your reasoning; write it before you decide.\n\
-             \"{VALUE_KEY}\": your verdict, {self}.\n\
-             Form: {example}"
-        )
-    }
 }
 
 fn whole(value: &Value) -> Option<i64> {
@@ -199,6 +145,8 @@ pub struct OutOfRange {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -225,21 +173,5 @@ mod tests {
         }
         let error = scale.check(&json!(6)).unwrap_err().to_string();
         assert_eq!(error, "the verdict must be an integer from 1 to 5, but is 6");
-    }
-
-    #[test]
-    fn the_rationale_comes_before_the_value() {
-        let text = VerdictType::Boolean.json_schema().to_string();
-        assert!(text.find("rationale").unwrap() < text.find("\"value\"").unwrap());
-    }
-
-    #[test]
-    fn instructions_show_the_form() {
-        let text = VerdictType::Integer { min: 1, max: 5 }.instructions();
-        assert!(
-            text.ends_with(r#"{"rationale":"<your reasoning, in a few sentences>","value":<an integer from 1 to 5>}"#)
-        );
-        let text = VerdictType::Category { labels: vec!["a".into(), "b".into()] }.instructions();
-        assert!(text.contains(r#""value": your verdict, one of "a", "b"."#), "{text}");
     }
 }

@@ -455,7 +455,7 @@ impl Dispatcher<'_> {
             attempt,
             attempts,
             latency,
-            chars_left_out: judgment.request.chars_left_out,
+            notes: judgment.request.notes,
             profile,
         };
         let feedback = record::of_attempt(&self.questions[question], &self.run_id, outcome);

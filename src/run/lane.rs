@@ -379,6 +379,7 @@ mod tests {
     use super::*;
     use crate::endpoint::config::EndpointConfig;
     use crate::endpoint::wire::chat::{ChatRequest, Sampling};
+    use crate::endpoint::wire::PromptNotes;
     use crate::feedback::IdHasher;
     use crate::judge::SubjectIds;
 
@@ -397,7 +398,7 @@ mod tests {
                 system: None,
                 user: "u".into(),
                 images: Vec::new(),
-                chars_left_out: 0,
+                notes: PromptNotes::default(),
                 schema: serde_json::value::RawValue::from_string("{}".into()).unwrap().into(),
                 sampling: Sampling::default(),
             },

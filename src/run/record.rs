@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use super::ask::{Attempt, Scored};
 use crate::endpoint::Failure;
 use crate::endpoint::wire::chat::{ResponseFormat, WireProfile};
+use crate::endpoint::wire::PromptNotes;
 use crate::feedback::{AssessmentId, Feedback, FeedbackError, SESSION_METADATA, Source};
 use crate::judge::parse::ParseMethod;
 use crate::judge::{NotAskable, Question, SubjectIds};
@@ -30,21 +31,19 @@ pub(super) struct Outcome {
     pub attempts: u32,
     pub latency: Duration,
     /// Of the prompt.
-    pub chars_left_out: u64,
+    pub notes: PromptNotes,
     /// How the request was put.
     pub profile: Arc<WireProfile>,
 }
 
 /// The record of a judgment that was asked.
 pub(super) fn of_attempt(question: &Question, run_id: &str, outcome: Outcome) -> Feedback {
-    let Outcome { id, subject, history, attempt, attempts, latency, chars_left_out, profile } = outcome;
+    let Outcome { id, subject, history, attempt, attempts, latency, notes, profile } = outcome;
     let mut feedback = base(question, run_id, id, subject, history);
     let mut put = |key: &str, value: String| feedback.metadata.insert(key.to_owned(), value);
     put("attempts", attempts.to_string());
     put("latency_ms", latency.as_millis().to_string());
-    if chars_left_out > 0 {
-        put("prompt_truncated_chars", chars_left_out.to_string());
-    }
+    notes.metadata().for_each(|(key, value)| _ = put(key, value));
     if let Some(usage) = attempt.usage {
         put("input_tokens", usage.input_tokens.to_string());
         put("output_tokens", usage.output_tokens.to_string());

@@ -21,6 +21,9 @@ impl WireProfile {
     }
 
     fn loosen_format(&mut self) -> Option<String> {
+        if std::mem::take(&mut self.with_bounds) {
+            return Some("a schema without bounds".to_owned());
+        }
         self.response_format = match self.response_format {
             ResponseFormat::JsonSchema => ResponseFormat::LooseJsonSchema,
             ResponseFormat::LooseJsonSchema => ResponseFormat::JsonObjectWithSchema,
@@ -57,7 +60,7 @@ impl WireProfile {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::endpoint::provider::wire_profile;
+    use crate::endpoint::provider::{preset, wire_profile};
 
     fn parameter(name: &str) -> Rejected {
         Rejected::Parameter(name.to_owned())
@@ -76,6 +79,14 @@ mod tests {
                 "response_format text"
             ]
         );
+    }
+
+    #[test]
+    fn bounds_go_before_the_schema_does() {
+        let mut profile = wire_profile(preset("llamacpp"), "http://h/v1", "m");
+        assert_eq!(profile.adapt(&Rejected::ResponseFormat).unwrap(), "a schema without bounds");
+        assert_eq!(profile.response_format, ResponseFormat::JsonSchema);
+        assert_eq!(profile.adapt(&Rejected::ResponseFormat).unwrap(), "response_format json_schema (not strict)");
     }
 
     #[test]

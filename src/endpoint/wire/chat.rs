@@ -10,6 +10,8 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use crate::endpoint::wire::instructions::Instructions;
+use crate::endpoint::wire::PromptNotes;
+use crate::endpoint::wire::AnswerSchema;
 
 /// What a judge asks, before any adaptation to what an endpoint happens to take.
 #[derive(Debug, Clone)]
@@ -20,10 +22,10 @@ pub struct ChatRequest {
     pub user: String,
     /// Images that go with it: addresses, or data URIs.
     pub images: Vec<Arc<str>>,
-    /// Characters of the trace that are not in it, because the judge limits its length.
-    pub chars_left_out: u64,
+    /// What its record should say about it.
+    pub notes: PromptNotes,
     /// The JSON schema of the answer.
-    pub schema: Arc<RawValue>,
+    pub schema: AnswerSchema,
     /// How the answer is sampled.
     pub sampling: Sampling,
 }
@@ -47,6 +49,9 @@ pub struct Sampling {
     /// The most tokens that an answer may have, hidden reasoning included. Always sent: without it some providers reserve
     /// the model's maximum, and the tokens-per-minute quota collapses.
     pub max_output_tokens: u32,
+    /// The longest rationale that is asked for, in characters. It changes no verdict, so it is not part of an identity.
+    #[serde(skip_serializing)]
+    pub max_rationale_chars: u32,
 }
 
 /// How long a model that reasons may do so.
@@ -65,6 +70,8 @@ pub enum ReasoningEffort {
 impl Sampling {
     /// Enough for a few sentences of reasoning and a verdict, and for a model that reasons a little.
     pub const DEFAULT_MAX_OUTPUT_TOKENS: u32 = 2048;
+    /// About five sentences.
+    pub const DEFAULT_MAX_RATIONALE_CHARS: u32 = 1200;
 }
 
 impl Default for Sampling {
@@ -75,6 +82,7 @@ impl Default for Sampling {
             seed: None,
             reasoning_effort: None,
             max_output_tokens: Self::DEFAULT_MAX_OUTPUT_TOKENS,
+            max_rationale_chars: Self::DEFAULT_MAX_RATIONALE_CHARS,
         }
     }
 }
@@ -87,6 +95,8 @@ pub struct WireProfile {
     pub limit_field: LimitField,
     /// How the form of the answer is asked for.
     pub response_format: ResponseFormat,
+    /// Whether a schema also limits lengths.
+    pub with_bounds: bool,
     /// Whether instructions have a message of their own; otherwise they stand at the head of the user's.
     pub system_role: bool,
     /// Parameters that the endpoint does not take.
@@ -239,8 +249,8 @@ impl ChatRequest {
             }
             _ => std::slice::from_ref(&user),
         };
-        let schema =
-            |strict| Format::JsonSchema { json_schema: Schema { name: SCHEMA_NAME, strict, schema: &self.schema } };
+        let json = self.schema.json(profile.with_bounds);
+        let schema = |strict| Format::JsonSchema { json_schema: Schema { name: SCHEMA_NAME, strict, schema: json } };
         let sampling = &self.sampling;
         let taken = |name: &str| !profile.dropped.contains(name);
         let limit = |field| (profile.limit_field == field).then_some(max_output);
@@ -250,7 +260,7 @@ impl ChatRequest {
             response_format: match profile.response_format {
                 ResponseFormat::JsonSchema => Some(schema(true)),
                 ResponseFormat::LooseJsonSchema => Some(schema(false)),
-                ResponseFormat::JsonObjectWithSchema => Some(Format::JsonObject { schema: Some(&self.schema) }),
+                ResponseFormat::JsonObjectWithSchema => Some(Format::JsonObject { schema: Some(json) }),
                 ResponseFormat::JsonObject => Some(Format::JsonObject { schema: None }),
                 ResponseFormat::Text => None,
             },
@@ -262,8 +272,7 @@ impl ChatRequest {
             max_tokens: limit(LimitField::MaxTokens),
         };
         if extra.is_empty() {
-            let mut bytes =
-                Vec::with_capacity(self.prompt_bytes() + self.image_bytes() + self.schema.get().len() + 512);
+            let mut bytes = Vec::with_capacity(self.prompt_bytes() + self.image_bytes() + json.get().len() + 512);
             serde_json::to_writer(&mut bytes, &body)?;
             return Ok(bytes);
         }
@@ -310,7 +319,7 @@ mod tests {
             system: Some(Instructions::new("sys").unwrap()),
             user: "usr\n".into(),
             images: Vec::new(),
-            chars_left_out: 0,
+            notes: PromptNotes::default(),
             schema: RawValue::from_string("{\"type\":\"object\"}".into()).unwrap().into(),
             sampling: Sampling::default(),
         };
@@ -321,6 +330,7 @@ mod tests {
         let mut profile = WireProfile {
             limit_field: LimitField::MaxTokens,
             response_format: ResponseFormat::JsonSchema,
+            with_bounds: false,
             system_role: true,
             dropped: BTreeSet::new(),
         };

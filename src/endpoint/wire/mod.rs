@@ -5,5 +5,9 @@ pub mod answer;
 pub mod chat;
 mod instructions;
 mod members;
+mod prompt_notes;
+mod schema;
 
 pub use instructions::Instructions;
+pub use prompt_notes::PromptNotes;
+pub use schema::AnswerSchema;

@@ -5,7 +5,8 @@ use serde_json::{Map, Value};
 use super::coerce::{self, Reading};
 use super::outcome::Miss;
 use super::tolerant;
-use crate::judge::verdict::{RATIONALE_KEY, VALUE_KEY, Verdict, VerdictType};
+use crate::judge::form::{RATIONALE_KEY, VALUE_KEY};
+use crate::judge::verdict::{Verdict, VerdictType};
 
 /// The names under which models give the verdict when they do not keep to [`VALUE_KEY`].
 pub(super) const VALUE_ALIASES: [&str; 9] =

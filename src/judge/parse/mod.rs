@@ -6,10 +6,12 @@ mod conclusion;
 mod number;
 mod outcome;
 mod pattern;
+mod periodic;
 mod scan;
 mod steps;
 mod strip;
 mod tolerant;
 
+pub use periodic::has_periodic_tail;
 pub use outcome::{ParseFailure, ParseMethod, Parsed};
 pub use steps::{MAX_BYTES, MAX_NESTING, parse_verdict};
