@@ -1,18 +1,18 @@
 #!/usr/bin/env bash
-# Instructions that a judgment takes, which no other load on the machine changes. Needs valgrind.
+# Counts the instructions per judgment, which do not depend on the load of the machine. Needs valgrind.
 #
-#   benches/instructions.sh           measures, and says how far it is from benches/instructions.txt
-#   benches/instructions.sh --write   measures, and writes that file anew: explain a change of more than 5 % in the commit
+#   benches/instructions.sh           measures, and compares with benches/instructions.txt
+#   benches/instructions.sh --write   measures, and updates that file; explain a change of more than 5 % in the commit message
 #
-# BINARY=path measures that one instead of building.
+# BINARY=path measures that binary instead of building one. TRACES=n sets the size of the dataset (2000).
 #
-# Each figure is the difference of two runs of the release binary, over all traces and over half of them, so that starting up is
-# no part of it. A run asks `judge-run simulate`, another process, one request at a time.
+# Each figure is the difference between two runs of the release binary, over all traces and over half of them, which removes
+# the cost of starting up. A run asks `judge-run simulate`, in another process, one request at a time.
 set -euo pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 recorded=benches/instructions.txt
-traces=2000
+traces=${TRACES:-2000}
 binary=$(realpath "${BINARY:-target/release/judge-run}")
 
 [ -n "${BINARY:-}" ] || cargo build --release --locked --quiet
@@ -24,7 +24,7 @@ clean_up() {
 }
 trap clean_up EXIT
 
-# 1.5 kB each, the same everywhere.
+# Traces of 1.5 kB, identical on every machine.
 awk -v n=$traces 'BEGIN {
     split("account annual answer billing calendar claim contract customer delivery employee handbook invoice leave", word, " ")
     for (i = 1; i <= n; i++) {
@@ -43,7 +43,7 @@ simulator=$!
 until [ -s "$place/url" ]; do sleep 0.1; done
 url=$(head -n 1 "$place/url")
 
-# Instructions of one run, all threads together.
+# Instructions of one run, over all threads.
 count() {
     (
         cd "$place"
@@ -53,7 +53,7 @@ count() {
     ) | awk '/Collected/ { print $4 }'
 }
 
-each() {
+per_judgment() {
     local half=$((traces / 2)) all part
     all=$(count "$@")
     part=$(count "$@" --limit "$half")
@@ -61,14 +61,14 @@ each() {
 }
 
 measured=$(
-    echo "planned $(each --dry-run)"
-    echo "judged $(each)"
+    echo "planned $(per_judgment --dry-run)"
+    echo "judged $(per_judgment)"
 )
 
 if [ "${1:-}" = --write ]; then
     {
-        echo '# Instructions a judgment, measured by benches/instructions.sh. `planned`: --dry-run, from the line to the id of the judgment.'
-        echo '# `judged`: from the line to the record. From run to run both move by 1 % at most.'
+        echo '# Instructions per judgment, measured by benches/instructions.sh. `planned`: --dry-run, from the line to the judgment id.'
+        echo '# `judged`: from the line to the record. Both vary by at most 1 % between runs.'
         echo "$measured"
     } >"$recorded"
 fi
@@ -76,6 +76,6 @@ echo "$measured" | while read -r what now; do
     before=$(awk -v what="$what" '$1 == what { print $2 }' "$recorded")
     awk -v what="$what" -v now="$now" -v before="$before" 'BEGIN {
         change = 100 * (now - before) / before
-        printf "%-8s %8d  recorded %8d  %+.1f %%%s\n", what, now, before, change, (change > 5 || change < -5) ? "  explain this" : ""
+        printf "%-8s %8d  recorded %8d  %+.1f %%%s\n", what, now, before, change, (change > 5 || change < -5) ? "  explain this change" : ""
     }'
 done

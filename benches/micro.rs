@@ -1,6 +1,6 @@
-//! The steps of a judgment, one by one, through the library's public face: `cargo bench --bench micro`.
+//! The steps of a judgment, one by one, through the library's public API: `cargo bench --bench micro`.
 
-#![expect(clippy::unwrap_used, reason = "a benchmark may")]
+#![expect(clippy::unwrap_used, reason = "a benchmark may panic")]
 
 #[path = "end_to_end/traces.rs"]
 mod traces;

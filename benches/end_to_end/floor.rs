@@ -1,4 +1,4 @@
-//! The floor: a client that does nothing but post ready-made bodies over kept-alive connections and read the answers.
+//! The floor: a client that only posts prepared bodies over kept-alive connections and reads the answers.
 
 use std::cell::Cell;
 use std::io;
@@ -15,10 +15,10 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::task::{JoinSet, LocalSet};
 
-type Failed = Box<dyn std::error::Error>;
+type BoxError = Box<dyn std::error::Error>;
 
-/// Posts the lines of `bodies`, over and over, until there are `n` answers, over `connections` connections, on one thread.
-pub(crate) fn main(address: &str, bodies: &Path, n: u64, connections: u64) -> Result<(), Failed> {
+/// Posts the lines of `bodies` in turn over `connections` connections, on one thread, until `n` answers have arrived.
+pub(crate) fn main(address: &str, bodies: &Path, n: u64, connections: u64) -> Result<(), BoxError> {
     let address: SocketAddr = address.parse()?;
     let bodies: Rc<[Bytes]> = std::fs::read_to_string(bodies)?.lines().map(|line| line.to_owned().into()).collect();
     let next = Rc::new(Cell::new(0));
@@ -53,7 +53,7 @@ async fn client(address: SocketAddr, bodies: Rc<[Bytes]>, next: Rc<Cell<u64>>, n
         let status = response.status();
         response.into_body().collect().await.map_err(io::Error::other)?;
         if !status.is_success() {
-            return Err(io::Error::other(format!("the simulator answered {status}")));
+            return Err(io::Error::other(format!("the simulator returned status {status}")));
         }
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! Processes, and what they took.
+//! Runs processes and measures their time and memory.
 
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
@@ -7,46 +7,46 @@ use std::time::{Duration, Instant};
 
 use wait4::{ResUse, Wait4};
 
-/// What a process took from its start to its end.
+/// Time and memory that a process used.
 ///
-/// The peak of its memory is at least that of its parent, so the parent stays small.
+/// A child's peak memory is never below its parent's, so the parent must stay small.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Taken {
+pub(crate) struct Usage {
     pub wall: Duration,
     /// User and system time of all threads.
     pub cpu: Duration,
-    /// Bytes.
+    /// In bytes.
     pub peak_rss: u64,
 }
 
-/// `judge-run` without the environment, which might configure it.
+/// `judge-run` with an empty environment, because variables might configure it.
 pub(crate) fn judge_run(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_judge-run"));
     command.env_clear().args(args);
     command
 }
 
-/// Runs a command to its end. Exit code 3 (some judgments failed) is an end like 0.
-pub(crate) fn run(command: &mut Command) -> io::Result<Taken> {
+/// Runs a command to its end. Exit code 3 (some judgments failed) counts as success.
+pub(crate) fn run(command: &mut Command) -> io::Result<Usage> {
     let started = Instant::now();
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
-    let mut words = String::new();
-    child.stderr.take().map(|mut stderr| stderr.read_to_string(&mut words)).transpose()?;
+    let mut messages = String::new();
+    child.stderr.take().map(|mut stderr| stderr.read_to_string(&mut messages)).transpose()?;
     let ResUse { status, rusage } = child.wait4()?;
-    if !ended_well(status) {
-        return Err(io::Error::other(format!("{command:?} ended with {status}: {words}")));
+    if !succeeded(status) {
+        return Err(io::Error::other(format!("{command:?} failed with {status}: {messages}")));
     }
-    Ok(Taken { wall: started.elapsed(), cpu: rusage.utime + rusage.stime, peak_rss: rusage.maxrss })
+    Ok(Usage { wall: started.elapsed(), cpu: rusage.utime + rusage.stime, peak_rss: rusage.maxrss })
 }
 
-fn ended_well(status: ExitStatus) -> bool {
+fn succeeded(status: ExitStatus) -> bool {
     matches!(status.code(), Some(0 | 3))
 }
 
-/// `judge-run simulate` on a free port; it ends with its owner.
+/// `judge-run simulate` on a free port; killed on drop.
 pub(crate) struct Simulator {
     child: Child,
-    /// With `/v1`.
+    /// Includes `/v1`.
     pub base_url: String,
 }
 
@@ -64,8 +64,8 @@ impl Simulator {
         self.base_url.trim_start_matches("http://").trim_end_matches("/v1")
     }
 
-    /// Ends it; returns the processor time that it took.
-    pub(crate) fn end(mut self) -> io::Result<Duration> {
+    /// Stops the process and returns its CPU time.
+    pub(crate) fn stop(mut self) -> io::Result<Duration> {
         self.child.kill()?;
         let ResUse { rusage, .. } = self.child.wait4()?;
         Ok(rusage.utime + rusage.stime)
@@ -79,7 +79,7 @@ impl Drop for Simulator {
     }
 }
 
-/// Bytes of a file.
-pub(crate) fn size(path: &Path) -> io::Result<u64> {
+/// Size of a file in bytes.
+pub(crate) fn file_size(path: &Path) -> io::Result<u64> {
     Ok(path.metadata()?.len())
 }

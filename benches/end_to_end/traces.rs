@@ -1,4 +1,4 @@
-//! Datasets of any size, the same on every machine.
+//! Datasets of any size, identical on every machine.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
@@ -13,10 +13,10 @@ const WORDS: &[&str] = &[
     "order", "period", "policy", "portal", "refund", "request", "return", "rule", "salary", "seven", "shipping",
     "support", "team", "thirty", "unless", "warranty", "within", "year",
 ];
-/// The 22 traces that MLflow 3.17 wrote, about 6 kB each.
+/// 22 traces written by MLflow 3.17, about 6 kB each.
 const MLFLOW: &str = include_str!("../../tests/fixtures/mlflow/3.17.2/traces.to_json.jsonl");
 
-/// Writes `n` plain traces of about 1.5 kB: a question, an answer, what was expected, and one retrieved document.
+/// Writes `n` plain traces of about 1.5 kB: a question, an answer, an expected answer and one retrieved document.
 pub(crate) fn plain(path: &Path, n: u64) -> io::Result<()> {
     let mut file = BufWriter::new(File::create(path)?);
     let mut rng = Rng::with_seed(17);
@@ -40,7 +40,7 @@ pub(crate) fn plain(path: &Path, n: u64) -> io::Result<()> {
     file.flush()
 }
 
-/// Writes `n` traces as MLflow writes them, each under an id of its own.
+/// Writes `n` traces in MLflow's form, each with its own id.
 pub(crate) fn mlflow(path: &Path, n: u64) -> io::Result<()> {
     let mut file = BufWriter::new(File::create(path)?);
     for (i, line) in (0..n).zip(MLFLOW.lines().cycle()) {
@@ -50,7 +50,7 @@ pub(crate) fn mlflow(path: &Path, n: u64) -> io::Result<()> {
     file.flush()
 }
 
-/// Words of about so many bytes.
+/// Random words of about `bytes` bytes.
 fn text(rng: &mut Rng, bytes: usize) -> String {
     let mut text = String::with_capacity(bytes + 12);
     while text.len() < bytes {

@@ -1,4 +1,4 @@
-"""What people write by hand, with care: OpenAI's client, a semaphore, a line a verdict; what is there is skipped."""
+"""A careful hand-written script: OpenAI's client, a semaphore, one line per verdict; written rows are skipped."""
 
 import asyncio
 import json
@@ -11,7 +11,7 @@ from work import CONCURRENCY, MODEL, RESPONSE_FORMAT, VERDICTS, messages, print_
 
 async def judge():
     done = {line["id"] for line in read_verdicts()}
-    # The client's own retries: two unless it is told otherwise; 408, 409, 429, 5xx and lost connections.
+    # The client's own retries, 2 by default: on 408, 409, 429, 5xx and lost connections.
     client = AsyncOpenAI(max_retries=int(os.environ["MAX_RETRIES"]))
     slots = asyncio.Semaphore(CONCURRENCY)
     with open(VERDICTS, "a", encoding="utf-8") as file:

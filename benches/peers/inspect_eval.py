@@ -1,4 +1,4 @@
-"""Inspect (inspect-ai): the recorded answer is the sample, the judge its scorer. An eval set can be gone on with."""
+"""Inspect (inspect-ai): the recorded answer is the sample, the judge its scorer. An eval set can be resumed."""
 
 import json
 import sys
@@ -25,7 +25,7 @@ VERDICT = ResponseSchema(name="verdict", json_schema=json_schema(Verdict), stric
 
 @solver
 def recorded():
-    """The application has run already: there is nothing to generate."""
+    """The application has already run: there is nothing to generate."""
 
     async def solve(state, generate):
         return state
@@ -53,7 +53,7 @@ def judge():
 
 
 if sys.argv[1] == "judge":
-    # Retries as shipped: each request without end, and the eval set up to ten times. A failed sample fails no other.
+    # Default retries: requests without limit, the eval set up to ten times. A failed sample does not fail the rest.
     success, _ = eval_set(
         judge(),
         log_dir="logs",

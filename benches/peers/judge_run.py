@@ -1,4 +1,4 @@
-"""The verdicts in judge-run's log, for the driver."""
+"""Prints the verdicts in judge-run's log for the driver."""
 
 import json
 from pathlib import Path

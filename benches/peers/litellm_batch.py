@@ -1,4 +1,4 @@
-"""LiteLLM: batch_completion, a pool of threads. It holds all answers until the last one; nothing to go on from."""
+"""LiteLLM: batch_completion, a thread pool. It holds all answers until the last one arrives, so it cannot resume."""
 
 import json
 import sys
@@ -8,7 +8,7 @@ from work import CONCURRENCY, MODEL, RESPONSE_FORMAT, VERDICTS, base_url, messag
 
 if sys.argv[1] == "judge":
     rows = traces()
-    # num_retries has no default; 5 is ours, with its exponential backoff.
+    # There are no retries by default; 5 is our choice, with LiteLLM's exponential backoff.
     answers = batch_completion(
         model=f"openai/{MODEL}",
         base_url=base_url(),

@@ -1,5 +1,5 @@
-"""MLflow: make_judge and mlflow.genai.evaluate, on a tracking store in a file. It records a trace for each row, which
-the others do not. Its judge writes its own system message around the instructions."""
+"""MLflow: make_judge and mlflow.genai.evaluate, with a tracking store in a file. Unlike the others, it records a trace
+for each row. Its judge wraps the instructions in its own system message."""
 
 import sys
 
@@ -15,7 +15,7 @@ def judge():
         name="relevance",
         instructions=f"{SYSTEM}\n\nQuestion:\n{{{{ inputs }}}}\n\nAnswer:\n{{{{ outputs }}}}",
         model=f"openai:/{MODEL}",
-        base_url=f"{base_url()}/chat/completions",  # the whole address, here
+        base_url=f"{base_url()}/chat/completions",  # MLflow expects the full address
         feedback_value_type=bool,
         inference_params={"temperature": 0},
         generate_rationale_first=True,
@@ -25,7 +25,7 @@ def judge():
         {"inputs": {"id": trace["trace_id"], "question": trace["inputs"]}, "outputs": trace["outputs"]}
         for trace in traces()
     ]
-    # Ten workers, as shipped. With 32 (MLFLOW_GENAI_EVAL_MAX_WORKERS) they lock each other out of the SQLite file.
+    # The default of ten workers. With 32 (MLFLOW_GENAI_EVAL_MAX_WORKERS) they lock each other out of the SQLite file.
     mlflow.genai.evaluate(data=rows, scorers=[relevance])
 
 

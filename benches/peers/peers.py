@@ -1,4 +1,4 @@
-"""The tools: what each is installed from, with which settings, and how it is started."""
+"""The tools: their packages, settings and commands."""
 
 import os
 import shutil
@@ -16,21 +16,21 @@ PEERS_DIR = Path(os.environ.get("PEERS_DIR", Path(tempfile.gettempdir()) / "judg
 
 @dataclass(frozen=True)
 class Peer:
-    """A tool. It is started in a folder of its own that holds traces.jsonl and question.json."""
+    """A tool. It runs in its own folder, which holds traces.jsonl and question.json."""
 
     name: str
     file: str
     pip: tuple = ()
     npm: tuple = ()
     environment: dict = field(default_factory=dict)
-    # The command, where it is not `python FILE judge`.
+    # The command, if it is not `python FILE judge`.
     command: tuple = ()
-    # What it goes on with after a kill, where that is not the same command.
+    # The command after a kill, if it differs.
     resume: tuple = ()
 
     @property
     def home(self):
-        """Peers that are one tool with other settings share their installation."""
+        """Peers that differ only in settings share an installation."""
         return PEERS_DIR / self.file.split(".")[0]
 
     def argv(self, resume=False):
@@ -43,7 +43,7 @@ class Peer:
         return [python, str(work.HERE / self.file), "verdicts"]
 
     def install(self):
-        """Installs the pinned versions, unless these are there."""
+        """Installs the pinned versions, unless they are already installed."""
         wanted, stamp = " ".join(self.pip + self.npm), self.home / "installed"
         if not wanted or (stamp.exists() and stamp.read_text() == wanted):
             return
@@ -64,7 +64,7 @@ PROMPTFOO = (
     *("{home}/node_modules/node/bin/node", "{home}/node_modules/promptfoo/dist/src/entrypoint.js", "eval"),
     *("-c", "promptfoo.config.mjs", "-o", "results.json", "-j", "{concurrency}", "--no-table", "--no-progress-bar"),
 )
-# Its pool of 15 database connections, as shipped, is too small for its own threads: they wait for each other, and fail.
+# The default pool of 15 database connections is too small for MLflow's own threads: they block each other and fail.
 MLFLOW = {"MLFLOW_SQLALCHEMYSTORE_POOL_SIZE": "100"}
 OPENAI = "openai==3.54.0"
 PEERS = [

@@ -14,7 +14,7 @@ async def judge():
 
     relevance = ClassificationEvaluator(
         name="relevance",
-        # Its limiter begins at 5 requests a second unless it is told: the quota, or so many that it never waits.
+        # Its limiter starts at 5 requests per second by default. Here: the quota, or a rate that never waits.
         llm=LLM(
             provider="openai",
             model=MODEL,
@@ -23,14 +23,14 @@ async def judge():
             initial_per_second_request_rate=int(os.environ["QUOTA"]) / 60 or 1000,
         ),
         prompt_template=[
-            # Its templates read every brace as a variable.
+            # Phoenix templates treat every brace as a variable.
             {"role": "system", "content": SYSTEM.replace("{", "(").replace("}", ")")},
             {"role": "user", "content": USER.replace("{{ inputs }}", "{inputs}").replace("{{ outputs }}", "{outputs}")},
         ],
         choices={"yes": 1, "no": 0},
         temperature=0,
     )
-    # Retries as shipped: ten for each row.
+    # Default retries: ten per row.
     scored = await async_evaluate_dataframe(
         dataframe=pd.DataFrame(traces()),
         evaluators=[relevance],

@@ -1,5 +1,5 @@
-// promptfoo: the recorded answers through the `echo` provider, each graded by `llm-rubric` with our prompt. Its grader
-// wants the verdict as {reason, pass, score} instead of {rationale, value}.
+// promptfoo: the recorded answers pass through the `echo` provider, and `llm-rubric` grades each with our prompt. Its
+// grader expects the verdict as {reason, pass, score} instead of {rationale, value}.
 import { readFileSync } from 'node:fs';
 
 const { system, user, model } = JSON.parse(readFileSync('question.json', 'utf8'));

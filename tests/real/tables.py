@@ -1,4 +1,4 @@
-"""pandas and DuckDB read every form of output, with the same counts and means as the log."""
+"""Reads every output form with pandas and DuckDB, and compares counts and means with the log."""
 import json
 import os
 import pathlib

@@ -1,10 +1,10 @@
-//! What datasets hold and what endpoints answer.
+//! Traces for datasets, and answers of endpoints.
 
 use serde_json::{Value, json};
 
 use super::Action;
 
-/// Lines of a dataset: `trace-0`, `trace-1`, ... Each says its number, for [`super::Request::trace`].
+/// Lines of a dataset: `trace-0`, `trace-1`, ... Each answer contains its number, for [`super::Request::trace`].
 pub(crate) fn traces(n: usize) -> String {
     (0..n).map(|i| format!("{}\n", trace(i))).collect()
 }
@@ -18,7 +18,7 @@ pub(crate) fn trace(i: usize) -> Value {
     })
 }
 
-/// An HTTP response with a body of JSON.
+/// An HTTP response with a JSON body.
 pub(crate) fn response(status: u16, headers: &[(&str, &str)], body: &Value) -> Action {
     raw(status, &[headers, &[("content-type", "application/json")]].concat(), &body.to_string())
 }
@@ -30,12 +30,12 @@ pub(crate) fn raw(status: u16, headers: &[(&str, &str)], body: &str) -> Action {
     Action::Send(format!("HTTP/1.1 {status} Status\r\n{headers}content-length: {length}\r\n\r\n{body}").into_bytes())
 }
 
-/// A chat completion of this text, which used 100 tokens for the prompt and 10 for the answer.
+/// A chat completion with this text, 100 prompt tokens and 10 completion tokens.
 pub(crate) fn completion(content: &str) -> Action {
     completion_ending(content, "stop")
 }
 
-/// The same with another reason why it ends.
+/// The same with another finish reason.
 pub(crate) fn completion_ending(content: &str, finish_reason: &str) -> Action {
     let body = json!({
         "id": "chatcmpl-1", "object": "chat.completion", "created": 1_795_438_092, "model": "fake-model-2026-01-01",
@@ -50,12 +50,12 @@ pub(crate) fn completion_ending(content: &str, finish_reason: &str) -> Action {
     response(200, &[("x-request-id", "req-1")], &body)
 }
 
-/// A good answer.
+/// A valid answer with this verdict.
 pub(crate) fn verdict(value: impl Into<Value>) -> Action {
     completion(&json!({"rationale": "So it is.", "value": value.into()}).to_string())
 }
 
-/// An error as OpenAI words it.
+/// An error in OpenAI's form.
 pub(crate) fn error(status: u16, code: &str, message: &str) -> Action {
     error_with(status, &[], code, message)
 }

@@ -1,4 +1,4 @@
-//! An endpoint that does to the byte what a test tells it, and remembers what it was asked.
+//! An endpoint that sends exactly the bytes a test specifies, and records the requests.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -11,16 +11,16 @@ use serde_json::Value;
 
 use super::PATIENCE;
 
-/// A request, as it came over the wire.
+/// A request as received.
 #[derive(Debug, Clone)]
 pub(crate) struct Request {
-    /// From 0, over all connections, in the order in which requests were complete.
+    /// From 0, over all connections, in the order in which requests were completed.
     pub(crate) number: usize,
-    /// When its first byte was there.
+    /// When the first byte arrived.
     pub(crate) arrived: Instant,
-    /// Such as `POST /v1/chat/completions HTTP/1.1`.
+    /// For example `POST /v1/chat/completions HTTP/1.1`.
     pub(crate) line: String,
-    /// Names are lower-cased.
+    /// Names are in lower case.
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) body: Vec<u8>,
 }
@@ -34,7 +34,7 @@ impl Request {
         serde_json::from_slice(&self.body).unwrap()
     }
 
-    /// The trace that a request about one of [`super::answers::traces`] is about, from 0.
+    /// The number of the trace in the prompt, one of [`super::answers::traces`].
     pub(crate) fn trace(&self) -> usize {
         let user = self.json()["messages"][1]["content"].to_string();
         let (_, rest) = user.split_once("Answer number ").unwrap();
@@ -47,13 +47,13 @@ impl Request {
 pub(crate) enum Action {
     /// Sends these bytes, a whole HTTP response; the connection stays open.
     Send(Vec<u8>),
-    /// Closes the connection without a word.
+    /// Closes the connection without an answer.
     Close,
-    /// Resets it (TCP RST).
+    /// Resets the connection (TCP RST).
     Reset,
 }
 
-/// Something that connections wait for inside a fake's closure, until the test opens it.
+/// Blocks a fake's closure until the test opens it.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Latch(Arc<(Mutex<bool>, Condvar)>);
 
@@ -66,12 +66,12 @@ impl Latch {
 
     pub(crate) fn wait(&self) {
         let (open, changed) = &*self.0;
-        // Nobody opens it any more: the test is over.
+        // A timeout means that the test is over.
         drop(changed.wait_timeout_while(open.lock().unwrap(), PATIENCE, |open| !*open));
     }
 }
 
-/// The endpoint. It stops to listen when it is dropped.
+/// The endpoint. It stops listening when dropped.
 pub(crate) struct Fake {
     address: SocketAddr,
     shared: Arc<Shared>,
@@ -81,11 +81,11 @@ struct Shared {
     respond: Box<dyn Fn(&Request) -> Action + Send + Sync>,
     seen: Mutex<Vec<Request>>,
     changed: Condvar,
-    over: AtomicBool,
+    stopped: AtomicBool,
 }
 
 impl Fake {
-    /// The closure runs on the connection's own thread: it may wait.
+    /// The closure runs on the connection's own thread, so it may block.
     pub(crate) fn start(respond: impl Fn(&Request) -> Action + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
@@ -93,12 +93,12 @@ impl Fake {
             respond: Box::new(respond),
             seen: Mutex::default(),
             changed: Condvar::new(),
-            over: AtomicBool::new(false),
+            stopped: AtomicBool::new(false),
         });
         let accepting = Arc::clone(&shared);
         thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
-                if accepting.over.load(Ordering::Relaxed) {
+                if accepting.stopped.load(Ordering::Relaxed) {
                     return;
                 }
                 let shared = Arc::clone(&accepting);
@@ -112,17 +112,17 @@ impl Fake {
         format!("http://{}/v1", self.address)
     }
 
-    /// What came so far, in the order of the numbers.
+    /// All requests so far, in order.
     pub(crate) fn seen(&self) -> Vec<Request> {
         self.shared.seen.lock().unwrap().clone()
     }
 
-    /// How many requests came so far.
+    /// The number of requests so far.
     pub(crate) fn count(&self) -> usize {
         self.shared.seen.lock().unwrap().len()
     }
 
-    /// Waits until so many requests have come.
+    /// Waits until `n` requests have arrived.
     pub(crate) fn wait_for(&self, n: usize) {
         self.shared.wait_for(n);
     }
@@ -130,8 +130,8 @@ impl Fake {
 
 impl Drop for Fake {
     fn drop(&mut self) {
-        self.shared.over.store(true, Ordering::Relaxed);
-        // Wakes the thread that accepts.
+        self.shared.stopped.store(true, Ordering::Relaxed);
+        // Wakes the accepting thread.
         drop(TcpStream::connect(self.address));
     }
 }
@@ -140,19 +140,19 @@ impl Shared {
     fn wait_for(&self, n: usize) {
         let seen = self.seen.lock().unwrap();
         let (seen, timeout) = self.changed.wait_timeout_while(seen, PATIENCE, |seen| seen.len() < n).unwrap();
-        assert!(!timeout.timed_out(), "{} requests came, and not {n}", seen.len());
+        assert!(!timeout.timed_out(), "{} requests arrived, expected {n}", seen.len());
     }
 
-    /// Answers one connection until either side closes it.
+    /// Answers the requests on one connection until either side closes it.
     fn serve(&self, mut stream: TcpStream) {
         drop(stream.set_nodelay(true));
         while let Some(request) = read_request(&mut stream) {
-            let request = self.note(request);
+            let request = self.record(request);
             match (self.respond)(&request) {
                 Action::Send(bytes) => {
                     let mut last = [0];
-                    let whole = request.body.is_empty() || stream.read_exact(&mut last).is_ok();
-                    if !whole || stream.write_all(&bytes).is_err() {
+                    let complete = request.body.is_empty() || stream.read_exact(&mut last).is_ok();
+                    if !complete || stream.write_all(&bytes).is_err() {
                         return;
                     }
                 }
@@ -161,13 +161,13 @@ impl Shared {
                     drop(stream.read_exact(&mut last));
                     return;
                 }
-                // A socket that is closed with something unread in it is reset (RFC 1122, 4.2.2.13).
+                // Closing a socket with unread data resets the connection (RFC 1122, 4.2.2.13).
                 Action::Reset => return,
             }
         }
     }
 
-    fn note(&self, request: Request) -> Request {
+    fn record(&self, request: Request) -> Request {
         let mut seen = self.seen.lock().unwrap();
         let request = Request { number: seen.len(), ..request };
         seen.push(request.clone());
@@ -176,7 +176,7 @@ impl Shared {
     }
 }
 
-/// Reads one request, but leaves its last byte in the socket. `None` when the client has gone.
+/// Reads one request, but leaves its last byte in the socket. `None` if the client has disconnected.
 fn read_request(stream: &mut TcpStream) -> Option<Request> {
     let mut byte = [0];
     let mut head = Vec::new();

@@ -1,4 +1,4 @@
-//! What all end-to-end tests share: a folder to run the binary in, and endpoints for it to ask.
+//! Shared by all end-to-end tests: a folder to run the binary in, and endpoints to ask.
 
 pub(crate) mod answers;
 mod fake;
@@ -11,5 +11,5 @@ pub(crate) use simulator::SimulatorProcess;
 
 use std::time::Duration;
 
-/// How long anything may take before a test gives up on it. No test depends on it, except in order to fail.
+/// How long a test waits for anything before it fails. No passing test depends on it.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);

@@ -1,4 +1,4 @@
-//! A fresh folder, and the binary in it with nothing of the environment around it.
+//! A fresh folder, and the binary run in it with a clean environment.
 
 use std::ffi::OsStr;
 use std::io::{Read, Write};
@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::PATIENCE;
 
-/// The folder that one test works in.
+/// The folder of one test.
 pub(crate) struct Place {
     folder: tempfile::TempDir,
 }
@@ -22,7 +22,7 @@ impl Place {
         Self { folder: tempfile::tempdir().unwrap() }
     }
 
-    /// With `traces.jsonl`, which holds as many traces as wanted (see [`super::answers::traces`]).
+    /// With a `traces.jsonl` of `n` traces (see [`super::answers::traces`]).
     pub(crate) fn with_traces(n: usize) -> Self {
         let place = Self::new();
         place.write("traces.jsonl", super::answers::traces(n));
@@ -33,7 +33,7 @@ impl Place {
         self.folder.path().join(name)
     }
 
-    /// Writes a file; its folders are made as needed.
+    /// Writes a file, and creates its folders if needed.
     pub(crate) fn write(&self, name: &str, content: impl AsRef<[u8]>) {
         let path = self.path(name);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -44,7 +44,7 @@ impl Place {
         std::fs::read_to_string(self.path(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
     }
 
-    /// The JSON values of a file's lines.
+    /// The lines of a file, parsed as JSON.
     pub(crate) fn lines(&self, name: &str) -> Vec<Value> {
         let text = self.read(name);
         assert!(text.is_empty() || text.ends_with('\n'), "{name} ends in the middle of a line");
@@ -59,7 +59,7 @@ impl Place {
         names
     }
 
-    /// The binary, to be run here.
+    /// The binary with these arguments, to run in this folder.
     pub(crate) fn command<A: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = A>) -> Invocation {
         let mut command = Command::new(env!("CARGO_BIN_EXE_judge-run"));
         command.args(args).current_dir(self.folder.path()).env_clear();
@@ -68,7 +68,7 @@ impl Place {
         Invocation { command, stdin: Vec::new() }
     }
 
-    /// Runs the binary here to its end.
+    /// Runs the binary to its end.
     pub(crate) fn run<A: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = A>) -> Finished {
         self.command(args).run()
     }
@@ -79,19 +79,19 @@ impl Place {
         self.command(args.iter().chain(more))
     }
 
-    /// Reads a growing file until it has as many lines as wanted.
+    /// Waits until a growing file has `n` lines.
     pub(crate) fn wait_for_lines(&self, name: &str, n: usize) {
         let started = Instant::now();
         let count = |path: &Path| std::fs::read(path).map_or(0, |text| text.iter().filter(|&&b| b == b'\n').count());
         while count(&self.path(name)) < n {
-            assert!(started.elapsed() < PATIENCE, "{name} never had {n} lines");
-            // A file tells nobody that it has grown.
+            assert!(started.elapsed() < PATIENCE, "{name} did not reach {n} lines");
+            // There is no event for a growing file, so poll it.
             thread::sleep(Duration::from_millis(2));
         }
     }
 }
 
-/// A command that is being put together.
+/// A command under construction.
 pub(crate) struct Invocation {
     command: Command,
     stdin: Vec<u8>,
@@ -118,7 +118,7 @@ impl Invocation {
         Self { command, ..self }
     }
 
-    /// What its standard input holds; nothing otherwise.
+    /// The contents of standard input; empty by default.
     pub(crate) fn stdin(mut self, bytes: impl Into<Vec<u8>>) -> Self {
         self.stdin = bytes.into();
         self
@@ -136,7 +136,7 @@ impl Invocation {
         running
     }
 
-    /// Starts it with a standard input that goes on until the test drops it.
+    /// Starts the command with a standard input that stays open until the test drops it.
     pub(crate) fn start_with_open_stdin(mut self) -> (Running, ChildStdin) {
         let streams = self.command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = streams.spawn().unwrap();
@@ -146,19 +146,19 @@ impl Invocation {
         (Running::new(child, stdout, stderr), input)
     }
 
-    /// Runs it with a standard output that is closed: its reader has seen enough.
+    /// Runs the command with a standard output whose reader has closed it.
     pub(crate) fn run_with_closed_stdout(self) -> Finished {
         let (reader, writer) = std::io::pipe().unwrap();
         drop(reader);
         self.run_with_stdout(writer)
     }
 
-    /// Runs it with this for a standard output, which is not captured.
+    /// Runs the command with this standard output, which is not captured.
     pub(crate) fn run_with_stdout(self, stdout: impl Into<Stdio>) -> Finished {
         self.start_with_stdout(stdout).finish()
     }
 
-    /// The same, but does not wait for its end.
+    /// The same, without waiting for the end.
     pub(crate) fn start_with_stdout(mut self, stdout: impl Into<Stdio>) -> Running {
         let mut child = self.command.stdin(Stdio::null()).stdout(stdout).stderr(Stdio::piped()).spawn().unwrap();
         let stderr = Stream::read(child.stderr.take().unwrap());
@@ -171,7 +171,7 @@ impl Invocation {
 struct Stream(Arc<Captured>);
 
 struct Captured {
-    /// The bytes, and whether there will be no more.
+    /// The bytes so far, and whether the stream has ended.
     state: Mutex<(Vec<u8>, bool)>,
     changed: Condvar,
 }
@@ -181,7 +181,7 @@ impl Stream {
         Self(Arc::new(Captured { state: Mutex::new((Vec::new(), ended)), changed: Condvar::new() }))
     }
 
-    /// Reads all that comes, on a thread of its own.
+    /// Reads everything from the stream, on its own thread.
     fn read(mut from: impl Read + Send + 'static) -> Self {
         let stream = Self::new(false);
         let Self(captured) = stream.clone();
@@ -201,21 +201,21 @@ impl Stream {
         stream
     }
 
-    /// What is there once it holds `words`, or has ended; `None` waits for the end.
+    /// The text once it contains `words` or the stream has ended; `None` waits for the end.
     fn wait(&self, words: Option<&str>) -> String {
         let Self(captured) = self;
-        let goes_on = |(text, ended): &mut (Vec<u8>, bool)| {
+        let unfinished = |(text, ended): &mut (Vec<u8>, bool)| {
             !*ended && !words.is_some_and(|words| String::from_utf8_lossy(text).contains(words))
         };
         let state = captured.state.lock().unwrap();
-        let (state, timeout) = captured.changed.wait_timeout_while(state, PATIENCE, goes_on).unwrap();
+        let (state, timeout) = captured.changed.wait_timeout_while(state, PATIENCE, unfinished).unwrap();
         let text = String::from_utf8_lossy(&state.0).into_owned();
-        assert!(!timeout.timed_out(), "waited in vain for {words:?}: {text}");
+        assert!(!timeout.timed_out(), "timed out waiting for {words:?}: {text}");
         text
     }
 }
 
-/// A process. It ends with its owner.
+/// A running process, killed on drop.
 pub(crate) struct Running {
     id: u32,
     stdout: Stream,
@@ -232,36 +232,36 @@ impl Running {
         Self { id, stdout, stderr, status, finished: false }
     }
 
-    /// Sends a signal, such as `INT`. Whether it is still there to receive it is the test's affair.
+    /// Sends a signal, such as `INT`. Does nothing if the process has ended.
     pub(crate) fn signal(&self, name: &str) {
         let mut kill = Command::new("kill");
         kill.args([format!("-{name}"), self.id.to_string()]).stderr(Stdio::null()).status().unwrap();
     }
 
-    /// Waits until its standard error holds these words.
+    /// Waits until standard error contains these words.
     pub(crate) fn wait_for_stderr(&self, words: &str) {
         let text = self.stderr.wait(Some(words));
-        assert!(text.contains(words), "ended without saying {words:?}: {text}");
+        assert!(text.contains(words), "ended without printing {words:?}: {text}");
     }
 
-    /// The first line of its standard output.
+    /// Waits for the first line of standard output.
     pub(crate) fn first_line(&self) -> String {
         let text = self.stdout.wait(Some("\n"));
         text.lines().next().unwrap_or_default().to_owned()
     }
 
-    /// Waits for its end.
+    /// Waits for the end of the process.
     pub(crate) fn finish(mut self) -> Finished {
         let status = self.status.recv_timeout(PATIENCE);
         self.finished = status.is_ok();
-        let Ok(status) = status else { panic!("it does not end: {}", self.stderr.wait(Some(""))) };
+        let Ok(status) = status else { panic!("the process does not end: {}", self.stderr.wait(Some(""))) };
         Finished { code: status.code(), stdout: self.stdout.wait(None), stderr: self.stderr.wait(None) }
     }
 
-    /// Ends it without a chance to tidy up, as a crash would.
+    /// Kills the process without cleanup, like a crash.
     pub(crate) fn kill(self) {
         self.signal("KILL");
-        assert_eq!(self.finish().code, None, "it had ended before it was killed");
+        assert_eq!(self.finish().code, None, "the process ended before it was killed");
     }
 }
 
@@ -273,37 +273,37 @@ impl Drop for Running {
     }
 }
 
-/// What a process left behind.
+/// The result of a process.
 #[derive(Debug)]
 pub(crate) struct Finished {
-    /// `None` if a signal ended it.
+    /// `None` if the process was killed by a signal.
     pub(crate) code: Option<i32>,
     pub(crate) stdout: String,
     pub(crate) stderr: String,
 }
 
 impl Finished {
-    /// Fails unless it ended with this code.
+    /// Asserts the exit code.
     #[track_caller]
     pub(crate) fn exits_with(self, code: i32) -> Self {
         assert_eq!(self.code, Some(code), "stdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
         self
     }
 
-    /// Fails unless all of these words stand in its standard error.
+    /// Asserts that standard error contains all of these words.
     #[track_caller]
     pub(crate) fn says(self, words: &[&str]) -> Self {
         for words in words {
-            assert!(self.stderr.contains(words), "{words:?} is not in:\n{}", self.stderr);
+            assert!(self.stderr.contains(words), "{words:?} not found in:\n{}", self.stderr);
         }
         self
     }
 
-    /// Fails unless all of these words stand in its standard output.
+    /// Asserts that standard output contains all of these words.
     #[track_caller]
     pub(crate) fn prints(self, words: &[&str]) -> Self {
         for words in words {
-            assert!(self.stdout.contains(words), "{words:?} is not in:\n{}", self.stdout);
+            assert!(self.stdout.contains(words), "{words:?} not found in:\n{}", self.stdout);
         }
         self
     }

@@ -1,4 +1,4 @@
-//! `judge-run simulate` as a process of its own.
+//! `judge-run simulate` as a separate process.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{Place, Running};
 
-/// The process, on a free port; it ends with its owner.
+/// The process, on a free port; killed on drop.
 pub(crate) struct SimulatorProcess {
     base_url: String,
     pub(crate) running: Running,
@@ -27,7 +27,7 @@ impl SimulatorProcess {
         self.base_url.clone()
     }
 
-    /// What `GET /stats` says.
+    /// The answer of `GET /stats`.
     pub(crate) fn stats(&self) -> Value {
         let address = self.base_url.strip_prefix("http://").unwrap().strip_suffix("/v1").unwrap();
         let mut stream = TcpStream::connect(address).unwrap();
