@@ -1,4 +1,4 @@
-"""Reads every output form with pandas and DuckDB, and compares counts and means with the log."""
+"""Reads every output format with pandas and DuckDB, and compares counts and means with the log."""
 import json
 import os
 import pathlib
@@ -18,8 +18,8 @@ def main():
         run = lambda *args: subprocess.run([JUDGE_RUN, *args], check=True, capture_output=True, text=True)
         dataset = str(ROOT / "datasets/quickstart.jsonl")
         run("-d", dataset, "-J", "factual_accuracy", "-J", "safety", "--simulate", "-o", "results.csv", "-q")
-        for form in ["results.wide.csv", "results.mlflow.jsonl"]:
-            run("convert", "results.feedback.jsonl", form)
+        for name in ["results.wide.csv", "results.mlflow.jsonl"]:
+            run("convert", "results.feedback.jsonl", name)
         log = [json.loads(line) for line in open("results.feedback.jsonl", encoding="utf-8")]
         values = [record["value"] for record in log if record["name"] == "factual_accuracy"]
         mean = sum(values) / len(values)
@@ -40,7 +40,7 @@ def main():
         of_csv = "select avg(value::double) from read_csv('results.csv', all_varchar = true) where name = 'factual_accuracy'"
         assert abs(one(of_csv) - mean) < 1e-9
         assert abs(one("select avg(factual_accuracy) from 'results.wide.csv'") - mean) < 1e-9
-        print(f"pandas {pandas.__version__} and DuckDB {duckdb.__version__}: 50 records, mean {mean:.3f} in every form")
+        print(f"pandas {pandas.__version__} and DuckDB {duckdb.__version__}: 50 records, mean {mean:.3f} in every format")
 
 
 main()
