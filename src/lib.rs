@@ -21,6 +21,9 @@
 //! [`run::RunSettings`], and tells what happens as a stream of [`run::Event`]s.
 #![deny(missing_docs)]
 
+#[macro_use]
+mod serde_text;
+
 pub mod dataset;
 pub mod endpoint;
 pub mod feedback;

@@ -19,23 +19,26 @@ use super::subcommands::{
     StatusArgs,
 };
 
-const EXAMPLES: &str = r#"A trace is a line of JSON, an object in a list, or a row of a table:
+const EXAMPLES: &str = r#"A trace is a line of JSON, an object in a list, or a row of a table; only `inputs` is required:
   {"trace_id": "t1", "inputs": {"question": "Capital of France?"}, "outputs": "Paris",
    "expectations": {"expected_response": "Paris"}}
-  Of these only the inputs are required. What MLflow's Trace.to_json() writes is read as well.
+MLflow, OpenTelemetry, Langfuse and other formats are recognized.
 
 Examples:
-  Try it without any model; the verdicts are made up:
-    judge-run --dataset traces.jsonl --judge factual_accuracy --simulate
+  Try it without a model, on a built-in dataset; the verdicts are made up:
+    judge-run -d quickstart -J factual_accuracy --simulate
 
-  See what would be asked, and the first prompt of each judge:
+  Show what would be sent, and the first prompt of each judge:
     judge-run -d traces.jsonl -J factual_accuracy --dry-run -v
 
-  Ask OpenAI, with two judges, within a quota of 500 requests a minute:
+  Ask OpenAI with two judges, within a quota of 500 requests a minute:
     export OPENAI_API_KEY=sk-...
-    judge-run -d traces.jsonl -J factual_accuracy -J safety -m openai:/gpt-4.1-mini --rpm 500
+    judge-run -d traces.jsonl -J factual_accuracy,safety -m openai:/gpt-4.1-mini --rpm 500
 
-  Judge a part: what a condition selects, the same traces every night, or some by their ids:
+  Ask a model on your own machine:
+    judge-run -d traces.jsonl -J groundedness -m ollama:/llama3.2
+
+  Judge a part: what matches a condition, the same sample every night, or certain traces:
     judge-run -d traces.jsonl -J safety --filter "trace.tags.env == 'prod' and outputs"
     judge-run -d traces.jsonl -J safety --sample 100 --stratify trace.tags.env
     judge-run -d traces.jsonl -J safety --trace-id @ids.txt
@@ -43,20 +46,17 @@ Examples:
   Judge a table whose columns have other names:
     judge-run -d answers.csv --map inputs.question=Frage --map outputs=Antwort -J relevance
 
-  Ask a model on your own machine:
-    judge-run -d traces.jsonl -J groundedness -m ollama:/llama3.2
-
-  Write a judge of your own, beginning with one that is there:
+  Write your own judge, starting from a built-in one:
     judge-run judges relevance > politeness.toml
     judge-run -d traces.jsonl -J politeness.toml
 
-  Go on where a run stopped, and ask again what failed: the same command. Failures alone:
+  Resume a run that was interrupted, and retry what failed: the same command. Only the failures:
     judge-run replay traces.feedback.jsonl
 
-  How far is it?
+  See how far a run is:
     judge-run status traces.feedback.jsonl
 
-judge-run.toml, if there is one in the current directory:
+Configuration, read from judge-run.toml in the current directory:
   model = "openai:/gpt-4.1-mini"
 
   [endpoints.openai]
@@ -69,10 +69,9 @@ judge-run.toml, if there is one in the current directory:
   output = 1.60
 
 Environment:
-  Each option can also be set as a variable: --max-retries is JUDGE_RUN_MAX_RETRIES, --quiet is
-  JUDGE_RUN_QUIET=1. Flags win over variables, and both over judge-run.toml.
-  OPENAI_API_KEY and OPENAI_BASE_URL are OpenAI's own; other providers' keys are read by their
-  usual names.
+  Every option has a variable: --max-retries is JUDGE_RUN_MAX_RETRIES, --quiet is
+  JUDGE_RUN_QUIET=1. Flags override variables, and both override judge-run.toml.
+  API keys are read from the providers' own variables, such as OPENAI_API_KEY.
 
 Exit codes:
   0    everything was judged
@@ -84,8 +83,8 @@ Exit codes:
 /// Judge recorded traces of GenAI applications with LLM judges: one Feedback record per judgment
 #[derive(Debug, Parser)]
 #[command(name = "judge-run", version, after_long_help = EXAMPLES, args_conflicts_with_subcommands = true)]
-#[command(after_help = "Try it: judge-run -d traces.jsonl -J safety --simulate\n\
-                        See --help for examples, environment variables and exit codes.")]
+#[command(after_help = "Try it: judge-run -d quickstart -J factual_accuracy --simulate\n\
+                        More: `judge-run --help` has examples, environment variables and exit codes.")]
 #[command(override_usage = "judge-run --dataset <FILE> --judge <NAME> [OPTIONS]\n       judge-run <COMMAND>")]
 pub(crate) struct Cli {
     #[command(subcommand)]
@@ -96,11 +95,11 @@ pub(crate) struct Cli {
 }
 
 impl Cli {
-    /// Reads the command line of this process and the variables that stand for flags. What is typed wins over a variable that says
+    /// Reads the command line of this process and the variables that stand for flags. What is typed wins over a variable that means
     /// the opposite; only two typed options can conflict.
     ///
     /// # Errors
-    /// What is wrong with it; help and version count as errors, as everywhere in clap.
+    /// What is wrong with it; help and version count as errors, as always in clap.
     pub(crate) fn read() -> Result<Self, clap::Error> {
         let mut command = command();
         let matches = command.try_get_matches_from_mut(std::env::args_os()).map_err(with_hint)?;
@@ -125,57 +124,64 @@ impl Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Serve a simulated OpenAI-compatible endpoint, with quotas and faults as wished
-    Simulate(SimulateArgs),
-    /// Ask an endpoint one small question: does it answer, what does it take, what is its quota
-    Check(Box<CheckArgs>),
-    /// Make one log of several: of the shards of a run, or of several nights
-    Merge(MergeArgs),
-    /// Shorten a log: leave out failures that were asked again, and keep every verdict
-    Compact(CompactArgs),
-    /// Write feedback in another form: JSON lines, MLflow's assessments, or a table
-    Convert(ConvertArgs),
-    /// Ask again what failed, as the run's manifest says; nothing else
+    /// Retry what failed in a log, as its runs were set up
     Replay(Box<ReplayArgs>),
-    /// Tell how far a run is, also while it goes on elsewhere
+    /// Show how far a run is, also while another process runs it
     Status(StatusArgs),
     /// List the judges, or print one as a file to start your own from
     Judges(JudgesArgs),
+    /// Send one small request to an endpoint: does it answer, what does it support, what are its limits
+    Check(Box<CheckArgs>),
+    /// Convert feedback: JSON lines, MLflow assessments, or a table
+    Convert(ConvertArgs),
+    /// Merge logs into one: those of shards, or of several nights
+    Merge(MergeArgs),
+    /// Drop superseded records from a log; every verdict is kept
+    Compact(CompactArgs),
+    /// Serve a simulated OpenAI-compatible endpoint, with quotas and faults
+    Simulate(SimulateArgs),
     /// Print a completion script for a shell
     Completions(CompletionsArgs),
     /// Print the manual page
     Man(ManArgs),
 }
 
+pub(super) const INPUT: &str = "Input";
+const ENDPOINT: &str = "Model and endpoint";
+const RATES: &str = "Rate limits";
+const FAILURES: &str = "Failures and retries";
+const BUDGETS: &str = "Budgets";
+pub(super) const OUTPUT: &str = "Output";
+const GENERAL: &str = "General";
+
 #[derive(Debug, Args)]
-#[command(next_help_heading = "What is judged")]
+#[command(next_help_heading = INPUT)]
 pub(crate) struct RunArgs {
-    /// The traces: a file of JSON lines, JSON or CSV, also as .gz or .zst; a folder of them, a pattern such as 'logs/*.jsonl.gz', or
-    /// `-` for standard input. May be given several times
+    /// Traces: a JSON Lines, JSON or CSV file (also .gz or .zst), a folder, a pattern such as 'logs/*.jsonl', or `-` for standard
+    /// input; `quickstart` is a built-in example. Repeatable
     #[arg(short, long, value_name = "FILE", env = "JUDGE_RUN_DATASET", value_hint = ValueHint::FilePath)]
     pub dataset: Vec<PathBuf>,
 
-    /// Take a field from a column or key of another name, such as inputs.question=Frage or outputs=completion.text. May be given
-    /// several times
+    /// Read a field from a column or key with another name, such as inputs.question=Frage or outputs=completion.text. Repeatable
     #[arg(long, value_name = "FIELD=NAME", env = "JUDGE_RUN_MAP")]
     pub map: Vec<Mapping>,
 
-    /// What the dataset is, where its content does not tell: a form of file, of trace, or both, such as csv,plain
+    /// Format of the dataset, if it cannot be detected: of the file, of the traces, or both, such as csv,plain
     #[arg(long, value_name = "NAME", env = "JUDGE_RUN_DATASET_FORMAT", long_help = format_help())]
     pub dataset_format: Option<Format>,
 
-    /// What is asked: a judge's name (`judge-run judges` lists them) or its TOML file. May be given several times
+    /// Judge to ask: a name (see `judge-run judges`) or a TOML file. Repeatable, or separated by commas
     #[arg(short = 'J', long, value_name = "NAME|FILE", env = "JUDGE_RUN_JUDGE", value_delimiter = ',')]
     pub judge: Vec<String>,
 
     #[command(flatten)]
     pub selection: SelectionArgs,
 
-    /// Stop at the first line that is no trace, instead of setting it aside
+    /// Stop at the first line that is not a trace, instead of skipping it
     #[arg(long, env = "JUDGE_RUN_STRICT")]
     pub strict: bool,
 
-    /// Set lines, rows and objects aside that are longer than this
+    /// Skip lines, rows and objects that are longer than this
     #[arg(long, value_name = "BYTES", env = "JUDGE_RUN_MAX_LINE_BYTES",
           default_value_t = judge_run::dataset::DEFAULT_MAX_LINE_BYTES)]
     pub max_line_bytes: usize,
@@ -183,24 +189,23 @@ pub(crate) struct RunArgs {
     #[command(flatten)]
     pub endpoint: EndpointArgs,
 
-    /// Where the feedback goes: .jsonl (a log that the next run resumes), .csv (made from a log), or `-` for standard output
+    /// Where feedback is written: .jsonl (a log that the next run resumes), .csv (made from a log), or `-` for standard output
     /// [default: <dataset>.feedback.jsonl in the current directory]
     #[arg(short, long, value_name = "FILE", env = "JUDGE_RUN_OUTPUT", value_hint = ValueHint::FilePath,
-          help_heading = "What comes out")]
+          help_heading = OUTPUT)]
     pub output: Option<PathBuf>,
 
-    /// The form of the output, whatever its name; what is not the log is made beside it, at the end [default: what the name tells]
-    #[arg(long, value_name = "FORM", env = "JUDGE_RUN_OUTPUT_FORMAT", value_parser = form(),
-          help_heading = "What comes out")]
+    /// Format of the output [default: inferred from its name]. All but jsonl are made from the log at the end
+    #[arg(long, value_name = "FORM", env = "JUDGE_RUN_OUTPUT_FORMAT", value_parser = form(), help_heading = OUTPUT)]
     pub output_format: Option<Form>,
 
-    /// Start anew instead of resuming; what the log holds goes to <log>.bak
-    #[arg(long, env = "JUDGE_RUN_OVERWRITE", help_heading = "What comes out")]
+    /// Start over instead of resuming; the old log is kept as <log>.bak
+    #[arg(long, env = "JUDGE_RUN_OVERWRITE", help_heading = OUTPUT)]
     pub overwrite: bool,
 
-    /// Take over verdicts on the same question from other runs' logs, at no cost. May be given several times; *.jsonl works too
+    /// Reuse verdicts on the same question from other logs, at no cost. Repeatable, and patterns such as 'nights/*.jsonl' work
     #[arg(long, value_name = "LOG", env = "JUDGE_RUN_REUSE", num_args = 1.., value_hint = ValueHint::FilePath,
-          help_heading = "What comes out")]
+          help_heading = OUTPUT)]
     pub reuse: Vec<PathBuf>,
 
     #[command(flatten)]
@@ -210,19 +215,19 @@ pub(crate) struct RunArgs {
 /// Which traces of the dataset.
 #[derive(Debug, Default, Args)]
 pub(crate) struct SelectionArgs {
-    /// Judge only the first N traces of those that are selected; judges of sessions the first N sessions
+    /// Judge at most N traces, the first that match; for judges of sessions, N sessions
     #[arg(short = 'n', long, value_name = "N", env = "JUDGE_RUN_LIMIT")]
     pub limit: Option<u64>,
 
-    /// Judge only the K-th of N parts of the dataset, such as 3/16: which trace is in which part hangs on its id alone
+    /// Judge one part of N, such as 3/16. A trace's part depends on its id alone
     #[arg(long, value_name = "K/N", env = "JUDGE_RUN_SHARD")]
     pub shard: Option<Shard>,
 
-    /// Judge only traces of which this holds, such as "trace.tags.env == 'prod'": an expression with the names of prompts
+    /// Judge only traces that match an expression, such as "trace.tags.env == 'prod'"; it has the variables of prompts
     #[arg(long, value_name = "EXPRESSION", env = "JUDGE_RUN_FILTER")]
     pub filter: Option<String>,
 
-    /// Judge only so many traces, or such a share of them; always the same ones, whatever their order
+    /// Judge a sample: a number of traces, or a share such as 5%. The same traces every time, in any order
     #[arg(long, value_name = "N|P%", env = "JUDGE_RUN_SAMPLE")]
     pub sample: Option<SampleSize>,
 
@@ -230,184 +235,178 @@ pub(crate) struct SelectionArgs {
     #[arg(long, value_name = "N", env = "JUDGE_RUN_SEED", requires = "sample")]
     pub seed: Option<u64>,
 
-    /// Draw so many of each kind, such as trace.tags.env; of a share, at least one of each
+    /// Draw the sample from each value of an expression, such as trace.tags.env; of a share, at least one trace each
     #[arg(long, value_name = "EXPRESSION", env = "JUDGE_RUN_STRATIFY", requires = "sample")]
     pub stratify: Option<String>,
 
-    /// Judge only the trace with this id, or those in a file with one id a line. May be given several times
+    /// Judge only the trace with this id, or those listed in a file, one id a line. Repeatable
     #[arg(long, value_name = "ID|@FILE", env = "JUDGE_RUN_TRACE_ID")]
     pub trace_id: Vec<String>,
 }
 
-/// How a run goes about it: what a run and a replay have in common, beside the endpoint.
-#[derive(Debug, Args)]
+/// How a run proceeds: what a run and a replay have in common, beside the endpoint.
+#[derive(Debug, Clone, Args)]
 pub(crate) struct ConductArgs {
-    /// Show what would be asked, how long it would take and what it would cost, and send nothing
-    #[arg(long, env = "JUDGE_RUN_DRY_RUN", help_heading = "What comes out")]
+    /// Show what would be sent, how long it would take and what it would cost; send nothing
+    #[arg(long, env = "JUDGE_RUN_DRY_RUN", help_heading = OUTPUT)]
     pub dry_run: bool,
 
-    /// Requests a day at most: stop when this run has sent so many
-    #[arg(long, value_name = "N", env = "JUDGE_RUN_RPD", help_heading = "How fast")]
-    pub rpd: Option<u64>,
-
-    /// Wait for one answer of each judge before sending the others, so that they find the judge's prompt in the provider's cache
-    #[arg(long, env = "JUDGE_RUN_WARM_UP", help_heading = "How fast")]
+    /// Wait for the first answer of each judge before sending more, so that the rest hit the provider's prompt cache
+    #[arg(long, env = "JUDGE_RUN_WARM_UP", help_heading = RATES)]
     pub warm_up: bool,
 
-    /// Ask again so many times before a judgment counts as failed [default: 6]
-    #[arg(long, value_name = "N", env = "JUDGE_RUN_MAX_RETRIES", help_heading = "When something fails")]
+    /// Retry a request at most N times [default: 6]
+    #[arg(long, value_name = "N", env = "JUDGE_RUN_MAX_RETRIES", help_heading = FAILURES)]
     pub max_retries: Option<u32>,
 
-    /// Ask again so many times where an answer holds no verdict, or none that is allowed [default: 1]
-    #[arg(long, value_name = "N", env = "JUDGE_RUN_RE_ASK", help_heading = "When something fails")]
+    /// Ask again at most N times if an answer has no valid verdict [default: 1]
+    #[arg(long, value_name = "N", env = "JUDGE_RUN_RE_ASK", help_heading = FAILURES)]
     pub re_ask: Option<u8>,
 
-    /// Stop when an endpoint asks for a longer pause than this [default: 5m]
+    /// Stop if an endpoint asks for a longer pause than this [default: 5m]
     #[arg(long, value_name = "DURATION", env = "JUDGE_RUN_MAX_RETRY_AFTER", value_parser = duration::parse,
-          help_heading = "When something fails")]
+          help_heading = FAILURES)]
     pub max_retry_after: Option<Duration>,
 
-    /// Stop when more judgments than this fail: a number, or a share such as 5%
-    #[arg(long, value_name = "N|P%", env = "JUDGE_RUN_MAX_ERRORS", help_heading = "When something fails")]
+    /// Stop if more judgments than this fail: a number, or a share such as 5%
+    #[arg(long, value_name = "N|P%", env = "JUDGE_RUN_MAX_ERRORS", help_heading = FAILURES)]
     pub max_errors: Option<MaxErrors>,
 
     /// Stop when this much money is spent, by the prices in judge-run.toml
-    #[arg(long, value_name = "AMOUNT", env = "JUDGE_RUN_MAX_COST", value_parser = amount,
-          help_heading = "When to stop")]
+    #[arg(long, value_name = "AMOUNT", env = "JUDGE_RUN_MAX_COST", value_parser = amount, help_heading = BUDGETS)]
     pub max_cost: Option<f64>,
 
-    /// Stop when this many tokens are used, prompts and answers together
-    #[arg(long, value_name = "N", env = "JUDGE_RUN_MAX_TOKENS_TOTAL", help_heading = "When to stop")]
+    /// Stop when this many tokens are used, in prompts and answers
+    #[arg(long, value_name = "N", env = "JUDGE_RUN_MAX_TOKENS_TOTAL", help_heading = BUDGETS)]
     pub max_tokens_total: Option<u64>,
 
-    /// Stop after this long, such as 30m or 8h
+    /// Stop after this time, such as 30m or 8h
     #[arg(long, value_name = "DURATION", env = "JUDGE_RUN_TIME_LIMIT", value_parser = duration::parse,
-          help_heading = "When to stop")]
+          help_heading = BUDGETS)]
     pub time_limit: Option<Duration>,
 
-    /// After Ctrl-C, wait this long for answers in flight; a second Ctrl-C waits no longer [default: 30s]
+    /// After Ctrl-C, wait this long for answers in flight; a second Ctrl-C stops immediately [default: 30s]
     #[arg(long, value_name = "DURATION", env = "JUDGE_RUN_GRACE", value_parser = duration::parse,
-          help_heading = "When to stop")]
+          help_heading = BUDGETS)]
     pub grace: Option<Duration>,
 
-    /// Print only what went wrong
-    #[arg(short, long, env = "JUDGE_RUN_QUIET", help_heading = "Configuration and messages")]
+    /// Print only errors
+    #[arg(short, long, env = "JUDGE_RUN_QUIET", help_heading = GENERAL)]
     pub quiet: bool,
 
-    /// Tell every failure and retry; twice for more. With --dry-run, show the first prompt of each judge
-    #[arg(short, long, action = ArgAction::Count, env = "JUDGE_RUN_VERBOSE",
-          help_heading = "Configuration and messages")]
+    /// Print every failure and retry; -vv prints more. With --dry-run, print the first prompt of each judge
+    #[arg(short, long, action = ArgAction::Count, env = "JUDGE_RUN_VERBOSE", help_heading = GENERAL)]
     pub verbose: u8,
 }
 
-/// Who is asked and how fast: what a run and a check have in common.
-#[derive(Debug, Args)]
+/// Who is asked and how fast: what a run, a replay and a check have in common.
+#[derive(Debug, Clone, Args)]
 pub(crate) struct EndpointArgs {
-    /// The model, as ENDPOINT:/MODEL: openai:/gpt-4.1-mini, ollama:/llama3.2, azure:/my-deployment
+    /// Model to ask: openai:/gpt-4.1-mini, ollama:/llama3.2, azure:/my-deployment
     /// [default: that of judge-run.toml or of the judge, or openai:/gpt-4.1-mini]
-    #[arg(short, long, value_name = "ENDPOINT:/MODEL", env = "JUDGE_RUN_MODEL", help_heading = "Who is asked")]
+    #[arg(short, long, value_name = "ENDPOINT:/MODEL", env = "JUDGE_RUN_MODEL", help_heading = ENDPOINT)]
     pub model: Option<ModelUri>,
 
-    /// The address of an OpenAI-compatible API, up to and including /v1 [env also: OPENAI_BASE_URL]
-    #[arg(long, value_name = "URL", env = "JUDGE_RUN_BASE_URL", value_hint = ValueHint::Url,
-          help_heading = "Who is asked")]
+    /// Address of an OpenAI-compatible API, up to and including /v1 [env also: OPENAI_BASE_URL]
+    #[arg(long, value_name = "URL", env = "JUDGE_RUN_BASE_URL", value_hint = ValueHint::Url, help_heading = ENDPOINT)]
     pub base_url: Option<String>,
 
-    /// The environment variable that holds the API key [default: the provider's own, such as OPENAI_API_KEY]
-    #[arg(long, value_name = "NAME", env = "JUDGE_RUN_API_KEY_ENV", help_heading = "Who is asked")]
+    /// Environment variable that holds the API key [default: the provider's own, such as OPENAI_API_KEY]
+    #[arg(long, value_name = "NAME", env = "JUDGE_RUN_API_KEY_ENV", help_heading = ENDPOINT)]
     pub api_key_env: Option<String>,
 
-    /// Ask a simulated endpoint inside this process: no key, no cost, made-up verdicts
-    #[arg(long, env = "JUDGE_RUN_SIMULATE", help_heading = "Who is asked")]
+    /// Ask a simulated endpoint in this process: no key, no cost, made-up verdicts
+    #[arg(long, env = "JUDGE_RUN_SIMULATE", help_heading = ENDPOINT)]
     pub simulate: bool,
 
-    /// Send a header with every request; ${NAME} in it stands for an environment variable. May be given several times
-    #[arg(short = 'H', long, value_name = "NAME: VALUE", env = "JUDGE_RUN_HEADER", help_heading = "Who is asked")]
+    /// Send a header with every request; ${NAME} in it is replaced by that environment variable. Repeatable
+    #[arg(short = 'H', long, value_name = "NAME: VALUE", env = "JUDGE_RUN_HEADER", help_heading = ENDPOINT)]
     pub header: Vec<String>,
 
     /// Add to the body of every request: a JSON object such as '{"top_k": 1}'
-    #[arg(long, value_name = "JSON", env = "JUDGE_RUN_EXTRA_BODY", help_heading = "Who is asked")]
+    #[arg(long, value_name = "JSON", env = "JUDGE_RUN_EXTRA_BODY", help_heading = ENDPOINT)]
     pub extra_body: Option<String>,
 
-    /// The provider's service tier, such as flex
-    #[arg(long, value_name = "TIER", env = "JUDGE_RUN_SERVICE_TIER", help_heading = "Who is asked")]
+    /// Service tier of the provider, such as flex
+    #[arg(long, value_name = "TIER", env = "JUDGE_RUN_SERVICE_TIER", help_heading = ENDPOINT)]
     pub service_tier: Option<String>,
 
-    /// A key by which the provider finds the same prompt cache again
-    #[arg(long, value_name = "KEY", env = "JUDGE_RUN_PROMPT_CACHE_KEY", help_heading = "Who is asked")]
+    /// Key under which the provider caches prompts
+    #[arg(long, value_name = "KEY", env = "JUDGE_RUN_PROMPT_CACHE_KEY", help_heading = ENDPOINT)]
     pub prompt_cache_key: Option<String>,
 
-    /// Trust the certificate authorities in this PEM file too
+    /// Also trust the certificate authorities in this PEM file
     #[arg(long, visible_alias = "cacert", value_name = "FILE", env = "JUDGE_RUN_CA_CERT",
-          value_hint = ValueHint::FilePath, help_heading = "Who is asked")]
+          value_hint = ValueHint::FilePath, help_heading = ENDPOINT)]
     pub ca_cert: Option<PathBuf>,
 
     /// Requests in flight at most [default: 16]
-    #[arg(short = 'j', long, value_name = "N", env = "JUDGE_RUN_CONCURRENCY", help_heading = "How fast")]
+    #[arg(short = 'j', long, value_name = "N", env = "JUDGE_RUN_CONCURRENCY", help_heading = RATES)]
     pub concurrency: Option<NonZeroU32>,
 
-    /// Requests a minute at most [default: what the endpoint tells]
-    #[arg(long, value_name = "N", env = "JUDGE_RUN_RPM", help_heading = "How fast")]
+    /// Requests a minute at most [default: what the endpoint reports]
+    #[arg(long, value_name = "N", env = "JUDGE_RUN_RPM", help_heading = RATES)]
     pub rpm: Option<NonZeroU32>,
 
-    /// Tokens a minute at most, prompts and answers together [default: what the endpoint tells]
-    #[arg(long, value_name = "N", env = "JUDGE_RUN_TPM", help_heading = "How fast")]
+    /// Tokens a minute at most, in prompts and answers [default: what the endpoint reports]
+    #[arg(long, value_name = "N", env = "JUDGE_RUN_TPM", help_heading = RATES)]
     pub tpm: Option<NonZeroU32>,
 
-    /// How much of the quota may be spent at once: what it allows in this time [default: 0.9s]
-    #[arg(long, value_name = "DURATION", env = "JUDGE_RUN_BURST", value_parser = duration::parse,
-          help_heading = "How fast")]
+    /// Requests a day at most, for each endpoint; earlier runs over the same log count
+    #[arg(long, value_name = "N", env = "JUDGE_RUN_RPD", help_heading = RATES)]
+    pub rpd: Option<u64>,
+
+    /// Send at most what the quota allows in this time without a pause [default: 0.9s]
+    #[arg(long, value_name = "DURATION", env = "JUDGE_RUN_BURST", value_parser = duration::parse, help_heading = RATES)]
     pub burst: Option<Duration>,
 
-    /// Give up on an answer after this long, such as 90, 90s or 2m [default: 10m]
+    /// Give up on an answer after this time, such as 90, 90s or 2m [default: 10m]
     #[arg(long, value_name = "DURATION", env = "JUDGE_RUN_TIMEOUT", value_parser = duration::parse_positive,
-          help_heading = "When something fails")]
+          help_heading = FAILURES)]
     pub timeout: Option<Duration>,
 
-    /// The configuration file [default: judge-run.toml if there is one]
-    #[arg(long, value_name = "FILE", env = "JUDGE_RUN_CONFIG", value_hint = ValueHint::FilePath,
-          help_heading = "Configuration and messages")]
+    /// Configuration file [default: judge-run.toml if it exists]
+    #[arg(long, value_name = "FILE", env = "JUDGE_RUN_CONFIG", value_hint = ValueHint::FilePath, help_heading = GENERAL)]
     pub config: Option<PathBuf>,
 
-    /// Read environment variables from a file; those already set win
-    #[arg(long, value_name = "FILE", env = "JUDGE_RUN_ENV_FILE", value_hint = ValueHint::FilePath,
-          help_heading = "Configuration and messages")]
+    /// Read environment variables from a file; variables that are set already win
+    #[arg(long, value_name = "FILE", env = "JUDGE_RUN_ENV_FILE", value_hint = ValueHint::FilePath, help_heading = GENERAL)]
     pub env_file: Option<PathBuf>,
 }
 
 fn format_help() -> String {
     let names = Format::names().join(", ");
     format!(
-        "What the dataset is, where its content does not tell: a form of file, of trace, or both, such as csv,plain\n\nThere are {names}"
+        "Format of the dataset, if it cannot be detected: of the file, of the traces, or both, such as csv,plain\n\nFormats: {names}"
     )
 }
 
 /// Money to spend.
 fn amount(text: &str) -> Result<f64, String> {
     let amount = text.trim().parse().ok().filter(|amount: &f64| amount.is_finite() && *amount >= 0.0);
-    amount.ok_or_else(|| format!("`{text}` is no amount of money; write a number such as 2.50"))
+    amount.ok_or_else(|| format!("invalid amount `{text}`, expected a number such as 2.50"))
 }
 
 pub(super) fn form() -> impl TypedValueParser<Value = Form> {
     PossibleValuesParser::new(Form::ALL.map(Form::as_str)).try_map(|name| name.parse::<Form>())
 }
 
-/// All that clap knows of the command line: as it is parsed, and as help, completions and manual page describe it.
+/// The command line as clap knows it: for parsing, help, completions and the manual page.
 ///
-/// A variable that is empty counts as not set: that is how CI systems pass on an input that nobody gave. Switches take `1` and
-/// `yes` as well as `true`. The names of the variables follow from those of the flags, so help says the rule once.
+/// An empty variable counts as not set: that is how CI systems pass on an input without a value. Switches accept `1` and
+/// `yes` as well as `true`. The names of the variables follow from those of the flags, so the help states the rule once.
 pub(crate) fn command() -> clap::Command {
     let help = Arg::new("help").short('h').long("help").action(ArgAction::Help);
     let version = Arg::new("version").short('V').long("version").action(ArgAction::Version).help("Print the version");
-    let last = |arg: Arg| arg.help_heading("Configuration and messages");
+    let last = |arg: Arg| arg.help_heading(GENERAL);
     // Where the main command's own is replaced, clap gives none to the others either.
-    let with_help = |command: clap::Command| command.arg(help.clone().help("Print this"));
+    let with_help = |command: clap::Command| command.arg(help.clone().help("Print help"));
     let command = Cli::command().disable_help_flag(true).disable_version_flag(true).mut_subcommands(with_help);
-    let help = help.help("Print a summary of the options with -h; with --help, examples and exit codes too");
+    let help = help.help("Print help; -h is short, --help has examples and exit codes");
     command.args([last(help), last(version)]).mut_args(variables).mut_subcommands(|command| command.mut_args(variables))
 }
 
-/// The rules for variables, which are told once, in the main command's help.
+/// The rules for variables, which are stated once, in the main command's help.
 fn variables(arg: Arg) -> Arg {
     let Some(name) = arg.get_env() else { return arg };
     let is_empty = std::env::var_os(name).is_some_and(|value| value.is_empty());

@@ -10,21 +10,25 @@ use judge_run::endpoint::provider;
 use judge_run::judge::parse::parse_verdict;
 use judge_run::judge::verdict::VerdictType;
 use judge_run::run::Exit;
+use judge_run_simulator::{Simulator, SimulatorConfig};
 
-use super::endpoint::Asked;
+use super::endpoint::{self, Env, Layers};
 use super::error::CliError;
 use super::print::{one_line, short};
 use super::subcommands::CheckArgs;
 
 pub(crate) fn main(args: CheckArgs) -> Result<ExitCode, CliError> {
-    let asked = Asked::new(args.endpoint, false)?;
-    let uri = asked.model(None);
-    let lane = asked.lane(&uri, &|name| std::env::var(name).ok())?;
+    let env: Env<'_> = &|name| std::env::var(name).ok();
+    let layers = Layers::new(args.endpoint, false)?;
+    let uri = layers.model(None);
+    let (plan, secrets) = layers.endpoint(&uri, env)?;
+    let simulator = if plan.is_simulated() { Some(Simulator::spawn(SimulatorConfig::default())?) } else { None };
+    let lane = endpoint::open(&plan, &secrets, simulator.as_ref(), env)?;
     let members = if lane.endpoint.pool.is_empty() { vec![lane.endpoint] } else { lane.endpoint.pool };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut all_answer = true;
     for endpoint in members {
-        let client = Client::new(&endpoint, &lane.model).map_err(CliError::usage)?;
+        let client = Client::new(&endpoint, &lane.model).map_err(|error| CliError::of(&error))?;
         let profile = provider::wire_profile(endpoint.preset, &endpoint.base_url, &lane.model);
         let check = runtime.block_on(check::check(&client, profile));
         all_answer &= check.result.is_ok();

@@ -1,19 +1,24 @@
-//! The command as it was typed, for "the same command": without what nobody should read over a shoulder or in a CI log.
+//! The command as it was typed, for "the same command", without its secrets: messages are read over shoulders and in the logs of CI systems.
 
 use std::ffi::OsString;
 
 use judge_run::endpoint::client::without_credentials;
+use serde_json::Value;
 
 use super::print::one_line;
 
 /// Short flags without a value, which can stand before another in one word: `-vH`.
 const SHORT_SWITCHES: &[char] = &['q', 'v'];
 
-/// What is to be hidden of a value.
+/// What is hidden of a value.
 #[derive(Clone, Copy)]
 enum Secret {
     Header,
     Url,
+    /// The name of a variable; but a key may have been given in its place.
+    Variable,
+    /// JSON; its texts may be secret.
+    Body,
 }
 
 /// The command for a shell, with the arguments after the program's name.
@@ -36,7 +41,13 @@ pub(crate) fn shown(args: impl Iterator<Item = OsString>) -> String {
 
 /// A word without its secret, and what the next one holds.
 fn option(arg: &str) -> (String, Option<Secret>) {
-    for (name, secret) in [("--header", Secret::Header), ("--base-url", Secret::Url)] {
+    for (name, secret) in [
+        ("--header", Secret::Header),
+        ("--base-url", Secret::Url),
+        ("--api-key-env", Secret::Variable),
+        ("--extra-body", Secret::Body),
+        ("--prompt-cache-key", Secret::Variable),
+    ] {
         match arg.strip_prefix(name) {
             Some("") => return (arg.to_owned(), Some(secret)),
             Some(rest) if rest.starts_with('=') => return (format!("{name}={}", hidden(secret, &rest[1..])), None),
@@ -59,20 +70,50 @@ fn hidden(secret: Secret, whole: &str) -> String {
     match secret {
         Secret::Url => without_credentials(whole),
         Secret::Header => match whole.split_once(':') {
-            Some((_, value)) if value.split_whitespace().all(is_open) => whole.to_owned(),
+            Some((_, value)) if is_open(value) => whole.to_owned(),
             Some((name, _)) => format!("{name}: ..."),
             None => "...".to_owned(),
+        },
+        Secret::Variable if is_variable_name(whole) => whole.to_owned(),
+        Secret::Variable => "...".to_owned(),
+        Secret::Body => match serde_json::from_str::<Value>(whole) {
+            Ok(mut body) => {
+                hide_texts(&mut body);
+                body.to_string()
+            }
+            Err(_) => "...".to_owned(),
         },
     }
 }
 
-/// Whether a word of a header's value is no secret: the name of a variable, or a scheme before it.
-fn is_open(word: &str) -> bool {
-    let variable = word.strip_prefix("${").and_then(|rest| rest.strip_suffix('}'));
-    matches!(word, "Bearer" | "Basic") || variable.is_some_and(|name| !name.contains(['$', '{', '}']))
+/// Whether a header's value shows nothing but names of variables, and perhaps a scheme before one: `Bearer ${TOKEN}`.
+pub(crate) fn is_open(value: &str) -> bool {
+    value.split_whitespace().all(|word| {
+        let variable = word.strip_prefix("${").and_then(|rest| rest.strip_suffix('}'));
+        matches!(word, "Bearer" | "Basic") || variable.is_some_and(|name| !name.contains(['$', '{', '}']))
+    })
 }
 
-fn quoted(word: &str) -> String {
+/// Whether a word plainly is the name of a variable, such as `OPENAI_API_KEY_2`, and not a key: words and numbers in capitals.
+pub(crate) fn is_variable_name(word: &str) -> bool {
+    let is_part = |part: &str| {
+        let letters = part.trim_end_matches(|c: char| c.is_ascii_digit());
+        letters.len() <= 16 && part.len() - letters.len() <= 2 && letters.chars().all(|c| c.is_ascii_uppercase())
+    };
+    word.starts_with(|c: char| c.is_ascii_uppercase()) && word.len() <= 64 && word.split('_').all(is_part)
+}
+
+fn hide_texts(value: &mut Value) {
+    match value {
+        Value::String(text) => *text = "...".to_owned(),
+        Value::Array(items) => items.iter_mut().for_each(hide_texts),
+        Value::Object(members) => members.values_mut().for_each(hide_texts),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+/// A word as a shell reads it.
+pub(crate) fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@%+".contains(c);
     if !word.is_empty() && word.chars().all(plain) {
         word.to_owned()
@@ -118,6 +159,21 @@ mod tests {
             command(&["--base-url", "http://u:p@h/v1?key=s", "-q", "--base-url=http://u:p@h/v1"]),
             "judge-run --base-url 'http://...@h/v1?...' -q --base-url=http://...@h/v1"
         );
+    }
+
+    #[test]
+    fn neither_a_key_nor_a_text_of_the_request_body_is_shown() {
+        for (args, shown) in [
+            (["--api-key-env", "MY_API_KEY"], "--api-key-env MY_API_KEY"),
+            (["--api-key-env", "sk-s3cret"], "--api-key-env ..."),
+            (["--api-key-env", "gsk_S3CRET"], "--api-key-env ..."),
+            (["--api-key-env", "AKIA1234ABCD5678"], "--api-key-env ..."),
+            (["--extra-body", r#"{"a":{"b":["s3cret",1]}}"#], r#"--extra-body '{"a":{"b":["...",1]}}'"#),
+            (["--extra-body", "s3cret"], "--extra-body ..."),
+            (["--prompt-cache-key", "s3cret"], "--prompt-cache-key ..."),
+        ] {
+            assert_eq!(command(&args), format!("judge-run {shown}"));
+        }
     }
 
     #[test]

@@ -8,10 +8,12 @@ use std::time::Duration;
 use judge_run::dataset::{Format, Mapping};
 use judge_run::endpoint::ModelUri;
 use judge_run::endpoint::prices::Prices;
+use judge_run::judge::toml_file;
 use serde::{Deserialize, Deserializer};
 
 use super::duration;
 use super::error::CliError;
+use super::remedy;
 
 /// The file that is read when it is there.
 pub(crate) const DEFAULT_PATH: &str = "judge-run.toml";
@@ -45,12 +47,15 @@ pub(crate) struct DatasetTable {
 
 fn format<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Format>, D::Error> {
     let name = String::deserialize(deserializer)?;
-    name.parse().map(Some).map_err(serde::de::Error::custom)
+    // What is in the file is not shown.
+    let expected = || format!("invalid format, expected one or two of {}", Format::names().join(", "));
+    name.parse().map(Some).map_err(|_| serde::de::Error::custom(expected()))
 }
 
 fn mappings<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Mapping>, D::Error> {
     let map = BTreeMap::<String, String>::deserialize(deserializer)?;
-    let mapping = |(field, name)| format!("{field}={name}").parse().map_err(serde::de::Error::custom);
+    let expected = "invalid mapping, expected FIELD = \"NAME\" with a field of a trace, such as outputs = \"answer\"";
+    let mapping = |(field, name)| format!("{field}={name}").parse().map_err(|_| serde::de::Error::custom(expected));
     map.into_iter().map(mapping).collect()
 }
 
@@ -66,6 +71,8 @@ pub(crate) struct EndpointTable {
     pub ca_cert: Option<PathBuf>,
     pub rpm: Option<NonZeroU32>,
     pub tpm: Option<NonZeroU32>,
+    /// Requests a day.
+    pub rpd: Option<u64>,
     pub concurrency: Option<NonZeroU32>,
     #[serde(default, deserialize_with = "duration")]
     pub burst: Option<Duration>,
@@ -94,6 +101,25 @@ pub(crate) struct PoolTable {
 }
 
 impl EndpointTable {
+    /// This table, and what it does not say from another.
+    pub(crate) fn over(self, other: Self) -> Self {
+        Self {
+            base_url: self.base_url.or(other.base_url),
+            api_key_env: self.api_key_env.or(other.api_key_env),
+            headers: other.headers.into_iter().chain(self.headers).collect(),
+            ca_cert: self.ca_cert.or(other.ca_cert),
+            rpm: self.rpm.or(other.rpm),
+            tpm: self.tpm.or(other.tpm),
+            rpd: self.rpd.or(other.rpd),
+            concurrency: self.concurrency.or(other.concurrency),
+            burst: self.burst.or(other.burst),
+            timeout: self.timeout.or(other.timeout),
+            extra_body: other.extra_body.into_iter().chain(self.extra_body).collect(),
+            prices: other.prices.into_iter().chain(self.prices).collect(),
+            pool: if self.pool.is_empty() { other.pool } else { self.pool },
+        }
+    }
+
     /// The table of one member of the pool.
     pub(crate) fn with(&self, member: &PoolTable) -> Self {
         let PoolTable { base_url, api_key_env, rpm, tpm, concurrency } = member.clone();
@@ -140,23 +166,26 @@ fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duratio
 fn positive_duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
     match duration(deserializer)? {
         Some(Duration::ZERO) => {
-            Err(serde::de::Error::custom("0 leaves no time at all; write a number of seconds or \"2m\""))
+            Err(serde::de::Error::custom("no time at all, expected a duration above 0, such as \"2m\""))
         }
         duration => Ok(duration),
     }
 }
 
 impl ConfigFile {
-    /// Reads the named file, or the default one if there is one.
+    /// Reads the named file, or the default one if it exists.
     pub(crate) fn load(named: Option<&Path>) -> Result<Self, CliError> {
         let path = named.unwrap_or(Path::new(DEFAULT_PATH));
         let text = match std::fs::read_to_string(path) {
             Ok(text) => text,
             Err(error) if named.is_none() && error.kind() == std::io::ErrorKind::NotFound => return Ok(Self::default()),
-            Err(error) => return Err(CliError::usage(format_args!("cannot read {}: {error}", path.display()))),
+            Err(error) => {
+                return Err(CliError::usage(format_args!("cannot read the configuration file `{}`", path.display()))
+                    .because(&error));
+            }
         };
-        toml::from_str(&text)
-            .map_err(|error| CliError::usage(format_args!("{}: {}", path.display(), error.to_string().trim_end())))
+        let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+        toml_file::parse(text).map_err(|error| remedy::of_toml(format_args!("{}:{error}", path.display()), &error))
     }
 }
 
@@ -164,29 +193,50 @@ impl ConfigFile {
 mod tests {
     use super::*;
 
+    fn read(text: &str) -> Result<ConfigFile, String> {
+        toml_file::parse(text).map_err(|error| error.to_string())
+    }
+
     #[test]
     fn a_dataset_is_described_with_the_words_of_the_flags() {
-        let table = |text: &str| toml::from_str::<DatasetTable>(text).map_err(|error| error.to_string());
-        let good = table("format = \"csv\"\nmap = { \"inputs.question\" = \"Frage\", outputs = \"Antwort\" }").unwrap();
+        let good = "[dataset]\nformat = \"csv\"\nmap = { \"inputs.question\" = \"Frage\", outputs = \"Antwort\" }";
+        let good = read(good).unwrap().dataset;
         let map: Vec<_> = good.map.iter().map(ToString::to_string).collect();
         assert_eq!(
             (good.format.unwrap().to_string(), map),
             ("csv".into(), vec!["inputs.question=Frage".into(), "outputs=Antwort".to_owned()])
         );
-        assert!(table("format = \"xml\"").unwrap_err().contains("`xml` is no form of a dataset"));
-        assert!(table("map = { question = \"Frage\" }").unwrap_err().contains("`question` is no field of a trace"));
+        let error = read("[dataset]\nformat = \"xml\"").unwrap_err();
+        assert!(error.starts_with("2:10: invalid value for `dataset.format`, expected one or two of jsonl"), "{error}");
+        let error = read("[dataset]\nmap = { question = \"Frage\" }").unwrap_err();
+        assert!(error.starts_with("2:7: invalid value for `dataset.map`, expected FIELD = "), "{error}");
     }
 
     #[test]
     fn an_endpoint_must_have_time_to_answer() {
         let timeout = |text: &str| {
-            let table: Result<EndpointTable, _> = toml::from_str(&format!("timeout = {text}"));
-            table.map(|table| table.timeout).map_err(|error| error.to_string())
+            let file = read(&format!("[endpoints.e]\ntimeout = {text}"))?;
+            Ok::<_, String>(file.endpoints.get("e").unwrap().timeout)
         };
         assert_eq!(timeout("\"2m\""), Ok(Some(Duration::from_secs(120))));
         assert_eq!(timeout("1.5"), Ok(Some(Duration::from_millis(1500))));
-        for (text, reason) in [("0", "no time at all"), ("\"0s\"", "no time at all"), ("1e19", "longer than a year")] {
-            assert!(timeout(text).unwrap_err().contains(reason), "{text}");
+        for (text, expected) in
+            [("0", "above 0"), ("\"0s\"", "above 0"), ("1e19", "at most a year"), ("\"x\"", "such as 90")]
+        {
+            let error = timeout(text).unwrap_err();
+            assert!(error.starts_with("2:11: invalid value for `endpoints.e.timeout`"), "{error}");
+            assert!(error.contains(expected), "{text}: {error}");
         }
+    }
+
+    #[test]
+    fn what_one_table_does_not_say_comes_from_another() {
+        let table = |text: &str| toml_file::parse::<EndpointTable>(text).unwrap();
+        let one = table("rpm = 1\nheaders = { A = \"1\", B = \"1\" }\nextra_body = { x = 1 }");
+        let two = table("rpm = 2\ntpm = 2\nheaders = { B = \"2\", C = \"2\" }\nextra_body = { x = 2, y = 2 }");
+        let both = one.over(two);
+        assert_eq!((both.rpm.map(Into::into), both.tpm.map(Into::into)), (Some(1), Some(2)));
+        assert_eq!(both.headers.into_values().collect::<Vec<_>>(), ["1", "1", "2"]);
+        assert_eq!(both.extra_body.into_iter().collect::<Vec<_>>(), [("x".into(), 1.into()), ("y".into(), 2.into())]);
     }
 }

@@ -3,7 +3,6 @@
 use std::fmt::{self, Write as _};
 use std::io::Write as _;
 use std::num::NonZeroU32;
-use std::process::ExitCode;
 use std::time::Duration;
 
 use judge_run::endpoint::pacing::quota::Limits;
@@ -12,22 +11,38 @@ use judge_run::endpoint::wire::answer::Usage;
 use judge_run::run::{self, DryRun, Exit};
 
 use super::error::CliError;
+use super::open::Opened;
 use super::print::{self, counted, escaped, one_line, short, time};
-use super::settings::Resolved;
 use super::{passed_over, selection, unknown_fields};
 
 /// A dataset full of rejects should not fill a screen.
 const REJECTS_SHOWN: usize = 20;
 
-pub(crate) fn main(resolved: Resolved) -> Result<ExitCode, CliError> {
-    let lane = |lane: &run::LaneSettings| Lane {
-        uri: format!("{}:/{}", lane.endpoint.name, lane.model),
-        limits: lane.endpoint.limits,
-        prices: lane.prices,
-    };
-    let lanes: Vec<_> = resolved.run.lanes.iter().map(lane).collect();
-    let Resolved { run: settings, known, notes, quiet, verbose, .. } = resolved;
-    let dry = run::dry_run(settings, known).map_err(CliError::usage)?;
+/// Shows what a run would do.
+pub(crate) fn main(opened: Opened) -> Result<Exit, CliError> {
+    let dry = show(opened)?;
+    if dry.left_out.other_shards == 0 {
+        let why = match dry.traces {
+            0 => Some(selection::why_nothing(dry.rejects.len() as u64, &dry.left_out)),
+            _ => passed_over::why_nothing(dry.questions.iter().map(|question| &question.passed_over))
+                .filter(|_| dry.selected() == 0),
+        };
+        if let Some(why) = why {
+            return Err(CliError::usage(format_args!("nothing to judge: {why}")));
+        }
+    }
+    // A run would send nothing, and record failures alone.
+    let all_fail = dry.selected() > 0 && dry.questions.iter().map(|q| q.not_askable).sum::<u64>() == dry.selected();
+    Ok(if all_fail { Exit::Stopped } else { Exit::AllJudged })
+}
+
+/// Shows what a run would do, and gives the counts.
+pub(crate) fn show(opened: Opened) -> Result<DryRun, CliError> {
+    let lane =
+        |lane: &run::LaneSettings| Lane { uri: lane.source_id(), limits: lane.endpoint.limits, prices: lane.prices };
+    let lanes: Vec<_> = opened.run.lanes.iter().map(lane).collect();
+    let Opened { run: settings, known, notes, quickstart: _file, quiet, verbose, .. } = opened;
+    let dry = run::dry_run(settings, known).map_err(|error| CliError::of(&error))?;
     let mut text = String::new();
     // Writing to a string cannot fail.
     let _ = write(&mut text, &dry, &lanes, verbose > 0);
@@ -40,17 +55,7 @@ pub(crate) fn main(resolved: Resolved) -> Result<ExitCode, CliError> {
             print::message(format_args!("note: {}", one_line(&note)));
         }
     }
-    if dry.traces == 0 && dry.left_out.other_shards == 0 {
-        let why = selection::why_nothing(dry.rejects.len() as u64, &dry.left_out);
-        return Err(CliError::usage(format_args!("there is nothing to judge: {why}")));
-    }
-    if let Some(why) = passed_over::why_nothing(dry.questions.iter().map(|question| &question.passed_over))
-        && dry.selected() == 0
-        && dry.left_out.other_shards == 0
-    {
-        return Err(CliError::usage(format_args!("there is nothing to judge: {why}")));
-    }
-    Ok(ExitCode::from(Exit::AllJudged.code()))
+    Ok(dry)
 }
 
 /// What shares a quota and prices.

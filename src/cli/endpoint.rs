@@ -1,38 +1,58 @@
-//! Who is asked: one endpoint and model, from the flags down to the preset.
+//! Which endpoint and model is asked: flags, configuration, environment and presets, in this order, to a plan; and a plan to settings that can be
+//! used, with the secrets that it does not keep.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 
 use judge_run::endpoint::ModelUri;
+use judge_run::endpoint::client::without_credentials;
 use judge_run::endpoint::config::EndpointConfig;
 use judge_run::endpoint::pacing::quota::Limits;
 use judge_run::endpoint::provider::{self, KeyHeader, PRESETS};
-use judge_run::run::LaneSettings;
-use judge_run_simulator::{BackgroundSimulator, Simulator, SimulatorConfig};
+use judge_run::run::{EndpointPlan, LaneSettings, MemberPlan, Withheld};
+use judge_run_simulator::BackgroundSimulator;
 use secrecy::SecretString;
 use serde_json::{Map, Value};
 
 use super::args::{EndpointArgs, concurrency};
-use super::config_file::{ConfigFile, EndpointTable};
+use super::command_line::{self, is_open};
+use super::config_file::{ConfigFile, EndpointTable, PoolTable};
 use super::error::CliError;
+use super::plan::absolute;
+use super::suggest;
 
-/// The model that is asked when nobody names one.
+/// The model that is asked when none is named.
 const DEFAULT_MODEL: &str = "gpt-4.1-mini";
 /// The endpoint and the model of `--simulate`.
 const SIMULATED: &str = "simulated";
 const SIMULATED_MODEL: &str = "judge";
 
-/// What the command line and the configuration say of endpoints, before a model is chosen.
-pub(crate) struct Asked {
-    pub config: ConfigFile,
-    /// Kept alive for as long as it is asked.
-    pub simulator: Option<BackgroundSimulator>,
-    model: Option<ModelUri>,
+/// Looks up variables of the environment.
+pub(crate) type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+/// What flags and the configuration file say about endpoints, before a model is chosen.
+pub(crate) struct Layers {
+    pub file: ConfigFile,
+    /// `--model`.
+    pub model: Option<ModelUri>,
+    /// `--simulate`.
+    pub simulate: bool,
     flags: EndpointTable,
     /// Nothing will be sent, so no key is needed.
     sends_nothing: bool,
 }
 
-impl Asked {
+/// What the plan of an endpoint withholds.
+#[derive(Debug, Default)]
+pub(crate) struct Secrets {
+    /// By member: the address, where it has a user, a password or a query.
+    base_urls: Vec<Option<String>>,
+    /// As written: `${NAME}` stands for a variable.
+    headers: BTreeMap<String, String>,
+    extra_body: Map<String, Value>,
+}
+
+impl Layers {
     pub(crate) fn new(args: EndpointArgs, sends_nothing: bool) -> Result<Self, CliError> {
         let EndpointArgs {
             model,
@@ -47,6 +67,7 @@ impl Asked {
             concurrency,
             rpm,
             tpm,
+            rpd,
             burst,
             timeout,
             config,
@@ -60,6 +81,7 @@ impl Asked {
             ca_cert,
             rpm,
             tpm,
+            rpd,
             concurrency,
             burst,
             timeout,
@@ -67,123 +89,357 @@ impl Asked {
             prices: BTreeMap::new(),
             pool: Vec::new(),
         };
-        let config = ConfigFile::load(config.as_deref())?;
-        let simulator = if simulate { Some(Simulator::spawn(SimulatorConfig::default())?) } else { None };
-        Ok(Self { config, simulator, model, flags, sends_nothing })
+        Ok(Self { file: ConfigFile::load(config.as_deref())?, model, simulate, flags, sends_nothing })
+    }
+
+    /// Whether an address is named for this run alone.
+    pub(crate) fn names_an_address(&self) -> bool {
+        self.flags.base_url.is_some()
     }
 
     /// The model to ask: the one that was named, that of the configuration, that of the judge, or the default.
     pub(crate) fn model(&self, of_judge: Option<&ModelUri>) -> ModelUri {
-        let chosen = self.model.as_ref().or(self.config.model.as_ref()).or(of_judge);
-        match (&self.simulator, chosen) {
-            (Some(_), chosen) => ModelUri {
-                endpoint: SIMULATED.to_owned(),
-                model: chosen.map_or(SIMULATED_MODEL, |uri| uri.model.as_str()).to_owned(),
-            },
-            (None, Some(uri)) => uri.clone(),
-            (None, None) => {
-                ModelUri { endpoint: ModelUri::DEFAULT_ENDPOINT.to_owned(), model: DEFAULT_MODEL.to_owned() }
-            }
+        let chosen = self.model.as_ref().or(self.file.model.as_ref()).or(of_judge);
+        match chosen {
+            _ if self.simulate => simulated(chosen.map_or(SIMULATED_MODEL, |uri| uri.model.as_str())),
+            Some(uri) => uri.clone(),
+            None => ModelUri { endpoint: ModelUri::DEFAULT_ENDPOINT.to_owned(), model: DEFAULT_MODEL.to_owned() },
         }
     }
 
-    /// All that is needed to ask a model. `env` looks up variables of the environment.
-    pub(crate) fn lane(&self, uri: &ModelUri, env: &dyn Fn(&str) -> Option<String>) -> Result<LaneSettings, CliError> {
-        let simulated = self.simulator.as_ref().map(BackgroundSimulator::base_url);
-        let table = self.config.endpoints.get(&uri.endpoint).cloned().unwrap_or_default();
-        let prices = table.prices.get(&uri.model).copied();
-        let pooled = simulated.is_none() && self.flags.base_url.is_none();
-        let members = table.pool.iter().filter(|_| pooled);
-        let members =
-            members.map(|member| endpoint(uri, &self.flags, table.with(member), None, !self.sends_nothing, env));
-        let pool: Vec<_> = members.collect::<Result<_, _>>()?;
-        let config = match pool.first() {
-            Some(first) => EndpointConfig { pool: pool.clone(), ..first.clone() },
-            None => endpoint(uri, &self.flags, table.clone(), simulated, !self.sends_nothing, env)?,
-        };
-        Ok(LaneSettings { endpoint: config, model: uri.model.clone(), prices })
+    /// The endpoint of a model.
+    pub(crate) fn endpoint(&self, uri: &ModelUri, env: Env<'_>) -> Result<(EndpointPlan, Secrets), CliError> {
+        let table = self.file.endpoints.get(&uri.endpoint).cloned().unwrap_or_default();
+        self.plan(uri, &table, env)
     }
-}
 
-/// Everything about one endpoint, from the flags down to the preset.
-fn endpoint(
-    uri: &ModelUri,
-    flags: &EndpointTable,
-    table: EndpointTable,
-    simulated: Option<String>,
-    with_key: bool,
-    env: &dyn Fn(&str) -> Option<String>,
-) -> Result<EndpointConfig, CliError> {
-    let name = uri.endpoint.as_str();
-    let preset = provider::preset(name);
-    let set = |name: &str| env(name).filter(|value| !value.trim().is_empty());
-    let environment_url = match name {
-        "openai" => set("OPENAI_BASE_URL"),
-        "azure" => set("AZURE_OPENAI_ENDPOINT").map(|url| format!("{}/openai/v1", url.trim_end_matches('/'))),
-        _ => None,
-    };
-    let is_simulated = simulated.is_some();
-    let named_url = simulated.or_else(|| flags.base_url.clone()).or(table.base_url).or(environment_url);
-    let preset_url = preset.and_then(|preset| preset.base_url).map(ToOwned::to_owned);
-    let is_preset_url = named_url.is_none();
-    let Some(base_url) = named_url.or(preset_url) else {
-        return Err(match name {
+    /// The endpoint of an earlier run. Flags win over its plan; what the plan withholds comes from flags, the configuration file or the environment.
+    pub(crate) fn endpoint_again(
+        &self,
+        plan: &EndpointPlan,
+        env: Env<'_>,
+    ) -> Result<(EndpointPlan, Secrets), CliError> {
+        if plan.is_simulated() {
+            return self.plan(&plan.model, &table_of(plan), env);
+        }
+        let name = &plan.model.endpoint;
+        let mut file = self.file.endpoints.get(name).cloned().unwrap_or_default();
+        let withheld = &plan.withheld;
+        let missing = |what: &str, remedy: &str| {
+            CliError::usage_with_hint(
+                format_args!("{what} of `{name}` may be secret and is not kept in the manifest"),
+                format_args!("give it again: `{remedy}`"),
+            )
+        };
+        let mut table = table_of(plan);
+        let of_environment = environment_url(name, env);
+        let secret_url = |i: usize, member: &MemberPlan| -> Result<Option<String>, CliError> {
+            if !member.has_secret_address || self.flags.base_url.is_some() {
+                return Ok(member.base_url.clone());
+            }
+            let of_file = file.pool.get(i).and_then(|member| member.base_url.as_ref()).or(file.base_url.as_ref());
+            let found = of_file.or(of_environment.as_ref()).cloned();
+            found.map(Some).ok_or_else(|| missing("the address", "--base-url URL"))
+        };
+        let urls = plan.members.iter().enumerate().map(|(i, member)| secret_url(i, member));
+        let urls = urls.collect::<Result<Vec<_>, _>>()?;
+        table.base_url = urls.first().cloned().flatten();
+        for (member, url) in table.pool.iter_mut().zip(urls) {
+            member.base_url = url;
+        }
+        if let Some(name) = withheld
+            .headers
+            .iter()
+            .find(|name| !self.flags.headers.contains_key(*name) && !file.headers.contains_key(*name))
+        {
+            return Err(missing(&format!("the header `{name}`"), &format!("--header '{name}: VALUE'")));
+        }
+        if let Some(name) = withheld
+            .extra_body
+            .iter()
+            .find(|name| !self.flags.extra_body.contains_key(*name) && !file.extra_body.contains_key(*name))
+        {
+            return Err(missing(
+                &format!("`{name}` in the request body"),
+                &format!("--extra-body '{{\"{name}\": VALUE}}'"),
+            ));
+        }
+        file.headers.retain(|name, _| withheld.headers.contains(name));
+        file.extra_body.retain(|name, _| withheld.extra_body.contains(name));
+        let of_file = EndpointTable {
+            headers: file.headers,
+            extra_body: file.extra_body,
+            prices: file.prices,
+            ..EndpointTable::default()
+        };
+        self.plan(&plan.model, &table.over(of_file), env)
+    }
+
+    /// Everything about one endpoint.
+    fn plan(&self, uri: &ModelUri, table: &EndpointTable, env: Env<'_>) -> Result<(EndpointPlan, Secrets), CliError> {
+        let flags = &self.flags;
+        let is_simulated = uri.endpoint == SIMULATED;
+        let mut base_urls = Vec::new();
+        let mut members = Vec::new();
+        let tables = match table.pool.as_slice() {
+            [] => vec![table.clone()],
+            // An address that is named for this run is the only one.
+            _ if flags.base_url.is_some() || is_simulated => vec![table.clone()],
+            pool => pool.iter().map(|member| table.with(member)).collect(),
+        };
+        for table in tables {
+            let (base_url, api_key_env) = match is_simulated {
+                true => (None, None),
+                false => {
+                    let base_url = self.base_url(uri, &table, env)?;
+                    let api_key_env = self.api_key_env(uri, &table, &base_url, env)?;
+                    (Some(base_url), api_key_env)
+                }
+            };
+            let open = base_url.as_deref().map(open_address);
+            let has_secret_address = open != base_url;
+            base_urls.push(base_url.filter(|_| has_secret_address));
+            members.push(MemberPlan {
+                base_url: open,
+                has_secret_address,
+                api_key_env,
+                concurrency: flags
+                    .concurrency
+                    .or(table.concurrency)
+                    .map_or(EndpointConfig::DEFAULT_CONCURRENCY, concurrency),
+                rpm: flags.rpm.or(table.rpm).map(Into::into),
+                tpm: flags.tpm.or(table.tpm).map(Into::into),
+                burst: flags.burst.or(table.burst),
+            });
+        }
+        let headers: BTreeMap<_, _> = table.headers.clone().into_iter().chain(flags.headers.clone()).collect();
+        let (open_headers, secret_headers) =
+            headers.into_iter().partition::<BTreeMap<_, _>, _>(|(_, value)| is_open(value));
+        let mut extra_body = table.extra_body.clone();
+        extra_body.extend(flags.extra_body.clone());
+        let service_tier = match extra_body.get("service_tier") {
+            Some(Value::String(tier)) => Some(tier.clone()),
+            _ => None,
+        };
+        if service_tier.is_some() {
+            extra_body.remove("service_tier");
+        }
+        // A text that changes no verdict: what it is does not matter later.
+        let prompt_cache_key = extra_body.remove("prompt_cache_key");
+        let is_plain = |value: &Value| matches!(value, Value::Null | Value::Bool(_) | Value::Number(_));
+        let (open_body, mut secret_body): (Map<_, _>, Map<_, _>) =
+            extra_body.into_iter().partition(|(_, value)| is_plain(value));
+        let withheld = Withheld {
+            headers: secret_headers.keys().cloned().collect(),
+            extra_body: secret_body.keys().cloned().collect(),
+        };
+        secret_body.extend(prompt_cache_key.map(|key| ("prompt_cache_key".to_owned(), key)));
+        let plan = EndpointPlan {
+            model: uri.clone(),
+            members,
+            headers: open_headers,
+            ca_cert: flags.ca_cert.as_ref().or(table.ca_cert.as_ref()).map(|path| absolute(path)),
+            timeout: flags.timeout.or(table.timeout).unwrap_or(EndpointConfig::DEFAULT_TIMEOUT),
+            rpd: flags.rpd.or(table.rpd),
+            service_tier,
+            extra_body: open_body,
+            prices: table.prices.get(&uri.model).copied(),
+            withheld,
+        };
+        Ok((plan, Secrets { base_urls, headers: secret_headers, extra_body: secret_body }))
+    }
+
+    fn base_url(&self, uri: &ModelUri, table: &EndpointTable, env: Env<'_>) -> Result<String, CliError> {
+        let name = uri.endpoint.as_str();
+        let named =
+            self.flags.base_url.clone().or_else(|| table.base_url.clone()).or_else(|| environment_url(name, env));
+        let of_preset = || provider::preset(name)?.base_url.map(ToOwned::to_owned);
+        named.or_else(of_preset).ok_or_else(|| match name {
             "azure" => CliError::usage_with_hint(
-                "no address for the endpoint `azure`",
-                "set AZURE_OPENAI_ENDPOINT=https://NAME.openai.azure.com, or --base-url",
+                "the endpoint `azure` has no address",
+                "set AZURE_OPENAI_ENDPOINT=https://NAME.openai.azure.com, or use `--base-url`",
             ),
             _ => {
-                let known: Vec<_> = PRESETS.iter().map(|preset| preset.name).collect();
+                let own = self.file.endpoints.keys().map(String::as_str);
+                let known: Vec<_> = PRESETS.iter().map(|preset| preset.name).chain(own).collect();
                 CliError::usage_with_hint(
                     format_args!("unknown endpoint `{name}` in the model {uri}"),
                     format_args!(
-                        "there are {}; give others a --base-url, or [endpoints.{name}] in judge-run.toml",
-                        known.join(", ")
+                        "{}; any other needs `--base-url`, or [endpoints.{name}] in judge-run.toml",
+                        suggest::or_all(name, &known)
                     ),
                 )
             }
+        })
+    }
+
+    /// The variable that holds the key; `None` where none is set and none is needed.
+    fn api_key_env(
+        &self,
+        uri: &ModelUri,
+        table: &EndpointTable,
+        base_url: &str,
+        env: Env<'_>,
+    ) -> Result<Option<String>, CliError> {
+        let name = uri.endpoint.as_str();
+        let preset = provider::preset(name);
+        let is_set = |variable: &str| set(variable, env).is_some();
+        let (named, place) = match (&self.flags.api_key_env, &table.api_key_env) {
+            (Some(variable), _) => (Some(variable), "--api-key-env".to_owned()),
+            (None, variable) => (variable.as_ref(), format!("api_key_env of `{name}`")),
+        };
+        match named {
+            Some(variable) if is_set(variable) => Ok(Some(variable.clone())),
+            Some(_) if self.sends_nothing => Ok(None),
+            Some(variable) => Err(unset_variable(variable, &place)),
+            None => {
+                let variable = preset.map(|preset| preset.api_key_env);
+                let is_preset_url = preset.and_then(|preset| preset.base_url) == Some(base_url);
+                match variable {
+                    Some(variable) if is_set(variable) => Ok(Some(variable.to_owned())),
+                    Some(variable)
+                        if is_preset_url && !self.sends_nothing && preset.is_some_and(|preset| preset.needs_key) =>
+                    {
+                        let message = format!("no API key for {uri}: {variable} is not set");
+                        Err(CliError::usage_with_hint(message, three_ways(variable)))
+                    }
+                    _ => Ok(None),
+                }
+            }
+        }
+    }
+}
+
+/// Settings that can be used. The key and other secrets are looked up now.
+pub(crate) fn open(
+    plan: &EndpointPlan,
+    secrets: &Secrets,
+    simulator: Option<&BackgroundSimulator>,
+    env: Env<'_>,
+) -> Result<LaneSettings, CliError> {
+    let name = &plan.model.endpoint;
+    let preset = provider::preset(name);
+    let (mut headers, mut parts) = (Vec::new(), Vec::new());
+    for (header, value) in plan.headers.iter().chain(&secrets.headers) {
+        headers.push((header.clone(), SecretString::from(expanded(header, value, env, &mut parts)?)));
+    }
+    let mut extra_body = plan.extra_body.clone();
+    extra_body.extend(secrets.extra_body.clone());
+    extra_body.extend(plan.service_tier.clone().map(|tier| ("service_tier".to_owned(), tier.into())));
+    let mut members = Vec::new();
+    for (i, member) in plan.members.iter().enumerate() {
+        let secret_url = secrets.base_urls.get(i).cloned().flatten();
+        let base_url = secret_url.or_else(|| member.base_url.clone());
+        let key = match &member.api_key_env {
+            None => None,
+            Some(variable) => {
+                let key =
+                    set(variable, env).ok_or_else(|| unset_variable(variable, &format!("the plan of `{name}`")))?;
+                Some(SecretString::from(key.trim().to_owned()))
+            }
+        };
+        members.push(EndpointConfig {
+            name: name.clone(),
+            base_url: base_url.or_else(|| simulator.map(BackgroundSimulator::base_url)).unwrap_or_default(),
+            api_key_env: member.api_key_env.clone(),
+            api_key: key,
+            key_header: preset.map_or(KeyHeader::Bearer, |preset| preset.key_header),
+            headers: headers.clone(),
+            secrets: parts.clone(),
+            ca_cert: plan.ca_cert.clone(),
+            timeout: plan.timeout,
+            concurrency: member.concurrency,
+            limits: Limits {
+                rpm: member.rpm.and_then(NonZeroU32::new),
+                tpm: member.tpm.and_then(NonZeroU32::new),
+                burst: member.burst,
+            },
+            pool: Vec::new(),
+            extra_body: extra_body.clone(),
+            preset,
         });
+    }
+    let first = members
+        .first()
+        .cloned()
+        .ok_or_else(|| CliError::usage(format_args!("the plan of `{name}` names no address")))?;
+    let pool = if members.len() > 1 { members } else { Vec::new() };
+    let endpoint = EndpointConfig { pool, ..first };
+    Ok(LaneSettings { endpoint, model: plan.model.model.clone(), prices: plan.prices })
+}
+
+/// The simulated endpoint, under a model's name.
+pub(crate) fn simulated(model: &str) -> ModelUri {
+    ModelUri { endpoint: SIMULATED.to_owned(), model: model.to_owned() }
+}
+
+/// What a plan says, in the words of the configuration file.
+fn table_of(plan: &EndpointPlan) -> EndpointTable {
+    let EndpointPlan { model, members, headers, ca_cert, timeout, rpd, service_tier, extra_body, prices, withheld: _ } =
+        plan;
+    let member = |member: &MemberPlan| PoolTable {
+        base_url: member.base_url.clone(),
+        api_key_env: member.api_key_env.clone(),
+        rpm: member.rpm.and_then(NonZeroU32::new),
+        tpm: member.tpm.and_then(NonZeroU32::new),
+        concurrency: u32::try_from(member.concurrency).ok().and_then(NonZeroU32::new),
     };
-
-    let named_key = flags.api_key_env.clone().or(table.api_key_env);
-    let key_env = named_key.as_deref().or(preset.map(|preset| preset.api_key_env));
-    let api_key = key_env.filter(|_| !is_simulated).and_then(set).map(|key| key.trim().to_owned());
-    if api_key.is_none() && !is_simulated && with_key {
-        if let Some(named) = named_key {
-            return Err(CliError::usage(format_args!(
-                "the variable {named}, named for the API key of `{name}`, is not set"
-            )));
-        }
-        if is_preset_url && let Some(preset) = preset.filter(|preset| preset.needs_key) {
-            let message = format!("no API key for {uri}: {} is not set", preset.api_key_env);
-            return Err(CliError::usage_with_hint(message, three_ways(preset.api_key_env)));
-        }
+    let tier = service_tier.clone().map(|tier| ("service_tier".to_owned(), tier.into()));
+    let table = EndpointTable {
+        headers: headers.clone(),
+        ca_cert: ca_cert.clone(),
+        rpd: *rpd,
+        burst: members.first().and_then(|member| member.burst),
+        timeout: Some(*timeout),
+        extra_body: extra_body.clone().into_iter().chain(tier).collect(),
+        prices: prices.map(|prices| (model.model.clone(), prices)).into_iter().collect(),
+        ..EndpointTable::default()
+    };
+    match members.as_slice() {
+        [only] => table.with(&member(only)),
+        several => EndpointTable { pool: several.iter().map(member).collect(), ..table },
     }
+}
 
-    let (mut headers, mut secrets) = (Vec::new(), Vec::new());
-    for (header, value) in table.headers.iter().chain(&flags.headers) {
-        headers.push((header.clone(), SecretString::from(expanded(header, value, env, &mut secrets)?)));
+/// The address that a provider's own variable names.
+fn environment_url(name: &str, env: Env<'_>) -> Option<String> {
+    match name {
+        "openai" => set("OPENAI_BASE_URL", env),
+        "azure" => set("AZURE_OPENAI_ENDPOINT", env).map(|url| format!("{}/openai/v1", url.trim_end_matches('/'))),
+        _ => None,
     }
-    Ok(EndpointConfig {
-        name: name.to_owned(),
-        base_url,
-        api_key_env: key_env.filter(|_| api_key.is_some()).map(ToOwned::to_owned),
-        api_key: api_key.map(SecretString::from),
-        key_header: preset.map_or(KeyHeader::Bearer, |preset| preset.key_header),
-        headers,
-        secrets,
-        ca_cert: flags.ca_cert.clone().or(table.ca_cert),
-        timeout: flags.timeout.or(table.timeout).unwrap_or(EndpointConfig::DEFAULT_TIMEOUT),
-        concurrency: flags.concurrency.or(table.concurrency).map_or(EndpointConfig::DEFAULT_CONCURRENCY, concurrency),
-        limits: Limits {
-            rpm: flags.rpm.or(table.rpm),
-            tpm: flags.tpm.or(table.tpm),
-            burst: flags.burst.or(table.burst),
-        },
-        pool: Vec::new(),
-        extra_body: table.extra_body.into_iter().chain(flags.extra_body.clone()).collect(),
-        preset,
-    })
+}
+
+/// A variable that has a value; an empty one counts as not set.
+fn set(name: &str, env: Env<'_>) -> Option<String> {
+    env(name).filter(|value| !value.trim().is_empty())
+}
+
+/// A variable that should hold a key. Its name is not shown: a key may have been given in its place.
+fn unset_variable(variable: &str, place: &str) -> CliError {
+    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    if !variable.chars().all(is_name) || variable.starts_with(|c: char| c.is_ascii_digit()) {
+        let message = format!("{place} is not the name of an environment variable");
+        return CliError::usage_with_hint(
+            message,
+            "put the key in a variable and give the variable's name: `--api-key-env MY_API_KEY`",
+        );
+    }
+    let message = match command_line::is_variable_name(variable) {
+        true => format!("the environment variable {variable} ({place}) is not set"),
+        false => format!("the environment variable that {place} names is not set"),
+    };
+    CliError::usage_with_hint(
+        message,
+        "the name of the variable belongs there, not the key: `export MY_API_KEY=...`, then `--api-key-env MY_API_KEY`",
+    )
+}
+
+/// An address without user, password and query.
+pub(crate) fn open_address(url: &str) -> String {
+    let shown = without_credentials(url);
+    let shown = shown.strip_suffix("?...").unwrap_or(&shown);
+    shown.replacen("...@", "", 1)
 }
 
 /// The members of `--extra-body` and of the flags that are short for one of them.
@@ -194,8 +450,12 @@ fn extra<const N: usize>(
     let mut members = match json.map(serde_json::from_str) {
         None => Map::new(),
         Some(Ok(Value::Object(members))) => members,
-        Some(Ok(_)) => return Err(CliError::usage("--extra-body must be a JSON object, such as '{\"top_k\": 1}'")),
-        Some(Err(error)) => return Err(CliError::usage(format_args!("--extra-body is not JSON: {error}"))),
+        Some(_) => {
+            return Err(CliError::usage_with_hint(
+                "`--extra-body` is not a JSON object",
+                "write it in single quotes: `--extra-body '{\"top_k\": 1}'`",
+            ));
+        }
     };
     members.extend(named.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?.into()))));
     Ok(members)
@@ -203,9 +463,9 @@ fn extra<const N: usize>(
 
 pub(crate) fn no_prices(uri: &ModelUri) -> CliError {
     CliError::usage_with_hint(
-        format_args!("--max-cost needs the prices of {uri}"),
+        format_args!("`--max-cost` needs the prices of {uri}"),
         format_args!(
-            "put them into judge-run.toml, for a million tokens:\n  \
+            "add them to judge-run.toml, for a million tokens:\n  \
              [endpoints.{}.prices.\"{}\"]\n  input = 0.40\n  cached_input = 0.10\n  output = 1.60",
             uri.endpoint, uri.model
         ),
@@ -215,21 +475,18 @@ pub(crate) fn no_prices(uri: &ModelUri) -> CliError {
 fn three_ways(key_env: &str) -> String {
     let ways = [
         (format!("export {key_env}=..."), "with a key of the provider"),
-        (
-            "--base-url http://localhost:11434/v1 --model llama3.2".to_owned(),
-            "with a server of your own (or set OPENAI_BASE_URL)",
-        ),
-        ("--simulate".to_owned(), "without any model; the verdicts are made up"),
+        ("judge-run ... -m ollama:/llama3.2".to_owned(), "with a server on your own machine"),
+        ("judge-run ... --simulate".to_owned(), "without a model; the verdicts are made up"),
     ];
-    let ways = ways.map(|(way, what)| format!("\n  {way:<55}{what}"));
-    format!("three ways to go on:{}", ways.concat())
+    let ways = ways.map(|(way, what)| format!("\n  {way:<36}{what}"));
+    format!("choose one:{}", ways.concat())
 }
 
 /// `Name: value`.
 fn split_header(header: &str) -> Result<(String, String), CliError> {
     let (name, value) = header.split_once(':').ok_or_else(|| {
         let name = header.split_whitespace().next().unwrap_or_default();
-        CliError::usage(format_args!("the header `{name}` has no value; write --header 'NAME: VALUE'"))
+        CliError::usage_with_hint(format_args!("the header `{name}` has no value"), "write `--header 'NAME: VALUE'`")
     })?;
     Ok((name.trim().to_owned(), value.trim().to_owned()))
 }
@@ -245,10 +502,10 @@ fn expanded(
     let mut rest = value;
     while let Some((before, after)) = rest.split_once("${") {
         let Some((name, after)) = after.split_once('}') else {
-            return Err(CliError::usage(format_args!("the header `{header}`: `${{` without its `}}`")));
+            return Err(CliError::usage(format_args!("the header `{header}` has a `${{` without its `}}`")));
         };
         let value = env(name).ok_or_else(|| {
-            CliError::usage(format_args!("the variable {name}, used by the header `{header}`, is not set"))
+            CliError::usage(format_args!("the environment variable {name} of the header `{header}` is not set"))
         })?;
         text.push_str(before);
         text.push_str(&value);
@@ -263,16 +520,45 @@ fn expanded(
 mod tests {
     use std::time::Duration;
 
+    use judge_run::judge::toml_file;
     use secrecy::ExposeSecret;
 
     use super::*;
 
+    fn layers(flags: EndpointTable, config: &str) -> Layers {
+        let file: ConfigFile = toml_file::parse(config).unwrap();
+        Layers { file, model: None, simulate: false, flags, sends_nothing: false }
+    }
+
+    fn of<'a>(env: &'a [(&str, &str)]) -> impl Fn(&str) -> Option<String> + 'a {
+        |name: &str| env.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
+    }
+
     fn resolved(uri: &str, flags: EndpointTable, config: &str, env: &[(&str, &str)]) -> Result<EndpointConfig, String> {
-        let config: ConfigFile = toml::from_str(config).unwrap();
-        let env = |name: &str| env.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
-        let uri: ModelUri = uri.parse().unwrap();
-        let table = config.endpoints.get(&uri.endpoint).cloned().unwrap_or_default();
-        endpoint(&uri, &flags, table, None, true, &env).map_err(|error| format!("{error:?}"))
+        let endpoint = layers(flags, config).endpoint(&uri.parse().unwrap(), &of(env));
+        let opened = endpoint.and_then(|(plan, secrets)| open(&plan, &secrets, None, &of(env)));
+        opened.map(|lane| lane.endpoint).map_err(CliError::into_line)
+    }
+
+    /// What a later process makes of the plan that an earlier one wrote.
+    fn again(
+        first: EndpointTable,
+        config: &str,
+        flags: EndpointTable,
+        env: &[(&str, &str)],
+    ) -> Result<EndpointConfig, String> {
+        let uri = "ours:/m".parse().unwrap();
+        let (plan, _) = layers(first, config).endpoint(&uri, &of(env)).map_err(CliError::into_line)?;
+        let text = serde_json::to_string(&plan).unwrap();
+        assert!(!text.contains("s3cret"), "{text}");
+        let plan: EndpointPlan = serde_json::from_str(&text).unwrap();
+        let endpoint = layers(flags, config).endpoint_again(&plan, &of(env));
+        let opened = endpoint.and_then(|(plan, secrets)| open(&plan, &secrets, None, &of(env)));
+        opened.map(|lane| lane.endpoint).map_err(CliError::into_line)
+    }
+
+    fn table(text: &str) -> EndpointTable {
+        toml_file::parse(text).unwrap()
     }
 
     #[test]
@@ -280,7 +566,7 @@ mod tests {
         let file = "[endpoints.openai]\nbase_url = \"http://file/v1\"\nrpm = 7\ntimeout = \"2m\"\n";
         let env = [("OPENAI_BASE_URL", "http://env/v1"), ("OPENAI_API_KEY", "sk-x")];
         let url = |flags, config| resolved("openai:/m", flags, config, &env).unwrap().base_url;
-        let flag = || EndpointTable { base_url: Some("http://flag/v1".into()), ..EndpointTable::default() };
+        let flag = || table("base_url = \"http://flag/v1\"");
         assert_eq!(url(flag(), file), "http://flag/v1");
         assert_eq!(url(EndpointTable::default(), file), "http://file/v1");
         assert_eq!(url(EndpointTable::default(), ""), "http://env/v1");
@@ -289,16 +575,16 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_key_is_refused_only_where_one_is_needed() {
+    fn a_missing_key_is_an_error_only_where_one_is_needed() {
         let none = EndpointTable::default;
         let error = resolved("openai:/m", none(), "", &[]).unwrap_err();
         assert!(error.contains("OPENAI_API_KEY is not set") && error.contains("--simulate"), "{error}");
         assert!(resolved("ollama:/m", none(), "", &[]).unwrap().api_key.is_none());
         assert!(resolved("openai:/m", none(), "", &[("OPENAI_BASE_URL", "http://h/v1")]).is_ok());
-        let named = EndpointTable { api_key_env: Some("MY_KEY".into()), ..none() };
-        assert!(resolved("ollama:/m", named, "", &[]).unwrap_err().contains("the variable MY_KEY"));
-        let error = resolved("nowhere:/m", none(), "", &[]).unwrap_err();
-        assert!(error.contains("unknown endpoint `nowhere`"), "{error}");
+        let error = resolved("ollama:/m", table("api_key_env = \"MY_KEY\""), "", &[]).unwrap_err();
+        assert!(error.contains("MY_KEY"), "{error}");
+        let error = resolved("olama:/m", none(), "", &[]).unwrap_err();
+        assert!(error.contains("unknown endpoint `olama`") && error.contains("did you mean `ollama`"), "{error}");
         let azure = resolved(
             "azure:/d",
             none(),
@@ -306,6 +592,17 @@ mod tests {
             &[("AZURE_OPENAI_ENDPOINT", "https://x.openai.azure.com/"), ("AZURE_OPENAI_API_KEY", "k")],
         );
         assert_eq!(azure.unwrap().base_url, "https://x.openai.azure.com/openai/v1");
+    }
+
+    #[test]
+    fn a_key_in_place_of_its_variable_is_not_shown() {
+        for key in
+            ["sk-s3cret", "gsk_s3cretABC", "AIzaS3cret", "0123456789abcdef", "s3cret s3cret", "A1B2C3D4E5F6G7H8J9"]
+        {
+            let flags = EndpointTable { api_key_env: Some(key.to_owned()), ..EndpointTable::default() };
+            let error = resolved("openai:/m", flags, "", &[]).unwrap_err();
+            assert!(!error.contains(key) && error.contains("--api-key-env"), "{error}");
+        }
     }
 
     #[test]
@@ -317,5 +614,67 @@ mod tests {
         assert!(expanded("x", "${MISSING}", &env, &mut secrets).is_err());
         assert!(expanded("x", "${T", &env, &mut secrets).is_err());
         assert!(split_header("no colon").is_err());
+    }
+
+    #[test]
+    fn a_plan_that_withholds_nothing_is_enough_for_a_later_process() {
+        let first = || {
+            table(
+                "base_url = \"http://h/v1\"\napi_key_env = \"K\"\nrpm = 60\nrpd = 9\nconcurrency = 3\ntimeout = 5\n\
+                 headers = { X = \"Bearer ${T}\" }\nextra_body = { top_k = 1, service_tier = \"flex\" }",
+            )
+        };
+        let env = [("K", "key"), ("T", "token")];
+        let same = |endpoint: EndpointConfig| format!("{endpoint:?}");
+        let now = resolved("ours:/m", first(), "", &env).unwrap();
+        let later = again(first(), "", EndpointTable::default(), &env).unwrap();
+        assert_eq!(
+            (later.headers[0].1.expose_secret(), later.extra_body["service_tier"].as_str()),
+            ("Bearer token", Some("flex"))
+        );
+        assert_eq!(same(now), same(later));
+        let other = again(first(), "", table("rpm = 5\nbase_url = \"http://i/v1\""), &env).unwrap();
+        assert_eq!(
+            (other.limits.rpm.map(Into::into), other.base_url.as_str(), other.concurrency),
+            (Some(5), "http://i/v1", 3)
+        );
+        assert!(again(first(), "", EndpointTable::default(), &[("K", "key")]).is_err(), "a header needs its variable");
+    }
+
+    #[test]
+    fn what_a_plan_withholds_is_given_again_or_found_in_the_configuration() {
+        let none = EndpointTable::default;
+        let secret = |what: &str| again(table(what), "", none(), &[]).unwrap_err();
+        let url = "base_url = \"http://u:s3cret@h/v1\"";
+        assert!(secret(url).contains("`--base-url URL`"));
+        let header = "base_url = \"http://h/v1\"\nheaders = { X = \"s3cret\" }";
+        assert!(secret(header).contains("`--header 'X: VALUE'`"));
+        let body = "base_url = \"http://h/v1\"\nextra_body = { seed = 1, user = \"s3cret\", deep = { x = 1 } }";
+        assert!(secret(body).contains("`--extra-body '{\"deep\": VALUE}'`"));
+        for what in [url, header, body] {
+            let config = format!("[endpoints.ours]\n{what}");
+            let found = again(none(), &config, none(), &[]).unwrap();
+            let first = resolved("ours:/m", none(), &config, &[]).unwrap();
+            assert_eq!(found.base_url, first.base_url);
+            assert_eq!(found.headers.len(), first.headers.len());
+            assert_eq!(found.extra_body.len(), first.extra_body.len());
+            assert!(again(table(what), "", table(what), &[]).is_ok(), "{what}");
+        }
+        let pool = "[[endpoints.ours.pool]]\nbase_url = \"http://a/v1\"\n[[endpoints.ours.pool]]\nbase_url = \"http://s3cret@b/v1\"\nrpm = 5\n";
+        let found = again(none(), pool, none(), &[]).unwrap();
+        let urls: Vec<_> =
+            found.pool.iter().map(|member| (member.base_url.as_str(), member.limits.rpm.is_some())).collect();
+        assert_eq!(urls, [("http://a/v1", false), ("http://s3cret@b/v1", true)]);
+    }
+
+    #[test]
+    fn an_address_is_written_without_what_may_be_secret() {
+        for (url, open) in [
+            ("http://h:1/v1", "http://h:1/v1"),
+            ("http://user:s3cret@h/v1?key=s3cret", "http://h/v1"),
+            ("https://h/v1#s3cret", "https://h/v1"),
+        ] {
+            assert_eq!(open_address(url), open);
+        }
     }
 }

@@ -14,19 +14,24 @@ mod generate;
 mod judges;
 mod manifest;
 mod merge;
+mod not_retried;
+mod open;
 mod open_files;
 mod passed_over;
 mod paths;
+mod plan;
 mod print;
 mod progress;
+mod quickstart;
+mod remedy;
 mod replay;
 mod reuse;
 mod run;
 mod selection;
-mod settings;
 mod simulate;
 mod status;
 mod subcommands;
+mod suggest;
 mod summary;
 mod target;
 mod unknown_fields;
@@ -38,7 +43,7 @@ use error::CliError;
 
 /// Parses the command line, runs the command, and reports what went wrong.
 pub(crate) fn main() -> ExitCode {
-    if let Err(error) = settings::load_env_file(std::env::args_os()) {
+    if let Err(error) = plan::load_env_file(std::env::args_os()) {
         return error.report();
     }
     let cli = match Cli::read() {

@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
+use judge_run::judge::glob;
 use judge_run::run::manifest::Manifest;
 
 use super::error::CliError;
@@ -172,19 +173,9 @@ fn fit(base: &Path, component: Component<'_>, is_last: bool, found: &mut Vec<Pat
     Ok(())
 }
 
-/// `*` is any text, `?` any character. As in a shell, neither begins a hidden name.
+/// Whether a name fits a pattern. As in a shell, neither `*` nor `?` begins a hidden name.
 fn matches(pattern: &str, name: &str) -> bool {
-    fn rest(pattern: &[char], name: &[char]) -> bool {
-        match (pattern, name) {
-            ([], []) => true,
-            (['*', after @ ..], _) => (0..=name.len()).any(|skipped| rest(after, &name[skipped..])),
-            (['?', after @ ..], [_, more @ ..]) => rest(after, more),
-            ([wanted, after @ ..], [is, more @ ..]) => wanted == is && rest(after, more),
-            _ => false,
-        }
-    }
-    let (pattern, name): (Vec<_>, Vec<_>) = (pattern.chars().collect(), name.chars().collect());
-    (name.first() != Some(&'.') || pattern.first() == Some(&'.')) && rest(&pattern, &name)
+    (!name.starts_with('.') || pattern.starts_with('.')) && glob::fits(pattern, name)
 }
 
 #[cfg(test)]

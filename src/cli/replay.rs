@@ -1,23 +1,27 @@
-//! `judge-run replay`: ask again what failed, as the run's manifest says.
+//! `judge-run replay`: retry what failed, as the manifest says. A log may hold the records of several runs; each failure is retried as its own run was
+//! set up.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::str::FromStr;
 use std::time::Duration;
 
+use judge_run::endpoint::ModelUri;
 use judge_run::feedback::ErrorCode;
 use judge_run::feedback::forms::Form;
-use judge_run::run::manifest::{Dataset, Fingerprint, JudgeEntry, Manifest, ManifestError, Options};
-use judge_run::run::{Exit, Output, Scope};
+use judge_run::judge::library;
+use judge_run::run::manifest::{Dataset, Fingerprint, Manifest, ManifestError};
+use judge_run::run::{EndpointPlan, Exit, JudgePlan, RunPlan, RunReport, Scope, SelectionPlan, StopReason};
 
-use super::args::{ConductArgs, EndpointArgs, RunArgs, SelectionArgs};
+use super::args::{ConductArgs, EndpointArgs};
+use super::endpoint::{self, Env, Layers, simulated};
 use super::error::CliError;
-use super::manifest::{digest, open_address};
-use super::print::counted;
-use super::settings::{self, Resolved};
+use super::not_retried::{Failures, Left, Reason};
+use super::open;
+use super::paths;
+use super::plan::{self, Invocation, Planned, digest, wanted};
+use super::print::{self, counted};
+use super::quickstart;
 use super::subcommands::ReplayArgs;
 use super::summary;
 use super::target::Target;
@@ -26,82 +30,260 @@ use super::{compact, dry_run, run};
 pub(crate) fn main(args: ReplayArgs) -> Result<ExitCode, CliError> {
     let ReplayArgs { log, only, include_invalid, compact, dataset, endpoint, conduct } = args;
     let log = log_of(log)?;
-    let manifest = read(&log)?;
-    if let Some(env_file) = &manifest.options.env_file
-        && endpoint.env_file.is_none()
-    {
-        settings::load_variables(env_file)?;
-    }
-    let scope = Scope::Failures {
-        only: (!only.is_empty()).then(|| only.into_iter().collect()),
-        of: manifest.judges.iter().map(|judge| judge.model.to_string()).collect(),
-        invalid: include_invalid,
-    };
-    let is_dry = conduct.dry_run;
-    let quiet = conduct.quiet;
-    let is_elsewhere = endpoint.base_url.is_some() || endpoint.model.is_some() || endpoint.config.is_some();
-    let mut notes = judge_notes(&manifest);
-    let dataset = datasets(&manifest, dataset, &mut notes)?;
-    let is_other_model = endpoint.model.is_some();
-    let endpoint = endpoint_args(endpoint, &manifest)?;
-    // Made-up verdicts never go by the name of a model, nor a model's by theirs.
-    let models = match is_other_model || endpoint.simulate != manifest.options.simulate {
-        true => Vec::new(),
-        false => manifest.judges.iter().map(|judge| judge.model.clone()).collect(),
-    };
-    let replay = settings::Replay { scope: scope.clone(), models };
-    let (output, output_format) = output(&log, &manifest.options);
-    let run_args = RunArgs {
-        dataset,
-        map: parsed(&manifest.options.map)?,
-        dataset_format: parsed(manifest.options.dataset_format.as_slice())?.pop(),
-        judge: manifest.judges.iter().map(wanted).collect(),
-        // Earlier runs may have selected other traces: the log has their failures too.
-        selection: SelectionArgs { shard: manifest.options.shard, ..SelectionArgs::default() },
-        strict: manifest.options.strict,
-        max_line_bytes: manifest.options.max_line_bytes,
-        endpoint,
-        output: Some(output),
-        output_format,
-        overwrite: false,
-        reuse: Vec::new(),
-        conduct: conduct_args(conduct, &manifest.options)?,
-    };
-    let mut resolved = settings::resolve(run_args, Some(replay), &|name| std::env::var(name).ok())?;
-    if !is_elsewhere {
-        notes.extend(address_notes(&manifest, &resolved));
-    }
-    resolved.notes.extend(notes);
-    let index = match &resolved.run.output {
-        Output::Log(log) => &log.index,
-        Output::Stdout => &resolved.known,
-    };
-    let (failures, invalid) = (index.failures(), index.invalid());
-    let failed: u64 = failures.iter().filter(|(code, _)| scope.selects(**code)).map(|(_, n)| n).sum();
-    let selected = failed + if include_invalid { invalid } else { 0 };
-    if selected == 0 {
-        // The log is let go before it is compacted.
-        drop(resolved);
-        let exit = nothing(&log, &failures, invalid, quiet)?;
-        if compact {
-            compact::after_replay(&log, quiet)?;
+    let mut plans = read(&log)?;
+    let mut replay =
+        Replay { log, dataset, endpoint, conduct, only: (!only.is_empty()).then_some(only), include_invalid };
+    let mut failures = Failures::of(&replay.log, &replay.scope(Vec::new()))?;
+    let (mut left, mut exit) = (Left::default(), Exit::AllJudged);
+    for i in 0..plans.len() {
+        failures.covered_by(&plans[i]);
+        if let Some(of_run) = replay.plan(&mut plans, i, &mut failures, &mut left)? {
+            exit = worse(exit, of_run.exit);
+            if of_run.is_last {
+                replay.not_reached(&plans[i + 1..], &mut failures, &mut left);
+                break;
+            }
         }
-        return Ok(ExitCode::from(exit.code()));
     }
-    resolved.failures = Some(selected);
-    if let Some(record) = &mut resolved.record {
-        // What was named for this replay alone is not what the next one begins with; the place of the dataset is.
-        record.manifest.options = manifest.options;
-        record.manifest.judges = manifest.judges;
+    failures.rest(&mut left, replay.endpoint.model.is_some());
+    if left.total() > 0 {
+        exit = worse(exit, Exit::SomeFailed);
     }
-    if is_dry {
-        return dry_run::main(resolved);
-    }
-    let exit = run::execute(resolved)?;
+    replay.conclude(&failures, &left, exit)?;
+    // The log is let go before it is compacted.
     if compact && matches!(exit, Exit::AllJudged | Exit::SomeFailed) {
-        compact::after_replay(&log, quiet)?;
+        compact::after_replay(&replay.log, replay.conduct.quiet)?;
     }
     Ok(ExitCode::from(exit.code()))
+}
+
+/// What the command line says.
+struct Replay {
+    log: PathBuf,
+    dataset: Vec<PathBuf>,
+    endpoint: EndpointArgs,
+    conduct: ConductArgs,
+    only: Option<Vec<ErrorCode>>,
+    include_invalid: bool,
+}
+
+/// How one plan of the replay ended.
+struct Ended {
+    exit: Exit,
+    /// Those after it have no turn.
+    is_last: bool,
+}
+
+impl Replay {
+    /// `of` is by question the model whose failures are meant.
+    fn scope(&self, of: Vec<String>) -> Scope {
+        let only = self.only.as_ref().map(|only| only.iter().copied().collect());
+        Scope::Failures { only, of, invalid: self.include_invalid }
+    }
+
+    /// Retries what failed in the runs of one plan; `None` where nothing did, or where it cannot be retried.
+    fn plan(
+        &mut self,
+        plans: &mut [RunPlan],
+        i: usize,
+        failures: &mut Failures,
+        left: &mut Left,
+    ) -> Result<Option<Ended>, CliError> {
+        let env: Env<'_> = &|name| std::env::var(name).ok();
+        let mut plan = plans[i].clone();
+        plan.retain_judges(|judge| failures.open(judge) > 0);
+        if plan.judges.is_empty() {
+            return Ok(None);
+        }
+        let judges = plan.judges.clone();
+        let (planned, notes) = match self.replanned(&plan, env) {
+            Ok(planned) => planned,
+            Err(error) => {
+                let reason = error.into_line();
+                judges.iter().for_each(|judge| failures.blocked(judge, &reason));
+                return Ok(None);
+            }
+        };
+        // What is named for this replay alone is not what the next one begins with; the place of a dataset that was moved is.
+        if !plans[i].datasets.iter().all(|dataset| dataset.path.exists()) {
+            plans[i].datasets.clone_from(&planned.plan.datasets);
+        }
+        let invocation = Invocation {
+            log: Some(self.log.clone()),
+            overwrite: false,
+            reuse: Vec::new(),
+            dry_run: self.conduct.dry_run,
+            quiet: self.conduct.quiet,
+            verbose: self.conduct.verbose,
+        };
+        let of = judges.iter().map(|judge| judge.model.to_string()).collect();
+        let scope = self.scope(of);
+        let mut opened = open::open(planned, &invocation, scope.clone(), Some(plans.to_vec()), env)?;
+        opened.notes.extend(notes);
+        if self.conduct.dry_run {
+            let dry = dry_run::show(opened)?;
+            for (question, judge) in judges.iter().enumerate() {
+                let found = left.after_dry_run(judge, &dry, question, &plan);
+                failures.found(judge, found);
+            }
+            return Ok(Some(Ended { exit: Exit::AllJudged, is_last: false }));
+        }
+        let report = run::execute(opened)?;
+        for (judge, question) in judges.iter().zip(&report.summary.questions) {
+            let found = left.after_run(judge, question, &scope, &plan);
+            failures.found(judge, found);
+        }
+        if report.stop.is_some() && !report.summary.read_to_end {
+            self.not_reached(std::slice::from_ref(&plan), failures, left);
+        }
+        self.spend(&report);
+        let is_last = matches!(report.stop, Some(StopReason::Interrupted | StopReason::Budget(_)));
+        let exit = match report.exit() {
+            // None of the traces is in this dataset.
+            Exit::Usage => Exit::AllJudged,
+            exit => exit,
+        };
+        Ok(Some(Ended { exit, is_last }))
+    }
+
+    /// The plan of an earlier run with what the command line says over it, and what there is to note.
+    fn replanned(&self, plan: &RunPlan, env: Env<'_>) -> Result<(Planned, Vec<String>), CliError> {
+        let mut notes = Vec::new();
+        let env_file = plan.env_file.as_ref().filter(|_| self.endpoint.env_file.is_none());
+        env_file.map_or(Ok(()), |path| plan::load_variables(path))?;
+        let datasets = self.datasets(plan, &mut notes)?;
+        let config = self.endpoint.config.clone().or_else(|| plan.config.clone().filter(|path| path.is_file()));
+        let layers = Layers::new(EndpointArgs { config, ..self.endpoint.clone() }, self.conduct.dry_run)?;
+        let mut planned = Planned {
+            plan: RunPlan {
+                datasets,
+                // Earlier runs may have selected other traces: the log has their failures too.
+                selection: SelectionPlan { shard: plan.selection.shard, ..SelectionPlan::default() },
+                judges: Vec::new(),
+                export: plan.export.clone().filter(|export| is_log_of(&export.path, &self.log)),
+                ..plan.clone()
+            },
+            secrets: Vec::new(),
+        };
+        let mut models = Vec::new();
+        for judge in &plan.judges {
+            let wanted = wanted(judge);
+            let compiled = library::find(&wanted).map_err(|error| CliError::of(&error))?;
+            if digest(&wanted) != judge.blake3 {
+                notes.push(format!("the judge {wanted} has changed since the run"));
+            }
+            let model = model(&layers, plan, judge, compiled.model.as_ref());
+            models.push((model.clone(), judge.model.clone()));
+            planned.plan.judges.push(plan::judge_plan(&wanted, &compiled, model));
+        }
+        planned.ask(|model| {
+            let of_run = models.iter().find(|(now, _)| now == model).and_then(|(_, then)| plan.endpoint(then));
+            match of_run.filter(|of_run| of_run.model.endpoint == model.endpoint) {
+                Some(of_run) => {
+                    let prices = of_run.prices.filter(|_| of_run.model == *model);
+                    layers.endpoint_again(&EndpointPlan { model: model.clone(), prices, ..of_run.clone() }, env)
+                }
+                // Address, key and headers are those of one endpoint.
+                None => layers.endpoint(model, env),
+            }
+        })?;
+        self.conduct.clone().apply(&mut planned.plan);
+        planned.check_prices()?;
+        // A key or a header may be missing by now.
+        for (plan, secrets) in planned.plan.endpoints.iter().zip(&planned.secrets) {
+            endpoint::open(plan, secrets, None, env)?;
+        }
+        Ok((planned, notes))
+    }
+
+    /// The files to read.
+    fn datasets(&self, plan: &RunPlan, notes: &mut Vec<String>) -> Result<Vec<Dataset>, CliError> {
+        let remedy = "name it with `--dataset FILE`";
+        let now: Vec<_> = if self.dataset.is_empty() {
+            for Dataset { path, .. } in &plan.datasets {
+                if path.as_os_str() == "-" {
+                    return Err(CliError::usage_with_hint("the run read its traces from standard input", remedy));
+                }
+                if !path.exists() && !quickstart::is_meant(path) {
+                    let message = format!("the dataset {} does not exist", path.display());
+                    return Err(CliError::usage_with_hint(message, remedy));
+                }
+            }
+            plan.datasets.iter().map(|dataset| plan::dataset_plan(&dataset.path)).collect()
+        } else {
+            let named = paths::datasets(&self.dataset, std::slice::from_ref(&self.log))?;
+            named.iter().map(|path| plan::dataset_plan(path)).collect()
+        };
+        let then: Vec<_> = plan.datasets.iter().filter_map(|dataset| dataset.fingerprint.as_ref()).collect();
+        let is_known = |now: &Fingerprint| then.iter().any(|then| then.same_content(now));
+        for dataset in now.iter().filter(|dataset| dataset.fingerprint.as_ref().is_some_and(|now| !is_known(now))) {
+            notes.push(format!("{} has changed since the run", dataset.path.display()));
+        }
+        Ok(now)
+    }
+
+    /// What is spent of the budgets of the command line, which are those of the replay as a whole.
+    fn spend(&mut self, report: &RunReport) {
+        let questions = &report.summary.questions;
+        let ConductArgs { max_cost, max_tokens_total, time_limit, .. } = &mut self.conduct;
+        let cost: f64 = questions.iter().filter_map(|question| question.cost).sum();
+        let tokens: u64 = questions.iter().map(|q| q.usage.input_tokens + q.usage.output_tokens).sum();
+        *max_cost = max_cost.map(|limit| (limit - cost).max(0.0));
+        *max_tokens_total = max_tokens_total.map(|limit| limit.saturating_sub(tokens));
+        *time_limit =
+            time_limit.map(|limit| limit.saturating_sub(report.summary.elapsed).max(Duration::from_millis(1)));
+    }
+
+    /// The failures of plans that have no turn any more.
+    fn not_reached(&self, plans: &[RunPlan], failures: &mut Failures, left: &mut Left) {
+        for plan in plans {
+            failures.covered_by(plan);
+            for judge in &plan.judges {
+                let source_id = judge.model.to_string();
+                left.add(&judge.name, &source_id, Reason::NotReached, failures.open(judge), Some(plan));
+                failures.found(judge, failures.open(judge));
+            }
+        }
+    }
+
+    /// Says what is left.
+    fn conclude(&self, failures: &Failures, left: &Left, exit: Exit) -> Result<(), CliError> {
+        let mut text = String::new();
+        // Writing to a string cannot fail.
+        if failures.selected() == 0 {
+            let why = if failures.total() == 0 { ": no judgment failed" } else { "" };
+            let _ = writeln!(text, "nothing to replay in {}{why}", self.log.display());
+        }
+        let _ = left.write(&mut text, &self.log);
+        if failures.invalid() > 0 {
+            let verdicts = counted(failures.invalid(), "rejected verdict");
+            let _ = writeln!(text, "{verdicts} in the log; `--include-invalid` asks again");
+        }
+        match (self.conduct.quiet, exit) {
+            (true, Exit::AllJudged) => Ok(()),
+            (true, _) => {
+                if !text.is_empty() {
+                    print::message(text.trim_end());
+                }
+                Ok(())
+            }
+            (false, _) => summary::print(&print::escaped(&text)),
+        }
+    }
+}
+
+/// The model that is asked instead of that of the run, or that one.
+fn model(layers: &Layers, plan: &RunPlan, judge: &JudgePlan, of_judge: Option<&ModelUri>) -> ModelUri {
+    let (was_simulated, names_other) = (plan.is_simulated(), layers.model.is_some() || layers.names_an_address());
+    let simulate = layers.simulate || (was_simulated && !names_other);
+    match &layers.model {
+        // Made-up verdicts never go by the name of a model, nor a model's by theirs.
+        _ if simulate && was_simulated => judge.model.clone(),
+        chosen if simulate => simulated(chosen.as_ref().map_or(judge.model.model.as_str(), |uri| uri.model.as_str())),
+        _ if was_simulated => layers.model(of_judge),
+        Some(chosen) => chosen.clone(),
+        None => judge.model.clone(),
+    }
 }
 
 /// The log that is meant; what was made from a log stands for it.
@@ -109,184 +291,41 @@ fn log_of(named: PathBuf) -> Result<PathBuf, CliError> {
     let log = Target::new(Some(named.clone()), None, &[])?.log.unwrap_or(named);
     if !log.is_file() {
         return Err(CliError::usage_with_hint(
-            format_args!("there is no log {}", log.display()),
+            format_args!("no log `{}`", log.display()),
             "name the .jsonl file that the run wrote",
         ));
     }
     Ok(log)
 }
 
-fn read(log: &Path) -> Result<Manifest, CliError> {
-    let path = Manifest::path_of(log);
-    Manifest::read(&path).map_err(|error| {
+/// How the runs over a log were set up.
+fn read(log: &Path) -> Result<Vec<RunPlan>, CliError> {
+    let of_command = "the command of the run itself retries its failures, and writes a manifest";
+    let manifest = Manifest::read(&Manifest::path_of(log)).map_err(|error| {
         let hint = match error {
             ManifestError::Newer { .. } => "update judge-run",
-            _ => "a run writes it beside its log; without it, the run's own command asks again what failed",
+            _ => of_command,
         };
-        CliError::usage_with_hint(error, hint)
-    })
-}
-
-/// The files to read, and notes on what became of those that the run read.
-fn datasets(manifest: &Manifest, named: Vec<PathBuf>, notes: &mut Vec<String>) -> Result<Vec<PathBuf>, CliError> {
-    let paths = if named.is_empty() {
-        let remedy = "name it with --dataset FILE";
-        for Dataset { path, .. } in &manifest.datasets {
-            if path.as_os_str() == "-" {
-                return Err(CliError::usage_with_hint("the run read its traces from standard input", remedy));
-            }
-            if !path.exists() {
-                let message = format!("the run's dataset {} is not there any more", path.display());
-                return Err(CliError::usage_with_hint(message, remedy));
-            }
-        }
-        manifest.datasets.iter().map(|dataset| dataset.path.clone()).collect()
-    } else {
-        named
-    };
-    let then: Vec<_> = manifest.datasets.iter().filter_map(|dataset| dataset.fingerprint.as_ref()).collect();
-    for path in &paths {
-        let now = Fingerprint::of(path).ok().flatten();
-        if now.is_some_and(|now| !then.iter().any(|then| then.same_content(&now))) {
-            notes.push(format!(
-                "{} is not what the run read; a failure whose trace changed or is gone is not asked again",
-                path.display()
-            ));
-        }
+        CliError::of(&error).hint(hint)
+    })?;
+    if manifest.plans.is_empty() {
+        let message = format!(
+            "{} was written by judge-run {}, which did not record how a run was set up",
+            Manifest::path_of(log).display(),
+            manifest.version
+        );
+        return Err(CliError::usage_with_hint(message, of_command));
     }
-    Ok(paths)
+    Ok(manifest.plans)
 }
 
-/// How `--judge` names a judge of the manifest.
-fn wanted(judge: &JudgeEntry) -> String {
-    judge.file.as_ref().map_or_else(|| judge.name.clone(), |file| file.display().to_string())
+/// Whether a file is made from this log.
+fn is_log_of(path: &Path, log: &Path) -> bool {
+    let its_log = Form::log_of(path).canonicalize().ok();
+    its_log.is_some() && its_log == log.canonicalize().ok()
 }
 
-fn judge_notes(manifest: &Manifest) -> Vec<String> {
-    let changed = manifest.judges.iter().filter(|judge| digest(&wanted(judge)) != judge.blake3);
-    let note = |judge: &JudgeEntry| format!("the judge {} is not what the run asked with", wanted(judge));
-    changed.map(note).collect()
-}
-
-fn address_notes(manifest: &Manifest, resolved: &Resolved) -> Vec<String> {
-    let mut notes = Vec::new();
-    for lane in resolved.run.lanes.iter().filter(|_| resolved.simulator.is_none()) {
-        let source_id = lane.source_id();
-        let now = open_address(&lane.endpoint.base_url);
-        let mut then = manifest.endpoints.iter().filter(|entry| entry.source_id == source_id).peekable();
-        if let Some(first) = then.peek().map(|entry| entry.base_url.clone())
-            && !then.any(|entry| entry.base_url == now)
-        {
-            notes.push(format!("{source_id} is asked at {now} and was asked at {first}"));
-        }
-    }
-    notes
-}
-
-/// The flags of the run, and over them those of the replay.
-fn endpoint_args(named: EndpointArgs, manifest: &Manifest) -> Result<EndpointArgs, CliError> {
-    let options = &manifest.options;
-    // Address, key and headers are those of one endpoint.
-    let is_same =
-        |uri: &judge_run::endpoint::ModelUri| manifest.judges.iter().any(|judge| judge.model.endpoint == uri.endpoint);
-    let simulate = named.simulate || (options.simulate && named.base_url.is_none() && named.model.is_none());
-    let same_endpoint = named.model.as_ref().is_none_or(is_same) && !simulate;
-    for flag in &options.withheld {
-        let is_given = match flag.as_str() {
-            "--base-url" => named.base_url.is_some() || !same_endpoint,
-            "--header" => !named.header.is_empty() || !same_endpoint,
-            _ => named.extra_body.is_some(),
-        };
-        if !is_given {
-            return Err(CliError::usage_with_hint(
-                format_args!("the run was given {flag}, which may hold a secret and is therefore not in its manifest"),
-                format_args!("say {flag} again"),
-            ));
-        }
-    }
-    let extra_body =
-        (!options.extra_body.is_empty()).then(|| serde_json::Value::from(options.extra_body.clone()).to_string());
-    let per_minute = |n: Option<u32>| n.and_then(NonZeroU32::new);
-    Ok(EndpointArgs {
-        model: named.model,
-        base_url: named.base_url.or_else(|| options.base_url.clone().filter(|_| same_endpoint)),
-        api_key_env: named.api_key_env.or_else(|| options.api_key_env.clone().filter(|_| same_endpoint)),
-        simulate,
-        header: named.header,
-        extra_body: named.extra_body.or(extra_body),
-        service_tier: named.service_tier.or_else(|| options.service_tier.clone()),
-        prompt_cache_key: named.prompt_cache_key,
-        ca_cert: named.ca_cert.or_else(|| options.ca_cert.clone()),
-        concurrency: named.concurrency.or(per_minute(options.concurrency)),
-        rpm: named.rpm.or(per_minute(options.rpm)),
-        tpm: named.tpm.or(per_minute(options.tpm)),
-        burst: named.burst.or(options.burst_ms.map(Duration::from_millis)),
-        timeout: named.timeout.or(options.timeout_ms.map(Duration::from_millis)),
-        config: named.config.or_else(|| options.config.clone()),
-        env_file: named.env_file,
-    })
-}
-
-/// What the manifest holds as text.
-fn parsed<T: FromStr<Err = String>>(texts: &[String]) -> Result<Vec<T>, CliError> {
-    texts.iter().map(|text| text.parse()).collect::<Result<_, _>>().map_err(CliError::usage)
-}
-
-fn conduct_args(named: ConductArgs, options: &Options) -> Result<ConductArgs, CliError> {
-    let max_errors = options.max_errors.as_deref().map(str::parse).transpose().map_err(CliError::usage)?;
-    Ok(ConductArgs {
-        dry_run: named.dry_run,
-        rpd: named.rpd.or(options.rpd),
-        warm_up: named.warm_up || options.warm_up,
-        max_retries: named.max_retries.or(options.max_retries),
-        re_ask: named.re_ask.or(options.re_ask),
-        max_retry_after: named.max_retry_after.or(options.max_retry_after_ms.map(Duration::from_millis)),
-        max_errors: named.max_errors.or(max_errors),
-        max_cost: named.max_cost.or(options.max_cost),
-        max_tokens_total: named.max_tokens_total.or(options.max_tokens_total),
-        time_limit: named.time_limit.or(options.time_limit_ms.map(Duration::from_millis)),
-        grace: named.grace.or(options.grace_ms.map(Duration::from_millis)),
-        quiet: named.quiet,
-        verbose: named.verbose,
-    })
-}
-
-/// What the run made of this log, or else the log.
-fn output(log: &Path, options: &Options) -> (PathBuf, Option<Form>) {
-    let of_this_log = |path: &&PathBuf| {
-        let its_log = Form::log_of(path).canonicalize().ok();
-        its_log.is_some() && its_log == log.canonicalize().ok()
-    };
-    let made = options.output.as_ref().filter(of_this_log);
-    made.map_or((log.to_owned(), None), |path| (path.clone(), options.output_format))
-}
-
-/// Says that there is nothing to ask.
-fn nothing(
-    log: &Path,
-    failures: &BTreeMap<Option<ErrorCode>, u64>,
-    invalid: u64,
-    quiet: bool,
-) -> Result<Exit, CliError> {
-    let mut text = format!("nothing to replay in {}: ", log.display());
-    let exit = if failures.is_empty() {
-        text.push_str("no judgment failed\n");
-        Exit::AllJudged
-    } else {
-        text.push_str("no failure that is to be asked again; there are\n");
-        for (code, n) in failures {
-            // Writing to a string cannot fail.
-            let _ = writeln!(text, "  {n:>7}  {}", code.map_or("(another tool's error)", ErrorCode::as_str));
-        }
-        text.push_str("--only CODE asks those with a code\n");
-        Exit::SomeFailed
-    };
-    if invalid > 0 {
-        let verdicts = counted(invalid, "verdict");
-        let _ = writeln!(text, "{verdicts} marked invalid; --include-invalid asks again");
-    }
-    if !quiet {
-        summary::print(&text)?;
-    }
-    Ok(exit)
+/// The exit code of two plans: an interruption before a stop, a stop before failures.
+fn worse(a: Exit, b: Exit) -> Exit {
+    if a.code() >= b.code() { a } else { b }
 }

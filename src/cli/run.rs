@@ -5,26 +5,38 @@ use std::process::ExitCode;
 use judge_run::feedback::forms::{self, ConvertError};
 use judge_run::feedback::log::WriteError;
 use judge_run::judge::Unit;
-use judge_run::run::{self, Event, Exit, Shutdown, StopReason};
+use judge_run::run::{self, Event, Exit, Export, RunReport, Scope, Shutdown, StopReason};
 use tokio::sync::watch;
 
 use super::args::RunArgs;
+use super::endpoint::Env;
 use super::error::CliError;
+use super::open::{self, Opened};
 use super::progress::Progress;
-use super::settings::{self, Resolved};
-use super::target::Export;
-use super::{command_line, dry_run, print, summary};
+use super::{command_line, dry_run, plan, print, summary};
 
 pub(crate) fn main(args: RunArgs) -> Result<ExitCode, CliError> {
-    let is_dry = args.conduct.dry_run;
-    let resolved = settings::resolve(args, None, &|name| std::env::var(name).ok())?;
-    if is_dry { dry_run::main(resolved) } else { execute(resolved).map(|exit| ExitCode::from(exit.code())) }
+    let env: Env<'_> = &|name| std::env::var(name).ok();
+    let (planned, invocation) = plan::of_run(args, env)?;
+    let opened = open::open(planned, &invocation, Scope::All, None, env)?;
+    let exit = if invocation.dry_run { dry_run::main(opened)? } else { execute(opened)?.exit() };
+    Ok(ExitCode::from(exit.code()))
 }
 
-/// Runs what was resolved, to its end, and tells what came of it.
-pub(crate) fn execute(resolved: Resolved) -> Result<Exit, CliError> {
-    let Resolved { run: settings, log, export, mut record, failures, known: _, simulator, notes, quiet, verbose } =
-        resolved;
+/// Runs what was opened, to its end, and reports what came of it.
+pub(crate) fn execute(opened: Opened) -> Result<RunReport, CliError> {
+    let Opened {
+        run: settings,
+        log,
+        export,
+        mut record,
+        known: _,
+        simulator,
+        quickstart: _file,
+        notes,
+        quiet,
+        verbose,
+    } = opened;
     show_traces(verbose);
     if !quiet {
         notes.iter().for_each(|note| print::message(format_args!("note: {note}")));
@@ -49,7 +61,7 @@ pub(crate) fn execute(resolved: Resolved) -> Result<Exit, CliError> {
         run::run(settings, shutdown, &mut on_event).await
     });
     progress.finish();
-    let report = report.map_err(CliError::usage)?;
+    let report = report.map_err(|error| CliError::of(&error))?;
     // Whatever still waits (standard input, an aborted request) must not hold the process.
     runtime.shutdown_background();
     if let Some(warning) = record.and_then(|record| record.end(&report)) {
@@ -72,7 +84,7 @@ pub(crate) fn execute(resolved: Resolved) -> Result<Exit, CliError> {
     };
     let export = export.filter(|_| exported.is_ok() && exit != Exit::Usage && log.is_some());
     let export = export.as_ref().map(|export| export.path.as_path());
-    let places = summary::Places { log: log.as_deref(), export, rejects: &rejects, failures };
+    let places = summary::Places { log: log.as_deref(), export, rejects: &rejects };
     let made_up = simulator.is_some();
     drop(simulator);
     if !quiet || exit != Exit::AllJudged {
@@ -88,7 +100,7 @@ pub(crate) fn execute(resolved: Resolved) -> Result<Exit, CliError> {
         }
     }
     exported?;
-    Ok(exit)
+    Ok(report)
 }
 
 /// The first signal drains the run, the second ends it.

@@ -5,30 +5,29 @@ use std::fmt::{self, Write};
 use std::path::{Path, PathBuf};
 
 use judge_run::judge::Expression;
-use judge_run::run::{LeftOutCounts, Sample, Selection, Shard};
+use judge_run::run::{Criteria, LeftOutCounts, Sample, SelectionPlan, Shard};
 
-use super::args::SelectionArgs;
 use super::error::CliError;
 use super::print::{counted, one_line};
 
 /// Ids of this many absent traces are shown.
 const ABSENT_SHOWN: usize = 5;
 
-/// Compiles and reads what the flags name; no sample is drawn yet.
-pub(crate) fn resolve(args: SelectionArgs, dataset: &[PathBuf]) -> Result<Selection, CliError> {
-    let SelectionArgs { limit, shard, filter, sample, seed, stratify, trace_id } = args;
-    if limit == Some(0) {
-        return Err(CliError::usage_with_hint("--limit 0 selects no trace", "leave it out to judge all"));
+/// Compiles the expressions, and reads the files of ids.
+pub(crate) fn criteria(plan: &SelectionPlan, dataset: &[PathBuf]) -> Result<Criteria, CliError> {
+    let SelectionPlan { limit, shard, filter, sample, seed, stratify, trace_ids } = plan;
+    if *limit == Some(0) {
+        return Err(CliError::usage_with_hint("`--limit 0` selects no trace", "leave it out to judge all"));
     }
-    let compile = |flag: &str, source: Option<String>| {
-        let compiled = source.map(|source| Expression::compile(&source)).transpose();
+    let compile = |flag: &str, source: &Option<String>| {
+        let compiled = source.as_ref().map(|source| Expression::compile(source)).transpose();
         compiled.map_err(|error| CliError::usage(format_args!("{flag}: {error}")))
     };
     let filter = compile("--filter", filter)?;
     let strata = compile("--stratify", stratify)?;
-    let sample = sample.map(|size| (size, Sample::new(size, seed.unwrap_or(0), strata)));
+    let sample = sample.map(|size| (size, Sample::new(size, *seed, strata)));
     if let Some((size, sample)) = &sample
-        && sample.hangs_on_all()
+        && sample.needs_all_traces()
         && let Some(path) = dataset.iter().find(|path| !can_be_read_twice(path))
     {
         let name = if path.as_os_str() == "-" { "standard input".to_owned() } else { path.display().to_string() };
@@ -37,8 +36,8 @@ pub(crate) fn resolve(args: SelectionArgs, dataset: &[PathBuf]) -> Result<Select
             "a share without --stratify, such as --sample 5%, is drawn while reading; or write the traces to a file first",
         ));
     }
-    let trace_ids = (!trace_id.is_empty()).then(|| ids(&trace_id)).transpose()?;
-    Ok(Selection { shard, trace_ids, filter, sample: sample.map(|(_, sample)| sample), limit })
+    let trace_ids = (!trace_ids.is_empty()).then(|| ids(trace_ids)).transpose()?;
+    Ok(Criteria { shard: *shard, trace_ids, filter, sample: sample.map(|(_, sample)| sample), limit: *limit })
 }
 
 fn can_be_read_twice(path: &Path) -> bool {

@@ -10,13 +10,13 @@ use judge_run::feedback::ErrorCode;
 use judge_run::feedback::forms::Form;
 use judge_run_simulator::{Dialect, FaultPlan};
 
-use super::args::{ConductArgs, EndpointArgs, form};
+use super::args::{ConductArgs, EndpointArgs, INPUT, OUTPUT, form};
 use super::duration;
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  Does the key work, and what does the account allow?
+  Does the key work, and what are the account's limits?
     judge-run check -m openai:/gpt-4.1-mini
   Does my own server answer in JSON?
     judge-run check --base-url http://localhost:8000/v1 -m Qwen/Qwen3-8B")]
@@ -28,35 +28,36 @@ pub(crate) struct CheckArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  Ask again what failed and may succeed now, with the run's own dataset, judges and model:
+  Retry what failed and may succeed now, with each run's own dataset, judges and model:
     judge-run replay traces.feedback.jsonl
   Only what failed for these reasons, more slowly:
     judge-run replay traces.feedback.jsonl --only RATE_LIMIT_EXCEEDED,TIMEOUT --rpm 100
   What the model could not do, with another one; its verdicts stand beside the failures:
     judge-run replay traces.feedback.jsonl --only REFUSED,CONTEXT_LENGTH_EXCEEDED -m openai:/gpt-4.1
-  Also the verdicts that somebody marked invalid, and make the log shorter at the end:
+  Also the verdicts that were rejected, and shorten the log at the end:
     judge-run replay traces.feedback.jsonl --include-invalid --compact
 
-What is not said here is as it was in the run.")]
+Options override how the runs were set up, for this replay.")]
 pub(crate) struct ReplayArgs {
-    /// The log of the run
+    /// The log
     #[arg(value_hint = ValueHint::FilePath)]
     pub log: PathBuf,
 
-    /// Only failures with these codes, even those that the same request may only repeat
-    #[arg(long, value_name = "CODE,...", value_delimiter = ',', help_heading = "What is judged")]
+    /// Retry only failures with these codes, including those that the same request would only repeat
+    #[arg(long, value_name = "CODE,...", value_delimiter = ',', value_parser = code(), ignore_case = true,
+          hide_possible_values = true, help_heading = INPUT)]
     pub only: Vec<ErrorCode>,
 
-    /// Also ask again where the verdict was marked invalid: its last record in the log has `"valid": false`
-    #[arg(long, help_heading = "What is judged")]
+    /// Also ask again for verdicts that were rejected: their last record has `"valid": false`
+    #[arg(long, help_heading = INPUT)]
     pub include_invalid: bool,
 
-    /// Compact the log afterwards, if the replay ran to its end: leave out failures that now have a verdict
-    #[arg(long, conflicts_with = "dry_run", help_heading = "What comes out")]
+    /// Compact the log afterwards, unless the replay stopped early: drop failures that now have a verdict
+    #[arg(long, conflicts_with = "dry_run", help_heading = OUTPUT)]
     pub compact: bool,
 
-    /// The traces, if they are not where they were. May be given several times
-    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "What is judged")]
+    /// Traces, if they have moved. Repeatable
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = INPUT)]
     pub dataset: Vec<PathBuf>,
 
     #[command(flatten)]
@@ -66,13 +67,19 @@ pub(crate) struct ReplayArgs {
     pub conduct: ConductArgs,
 }
 
+/// The codes of failures, in any case.
+fn code() -> impl TypedValueParser<Value = ErrorCode> {
+    let names = ErrorCode::ALL.iter().map(|code| code.as_str());
+    PossibleValuesParser::new(names).try_map(|name| name.to_ascii_uppercase().parse::<ErrorCode>())
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct StatusArgs {
-    /// The log of the run [default: the only .feedback.jsonl in the current directory]
+    /// The log [default: the only .feedback.jsonl in the current directory]
     #[arg(value_hint = ValueHint::FilePath)]
     pub log: Option<PathBuf>,
 
-    /// Print the run's manifest as JSON, with what the log says now
+    /// Print the run's manifest as JSON, with the state of the log
     #[arg(long)]
     pub json: bool,
 }
@@ -80,50 +87,50 @@ pub(crate) struct StatusArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  A quota and some trouble, as a provider has them:
+  A provider with a quota and some trouble:
     judge-run simulate --rpm 500 --latency 400ms --fail 429=5%,500=2%,reset=1%
   A run against it, in another terminal:
     judge-run -d traces.jsonl -J safety --base-url http://127.0.0.1:8080/v1
   What it has seen so far:
     curl http://127.0.0.1:8080/stats")]
 pub(crate) struct SimulateArgs {
-    /// The address to listen on; only this machine's own by default
+    /// Address to listen on; the default is reachable from this machine only
     #[arg(long, default_value = "127.0.0.1")]
     pub host: std::net::IpAddr,
 
-    /// The port; 0 takes a free one
+    /// Port to listen on; 0 picks a free one
     #[arg(short, long, default_value_t = 8080)]
     pub port: u16,
 
-    /// How long an answer takes on average; a single one takes half as long to one and a half times
+    /// Average time of an answer; each takes between half of it and one and a half times
     #[arg(long, value_name = "DURATION", default_value = "20ms", value_parser = duration::parse)]
     pub latency: Duration,
 
-    /// Let every answer take exactly the latency
+    /// Make every answer take exactly the latency
     #[arg(long)]
     pub no_jitter: bool,
 
-    /// Requests a minute; beyond that 429
+    /// Requests a minute; more get a 429
     #[arg(long, value_name = "N")]
     pub rpm: Option<NonZeroU32>,
 
-    /// Tokens a minute; beyond that 429
+    /// Tokens a minute; more get a 429
     #[arg(long, value_name = "N")]
     pub tpm: Option<NonZeroU32>,
 
-    /// How much of the quota may be spent at once: what flows in during this time
+    /// How much of the quota can be spent without a pause: what it allows in this time
     #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = duration::parse)]
     pub burst: Duration,
 
-    /// Give tokens back that a request reserved and did not use
+    /// Return tokens that a request reserved but did not use
     #[arg(long)]
     pub refund: bool,
 
-    /// Whose headers and refusals tell of the quota
+    /// Provider whose rate-limit headers and errors are imitated
     #[arg(long, value_name = "WHOSE", default_value_t, value_parser = dialect())]
     pub headers: Dialect,
 
-    /// Cut longer prompts off, and say nothing, as Ollama does: `usage` tells N tokens at most
+    /// Silently cut longer prompts, as Ollama does: `usage` reports at most N tokens
     #[arg(long, value_name = "N")]
     pub context: Option<u64>,
 
@@ -131,7 +138,7 @@ pub(crate) struct SimulateArgs {
     #[arg(long, value_name = "FAULT=SHARE,...", long_help = fault_help())]
     pub fail: Option<FaultPlan>,
 
-    /// A request that meets a fault fails this many times, then succeeds; 0 means for ever
+    /// A faulty request fails this many times, then succeeds; 0 means always
     #[arg(long, value_name = "N", default_value_t = 2)]
     pub clear_after: u32,
 }
@@ -147,16 +154,15 @@ fn fault_help() -> String {
     }
     help.push_str("\n  400 to 599   this HTTP status");
     help.push_str(
-        "\n\nThe shares add up to 100% at most. Faults that are there \"while\" a request has something have 100% each \
-         and never clear.",
+        "\n\nShares add up to 100% at most. Faults that depend on the request (\"while\") have 100% each and never clear.",
     );
     help
 }
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Of records with the same id the latest stays, and a verdict rather than a failure. Records of people and
-programs all stay. Verdicts of the same id and time that differ are an error, and nothing is written.
+Of records with the same id, the latest is kept, and a verdict rather than a failure. Records of people
+and programs are all kept. Different verdicts with the same id and time are an error; nothing is written.
 
 Examples:
   The shards of a run:
@@ -166,22 +172,22 @@ pub(crate) struct MergeArgs {
     #[arg(required = true, value_name = "LOG", value_hint = ValueHint::FilePath)]
     pub logs: Vec<PathBuf>,
 
-    /// The log to be made
+    /// The merged log
     #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub output: PathBuf,
 
-    /// Replace the output if there is one; what it holds goes to <output>.bak
+    /// Replace the output if it exists; the old one is kept as <output>.bak
     #[arg(long)]
     pub overwrite: bool,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct CompactArgs {
-    /// The log; it is replaced as a whole, at once
+    /// The log; it is replaced atomically
     #[arg(value_name = "LOG", value_hint = ValueHint::FilePath)]
     pub log: PathBuf,
 
-    /// Only tell what would be left out
+    /// Show what would be dropped; change nothing
     #[arg(long)]
     pub dry_run: bool,
 }
@@ -189,27 +195,27 @@ pub(crate) struct CompactArgs {
 #[derive(Debug, Args)]
 #[command(after_help = FORMS)]
 pub(crate) struct ConvertArgs {
-    /// The feedback, in any form, or `-` for standard input. It is not changed
+    /// Feedback in any form, or `-` for standard input. It is not changed
     #[arg(value_name = "IN", value_hint = ValueHint::FilePath)]
     pub input: PathBuf,
 
-    /// The file to be made, or `-` for standard output
+    /// File to write, or `-` for standard output
     #[arg(value_name = "OUT", value_hint = ValueHint::FilePath)]
     pub output: PathBuf,
 
-    /// The form of IN [default: what its first line tells]
+    /// Form of IN [default: inferred from its first line]
     #[arg(long, value_name = "FORM", value_parser = form())]
     pub from: Option<Form>,
 
-    /// The form of OUT [default: .jsonl, .mlflow.jsonl, .csv and .wide.csv tell it]
+    /// Form of OUT [default: inferred from .jsonl, .mlflow.jsonl, .csv or .wide.csv]
     #[arg(long, value_name = "FORM", value_parser = form())]
     pub to: Option<Form>,
 
-    /// Leave history out of JSON lines too: only the last record of each id, and `valid` as it is now
+    /// Omit history from JSON lines too: only the last record of each id, with its present `valid`
     #[arg(long)]
     pub present: bool,
 
-    /// Replace OUT if it is there; what it holds goes to <OUT>.bak
+    /// Replace OUT if it exists; the old one is kept as <OUT>.bak
     #[arg(long)]
     pub overwrite: bool,
 }
@@ -217,33 +223,33 @@ pub(crate) struct ConvertArgs {
 pub(super) const FORMS: &str = "\
 Forms:
   jsonl     flat JSON, one record a line: the form of the log
-  mlflow    what MLflow's REST API and Assessment.from_dictionary() take, one assessment a line
+  mlflow    what MLflow's REST API and Assessment.from_dictionary() read, one assessment a line
   csv       one row a record
   csv-wide  one row a trace, and for each judge its value, error code and rationale
 
-Of jsonl, mlflow and csv each can be made from each other without loss, save that a table holds
-the present state and no history. What a form has no place for is told. Lines that are no feedback
-are named and left out; the exit code is then 3.
+Conversions between jsonl, mlflow and csv lose nothing, except that a table shows the present state
+without history. What a form cannot represent is reported. Lines that are not feedback are reported
+and skipped; the exit code is then 3.
 
 Examples:
-  A table of a log:
+  A table from a log:
     judge-run convert traces.feedback.jsonl feedback.csv
   For MLflow:
     judge-run convert traces.feedback.jsonl traces.mlflow.jsonl
-  A table that people have worked on, as a log again:
+  A table that people have edited, back to a log:
     judge-run convert reviewed.csv reviewed.jsonl
-  The judges of a run side by side, with no log in between:
+  The judges of a run side by side, without a log:
     judge-run -d traces.jsonl -J safety,relevance -o - | judge-run convert - x.wide.csv";
 
 #[derive(Debug, Args)]
 pub(crate) struct JudgesArgs {
-    /// Print this judge's file
+    /// Judge to print as a file
     pub name: Option<String>,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct ManArgs {
-    /// Of this command, such as simulate
+    /// Command to describe, such as simulate
     pub command: Option<String>,
 }
 

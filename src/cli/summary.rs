@@ -19,8 +19,6 @@ pub(crate) struct Places<'a> {
     /// What was made from the log.
     pub export: Option<&'a Path>,
     pub rejects: &'a Path,
-    /// How many failures a replay was about.
-    pub failures: Option<u64>,
 }
 
 /// The summary as text.
@@ -64,13 +62,6 @@ fn write(out: &mut String, report: &RunReport, places: &Places<'_>, made_up: boo
     }
     for lane in &summary.lanes {
         write_lane(out, lane)?;
-    }
-    if let Some(left) = places.failures.map(|all| all.saturating_sub(summary.failures_found))
-        && left > 0
-        && summary.read_to_end
-    {
-        let left = counted(left, "failure");
-        writeln!(out, "\n{left} in the log not met: of traces that the dataset has not, or of other judges or models")?;
     }
     if summary.unsaved > 0 {
         let unsaved = counted(summary.unsaved, "judgment");

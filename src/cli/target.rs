@@ -7,6 +7,7 @@ use judge_run::feedback::forms::Form;
 use judge_run::feedback::{Feedback, SourceType};
 use judge_run::files;
 use judge_run::judge::library;
+use judge_run::run::Export;
 use memchr::memmem;
 
 use super::config_file;
@@ -30,12 +31,6 @@ fn beginning(path: &Path) -> String {
 pub(crate) struct Target {
     pub log: Option<PathBuf>,
     pub export: Option<Export>,
-}
-
-/// What is made from the log at the end of a run.
-pub(crate) struct Export {
-    pub path: PathBuf,
-    pub form: Form,
 }
 
 impl Target {

@@ -58,6 +58,15 @@ impl fmt::Display for Format {
     }
 }
 
+impl PartialEq for Format {
+    fn eq(&self, other: &Self) -> bool {
+        let names = |format: &Self| (format.framing, format.dialect.map(|dialect| dialect.name));
+        names(self) == names(other)
+    }
+}
+
+serde_as_text!(Format);
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -40,6 +40,8 @@ impl fmt::Display for Mapping {
     }
 }
 
+serde_as_text!(Mapping);
+
 /// Moves what the mappings name to where they say; whether anything was there to move.
 ///
 /// # Errors

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use crate::endpoint::provider;
 
 /// An endpoint's name and a model on it; MLflow's notation, and the `source_id` of feedback.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -21,24 +21,36 @@ impl ModelUri {
 
 impl fmt::Display for ModelUri {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:/{}", self.endpoint, self.model)
+        // The first slash of a path would be read as one of the notation's.
+        let slashes = if self.model.starts_with('/') { "//" } else { "/" };
+        write!(f, "{}:{slashes}{}", self.endpoint, self.model)
     }
 }
 
-/// The text is no model URI.
+/// Not a model URI.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no model; write ENDPOINT:/MODEL, such as openai:/gpt-4.1-mini or ollama:/llama3.2:3b")]
-pub struct InvalidModelUri(String);
+pub enum InvalidModelUri {
+    /// It does not name a model.
+    #[error("invalid model `{0}`, expected ENDPOINT:/MODEL, such as openai:/gpt-4.1-mini or ollama:/llama3.2:3b")]
+    Malformed(String),
+    /// The notation of other tools: as a name of a model on the default endpoint it would mean something else.
+    #[error("did you mean `{0}`?")]
+    Foreign(ModelUri),
+}
 
 impl FromStr for ModelUri {
     type Err = InvalidModelUri;
 
-    /// A name without `:/` is a model on [`ModelUri::DEFAULT_ENDPOINT`], also when it holds a colon, as Ollama's do.
+    /// A name without `:/` is a model on [`ModelUri::DEFAULT_ENDPOINT`], also when it has a colon, as Ollama's do, or a slash, as those of Hugging
+    /// Face. After `:/` a further slash is ignored, as people write URLs; a name that begins with a slash follows two of them.
     fn from_str(text: &str) -> Result<Self, InvalidModelUri> {
-        let invalid = || InvalidModelUri(text.to_owned());
+        let invalid = || InvalidModelUri::Malformed(text.to_owned());
         let (endpoint, model) = match text.split_once(":/") {
-            Some((endpoint, model)) => (endpoint, model.trim_start_matches('/')),
-            None => (Self::DEFAULT_ENDPOINT, text),
+            Some((endpoint, model)) => (endpoint, model.strip_prefix('/').unwrap_or(model)),
+            None => match foreign(text) {
+                Some(meant) => return Err(InvalidModelUri::Foreign(meant)),
+                None => (Self::DEFAULT_ENDPOINT, text),
+            },
         };
         let name_like = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
         if endpoint.is_empty() || !endpoint.chars().all(name_like) {
@@ -51,24 +63,55 @@ impl FromStr for ModelUri {
     }
 }
 
-impl Serialize for ModelUri {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
+/// What other tools call the endpoints that have a preset, where the name differs: LiteLLM, Pydantic AI, the AI SDK.
+const ALIASES: [(&str, &str); 10] = [
+    ("azure_ai", "azure"),
+    ("google-gla", "gemini"),
+    ("google_genai", "gemini"),
+    ("vertex_ai", "gemini"),
+    ("together_ai", "together"),
+    ("togetherai", "together"),
+    ("ollama_chat", "ollama"),
+    ("hosted_vllm", "vllm"),
+    ("lm_studio", "lmstudio"),
+    ("mistralai", "mistral"),
+];
+
+/// `openai/gpt-4o` and `openai:gpt-4o`, as others write `openai:/gpt-4o`. Names of models can look alike: those of Hugging Face begin with an
+/// organization and a slash, and those of Ollama end with a colon and a tag.
+fn foreign(text: &str) -> Option<ModelUri> {
+    let (provider, model) = text.split_once(['/', ':'])?;
+    let has_slash = text[provider.len()..].starts_with('/');
+    let preset = |name: &str| provider::preset(name).map(|preset| preset.name);
+    let alias = || ALIASES.iter().find(|(alias, _)| *alias == provider).map(|(_, name)| *name);
+    let endpoint = preset(provider).or_else(alias).or_else(|| {
+        let is_gemini = provider == "google" && model.starts_with("gemini");
+        is_gemini.then_some("gemini")
+    })?;
+    let is_open_model = match has_slash {
+        // Organizations of Hugging Face.
+        true => {
+            (provider == "openai" && model.starts_with("gpt-oss"))
+                || (provider == "mistralai" && model.starts_with(|c: char| c.is_ascii_uppercase()))
+        }
+        // A model of Ollama's library has the name of a provider.
+        false => {
+            provider == "mistral"
+                && (model.starts_with(|c: char| c.is_ascii_digit()) || ["latest", "instruct", "text"].contains(&model))
+        }
+    };
+    let is_name = !model.is_empty() && !model.chars().any(|c| c.is_whitespace() || c.is_control());
+    (is_name && !is_open_model).then(|| ModelUri { endpoint: endpoint.to_owned(), model: model.to_owned() })
 }
 
-impl<'de> Deserialize<'de> for ModelUri {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
-    }
-}
+serde_as_text!(ModelUri);
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn the_notations_people_use_are_read() {
+    fn model_uris_are_read_and_written() {
         for (text, endpoint, model) in [
             ("openai:/gpt-4.1-mini", "openai", "gpt-4.1-mini"),
             ("gpt-4.1-mini", "openai", "gpt-4.1-mini"),
@@ -78,12 +121,37 @@ mod tests {
             ("openrouter:/anthropic/claude-sonnet-4", "openrouter", "anthropic/claude-sonnet-4"),
             ("our-gpu:/Qwen/Qwen3-8B", "our-gpu", "Qwen/Qwen3-8B"),
             ("openai://gpt-4o", "openai", "gpt-4o"),
+            ("vllm:///models/Qwen3-32B", "vllm", "/models/Qwen3-32B"),
+            ("Qwen/Qwen3-8B", "openai", "Qwen/Qwen3-8B"),
+            ("openai/gpt-oss-20b", "openai", "openai/gpt-oss-20b"),
+            ("google/gemma-3-4b-it", "openai", "google/gemma-3-4b-it"),
+            ("ft:gpt-4o-mini:acme::x", "openai", "ft:gpt-4o-mini:acme::x"),
         ] {
             let uri: ModelUri = text.parse().unwrap();
             assert_eq!((uri.endpoint.as_str(), uri.model.as_str()), (endpoint, model), "{text}");
+            assert_eq!(uri.to_string().parse::<ModelUri>().unwrap(), uri, "{text}");
         }
-        for text in ["", ":/x", "openai:/", "a b:/x", "x\ny"] {
-            assert!(text.parse::<ModelUri>().is_err(), "{text}");
+        for text in ["", ":/x", "openai:/", "a b:/x", "x\ny", "openai:", "openai:/ x"] {
+            assert!(matches!(text.parse::<ModelUri>(), Err(InvalidModelUri::Malformed(_))), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_notations_of_other_tools_are_recognized() {
+        for (text, meant) in [
+            ("openai/gpt-4o-mini", "openai:/gpt-4o-mini"),
+            ("openai:gpt-4o-mini", "openai:/gpt-4o-mini"),
+            ("anthropic/claude-sonnet-4", "anthropic:/claude-sonnet-4"),
+            ("gemini/gemini-2.5-flash", "gemini:/gemini-2.5-flash"),
+            ("google/gemini-2.5-flash", "gemini:/gemini-2.5-flash"),
+            ("google-gla:gemini-2.5-flash", "gemini:/gemini-2.5-flash"),
+            ("together_ai/meta-llama/Llama-3", "together:/meta-llama/Llama-3"),
+            ("openrouter/anthropic/claude-sonnet-4", "openrouter:/anthropic/claude-sonnet-4"),
+            ("ollama:llama3.2:3b", "ollama:/llama3.2:3b"),
+            ("mistral:mistral-large-latest", "mistral:/mistral-large-latest"),
+        ] {
+            let error = text.parse::<ModelUri>().unwrap_err();
+            assert_eq!(error.to_string(), format!("did you mean `{meant}`?"), "{text}");
         }
     }
 }

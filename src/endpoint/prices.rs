@@ -1,11 +1,11 @@
 //! What tokens cost.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::endpoint::wire::answer::Usage;
 
 /// Prices in US dollars (or whatever currency the budget is in) for a million tokens.
-#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Prices {
     /// Of the prompt.

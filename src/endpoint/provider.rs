@@ -1,4 +1,4 @@
-//! The endpoints that judge-run knows by name: where they are, which variable holds their key, and what they take.
+//! The endpoints that have a name of their own: where they are, which variable holds their key, and what they support.
 
 use crate::endpoint::wire::chat::{LimitField, ResponseFormat, WireProfile};
 
@@ -15,7 +15,7 @@ pub struct Preset {
     pub needs_key: bool,
     /// How the key is sent.
     pub key_header: KeyHeader,
-    /// The best form of structured output that the API is known to take.
+    /// The best form of structured output that the API is known to support.
     pub response_format: ResponseFormat,
     /// Whether a schema may limit lengths: servers that make a grammar of it enforce them.
     pub with_bounds: bool,
@@ -73,10 +73,10 @@ pub fn preset(name: &str) -> Option<&'static Preset> {
     PRESETS.iter().find(|preset| preset.name == name)
 }
 
-/// How a request is first put into words for a model, before anything is learnt from its answers.
+/// How a request to a model is first written, before anything is learnt from its answers.
 ///
-/// OpenAI's and Azure's reasoning models take neither `max_tokens` nor a temperature; compatible servers often know only
-/// `max_tokens` and ignore the other silently, so the host decides.
+/// OpenAI's and Azure's reasoning models accept neither `max_tokens` nor a temperature. Compatible servers often know only
+/// `max_tokens` and silently ignore the other name, so the host decides.
 pub fn wire_profile(preset: Option<&Preset>, base_url: &str, model: &str) -> WireProfile {
     let openai = is_openai(base_url);
     let no_temperature = (openai && is_reasoning_model(model)).then(|| "temperature".to_owned());
@@ -89,11 +89,16 @@ pub fn wire_profile(preset: Option<&Preset>, base_url: &str, model: &str) -> Wir
     }
 }
 
-/// Whether an address is OpenAI's own or Azure's: there, requests are counted by what they reserve, and unknown parameters refused.
+/// Whether an address is OpenAI's own or Azure's: there, requests are counted by what they reserve, and unknown parameters are refused.
 pub fn is_openai(base_url: &str) -> bool {
-    let authority = base_url.split("://").nth(1).unwrap_or(base_url).split(['/', '?']).next().unwrap_or_default();
-    let host = authority.rsplit('@').next().and_then(|host| host.split(':').next()).unwrap_or_default();
+    let host = host(base_url).split(':').next().unwrap_or_default();
     host == "api.openai.com" || host.ends_with(".azure.com")
+}
+
+/// The host of an address, with its port if it names one, and without user and password.
+pub fn host(base_url: &str) -> &str {
+    let authority = base_url.split("://").nth(1).unwrap_or(base_url).split(['/', '?', '#']).next().unwrap_or_default();
+    authority.rsplit('@').next().unwrap_or_default()
 }
 
 /// Whether a model of OpenAI's reasons before it answers: the o-series, and GPT-5 and later unless it is a chat variant.
@@ -112,7 +117,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reasoning_models_are_told_from_the_rest() {
+    fn reasoning_models_are_recognized() {
         for model in ["o1", "o3-mini", "o4-mini-2025-04-16", "gpt-5", "gpt-5.4-mini", "gpt-6"] {
             assert!(is_reasoning_model(model), "{model}");
         }
@@ -123,12 +128,13 @@ mod tests {
     }
 
     #[test]
-    fn the_host_decides_how_the_output_limit_is_called() {
+    fn the_host_decides_the_name_of_the_output_limit() {
         let field = |url| wire_profile(None, url, "m").limit_field;
         assert_eq!(field("https://api.openai.com/v1"), LimitField::MaxCompletionTokens);
         assert_eq!(field("https://x.openai.azure.com/openai/v1"), LimitField::MaxCompletionTokens);
         assert_eq!(field("https://user:pass@api.openai.com:443/v1"), LimitField::MaxCompletionTokens);
         assert_eq!(field("http://localhost:11434/v1"), LimitField::MaxTokens);
+        assert_eq!(host("https://user:pass@h.example:8000/v1?key=x"), "h.example:8000");
         assert!(wire_profile(None, "https://api.openai.com/v1", "gpt-5-mini").dropped.contains("temperature"));
     }
 }

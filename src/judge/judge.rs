@@ -9,6 +9,7 @@ use super::good::Good;
 use super::prompt::{PromptTemplate, RenderError, Rendered, TemplateError};
 use super::select::{Select, Unit};
 use super::subject::Subject;
+use super::toml_file::{self, TomlError};
 use super::verdict::VerdictType;
 use crate::endpoint::wire::chat::{ChatRequest, Sampling};
 use crate::endpoint::wire::AnswerSchema;
@@ -45,12 +46,12 @@ pub struct Judge {
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "the messages say it")]
 pub enum JudgeError {
-    #[error("there is no judge `{name}`; there are {known}, and any TOML file: --judge ./my_judge.toml")]
-    Unknown { name: String, known: String },
-    #[error("cannot read the judge file {path}: {reason}")]
-    Read { path: String, reason: String },
-    #[error("{origin}: {}", .error.to_string().trim_end())]
-    Toml { origin: String, error: Box<toml::de::Error> },
+    #[error("unknown judge `{name}`")]
+    Unknown { name: String, known: Vec<String> },
+    #[error("cannot read the judge file `{path}`")]
+    Read { path: String, source: std::io::Error },
+    #[error("{origin}:{error}")]
+    Toml { origin: String, error: Box<TomlError> },
     #[error("{origin}: [{table}]: {reason}")]
     Invalid { origin: String, table: &'static str, reason: String },
     #[error("{origin}: [prompt] {message}: {error}")]
@@ -65,7 +66,7 @@ impl Judge {
     pub fn compile(name: &str, text: &str, origin: &str) -> Result<Self, JudgeError> {
         // A checkout with other line ends is the same judge.
         let text = if text.contains('\r') { Cow::Owned(text.replace("\r\n", "\n")) } else { text.into() };
-        let file: JudgeFile = toml::from_str(&text)
+        let file: JudgeFile = toml_file::parse(&text)
             .map_err(|error| JudgeError::Toml { origin: origin.to_owned(), error: Box::new(error) })?;
         let invalid = |table, reason| JudgeError::Invalid { origin: origin.to_owned(), table, reason };
         let template = |message| {
@@ -223,8 +224,8 @@ mod tests {
 
     #[test]
     fn mistakes_in_a_judge_file_are_named() {
-        assert!(error("x = 1").contains("unknown field `x`"));
-        assert!(error("[verdict]\ntype = \"bool\"").contains("unknown variant `bool`"));
+        assert!(error("x = 1").starts_with("j.toml:1:1: unknown key `x`"));
+        assert!(error("[verdict]\ntype = \"bool\"").starts_with("j.toml:2:8: invalid value for `verdict.type`"));
         let text = error("[verdict]\ntype = \"integer\"\nmin = 1\n[prompt]\nuser = \"{{ outputs }}\"");
         assert_eq!(text, "j.toml: [verdict]: an integer scale requires `max`");
         let text = error("[verdict]\ntype = \"boolean\"\nlabels = [\"a\"]\n[prompt]\nuser = \"{{ outputs }}\"");
@@ -256,7 +257,7 @@ mod tests {
             (&format!("{category}\ngood = [\"c\"]"), "`good` names `c`"),
             (&format!("{category}\ngood = [\"a\", \"b\"]"), "but not all"),
             (&format!("{scale}\ngood = true"), "write `better = \"higher\"`"),
-            (&format!("{scale}\nbetter = \"more\""), "unknown variant `more`"),
+            (&format!("{scale}\nbetter = \"more\""), "invalid value for `verdict.better`"),
         ] {
             assert!(judge(verdict).unwrap_err().contains(words), "{verdict}");
         }
@@ -289,7 +290,7 @@ mod tests {
         let error = |more: &str| judge(more).unwrap_err().to_string();
         assert!(error("truncate = \"middle\"").ends_with("[prompt]: `truncate` needs `max_input_tokens`"));
         assert!(error("max_input_tokens = 50").contains("the instructions alone take about"));
-        assert!(error("max_input_tokens = 500\ntruncate = \"end\"").contains("unknown variant `end`"));
+        assert!(error("max_input_tokens = 500\ntruncate = \"end\"").contains("invalid value for `prompt.truncate`"));
     }
 
     #[test]

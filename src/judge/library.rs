@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Judge, JudgeError};
 
-/// The judges that are compiled into the binary: names and TOML texts.
+/// The judges in the binary: names and TOML texts.
 pub const BUILT_IN: &[(&str, &str)] = &[
     ("conversation_completeness", include_str!("../../judges/conversation_completeness.toml")),
     ("factual_accuracy", include_str!("../../judges/factual_accuracy.toml")),
@@ -18,11 +18,11 @@ pub const BUILT_IN: &[(&str, &str)] = &[
 /// The folder that is searched before the built-in judges.
 pub const FOLDER: &str = "judges";
 
-/// Finds and compiles the judge that `--judge` names: a path when it ends in `.toml` or has a separator, else
-/// `./judges/NAME.toml`, else the built-in of that name.
+/// Finds and compiles a judge. What ends in `.toml` or has a separator is a path, else it is the name of `./judges/NAME.toml`, else that of a
+/// built-in judge.
 ///
 /// # Errors
-/// When there is no such judge, or its file is not right.
+/// When there is no such judge, or its file is invalid.
 pub fn find(wanted: &str) -> Result<Judge, JudgeError> {
     let Found { name, text, origin } = look_for(wanted)?;
     Judge::compile(&name, &text, &origin)
@@ -56,22 +56,27 @@ fn look_for(wanted: &str) -> Result<Found, JudgeError> {
     match BUILT_IN.iter().find(|(name, _)| *name == wanted) {
         Some((name, text)) => Ok(Found {
             name: (*name).to_owned(),
-            text: (*text).to_owned(),
+            text: unix_line_ends(text),
             origin: format!("the built-in judge {name}"),
         }),
-        None => Err(JudgeError::Unknown {
-            name: wanted.to_owned(),
-            known: names().into_iter().map(|(name, _)| name).collect::<Vec<_>>().join(", "),
-        }),
+        None => {
+            let known = names().into_iter().map(|(name, _)| name).collect();
+            Err(JudgeError::Unknown { name: wanted.to_owned(), known })
+        }
     }
 }
 
 fn read(path: &Path) -> Result<Found, JudgeError> {
     let origin = path.display().to_string();
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| JudgeError::Read { path: origin.clone(), reason: error.to_string() })?;
+    let text = std::fs::read_to_string(path).map_err(|source| JudgeError::Read { path: origin.clone(), source })?;
+    let text = unix_line_ends(&text);
     let name = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default().to_owned();
     Ok(Found { name, text, origin })
+}
+
+/// A checkout may have other line ends, and some editors begin a file with a byte order mark.
+fn unix_line_ends(text: &str) -> String {
+    text.strip_prefix('\u{feff}').unwrap_or(text).replace("\r\n", "\n")
 }
 
 /// All judges that can be named, sorted, each with the file that it comes from; `None` for the built-in ones.

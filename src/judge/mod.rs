@@ -5,6 +5,7 @@ mod cut;
 mod expression;
 pub mod file;
 mod form;
+pub mod glob;
 mod good;
 mod image;
 #[expect(clippy::module_inception, reason = "the module's one subject")]
@@ -15,6 +16,7 @@ pub mod parse;
 pub mod prompt;
 mod select;
 mod subject;
+pub mod toml_file;
 mod variables;
 pub mod verdict;
 

@@ -4,8 +4,13 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
+use super::millis;
+
 /// The limits of a run; `None` is no limit.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Budget {
     /// Money, in the currency of the prices.
     pub cost: Option<f64>,
@@ -16,6 +21,7 @@ pub struct Budget {
     /// Judgments that end in an error.
     pub errors: Option<MaxErrors>,
     /// From the start of the run.
+    #[serde(rename = "time_ms", with = "millis::option")]
     pub time: Option<Duration>,
 }
 
@@ -56,6 +62,8 @@ impl FromStr for MaxErrors {
         }
     }
 }
+
+serde_as_text!(MaxErrors);
 
 /// What a run has spent so far.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]

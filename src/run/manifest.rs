@@ -10,12 +10,9 @@ use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 
-use super::shard::Shard;
+use super::run_plan::RunPlan;
 use super::summary::{QuestionSummary, RunReport, StopReason, Summary};
-use crate::endpoint::ModelUri;
-use crate::feedback::forms::Form;
 use crate::files;
 
 /// How much of a file's start and of its end is part of its digest.
@@ -49,14 +46,10 @@ pub struct Manifest {
     /// When the run ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub end_time_ms: Option<i64>,
-    /// The files of traces, in order.
-    pub datasets: Vec<Dataset>,
-    /// What was asked, and whom.
-    pub judges: Vec<JudgeEntry>,
-    /// Who was asked.
-    pub endpoints: Vec<EndpointEntry>,
-    /// What the command line and its variables said.
-    pub options: Options,
+    /// How the run was set up, and how earlier runs were whose records the log has; the newest first. Empty where the manifest is of an
+    /// older form, which did not say.
+    #[serde(default)]
+    pub plans: Vec<RunPlan>,
     /// What came of it so far.
     pub counts: Counts,
 }
@@ -94,127 +87,6 @@ pub struct Fingerprint {
     pub modified_time_ms: i64,
     /// BLAKE3 of the first and the last 64 KiB.
     pub ends_blake3: String,
-}
-
-/// A judge.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct JudgeEntry {
-    /// The `name` of the feedback.
-    pub name: String,
-    /// The file's `version`.
-    pub version: u32,
-    /// Absolute; none for a built-in judge.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub file: Option<PathBuf>,
-    /// Of the TOML text.
-    pub blake3: String,
-    /// The model URI.
-    pub model: ModelUri,
-}
-
-/// An endpoint and a model on it, or one member of its pool.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct EndpointEntry {
-    /// The model URI.
-    pub source_id: String,
-    /// Without user, password and query.
-    pub base_url: String,
-    /// The variable that holds the key.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub api_key_env: Option<String>,
-    /// The names of further headers.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub headers: Vec<String>,
-    /// Requests in flight at most.
-    pub concurrency: usize,
-    /// Requests a minute.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rpm: Option<u32>,
-    /// Tokens a minute.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tpm: Option<u32>,
-    /// For one answer.
-    pub timeout_ms: u64,
-}
-
-/// What the command line and its variables said; what is absent was not said.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-#[expect(missing_docs, reason = "they are the flags of the same names")]
-pub struct Options {
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub map: Vec<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub dataset_format: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub shard: Option<Shard>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub trace_id: Vec<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub filter: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub sample: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub seed: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub stratify: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub config: Option<PathBuf>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub env_file: Option<PathBuf>,
-    /// What was made from the log, if anything.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub output: Option<PathBuf>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub output_format: Option<Form>,
-    pub simulate: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub base_url: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub api_key_env: Option<String>,
-    /// What was said and is not written down, since it may be secret: flags.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub withheld: Vec<String>,
-    /// Numbers and switches.
-    #[serde(skip_serializing_if = "Map::is_empty")]
-    pub extra_body: Map<String, Value>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub service_tier: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub ca_cert: Option<PathBuf>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub concurrency: Option<u32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub rpm: Option<u32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub tpm: Option<u32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub burst_ms: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub timeout_ms: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub limit: Option<u64>,
-    pub strict: bool,
-    pub max_line_bytes: usize,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub rpd: Option<u64>,
-    pub warm_up: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub max_retries: Option<u32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub re_ask: Option<u8>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub max_retry_after_ms: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub max_errors: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub max_cost: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub max_tokens_total: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub time_limit_ms: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub grace_ms: Option<u64>,
 }
 
 /// What came of a run so far.

@@ -16,21 +16,33 @@ use crate::judge::Expression;
 use crate::trace::Trace;
 
 /// More strata than these are a mistake: an expression that tells every trace apart.
-const MOST_STRATA: usize = 10_000;
+const MAX_STRATA: usize = 10_000;
 
-/// What of a dataset a run is about; all of it by default.
+/// Which traces a run is about, as it was asked for; all of them by default. [`Criteria::draw`] makes a [`Selection`] of it.
 #[derive(Debug, Default)]
-pub struct Selection {
+pub struct Criteria {
     /// Only this part of the dataset.
     pub shard: Option<Shard>,
     /// Only the traces with these ids.
     pub trace_ids: Option<BTreeSet<String>>,
-    /// Only traces of which this holds.
+    /// Only traces for which this is true.
     pub filter: Option<Expression>,
-    /// Only so many of them.
+    /// A sample of them.
     pub sample: Option<Sample>,
-    /// At most so many traces, the first ones of what is left.
+    /// At most this many traces, the first of those that are left.
     pub limit: Option<u64>,
+}
+
+/// Which traces a run is about, ready to be asked of each trace: its sample is drawn.
+#[derive(Debug, Default)]
+pub struct Selection {
+    /// Only this part of the dataset.
+    pub shard: Option<Shard>,
+    /// At most this many traces, the first of those that are left.
+    pub limit: Option<u64>,
+    trace_ids: Option<BTreeSet<String>>,
+    filter: Option<Expression>,
+    sample: Option<DrawnSample>,
 }
 
 /// Why a trace is not taken.
@@ -87,6 +99,23 @@ impl LeftOutCounts {
     }
 }
 
+impl Criteria {
+    /// Draws the sample. Where it depends on all traces, the dataset is opened and read to its end for that. The sample is drawn of the whole
+    /// dataset, and each shard has its part of it.
+    ///
+    /// # Errors
+    /// When the dataset cannot be read, or falls into too many strata.
+    pub fn draw(self, open: impl FnOnce() -> Result<DatasetReader, DatasetError>) -> Result<Selection, DrawError> {
+        let Self { shard, trace_ids, filter, sample, limit } = self;
+        let mut selection = Selection { shard, limit, trace_ids, filter, sample: None };
+        if let Some(sample) = sample {
+            let last = if sample.needs_all_traces() { selection.last_drawn(&sample, open()?)? } else { HashMap::new() };
+            selection.sample = Some(DrawnSample { sample, last });
+        }
+        Ok(selection)
+    }
+}
+
 impl Selection {
     /// Why a trace is not taken; `None` if it is. The limit is not looked at: it counts what is taken.
     pub fn left_out(&self, trace: &Trace) -> Option<LeftOut> {
@@ -118,20 +147,15 @@ impl Selection {
     /// The most traces that it can take, as far as is known before the dataset is read.
     pub fn most_traces(&self) -> Option<u64> {
         let named = self.trace_ids.as_ref().map(|ids| ids.len() as u64);
-        let drawn = self.sample.as_ref().and_then(|sample| match (sample.size, &sample.strata) {
+        let drawn = self.sample.as_ref().and_then(|DrawnSample { sample, .. }| match (sample.size, &sample.strata) {
             (SampleSize::Traces(n), None) => Some(n.get() as u64),
             _ => None,
         });
         [self.limit, named, drawn].into_iter().flatten().min()
     }
 
-    /// Draws the sample, if it is of a kind that hangs on all traces; the dataset is read to its end for that. The
-    /// sample is drawn of the whole dataset, and each shard has its part of it.
-    ///
-    /// # Errors
-    /// When the dataset cannot be read, or falls into too many strata.
-    pub fn draw(&mut self, dataset: DatasetReader) -> Result<(), DrawError> {
-        let Some(sample) = self.sample.as_ref().filter(|sample| sample.hangs_on_all()) else { return Ok(()) };
+    /// By stratum, the highest hash that a sample of a dataset has.
+    fn last_drawn(&self, sample: &Sample, dataset: DatasetReader) -> Result<HashMap<String, u64>, DrawError> {
         let kept = match sample.size {
             SampleSize::Traces(n) => n.get(),
             SampleSize::Percent(_) => 1,
@@ -143,22 +167,18 @@ impl Selection {
             if self.not_eligible(&trace).is_some() {
                 continue;
             }
-            // What fails here fails again when the trace is looked at, and is told then.
+            // What fails here fails again when the trace is looked at, and is reported then.
             let Ok(stratum) = sample.stratum(&trace) else { continue };
             let lowest = strata.entry(stratum).or_default();
             lowest.push(sample.hash(&trace));
             if lowest.len() > kept {
                 lowest.pop();
             }
-            if strata.len() > MOST_STRATA {
+            if strata.len() > MAX_STRATA {
                 return Err(DrawError::TooManyStrata);
             }
         }
-        if let Some(sample) = &mut self.sample {
-            let last = strata.into_iter().filter_map(|(stratum, lowest)| Some((stratum, *lowest.peek()?)));
-            sample.last = last.collect();
-        }
-        Ok(())
+        Ok(strata.into_iter().filter_map(|(stratum, lowest)| Some((stratum, *lowest.peek()?))).collect())
     }
 }
 
@@ -168,49 +188,55 @@ pub enum DrawError {
     /// The dataset.
     #[error(transparent)]
     Dataset(#[from] DatasetError),
-    /// The expression is no grouping.
-    #[error("the traces fall into more than {MOST_STRATA} strata; name a coarser expression")]
+    /// The expression has another value for almost every trace.
+    #[error("the sample has more than {MAX_STRATA} strata")]
     TooManyStrata,
 }
 
-/// A sample: the traces whose hash of seed and id is among the lowest. So it does not hang on the order of the dataset,
-/// a larger sample holds the smaller one, and what is drawn stays drawn in a dataset that grows (but where new traces
+/// A sample: the traces whose hash of seed and id is among the lowest. So it does not depend on the order of the dataset,
+/// a larger sample holds the smaller one, and what is drawn stays drawn in a dataset that grows (except where new traces
 /// are among the lowest `n`).
 #[derive(Debug)]
 pub struct Sample {
     size: SampleSize,
     seed: u64,
     strata: Option<Expression>,
-    /// By stratum, the highest hash that is drawn, once that is known.
+}
+
+/// A sample of a dataset.
+#[derive(Debug)]
+struct DrawnSample {
+    sample: Sample,
+    /// By stratum, the highest hash that is drawn; empty where traces are drawn one by one.
     last: HashMap<String, u64>,
+}
+
+impl DrawnSample {
+    fn contains(&self, trace: &Trace) -> Result<bool, String> {
+        let Self { sample, last } = self;
+        let hash = sample.hash(trace);
+        if let SampleSize::Percent(percent) = sample.size
+            && hash <= last_of(percent)
+        {
+            return Ok(true);
+        }
+        if !sample.needs_all_traces() {
+            return Ok(false);
+        }
+        Ok(last.get(&sample.stratum(trace)?).is_some_and(|last| hash <= *last))
+    }
 }
 
 impl Sample {
     /// A sample of this size, of each stratum if there are any. The value of `strata` names a trace's stratum; traces
     /// without a value have one of their own. Of a share, each stratum has at least one trace.
     pub fn new(size: SampleSize, seed: u64, strata: Option<Expression>) -> Self {
-        Self { size, seed, strata, last: HashMap::new() }
+        Self { size, seed, strata }
     }
 
-    /// Whether other traces have a part in whether a trace is drawn, so that all must be read before.
-    pub fn hangs_on_all(&self) -> bool {
+    /// Whether a trace is drawn or not depends on other traces, so that all must be read before.
+    pub fn needs_all_traces(&self) -> bool {
         self.strata.is_some() || matches!(self.size, SampleSize::Traces(_))
-    }
-
-    fn contains(&self, trace: &Trace) -> Result<bool, String> {
-        let by_share = match self.size {
-            SampleSize::Percent(percent) => Some(last_of(percent)),
-            SampleSize::Traces(_) => None,
-        };
-        let hash = self.hash(trace);
-        if by_share.is_some_and(|last| hash <= last) {
-            return Ok(true);
-        }
-        if !self.hangs_on_all() {
-            return Ok(false);
-        }
-        let last = self.last.get(&self.stratum(trace)?);
-        Ok(last.is_some_and(|last| hash <= *last))
     }
 
     fn stratum(&self, trace: &Trace) -> Result<String, String> {
@@ -264,6 +290,8 @@ impl FromStr for SampleSize {
         }
     }
 }
+
+serde_as_text!(SampleSize);
 
 /// Neither a number of traces nor a share of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -334,21 +362,26 @@ mod tests {
         (folder, reader)
     }
 
-    fn selection(filter: Option<&str>, size: SampleSize, seed: u64, strata: Option<&str>) -> Selection {
+    fn criteria(filter: Option<&str>, size: SampleSize, seed: u64, strata: Option<&str>) -> Criteria {
         let compile = |source: &str| Expression::compile(source).unwrap();
         let sample = Some(Sample::new(size, seed, strata.map(compile)));
-        Selection { filter: filter.map(compile), sample, ..Selection::default() }
+        Criteria { filter: filter.map(compile), sample, ..Criteria::default() }
+    }
+
+    /// A selection that needs no dataset.
+    fn selection(criteria: Criteria) -> Selection {
+        criteria.draw(|| panic!("it needs a dataset")).unwrap()
     }
 
     /// The traces that are drawn from the first `n`.
-    fn drawn(mut selection: Selection, n: usize) -> BTreeSet<usize> {
+    fn drawn(criteria: Criteria, n: usize) -> BTreeSet<usize> {
         let (_folder, reader) = dataset(n);
-        selection.draw(reader).unwrap();
+        let selection = criteria.draw(|| Ok(reader)).unwrap();
         (0..n).filter(|n| selection.left_out(&trace(*n)).is_none()).collect()
     }
 
     fn sample(text: &str, seed: u64, n: usize) -> BTreeSet<usize> {
-        drawn(selection(None, size(text), seed, None), n)
+        drawn(criteria(None, size(text), seed, None), n)
     }
 
     #[test]
@@ -371,26 +404,25 @@ mod tests {
 
     #[test]
     fn each_stratum_has_its_own_and_a_share_at_least_one() {
-        let of = |text: &str| drawn(selection(None, size(text), 0, Some("trace.tags.kind")), 200);
+        let of = |text: &str| drawn(criteria(None, size(text), 0, Some("trace.tags.kind")), 200);
         let rare = |traces: &BTreeSet<usize>| traces.iter().filter(|n| n.is_multiple_of(10)).count();
         let eight = of("8");
         assert_eq!((eight.len(), rare(&eight)), (16, 8));
         let one_percent = of("1%");
         assert!(rare(&one_percent) >= 1 && one_percent.len() > rare(&one_percent), "{one_percent:?}");
         assert!(sample("1%", 0, 200).is_subset(&one_percent) && one_percent.is_subset(&of("10%")));
-        let of_none = drawn(selection(None, size("3"), 0, Some("trace.tags.none")), 200);
+        let of_none = drawn(criteria(None, size("3"), 0, Some("trace.tags.none")), 200);
         assert_eq!(of_none.len(), 3, "traces without a value are a stratum");
-        let mut everyone = selection(None, size("1"), 0, Some("trace.trace_id"));
-        let (_folder, reader) = dataset(MOST_STRATA + 1);
-        assert!(matches!(everyone.draw(reader), Err(DrawError::TooManyStrata)));
+        let each = criteria(None, size("1"), 0, Some("trace.trace_id"));
+        let (_folder, reader) = dataset(MAX_STRATA + 1);
+        assert!(matches!(each.draw(|| Ok(reader)), Err(DrawError::TooManyStrata)));
     }
 
     #[test]
     fn the_sample_is_drawn_of_what_passes_the_filter_and_shared_by_the_shards() {
         let of_shard = |shard: Option<&str>| {
-            let mut selection = selection(Some("inputs.n >= 100"), size("30"), 0, None);
-            selection.shard = shard.map(|shard| shard.parse().unwrap());
-            drawn(selection, 300)
+            let shard = shard.map(|shard| shard.parse().unwrap());
+            drawn(Criteria { shard, ..criteria(Some("inputs.n >= 100"), size("30"), 0, None) }, 300)
         };
         let all = of_shard(None);
         assert!(all.len() == 30 && all.iter().all(|n| *n >= 100));
@@ -402,10 +434,10 @@ mod tests {
     fn why_a_trace_is_left_out_is_told_and_counted() {
         let why = |selection: &Selection, n: usize| selection.left_out(&trace(n));
         let ids = |ids: &[&str]| Some(ids.iter().map(|id| (*id).to_owned()).collect());
-        let named = Selection { trace_ids: ids(&["trace-1", "x"]), ..Selection::default() };
+        let named = selection(Criteria { trace_ids: ids(&["trace-1", "x"]), ..Criteria::default() });
         assert_eq!((why(&named, 1), why(&named, 2)), (None, Some(LeftOut::NotNamed)));
-        let failing =
-            Selection { filter: Some(Expression::compile("'a' in inputs.n").unwrap()), ..Selection::default() };
+        let filter = Some(Expression::compile("'a' in inputs.n").unwrap());
+        let failing = selection(Criteria { filter, ..Criteria::default() });
         let Some(LeftOut::Failed(reason)) = why(&failing, 1) else { panic!("it has no text to look in") };
         assert!(reason.starts_with("trace-1: the filter: cannot perform a containment check"), "{reason}");
         let mut counts = LeftOutCounts::default();
@@ -419,7 +451,8 @@ mod tests {
     fn ids_that_were_not_met_are_told_at_the_end_alone() {
         let absent = |limit, met: &[usize]| {
             let trace_ids = Some(["trace-1", "trace-2"].map(ToOwned::to_owned).into());
-            let mut selecting = Selecting::new(Arc::new(Selection { trace_ids, limit, ..Selection::default() }));
+            let selection = selection(Criteria { trace_ids, limit, ..Criteria::default() });
+            let mut selecting = Selecting::new(Arc::new(selection));
             met.iter().for_each(|n| drop(selecting.left_out(&trace(*n))));
             (selecting.is_done(), selecting.absent())
         };
@@ -435,7 +468,8 @@ mod tests {
     }
 
     fn sample_of_one(seed: u64, n: usize) -> bool {
-        Sample::new(size("0.5%"), seed, None).contains(&trace(n)).unwrap()
+        let sample = Sample::new(size("0.5%"), seed, None);
+        selection(Criteria { sample: Some(sample), ..Criteria::default() }).left_out(&trace(n)).is_none()
     }
 
     #[test]

@@ -4,9 +4,13 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::budget::Budget;
+use super::millis;
 use super::selection::Selection;
 use crate::dataset::DatasetReader;
+use crate::endpoint::ModelUri;
 use crate::endpoint::config::EndpointConfig;
 use crate::endpoint::prices::Prices;
 use crate::feedback::ErrorCode;
@@ -31,7 +35,7 @@ pub struct RunSettings {
     pub reuse: Vec<ReuseLog>,
     /// Where lines that are no trace go; made when there is one.
     pub rejects: PathBuf,
-    /// Only these traces; what [`Selection::draw`] is for is done.
+    /// Only these traces.
     pub selection: Selection,
     /// Stop at the first line that is no trace.
     pub strict: bool,
@@ -88,13 +92,15 @@ impl Scope {
 }
 
 /// What is tried again, and how the fan-out begins.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Policy {
     /// Further attempts after the first, of one judgment.
     pub max_retries: u32,
     /// Of these, where an answer has no readable or no allowed verdict.
     pub re_asks: u8,
     /// An endpoint that asks for a longer pause is done for this run.
+    #[serde(rename = "max_retry_after_ms", with = "millis")]
     pub longest_pause: Duration,
     /// Whether one request of each judge is answered before the others are sent, so that these find their prompt in the provider's cache.
     pub warm_up: bool,
@@ -121,7 +127,7 @@ pub struct LaneSettings {
 impl LaneSettings {
     /// The model URI.
     pub fn source_id(&self) -> String {
-        format!("{}:/{}", self.endpoint.name, self.model)
+        ModelUri { endpoint: self.endpoint.name.clone(), model: self.model.clone() }.to_string()
     }
 }
 

@@ -1,0 +1,200 @@
+//! A plan becomes a run: the dataset and the log are opened, the sample is drawn. Nothing is sent, and nothing but the log is made.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use judge_run::dataset::{DatasetOptions, DatasetReader};
+use judge_run::endpoint::provider;
+use judge_run::feedback::log::{self, Index, Mode, OpenError, OpenLog};
+use judge_run::judge::{Question, library};
+use judge_run::run::manifest::{Manifest, State};
+use judge_run::run::{DrawError, Export, LaneSettings, Output, RunPlan, RunSettings, Scope};
+use judge_run_simulator::{BackgroundSimulator, Simulator, SimulatorConfig};
+use tempfile::NamedTempFile;
+
+use super::endpoint::{self, Env};
+use super::error::CliError;
+use super::manifest::Record;
+use super::open_files;
+use super::plan::{Invocation, Planned, wanted};
+use super::quickstart;
+use super::reuse;
+use super::selection;
+use super::target::{mixed_log, rejects_of};
+
+/// A run that can begin, and what the command line needs in order to report it.
+pub(crate) struct Opened {
+    pub run: RunSettings,
+    /// `None` when the records go to standard output.
+    pub log: Option<PathBuf>,
+    /// What is made from the log at the end.
+    pub export: Option<Export>,
+    /// The manifest that is kept beside the log.
+    pub record: Option<Record>,
+    /// What the log has, for a dry run.
+    pub known: Index,
+    /// Kept alive for the run.
+    pub simulator: Option<BackgroundSimulator>,
+    /// Kept for the run.
+    pub quickstart: Option<NamedTempFile>,
+    /// Lines about what was found.
+    pub notes: Vec<String>,
+    pub quiet: bool,
+    pub verbose: u8,
+}
+
+/// Opens a run. `plans` is what the manifest keeps; where it is not said, this plan beside those of earlier runs over the same log.
+pub(crate) fn open(
+    planned: Planned,
+    invocation: &Invocation,
+    scope: Scope,
+    plans: Option<Vec<RunPlan>>,
+    env: Env<'_>,
+) -> Result<Opened, CliError> {
+    let Planned { plan, secrets } = planned;
+    let Invocation { log, overwrite, reuse, dry_run, quiet, verbose } = invocation;
+    let is_replay = plans.is_some();
+    let mut notes = Vec::new();
+
+    let simulator = if plan.is_simulated() { Some(Simulator::spawn(SimulatorConfig::default())?) } else { None };
+    let lanes = plan.endpoints.iter().zip(&secrets);
+    let lanes = lanes.map(|(plan, secrets)| endpoint::open(plan, secrets, simulator.as_ref(), env));
+    let mut lanes: Vec<LaneSettings> = lanes.collect::<Result<_, _>>()?;
+    let mut questions = Vec::new();
+    for judge in &plan.judges {
+        let compiled = library::find(&wanted(judge)).map_err(|error| CliError::of(&error))?;
+        let lane = plan.endpoints.iter().position(|endpoint| endpoint.model == judge.model).unwrap_or_default();
+        let question = Question::new(compiled, &judge.model, &lanes[lane].endpoint.extra_body);
+        questions.push((question, lane));
+    }
+    notes.extend(plan.endpoints.iter().filter_map(|endpoint| {
+        let base_url = endpoint.members.first()?.base_url.as_deref()?;
+        let own = provider::preset(&endpoint.model.endpoint).filter(|preset| preset.needs_key)?.base_url?;
+        let (host, own) = (provider::host(base_url), provider::host(own));
+        (host != own).then(|| format!("{} is asked at {host}, not at {own}; records name the host", endpoint.model))
+    }));
+
+    let paths: Vec<_> = plan.datasets.iter().map(|dataset| dataset.path.clone()).collect();
+    let (paths, quickstart) = quickstart::as_files(paths)?;
+    let criteria = selection::criteria(&plan.selection, &paths)?;
+    let options = DatasetOptions {
+        max_line_bytes: plan.reading.max_line_bytes,
+        format: plan.reading.format.unwrap_or_default(),
+        mappings: plan.reading.map.clone(),
+        ..DatasetOptions::new(paths.clone())
+    };
+    // Standard input can be read only once.
+    let readers = if paths.iter().any(|path| path.as_os_str() == "-") { 1 } else { lanes.len() };
+    let open = || DatasetReader::open(options.clone());
+    let datasets = (0..readers).map(|_| open().map_err(|error| CliError::of(&error))).collect::<Result<_, _>>()?;
+    let selection = criteria.draw(open).map_err(|error| match &error {
+        DrawError::Dataset(error) => CliError::of(error),
+        DrawError::TooManyStrata => CliError::of(&error),
+    })?;
+
+    let endpoints = lanes.iter_mut().flat_map(|lane| match lane.endpoint.pool.is_empty() {
+        true => std::slice::from_mut(&mut lane.endpoint),
+        false => lane.endpoint.pool.as_mut_slice(),
+    });
+    notes.extend(open_files::make_room(endpoints));
+    if let Some(log) = log.as_deref().filter(|_| !overwrite) {
+        notes.extend(mixed_log(log, simulator.is_some()));
+    }
+    let reuse = reuse::open(reuse)?;
+    let mut known = Index::default();
+    let mut is_resumed = false;
+    let output = match log {
+        None => Output::Stdout,
+        // A dry run makes, locks and repairs no file.
+        Some(path) if *dry_run => {
+            if !overwrite {
+                known = OpenLog::read_index(path).map_err(|error| CliError::of(&error))?;
+            }
+            Output::Stdout
+        }
+        Some(path) => {
+            make_folder(path)?;
+            is_resumed = !overwrite && std::fs::metadata(path).is_ok_and(|log| log.len() > 0);
+            let mode = if *overwrite { Mode::Overwrite } else { Mode::Resume };
+            let log = OpenLog::open(path, mode).map_err(|error| cannot_open(path, error))?;
+            if let Some(moved_to) = &log.report.moved_to {
+                notes.push(format!(
+                    "{}: {} damaged line(s) moved to {}; what they were about is judged again",
+                    path.display(),
+                    log.report.moved_lines,
+                    moved_to.display()
+                ));
+            }
+            Output::Log(log)
+        }
+    };
+    let export = plan.export.clone();
+    let run = RunSettings {
+        datasets,
+        questions,
+        scope,
+        lanes,
+        output,
+        reuse,
+        rejects: rejects_of(log.as_deref()),
+        selection,
+        strict: plan.reading.strict,
+        policy: plan.policy,
+        grace: plan.grace,
+        budget: plan.budget,
+        run_id: run_id(),
+    };
+    let record = match (&run.output, log) {
+        (Output::Log(_), Some(log)) => {
+            let plans = plans.unwrap_or_else(|| {
+                let mut plans = if is_resumed { earlier_plans(log) } else { Vec::new() };
+                plan.remember(&mut plans);
+                plans
+            });
+            Record::begin(log, plans, is_replay, &run)
+        }
+        _ => None,
+    };
+    Ok(Opened {
+        run,
+        log: log.clone(),
+        export,
+        record,
+        known,
+        simulator,
+        quickstart,
+        notes,
+        quiet: *quiet,
+        verbose: *verbose,
+    })
+}
+
+/// How earlier runs over a log were set up. A manifest that cannot be read says nothing.
+fn earlier_plans(log: &Path) -> Vec<RunPlan> {
+    Manifest::read(&Manifest::path_of(log)).map(|manifest| manifest.plans).unwrap_or_default()
+}
+
+/// The folder that a log is made in.
+fn make_folder(log: &Path) -> Result<(), CliError> {
+    let folder = log.parent().filter(|folder| !folder.as_os_str().is_empty() && !folder.exists());
+    folder.map_or(Ok(()), std::fs::create_dir_all).map_err(|error: io::Error| {
+        CliError::usage(format_args!("cannot make the folder of `{}`", log.display())).because(&error)
+    })
+}
+
+/// A log that is locked is another run's: the system says which process that is, or else that run's manifest, if it has one by now.
+fn cannot_open(log: &Path, error: OpenError) -> CliError {
+    let usage = CliError::of(&error);
+    let OpenError::Locked { .. } = error else { return usage };
+    let of_manifest = || Manifest::read(&Manifest::path_of(log)).ok().filter(|m| m.state == State::Running);
+    match log::lock_holder(log).or_else(|| of_manifest().map(|manifest| manifest.pid)) {
+        Some(process) => usage.hint(format_args!("it is process {process}; see `judge-run status {}`", log.display())),
+        None => usage,
+    }
+}
+
+/// `run-` and the time of the start, with a random end: sorted by time, and unique.
+fn run_id() -> String {
+    let now = jiff::Timestamp::now();
+    format!("run-{}-{:06x}", now.strftime("%Y%m%dT%H%M%SZ"), fastrand::u32(..0x100_0000))
+}

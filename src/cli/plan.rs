@@ -1,0 +1,253 @@
+//! From flags, environment, `judge-run.toml` and judge files, in this order of precedence, to the plan of a run.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use judge_run::endpoint::ModelUri;
+use judge_run::judge::{Judge, library};
+use judge_run::run::manifest::Dataset;
+use judge_run::run::{Budget, EndpointPlan, JudgePlan, Policy, Reading, RunPlan, RunSettings, SelectionPlan};
+
+use super::args::{ConductArgs, RunArgs, SelectionArgs};
+use super::config_file;
+use super::endpoint::{self, Env, Layers, Secrets};
+use super::error::CliError;
+use super::paths;
+use super::quickstart;
+use super::target::{Target, judge_file};
+
+/// A run that can be opened.
+pub(crate) struct Planned {
+    pub plan: RunPlan,
+    /// What the plan withholds, by endpoint.
+    pub secrets: Vec<Secrets>,
+}
+
+/// What concerns this invocation alone.
+pub(crate) struct Invocation {
+    /// `None` where the records go to standard output.
+    pub log: Option<PathBuf>,
+    pub overwrite: bool,
+    /// Logs of other runs.
+    pub reuse: Vec<PathBuf>,
+    pub dry_run: bool,
+    pub quiet: bool,
+    pub verbose: u8,
+}
+
+/// Loads the variables of `--env-file` before flags are read, since flags have variables too.
+pub(crate) fn load_env_file(args: impl Iterator<Item = OsString>) -> Result<(), CliError> {
+    let mut args = args.skip(1);
+    let mut path = std::env::var_os("JUDGE_RUN_ENV_FILE");
+    while let Some(arg) = args.next() {
+        if arg == "--env-file" {
+            path = args.next();
+        } else if let Some(value) = arg.to_str().and_then(|arg| arg.strip_prefix("--env-file=")) {
+            path = Some(value.into());
+        }
+    }
+    path.filter(|path| !path.is_empty()).map_or(Ok(()), |path| load_variables(Path::new(&path)))
+}
+
+/// Loads the variables of a file; those already set win.
+pub(crate) fn load_variables(path: &Path) -> Result<(), CliError> {
+    let cannot_use = || CliError::usage(format_args!("cannot use the environment file `{}`", path.display()));
+    dotenvy::from_path(path).map_err(|error| match error {
+        // The line itself may hold a key, so it is not shown.
+        dotenvy::Error::LineParse(_, position) => CliError::usage(format_args!(
+            "cannot use the environment file `{}`: a line is not NAME=VALUE (at character {position} of it)",
+            path.display()
+        )),
+        dotenvy::Error::Io(error) => cannot_use().because(&error),
+        _ => cannot_use(),
+    })
+}
+
+/// The plan of a run. Judges are compiled and files are looked for; nothing is opened, made or sent.
+pub(crate) fn of_run(args: RunArgs, env: Env<'_>) -> Result<(Planned, Invocation), CliError> {
+    let RunArgs {
+        dataset,
+        map,
+        dataset_format,
+        judge,
+        selection,
+        strict,
+        max_line_bytes,
+        output,
+        output_format,
+        overwrite,
+        reuse,
+        conduct,
+        endpoint,
+    } = args;
+    if dataset.is_empty() {
+        return Err(CliError::usage_with_hint(
+            "no dataset: name a file of traces with `--dataset`",
+            format_args!("to try: {}", quickstart::COMMAND),
+        ));
+    }
+    if judge.is_empty() {
+        let known: Vec<_> = library::names().into_iter().map(|(name, _)| name).collect();
+        return Err(CliError::usage_with_hint(
+            "no judge: name one with `--judge`",
+            format_args!("known: {}", known.join(", ")),
+        ));
+    }
+    let target = Target::new(output, output_format, &dataset)?;
+    target.spares(&dataset, &judge, endpoint.config.as_deref(), overwrite)?;
+    let dataset = paths::datasets(&dataset, &target.written())?;
+    let (config, env_file) = (config_path(endpoint.config.as_deref()), endpoint.env_file.as_deref().map(absolute));
+    let layers = Layers::new(endpoint, conduct.dry_run)?;
+    let mut planned = Planned {
+        plan: RunPlan {
+            datasets: dataset.iter().map(|path| dataset_plan(path)).collect(),
+            reading: Reading {
+                format: dataset_format.or(layers.file.dataset.format),
+                map: if map.is_empty() { layers.file.dataset.map.clone() } else { map },
+                max_line_bytes,
+                strict,
+            },
+            selection: selection.into(),
+            judges: Vec::new(),
+            endpoints: Vec::new(),
+            export: target.export,
+            policy: Policy {
+                max_retries: layers.file.max_retries.unwrap_or(Policy::default().max_retries),
+                ..Policy::default()
+            },
+            budget: Budget::default(),
+            grace: RunSettings::DEFAULT_GRACE,
+            config,
+            env_file,
+        },
+        secrets: Vec::new(),
+    };
+    for wanted in &judge {
+        let compiled = library::find(wanted).map_err(|error| CliError::of(&error))?;
+        let model = layers.model(compiled.model.as_ref());
+        planned.add_judge(judge_plan(wanted, &compiled, model))?;
+    }
+    planned.ask(|model| layers.endpoint(model, env))?;
+    let invocation = Invocation {
+        log: target.log,
+        overwrite,
+        reuse,
+        dry_run: conduct.dry_run,
+        quiet: conduct.quiet,
+        verbose: conduct.verbose,
+    };
+    conduct.apply(&mut planned.plan);
+    planned.check_prices()?;
+    Ok((planned, invocation))
+}
+
+impl Planned {
+    pub(crate) fn add_judge(&mut self, judge: JudgePlan) -> Result<(), CliError> {
+        if self.plan.judges.iter().any(|other| other.name == judge.name) {
+            return Err(CliError::usage(format_args!("the judge `{}` is named twice", judge.name)));
+        }
+        self.plan.judges.push(judge);
+        Ok(())
+    }
+
+    /// Adds the endpoints of all judges.
+    pub(crate) fn ask(
+        &mut self,
+        endpoint: impl Fn(&ModelUri) -> Result<(EndpointPlan, Secrets), CliError>,
+    ) -> Result<(), CliError> {
+        (self.plan.endpoints, self.secrets) = (Vec::new(), Vec::new());
+        for judge in &self.plan.judges {
+            if self.plan.endpoint(&judge.model).is_none() {
+                let (plan, secrets) = endpoint(&judge.model)?;
+                self.plan.endpoints.push(plan);
+                self.secrets.push(secrets);
+            }
+        }
+        Ok(())
+    }
+
+    /// A budget of money needs prices.
+    pub(crate) fn check_prices(&self) -> Result<(), CliError> {
+        let without = |endpoint: &&EndpointPlan| self.plan.budget.cost.is_some() && endpoint.prices.is_none();
+        self.plan.endpoints.iter().find(without).map_or(Ok(()), |endpoint| Err(endpoint::no_prices(&endpoint.model)))
+    }
+}
+
+impl ConductArgs {
+    /// What the flags say wins over the plan, be it that of a new run or of an earlier one.
+    pub(crate) fn apply(self, plan: &mut RunPlan) {
+        let Self {
+            dry_run: _,
+            warm_up,
+            max_retries,
+            re_ask,
+            max_retry_after,
+            max_errors,
+            max_cost,
+            max_tokens_total,
+            time_limit,
+            grace,
+            quiet: _,
+            verbose: _,
+        } = self;
+        let RunPlan { policy, budget, grace: planned_grace, .. } = plan;
+        policy.warm_up |= warm_up;
+        set(&mut policy.max_retries, max_retries);
+        set(&mut policy.re_asks, re_ask);
+        set(&mut policy.longest_pause, max_retry_after);
+        set(planned_grace, grace);
+        budget.errors = max_errors.or(budget.errors);
+        budget.cost = max_cost.or(budget.cost);
+        budget.tokens = max_tokens_total.or(budget.tokens);
+        budget.time = time_limit.or(budget.time);
+    }
+}
+
+fn set<T>(planned: &mut T, flag: Option<T>) {
+    if let Some(value) = flag {
+        *planned = value;
+    }
+}
+
+impl From<SelectionArgs> for SelectionPlan {
+    fn from(args: SelectionArgs) -> Self {
+        let SelectionArgs { limit, shard, filter, sample, seed, stratify, trace_id } = args;
+        Self { shard, trace_ids: trace_id, filter, sample, seed: seed.unwrap_or(0), stratify, limit }
+    }
+}
+
+/// A judge as it is now.
+pub(crate) fn judge_plan(wanted: &str, compiled: &Judge, model: ModelUri) -> JudgePlan {
+    JudgePlan {
+        name: compiled.name.clone(),
+        version: compiled.version,
+        file: judge_file(wanted).map(|path| absolute(&path)),
+        blake3: digest(wanted),
+        model,
+    }
+}
+
+/// How `--judge` names a judge of a plan.
+pub(crate) fn wanted(judge: &JudgePlan) -> String {
+    judge.file.as_ref().map_or_else(|| judge.name.clone(), |file| file.display().to_string())
+}
+
+/// Of a judge's TOML text; empty if it cannot be read any more.
+pub(crate) fn digest(judge: &str) -> String {
+    library::source(judge).map(|text| blake3::hash(text.as_bytes()).to_hex().to_string()).unwrap_or_default()
+}
+
+/// A dataset as it is now.
+pub(crate) fn dataset_plan(path: &Path) -> Dataset {
+    if quickstart::is_meant(path) { Dataset { path: path.to_owned(), fingerprint: None } } else { Dataset::of(path) }
+}
+
+/// The configuration file that is read, if any.
+fn config_path(named: Option<&Path>) -> Option<PathBuf> {
+    let default = Path::new(config_file::DEFAULT_PATH);
+    named.or_else(|| default.is_file().then_some(default)).map(absolute)
+}
+
+pub(crate) fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+}

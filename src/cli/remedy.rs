@@ -1,0 +1,53 @@
+//! What to do about an error: the library says what is wrong, and here are the flags and files that change it.
+
+use std::error::Error;
+use std::fmt::Display;
+
+use judge_run::judge::JudgeError;
+use judge_run::judge::toml_file::{Problem, TomlError};
+use judge_run::run::DrawError;
+
+use super::error::CliError;
+use super::suggest;
+
+/// The remedy for an error of the library, if there is one to name.
+pub(crate) fn of(error: &(dyn Error + 'static)) -> Option<String> {
+    if let Some(error) = error.downcast_ref::<JudgeError>() {
+        return match error {
+            JudgeError::Unknown { name, known } => {
+                let known: Vec<_> = known.iter().map(String::as_str).collect();
+                Some(format!("{}; or a file of your own: `--judge ./my_judge.toml`", suggest::or_all(name, &known)))
+            }
+            JudgeError::Toml { error, .. } => of_key(error),
+            _ => None,
+        };
+    }
+    match error.downcast_ref::<DrawError>() {
+        Some(DrawError::TooManyStrata) => Some("give `--stratify` an expression with fewer values".to_owned()),
+        _ => None,
+    }
+}
+
+/// The error of a file of TOML, with what to do.
+pub(crate) fn of_toml(message: impl Display, error: &TomlError) -> CliError {
+    let usage = CliError::usage(message);
+    match of_key(error) {
+        Some(remedy) => usage.hint(remedy),
+        None => usage,
+    }
+}
+
+fn of_key(error: &TomlError) -> Option<String> {
+    if error.problem != Problem::UnknownKey {
+        return None;
+    }
+    let key = error.key.rsplit('.').next().unwrap_or_default();
+    let known = error.known_keys();
+    let is_secret = ["key", "token", "secret", "password", "auth"].iter().any(|word| key.to_lowercase().contains(word));
+    if is_secret && known.contains(&"api_key_env") {
+        return Some(
+            "put the key in an environment variable, and name the variable: `api_key_env = \"MY_API_KEY\"`".to_owned(),
+        );
+    }
+    suggest::nearest(key, known).map(|near| format!("did you mean `{near}`?"))
+}
