@@ -39,7 +39,9 @@ fn main() -> Result<(), BoxError> {
         ["floor", address, bodies, n, connections] => {
             return floor::main(address, Path::new(bodies), n.parse()?, connections.parse()?);
         }
-        _ if !args.contains(&"--bench") => return Ok(writeln!(io::stdout(), "run with `cargo bench --bench end_to_end`")?),
+        _ if !args.contains(&"--bench") => {
+            return Ok(writeln!(io::stdout(), "run with `cargo bench --bench end_to_end`")?);
+        }
         _ => {}
     }
     let place = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;

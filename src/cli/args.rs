@@ -11,6 +11,7 @@ use clap::{Arg, ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcomm
 use judge_run::dataset::{Format, Mapping};
 use judge_run::endpoint::ModelUri;
 use judge_run::feedback::forms::Form;
+use judge_run::judge::library;
 use judge_run::run::{MaxErrors, SampleSize, Shard};
 
 use super::duration;
@@ -18,6 +19,7 @@ use super::subcommands::{
     CheckArgs, CompactArgs, CompletionsArgs, ConvertArgs, JudgesArgs, ManArgs, MergeArgs, ReplayArgs, SimulateArgs,
     StatusArgs,
 };
+use super::suggest;
 
 const EXAMPLES: &str = r#"A trace is a line of JSON, an object in a list, or a row of a table; only `inputs` is required:
   {"trace_id": "t1", "inputs": {"question": "Capital of France?"}, "outputs": "Paris",
@@ -415,27 +417,70 @@ fn variables(arg: Arg) -> Arg {
     if is_empty { arg.env(Resettable::Reset) } else { arg.hide_env(true) }
 }
 
-/// Other tools take the file as an argument.
+/// What the options of other tools are called here.
+const ELSEWHERE: [(&[&str], &str); 12] = [
+    (&["--input", "--file", "--data", "--traces"], "--dataset"),
+    (
+        &["--key", "--api-key", "--token"],
+        "an environment variable such as OPENAI_API_KEY, or one that `--api-key-env` names",
+    ),
+    (&["--url", "--endpoint", "--host", "--api-base", "--api-url"], "--base-url"),
+    (&["--provider"], "`--model PROVIDER:/MODEL`"),
+    (&["--threads", "--workers", "--parallel", "--jobs", "--max-concurrency"], "--concurrency"),
+    (&["--retries"], "--max-retries"),
+    (&["--format"], "--dataset-format or --output-format"),
+    (
+        &["--temperature", "--max-tokens", "--top-p"],
+        "[params] in the judge's file: `judge-run judges NAME > mine.toml`",
+    ),
+    (&["--resume", "--continue"], "the same command: it resumes"),
+    (&["--force"], "--overwrite"),
+    (&["--out", "--output-file"], "--output"),
+    (&["--debug"], "-vv"),
+];
+
+/// Clap guesses by the letters that words share, and knows no other tool.
 fn with_hint(mut error: clap::Error) -> clap::Error {
-    if let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidSubcommand) {
-        let path = Path::new(word);
-        let is_a =
-            |kinds: &[&str]| path.extension().is_some_and(|e| kinds.iter().any(|kind| e.eq_ignore_ascii_case(kind)));
-        let hint = if is_a(&["toml"]) {
-            Some(format!("to ask a judge: --judge {word}"))
-        } else if is_a(&["jsonl", "json", "ndjson", "csv", "tsv", "gz", "zst"]) || path.is_file() {
-            Some(format!("to judge a dataset: --dataset {word}"))
-        } else {
-            None
-        };
-        if let Some(hint) = hint {
-            error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![hint.into()]));
+    let text = |error: &clap::Error, kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => Some(text.clone()),
+        _ => None,
+    };
+    let mut hint = None;
+    if let Some(word) = text(&error, ContextKind::InvalidSubcommand) {
+        hint = of_word(&word);
+    }
+    if let Some(flag) = text(&error, ContextKind::InvalidArg) {
+        let name = flag.split('=').next().unwrap_or_default();
+        let here = ELSEWHERE.iter().find(|(names, _)| names.contains(&name)).map(|(_, here)| *here);
+        let guess = text(&error, ContextKind::SuggestedArg);
+        let is_far = guess.as_deref().is_some_and(|guess| suggest::nearest(name, [guess]).is_none());
+        if error.kind() == ErrorKind::UnknownArgument && (here.is_some() || is_far) {
+            error.remove(ContextKind::SuggestedArg);
         }
+        hint = here.filter(|_| error.kind() == ErrorKind::UnknownArgument).map(|here| format!("use {here}"));
+    }
+    if let Some(hint) = hint {
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![hint.into()]));
     }
     error
 }
 
-/// The number of requests in flight as the library wants it.
+/// A word where a command could be. Other tools take the file as an argument.
+fn of_word(word: &str) -> Option<String> {
+    let path = Path::new(word);
+    let is_a = |kinds: &[&str]| path.extension().is_some_and(|e| kinds.iter().any(|kind| e.eq_ignore_ascii_case(kind)));
+    if is_a(&["toml"]) {
+        Some(format!("to ask a judge: --judge {word}"))
+    } else if is_a(&["jsonl", "json", "ndjson", "csv", "tsv", "gz", "zst"]) || path.is_file() {
+        Some(format!("to judge a dataset: --dataset {word}"))
+    } else if library::names().iter().any(|(name, _)| name == word) {
+        Some(format!("to ask several judges, separate them with commas: --judge safety,{word}"))
+    } else {
+        None
+    }
+}
+
+/// A number of requests in flight.
 pub(crate) fn concurrency(n: NonZeroU32) -> usize {
     NonZeroUsize::try_from(n).map_or(1, NonZeroUsize::get)
 }

@@ -1,17 +1,91 @@
-//! Completions and the manual page, from the clap tree.
+//! Completions and the manual page, from the command line as clap knows it.
 
 use std::io::Write;
 use std::process::ExitCode;
 
+use clap::builder::PossibleValuesParser;
+use clap::{Arg, Command, ValueHint};
+use clap_complete::Shell;
+use judge_run::dataset::Format;
+use judge_run::endpoint::provider::PRESETS;
+use judge_run::judge::library;
+
 use super::args::command;
 use super::error::CliError;
 use super::subcommands::{CompletionsArgs, ManArgs};
+use super::suggest;
 
 pub(crate) fn completions(args: &CompletionsArgs) -> Result<ExitCode, CliError> {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut command(), "judge-run", &mut script);
-    std::io::stdout().lock().write_all(&script)?;
+    clap_complete::generate(args.shell, &mut with_values(command(), args.shell), "judge-run", &mut script);
+    let script = completed(args.shell, &String::from_utf8_lossy(&script));
+    std::io::stdout().lock().write_all(script.as_bytes())?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn judges() -> Vec<&'static str> {
+    library::BUILT_IN.iter().map(|(name, _)| *name).collect()
+}
+
+/// What model URIs begin with.
+fn endpoints() -> Vec<String> {
+    PRESETS.iter().map(|preset| format!("{}:/", preset.name)).collect()
+}
+
+/// The values that the parsers accept among others, so that the scripts offer them.
+fn with_values(command: Command, shell: Shell) -> Command {
+    // In zsh, functions say more than a list.
+    let has_functions = shell == Shell::Zsh;
+    let of_arg = move |arg: Arg| match arg.get_id().as_str() {
+        "judge" if !has_functions => arg.value_parser(PossibleValuesParser::new(judges())),
+        // Nothing follows by itself: the model's name does.
+        "model" if !has_functions => {
+            arg.value_parser(PossibleValuesParser::new(endpoints())).value_hint(ValueHint::Other)
+        }
+        "dataset_format" => arg.value_parser(PossibleValuesParser::new(Format::names())),
+        _ => arg,
+    };
+    let commands: Vec<_> = command.get_subcommands().map(|command| command.get_name().to_owned()).collect();
+    let command = command.mut_args(of_arg).mut_subcommands(move |command| command.mut_args(of_arg));
+    let command = command.mut_subcommand("judges", |command| {
+        command.mut_arg("name", |arg| arg.value_parser(PossibleValuesParser::new(judges())))
+    });
+    command.mut_subcommand("man", |command| {
+        command.mut_arg("command", |arg| arg.value_parser(PossibleValuesParser::new(commands)))
+    })
+}
+
+/// The script with what its generator does not write.
+fn completed(shell: Shell, script: &str) -> String {
+    let names = judges().join(" ");
+    match shell {
+        Shell::Bash => {
+            // The generator replaces the hyphen in one way where it sets the name of a subcommand, and in another where it looks for it.
+            let script = script.replace("judge__subcmd__run__subcmd__", "judge__run__subcmd__");
+            // A judge may be a file.
+            let of_judges = format!("COMPREPLY=($(compgen -W \"{names}\" -- \"${{cur}}\"))");
+            let or_files =
+                format!("COMPREPLY=($(compgen -W \"{names}\" -- \"${{cur}}\") $(compgen -f -- \"${{cur}}\"))");
+            script.replace(&of_judges, &or_files)
+        }
+        Shell::Zsh => {
+            let models = endpoints().join(" ");
+            let functions = format!(
+                "_judge_run_judges() {{\n    _alternative 'judges:judge:({names})' 'files:file:_files'\n}}\n\n\
+                 _judge_run_models() {{\n    compadd -S '' -- {models}\n}}\n\n"
+            );
+            let script = script.replace(":NAME|FILE:_default'", ":NAME|FILE:_judge_run_judges'");
+            let script = script.replace(":ENDPOINT\\:/MODEL:_default'", ":ENDPOINT\\:/MODEL:_judge_run_models'");
+            script.replacen("if [ \"$funcstack[1]\"", &format!("{functions}if [ \"$funcstack[1]\""), 1)
+        }
+        Shell::Fish => {
+            // Without -f, files are offered too.
+            let first = judges().first().copied().unwrap_or_default();
+            let (of_judges, or_files) = (format!("-r -f -a \"{first}\\t"), format!("-r -a \"{first}\\t"));
+            script.replace(&of_judges, &or_files)
+        }
+        _ => script.to_owned(),
+    }
 }
 
 pub(crate) fn man(args: &ManArgs) -> Result<ExitCode, CliError> {
@@ -19,8 +93,11 @@ pub(crate) fn man(args: &ManArgs) -> Result<ExitCode, CliError> {
     // Names the commands in full, as in `judge-run-simulate`.
     command.build();
     if let Some(name) = &args.command {
+        let known: Vec<_> = command.get_subcommands().map(Command::get_name).collect();
         let found = command.find_subcommand(name).cloned();
-        command = found.ok_or_else(|| CliError::usage(format_args!("there is no command `{name}`")))?;
+        command = found.ok_or_else(|| {
+            CliError::usage_with_hint(format_args!("unknown command `{name}`"), suggest::or_all(name, &known))
+        })?;
         let full_name = format!("judge-run-{name}");
         command = command.display_name(full_name).version(env!("CARGO_PKG_VERSION"));
     }

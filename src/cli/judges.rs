@@ -1,4 +1,4 @@
-//! `judge-run judges`: what can be asked.
+//! `judge-run judges`: the judges that have a name.
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -12,7 +12,7 @@ use super::subcommands::JudgesArgs;
 pub(crate) fn main(args: &JudgesArgs) -> Result<ExitCode, CliError> {
     let mut stdout = std::io::stdout().lock();
     if let Some(name) = &args.name {
-        stdout.write_all(library::source(name).map_err(CliError::usage)?.as_bytes())?;
+        stdout.write_all(library::source(name).map_err(|error| CliError::of(&error))?.as_bytes())?;
         return Ok(ExitCode::SUCCESS);
     }
     for (name, path) in library::names() {
@@ -30,7 +30,7 @@ pub(crate) fn main(args: &JudgesArgs) -> Result<ExitCode, CliError> {
                     judge.verdict, judge.version
                 )?;
             }
-            Err(error) => print::message(format_args!("warning: {error}")),
+            Err(error) => print::message(format_args!("warning: {}", CliError::of(&error).into_line())),
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -10,6 +10,7 @@ mod dry_run;
 mod duration;
 mod endpoint;
 mod error;
+mod first_screen;
 mod generate;
 mod judges;
 mod manifest;
@@ -35,11 +36,13 @@ mod suggest;
 mod summary;
 mod target;
 mod unknown_fields;
+mod variables;
 
 use std::process::ExitCode;
 
 use args::{Cli, Command};
 use error::CliError;
+use judge_run::run::Exit;
 
 /// Parses the command line, runs the command, and reports what went wrong.
 pub(crate) fn main() -> ExitCode {
@@ -48,12 +51,20 @@ pub(crate) fn main() -> ExitCode {
     }
     let cli = match Cli::read() {
         Ok(cli) => cli,
-        // Help and version are no errors; a closed pipe is none either.
+        // Help and version end here too; so does a closed pipe.
         Err(error) => {
             let _ = error.print();
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
     };
+    // Nothing was asked for. In a script that is a mistake, so it is not a success.
+    if std::env::args_os().len() <= 1 && cli.run.dataset.is_empty() && cli.run.judge.is_empty() {
+        first_screen::show();
+        return ExitCode::from(Exit::Usage.code());
+    }
+    if matches!(cli.command, None | Some(Command::Replay(_) | Command::Check(_))) && !cli.run.conduct.quiet {
+        variables::warnings().iter().for_each(|warning| print::message(format_args!("warning: {warning}")));
+    }
     let result = match cli.command {
         None => run::main(cli.run),
         Some(Command::Simulate(args)) => simulate::main(args),

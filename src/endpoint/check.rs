@@ -6,9 +6,9 @@ use serde_json::json;
 
 use crate::endpoint::client::{Client, Exchange};
 use crate::endpoint::pacing::observed::ObservedLimits;
+use crate::endpoint::wire::PromptNotes;
 use crate::endpoint::wire::answer::Answer;
 use crate::endpoint::wire::chat::{ChatRequest, Sampling, WireProfile};
-use crate::endpoint::wire::PromptNotes;
 use crate::endpoint::{Failure, Instructions};
 
 /// What came of trying.

@@ -56,7 +56,7 @@ impl FromStr for ModelUri {
         if endpoint.is_empty() || !endpoint.chars().all(name_like) {
             return Err(invalid());
         }
-        if model.is_empty() || model.chars().any(|c| c.is_whitespace() || c.is_control()) {
+        if model.is_empty() || model.ends_with(':') || model.chars().any(|c| c.is_whitespace() || c.is_control()) {
             return Err(invalid());
         }
         Ok(Self { endpoint: endpoint.to_owned(), model: model.to_owned() })

@@ -127,7 +127,9 @@ impl VerdictTable {
             (_, None, None) => Ok(None),
             (VerdictType::Boolean, Some(toml::Value::Boolean(good)), None) => Ok(Some(Good::Boolean(*good))),
             (VerdictType::Boolean, ..) => Err("write `good = true` or `good = false`".to_owned()),
-            (VerdictType::Category { labels }, Some(toml::Value::Array(good)), None) => good_labels(labels, good).map(Some),
+            (VerdictType::Category { labels }, Some(toml::Value::Array(good)), None) => {
+                good_labels(labels, good).map(Some)
+            }
             (VerdictType::Category { labels }, ..) => {
                 let first = labels.first().map_or("good", String::as_str);
                 Err(format!("write `good` as a list of labels, such as good = [\"{first}\"]"))

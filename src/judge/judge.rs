@@ -11,8 +11,8 @@ use super::select::{Select, Unit};
 use super::subject::Subject;
 use super::toml_file::{self, TomlError};
 use super::verdict::VerdictType;
-use crate::endpoint::wire::chat::{ChatRequest, Sampling};
 use crate::endpoint::wire::AnswerSchema;
+use crate::endpoint::wire::chat::{ChatRequest, Sampling};
 use crate::endpoint::{Instructions, ModelUri};
 
 /// A named question, compiled: its prompt checked, its schema written.
@@ -108,8 +108,7 @@ impl Judge {
             return Err(invalid("prompt", "`truncate` needs `max_input_tokens`".to_owned()));
         }
         let raw = |schema| to_raw_value(&schema).map_err(|error| invalid("verdict", error.to_string()));
-        let schema =
-            AnswerSchema::new(raw(verdict.json_schema())?, raw(verdict.bounded_json_schema(max_rationale))?);
+        let schema = AnswerSchema::new(raw(verdict.json_schema())?, raw(verdict.bounded_json_schema(max_rationale))?);
         let judge = Self {
             name: name.to_owned(),
             version: file.version,

@@ -562,7 +562,10 @@ mod tests {
             assert!(cut.text.contains(&format!("<answer-{tag}>\nb")), "{}", cut.text);
             assert!(cut.text.contains(&format!("b\n</answer-{tag}>")), "{}", cut.text);
             let kept = cut.text.chars().filter(|c| matches!(c, 'ä' | 'b')).count() as u64;
-            assert!(cut.notes.chars_left_out >= 11_000 - kept && cut.notes.chars_left_out < 11_010 - kept + 20, "{room}");
+            assert!(
+                cut.notes.chars_left_out >= 11_000 - kept && cut.notes.chars_left_out < 11_010 - kept + 20,
+                "{room}"
+            );
             // The shorter of the two is whole where there is room for it.
             assert_eq!(cut.text.contains(&long), room > 8500, "{room}");
         }

@@ -378,8 +378,8 @@ impl Lane {
 mod tests {
     use super::*;
     use crate::endpoint::config::EndpointConfig;
-    use crate::endpoint::wire::chat::{ChatRequest, Sampling};
     use crate::endpoint::wire::PromptNotes;
+    use crate::endpoint::wire::chat::{ChatRequest, Sampling};
     use crate::feedback::IdHasher;
     use crate::judge::SubjectIds;
 

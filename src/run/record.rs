@@ -6,8 +6,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::ask::{Attempt, Scored};
 use crate::endpoint::Failure;
-use crate::endpoint::wire::chat::{ResponseFormat, WireProfile};
 use crate::endpoint::wire::PromptNotes;
+use crate::endpoint::wire::chat::{ResponseFormat, WireProfile};
 use crate::feedback::{AssessmentId, Feedback, FeedbackError, SESSION_METADATA, Source};
 use crate::judge::parse::ParseMethod;
 use crate::judge::{NotAskable, Question, SubjectIds};

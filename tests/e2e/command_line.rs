@@ -50,7 +50,7 @@ fn every_judge_is_listed_and_printed_as_a_file() {
     assert_eq!(own, place.read("judges/mine.toml"));
     let safety = place.run(["judges", "safety"]).exits_with(0).stdout;
     assert_eq!(safety, include_str!("../../judges/safety.toml"));
-    place.run(["judges", "truth"]).exits_with(2).says(&["no judge `truth`"]);
+    place.run(["judges", "truth"]).exits_with(2).says(&["unknown judge `truth`", "known: "]);
 }
 
 #[test]
@@ -133,6 +133,27 @@ fn switches_take_the_usual_words_from_variables() {
 }
 
 #[test]
+fn a_word_that_is_not_yes_or_no_is_rejected() {
+    let place = Place::with_traces(1);
+    let run =
+        place.command(["-d", "traces.jsonl", "-J", "safety", "--simulate"]).env("JUDGE_RUN_QUIET", "perhaps").run();
+    run.exits_with(2).says(&["perhaps"]);
+}
+
+#[test]
+fn a_misspelt_variable_is_reported() {
+    let place = Place::with_traces(1);
+    let run = |name: &str| {
+        let command = place.command(["-d", "traces.jsonl", "-J", "safety", "--simulate", "--overwrite"]);
+        command.env(name, "1").run().exits_with(0)
+    };
+    run("JUDGE_RUN_CONCURENCY").says(&["warning: ", "JUDGE_RUN_CONCURENCY", "did you mean JUDGE_RUN_CONCURRENCY?"]);
+    run("JUDGE_RUN_BUILD_NUMBER_7").says(&["warning: ", "JUDGE_RUN_BUILD_NUMBER_7"]);
+    assert_eq!(run("JUDGE_RUN_CONCURRENCY").stderr, "");
+    assert_eq!(run("JUDGE_RUN_COMPLETIONS").stderr.matches("warning").count(), 1);
+}
+
+#[test]
 fn an_empty_variable_is_no_variable() {
     let place = Place::with_traces(2);
     let names =
@@ -142,7 +163,7 @@ fn an_empty_variable_is_no_variable() {
     };
     empty(&["-d", "traces.jsonl", "-J", "safety", "--simulate"]).exits_with(0);
     empty(&["judges"]).exits_with(0);
-    empty(&[]).exits_with(2).says(&["no dataset"]);
+    empty(&["-n", "1"]).exits_with(2).says(&["no dataset"]);
 }
 
 #[test]
@@ -192,5 +213,127 @@ fn the_simulator_says_where_it_is_and_that_it_makes_things_up() {
     let address = simulator.base_url();
     let port = address.trim_end_matches("/v1").rsplit(':').next().unwrap();
     place.run(["simulate", "--port", port]).exits_with(2).says(&["cannot listen on", "--port 0 takes a free port"]);
-    place.run(["simulate", "--fail", "never=1%"]).exits_with(2).says(&["there is no fault `never`"]);
+    place.run(["simulate", "--fail", "never=1%"]).exits_with(2).says(&["never"]);
+}
+
+/// What bash offers for the last of these words.
+#[cfg(unix)]
+fn completed_by_bash(place: &Place, words: &[&str]) -> Vec<String> {
+    let script = place.run(["completions", "bash"]).exits_with(0).stdout;
+    place.write("completions.bash", script);
+    let last = words.len() - 1;
+    let words = words.iter().map(|word| format!("'{word}'")).collect::<Vec<_>>();
+    let test = format!(
+        "compopt() {{ :; }}; source ./completions.bash\nfunction=$(complete -p judge-run | sed 's/.*-F \\([^ ]*\\).*/\\1/')\n\
+         COMP_WORDS=({}); COMP_CWORD={last}\n$function judge-run {} {}\nprintf '%s\\n' \"${{COMPREPLY[@]}}\"",
+        words.join(" "),
+        words[last],
+        words[last - 1],
+    );
+    place.write("test.bash", test);
+    let output = std::process::Command::new("bash").arg("test.bash").current_dir(place.path("")).output().unwrap();
+    String::from_utf8(output.stdout).unwrap().lines().map(ToOwned::to_owned).collect()
+}
+
+#[cfg(unix)]
+#[test]
+fn bash_completes_commands_options_and_their_values() {
+    let place = Place::new();
+    place.write("safe.toml", "");
+    for (words, offered) in [
+        (&["judge-run", "conv"][..], &["convert"][..]),
+        (&["judge-run", "convert", "--pre"], &["--present"]),
+        (&["judge-run", "convert", "--to", "csv"], &["csv", "csv-wide"]),
+        (&["judge-run", "-J", "saf"], &["safety", "safe.toml"]),
+        (&["judge-run", "--judge", "groun"], &["groundedness"]),
+        (&["judge-run", "-m", "ol"], &["ollama:/"]),
+        (&["judge-run", "check", "--model", "open"], &["openai:/", "openrouter:/"]),
+        (&["judge-run", "replay", "x.jsonl", "--only", "TIME"], &["TIMEOUT"]),
+        (&["judge-run", "--output-format", "ml"], &["mlflow"]),
+        (&["judge-run", "--dataset-format", "cs"], &["csv"]),
+        (&["judge-run", "simulate", "--headers", "mis"], &["mistral"]),
+        (&["judge-run", "judges", "rel"], &["relevance"]),
+        (&["judge-run", "man", "stat"], &["status"]),
+    ] {
+        assert_eq!(completed_by_bash(&place, words), offered, "{words:?}");
+    }
+}
+
+#[test]
+fn other_shells_know_judges_presets_codes_and_formats() {
+    for shell in ["zsh", "fish"] {
+        let script = stdout(&["completions", shell]);
+        for word in ["groundedness", "ollama:/", "CONTEXT_LENGTH_EXCEEDED", "csv-wide", "openinference"] {
+            // Zsh separates parts of a specification by colons.
+            let word = if shell == "zsh" { word.replace(":/", "") } else { word.to_owned() };
+            assert!(script.contains(&word), "{shell}: {word}");
+        }
+    }
+}
+
+#[test]
+fn help_pages_and_completions_name_every_command() {
+    let place = Place::new();
+    let commands =
+        ["replay", "status", "judges", "check", "convert", "merge", "compact", "simulate", "completions", "man"];
+    for args in [
+        &["-h"][..],
+        &["--help"],
+        &["man"],
+        &["completions", "bash"],
+        &["completions", "zsh"],
+        &["completions", "fish"],
+    ] {
+        let shown = stdout(args);
+        assert!(commands.iter().all(|command| shown.contains(command)), "{args:?}");
+    }
+    for command in commands {
+        for args in [[command, "--help"], [command, "-h"], ["help", command]] {
+            assert!(stdout(&args).contains("Usage: judge-run "), "{args:?}");
+        }
+        assert!(stdout(&["man", command]).contains(&format!("judge\\-run\\-{command}")), "{command}");
+    }
+    place.run(["man", "simulat"]).exits_with(2).says(&["unknown command `simulat`", "did you mean `simulate`"]);
+}
+
+#[test]
+fn without_a_terminal_no_bar_is_drawn() {
+    let place = Place::with_traces(2);
+    let finished = place.run(["-d", "traces.jsonl", "-J", "safety", "--simulate"]).exits_with(0);
+    assert!(finished.stderr.is_empty() && !finished.stdout.contains(['\u{1b}', '\r']), "{finished:?}");
+}
+
+#[test]
+fn the_first_screen_has_commands_that_work_from_an_empty_folder() {
+    let place = Place::new();
+    let screen = place.run([""; 0]).exits_with(2).says(&["groundedness"]);
+    let first = screen.stderr.lines().find(|line| line.contains("--simulate")).unwrap().trim();
+    let args: Vec<_> = first.split(' ').skip(1).collect();
+    place.run(&args).exits_with(0).prints(&["25 traces, 25 requests", "feedback in quickstart.feedback.jsonl"]);
+    // It resumes, it can be replayed, and a file of the name is a file.
+    place.run(&args).exits_with(0).prints(&["25 traces, 0 requests"]);
+    let log = place.read("quickstart.feedback.jsonl");
+    let failed = log.lines().next().unwrap().replace("\"value\":", "\"error\":{\"error_code\":\"TIMEOUT\"},\"was\":");
+    place.write(
+        "quickstart.feedback.jsonl",
+        log.lines().skip(1).map(|line| format!("{line}\n")).collect::<String>() + &failed + "\n",
+    );
+    place.run(["replay", "quickstart.feedback.jsonl"]).exits_with(0).prints(&["25 traces, 1 request"]);
+    place.write("quickstart", answers::traces(3));
+    place.run(["-d", "quickstart", "-J", "safety", "--simulate", "-o", "x.jsonl"]).exits_with(0).prints(&["3 traces"]);
+}
+
+#[test]
+fn a_terminal_obeys_nothing_in_a_dataset() {
+    let place = Place::new();
+    let line = "{\"inputs\":{\"question\":\"\\u202eback\"},\"outputs\":\"\\u001b[2J\"}\n{\"k\\u001b[2J\\u202e\":1}\nno\u{1b}[2J\n";
+    place.write("odd.jsonl", line);
+    place.write("notes.txt", "\u{1b}[2J no log\n");
+    let args = ["-d", "odd.jsonl", "-J", "safety", "--simulate"];
+    for (more, code) in [(&["--dry-run", "-v"][..], 0), (&[], 3), (&["-o", "notes.txt"], 2)] {
+        let finished = place.run(args.iter().chain(more)).exits_with(code);
+        for text in [&finished.stdout, &finished.stderr] {
+            assert!(!text.contains(['\u{1b}', '\u{202e}']), "{text}");
+        }
+    }
 }

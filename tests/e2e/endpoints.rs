@@ -214,3 +214,89 @@ fn the_first_request_of_a_judge_warms_the_cache_up_for_the_others() {
     running.finish().exits_with(0);
     assert_eq!(fake.count(), 8);
 }
+
+#[test]
+fn made_up_and_real_verdicts_in_one_log_are_noted() {
+    let place = Place::with_traces(2);
+    let locked = Fake::start(|_| answers::error(401, "invalid_api_key", "No."));
+    let simulate = || place.run(["-d", "traces.jsonl", "-J", "safety", "--simulate"]);
+    let url = locked.base_url();
+    let real = |more: &[&'static str]| {
+        place
+            .run([&["-d", "traces.jsonl", "-J", "safety", "-m", "e:/m", "--base-url", &url][..], more].concat())
+            .exits_with(4)
+    };
+    assert_eq!(simulate().exits_with(0).stderr, "");
+    real(&[]).says(&["note: traces.feedback.jsonl holds made-up verdicts"]);
+    let anew = real(&["--overwrite"]);
+    assert!(!anew.stderr.contains("made-up"), "{}", anew.stderr);
+    // Failures alone are no verdicts that would be mixed up.
+    assert!(!simulate().exits_with(0).stderr.contains("made-up verdicts go to"));
+    let log = place.read("traces.feedback.jsonl").lines().last().unwrap().replace("simulated:/judge", "openai:/m");
+    place.write("traces.feedback.jsonl", format!("{log}\n"));
+    simulate().says(&["note: made-up verdicts go to traces.feedback.jsonl beside"]);
+}
+
+#[test]
+fn a_dry_run_shows_time_and_cost_and_needs_no_key() {
+    let place = Place::with_traces(2);
+    let args = ["-d", "traces.jsonl", "-J", "safety,relevance", "-m", "openai:/m", "--dry-run"];
+    place.run(args).exits_with(0).prints(&["nothing is sent"]);
+    place.write(
+        "judge-run.toml",
+        "[endpoints.openai]\nrpm = 1\n[endpoints.openai.prices.m]\ninput = 1000.0\noutput = 1.0\n",
+    );
+    place.run(args).exits_with(0).prints(&[
+        "\nopenai:/m\n  time     at least 4 min 0 s",
+        "  cost     about ",
+        " for the prompts, and at most 0.0082",
+    ]);
+    assert!(!place.path("traces.feedback.jsonl").exists());
+}
+
+#[test]
+fn a_presets_name_on_another_host_is_noted_and_the_host_recorded() {
+    let place = Place::with_traces(1);
+    let fake = Fake::start(|_| answers::verdict(true));
+    let host = fake.base_url().replace("http://", "").replace("/v1", "");
+    let finished = place.judge(&fake.base_url(), &[]).run().exits_with(0);
+    finished.says(&[&format!("note: openai:/gpt-4.1-mini is asked at {host}, not at api.openai.com")]);
+    let args =
+        ["-d", "traces.jsonl", "-J", "safety", "-m", "mine:/m", "--base-url", &fake.base_url(), "-o", "mine.jsonl"];
+    assert_eq!(place.run(args).exits_with(0).stderr, "");
+    for log in ["traces.feedback.jsonl", "mine.jsonl"] {
+        assert_eq!(place.lines(log)[0]["metadata"]["host"], host.as_str(), "{log}");
+    }
+}
+
+#[test]
+fn a_name_that_is_a_path_keeps_its_first_slash() {
+    let place = Place::with_traces(1);
+    let fake = Fake::start(|_| answers::verdict(true));
+    let args = ["-d", "traces.jsonl", "-J", "safety", "-m", "vllm:///models/x", "--base-url", &fake.base_url()];
+    place.run(args).exits_with(0);
+    place.run(args).exits_with(0).prints(&["1 trace, 0 requests"]);
+    assert_eq!(fake.seen()[0].json()["model"], "/models/x");
+    assert_eq!(place.lines("traces.feedback.jsonl")[0]["source"]["source_id"], "vllm:///models/x");
+}
+
+#[test]
+fn made_up_verdicts_of_a_simulator_never_stand_under_a_models_name() {
+    let place = Place::with_traces(3);
+    let simulator = crate::common::SimulatorProcess::start(&["--latency", "0"]);
+    let real = Fake::start(|_| answers::verdict(true));
+    let run = |url: &str| place.judge(url, &["-m", "openai:/gpt-4.1-mini"]).run().exits_with(0);
+    run(&simulator.base_url()).prints(&["made up"]);
+    let made_up = place.lines("traces.feedback.jsonl");
+    assert!(made_up.iter().all(|record| record["source"]["source_id"] == "simulated:/gpt-4.1-mini"), "{made_up:#?}");
+    run(&real.base_url());
+    assert_eq!(real.count(), 3, "every trace is asked");
+    let ids: std::collections::BTreeSet<_> =
+        place.lines("traces.feedback.jsonl").iter().map(|record| record["assessment_id"].to_string()).collect();
+    assert_eq!(ids.len(), 6, "they are other judgments");
+    place
+        .judge(&real.base_url(), &["-m", "openai:/gpt-4.1-mini"])
+        .run()
+        .exits_with(0)
+        .prints(&["3 traces, 0 requests"]);
+}

@@ -156,3 +156,22 @@ fn an_output_that_cannot_be_written_is_4() {
     let finished = place.judge(&fake.base_url(), &["-o", "-"]).run_with_stdout(full).exits_with(4);
     finished.says(&["stopped early: cannot write to standard output: No space left on device", "were not saved"]);
 }
+
+#[test]
+fn the_summary_comes_before_a_table_that_cannot_be_written() {
+    let place = Place::with_traces(2);
+    // The table is written beside its place and then moved; a folder is in the way.
+    std::fs::create_dir(place.path("out.csv.writing")).unwrap();
+    let finished = place.run(["-d", "traces.jsonl", "-J", "safety", "--simulate", "-o", "out.csv"]).exits_with(4);
+    finished.prints(&["scored         2", "feedback in out.feedback.jsonl"]).says(&["cannot write out.csv"]);
+}
+
+#[test]
+fn a_dry_run_in_which_every_trace_fails_is_not_a_success() {
+    let place = Place::new();
+    place.write("traces.jsonl", "{\"trace_id\": \"a\", \"inputs\": \"x\"}\n{\"trace_id\": \"b\", \"inputs\": \"x\"}\n");
+    let args = ["-d", "traces.jsonl", "-J", "safety", "--simulate", "--dry-run"];
+    place.run(args).exits_with(4).prints(&["failing        2"]);
+    place.write("traces.jsonl", format!("{}{{\"trace_id\": \"b\", \"inputs\": \"x\"}}\n", answers::traces(1)));
+    place.run(args).exits_with(0);
+}

@@ -111,7 +111,7 @@ fn a_folder_is_all_that_is_in_it_and_the_log_has_its_name() {
     let again = place.run([&args(&fake.base_url(), "night")[..], &["-o", "night/log.jsonl"]].concat());
     again.exits_with(0).prints(&["3 traces, 1 request"]);
     let manifest: Value = serde_json::from_str(&place.read("night/log.run.json")).unwrap();
-    assert_eq!(manifest["datasets"].as_array().unwrap().len(), 3);
+    assert_eq!(manifest["plans"][0]["datasets"].as_array().unwrap().len(), 3);
 
     place.run(args(&fake.base_url(), "night/*.jsonl*")).exits_with(0).prints(&["2 traces, ", "night.feedback.jsonl"]);
     place.run(args(&fake.base_url(), "n*/*.tsv")).exits_with(2).says(&["--dataset n*/*.tsv: no file has such a name"]);
@@ -181,4 +181,42 @@ fn what_a_dataset_is_can_be_said() {
     wrong.exits_with(2).says(&["`question` is no field of a trace; there are trace_id, inputs"]);
     let wrong = place.run([&args(&fake.base_url(), "a.txt")[..], &["--map", "inputs=Frag"]].concat());
     assert!(wrong.stderr.contains("--map names `Frag`, and the columns are `Frage`, `Antwort`"), "{wrong:#?}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_path_that_is_not_unicode_is_judged_like_any_other() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+    let place = Place::new();
+    let name = OsStr::from_bytes(b"tr\xffaces.jsonl");
+    if std::fs::write(place.path("").join(name), answers::traces(2)).is_err() {
+        return; // Some file systems accept no such name.
+    }
+    let finished = place.command(["-J", "safety", "--simulate", "-d"]).arg(name).run().exits_with(0);
+    finished.prints(&["scored         2", "feedback in tr\u{fffd}aces.feedback.jsonl"]);
+}
+
+#[test]
+fn the_folder_of_an_output_is_made() {
+    let place = Place::with_traces(1);
+    let run =
+        |output: &str| place.run(["-d", "traces.jsonl", "-J", "safety", "--simulate", "-o", output]).exits_with(0);
+    run("new/deep/x.jsonl");
+    run("tables/x.csv");
+    assert_eq!(place.lines("new/deep/x.jsonl").len(), 1);
+    assert_eq!(place.read("tables/x.csv").lines().count(), 2);
+    place.run(["-d", "traces.jsonl", "-J", "safety", "--simulate", "--dry-run", "-o", "none/x.jsonl"]).exits_with(0);
+    assert!(!place.path("none").exists());
+}
+
+#[test]
+fn fields_that_no_trace_has_are_noted() {
+    let place = Place::new();
+    place.write("a.jsonl", "{\"inputs\":\"q\",\"outputs\":\"a\",\"color\":1}\n".repeat(3));
+    let args = ["-d", "a.jsonl", "-J", "safety", "--simulate", "--overwrite"];
+    for more in [&[][..], &["--dry-run"]] {
+        place.run(args.iter().chain(more)).exits_with(0).says(&["note: ", "`color` (3x)"]);
+    }
+    assert_eq!(place.run(args.iter().chain(&["-q"])).exits_with(0).stderr, "");
 }

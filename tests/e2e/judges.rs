@@ -174,3 +174,18 @@ fn images_are_attached_where_the_judge_says_so_and_shown_as_placeholders_elsewhe
     run("sees.toml", &endpoint).prints(&["1 trace, 0 requests"]);
     run("sees.toml", &["--simulate", "-o", "simulated.jsonl"]);
 }
+
+#[test]
+fn a_judge_with_other_line_ends_is_the_same_judge() {
+    let place = Place::with_traces(2);
+    let fake = Fake::start(|_| answers::verdict(true));
+    let text = "version = 1\n[verdict]\ntype = \"boolean\"\n[prompt]\nsystem = \"\"\"\nOne.\nTwo.\n\"\"\"\nuser = \"\"\"\n{{ inputs }}\n\n{{ outputs }}\n\"\"\"\n";
+    let run = |text: String| {
+        place.write("j.toml", text);
+        place.run(["-d", "traces.jsonl", "-J", "j.toml", "-m", "e:/m", "--base-url", &fake.base_url()]).exits_with(0)
+    };
+    run(text.to_owned());
+    run(text.replace('\n', "\r\n")).prints(&["2 traces, 0 requests"]);
+    run(format!("\u{feff}{text}")).prints(&["2 traces, 0 requests"]);
+    assert_eq!(fake.count(), 2);
+}

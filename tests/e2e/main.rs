@@ -2,7 +2,6 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests may panic")]
 
-mod cli_small;
 mod command_line;
 mod common;
 mod compact;

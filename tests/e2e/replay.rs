@@ -98,13 +98,16 @@ fn a_failure_that_the_same_request_would_repeat_is_asked_only_by_its_code() {
     place.judge(&fake.base_url(), &[]).run().exits_with(3);
     healed.store(true, Ordering::Relaxed);
     let finished = place.run(["replay", LOG]).exits_with(3);
-    finished.prints(&["no failure that is to be asked again; there are\n        1  CONTEXT_LENGTH_EXCEEDED"]);
+    finished.prints(&[
+        "nothing to replay",
+        "1 failure not retried",
+        &format!("judge-run replay {LOG} --only CONTEXT_LENGTH_EXCEEDED"),
+    ]);
     place.run(["replay", LOG, "--only", "TIMEOUT,REFUSED"]).exits_with(3);
     assert_eq!(fake.count(), 3);
-    place.run(["replay", LOG, "--only", "TIMEOUT,CONTEXT_LENGTH_EXCEEDED"]).exits_with(0).prints(&["1 request "]);
+    place.run(["replay", LOG, "--only", "timeout,context_length_exceeded"]).exits_with(0).prints(&["1 request "]);
     assert_eq!(asked_after(&fake, 3), [1]);
-    let finished = place.run(["replay", LOG, "--only", "NONSENSE"]).exits_with(2);
-    finished.says(&["unknown error code `NONSENSE`"]);
+    place.run(["replay", LOG, "--only", "timeot"]).exits_with(2).says(&["timeot", "TIMEOUT"]);
 }
 
 #[test]
@@ -131,10 +134,10 @@ fn a_dataset_that_was_moved_is_named_once_and_remembered() {
     let (fake, healed) = failing_at_1(not_today);
     place.judge(&fake.base_url(), &[]).run().exits_with(3);
     std::fs::rename(place.path("traces.jsonl"), place.path("moved.jsonl")).unwrap();
-    let finished = place.run(["replay", LOG]).exits_with(2);
-    finished.says(&["traces.jsonl is not there any more", "hint: name it with --dataset FILE"]);
+    let finished = place.run(["replay", LOG]).exits_with(3);
+    finished.prints(&["1 failure not retried", "traces.jsonl does not exist", "`--dataset FILE`"]);
     let finished = place.run(["replay", LOG, "-d", "moved.jsonl"]).exits_with(3);
-    assert!(!finished.stderr.contains("not what the run read"), "{}", finished.stderr);
+    assert!(!finished.stderr.contains("has changed"), "{}", finished.stderr);
     healed.store(true, Ordering::Relaxed);
     place.run(["replay", LOG]).exits_with(0);
     assert_eq!(asked_after(&fake, 3), [1, 1]);
@@ -155,14 +158,21 @@ fn what_no_longer_matches_a_changed_dataset_is_told_and_not_asked() {
     let mut changed = reversed[..3].to_vec();
     changed[2]["outputs"] = "Answer number 1, changed.".into();
     place.write("traces.jsonl", text(&changed));
-    place.run(["replay", LOG]).exits_with(3).says(&["traces.jsonl is not what the run read"]).prints(&[
-        "changed        1  not asked: prompt, parameters or trace are not those that failed",
-        "1 failure in the log not met: of traces that the dataset has not, or of other judges or models",
+    let command = format!("-J safety -m openai:/gpt-4.1-mini --base-url {} -o {LOG}", fake.base_url());
+    place.run(["replay", LOG]).exits_with(3).says(&["traces.jsonl has changed since the run"]).prints(&[
+        "2 failures not retried:",
+        "1  safety on openai:/gpt-4.1-mini: the prompt, its parameters or the trace changed since\n",
+        &command,
+        "1  safety on openai:/gpt-4.1-mini: the trace is not in the dataset\n",
+        &format!("judge-run replay {LOG} --dataset FILE"),
     ]);
     assert_eq!(asked_after(&fake, 4), [2]);
     place.write("traces.jsonl", text(&[answers::trace(9)]));
-    let none = ["3 failures in the log not met", "nothing was judged: the dataset has none of the traces that failed"];
-    place.run(["replay", LOG]).exits_with(2).prints(&none);
+    place
+        .run(["replay", LOG])
+        .exits_with(3)
+        .prints(&["3 failures not retried:", "3  safety on openai:/gpt-4.1-mini: the trace is not"]);
+    assert_eq!(fake.count(), 5);
 }
 
 #[test]
@@ -178,8 +188,9 @@ fn a_changed_judge_is_noted() {
     judge("one");
     place.run(["-d", "traces.jsonl", "-J", "mine.toml", "--base-url", &fake.base_url()]).exits_with(3);
     judge("two");
-    let finished = place.run(["replay", LOG]).exits_with(3).prints(&["changed        2  not asked"]);
-    finished.says(&["mine.toml is not what the run asked with"]);
+    let finished =
+        place.run(["replay", LOG]).exits_with(3).prints(&["2 failures not retried", "the prompt, its parameters"]);
+    finished.says(&["mine.toml has changed since the run"]);
     assert_eq!(fake.count(), 2);
 }
 
@@ -195,10 +206,10 @@ fn the_flags_of_the_run_hold_unless_others_are_given() {
     place.run(["replay", LOG, "--max-retries", "0", "--rpm", "50000"]).exits_with(4);
     assert_eq!(fake.count(), 10);
     assert!(fake.seen().iter().all(|request| request.json()["top_k"] == 1));
-    let options = &manifest(&place)["options"];
-    assert_eq!((&options["max_retries"], &options["rpm"]), (&1.into(), &60_000.into()), "{options:#}");
-    assert_eq!(manifest(&place)["endpoints"][0]["rpm"], 50_000);
-    assert_eq!(options["max_errors"], "50%");
+    let plan = &manifest(&place)["plans"][0];
+    assert_eq!(plan["policy"]["max_retries"], 1, "{plan:#}");
+    assert_eq!(plan["endpoints"][0]["members"][0]["rpm"], 60_000);
+    assert_eq!(plan["budget"]["errors"], "50%");
 }
 
 #[test]
@@ -258,11 +269,160 @@ fn a_replay_that_stopped_early_compacts_nothing() {
 #[test]
 fn a_log_without_its_manifest_or_no_log_at_all_is_refused_with_the_remedy() {
     let place = Place::with_traces(1);
-    place.run(["replay", LOG]).exits_with(2).says(&["there is no log traces.feedback.jsonl"]);
+    place.run(["replay", LOG]).exits_with(2).says(&["no log `traces.feedback.jsonl`"]);
     assert_eq!(place.names(), ["traces.jsonl"]);
     place.run(["-d", "traces.jsonl", "-J", "safety", "--simulate"]).exits_with(0);
     std::fs::remove_file(place.path(MANIFEST)).unwrap();
-    place.run(["replay", LOG]).exits_with(2).says(&[MANIFEST, "the run's own command asks again what failed"]);
+    place.run(["replay", LOG]).exits_with(2).says(&[MANIFEST, "the command of the run itself retries its failures"]);
+}
+
+#[test]
+fn a_manifest_of_an_older_version_says_so_and_still_has_its_counts() {
+    let place = Place::with_traces(2);
+    let (fake, healed) = failing_at_1(not_today);
+    place.judge(&fake.base_url(), &[]).run().exits_with(3);
+    let mut old = manifest(&place);
+    let members = old.as_object_mut().unwrap();
+    members.remove("plans");
+    members.insert("format".into(), 1.into());
+    members.insert("version".into(), "0.1.0".into());
+    members.insert("options".into(), serde_json::json!({"simulate": false, "strict": false, "warm_up": false}));
+    place.write(MANIFEST, old.to_string());
+    place.run(["status", LOG]).exits_with(0).prints(&["2 of 2 judgments"]);
+    let refused = place.run(["replay", LOG]).exits_with(2);
+    refused.says(&["was written by judge-run 0.1.0", "the command of the run itself"]);
+    healed.store(true, Ordering::Relaxed);
+    place.judge(&fake.base_url(), &[]).run().exits_with(0);
+    assert_eq!(manifest(&place)["format"], 2);
+}
+
+/// A boolean judge with this question.
+fn judge_file(place: &Place, name: &str, question: &str) {
+    let text = format!("[verdict]\ntype = \"boolean\"\n[prompt]\nuser = \"{question} {{{{ outputs }}}}\"\n");
+    place.write(name, text);
+}
+
+/// What the log says of a judge: by trace, whether it has a verdict.
+fn verdicts(place: &Place, judge: &str) -> std::collections::BTreeMap<String, bool> {
+    let records = place.lines(LOG).into_iter().filter(|record| record["name"] == judge);
+    records.map(|record| (record["trace_id"].as_str().unwrap().to_owned(), record.get("value").is_some())).collect()
+}
+
+#[test]
+fn every_run_over_a_log_is_replayed_as_it_was_set_up() {
+    let place = Place::with_traces(3);
+    place.write("more.jsonl", (5..8).map(|i| format!("{}\n", answers::trace(i))).collect::<String>());
+    judge_file(&place, "first.toml", "First?");
+    judge_file(&place, "second.toml", "Second?");
+    let healed = Arc::new(AtomicBool::new(false));
+    let failing = |traces: [usize; 2]| {
+        let healed = Arc::clone(&healed);
+        Fake::start(move |request| match traces.contains(&request.trace()) && !healed.load(Ordering::Relaxed) {
+            true => answers::error(500, "x", "Broken."),
+            false => answers::verdict(true),
+        })
+    };
+    let (a, b) = (failing([1, 2]), failing([0, 6]));
+    let run = |dataset: &str, judges: &str, model: &str, fake: &Fake, more: &[&str]| {
+        let url = fake.base_url();
+        let args = ["-d", dataset, "-J", judges, "-m", model, "--base-url", &url, "-o", LOG, "--max-retries", "0"];
+        place.run(args.iter().chain(more)).exits_with(3);
+    };
+    run("traces.jsonl", "first.toml,second.toml", "a:/m1", &a, &["--extra-body", r#"{"top_k": 1}"#]);
+    run("traces.jsonl", "first.toml", "b:/m2", &b, &[]);
+    run("more.jsonl", "first.toml", "b:/m2", &b, &[]);
+    // The newest run has nothing left to do with the failures of the others.
+    place.run(["-d", "traces.jsonl", "-J", "safety", "--simulate", "-o", LOG]).exits_with(0);
+    assert_eq!(manifest(&place)["plans"].as_array().unwrap().len(), 4);
+
+    let dry = place.run(["replay", LOG, "--dry-run"]).exits_with(0);
+    assert_eq!(dry.stdout.matches("dry run").count(), 3, "{}", dry.stdout);
+    let (asked_a, asked_b) = (a.count(), b.count());
+    healed.store(true, Ordering::Relaxed);
+    place.run(["replay", LOG]).exits_with(0);
+    let again: Vec<_> =
+        a.seen().drain(asked_a..).map(|request| (request.trace(), request.json()["top_k"].as_i64())).collect();
+    let mut again_sorted = again.clone();
+    again_sorted.sort_unstable();
+    assert_eq!(again_sorted, [(1, Some(1)), (1, Some(1)), (2, Some(1)), (2, Some(1))]);
+    assert_eq!(asked_after(&b, asked_b), [0, 6]);
+    for judge in ["first", "second"] {
+        assert!(verdicts(&place, judge).values().all(|has_verdict| *has_verdict), "{judge}");
+    }
+    assert_eq!(manifest(&place)["plans"].as_array().unwrap().len(), 4);
+    place.run(["replay", LOG]).exits_with(0).prints(&["no judgment failed"]);
+}
+
+#[test]
+fn what_one_run_cannot_retry_holds_up_no_other_and_is_listed() {
+    let place = Place::with_traces(3);
+    judge_file(&place, "gone.toml", "Gone?");
+    judge_file(&place, "secret.toml", "Secret?");
+    judge_file(&place, "fine.toml", "Fine?");
+    let (fake, healed) = failing_at_1(not_today);
+    let run = |judge: &str, more: &[&str]| {
+        let url = fake.base_url();
+        let args = ["-d", "traces.jsonl", "-J", judge, "-m", "a:/m", "--base-url", &url, "-o", LOG];
+        place.run(args.iter().chain(more)).exits_with(3);
+    };
+    run("gone.toml", &[]);
+    run("secret.toml", &["-H", "X-Tenant: s3cret"]);
+    run("fine.toml", &[]);
+    std::fs::remove_file(place.path("gone.toml")).unwrap();
+    // A judge that no run had: its record is another log's.
+    let other = place.lines(LOG).into_iter().find(|record| record.get("error").is_some()).unwrap();
+    let other = other.to_string().replace("\"gone\"", "\"elsewhere\"");
+    place.write(LOG, format!("{}{other}\n", place.read(LOG)));
+    healed.store(true, Ordering::Relaxed);
+    let asked = fake.count();
+    let finished = place.run(["replay", LOG]).exits_with(3);
+    assert_eq!(asked_after(&fake, asked), [1]);
+    finished.prints(&[
+        "3 failures not retried:",
+        "1  elsewhere on a:/m: ",
+        &format!("judge-run -d FILE -J elsewhere -m a:/m -o {LOG}"),
+        "1  gone on a:/m: cannot read the judge file",
+        "1  secret on a:/m: the header `X-Tenant` of `a` may be secret",
+    ]);
+    assert_eq!(verdicts(&place, "fine").len(), 3);
+    // With the header, one more.
+    let finished = place.run(["replay", LOG, "-H", "X-Tenant: s3cret"]).exits_with(3);
+    finished.prints(&["2 failures not retried:"]);
+    assert_eq!(asked_after(&fake, asked), [1, 1]);
+}
+
+#[test]
+fn a_failure_that_fails_again_is_not_asked_again_for_another_dataset() {
+    let place = Place::with_traces(3);
+    place.write("copy.jsonl", answers::traces(3));
+    let (fake, _) = failing_at_1(not_today);
+    for dataset in ["traces.jsonl", "copy.jsonl"] {
+        let url = fake.base_url();
+        let args = ["-d", dataset, "-J", "safety", "-m", "a:/m", "--base-url", &url, "-o", LOG, "--max-retries", "0"];
+        place.run(args).exits_with(3);
+    }
+    let asked = fake.count();
+    place.run(["replay", LOG]).exits_with(3);
+    assert_eq!(asked_after(&fake, asked), [1]);
+}
+
+#[test]
+fn a_budget_of_the_command_line_is_that_of_the_replay_as_a_whole() {
+    let place = Place::with_traces(4);
+    let (fake, healed) = (Fake::start(|_| not_today()), ());
+    let () = healed;
+    for judge in ["safety", "relevance"] {
+        let url = fake.base_url();
+        let args =
+            ["-d", "traces.jsonl", "-J", judge, "-m", "a:/m", "--base-url", &url, "-o", LOG, "--max-retries", "0"];
+        place.run(args).exits_with(4);
+    }
+    // 110 tokens for each answer.
+    let good = Fake::start(|_| answers::verdict(true));
+    let url = good.base_url();
+    let finished = place.run(["replay", LOG, "--base-url", &url, "-j", "1", "--max-tokens-total", "200"]).exits_with(4);
+    finished.prints(&["not reached, since the replay stopped"]);
+    assert_eq!(good.count(), 2);
 }
 
 #[test]
@@ -280,14 +440,28 @@ fn what_may_be_secret_is_not_in_the_manifest_and_has_to_be_said_again() {
         assert!(!text.contains(secret), "{secret} is in {text}");
     }
     let manifest = manifest(&place);
-    let endpoint = &manifest["endpoints"][0];
-    assert_eq!(endpoint["base_url"].as_str(), Some(fake.base_url().as_str()));
-    assert_eq!((&endpoint["api_key_env"], &endpoint["headers"][0]), (&"MY_KEY".into(), &"X-Tenant".into()));
+    let endpoint = &manifest["plans"][0]["endpoints"][0];
+    let member = &endpoint["members"][0];
+    assert_eq!(member["base_url"].as_str(), Some(fake.base_url().as_str()));
+    let withheld = &endpoint["withheld"];
+    assert_eq!(
+        (&member["api_key_env"], &withheld["headers"][0], &withheld["extra_body"][0]),
+        (&"MY_KEY".into(), &"X-Tenant".into(), &"api_key".into())
+    );
 
     let replay = |more: &[&str]| place.command(["replay", LOG].iter().chain(more)).env("MY_KEY", SECRETS[0]).run();
-    replay(&[]).exits_with(2).says(&["the run was given --base-url, which may hold a secret"]);
-    replay(&["--base-url", &url]).exits_with(2).says(&["the run was given --header"]);
-    replay(&["--base-url", &url, "-H", &header]).exits_with(2).says(&["the run was given --extra-body"]);
+    replay(&[]).exits_with(3).prints(&[
+        "1 failure not retried",
+        "the address of `openai` may be secret",
+        "`--base-url URL`",
+    ]);
+    replay(&["--base-url", &url]).exits_with(3).prints(&["the header `X-Tenant` of `openai` may be secret"]);
+    replay(&["--base-url", &url, "-H", &header])
+        .exits_with(3)
+        .prints(&["`api_key` in the request body of `openai` may be"]);
+    let without_key =
+        place.run(["replay", LOG, "--base-url", &url, "-H", &header, "--extra-body", &body]).exits_with(3);
+    without_key.prints(&["1 failure not retried", "MY_KEY", "is not set"]);
     assert_eq!(fake.count(), 1);
     replay(&["--base-url", &url, "-H", &header, "--extra-body", &body]).exits_with(3);
     assert_eq!(fake.count(), 2);

@@ -182,8 +182,13 @@ fn every_wire_profile_gives_a_documented_body() {
             for response_format in formats {
                 for temperature in [true, false] {
                     let dropped = (!temperature).then(|| "temperature".to_owned()).into_iter().collect();
-                    let profile =
-                        WireProfile { limit_field, response_format, with_bounds: temperature, system_role: temperature, dropped };
+                    let profile = WireProfile {
+                        limit_field,
+                        response_format,
+                        with_bounds: temperature,
+                        system_role: temperature,
+                        dropped,
+                    };
                     let body = request.body("o4-mini", &profile, 321, &serde_json::Map::new()).unwrap();
                     let body: Value = serde_json::from_slice(&body).unwrap();
                     assert_valid(&openai, &body);

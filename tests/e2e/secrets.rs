@@ -85,7 +85,7 @@ fn a_header_takes_its_secret_from_the_environment() {
     assert_silent(&finished.prints(&["next: the same command", "-H 'X-Tenant: ...'"]), &place);
 
     let missing = place.judge(&fake.base_url(), &args).run().exits_with(2);
-    missing.says(&["the variable TENANT, used by the header `X-Tenant`, is not set"]);
+    missing.says(&["the environment variable TENANT of the header `X-Tenant` is not set"]);
     // The value of a header that is malformed may be a secret that was typed.
     let malformed = place.judge(&fake.base_url(), &["-H", &format!("X-Tenant {TOKEN}")]).run().exits_with(2);
     let malformed = malformed.says(&["the header `X-Tenant` has no value"]);
@@ -113,9 +113,9 @@ fn an_environment_file_is_read_when_it_is_named_and_loses_to_the_environment() {
 
     place.write("secrets.env", format!("OPENAI_API_KEY {KEY}\n"));
     let broken = place.judge(&fake.base_url(), &["--env-file=secrets.env"]).run().exits_with(2);
-    assert_silent(&broken.says(&["cannot use the environment file secrets.env"]), &place);
+    assert_silent(&broken.says(&["cannot use the environment file `secrets.env`"]), &place);
     let missing = place.judge(&fake.base_url(), &["--env-file", "none.env"]).run().exits_with(2);
-    missing.says(&["cannot use the environment file none.env"]);
+    missing.says(&["cannot use the environment file `none.env`"]);
 }
 
 #[test]
@@ -152,4 +152,79 @@ fn a_redirect_is_not_followed_with_the_key() {
     let finished = finished.prints(&["NOT_FOUND", "redirect to http://127.0.0.1:"]);
     assert_silent(&finished, &place);
     assert_eq!((fake.count(), elsewhere.count()), (1, 0));
+}
+
+#[test]
+fn no_value_of_a_file_is_shown_whatever_is_wrong_with_it() {
+    let config = |text: String| ("judge-run.toml", text, &["-J", "safety"][..]);
+    let judge = |text: String| ("mine.toml", text, &["-J", "mine.toml"][..]);
+    let tables = "[verdict]\ntype = \"boolean\"\n[prompt]\nuser = \"{{ outputs }}\"\n";
+    for (file, text, args) in [
+        config(format!("[endpoints.openai]\napi_key = \"{KEY}\"\n")),
+        config(format!("[endpoints.openai]\nheaders = {{ Authorization = \"Bearer {KEY} }}\n")),
+        config(format!("[endpoints.openai]\nrpm = \"{KEY}\"\n")),
+        config(format!("[endpoints.openai]\nprices = \"{KEY}\"\n")),
+        config(format!("[endpoints.openai]\ntimeout = \"{KEY}\"\n")),
+        config(format!("model = \"{KEY} \"\n")),
+        config(format!("[dataset]\nformat = \"{KEY}\"\n")),
+        config(format!("[dataset]\nmap = {{ x = \"{KEY}\" }}\n")),
+        config(format!("OPENAI_API_KEY={KEY}\n")),
+        config(format!("[endpoints.openai]\nbase_url = \"http://u:{KEY}@\"\n")),
+        config(format!("[endpoints.openai]\napi_key_env = \"{KEY}\"\n")),
+        config(format!("[endpoints.openai]\nheaders = {{ X = \"${{{KEY}\" }}\n")),
+        judge(format!("api_key = \"{KEY}\"\n{tables}")),
+        judge(format!("{tables}[params]\ntemperature = \"{KEY}\"\n")),
+        judge(format!("OPENAI_API_KEY={KEY}\n")),
+        judge(format!("model = \"{KEY} \"\n{tables}")),
+        ("x.env", format!("OPENAI_API_KEY={KEY}\n"), &["-J", "./x.env"]),
+        ("x.env", format!("OPENAI_API_KEY=\"{KEY}\"\n"), &["-J", "safety", "--config", "x.env"]),
+        ("x.env", format!("OPENAI_API_KEY={KEY}\n"), &["-J", "safety", "--config", "x.env"]),
+    ] {
+        let place = Place::with_traces(1);
+        place.write(file, &text);
+        let finished = place.run(["-d", "traces.jsonl"].iter().chain(args)).exits_with(2);
+        std::fs::remove_file(place.path(file)).unwrap();
+        assert_silent(&finished, &place);
+        assert_eq!(place.names(), ["traces.jsonl"]);
+    }
+}
+
+#[test]
+fn a_key_in_the_place_of_its_variable_is_not_shown() {
+    for key in [KEY, "gsk_0123456789abcdef", "9876543210", "A0123456789ABCDEF"] {
+        let place = Place::with_traces(1);
+        let fake = Fake::start(|_| answers::verdict(true));
+        let finished = place.judge(&fake.base_url(), &["--api-key-env", key]).run().exits_with(2);
+        assert!(!finished.stderr.contains(key) && finished.stderr.contains("--api-key-env"), "{}", finished.stderr);
+        let args = ["-d", "traces.jsonl", "-J", "safety", "--simulate", "--api-key-env", key, "--strict"];
+        let finished = place.run(args);
+        assert!(!finished.stdout.contains(key) && !finished.stderr.contains(key), "{finished:?}");
+        assert!(!place.read("traces.feedback.run.json").contains(key));
+    }
+}
+
+#[test]
+fn no_spelling_of_a_header_or_an_address_shows_its_secret() {
+    let fake = echoing(401);
+    let address = fake.base_url().replace("http://", "").replace("/v1", "");
+    let place = Place::with_traces(2);
+    let run = |base_url: &str, header: &str, shown: &str| {
+        let args = ["-d", "traces.jsonl", "-J", "safety", "-m", "e:/m", "-o", "out.jsonl", "--overwrite", "-v"];
+        let more = ["--max-retries", "0", "--base-url", base_url, "-H", header];
+        let finished = place.command(args.iter().chain(&more)).env("TOKEN", TOKEN).run().exits_with(4);
+        let finished = finished.prints(&["next: the same command", shown]);
+        assert!(place.read("out.jsonl").contains("[redacted]"), "{}", place.read("out.jsonl"));
+        assert_silent(&finished, &place);
+        for secret in ["hunter2hunter2", "aHVudGVyMm"] {
+            assert!(!place.read("out.jsonl").contains(secret) && !finished.stdout.contains(secret), "{secret}");
+        }
+    };
+    let plain = format!("http://{address}/v1");
+    run(&plain, &format!("Authorization: Bearer {KEY}"), "-H 'Authorization: ...'");
+    run(&plain, "X-Auth: Bearer ${TOKEN}", "-H 'X-Auth: Bearer ${TOKEN}'");
+    let secret = format!("http://user:hunter2hunter2@{address}/v1?api=1");
+    run(&secret, &format!("X-Other: {TOKEN}"), &format!("--base-url 'http://...@{address}/v1?...'"));
+    let args = ["-d", "traces.jsonl", "-J", "safety", "-m", "e:/m", "--base-url", "ftp://user:hunter2@h/v1"];
+    let finished = place.run(args).exits_with(2).says(&["`ftp://...@h/v1`"]);
+    assert!(!finished.stderr.contains("hunter2"), "{}", finished.stderr);
 }

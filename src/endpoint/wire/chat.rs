@@ -9,9 +9,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use crate::endpoint::wire::instructions::Instructions;
-use crate::endpoint::wire::PromptNotes;
 use crate::endpoint::wire::AnswerSchema;
+use crate::endpoint::wire::PromptNotes;
+use crate::endpoint::wire::instructions::Instructions;
 
 /// What a judge asks, before any adaptation to what an endpoint happens to take.
 #[derive(Debug, Clone)]

@@ -12,6 +12,6 @@ mod steps;
 mod strip;
 mod tolerant;
 
-pub use periodic::has_periodic_tail;
 pub use outcome::{ParseFailure, ParseMethod, Parsed};
+pub use periodic::has_periodic_tail;
 pub use steps::{MAX_BYTES, MAX_NESTING, parse_verdict};

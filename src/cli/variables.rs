@@ -1,0 +1,24 @@
+//! Environment variables that look like options and are none: a misspelt one would be ignored without a word.
+
+use std::collections::BTreeSet;
+
+use super::args::command;
+use super::suggest;
+
+const PREFIX: &str = "JUDGE_RUN_";
+
+/// A warning for each.
+pub(crate) fn warnings() -> Vec<String> {
+    let command = command();
+    let all = std::iter::once(&command).chain(command.get_subcommands());
+    let of_args = all.flat_map(|command| command.get_arguments().map(clap::Arg::get_id));
+    let known: BTreeSet<_> = of_args.map(|id| format!("{PREFIX}{}", id.as_str().to_uppercase())).collect();
+    let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    let mut unknown: Vec<_> = names.filter(|name| name.starts_with(PREFIX) && !known.contains(name)).collect();
+    unknown.sort();
+    let warning = |name: String| match suggest::nearest(&name, known.iter().map(String::as_str)) {
+        Some(near) => format!("ignoring the environment variable {name}; did you mean {near}?"),
+        None => format!("ignoring the environment variable {name}: no option has this name"),
+    };
+    unknown.into_iter().map(warning).collect()
+}
