@@ -20,11 +20,10 @@ pub(crate) fn main(args: CheckArgs) -> Result<ExitCode, CliError> {
     let asked = Asked::new(args.endpoint, false)?;
     let uri = asked.model(None);
     let lane = asked.lane(&uri, &|name| std::env::var(name).ok())?;
-    let members = if lane.endpoint.pool.is_empty() { vec![lane.endpoint] } else { lane.endpoint.pool };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut all_answer = true;
-    for endpoint in members {
-        let client = Client::new(&endpoint, &lane.model).map_err(CliError::usage)?;
+    for endpoint in lane.pool.iter() {
+        let client = Client::new(endpoint, &lane.model).map_err(CliError::usage)?;
         let profile = provider::wire_profile(endpoint.preset, &endpoint.base_url, &lane.model);
         let check = runtime.block_on(check::check(&client, profile));
         all_answer &= check.result.is_ok();

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use judge_run::endpoint::ModelUri;
-use judge_run::endpoint::config::EndpointConfig;
+use judge_run::endpoint::config::{EndpointConfig, Pool};
 use judge_run::endpoint::pacing::quota::Limits;
 use judge_run::endpoint::provider::{self, KeyHeader, PRESETS};
 use judge_run::run::LaneSettings;
@@ -96,12 +96,12 @@ impl Asked {
         let members = table.pool.iter().filter(|_| pooled);
         let members =
             members.map(|member| endpoint(uri, &self.flags, table.with(member), None, !self.sends_nothing, env));
-        let pool: Vec<_> = members.collect::<Result<_, _>>()?;
-        let config = match pool.first() {
-            Some(first) => EndpointConfig { pool: pool.clone(), ..first.clone() },
-            None => endpoint(uri, &self.flags, table.clone(), simulated, !self.sends_nothing, env)?,
+        let mut members = members.collect::<Result<Vec<_>, _>>()?.into_iter();
+        let pool = match members.next() {
+            Some(first) => Pool::new(first, members.collect()),
+            None => endpoint(uri, &self.flags, table.clone(), simulated, !self.sends_nothing, env)?.into(),
         };
-        Ok(LaneSettings { endpoint: config, model: uri.model.clone(), prices })
+        Ok(LaneSettings { pool, model: uri.model.clone(), prices })
     }
 }
 
@@ -180,7 +180,7 @@ fn endpoint(
             tpm: flags.tpm.or(table.tpm),
             burst: flags.burst.or(table.burst),
         },
-        pool: Vec::new(),
+        rpd: None,
         extra_body: table.extra_body.into_iter().chain(flags.extra_body.clone()).collect(),
         preset,
     })

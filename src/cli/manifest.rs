@@ -47,7 +47,7 @@ impl Record {
             version: question.judge.version,
             file: judge_file(wanted).map(|path| absolute(&path)),
             blake3: digest(wanted),
-            model: model(&run.lanes[*lane]),
+            model: model(&run.lanes[lane.place()]),
         });
         let now = now_ms();
         let manifest = Manifest {
@@ -68,7 +68,7 @@ impl Record {
             options,
             counts: Counts::default(),
         };
-        let summary = Summary::new(run.questions.iter().map(|(question, _)| question), run.selection.shard);
+        let summary = Summary::new(run.questions.iter().map(|(question, _)| question), &run.lanes, run.selection.shard);
         let path = Manifest::path_of(log);
         Some(Self { path, log: log.to_owned(), manifest, summary, written: None, failed: false })
     }
@@ -230,11 +230,10 @@ fn holds_more(value: &Value) -> bool {
 }
 
 fn model(lane: &LaneSettings) -> ModelUri {
-    ModelUri { endpoint: lane.endpoint.name.clone(), model: lane.model.clone() }
+    ModelUri { endpoint: lane.pool.name().to_owned(), model: lane.model.clone() }
 }
 
 fn endpoints(lane: &LaneSettings) -> Vec<EndpointEntry> {
-    let pool = if lane.endpoint.pool.is_empty() { std::slice::from_ref(&lane.endpoint) } else { &lane.endpoint.pool };
     let entry = |endpoint: &EndpointConfig| EndpointEntry {
         source_id: lane.source_id(),
         base_url: open_address(&endpoint.base_url),
@@ -245,7 +244,7 @@ fn endpoints(lane: &LaneSettings) -> Vec<EndpointEntry> {
         tpm: endpoint.limits.tpm.map(Into::into),
         timeout_ms: millis(endpoint.timeout),
     };
-    pool.iter().map(entry).collect()
+    lane.pool.iter().map(entry).collect()
 }
 
 /// An address without user, password and query.

@@ -10,12 +10,12 @@ mod dry_run;
 mod duration;
 mod endpoint;
 mod error;
+mod failures;
 mod generate;
 mod judges;
 mod manifest;
 mod merge;
 mod open_files;
-mod passed_over;
 mod paths;
 mod print;
 mod progress;
@@ -25,11 +25,13 @@ mod run;
 mod selection;
 mod settings;
 mod simulate;
+mod skipped;
 mod status;
 mod subcommands;
 mod summary;
 mod target;
 mod unknown_fields;
+mod waiting;
 
 use std::process::ExitCode;
 

@@ -172,7 +172,7 @@ fn address_notes(manifest: &Manifest, resolved: &Resolved) -> Vec<String> {
     let mut notes = Vec::new();
     for lane in resolved.run.lanes.iter().filter(|_| resolved.simulator.is_none()) {
         let source_id = lane.source_id();
-        let now = open_address(&lane.endpoint.base_url);
+        let now = open_address(&lane.pool.first().base_url);
         let mut then = manifest.endpoints.iter().filter(|entry| entry.source_id == source_id).peekable();
         if let Some(first) = then.peek().map(|entry| entry.base_url.clone())
             && !then.any(|entry| entry.base_url == now)

@@ -8,7 +8,7 @@ use judge_run::endpoint::ModelUri;
 use judge_run::feedback::log::{self, Index, Mode, OpenError, OpenLog};
 use judge_run::judge::{Question, library};
 use judge_run::run::manifest::{Manifest, State};
-use judge_run::run::{Budget, LaneSettings, Output, Policy, RunSettings, Sample, Scope};
+use judge_run::run::{Budget, LaneIndex, LaneSettings, Output, Policy, RunSettings, Sample, Scope};
 use judge_run_simulator::BackgroundSimulator;
 
 use super::args::{ConductArgs, RunArgs};
@@ -134,18 +134,19 @@ pub(crate) fn resolve(
     let asked = Asked::new(endpoint, dry_run)?;
 
     let mut lanes: Vec<LaneSettings> = Vec::new();
-    let mut questions: Vec<(Question, usize)> = Vec::new();
+    let mut questions: Vec<(Question, LaneIndex)> = Vec::new();
     for (i, wanted) in judge.iter().enumerate() {
         let judge = library::find(wanted).map_err(CliError::usage)?;
         if questions.iter().any(|(question, _)| question.judge.name == judge.name) {
             return Err(CliError::usage(format_args!("the judge `{}` is named twice", judge.name)));
         }
         let uri = models.get(i).cloned().unwrap_or_else(|| asked.model(judge.model.as_ref()));
-        let same = |lane: &LaneSettings| lane.endpoint.name == uri.endpoint && lane.model == uri.model;
+        let same = |lane: &LaneSettings| lane.pool.name() == uri.endpoint && lane.model == uri.model;
         let lane = match lanes.iter().position(same) {
             Some(lane) => lane,
             None => {
-                let lane = asked.lane(&uri, env)?;
+                let mut lane = asked.lane(&uri, env)?;
+                lane.pool.iter_mut().for_each(|member| member.rpd = rpd);
                 if max_cost.is_some() && lane.prices.is_none() {
                     return Err(endpoint::no_prices(&uri));
                 }
@@ -153,7 +154,8 @@ pub(crate) fn resolve(
                 lanes.len() - 1
             }
         };
-        questions.push((Question::new(judge, &uri, &lanes[lane].endpoint.extra_body), lane));
+        let extra_body = &lanes[lane].pool.first().extra_body;
+        questions.push((Question::new(judge, &uri, extra_body), LaneIndex::new(lane)));
     }
 
     // Standard input can be read only once.
@@ -170,10 +172,7 @@ pub(crate) fn resolve(
         selection.draw(open(0)?).map_err(CliError::usage)?;
     }
     let mut notes = Vec::new();
-    let endpoints = lanes.iter_mut().flat_map(|lane| match lane.endpoint.pool.is_empty() {
-        true => std::slice::from_mut(&mut lane.endpoint),
-        false => lane.endpoint.pool.as_mut_slice(),
-    });
+    let endpoints = lanes.iter_mut().flat_map(|lane| lane.pool.iter_mut());
     notes.extend(open_files::make_room(endpoints));
     if let Some(log) = target.log.as_deref().filter(|_| !overwrite) {
         notes.extend(mixed_log(log, simulate));
@@ -216,18 +215,12 @@ pub(crate) fn resolve(
         strict,
         policy: Policy {
             max_retries: max_retries.or(asked.config.max_retries).unwrap_or(Policy::default().max_retries),
-            re_asks: re_ask.unwrap_or(Policy::default().re_asks),
+            re_asks: re_ask,
             longest_pause: max_retry_after.unwrap_or(Policy::default().longest_pause),
             warm_up,
         },
         grace: grace.unwrap_or(RunSettings::DEFAULT_GRACE),
-        budget: Budget {
-            cost: max_cost,
-            tokens: max_tokens_total,
-            requests: rpd,
-            errors: max_errors,
-            time: time_limit,
-        },
+        budget: Budget { cost: max_cost, tokens: max_tokens_total, errors: max_errors, time: time_limit },
         run_id: run_id(),
     };
     let record = match (&run.output, &target.log) {

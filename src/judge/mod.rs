@@ -15,9 +15,11 @@ mod select;
 mod subject;
 mod variables;
 pub mod verdict;
+mod work;
 
 pub use expression::Expression;
 pub use judge::{Judge, JudgeError};
-pub use judgment::{Judgment, NotAskable, Question};
+pub use judgment::{Judgment, NotAskable, Question, QuestionKey};
 pub use select::{Select, SelectTable, Selected, Unit};
 pub use subject::{Subject, SubjectIds};
+pub use work::Work;

@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::budget::Budget;
+use super::questions::LaneIndex;
 use super::selection::Selection;
 use crate::dataset::DatasetReader;
-use crate::endpoint::config::EndpointConfig;
+use crate::endpoint::config::Pool;
 use crate::endpoint::prices::Prices;
 use crate::feedback::ErrorCode;
 use crate::feedback::log::{OpenLog, ReuseLog, Standing};
@@ -20,7 +21,7 @@ pub struct RunSettings {
     /// only once.
     pub datasets: Vec<DatasetReader>,
     /// What is asked about each of them, and on which lane.
-    pub questions: Vec<(Question, usize)>,
+    pub questions: Vec<(Question, LaneIndex)>,
     /// Which of the judgments.
     pub scope: Scope,
     /// The endpoints and models.
@@ -82,7 +83,7 @@ impl Scope {
     pub fn selects(&self, code: Option<ErrorCode>) -> bool {
         match self {
             Self::Failures { only: Some(only), .. } => code.is_some_and(|code| only.contains(&code)),
-            Self::All | Self::Failures { only: None, .. } => code.is_none_or(|code| code.traits().resumable),
+            Self::All | Self::Failures { only: None, .. } => code.is_none_or(|code| code.traits().is_resumable),
         }
     }
 }
@@ -92,8 +93,8 @@ impl Scope {
 pub struct Policy {
     /// Further attempts after the first, of one judgment.
     pub max_retries: u32,
-    /// Of these, where an answer has no readable or no allowed verdict.
-    pub re_asks: u8,
+    /// Of these, where the model answered without a usable verdict; `None` means as often as suits what was wrong with the answer.
+    pub re_asks: Option<u8>,
     /// An endpoint that asks for a longer pause is done for this run.
     pub longest_pause: Duration,
     /// Whether one request of each judge is answered before the others are sent, so that these find their prompt in the provider's cache.
@@ -103,15 +104,15 @@ pub struct Policy {
 impl Default for Policy {
     /// Enough to outlast a minute of trouble, and longer than any quota a minute asks to wait.
     fn default() -> Self {
-        Self { max_retries: 6, re_asks: 1, longest_pause: Duration::from_secs(300), warm_up: false }
+        Self { max_retries: 6, re_asks: None, longest_pause: Duration::from_secs(300), warm_up: false }
     }
 }
 
 /// One endpoint and one model on it: what shares a quota.
 #[derive(Debug, Clone)]
 pub struct LaneSettings {
-    /// The endpoint.
-    pub endpoint: EndpointConfig,
+    /// The endpoint: all its deployments and keys.
+    pub pool: Pool,
     /// The model's name on it.
     pub model: String,
     /// What its tokens cost.
@@ -121,7 +122,7 @@ pub struct LaneSettings {
 impl LaneSettings {
     /// The model URI.
     pub fn source_id(&self) -> String {
-        format!("{}:/{}", self.endpoint.name, self.model)
+        format!("{}:/{}", self.pool.name(), self.model)
     }
 }
 

@@ -81,7 +81,7 @@ fn a_replay_works_from_any_folder_with_the_runs_own_judge_and_configuration() {
     });
     let config = format!("model = \"ours:/m\"\n[endpoints.ours]\nbase_url = \"{}\"\n", fake.base_url());
     place.write("judge-run.toml", config);
-    place.run(["-d", "traces.jsonl", "-J", "mine", "-o", "out.csv"]).exits_with(3);
+    place.run(["-d", "traces.jsonl", "-J", "mine", "-o", "out.csv"]).exits_with(4);
     let other = Place::new();
     let log = place.path("out.feedback.jsonl");
     let finished = other.run(["replay".as_ref(), log.as_os_str()]).exits_with(0);
@@ -156,12 +156,12 @@ fn what_no_longer_matches_a_changed_dataset_is_told_and_not_asked() {
     changed[2]["outputs"] = "Answer number 1, changed.".into();
     place.write("traces.jsonl", text(&changed));
     place.run(["replay", LOG]).exits_with(3).says(&["traces.jsonl is not what the run read"]).prints(&[
-        "changed        1  not asked: prompt, parameters or trace are not those that failed",
-        "1 failure in the log not met: of traces that the dataset has not, or of other judges or models",
+        "changed        1  not asked: the prompt, parameters or trace changed since they failed",
+        "1 failure not retried: the trace is not in the dataset",
     ]);
     assert_eq!(asked_after(&fake, 4), [2]);
     place.write("traces.jsonl", text(&[answers::trace(9)]));
-    let none = ["3 failures in the log not met", "nothing was judged: the dataset has none of the traces that failed"];
+    let none = ["3 failures not retried", "nothing was judged: the dataset has none of the traces that failed"];
     place.run(["replay", LOG]).exits_with(2).prints(&none);
 }
 
@@ -176,7 +176,7 @@ fn a_changed_judge_is_noted() {
     };
     let fake = Fake::start(|_| not_today());
     judge("one");
-    place.run(["-d", "traces.jsonl", "-J", "mine.toml", "--base-url", &fake.base_url()]).exits_with(3);
+    place.run(["-d", "traces.jsonl", "-J", "mine.toml", "--base-url", &fake.base_url()]).exits_with(4);
     judge("two");
     let finished = place.run(["replay", LOG]).exits_with(3).prints(&["changed        2  not asked"]);
     finished.says(&["mine.toml is not what the run asked with"]);
@@ -219,7 +219,7 @@ fn a_dry_replay_sends_and_writes_nothing() {
 fn made_up_verdicts_never_go_by_the_name_of_a_model() {
     let place = Place::with_traces(2);
     let fake = Fake::start(|_| not_today());
-    place.judge(&fake.base_url(), &[]).run().exits_with(3);
+    place.judge(&fake.base_url(), &[]).run().exits_with(4);
     place.run(["replay", LOG, "--simulate"]).exits_with(0).prints(&["safety  on simulated:/"]);
     for record in &place.lines(LOG)[2..] {
         assert!(record["source"]["source_id"].as_str().unwrap().starts_with("simulated:/"), "{record}");
@@ -274,7 +274,7 @@ fn what_may_be_secret_is_not_in_the_manifest_and_has_to_be_said_again() {
     let header = format!("X-Tenant: {}", SECRETS[1]);
     let body = format!(r#"{{"api_key": "{}"}}"#, SECRETS[3]);
     let args = ["-H", &header, "--extra-body", &body, "--api-key-env", "MY_KEY"];
-    place.judge(&url, &args).env("MY_KEY", SECRETS[0]).run().exits_with(3);
+    place.judge(&url, &args).env("MY_KEY", SECRETS[0]).run().exits_with(4);
     let text = place.read(MANIFEST);
     for secret in SECRETS {
         assert!(!text.contains(secret), "{secret} is in {text}");
@@ -289,7 +289,7 @@ fn what_may_be_secret_is_not_in_the_manifest_and_has_to_be_said_again() {
     replay(&["--base-url", &url]).exits_with(2).says(&["the run was given --header"]);
     replay(&["--base-url", &url, "-H", &header]).exits_with(2).says(&["the run was given --extra-body"]);
     assert_eq!(fake.count(), 1);
-    replay(&["--base-url", &url, "-H", &header, "--extra-body", &body]).exits_with(3);
+    replay(&["--base-url", &url, "-H", &header, "--extra-body", &body]).exits_with(4);
     assert_eq!(fake.count(), 2);
     assert_eq!(fake.seen()[1].header("x-tenant"), Some(SECRETS[1]));
 }
