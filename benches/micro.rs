@@ -53,12 +53,12 @@ fn request(c: &mut Criterion) {
     let question = Question::new(judge, &"simulated:/judge".parse().unwrap(), &Map::new());
     c.bench_function("render a prompt", |b| b.iter(|| question.judge.request(black_box(&trace)).unwrap()));
     c.bench_function("render a prompt and hash its judgment's id", |b| {
-        b.iter(|| question.judgment(0, black_box(&trace)).unwrap());
+        b.iter(|| question.judgment(black_box(&trace)).unwrap());
     });
-    let judgment = question.judgment(0, &trace).unwrap();
+    let request = question.judge.request(&trace).unwrap();
     let profile = wire_profile(None, "", "judge");
     c.bench_function("write a request", |b| {
-        b.iter(|| black_box(&judgment.request).body("judge", &profile, 2048, &Map::new()).unwrap());
+        b.iter(|| black_box(&request).body("judge", &profile, 2048, &Map::new()).unwrap());
     });
 }
 

@@ -233,7 +233,7 @@ impl Bench {
         let mut left = BODIES;
         for entry in DatasetReader::open(DatasetOptions::new([self.path(dataset)]))? {
             let Entry::Trace(trace) = entry? else { continue };
-            let request = question.judgment(0, &trace.value).map_err(|failed| failed.error)?.request;
+            let request = question.judge.request(&trace.value)?;
             let limit = request.sampling.max_output_tokens;
             file.write_all(&request.body("judge", &profile, limit, &Map::new())?)?;
             file.write_all(b"\n")?;

@@ -24,11 +24,10 @@ pub(crate) fn main(args: CheckArgs) -> Result<ExitCode, CliError> {
     let (plan, secrets) = layers.endpoint(&uri, env)?;
     let simulator = if plan.is_simulated() { Some(Simulator::spawn(SimulatorConfig::default())?) } else { None };
     let lane = endpoint::open(&plan, &secrets, simulator.as_ref(), env)?;
-    let members = if lane.endpoint.pool.is_empty() { vec![lane.endpoint] } else { lane.endpoint.pool };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut all_answer = true;
-    for endpoint in members {
-        let client = Client::new(&endpoint, &lane.model).map_err(|error| CliError::of(&error))?;
+    for endpoint in lane.pool.iter() {
+        let client = Client::new(endpoint, &lane.model).map_err(|error| CliError::of(&error))?;
         let profile = provider::wire_profile(endpoint.preset, &endpoint.base_url, &lane.model);
         let check = runtime.block_on(check::check(&client, profile));
         all_answer &= check.result.is_ok();

@@ -5,6 +5,7 @@ use std::io::Write as _;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use judge_run::endpoint::config::Pool;
 use judge_run::endpoint::pacing::quota::Limits;
 use judge_run::endpoint::prices::Prices;
 use judge_run::endpoint::wire::answer::Usage;
@@ -13,7 +14,7 @@ use judge_run::run::{self, DryRun, Exit};
 use super::error::CliError;
 use super::open::Opened;
 use super::print::{self, counted, escaped, one_line, short, time};
-use super::{passed_over, selection, unknown_fields};
+use super::{selection, skipped, unknown_fields};
 
 /// A dataset full of rejects should not fill a screen.
 const REJECTS_SHOWN: usize = 20;
@@ -24,8 +25,10 @@ pub(crate) fn main(opened: Opened) -> Result<Exit, CliError> {
     if dry.left_out.other_shards == 0 {
         let why = match dry.traces {
             0 => Some(selection::why_nothing(dry.rejects.len() as u64, &dry.left_out)),
-            _ => passed_over::why_nothing(dry.questions.iter().map(|question| &question.passed_over))
-                .filter(|_| dry.selected() == 0),
+            _ => skipped::why_nothing(
+                dry.questions.iter().map(|question| (question.info.unit, &question.counts.skipped)),
+            )
+            .filter(|_| dry.selected() == 0),
         };
         if let Some(why) = why {
             return Err(CliError::usage(format_args!("nothing to judge: {why}")));
@@ -39,7 +42,7 @@ pub(crate) fn main(opened: Opened) -> Result<Exit, CliError> {
 /// Shows what a run would do, and gives the counts.
 pub(crate) fn show(opened: Opened) -> Result<DryRun, CliError> {
     let lane =
-        |lane: &run::LaneSettings| Lane { uri: lane.source_id(), limits: lane.endpoint.limits, prices: lane.prices };
+        |lane: &run::LaneSettings| Lane { uri: lane.source_id(), limits: limits(&lane.pool), prices: lane.prices };
     let lanes: Vec<_> = opened.run.lanes.iter().map(lane).collect();
     let Opened { run: settings, known, notes, quickstart: _file, quiet, verbose, .. } = opened;
     let dry = run::dry_run(settings, known).map_err(|error| CliError::of(&error))?;
@@ -84,32 +87,36 @@ fn write(out: &mut String, dry: &DryRun, lanes: &[Lane], prompts: bool) -> fmt::
         return Ok(());
     }
     for question in &dry.questions {
-        let unit = passed_over::unit(&question.passed_over);
-        writeln!(out, "\n{}  on {}{unit}", one_line(&question.judge), question.source_id)?;
-        writeln!(out, "  requests {:>7}", question.requests)?;
-        if question.kept > 0 {
-            writeln!(out, "  skipped  {:>7}  already in the log", question.kept)?;
+        let (info, counts) = (&question.info, &question.counts);
+        writeln!(out, "\n{}{}", one_line(&info.key().to_string()), skipped::unit(info.unit))?;
+        writeln!(out, "  requests {:>7}", question.requests())?;
+        let kept = counts.already_in_log() - counts.unmatched.min(counts.already_in_log());
+        if kept > 0 {
+            writeln!(out, "  skipped  {kept:>7}  already in the log")?;
         }
-        if question.invalid > 0 {
-            let n = question.invalid;
-            writeln!(out, "  invalid  {n:>7}  marked so in the log; judge-run replay --include-invalid asks again")?;
+        if counts.kept_invalid > 0 {
+            let n = counts.kept_invalid;
+            writeln!(
+                out,
+                "  rejected {n:>7}  marked invalid in the log; judge-run replay --include-invalid asks again"
+            )?;
         }
-        if question.reused > 0 {
-            writeln!(out, "  reused   {:>7}  from other logs, at no cost", question.reused)?;
+        if counts.reused > 0 {
+            writeln!(out, "  reused   {:>7}  from other logs, at no cost", counts.reused)?;
         }
-        if question.unmatched > 0 {
-            let n = question.unmatched;
+        if counts.unmatched > 0 {
+            let n = counts.unmatched;
             writeln!(out, "  changed  {n:>7}  not asked: prompt, parameters or trace are not those that failed")?;
         }
-        if question.missing > 0 {
-            writeln!(out, "  missing  {:>7}  not in the log, not asked", question.missing)?;
+        if counts.missing > 0 {
+            writeln!(out, "  missing  {:>7}  not in the log, not asked", counts.missing)?;
         }
-        passed_over::write(out, &question.passed_over)?;
+        skipped::write(out, info.unit, &counts.skipped)?;
         if let Some(reason) = &question.first_reason {
             writeln!(out, "  failing  {:>7}  cannot be asked; the first: {}", question.not_askable, one_line(reason))?;
         }
-        if question.requests > 0 {
-            let (input, output) = (short(question.input_tokens), short(question.most_output_tokens));
+        if question.requests() > 0 {
+            let (input, output) = (short(question.input_tokens), short(question.max_output_tokens));
             writeln!(out, "  tokens   {input:>7} in (estimated), at most {output} out")?;
         }
         if prompts && let Some((system, user)) = &question.first_prompt {
@@ -123,11 +130,20 @@ fn write(out: &mut String, dry: &DryRun, lanes: &[Lane], prompts: bool) -> fmt::
     lanes.iter().try_for_each(|lane| write_lane(out, dry, lane))
 }
 
+/// What all members of a pool may take together; without a limit where one of them has none.
+fn limits(pool: &Pool) -> Limits {
+    let sum = |of: fn(&Limits) -> Option<NonZeroU32>| {
+        let sum: Option<u32> = pool.iter().map(|member| of(&member.limits).map(NonZeroU32::get)).sum();
+        sum.and_then(NonZeroU32::new)
+    };
+    Limits { rpm: sum(|limits| limits.rpm), tpm: sum(|limits| limits.tpm), ..pool.first().limits }
+}
+
 /// Time and money, as far as quota and prices are known.
 fn write_lane(out: &mut String, dry: &DryRun, lane: &Lane) -> fmt::Result {
-    let asked = dry.questions.iter().filter(|question| question.source_id == lane.uri);
+    let asked = dry.questions.iter().filter(|question| question.info.source_id == lane.uri);
     let (requests, input, output) =
-        asked.fold((0, 0, 0), |(r, i, o), q| (r + q.requests, i + q.input_tokens, o + q.most_output_tokens));
+        asked.fold((0, 0, 0), |(r, i, o), q| (r + q.requests(), i + q.input_tokens, o + q.max_output_tokens));
     let Limits { rpm, tpm, .. } = lane.limits;
     if requests == 0 || (rpm.is_none() && tpm.is_none() && lane.prices.is_none()) {
         return Ok(());
@@ -180,8 +196,8 @@ mod tests {
         let mut dry = DryRun { traces: 3, ..DryRun::default() };
         dry.rejects.push("t.jsonl:3: found the keys `\u{1b}[2J`".to_owned());
         let mut question = DryRunQuestion::default();
-        (question.judge, question.source_id) = ("safety".to_owned(), "openai:/m".to_owned());
-        (question.requests, question.input_tokens, question.most_output_tokens) = (1000, 100_000, 50_000);
+        (question.info.judge, question.info.source_id) = ("safety".to_owned(), "openai:/m".to_owned());
+        (question.counts.planned, question.input_tokens, question.max_output_tokens) = (1000, 100_000, 50_000);
         question.first_prompt = Some(("be strict".to_owned(), "clear \u{1b}[2J\n\tand \u{202e}turn\n".to_owned()));
         dry.questions.push(question);
         dry

@@ -6,7 +6,7 @@ use std::num::NonZeroU32;
 
 use judge_run::endpoint::ModelUri;
 use judge_run::endpoint::client::without_credentials;
-use judge_run::endpoint::config::EndpointConfig;
+use judge_run::endpoint::config::{EndpointConfig, Pool};
 use judge_run::endpoint::pacing::quota::Limits;
 use judge_run::endpoint::provider::{self, KeyHeader, PRESETS};
 use judge_run::run::{EndpointPlan, LaneSettings, MemberPlan, Withheld};
@@ -354,18 +354,15 @@ pub(crate) fn open(
                 tpm: member.tpm.and_then(NonZeroU32::new),
                 burst: member.burst,
             },
-            pool: Vec::new(),
             extra_body: extra_body.clone(),
+            rpd: plan.rpd,
             preset,
         });
     }
-    let first = members
-        .first()
-        .cloned()
-        .ok_or_else(|| CliError::usage(format_args!("the plan of `{name}` names no address")))?;
-    let pool = if members.len() > 1 { members } else { Vec::new() };
-    let endpoint = EndpointConfig { pool, ..first };
-    Ok(LaneSettings { endpoint, model: plan.model.model.clone(), prices: plan.prices })
+    let mut members = members.into_iter();
+    let first = members.next().ok_or_else(|| CliError::usage(format_args!("the plan of `{name}` names no address")))?;
+    let pool = Pool::new(first, members.collect());
+    Ok(LaneSettings { pool, model: plan.model.model.clone(), prices: plan.prices })
 }
 
 /// The simulated endpoint, under a model's name.
@@ -537,16 +534,11 @@ mod tests {
     fn resolved(uri: &str, flags: EndpointTable, config: &str, env: &[(&str, &str)]) -> Result<EndpointConfig, String> {
         let endpoint = layers(flags, config).endpoint(&uri.parse().unwrap(), &of(env));
         let opened = endpoint.and_then(|(plan, secrets)| open(&plan, &secrets, None, &of(env)));
-        opened.map(|lane| lane.endpoint).map_err(CliError::into_line)
+        opened.map(|lane| lane.pool.first().clone()).map_err(CliError::into_line)
     }
 
     /// What a later process makes of the plan that an earlier one wrote.
-    fn again(
-        first: EndpointTable,
-        config: &str,
-        flags: EndpointTable,
-        env: &[(&str, &str)],
-    ) -> Result<EndpointConfig, String> {
+    fn again(first: EndpointTable, config: &str, flags: EndpointTable, env: &[(&str, &str)]) -> Result<Pool, String> {
         let uri = "ours:/m".parse().unwrap();
         let (plan, _) = layers(first, config).endpoint(&uri, &of(env)).map_err(CliError::into_line)?;
         let text = serde_json::to_string(&plan).unwrap();
@@ -554,7 +546,7 @@ mod tests {
         let plan: EndpointPlan = serde_json::from_str(&text).unwrap();
         let endpoint = layers(flags, config).endpoint_again(&plan, &of(env));
         let opened = endpoint.and_then(|(plan, secrets)| open(&plan, &secrets, None, &of(env)));
-        opened.map(|lane| lane.endpoint).map_err(CliError::into_line)
+        opened.map(|lane| lane.pool).map_err(CliError::into_line)
     }
 
     fn table(text: &str) -> EndpointTable {
@@ -627,13 +619,13 @@ mod tests {
         let env = [("K", "key"), ("T", "token")];
         let same = |endpoint: EndpointConfig| format!("{endpoint:?}");
         let now = resolved("ours:/m", first(), "", &env).unwrap();
-        let later = again(first(), "", EndpointTable::default(), &env).unwrap();
+        let later = again(first(), "", EndpointTable::default(), &env).unwrap().first().clone();
         assert_eq!(
             (later.headers[0].1.expose_secret(), later.extra_body["service_tier"].as_str()),
             ("Bearer token", Some("flex"))
         );
         assert_eq!(same(now), same(later));
-        let other = again(first(), "", table("rpm = 5\nbase_url = \"http://i/v1\""), &env).unwrap();
+        let other = again(first(), "", table("rpm = 5\nbase_url = \"http://i/v1\""), &env).unwrap().first().clone();
         assert_eq!(
             (other.limits.rpm.map(Into::into), other.base_url.as_str(), other.concurrency),
             (Some(5), "http://i/v1", 3)
@@ -653,7 +645,7 @@ mod tests {
         assert!(secret(body).contains("`--extra-body '{\"deep\": VALUE}'`"));
         for what in [url, header, body] {
             let config = format!("[endpoints.ours]\n{what}");
-            let found = again(none(), &config, none(), &[]).unwrap();
+            let found = again(none(), &config, none(), &[]).unwrap().first().clone();
             let first = resolved("ours:/m", none(), &config, &[]).unwrap();
             assert_eq!(found.base_url, first.base_url);
             assert_eq!(found.headers.len(), first.headers.len());
@@ -662,8 +654,7 @@ mod tests {
         }
         let pool = "[[endpoints.ours.pool]]\nbase_url = \"http://a/v1\"\n[[endpoints.ours.pool]]\nbase_url = \"http://s3cret@b/v1\"\nrpm = 5\n";
         let found = again(none(), pool, none(), &[]).unwrap();
-        let urls: Vec<_> =
-            found.pool.iter().map(|member| (member.base_url.as_str(), member.limits.rpm.is_some())).collect();
+        let urls: Vec<_> = found.iter().map(|member| (member.base_url.as_str(), member.limits.rpm.is_some())).collect();
         assert_eq!(urls, [("http://a/v1", false), ("http://s3cret@b/v1", true)]);
     }
 

@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::process::ExitCode;
+use std::sync::LazyLock;
 
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, Command, ValueHint};
@@ -28,8 +29,16 @@ fn judges() -> Vec<&'static str> {
 }
 
 /// What model URIs begin with.
-fn endpoints() -> Vec<String> {
-    PRESETS.iter().map(|preset| format!("{}:/", preset.name)).collect()
+fn endpoints() -> Vec<&'static str> {
+    static ENDPOINTS: LazyLock<Vec<String>> =
+        LazyLock::new(|| PRESETS.iter().map(|preset| format!("{}:/", preset.name)).collect());
+    ENDPOINTS.iter().map(String::as_str).collect()
+}
+
+fn commands() -> Vec<&'static str> {
+    static COMMANDS: LazyLock<Vec<String>> =
+        LazyLock::new(|| command().get_subcommands().map(|command| command.get_name().to_owned()).collect());
+    COMMANDS.iter().map(String::as_str).collect()
 }
 
 /// The values that the parsers accept among others, so that the scripts offer them.
@@ -45,13 +54,12 @@ fn with_values(command: Command, shell: Shell) -> Command {
         "dataset_format" => arg.value_parser(PossibleValuesParser::new(Format::names())),
         _ => arg,
     };
-    let commands: Vec<_> = command.get_subcommands().map(|command| command.get_name().to_owned()).collect();
     let command = command.mut_args(of_arg).mut_subcommands(move |command| command.mut_args(of_arg));
     let command = command.mut_subcommand("judges", |command| {
         command.mut_arg("name", |arg| arg.value_parser(PossibleValuesParser::new(judges())))
     });
     command.mut_subcommand("man", |command| {
-        command.mut_arg("command", |arg| arg.value_parser(PossibleValuesParser::new(commands)))
+        command.mut_arg("command", |arg| arg.value_parser(PossibleValuesParser::new(commands())))
     })
 }
 
@@ -93,10 +101,9 @@ pub(crate) fn man(args: &ManArgs) -> Result<ExitCode, CliError> {
     // Names the commands in full, as in `judge-run-simulate`.
     command.build();
     if let Some(name) = &args.command {
-        let known: Vec<_> = command.get_subcommands().map(Command::get_name).collect();
         let found = command.find_subcommand(name).cloned();
         command = found.ok_or_else(|| {
-            CliError::usage_with_hint(format_args!("unknown command `{name}`"), suggest::or_all(name, &known))
+            CliError::usage_with_hint(format_args!("unknown command `{name}`"), suggest::or_all(name, &commands()))
         })?;
         let full_name = format!("judge-run-{name}");
         command = command.display_name(full_name).version(env!("CARGO_PKG_VERSION"));

@@ -42,7 +42,7 @@ impl Record {
             plans,
             counts: Counts::default(),
         };
-        let summary = Summary::new(run.questions.iter().map(|(question, _)| question), run.selection.shard);
+        let summary = Summary::new(run.questions.iter().map(|(question, _)| question), &run.lanes, run.selection.shard);
         let path = Manifest::path_of(log);
         Some(Self { path, log: log.to_owned(), manifest, summary, written: None, failed: false })
     }

@@ -189,17 +189,19 @@ impl Left {
         scope: &Scope,
         plan: &RunPlan,
     ) -> u64 {
-        let kept: u64 = question.kept_failed.iter().filter(|(code, _)| scope.selects(**code)).map(|(_, n)| n).sum();
-        let unmatched = question.unmatched;
-        self.of_question(judge, unmatched, kept.saturating_sub(unmatched), question.unjudged(), plan);
-        question.planned + kept.max(unmatched)
+        let kept: u64 =
+            question.counts.kept_failed.iter().filter(|(code, _)| scope.selects(**code)).map(|(_, n)| n).sum();
+        let unmatched = question.counts.unmatched;
+        self.of_question(judge, unmatched, kept.saturating_sub(unmatched), question.counts.unjudged(), plan);
+        question.counts.planned + kept.max(unmatched)
     }
 
     /// The same of a dry run.
     pub(crate) fn after_dry_run(&mut self, judge: &JudgePlan, dry: &DryRun, question: usize, plan: &RunPlan) -> u64 {
         let Some(question) = dry.questions.get(question) else { return 0 };
-        self.of_question(judge, question.unmatched, 0, 0, plan);
-        question.requests + question.unmatched + question.not_askable
+        let unmatched = question.counts.unmatched;
+        self.of_question(judge, unmatched, 0, 0, plan);
+        question.counts.planned + unmatched
     }
 
     fn of_question(&mut self, judge: &JudgePlan, changed: u64, incomplete: u64, unjudged: u64, plan: &RunPlan) {

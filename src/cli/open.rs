@@ -8,7 +8,7 @@ use judge_run::endpoint::provider;
 use judge_run::feedback::log::{self, Index, Mode, OpenError, OpenLog};
 use judge_run::judge::{Question, library};
 use judge_run::run::manifest::{Manifest, State};
-use judge_run::run::{DrawError, Export, LaneSettings, Output, RunPlan, RunSettings, Scope};
+use judge_run::run::{DrawError, Export, LaneIndex, LaneSettings, Output, RunPlan, RunSettings, Scope};
 use judge_run_simulator::{BackgroundSimulator, Simulator, SimulatorConfig};
 use tempfile::NamedTempFile;
 
@@ -64,8 +64,8 @@ pub(crate) fn open(
     for judge in &plan.judges {
         let compiled = library::find(&wanted(judge)).map_err(|error| CliError::of(&error))?;
         let lane = plan.endpoints.iter().position(|endpoint| endpoint.model == judge.model).unwrap_or_default();
-        let question = Question::new(compiled, &judge.model, &lanes[lane].endpoint.extra_body);
-        questions.push((question, lane));
+        let question = Question::new(compiled, &judge.model, &lanes[lane].pool.first().extra_body);
+        questions.push((question, LaneIndex::new(lane)));
     }
     notes.extend(plan.endpoints.iter().filter_map(|endpoint| {
         let base_url = endpoint.members.first()?.base_url.as_deref()?;
@@ -92,10 +92,7 @@ pub(crate) fn open(
         DrawError::TooManyStrata => CliError::of(&error),
     })?;
 
-    let endpoints = lanes.iter_mut().flat_map(|lane| match lane.endpoint.pool.is_empty() {
-        true => std::slice::from_mut(&mut lane.endpoint),
-        false => lane.endpoint.pool.as_mut_slice(),
-    });
+    let endpoints = lanes.iter_mut().flat_map(|lane| lane.pool.iter_mut());
     notes.extend(open_files::make_room(endpoints));
     if let Some(log) = log.as_deref().filter(|_| !overwrite) {
         notes.extend(mixed_log(log, simulator.is_some()));

@@ -193,7 +193,7 @@ impl ConductArgs {
         let RunPlan { policy, budget, grace: planned_grace, .. } = plan;
         policy.warm_up |= warm_up;
         set(&mut policy.max_retries, max_retries);
-        set(&mut policy.re_asks, re_ask);
+        policy.re_asks = re_ask.or(policy.re_asks);
         set(&mut policy.longest_pause, max_retry_after);
         set(planned_grace, grace);
         budget.errors = max_errors.or(budget.errors);

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use judge_run::feedback::forms::{self, ConvertError};
 use judge_run::feedback::log::WriteError;
 use judge_run::judge::Unit;
-use judge_run::run::{self, Event, Exit, Export, RunReport, Scope, Shutdown, StopReason};
+use judge_run::run::{self, Event, Exit, Export, LaneSettings, RunReport, Scope, Shutdown, StopReason};
 use tokio::sync::watch;
 
 use super::args::RunArgs;
@@ -43,11 +43,12 @@ pub(crate) fn execute(opened: Opened) -> Result<RunReport, CliError> {
     }
     let rejects = settings.rejects.clone();
     let to_stdout = log.is_none();
-    // How many spans a trace has nobody knows before.
+    // How many spans a trace has is not known before it is read.
     let by_span = settings.questions.iter().any(|(question, _)| question.judge.select.unit() == Unit::Span);
-    let most = settings.selection.most_traces().filter(|_| !by_span);
-    let most = most.map(|most| most.saturating_mul(settings.questions.len() as u64));
-    let mut progress = Progress::new(quiet, verbose, most);
+    let max = settings.selection.most_traces().filter(|_| !by_span);
+    let max = max.map(|max| max.saturating_mul(settings.questions.len() as u64));
+    let lanes = settings.lanes.iter().map(LaneSettings::source_id).collect();
+    let mut progress = Progress::new(quiet, verbose, max, lanes);
     // One thread is enough: it does little but wait, and the dataset and the log have threads of their own.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let report = runtime.block_on(async {
@@ -62,7 +63,7 @@ pub(crate) fn execute(opened: Opened) -> Result<RunReport, CliError> {
     });
     progress.finish();
     let report = report.map_err(|error| CliError::of(&error))?;
-    // Whatever still waits (standard input, an aborted request) must not hold the process.
+    // What still waits (standard input, an aborted request) must not hold the process.
     runtime.shutdown_background();
     if let Some(warning) = record.and_then(|record| record.end(&report)) {
         print::message(format_args!("warning: {warning}"));
@@ -93,7 +94,7 @@ pub(crate) fn execute(opened: Opened) -> Result<RunReport, CliError> {
             print::message(text.trim_end());
         } else {
             match summary::print(&text) {
-                // A reader who has seen enough does not change what came of the run.
+                // A reader that has seen enough does not change what came of the run.
                 Ok(()) | Err(CliError::BrokenPipe) => {}
                 Err(error) => return Err(error),
             }
@@ -135,8 +136,8 @@ async fn signal() -> std::io::Result<()> {
     }
 }
 
-/// Whether the run is to end, as after Ctrl-C, when its terminal is closed. Under `nohup` the hangup signal is ignored from the start, and a
-/// handler would undo that. Where this cannot be told without unsafe code, the system's own answer stays: to end at once, or to ignore it.
+/// Whether the run ends, as after Ctrl-C, when its terminal is closed. Under `nohup` the hangup signal is ignored from the start, and a
+/// handler would undo that. Where this cannot be found out without unsafe code, the system's own answer stays: to end immediately, or to ignore it.
 ///
 /// Source: proc_pid_status(5), `SigIgn`: bit 0 is signal 1, which is SIGHUP.
 #[cfg(unix)]
@@ -155,8 +156,9 @@ async fn signal() -> std::io::Result<()> {
 }
 
 fn show_traces(verbose: u8) {
-    if verbose >= 2 {
-        let level = if verbose == 2 { tracing::Level::DEBUG } else { tracing::Level::TRACE };
+    // Requests and answers are shown from -vv; what the libraries below say of connections from -vvv.
+    if verbose >= 3 {
+        let level = if verbose == 3 { tracing::Level::DEBUG } else { tracing::Level::TRACE };
         let _ = tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).try_init();
     }
 }

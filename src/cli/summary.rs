@@ -1,17 +1,16 @@
 //! The closing summary: what came of the run, and what to do next.
 
-use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
 use std::io::Write as _;
 use std::path::Path;
 
-use judge_run::feedback::ErrorCode;
-use judge_run::run::{Distribution, Exit, LaneSummary, QuestionSummary, RunReport, StopReason};
+use judge_run::run::{
+    Distribution, Exhausted, Exit, GivenUp, LaneSummary, QuestionSummary, RunReport, StopReason, Summary,
+};
 
 use super::error::CliError;
-use super::passed_over;
 use super::print::{counted, escaped, one_line, short};
-use super::selection;
+use super::{failures, selection, skipped};
 
 /// The files of the run.
 pub(crate) struct Places<'a> {
@@ -40,32 +39,16 @@ pub(crate) fn print(text: &str) -> Result<(), CliError> {
 
 fn write(out: &mut String, report: &RunReport, places: &Places<'_>, made_up: bool, command: &str) -> fmt::Result {
     let summary = &report.summary;
-    write!(out, "{}, {}", counted(summary.traces, "trace"), counted(summary.requests, "request"))?;
-    if summary.retries > 0 {
-        write!(out, " ({} of them retries)", summary.retries)?;
-    }
-    writeln!(out, " in {:.1} s", summary.elapsed.as_secs_f64())?;
-    if !summary.read_to_end {
-        writeln!(out, "the rest of the dataset was not looked at")?;
-    }
-    selection::write(out, summary.shard, summary.traces, &summary.left_out, &summary.absent_trace_ids)?;
-    if summary.rejects > 0 {
-        let rejects = places.rejects.display();
-        writeln!(out, "{} rejected, see {rejects}", counted(summary.rejects, "line"))?;
-    }
-    if summary.duplicates > 0 {
-        writeln!(out, "{} skipped: the same trace was there already", counted(summary.duplicates, "line"))?;
-    }
+    write_dataset(out, summary, places)?;
     for question in &summary.questions {
         writeln!(out)?;
         write_question(out, question)?;
     }
-    for lane in &summary.lanes {
-        write_lane(out, lane)?;
-    }
+    summary.lanes.iter().try_for_each(|lane| write_lane(out, lane))?;
+    write_endless(out, summary)?;
     if summary.unsaved > 0 {
         let unsaved = counted(summary.unsaved, "judgment");
-        writeln!(out, "\n{unsaved} of those above could not be saved: the numbers count what the feedback lacks")?;
+        writeln!(out, "\n{unsaved} could not be saved: the numbers above count what the log lacks")?;
     }
     writeln!(out)?;
     match (places.export, places.log) {
@@ -76,69 +59,64 @@ fn write(out: &mut String, report: &RunReport, places: &Places<'_>, made_up: boo
     if made_up {
         writeln!(out, "the verdicts are made up: --simulate asks no model")?;
     }
-    write_next(out, report, command)
+    write_end(out, report, command)
+}
+
+fn write_dataset(out: &mut String, summary: &Summary, places: &Places<'_>) -> fmt::Result {
+    write!(out, "{}, {}", counted(summary.traces, "trace"), counted(summary.requests, "request"))?;
+    match summary.retries {
+        0 => {}
+        1 => write!(out, " (1 retry)")?,
+        n => write!(out, " ({n} retries)")?,
+    }
+    writeln!(out, " in {:.1} s", summary.elapsed.as_secs_f64())?;
+    if !summary.read_to_end {
+        writeln!(out, "the rest of the dataset was not read")?;
+    }
+    selection::write(out, summary.shard, summary.traces, &summary.left_out, &summary.absent_trace_ids)?;
+    if summary.rejects > 0 {
+        let rejects = places.rejects.display();
+        writeln!(out, "{} rejected, see {rejects}", counted(summary.rejects, "line"))?;
+    }
+    if summary.duplicates > 0 {
+        writeln!(out, "{} skipped: repeats of a trace", counted(summary.duplicates, "line"))?;
+    }
+    Ok(())
 }
 
 fn write_question(out: &mut String, question: &QuestionSummary) -> fmt::Result {
-    writeln!(out, "{}  on {}{}", question.judge, question.source_id, passed_over::unit(&question.passed_over))?;
-    let scored = question.scored_in_all();
-    write!(out, "  scored   {scored:>7}")?;
-    if question.kept_scored > 0 {
-        write!(out, "  ({} now, {} before)", question.scored, question.kept_scored)?;
+    let QuestionSummary { info, counts, distribution, from_prose, usage, cost } = question;
+    writeln!(out, "{}{}", info.key(), skipped::unit(info.unit))?;
+    write!(out, "  scored   {:>7}", counts.all_scored())?;
+    if counts.kept_scored > 0 {
+        write!(out, "  ({} now, {} before)", counts.scored, counts.kept_scored)?;
     }
-    write_distribution(out, &question.distribution)?;
+    write_distribution(out, distribution)?;
     writeln!(out)?;
-    writeln!(out, "  failed   {:>7}", question.failed_in_all())?;
-    let mut failed: BTreeMap<&str, u64> = BTreeMap::new();
-    for (code, n) in &question.failed {
-        *failed.entry(code.as_str()).or_default() += n;
-    }
-    for (code, n) in &question.kept_failed {
-        *failed.entry(code.map_or("(another tool's error)", ErrorCode::as_str)).or_default() += n;
-    }
-    for (code, n) in failed {
+    writeln!(out, "  failed   {:>7}", counts.all_failed())?;
+    for (code, n) in counts.failures_by_name() {
         writeln!(out, "           {n:>7}  {code}")?;
     }
-    let skipped = question.kept_scored - question.reused + question.kept_failed.values().sum::<u64>();
-    if skipped > 0 {
-        writeln!(out, "  skipped  {skipped:>7}  already in the log")?;
-    }
-    if question.kept_invalid > 0 {
-        let n = question.kept_invalid;
-        writeln!(out, "  invalid  {n:>7}  marked so in the log; judge-run replay --include-invalid asks again")?;
-    }
-    if question.reused > 0 {
-        writeln!(out, "  reused   {:>7}  from other logs, at no cost", question.reused)?;
-    }
-    if question.changed > 0 {
-        writeln!(
-            out,
-            "  changed  {:>7}  asked again: prompt, parameters or trace are not what they were",
-            question.changed
-        )?;
-    }
-    if question.unmatched > 0 {
-        let n = question.unmatched;
-        writeln!(out, "  changed  {n:>7}  not asked: prompt, parameters or trace are not those that failed")?;
-    }
-    if question.missing > 0 {
-        writeln!(
-            out,
-            "  missing  {:>7}  not in the log, not asked: a replay is about failures alone",
-            question.missing
-        )?;
-    }
-    passed_over::write(out, &question.passed_over)?;
-    if question.unjudged() > 0 {
-        writeln!(out, "  unjudged {:>7}  not come to", question.unjudged())?;
-    }
-    let usage = question.usage;
+    line(out, "prose", *from_prose, "of the new verdicts were read from prose, not from JSON")?;
+    line(out, "skipped", counts.already_in_log(), "already in the log")?;
+    line(
+        out,
+        "rejected",
+        counts.kept_invalid,
+        "marked invalid in the log; judge-run replay --include-invalid asks again",
+    )?;
+    line(out, "reused", counts.reused, "from other logs, at no cost")?;
+    line(out, "changed", counts.changed, "asked again: the prompt, parameters or trace changed")?;
+    line(out, "changed", counts.unmatched, "not asked: the prompt, parameters or trace changed since they failed")?;
+    line(out, "missing", counts.missing, "not in the log, not asked: a replay retries failures only")?;
+    skipped::write(out, info.unit, &counts.skipped)?;
+    line(out, "unjudged", counts.unjudged(), "not reached")?;
     if usage.input_tokens + usage.output_tokens > 0 {
         write!(out, "  tokens   {:>7} in, {} out", short(usage.input_tokens), short(usage.output_tokens))?;
         if usage.cached_tokens > 0 {
             write!(out, ", {} of the input from the provider's cache", short(usage.cached_tokens))?;
         }
-        if let Some(cost) = question.cost {
+        if let Some(cost) = cost {
             write!(out, ", cost {cost:.4}")?;
         }
         writeln!(out)?;
@@ -146,18 +124,42 @@ fn write_question(out: &mut String, question: &QuestionSummary) -> fmt::Result {
     Ok(())
 }
 
-/// What was learnt of an endpoint, if anything was.
+/// A count, unless it is 0.
+fn line(out: &mut String, label: &str, n: u64, words: &str) -> fmt::Result {
+    if n == 0 { Ok(()) } else { writeln!(out, "  {label:<8} {n:>7}  {words}") }
+}
+
+/// What was learnt of an endpoint, and which of its members were given up.
 fn write_lane(out: &mut String, lane: &LaneSummary) -> fmt::Result {
-    let limit = |limit: Option<u64>, what| limit.map(|limit| format!("{} {what}", short(limit)));
+    let LaneSummary { source_id, adapted, learnt_requests, learnt_tokens, members_given_up, stopped: _ } = lane;
+    let limit = |limit: &Option<u64>, what| limit.map(|limit| format!("{} {what}", short(limit)));
     let limits: Vec<_> =
-        [limit(lane.learnt_requests, "requests"), limit(lane.learnt_tokens, "tokens")].into_iter().flatten().collect();
-    if !lane.adapted.is_empty() {
-        writeln!(out, "\n{} was asked with {}", lane.source_id, lane.adapted.join(", "))?;
+        [limit(learnt_requests, "requests"), limit(learnt_tokens, "tokens")].into_iter().flatten().collect();
+    if !adapted.is_empty() {
+        writeln!(out, "\n{source_id} was asked with {}", adapted.join(", "))?;
     }
     if !limits.is_empty() {
-        writeln!(out, "\n{} told its quota, and was asked by it: {}", lane.source_id, limits.join(", "))?;
+        writeln!(out, "\n{source_id} reported its limits, paced to them: {}", limits.join(", "))?;
+    }
+    for (member, reason) in members_given_up {
+        writeln!(out, "\n{source_id}: gave up on {member}: {}", one_line(&reason.to_string()))?;
     }
     Ok(())
+}
+
+fn write_endless(out: &mut String, summary: &Summary) -> fmt::Result {
+    let (endless, all) = (summary.endless, summary.usage().output_tokens);
+    if endless.answers == 0 {
+        return Ok(());
+    }
+    let share = 100 * endless.output_tokens / all.max(1);
+    let answers = counted(endless.answers, "answer");
+    writeln!(
+        out,
+        "\n{answers} never ended: {} of {} output tokens ({share}%)",
+        short(endless.output_tokens),
+        short(all)
+    )
 }
 
 #[expect(clippy::cast_precision_loss, reason = "percentages for the eye")]
@@ -183,42 +185,60 @@ fn write_distribution(out: &mut String, distribution: &Distribution) -> fmt::Res
     }
 }
 
-fn write_next(out: &mut String, report: &RunReport, command: &str) -> fmt::Result {
+/// Why the run ended early, what to do about that and about its failures, and the command to continue with.
+fn write_end(out: &mut String, report: &RunReport, command: &str) -> fmt::Result {
     let summary = &report.summary;
-    let codes: BTreeMap<ErrorCode, u64> = summary
-        .questions
-        .iter()
-        .flat_map(|question| {
-            let kept = question.kept_failed.iter().filter_map(|(code, n)| Some(((*code)?, *n)));
-            question.failed.iter().map(|(code, n)| (*code, *n)).chain(kept)
-        })
-        .fold(BTreeMap::new(), |mut codes, (code, n)| {
-            *codes.entry(code).or_default() += n;
-            codes
-        });
-    if let Some(stop) = &report.stop {
-        writeln!(out, "\nstopped early: {}", one_line(&stop.to_string()))?;
-        if let StopReason::Fatal { code, .. } | StopReason::NothingButFailures { code, .. } = stop {
-            writeln!(out, "what to do: {}", code.traits().remedy)?;
-        }
-    } else if summary.selected() == 0 && summary.left_out.other_shards == 0 {
+    let reasons = report.stop_reasons();
+    for reason in &reasons {
+        writeln!(out, "\nstopped early: {}", one_line(reason))?;
+    }
+    for hint in hints(report) {
+        writeln!(out, "hint: {hint}")?;
+    }
+    if reasons.is_empty() && summary.selected() == 0 && summary.left_out.other_shards == 0 {
+        let all = || summary.questions.iter().map(|question| (question.info.unit, &question.counts.skipped));
         let why = match summary.traces {
             0 => selection::why_nothing(summary.rejects, &summary.left_out),
-            _ => passed_over::why_nothing(summary.questions.iter().map(|question| &question.passed_over))
+            _ => skipped::why_nothing(all())
                 .unwrap_or_else(|| "the dataset has none of the traces that failed".to_owned()),
         };
         writeln!(out, "\nnothing was judged: {why}")?;
     }
-    if report.stop.is_none() && !codes.is_empty() {
-        writeln!(out, "\nwhat to do about the failures:")?;
-        for (code, n) in &codes {
-            let traits = code.traits();
-            writeln!(out, "  {code} ({n}): {}; {}", traits.meaning, traits.remedy)?;
-        }
+    if reasons.is_empty() {
+        failures::write(out, summary)?;
     }
-    let again = codes.iter().any(|(code, _)| code.traits().resumable);
-    if again || summary.unjudged() > 0 || summary.unsaved > 0 || !summary.read_to_end {
+    let may_clear = failures::by_code(summary).keys().any(|code| code.traits().is_resumable);
+    if may_clear || summary.unjudged() > 0 || summary.unsaved > 0 || !summary.read_to_end {
         writeln!(out, "next: the same command asks only what is missing or failed\n  {command}")?;
     }
     Ok(())
+}
+
+/// What to do about the reasons for which the run ended early, each once.
+fn hints(report: &RunReport) -> Vec<&'static str> {
+    let run = report.stop.as_ref().and_then(|reason| match reason {
+        StopReason::Budget(Exhausted::Cost { .. }) => Some("raise --max-cost"),
+        StopReason::Budget(Exhausted::Tokens { .. }) => Some("raise --max-tokens-total"),
+        StopReason::Budget(Exhausted::Errors { .. }) => Some("look at the failures above, or raise --max-errors"),
+        StopReason::Budget(Exhausted::Time { .. }) => Some("raise --time-limit"),
+        StopReason::Strict(_) => Some("correct the line, or run without --strict to skip such lines"),
+        StopReason::Dataset(_)
+        | StopReason::Rejects(_)
+        | StopReason::Log(_)
+        | StopReason::Bug
+        | StopReason::Interrupted => None,
+    });
+    let of_lane = |reason: &GivenUp| match reason {
+        GivenUp::AsksTooLong { .. } => Some("run the same command again later, or raise --max-retry-after"),
+        GivenUp::DailyLimit { .. } => Some("run the same command again tomorrow, or raise --rpd"),
+        GivenUp::Refused { code, .. } | GivenUp::Outage { code, .. } => Some(code.traits().remedy),
+    };
+    let lanes = report.summary.lanes.iter().filter_map(|lane| lane.stopped.as_ref()).filter_map(of_lane);
+    let mut hints: Vec<_> = run.into_iter().collect();
+    for hint in lanes {
+        if !hints.contains(&hint) {
+            hints.push(hint);
+        }
+    }
+    hints
 }

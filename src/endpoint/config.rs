@@ -24,21 +24,20 @@ pub struct EndpointConfig {
     pub key_header: KeyHeader,
     /// Further headers, names and values; values may be secret.
     pub headers: Vec<(String, SecretString)>,
-    /// What else must not be shown: the parts that a header's value was put together from.
+    /// What else must not be shown: the parts that a header's value consists of.
     pub secrets: Vec<SecretString>,
     /// A file of further certificate authorities, PEM.
     pub ca_cert: Option<PathBuf>,
     /// From sending a request to the last byte of its answer.
     pub timeout: Duration,
-    /// Requests in flight at most.
+    /// The most requests in flight.
     pub concurrency: usize,
     /// The quota.
     pub limits: Limits,
     /// Members to be merged into the body of every request.
     pub extra_body: Map<String, Value>,
-    /// Several deployments or keys of the same model, if there are: they share the work by what quota each has left, and only they are
-    /// asked.
-    pub pool: Vec<EndpointConfig>,
+    /// Requests a day.
+    pub rpd: Option<u64>,
     /// What is known of the provider.
     pub preset: Option<&'static Preset>,
 }
@@ -59,13 +58,53 @@ impl EndpointConfig {
             concurrency: Self::DEFAULT_CONCURRENCY,
             limits: Limits::default(),
             extra_body: Map::new(),
-            pool: Vec::new(),
+            rpd: None,
             preset: None,
         }
     }
 
     /// Reasoning models take minutes; the official clients wait as long.
     pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(600);
-    /// Enough to fill a common quota at common latencies, and not enough to frighten a local server.
+    /// Enough to fill a common quota at common latencies, and not too much for a local server.
     pub const DEFAULT_CONCURRENCY: usize = 16;
+}
+
+/// The deployments or keys that share the work of one endpoint and model by what quota each has left: at least one.
+#[derive(Debug, Clone)]
+pub struct Pool {
+    first: EndpointConfig,
+    others: Vec<EndpointConfig>,
+}
+
+impl Pool {
+    /// These members; all have the endpoint's name.
+    pub fn new(first: EndpointConfig, others: Vec<EndpointConfig>) -> Self {
+        Self { first, others }
+    }
+
+    /// The first member, which stands for the others where they are alike.
+    pub fn first(&self) -> &EndpointConfig {
+        &self.first
+    }
+
+    /// The endpoint's name in model URIs.
+    pub fn name(&self) -> &str {
+        &self.first.name
+    }
+
+    /// All members.
+    pub fn iter(&self) -> impl Iterator<Item = &EndpointConfig> {
+        std::iter::once(&self.first).chain(&self.others)
+    }
+
+    /// All members, to be changed.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut EndpointConfig> {
+        std::iter::once(&mut self.first).chain(&mut self.others)
+    }
+}
+
+impl From<EndpointConfig> for Pool {
+    fn from(only: EndpointConfig) -> Self {
+        Self::new(only, Vec::new())
+    }
 }

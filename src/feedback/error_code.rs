@@ -1,6 +1,6 @@
 //! The closed set of failures a judgment can end in, and what each one means for the run.
 //!
-//! One row a code: a new code is one new row in the table below, and nothing else has to know it.
+//! A code is one row in the table below: all that follows from a failure's code stands there, and nowhere else.
 
 use std::fmt;
 use std::str::FromStr;
@@ -12,10 +12,15 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 pub enum Retry {
     /// The same request would fail in the same way.
     Never,
-    /// At most this many times, or `--max-retries` if that is smaller.
+    /// At most this many times.
     Times(u8),
-    /// As often as `--max-retries` allows.
+    /// As often as any judgment may be retried.
     UpToLimit,
+    /// The model answered, but not with a verdict: it is asked again, with a word on what was wrong.
+    ReAsk {
+        /// How often, unless the user says otherwise.
+        default: u8,
+    },
 }
 
 /// Who waits before the next attempt.
@@ -27,46 +32,73 @@ pub enum Pause {
     Endpoint,
 }
 
-/// What the failure does to the rest of the run on its endpoint.
+/// After how many failures in a row with the same code an endpoint is asked no more; `None` means never for this reason.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct StopsRun {
-    /// Stop after this many such failures while the endpoint has never given a verdict.
+pub struct StopsAfter {
+    /// While it has never given a verdict.
     pub unproven: Option<u8>,
-    /// Stop after this many such failures in a row once it has.
+    /// Once it has.
     pub proven: Option<u8>,
 }
 
-const GO_ON: StopsRun = StopsRun { unproven: None, proven: None };
-
-/// What is known of an [`ErrorCode`].
+/// What an [`ErrorCode`] implies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ErrorTraits {
     /// The name in records: stable, `SCREAMING_SNAKE_CASE`.
     pub name: &'static str,
     /// What happened, as half a sentence.
     pub meaning: &'static str,
-    /// What the user can do about it, as half a sentence.
+    /// What the user can do about it, as half a sentence. It names settings, which are flags, keys of the configuration and fields alike.
     pub remedy: &'static str,
     /// How often it is asked again inside a run.
     pub retry: Retry,
     /// Who waits before it is asked again.
     pub pause: Pause,
-    /// When it ends the run.
-    pub stops: StopsRun,
-    /// Whether the endpoint gave no answer at all, as opposed to one that is no verdict. Nothing but such failures is an outage.
-    pub unanswered: bool,
-    /// Whether the next run of the same command asks again. `false` where the same request is
-    /// known to fail for ever; `judge-run` then keeps the failure and counts it.
-    pub resumable: bool,
+    /// When the endpoint is asked no more.
+    pub stops_after: StopsAfter,
+    /// Whether the endpoint gave no answer at all, as opposed to one that is not a verdict. Nothing but such failures is an outage.
+    pub is_unanswered: bool,
+    /// Whether the next run of the same command asks again. `false` where the same request is known to fail again: then the failure is
+    /// kept and counted.
+    pub is_resumable: bool,
+    /// Whether it comes from a limit on what may be sent in a span of time, so that a slower pace avoids it.
+    pub is_rate: bool,
+    /// Whether more room for the answer may help.
+    pub lacks_room: bool,
+    /// Whether it passes by itself once the endpoint has given a verdict, even where it would otherwise be fatal.
+    pub passes_once_proven: bool,
+    /// Whether the name is only kept for later: this version writes no such record.
+    pub is_reserved: bool,
 }
 
-/// For the table below: whether the endpoint gave an answer.
-const ANSWERED: bool = true;
-const UNANSWERED: bool = false;
+/// What holds unless a row says otherwise: the endpoint answered, but not with a verdict, and the same request would fail in the same way.
+const ANSWERED: ErrorTraits = ErrorTraits {
+    name: "",
+    meaning: "",
+    remedy: "",
+    retry: Retry::Never,
+    pause: Pause::Request,
+    stops_after: StopsAfter { unproven: None, proven: None },
+    is_unanswered: false,
+    is_resumable: true,
+    is_rate: false,
+    lacks_room: false,
+    passes_once_proven: false,
+    is_reserved: false,
+};
+/// The endpoint gave no answer.
+const UNANSWERED: ErrorTraits = ErrorTraits { is_unanswered: true, ..ANSWERED };
+/// The endpoint refuses everything, as far as can be seen: even a proven one after three refusals in a row.
+const REFUSED: ErrorTraits = ErrorTraits {
+    pause: Pause::Endpoint,
+    stops_after: StopsAfter { unproven: Some(1), proven: Some(3) },
+    ..UNANSWERED
+};
+/// Kept for later.
+const RESERVED: ErrorTraits = ErrorTraits { is_reserved: true, ..ANSWERED };
 
 macro_rules! error_codes {
-    ($($variant:ident = $name:literal, $meaning:literal, $remedy:literal,
-        $retry:expr, $pause:ident, $stops:expr, $answered:ident, resumable $resumable:literal;)+) => {
+    ($($variant:ident $name:literal $meaning:literal { $($field:ident: $value:expr,)+ ..$base:ident })+) => {
         /// A stable name for why a judgment has no verdict (`error.error_code` in a record).
         ///
         /// The set is closed: everything that an endpoint can do is mapped to one of these. Files written by
@@ -80,19 +112,14 @@ macro_rules! error_codes {
             /// Every code, in the order of the documentation.
             pub const ALL: &'static [Self] = &[$(Self::$variant),+];
 
-            /// All that is known of this code.
+            /// All that follows from this code.
             pub const fn traits(self) -> &'static ErrorTraits {
                 match self {
-                    $(Self::$variant => &ErrorTraits {
-                        name: $name,
-                        meaning: $meaning,
-                        remedy: $remedy,
-                        retry: $retry,
-                        pause: Pause::$pause,
-                        stops: $stops,
-                        unanswered: !$answered,
-                        resumable: $resumable,
-                    },)+
+                    $(Self::$variant => {
+                        const TRAITS: &ErrorTraits =
+                            &ErrorTraits { name: $name, meaning: $meaning, $($field: $value,)+ ..$base };
+                        TRAITS
+                    })+
                 }
             }
         }
@@ -111,122 +138,148 @@ macro_rules! error_codes {
 }
 
 error_codes! {
-    RateLimitExceeded = "RATE_LIMIT_EXCEEDED",
-        "the endpoint kept refusing for too many requests or tokens",
-        "run the same command again later, or set --rpm/--tpm to your quota",
-        Retry::UpToLimit, Endpoint, GO_ON, UNANSWERED, resumable true;
-    InsufficientQuota = "INSUFFICIENT_QUOTA",
-        "credits, spend limit or plan of the account are used up",
-        "raise the limit or add credit with the provider, then run the same command again",
-        Retry::Never, Endpoint, StopsRun { unproven: Some(1), proven: Some(3) }, UNANSWERED, resumable true;
-    AuthenticationError = "AUTHENTICATION_ERROR",
-        "the endpoint does not accept the API key",
-        "check the variable that holds the key (--api-key-env) and that it belongs to this base URL",
-        Retry::Never, Endpoint, StopsRun { unproven: Some(1), proven: Some(3) }, UNANSWERED, resumable true;
-    PermissionDenied = "PERMISSION_DENIED",
-        "the key is known but may not do this (model, region or IP address)",
-        "ask for access to the model, or choose another with --model",
-        Retry::Never, Endpoint, StopsRun { unproven: Some(1), proven: None }, UNANSWERED, resumable true;
-    ModelNotFound = "MODEL_NOT_FOUND",
-        "the endpoint has no such model or deployment",
-        "check --model against the endpoint's list of models (GET /models)",
-        Retry::Never, Endpoint, StopsRun { unproven: Some(1), proven: Some(3) }, UNANSWERED, resumable true;
-    NotFound = "NOT_FOUND",
-        "there is no chat completions API at this URL",
-        "check --base-url; most endpoints need /v1 at its end",
-        Retry::Never, Endpoint, StopsRun { unproven: Some(1), proven: Some(3) }, UNANSWERED, resumable true;
-    ContextLengthExceeded = "CONTEXT_LENGTH_EXCEEDED",
-        "prompt and answer do not fit the model's context window",
-        "use a model with a larger window, or put less of the trace into the prompt",
-        Retry::Never, Request, GO_ON, ANSWERED, resumable false;
-    RequestTooLarge = "REQUEST_TOO_LARGE",
-        "the single request is larger than the endpoint ever accepts, or than the judge allows",
-        "put less of the trace into the prompt, or raise what refuses it: a proxy's limit on bodies, the quota of tokens a minute, or the judge's max_input_tokens",
-        Retry::Never, Request, GO_ON, ANSWERED, resumable true;
-    ContentFiltered = "CONTENT_FILTERED",
-        "the provider's content filter stopped the prompt or the answer",
-        "judge this trace by hand or with a model that has no such filter",
-        Retry::Never, Request, GO_ON, ANSWERED, resumable false;
-    Refused = "REFUSED",
-        "the model refused to judge",
-        "read the refusal in the message; another model or wording may help",
-        Retry::Never, Request, GO_ON, ANSWERED, resumable false;
-    InvalidRequest = "INVALID_REQUEST",
-        "the endpoint does not accept the request",
-        "read the endpoint's message; --dry-run -v shows the prompt",
-        Retry::Never, Request, StopsRun { unproven: Some(5), proven: None }, ANSWERED, resumable true;
-    UnsupportedParameter = "UNSUPPORTED_PARAMETER",
-        "the endpoint or model does not know a parameter that the judge needs",
-        "read the endpoint's message; set `[params]` in the judge file accordingly",
-        Retry::Never, Endpoint, StopsRun { unproven: Some(1), proven: Some(3) }, ANSWERED, resumable true;
-    ServerError = "SERVER_ERROR",
-        "the endpoint failed inside",
-        "run the same command again later",
-        Retry::UpToLimit, Request, GO_ON, UNANSWERED, resumable true;
-    Overloaded = "OVERLOADED",
-        "the endpoint has no capacity at the moment",
-        "run the same command again later, or lower --concurrency",
-        Retry::UpToLimit, Endpoint, GO_ON, UNANSWERED, resumable true;
-    Timeout = "TIMEOUT",
-        "no complete answer within the time limit",
-        "raise --timeout, lower --concurrency, or ask for shorter answers",
-        Retry::Times(2), Request, GO_ON, UNANSWERED, resumable true;
-    ConnectionError = "CONNECTION_ERROR",
-        "the connection to the endpoint failed or broke",
-        "check that the server runs at --base-url, and the proxy settings",
-        Retry::UpToLimit, Request, StopsRun { unproven: Some(3), proven: None }, UNANSWERED, resumable true;
-    MalformedResponse = "MALFORMED_RESPONSE",
-        "the answer is not a chat completion",
-        "check that --base-url is an OpenAI-compatible API and not a web page or a broken proxy",
-        Retry::Times(2), Request, StopsRun { unproven: Some(3), proven: None }, UNANSWERED, resumable true;
-    EmptyResponse = "EMPTY_RESPONSE",
-        "the answer has no text",
-        "run the same command again, or use another model",
-        Retry::Times(1), Request, GO_ON, UNANSWERED, resumable true;
-    TruncatedResponse = "TRUNCATED_RESPONSE",
-        "the answer hit the output limit before a verdict was there",
-        "raise max_output_tokens in the judge file's [params]",
-        Retry::Times(1), Request, GO_ON, ANSWERED, resumable true;
-    PromptTruncated = "PROMPT_TRUNCATED",
-        "the endpoint cut the prompt without saying so",
-        "raise the server's context size (Ollama: num_ctx)",
-        Retry::Never, Request, GO_ON, ANSWERED, resumable true;
-    UnparseableVerdict = "UNPARSEABLE_VERDICT",
-        "no verdict could be read from the answer",
-        "read the answer in the message; a stronger model or a clearer prompt helps",
-        Retry::Times(1), Request, GO_ON, ANSWERED, resumable true;
-    OutOfRange = "OUT_OF_RANGE",
-        "the verdict is outside the judge's declared type or range",
-        "state the allowed values in the prompt, or correct [verdict] in the judge file",
-        Retry::Times(1), Request, GO_ON, ANSWERED, resumable true;
-    BudgetExceeded = "BUDGET_EXCEEDED",
-        "the run's own budget does not allow this request",
-        "raise the budget and run the same command again",
-        Retry::Never, Request, GO_ON, ANSWERED, resumable true;
-    Cancelled = "CANCELLED",
-        "the run ended before an answer was there",
-        "run the same command again: it goes on where it stopped",
-        Retry::Never, Request, GO_ON, ANSWERED, resumable true;
-    InputError = "INPUT_ERROR",
-        "the trace lacks something that the judge's prompt needs",
-        "add it to the trace, or choose a judge that does not need it",
-        Retry::Never, Request, GO_ON, ANSWERED, resumable false;
-    BatchExpired = "BATCH_EXPIRED",
-        "the provider's batch expired before this request was done",
-        "submit it again",
-        Retry::Never, Request, GO_ON, ANSWERED, resumable true;
-    BatchCancelled = "BATCH_CANCELLED",
-        "the provider's batch was cancelled before this request was done",
-        "submit it again",
-        Retry::Never, Request, GO_ON, ANSWERED, resumable true;
-    BatchResultMissing = "BATCH_RESULT_MISSING",
-        "the provider's batch ended without a result for this request",
-        "submit it again",
-        Retry::Never, Request, GO_ON, ANSWERED, resumable true;
-    BatchRejected = "BATCH_REJECTED",
-        "the provider did not accept this line of the batch",
-        "read the provider's message",
-        Retry::Never, Request, GO_ON, ANSWERED, resumable true;
+    RateLimitExceeded "RATE_LIMIT_EXCEEDED" "the endpoint kept refusing for too many requests or tokens" {
+        remedy: "run the same command again later, or set `rpm` and `tpm` to your quota",
+        retry: Retry::UpToLimit,
+        pause: Pause::Endpoint,
+        is_rate: true,
+        ..UNANSWERED
+    }
+    InsufficientQuota "INSUFFICIENT_QUOTA" "credits, spend limit or plan of the account are used up" {
+        remedy: "raise the limit or add credit with the provider, then run the same command again",
+        ..REFUSED
+    }
+    AuthenticationError "AUTHENTICATION_ERROR" "the endpoint does not accept the API key" {
+        remedy: "check the variable that holds the key (`api_key_env`) and that the key belongs to this address",
+        ..REFUSED
+    }
+    PermissionDenied "PERMISSION_DENIED" "the key is known but may not do this (model, region or IP address)" {
+        remedy: "ask for access to the model, or choose another `model`",
+        stops_after: StopsAfter { unproven: Some(1), proven: None },
+        ..REFUSED
+    }
+    ModelNotFound "MODEL_NOT_FOUND" "the endpoint has no such model or deployment" {
+        remedy: "check `model` against the endpoint's list of models (GET /models)",
+        ..REFUSED
+    }
+    NotFound "NOT_FOUND" "this URL has no chat completions API" {
+        remedy: "check `base_url`; most endpoints need /v1 at its end",
+        ..REFUSED
+    }
+    ContextLengthExceeded "CONTEXT_LENGTH_EXCEEDED" "prompt and answer do not fit the model's context window" {
+        remedy: "use a model with a larger window, or put less of the trace into the prompt",
+        is_resumable: false,
+        ..ANSWERED
+    }
+    RequestTooLarge "REQUEST_TOO_LARGE"
+        "the single request is larger than the endpoint ever accepts, or than the judge allows" {
+        remedy: "put less of the trace into the prompt, or raise what refuses it: a proxy's limit on bodies, the quota `tpm`, or the judge's `max_input_tokens`",
+        ..ANSWERED
+    }
+    ContentFiltered "CONTENT_FILTERED" "the provider's content filter stopped the prompt or the answer" {
+        remedy: "judge this trace by hand or with a model that has no such filter",
+        is_resumable: false,
+        ..ANSWERED
+    }
+    Refused "REFUSED" "the model refused to judge" {
+        remedy: "read the refusal in the message; another model or wording may help",
+        is_resumable: false,
+        ..ANSWERED
+    }
+    InvalidRequest "INVALID_REQUEST" "the endpoint does not accept the request" {
+        remedy: "read the endpoint's message; a dry run shows the prompt",
+        stops_after: StopsAfter { unproven: Some(5), proven: None },
+        ..ANSWERED
+    }
+    UnsupportedParameter "UNSUPPORTED_PARAMETER" "the endpoint or model rejects a parameter that the judge needs" {
+        remedy: "read the endpoint's message; set `[params]` in the judge file accordingly",
+        pause: Pause::Endpoint,
+        stops_after: StopsAfter { unproven: Some(1), proven: Some(3) },
+        ..ANSWERED
+    }
+    ServerError "SERVER_ERROR" "the endpoint failed internally" {
+        remedy: "run the same command again later",
+        retry: Retry::UpToLimit,
+        ..UNANSWERED
+    }
+    Overloaded "OVERLOADED" "the endpoint has no capacity at the moment" {
+        remedy: "run the same command again later, or lower `concurrency`",
+        retry: Retry::UpToLimit,
+        pause: Pause::Endpoint,
+        ..UNANSWERED
+    }
+    Timeout "TIMEOUT" "no complete answer within the time limit" {
+        remedy: "raise `timeout`, lower `concurrency`, or ask for shorter answers",
+        retry: Retry::Times(2),
+        ..UNANSWERED
+    }
+    ConnectionError "CONNECTION_ERROR" "the connection to the endpoint failed or broke" {
+        remedy: "check that the server runs at `base_url`, and the proxy settings",
+        retry: Retry::UpToLimit,
+        stops_after: StopsAfter { unproven: Some(3), proven: None },
+        passes_once_proven: true,
+        ..UNANSWERED
+    }
+    MalformedResponse "MALFORMED_RESPONSE" "the answer is not a chat completion" {
+        remedy: "check that `base_url` is an OpenAI-compatible API and not a web page or a broken proxy",
+        retry: Retry::Times(2),
+        stops_after: StopsAfter { unproven: Some(3), proven: None },
+        ..UNANSWERED
+    }
+    EmptyResponse "EMPTY_RESPONSE" "the answer has no text" {
+        remedy: "run the same command again, or use another model",
+        retry: Retry::ReAsk { default: 2 },
+        ..UNANSWERED
+    }
+    TruncatedResponse "TRUNCATED_RESPONSE" "the answer hit the output limit before it had a verdict" {
+        remedy: "raise `max_output_tokens` in the judge file's `[params]`, or use a model that ends its answers",
+        retry: Retry::ReAsk { default: 2 },
+        lacks_room: true,
+        ..ANSWERED
+    }
+    PromptTruncated "PROMPT_TRUNCATED" "the endpoint silently cut the prompt" {
+        remedy: "raise the server's context size (Ollama: num_ctx)",
+        ..ANSWERED
+    }
+    UnparseableVerdict "UNPARSEABLE_VERDICT" "no verdict could be read from the answer" {
+        remedy: "read the answer in the message; a stronger model or a clearer prompt helps",
+        retry: Retry::ReAsk { default: 1 },
+        ..ANSWERED
+    }
+    OutOfRange "OUT_OF_RANGE" "the verdict is outside the judge's declared type or range" {
+        remedy: "state the allowed values in the prompt, or correct `[verdict]` in the judge file",
+        retry: Retry::ReAsk { default: 1 },
+        ..ANSWERED
+    }
+    BudgetExceeded "BUDGET_EXCEEDED" "the run's own budget does not allow this request" {
+        remedy: "raise the budget and run the same command again",
+        ..RESERVED
+    }
+    Cancelled "CANCELLED" "the run ended before the answer came" {
+        remedy: "run the same command again: it resumes where it stopped",
+        ..RESERVED
+    }
+    InputError "INPUT_ERROR" "the trace lacks something that the judge's prompt needs" {
+        remedy: "add it to the trace, or choose a judge that does not need it",
+        is_resumable: false,
+        ..ANSWERED
+    }
+    BatchExpired "BATCH_EXPIRED" "the provider's batch expired before this request was done" {
+        remedy: "submit it again",
+        ..RESERVED
+    }
+    BatchCancelled "BATCH_CANCELLED" "the provider's batch was cancelled before this request was done" {
+        remedy: "submit it again",
+        ..RESERVED
+    }
+    BatchResultMissing "BATCH_RESULT_MISSING" "the provider's batch ended without a result for this request" {
+        remedy: "submit it again",
+        ..RESERVED
+    }
+    BatchRejected "BATCH_REJECTED" "the provider did not accept this line of the batch" {
+        remedy: "read the provider's message",
+        ..RESERVED
+    }
 }
 
 impl ErrorCode {
@@ -253,7 +306,7 @@ pub struct UnknownErrorCode(String);
 pub enum RecordedErrorCode {
     /// One of ours.
     Known(ErrorCode),
-    /// Somebody else's.
+    /// Another tool's.
     Foreign(String),
 }
 
@@ -313,12 +366,33 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_that_ends_the_run_is_not_retried_for_ever_first() {
+    fn a_failure_that_ends_a_lane_is_not_retried_first() {
         for &code in ErrorCode::ALL {
             let traits = code.traits();
-            if traits.stops.proven.is_some() {
+            if traits.stops_after.proven.is_some() {
                 assert_eq!(traits.retry, Retry::Never, "{code}");
             }
+        }
+    }
+
+    #[test]
+    fn reserved_codes_are_constructed_nowhere_and_all_others_somewhere() {
+        fn sources(folder: &std::path::Path, all: &mut String) {
+            for entry in std::fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    sources(&path, all);
+                } else if !path.ends_with("feedback/error_code.rs") {
+                    all.push_str(&std::fs::read_to_string(path).unwrap());
+                }
+            }
+        }
+        let mut all = String::new();
+        sources(&std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut all);
+        let words: std::collections::HashSet<_> = all.split(|c: char| !c.is_alphanumeric()).collect();
+        for &code in ErrorCode::ALL {
+            let is_used = words.contains(format!("{code:?}").as_str());
+            assert_eq!(is_used, !code.traits().is_reserved, "{code}");
         }
     }
 }

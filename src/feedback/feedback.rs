@@ -10,6 +10,8 @@ use super::{AssessmentId, ErrorCode, RecordedErrorCode};
 
 /// The member of `metadata` by which MLflow tells that feedback is about a whole session; it hangs on the session's last trace.
 pub const SESSION_METADATA: &str = "mlflow.trace.session";
+/// The member of `metadata` that says which of several independent answers it is, where that is not the first.
+pub const SAMPLE_METADATA: &str = "sample";
 
 /// One opinion, or one failure to get one, about a trace, a span of it or its session.
 ///
@@ -143,6 +145,11 @@ impl Feedback {
     pub fn own_id(&self) -> Option<AssessmentId> {
         let id = self.assessment_id.as_deref().filter(|_| self.source.source_type == SourceType::LlmJudge)?;
         id.parse().ok()
+    }
+
+    /// Which of several independent answers of one judge and model it is: 0, 1, ...
+    pub fn sample(&self) -> u32 {
+        self.metadata.get(SAMPLE_METADATA).and_then(|sample| sample.parse().ok()).unwrap_or(0)
     }
 
     /// The error's code, if it is one of ours.

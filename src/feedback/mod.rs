@@ -8,6 +8,6 @@ mod id;
 pub mod log;
 pub mod wire;
 
-pub use error_code::{ErrorCode, ErrorTraits, Pause, RecordedErrorCode, Retry, StopsRun, UnknownErrorCode};
-pub use feedback::{Feedback, FeedbackError, SESSION_METADATA, Source, SourceType};
+pub use error_code::{ErrorCode, ErrorTraits, Pause, RecordedErrorCode, Retry, StopsAfter, UnknownErrorCode};
+pub use feedback::{Feedback, FeedbackError, SAMPLE_METADATA, SESSION_METADATA, Source, SourceType};
 pub use id::{AssessmentId, IdHasher, InvalidAssessmentId};

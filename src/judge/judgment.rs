@@ -1,40 +1,60 @@
-//! A judgment: one trace, span or session x one judge x one model, with its identity.
+//! A judgment: one trace, span or session x one question, with its identity.
+
+use std::fmt;
+use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use super::Judge;
 use super::prompt::RenderError;
 use super::subject::{Subject, SubjectIds};
+use super::{Judge, Work};
 use crate::endpoint::ModelUri;
-use crate::endpoint::wire::chat::ChatRequest;
 use crate::feedback::{AssessmentId, IdHasher};
 
 /// Members of a request that change no verdict.
 const IMMATERIAL: [&str; 2] = ["prompt_cache_key", "service_tier"];
 
-/// A judge on a model, which together give judgments their identity.
+/// A judge on a model, for one of several independent answers: what is asked about every subject.
 #[derive(Debug)]
 pub struct Question {
-    /// The judge.
-    pub judge: Judge,
+    /// The judge, which several questions may share.
+    pub judge: Arc<Judge>,
     /// The model URI: the `source_id` of the feedback.
     pub source_id: String,
+    /// Which of the independent answers: 0, 1, ...
+    sample: u32,
     /// All that is the same for every trace, hashed once.
     identity: IdHasher,
     input_error: IdHasher,
 }
 
-/// One request to be made, and what its record will be about.
+/// What tells the questions of a run apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct QuestionKey<'a> {
+    /// The judge's name.
+    pub judge: &'a str,
+    /// The model URI.
+    pub source_id: &'a str,
+    /// Which of several independent answers.
+    pub sample: u32,
+}
+
+impl fmt::Display for QuestionKey<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}  on {}", self.judge, self.source_id)?;
+        if self.sample > 0 { write!(f, ", sample {}", self.sample) } else { Ok(()) }
+    }
+}
+
+/// What is to be done, and what its record will be about.
 #[derive(Debug, Clone)]
 pub struct Judgment {
     /// The hash over everything that determines the answer.
     pub id: AssessmentId,
-    /// Who asks: the index of the [`Question`] in the run.
-    pub question: usize,
     /// What is judged.
     pub subject: SubjectIds,
-    /// The logical request.
-    pub request: ChatRequest,
+    /// What it takes.
+    pub work: Work,
 }
 
 /// A trace, span or session that a judge cannot be asked about.
@@ -42,14 +62,17 @@ pub struct Judgment {
 pub struct NotAskable {
     /// The identity of the failure, so that it is recorded once.
     pub id: AssessmentId,
+    /// What is not judged.
+    pub subject: SubjectIds,
     /// What the trace lacks.
     pub error: RenderError,
 }
 
 impl Question {
-    /// Binds a judge to a model. `extra_body` is what the configuration adds to every request: it may change the answers, so
-    /// it is part of the identity, but for what only decides how fast or how dear they come.
-    pub fn new(judge: Judge, model: &ModelUri, extra_body: &Map<String, Value>) -> Self {
+    /// Binds a judge to a model. `extra_body` is what the configuration adds to every request: it may change the answers, so it is part of
+    /// the identity, except for what only decides how fast they come and at what price.
+    pub fn new(judge: impl Into<Arc<Judge>>, model: &ModelUri, extra_body: &Map<String, Value>) -> Self {
+        let judge = judge.into();
         let source_id = model.to_string();
         let mut identity = IdHasher::new("judge-run judgment 1");
         identity.part(judge.name.as_bytes()).part(source_id.as_bytes());
@@ -63,38 +86,48 @@ impl Question {
         }
         let mut input_error = IdHasher::new("judge-run input error 1");
         input_error.part(judge.name.as_bytes()).part(source_id.as_bytes());
-        Self { judge, source_id, identity, input_error }
+        Self { judge, source_id, sample: 0, identity, input_error }
     }
 
-    /// The judgment of one trace, span or session. `index` is the question's own in the run.
+    /// The same judge on the same model, asked for another independent answer.
+    #[must_use]
+    pub fn with_sample(self, sample: u32) -> Self {
+        Self { sample, ..self }
+    }
+
+    /// What tells it apart from the run's other questions.
+    pub fn key(&self) -> QuestionKey<'_> {
+        QuestionKey { judge: &self.judge.name, source_id: &self.source_id, sample: self.sample }
+    }
+
+    /// The judgment of one trace, span or session.
     ///
     /// # Errors
     /// When the trace lacks something that the prompt names.
-    pub fn judgment<'a>(&self, index: usize, subject: impl Into<Subject<'a>>) -> Result<Judgment, NotAskable> {
+    pub fn judgment<'a>(&self, subject: impl Into<Subject<'a>>) -> Result<Judgment, NotAskable> {
         let subject = subject.into();
-        let trace_id = &subject.trace().trace_id;
-        let span_id = subject.span_id().map(str::as_bytes);
-        let request = self.judge.request(subject).map_err(|error| {
-            let mut hasher = self.input_error.clone();
-            hasher.part(trace_id.as_bytes()).part(error.to_string().as_bytes());
-            // Only where there is one: the ids of traces are older than those of spans.
-            if let Some(span_id) = span_id {
-                hasher.part(span_id);
-            }
-            NotAskable { id: hasher.finish(), error }
-        })?;
+        let work = match self.judge.request(subject) {
+            Ok(request) => Work::Chat(request),
+            Err(error) => return Err(self.not_askable(subject, error)),
+        };
         let mut hasher = self.identity.clone();
-        let sample = 0_u32;
-        hasher
-            .part(trace_id.as_bytes())
-            .optional_part(span_id)
-            .part(&sample.to_le_bytes())
-            .part(request.user.as_bytes());
-        // Only where there are any: the ids of prompts without images are older than these.
-        for image in &request.images {
-            hasher.part(b"image").part(image.as_bytes());
+        subject.identify(&mut hasher);
+        hasher.part(&self.sample.to_le_bytes());
+        work.identify(&mut hasher);
+        Ok(Judgment { id: hasher.finish(), subject: subject.ids(), work })
+    }
+
+    fn not_askable(&self, subject: Subject<'_>, error: RenderError) -> NotAskable {
+        let mut hasher = self.input_error.clone();
+        hasher.part(subject.trace().trace_id.as_bytes()).part(error.to_string().as_bytes());
+        // Only where there is one: the ids of traces are older than those of spans, and these than those of samples.
+        if let Some(span_id) = subject.span_id() {
+            hasher.part(span_id.as_bytes());
         }
-        Ok(Judgment { id: hasher.finish(), question: index, subject: subject.ids(), request })
+        if self.sample > 0 {
+            hasher.part(b"sample").part(&self.sample.to_le_bytes());
+        }
+        NotAskable { id: hasher.finish(), subject: subject.ids(), error }
     }
 }
 
@@ -115,7 +148,7 @@ mod tests {
 
     #[test]
     fn everything_that_determines_the_answer_changes_the_id_and_nothing_else_does() {
-        let id = |question: &Question, trace: &Trace| question.judgment(0, trace).unwrap().id;
+        let id = |question: &Question, trace: &Trace| question.judgment(trace).unwrap().id;
         let base = question("s", "openai:/m");
         let first = id(&base, &trace("t", "x"));
         assert_eq!(id(&question("s", "openai:/m"), &trace("t", "x")), first);
@@ -132,13 +165,32 @@ mod tests {
     }
 
     #[test]
+    fn a_judge_that_is_asked_twice_has_other_ids_and_the_first_sample_those_of_old() {
+        let sample = |n| question("s", "openai:/m").with_sample(n);
+        let trace = trace("t", "x");
+        let id = |n| sample(n).judgment(&trace).unwrap().id;
+        assert_eq!(id(0), question("s", "openai:/m").judgment(&trace).unwrap().id);
+        assert!(id(0) != id(1) && id(1) != id(2));
+        let bare = Trace { trace_id: "t".into(), ..Trace::default() };
+        let missing = |n| sample(n).judgment(&bare).unwrap_err().id;
+        assert_eq!(missing(0), question("s", "openai:/m").judgment(&bare).unwrap_err().id);
+        assert_ne!(missing(0), missing(1));
+        let first = sample(0);
+        assert_eq!(sample(0).key(), first.key());
+        assert_ne!(sample(1).key(), first.key());
+        assert_ne!(question("s", "openai:/n").key(), first.key());
+        assert_eq!(first.key().to_string(), "j  on openai:/m");
+        assert_eq!(sample(2).key().to_string(), "j  on openai:/m, sample 2");
+    }
+
+    #[test]
     fn an_attached_image_is_part_of_the_identity() {
         let text = "[verdict]\ntype = \"boolean\"\n[prompt]\nuser = \"{{ outputs | images }}\"";
         let question = Question::new(Judge::compile("j", text, "j").unwrap(), &"m".parse().unwrap(), &Map::new());
         let id = |url: &str| {
             let part = serde_json::json!({"type": "image_url", "image_url": {"url": url}});
             let trace = Trace { trace_id: "t".into(), outputs: Some(part), ..Trace::default() };
-            question.judgment(0, &trace).unwrap().id
+            question.judgment(&trace).unwrap().id
         };
         assert_ne!(id("https://example.com/a.png"), id("https://example.com/b.png"));
         assert_eq!(id("https://example.com/a.png"), id("https://example.com/a.png"));
@@ -150,7 +202,7 @@ mod tests {
             let text =
                 format!("[verdict]\ntype = \"boolean\"\n[prompt]\nuser = \"{{{{ outputs.a }}}}\"\n[params]\n{params}");
             let judge = Judge::compile("j", &text, "j").unwrap();
-            Question::new(judge, &"m".parse().unwrap(), &Map::new()).judgment(0, &trace("t", "x")).unwrap().id
+            Question::new(judge, &"m".parse().unwrap(), &Map::new()).judgment(&trace("t", "x")).unwrap().id
         };
         assert_eq!(id("max_output_tokens = 100"), id("max_output_tokens = 200"));
         assert_eq!(id("max_rationale_chars = 100"), id(""));
@@ -163,7 +215,7 @@ mod tests {
             let text = "[verdict]\ntype = \"boolean\"\n[prompt]\nuser = \"{{ outputs.a }}\"";
             let judge = Judge::compile("j", text, "j").unwrap();
             let extra = extra.as_object().cloned().unwrap_or_default();
-            Question::new(judge, &"m".parse().unwrap(), &extra).judgment(0, &trace("t", "x")).unwrap().id
+            Question::new(judge, &"m".parse().unwrap(), &extra).judgment(&trace("t", "x")).unwrap().id
         };
         let plain = id(Value::Null);
         assert_eq!(id(serde_json::json!({"service_tier": "flex", "prompt_cache_key": "k"})), plain);
@@ -175,8 +227,8 @@ mod tests {
     fn a_trace_that_cannot_be_asked_about_has_an_id_all_the_same() {
         let question = question("s", "openai:/m");
         let bare = Trace { trace_id: "t".into(), ..Trace::default() };
-        let a = question.judgment(0, &bare).unwrap_err();
-        assert_eq!(a.id, question.judgment(0, &bare).unwrap_err().id);
+        let a = question.judgment(&bare).unwrap_err();
+        assert_eq!(a.id, question.judgment(&bare).unwrap_err().id);
         assert_eq!(a.error.to_string(), "the trace has no `outputs` (line 1 of the judge's prompt)");
     }
 
@@ -187,7 +239,7 @@ mod tests {
         let trace = Trace { trace_id: "t".into(), ..Trace::default() };
         let judgment = |id: &str, outputs: Option<&str>| {
             let span = Span { span_id: id.into(), outputs: outputs.map(Into::into), ..Span::default() };
-            question.judgment(0, Subject::Span { trace: &trace, span: &span })
+            question.judgment(Subject::Span { trace: &trace, span: &span })
         };
         let first = judgment("1", Some("x")).unwrap();
         assert_eq!((first.subject.trace_id.as_str(), first.subject.span_id.as_deref()), ("t", Some("1")));

@@ -19,10 +19,12 @@ mod subject;
 pub mod toml_file;
 mod variables;
 pub mod verdict;
+mod work;
 
 pub use expression::Expression;
 pub use good::{Better, Good};
 pub use judge::{Judge, JudgeError};
-pub use judgment::{Judgment, NotAskable, Question};
+pub use judgment::{Judgment, NotAskable, Question, QuestionKey};
 pub use select::{Select, SelectTable, Selected, Unit};
 pub use subject::{Subject, SubjectIds};
+pub use work::Work;

@@ -1,7 +1,8 @@
-//! What one judgment is about, and the ids that its feedback hangs on.
+//! What one judgment is about, and the ids that its feedback is filed under.
 
 use serde_json::{Map, Value};
 
+use crate::feedback::{IdHasher, SESSION_METADATA};
 use crate::trace::{Session, Span, Trace};
 
 /// What one judgment is about.
@@ -33,7 +34,7 @@ impl<'a> From<&'a Session> for Subject<'a> {
 }
 
 impl<'a> Subject<'a> {
-    /// The trace that the feedback hangs on: of a session the last one.
+    /// The trace that the feedback is filed under: of a session the last one.
     pub fn trace(self) -> &'a Trace {
         match self {
             Self::Trace(trace) | Self::Span { trace, .. } => trace,
@@ -41,7 +42,7 @@ impl<'a> Subject<'a> {
         }
     }
 
-    /// What a right answer looks like; of a session what the last trace says that says anything.
+    /// What a right answer looks like; of a session, what its last trace that has any expectations says.
     pub fn expectations(self) -> &'a Map<String, Value> {
         let own = &self.trace().expectations;
         match self {
@@ -59,6 +60,11 @@ impl<'a> Subject<'a> {
             Self::Span { span, .. } => Some(&span.span_id),
             Self::Trace(_) | Self::Session(_) => None,
         }
+    }
+
+    /// Adds what tells it apart from all other subjects.
+    pub(super) fn identify(self, hasher: &mut IdHasher) {
+        hasher.part(self.trace().trace_id.as_bytes()).optional_part(self.span_id().map(str::as_bytes));
     }
 
     /// The ids, to keep.
@@ -83,7 +89,7 @@ impl<'a> Subject<'a> {
     }
 }
 
-/// The ids that feedback hangs on.
+/// The ids that feedback is filed under.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SubjectIds {
     /// The trace; of a session the last one.
@@ -92,4 +98,11 @@ pub struct SubjectIds {
     pub span_id: Option<String>,
     /// The session, if it is about all of it.
     pub session_id: Option<String>,
+}
+
+impl SubjectIds {
+    /// What the record's metadata says about the subject, beyond trace and span.
+    pub(crate) fn metadata(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        self.session_id.iter().map(|session_id| (SESSION_METADATA, session_id.as_str()))
+    }
 }

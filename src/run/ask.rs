@@ -1,147 +1,46 @@
-//! One attempt: a request, an answer, a verdict, or the precise reason why not.
+//! One attempt: a request, and what came of it.
 
+use super::job::Job;
+use super::reading::{self, Scored};
 use crate::endpoint::Failure;
 use crate::endpoint::client::{Client, Exchange};
 use crate::endpoint::pacing::observed::ObservedLimits;
 use crate::endpoint::wire::answer::{Answer, Usage};
-use crate::endpoint::wire::chat::{ChatRequest, WireProfile};
-use crate::feedback::ErrorCode;
-use crate::judge::parse::{ParseMethod, Parsed, parse_verdict};
-use crate::judge::verdict::{Verdict, VerdictType};
+use crate::judge::Work;
+use crate::judge::verdict::VerdictType;
 
 /// What an attempt brought.
 #[derive(Debug)]
 pub(super) struct Attempt {
     pub result: Result<Scored, Box<Failure>>,
-    /// Tokens that were used, whether or not there is a verdict.
-    pub usage: Option<Usage>,
-    /// The model that says it answered.
-    pub model: Option<String>,
-    pub request_id: Option<String>,
-    /// What the endpoint said of its quota.
+    /// What came back, verdict or not; kept until the record is made.
+    pub answer: Option<Answer>,
+    /// What the endpoint reported of its quota.
     pub limits: ObservedLimits,
 }
 
 impl Attempt {
     /// A failure that happened here: nothing was sent.
     pub(super) fn local(failure: Failure) -> Self {
-        let limits = ObservedLimits::default();
-        Self { result: Err(failure.into()), usage: None, model: None, request_id: None, limits }
+        Self { result: Err(failure.into()), answer: None, limits: ObservedLimits::default() }
+    }
+
+    /// Tokens that were used, whether or not there is a verdict.
+    pub(super) fn usage(&self) -> Option<Usage> {
+        self.answer.as_ref()?.usage
     }
 }
 
-/// A verdict and how it was read.
-#[derive(Debug)]
-pub(super) struct Scored {
-    pub verdict: Verdict,
-    pub method: ParseMethod,
-    /// The answer hit the output limit after the verdict.
-    pub truncated: bool,
-}
-
-/// Asks once.
-pub(super) async fn ask(
-    client: &Client,
-    request: &ChatRequest,
-    profile: &WireProfile,
-    max_output: u32,
-    verdict: &VerdictType,
-) -> Attempt {
-    let Exchange { result, limits } = client.ask(request, profile, max_output).await;
+/// Does once what the judgment takes. Sending is one thing, reading what comes back another: an answer that comes by another way is read by
+/// the same code.
+pub(super) async fn ask(client: &Client, job: &Job, verdict: &VerdictType) -> Attempt {
+    let Exchange { result, limits } = match &job.judgment.work {
+        Work::Chat(request) => client.ask(request, &job.profile, job.max_output).await,
+    };
     match result {
-        Ok(answer) => Attempt {
-            result: whole_prompt(request, &answer).and_then(|()| scored(&answer, verdict)),
-            usage: answer.usage,
-            model: answer.model,
-            request_id: answer.request_id,
-            limits,
-        },
-        Err(failure) => {
-            let request_id = failure.request_id.clone();
-            Attempt { result: Err(failure), usage: None, model: None, request_id, limits }
+        Ok(answer) => {
+            Attempt { result: reading::read(&job.judgment.work, &answer, verdict), answer: Some(answer), limits }
         }
-    }
-}
-
-/// Prompts below this many tokens fit every context that is in use.
-const LONG_PROMPT: u64 = 1500;
-/// No context is smaller; an endpoint that counts fewer tokens does not count at all.
-const SMALLEST_CONTEXT: u64 = 512;
-/// No text takes fewer tokens than this share of a quarter of its bytes, unless somebody cut it.
-const LEAST_SHARE: f64 = 0.4;
-
-/// Whether the endpoint read the whole prompt. Ollama cuts what exceeds its context without a word; only the usage tells.
-fn whole_prompt(request: &ChatRequest, answer: &Answer) -> Result<(), Box<Failure>> {
-    let estimate = request.estimated_text_tokens();
-    let Some(usage) = answer.usage else { return Ok(()) };
-    // Some endpoints count cached tokens apart.
-    let read = usage.input_tokens.max(usage.cached_tokens);
-    #[expect(clippy::cast_precision_loss, reason = "token counts are far below 2^52")]
-    let too_few = read >= SMALLEST_CONTEXT && (read as f64) < LEAST_SHARE * estimate as f64;
-    if estimate < LONG_PROMPT || !too_few {
-        return Ok(());
-    }
-    let message = format!("the endpoint read {read} tokens of a prompt of about {estimate}: it cut the rest");
-    Err(Failure::new(ErrorCode::PromptTruncated, &message).into())
-}
-
-/// Reads the verdict out of an answer.
-fn scored(answer: &Answer, verdict: &VerdictType) -> Result<Scored, Box<Failure>> {
-    let finish = answer.finish_reason.as_deref().unwrap_or_default();
-    // `length` is OpenAI's name; `max_tokens` Anthropic's and some gateways'; `model_length` Mistral's.
-    let truncated = matches!(finish, "length" | "max_tokens" | "model_length");
-    if let Some(refusal) = &answer.refusal {
-        return Err(Failure::new(ErrorCode::Refused, refusal).into());
-    }
-    if finish == "content_filter" {
-        let message = "the provider's content filter stopped the answer";
-        return Err(Failure::new(ErrorCode::ContentFiltered, message).into());
-    }
-    if answer.content.trim().is_empty() {
-        let failure = if truncated {
-            let what = if answer.has_reasoning { "the reasoning" } else { "the answer" };
-            Failure::new(ErrorCode::TruncatedResponse, &format!("{what} used up the output limit before any text came"))
-        } else {
-            Failure::new(ErrorCode::EmptyResponse, "the answer has no text")
-        };
-        return Err(failure.into());
-    }
-    match parse_verdict(&answer.content, verdict) {
-        Ok(Parsed { verdict, method }) => Ok(Scored { verdict, method, truncated }),
-        Err(error) if truncated => {
-            let message = format!("the answer ended at the output limit without a verdict: {error}");
-            Err(Failure::new(ErrorCode::TruncatedResponse, &message).into())
-        }
-        Err(error) => Err(Failure::new(error.code(), &error.to_string()).into()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn code(content: &str, finish: &str, refusal: Option<&str>) -> Result<serde_json::Value, ErrorCode> {
-        let answer = Answer {
-            content: content.into(),
-            finish_reason: Some(finish.into()),
-            refusal: refusal.map(Into::into),
-            ..Answer::default()
-        };
-        let verdict = VerdictType::Number { min: Some(0.0), max: Some(1.0) };
-        scored(&answer, &verdict).map(|scored| scored.verdict.value).map_err(|failure| failure.code)
-    }
-
-    #[test]
-    fn every_way_not_to_answer_has_its_code() {
-        let good = r#"{"rationale":"r","value":0.5}"#;
-        assert_eq!(code(good, "stop", None), Ok(0.5.into()));
-        assert_eq!(code(good, "length", None), Ok(0.5.into()));
-        assert_eq!(code(good, "stop", Some("I can't")), Err(ErrorCode::Refused));
-        assert_eq!(code(good, "content_filter", None), Err(ErrorCode::ContentFiltered));
-        assert_eq!(code(" \n", "stop", None), Err(ErrorCode::EmptyResponse));
-        assert_eq!(code("", "length", None), Err(ErrorCode::TruncatedResponse));
-        assert_eq!(code(r#"{"rationale":"so lon"#, "length", None), Err(ErrorCode::TruncatedResponse));
-        assert_eq!(code("I would rather not say.", "stop", None), Err(ErrorCode::UnparseableVerdict));
-        assert_eq!(code(r#"{"rationale":"r","value":7}"#, "stop", None), Err(ErrorCode::OutOfRange));
+        Err(failure) => Attempt { result: Err(failure), answer: None, limits },
     }
 }

@@ -16,8 +16,6 @@ pub struct Budget {
     pub cost: Option<f64>,
     /// Tokens of all prompts and answers.
     pub tokens: Option<u64>,
-    /// Requests, retries included: what a quota a day allows.
-    pub requests: Option<u64>,
     /// Judgments that end in an error.
     pub errors: Option<MaxErrors>,
     /// From the start of the run.
@@ -30,13 +28,13 @@ pub struct Budget {
 pub enum MaxErrors {
     /// More than this many.
     Count(u64),
-    /// More than this share of the judgments that were asked, 0 to 1, once there are [`MaxErrors::FEWEST`].
+    /// More than this share of the judgments that were asked, 0 to 1, once these are at least [`MaxErrors::MIN_JUDGED`].
     Share(f64),
 }
 
 impl MaxErrors {
     /// A share of fewer judgments says nothing.
-    pub const FEWEST: u64 = 20;
+    pub const MIN_JUDGED: u64 = 20;
 }
 
 impl fmt::Display for MaxErrors {
@@ -52,7 +50,7 @@ impl FromStr for MaxErrors {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("`{text}` is neither a number such as 10 nor a share such as 5%");
+        let wrong = || format!("`{text}` is not a number such as 10 or a share such as 5%");
         match text.strip_suffix('%') {
             Some(percent) => {
                 let percent: f64 = percent.trim().parse().map_err(|_| wrong())?;
@@ -70,36 +68,22 @@ serde_as_text!(MaxErrors);
 pub(super) struct Spent {
     pub cost: f64,
     pub tokens: u64,
-    pub requests: u64,
     pub judged: u64,
     pub errors: u64,
 }
 
 /// A limit that was reached.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
 #[expect(missing_docs, reason = "the messages say it")]
 pub enum Exhausted {
+    #[error("the budget of {limit} is used up: {spent:.4} spent")]
     Cost { spent: f64, limit: f64 },
+    #[error("the budget of {limit} tokens is used up: {spent} used")]
     Tokens { spent: u64, limit: u64 },
-    Requests { limit: u64 },
+    #[error("too many failures: {errors} of {judged} judgments")]
     Errors { errors: u64, judged: u64 },
+    #[error("the time limit of {} s is reached", limit.as_secs_f64())]
     Time { limit: Duration },
-}
-
-impl fmt::Display for Exhausted {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Cost { spent, limit } => write!(f, "the budget of {limit} is used up: {spent:.4} spent (--max-cost)"),
-            Self::Tokens { spent, limit } => {
-                write!(f, "the budget of {limit} tokens is used up: {spent} used (--max-tokens-total)")
-            }
-            Self::Requests { limit } => write!(f, "all {limit} requests of the day are sent (--rpd)"),
-            Self::Errors { errors, judged } => {
-                write!(f, "too many failures: {errors} of {judged} judgments (--max-errors)")
-            }
-            Self::Time { limit } => write!(f, "the time limit of {} s is over (--time-limit)", limit.as_secs_f64()),
-        }
-    }
 }
 
 impl Budget {
@@ -120,7 +104,7 @@ impl Budget {
             None => false,
             Some(MaxErrors::Count(limit)) => spent.errors > limit,
             Some(MaxErrors::Share(share)) => {
-                spent.judged >= MaxErrors::FEWEST && spent.errors as f64 > share * spent.judged as f64
+                spent.judged >= MaxErrors::MIN_JUDGED && spent.errors as f64 > share * spent.judged as f64
             }
         };
         too_many.then_some(Exhausted::Errors { errors: spent.errors, judged: spent.judged })
@@ -133,7 +117,7 @@ mod tests {
 
     #[test]
     fn each_limit_is_reached_by_its_own_measure() {
-        let spent = |cost, tokens, judged, errors| Spent { cost, tokens, requests: 0, judged, errors };
+        let spent = |cost, tokens, judged, errors| Spent { cost, tokens, judged, errors };
         let none = Budget::default();
         assert_eq!(none.exhausted(&spent(1e9, u64::MAX, 9, 9)), None);
         let budget = Budget { cost: Some(1.0), tokens: Some(100), ..none };

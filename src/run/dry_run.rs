@@ -3,76 +3,92 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::passed_over::PassedOver;
-use super::plan::{Item, Known, Planner};
+use super::counts::Counts;
+use super::item::{Action, Item, Settled};
+use super::plan::{Known, Planner};
+use super::questions::Questions;
 use super::selection::LeftOutCounts;
 use super::settings::RunSettings;
 use super::shard::Shard;
+use super::summary::QuestionInfo;
 use super::walk::{Planned, Walk};
 use crate::dataset::DatasetError;
 use crate::feedback::log::{Index, Standing};
-use crate::judge::Question;
 
 /// What a run would do, without doing it.
 #[derive(Debug, Default)]
 pub struct DryRun {
-    /// Traces that it would be about.
+    /// Traces that it would select.
     pub traces: u64,
     /// The part of the dataset that it is about, if not all.
     pub shard: Option<Shard>,
-    /// Traces that it would not be about.
+    /// Traces that it would not select.
     pub left_out: LeftOutCounts,
-    /// Ids that were named and that no trace has.
+    /// Ids that were named and that the dataset lacks.
     pub absent_trace_ids: Vec<String>,
-    /// Lines that are no trace.
+    /// Lines that are not a trace.
     pub rejects: Vec<String>,
-    /// Traces that are there twice.
+    /// Traces that occur twice.
     pub duplicates: u64,
-    /// How often each field was met that no trace has.
+    /// How often each field occurs that a trace does not have.
     pub unknown_fields: BTreeMap<String, u64>,
     /// One for each question, in the run's order.
     pub questions: Vec<DryRunQuestion>,
 }
 
-/// What one judge would do.
+/// What one question would come to.
 #[derive(Debug, Default)]
 pub struct DryRunQuestion {
-    /// The judge's name.
-    pub judge: String,
-    /// The model URI.
-    pub source_id: String,
-    /// Requests that would be sent.
-    pub requests: u64,
-    /// Judgments that the log already has.
-    pub kept: u64,
-    /// Judgments that the log has, and that somebody marked invalid.
-    pub invalid: u64,
-    /// Verdicts that would be taken over from other logs.
-    pub reused: u64,
-    /// Of a run about failures: not in the log, and not to be asked.
-    pub missing: u64,
-    /// Of a run about failures: prompt, parameter or trace are not those that failed.
-    pub unmatched: u64,
-    /// What there is nothing to judge of.
-    pub passed_over: PassedOver,
-    /// Traces, spans or sessions that the judge cannot be asked about.
+    /// Which question.
+    pub info: QuestionInfo,
+    /// How many judgments would come to what; all that would be asked are only planned.
+    pub counts: Counts,
+    /// Traces, spans or sessions that the judge cannot be asked about; they are among the planned ones.
     pub not_askable: u64,
     /// Why, for the first of them.
     pub first_reason: Option<String>,
     /// Tokens of all prompts, estimated.
     pub input_tokens: u64,
     /// Tokens that all answers may have at most.
-    pub most_output_tokens: u64,
-    /// The first request, as it would be judged.
+    pub max_output_tokens: u64,
+    /// The first request, as it would be judged: instructions, and what is judged.
     pub first_prompt: Option<(String, String)>,
+}
+
+impl DryRunQuestion {
+    /// Requests that would be sent.
+    pub fn requests(&self) -> u64 {
+        self.counts.planned - self.not_askable
+    }
+
+    fn add(&mut self, action: Action) {
+        match action {
+            Action::Count(settled) => _ = self.counts.settle(&settled),
+            Action::Reinstate { standing, .. } => _ = self.counts.settle(&Settled::Kept(standing)),
+            Action::Reuse(feedback) => _ = self.counts.settle(&Settled::Reused(Standing::of(&feedback))),
+            Action::Fail(not_askable) => {
+                self.counts.plan(false);
+                self.not_askable += 1;
+                self.first_reason.get_or_insert_with(|| not_askable.error.to_string());
+            }
+            Action::Ask { judgment, history } => {
+                self.counts.plan(history.overrides.is_some());
+                let work = judgment.work;
+                self.input_tokens += work.estimated_input_tokens();
+                self.max_output_tokens += u64::from(work.max_output_tokens());
+                if self.first_prompt.is_none() {
+                    let (system, user) = work.texts();
+                    self.first_prompt = Some((system.to_owned(), user.to_owned()));
+                }
+            }
+        }
+    }
 }
 
 impl DryRun {
     /// Judgments that it would be about.
     pub fn selected(&self) -> u64 {
-        let all =
-            |q: &DryRunQuestion| q.requests + q.kept + q.invalid + q.reused + q.missing + q.unmatched + q.not_askable;
-        self.questions.iter().map(all).sum()
+        self.questions.iter().map(|question| question.counts.selected()).sum()
     }
 }
 
@@ -83,14 +99,10 @@ impl DryRun {
 pub fn dry_run(settings: RunSettings, index: Index) -> Result<DryRun, DatasetError> {
     let RunSettings { datasets, questions, scope, selection, reuse, .. } = settings;
     let Some(dataset) = datasets.into_iter().next() else { return Ok(DryRun::default()) };
-    let questions: Arc<[Question]> = questions.into_iter().map(|(question, _)| question).collect();
+    let questions = Questions::new(questions);
     let mut dry = DryRun { shard: selection.shard, ..DryRun::default() };
-    dry.questions.extend(questions.iter().map(|question| DryRunQuestion {
-        judge: question.judge.name.clone(),
-        source_id: question.source_id.clone(),
-        passed_over: PassedOver::of(question.judge.select.unit()),
-        ..DryRunQuestion::default()
-    }));
+    let question = |question| DryRunQuestion { info: QuestionInfo::of(question), ..DryRunQuestion::default() };
+    dry.questions.extend(questions.iter().map(|(_, asked)| question(asked)));
     let planner = Planner::new(questions, Arc::new(Known { index, reuse }), &scope, |_| true);
     for planned in Walk::new(&planner, dataset, Arc::new(selection)) {
         let items = match planned {
@@ -117,28 +129,9 @@ pub fn dry_run(settings: RunSettings, index: Index) -> Result<DryRun, DatasetErr
                 continue;
             }
         };
-        for item in items {
-            let Some(question) = dry.questions.get_mut(item.question()) else { continue };
-            match item {
-                Item::PassedOver { what, .. } => question.passed_over.add(&what),
-                Item::Missing { .. } => question.missing += 1,
-                Item::Unmatched { .. } => question.unmatched += 1,
-                Item::Kept { standing: Standing::Invalid { .. }, .. } => question.invalid += 1,
-                Item::Kept { .. } | Item::KeptAgain { .. } => question.kept += 1,
-                Item::Reused { .. } => question.reused += 1,
-                Item::NotAskable { not_askable, .. } => {
-                    question.not_askable += 1;
-                    question.first_reason.get_or_insert_with(|| not_askable.error.to_string());
-                }
-                Item::Ask { judgment, .. } => {
-                    let request = judgment.request;
-                    question.requests += 1;
-                    question.input_tokens += request.estimated_input_tokens();
-                    question.most_output_tokens += u64::from(request.sampling.max_output_tokens);
-                    question.first_prompt.get_or_insert_with(|| {
-                        (request.system.as_deref().unwrap_or_default().to_owned(), request.user)
-                    });
-                }
+        for Item { question, action } in items {
+            if let Some(question) = dry.questions.get_mut(question.place()) {
+                question.add(action);
             }
         }
     }

@@ -3,104 +3,90 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::item::Settled;
+use super::questions::{LaneIndex, QuestionIndex};
+use super::selection::LeftOut;
+use super::stop::{GivenUp, StopReason};
 use crate::dataset::Reject;
 use crate::endpoint::Failure;
 use crate::endpoint::wire::answer::Usage;
 use crate::feedback::Feedback;
-use crate::feedback::log::Standing;
-
-use super::passed_over::PassOver;
-use super::selection::LeftOut;
-use super::summary::StopReason;
+use crate::judge::SubjectIds;
+use crate::judge::parse::ParseMethod;
 
 /// Something that happened.
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub enum Event<'a> {
-    /// A trace was read; so many bytes of the dataset are behind it.
+    /// A trace was read.
     TraceRead {
-        /// Of all files.
+        /// Of all files, so far.
         bytes_read: u64,
-        /// `None` when the length is not known.
+        /// `None` when the length is unknown.
         total_bytes: Option<u64>,
     },
-    /// A trace was read that the run is not about; so many bytes of the dataset are behind it.
+    /// A trace was read that the run is not about.
     LeftOut {
         /// Why not.
         why: &'a LeftOut,
-        /// Of all files.
+        /// Of all files, so far.
         bytes_read: u64,
-        /// `None` when the length is not known.
+        /// `None` when the length is unknown.
         total_bytes: Option<u64>,
     },
     /// The whole dataset was read.
     DatasetRead,
-    /// The dataset has fields that no trace has, each so many times.
+    /// The dataset has fields that a trace does not have, each this many times.
     UnknownFields(&'a BTreeMap<String, u64>),
-    /// No trace of the dataset has these ids, which were named.
+    /// These ids were named, and the dataset has no such trace.
     AbsentTraceIds(&'a [String]),
-    /// A line is no trace.
+    /// A line is not a trace.
     Rejected(&'a Reject),
-    /// A trace was there already, with the same content.
+    /// A trace was read before, with the same content.
     Duplicate,
-    /// The log already has this judgment, and it is not asked again.
-    Kept {
-        /// The index of the question.
-        question: usize,
-        /// What the log has.
-        standing: Standing,
+    /// A judgment is not asked.
+    Settled {
+        /// Of this question.
+        question: QuestionIndex,
+        /// What became of it instead.
+        settled: &'a Settled,
     },
-    /// Another log has a verdict, which was taken over.
-    Reused {
-        /// The index of the question.
-        question: usize,
-        /// The verdict.
-        standing: Standing,
-    },
-    /// The log has nothing of this judgment, and it is not asked: the run is about failures only.
-    Missing {
-        /// The index of the question.
-        question: usize,
-    },
-    /// The log has a failure of this opinion that another prompt, trace or parameter led to, and it is not asked: the run is about that
-    /// failure only.
-    Unmatched {
-        /// The index of the question.
-        question: usize,
-        /// The failure.
-        standing: Standing,
-    },
-    /// There is nothing that the judge judges, and it is not asked.
-    PassedOver {
-        /// The index of the question.
-        question: usize,
-        /// Of what.
-        what: &'a PassOver,
-    },
-    /// A trace or session has so many of the failures that the run is about.
+    /// A trace or session has this many of the failures that the run is about.
     FailuresFound(u64),
-    /// A judgment is to be asked.
+    /// A judgment will be asked and recorded.
     Planned {
-        /// The index of the question.
-        question: usize,
+        /// Of this question.
+        question: QuestionIndex,
         /// The log has another opinion, given to another prompt, trace or parameter.
         changed: bool,
     },
     /// A request was sent.
     Sent {
-        /// Not the first about its judgment.
-        again: bool,
+        /// To this lane.
+        lane: LaneIndex,
+        /// For this question.
+        question: QuestionIndex,
+        /// What it is about.
+        subject: &'a SubjectIds,
+        /// 1 for the first request about its judgment.
+        attempt: u32,
     },
     /// An attempt came back, well or not.
     Returned {
-        /// The index of the question.
-        question: usize,
+        /// From this lane.
+        lane: LaneIndex,
+        /// For this question.
+        question: QuestionIndex,
+        /// What it was about.
+        subject: &'a SubjectIds,
         /// What it used.
         usage: Option<Usage>,
         /// What that cost, where prices are known.
         cost: Option<f64>,
         /// From sending to the last byte.
         latency: Duration,
+        /// Why it gave no verdict, if it gave none.
+        failure: Option<&'a Failure>,
     },
     /// An attempt failed and will be repeated.
     Retrying {
@@ -111,13 +97,43 @@ pub enum Event<'a> {
     },
     /// A record went to the log.
     Recorded {
-        /// The index of the question.
-        question: usize,
+        /// Of this question.
+        question: QuestionIndex,
         /// The record.
         feedback: &'a Feedback,
+        /// What the judge wrote, if it answered.
+        answer: Option<&'a str>,
+        /// How the verdict was read, if there is one.
+        method: Option<ParseMethod>,
     },
-    /// No more is admitted; what is in flight is waited for.
-    Stopping(&'a StopReason),
+    /// One of several members of a lane's pool is asked no more; the others are.
+    MemberGivenUp {
+        /// Of this lane.
+        lane: LaneIndex,
+        /// Which of its members.
+        member: &'a str,
+        /// Why.
+        reason: &'a GivenUp,
+    },
+    /// A lane is asked no more; answers in flight are waited for, and other lanes continue.
+    LaneStopped {
+        /// This lane.
+        lane: LaneIndex,
+        /// Why.
+        reason: &'a GivenUp,
+    },
+    /// The run sends nothing more.
+    Stopping {
+        /// Why.
+        reason: &'a StopReason,
+        /// Requests in flight, whose answers are waited for.
+        in_flight: usize,
+    },
+    /// The run ends without the answers in flight.
+    Abandoned {
+        /// Requests in flight.
+        in_flight: usize,
+    },
     /// A second went by.
     Tick,
 }

@@ -1,6 +1,16 @@
-//! Exit codes: documented API, decided in one place.
+//! How a run ended, and the exit codes: documented API, decided in one place.
 
-use super::summary::{RunReport, StopReason};
+use super::stop::StopReason;
+use super::summary::Summary;
+
+/// How a run ended.
+#[derive(Debug)]
+pub struct RunReport {
+    /// What was counted.
+    pub summary: Summary,
+    /// Why the whole run ended before everything was asked, if it did. Why a lane ended is in its summary.
+    pub stop: Option<StopReason>,
+}
 
 /// How the process ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,10 +22,9 @@ pub enum Exit {
     GateFailed = 1,
     /// Wrong usage, configuration or judge file, or nothing to judge: nothing was sent.
     Usage = 2,
-    /// Finished, but some judgments failed, some lines are no traces, or a filter failed; the same command tries
-    /// failures again.
+    /// Finished, but some judgments failed, some lines are not traces, or a filter failed; the same command retries failures.
     SomeFailed = 3,
-    /// Stopped early: key, quota, budget, wrong address, nothing but failures, a log that cannot be written.
+    /// Stopped early (key, quota, budget, wrong address, a log that cannot be written), or nothing but failures.
     Stopped = 4,
     /// Interrupted, after answers in flight were saved.
     Interrupted = 130,
@@ -31,23 +40,31 @@ impl Exit {
 impl RunReport {
     /// The exit code of a run.
     pub fn exit(&self) -> Exit {
+        let summary = &self.summary;
         match &self.stop {
             Some(StopReason::Interrupted) => Exit::Interrupted,
             Some(
-                StopReason::Fatal { .. }
-                | StopReason::NothingButFailures { .. }
-                | StopReason::Budget(_)
+                StopReason::Budget(_)
                 | StopReason::Bug
                 | StopReason::Strict(_)
                 | StopReason::Dataset(_)
                 | StopReason::Rejects(_)
                 | StopReason::Log(_),
             ) => Exit::Stopped,
+            None if summary.lanes.iter().any(|lane| lane.stopped.is_some()) => Exit::Stopped,
             // A shard may be empty: then its work is done.
-            None if self.summary.selected() == 0 && self.summary.left_out.other_shards == 0 => Exit::Usage,
-            None if self.summary.was_never_answered() => Exit::Stopped,
-            None if self.summary.failed() + self.summary.rejects + self.summary.left_out.failed > 0 => Exit::SomeFailed,
+            None if summary.selected() == 0 && summary.left_out.other_shards == 0 => Exit::Usage,
+            // Whatever they are: a run without one verdict is not a run with some failures.
+            None if summary.scored() == 0 && summary.failed() > summary.unmatched() => Exit::Stopped,
+            None if summary.failed() + summary.rejects + summary.left_out.failed > 0 => Exit::SomeFailed,
             None => Exit::AllJudged,
         }
+    }
+
+    /// All reasons for which something was not asked, the run's own first, each with its causes.
+    pub fn stop_reasons(&self) -> Vec<String> {
+        let run = self.stop.iter().map(StopReason::with_causes);
+        let lanes = self.summary.lanes.iter().filter_map(|lane| Some((&lane.source_id, lane.stopped.as_ref()?)));
+        run.chain(lanes.map(|(source_id, reason)| format!("{source_id}: {reason}"))).collect()
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::ask::Attempt;
+use super::questions::QuestionIndex;
 use super::record::History;
 use crate::endpoint::pacing::gate::Pass;
 use crate::endpoint::wire::chat::WireProfile;
@@ -15,6 +16,7 @@ use crate::judge::Judgment;
 /// A judgment on its way.
 #[derive(Debug)]
 pub(super) struct Job {
+    pub question: QuestionIndex,
     pub judgment: Judgment,
     pub history: History,
     /// Attempts so far.
@@ -24,7 +26,7 @@ pub(super) struct Job {
     /// Failures so far, by code: some codes are worth fewer retries than others.
     pub failures: Vec<ErrorCode>,
     pub had_free_retry: bool,
-    /// Doubled once when an answer was cut.
+    /// Tokens that the answer may have; more after one that was cut.
     pub max_output: u32,
     /// What the quota was charged for the attempt in flight.
     pub reserved: u64,
@@ -41,9 +43,15 @@ pub(super) struct Job {
 }
 
 impl Job {
-    pub(super) fn new(judgment: Judgment, history: History, profile: Arc<WireProfile>) -> Self {
-        let max_output = judgment.request.sampling.max_output_tokens;
+    pub(super) fn new(
+        question: QuestionIndex,
+        judgment: Judgment,
+        history: History,
+        profile: Arc<WireProfile>,
+    ) -> Self {
+        let max_output = judgment.work.max_output_tokens();
         Self {
+            question,
             judgment,
             history,
             attempts: 0,
@@ -73,12 +81,12 @@ impl Job {
             clippy::cast_sign_loss,
             reason = "an estimate"
         )]
-        let input = (self.judgment.request.estimated_input_tokens() as f64 * input_ratio).ceil() as u64;
+        let input = (self.judgment.work.estimated_input_tokens() as f64 * input_ratio).ceil() as u64;
         input
     }
 }
 
-/// A retry and when it is due; the order of retries that are due at the same time is the order in which they failed.
+/// A retry and when it is due; retries that are due at the same time go in the order in which they failed.
 pub(super) struct Due {
     pub at: Instant,
     pub sequence: u64,

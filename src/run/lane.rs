@@ -1,4 +1,4 @@
-//! One lane of the run: an endpoint and a model, its gate, and the judgments that wait before it.
+//! One lane of the run: an endpoint and a model, and the judgments that wait for it. What follows from an attempt is in `retry`.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
@@ -7,19 +7,18 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::health::GivenUp;
 use super::job::{Due, Job};
 use super::member::Member;
+use super::questions::QuestionIndex;
 use super::record::History;
 use super::settings::{LaneSettings, Policy};
-use super::summary::{LaneSummary, StopReason};
+use super::stop::GivenUp;
+use super::summary::LaneSummary;
 use crate::endpoint::client::{Client, ClientError};
-use crate::endpoint::pacing::backoff;
 use crate::endpoint::pacing::gate::{Admission, Pass};
 use crate::endpoint::prices::Prices;
+use crate::endpoint::provider;
 use crate::endpoint::wire::chat::WireProfile;
-use crate::endpoint::{Failure, Rejected, provider};
-use crate::feedback::{ErrorCode, Retry};
 use crate::judge::Judgment;
 
 /// What a lane does next.
@@ -29,68 +28,68 @@ pub(super) enum Step {
     Send(Box<Job>),
     /// This can never be sent: it may use more tokens than the endpoint allows in a minute.
     TooLarge { job: Box<Job>, needs: u64, allowed: u64 },
+    /// Ask no more.
+    Stop(GivenUp),
     /// Nothing before this time, if any; something in flight or something new may change that.
     Wait(Option<Instant>),
 }
 
-/// What follows from an attempt.
-#[derive(Debug)]
-pub(super) enum Next {
-    /// A failure: the judgment was put back, to be sent again after this time at the earliest.
-    Retry { failure: Box<Failure>, delay: Duration },
-    /// A verdict, or a failure that is final.
-    Record(Box<Job>),
-}
-
 /// An endpoint and a model.
 pub(super) struct Lane {
-    /// The model URI.
-    pub source_id: String,
-    members: Vec<Member>,
-    concurrency: usize,
+    pub(super) members: Vec<Member>,
+    /// Requests in flight at most, of all members.
+    pub(super) concurrency: usize,
     fresh: VecDeque<Box<Job>>,
-    retries: BinaryHeap<Reverse<Due>>,
-    sequence: u64,
-    max_retries: u32,
-    /// Further attempts where an answer has no verdict.
-    re_asks: u8,
-    pub stopped: bool,
-    profile: Arc<WireProfile>,
+    pub(super) retries: BinaryHeap<Reverse<Due>>,
+    pub(super) sequence: u64,
+    pub(super) policy: Policy,
+    pub(super) stopped: bool,
+    pub(super) profile: Arc<WireProfile>,
     /// A part of the request was refused: one goes ahead, until one is answered.
-    learning: bool,
+    pub(super) learning: bool,
     has_sent: bool,
-    /// Until then the first request is alone: what is wrong with all of them, most endpoints say at once.
-    head_start: Option<Instant>,
+    /// Until then the first request is alone: what is wrong with all of them, most endpoints say immediately.
+    pub(super) head_start: Option<Instant>,
     /// A verdict came of a request that was put as now: what is refused after that is the request's own fault.
-    profile_is_proven: bool,
+    pub(super) profile_is_proven: bool,
     /// Questions of which none was answered yet and which therefore go one by one, so that the others find their prompts cached.
-    to_warm_up: usize,
+    pub(super) to_warm_up: usize,
     /// What was adapted, in words.
-    adapted: Vec<String>,
+    pub(super) adapted: Vec<String>,
     /// Tokens of prompts to their estimates, as observed.
-    input_ratio: f64,
-    pub prices: Option<Prices>,
+    pub(super) input_ratio: f64,
+    pub(super) prices: Option<Prices>,
+    requests_today: Option<RequestsToday>,
+}
+
+/// How many requests a day allows, and how many were sent.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct RequestsToday {
+    limit: u64,
+    before: u64,
+    sent: u64,
 }
 
 /// The lead of the first request over the others.
 const HEAD_START: Duration = Duration::from_millis(10);
-/// How much a new observation moves the rate of tokens to the estimate.
-const RATIO_STEP: f64 = 0.1;
 
 impl Lane {
-    /// `questions` is how many are asked on the lane, `proven` whether the log has a verdict from it.
+    /// `questions` is how many are asked on the lane, `proven` whether the log has a verdict from it, and `sent_today` how many requests it shows
+    /// of today.
     pub(super) fn new(
         settings: &LaneSettings,
         policy: &Policy,
         questions: usize,
         proven: bool,
+        sent_today: u64,
     ) -> Result<Self, ClientError> {
-        let LaneSettings { endpoint, model, prices } = settings;
-        let &Policy { max_retries, re_asks, longest_pause: _, warm_up } = policy;
-        let pool = if endpoint.pool.is_empty() { std::slice::from_ref(endpoint) } else { &endpoint.pool };
+        let LaneSettings { pool, model, prices } = settings;
+        let first = pool.first();
         let members = pool.iter().map(|member| Member::new(member, model, policy, proven));
+        // A pool has as many as all its members together; one without a limit has none.
+        let limit: Option<u64> = pool.iter().map(|member| member.rpd).sum();
         Ok(Self {
-            profile: Arc::new(provider::wire_profile(endpoint.preset, &endpoint.base_url, model)),
+            profile: Arc::new(provider::wire_profile(first.preset, &first.base_url, model)),
             learning: false,
             has_sent: false,
             head_start: None,
@@ -98,16 +97,15 @@ impl Lane {
             input_ratio: 1.0,
             prices: *prices,
             members: members.collect::<Result<_, _>>()?,
-            source_id: settings.source_id(),
             concurrency: pool.iter().map(|member| member.concurrency).sum(),
             fresh: VecDeque::new(),
             retries: BinaryHeap::new(),
             sequence: 0,
-            max_retries,
-            re_asks,
+            policy: *policy,
             profile_is_proven: false,
-            to_warm_up: if warm_up { questions } else { 0 },
+            to_warm_up: if policy.warm_up { questions } else { 0 },
             stopped: false,
+            requests_today: limit.map(|limit| RequestsToday { limit, before: sent_today, sent: 0 }),
         })
     }
 
@@ -116,25 +114,21 @@ impl Lane {
         self.stopped || (self.fresh.len() < self.concurrency && self.retries.len() < 2 * self.concurrency)
     }
 
-    pub(super) fn push(&mut self, judgment: Judgment, history: History) {
+    pub(super) fn push(&mut self, question: QuestionIndex, judgment: Judgment, history: History) {
         if !self.stopped {
-            self.fresh.push_back(Box::new(Job::new(judgment, history, Arc::clone(&self.profile))));
+            self.fresh.push_back(Box::new(Job::new(question, judgment, history, Arc::clone(&self.profile))));
         }
     }
 
-    /// What was learnt of the endpoint.
-    pub(super) fn summary(&self) -> LaneSummary {
+    /// Adds what was learnt of the endpoint.
+    pub(super) fn summarize(&self, summary: &mut LaneSummary) {
         let learnt: Vec<_> = self.members.iter().map(|member| member.gate.quota().learnt()).collect();
-        LaneSummary {
-            source_id: self.source_id.clone(),
-            adapted: self.adapted.clone(),
-            learnt_requests: learnt.iter().map(|(requests, _)| *requests).sum(),
-            learnt_tokens: learnt.iter().map(|(_, tokens)| *tokens).sum(),
-        }
+        summary.adapted.clone_from(&self.adapted);
+        summary.learnt_requests = learnt.iter().map(|(requests, _)| *requests).sum();
+        summary.learnt_tokens = learnt.iter().map(|(_, tokens)| *tokens).sum();
     }
 
-    /// Whether something waits to be sent, now or later.
-    pub(super) fn has_waiting(&self) -> bool {
+    fn has_waiting(&self) -> bool {
         !self.fresh.is_empty() || !self.retries.is_empty()
     }
 
@@ -152,6 +146,11 @@ impl Lane {
         self.in_flight() == 0 && (self.stopped || !self.has_waiting())
     }
 
+    /// Whether no member is left to be asked.
+    pub(super) fn is_given_up(&self) -> bool {
+        self.members.iter().all(|member| member.stopped)
+    }
+
     /// Admits nothing more. What was never asked stays unjudged; what was asked and failed is returned.
     pub(super) fn stop(&mut self) -> Vec<Job> {
         self.stopped = true;
@@ -164,6 +163,15 @@ impl Lane {
         let one_by_one = self.learning || self.to_warm_up > 0;
         if self.stopped || (one_by_one && self.in_flight() > 0) {
             return Step::Wait(None);
+        }
+        if let Some(RequestsToday { limit, before, sent }) = self.requests_today
+            && before + sent >= limit
+        {
+            return if self.has_waiting() {
+                Step::Stop(GivenUp::DailyLimit { limit, before })
+            } else {
+                Step::Wait(None)
+            };
         }
         if let Some(until) = self.head_start.filter(|until| now < *until) {
             return Step::Wait(Some(until));
@@ -194,22 +202,21 @@ impl Lane {
             Ok(admitted) => admitted,
             Err(at) => return Step::Wait(at),
         };
-        match take(self) {
-            Some(mut job) => {
-                if !self.has_sent {
-                    self.has_sent = true;
-                    self.head_start = Some(now + HEAD_START);
-                }
-                job.attempts += 1;
-                job.member = member;
-                job.reserved = cost;
-                job.pass = pass;
-                job.sent_at = Some(now);
-                job.profile = Arc::clone(&self.profile);
-                Step::Send(job)
-            }
-            None => Step::Wait(next_retry),
+        let Some(mut job) = take(self) else { return Step::Wait(next_retry) };
+        if !self.has_sent {
+            self.has_sent = true;
+            self.head_start = Some(now + HEAD_START);
         }
+        if let Some(today) = &mut self.requests_today {
+            today.sent += 1;
+        }
+        job.attempts += 1;
+        job.member = member;
+        job.reserved = cost;
+        job.pass = pass;
+        job.sent_at = Some(now);
+        job.profile = Arc::clone(&self.profile);
+        Step::Send(job)
     }
 
     /// The member that takes a request now, the idlest first; or the earliest time at which one may.
@@ -228,150 +235,6 @@ impl Lane {
         }
         Err(earliest)
     }
-
-    /// Takes back a judgment whose attempt has ended: settles the quota and decides what follows. The second part is a reason
-    /// for the lane to stop.
-    pub(super) fn returned(&mut self, job: Box<Job>) -> (Next, Option<StopReason>) {
-        let (used, failure) = match &job.last {
-            Some((attempt, _)) => {
-                self.members[job.member].gate.learn(&attempt.limits, job.pass);
-                let used = attempt.usage.map(|usage| usage.input_tokens + usage.output_tokens).filter(|n| *n > 0);
-                if let Some(usage) = attempt.usage.filter(|usage| usage.input_tokens > 0) {
-                    self.observe_input(&job, usage.input_tokens);
-                }
-                (used, attempt.result.as_ref().err().cloned())
-            }
-            None => (None, None),
-        };
-        self.head_start = None;
-        let member = &mut self.members[job.member];
-        let Some(failure) = failure else {
-            member.gate.answered(job.pass, job.reserved, used);
-            member.health.succeeded();
-            self.learning = false;
-            self.profile_is_proven |= job.profile == self.profile;
-            self.to_warm_up = self.to_warm_up.saturating_sub(1);
-            return (Next::Record(job), None);
-        };
-        let failure = member.health.seen_from_here(failure);
-        if let Some(rejected) = &failure.rejected
-            && self.adapt(&job, rejected)
-        {
-            self.members[job.member].gate.released(job.pass);
-            return (self.put_back(job, failure), None);
-        }
-        let member = &mut self.members[job.member];
-        let pause = member.settle(&job, &failure, used);
-        let index = job.member;
-        let next = self.after_failure(job, failure.clone(), pause);
-        let Some(given_up) = self.members[index].given_up(&failure, matches!(next, Next::Record(_))) else {
-            return (next, None);
-        };
-        let reason = self.reason(given_up, &failure);
-        match next {
-            // Another deployment or key may do better.
-            Next::Record(job) if self.members.iter().any(|member| !member.stopped) => {
-                (self.put_back(job, failure), Some(reason))
-            }
-            next => (next, Some(reason)),
-        }
-    }
-
-    /// Whether there is nobody left to ask.
-    pub(super) fn is_given_up(&self) -> bool {
-        self.members.iter().all(|member| member.stopped)
-    }
-
-    /// Corrects the estimate of prompts by what the endpoint counted.
-    fn observe_input(&mut self, job: &Job, counted: u64) {
-        #[expect(clippy::cast_precision_loss, reason = "token counts are far below 2^52")]
-        let ratio = counted as f64 / job.judgment.request.estimated_input_tokens().max(1) as f64;
-        self.input_ratio += RATIO_STEP * (ratio.clamp(0.1, 10.0) - self.input_ratio);
-    }
-
-    /// Adapts to a refusal of a part of the request: once, whoever hears of it first; the others are put again as adapted by then.
-    /// Returns whether that can help.
-    fn adapt(&mut self, job: &Job, rejected: &Rejected) -> bool {
-        if job.profile != self.profile {
-            return true;
-        }
-        if self.profile_is_proven {
-            return false;
-        }
-        let change = Arc::make_mut(&mut self.profile).adapt(rejected);
-        self.learning |= change.is_some();
-        self.adapted.extend(change.clone());
-        change.is_some()
-    }
-
-    fn put_back(&mut self, mut job: Box<Job>, failure: Box<Failure>) -> Next {
-        if self.stopped {
-            return Next::Record(job);
-        }
-        job.free_attempts += 1;
-        self.retry(job, failure, Duration::ZERO, Duration::ZERO)
-    }
-
-    /// Queues a judgment again after `delay`; `told` is how long it waits in all, with its member's pause.
-    fn retry(&mut self, job: Box<Job>, failure: Box<Failure>, delay: Duration, told: Duration) -> Next {
-        self.sequence += 1;
-        self.retries.push(Reverse(Due { at: Instant::now() + delay, sequence: self.sequence, job }));
-        Next::Retry { failure, delay: told }
-    }
-
-    fn after_failure(&mut self, mut job: Box<Job>, failure: Box<Failure>, pause: Option<Duration>) -> Next {
-        if failure.free_retry && !job.had_free_retry {
-            job.had_free_retry = true;
-            job.free_attempts += 1;
-        } else {
-            job.failures.push(failure.code);
-        }
-        let so_far = job.failures.iter().filter(|code| **code == failure.code).count();
-        let allowed = match failure.code.traits().retry {
-            _ if matches!(failure.code, ErrorCode::UnparseableVerdict | ErrorCode::OutOfRange) => {
-                usize::from(self.re_asks)
-            }
-            Retry::Never => usize::from(failure.retryable == Some(true)),
-            Retry::Times(times) => usize::from(times),
-            Retry::UpToLimit => usize::MAX,
-        };
-        let again = failure.may_retry()
-            && !self.members[job.member].health.asks_too_much(&failure)
-            && so_far <= allowed
-            && job.attempts - job.free_attempts <= self.max_retries
-            && !self.stopped;
-        if !again {
-            return Next::Record(job);
-        }
-        if failure.code == ErrorCode::TruncatedResponse {
-            job.max_output = job.max_output.saturating_mul(2);
-        }
-        // The member's pause is the delay; another member need not wait for it.
-        if let Some(pause) = pause {
-            return self.retry(job, failure, Duration::ZERO, pause);
-        }
-        let tries = job.attempts - job.free_attempts;
-        let delay = match failure.retry_after {
-            // Whoever says the same again and again does not know.
-            Some(wait) if tries > 1 || wait.is_zero() => wait.max(backoff::full_jitter(tries.saturating_sub(1))),
-            Some(wait) => wait,
-            // The endpoint works, the model answered badly: nothing to wait for.
-            None if job.last.as_ref().is_some_and(|(attempt, _)| attempt.usage.is_some()) => Duration::ZERO,
-            None => backoff::full_jitter(tries.saturating_sub(1)),
-        };
-        self.retry(job, failure, delay, delay)
-    }
-
-    fn reason(&self, given_up: GivenUp, failure: &Failure) -> StopReason {
-        let (source_id, code) = (self.source_id.clone(), failure.code);
-        match given_up {
-            GivenUp::Fatal { message } => StopReason::Fatal { source_id, code, message },
-            GivenUp::Outage { judgments, minutes } => {
-                let message = failure.message.clone();
-                StopReason::NothingButFailures { source_id, failures: judgments, minutes, code, message }
-            }
-        }
-    }
 }
 
 #[cfg(test)]
@@ -381,27 +244,26 @@ mod tests {
     use crate::endpoint::wire::PromptNotes;
     use crate::endpoint::wire::chat::{ChatRequest, Sampling};
     use crate::feedback::IdHasher;
-    use crate::judge::SubjectIds;
+    use crate::judge::{SubjectIds, Work};
 
     fn lane(concurrency: usize) -> Lane {
         let endpoint = EndpointConfig { concurrency, ..EndpointConfig::new("e", "http://127.0.0.1:9/v1") };
-        let settings = LaneSettings { endpoint, model: "m".into(), prices: None };
-        Lane::new(&settings, &Policy::default(), 1, false).unwrap()
+        let settings = LaneSettings { pool: endpoint.into(), model: "m".into(), prices: None };
+        Lane::new(&settings, &Policy::default(), 1, false, 0).unwrap()
     }
 
     fn judgment() -> Judgment {
         Judgment {
             id: IdHasher::new("test").finish(),
-            question: 0,
             subject: SubjectIds { trace_id: "t".into(), span_id: None, session_id: None },
-            request: ChatRequest {
+            work: Work::Chat(ChatRequest {
                 system: None,
                 user: "u".into(),
                 images: Vec::new(),
                 notes: PromptNotes::default(),
                 schema: serde_json::value::RawValue::from_string("{}".into()).unwrap().into(),
                 sampling: Sampling::default(),
-            },
+            }),
         }
     }
 
@@ -412,7 +274,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn the_first_request_has_a_head_start_and_the_others_go_together() {
         let mut lane = lane(4);
-        (0..9).for_each(|_| lane.push(judgment(), History::default()));
+        (0..9).for_each(|_| lane.push(QuestionIndex::new(0), judgment(), History::default()));
         let start = Instant::now();
         assert_eq!(sent(&mut lane, start), 1);
         assert!(matches!(lane.next(start), Step::Wait(Some(until)) if until == start + HEAD_START));

@@ -11,8 +11,9 @@ use std::time::UNIX_EPOCH;
 
 use serde::{Deserialize, Serialize};
 
+use super::exit::{Exit, RunReport};
 use super::run_plan::RunPlan;
-use super::summary::{QuestionSummary, RunReport, StopReason, Summary};
+use super::summary::{QuestionSummary, Summary};
 use crate::files;
 
 /// How much of a file's start and of its end is part of its digest.
@@ -214,27 +215,29 @@ impl Manifest {
         self.update(&report.summary, now_ms);
         self.end_time_ms = Some(now_ms);
         self.exit_code = Some(report.exit().code());
-        self.stop_reason = report.stop.as_ref().map(ToString::to_string);
-        self.state = match &report.stop {
-            None => State::Finished,
-            Some(StopReason::Interrupted) => State::Interrupted,
-            Some(_) => State::Stopped,
+        let reasons = report.stop_reasons();
+        self.state = match report.exit() {
+            Exit::Interrupted => State::Interrupted,
+            _ if reasons.is_empty() => State::Finished,
+            _ => State::Stopped,
         };
+        self.stop_reason = (!reasons.is_empty()).then(|| reasons.join("; "));
     }
 }
 
 impl JudgeCounts {
     fn of(question: &QuestionSummary) -> Self {
+        let counts = &question.counts;
         Self {
-            name: question.judge.clone(),
-            source_id: question.source_id.clone(),
-            planned: question.planned,
-            scored: question.scored,
-            kept_scored: question.kept_scored,
-            failed: question.failed.iter().map(|(code, n)| (code.to_string(), *n)).collect(),
-            kept_failed: question.kept_failed.values().sum(),
-            kept_invalid: question.kept_invalid,
-            unjudged: question.unjudged(),
+            name: question.info.judge.clone(),
+            source_id: question.info.source_id.clone(),
+            planned: counts.planned,
+            scored: counts.scored,
+            kept_scored: counts.kept_scored,
+            failed: counts.failed.iter().map(|(code, n)| (code.to_string(), *n)).collect(),
+            kept_failed: counts.all_kept_failed(),
+            kept_invalid: counts.kept_invalid,
+            unjudged: counts.unjudged(),
             input_tokens: question.usage.input_tokens,
             cached_tokens: question.usage.cached_tokens,
             output_tokens: question.usage.output_tokens,

@@ -10,15 +10,15 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use super::lane::Lane;
 use super::plan::{Known, Planner};
+use super::questions::{LaneIndex, QuestionIndex, Questions};
 use super::selection::Selection;
 use super::settings::Scope;
 use super::walk::{Planned, Walk};
 use crate::dataset::DatasetReader;
-use crate::judge::Question;
 
 /// Groups of lines that a reader may be ahead of those that the dispatcher took last.
 const READ_AHEAD: usize = 64;
-/// Lines that nothing is asked about are handed over so many at once: waking a thread costs more than such a line.
+/// How many lines that nothing is asked about are handed over together: waking a thread costs more than such a line.
 const HANDED_OVER: usize = 64;
 /// Kibibytes of prompts that a reader may be ahead; a single line may always be.
 const READ_AHEAD_KIB: u32 = 16 << 10;
@@ -29,7 +29,7 @@ pub(super) struct Arrived {
     pub room: OwnedSemaphorePermit,
 }
 
-/// Reads the whole dataset into the channel; ends early when nobody listens any more.
+/// Reads the whole dataset into the channel; ends early when its other end is gone.
 async fn read(
     planner: &Planner,
     dataset: DatasetReader,
@@ -65,15 +65,14 @@ struct Reader {
     /// What was received together with the line before.
     arrived: VecDeque<Arrived>,
     /// The lane that it is for; `None` means all.
-    lane: Option<usize>,
+    lane: Option<LaneIndex>,
 }
 
 impl Readers {
     /// Starts a reader for each of the datasets, which are the same one opened once for each lane, or once.
     pub(super) fn start(
         datasets: Vec<DatasetReader>,
-        questions: &Arc<[Question]>,
-        lane_of: &[usize],
+        questions: &Questions,
         scope: &Scope,
         known: Known,
         selection: Selection,
@@ -81,14 +80,15 @@ impl Readers {
         let (known, selection) = (Arc::new(known), Arc::new(selection));
         let shared = datasets.len() == 1;
         let mut readers = Vec::new();
-        for (lane, dataset) in datasets.into_iter().enumerate() {
-            let is_asked = |question: usize| shared || lane_of.get(question) == Some(&lane);
-            let planner = Planner::new(Arc::clone(questions), Arc::clone(&known), scope, is_asked);
+        for (place, dataset) in datasets.into_iter().enumerate() {
+            let lane = LaneIndex::new(place);
+            let is_asked = |question: QuestionIndex| shared || questions.lane(question) == lane;
+            let planner = Planner::new(questions.clone(), Arc::clone(&known), scope, is_asked);
             let selection = Arc::clone(&selection);
             let (sender, receiver) = mpsc::channel(READ_AHEAD);
             let runtime = tokio::runtime::Builder::new_current_thread().build()?;
             std::thread::Builder::new()
-                .name(format!("dataset-{lane}"))
+                .name(format!("dataset-{place}"))
                 .spawn(move || runtime.block_on(read(&planner, dataset, selection, &sender)))?;
             readers.push(Reader {
                 receiver: Some(receiver),
@@ -105,7 +105,7 @@ impl Readers {
         self.readers.iter().all(|reader| reader.receiver.is_none() && reader.arrived.is_empty())
     }
 
-    /// Reads no more. The threads end with the line that they are at.
+    /// Reads no more. The threads end with their current line.
     pub(super) fn close(&mut self) {
         for reader in &mut self.readers {
             reader.receiver = None;
@@ -113,11 +113,11 @@ impl Readers {
         }
     }
 
-    /// The next line, of whichever reader has one for a lane that wants more. The first part is whether the reader is the first, which
-    /// alone tells of lines and traces; the second is `None` when a reader has come to the end.
+    /// The next line, of the first reader that has one for a lane that wants more. The first part is whether that is the first of all readers,
+    /// which alone reports lines and traces; the second is `None` when a reader has reached the end.
     pub(super) async fn next(&mut self, lanes: &[Lane]) -> (bool, Option<Arrived>) {
         let wants_more = |reader: &Reader| match reader.lane {
-            Some(lane) => lanes.get(lane).is_some_and(Lane::wants_more),
+            Some(lane) => lanes.get(lane.place()).is_some_and(Lane::wants_more),
             None => lanes.iter().all(Lane::wants_more),
         };
         poll_fn(|context| {

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::ask::{Attempt, Scored};
+use super::ask::Attempt;
+use super::job::Job;
+use super::reading::Scored;
 use crate::endpoint::Failure;
-use crate::endpoint::wire::PromptNotes;
 use crate::endpoint::wire::chat::{ResponseFormat, WireProfile};
-use crate::feedback::{AssessmentId, Feedback, FeedbackError, SESSION_METADATA, Source};
+use crate::feedback::{AssessmentId, Feedback, FeedbackError, SAMPLE_METADATA, Source};
 use crate::judge::parse::ParseMethod;
-use crate::judge::{NotAskable, Question, SubjectIds};
+use crate::judge::{Judgment, NotAskable, Question, SubjectIds};
 
 /// What a record takes from the log that it goes to.
 #[derive(Debug, Clone, Copy, Default)]
@@ -24,34 +25,43 @@ pub(super) struct History {
 /// A judgment whose last attempt has ended.
 #[derive(Debug)]
 pub(super) struct Outcome {
-    pub id: AssessmentId,
-    pub subject: SubjectIds,
+    pub judgment: Judgment,
     pub history: History,
     pub attempt: Attempt,
     pub attempts: u32,
     pub latency: Duration,
-    /// Of the prompt.
-    pub notes: PromptNotes,
     /// How the request was put.
     pub profile: Arc<WireProfile>,
 }
 
-/// The record of a judgment that was asked.
-pub(super) fn of_attempt(question: &Question, run_id: &str, outcome: Outcome) -> Feedback {
-    let Outcome { id, subject, history, attempt, attempts, latency, notes, profile } = outcome;
+impl Outcome {
+    /// Of a judgment of which an attempt came back.
+    pub(super) fn of(job: Job) -> Option<Self> {
+        let Job { judgment, history, attempts, last, profile, .. } = job;
+        let (attempt, latency) = last?;
+        Some(Self { judgment, history, attempt, attempts, latency, profile })
+    }
+}
+
+/// The record of a judgment that was asked, and what the judge wrote.
+pub(super) fn of_attempt(question: &Question, run_id: &str, outcome: Outcome) -> (Feedback, Option<String>) {
+    let Outcome { judgment, history, attempt, attempts, latency, profile } = outcome;
+    let Judgment { id, subject, work } = judgment;
+    let Attempt { result, answer, limits: _ } = attempt;
+    let answer = answer.unwrap_or_default();
     let mut feedback = base(question, run_id, id, subject, history);
     let mut put = |key: &str, value: String| feedback.metadata.insert(key.to_owned(), value);
     put("attempts", attempts.to_string());
     put("latency_ms", latency.as_millis().to_string());
-    notes.metadata().for_each(|(key, value)| _ = put(key, value));
-    if let Some(usage) = attempt.usage {
+    work.notes().metadata().for_each(|(key, value)| _ = put(key, value));
+    if let Some(usage) = answer.usage {
         put("input_tokens", usage.input_tokens.to_string());
         put("output_tokens", usage.output_tokens.to_string());
         if usage.cached_tokens > 0 {
             put("cached_tokens", usage.cached_tokens.to_string());
         }
     }
-    if let Some(model) = attempt.model {
+    if let Some(model) = answer.model {
         put("model", model);
     }
     if profile.response_format != ResponseFormat::JsonSchema {
@@ -60,10 +70,10 @@ pub(super) fn of_attempt(question: &Question, run_id: &str, outcome: Outcome) ->
     if !profile.dropped.is_empty() {
         put("dropped_parameters", profile.dropped.iter().map(String::as_str).collect::<Vec<_>>().join(","));
     }
-    if let Some(request_id) = attempt.request_id {
+    if let Some(request_id) = answer.request_id {
         put("request_id", request_id);
     }
-    match attempt.result {
+    match result {
         Ok(Scored { verdict, method, truncated }) => {
             if method != ParseMethod::Strict {
                 put("parse", method.to_string());
@@ -80,34 +90,31 @@ pub(super) fn of_attempt(question: &Question, run_id: &str, outcome: Outcome) ->
             feedback.error = Some(error(*failure));
         }
     }
-    feedback
+    (feedback, Some(answer.content).filter(|text| !text.is_empty()))
 }
 
 /// The record of a trace, span or session that the judge cannot be asked about.
-pub(super) fn of_input_error(
-    question: &Question,
-    run_id: &str,
-    subject: SubjectIds,
-    not_askable: &NotAskable,
-) -> Feedback {
+pub(super) fn of_input_error(question: &Question, run_id: &str, not_askable: NotAskable) -> Feedback {
+    let NotAskable { id, subject, error } = not_askable;
+    let error_code = error.code().into();
     Feedback {
-        error: Some(FeedbackError {
-            error_code: not_askable.error.code().into(),
-            error_message: Some(not_askable.error.to_string()),
-            stack_trace: None,
-        }),
-        ..base(question, run_id, not_askable.id, subject, History::default())
+        error: Some(FeedbackError { error_code, error_message: Some(error.to_string()), stack_trace: None }),
+        ..base(question, run_id, id, subject, History::default())
     }
 }
 
 fn base(question: &Question, run_id: &str, id: AssessmentId, subject: SubjectIds, history: History) -> Feedback {
     let now = now_ms();
-    let SubjectIds { trace_id, span_id, session_id } = subject;
     let mut metadata = BTreeMap::from([
         ("judge_prompt".to_owned(), question.judge.prompt_uri()),
         ("run_id".to_owned(), run_id.to_owned()),
     ]);
-    metadata.extend(session_id.map(|session_id| (SESSION_METADATA.to_owned(), session_id)));
+    metadata.extend(subject.metadata().map(|(key, value)| (key.to_owned(), value.to_owned())));
+    let sample = question.key().sample;
+    if sample > 0 {
+        metadata.insert(SAMPLE_METADATA.to_owned(), sample.to_string());
+    }
+    let SubjectIds { trace_id, span_id, session_id: _ } = subject;
     Feedback {
         assessment_id: Some(id.to_string()),
         name: question.judge.name.clone(),

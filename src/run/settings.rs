@@ -8,10 +8,11 @@ use serde::{Deserialize, Serialize};
 
 use super::budget::Budget;
 use super::millis;
+use super::questions::LaneIndex;
 use super::selection::Selection;
 use crate::dataset::DatasetReader;
 use crate::endpoint::ModelUri;
-use crate::endpoint::config::EndpointConfig;
+use crate::endpoint::config::Pool;
 use crate::endpoint::prices::Prices;
 use crate::feedback::ErrorCode;
 use crate::feedback::log::{OpenLog, ReuseLog, Standing};
@@ -24,7 +25,7 @@ pub struct RunSettings {
     /// only once.
     pub datasets: Vec<DatasetReader>,
     /// What is asked about each of them, and on which lane.
-    pub questions: Vec<(Question, usize)>,
+    pub questions: Vec<(Question, LaneIndex)>,
     /// Which of the judgments.
     pub scope: Scope,
     /// The endpoints and models.
@@ -86,7 +87,7 @@ impl Scope {
     pub fn selects(&self, code: Option<ErrorCode>) -> bool {
         match self {
             Self::Failures { only: Some(only), .. } => code.is_some_and(|code| only.contains(&code)),
-            Self::All | Self::Failures { only: None, .. } => code.is_none_or(|code| code.traits().resumable),
+            Self::All | Self::Failures { only: None, .. } => code.is_none_or(|code| code.traits().is_resumable),
         }
     }
 }
@@ -97,8 +98,8 @@ impl Scope {
 pub struct Policy {
     /// Further attempts after the first, of one judgment.
     pub max_retries: u32,
-    /// Of these, where an answer has no readable or no allowed verdict.
-    pub re_asks: u8,
+    /// Of these, where the model answered without a usable verdict; `None` means as often as suits what was wrong with the answer.
+    pub re_asks: Option<u8>,
     /// An endpoint that asks for a longer pause is done for this run.
     #[serde(rename = "max_retry_after_ms", with = "millis")]
     pub longest_pause: Duration,
@@ -109,15 +110,15 @@ pub struct Policy {
 impl Default for Policy {
     /// Enough to outlast a minute of trouble, and longer than any quota a minute asks to wait.
     fn default() -> Self {
-        Self { max_retries: 6, re_asks: 1, longest_pause: Duration::from_secs(300), warm_up: false }
+        Self { max_retries: 6, re_asks: None, longest_pause: Duration::from_secs(300), warm_up: false }
     }
 }
 
 /// One endpoint and one model on it: what shares a quota.
 #[derive(Debug, Clone)]
 pub struct LaneSettings {
-    /// The endpoint.
-    pub endpoint: EndpointConfig,
+    /// The endpoint: all its deployments and keys.
+    pub pool: Pool,
     /// The model's name on it.
     pub model: String,
     /// What its tokens cost.
@@ -127,7 +128,7 @@ pub struct LaneSettings {
 impl LaneSettings {
     /// The model URI.
     pub fn source_id(&self) -> String {
-        ModelUri { endpoint: self.endpoint.name.clone(), model: self.model.clone() }.to_string()
+        ModelUri { endpoint: self.pool.name().to_owned(), model: self.model.clone() }.to_string()
     }
 }
 

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::plan::{Item, Planner};
+use super::item::Item;
+use super::plan::Planner;
 use super::selection::{LeftOut, Selecting, Selection};
 use crate::dataset::{DatasetError, DatasetReader, Entry, Reject, Sessions};
 use crate::trace::Session;
@@ -17,12 +18,12 @@ pub(super) enum Planned {
         /// Failures that the run is about, if it is about failures only.
         failures: u64,
     },
-    /// A session; its traces were told before.
+    /// A session; its traces came before.
     Session {
         items: Vec<Item>,
         failures: u64,
     },
-    /// A trace that the run is not about.
+    /// A trace that is not selected.
     LeftOut {
         bytes_read: u64,
         why: LeftOut,
@@ -32,9 +33,9 @@ pub(super) enum Planned {
     Unreadable(DatasetError),
     /// No more lines.
     End {
-        /// The fields that no dialect knows, each with how often it was met.
+        /// The fields that no dialect knows, each with how often it occurs.
         unknown_fields: BTreeMap<String, u64>,
-        /// Ids that were named and that no trace has.
+        /// Ids that were named and that the dataset lacks.
         absent: Vec<String>,
     },
 }
@@ -48,7 +49,7 @@ impl Planned {
         }
     }
 
-    /// Whether nothing is to be done but to count it.
+    /// Whether there is nothing to do but to count it.
     pub(super) fn is_counted_only(&self) -> bool {
         match self {
             Self::Trace { items, .. } | Self::Session { items, .. } => items.iter().all(Item::is_counted_only),
@@ -71,7 +72,7 @@ enum Stage {
     Begin,
     /// All traces go to their sessions, whether they are selected or not, if sessions are judged.
     Traces(Option<Sessions>),
-    /// So many were taken.
+    /// And how many were taken.
     Sessions(Box<dyn Iterator<Item = Result<Session, DatasetError>>>, u64),
     End,
     Over,

@@ -207,7 +207,7 @@ fn the_simulator_says_where_it_is_and_that_it_makes_things_up() {
     let simulator = SimulatorProcess::start(&["--latency", "0", "--fail", "500=100%", "--clear-after", "1"]);
     simulator.running.wait_for_stderr("verdicts are made up");
     let place = Place::with_traces(4);
-    place.judge(&simulator.base_url(), &[]).run().exits_with(0).prints(&["8 requests (4 of them retries)"]);
+    place.judge(&simulator.base_url(), &[]).run().exits_with(0).prints(&["8 requests (4 retries)"]);
     let stats = simulator.stats();
     assert_eq!((&stats["requests"], &stats["answered"], &stats["faults"]["500"]), (&8.into(), &4.into(), &4.into()));
     let address = simulator.base_url();

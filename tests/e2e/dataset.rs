@@ -71,7 +71,7 @@ fn lines_that_are_no_traces_are_named_kept_and_counted() {
 #[test]
 fn a_screen_is_not_filled_with_rejected_lines() {
     let (finished, place) = judge(format!("{}{}", "oops\n".repeat(1000), answers::traces(1)), &[]);
-    let finished = finished.exits_with(3).says(&["further rejected lines are only counted"]);
+    let finished = finished.exits_with(3).says(&["more lines are rejected; from here they are only counted"]);
     assert!(finished.stderr.lines().count() < 30, "{}", finished.stderr);
     finished.prints(&["1000 lines rejected"]);
     assert_eq!(place.lines(REJECTS).len(), 1000);
@@ -90,7 +90,7 @@ fn the_rejects_of_an_earlier_run_go_when_the_lines_are_mended() {
 #[test]
 fn a_trace_that_is_there_twice_is_judged_once() {
     let (finished, place) = judge(answers::traces(2).repeat(2), &[]);
-    finished.exits_with(0).prints(&["2 traces, 2 requests", "2 lines skipped: the same trace was there already"]);
+    finished.exits_with(0).prints(&["2 traces, 2 requests", "2 lines skipped: repeats of a trace"]);
     assert_eq!(place.lines(LOG).len(), 2);
 }
 

@@ -103,7 +103,7 @@ fn a_prompt_that_is_too_long_is_a_failure_also_where_it_is_cut_silently() {
         (&["--fail", "context=100%", "--clear-after", "0"], "CONTEXT_LENGTH_EXCEEDED"),
     ] {
         let simulator = SimulatorProcess::start(flags);
-        place.judge(&simulator.base_url(), &["--overwrite"]).run().exits_with(3);
+        place.judge(&simulator.base_url(), &["--overwrite"]).run().exits_with(4);
         let codes: Vec<Value> = place.lines(LOG).iter().map(|record| record["error"]["error_code"].clone()).collect();
         assert_eq!(codes, [code]);
     }

@@ -12,7 +12,7 @@ use std::process::{Command, Output};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use judge_run::endpoint::provider::PRESETS;
-use judge_run::feedback::{ErrorCode, ErrorTraits, Pause, Retry, StopsRun};
+use judge_run::feedback::{ErrorCode, ErrorTraits, Pause, Retry, StopsAfter};
 use serde_json::Value;
 
 use crate::common::SimulatorProcess;
@@ -407,34 +407,41 @@ fn the_page_on_errors_has_all_that_is_known_of_every_code() {
 fn error_rows() -> String {
     let mut rows = String::new();
     for code in ErrorCode::ALL {
-        let ErrorTraits { name, meaning, remedy, retry, pause, stops, unanswered, resumable } = code.traits();
-        let mark = if *unanswered { " †" } else { "" };
+        let ErrorTraits { name, meaning, remedy, retry, pause, stops_after, .. } = code.traits();
+        let traits = code.traits();
+        let mark = if traits.is_unanswered { " †" } else { "" };
+        if traits.is_reserved {
+            writeln!(rows, "| `{name}` | reserved: {meaning} |  |  |  |  | {remedy} |").unwrap();
+            continue;
+        }
         let retried = match retry {
             Retry::Never => "never".to_owned(),
             Retry::Times(1) => "once".to_owned(),
             Retry::Times(n) => format!("{n} times"),
             Retry::UpToLimit => "up to `--max-retries`".to_owned(),
+            Retry::ReAsk { default: 1 } => "once, or `--re-ask`".to_owned(),
+            Retry::ReAsk { default } => format!("{default} times, or `--re-ask`"),
         };
         let waits = match (retry, pause) {
             (Retry::Never, _) => "",
             (_, Pause::Request) => "this judgment",
             (_, Pause::Endpoint) => "the lane",
         };
-        let ends = match *stops {
-            StopsRun { unproven: None, proven: None } => String::new(),
-            StopsRun { unproven: Some(a), proven: Some(b) } if a == b => after(a),
-            StopsRun { unproven: Some(a), proven: Some(b) } => {
+        let ends = match *stops_after {
+            StopsAfter { unproven: None, proven: None } => String::new(),
+            StopsAfter { unproven: Some(a), proven: Some(b) } if a == b => after(a),
+            StopsAfter { unproven: Some(a), proven: Some(b) } => {
                 format!("{}; after a first verdict {}", after(a), after(b))
             }
-            StopsRun { unproven: Some(a), proven: None } => format!("{}, before a first verdict", after(a)),
-            StopsRun { unproven: None, proven: Some(b) } => format!("{}, after a first verdict", after(b)),
+            StopsAfter { unproven: Some(a), proven: None } => format!("{}, before a first verdict", after(a)),
+            StopsAfter { unproven: None, proven: Some(b) } => format!("{}, after a first verdict", after(b)),
         };
-        let again = if *resumable { "yes" } else { "no" };
+        let again = if traits.is_resumable { "yes" } else { "no" };
         writeln!(rows, "| `{name}`{mark} | {meaning} | {retried} | {waits} | {ends} | {again} | {remedy} |").unwrap();
     }
     rows
 }
 
 fn after(failures: u8) -> String {
-    if failures == 1 { "at once".to_owned() } else { format!("{failures} in a row") }
+    if failures == 1 { "immediately".to_owned() } else { format!("{failures} in a row") }
 }

@@ -117,7 +117,7 @@ fn budgets_stop_a_run_and_the_next_one_goes_on() {
     let place = Place::with_traces(30);
     let fake = Fake::start(|_| answers::verdict(true));
     let limited = |more: &[&str]| place.judge(&fake.base_url(), &[&["-j", "1"], more].concat()).run();
-    limited(&["--rpd", "5"]).exits_with(4).prints(&["all 5 requests of the day are sent (--rpd)"]);
+    limited(&["--rpd", "5"]).exits_with(4).prints(&["all 5 requests of the day are sent", "--rpd"]);
     assert_eq!(fake.count(), 5);
     // 110 tokens each.
     limited(&["--max-tokens-total", "500"]).exits_with(4).prints(&["the budget of 500 tokens is used up: 550 used"]);
@@ -159,7 +159,7 @@ fn a_prompt_that_was_cut_gives_no_verdict() {
         body["usage"] = json!({"prompt_tokens": 2048, "completion_tokens": 9});
         answers::response(200, &[], &body)
     });
-    place.judge(&fake.base_url(), &[]).run().exits_with(3).prints(&["PROMPT_TRUNCATED"]);
+    place.judge(&fake.base_url(), &[]).run().exits_with(4).prints(&["PROMPT_TRUNCATED"]);
 }
 
 #[test]
@@ -171,11 +171,7 @@ fn a_told_quota_is_followed_and_shown() {
         let body = json!({"choices": [{"message": {"content": "{\"rationale\":\"r\",\"value\":true}"}}]});
         answers::response(200, &headers, &body)
     });
-    place
-        .judge(&fake.base_url(), &[])
-        .run()
-        .exits_with(0)
-        .prints(&["told its quota, and was asked by it: 60 requests"]);
+    place.judge(&fake.base_url(), &[]).run().exits_with(0).prints(&["reported its limits, paced to them: 60 requests"]);
 }
 
 #[test]
@@ -192,7 +188,7 @@ fn a_check_tells_what_an_endpoint_takes() {
         "quota     not told",
     ]);
     let locked = Fake::start(|_| answers::error(401, "invalid_api_key", "Incorrect API key provided."));
-    check(&locked).exits_with(4).prints(&["answers   no", "AUTHENTICATION_ERROR (HTTP 401)", "--api-key-env"]);
+    check(&locked).exits_with(4).prints(&["answers   no", "AUTHENTICATION_ERROR (HTTP 401)", "`api_key_env`"]);
     assert!(place.names().is_empty());
 }
 

@@ -72,8 +72,8 @@ fn a_trace_that_lacks_what_the_judge_needs_is_3_and_is_not_sent() {
 fn a_key_that_is_not_accepted_stops_at_once_with_4() {
     let (finished, fake, place) =
         judged(20, &[], |_| answers::error(401, "invalid_api_key", "Incorrect API key provided."));
-    let words = ["stopped early: openai:/gpt-4.1-mini: AUTHENTICATION_ERROR: Incorrect API key", "--api-key-env"];
-    finished.exits_with(4).prints(&words).prints(&["the rest of the dataset was not looked at"]);
+    let words = ["stopped early: openai:/gpt-4.1-mini: AUTHENTICATION_ERROR: Incorrect API key", "`api_key_env`"];
+    finished.exits_with(4).prints(&words).prints(&["the rest of the dataset was not read"]);
     assert_eq!((fake.count(), codes(&place)), (1, vec!["AUTHENTICATION_ERROR".to_owned()]));
 }
 
@@ -86,7 +86,7 @@ fn a_quota_that_is_used_up_stops_with_4_in_the_middle_of_a_run() {
     finished.exits_with(4).prints(&[
         "INSUFFICIENT_QUOTA",
         "add credit",
-        "the rest of the dataset was not looked at",
+        "the rest of the dataset was not read",
         "next:",
     ]);
     assert_eq!((fake.count(), codes(&place)), (4, ["-", "-", "-", "INSUFFICIENT_QUOTA"].map(String::from).into()));
@@ -97,7 +97,7 @@ fn a_model_that_does_not_exist_stops_with_4() {
     let (finished, fake, _) = judged(9, &["-m", "openai:/gpt-9"], |_| {
         answers::error(404, "model_not_found", "The model `gpt-9` does not exist or you do not have access to it.")
     });
-    finished.exits_with(4).prints(&["openai:/gpt-9: MODEL_NOT_FOUND: The model `gpt-9`", "check --model"]);
+    finished.exits_with(4).prints(&["openai:/gpt-9: MODEL_NOT_FOUND: The model `gpt-9`", "check `model`"]);
     assert_eq!(fake.count(), 1);
 }
 
@@ -106,7 +106,7 @@ fn a_wrong_url_stops_with_4_and_shows_no_html() {
     let (finished, fake, _) = judged(9, &[], |_| {
         answers::raw(404, &[("content-type", "text/html")], "<html><head><title>404 Not Found</title></head></html>")
     });
-    let finished = finished.exits_with(4).prints(&["NOT_FOUND", "check --base-url; most endpoints need /v1"]);
+    let finished = finished.exits_with(4).prints(&["NOT_FOUND", "check `base_url`; most endpoints need /v1"]);
     assert!(!finished.stdout.contains('<'), "{}", finished.stdout);
     assert_eq!(fake.count(), 1);
 }
@@ -115,7 +115,7 @@ fn a_wrong_url_stops_with_4_and_shows_no_html() {
 fn a_web_page_instead_of_an_api_stops_with_4() {
     let (finished, fake, _) =
         judged(20, &[], |_| answers::raw(200, &[("content-type", "text/html")], "<html><title>Hello</title></html>"));
-    finished.exits_with(4).prints(&["MALFORMED_RESPONSE", "check that --base-url is an OpenAI-compatible API"]);
+    finished.exits_with(4).prints(&["MALFORMED_RESPONSE", "check that `base_url` is an OpenAI-compatible API"]);
     assert!(fake.count() <= 5, "{} requests", fake.count());
 }
 
@@ -125,7 +125,7 @@ fn a_server_that_is_not_there_stops_with_4() {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let place = Place::with_traces(9);
     let finished = place.judge(&format!("http://127.0.0.1:{port}/v1"), &[]).run().exits_with(4);
-    finished.prints(&["CONNECTION_ERROR", "refused", "check that the server runs at --base-url"]);
+    finished.prints(&["CONNECTION_ERROR", "refused", "check that the server runs at `base_url`"]);
 }
 
 #[test]
@@ -134,17 +134,44 @@ fn strict_stops_with_4_at_the_first_line_that_is_no_trace() {
     place.write("traces.jsonl", format!("oops\n{}", answers::traces(3)));
     let fake = Fake::start(|_| answers::verdict(true));
     let finished = place.judge(&fake.base_url(), &["--strict"]).run().exits_with(4);
-    finished.prints(&["stopped early: traces.jsonl:1: not JSON", "(--strict)"]);
+    finished.prints(&["stopped early: traces.jsonl:1: not JSON", "--strict"]);
     assert_eq!(fake.count(), 0);
 }
 
 #[test]
 fn nothing_but_failures_stops_with_4_long_before_the_end() {
-    let (finished, fake, place) = judged(200, &["--max-retries", "0"], |_| {
-        answers::response(500, &[], &serde_json::json!({"error": {"message": "Boom."}}))
+    let (finished, fake, place) = judged(200, &["--max-retries", "0"], |request| {
+        let message = if request.number % 2 == 0 { "Boom." } else { "Bang!" };
+        answers::response(500, &[], &serde_json::json!({"error": {"message": message}}))
     });
-    finished.exits_with(4).prints(&["no answer any more", "SERVER_ERROR: Boom.", "unjudged"]);
+    finished.exits_with(4).prints(&["no answer to 20 judgments in a row", "SERVER_ERROR: Bang!", "unjudged"]);
     assert_eq!((fake.count(), codes(&place).len()), (20, 20));
+}
+
+#[test]
+fn an_endpoint_that_never_answers_and_always_says_the_same_stops_with_4_after_a_few_requests() {
+    let (finished, fake, place) = judged(200, &["--max-retries", "1"], |request| {
+        let message = format!("model requires more memory ({}.8 GiB) than is available", request.number);
+        answers::error_with(500, &[("retry-after-ms", "1")], "server_error", &message)
+    });
+    finished.exits_with(4).prints(&["SERVER_ERROR: model requires more memory", "unjudged"]);
+    assert_eq!((fake.count(), codes(&place).len()), (8, 4), "two attempts for each judgment");
+}
+
+#[test]
+fn where_every_judgment_fails_it_is_4_whatever_the_reason() {
+    let (finished, _, place) = judged(3, &[], |_| answers::error(400, "content_filter", "Filtered."));
+    finished.exits_with(4).prints(&["failed         3", "the first: Filtered."]);
+    assert_eq!(codes(&place), ["CONTENT_FILTERED"; 3]);
+
+    let place = Place::new();
+    let bare = |n: u64| format!("{{\"trace_id\": \"t{n}\", \"inputs\": \"x\"}}\n");
+    place.write("traces.jsonl", (0..25).map(bare).collect::<String>());
+    let fake = Fake::start(|_| answers::verdict(true));
+    for _ in 0..2 {
+        place.judge(&fake.base_url(), &[]).run().exits_with(4).prints(&["25  INPUT_ERROR"]);
+    }
+    assert_eq!((fake.count(), place.lines("traces.feedback.jsonl").len()), (0, 25));
 }
 
 #[test]

@@ -20,7 +20,7 @@ fn interrupted_with(signal: &str) {
     let running = place.judge(&fake.base_url(), &["-j", "4"]).start();
     fake.wait_for(4);
     running.signal(signal);
-    running.wait_for_stderr("stopping: interrupted; answers in flight are still saved");
+    running.wait_for_stderr("stopping: interrupted; waiting for 4 answers in flight");
     latch.open();
     running.finish().exits_with(130).prints(&[
         "scored         4",
@@ -78,10 +78,11 @@ fn a_second_interruption_ends_at_once() {
     let running = place.judge(&fake.base_url(), &["-j", "4", "--grace", "1h"]).start();
     fake.wait_for(4);
     running.signal("INT");
-    running.wait_for_stderr("stopping: interrupted");
+    running.wait_for_stderr("press Ctrl-C again to end without them");
     running.signal("INT");
     // The answers are held for ever, so only the second signal can end it.
-    running.finish().exits_with(130).prints(&["scored         0", "unjudged"]);
+    let finished = running.finish().exits_with(130).prints(&["scored         0", "unjudged"]);
+    finished.says(&["ending without 4 answers in flight"]);
     assert_eq!((place.names(), fake.count()), (vec!["traces.jsonl".to_owned()], 4));
     latch.open();
 }
@@ -123,7 +124,7 @@ fn output_that_blocks_does_not_make_it_immune_to_signals() {
     running.signal("INT");
     running.finish().exits_with(4).says(&[
         "standard output takes nothing more; 1 judgment(s) were not saved",
-        "1 judgment of those above could not be saved",
+        "1 judgment could not be saved",
         "next: the same command",
     ]);
     assert_eq!(fake.count(), 1, "nothing is asked while the last answer is not saved");
@@ -141,7 +142,7 @@ fn a_dataset_that_never_ends_is_judged_as_it_comes_and_can_be_interrupted() {
     }
     running.signal("INT");
     let finished = running.finish().exits_with(130);
-    finished.prints(&["3 traces, 3 requests", "the rest of the dataset was not looked at"]);
+    finished.prints(&["3 traces, 3 requests", "the rest of the dataset was not read"]);
     drop(input);
 }
 
@@ -158,7 +159,7 @@ fn what_was_waiting_for_a_retry_is_left_to_the_next_run() {
         }
     });
     let running = place.judge(&fake.base_url(), &["-v"]).start();
-    running.wait_for_stderr("asking again in 250.0 s: RATE_LIMIT_EXCEEDED (HTTP 429): Slow down.");
+    running.wait_for_stderr("retrying in 250.0 s: RATE_LIMIT_EXCEEDED (HTTP 429): Slow down.");
     fake.wait_for(3);
     running.signal("INT");
     running.wait_for_stderr("stopping: interrupted");

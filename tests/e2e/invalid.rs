@@ -44,10 +44,10 @@ fn a_plain_run_leaves_an_invalid_verdict_alone_and_tells_of_it() {
         "3 traces, 0 requests",
         "scored         2  (0 now, 2 before)  100.0% true (2 true, 0 false)",
         "skipped        2",
-        "invalid        1  marked so in the log; judge-run replay --include-invalid asks again",
+        "rejected       1  marked invalid in the log; judge-run replay --include-invalid asks again",
     ]);
     assert_eq!((place.read(LOG), row(&place, "trace-1")), (log, ("true".to_owned(), "false".to_owned())));
-    run(&["--dry-run"]).prints(&["requests       0", "skipped        2", "invalid        1"]);
+    run(&["--dry-run"]).prints(&["requests       0", "skipped        2", "rejected       1"]);
     place.run(["status", LOG]).exits_with(0).prints(&["3 of 3 judgments", "scored         2", "invalid        1"]);
     assert_eq!(fake.count(), 3);
 }
@@ -90,5 +90,5 @@ fn it_is_not_used_again_by_another_run_and_stays_invalid_through_compact_and_mer
     place.judge(&fake.base_url(), &["--reuse", LOG, "-o", "new.jsonl"]).run().exits_with(0).prints(&["1 request "]);
     place.run(["compact", LOG]).exits_with(0).prints(&["4 records, none of them superseded"]);
     place.run(["merge", LOG, "-o", "all.jsonl"]).exits_with(0);
-    place.judge(&fake.base_url(), &["-o", "all.jsonl"]).run().exits_with(0).prints(&["0 requests", "invalid        1"]);
+    place.judge(&fake.base_url(), &["-o", "all.jsonl"]).run().exits_with(0).prints(&["0 requests", "rejected       1"]);
 }

@@ -126,7 +126,7 @@ fn a_prompt_that_is_too_long_is_not_sent_or_loses_its_middle() {
     };
     place.write("short.toml", judge(""));
     let args = ["-d", "traces.jsonl", "-J", "short.toml", "--base-url", &fake.base_url()];
-    place.run(args).exits_with(3);
+    place.run(args).exits_with(4);
     let failed = &place.lines("traces.feedback.jsonl")[0];
     assert_eq!((failed["error"]["error_code"].as_str(), fake.count()), (Some("REQUEST_TOO_LARGE"), 0));
     let message = failed["error"]["error_message"].as_str().unwrap();

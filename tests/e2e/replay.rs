@@ -81,7 +81,7 @@ fn a_replay_works_from_any_folder_with_the_runs_own_judge_and_configuration() {
     });
     let config = format!("model = \"ours:/m\"\n[endpoints.ours]\nbase_url = \"{}\"\n", fake.base_url());
     place.write("judge-run.toml", config);
-    place.run(["-d", "traces.jsonl", "-J", "mine", "-o", "out.csv"]).exits_with(3);
+    place.run(["-d", "traces.jsonl", "-J", "mine", "-o", "out.csv"]).exits_with(4);
     let other = Place::new();
     let log = place.path("out.feedback.jsonl");
     let finished = other.run(["replay".as_ref(), log.as_os_str()]).exits_with(0);
@@ -186,7 +186,7 @@ fn a_changed_judge_is_noted() {
     };
     let fake = Fake::start(|_| not_today());
     judge("one");
-    place.run(["-d", "traces.jsonl", "-J", "mine.toml", "--base-url", &fake.base_url()]).exits_with(3);
+    place.run(["-d", "traces.jsonl", "-J", "mine.toml", "--base-url", &fake.base_url()]).exits_with(4);
     judge("two");
     let finished =
         place.run(["replay", LOG]).exits_with(3).prints(&["2 failures not retried", "the prompt, its parameters"]);
@@ -230,7 +230,7 @@ fn a_dry_replay_sends_and_writes_nothing() {
 fn made_up_verdicts_never_go_by_the_name_of_a_model() {
     let place = Place::with_traces(2);
     let fake = Fake::start(|_| not_today());
-    place.judge(&fake.base_url(), &[]).run().exits_with(3);
+    place.judge(&fake.base_url(), &[]).run().exits_with(4);
     place.run(["replay", LOG, "--simulate"]).exits_with(0).prints(&["safety  on simulated:/"]);
     for record in &place.lines(LOG)[2..] {
         assert!(record["source"]["source_id"].as_str().unwrap().starts_with("simulated:/"), "{record}");
@@ -434,7 +434,7 @@ fn what_may_be_secret_is_not_in_the_manifest_and_has_to_be_said_again() {
     let header = format!("X-Tenant: {}", SECRETS[1]);
     let body = format!(r#"{{"api_key": "{}"}}"#, SECRETS[3]);
     let args = ["-H", &header, "--extra-body", &body, "--api-key-env", "MY_KEY"];
-    place.judge(&url, &args).env("MY_KEY", SECRETS[0]).run().exits_with(3);
+    place.judge(&url, &args).env("MY_KEY", SECRETS[0]).run().exits_with(4);
     let text = place.read(MANIFEST);
     for secret in SECRETS {
         assert!(!text.contains(secret), "{secret} is in {text}");
@@ -463,7 +463,7 @@ fn what_may_be_secret_is_not_in_the_manifest_and_has_to_be_said_again() {
         place.run(["replay", LOG, "--base-url", &url, "-H", &header, "--extra-body", &body]).exits_with(3);
     without_key.prints(&["1 failure not retried", "MY_KEY", "is not set"]);
     assert_eq!(fake.count(), 1);
-    replay(&["--base-url", &url, "-H", &header, "--extra-body", &body]).exits_with(3);
+    replay(&["--base-url", &url, "-H", &header, "--extra-body", &body]).exits_with(4);
     assert_eq!(fake.count(), 2);
     assert_eq!(fake.seen()[1].header("x-tenant"), Some(SECRETS[1]));
 }

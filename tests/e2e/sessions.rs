@@ -74,14 +74,14 @@ fn a_conversation_is_judged_whole_whatever_the_order_of_its_traces() {
     dry.prints(&[
         "6 traces",
         ", session by session\n  requests       2",
-        "left out       1  traces without a session",
+        "skipped        1  traces without a session",
         "b: user q1",
     ]);
     let run = || place.run(args(&fake, &[])).exits_with(0);
     run().prints(&[
         "6 traces, 2 requests",
         "talk  on openai:/gpt-4.1-mini, session by session",
-        "left out       1  traces",
+        "skipped        1  traces",
     ]);
     let expected = [
         "a: user q1; assistant a1; user q2; assistant a2; user q3; assistant a3; ",
@@ -121,9 +121,9 @@ fn a_session_is_selected_where_its_last_trace_is() {
     let run = |more: &[&str]| place.run(args(&fake, more));
     run(&["-n", "5", "--dry-run"]).exits_with(0).prints(&["36 traces", "requests       5"]);
     let filtered = ["--filter", "trace.tags.n == '3' and trace.session_id == 's2-'", "-o", "filtered.jsonl"];
-    run(&filtered).exits_with(0).prints(&["1 trace, 1 request", "left out      11  sessions whose last trace"]);
+    run(&filtered).exits_with(0).prints(&["1 trace, 1 request", "skipped       11  sessions whose last trace"]);
     assert_eq!(user(&fake.seen()[0]).matches("user q").count(), 3, "the whole session, not its last trace alone");
-    let why = "nothing was judged: the last trace of no session is selected";
+    let why = "nothing was judged: no session's last trace is selected";
     run(&["--filter", "trace.tags.n == '1'", "-o", "none.jsonl"]).exits_with(2).prints(&[why]);
     run(&["--trace-id", "s7-3", "-o", "named.jsonl"]).exits_with(0).prints(&["1 trace, 1 request"]);
 
@@ -142,7 +142,7 @@ fn a_session_is_selected_where_its_last_trace_is() {
 fn traces_without_sessions_leave_nothing_to_judge() {
     let place = place(&[answers::traces(3)]);
     let fake = Fake::start(|_| answers::verdict(true));
-    let why = "no trace has a session; name the field that tells it: --map session_id=FIELD";
+    let why = "no trace has a session; name the field that holds it: --map session_id=FIELD";
     place.run(args(&fake, &[])).exits_with(2).prints(&["nothing was judged", why]);
     place.run(args(&fake, &["--dry-run"])).exits_with(2).says(&["nothing to judge", why]);
 }
@@ -221,7 +221,7 @@ fn mlflows_conversation_is_judged_by_the_built_in_judge() {
     place.write("traces.jsonl", include_str!("../fixtures/mlflow/3.17.2/traces.to_json.jsonl"));
     let fake = Fake::start(|_| answers::verdict(false));
     let args = ["-d", "traces.jsonl", "-J", "conversation_completeness", "--base-url", &fake.base_url()];
-    place.run(args).exits_with(0).prints(&["22 traces, 1 request", "left out      18  traces without a session"]);
+    place.run(args).exits_with(0).prints(&["22 traces, 1 request", "skipped       18  traces without a session"]);
     assert_eq!(subjects(&place, LOG), set(&[("tr-2145c1696a7337ebc0c4e9a310763812", "session-7f3a")]));
     let user = user(&fake.seen()[0]);
     let said: Vec<_> = user.lines().filter(|line| !line.starts_with('<') && !line.is_empty()).collect();

@@ -72,14 +72,14 @@ fn every_span_that_is_selected_has_a_feedback_and_is_not_asked_about_again() {
     dry.prints(&[
         "3 traces",
         ", span by span\n  requests       3",
-        "  no span        1  traces without a span",
+        "  skipped        1  traces without a span",
         "question t1 search_web",
     ]);
     let run = || place.run(args(&fake)).exits_with(0);
     run().prints(&[
         "3 traces, 3 requests",
         "search  on openai:/gpt-4.1-mini, span by span",
-        "  no span        1  traces",
+        "  skipped        1  traces",
     ]);
     assert_eq!(subjects(&place, LOG), set(&[("t1", "01"), ("t1", "02"), ("t2", "01")]));
     assert!(fake.seen().iter().any(|request| user(request).starts_with("question t1 search_db <data-")));
@@ -145,7 +145,7 @@ fn two_spans_of_one_id_are_one_judgment() {
     place
         .run(args(&fake))
         .exits_with(0)
-        .prints(&["1 trace, 1 request", "  repeated       1  spans with the id of an earlier"]);
+        .prints(&["1 trace, 1 request", "  skipped        1  spans with the id of an earlier"]);
     assert_eq!(subjects(&place, LOG), set(&[("t", "01")]));
 }
 
@@ -154,8 +154,8 @@ fn a_dataset_without_such_a_span_says_which_spans_there_are() {
     let place = place("c");
     place.write("traces.jsonl", trace("t", &[span("01", "embed", "EMBEDDING", "a")]));
     let fake = Fake::start(|_| answers::verdict(true));
-    let why = "their spans are of the types AGENT, EMBEDDING";
-    place.run(args(&fake)).exits_with(2).prints(&["nothing was judged: no trace has a span", why]);
+    let why = "spans of the types AGENT, EMBEDDING";
+    place.run(args(&fake)).exits_with(2).prints(&["nothing was judged: no span matches", why]);
     place.run([args(&fake), vec!["--dry-run".into()]].concat()).exits_with(2).says(&["nothing to judge", why]);
     assert_eq!(fake.count(), 0);
 }

@@ -3,6 +3,8 @@
 //! Source: OpenAI API reference, "Create chat completion". Own lenient types: compatible servers leave fields out, send `null`
 //! for lists and numbers for strings.
 
+use std::ops::AddAssign;
+
 use serde::de::MapAccess;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -44,6 +46,15 @@ pub struct Usage {
     pub cached_tokens: u64,
     /// Tokens of the answer, hidden reasoning included.
     pub output_tokens: u64,
+}
+
+impl AddAssign for Usage {
+    fn add_assign(&mut self, other: Self) {
+        let Self { input_tokens, cached_tokens, output_tokens } = other;
+        self.input_tokens += input_tokens;
+        self.cached_tokens += cached_tokens;
+        self.output_tokens += output_tokens;
+    }
 }
 
 /// Why a 200 holds no answer.

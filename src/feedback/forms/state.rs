@@ -46,7 +46,10 @@ impl State {
 /// Whose opinion about what; `None` when it is not said about what.
 fn opinion(feedback: &Feedback) -> Option<OpinionKey> {
     let trace_id = feedback.trace_id.as_deref()?;
-    Some(OpinionKey::new(Some(trace_id), feedback.span_id.as_deref(), &feedback.name, &feedback.source))
+    Some(
+        OpinionKey::new(Some(trace_id), feedback.span_id.as_deref(), &feedback.name, &feedback.source)
+            .sample(feedback.sample()),
+    )
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use super::{OpinionKey, Standing};
-use crate::feedback::{AssessmentId, Feedback, RecordedErrorCode, SourceType};
+use crate::feedback::{AssessmentId, Feedback, RecordedErrorCode, SAMPLE_METADATA, SourceType};
 
 /// A record in brief.
 #[derive(Debug, Clone, PartialEq)]
@@ -40,7 +40,8 @@ impl<'a> Brief<'a> {
                 feedback.span_id.as_deref(),
                 &feedback.name,
                 &feedback.source,
-            ),
+            )
+            .sample(feedback.sample()),
             standing: Standing::of(feedback),
             source_type: feedback.source.source_type,
             source_id: feedback.source.source_id.as_deref().map(Cow::Borrowed),
@@ -69,8 +70,8 @@ struct Flat<'a> {
     #[serde(borrow, default)]
     source: Source<'a>,
     error: Option<Error>,
-    #[serde(rename = "metadata", default)]
-    _metadata: Option<CheckedMap>,
+    #[serde(default)]
+    metadata: Option<Sample>,
     #[serde(default)]
     create_time_ms: i64,
     #[serde(rename = "last_update_time_ms")]
@@ -103,7 +104,9 @@ struct Error {
 
 impl<'a> Flat<'a> {
     fn brief(self) -> Brief<'a> {
-        let Self { assessment_id, name, value, source, error, create_time_ms, trace_id, span_id, valid, .. } = self;
+        let Self {
+            assessment_id, name, value, source, error, metadata, create_time_ms, trace_id, span_id, valid, ..
+        } = self;
         let text = |text: &Option<Text<'a>>| text.as_ref().map(|text| text.0.clone());
         let standing = match error {
             Some(Error { error_code, .. }) => Standing::failed(&error_code, create_time_ms),
@@ -117,7 +120,8 @@ impl<'a> Flat<'a> {
             &name.0,
             source.source_type,
             source_id.as_deref(),
-        );
+        )
+        .sample(metadata.map_or(0, |Sample(sample)| sample));
         let id = assessment_id.and_then(|id| id.0.parse().ok());
         Brief { id, opinion, standing, source_type: source.source_type, source_id }
     }
@@ -144,8 +148,8 @@ struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 /// A string that is only known to be one.
 struct Checked;
 
-/// An object that is only known to be one.
-struct CheckedMap;
+/// Of an object of metadata, which of several answers it is about.
+struct Sample(u32);
 
 impl<'de> Deserialize<'de> for Checked {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -165,19 +169,27 @@ impl<'de> Deserialize<'de> for Checked {
     }
 }
 
-impl<'de> Deserialize<'de> for CheckedMap {
+impl<'de> Deserialize<'de> for Sample {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct IsMap;
         impl<'de> Visitor<'de> for IsMap {
-            type Value = CheckedMap;
+            type Value = Sample;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("an object")
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<CheckedMap, A::Error> {
-                while map.next_entry::<Checked, IgnoredAny>()?.is_some() {}
-                Ok(CheckedMap)
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Sample, A::Error> {
+                let mut sample = 0;
+                while let Some(Text(key)) = map.next_key()? {
+                    if key == SAMPLE_METADATA {
+                        let value: &RawValue = map.next_value()?;
+                        sample = value.get().trim_matches('"').parse().unwrap_or(0);
+                    } else {
+                        map.next_value::<IgnoredAny>()?;
+                    }
+                }
+                Ok(Sample(sample))
             }
         }
         deserializer.deserialize_map(IsMap)
@@ -200,6 +212,9 @@ mod tests {
             with(r#""value":true"#),
             with(r#""value":false,"rationale":"So\nit is.","metadata":{"a":"b","c":1}"#),
             with(r#""value":-0.25,"span_id":"0a""#),
+            with(r#""value":true,"metadata":{"run_id":"r","sample":"2"}"#),
+            with(r#""value":true,"metadata":{"sample":3,"x":[]}"#),
+            with(r#""value":true,"metadata":{"sample":"-1"}"#),
             with(r#""value":18446744073709551615"#),
             with(r#""value":"gut \u263a""#),
             with(r#""value":null"#),
@@ -228,7 +243,7 @@ mod tests {
             records += usize::from(whole.is_some());
             assert_eq!(Brief::read(line.as_bytes()), whole.as_ref().map(Brief::of), "{line}");
         }
-        assert_eq!(records, 13);
+        assert_eq!(records, 16);
         assert_eq!(Brief::read(b"{\"name\":\"\xff\"}"), None);
     }
 }

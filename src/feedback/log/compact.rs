@@ -109,8 +109,10 @@ fn find_superseded(file: &File) -> io::Result<(Vec<u64>, Compacted)> {
 impl Entry {
     fn new(id: AssessmentId, feedback: &Feedback, offset: u64) -> Self {
         let about = feedback.trace_id.as_deref();
-        let opinion =
-            about.map(|id| OpinionKey::new(Some(id), feedback.span_id.as_deref(), &feedback.name, &feedback.source));
+        let opinion = about.map(|id| {
+            OpinionKey::new(Some(id), feedback.span_id.as_deref(), &feedback.name, &feedback.source)
+                .sample(feedback.sample())
+        });
         let is_invalid = feedback.valid == Some(false);
         Self { id, opinion, offset, is_error: feedback.is_error(), is_invalid, superseded: false }
     }

@@ -34,6 +34,16 @@ impl OpinionKey {
         Self(hasher.finish_u64())
     }
 
+    /// The key of another of several independent answers, each of which is an opinion of its own; 0 is the first.
+    #[must_use]
+    pub fn sample(self, sample: u32) -> Self {
+        if sample == 0 {
+            return self;
+        }
+        let mut hasher = IdHasher::new("judge-run sample 1");
+        Self(hasher.part(&self.0.to_le_bytes()).part(&sample.to_le_bytes()).finish_u64())
+    }
+
     /// Which of `count` parts of all keys it belongs to.
     fn part(self, count: u64) -> u64 {
         ((u128::from(self.0) * u128::from(count)) >> u64::BITS) as u64

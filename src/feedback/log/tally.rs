@@ -82,7 +82,8 @@ pub fn tally(path: &Path) -> io::Result<Tally> {
             feedback.span_id.as_deref(),
             &feedback.name,
             &feedback.source,
-        );
+        )
+        .sample(feedback.sample());
         let source_id = feedback.source.source_id.unwrap_or_default();
         let same = |judge: &JudgeTally| judge.name == feedback.name && judge.source_id == source_id;
         let judge = tally.judges.iter().position(same).unwrap_or_else(|| {

@@ -1,0 +1,63 @@
+//! What it takes to answer a judgment.
+
+use crate::endpoint::wire::PromptNotes;
+use crate::endpoint::wire::chat::ChatRequest;
+use crate::feedback::IdHasher;
+
+/// What it takes to answer a judgment. Whatever plans, paces and records judgments knows it by these methods alone; what sends it and what
+/// reads its answer match on it.
+#[derive(Debug, Clone)]
+pub enum Work {
+    /// A chat model is asked.
+    Chat(ChatRequest),
+}
+
+impl Work {
+    /// Bytes that it takes in memory.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::Chat(request) => request.user.len() + request.image_bytes(),
+        }
+    }
+
+    /// Tokens that it is expected to read.
+    pub fn estimated_input_tokens(&self) -> u64 {
+        match self {
+            Self::Chat(request) => request.estimated_input_tokens(),
+        }
+    }
+
+    /// The most tokens that its answer may have.
+    pub fn max_output_tokens(&self) -> u32 {
+        match self {
+            Self::Chat(request) => request.sampling.max_output_tokens,
+        }
+    }
+
+    /// What happened to the texts of the trace on their way into it.
+    pub fn notes(&self) -> PromptNotes {
+        match self {
+            Self::Chat(request) => request.notes,
+        }
+    }
+
+    /// What a person would read to see what is asked: instructions, and what is judged.
+    pub fn texts(&self) -> (&str, &str) {
+        match self {
+            Self::Chat(request) => (request.system.as_deref().unwrap_or_default(), &request.user),
+        }
+    }
+
+    /// Adds what determines the answer, beyond what all judgments of its question share.
+    pub(super) fn identify(&self, hasher: &mut IdHasher) {
+        match self {
+            Self::Chat(request) => {
+                hasher.part(request.user.as_bytes());
+                // Only where there are any: the ids of prompts without images are older.
+                for image in &request.images {
+                    hasher.part(b"image").part(image.as_bytes());
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! What follows from an attempt: a record, or another attempt; and whether its member is asked any more.
+
+use std::cmp::Reverse;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::job::{Due, Job};
+use super::lane::Lane;
+use super::stop::GivenUp;
+use crate::endpoint::pacing::backoff;
+use crate::endpoint::{Failure, Rejected};
+use crate::feedback::Retry;
+
+/// What follows from an attempt.
+#[derive(Debug)]
+pub(super) enum Next {
+    /// A failure: the judgment was put back, to be sent again after this time at the earliest.
+    Retry { failure: Box<Failure>, delay: Duration },
+    /// A verdict, or a failure that is final.
+    Record(Box<Job>),
+}
+
+/// A member that is asked no more: its name, where the lane has several, and why.
+pub(super) type MemberGivenUp = (Option<String>, GivenUp);
+
+/// How much a new observation moves the rate of tokens to the estimate.
+const RATIO_STEP: f64 = 0.1;
+
+impl Lane {
+    /// Takes back a judgment whose attempt has ended: settles the quota and decides what follows. The second part is a member that is given up
+    /// for it.
+    pub(super) fn returned(&mut self, job: Box<Job>) -> (Next, Option<MemberGivenUp>) {
+        let (used, failure) = match &job.last {
+            Some((attempt, _)) => {
+                self.members[job.member].gate.learn(&attempt.limits, job.pass);
+                let usage = attempt.usage();
+                let used = usage.map(|usage| usage.input_tokens + usage.output_tokens).filter(|n| *n > 0);
+                if let Some(usage) = usage.filter(|usage| usage.input_tokens > 0) {
+                    self.observe_input(&job, usage.input_tokens);
+                }
+                (used, attempt.result.as_ref().err().cloned())
+            }
+            None => (None, None),
+        };
+        self.head_start = None;
+        let place = job.member;
+        let member = &mut self.members[place];
+        let Some(failure) = failure else {
+            member.gate.answered(job.pass, job.reserved, used);
+            member.health.succeeded();
+            self.learning = false;
+            self.profile_is_proven |= job.profile == self.profile;
+            self.to_warm_up = self.to_warm_up.saturating_sub(1);
+            return (Next::Record(job), None);
+        };
+        let failure = member.health.in_context(failure);
+        if let Some(rejected) = &failure.rejected
+            && self.adapt(&job, rejected)
+        {
+            self.members[place].gate.released(job.pass);
+            return (self.put_back(job, failure), None);
+        }
+        let pause = self.members[place].settle(&job, &failure, used);
+        let next = self.after_failure(job, failure.clone(), pause);
+        let member = &mut self.members[place];
+        let Some(reason) = member.give_up(&failure, matches!(next, Next::Record(_))) else {
+            return (next, None);
+        };
+        let given_up = (Some(member.name.clone()).filter(|_| self.members.len() > 1), reason);
+        match next {
+            // Another deployment or key may do better.
+            Next::Record(job) if !self.is_given_up() => (self.put_back(job, failure), Some(given_up)),
+            next => (next, Some(given_up)),
+        }
+    }
+
+    /// Corrects the estimate of prompts by what the endpoint counted.
+    fn observe_input(&mut self, job: &Job, counted: u64) {
+        #[expect(clippy::cast_precision_loss, reason = "token counts are far below 2^52")]
+        let ratio = counted as f64 / job.judgment.work.estimated_input_tokens().max(1) as f64;
+        self.input_ratio += RATIO_STEP * (ratio.clamp(0.1, 10.0) - self.input_ratio);
+    }
+
+    /// Adapts to a refusal of a part of the request: once, at the first such refusal; the others are put again as adapted by then. Returns
+    /// whether that can help.
+    fn adapt(&mut self, job: &Job, rejected: &Rejected) -> bool {
+        if job.profile != self.profile {
+            return true;
+        }
+        if self.profile_is_proven {
+            return false;
+        }
+        let change = Arc::make_mut(&mut self.profile).adapt(rejected);
+        self.learning |= change.is_some();
+        self.adapted.extend(change.clone());
+        change.is_some()
+    }
+
+    fn put_back(&mut self, mut job: Box<Job>, failure: Box<Failure>) -> Next {
+        if self.stopped {
+            return Next::Record(job);
+        }
+        job.free_attempts += 1;
+        self.queue(job, failure, Duration::ZERO, Duration::ZERO)
+    }
+
+    /// Queues a judgment again after `delay`; `shown` is how long it waits in all, with its member's pause.
+    fn queue(&mut self, job: Box<Job>, failure: Box<Failure>, delay: Duration, shown: Duration) -> Next {
+        self.sequence += 1;
+        self.retries.push(Reverse(Due { at: Instant::now() + delay, sequence: self.sequence, job }));
+        Next::Retry { failure, delay: shown }
+    }
+
+    fn after_failure(&mut self, mut job: Box<Job>, failure: Box<Failure>, pause: Option<Duration>) -> Next {
+        let traits = failure.code.traits();
+        if failure.free_retry && !job.had_free_retry {
+            job.had_free_retry = true;
+            job.free_attempts += 1;
+        } else {
+            job.failures.push(failure.code);
+        }
+        let so_far = job.failures.iter().filter(|code| **code == failure.code).count();
+        let allowed = match traits.retry {
+            Retry::ReAsk { default } => usize::from(self.policy.re_asks.unwrap_or(default)),
+            Retry::Never => usize::from(failure.retryable == Some(true)),
+            Retry::Times(times) => usize::from(times),
+            Retry::UpToLimit => usize::MAX,
+        };
+        let again = failure.may_retry()
+            && !self.members[job.member].health.asks_too_long(&failure)
+            && so_far <= allowed
+            && job.attempts - job.free_attempts <= self.policy.max_retries
+            && !self.stopped;
+        if !again {
+            return Next::Record(job);
+        }
+        if traits.lacks_room {
+            job.max_output = job.max_output.saturating_mul(2);
+        }
+        // The member's pause is the delay; another member need not wait for it.
+        if let Some(pause) = pause {
+            return self.queue(job, failure, Duration::ZERO, pause);
+        }
+        let tries = job.attempts - job.free_attempts;
+        let delay = match failure.retry_after {
+            // An endpoint that says the same again and again does not know.
+            Some(wait) if tries > 1 || wait.is_zero() => wait.max(backoff::full_jitter(tries.saturating_sub(1))),
+            Some(wait) => wait,
+            // The endpoint works, the model answered badly: nothing to wait for.
+            None if job.last.as_ref().is_some_and(|(attempt, _)| attempt.answer.is_some()) => Duration::ZERO,
+            None => backoff::full_jitter(tries.saturating_sub(1)),
+        };
+        self.queue(job, failure, delay, delay)
+    }
+}

@@ -1,0 +1,109 @@
+//! Starts a run: from settings to lanes, readers, log and dispatcher; and its end: from the dispatcher to the report.
+
+use tokio::sync::watch;
+
+use super::dispatch::{Dispatcher, Parts};
+use super::event::Event;
+use super::exit::RunReport;
+use super::lane::Lane;
+use super::patience::Patience;
+use super::plan::Known;
+use super::questions::{LaneIndex, Questions};
+use super::readers::Readers;
+use super::rejects::Rejects;
+use super::settings::{Output, RunSettings, Shutdown};
+use super::stop::StopReason;
+use super::summary::Summary;
+use crate::dataset::DatasetReader;
+use crate::endpoint::client::ClientError;
+use crate::feedback::log::{Index, LogWriter, WriteError};
+
+/// Why a run cannot even begin.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// An endpoint's configuration.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// The log.
+    #[error(transparent)]
+    Log(#[from] WriteError),
+    /// The file of rejected lines.
+    #[error("cannot remove the rejected lines of an earlier run")]
+    Rejects(#[source] std::io::Error),
+    /// The thread that reads the dataset.
+    #[error("cannot start the thread that reads the dataset")]
+    Thread(#[source] std::io::Error),
+}
+
+/// Runs to the end, or to the first reason to stop.
+///
+/// `on_event` is called with everything that happens, in order, by this task. A change of `shutdown` is obeyed immediately.
+///
+/// # Errors
+/// Only before anything was sent. What happens later is in the report.
+pub async fn run(
+    settings: RunSettings,
+    shutdown: watch::Receiver<Shutdown>,
+    on_event: &mut dyn FnMut(&Event<'_>),
+) -> Result<RunReport, StartError> {
+    let RunSettings {
+        datasets,
+        questions,
+        scope,
+        lanes: lane_settings,
+        output,
+        reuse,
+        rejects,
+        selection,
+        strict,
+        policy,
+        grace,
+        budget,
+        run_id,
+    } = settings;
+    let questions = Questions::new(questions);
+    let (log, index) = match output {
+        Output::Log(mut log) => {
+            let index = std::mem::take(&mut log.index);
+            (Some(log), index)
+        }
+        Output::Stdout => (None, Index::default()),
+    };
+    let lanes = lane_settings.iter().enumerate().map(|(place, lane)| {
+        let asked = questions.on(LaneIndex::new(place));
+        Lane::new(lane, &policy, asked, index.has_verdict_of(&lane.source_id()), 0)
+    });
+    let lanes = lanes.collect::<Result<_, _>>()?;
+    let total_bytes = datasets.first().and_then(DatasetReader::total_bytes);
+    let rejects = Rejects::new(rejects).map_err(StartError::Rejects)?;
+    // Only now, when the run is known to be possible, may it set an earlier log aside.
+    let log = match log {
+        Some(log) => log.into_writer()?,
+        None => LogWriter::stdout()?,
+    };
+    let summary = Summary::new(questions.iter().map(|(_, question)| question), &lane_settings, selection.shard);
+    let readers =
+        Readers::start(datasets, &questions, &scope, Known { index, reuse }, selection).map_err(StartError::Thread)?;
+    let patience = Patience { shutdown, grace };
+    let mut dispatcher = Dispatcher::new(Parts {
+        summary,
+        questions,
+        lanes,
+        log,
+        rejects,
+        strict,
+        total_bytes,
+        run_id,
+        budget,
+        patience: patience.clone(),
+        on_event,
+    });
+    dispatcher.run(readers).await;
+    let (mut summary, log, mut stop) = dispatcher.end().await;
+    if let Err(error) = log.close(patience.ends()).await {
+        summary.unsaved = error.unsaved();
+        stop = Some(StopReason::Log(error));
+    }
+    summary.finish();
+    Ok(RunReport { summary, stop })
+}
