@@ -18,7 +18,7 @@ use super::args::{EndpointArgs, concurrency};
 use super::command_line::{self, is_open};
 use super::config_file::{ConfigFile, EndpointTable, PoolTable};
 use super::error::CliError;
-use super::plan::absolute;
+use super::plan::{absolute, shown};
 use super::suggest;
 
 /// The model that is asked when none is named.
@@ -346,7 +346,7 @@ pub(crate) fn open(
             key_header: preset.map_or(KeyHeader::Bearer, |preset| preset.key_header),
             headers: headers.clone(),
             secrets: parts.clone(),
-            ca_cert: plan.ca_cert.clone(),
+            ca_cert: plan.ca_cert.as_deref().map(shown),
             timeout: plan.timeout,
             concurrency: member.concurrency,
             limits: Limits {

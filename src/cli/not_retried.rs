@@ -6,11 +6,11 @@ use std::path::Path;
 
 use judge_run::feedback::ErrorCode;
 use judge_run::feedback::log;
-use judge_run::run::{DryRun, JudgePlan, QuestionSummary, RunPlan, Scope};
+use judge_run::run::{DryRun, FailureScope, JudgePlan, QuestionSummary, RunPlan, Scope};
 
 use super::command_line::quoted;
 use super::error::CliError;
-use super::plan::wanted;
+use super::plan::{shown, wanted};
 use super::print::{counted, one_line};
 
 /// The failures of a log, by judge and model.
@@ -41,7 +41,7 @@ impl Failures {
         let tally = log::tally(path).map_err(|error| {
             CliError::usage(format_args!("cannot read the log `{}`", path.display())).because(&error)
         })?;
-        let with_invalid = matches!(scope, Scope::Failures { invalid: true, .. });
+        let with_invalid = matches!(scope, Scope::Failures(FailureScope { invalid: true, .. }));
         let judges = tally.judges.into_iter().map(|judge| {
             let mut of_judge = OfJudge {
                 name: judge.name,
@@ -181,19 +181,24 @@ impl Left {
         self.groups.values().map(|(n, _)| n).sum()
     }
 
-    /// Takes in what a run left of the failures that it found.
+    /// Takes in what a run left of the failures that it found, and returns how many it found.
     pub(crate) fn after_run(
         &mut self,
         judge: &JudgePlan,
         question: &QuestionSummary,
         scope: &Scope,
+        is_other_model: bool,
         plan: &RunPlan,
     ) -> u64 {
-        let kept: u64 =
-            question.counts.kept_failed.iter().filter(|(code, _)| scope.selects(**code)).map(|(_, n)| n).sum();
-        let unmatched = question.counts.unmatched;
-        self.of_question(judge, unmatched, kept.saturating_sub(unmatched), question.counts.unjudged(), plan);
-        question.counts.planned + kept.max(unmatched)
+        let counts = &question.counts;
+        if is_other_model {
+            // Only what the first model failed at is looked up: the other has an opinion about it by now, or is asked for one.
+            self.of_question(judge, 0, 0, counts.unjudged(), plan);
+            return counts.selected();
+        }
+        let kept: u64 = counts.kept_failed.iter().filter(|(code, _)| scope.selects(**code)).map(|(_, n)| n).sum();
+        self.of_question(judge, counts.unmatched, kept.saturating_sub(counts.unmatched), counts.unjudged(), plan);
+        counts.planned + kept.max(counts.unmatched)
     }
 
     /// The same of a dry run.
@@ -259,9 +264,9 @@ fn command(plan: Option<&RunPlan>, name: &str, source_id: &str, log: &str) -> St
         .and_then(|plan| plan.judges.iter().find(|judge| judge.name == name && judge.model.to_string() == source_id));
     match plan {
         None => put("-d", "FILE"),
-        Some(plan) => plan.datasets.iter().for_each(|dataset| put("-d", &dataset.path.display().to_string())),
+        Some(plan) => plan.datasets.iter().for_each(|dataset| put("-d", &shown(&dataset.path).display().to_string())),
     }
-    put("-J", &judge.map_or_else(|| name.to_owned(), wanted));
+    put("-J", &judge.map_or_else(|| name.to_owned(), |judge| shown(Path::new(&wanted(judge))).display().to_string()));
     match plan.filter(|plan| plan.is_simulated()) {
         Some(_) => words.push("--simulate".to_owned()),
         None => {

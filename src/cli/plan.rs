@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use judge_run::endpoint::ModelUri;
 use judge_run::judge::{Judge, library};
 use judge_run::run::manifest::Dataset;
-use judge_run::run::{Budget, EndpointPlan, JudgePlan, Policy, Reading, RunPlan, RunSettings, SelectionPlan};
+use judge_run::run::{Budget, EndpointPlan, Export, JudgePlan, Policy, Reading, RunPlan, RunSettings, SelectionPlan};
 
 use super::args::{ConductArgs, RunArgs, SelectionArgs};
 use super::config_file;
@@ -110,7 +110,7 @@ pub(crate) fn of_run(args: RunArgs, env: Env<'_>) -> Result<(Planned, Invocation
             selection: selection.into(),
             judges: Vec::new(),
             endpoints: Vec::new(),
-            export: target.export,
+            export: target.export.map(|export| Export { path: absolute(&export.path), ..export }),
             policy: Policy {
                 max_retries: layers.file.max_retries.unwrap_or(Policy::default().max_retries),
                 ..Policy::default()
@@ -246,6 +246,13 @@ pub(crate) fn dataset_plan(path: &Path) -> Dataset {
 fn config_path(named: Option<&Path>) -> Option<PathBuf> {
     let default = Path::new(config_file::DEFAULT_PATH);
     named.or_else(|| default.is_file().then_some(default)).map(absolute)
+}
+
+/// A path as it is shown: what is in the current directory, without it.
+pub(crate) fn shown(path: &Path) -> PathBuf {
+    let here = std::env::current_dir().ok();
+    let inside = here.and_then(|here| path.strip_prefix(here).ok().map(Path::to_owned));
+    inside.filter(|path| !path.as_os_str().is_empty()).unwrap_or_else(|| path.to_owned())
 }
 
 pub(crate) fn absolute(path: &Path) -> PathBuf {

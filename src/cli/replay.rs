@@ -1,6 +1,7 @@
 //! `judge-run replay`: retry what failed, as the manifest says. A log may hold the records of several runs; each failure is retried as its own run was
 //! set up.
 
+use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -9,9 +10,12 @@ use std::time::Duration;
 use judge_run::endpoint::ModelUri;
 use judge_run::feedback::ErrorCode;
 use judge_run::feedback::forms::Form;
+use judge_run::feedback::log::OpinionKey;
 use judge_run::judge::library;
 use judge_run::run::manifest::{Dataset, Fingerprint, Manifest, ManifestError};
-use judge_run::run::{EndpointPlan, Exit, JudgePlan, RunPlan, RunReport, Scope, SelectionPlan, StopReason};
+use judge_run::run::{
+    EndpointPlan, Event, Exit, FailureScope, JudgePlan, RunPlan, RunReport, Scope, SelectionPlan, StopReason,
+};
 
 use super::args::{ConductArgs, EndpointArgs};
 use super::endpoint::{self, Env, Layers, simulated};
@@ -19,7 +23,7 @@ use super::error::CliError;
 use super::not_retried::{Failures, Left, Reason};
 use super::open;
 use super::paths;
-use super::plan::{self, Invocation, Planned, digest, wanted};
+use super::plan::{self, Invocation, Planned, digest, shown, wanted};
 use super::print::{self, counted};
 use super::quickstart;
 use super::subcommands::ReplayArgs;
@@ -31,8 +35,15 @@ pub(crate) fn main(args: ReplayArgs) -> Result<ExitCode, CliError> {
     let ReplayArgs { log, only, include_invalid, compact, dataset, endpoint, conduct } = args;
     let log = log_of(log)?;
     let mut plans = read(&log)?;
-    let mut replay =
-        Replay { log, dataset, endpoint, conduct, only: (!only.is_empty()).then_some(only), include_invalid };
+    let mut replay = Replay {
+        log,
+        dataset,
+        endpoint,
+        conduct,
+        only: (!only.is_empty()).then_some(only),
+        include_invalid,
+        failed_again: HashSet::new(),
+    };
     let mut failures = Failures::of(&replay.log, &replay.scope(Vec::new()))?;
     let (mut left, mut exit) = (Left::default(), Exit::AllJudged);
     for i in 0..plans.len() {
@@ -65,6 +76,8 @@ struct Replay {
     conduct: ConductArgs,
     only: Option<Vec<ErrorCode>>,
     include_invalid: bool,
+    /// The failures that this replay asked about in vain.
+    failed_again: HashSet<OpinionKey>,
 }
 
 /// How one plan of the replay ended.
@@ -78,7 +91,8 @@ impl Replay {
     /// `of` is by question the model whose failures are meant.
     fn scope(&self, of: Vec<String>) -> Scope {
         let only = self.only.as_ref().map(|only| only.iter().copied().collect());
-        Scope::Failures { only, of, invalid: self.include_invalid }
+        let except = self.failed_again.clone();
+        Scope::Failures(FailureScope { only, of, invalid: self.include_invalid, except })
     }
 
     /// Retries what failed in the runs of one plan; `None` where nothing did, or where it cannot be retried.
@@ -128,9 +142,18 @@ impl Replay {
             }
             return Ok(Some(Ended { exit: Exit::AllJudged, is_last: false }));
         }
-        let report = run::execute(opened)?;
+        let report = run::execute(opened, &mut |event| {
+            if let Event::Recorded { feedback, .. } = event
+                && feedback.is_error()
+            {
+                let (trace, span) = (feedback.trace_id.as_deref(), feedback.span_id.as_deref());
+                let opinion = OpinionKey::new(trace, span, &feedback.name, &feedback.source);
+                self.failed_again.insert(opinion.sample(feedback.sample()));
+            }
+        })?;
         for (judge, question) in judges.iter().zip(&report.summary.questions) {
-            let found = left.after_run(judge, question, &scope, &plan);
+            let is_other_model = question.info.source_id != judge.model.to_string();
+            let found = left.after_run(judge, question, &scope, is_other_model, &plan);
             failures.found(judge, found);
         }
         if report.stop.is_some() && !report.summary.read_to_end {
@@ -170,7 +193,7 @@ impl Replay {
             let wanted = wanted(judge);
             let compiled = library::find(&wanted).map_err(|error| CliError::of(&error))?;
             if digest(&wanted) != judge.blake3 {
-                notes.push(format!("the judge {wanted} has changed since the run"));
+                notes.push(format!("the judge {} has changed since the run", shown(Path::new(&wanted)).display()));
             }
             let model = model(&layers, plan, judge, compiled.model.as_ref());
             models.push((model.clone(), judge.model.clone()));
@@ -205,7 +228,7 @@ impl Replay {
                     return Err(CliError::usage_with_hint("the run read its traces from standard input", remedy));
                 }
                 if !path.exists() && !quickstart::is_meant(path) {
-                    let message = format!("the dataset {} does not exist", path.display());
+                    let message = format!("the dataset `{}` does not exist", shown(path).display());
                     return Err(CliError::usage_with_hint(message, remedy));
                 }
             }
@@ -217,7 +240,7 @@ impl Replay {
         let then: Vec<_> = plan.datasets.iter().filter_map(|dataset| dataset.fingerprint.as_ref()).collect();
         let is_known = |now: &Fingerprint| then.iter().any(|then| then.same_content(now));
         for dataset in now.iter().filter(|dataset| dataset.fingerprint.as_ref().is_some_and(|now| !is_known(now))) {
-            notes.push(format!("{} has changed since the run", dataset.path.display()));
+            notes.push(format!("{} has changed since the run", shown(&dataset.path).display()));
         }
         Ok(now)
     }

@@ -19,12 +19,12 @@ pub(crate) fn main(args: RunArgs) -> Result<ExitCode, CliError> {
     let env: Env<'_> = &|name| std::env::var(name).ok();
     let (planned, invocation) = plan::of_run(args, env)?;
     let opened = open::open(planned, &invocation, Scope::All, None, env)?;
-    let exit = if invocation.dry_run { dry_run::main(opened)? } else { execute(opened)?.exit() };
+    let exit = if invocation.dry_run { dry_run::main(opened)? } else { execute(opened, &mut |_| ())?.exit() };
     Ok(ExitCode::from(exit.code()))
 }
 
-/// Runs what was opened, to its end, and reports what came of it.
-pub(crate) fn execute(opened: Opened) -> Result<RunReport, CliError> {
+/// Runs what was opened, to its end, and reports what came of it. `observe` sees all events too.
+pub(crate) fn execute(opened: Opened, observe: &mut dyn FnMut(&Event<'_>)) -> Result<RunReport, CliError> {
     let Opened {
         run: settings,
         log,
@@ -55,6 +55,7 @@ pub(crate) fn execute(opened: Opened) -> Result<RunReport, CliError> {
         let shutdown = on_signals();
         let mut on_event = |event: &Event<'_>| {
             progress.show(event);
+            observe(event);
             if let Some(warning) = record.as_mut().and_then(|record| record.add(event)) {
                 progress.warn(&warning);
             }

@@ -31,8 +31,8 @@ pub(crate) fn main(args: StatusArgs) -> Result<ExitCode, CliError> {
     let locked = log::is_locked(&log).map_err(cannot_read)?;
     let manifest = match Manifest::read(&Manifest::path_of(&log)) {
         Ok(manifest) => Some(manifest),
-        Err(ManifestError::Read { error, .. }) if error.kind() == std::io::ErrorKind::NotFound => None,
-        Err(error) => return Err(CliError::usage(error)),
+        Err(ManifestError::Read { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => None,
+        Err(error) => return Err(CliError::of(&error)),
     };
     let tally = log::tally(&log).map_err(cannot_read)?;
     let text = if json {

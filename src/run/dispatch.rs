@@ -252,7 +252,8 @@ impl<'a> Dispatcher<'a> {
     /// Records what the last attempt of a judgment brought.
     pub(super) fn finish(&mut self, job: Job) {
         let question = job.question;
-        let Some(outcome) = record::Outcome::of(job) else { return };
+        let host = self.parts.lanes[self.parts.questions.lane(question).place()].host(&job);
+        let Some(outcome) = record::Outcome::of(job, host) else { return };
         // What could still have succeeded is left to the next run when the user ends this one.
         let interrupted = matches!(self.stop, Some(StopReason::Interrupted));
         if interrupted && outcome.attempt.result.as_ref().is_err_and(|failure| failure.may_retry()) {

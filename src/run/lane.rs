@@ -141,6 +141,11 @@ impl Lane {
         Arc::clone(&self.members[job.member].client)
     }
 
+    /// Where a judgment was asked, unless that is where the endpoint's name says.
+    pub(super) fn host(&self, job: &Job) -> Option<Arc<str>> {
+        self.members.get(job.member)?.other_host.clone()
+    }
+
     /// Neither waiting nor in flight.
     pub(super) fn is_idle(&self) -> bool {
         self.in_flight() == 0 && (self.stopped || !self.has_waiting())

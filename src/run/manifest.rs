@@ -1,5 +1,5 @@
-//! The manifest of a run: what was asked of what, by whom, and how far it is. It stands beside the log, so that a run can be looked at
-//! while it goes on elsewhere, and its failures asked again with no other argument.
+//! The manifest of a log: how far its run is, and how it and earlier runs were set up. It stands beside the log, so that a run can be watched
+//! from elsewhere, and failures retried without any other argument.
 //!
 //! It holds no secret: no key, no value of a header, no user, password or query of an address.
 
@@ -30,9 +30,9 @@ pub struct Manifest {
     pub run_id: String,
     /// The process.
     pub pid: u32,
-    /// Whether the run was about the failures of an earlier one.
+    /// Whether the run retries failures of earlier ones.
     pub is_replay: bool,
-    /// How it stands. A run that was killed stays `running`.
+    /// Its state. A run that was killed stays `running`.
     pub state: State,
     /// Why it ended before everything was asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -59,7 +59,7 @@ pub struct Manifest {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
-    /// It goes on, or was killed.
+    /// Under way, or killed.
     Running,
     /// Everything was asked.
     Finished,
@@ -69,7 +69,7 @@ pub enum State {
     Interrupted,
 }
 
-/// A file of traces, and by what a change of it is noticed.
+/// A file of traces, with what shows whether it has changed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Dataset {
     /// Absolute, or `-` for the standard input.
@@ -79,7 +79,7 @@ pub struct Dataset {
     pub fingerprint: Option<Fingerprint>,
 }
 
-/// Cheap for files of any size, and honest about it: a change in the middle that keeps the length shows in the time alone.
+/// Cheap for files of any size: of a change in the middle that keeps the length, only the time tells.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fingerprint {
     /// Of the file.
@@ -96,14 +96,14 @@ pub struct Fingerprint {
 pub struct Counts {
     /// Traces that were read.
     pub traces: u64,
-    /// Lines that are no trace.
+    /// Lines that are not traces.
     pub rejects: u64,
     /// Of the dataset.
     pub bytes_read: u64,
     /// Of the dataset, if it is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bytes_total: Option<u64>,
-    /// Whether all was read that was to be read.
+    /// Whether the dataset was read to its end, or as far as the limit.
     pub read_to_end: bool,
     /// Requests sent, retries included.
     pub requests: u64,
@@ -115,7 +115,7 @@ pub struct Counts {
     pub judges: Vec<JudgeCounts>,
 }
 
-/// What one judge brought in the run.
+/// The counts of one judge.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct JudgeCounts {
@@ -123,7 +123,7 @@ pub struct JudgeCounts {
     pub name: String,
     /// The model URI.
     pub source_id: String,
-    /// To be asked, as far as the dataset was read.
+    /// Judgments to be asked, as far as the dataset was read.
     pub planned: u64,
     /// Verdicts.
     pub scored: u64,
@@ -133,9 +133,9 @@ pub struct JudgeCounts {
     pub failed: BTreeMap<String, u64>,
     /// Failures that the log already had and that were not asked again.
     pub kept_failed: u64,
-    /// Verdicts that somebody marked invalid, and that were not asked again.
+    /// Rejected verdicts that were not asked again.
     pub kept_invalid: u64,
-    /// Planned, and not come to.
+    /// Planned, and not reached.
     pub unjudged: u64,
     /// Of all attempts.
     pub input_tokens: u64,
@@ -152,17 +152,17 @@ pub struct JudgeCounts {
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "the messages say it")]
 pub enum ManifestError {
-    #[error("cannot read the run's manifest {}: {error}", path.display())]
-    Read { path: PathBuf, error: io::Error },
-    #[error("{} is no manifest of a run: {error}", path.display())]
-    Json { path: PathBuf, error: serde_json::Error },
-    #[error("{} was written by a newer judge-run", path.display())]
+    #[error("cannot read the manifest `{}`", path.display())]
+    Read { path: PathBuf, source: io::Error },
+    #[error("`{}` is not the manifest of a run", path.display())]
+    Json { path: PathBuf, source: serde_json::Error },
+    #[error("`{}` was written by a newer judge-run", path.display())]
     Newer { path: PathBuf },
 }
 
 impl Manifest {
     /// What this version writes, and the newest that it reads.
-    pub const FORMAT: u32 = 1;
+    pub const FORMAT: u32 = 2;
 
     /// Where the manifest of a log is: `feedback.jsonl` -> `feedback.run.json`.
     pub fn path_of(log: &Path) -> PathBuf {
@@ -178,8 +178,8 @@ impl Manifest {
         struct Form {
             format: u32,
         }
-        let text = std::fs::read(path).map_err(|error| ManifestError::Read { path: path.to_owned(), error })?;
-        let json_error = |error| ManifestError::Json { path: path.to_owned(), error };
+        let text = std::fs::read(path).map_err(|source| ManifestError::Read { path: path.to_owned(), source })?;
+        let json_error = |source| ManifestError::Json { path: path.to_owned(), source };
         let Form { format } = serde_json::from_slice(&text).map_err(json_error)?;
         if format > Self::FORMAT {
             return Err(ManifestError::Newer { path: path.to_owned() });
@@ -197,7 +197,7 @@ impl Manifest {
         files::replace(path, |out| out.write_all(&text))
     }
 
-    /// Takes in how far the run is.
+    /// Updates the counts.
     pub fn update(&mut self, summary: &Summary, now_ms: i64) {
         self.update_time_ms = now_ms;
         let counts = &mut self.counts;
@@ -210,7 +210,7 @@ impl Manifest {
         counts.judges = summary.questions.iter().map(JudgeCounts::of).collect();
     }
 
-    /// Takes in how the run ended.
+    /// Records how the run ended.
     pub fn end(&mut self, report: &RunReport, now_ms: i64) {
         self.update(&report.summary, now_ms);
         self.end_time_ms = Some(now_ms);
@@ -247,7 +247,7 @@ impl JudgeCounts {
 }
 
 impl Dataset {
-    /// What a path names now. What is no regular file has no fingerprint: reading it might take from it.
+    /// What a path names now. Only regular files have a fingerprint: reading anything else might consume it.
     pub fn of(path: &Path) -> Self {
         let is_stdin = path.as_os_str() == "-";
         let absolute =
@@ -282,7 +282,7 @@ impl Fingerprint {
         }))
     }
 
-    /// Whether the content is the same as far as can be told without reading all of it; a copy has another time.
+    /// Whether the content is the same, as far as can be known without reading all of it; a copy has another time.
     pub fn same_content(&self, other: &Self) -> bool {
         (self.size_bytes, &self.ends_blake3) == (other.size_bytes, &other.ends_blake3)
     }
@@ -293,7 +293,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_change_at_either_end_or_of_the_length_is_noticed_and_a_copy_is_none() {
+    fn a_change_at_either_end_or_of_the_length_is_noticed() {
         let folder = tempfile::tempdir().unwrap();
         let print = |name: &str, text: &[u8]| {
             let path = folder.path().join(name);
@@ -318,15 +318,15 @@ mod tests {
     }
 
     #[test]
-    fn a_manifest_of_a_newer_form_or_of_none_is_refused() {
+    fn a_newer_manifest_and_other_files_are_rejected() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("f.run.json");
         let error = |text: &str| {
             std::fs::write(&path, text).unwrap();
             Manifest::read(&path).unwrap_err()
         };
-        assert!(matches!(error(r#"{"format": 2}"#), ManifestError::Newer { .. }));
-        assert!(matches!(error(r#"{"format": 1}"#), ManifestError::Json { .. }));
+        assert!(matches!(error(r#"{"format": 3}"#), ManifestError::Newer { .. }));
+        assert!(matches!(error(r#"{"format": 2}"#), ManifestError::Json { .. }));
         assert!(matches!(error("x"), ManifestError::Json { .. }));
     }
 }

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use super::health::Health;
 use super::job::Job;
+use super::record::SIMULATED;
 use super::settings::Policy;
 use super::stop::GivenUp;
 use crate::endpoint::client::{Client, ClientError, without_credentials};
@@ -23,6 +24,8 @@ use crate::feedback::Pause;
 pub(super) struct Member {
     /// Its address, and where its key comes from.
     pub name: String,
+    /// Its host, unless that is where the endpoint's name says.
+    pub other_host: Option<Arc<str>>,
     pub client: Arc<Client>,
     pub gate: Gate,
     pub health: Health,
@@ -30,6 +33,14 @@ pub(super) struct Member {
     pub stopped: bool,
     /// For one answer.
     pub timeout: Duration,
+}
+
+/// The host of an endpoint that is not where its preset is; nothing is somewhere else under the name of the simulator.
+fn other_host(endpoint: &EndpointConfig) -> Option<Arc<str>> {
+    let host = provider::host(&endpoint.base_url);
+    let own = endpoint.preset.and_then(|preset| preset.base_url).map(provider::host);
+    let is_simulated = SIMULATED.strip_suffix(":/") == Some(endpoint.name.as_str());
+    (own != Some(host) && !is_simulated).then(|| host.into())
 }
 
 impl Member {
@@ -46,6 +57,7 @@ impl Member {
                 Some(variable) => format!("{address} with the key in {variable}"),
                 None => address,
             },
+            other_host: other_host(endpoint),
             client: Arc::new(Client::new(endpoint, model)?),
             gate: Gate::new(quota, endpoint.concurrency),
             health: Health::new(proven, policy.longest_pause, endpoint.concurrency, endpoint.timeout),

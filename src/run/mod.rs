@@ -53,7 +53,7 @@ pub use item::Settled;
 pub use questions::{LaneIndex, QuestionIndex};
 pub use run_plan::{EndpointPlan, Export, JudgePlan, MemberPlan, Reading, RunPlan, SelectionPlan, Withheld};
 pub use selection::{Criteria, DrawError, InvalidSampleSize, LeftOut, LeftOutCounts, Sample, SampleSize, Selection};
-pub use settings::{LaneSettings, Output, Policy, RunSettings, Scope, Shutdown};
+pub use settings::{FailureScope, LaneSettings, Output, Policy, RunSettings, Scope, Shutdown};
 pub use shard::{InvalidShard, Shard};
 pub use skipped::{SkipCounts, SkipReason};
 pub use start::{StartError, run};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::item::{Action, Item, Settled};
 use super::questions::{QuestionIndex, Questions};
 use super::record::{self, History};
-use super::settings::Scope;
+use super::settings::{FailureScope, Scope};
 use super::skipped::SkipReason;
 use crate::feedback::log::{Index, OpinionKey, ReuseLog, Seen, Standing};
 use crate::feedback::{AssessmentId, Feedback, Source};
@@ -51,7 +51,9 @@ impl Planner {
         is_asked: impl Fn(QuestionIndex) -> bool,
     ) -> Self {
         let failed = |place: usize, own: &str| match scope {
-            Scope::Failures { of, .. } => of.get(place).filter(|failed| *failed != own).cloned().map(Source::llm_judge),
+            Scope::Failures(FailureScope { of, .. }) => {
+                of.get(place).filter(|failed| *failed != own).cloned().map(Source::llm_judge)
+            }
             Scope::All => None,
         };
         let asked = questions.iter().filter(|(index, _)| is_asked(*index)).map(|(index, question)| Asked {
@@ -124,7 +126,7 @@ impl Planner {
     fn item_in_scope(&self, asked: &Asked, subject: Subject<'_>, failures: &mut u64) -> Option<Item> {
         match self.scope {
             Scope::All => Some(self.item(asked, subject, None)),
-            Scope::Failures { .. } => self.item_of_failure(asked, subject, failures),
+            Scope::Failures(_) => self.item_of_failure(asked, subject, failures),
         }
     }
 
@@ -136,10 +138,12 @@ impl Planner {
     /// The same where only failures are asked. The log is looked up first: rendering is the expensive part.
     fn item_of_failure(&self, asked: &Asked, subject: Subject<'_>, failures: &mut u64) -> Option<Item> {
         let source = asked.failed.as_ref().unwrap_or(&asked.source);
-        let Some(standing) = self.known.index.latest(self.opinion(asked, source, subject)) else {
+        let opinion = self.opinion(asked, source, subject);
+        let Some(standing) = self.known.index.latest(opinion) else {
             return Some(asked.count(Settled::Missing));
         };
         match standing {
+            _ if self.scope.excepts(opinion) => None,
             standing if self.scope.asks_again(standing) => {
                 *failures += 1;
                 Some(self.item(asked, subject, Some(standing).filter(|_| asked.failed.is_none())))

@@ -9,9 +9,12 @@ use super::job::Job;
 use super::reading::Scored;
 use crate::endpoint::Failure;
 use crate::endpoint::wire::chat::{ResponseFormat, WireProfile};
-use crate::feedback::{AssessmentId, Feedback, FeedbackError, SAMPLE_METADATA, Source};
+use crate::feedback::{AssessmentId, Feedback, FeedbackError, IdHasher, SAMPLE_METADATA, Source};
 use crate::judge::parse::ParseMethod;
 use crate::judge::{Judgment, NotAskable, Question, SubjectIds};
+
+/// What the model URIs of simulators begin with.
+pub(super) const SIMULATED: &str = "simulated:/";
 
 /// What a record takes from the log that it goes to.
 #[derive(Debug, Clone, Copy, Default)]
@@ -32,25 +35,37 @@ pub(super) struct Outcome {
     pub latency: Duration,
     /// How the request was put.
     pub profile: Arc<WireProfile>,
+    /// Where it was asked, unless that is where its endpoint's name says.
+    pub host: Option<Arc<str>>,
 }
 
 impl Outcome {
     /// Of a judgment of which an attempt came back.
-    pub(super) fn of(job: Job) -> Option<Self> {
+    pub(super) fn of(job: Job, host: Option<Arc<str>>) -> Option<Self> {
         let Job { judgment, history, attempts, last, profile, .. } = job;
         let (attempt, latency) = last?;
-        Some(Self { judgment, history, attempt, attempts, latency, profile })
+        Some(Self { judgment, history, attempt, attempts, latency, profile, host })
     }
 }
 
 /// The record of a judgment that was asked, and what the judge wrote.
 pub(super) fn of_attempt(question: &Question, run_id: &str, outcome: Outcome) -> (Feedback, Option<String>) {
-    let Outcome { judgment, history, attempt, attempts, latency, profile } = outcome;
+    let Outcome { judgment, history, attempt, attempts, latency, profile, host } = outcome;
     let Judgment { id, subject, work } = judgment;
     let Attempt { result, answer, limits: _ } = attempt;
     let answer = answer.unwrap_or_default();
+    let made_up = answer.is_simulated.then(|| simulated(&question.source_id)).flatten();
+    // What is made up replaces nothing and is replaced by nothing.
+    let history = if made_up.is_some() { History::default() } else { history };
     let mut feedback = base(question, run_id, id, subject, history);
+    if let Some(source_id) = made_up {
+        feedback.source = Source::llm_judge(source_id);
+        feedback.assessment_id = Some(simulated_id(id).to_string());
+    }
     let mut put = |key: &str, value: String| feedback.metadata.insert(key.to_owned(), value);
+    if let Some(host) = host {
+        put("host", host.to_string());
+    }
     put("attempts", attempts.to_string());
     put("latency_ms", latency.as_millis().to_string());
     work.notes().metadata().for_each(|(key, value)| _ = put(key, value));
@@ -91,6 +106,17 @@ pub(super) fn of_attempt(question: &Question, run_id: &str, outcome: Outcome) ->
         }
     }
     (feedback, Some(answer.content).filter(|text| !text.is_empty()))
+}
+
+/// The source of an answer that a simulator gave in the place of a model; `None` where the simulator was asked by its own name.
+fn simulated(source_id: &str) -> Option<String> {
+    let model = source_id.split_once(":/").map_or(source_id, |(_, model)| model);
+    (!source_id.starts_with(SIMULATED)).then(|| format!("{SIMULATED}{model}"))
+}
+
+/// The id of what a simulator gave in the place of a model, whose own judgment has the other one.
+fn simulated_id(id: AssessmentId) -> AssessmentId {
+    IdHasher::new("judge-run simulated judgment 1").part(id.as_bytes()).finish()
 }
 
 /// The record of a trace, span or session that the judge cannot be asked about.

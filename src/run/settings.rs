@@ -1,6 +1,6 @@
 //! What a run needs, resolved: no flags, no files to look for.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::endpoint::ModelUri;
 use crate::endpoint::config::Pool;
 use crate::endpoint::prices::Prices;
 use crate::feedback::ErrorCode;
-use crate::feedback::log::{OpenLog, ReuseLog, Standing};
+use crate::feedback::log::{OpenLog, OpinionKey, ReuseLog, Standing};
 use crate::judge::Question;
 
 /// One run.
@@ -34,15 +34,15 @@ pub struct RunSettings {
     pub output: Output,
     /// Other runs' logs, whose verdicts are taken over.
     pub reuse: Vec<ReuseLog>,
-    /// Where lines that are no trace go; made when there is one.
+    /// Where lines that are not traces go; made when the first is found.
     pub rejects: PathBuf,
     /// Only these traces.
     pub selection: Selection,
-    /// Stop at the first line that is no trace.
+    /// Stop at the first line that is not a trace.
     pub strict: bool,
-    /// What is tried again, and how the fan-out begins.
+    /// What is retried, and how the run begins.
     pub policy: Policy,
-    /// After an interruption, answers in flight have so long to come in.
+    /// How long an interrupted run waits for answers in flight.
     pub grace: Duration,
     /// What the run may spend.
     pub budget: Budget,
@@ -62,15 +62,21 @@ pub enum Scope {
     #[default]
     All,
     /// Only what stands as a failure in the log; a trace without one is not even rendered.
-    Failures {
-        /// Those with one of these codes; `None` means those that another attempt may cure.
-        only: Option<BTreeSet<ErrorCode>>,
-        /// By question, the source whose failures are meant; empty means the question's own. Where it is another one, its failures are
-        /// asked anew, and recorded as the question's own.
-        of: Vec<String>,
-        /// Verdicts that somebody marked invalid, too.
-        invalid: bool,
-    },
+    Failures(FailureScope),
+}
+
+/// Which failures of the log.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FailureScope {
+    /// Those with one of these codes; `None` means those that another attempt may cure.
+    pub only: Option<BTreeSet<ErrorCode>>,
+    /// By question, the source whose failures are meant; empty means the question's own. Where it is another one, its failures are
+    /// asked anew, and recorded as the question's own.
+    pub of: Vec<String>,
+    /// Rejected verdicts too.
+    pub invalid: bool,
+    /// Not these: they failed again a moment ago.
+    pub except: HashSet<OpinionKey>,
 }
 
 impl Scope {
@@ -78,7 +84,7 @@ impl Scope {
     pub fn asks_again(&self, standing: Standing) -> bool {
         match standing {
             Standing::Failed { code, .. } => self.selects(code),
-            Standing::Invalid { .. } => matches!(self, Self::Failures { invalid: true, .. }),
+            Standing::Invalid { .. } => matches!(self, Self::Failures(FailureScope { invalid: true, .. })),
             Standing::Number(_) | Standing::Label(_) | Standing::Other => false,
         }
     }
@@ -86,13 +92,18 @@ impl Scope {
     /// Whether a failure with this code is asked again; `None` is another tool's.
     pub fn selects(&self, code: Option<ErrorCode>) -> bool {
         match self {
-            Self::Failures { only: Some(only), .. } => code.is_some_and(|code| only.contains(&code)),
-            Self::All | Self::Failures { only: None, .. } => code.is_none_or(|code| code.traits().is_resumable),
+            Self::Failures(FailureScope { only: Some(only), .. }) => code.is_some_and(|code| only.contains(&code)),
+            Self::All | Self::Failures(_) => code.is_none_or(|code| code.traits().is_resumable),
         }
+    }
+
+    /// Whether an opinion has no part in it.
+    pub(super) fn excepts(&self, opinion: OpinionKey) -> bool {
+        matches!(self, Self::Failures(FailureScope { except, .. }) if except.contains(&opinion))
     }
 }
 
-/// What is tried again, and how the fan-out begins.
+/// What is retried, and how the run begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Policy {

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use super::counts::Counts;
 use super::distribution::Distribution;
 use super::event::Event;
+use super::record::SIMULATED;
 use super::selection::LeftOutCounts;
 use super::settings::LaneSettings;
 use super::shard::Shard;
@@ -39,6 +40,8 @@ pub struct Summary {
     pub requests: u64,
     /// Of these, not the first about their judgment.
     pub retries: u64,
+    /// Verdicts and failures that a simulator gave, be it under a model's name.
+    pub made_up: u64,
     /// Answers that hit the output limit before they had a verdict.
     pub endless: Endless,
     /// What the first failure with each code said.
@@ -151,6 +154,7 @@ impl Summary {
             read_to_end: false,
             requests: 0,
             retries: 0,
+            made_up: 0,
             endless: Endless::default(),
             first_messages: BTreeMap::new(),
             questions: questions.collect(),
@@ -196,6 +200,8 @@ impl Summary {
             }
             Event::Recorded { question, feedback, method, .. } => {
                 self.first_message(feedback);
+                self.made_up +=
+                    u64::from(feedback.source.source_id.as_deref().is_some_and(|id| id.starts_with(SIMULATED)));
                 let Some(question) = self.questions.get_mut(question.place()) else { return };
                 question.record(feedback, *method);
             }

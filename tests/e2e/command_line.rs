@@ -263,7 +263,7 @@ fn bash_completes_commands_options_and_their_values() {
 fn other_shells_know_judges_presets_codes_and_formats() {
     for shell in ["zsh", "fish"] {
         let script = stdout(&["completions", shell]);
-        for word in ["groundedness", "ollama:/", "CONTEXT_LENGTH_EXCEEDED", "csv-wide", "openinference"] {
+        for word in ["groundedness", "ollama:/", "CONTEXT_LENGTH_EXCEEDED", "csv-wide", "langfuse"] {
             // Zsh separates parts of a specification by colons.
             let word = if shell == "zsh" { word.replace(":/", "") } else { word.to_owned() };
             assert!(script.contains(&word), "{shell}: {word}");

@@ -122,7 +122,7 @@ fn budgets_stop_a_run_and_the_next_one_goes_on() {
     // 110 tokens each.
     limited(&["--max-tokens-total", "500"]).exits_with(4).prints(&["the budget of 500 tokens is used up: 550 used"]);
     assert_eq!(fake.count(), 10);
-    limited(&["--max-cost", "1"]).exits_with(2).says(&["--max-cost needs the prices of openai:/gpt-4.1-mini"]);
+    limited(&["--max-cost", "1"]).exits_with(2).says(&["`--max-cost` needs the prices of openai:/gpt-4.1-mini"]);
     place.write("judge-run.toml", "[endpoints.openai.prices.\"gpt-4.1-mini\"]\ninput = 10000\noutput = 100000\n");
     // A prompt costs 1, an answer 1.
     limited(&["--max-cost", "5"]).exits_with(4).prints(&["the budget of 5 is used up: 6.0000 spent", "cost 6.0000"]);

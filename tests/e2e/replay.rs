@@ -135,7 +135,7 @@ fn a_dataset_that_was_moved_is_named_once_and_remembered() {
     place.judge(&fake.base_url(), &[]).run().exits_with(3);
     std::fs::rename(place.path("traces.jsonl"), place.path("moved.jsonl")).unwrap();
     let finished = place.run(["replay", LOG]).exits_with(3);
-    finished.prints(&["1 failure not retried", "traces.jsonl does not exist", "`--dataset FILE`"]);
+    finished.prints(&["1 failure not retried", "`traces.jsonl` does not exist", "`--dataset FILE`"]);
     let finished = place.run(["replay", LOG, "-d", "moved.jsonl"]).exits_with(3);
     assert!(!finished.stderr.contains("has changed"), "{}", finished.stderr);
     healed.store(true, Ordering::Relaxed);
@@ -409,8 +409,7 @@ fn a_failure_that_fails_again_is_not_asked_again_for_another_dataset() {
 #[test]
 fn a_budget_of_the_command_line_is_that_of_the_replay_as_a_whole() {
     let place = Place::with_traces(4);
-    let (fake, healed) = (Fake::start(|_| not_today()), ());
-    let () = healed;
+    let fake = Fake::start(|_| not_today());
     for judge in ["safety", "relevance"] {
         let url = fake.base_url();
         let args =

@@ -62,7 +62,7 @@ fn what_is_wrong_with_a_judge_file_is_named_with_file_and_field() {
             "[verdict]\ntype = \"bool\"\n[prompt]\nuser = \"{{ outputs }}\"\n",
             "mine.toml:2:8: invalid value for `verdict.type`, expected one of `boolean`",
         ),
-        ("[verdict]\ntype = \"integer\"\nmin = 1\n[prompt]\nuser = \"{{ outputs }}\"\n", "needs `max`"),
+        ("[verdict]\ntype = \"integer\"\nmin = 1\n[prompt]\nuser = \"{{ outputs }}\"\n", "requires `max`"),
         ("[verdict]\ntype = \"boolean\"\n[prompt]\nuser = \"{{ outputs \"\n", "[prompt] user: line 1"),
         ("[verdict\n", "mine.toml:1:"),
     ] {
@@ -172,7 +172,7 @@ fn an_output_that_would_destroy_something_is_refused() {
     assert_eq!(place.read("notes.jsonl"), "{\"mine\": 1}\n");
     assert_eq!(place.read("traces.jsonl"), answers::traces(1));
     refused(&place, &judge("x.json"), &["cannot write x.json", "name the output .jsonl (one record a line) or .csv"]);
-    refused(&place, &judge("traces.jsonl/x.jsonl"), &["cannot make the folder of `traces.jsonl/x.jsonl`"]);
+    refused(&place, &judge("traces.jsonl/x.jsonl"), &["cannot open traces.jsonl/x.jsonl"]);
     refused(&place, &judge("."), &["is a directory"]);
 }
 

@@ -127,7 +127,7 @@ fn another_logs_verdict_is_taken_over_where_the_own_log_has_none() {
 #[test]
 fn where_only_failures_are_asked_everything_else_is_told_apart_and_left() {
     let shown = |only: Option<ErrorCode>, log: &[Feedback]| {
-        let scope = Scope::Failures { only: only.map(|code| [code].into()), of: Vec::new(), invalid: false };
+        let scope = Scope::Failures(FailureScope { only: only.map(|code| [code].into()), ..FailureScope::default() });
         match item_within(&scope, log, "one") {
             (Some(Action::Ask { history, .. }), n) => format!("ask {:?} {n}", history.create_time_ms),
             (Some(Action::Count(Settled::Kept(_))), n) => format!("kept {n}"),
@@ -152,7 +152,7 @@ fn a_verdict_that_was_marked_invalid_is_asked_again_only_on_wish() {
     let marked = [judged.clone(), mark(&judged)];
     let kept = |item: Option<Action>| matches!(item, Some(Action::Count(Settled::Kept(Standing::Invalid { .. }))));
     assert!(kept(Some(item(&marked, "one"))));
-    let scope = |invalid| Scope::Failures { only: None, of: Vec::new(), invalid };
+    let scope = |invalid| Scope::Failures(FailureScope { invalid, ..FailureScope::default() });
     assert!(kept(item_within(&scope(false), &marked, "one").0));
     let history = |item: Option<Action>| match item {
         Some(Action::Ask { history, .. }) => (history.overrides, history.create_time_ms),
@@ -175,7 +175,7 @@ fn a_verdict_that_was_marked_invalid_is_asked_again_only_on_wish() {
 
 #[test]
 fn another_model_is_asked_what_the_first_one_failed_at() {
-    let scope = Scope::Failures { only: None, of: vec!["e:/old".into()], invalid: false };
+    let scope = Scope::Failures(FailureScope { of: vec!["e:/old".into()], ..FailureScope::default() });
     let by_old = |feedback: Feedback| Feedback { source: Source::llm_judge("e:/old"), ..feedback };
     let (failed, judged) = (by_old(record("one", None)), by_old(record("one", Some(true))));
     let (asked, failures) = item_within(&scope, std::slice::from_ref(&failed), "one");
@@ -251,4 +251,12 @@ fn the_same_judge_on_two_models_and_three_times_on_one_gives_four_opinions() {
     for (action, (old, _)) in plan(&log, "two").iter().zip(&fresh) {
         assert_eq!(asked(action).1, Some(*old));
     }
+}
+
+#[test]
+fn what_failed_again_a_moment_ago_is_left_alone() {
+    let failed = record("one", None);
+    let except = [OpinionKey::new(Some("t"), None, "j", &Source::llm_judge("e:/m"))].into();
+    let scope = Scope::Failures(FailureScope { except, ..FailureScope::default() });
+    assert!(matches!(item_within(&scope, std::slice::from_ref(&failed), "one"), (None, 0)));
 }
