@@ -14,7 +14,7 @@ use judge_run::run::{self, DryRun, Exit};
 use super::error::CliError;
 use super::print::{self, counted, escaped, one_line, short, time};
 use super::settings::Resolved;
-use super::{passed_over, selection, unknown_fields};
+use super::{notices, passed_over, rejects, selection};
 
 /// A dataset full of rejects should not fill a screen.
 const REJECTS_SHOWN: usize = 20;
@@ -36,8 +36,11 @@ pub(crate) fn main(resolved: Resolved) -> Result<ExitCode, CliError> {
     stdout.flush()?;
     drop(stdout);
     if !quiet {
-        for note in notes.into_iter().chain(unknown_fields::notes(&dry.unknown_fields)) {
+        for note in notes.into_iter().chain(notices::notes(&dry.notices)) {
             print::message(format_args!("note: {}", one_line(&note)));
+        }
+        for hint in rejects::hints(&dry.hints) {
+            print::message(format_args!("hint: {hint}"));
         }
     }
     if dry.traces == 0 && dry.left_out.other_shards == 0 {

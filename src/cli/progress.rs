@@ -7,8 +7,9 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use judge_run::feedback::Pause;
 use judge_run::run::Event;
 
+use super::notices;
 use super::print::{self, counted, one_line, short, time};
-use super::unknown_fields;
+use super::rejects::Rejects;
 
 /// Where there is no terminal, the first line after this long.
 const LINE_INTERVAL: Duration = Duration::from_secs(5);
@@ -18,8 +19,6 @@ const LONGEST_LINE_INTERVAL: Duration = Duration::from_secs(60);
 const FRAME: Duration = Duration::from_millis(100);
 /// A run that is over sooner needs no bar: it would only flicker.
 const BAR_AFTER: Duration = Duration::from_millis(500);
-/// A file full of rejects should not fill a screen: the rest is in the rejects file.
-const REJECTS_SHOWN: u64 = 20;
 
 pub(crate) struct Progress {
     /// Whether there is to be a bar.
@@ -36,7 +35,7 @@ pub(crate) struct Progress {
     done: u64,
     failed: u64,
     tokens: u64,
-    rejects: u64,
+    rejects: Rejects,
     /// The part of the dataset that was read, 0 to 1; `None` when its length is not known.
     read: Option<f64>,
     paused: Option<String>,
@@ -62,7 +61,7 @@ impl Progress {
             done: 0,
             failed: 0,
             tokens: 0,
-            rejects: 0,
+            rejects: Rejects::default(),
             read: None,
             paused: None,
             stopping: false,
@@ -79,8 +78,8 @@ impl Progress {
                 self.read = share;
             }
             Event::DatasetRead => self.read = Some(1.0),
-            Event::UnknownFields(fields) => {
-                for note in unknown_fields::notes(fields) {
+            Event::Noticed(noticed) => {
+                for note in notices::notes(noticed) {
                     self.line(format_args!("note: {note}"));
                 }
             }
@@ -107,11 +106,8 @@ impl Progress {
                 }
             }
             Event::Rejected(reject) => {
-                self.rejects += 1;
-                if self.rejects <= REJECTS_SHOWN {
-                    self.line(format_args!("warning: {reject}"));
-                } else if self.rejects == REJECTS_SHOWN + 1 {
-                    self.line(format_args!("warning: further rejected lines are only counted"));
+                if let Some(line) = self.rejects.add(reject) {
+                    self.line(format_args!("warning: {line}"));
                 }
             }
             Event::Stopping(reason) => {
@@ -132,7 +128,15 @@ impl Progress {
         self.line(format_args!("warning: {warning}"));
     }
 
+    /// What to do about rejected records, to be shown last.
+    pub(crate) fn hints(&self) -> Vec<String> {
+        if self.quiet { Vec::new() } else { self.rejects.hints() }
+    }
+
     pub(crate) fn finish(&mut self) {
+        if let Some(line) = self.rejects.not_shown() {
+            self.line(format_args!("warning: {line}"));
+        }
         if let Some(bar) = self.bar.take() {
             bar.finish_and_clear();
         }

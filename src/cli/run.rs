@@ -87,6 +87,9 @@ pub(crate) fn execute(resolved: Resolved) -> Result<Exit, CliError> {
             }
         }
     }
+    for hint in progress.hints() {
+        print::message(format_args!("hint: {hint}"));
+    }
     exported?;
     Ok(exit)
 }

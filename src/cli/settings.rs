@@ -12,6 +12,7 @@ use judge_run::run::{Budget, LaneSettings, Output, Policy, RunSettings, Sample, 
 use judge_run_simulator::BackgroundSimulator;
 
 use super::args::{ConductArgs, RunArgs};
+use super::dataset_hints;
 use super::endpoint::{self, Asked};
 use super::error::CliError;
 use super::manifest::{self, Record};
@@ -164,7 +165,7 @@ pub(crate) fn resolve(
         mappings: if map.is_empty() { asked.config.dataset.map.clone() } else { map },
         ..DatasetOptions::new(dataset.clone())
     };
-    let open = |_| DatasetReader::open(options.clone()).map_err(CliError::usage);
+    let open = |_| DatasetReader::open(options.clone()).map_err(dataset_hints::error);
     let datasets = (0..readers).map(open).collect::<Result<_, _>>()?;
     if selection.sample.as_ref().is_some_and(Sample::hangs_on_all) {
         selection.draw(open(0)?).map_err(CliError::usage)?;

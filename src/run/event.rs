@@ -1,9 +1,8 @@
 //! What happens in a run, as it happens. Sinks (progress, summary, logs) are synchronous folds over it.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::dataset::Reject;
+use crate::dataset::{Notices, Reject};
 use crate::endpoint::Failure;
 use crate::endpoint::wire::answer::Usage;
 use crate::feedback::Feedback;
@@ -35,8 +34,8 @@ pub enum Event<'a> {
     },
     /// The whole dataset was read.
     DatasetRead,
-    /// The dataset has fields that no trace has, each so many times.
-    UnknownFields(&'a BTreeMap<String, u64>),
+    /// What the user should know of how the dataset was read.
+    Noticed(&'a Notices),
     /// No trace of the dataset has these ids, which were named.
     AbsentTraceIds(&'a [String]),
     /// A line is no trace.

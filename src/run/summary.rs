@@ -334,7 +334,7 @@ impl Summary {
                 }
             }
             Event::Returned { usage: None, .. }
-            | Event::UnknownFields(_)
+            | Event::Noticed(_)
             | Event::Retrying { .. }
             | Event::Stopping(_)
             | Event::Tick => {}
