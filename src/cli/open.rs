@@ -12,6 +12,7 @@ use judge_run::run::{DrawError, Export, LaneIndex, LaneSettings, Output, RunPlan
 use judge_run_simulator::{BackgroundSimulator, Simulator, SimulatorConfig};
 use tempfile::NamedTempFile;
 
+use super::dataset_hints;
 use super::endpoint::{self, Env};
 use super::error::CliError;
 use super::manifest::Record;
@@ -86,7 +87,7 @@ pub(crate) fn open(
     // Standard input can be read only once.
     let readers = if paths.iter().any(|path| path.as_os_str() == "-") { 1 } else { lanes.len() };
     let open = || DatasetReader::open(options.clone());
-    let datasets = (0..readers).map(|_| open().map_err(|error| CliError::of(&error))).collect::<Result<_, _>>()?;
+    let datasets = (0..readers).map(|_| open().map_err(dataset_hints::error)).collect::<Result<_, _>>()?;
     let selection = criteria.draw(open).map_err(|error| match &error {
         DrawError::Dataset(error) => CliError::of(error),
         DrawError::TooManyStrata => CliError::of(&error),

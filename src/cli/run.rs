@@ -101,6 +101,9 @@ pub(crate) fn execute(opened: Opened, observe: &mut dyn FnMut(&Event<'_>)) -> Re
             }
         }
     }
+    for hint in progress.hints() {
+        print::message(format_args!("hint: {hint}"));
+    }
     exported?;
     Ok(report)
 }
