@@ -1,0 +1,247 @@
+//! Simulates what the intervals and tests promise, and prints a table: coverage for intervals, false alarms for tests.
+//!
+//!     cargo run --release -p judge-run-statistics --example coverage [REPETITIONS]
+//!
+//! The default of 4,000 repetitions has a standard error of about 0.35 points at 95 %.
+
+#![expect(clippy::print_stdout, reason = "the table is what this program is for")]
+
+use judge_run_statistics::bootstrap::Bootstrap;
+use judge_run_statistics::mean::{Moments, clustered_mean, mean};
+use judge_run_statistics::paired::{PairedCounts, mcnemar_exact, mcnemar_mid_p, sign_flip, tango};
+use judge_run_statistics::proportion::{clopper_pearson, jeffreys, wilson, wilson_effective};
+use judge_run_statistics::quantile::Sorted;
+use judge_run_statistics::sequential::{
+    Answers, AsymptoticSequence, DriftAlarm, FiniteShare, Settled, discordant_e_value,
+};
+use judge_run_statistics::{Alternative, Error};
+
+/// xorshift64*, independent of the crate's own generator.
+struct Rng(u64);
+
+impl Rng {
+    fn uniform(&mut self) -> f64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 11) as f64 / (1u64 << 53) as f64
+    }
+
+    fn toss(&mut self, probability: f64) -> bool {
+        self.uniform() < probability
+    }
+
+    fn normal(&mut self) -> f64 {
+        (-2.0 * (1.0 - self.uniform()).ln()).sqrt() * (std::f64::consts::TAU * self.uniform()).cos()
+    }
+}
+
+/// Counts how often something happens over a number of repetitions.
+struct Table {
+    repetitions: u32,
+    rng: Rng,
+}
+
+impl Table {
+    fn row(
+        &mut self,
+        name: &str,
+        promise: &str,
+        mut happens: impl FnMut(&mut Rng) -> Result<bool, Error>,
+    ) -> Result<(), Error> {
+        let mut hits = 0;
+        for _ in 0..self.repetitions {
+            hits += u32::from(happens(&mut self.rng)?);
+        }
+        println!("{name:<62} {promise:>8} {:>8.4}", f64::from(hits) / f64::from(self.repetitions));
+        Ok(())
+    }
+}
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let repetitions = std::env::args().nth(1).map_or(Ok(4_000), |argument| argument.parse())?;
+    let mut table = Table { repetitions, rng: Rng(0x9e37_79b9_7f4a_7c15) };
+    println!("{:<62} {:>8} {:>8}", "", "promised", "found");
+    proportions(&mut table)?;
+    means(&mut table)?;
+    pairs(&mut table)?;
+    sequences(&mut table)?;
+    Ok(())
+}
+
+fn proportions(table: &mut Table) -> Result<(), Error> {
+    for (n, share) in [(20, 0.9), (50, 0.98), (200, 0.85)] {
+        let passes = |rng: &mut Rng| (0..n).filter(|_| rng.toss(share)).count() as u64;
+        let name = |method| format!("{method}, {n} items, share {share}");
+        table.row(&name("Wilson"), "~ 0.95", |rng| Ok(wilson(passes(rng), n, 0.95)?.contains(share)))?;
+        table.row(&name("Clopper-Pearson"), ">= 0.95", |rng| {
+            Ok(clopper_pearson(passes(rng), n, 0.95)?.contains(share))
+        })?;
+        table.row(&name("Jeffreys"), "~ 0.95", |rng| Ok(jeffreys(passes(rng), n, 0.95)?.contains(share)))?;
+    }
+    // Sessions of 5 items that pass together in 6 of 10 cases.
+    let sessions = |rng: &mut Rng| -> (Vec<f64>, Vec<usize>) {
+        (0..250)
+            .scan(false, |shared, item| {
+                if item % 5 == 0 {
+                    *shared = rng.toss(0.8);
+                }
+                let passes = if rng.toss(0.6) { *shared } else { rng.toss(0.8) };
+                Some((f64::from(u8::from(passes)), item / 5))
+            })
+            .unzip()
+    };
+    table.row("Wilson, 50 sessions of 5, as if independent", "~ 0.95", |rng| {
+        let (scores, _) = sessions(rng);
+        Ok(wilson(scores.iter().filter(|&&score| score == 1.0).count() as u64, 250, 0.95)?.contains(0.8))
+    })?;
+    table.row("Wilson with the effective number, 50 sessions of 5", "~ 0.95", |rng| {
+        let (scores, clusters) = sessions(rng);
+        let clustered = clustered_mean(&scores, &clusters)?;
+        Ok(wilson_effective(clustered.estimate.mean, clustered.effective_n(), 0.95)?.contains(0.8))
+    })?;
+    table.row("Cluster-robust t, 50 sessions of 5", "~ 0.95", |rng| {
+        let (scores, clusters) = sessions(rng);
+        Ok(clustered_mean(&scores, &clusters)?.estimate.interval(0.95)?.contains(0.8))
+    })
+}
+
+fn means(table: &mut Table) -> Result<(), Error> {
+    let skewed = |rng: &mut Rng, n| (0..n).map(|_| -(1.0 - rng.uniform()).ln()).collect::<Vec<f64>>();
+    let sample_mean = |sample: &[f64]| sample.iter().sum::<f64>() / sample.len() as f64;
+    table.row("t, 12 normal scores", "0.95", |rng| {
+        let scores: Vec<f64> = (0..12).map(|_| rng.normal()).collect();
+        Ok(mean(&scores)?.interval(0.95)?.contains(0.0))
+    })?;
+    table.row("t, 30 exponential scores", "~ 0.95", |rng| Ok(mean(&skewed(rng, 30))?.interval(0.95)?.contains(1.0)))?;
+    table.row("BCa of the mean, 30 exponential scores, 1,000 resamples", "~ 0.95", |rng| {
+        let bootstrap = Bootstrap { resamples: 1_000, seed: rng.0, level: 0.95 };
+        Ok(bootstrap.bca(&skewed(rng, 30), sample_mean)?.interval.contains(1.0))
+    })?;
+    for (groups, name) in
+        [(10, "Cluster-robust t, 10 clusters of 1 to 9"), (40, "Cluster-robust t, 40 clusters of 1 to 9")]
+    {
+        table.row(name, "~ 0.95", |rng| {
+            let (mut scores, mut clusters) = (Vec::new(), Vec::new());
+            for group in 0..groups {
+                let shared = rng.normal();
+                for _ in 0..=(9.0 * rng.uniform()) as usize {
+                    scores.push(shared + rng.normal());
+                    clusters.push(group);
+                }
+            }
+            Ok(clustered_mean(&scores, &clusters)?.estimate.interval(0.95)?.contains(0.0))
+        })?;
+    }
+    table.row("median by order statistics, 40 exponential scores", ">= 0.95", |rng| {
+        Ok(Sorted::new(skewed(rng, 40))?.quantile_interval(0.5, 0.95)?.contains(std::f64::consts::LN_2))
+    })
+}
+
+fn pairs(table: &mut Table) -> Result<(), Error> {
+    let draw = |rng: &mut Rng, n: u32, worse: f64, better: f64| -> PairedCounts {
+        (0..n)
+            .map(|_| match rng.uniform() {
+                u if u < worse => (true, false),
+                u if u < worse + better => (false, true),
+                u => (u < 0.8, u < 0.8),
+            })
+            .collect()
+    };
+    table.row("Tango, 100 pairs, 2 % worse, 8 % better", "~ 0.95", |rng| {
+        Ok(tango(&draw(rng, 100, 0.02, 0.08), 0.95)?.contains(0.06))
+    })?;
+    table.row("Tango, 40 pairs, 5 % worse, 5 % better", "~ 0.95", |rng| {
+        Ok(tango(&draw(rng, 40, 0.05, 0.05), 0.95)?.contains(0.0))
+    })?;
+    let same = |rng: &mut Rng| draw(rng, 200, 0.06, 0.06);
+    table.row("McNemar exact, 200 pairs, no difference", "<= 0.05", |rng| {
+        Ok(mcnemar_exact(&same(rng), Alternative::TwoSided) <= 0.05)
+    })?;
+    table.row("McNemar mid-p, 200 pairs, no difference", "~ 0.05", |rng| {
+        Ok(mcnemar_mid_p(&same(rng), Alternative::TwoSided) <= 0.05)
+    })?;
+    for n in [12, 60] {
+        table.row(&format!("sign flips, {n} pairs, no difference"), "<= 0.05", |rng| {
+            let differences: Vec<f64> = (0..n).map(|_| rng.normal()).collect();
+            Ok(sign_flip(&differences, Alternative::TwoSided, 999, rng.0)?.p_value <= 0.05)
+        })?;
+    }
+    Ok(())
+}
+
+fn sequences(table: &mut Table) -> Result<(), Error> {
+    table.row("McNemar exact, a look after each of 200 pairs that differ", "(0.05)", |rng| {
+        let mut counts = PairedCounts::default();
+        Ok((0..200).any(|_| {
+            counts.extend([if rng.toss(0.5) { (true, false) } else { (false, true) }]);
+            mcnemar_exact(&counts, Alternative::TwoSided) <= 0.05
+        }))
+    })?;
+    table.row("e-value >= 20, a look after each of 200 pairs that differ", "<= 0.05", |rng| {
+        let (mut worse, mut better) = (0, 0);
+        for _ in 0..200 {
+            if rng.toss(0.5) {
+                worse += 1
+            } else {
+                better += 1
+            }
+            if discordant_e_value(worse, better, 1.0)? >= 20.0 {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    })?;
+    table.row("asymptotic sequence, all of 50 to 1,000 uniform scores", ">= 0.95", |rng| {
+        let sequence = AsymptoticSequence::tightest_at(500, 0.95)?;
+        let mut scores: Moments = (0..49).map(|_| rng.uniform()).collect();
+        for _ in 50..=1_000 {
+            scores.push(rng.uniform());
+            if !sequence.interval(&scores)?.contains(0.5) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    })?;
+    for passing in [1_880, 1_900, 1_920, 1_980] {
+        let name = format!("gate 0.95 on 2,000 items of which {passing} pass: decided wrongly");
+        let (mut asked, mut decided) = (0, 0);
+        table.row(&name, "<= 0.05", |rng| {
+            let (settled, at) = settle(rng, 2_000, passing)?;
+            (asked, decided) = (asked + at, decided + 1);
+            Ok(settled != if passing >= 1_900 { Settled::Reached } else { Settled::Missed })
+        })?;
+        println!("  share of the items that had to be asked {:>30.3}", f64::from(asked) / f64::from(decided) / 2_000.0);
+    }
+    table.row("drift alarm at 100 within 90 nights at the margin", "<= 0.9", |rng| {
+        let mut alarm = DriftAlarm::new(0.01)?;
+        for _ in 0..90 {
+            if alarm.update(-0.01 + 0.01 * rng.normal(), 0.01)? >= 100.0 {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    })
+}
+
+/// Asks in random order, looking every 10 answers.
+fn settle(rng: &mut Rng, items: u32, passing: u32) -> Result<(Settled, u32), Error> {
+    let mut share = FiniteShare::new(u64::from(items), 0.95)?;
+    let (mut answers, mut left) = (Answers::default(), passing);
+    for asked in 1..=items {
+        if rng.toss(f64::from(left) / f64::from(items - asked + 1)) {
+            answers.passed += 1;
+            left -= 1;
+        } else {
+            answers.not_passed += 1;
+        }
+        if asked % 10 == 0 || asked == items {
+            share.look(answers)?;
+            let settled = share.settled(0.95)?;
+            if settled != Settled::Open {
+                return Ok((settled, asked));
+            }
+        }
+    }
+    Ok((Settled::Open, items))
+}
