@@ -392,7 +392,7 @@ class Bench:
             ("pipe", "-o - > pipe"),
             ("/dev/full", "/dev/full"),
             ("/dev/stdout", "/dev/stdout"),
-            ("missing/out.jsonl", "No such file or directory"),
+            ("notes.txt/out.jsonl", "notes.txt"),
             ("notes.txt", "notes.txt"),
         ):
             text = place.finish(place.start(place.command(output=output)), code=2)
