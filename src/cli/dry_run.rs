@@ -14,7 +14,7 @@ use judge_run::run::{self, DryRun, Exit};
 use super::error::CliError;
 use super::open::Opened;
 use super::print::{self, counted, escaped, one_line, short, time};
-use super::{selection, skipped, unknown_fields};
+use super::{notices, rejects, selection, skipped};
 
 /// A dataset full of rejects should not fill a screen.
 const REJECTS_SHOWN: usize = 20;
@@ -54,8 +54,11 @@ pub(crate) fn show(opened: Opened) -> Result<DryRun, CliError> {
     stdout.flush()?;
     drop(stdout);
     if !quiet {
-        for note in notes.into_iter().chain(unknown_fields::notes(&dry.unknown_fields)) {
+        for note in notes.into_iter().chain(notices::notes(&dry.notices)) {
             print::message(format_args!("note: {}", one_line(&note)));
+        }
+        for hint in rejects::hints(&dry.hints) {
+            print::message(format_args!("hint: {hint}"));
         }
     }
     Ok(dry)

@@ -7,8 +7,9 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use judge_run::feedback::Pause;
 use judge_run::run::{Event, StopReason};
 
+use super::notices;
 use super::print::{self, counted, one_line, short, time};
-use super::unknown_fields;
+use super::rejects::Rejects;
 use super::waiting::Waiting;
 
 /// Where there is no terminal, the first line after this long.
@@ -19,8 +20,6 @@ const MAX_LINE_INTERVAL: Duration = Duration::from_secs(60);
 const FRAME: Duration = Duration::from_millis(100);
 /// A run that is over sooner needs no bar: it would only flicker.
 const BAR_AFTER: Duration = Duration::from_millis(500);
-/// A file full of rejects should not fill a screen: the rest is in the rejects file.
-const MAX_REJECTS_SHOWN: u64 = 20;
 
 pub(crate) struct Progress {
     on_terminal: bool,
@@ -38,7 +37,7 @@ pub(crate) struct Progress {
     tokens: u64,
     /// Where prices are known.
     cost: Option<f64>,
-    rejects: u64,
+    rejects: Rejects,
     /// The part of the dataset that was read, 0 to 1; `None` when its length is unknown.
     read: Option<f64>,
     paused: Option<String>,
@@ -65,7 +64,7 @@ impl Progress {
             failed: 0,
             tokens: 0,
             cost: None,
-            rejects: 0,
+            rejects: Rejects::default(),
             read: None,
             paused: None,
             waiting: Waiting::new(lanes),
@@ -82,8 +81,8 @@ impl Progress {
                 self.read = share;
             }
             Event::DatasetRead => self.read = Some(1.0),
-            Event::UnknownFields(fields) => {
-                for note in unknown_fields::notes(fields) {
+            Event::Noticed(noticed) => {
+                for note in notices::notes(noticed) {
                     self.line(format_args!("note: {note}"));
                 }
             }
@@ -128,11 +127,8 @@ impl Progress {
                 }
             }
             Event::Rejected(reject) => {
-                self.rejects += 1;
-                if self.rejects <= MAX_REJECTS_SHOWN {
-                    self.line(format_args!("warning: {reject}"));
-                } else if self.rejects == MAX_REJECTS_SHOWN + 1 {
-                    self.line(format_args!("warning: more lines are rejected; from here they are only counted"));
+                if let Some(line) = self.rejects.add(reject) {
+                    self.line(format_args!("warning: {line}"));
                 }
             }
             Event::MemberGivenUp { lane, member, reason } => {
@@ -170,7 +166,15 @@ impl Progress {
         self.line(format_args!("warning: {warning}"));
     }
 
+    /// What to do about rejected records, to be shown last.
+    pub(crate) fn hints(&self) -> Vec<String> {
+        if self.quiet { Vec::new() } else { self.rejects.hints() }
+    }
+
     pub(crate) fn finish(&mut self) {
+        if let Some(line) = self.rejects.not_shown() {
+            self.line(format_args!("warning: {line}"));
+        }
         if let Some(bar) = self.bar.take() {
             bar.finish_and_clear();
         }

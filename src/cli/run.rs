@@ -100,6 +100,9 @@ pub(crate) fn execute(opened: Opened) -> Result<RunReport, CliError> {
             }
         }
     }
+    for hint in progress.hints() {
+        print::message(format_args!("hint: {hint}"));
+    }
     exported?;
     Ok(report)
 }

@@ -1,4 +1,4 @@
-//! What `--dataset-format` says: how the objects of a file follow each other, what form of trace they have, or both.
+//! What a user may say of a dataset: how the objects of a file follow each other, what form of trace they have, or both.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,7 +6,7 @@ use std::str::FromStr;
 use crate::dataset::dialects::Dialect;
 use crate::dataset::framing::Framing;
 
-/// The form of a dataset, as far as it is not to be told from its content.
+/// The form of a dataset, as far as its content does not tell.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Format {
     /// How the objects of a file follow each other.
@@ -37,12 +37,12 @@ impl FromStr for Format {
                 (Some(framing), _) => format.framing.replace(framing).is_some(),
                 (None, Some(dialect)) => format.dialect.replace(dialect).is_some(),
                 (None, None) => {
-                    return Err(format!("`{name}` is no form of a dataset; there are {}", Self::names().join(", ")));
+                    return Err(format!("unknown format `{name}`; expected one of {}", Self::names().join(", ")));
                 }
             };
             if is_second {
                 return Err(format!(
-                    "`{name}` is the second of its kind; name one form of a file, one form of a trace, or both"
+                    "`{name}` is the second of its kind; expected a file format, a trace format, or both"
                 ));
             }
         }
@@ -80,7 +80,7 @@ mod tests {
         assert_eq!((both.to_string().as_str(), both.framing), ("csv,plain", Some(Framing::Csv)));
         let error = |text: &str| text.parse::<Format>().unwrap_err();
         let known = Format::names().join(", ");
-        assert_eq!(error("xml"), format!("`xml` is no form of a dataset; there are {known}"));
+        assert_eq!(error("xml"), format!("unknown format `xml`; expected one of {known}"));
         assert!(error("csv,tsv").starts_with("`tsv` is the second of its kind"));
     }
 }

@@ -5,10 +5,17 @@ use std::str::FromStr;
 
 use serde_json::{Map, Value};
 
-use crate::dataset::dialects::plain;
+use crate::dataset::dialects::trace_fields::FIELDS;
+use crate::dataset::names;
 
-/// Where a field of a trace is to be taken from.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A dialogue, which is read as chats are: what comes before its last answer is what was asked.
+pub(crate) const MESSAGES: &str = "messages";
+
+/// The fields whose members have names of their own.
+const WITH_MEMBERS: [&str; 6] = ["inputs", "outputs", "expectations", "token_usage", "tags", "metadata"];
+
+/// Where a field of a trace is taken from.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Mapping {
     /// The field: `inputs`, or a member of it with dots, `inputs.question`.
     pub target: String,
@@ -23,12 +30,20 @@ impl FromStr for Mapping {
         let (target, source) = text.split_once('=').unwrap_or_default();
         let (target, source) = (target.trim().to_owned(), source.trim().to_owned());
         if target.is_empty() || source.is_empty() || target.split('.').any(str::is_empty) {
-            return Err("write FIELD=NAME, such as inputs.question=Frage".to_owned());
+            return Err("expected FIELD=NAME, such as inputs.question=Frage".to_owned());
         }
-        let field = target.split('.').next().unwrap_or_default();
-        if !plain::FIELDS.contains(&field) {
-            let fields = plain::FIELDS.join(", ");
-            return Err(format!("`{field}` is no field of a trace; there are {fields}"));
+        let (field, member) = target.split_once('.').map_or((target.as_str(), None), |(field, m)| (field, Some(m)));
+        if field != MESSAGES && !FIELDS.contains(&field) {
+            let meant = names::meant(field).map(|meant| format!("; did you mean `{meant}`?"));
+            let known = || format!("; expected one of {}", FIELDS.join(", "));
+            return Err(format!("a trace has no field `{field}`{}", meant.unwrap_or_else(known)));
+        }
+        if let Some(member) = member.filter(|_| !WITH_MEMBERS.contains(&field)) {
+            let instead = match (field, member) {
+                ("spans", "outputs") => "; retrieved documents go to `documents`".to_owned(),
+                _ => format!("; only those of {} have", WITH_MEMBERS.join(", ")),
+            };
+            return Err(format!("`{field}` has no members to map to{instead}"));
         }
         Ok(Self { target, source })
     }
@@ -42,19 +57,26 @@ impl fmt::Display for Mapping {
 
 serde_as_text!(Mapping);
 
-/// Moves what the mappings name to where they say; whether anything was there to move.
+/// Moves what the mappings name to where they say, and marks in `used` which of them had something to move; whether any had.
 ///
 /// # Errors
 /// When a field would be there twice.
-pub(crate) fn apply(mappings: &[Mapping], object: &mut Map<String, Value>) -> Result<bool, String> {
-    let found: Vec<_> = mappings.iter().filter_map(|m| Some((m, get(object, &m.source)?.clone()))).collect();
+pub(crate) fn apply(mappings: &[Mapping], used: &mut [bool], object: &mut Map<String, Value>) -> Result<bool, String> {
+    let mut found = Vec::new();
+    for (mapping, used) in mappings.iter().zip(used) {
+        if let Some(value) = get(object, &mapping.source) {
+            *used = true;
+            found.push((mapping, value.clone()));
+        }
+    }
     for (mapping, _) in &found {
         remove(object, &mapping.source);
     }
-    for (mapping, value) in &found {
-        put(object, &mapping.target, value.clone())?;
+    let is_mapped = !found.is_empty();
+    for (mapping, value) in found {
+        put(object, &mapping.target, value)?;
     }
-    Ok(!found.is_empty())
+    Ok(is_mapped)
 }
 
 /// Puts a value where a name with dots says. Dots mean members only where the field is an object of a trace's; tags and metadata
@@ -68,16 +90,19 @@ pub(crate) fn put(object: &mut Map<String, Value>, name: &str, value: Value) -> 
         Some((field @ ("tags" | "metadata"), member)) => vec![field, member],
         _ => vec![name],
     };
-    let twice =
-        |field: &str| format!("`{field}` is there twice: as a field of its own, and by a name with dots or --map");
+    let twice = |field: &str| format!("`{field}` is set twice: by its own name, and by a mapping or a name with dots");
     let Some((last, parents)) = path.split_last() else { return Ok(()) };
     let mut object = object;
     for parent in parents {
-        let inner = object.entry(*parent).or_insert_with(|| Value::Object(Map::new()));
+        let inner = object.entry(*parent).or_insert(Value::Null);
+        if inner.is_null() {
+            *inner = Value::Object(Map::new());
+        }
         object = inner.as_object_mut().ok_or_else(|| twice(parent))?;
     }
     match object.insert((*last).to_owned(), value) {
-        None => Ok(()),
+        // A field of `null` says nothing.
+        None | Some(Value::Null) => Ok(()),
         Some(_) => Err(twice(name)),
     }
 }
@@ -119,7 +144,7 @@ mod tests {
     fn mapped(mappings: &[&str], object: &Value) -> Result<(bool, Value), String> {
         let mappings: Vec<Mapping> = mappings.iter().map(|mapping| mapping.parse().unwrap()).collect();
         let Value::Object(mut object) = object.clone() else { panic!("{object}") };
-        apply(&mappings, &mut object).map(|found| (found, Value::Object(object)))
+        apply(&mappings, &mut vec![false; mappings.len()], &mut object).map(|found| (found, Value::Object(object)))
     }
 
     #[test]
@@ -139,7 +164,10 @@ mod tests {
     #[test]
     fn nothing_is_written_over() {
         let error = mapped(&["inputs=prompt"], &json!({"prompt": 1, "inputs": 2})).unwrap_err();
-        assert!(error.starts_with("`inputs` is there twice"), "{error}");
+        assert!(error.starts_with("`inputs` is set twice"), "{error}");
+        assert_eq!(mapped(&["inputs=a"], &json!({"inputs": null, "a": 1})), Ok((true, json!({"inputs": 1}))));
+        let nested = mapped(&["expectations.e=a"], &json!({"expectations": null, "a": 1}));
+        assert_eq!(nested, Ok((true, json!({"expectations": {"e": 1}}))));
         assert!(mapped(&["inputs.a=prompt"], &json!({"prompt": 1, "inputs": 2})).is_err());
         assert_eq!(mapped(&["inputs=inputs.a"], &json!({"inputs": {"a": 1}})), Ok((true, json!({"inputs": 1}))));
     }
@@ -147,10 +175,14 @@ mod tests {
     #[test]
     fn a_mapping_names_a_field_of_a_trace() {
         let error = |text: &str| text.parse::<Mapping>().unwrap_err();
-        assert!(error("question=Frage").starts_with("`question` is no field of a trace; there are trace_id, inputs,"));
+        assert_eq!(error("question=Frage"), "a trace has no field `question`; did you mean `inputs`?");
+        assert!(error("colour=Frage").starts_with("a trace has no field `colour`; expected one of trace_id, inputs,"));
+        assert!(error("spans.outputs=a").contains("go to `documents`"), "{}", error("spans.outputs=a"));
+        assert!(error("user.name=a").starts_with("`user` has no members to map to; only those of inputs,"));
         for text in ["inputs", "=a", "inputs=", "inputs.=a", ""] {
-            assert!(error(text).starts_with("write FIELD=NAME"), "{text}");
+            assert!(error(text).starts_with("expected FIELD=NAME"), "{text}");
         }
+        assert!("messages=conversation".parse::<Mapping>().is_ok() && "documents=contexts".parse::<Mapping>().is_ok());
         assert_eq!("inputs.q = a=b".parse::<Mapping>().unwrap().to_string(), "inputs.q=a=b");
     }
 }

@@ -1,4 +1,4 @@
-//! What is judged: traces in files or on the standard input, compressed or not, as JSON lines, JSON or a table, in one of several dialects.
+//! What is judged: traces in files or on standard input, compressed or not, as JSON lines, JSON or a table, in one of several dialects.
 //!
 //! ```no_run
 //! use judge_run::dataset::{DatasetOptions, DatasetReader, Entry};
@@ -13,23 +13,32 @@
 //! ```
 
 mod assemble;
+mod depth;
 mod dialects;
+mod entry;
 mod format;
 mod framing;
+mod json;
 mod mapping;
-mod other_names;
+mod names;
+mod notice;
+mod place;
+mod python;
 mod reader;
+mod register;
 mod reject;
 mod source;
 
 pub(crate) use assemble::Sessions;
 pub use dialects::Dialect;
-pub use dialects::fields::SPANS_LEFT_OUT;
+pub use entry::{Duplicate, Entry, Stats};
 pub use format::Format;
 pub use framing::Framing;
-pub use framing::lines::DEFAULT_MAX_LINE_BYTES;
+pub use framing::limits::DEFAULT_MAX_LINE_BYTES;
 pub use mapping::Mapping;
-pub use other_names::meant;
-pub use reader::{DatasetOptions, DatasetReader, Duplicate, Entry, Located, Stats};
-pub use reject::Reject;
+pub use names::meant;
+pub use notice::{Notice, Notices};
+pub use place::Located;
+pub use reader::{DatasetOptions, DatasetReader};
+pub use reject::{Hint, Reject};
 pub use source::{DatasetError, Remedy};

@@ -1,35 +1,30 @@
-//! A dataset as an iterator over its traces, in constant memory but for 20 bytes a trace to tell duplicates.
+//! A dataset as an iterator over its traces, in constant memory but for 20 bytes a trace to recognise duplicates.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use serde::{Deserialize, Serialize};
-
-use crate::dataset::assemble::parts::{Part, Parts, Whole};
-use crate::dataset::assemble::seen::{Known, SeenIds};
-use crate::dataset::dialects::{Dialect, Found, derived_trace_id, read_record};
+use crate::dataset::assemble::parts::Whole;
+use crate::dataset::dialects::Reading;
+use crate::dataset::entry::{Entry, Stats};
 use crate::dataset::format::Format;
 use crate::dataset::framing::Records;
-use crate::dataset::framing::lines::DEFAULT_MAX_LINE_BYTES;
-use crate::dataset::framing::record::Record;
+use crate::dataset::framing::limits::DEFAULT_MAX_LINE_BYTES;
 use crate::dataset::mapping::Mapping;
-use crate::dataset::reject::{Reject, shown};
-use crate::dataset::source::container::{Container, Unpacked};
-use crate::dataset::source::{DatasetError, Source};
-use crate::trace::{Trace, content};
+use crate::dataset::register::Register;
+use crate::dataset::source::{Container, DatasetError, Source, Unpacked};
 
 /// What to read.
 #[derive(Debug, Clone)]
 pub struct DatasetOptions {
-    /// The files, in order; `-` is the standard input.
+    /// The files, in order; `-` is standard input.
     pub paths: Vec<PathBuf>,
     /// Lines, rows and elements of lists longer than this are rejected without being held in memory.
     pub max_line_bytes: usize,
-    /// What is not to be told from the content.
+    /// What the content does not tell.
     pub format: Format,
     /// Fields that go by other names.
     pub mappings: Vec<Mapping>,
@@ -47,61 +42,9 @@ impl DatasetOptions {
     }
 }
 
-/// A value and the place in the dataset that it comes from.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Located<T> {
-    /// The file's path as it was given; `<stdin>` for the standard input.
-    pub file: Arc<str>,
-    /// From 1.
-    pub line: u64,
-    /// Where the line begins in the file.
-    pub byte_offset: u64,
-    /// The value.
-    pub value: T,
-}
-
-/// What a line of a dataset is.
-#[derive(Debug, Clone, PartialEq)]
-#[expect(clippy::large_enum_variant, reason = "nearly every entry is a trace")]
-pub enum Entry {
-    /// A trace.
-    Trace(Located<Trace>),
-    /// No trace, or one whose id is taken.
-    Reject(Reject),
-    /// A trace that was read before, with the same content; it is not read again.
-    Duplicate(Located<Duplicate>),
-}
-
-/// A trace that was read before.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Duplicate {
-    /// Its id.
-    pub trace_id: String,
-    /// The line where it stood first, in `first_file`.
-    pub first_line: u64,
-    /// The file where it stood first.
-    pub first_file: Arc<str>,
-}
-
-/// What was met so far.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Stats {
-    /// Traces.
-    pub traces: u64,
-    /// Lines that are no trace.
-    pub rejects: u64,
-    /// Traces that were there already.
-    pub duplicates: u64,
-    /// Lines of white space.
-    pub blank: u64,
-    /// How often each field was met that no dialect knows; `spans[].x` is the field `x` of a span, and
-    /// [`SPANS_LEFT_OUT`](super::SPANS_LEFT_OUT) counts traces that came without their spans.
-    pub unknown_fields: BTreeMap<String, u64>,
-}
-
 /// Reads a dataset record by record. Traces whose parts are spread over it come last, when all parts were read.
 ///
-/// An `Err` item is a failure to read the file at all; the iterator ends there. Lines that are no trace are [`Entry::Reject`].
+/// An `Err` item is a failure to read the file at all; the iterator ends there. Records that are not traces are [`Entry::Reject`].
 pub struct DatasetReader {
     waiting: VecDeque<Source>,
     current: Option<Current>,
@@ -120,33 +63,33 @@ pub struct DatasetReader {
 struct Current {
     records: Records,
     container: Container,
-    /// Bytes of the compressed file.
-    taken: Arc<AtomicU64>,
+    /// Bytes of the file itself that were taken, where they are not those of its text.
+    taken: Option<Arc<AtomicU64>>,
 }
 
 impl Current {
     /// Bytes of the file as it lies on the disk.
     fn bytes_read(&self) -> u64 {
-        match self.container {
-            Container::None => self.records.consumed(),
-            Container::Gzip | Container::Zstd => self.taken.load(Ordering::Relaxed),
-        }
+        self.taken.as_ref().map_or_else(|| self.records.consumed(), |taken| taken.load(Ordering::Relaxed))
     }
 }
 
 type WholeTraces = Box<dyn Iterator<Item = io::Result<Whole>> + Send>;
 
 impl DatasetReader {
-    /// Looks at all files, and reads none yet.
+    /// Looks at the beginning of all files, and reads none yet.
     ///
     /// # Errors
-    /// The first path that is no readable file of text.
+    /// The first path that is not a readable file of text, or a table whose header cannot be used.
     pub fn open(options: DatasetOptions) -> Result<Self, DatasetError> {
         let DatasetOptions { paths, max_line_bytes, format, mappings } = options;
         if paths.is_empty() {
             return Err(DatasetError::NothingNamed);
         }
-        let sources = paths.iter().map(|path| Source::open(path)).collect::<Result<_, _>>()?;
+        let sources: VecDeque<Source> = paths.iter().map(|path| Source::open(path)).collect::<Result<_, _>>()?;
+        for source in sources.iter().filter_map(Source::again) {
+            open_records(source, format, &mappings, max_line_bytes)?;
+        }
         Ok(Self::from_sources(sources, max_line_bytes, format, mappings))
     }
 
@@ -155,7 +98,7 @@ impl DatasetReader {
             total_bytes: waiting.iter().map(|source| source.length).sum(),
             waiting,
             current: None,
-            register: Register { dialect: format.dialect, mappings, ..Register::default() },
+            register: Register::new(Reading::new(format.dialect, mappings)),
             whole: None,
             max_line_bytes,
             format,
@@ -164,7 +107,7 @@ impl DatasetReader {
         }
     }
 
-    /// The length of all files; `None` when one of them has none, as the standard input.
+    /// The length of all files; `None` when one of them has none, as standard input.
     pub fn total_bytes(&self) -> Option<u64> {
         self.total_bytes
     }
@@ -174,19 +117,14 @@ impl DatasetReader {
         self.bytes_before + self.current.as_ref().map_or(0, Current::bytes_read)
     }
 
-    /// What was met so far.
+    /// What was found so far.
     pub fn stats(&self) -> &Stats {
-        &self.register.stats
+        self.register.stats()
     }
 
     fn begin(&mut self, source: Source) -> Result<(), DatasetError> {
-        let file = Arc::clone(&source.name);
-        self.register.files.push((Arc::clone(&file), self.register.lines_before));
-        let Unpacked { container, text, taken } = source.unpack()?;
-        let records = Records::open(&file, text, self.format.framing, &self.register.mappings, self.max_line_bytes)
-            .map_err(|source| failed_to_read(&file, 0, container, &taken, source))?
-            .map_err(|reason| DatasetError::Header { file, reason })?;
-        self.current = Some(Current { records, container, taken });
+        self.register.begin(Arc::clone(&source.name));
+        self.current = Some(open_records(source, self.format, self.register.mappings(), self.max_line_bytes)?);
         Ok(())
     }
 
@@ -194,21 +132,18 @@ impl DatasetReader {
     fn end(&mut self) {
         self.close_current();
         self.waiting.clear();
-        self.register.parts = None;
+        self.register.take_parts();
         self.whole = None;
     }
 
     /// The next of the traces whose parts were spread.
     fn next_whole(&mut self) -> Option<Result<Entry, DatasetError>> {
         let mut next = || {
-            if let Some(parts) = self.register.parts.take() {
+            if let Some(parts) = self.register.take_parts() {
                 self.whole = Some(Box::new(parts.into_traces()?));
             }
-            let trace = self.whole.as_mut().and_then(Iterator::next).transpose()?;
-            Ok(trace.map(|(place, trace)| match trace {
-                Ok(trace) => self.register.admit(place, trace, &[]),
-                Err(reason) => self.register.reject(place, reason, String::new()),
-            }))
+            let whole = self.whole.as_mut().and_then(Iterator::next).transpose()?;
+            Ok(whole.map(|whole| self.register.enter_whole(whole)))
         };
         let entry = next().map_err(|source| DatasetError::Gather { source });
         if entry.is_err() {
@@ -221,7 +156,7 @@ impl DatasetReader {
         if let Some(current) = self.current.take() {
             self.bytes_before += current.bytes_read();
             self.blank_before += current.records.blank();
-            self.register.lines_before += current.records.lines();
+            self.register.end(current.records.lines());
         }
     }
 }
@@ -231,7 +166,7 @@ impl Iterator for DatasetReader {
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            if let Some(entry) = self.register.ready.pop_front() {
+            if let Some(entry) = self.register.next_ready() {
                 return Some(Ok(entry));
             }
             let Some(Current { records, container, taken }) = &mut self.current else {
@@ -245,7 +180,7 @@ impl Iterator for DatasetReader {
                 return self.next_whole();
             };
             let next = records.next_record().map(|record| record.map(|record| self.register.enter(&record)));
-            self.register.stats.blank = self.blank_before + records.blank();
+            self.register.note_blank(self.blank_before + records.blank());
             match next {
                 Ok(Some(Ok(None))) => {}
                 Ok(Some(Ok(Some(entry)))) => return Some(Ok(entry)),
@@ -255,6 +190,7 @@ impl Iterator for DatasetReader {
                 }
                 Ok(None) => self.close_current(),
                 Err(source) => {
+                    let taken = taken.as_ref().map_or(0, |taken| taken.load(Ordering::Relaxed));
                     let error = failed_to_read(&self.register.file(), records.lines(), *container, taken, source);
                     self.end();
                     return Some(Err(error));
@@ -264,156 +200,33 @@ impl Iterator for DatasetReader {
     }
 }
 
+fn open_records(
+    source: Source,
+    format: Format,
+    mappings: &[Mapping],
+    max_line_bytes: usize,
+) -> Result<Current, DatasetError> {
+    let file = Arc::clone(&source.name);
+    let Unpacked { container, head, text, taken } = source.unpack()?;
+    let records = Records::open(&file, head, text, format.framing, mappings, max_line_bytes)
+        .map_err(|source| failed_to_read(&file, 0, container, 0, source))?
+        .map_err(|reason| DatasetError::Header { file, reason })?;
+    Ok(Current { records, container, taken })
+}
+
 /// The system has a number for what it cannot read; a decoder has none.
-fn failed_to_read(
-    file: &Arc<str>,
-    line: u64,
-    container: Container,
-    taken: &AtomicU64,
-    source: io::Error,
-) -> DatasetError {
+fn failed_to_read(file: &Arc<str>, line: u64, container: Container, taken: u64, source: io::Error) -> DatasetError {
     let file = Arc::clone(file);
     match container {
-        Container::Gzip | Container::Zstd if source.raw_os_error().is_none() => {
-            DatasetError::Unpack { file, line, byte_offset: taken.load(Ordering::Relaxed), source }
-        }
-        _ => DatasetError::Read { file, line, source },
+        Container::None => DatasetError::Read { file, line, source },
+        _ if source.raw_os_error().is_some() => DatasetError::Read { file, line, source },
+        _ => DatasetError::Unpack { file, line, byte_offset: taken, source },
     }
 }
 
 impl fmt::Debug for DatasetReader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("DatasetReader").field("stats", self.stats()).finish_non_exhaustive()
-    }
-}
-
-/// Where something stands in a dataset.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Place {
-    /// Which of the files.
-    pub file: usize,
-    /// From 1.
-    pub line: u64,
-    /// Where the line begins in the file.
-    pub byte_offset: u64,
-}
-
-/// What is known of the lines so far: which ids are taken, how many lines of each kind there were.
-#[derive(Default)]
-struct Register {
-    seen: SeenIds,
-    /// The latest trace's content: a buffer.
-    content: Vec<u8>,
-    stats: Stats,
-    /// The files so far and how many lines were before each: lines are numbered through all files, so that 32 bits name one.
-    files: Vec<(Arc<str>, u64)>,
-    lines_before: u64,
-    /// What a line held beside its first entry.
-    ready: VecDeque<Entry>,
-    /// Parts of traces, until all are read.
-    parts: Option<Parts>,
-    /// What the user says of the form.
-    dialect: Option<&'static Dialect>,
-    mappings: Vec<Mapping>,
-}
-
-impl Register {
-    /// Reads a record of the current file. `None` if nothing comes of it yet.
-    ///
-    /// # Errors
-    /// When a part of a trace cannot be put aside.
-    fn enter(&mut self, record: &Record<'_>) -> io::Result<Option<Entry>> {
-        let file = self.files.len().saturating_sub(1);
-        let place = Place { file, line: record.line, byte_offset: record.byte_offset };
-        let read = read_record(record, self.dialect, &self.mappings, &mut self.stats.unknown_fields);
-        let read = read.and_then(|found| match &found {
-            Found::Parts(parts) => parts.iter().try_for_each(Part::check).map(|()| found),
-            _ => Ok(found),
-        });
-        match read {
-            Ok(Found::Trace(trace)) => Ok(Some(self.admit(place, trace, record.bytes))),
-            Ok(Found::Traces(traces)) => {
-                for trace in traces {
-                    let entry = match trace {
-                        Ok(trace) => self.admit(place, trace, record.bytes),
-                        Err(reason) => self.reject(place, reason, record.shown()),
-                    };
-                    self.ready.push_back(entry);
-                }
-                Ok(self.ready.pop_front())
-            }
-            Ok(Found::Parts(parts)) => {
-                for part in parts {
-                    let all = match &mut self.parts {
-                        Some(all) => all,
-                        none => none.insert(Parts::new()?),
-                    };
-                    all.push(place, &part)?;
-                }
-                Ok(None)
-            }
-            Err(reason) => Ok(Some(self.reject(place, reason, record.shown()))),
-        }
-    }
-
-    /// Admits a trace if its id is free. `line` is what it was read from.
-    fn admit(&mut self, place: Place, mut trace: Trace, line: &[u8]) -> Entry {
-        self.content = trace.content(std::mem::take(&mut self.content));
-        if trace.trace_id.is_empty() {
-            trace.trace_id = derived_trace_id(content::digest(&self.content));
-        }
-        let lines_before = self.files.get(place.file).map_or(0, |(_, lines_before)| *lines_before);
-        let at = u32::try_from(lines_before + place.line).unwrap_or(u32::MAX);
-        match self.seen.note(&trace.trace_id, &self.content, at) {
-            Known::New => {
-                self.stats.traces += 1;
-                Entry::Trace(self.located(place, trace))
-            }
-            Known::SameContent(at) => {
-                self.stats.duplicates += 1;
-                let (first_file, first_line) = self.place(at);
-                Entry::Duplicate(self.located(place, Duplicate { trace_id: trace.trace_id, first_line, first_file }))
-            }
-            Known::OtherContent(at) => {
-                let (file, first_line) = self.place(at);
-                let first = if file == self.name(place) {
-                    format!("line {first_line}")
-                } else {
-                    format!("{file}:{first_line}")
-                };
-                let id = trace.trace_id;
-                let reason =
-                    format!("trace id `{id}` was already read at {first} with other content; give it an id of its own");
-                self.reject(place, reason, shown(line, line.len() as u64))
-            }
-        }
-    }
-
-    fn reject(&mut self, place: Place, reason: String, text: String) -> Entry {
-        self.stats.rejects += 1;
-        let Place { line, byte_offset, .. } = place;
-        Entry::Reject(Reject { file: self.name(place), line, byte_offset, reason, text })
-    }
-
-    fn located<T>(&self, place: Place, value: T) -> Located<T> {
-        let Place { line, byte_offset, .. } = place;
-        Located { file: self.name(place), line, byte_offset, value }
-    }
-
-    fn name(&self, place: Place) -> Arc<str> {
-        self.files.get(place.file).map_or_else(|| "".into(), |(name, _)| Arc::clone(name))
-    }
-
-    /// The current file's name.
-    fn file(&self) -> Arc<str> {
-        self.files.last().map_or_else(|| "".into(), |(name, _)| Arc::clone(name))
-    }
-
-    /// The file and the line in it of a line numbered through all files.
-    fn place(&self, at: u32) -> (Arc<str>, u64) {
-        let at = u64::from(at);
-        let file = self.files.iter().rev().find(|(_, lines_before)| *lines_before < at);
-        file.map_or_else(|| (self.file(), at), |(name, lines_before)| (Arc::clone(name), at - lines_before))
     }
 }
 
@@ -424,6 +237,9 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::dataset::notice::Notice;
+    use crate::dataset::place::Located;
+    use crate::trace::Trace;
 
     fn source(name: &str, text: &str) -> Source {
         let mut source = Source::stream(name, Box::new(io::Cursor::new(text.to_owned().into_bytes())));
@@ -466,9 +282,9 @@ mod tests {
         let b = trace(&entries[2]);
         assert_eq!((b.value.trace_id.as_str(), b.line, b.byte_offset, &*b.file), ("b", 4, 38, "a.jsonl"));
         assert_eq!(trace(&entries[0]).value.inputs, Some(json!(1)));
-        assert_eq!(rejected(&entries[1]), "a.jsonl:3: not JSON; a trace's line is an object: it begins with `{`");
-        let unknown_fields = BTreeMap::from([("extra".to_owned(), 1)]);
-        assert_eq!(stats, Stats { traces: 2, rejects: 1, duplicates: 0, blank: 1, unknown_fields });
+        assert_eq!(rejected(&entries[1]), "a.jsonl:3: not JSON: expected an object, which begins with `{`");
+        let notices = [(Notice::UnknownField("extra".to_owned()), 1)].into_iter().collect();
+        assert_eq!(stats, Stats { traces: 2, rejects: 1, duplicates: 0, blank: 1, notices });
     }
 
     #[test]
@@ -525,10 +341,7 @@ mod tests {
     #[test]
     fn a_line_over_the_limit_is_rejected_and_the_next_one_read() {
         let (entries, _) = entries(&format!("{{\"inputs\":\"{}\"}}\n{{\"inputs\":1}}", "x".repeat(200)));
-        assert_eq!(
-            rejected(&entries[0]),
-            "a.jsonl:1: the line has 213 bytes, too many to read; shorten it or raise the limit"
-        );
+        assert_eq!(rejected(&entries[0]), "a.jsonl:1: the line has 213 bytes, more than the limit of 200");
         assert_eq!(trace(&entries[1]).line, 2);
     }
 
@@ -550,8 +363,28 @@ mod tests {
         assert_eq!(reader.total_bytes(), None);
         assert!(matches!(reader.next(), Some(Ok(Entry::Trace(_)))));
         let error = reader.next().unwrap().unwrap_err();
-        assert!(error.to_string().starts_with("reading `torn` failed after line 1;"), "{error}");
+        assert!(error.to_string().starts_with("cannot read `torn` after line 1"), "{error}");
         assert!(reader.next().is_none());
+    }
+
+    #[test]
+    fn a_table_whose_header_cannot_be_used_is_refused_at_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.csv");
+        std::fs::write(&path, "trace_id,outputs,outputs\n1,a,b\n").unwrap();
+        let error = DatasetReader::open(DatasetOptions::new([&path])).unwrap_err();
+        assert!(matches!(&error, DatasetError::Header { reason, .. } if reason.contains("`outputs`")), "{error}");
+    }
+
+    #[test]
+    fn spans_in_which_nothing_is_found_are_noted() {
+        let (_, stats) = entries(concat!(
+            r#"{"inputs":null,"spans":[{"attributes":{"acme.a":1}}]}"#,
+            "\n",
+            r#"{"resourceSpans":[{"scopeSpans":[{"spans":[{"traceId":"a","spanId":"b","attributes":[{"key":"acme.q","value":{"stringValue":"x"}}]}]}]}]}"#,
+        ));
+        let notice = Notice::EmptySpans { attributes: "acme.q".into() };
+        assert_eq!(stats.notices, [(notice, 1)].into_iter().collect());
     }
 
     #[test]

@@ -1,14 +1,48 @@
-//! A line that is no trace, with the reason.
+//! A record that cannot be read as a trace, with the reason.
 
 use std::fmt;
 use std::sync::Arc;
 
 use serde::{Serialize, Serializer};
 
+use crate::dataset::mapping::Mapping;
+
 /// The most of a line that a reject keeps, in bytes.
 const MAX_TEXT_BYTES: usize = 1_000_000;
 
-/// A line of a dataset that could not be read as a trace.
+/// Why a record is rejected, and what its user could do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Problem {
+    pub reason: String,
+    pub hint: Option<Hint>,
+}
+
+impl From<String> for Problem {
+    fn from(reason: String) -> Self {
+        Self { reason, hint: None }
+    }
+}
+
+/// What could make a trace of a record. It is the same for all records of a kind: to be shown once.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Hint {
+    /// Say which field is which. Without any, the names do not tell.
+    Map(Vec<Mapping>),
+    /// Say that the file is a table.
+    Table,
+    /// Write each record on a line of its own.
+    OneLineEach {
+        /// A filter of `jq` that does it.
+        filter: &'static str,
+    },
+    /// Convert the file to UTF-8, from this encoding if it can be told.
+    Encoding(Option<&'static str>),
+    /// Allow longer records.
+    RaiseLimit,
+}
+
+/// A record of a dataset that cannot be read as a trace.
 ///
 /// `Serialize` is one line of the rejects file; `Display` is `traces.jsonl:17: reason`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -20,9 +54,12 @@ pub struct Reject {
     pub line: u64,
     /// Where the line begins in the file.
     pub byte_offset: u64,
-    /// What is wrong and what to do about it, on one line.
+    /// What is wrong, on one line.
     pub reason: String,
-    /// The line itself; what is not UTF-8 is replaced by U+FFFD. At most 1 MB of it, then a mark.
+    /// What to do about it.
+    #[serde(skip)]
+    pub hint: Option<Hint>,
+    /// The record itself; what is not UTF-8 is replaced by U+FFFD. At most 1 MB of it, then a mark.
     pub text: String,
 }
 
@@ -36,7 +73,7 @@ impl fmt::Display for Reject {
     }
 }
 
-/// The text of a line for a reject; `length` is the line's own, in bytes, of which `bytes` may be but the head.
+/// The text of a record for a reject; `length` is its own in bytes, of which `bytes` may be only the beginning.
 pub(crate) fn shown(bytes: &[u8], length: u64) -> String {
     let kept = bytes.get(..MAX_TEXT_BYTES).unwrap_or(bytes);
     let mut text = String::from_utf8_lossy(kept).into_owned();
@@ -52,8 +89,8 @@ mod tests {
 
     #[test]
     fn a_reject_shows_where_and_why() {
-        let reject =
-            Reject { file: "a.jsonl".into(), line: 17, byte_offset: 90, reason: "no".into(), text: "{\u{1}".into() };
+        let (reason, text) = ("no".to_owned(), "{\u{1}".to_owned());
+        let reject = Reject { file: "a.jsonl".into(), line: 17, byte_offset: 90, reason, hint: None, text };
         assert_eq!(reject.to_string(), "a.jsonl:17: no");
         assert_eq!(
             serde_json::to_string(&reject).unwrap(),

@@ -1,6 +1,5 @@
 //! The plan alone: everything is read, rendered and looked up, and nothing is sent.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::counts::Counts;
@@ -12,7 +11,7 @@ use super::settings::RunSettings;
 use super::shard::Shard;
 use super::summary::QuestionInfo;
 use super::walk::{Planned, Walk};
-use crate::dataset::DatasetError;
+use crate::dataset::{DatasetError, Hint, Notices};
 use crate::feedback::log::{Index, Standing};
 
 /// What a run would do, without doing it.
@@ -28,10 +27,12 @@ pub struct DryRun {
     pub absent_trace_ids: Vec<String>,
     /// Lines that are not a trace.
     pub rejects: Vec<String>,
+    /// What could make traces of them, each with the first file that it is for.
+    pub hints: Vec<(Hint, String)>,
     /// Traces that occur twice.
     pub duplicates: u64,
-    /// How often each field occurs that a trace does not have.
-    pub unknown_fields: BTreeMap<String, u64>,
+    /// What the user should know of how the dataset was read.
+    pub notices: Notices,
     /// One for each question, in the run's order.
     pub questions: Vec<DryRunQuestion>,
 }
@@ -117,6 +118,9 @@ pub fn dry_run(settings: RunSettings, index: Index) -> Result<DryRun, DatasetErr
             }
             Planned::Reject(reject) => {
                 dry.rejects.push(reject.to_string());
+                if let Some(hint) = reject.hint.filter(|hint| !dry.hints.iter().any(|(known, _)| known == hint)) {
+                    dry.hints.push((hint, reject.file.to_string()));
+                }
                 continue;
             }
             Planned::Duplicate => {
@@ -124,8 +128,8 @@ pub fn dry_run(settings: RunSettings, index: Index) -> Result<DryRun, DatasetErr
                 continue;
             }
             Planned::Unreadable(error) => return Err(error),
-            Planned::End { unknown_fields, absent } => {
-                (dry.unknown_fields, dry.absent_trace_ids) = (unknown_fields, absent);
+            Planned::End { notices, absent } => {
+                (dry.notices, dry.absent_trace_ids) = (notices, absent);
                 continue;
             }
         };

@@ -1,13 +1,12 @@
 //! What happens in a run, as it happens. Sinks (progress, summary, logs) are synchronous folds over it.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::item::Settled;
 use super::questions::{LaneIndex, QuestionIndex};
 use super::selection::LeftOut;
 use super::stop::{GivenUp, StopReason};
-use crate::dataset::Reject;
+use crate::dataset::{Notices, Reject};
 use crate::endpoint::Failure;
 use crate::endpoint::wire::answer::Usage;
 use crate::feedback::Feedback;
@@ -36,8 +35,8 @@ pub enum Event<'a> {
     },
     /// The whole dataset was read.
     DatasetRead,
-    /// The dataset has fields that a trace does not have, each this many times.
-    UnknownFields(&'a BTreeMap<String, u64>),
+    /// What the user should know of how the dataset was read.
+    Noticed(&'a Notices),
     /// These ids were named, and the dataset has no such trace.
     AbsentTraceIds(&'a [String]),
     /// A line is not a trace.

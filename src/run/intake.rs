@@ -24,9 +24,9 @@ impl Dispatcher<'_> {
             Planned::Duplicate | Planned::Reject(_) | Planned::LeftOut { .. } | Planned::End { .. } if !is_first => {}
             Planned::LeftOut { bytes_read, why } => self.tell(&Event::LeftOut { why: &why, bytes_read, total_bytes }),
             Planned::Duplicate => self.tell(&Event::Duplicate),
-            Planned::End { unknown_fields, absent } => {
-                if !unknown_fields.is_empty() {
-                    self.tell(&Event::UnknownFields(&unknown_fields));
+            Planned::End { notices, absent } => {
+                if !notices.is_empty() {
+                    self.tell(&Event::Noticed(&notices));
                 }
                 if !absent.is_empty() {
                     self.tell(&Event::AbsentTraceIds(&absent));

@@ -208,7 +208,7 @@ impl Summary {
                 lane.stopped = Some((*reason).clone());
             }
             Event::Returned { usage: None, .. }
-            | Event::UnknownFields(_)
+            | Event::Noticed(_)
             | Event::Retrying { .. }
             | Event::Stopping { .. }
             | Event::Abandoned { .. }

@@ -1,12 +1,11 @@
 //! The way through a dataset: trace by trace, then session by session, each with what the planner makes of it.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::item::Item;
 use super::plan::Planner;
 use super::selection::{LeftOut, Selecting, Selection};
-use crate::dataset::{DatasetError, DatasetReader, Entry, Reject, Sessions};
+use crate::dataset::{DatasetError, DatasetReader, Entry, Notice, Notices, Reject, Sessions};
 use crate::trace::Session;
 
 /// What one line of the dataset, or one session, came to.
@@ -33,8 +32,8 @@ pub(super) enum Planned {
     Unreadable(DatasetError),
     /// No more lines.
     End {
-        /// The fields that no dialect knows, each with how often it occurs.
-        unknown_fields: BTreeMap<String, u64>,
+        /// What the user should know of how the dataset was read.
+        notices: Notices,
         /// Ids that were named and that the dataset lacks.
         absent: Vec<String>,
     },
@@ -177,8 +176,9 @@ impl Iterator for Walk<'_> {
                 Stage::Sessions(..) => self.session(),
                 Stage::End => {
                     self.stage = Stage::Over;
-                    let unknown_fields = self.dataset.stats().unknown_fields.clone();
-                    Some(Planned::End { unknown_fields, absent: self.selecting.absent() })
+                    let mut notices = self.dataset.stats().notices.clone();
+                    self.selecting.unmet().for_each(|member| notices.add(Notice::UnmetMember(member.to_owned())));
+                    Some(Planned::End { notices, absent: self.selecting.absent() })
                 }
                 Stage::Over => return None,
             };

@@ -4,7 +4,10 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde_json::{Map, Value};
 
-use crate::dataset::dialects::span::from_json_text;
+use crate::dataset::dialects::fields::{count, labels};
+use crate::dataset::dialects::trace_fields::token_usage;
+use crate::dataset::dialects::wrapped;
+use crate::dataset::json;
 use crate::trace::{Span, SpanStatus, TokenUsage, Trace, TraceState};
 
 const SESSION: &[&str] = &[
@@ -14,6 +17,9 @@ const SESSION: &[&str] = &[
     "langfuse.session.id",
     "traceloop.association.properties.session_id",
     "ai.telemetry.metadata.sessionId",
+    "langsmith.metadata.session_id",
+    "langsmith.metadata.thread_id",
+    "langsmith.metadata.conversation_id",
 ];
 const USER: &[&str] = &[
     "mlflow.trace.user",
@@ -23,7 +29,16 @@ const USER: &[&str] = &[
     "traceloop.association.properties.user_id",
     "ai.telemetry.metadata.userId",
 ];
-/// Counts of input, output and all tokens, by convention; MLflow's are in one object.
+/// Labels of a trace on any of its spans: lists, whose items are then `true`.
+const TAGS: &[&str] = &["tag.tags", "langfuse.trace.tags"];
+/// Facts about a trace on any of its spans, each under a name of its own.
+const FACTS: &str = "langfuse.trace.metadata.";
+/// What a trace was asked and answered as a whole, on any of its spans.
+const INPUTS: &str = "langfuse.trace.input";
+const OUTPUTS: &str = "langfuse.trace.output";
+/// Counts of tokens in one object.
+const USAGES: &[&str] = &["mlflow.chat.tokenUsage", "langfuse.observation.usage_details"];
+/// Counts of input, output and all tokens, by convention.
 const TOKENS: &[[&str; 3]] = &[
     ["gen_ai.usage.input_tokens", "gen_ai.usage.output_tokens", "gen_ai.usage.total_tokens"],
     ["gen_ai.usage.prompt_tokens", "gen_ai.usage.completion_tokens", "llm.usage.total_tokens"],
@@ -78,6 +93,9 @@ fn depths(spans: &[Span]) -> Vec<usize> {
 pub(crate) fn complete(trace: &mut Trace) {
     let depths = depths(&trace.spans);
     let spans = &trace.spans;
+    let said = |key: &str| spans.iter().find_map(|span| span.attributes.get(key)).cloned().map(json::from_text);
+    trace.inputs = trace.inputs.take().or_else(|| said(INPUTS).map(wrapped::inputs));
+    trace.outputs = trace.outputs.take().or_else(|| said(OUTPUTS).map(wrapped::outputs));
     if let Some(root) = trace.root_span() {
         let state = match root.status {
             SpanStatus::Ok => TraceState::Ok,
@@ -108,13 +126,15 @@ pub(crate) fn complete(trace: &mut Trace) {
     let first = |keys: &[&str]| spans.iter().find_map(|span| keys.iter().find_map(|key| text(&span.attributes, key)));
     trace.session_id = trace.session_id.take().or_else(|| first(SESSION));
     trace.user = trace.user.take().or_else(|| first(USER));
-    trace.token_usage = trace.token_usage.or_else(|| token_usage(spans));
+    trace.token_usage = trace.token_usage.or_else(|| tokens_of(spans));
     for span in spans {
-        if let Some(Value::Object(facts)) = span.attributes.get("metadata").cloned().map(from_json_text) {
+        if let Some(Value::Object(facts)) = span.attributes.get("metadata").cloned().map(json::from_text) {
             add(&mut trace.metadata, facts);
         }
-        for tag in span.attributes.get("tag.tags").and_then(Value::as_array).into_iter().flatten() {
-            trace.tags.extend(tag.as_str().map(|tag| (tag.to_owned(), "true".to_owned())));
+        let facts = span.attributes.iter().filter_map(|(key, value)| Some((key.strip_prefix(FACTS)?, value)));
+        add(&mut trace.metadata, facts.map(|(key, value)| (key.to_owned(), value.clone())).collect());
+        for tags in TAGS.iter().filter_map(|key| span.attributes.get(*key)) {
+            trace.tags.extend(labels("tags", tags.clone()).unwrap_or_default());
         }
     }
 }
@@ -149,7 +169,7 @@ fn add(labels: &mut BTreeMap<String, String>, facts: Map<String, Value>) {
 }
 
 /// The tokens of all spans; one with a count of its own stands for the spans below it, as with MLflow.
-fn token_usage(spans: &[Span]) -> Option<TokenUsage> {
+fn tokens_of(spans: &[Span]) -> Option<TokenUsage> {
     let usages: HashMap<&str, TokenUsage> =
         spans.iter().filter_map(|span| Some((span.span_id.as_str(), usage(&span.attributes)?))).collect();
     let parents: HashMap<&str, &str> =
@@ -168,12 +188,11 @@ fn token_usage(spans: &[Span]) -> Option<TokenUsage> {
 }
 
 fn usage(attributes: &Map<String, Value>) -> Option<TokenUsage> {
-    if let Some(usage) = attributes.get("mlflow.chat.tokenUsage") {
-        return crate::dataset::dialects::plain::token_usage("mlflow.chat.tokenUsage", usage.clone()).ok();
+    if let Some(usage) = USAGES.iter().find_map(|key| attributes.get(*key)) {
+        return token_usage("usage", usage.clone()).ok();
     }
     TOKENS.iter().find_map(|keys| {
-        let [input, output, total] =
-            keys.map(|key| crate::dataset::dialects::fields::count(key, attributes.get(key)?.clone()).ok()?);
+        let [input, output, total] = keys.map(|key| count(key, attributes.get(key)?.clone()).ok()?);
         input.or(output).or(total)?;
         let (input_tokens, output_tokens) = (input.unwrap_or_default(), output.unwrap_or_default());
         let total_tokens = total.unwrap_or_else(|| input_tokens.saturating_add(output_tokens));
@@ -273,9 +292,30 @@ mod tests {
             ),
             with(span("x", Some("x"), "LLM", 4), json!({"gen_ai.usage.input_tokens": "nonsense"})),
         ];
-        let usage = token_usage(&spans).unwrap();
+        let usage = tokens_of(&spans).unwrap();
         assert_eq!((usage.input_tokens, usage.output_tokens, usage.total_tokens), (15, 7, 22));
-        assert_eq!(token_usage(&spans[1..2]), None);
+        assert_eq!(tokens_of(&spans[1..2]), None);
+    }
+
+    #[test]
+    fn what_langfuse_says_of_a_trace_is_the_traces() {
+        let mut root = span("root", None, "SPAN", 1);
+        let mut step = asked(span("step", Some("root"), "LLM", 2), "step", "step");
+        root.attributes =
+            json!({"langfuse.trace.input": "{\"q\": 1}", "langfuse.trace.output": "a", "langfuse.trace.tags": ["t"],
+            "langfuse.trace.metadata.build": 12})
+            .as_object()
+            .unwrap()
+            .clone();
+        step.attributes = json!({"langfuse.observation.usage_details": {"prompt_tokens": 31, "completion_tokens": 6}})
+            .as_object()
+            .unwrap()
+            .clone();
+        let mut trace = Trace { spans: vec![root, step], ..Trace::default() };
+        complete(&mut trace);
+        assert_eq!((trace.inputs, trace.outputs), (Some(json!({"q": 1})), Some(json!("a"))));
+        assert_eq!((trace.tags["t"].as_str(), trace.metadata["build"].as_str()), ("true", "12"));
+        assert_eq!(trace.token_usage.map(|usage| usage.total_tokens), Some(37));
     }
 
     #[test]

@@ -4,68 +4,21 @@ use std::collections::HashMap;
 use std::io;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::dataset::assemble::complete;
 use crate::dataset::assemble::gather::{Gather, Groups};
-use crate::dataset::dialects::fields::UnknownFields;
-use crate::dataset::dialects::plain;
+use crate::dataset::dialects::otel::messages;
+use crate::dataset::dialects::part::{Part, SpanMessages};
 use crate::dataset::dialects::span::{self, Style};
-use crate::dataset::reader::Place;
+use crate::dataset::dialects::trace_fields;
+use crate::dataset::notice::Notices;
+use crate::dataset::place::Place;
 use crate::feedback::Feedback;
-use crate::trace::{Span, Trace};
-
-/// A part of a trace that may have others elsewhere in the dataset.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Part {
-    /// What is known of the trace itself, with or without spans: it may be a single field beside the id.
-    Trace(Trace),
-    /// One of its spans.
-    Span {
-        /// The trace that it belongs to.
-        trace_id: String,
-        /// The span.
-        span: Span,
-    },
-}
+use crate::trace::{Span, SpanType, Trace};
 
 /// A trace put together, and where its first part stands; or why the parts are not those of one trace.
 pub(crate) type Whole = (Place, Result<Trace, String>);
-
-/// How deep values may nest in a part, so that serde_json, which allows 128 levels, reads it back.
-pub(crate) const MAX_DEPTH: usize = 100;
-
-impl Part {
-    /// Whether it can wait in a file and be read back.
-    ///
-    /// # Errors
-    /// When a value in it nests too deep: JSON in texts inside JSON may.
-    pub(crate) fn check(&self) -> Result<(), String> {
-        let (trace, spans) = match self {
-            Self::Trace(trace) => (Some(trace), trace.spans.as_slice()),
-            Self::Span { span, .. } => (None, std::slice::from_ref(span)),
-        };
-        let of_trace = trace
-            .into_iter()
-            .flat_map(|trace| trace.inputs.iter().chain(&trace.outputs).chain(trace.expectations.values()));
-        let of_feedback =
-            trace.into_iter().flat_map(|trace| trace.assessments.iter().filter_map(|feedback| feedback.value.as_ref()));
-        let of_spans =
-            spans.iter().flat_map(|span| span.inputs.iter().chain(&span.outputs).chain(span.attributes.values()));
-        if of_trace.chain(of_feedback).chain(of_spans).any(|value| is_deeper(value, MAX_DEPTH)) {
-            return Err(format!("a value of a span nests more than {MAX_DEPTH} levels deep"));
-        }
-        Ok(())
-    }
-}
-
-pub(crate) fn is_deeper(value: &Value, levels: usize) -> bool {
-    match value {
-        Value::Array(values) => levels == 0 || values.iter().any(|value| is_deeper(value, levels - 1)),
-        Value::Object(fields) => levels == 0 || fields.values().any(|value| is_deeper(value, levels - 1)),
-        _ => false,
-    }
-}
 
 /// A part as it waits in the temporary file: traces and spans are of the plain dialect.
 #[derive(Serialize)]
@@ -77,6 +30,8 @@ struct Written<'a> {
     assessments: &'a [Feedback],
     #[serde(skip_serializing_if = "Option::is_none")]
     span: Option<&'a Span>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    messages: Option<&'a SpanMessages>,
 }
 
 #[derive(Deserialize)]
@@ -86,6 +41,7 @@ struct Read {
     #[serde(default)]
     assessments: Vec<Feedback>,
     span: Option<Value>,
+    messages: Option<SpanMessages>,
 }
 
 /// Parts by the trace that they belong to.
@@ -98,14 +54,13 @@ impl Parts {
     }
 
     pub(crate) fn push(&mut self, place: Place, part: &Part) -> io::Result<()> {
+        let none = Written { place: &place, trace: None, assessments: &[], span: None, messages: None };
         let (trace_id, written) = match part {
             Part::Trace(trace) => {
-                let assessments = &*trace.assessments;
-                (&trace.trace_id, Written { place: &place, trace: Some(trace), assessments, span: None })
+                (&trace.trace_id, Written { trace: Some(trace), assessments: &trace.assessments, ..none })
             }
-            Part::Span { trace_id, span } => {
-                (trace_id, Written { place: &place, trace: None, assessments: &[], span: Some(span) })
-            }
+            Part::Span { trace_id, span } => (trace_id, Written { span: Some(span), ..none }),
+            Part::Messages { trace_id, messages } => (trace_id, Written { messages: Some(messages), ..none }),
         };
         self.0.push(key(trace_id), 0, &serde_json::to_vec(&(trace_id, written)).map_err(io::Error::other)?)
     }
@@ -141,7 +96,8 @@ fn whole(parts: &[Vec<u8>]) -> io::Result<Whole> {
     let mut differs = None;
     let mut whole = Trace::default();
     // What was read once is known in all its fields.
-    let mut unknown = UnknownFields::new();
+    let mut notices = Notices::default();
+    let mut messages = Vec::new();
     for part in parts {
         let (trace_id, part): (String, Read) = serde_json::from_slice(part)?;
         if whole.trace_id.len() < trace_id.len() {
@@ -149,16 +105,18 @@ fn whole(parts: &[Vec<u8>]) -> io::Result<Whole> {
         }
         first_place.get_or_insert(part.place);
         if let Some(fields) = part.trace {
-            let trace = plain::read_fields(fields, &mut unknown).map_err(io::Error::other)?;
+            let trace = trace_fields::read_back(fields).map_err(io::Error::other)?;
             differs = differs.or_else(|| difference(&whole, &trace));
             merge(&mut whole, trace);
         }
         whole.assessments.extend(part.assessments);
+        messages.extend(part.messages);
         if let Some(span) = part.span {
-            whole.spans.extend(span::read_all(vec![span], Style::Plain, &mut unknown).map_err(io::Error::other)?);
+            whole.spans.extend(span::read_all(vec![span], Style::Plain, &mut notices).map_err(io::Error::other)?);
         }
     }
     drop_repeated(&mut whole.spans);
+    join(&mut whole.spans, messages);
     complete::sort(&mut whole.spans);
     let whole = match differs {
         None => {
@@ -166,11 +124,41 @@ fn whole(parts: &[Vec<u8>]) -> io::Result<Whole> {
             Ok(whole)
         }
         Some(field) => Err(format!(
-            "parts of trace `{}` have different `{field}`; give each trace an id of its own, or leave out the older part",
+            "parts of trace `{}` have different `{field}`; give each trace an id of its own, or remove the older part",
             whole.trace_id
         )),
     };
     Ok((first_place.unwrap_or_default(), whole))
+}
+
+/// Gives the messages that were recorded apart from their spans to these, in the order of their times. A span that says itself what was
+/// asked, or answered, knows better; one that was not recorded is made of its messages.
+fn join(spans: &mut Vec<Span>, mut messages: Vec<SpanMessages>) {
+    messages.sort_by_key(|said| said.time);
+    // Exporters send a record again when they do not know whether it arrived.
+    messages.dedup();
+    let mut by_span: Vec<SpanMessages> = Vec::new();
+    for said in messages {
+        match by_span.iter_mut().find(|earlier| earlier.span_id == said.span_id) {
+            Some(earlier) => {
+                earlier.asked.extend(said.asked);
+                earlier.answered.extend(said.answered);
+            }
+            None => by_span.push(said),
+        }
+    }
+    for SpanMessages { span_id, time, asked, answered } in by_span {
+        let at = spans.iter().position(|span| span.span_id == span_id).unwrap_or_else(|| {
+            let span_type = SpanType::new("CHAT_MODEL");
+            spans.push(Span { span_id, span_type, start_time_unix_nano: Some(time), ..Span::default() });
+            spans.len() - 1
+        });
+        let Some(span) = spans.get_mut(at) else { continue };
+        if span.inputs.is_none() && !asked.is_empty() {
+            span.inputs = Some(json!({ "messages": asked }));
+        }
+        span.outputs = span.outputs.take().or_else(|| messages::answer(answered));
+    }
 }
 
 /// The field by which two parts that share an id cannot be of the same trace.
@@ -226,9 +214,8 @@ fn merge(whole: &mut Trace, part: Trace) {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
+    use crate::dataset::depth::MAX_DEPTH;
     use crate::trace::TraceState;
 
     fn span(trace: &str, id: &str, parent: Option<&str>, start: u64) -> Part {
@@ -287,7 +274,7 @@ mod tests {
         }
         let (place, trace) = parts.into_traces().unwrap().next().unwrap().unwrap();
         assert_eq!((place.line, trace.unwrap_err().as_str()), {
-            let reason = "parts of trace `a` have different `inputs`; give each trace an id of its own, or leave out the older part";
+            let reason = "parts of trace `a` have different `inputs`; give each trace an id of its own, or remove the older part";
             (1, reason)
         });
     }
@@ -312,16 +299,67 @@ mod tests {
     }
 
     #[test]
-    fn a_part_that_could_not_be_read_back_is_refused() {
-        let part = |depth: usize| {
-            let value = (0..depth).fold(json!(1), |value, _| json!([value]));
-            Part::Span { trace_id: "a".into(), span: Span { outputs: Some(value), ..Span::default() } }
-        };
-        assert_eq!(part(MAX_DEPTH + 1).check().unwrap_err(), "a value of a span nests more than 100 levels deep");
-        let deepest = part(MAX_DEPTH);
-        deepest.check().unwrap();
+    fn a_part_that_nests_too_deep_is_flattened_and_read_back() {
+        let value = (0..MAX_DEPTH + 5).fold(json!(1), |value, _| json!([value]));
+        let mut part = Part::Span { trace_id: "a".into(), span: Span { outputs: Some(value), ..Span::default() } };
+        part.flatten();
         let mut parts = Parts::new().unwrap();
-        parts.push(Place::default(), &deepest).unwrap();
-        assert!(parts.into_traces().unwrap().all(|trace| trace.is_ok()));
+        parts.push(Place::default(), &part).unwrap();
+        let traces: Vec<Whole> = parts.into_traces().unwrap().map(Result::unwrap).collect();
+        let [(_, Ok(trace))] = traces.as_slice() else { panic!("{traces:?}") };
+        assert_eq!(trace.outputs.as_ref().unwrap().to_string().matches('[').count(), MAX_DEPTH + 5);
+    }
+
+    #[test]
+    fn messages_go_to_their_spans_in_the_order_of_time() {
+        let said = |span: &str, time, asked: &[&str], answered: &[&str]| {
+            let message = |role: &str, text: &&str| json!({"role": role, "content": text});
+            let asked = asked.iter().map(|text| message("user", text)).collect();
+            let answered = answered.iter().map(|text| message("assistant", text)).collect();
+            let messages = SpanMessages { span_id: span.into(), time, asked, answered };
+            Part::Messages { trace_id: "a".into(), messages }
+        };
+        let mut parts = Parts::new().unwrap();
+        let mut own = span("a", "own", None, 1);
+        if let Part::Span { span, .. } = &mut own {
+            span.inputs = Some(json!("own"));
+        }
+        for part in [
+            said("lone", 9, &["l"], &["L"]),
+            said("own", 4, &["other"], &["other"]),
+            said("bare", 6, &[], &["A"]),
+            said("bare", 6, &[], &["A"]),
+            said("bare", 3, &["two"], &[]),
+            said("bare", 2, &["one"], &[]),
+            own,
+            Part::Span {
+                trace_id: "a".into(),
+                span: Span {
+                    span_id: "bare".into(),
+                    parent_id: Some("own".into()),
+                    start_time_unix_nano: Some(2),
+                    ..Span::default()
+                },
+            },
+        ] {
+            parts.push(Place::default(), &part).unwrap();
+        }
+        let (_, trace) = parts.into_traces().unwrap().next().unwrap().unwrap();
+        let trace = trace.unwrap();
+        let found: Vec<_> =
+            trace.spans.iter().map(|s| (s.span_id.as_str(), s.inputs.clone(), s.outputs.clone())).collect();
+        let user = |texts: &[&str]| {
+            let messages: Vec<_> = texts.iter().map(|text| json!({"role": "user", "content": text})).collect();
+            Some(json!({ "messages": messages }))
+        };
+        assert_eq!(
+            found,
+            [
+                ("own", Some(json!("own")), Some(json!("own says"))),
+                ("bare", user(&["one", "two"]), Some(json!("A"))),
+                ("lone", user(&["l"]), Some(json!("L"))),
+            ]
+        );
+        assert_eq!(trace.spans[2].span_type.as_str(), "CHAT_MODEL");
     }
 }

@@ -5,11 +5,10 @@ use std::io;
 
 use serde_json::Value;
 
-use crate::dataset::DatasetError;
 use crate::dataset::assemble::gather::Gather;
-use crate::dataset::assemble::parts::{MAX_DEPTH, is_deeper};
-use crate::dataset::dialects::fields::UnknownFields;
-use crate::dataset::dialects::plain;
+use crate::dataset::depth::{MAX_DEPTH, is_deeper};
+use crate::dataset::dialects::trace_fields;
+use crate::dataset::source::DatasetError;
 use crate::trace::{Session, Trace};
 
 /// The traces that have a session, in a temporary file; in memory 24 bytes each.
@@ -58,7 +57,7 @@ fn failed(source: io::Error) -> DatasetError {
 }
 
 fn read(bytes: &[u8]) -> io::Result<Trace> {
-    plain::read_fields(serde_json::from_slice(bytes)?, &mut UnknownFields::new()).map_err(io::Error::other)
+    trace_fields::read_back(serde_json::from_slice(bytes)?).map_err(io::Error::other)
 }
 
 /// The trace, with its JSON instead of a value that nests too deep to be read back. A prompt shows both alike.

@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value};
 
-use crate::dataset::assemble::parts::Part;
-use crate::dataset::dialects::fields::UnknownFields;
+use crate::dataset::dialects::part::Part;
+use crate::dataset::notice::Notices;
 use crate::trace::Trace;
 
 /// A form of traces in a dataset. A new one is a file with such a constant, and a line in [`Dialect::ALL`].
@@ -13,10 +13,8 @@ pub struct Dialect {
     pub name: &'static str,
     /// What it is called in messages.
     pub title: &'static str,
-    /// The keys that tell it, as a message shows them.
-    pub keys: &'static str,
     pub(crate) fits: fn(&Map<String, Value>) -> bool,
-    pub(crate) read: fn(Map<String, Value>, &mut UnknownFields) -> Result<Found, String>,
+    pub(crate) read: fn(Map<String, Value>, &mut Notices) -> Result<Found, String>,
 }
 
 /// What one JSON object of a dataset holds.
@@ -25,8 +23,10 @@ pub struct Dialect {
 pub(crate) enum Found {
     /// A trace, whole.
     Trace(Trace),
-    /// Any number of traces; what is none has its reason.
+    /// Any number of traces; those that cannot be read have their reason.
     Traces(Vec<Result<Trace, String>>),
     /// Parts of traces that may have others elsewhere in the dataset.
     Parts(Vec<Part>),
+    /// Objects that have dialects of their own, in a list or table of this name.
+    Objects(&'static str, Vec<Value>),
 }

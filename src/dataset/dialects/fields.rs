@@ -3,26 +3,9 @@
 use std::collections::BTreeMap;
 use std::fmt::Display;
 
-use jiff::Timestamp;
-use jiff::civil::DateTime;
-use jiff::tz::TimeZone;
 use serde_json::{Map, Value};
 
-/// How often each field that no dialect knows was met.
-pub(crate) type UnknownFields = BTreeMap<String, u64>;
-
-/// The name under which traces are counted whose form leaves their spans out: they may well have some.
-pub const SPANS_LEFT_OUT: &str = "(spans left out)";
-
-/// More names than this are counted together, so that odd data cannot fill the memory.
-const MAX_UNKNOWN_NAMES: usize = 100;
-
-pub(crate) fn count_unknown(fields: &mut UnknownFields, name: impl Into<String>) {
-    let name = name.into();
-    let name =
-        if fields.len() < MAX_UNKNOWN_NAMES || fields.contains_key(&name) { name } else { "(others)".to_owned() };
-    *fields.entry(name).or_default() += 1;
-}
+use crate::dataset::json;
 
 pub(crate) fn wrong(name: impl Display, wanted: &str, found: &Value) -> String {
     format!("`{name}` must be {wanted}, found {}", kind(found))
@@ -70,14 +53,65 @@ pub(crate) fn text(name: impl Display, value: Value) -> Result<Option<String>, S
 
 /// An object of strings; other values are kept as their JSON text, `null` is an empty object.
 pub(crate) fn strings(name: impl Display, value: Value) -> Result<BTreeMap<String, String>, String> {
-    let text = |value| match value {
-        Value::String(text) => text,
-        other => other.to_string(),
-    };
     match value {
-        Value::Object(fields) => Ok(fields.into_iter().map(|(key, value)| (key, text(value))).collect()),
+        Value::Object(fields) => Ok(fields.into_iter().map(|(key, value)| (key, json_text(value))).collect()),
         Value::Null => Ok(BTreeMap::new()),
         other => Err(wrong(name, "an object of strings", &other)),
+    }
+}
+
+/// Labels: an object of strings, OpenTelemetry's and MLflow 2's pairs, or a list of tags, each of which is then `true`.
+pub(crate) fn labels(name: impl Display, value: Value) -> Result<BTreeMap<String, String>, String> {
+    let name = name.to_string();
+    let label = |value| match value {
+        Value::Object(mut pair) if pair.contains_key("key") => {
+            let value = pair.remove("value").map(json_text).unwrap_or_default();
+            Ok(text(&name, pair.remove("key").unwrap_or_default())?.map(|key| (key, value)))
+        }
+        tag => Ok(text(&name, tag)?.map(|tag| (tag, "true".to_owned()))),
+    };
+    match value {
+        Value::Array(tags) => tags.into_iter().filter_map(|tag| label(tag).transpose()).collect(),
+        Value::String(text) if text.trim_start().starts_with(['{', '[']) => {
+            match json::from_text(Value::String(text)) {
+                Value::String(text) => Ok(BTreeMap::from([(text, "true".to_owned())])),
+                nested => labels(name, nested),
+            }
+        }
+        Value::String(text) if text.is_empty() => Ok(BTreeMap::new()),
+        Value::String(text) => Ok(BTreeMap::from([(text, "true".to_owned())])),
+        other @ (Value::Object(_) | Value::Null) => strings(name, other),
+        other => Err(wrong(name, "an object or a list of strings", &other)),
+    }
+}
+
+/// Facts: an object of strings, also as its JSON text; anything else is kept under the field's own name.
+pub(crate) fn facts(name: &str, value: Value) -> BTreeMap<String, String> {
+    match json::from_text(value) {
+        Value::Object(fields) => fields.into_iter().map(|(key, value)| (key, json_text(value))).collect(),
+        Value::Null => BTreeMap::new(),
+        other => BTreeMap::from([(name.to_owned(), json_text(other))]),
+    }
+}
+
+/// A text as it is, any other value as its JSON text.
+pub(crate) fn json_text(value: Value) -> String {
+    match value {
+        Value::String(text) => text,
+        other => other.to_string(),
+    }
+}
+
+/// What is expected, under the names that judges know: an object that has one of them as it is, anything else as the expected response.
+pub(crate) fn expectations(value: Value) -> Map<String, Value> {
+    const NAMES: [&str; 4] = ["expected_response", "expected_facts", "guidelines", "expected_retrieved_context"];
+    match value {
+        Value::Null => Map::new(),
+        Value::Object(fields) if NAMES.iter().any(|name| fields.contains_key(*name)) => fields,
+        Value::Object(fields) if fields.len() == 1 => {
+            fields.into_iter().map(|(_, value)| ("expected_response".to_owned(), value)).collect()
+        }
+        other => Map::from_iter([("expected_response".to_owned(), other)]),
     }
 }
 
@@ -96,46 +130,6 @@ pub(crate) fn count(name: impl Display, value: Value) -> Result<Option<u64>, Str
     number.map(Some).ok_or_else(|| wrong(name, "a number that is not negative", &value))
 }
 
-/// A time in milliseconds of Unix time, also as text, or in RFC 3339; `null` is none.
-pub(crate) fn time_ms(name: impl Display, value: Value) -> Result<Option<i64>, String> {
-    let time = match &value {
-        Value::Null => return Ok(None),
-        Value::String(text) => {
-            text.parse::<Timestamp>().ok().map(Timestamp::as_millisecond).or_else(|| text.parse().ok())
-        }
-        Value::Number(number) => number.as_i64(),
-        _ => None,
-    };
-    match (time, &value) {
-        (Some(time), _) => Ok(Some(time)),
-        (None, Value::String(text)) => Err(format!("`{name}` must be an RFC 3339 time, found `{text}`")),
-        (None, other) => Err(wrong(name, "a time in milliseconds or RFC 3339", other)),
-    }
-}
-
-/// A time in nanoseconds of Unix time: a number of seconds, or of thousandths, millionths or billionths of them, told apart by
-/// their size, or a text as ISO 8601 has it, UTC where it names no zone; `null` is none.
-pub(crate) fn time_ns(name: impl Display, value: Value) -> Result<Option<u64>, String> {
-    if let Value::String(text) = &value {
-        let zoned = text.parse::<Timestamp>().ok();
-        let civil = || TimeZone::UTC.to_timestamp(text.parse::<DateTime>().ok()?).ok();
-        if let Some(time) = zoned.or_else(civil) {
-            return Ok(u64::try_from(time.as_nanosecond()).ok());
-        }
-    }
-    let Some(time) = count(&name, value).map_err(|_| format!("`{name}` must be a time: a number, or RFC 3339"))? else {
-        return Ok(None);
-    };
-    // From 1973 on each unit has its own range of numbers.
-    let to_nano = match time {
-        ..100_000_000_000 => 1_000_000_000,
-        100_000_000_000..100_000_000_000_000 => 1_000_000,
-        100_000_000_000_000..100_000_000_000_000_000 => 1_000,
-        _ => 1,
-    };
-    Ok(time.checked_mul(to_nano))
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -147,7 +141,10 @@ mod tests {
         assert_eq!(strings("tags", json!([1])).unwrap_err(), "`tags` must be an object of strings, found a list");
         assert_eq!(text("trace_id", json!(true)).unwrap_err(), "`trace_id` must be a string, found a boolean");
         assert_eq!(count("n", json!(-1)).unwrap_err(), "`n` must be a number that is not negative, found a number");
-        assert_eq!(time_ms("t", json!("noon")).unwrap_err(), "`t` must be an RFC 3339 time, found `noon`");
+        assert_eq!(
+            labels("tags", json!(true)).unwrap_err(),
+            "`tags` must be an object or a list of strings, found a boolean"
+        );
     }
 
     #[test]
@@ -158,33 +155,37 @@ mod tests {
         assert_eq!(count("f", json!(u64::MAX)), Ok(Some(u64::MAX)));
         assert_eq!(count("f", json!(12.6)), Ok(Some(13)));
         assert_eq!(count("f", json!("1795439390416478268")), Ok(Some(1_795_439_390_416_478_268)));
-        assert_eq!(time_ms("f", json!("2026-11-23T13:09:50.289Z")), Ok(Some(1_795_439_390_289)));
-        assert_eq!(time_ms("f", json!("2026-11-23T15:09:50.289+02:00")), Ok(Some(1_795_439_390_289)));
-        assert_eq!((time_ms("f", json!(5)), time_ms("f", json!("5"))), (Ok(Some(5)), Ok(Some(5))));
     }
 
     #[test]
-    fn times_of_any_unit_are_nanoseconds() {
-        for value in [
-            json!(1_795_439_390),
-            json!(1_795_439_390_000_i64),
-            json!(1_795_439_390_000_000_i64),
-            json!("1795439390000000000"),
-            json!("2026-11-23T13:09:50Z"),
-            json!("2026-11-23T13:09:50.000000+00:00"),
-            json!("2026-11-23 13:09:50"),
+    fn labels_and_facts_are_read_from_their_usual_spellings() {
+        let map = |pairs: &[(&str, &str)]| -> BTreeMap<String, String> {
+            pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+        };
+        for (value, expected) in [
+            (json!({"a": "b", "n": 1}), map(&[("a", "b"), ("n", "1")])),
+            (json!(["a", 7, "", null]), map(&[("a", "true"), ("7", "true")])),
+            (json!([{"key": "a", "value": "b"}, {"key": "n", "value": 1}]), map(&[("a", "b"), ("n", "1")])),
+            (json!("[\"a\"]"), map(&[("a", "true")])),
+            (json!("a"), map(&[("a", "true")])),
+            (json!("{a"), map(&[("{a", "true")])),
+            (json!(""), map(&[])),
+            (json!(null), map(&[])),
         ] {
-            assert_eq!(time_ns("t", value.clone()), Ok(Some(1_795_439_390_000_000_000)), "{value}");
+            assert_eq!(labels("tags", value.clone()), Ok(expected), "{value}");
         }
-        assert_eq!(time_ns("t", Value::Null), Ok(None));
-        assert_eq!(time_ns("t", json!("noon")).unwrap_err(), "`t` must be a time: a number, or RFC 3339");
+        assert_eq!(facts("metadata", json!("{\"a\": 1}")), map(&[("a", "1")]));
+        assert_eq!(facts("metadata", json!(["x"])), map(&[("metadata", "[\"x\"]")]));
+        assert_eq!(facts("metadata", json!(null)), map(&[]));
     }
 
     #[test]
-    fn names_that_never_repeat_do_not_fill_the_memory() {
-        let mut fields = UnknownFields::new();
-        (0..1000).for_each(|i| count_unknown(&mut fields, format!("f{i}")));
-        count_unknown(&mut fields, "f3");
-        assert_eq!((fields.len(), fields["f3"], fields["(others)"]), (MAX_UNKNOWN_NAMES + 1, 2, 900));
+    fn what_is_expected_has_a_name_that_judges_know() {
+        let named = |value| Value::Object(expectations(value));
+        assert_eq!(named(json!("x")), json!({"expected_response": "x"}));
+        assert_eq!(named(json!({"answer": "x"})), json!({"expected_response": "x"}));
+        assert_eq!(named(json!({"a": 1, "b": 2})), json!({"expected_response": {"a": 1, "b": 2}}));
+        assert_eq!(named(json!({"expected_facts": ["x"], "b": 2})), json!({"expected_facts": ["x"], "b": 2}));
+        assert_eq!(named(json!(null)), json!({}));
     }
 }

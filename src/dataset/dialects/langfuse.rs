@@ -11,20 +11,18 @@
 
 use serde_json::{Map, Value};
 
-use crate::dataset::assemble::parts::Part;
 use crate::dataset::dialects::dialect::{Dialect, Found};
-use crate::dataset::dialects::fields::{UnknownFields, count_unknown, list, object, strings, text, time_ns, wrong};
-use crate::dataset::dialects::plain::token_usage;
+use crate::dataset::dialects::fields::{facts, json_text, labels, list, object, strings, text, wrong};
+use crate::dataset::dialects::part::Part;
+use crate::dataset::dialects::times;
+use crate::dataset::dialects::trace_fields::token_usage;
+use crate::dataset::json;
+use crate::dataset::notice::Notices;
 use crate::feedback::{Feedback, Source, SourceType};
 use crate::trace::{Span, SpanStatus, SpanType, Trace, TraceState};
 
-pub(crate) const DIALECT: Dialect = Dialect {
-    name: "langfuse",
-    title: "Langfuse's traces, observations and scores",
-    keys: "`id`, `timestamp`, `input`, `sessionId`, or `traceId`",
-    fits,
-    read,
-};
+pub(crate) const DIALECT: Dialect =
+    Dialect { name: "langfuse", title: "Langfuse's traces, observations and scores", fits, read };
 
 /// What an object is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,6 +32,8 @@ enum Kind {
     Score,
     /// A page of a list: `data` and `meta`.
     Page,
+    /// What the page of a trace downloads: `trace` and `observations`, in which every value is JSON text.
+    Download,
 }
 
 fn kind(object: &Map<String, Value>) -> Option<Kind> {
@@ -41,6 +41,9 @@ fn kind(object: &Map<String, Value>) -> Option<Kind> {
     if let Some(Value::Array(items)) = object.get("data") {
         let first = items.first().and_then(Value::as_object);
         return first.is_some_and(|first| kind(first).is_some()).then_some(Kind::Page);
+    }
+    if let (Some(Value::Object(trace)), Some(Value::Array(_))) = (object.get("trace"), object.get("observations")) {
+        return (kind(trace) == Some(Kind::Trace)).then_some(Kind::Download);
     }
     if !has(&["id"]) {
         return None;
@@ -70,22 +73,46 @@ fn fits(object: &Map<String, Value>) -> bool {
     kind(object).is_some()
 }
 
-fn read(mut fields: Map<String, Value>, unknown: &mut UnknownFields) -> Result<Found, String> {
+fn read(mut fields: Map<String, Value>, notices: &mut Notices) -> Result<Found, String> {
     match kind(&fields) {
         Some(Kind::Page) => {
             let items = list("data", "a list of objects", fields.remove("data").unwrap_or_default())?;
-            fields.keys().filter(|key| *key != "meta").for_each(|key| count_unknown(unknown, key));
+            fields.keys().filter(|key| *key != "meta").for_each(|key| notices.unknown(key));
             let mut parts = Vec::new();
             for (index, item) in items.into_iter().enumerate() {
                 let name = format!("data[{index}]");
                 let fields = object(&name, item)?;
-                let read = read_parts(fields, unknown);
+                let read = read_parts(fields, notices);
                 parts.extend(read.map_err(|reason| reason.replacen('`', &format!("`{name}."), 1))?);
             }
             Ok(Found::Parts(parts))
         }
-        Some(Kind::Trace) if holds_all(&fields) => whole(fields, unknown).map(Found::Trace),
-        _ => read_parts(fields, unknown).map(Found::Parts),
+        Some(Kind::Download) => {
+            let mut trace = object("trace", fields.remove("trace").unwrap_or_default())?;
+            let observations =
+                list("observations", "a list of objects", fields.remove("observations").unwrap_or_default())?;
+            fields.keys().for_each(|key| notices.unknown(key));
+            decode(&mut trace);
+            let mut decoded = Vec::new();
+            for (index, observation) in observations.into_iter().enumerate() {
+                let mut fields = object(format_args!("observations[{index}]"), observation)?;
+                decode(&mut fields);
+                decoded.push(Value::Object(fields));
+            }
+            trace.insert("observations".to_owned(), Value::Array(decoded));
+            whole(trace, notices).map(Found::Trace)
+        }
+        Some(Kind::Trace) if holds_all(&fields) => whole(fields, notices).map(Found::Trace),
+        _ => read_parts(fields, notices).map(Found::Parts),
+    }
+}
+
+/// Decodes the values that are JSON texts, a text among them.
+fn decode(fields: &mut Map<String, Value>) {
+    for key in ["input", "output", "metadata"] {
+        if let Some(value) = fields.get_mut(key) {
+            *value = json::from_text(value.take());
+        }
     }
 }
 
@@ -95,33 +122,33 @@ fn holds_all(fields: &Map<String, Value>) -> bool {
     observations.is_some_and(|observations| observations.iter().all(Value::is_object))
 }
 
-fn read_parts(fields: Map<String, Value>, unknown: &mut UnknownFields) -> Result<Vec<Part>, String> {
+fn read_parts(fields: Map<String, Value>, notices: &mut Notices) -> Result<Vec<Part>, String> {
     let kind = kind(&fields);
     let fields = rows(fields);
     match kind {
         Some(Kind::Observation) => {
-            let Observation { trace, span } = read_observation("", fields, unknown)?;
+            let Observation { trace, span } = read_observation("", fields, notices)?;
             let trace_id = trace.trace_id.clone();
             Ok(vec![Part::Trace(trace), Part::Span { trace_id, span }])
         }
         Some(Kind::Score) => {
-            let feedback = read_score("", fields, unknown)?;
+            let feedback = read_score("", fields, notices)?;
             let trace_id = feedback.trace_id.clone().unwrap_or_default();
             Ok(vec![Part::Trace(Trace { trace_id, assessments: vec![feedback], ..Trace::default() })])
         }
-        _ => Ok(vec![Part::Trace(read_trace(fields, unknown)?)]),
+        _ => Ok(vec![Part::Trace(read_trace(fields, notices)?)]),
     }
 }
 
 /// A trace with all that belongs to it.
-fn whole(fields: Map<String, Value>, unknown: &mut UnknownFields) -> Result<Trace, String> {
+fn whole(fields: Map<String, Value>, notices: &mut Notices) -> Result<Trace, String> {
     let mut fields = rows(fields);
     let observations = list("observations", "a list of objects", fields.remove("observations").unwrap_or_default())?;
-    let mut trace = read_trace(fields, unknown)?;
+    let mut trace = read_trace(fields, notices)?;
     for (index, observation) in observations.into_iter().enumerate() {
         let name = format!("observations[{index}]");
         let fields = rows(object(&name, observation)?);
-        let Observation { trace: said, span } = read_observation(&format!("{name}."), fields, unknown)?;
+        let Observation { trace: said, span } = read_observation(&format!("{name}."), fields, notices)?;
         if trace.state == TraceState::default() {
             trace.state = said.state;
         }
@@ -156,38 +183,26 @@ fn snake_case(name: &str) -> String {
 /// Exports hold lists and objects as JSON text. A text that only looks like a number stays a text.
 fn nested(value: Value) -> Value {
     match value {
-        Value::String(text) if text.starts_with(['{', '[']) => {
-            serde_json::from_str(&text).unwrap_or(Value::String(text))
-        }
+        Value::String(text) if text.starts_with(['{', '[']) => json::from_text(Value::String(text)),
         other => other,
     }
 }
 
-fn read_trace(fields: Map<String, Value>, unknown: &mut UnknownFields) -> Result<Trace, String> {
+fn read_trace(fields: Map<String, Value>, notices: &mut Notices) -> Result<Trace, String> {
     let mut trace = Trace::default();
     for (key, value) in fields {
         let name = key.as_str();
         match name {
             "id" => trace.trace_id = text(name, value)?.unwrap_or_default(),
-            "timestamp" => {
-                trace.request_time_ms = time_ns(name, value)?.and_then(|ns| i64::try_from(ns / 1_000_000).ok())
-            }
+            "timestamp" => trace.request_time_ms = times::ms(name, &value, notices),
             "input" => trace.inputs = Some(nested(value)),
             "output" => trace.outputs = Some(nested(value)),
             "session_id" => trace.session_id = text(name, value)?,
             "user_id" => trace.user = text(name, value)?,
-            "tags" => {
-                // Tags have no values there.
-                for tag in list(name, "a list of strings", nested(value))? {
-                    trace.tags.extend(text(name, tag)?.map(|tag| (tag, "true".to_owned())));
-                }
-            }
-            "metadata" => match nested(value) {
-                Value::Object(fields) => trace.metadata.extend(strings(name, Value::Object(fields))?),
-                other => drop(trace.metadata.insert(key, plain_text(other))),
-            },
+            "tags" => trace.tags = labels(name, nested(value))?,
+            "metadata" => trace.metadata.extend(facts(name, nested(value))),
             "name" | "release" | "version" | "environment" | "total_cost" => {
-                trace.metadata.entry(key).or_insert_with(|| plain_text(value));
+                trace.metadata.entry(key).or_insert_with(|| json_text(value));
             }
             "latency" => trace.execution_duration_ms = milliseconds(name, &value)?,
             "usage" | "usage_details" => trace.token_usage = Some(token_usage(name, nested(value))?),
@@ -195,14 +210,14 @@ fn read_trace(fields: Map<String, Value>, unknown: &mut UnknownFields) -> Result
                 for (index, score) in list(name, "a list", nested(value))?.into_iter().enumerate() {
                     // A list of traces has only the ids of scores.
                     if let Value::Object(score) = score {
-                        trace.assessments.push(read_score(&format!("scores[{index}]."), rows(score), unknown)?);
+                        trace.assessments.push(read_score(&format!("scores[{index}]."), rows(score), notices)?);
                     }
                 }
             }
             // Ids of what stands elsewhere, and what Langfuse's own pages need.
             "observations" | "html_path" | "public" | "bookmarked" | "project_id" | "external_id" | "created_at"
             | "updated_at" => {}
-            _ => count_unknown(unknown, key),
+            _ => notices.unknown(key),
         }
     }
     Ok(trace)
@@ -214,11 +229,7 @@ struct Observation {
     span: Span,
 }
 
-fn read_observation(
-    place: &str,
-    fields: Map<String, Value>,
-    unknown: &mut UnknownFields,
-) -> Result<Observation, String> {
+fn read_observation(place: &str, fields: Map<String, Value>, notices: &mut Notices) -> Result<Observation, String> {
     let (mut trace, mut span) = (Trace::default(), Span::default());
     for (key, value) in fields {
         let name = format_args!("{place}{key}");
@@ -230,8 +241,8 @@ fn read_observation(
             "type" => span.span_type = span_type(&text(name, value)?.unwrap_or_default()),
             "input" => span.inputs = Some(nested(value)),
             "output" => span.outputs = Some(nested(value)),
-            "start_time" => span.start_time_unix_nano = time_ns(name, value)?,
-            "end_time" => span.end_time_unix_nano = time_ns(name, value)?,
+            "start_time" => span.start_time_unix_nano = times::ns(name, &value, notices),
+            "end_time" => span.end_time_unix_nano = times::ns(name, &value, notices),
             "level" if value == "ERROR" => span.status = SpanStatus::Error,
             "level" if value == "DEFAULT" => {}
             "status_message" => span.status_message = text(name, value)?,
@@ -239,7 +250,7 @@ fn read_observation(
             "user_id" => trace.user = text(name, value)?,
             "project_id" | "created_at" | "updated_at" | "public" | "bookmarked" | "is_root_observation" => {}
             _ if ATTRIBUTES.contains(&key.as_str()) => drop(span.attributes.insert(key, nested(value))),
-            _ => count_unknown(unknown, format!("observations[].{key}")),
+            _ => notices.unknown(format!("observations[].{key}")),
         }
     }
     if span.parent_id.is_none() && span.status == SpanStatus::Error {
@@ -293,7 +304,7 @@ fn span_type(name: &str) -> SpanType {
     SpanType::new(if name.eq_ignore_ascii_case("GENERATION") { "LLM" } else { name })
 }
 
-fn read_score(place: &str, mut fields: Map<String, Value>, unknown: &mut UnknownFields) -> Result<Feedback, String> {
+fn read_score(place: &str, mut fields: Map<String, Value>, notices: &mut Notices) -> Result<Feedback, String> {
     let mut feedback = Feedback { value: Some(Value::Null), ..Feedback::default() };
     let data_type = fields.remove("data_type");
     let is_boolean = data_type.is_some_and(|kind| kind == "BOOLEAN");
@@ -320,18 +331,18 @@ fn read_score(place: &str, mut fields: Map<String, Value>, unknown: &mut Unknown
             }
             "author_user_id" => source.source_id = text(name, value)?,
             "timestamp" | "created_at" => {
-                let time = time_ns(name, value)?.and_then(|ns| i64::try_from(ns / 1_000_000).ok()).unwrap_or_default();
+                let time = times::ms(name, &value, notices).unwrap_or_default();
                 feedback.create_time_ms = time;
                 feedback.last_update_time_ms = feedback.last_update_time_ms.max(time);
             }
             "updated_at" => {
-                let time = time_ns(name, value)?.and_then(|ns| i64::try_from(ns / 1_000_000).ok()).unwrap_or_default();
+                let time = times::ms(name, &value, notices).unwrap_or_default();
                 feedback.last_update_time_ms = time;
             }
             "metadata" => feedback.metadata.extend(strings(name, nested(value))?),
             "config_id" | "queue_id" | "session_id" | "dataset_run_id" | "execution_trace_id" | "environment"
             | "project_id" | "is_deleted" | "long_string_value" => {}
-            _ => count_unknown(unknown, format!("scores[].{key}")),
+            _ => notices.unknown(format!("scores[].{key}")),
         }
     }
     if let (Some(words), false) = (words, is_boolean) {
@@ -343,13 +354,6 @@ fn read_score(place: &str, mut fields: Map<String, Value>, unknown: &mut Unknown
 
 fn number(value: &Value) -> Option<f64> {
     value.as_f64().or_else(|| value.as_str()?.parse().ok()).filter(|number| number.is_finite())
-}
-
-fn plain_text(value: Value) -> String {
-    match value {
-        Value::String(text) => text,
-        other => other.to_string(),
-    }
 }
 
 /// Seconds as whole milliseconds.

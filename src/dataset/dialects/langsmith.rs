@@ -7,25 +7,26 @@
 
 use serde_json::{Map, Value};
 
-use crate::dataset::assemble::parts::Part;
 use crate::dataset::dialects::dialect::{Dialect, Found};
-use crate::dataset::dialects::fields::{UnknownFields, count_unknown, list, object, strings, text, time_ns};
-use crate::dataset::dialects::plain::token_usage;
+use crate::dataset::dialects::fields::{labels, list, object, strings, text};
+use crate::dataset::dialects::part::Part;
+use crate::dataset::dialects::times;
+use crate::dataset::dialects::trace_fields::token_usage;
+use crate::dataset::notice::Notices;
 use crate::trace::{Span, SpanStatus, SpanType, Trace, TraceState};
 
-pub(crate) const DIALECT: Dialect =
-    Dialect { name: "langsmith", title: "LangSmith's runs", keys: "`id`, `trace_id`, `run_type`", fits, read };
+pub(crate) const DIALECT: Dialect = Dialect { name: "langsmith", title: "LangSmith's runs", fits, read };
 
 fn fits(object: &Map<String, Value>) -> bool {
     let is_text = |key: &str| object.get(key).is_some_and(Value::is_string);
     is_text("id") && is_text("run_type") && (is_text("trace_id") || is_text("dotted_order"))
 }
 
-fn read(fields: Map<String, Value>, unknown: &mut UnknownFields) -> Result<Found, String> {
+fn read(fields: Map<String, Value>, notices: &mut Notices) -> Result<Found, String> {
     let mut parts = Vec::new();
     let mut waiting = vec![fields];
     while let Some(fields) = waiting.pop() {
-        let (run, children) = read_run(fields, unknown)?;
+        let (run, children) = read_run(fields, notices)?;
         let trace_id = run.trace.trace_id.clone();
         if run.span.parent_id.is_none() {
             parts.push(Part::Trace(run.trace));
@@ -45,7 +46,7 @@ struct Run {
     span: Span,
 }
 
-fn read_run(fields: Map<String, Value>, unknown: &mut UnknownFields) -> Result<(Run, Vec<Value>), String> {
+fn read_run(fields: Map<String, Value>, notices: &mut Notices) -> Result<(Run, Vec<Value>), String> {
     let Run { mut trace, mut span } = Run::default();
     let mut children = Vec::new();
     let mut tokens = Map::new();
@@ -60,8 +61,8 @@ fn read_run(fields: Map<String, Value>, unknown: &mut UnknownFields) -> Result<(
             "run_type" => span.span_type = SpanType::new(&text(name, value)?.unwrap_or_default()),
             "inputs" => span.inputs = Some(value),
             "outputs" => span.outputs = Some(value),
-            "start_time" => span.start_time_unix_nano = time_ns(name, value)?,
-            "end_time" => span.end_time_unix_nano = time_ns(name, value)?,
+            "start_time" => span.start_time_unix_nano = times::ns(name, &value, notices),
+            "end_time" => span.end_time_unix_nano = times::ns(name, &value, notices),
             "error" => span.status_message = text(name, value)?,
             "status" => {
                 trace.state = match value.as_str() {
@@ -71,11 +72,7 @@ fn read_run(fields: Map<String, Value>, unknown: &mut UnknownFields) -> Result<(
                     _ => TraceState::StateUnspecified,
                 }
             }
-            "tags" => {
-                for tag in list(name, "a list of strings", value)? {
-                    trace.tags.extend(text(name, tag)?.map(|tag| (tag, "true".to_owned())));
-                }
-            }
+            "tags" => trace.tags = labels(name, value)?,
             "extra" => {
                 for (key, value) in object(name, value)? {
                     if key == "metadata" {
@@ -107,7 +104,7 @@ fn read_run(fields: Map<String, Value>, unknown: &mut UnknownFields) -> Result<(
             | "in_dataset"
             | "share_token"
             | "execution_order" => {}
-            _ => count_unknown(unknown, key),
+            _ => notices.unknown(key),
         }
     }
     if trace.trace_id.is_empty() {
@@ -140,9 +137,9 @@ mod tests {
     fn parts(line: &Value) -> Vec<Part> {
         let fields = line.as_object().unwrap().clone();
         assert_eq!(Dialect::of(&fields).map(|dialect| dialect.name), Some("langsmith"));
-        let mut unknown = UnknownFields::new();
-        let found = read(fields, &mut unknown);
-        assert_eq!(unknown, UnknownFields::new());
+        let mut notices = Notices::default();
+        let found = read(fields, &mut notices);
+        assert_eq!(notices, Notices::default());
         match found {
             Ok(Found::Parts(parts)) => parts,
             other => panic!("{other:?}"),

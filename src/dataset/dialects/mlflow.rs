@@ -7,7 +7,6 @@
 //! `search_traces()` returns; the artifact that holds a trace's spans.
 //! Sources: `mlflow.entities.Trace`, `TraceInfo`, `mlflow.tracing.constant.TraceMetadataKey`, `mlflow/protos/service.proto`.
 
-mod python;
 mod whole;
 
 use serde::Deserialize;
@@ -15,17 +14,19 @@ use serde_json::{Map, Value};
 
 use crate::dataset::dialects::any_value;
 use crate::dataset::dialects::dialect::{Dialect, Found};
-use crate::dataset::dialects::fields::{
-    SPANS_LEFT_OUT, UnknownFields, count, count_unknown, list, object, strings, text, time_ms, wrong,
-};
+use crate::dataset::dialects::fields::{count, labels, list, object, text, wrong};
 use crate::dataset::dialects::mlflow::whole::Sources;
-use crate::dataset::dialects::plain::token_usage;
-use crate::dataset::dialects::span::{self, Style, from_json_text};
+use crate::dataset::dialects::part::Part;
+use crate::dataset::dialects::span::{self, Style};
+use crate::dataset::dialects::times;
+use crate::dataset::dialects::trace_fields::token_usage;
+use crate::dataset::json;
+use crate::dataset::notice::{Notice, Notices};
+use crate::dataset::python;
 use crate::feedback::wire::{Assessment, Expectation};
 use crate::trace::{SpanStatus, Trace, TraceState};
 
-pub(crate) const DIALECT: Dialect =
-    Dialect { name: "mlflow", title: "MLflow's Trace.to_json()", keys: "`info`, `data`", fits, read };
+pub(crate) const DIALECT: Dialect = Dialect { name: "mlflow", title: "MLflow's traces", fits, read };
 
 /// What an object holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +41,8 @@ enum Form {
     Flat,
     /// Spans that name their trace in an attribute.
     Spans,
+    /// One such span: `Span.to_dict()`.
+    Span,
 }
 
 fn form(object: &Map<String, Value>) -> Option<Form> {
@@ -59,6 +62,9 @@ fn form(object: &Map<String, Value>) -> Option<Form> {
         let fits = |trace: &Value| trace.as_object().is_some_and(|trace| form(trace).is_some());
         return traces.first().is_none_or(fits).then_some(Form::Several);
     }
+    if is_span(object) {
+        return Some(Form::Span);
+    }
     let has_id = any(&["trace_id", "request_id"], Value::is_string);
     if has_id && any(&["trace_metadata", "request_metadata", "trace_location"], |value| !value.is_null()) {
         return Some(Form::Flat);
@@ -67,45 +73,59 @@ fn form(object: &Map<String, Value>) -> Option<Form> {
     trace_id_of(spans).is_some().then_some(Form::Spans)
 }
 
+/// Whether it is a span with MLflow's attributes.
+fn is_span(object: &Map<String, Value>) -> bool {
+    let has_id =
+        object.contains_key("span_id") || object.get("context").is_some_and(|ids| ids.get("span_id").is_some());
+    has_id && object.get("attributes").is_some_and(|attributes| attributes.get(TRACE_ID).is_some())
+}
+
 fn fits(object: &Map<String, Value>) -> bool {
     form(object).is_some()
 }
 
-fn read(fields: Map<String, Value>, unknown: &mut UnknownFields) -> Result<Found, String> {
+fn read(fields: Map<String, Value>, notices: &mut Notices) -> Result<Found, String> {
+    if form(&fields) == Some(Form::Span) {
+        let trace_id = trace_id_of(&[Value::Object(fields.clone())]).unwrap_or_default();
+        let spans = span::read_all(vec![Value::Object(fields)], Style::Mlflow, notices)?;
+        return Ok(Found::Parts(
+            spans.into_iter().map(|span| Part::Span { trace_id: trace_id.clone(), span }).collect(),
+        ));
+    }
     if form(&fields) != Some(Form::Several) {
-        return read_trace(fields, unknown).map(Found::Trace);
+        return read_trace(fields, notices).map(Found::Trace);
     }
     let mut traces = Vec::new();
     for (key, value) in fields {
         match (key.as_str(), value) {
             ("traces", Value::Array(values)) => traces = values,
             ("next_page_token", _) => {}
-            _ => count_unknown(unknown, key),
+            _ => notices.unknown(key),
         }
     }
     let read_item = |(index, value): (usize, Value)| {
         let fields = object(format_args!("traces[{index}]"), value)?;
         // Every reason begins with the field that it is about.
-        read_trace(fields, unknown).map_err(|reason| reason.replacen('`', &format!("`traces[{index}]."), 1))
+        read_trace(fields, notices).map_err(|reason| reason.replacen('`', &format!("`traces[{index}]."), 1))
     };
     Ok(Found::Traces(traces.into_iter().enumerate().map(read_item).collect()))
 }
 
-fn read_trace(mut fields: Map<String, Value>, unknown: &mut UnknownFields) -> Result<Trace, String> {
+fn read_trace(mut fields: Map<String, Value>, notices: &mut Notices) -> Result<Trace, String> {
     let mut draft = Draft::default();
     match form(&fields) {
         Some(Form::Inside) => {
             let trace = nested("trace", fields.remove("trace").unwrap_or_default())?;
             // The columns beside it say the same once more.
-            fields.keys().filter(|key| !is_column(key)).for_each(|key| count_unknown(unknown, key));
-            draft.read_parts(object("trace", trace)?, unknown)?;
+            fields.keys().filter(|key| !is_column(key)).for_each(|key| notices.unknown(key));
+            draft.read_parts(object("trace", trace)?, notices)?;
         }
-        Some(Form::Flat) => draft.read_row(fields, unknown)?,
-        Some(Form::Spans) => draft.read_spans_alone(fields, unknown)?,
-        _ => draft.read_parts(fields, unknown)?,
+        Some(Form::Flat) => draft.read_row(fields, notices)?,
+        Some(Form::Spans) => draft.read_spans_alone(fields, notices)?,
+        _ => draft.read_parts(fields, notices)?,
     }
     if !draft.has_spans {
-        count_unknown(unknown, SPANS_LEFT_OUT);
+        notices.add(Notice::WithoutSpans);
     }
     draft.finish()
 }
@@ -167,39 +187,40 @@ impl Draft {
         Ok(trace)
     }
 
-    fn read_parts(&mut self, fields: Map<String, Value>, unknown: &mut UnknownFields) -> Result<(), String> {
+    fn read_parts(&mut self, fields: Map<String, Value>, notices: &mut Notices) -> Result<(), String> {
         for (key, value) in fields {
             match key.as_str() {
                 "info" | "trace_info" => {
                     for (key, value) in object("info", value)? {
-                        self.read_info(&key, value, unknown)?;
+                        self.read_info(&key, value, notices)?;
                     }
                     self.lift_metadata();
                 }
-                "data" => self.read_data(object("data", value)?, unknown)?,
-                "spans" => self.read_spans(value, unknown)?,
-                _ => count_unknown(unknown, key),
+                "data" => self.read_data(object("data", value)?, notices)?,
+                "spans" => self.read_spans(value, notices)?,
+                _ => notices.unknown(key),
             }
         }
         Ok(())
     }
 
-    fn read_info(&mut self, key: &str, value: Value, unknown: &mut UnknownFields) -> Result<(), String> {
+    fn read_info(&mut self, key: &str, value: Value, notices: &mut Notices) -> Result<(), String> {
         let trace = &mut self.trace;
         let name = format_args!("info.{key}");
         match key {
             "trace_id" | "request_id" => trace.trace_id = text(name, value)?.unwrap_or_default(),
-            "request_time" | "timestamp_ms" => trace.request_time_ms = time_ms(name, value)?,
+            "request_time" => trace.request_time_ms = times::ms(name, &value, notices),
+            "timestamp_ms" => trace.request_time_ms = times::exact_ms(name, &value, notices),
             "execution_duration_ms" | "execution_time_ms" => trace.execution_duration_ms = count(name, value)?,
             "execution_duration" => trace.execution_duration_ms = duration_ms(name, &value)?,
             "state" | "status" => trace.state = TraceState::from_name(&text(name, value)?.unwrap_or_default()),
-            "trace_metadata" | "request_metadata" => trace.metadata = strings(name, labels(value))?,
-            "tags" => trace.tags = strings(name, labels(value))?,
-            "assessments" => read_assessments(value, trace, unknown)?,
+            "trace_metadata" | "request_metadata" => trace.metadata = labels(name, value)?,
+            "tags" => trace.tags = labels(name, value)?,
+            "assessments" => read_assessments(value, trace, notices)?,
             "request_preview" => self.request.preview = text(name, value)?,
             "response_preview" => self.response.preview = text(name, value)?,
             "client_request_id" | "trace_location" | "experiment_id" => {}
-            _ => count_unknown(unknown, format!("info.{key}")),
+            _ => notices.unknown(format!("info.{key}")),
         }
         Ok(())
     }
@@ -213,32 +234,32 @@ impl Draft {
         trace.session_id = lift("mlflow.trace.session");
         trace.user = lift("mlflow.trace.user");
         // A figure that cannot be read is no reason to refuse the trace.
-        let usage = lift("mlflow.trace.tokenUsage").map(|text| from_json_text(Value::String(text)));
+        let usage = lift("mlflow.trace.tokenUsage").map(|text| json::from_text(Value::String(text)));
         trace.token_usage = usage.and_then(|usage| token_usage("mlflow.trace.tokenUsage", usage).ok());
     }
 
-    fn read_data(&mut self, fields: Map<String, Value>, unknown: &mut UnknownFields) -> Result<(), String> {
+    fn read_data(&mut self, fields: Map<String, Value>, notices: &mut Notices) -> Result<(), String> {
         for (key, value) in fields {
             match (key.as_str(), value) {
-                ("spans", value) => self.read_spans(value, unknown)?,
+                ("spans", value) => self.read_spans(value, notices)?,
                 ("request" | "response", Value::Null) => {}
-                ("request", value) => self.request.data = Some(from_json_text(value)),
-                ("response", value) => self.response.data = Some(from_json_text(value)),
-                _ => count_unknown(unknown, format!("data.{key}")),
+                ("request", value) => self.request.data = Some(json::from_text(value)),
+                ("response", value) => self.response.data = Some(json::from_text(value)),
+                _ => notices.unknown(format!("data.{key}")),
             }
         }
         Ok(())
     }
 
-    fn read_spans(&mut self, value: Value, unknown: &mut UnknownFields) -> Result<(), String> {
+    fn read_spans(&mut self, value: Value, notices: &mut Notices) -> Result<(), String> {
         self.has_spans = !value.is_null();
         let values = list("spans", "a list of objects", value)?;
-        self.trace.spans = span::read_all(values, Style::Mlflow, unknown)?;
+        self.trace.spans = span::read_all(values, Style::Mlflow, notices)?;
         Ok(())
     }
 
     /// A row of `search_traces()` without the column `trace`, or an info alone. In a table every cell is a text.
-    fn read_row(&mut self, fields: Map<String, Value>, unknown: &mut UnknownFields) -> Result<(), String> {
+    fn read_row(&mut self, fields: Map<String, Value>, notices: &mut Notices) -> Result<(), String> {
         let nests = ["trace_metadata", "request_metadata", "tags", "spans"];
         let is_table = nests.iter().any(|key| fields.get(*key).is_some_and(Value::is_string));
         for (key, value) in fields {
@@ -251,11 +272,11 @@ impl Draft {
                 "" | "Unnamed: 0" | "trace" => {}
                 "request" => self.request.data = cell(value, is_table)?,
                 "response" => self.response.data = cell(value, is_table)?,
-                "spans" => self.read_spans(nested("spans", value)?, unknown)?,
+                "spans" => self.read_spans(nested("spans", value)?, notices)?,
                 "trace_metadata" | "request_metadata" | "tags" | "assessments" | "trace_location" => {
-                    self.read_info(&key, nested(&key, value)?, unknown)?;
+                    self.read_info(&key, nested(&key, value)?, notices)?;
                 }
-                _ => self.read_info(&key, value, unknown)?,
+                _ => self.read_info(&key, value, notices)?,
             }
         }
         self.lift_metadata();
@@ -263,10 +284,10 @@ impl Draft {
     }
 
     /// The artifact with a trace's spans, which says nothing of the trace that the root span does not say.
-    fn read_spans_alone(&mut self, fields: Map<String, Value>, unknown: &mut UnknownFields) -> Result<(), String> {
+    fn read_spans_alone(&mut self, fields: Map<String, Value>, notices: &mut Notices) -> Result<(), String> {
         let spans = fields.get("spans").and_then(Value::as_array);
         self.trace.trace_id = spans.and_then(|spans| trace_id_of(spans)).unwrap_or_default();
-        self.read_data(fields, unknown)?;
+        self.read_data(fields, notices)?;
         let trace = &mut self.trace;
         let Some(root) = trace.root_span() else { return Ok(()) };
         let (start, end) = (root.start_time_unix_nano, root.end_time_unix_nano);
@@ -282,33 +303,25 @@ impl Draft {
     }
 }
 
+/// The attribute by which a span names its trace.
+const TRACE_ID: &str = "mlflow.traceRequestId";
+
 /// The id of the trace that spans of MLflow belong to.
 fn trace_id_of(spans: &[Value]) -> Option<String> {
-    const KEY: &str = "mlflow.traceRequestId";
     let id = match spans.first()?.get("attributes")? {
-        Value::Object(attributes) => from_json_text(attributes.get(KEY)?.clone()),
-        Value::Array(typed) => any_value::fields(typed.clone()).remove(KEY)?,
+        Value::Object(attributes) => json::from_text(attributes.get(TRACE_ID)?.clone()),
+        Value::Array(typed) => any_value::fields(typed.clone()).remove(TRACE_ID)?,
         _ => return None,
     };
     id.as_str().map(ToOwned::to_owned)
 }
 
-/// MLflow 2's REST API writes labels as `[{"key": "k", "value": "v"}]`.
-fn labels(value: Value) -> Value {
-    match value {
-        Value::Array(pairs) => Value::Object(any_value::fields(pairs)),
-        other => other,
-    }
-}
-
 /// A value that a table holds as text: JSON, or as Python shows it.
 fn nested(name: &str, value: Value) -> Result<Value, String> {
     let Value::String(text) = value else { return Ok(value) };
-    let as_json = |error| {
-        let read = python::literal(&text);
-        read.map_err(|at| format!("`{name}` is neither JSON ({error}) nor a value of Python (from byte {at} on)"))
-    };
-    serde_json::from_str(&text).or_else(as_json)
+    json::from_str(&text)
+        .or_else(|_| python::literal(&text))
+        .map_err(|at| format!("`{name}` is neither JSON nor a value of Python, from byte {} on", at + 1))
 }
 
 /// A `request` or `response`: in a table a text unless it shows a list or an object.
@@ -340,11 +353,11 @@ fn duration_ms(name: std::fmt::Arguments<'_>, value: &Value) -> Result<Option<u6
 
 /// Expectations that hold go to the trace's expectations: of several with one name the latest, and one about the whole trace
 /// before one about a span. Feedback is kept aside. Kinds of assessment that came after this was written are counted only.
-fn read_assessments(value: Value, trace: &mut Trace, unknown: &mut UnknownFields) -> Result<(), String> {
+fn read_assessments(value: Value, trace: &mut Trace, notices: &mut Notices) -> Result<(), String> {
     let mut expectations = Vec::new();
     for (index, value) in list("info.assessments", "a list of objects", value)?.into_iter().enumerate() {
         if value.get("feedback").is_none() && value.get("expectation").is_none() {
-            count_unknown(unknown, "info.assessments[]");
+            notices.unknown("info.assessments[]");
             continue;
         }
         match Assessment::deserialize(value).map_err(|error| format!("`info.assessments[{index}]`: {error}"))? {

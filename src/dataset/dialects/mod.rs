@@ -1,18 +1,33 @@
 //! The forms that a trace can have: one file each, and the registry that tells them apart.
 
+mod anthropic;
 mod any_value;
+mod braintrust;
+mod dataframe;
 mod dialect;
 pub(super) mod fields;
+mod gemini;
+mod helicone;
+mod inspect;
 mod langfuse;
 mod langsmith;
 mod mlflow;
+mod mlflow_rows;
 mod openai;
-mod otel;
-pub(super) mod plain;
+mod opik;
+pub(super) mod otel;
+pub(super) mod part;
+mod plain;
+mod promptfoo;
 mod registry;
+mod rows;
 mod sharegpt;
 pub(super) mod span;
+mod times;
+pub(super) mod trace_fields;
+mod weave;
+pub(super) mod wrapped;
 
 pub use dialect::Dialect;
 pub(super) use dialect::Found;
-pub(super) use registry::{derived_trace_id, read_record};
+pub(super) use registry::{Read, Reading, derived_trace_id};

@@ -7,28 +7,27 @@
 //! The inputs are `{"messages": [...]}` as they were sent, with `tools` if there are any; of the Responses API `instructions` and
 //! `input`. Without an answer of its own, a last message by the assistant is the output. An answer of text is that text, any
 //! other the whole message. Parameters, model and reason to finish are kept in the metadata.
+//! Anthropic's `system` is the first message, and its answers are read as well.
 //! Source: OpenAI's API reference; its guides on batches and fine-tuning.
 
 mod answer;
 
 use serde_json::{Map, Value};
 
-use crate::dataset::assemble::parts::Part;
 use crate::dataset::dialects::dialect::{Dialect, Found};
-use crate::dataset::dialects::fields::{UnknownFields, count_unknown, object, strings, text, wrong};
-use crate::dataset::dialects::plain::{self, token_usage};
+use crate::dataset::dialects::fields::{object, strings, text, wrong};
+use crate::dataset::dialects::otel::messages;
+use crate::dataset::dialects::part::Part;
+use crate::dataset::dialects::rows;
+use crate::dataset::dialects::times;
+use crate::dataset::dialects::trace_fields::{self, token_usage};
+use crate::dataset::notice::Notices;
 use crate::trace::{Trace, TraceState};
 
-pub(crate) const DIALECT: Dialect = Dialect {
-    name: "openai",
-    title: "OpenAI's chats and batches",
-    keys: "`messages`, or `custom_id` and `body`",
-    fits,
-    read,
-};
+pub(crate) const DIALECT: Dialect = Dialect { name: "openai", title: "OpenAI's chats and batches", fits, read };
 
 /// What of a request is its input, in this order.
-const INPUTS: &[&str] = &["instructions", "messages", "prompt", "input", "tools", "functions"];
+const INPUTS: &[&str] = &["instructions", "system", "messages", "prompt", "input", "tools", "functions"];
 
 /// What else a request or a response says and is worth keeping.
 const PARAMETERS: &[&str] = &[
@@ -42,6 +41,10 @@ const PARAMETERS: &[&str] = &[
     "max_tokens",
     "max_completion_tokens",
     "max_output_tokens",
+    "stop_sequence",
+    "stop_sequences",
+    "top_k",
+    "thinking",
     "presence_penalty",
     "frequency_penalty",
     "logit_bias",
@@ -86,9 +89,9 @@ fn fits(object: &Map<String, Value>) -> bool {
         || is("preferred_output", Value::is_array) && object.get("input").is_some_and(asks)
 }
 
-fn read(mut fields: Map<String, Value>, unknown: &mut UnknownFields) -> Result<Found, String> {
+fn read(mut fields: Map<String, Value>, notices: &mut Notices) -> Result<Found, String> {
     if let Some(custom_id) = fields.remove("custom_id") {
-        let trace = read_batch(fields, unknown)?;
+        let trace = read_batch(fields, notices)?;
         let trace_id =
             text("custom_id", custom_id)?.ok_or("`custom_id` is empty; it joins a request with its answer")?;
         return Ok(Found::Parts(vec![Part::Trace(Trace { trace_id, ..trace })]));
@@ -97,36 +100,34 @@ fn read(mut fields: Map<String, Value>, unknown: &mut UnknownFields) -> Result<F
     // The answer may know better than the request which model it was.
     for key in ["request", "input"] {
         if fields.get(key).is_some_and(|body| key == "request" || body.get("messages").is_some()) {
-            chat.take_body(key, fields.remove(key).unwrap_or_default(), unknown)?;
+            chat.take_body(key, fields.remove(key).unwrap_or_default(), notices)?;
         }
     }
     let mut rest = Map::new();
     for (key, value) in fields {
         match key.as_str() {
-            "response" | "completion" if is_body(&value) => chat.take_body(&key, value, unknown)?,
+            "response" | "completion" if is_body(&value) => chat.take_body(&key, value, notices)?,
             "response" | "completion" | "outputs" => chat.answer = Some(answer::of_message(value)),
             "preferred_output" => chat.answer = answer::last(value),
-            _ => rest.extend(chat.take(&key, value)?.map(|value| (key, value))),
+            _ => rest.extend(chat.take(&key, value, notices)?.map(|value| (key, value))),
         }
     }
     // What remains is a trace's own: expectations, tags, a session.
-    let mut trace = plain::read_fields(rest, unknown)?;
+    let (mut trace, rest) = trace_fields::read(rest, notices)?;
     let has_answer = chat.answer.is_some() || chat.trace.state == TraceState::Error;
     if !has_answer && let Some(Value::Array(messages)) = chat.inputs.get_mut("messages") {
         chat.answer = messages.pop_if(|last| last.get("role") == Some(&"assistant".into())).map(answer::of_message);
     }
     if chat.inputs.is_empty() {
-        return Err(
-            "`messages` is missing: there is an answer, and not what was asked; put the request's messages beside it"
-                .to_owned(),
-        );
+        return Err("`messages` is missing: this is an answer without its request".to_owned());
     }
     let read = chat.finish();
     if trace.trace_id.is_empty() {
         trace.trace_id = read.trace_id;
     }
     trace.inputs = read.inputs;
-    trace.outputs = read.outputs;
+    trace.outputs = trace.outputs.or(read.outputs);
+    rows::fill(&mut trace, rest, notices);
     trace.metadata.extend(read.metadata);
     trace.user = trace.user.or(read.user);
     if trace.state == TraceState::default() {
@@ -138,19 +139,19 @@ fn read(mut fields: Map<String, Value>, unknown: &mut UnknownFields) -> Result<F
 }
 
 /// A line of a batch's input or output file. They are joined by `custom_id`, as the order of answers is not that of requests.
-fn read_batch(fields: Map<String, Value>, unknown: &mut UnknownFields) -> Result<Trace, String> {
+fn read_batch(fields: Map<String, Value>, notices: &mut Notices) -> Result<Trace, String> {
     let mut chat = Chat::default();
     for (key, value) in fields {
         match (key.as_str(), value) {
-            ("body", value) => chat.take_body("body", value, unknown)?,
+            ("body", value) => chat.take_body("body", value, notices)?,
             ("response", Value::Object(response)) => {
                 for (key, value) in response {
                     match key.as_str() {
-                        "body" => chat.take_body("response.body", value, unknown)?,
+                        "body" => chat.take_body("response.body", value, notices)?,
                         "status_code" if value.as_u64().is_some_and(|status| status >= 400) => chat.fail(),
                         "status_code" => {}
                         "request_id" => chat.keep("request_id", value),
-                        _ => count_unknown(unknown, format!("response.{key}")),
+                        _ => notices.unknown(format!("response.{key}")),
                     }
                 }
             }
@@ -159,8 +160,8 @@ fn read_batch(fields: Map<String, Value>, unknown: &mut UnknownFields) -> Result
             // The batch's own name for the line; `custom_id` is the trace's.
             ("id", value) => chat.keep("batch_request_id", value),
             (_, value) => {
-                if chat.take(&key, value)?.is_some() {
-                    count_unknown(unknown, key);
+                if chat.take(&key, value, notices)?.is_some() {
+                    notices.unknown(key);
                 }
             }
         }
@@ -170,7 +171,12 @@ fn read_batch(fields: Map<String, Value>, unknown: &mut UnknownFields) -> Result
 
 /// Whether it is a response's body and not yet the answer itself.
 fn is_body(value: &Value) -> bool {
-    ["choices", "output", "output_text", "error"].iter().any(|key| value.get(*key).is_some())
+    is_of_anthropic(value) || ["choices", "output", "output_text", "error"].iter().any(|key| value.get(*key).is_some())
+}
+
+/// Whether it is a message as Anthropic's API answers it.
+fn is_of_anthropic(body: &Value) -> bool {
+    body.get("type").is_some_and(|kind| kind == "message") && body.get("content").is_some()
 }
 
 #[derive(Debug, Default)]
@@ -184,6 +190,13 @@ struct Chat {
 impl Chat {
     fn finish(self) -> Trace {
         let Self { mut inputs, answer, mut trace } = self;
+        if inputs.get("messages").is_some_and(Value::is_array)
+            && let Some(system) = inputs.shift_remove("system")
+            && let Some(Value::Array(asked)) = inputs.get_mut("messages")
+        {
+            // Anthropic's instructions stand beside the messages.
+            asked.splice(0..0, messages::read(system, "system"));
+        }
         let ordered: Map<_, _> = INPUTS.iter().filter_map(|key| inputs.remove_entry(*key)).collect();
         trace.inputs = Some(Value::Object(ordered)).filter(|inputs| *inputs != Value::Object(Map::new()));
         trace.outputs = answer;
@@ -204,18 +217,24 @@ impl Chat {
     }
 
     /// A request's or a response's body.
-    fn take_body(&mut self, name: &str, body: Value, unknown: &mut UnknownFields) -> Result<(), String> {
+    fn take_body(&mut self, name: &str, mut body: Value, notices: &mut Notices) -> Result<(), String> {
+        if is_of_anthropic(&body) {
+            let content = body.get_mut("content").map(Value::take).unwrap_or_default();
+            self.answer = Some(answer::of_content(content));
+            self.succeed();
+        }
         for (key, value) in object(name, body)? {
-            let left = self.take(&key, value).map_err(|reason| reason.replacen('`', &format!("`{name}."), 1))?;
+            let left =
+                self.take(&key, value, notices).map_err(|reason| reason.replacen('`', &format!("`{name}."), 1))?;
             if left.is_some() {
-                count_unknown(unknown, format!("{name}.{key}"));
+                notices.unknown(format!("{name}.{key}"));
             }
         }
         Ok(())
     }
 
     /// A field of a request or a response; a value that is neither's is given back.
-    fn take(&mut self, key: &str, value: Value) -> Result<Option<Value>, String> {
+    fn take(&mut self, key: &str, value: Value, notices: &mut Notices) -> Result<Option<Value>, String> {
         let trace = &mut self.trace;
         match key {
             _ if value.is_null() => {}
@@ -228,6 +247,8 @@ impl Chat {
                 self.succeed();
             }
             "output" => self.answer = Some(answer::of_items(value)),
+            "type" | "role" | "content" if self.answer.is_some() && (value.is_string() || value.is_null()) => {}
+            "stop_reason" => self.keep("finish_reason", value),
             "output_text" => self.answer = self.answer.take().or(Some(value)),
             "error" => {
                 self.keep("error", value);
@@ -241,7 +262,7 @@ impl Chat {
                 _ => return Ok(Some(value)),
             },
             "id" => trace.trace_id = text(key, value)?.unwrap_or_default(),
-            "created" | "created_at" => trace.request_time_ms = seconds(key, &value)?,
+            "created" | "created_at" => trace.request_time_ms = times::ms(key, &value, notices),
             "usage" => trace.token_usage = Some(token_usage(key, value)?),
             "metadata" => trace.metadata.extend(strings(key, value)?),
             "user" => trace.user = text(key, value)?,
@@ -264,13 +285,6 @@ impl Chat {
             self.trace.state = TraceState::Ok;
         }
     }
-}
-
-/// Seconds of Unix time as milliseconds.
-fn seconds(name: &str, value: &Value) -> Result<Option<i64>, String> {
-    let ms = value.as_f64().map(|seconds| (seconds * 1000.0).round()).filter(|ms| (0.0..9e15).contains(ms));
-    #[expect(clippy::cast_possible_truncation, reason = "checked above")]
-    ms.map(|ms| Some(ms as i64)).ok_or_else(|| wrong(name, "a time in seconds", value))
 }
 
 #[cfg(test)]

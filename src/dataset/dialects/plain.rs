@@ -4,94 +4,30 @@
 //! {"trace_id": "t1", "inputs": {"question": "..."}, "outputs": "...", "expectations": {"expected_response": "..."},
 //!  "tags": {"env": "prod"}, "spans": [{"name": "search", "span_type": "RETRIEVER", "outputs": [{"page_content": "..."}]}]}
 //! ```
-//! Only `inputs` is required. What [`Trace`] serializes to is of this dialect.
+//! Only `inputs` is required. What a [`Trace`](crate::trace::Trace) serializes to is of this dialect. What it lacks is looked for under
+//! other names.
 
 use serde_json::{Map, Value};
 
 use crate::dataset::dialects::dialect::{Dialect, Found};
-use crate::dataset::dialects::fields::{UnknownFields, count, count_unknown, list, object, strings, text, time_ms};
-use crate::dataset::dialects::span::{self, Style};
-use crate::trace::{TokenUsage, Trace, TraceState};
+use crate::dataset::dialects::{rows, trace_fields};
+use crate::dataset::notice::Notices;
 
 pub(crate) const DIALECT: Dialect =
-    Dialect { name: "plain", title: "plain", keys: "`inputs`, `outputs`, `expectations`", fits, read };
-
-/// Every field of this dialect.
-pub(crate) const FIELDS: [&str; 14] = [
-    "trace_id",
-    "inputs",
-    "outputs",
-    "expectations",
-    "spans",
-    "tags",
-    "metadata",
-    "session_id",
-    "user",
-    "state",
-    "request_time",
-    "request_time_ms",
-    "execution_duration_ms",
-    "token_usage",
-];
+    Dialect { name: "plain", title: "plain (`inputs`, `outputs`, `expectations`)", fits, read };
 
 fn fits(object: &Map<String, Value>) -> bool {
     // Beside messages, outputs are the answer to a chat.
     object.contains_key("inputs") || object.contains_key("outputs") && !object.contains_key("messages")
 }
 
-fn read(fields: Map<String, Value>, unknown: &mut UnknownFields) -> Result<Found, String> {
-    let trace = read_fields(fields, unknown)?;
+fn read(fields: Map<String, Value>, notices: &mut Notices) -> Result<Found, String> {
+    let (mut trace, rest) = trace_fields::read(fields, notices)?;
+    rows::fill(&mut trace, rest, notices);
     if trace.inputs.is_none() {
-        return Err(
-            "`inputs` is missing; write what the user asked, e.g. \"inputs\": {\"question\": \"...\"}".to_owned()
-        );
+        return Err("`inputs` is missing: what the user asked, such as {\"question\": \"...\"}".to_owned());
     }
     Ok(Found::Trace(trace))
-}
-
-/// The trace, whatever it lacks.
-pub(crate) fn read_fields(fields: Map<String, Value>, unknown: &mut UnknownFields) -> Result<Trace, String> {
-    let mut trace = Trace::default();
-    for (key, value) in fields {
-        let name = key.as_str();
-        match name {
-            "trace_id" => trace.trace_id = text(name, value)?.unwrap_or_default(),
-            "inputs" => trace.inputs = Some(value),
-            "outputs" => trace.outputs = Some(value),
-            "expectations" => trace.expectations = object(name, value)?,
-            "spans" => trace.spans = span::read_all(list(name, "a list of objects", value)?, Style::Plain, unknown)?,
-            "tags" => trace.tags = strings(name, value)?,
-            "metadata" => trace.metadata = strings(name, value)?,
-            "session_id" => trace.session_id = text(name, value)?,
-            "user" => trace.user = text(name, value)?,
-            "state" => trace.state = TraceState::from_name(&text(name, value)?.unwrap_or_default()),
-            "request_time" | "request_time_ms" => trace.request_time_ms = time_ms(name, value)?,
-            "execution_duration_ms" => trace.execution_duration_ms = count(name, value)?,
-            "token_usage" => trace.token_usage = Some(token_usage(name, value)?),
-            _ => count_unknown(unknown, key),
-        }
-    }
-    Ok(trace)
-}
-
-/// The tokens in an object `{"input_tokens": 1, "output_tokens": 2, "total_tokens": 3}`, also by the names that OpenAI's chat
-/// completions and Langfuse have for them; a missing sum is computed.
-pub(crate) fn token_usage(name: &str, value: Value) -> Result<TokenUsage, String> {
-    let mut usage = TokenUsage::default();
-    let mut total = None;
-    for (key, value) in object(name, value)? {
-        let tokens = |value| count(format_args!("{name}.{key}"), value);
-        match key.as_str() {
-            "input_tokens" | "prompt_tokens" | "input" => usage.input_tokens = tokens(value)?.unwrap_or_default(),
-            "output_tokens" | "completion_tokens" | "output" => {
-                usage.output_tokens = tokens(value)?.unwrap_or_default();
-            }
-            "total_tokens" | "total" => total = tokens(value)?,
-            _ => {}
-        }
-    }
-    usage.total_tokens = total.unwrap_or_else(|| usage.input_tokens.saturating_add(usage.output_tokens));
-    Ok(usage)
 }
 
 #[cfg(test)]
@@ -99,16 +35,17 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::trace::{SpanStatus, SpanType};
+    use crate::dataset::notice::Notice;
+    use crate::trace::{SpanStatus, SpanType, Trace, TraceState};
 
-    fn read_line(line: &Value) -> (Result<Trace, String>, UnknownFields) {
-        let mut unknown = UnknownFields::new();
+    fn read_line(line: &Value) -> (Result<Trace, String>, Notices) {
+        let mut notices = Notices::default();
         let Value::Object(fields) = line.clone() else { panic!("{line}") };
-        let read = read(fields, &mut unknown).map(|found| match found {
+        let read = read(fields, &mut notices).map(|found| match found {
             Found::Trace(trace) => trace,
             other => panic!("{other:?}"),
         });
-        (read, unknown)
+        (read, notices)
     }
 
     fn trace(line: &Value) -> Trace {
@@ -117,7 +54,7 @@ mod tests {
 
     #[test]
     fn a_line_with_everything_is_read() {
-        let (trace, unknown) = read_line(&json!({
+        let (trace, notices) = read_line(&json!({
             "trace_id": 17, "inputs": {"q": 1}, "outputs": null, "expectations": {"expected_facts": ["a"]},
             "tags": {"env": "prod", "n": 1}, "metadata": null, "session_id": "s", "user": "u", "state": "error",
             "request_time": "1970-01-01T00:00:01Z", "execution_duration_ms": 12, "note": "mine",
@@ -139,14 +76,49 @@ mod tests {
         assert_eq!(trace.token_usage.unwrap().total_tokens, 3);
         assert_eq!(trace.spans[0].span_type.as_str(), SpanType::RETRIEVER);
         assert_eq!(trace.spans[0].outputs, Some(json!([{"page_content": "x"}])));
-        assert_eq!(unknown, UnknownFields::from([("note".into(), 1), ("spans[].colour".into(), 1)]));
+        assert_eq!(notices.unknown_names(), ["note", "spans[].colour"]);
     }
 
     #[test]
     fn a_missing_answer_is_not_an_answer_of_null() {
         assert_eq!(trace(&json!({"inputs": null})).outputs, None);
         assert_eq!(trace(&json!({"inputs": null})).inputs, Some(Value::Null));
-        assert!(read_line(&json!({"outputs": 1})).0.unwrap_err().starts_with("`inputs` is missing; "));
+        assert!(read_line(&json!({"outputs": 1})).0.unwrap_err().starts_with("`inputs` is missing: "));
+    }
+
+    #[test]
+    fn what_a_trace_lacks_is_found_under_other_names() {
+        let (read, notices) =
+            read_line(&json!({"inputs": "q", "output": "a", "expected": "e", "contexts": ["c"], "input": "x"}));
+        let read = read.unwrap();
+        assert_eq!((&read.inputs, &read.outputs), (&Some(json!("q")), &Some(json!("a"))));
+        assert_eq!(
+            (&read.expectations["expected_response"], &read.spans[0].outputs),
+            (&json!("e"), &Some(json!(["c"])))
+        );
+        assert_eq!(notices.unknown_names(), ["input"]);
+        let (read, notices) =
+            read_line(&json!({"inputs": "q", "outputs": "a", "output": "b", "id": "7", "tags": ["t"]}));
+        let read = read.unwrap();
+        assert_eq!((&read.outputs, read.tags["t"].as_str(), read.trace_id.as_str()), (&Some(json!("a")), "true", ""));
+        assert_eq!(notices.unknown_names(), ["id", "output"]);
+        assert!(!notices.iter().any(|(notice, _)| matches!(notice, Notice::ReadAs { .. })));
+    }
+
+    #[test]
+    fn a_time_that_cannot_be_read_costs_no_trace() {
+        let (read, notices) = read_line(&json!({"inputs": 1, "request_time": "noon", "spans": [{"start_time": "x"}]}));
+        assert_eq!(read.unwrap().request_time_ms, None);
+        assert_eq!(notices.iter().count(), 2);
+        assert_eq!(
+            trace(&json!({"inputs": 1, "request_time": "2026-01-05 10:00:00"})).request_time_ms,
+            Some(1_767_607_200_000)
+        );
+        assert_eq!(
+            trace(&json!({"inputs": 1, "request_time": 1_767_607_200})).request_time_ms,
+            Some(1_767_607_200_000)
+        );
+        assert_eq!(trace(&json!({"inputs": 1, "request_time": ""})).request_time_ms, None);
     }
 
     #[test]
@@ -174,7 +146,7 @@ mod tests {
     #[test]
     fn a_wrong_type_names_the_field() {
         let reason = |field: &str, value: Value| read_line(&json!({"inputs": 1, field: value})).0.unwrap_err();
-        assert_eq!(reason("tags", json!([])), "`tags` must be an object of strings, found a list");
+        assert_eq!(reason("tags", json!(1)), "`tags` must be an object or a list of strings, found a number");
         assert_eq!(reason("trace_id", json!({})), "`trace_id` must be a string, found an object");
         assert_eq!(reason("expectations", json!("x")), "`expectations` must be an object, found a string");
         assert_eq!(reason("spans", json!({})), "`spans` must be a list of objects, found an object");

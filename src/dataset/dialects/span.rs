@@ -3,7 +3,10 @@
 use serde_json::{Map, Value};
 
 use crate::dataset::dialects::any_value;
-use crate::dataset::dialects::fields::{UnknownFields, count, count_unknown, object, text, wrong};
+use crate::dataset::dialects::fields::{object, text, wrong};
+use crate::dataset::dialects::times;
+use crate::dataset::json;
+use crate::dataset::notice::Notices;
 use crate::trace::{Span, SpanStatus, SpanType};
 
 /// How ids and attributes are written.
@@ -19,11 +22,11 @@ pub(crate) enum Style {
 ///
 /// # Errors
 /// Which field of which span is wrong.
-pub(crate) fn read_all(values: Vec<Value>, style: Style, unknown: &mut UnknownFields) -> Result<Vec<Span>, String> {
-    values.into_iter().enumerate().map(|(index, value)| read(index, value, style, unknown)).collect()
+pub(crate) fn read_all(values: Vec<Value>, style: Style, notices: &mut Notices) -> Result<Vec<Span>, String> {
+    values.into_iter().enumerate().map(|(index, value)| read(index, value, style, notices)).collect()
 }
 
-fn read(index: usize, value: Value, style: Style, unknown: &mut UnknownFields) -> Result<Span, String> {
+fn read(index: usize, value: Value, style: Style, notices: &mut Notices) -> Result<Span, String> {
     let Value::Object(fields) = value else {
         return Err(wrong(format_args!("spans[{index}]"), "an object", &value));
     };
@@ -41,8 +44,10 @@ fn read(index: usize, value: Value, style: Style, unknown: &mut UnknownFields) -
             "outputs" => span.outputs = Some(value),
             "status" | "status_code" => read_status(name, value, &mut span)?,
             "status_message" => span.status_message = text(name, value)?,
-            "start_time_unix_nano" | "start_time" => span.start_time_unix_nano = count(name, value)?,
-            "end_time_unix_nano" | "end_time" => span.end_time_unix_nano = count(name, value)?,
+            "start_time_unix_nano" => span.start_time_unix_nano = times::exact_ns(name, &value, notices),
+            "end_time_unix_nano" => span.end_time_unix_nano = times::exact_ns(name, &value, notices),
+            "start_time" => span.start_time_unix_nano = times::ns(name, &value, notices),
+            "end_time" => span.end_time_unix_nano = times::ns(name, &value, notices),
             "attributes" if style == Style::Plain => span.attributes = object(name, value)?,
             "attributes" => read_attributes(name, value, &mut span)?,
             // MLflow 2 keeps the ids here.
@@ -51,7 +56,7 @@ fn read(index: usize, value: Value, style: Style, unknown: &mut UnknownFields) -
                 span.span_id = id(text(name, span_id)?, style).unwrap_or_default();
             }
             "trace_id" | "events" | "links" | "kind" | "trace_state" => {}
-            _ => count_unknown(unknown, format!("spans[].{key}")),
+            _ => notices.unknown(format!("spans[].{key}")),
         }
     }
     if span.span_id.is_empty() {
@@ -88,7 +93,7 @@ fn read_attributes(name: std::fmt::Arguments<'_>, value: Value, span: &mut Span)
     let attributes: Map<_, _> = match value {
         Value::Array(typed) => any_value::fields(typed),
         Value::Null => return Ok(()),
-        Value::Object(fields) => fields.into_iter().map(|(key, value)| (key, from_json_text(value))).collect(),
+        Value::Object(fields) => fields.into_iter().map(|(key, value)| (key, json::from_text(value))).collect(),
         other => return Err(wrong(name, "an object", &other)),
     };
     for (key, value) in attributes {
@@ -104,14 +109,6 @@ fn read_attributes(name: std::fmt::Arguments<'_>, value: Value, span: &mut Span)
     // Each form has its own order.
     span.attributes.sort_keys();
     Ok(())
-}
-
-/// The value that a string holds as JSON text; a string that holds none stays itself.
-pub(crate) fn from_json_text(value: Value) -> Value {
-    match value {
-        Value::String(text) => serde_json::from_str(&text).unwrap_or(Value::String(text)),
-        other => other,
-    }
 }
 
 fn id(text: Option<String>, style: Style) -> Option<String> {
@@ -180,7 +177,7 @@ mod tests {
     use super::*;
 
     fn read_one(span: Value) -> Span {
-        read(0, span, Style::Mlflow, &mut UnknownFields::new()).unwrap()
+        read(0, span, Style::Mlflow, &mut Notices::default()).unwrap()
     }
 
     #[test]
@@ -208,19 +205,19 @@ mod tests {
     #[test]
     fn every_version_writes_parent_status_and_attributes_in_its_own_way() {
         let newest = json!({"span_id": "6j4UQo40W64=", "parent_span_id": "7S1geWFH+tM=", "name": "n",
-            "start_time_unix_nano": 5, "end_time_unix_nano": 6,
+            "start_time_unix_nano": 1_795_439_390_289_928_789_u64, "end_time_unix_nano": 1_795_439_390_289_928_790_u64,
             "status": {"code": "STATUS_CODE_ERROR", "message": "m"},
             "attributes": {"mlflow.spanType": "\"TOOL\"", "mlflow.spanInputs": "{\"a\": 1}", "k": "\"v\"", "n": "3"}});
         let plain_values = json!({"span_id": "ea3e14428e345bae", "parent_span_id": "ed2d60796147fad3", "name": "n",
-            "start_time_unix_nano": "5", "end_time_unix_nano": "6", "status": {"code": 2, "message": "m"},
+            "start_time_unix_nano": "1795439390289928789", "end_time_unix_nano": "1795439390289928790", "status": {"code": 2, "message": "m"},
             "attributes": {"mlflow.spanType": "TOOL", "mlflow.spanInputs": {"a": 1}, "k": "v", "n": 3}});
         let typed = json!({"span_id": "6j4UQo40W64=", "parent_span_id": "7S1geWFH+tM=", "name": "n",
-            "start_time_unix_nano": 5, "end_time_unix_nano": 6, "status": {"code": "ERROR", "message": "m"},
+            "start_time_unix_nano": 1_795_439_390_289_928_789_u64, "end_time_unix_nano": 1_795_439_390_289_928_790_u64, "status": {"code": "ERROR", "message": "m"},
             "attributes": [{"key": "mlflow.spanType", "value": {"string_value": "TOOL"}},
                 {"key": "mlflow.spanInputs", "value": {"kvlist_value": {"values": [{"key": "a", "value": {"int_value": "1"}}]}}},
                 {"key": "k", "value": {"string_value": "v"}}, {"key": "n", "value": {"int_value": 3}}]});
         let second = json!({"context": {"span_id": "0xea3e14428e345bae", "trace_id": "x"}, "parent_id": "ed2d60796147fad3",
-            "name": "n", "start_time": 5, "end_time": 6, "status_code": "ERROR", "status_message": "m",
+            "name": "n", "start_time": 1_795_439_390_289_928_789_u64, "end_time": 1_795_439_390_289_928_790_u64, "status_code": "ERROR", "status_message": "m",
             "attributes": {"mlflow.spanType": "\"TOOL\"", "mlflow.spanInputs": "{\"a\": 1}", "k": "\"v\"", "n": "3"}});
         let read = read_one(newest);
         assert_eq!(

@@ -5,6 +5,7 @@
 
 use std::io::{self, BufRead};
 
+use crate::dataset::framing::limits::UTF8_BOM;
 use crate::dataset::framing::record::{Content, Record};
 use crate::dataset::framing::scan::{Scan, Start};
 
@@ -16,6 +17,8 @@ pub(crate) struct Elements<R> {
     scan: Scan<R>,
     /// Inside a list at the top.
     in_list: bool,
+    /// How many bytes of a byte order mark were skipped.
+    of_mark: usize,
     /// Of the first element that stood on a line of its own.
     indent: Option<u64>,
 }
@@ -33,7 +36,7 @@ enum End {
 
 impl<R: BufRead> Elements<R> {
     pub(crate) fn new(scan: Scan<R>) -> Self {
-        Self { scan, in_list: false, indent: None }
+        Self { scan, in_list: false, of_mark: 0, indent: None }
     }
 
     pub(crate) fn scan(&self) -> &Scan<R> {
@@ -53,9 +56,13 @@ impl<R: BufRead> Elements<R> {
                 b']' if self.in_list => self.in_list = false,
                 b',' if self.in_list => {}
                 white if white.is_ascii_whitespace() => {}
+                // Each of several files that were put together may begin with a mark.
+                byte if UTF8_BOM.get(self.of_mark) == Some(&byte) => {
+                    self.of_mark = (self.of_mark + 1) % UTF8_BOM.len();
+                }
                 _ => return self.element(first).map(Some),
             }
-            self.scan.pass(1)?;
+            self.scan.skip(1)?;
         }
     }
 
@@ -75,7 +82,7 @@ impl<R: BufRead> Elements<R> {
             self.skip_to_next()?;
         }
         let content = match end {
-            _ if self.scan.is_over() => Content::too_long("object", self.scan.length),
+            _ if self.scan.is_over() => Content::TooLong("object", self.scan.max_bytes()),
             End::Whole => Content::Element,
             End::Broken => Content::Unreadable(BROKEN.into()),
             End::TooDeep => Content::Unreadable(TOO_DEEP.into()),
@@ -146,11 +153,10 @@ impl<R: BufRead> Elements<R> {
     }
 }
 
-const LIST_CUT_OFF: &str = "the file ends before its list does; is the file whole?";
-const CUT_OFF: &str = "the file ends in the middle of this object; is the file whole?";
-const TOO_DEEP: &str = "nested too deeply to be read";
-const BROKEN: &str =
-    "not JSON: brackets or quotes do not fit together; what follows is read from where the next object seems to begin";
+const LIST_CUT_OFF: &str = "the file ends before its list does; is it complete?";
+const CUT_OFF: &str = "the file ends in the middle of this object; is it complete?";
+const TOO_DEEP: &str = "nests more than 1024 levels deep";
+const BROKEN: &str = "not JSON: brackets or quotes do not match; reading resumes where the next object seems to begin";
 
 /// Follows brackets and strings.
 #[derive(Default)]
@@ -229,13 +235,18 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::dataset::notice::Notices;
 
     /// Line, offset, and the object or why there is none.
     fn read(text: &str, chunk: usize) -> Vec<(u64, u64, Result<Value, String>)> {
         let mut elements = Elements::new(Scan::new(BufReader::with_capacity(chunk, text.as_bytes()), 200, 0));
         let mut found = Vec::new();
         while let Some(record) = elements.next_element().unwrap() {
-            found.push((record.line, record.byte_offset, record.object().map(Value::Object)));
+            found.push((
+                record.line,
+                record.byte_offset,
+                record.object(&mut Notices::default()).map(Value::Object).map_err(|problem| problem.reason),
+            ));
         }
         assert_eq!(elements.scan().consumed(), text.len() as u64);
         found
@@ -275,16 +286,16 @@ mod tests {
 
     #[test]
     fn what_is_no_object_is_set_aside_alone() {
-        let found = read("[{\"a\":NaN}, 7, \"x, y\", [1], null, {\"a\":1}]", 5);
+        let found = read("[{\"a\":nan}, 7, \"x, y\", [1], null, {\"a\":1}]", 5);
         let reasons: Vec<_> = found.iter().map(|(_, _, object)| object.clone().err().unwrap_or_default()).collect();
         assert_eq!(
             reasons,
             [
-                "NaN at column 6 is no JSON; write null or a string in its place",
-                "a number where a trace's object should be",
-                "a string where a trace's object should be",
-                "a list where a trace's object should be",
-                "null where a trace's object should be",
+                "not JSON: expected a value at column 6",
+                "expected a trace's object, found a number",
+                "expected a trace's object, found a string",
+                "expected a trace's object, found a list",
+                "expected a trace's object, found null",
                 ""
             ]
         );
@@ -308,6 +319,11 @@ mod tests {
     }
 
     #[test]
+    fn a_mark_before_any_object_is_no_content() {
+        assert_eq!(values("{\"a\": 1}\n\u{feff}{\"a\": 1}[\u{feff}{\"a\": 1}]"), vec![Some(json!({"a": 1})); 3]);
+    }
+
+    #[test]
     fn a_file_that_is_cut_off_says_so() {
         let last = |text: &str| read(text, 4).pop().unwrap();
         assert_eq!(last("[{\"a\":1},\n"), (2, 10, Err(LIST_CUT_OFF.to_owned())));
@@ -319,7 +335,7 @@ mod tests {
     fn a_value_over_the_limit_is_passed_over_and_nesting_is_no_danger() {
         let long = format!("[{{\"a\":\"{}\"}},{{}}]", "x".repeat(300));
         let found = read(&long, 64);
-        assert!(found[0].2.as_ref().unwrap_err().starts_with("the object has 308 bytes, too many"), "{found:?}");
+        assert!(found[0].2.as_ref().unwrap_err().starts_with("the object has 308 bytes, more than"), "{found:?}");
         assert_eq!(found[1].2, Ok(json!({})));
         let deep = format!("[{}{},{{}}]", "[".repeat(100_000), "]".repeat(100_000));
         assert_eq!(values(&deep), [None, Some(json!({}))]);

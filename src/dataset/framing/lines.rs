@@ -4,18 +4,8 @@
 
 use std::io::{self, BufRead, ErrorKind};
 
+use crate::dataset::framing::limits::{BUFFER_BYTES, HEAD_BYTES, UTF8_BOM};
 use crate::dataset::framing::record::{Content, Record};
-
-/// The longest line that is read as a trace, in bytes: 64 MiB.
-pub const DEFAULT_MAX_LINE_BYTES: usize = 64 << 20;
-
-/// How much of a record over the limit is kept, to show what it was.
-pub(crate) const HEAD_BYTES: usize = 1024;
-
-/// A buffer that grew beyond this for one long record is given back before the next.
-pub(crate) const BUFFER_BYTES: usize = 1 << 20;
-
-pub(crate) const UTF8_BOM: &[u8] = b"\xef\xbb\xbf";
 
 /// Reads lines; see the module.
 #[derive(Debug)]
@@ -55,7 +45,8 @@ impl<R: BufRead> Lines<R> {
             let Some(length) = self.fill()? else { return Ok(None) };
             self.lines += 1;
             let mut start = 0;
-            if self.lines == 1 && self.buffer.starts_with(UTF8_BOM) {
+            // Each of several files that were put together may begin with a mark.
+            if self.buffer.starts_with(UTF8_BOM) {
                 start = UTF8_BOM.len();
                 byte_offset += start as u64;
             }
@@ -67,7 +58,8 @@ impl<R: BufRead> Lines<R> {
                 continue;
             }
             let bytes = self.buffer.get(start..end).unwrap_or_default();
-            let content = if is_too_long { Content::too_long("line", length) } else { Content::Line };
+            let content =
+                if is_too_long { Content::TooLong("line", self.max_line_bytes as u64) } else { Content::Line };
             return Ok(Some(Record { bytes, length, line: self.lines, byte_offset, content }));
         }
     }
@@ -122,7 +114,7 @@ mod tests {
         let mut lines = Lines::new(BufReader::with_capacity(chunk, bytes), max);
         let mut found = Vec::new();
         while let Some(line) = lines.next_line().unwrap() {
-            let too_long = matches!(line.content, Content::Unreadable(_)).then_some(line.length);
+            let too_long = matches!(line.content, Content::TooLong(..)).then_some(line.length);
             found.push((line.line, line.byte_offset, line.bytes.to_vec(), too_long));
         }
         assert_eq!(lines.consumed(), bytes.len() as u64);
@@ -137,11 +129,7 @@ mod tests {
     fn bom_blank_lines_and_crlf_are_no_data() {
         let found = all(b"\xef\xbb\xbf{1}\r\n\r\n \t\n{2}\n\n{3}", 3, 100);
         assert_eq!(found, [line(1, 3, "{1}"), line(4, 13, "{2}"), line(6, 18, "{3}")]);
-        assert_eq!(
-            all(b"\xef\xbb\xbf\n\xef\xbb\xbf", 64, 100),
-            [line(2, 4, "\u{feff}")],
-            "only the first one is a mark"
-        );
+        assert_eq!(all(b"\xef\xbb\xbf\n\xef\xbb\xbf{1}", 64, 100), [line(2, 7, "{1}")], "each file has its own mark");
         assert_eq!(all(b"", 64, 100), []);
     }
 

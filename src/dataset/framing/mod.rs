@@ -1,13 +1,16 @@
 //! Where one object ends and the next begins: lines, elements of a JSON list, rows of a table.
 
+mod cells;
+mod columns;
+mod detect;
 mod elements;
-#[expect(clippy::module_inception, reason = "the module's one subject")]
-mod framing;
-pub(super) mod lines;
+pub(super) mod limits;
+mod lines;
 pub(super) mod record;
+mod records;
 mod scan;
 mod syntax;
 mod table;
 
-pub use framing::Framing;
-pub(super) use framing::Records;
+pub use detect::Framing;
+pub(super) use records::Records;

@@ -4,9 +4,10 @@ use std::borrow::Cow;
 
 use serde_json::{Map, Value};
 
+use crate::dataset::framing::columns::Columns;
 use crate::dataset::framing::syntax;
-use crate::dataset::framing::table::Columns;
-use crate::dataset::reject;
+use crate::dataset::notice::Notices;
+use crate::dataset::reject::{self, Hint, Problem};
 
 /// A piece of a file that should be one JSON object.
 #[derive(Debug)]
@@ -33,13 +34,8 @@ pub(crate) enum Content<'a> {
     Row(&'a Columns),
     /// Not at all, for this reason.
     Unreadable(Cow<'static, str>),
-}
-
-impl Content<'_> {
-    pub(crate) fn too_long(what: &str, length: u64) -> Self {
-        let reason = format!("the {what} has {length} bytes, too many to read; shorten it or raise the limit");
-        Self::Unreadable(reason.into())
-    }
+    /// Not at all, as it is longer than this limit.
+    TooLong(&'static str, u64),
 }
 
 impl Record<'_> {
@@ -47,12 +43,16 @@ impl Record<'_> {
     ///
     /// # Errors
     /// Why there is none, and what to do about it.
-    pub(crate) fn object(&self) -> Result<Map<String, Value>, String> {
+    pub(crate) fn object(&self, notices: &mut Notices) -> Result<Map<String, Value>, Problem> {
         match &self.content {
             Content::Line => syntax::object(self.bytes, self.byte_offset),
             Content::Element => syntax::element(self.bytes, self.line, self.byte_offset),
-            Content::Row(columns) => columns.object(self.bytes, self.byte_offset),
-            Content::Unreadable(reason) => Err(reason.to_string()),
+            Content::Row(columns) => columns.object(self.bytes, self.byte_offset, notices),
+            Content::Unreadable(reason) => Err(reason.to_string().into()),
+            Content::TooLong(what, limit) => {
+                let reason = format!("the {what} has {} bytes, more than the limit of {limit}", self.length);
+                Err(Problem { reason, hint: Some(Hint::RaiseLimit) })
+            }
         }
     }
 

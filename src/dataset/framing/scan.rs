@@ -2,7 +2,7 @@
 
 use std::io::{self, BufRead, ErrorKind};
 
-use crate::dataset::framing::lines::{BUFFER_BYTES, HEAD_BYTES};
+use crate::dataset::framing::limits::{BUFFER_BYTES, HEAD_BYTES};
 
 /// Where something begins.
 #[derive(Debug, Clone, Copy, Default)]
@@ -47,6 +47,11 @@ impl<R: BufRead> Scan<R> {
         self.length > self.max_bytes as u64
     }
 
+    /// The length that a record may have.
+    pub(crate) fn max_bytes(&self) -> u64 {
+        self.max_bytes as u64
+    }
+
     /// What can be looked at; empty at the end.
     pub(crate) fn peek(&mut self) -> io::Result<&[u8]> {
         while let Err(error) = self.reader.fill_buf() {
@@ -79,11 +84,11 @@ impl<R: BufRead> Scan<R> {
             self.buffer.extend_from_slice(part.get(..room).unwrap_or_default());
             self.buffer.truncate(HEAD_BYTES);
         }
-        self.pass(n)
+        self.skip(n)
     }
 
-    /// Passes over the next `n` bytes.
-    pub(crate) fn pass(&mut self, n: usize) -> io::Result<()> {
+    /// Skips the next `n` bytes.
+    pub(crate) fn skip(&mut self, n: usize) -> io::Result<()> {
         let chunk = self.reader.fill_buf()?;
         let part = chunk.get(..n).unwrap_or(chunk);
         let after_newline = match memchr::memrchr(b'\n', part) {

@@ -1,112 +1,102 @@
-//! From a line's bytes to its JSON object; what is none is explained.
+//! From a record's bytes to its JSON object; what is none is explained.
 
 use serde_json::{Map, Value};
 
 use crate::dataset::dialects::fields::kind;
+use crate::dataset::json::{self, JsonError};
+use crate::dataset::reject::{Hint, Problem};
 
 /// The JSON object on a line.
 ///
 /// # Errors
-/// Why there is none, with a remedy for the usual mistakes: pretty-printed JSON, a list of all traces, CSV, UTF-16, `NaN`.
+/// Why there is none, with a hint for the usual mistakes: pretty-printed JSON, a list of all traces, CSV.
 /// A file that is of such a form from its beginning is read as what it is; here are lines in the middle of others.
-pub(crate) fn object(line: &[u8], byte_offset: u64) -> Result<Map<String, Value>, String> {
+pub(crate) fn object(line: &[u8], byte_offset: u64) -> Result<Map<String, Value>, Problem> {
     let text = text(line, "line", byte_offset)?;
-    match serde_json::from_str(text) {
+    match json::from_str(text) {
         Ok(Value::Object(object)) => Ok(object),
-        Ok(Value::Array(_)) => {
-            Err("a list, not an object; JSONL wants one trace a line: `jq -c '.[]' file`".to_owned())
-        }
-        Ok(_) if looks_like_csv(text) => Err(CSV.to_owned()),
-        Ok(other) => Err(format!("{} where a trace's object should be", kind(&other))),
-        Err(error) => Err(explained(text, &error)),
+        Ok(Value::Array(_)) => Err(problem("expected one object a line, found a list", ELEMENTS)),
+        Ok(_) if looks_like_csv(text) => Err(problem(CSV, Hint::Table)),
+        Ok(other) => Err(no_object(&other).into()),
+        Err(error) => Err(explained(text, error)),
     }
 }
 
-/// The JSON object that begins in this line and may go on in others.
+/// The JSON object that begins in this line and may end in another.
 ///
 /// # Errors
 /// Why there is none; lines are those of the file, and a column of the first one is counted from where the object begins.
-pub(crate) fn element(element: &[u8], line: u64, byte_offset: u64) -> Result<Map<String, Value>, String> {
+pub(crate) fn element(element: &[u8], line: u64, byte_offset: u64) -> Result<Map<String, Value>, Problem> {
     let text = text(element, "object", byte_offset)?;
-    match serde_json::from_str(text) {
+    match json::from_str(text) {
         Ok(Value::Object(object)) => Ok(object),
-        Ok(other) => Err(format!("{} where a trace's object should be", kind(&other))),
+        Ok(other) => Err(no_object(&other).into()),
         Err(error) => {
-            let inner = error.line().saturating_sub(1);
-            let number = text.split('\n').nth(inner).and_then(|line| not_a_number(line, error.column()));
-            Err(match number {
-                Some(number) => not_json(number, error.column()),
-                None if inner == 0 => format!("not JSON: {}", without_line(&error)),
-                None => {
-                    let at = format!(" at line {} ", error.line());
-                    format!(
-                        "not JSON: {}",
-                        error.to_string().replacen(&at, &format!(" at line {} ", line + inner as u64), 1)
-                    )
-                }
-            })
+            let before = text.get(..error.at).unwrap_or(text);
+            let inner = before.matches('\n').count() as u64;
+            let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+            Err(match inner {
+                0 => format!("not JSON: {error} at column {column}"),
+                _ => format!("not JSON: {error} at line {} column {column}", line + inner),
+            }
+            .into())
         }
     }
 }
 
 /// The text that bytes are; `what` they are, for the complaint.
-pub(crate) fn text<'a>(bytes: &'a [u8], what: &str, byte_offset: u64) -> Result<&'a str, String> {
+pub(crate) fn text<'a>(bytes: &'a [u8], what: &str, byte_offset: u64) -> Result<&'a str, Problem> {
     if let Some(at) = memchr::memchr(0, bytes) {
-        return Err(format!(
-            "byte {} of the {what} is NUL, which no JSON text has; if the file is UTF-16, convert it: \
-             `iconv -f UTF-16 -t UTF-8 file`",
-            at + 1
-        ));
+        let reason = format!("byte {} of the {what} is NUL, as in a text of another encoding", at + 1);
+        return Err(Problem { reason, hint: Some(Hint::Encoding(Some("UTF-16"))) });
     }
     std::str::from_utf8(bytes).map_err(|error| {
         let at = error.valid_up_to() as u64;
-        format!("not UTF-8 at byte {} of the {what} (offset {} in the file)", at + 1, byte_offset + at)
+        let encoding = encoding_of(bytes);
+        let probably = encoding.map(|encoding| format!(", probably {encoding}")).unwrap_or_default();
+        let reason =
+            format!("not UTF-8 at byte {} of the {what} (offset {} in the file){probably}", at + 1, byte_offset + at);
+        Problem { reason, hint: Some(Hint::Encoding(encoding)) }
     })
 }
 
-const CSV: &str = "this looks like a row of a table in a file of JSON lines; if it is one, say `--dataset-format csv`";
-const ONE_LINE: &str = "JSONL wants one whole trace a line: `jq -c . file`";
+/// What a text that is not UTF-8 most likely is: Windows' code page of western Europe has a character for nearly every byte.
+fn encoding_of(bytes: &[u8]) -> Option<&'static str> {
+    let is_undefined = |byte: &u8| matches!(byte, 0x81 | 0x8d | 0x8f | 0x90 | 0x9d | 0x00..=0x08);
+    (!bytes.iter().any(is_undefined)).then_some("Windows-1252")
+}
 
-fn explained(text: &str, error: &serde_json::Error) -> String {
+const CSV: &str = "this looks like a row of a table in a file of JSON lines";
+const ELEMENTS: Hint = Hint::OneLineEach { filter: ".[]" };
+const OBJECTS: Hint = Hint::OneLineEach { filter: "." };
+
+fn problem(reason: impl Into<String>, hint: Hint) -> Problem {
+    Problem { reason: reason.into(), hint: Some(hint) }
+}
+
+fn no_object(found: &Value) -> String {
+    format!("expected a trace's object, found {}", kind(found))
+}
+
+fn explained(text: &str, error: JsonError) -> Problem {
     let trimmed = text.trim();
-    let column = error.column();
-    let message = without_line(error);
-    if trimmed.starts_with('[') && error.is_eof() {
-        return "the start of a list over several lines; JSONL wants one trace a line: `jq -c '.[]' file`".to_owned();
+    let column = text.get(..error.at).unwrap_or(text).chars().count() + 1;
+    if trimmed.starts_with('[') && error.is_end() {
+        return problem("the start of a list over several lines", ELEMENTS);
     }
-    if error.is_eof() {
-        return format!("the JSON object is not whole ({message}); {ONE_LINE}");
-    }
-    if let Some(number) = not_a_number(text, column) {
-        return not_json(number, column);
+    if error.is_end() {
+        return problem(format!("the JSON object is incomplete: unexpected end at column {column}"), OBJECTS);
     }
     if is_inner_line(trimmed) {
-        return format!("a piece of an object over several lines; {ONE_LINE}");
+        return problem("a piece of an object over several lines", OBJECTS);
     }
     if looks_like_csv(trimmed) {
-        return CSV.to_owned();
+        return problem(CSV, Hint::Table);
     }
     if !trimmed.starts_with(['{', '[']) {
-        return "not JSON; a trace's line is an object: it begins with `{`".to_owned();
+        return "not JSON: expected an object, which begins with `{`".to_owned().into();
     }
-    format!("not JSON: {message}")
-}
-
-fn not_json(number: &str, column: usize) -> String {
-    format!("{number} at column {column} is no JSON; write null or a string in its place")
-}
-
-/// serde_json's message; the line, in its words, is always the first.
-fn without_line(error: &serde_json::Error) -> String {
-    error.to_string().replacen(&format!(" at line {} column ", error.line()), " at column ", 1)
-}
-
-/// What Python and JavaScript write for numbers that JSON lacks, if the error at `column` is about one.
-fn not_a_number(text: &str, column: usize) -> Option<&'static str> {
-    // serde_json points at the first or the second character of it.
-    let rest = |at: usize| text.get(at..).unwrap_or_default();
-    let around = [rest(column.saturating_sub(2)), rest(column.saturating_sub(1))];
-    ["NaN", "-Infinity", "Infinity"].into_iter().find(|name| around.iter().any(|text| text.starts_with(name)))
+    format!("not JSON: {error} at column {column}").into()
 }
 
 /// Whether the line is from the middle of pretty-printed JSON: `"key": ...` or closing brackets.
@@ -124,59 +114,60 @@ fn looks_like_csv(line: &str) -> bool {
 mod tests {
     use super::*;
 
+    fn refused(line: &[u8]) -> (String, Option<Hint>) {
+        let Problem { reason, hint } = object(line, 1000).unwrap_err();
+        (reason, hint)
+    }
+
     fn reason(line: &[u8]) -> String {
-        object(line, 1000).unwrap_err()
+        refused(line).0
     }
 
     #[test]
     fn pretty_printed_json_is_recognised_and_the_remedy_named() {
         for line in ["{", "  {  ", r#"{"inputs": {"#, r#"  "info": {"#, "  },", "]", r#""a" : 1,"#] {
-            let reason = reason(line.as_bytes());
-            assert!(reason.ends_with("JSONL wants one whole trace a line: `jq -c . file`"), "{line}: {reason}");
+            assert_eq!(refused(line.as_bytes()).1, Some(OBJECTS), "{line}");
         }
         for line in ["[", "[ {", "[{\"inputs\": 1}]"] {
-            assert!(reason(line.as_bytes()).ends_with("JSONL wants one trace a line: `jq -c '.[]' file`"), "{line}");
+            assert_eq!(refused(line.as_bytes()).1, Some(ELEMENTS), "{line}");
         }
     }
 
     #[test]
     fn tables_are_recognised() {
         for line in ["trace_id,inputs,outputs", "1,\"What, then?\",yes", "\"a\",\"b\"", "a\tb", "7,5"] {
-            assert_eq!(reason(line.as_bytes()), CSV, "{line}");
+            assert_eq!(refused(line.as_bytes()).1, Some(Hint::Table), "{line}");
         }
     }
 
     #[test]
-    fn the_column_is_named_without_a_line() {
-        assert_eq!(reason(br#"{"inputs": tru}"#), "not JSON: expected ident at column 15");
-        assert_eq!(reason(br#"{"inputs": 1} {"inputs": 2}"#), "not JSON: trailing characters at column 15");
-        assert_eq!(
-            reason(br#"{"inputs": "a"#),
-            "the JSON object is not whole (EOF while parsing a string at column 13); JSONL wants one whole trace a line: \
-             `jq -c . file`"
-        );
-        assert_eq!(reason(b"hello"), "not JSON; a trace's line is an object: it begins with `{`");
-        assert_eq!(reason(b"\"hello\""), "a string where a trace's object should be");
+    fn the_column_is_named() {
+        assert_eq!(reason(br#"{"inputs": tru}"#), "not JSON: expected a value at column 12");
+        assert_eq!(reason(r#"{"größe": x}"#.as_bytes()), "not JSON: expected a value at column 11");
+        assert_eq!(reason(br#"{"inputs": 1} {"inputs": 2}"#), "not JSON: unexpected text after the value at column 15");
+        assert_eq!(reason(br#"{"inputs": "a"#), "the JSON object is incomplete: unexpected end at column 14");
+        assert_eq!(reason(b"hello"), "not JSON: expected an object, which begins with `{`");
+        assert_eq!(reason(b"\"hello\""), "expected a trace's object, found a string");
+        let later = element(b"{\"a\": 1,\n \"b\" 2}", 7, 0).unwrap_err();
+        assert_eq!(later.reason, "not JSON: expected `:` at line 8 column 6");
     }
 
     #[test]
-    fn numbers_that_json_lacks_are_named() {
-        for name in ["NaN", "Infinity", "-Infinity"] {
-            let line = format!(r#"{{"inputs": [1, {name}]}}"#);
-            let reason = reason(line.as_bytes());
-            assert!(reason.starts_with(&format!("{name} at column 1")), "{reason}");
-        }
+    fn what_python_writes_is_read() {
+        let line = br#"{"inputs": [NaN, "\ud83d"]}"#;
+        assert_eq!(object(line, 0).unwrap()["inputs"], serde_json::json!(["NaN", "\u{fffd}"]));
+        let deep = format!("{{\"inputs\": {}1{}, \"outputs\": 2}}", "[".repeat(500), "]".repeat(500));
+        assert_eq!(object(deep.as_bytes(), 0).unwrap()["outputs"], 2);
     }
 
     #[test]
-    fn bytes_that_are_no_text_are_located() {
-        assert_eq!(reason(b"{\"a\": \"\xff\"}"), "not UTF-8 at byte 8 of the line (offset 1007 in the file)");
-        assert!(reason(b"{\0\"\0").starts_with("byte 2 of the line is NUL"));
-    }
-
-    #[test]
-    fn nesting_beyond_the_limit_is_a_reason_and_no_crash() {
-        let deep = format!("{{\"inputs\": {}{}}}", "[".repeat(100_000), "]".repeat(100_000));
-        assert_eq!(reason(deep.as_bytes()), "not JSON: recursion limit exceeded at column 138");
+    fn bytes_of_another_encoding_are_located() {
+        let at = "not UTF-8 at byte 8 of the line (offset 1007 in the file)";
+        let western = Some(Hint::Encoding(Some("Windows-1252")));
+        assert_eq!(refused(b"{\"a\": \"\xfc\"}"), (format!("{at}, probably Windows-1252"), western));
+        assert_eq!(refused(b"{\"a\": \"\x81\"}"), (at.to_owned(), Some(Hint::Encoding(None))));
+        let (reason, hint) = refused(b"{\0\"\0");
+        assert!(reason.starts_with("byte 2 of the line is NUL"), "{reason}");
+        assert_eq!(hint, Some(Hint::Encoding(Some("UTF-16"))));
     }
 }

@@ -1,12 +1,11 @@
-//! What a file is packed in, told by its first bytes and not by its name; and reading it unpacked.
+//! What a file is packed in, by its first bytes and not by its name; and reading it unpacked.
 
-use std::fmt;
 use std::io::{self, BufRead, BufReader, Cursor, ErrorKind, Read};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use flate2::bufread::MultiGzDecoder;
-
+use crate::dataset::source::encoding::{self, Encoding, Utf16Text};
+use crate::dataset::source::gzip::GzipMembers;
 use crate::dataset::source::zstd::ZstdFrames;
 
 /// How much is read from a packed file at once, in bytes.
@@ -22,6 +21,8 @@ pub(crate) enum Container {
     Gzip,
     /// RFC 8878; any number of frames, skippable ones among them.
     Zstd,
+    /// APPNOTE.TXT; the members of a log.
+    Zip,
 }
 
 /// A file of another kind.
@@ -29,11 +30,13 @@ pub(crate) enum Container {
 pub(crate) enum Foreign {
     /// Packed by a program that is not built in.
     Packed(&'static str),
-    /// No text at all.
-    Binary { what: &'static str, remedy: Remedy },
+    /// Not text at all.
+    Binary(&'static str, Remedy),
+    /// A ZIP archive, of which some kinds can be read.
+    Zip,
 }
 
-/// How to make text of it.
+/// How to make text of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Remedy {
     /// A query of DuckDB over the whole file.
@@ -44,25 +47,6 @@ pub enum Remedy {
     Spreadsheet,
 }
 
-impl Remedy {
-    /// What to do about the file of this name.
-    pub(crate) fn of(self, path: &dyn fmt::Display) -> String {
-        match self {
-            Self::DuckDb => {
-                format!("make JSON lines of it: `duckdb -c \"COPY (FROM '{path}') TO 'traces.jsonl' (FORMAT json)\"`")
-            }
-            Self::Sqlite => {
-                format!("make JSON of a table: `sqlite3 -json '{path}' 'SELECT * FROM traces' > traces.json`")
-            }
-            Self::Spreadsheet => {
-                format!(
-                    "save a sheet as CSV, or unpack an archive on the way: `unzip -p '{path}' | judge-run --dataset -`"
-                )
-            }
-        }
-    }
-}
-
 type Found = Result<Container, Foreign>;
 
 const MARKS: [(&[u8], Found); 10] = [
@@ -71,15 +55,15 @@ const MARKS: [(&[u8], Found); 10] = [
     (b"BZh", Err(Foreign::Packed("bzip2"))),
     (b"\xfd7zX", Err(Foreign::Packed("xz"))),
     (b"\x04\x22\x4d\x18", Err(Foreign::Packed("lz4"))),
-    (b"PAR1", Err(Foreign::Binary { what: "a Parquet file", remedy: Remedy::DuckDb })),
-    (b"ARROW1", Err(Foreign::Binary { what: "an Arrow file", remedy: Remedy::DuckDb })),
-    (b"Obj\x01", Err(Foreign::Binary { what: "an Avro file", remedy: Remedy::DuckDb })),
-    (b"SQLite format 3\0", Err(Foreign::Binary { what: "a SQLite database", remedy: Remedy::Sqlite })),
-    (b"PK\x03\x04", Err(Foreign::Binary { what: "a spreadsheet or a ZIP archive", remedy: Remedy::Spreadsheet })),
+    (b"PAR1", Err(Foreign::Binary("a Parquet file", Remedy::DuckDb))),
+    (b"ARROW1", Err(Foreign::Binary("an Arrow file", Remedy::DuckDb))),
+    (b"Obj\x01", Err(Foreign::Binary("an Avro file", Remedy::DuckDb))),
+    (b"SQLite format 3\0", Err(Foreign::Binary("a SQLite database", Remedy::Sqlite))),
+    (b"PK\x03\x04", Err(Foreign::Zip)),
 ];
 
-/// What begins so; `None` if more bytes may tell.
-fn told(head: &[u8], is_end: bool) -> Option<Found> {
+/// What begins so; `None` if more bytes may decide.
+fn detect(head: &[u8], is_end: bool) -> Option<Found> {
     let begins = |mark: &[u8]| head.starts_with(mark);
     let may_begin = |mark: &[u8]| !is_end && mark.starts_with(head);
     // Skippable frames have sixteen marks, which differ in the first byte.
@@ -95,13 +79,13 @@ fn told(head: &[u8], is_end: bool) -> Option<Found> {
     }
 }
 
-/// Reads the beginning of `reader` until `decide` can; it is told what is there so far and whether that is all. The bytes that
-/// were read are to be read again.
+/// Reads on from `head`, the beginning of `reader`, until `decide` can; it is given what is there so far and whether that is all. The
+/// bytes that were read must be read again.
 pub(crate) fn look_at<T>(
+    mut head: Vec<u8>,
     reader: &mut impl Read,
     decide: impl Fn(&[u8], bool) -> Option<T>,
 ) -> io::Result<(Vec<u8>, Option<T>)> {
-    let mut head = Vec::new();
     let mut buffer = [0; 4096];
     loop {
         if let Some(decided) = decide(&head, false) {
@@ -119,39 +103,67 @@ pub(crate) fn look_at<T>(
     }
 }
 
-/// A file's text, unpacked as it is read.
+/// A file's text in UTF-8, unpacked and decoded as it is read.
 pub(crate) struct Unpacked {
     pub container: Container,
+    /// The beginning of the text.
+    pub head: Vec<u8>,
+    /// The rest of it.
     pub text: Box<dyn BufRead + Send>,
-    /// How many bytes of the file itself were taken.
-    pub taken: Arc<AtomicU64>,
+    /// How many bytes of the file itself were taken, where they are not those of the text.
+    pub taken: Option<Arc<AtomicU64>>,
 }
 
 /// Begins to read.
 ///
 /// # Errors
-/// When reading fails, or what is there can be no text.
+/// When reading fails, or the file is not text.
 pub(crate) fn unpack(mut reader: Box<dyn Read + Send>) -> io::Result<Result<Unpacked, Foreign>> {
-    let (head, found) = look_at(&mut reader, told)?;
-    let reader = Cursor::new(head).chain(reader);
-    let taken = Arc::new(AtomicU64::new(0));
+    let (head, found) = look_at(Vec::new(), &mut reader, detect)?;
     let container = match found.unwrap_or(Ok(Container::None)) {
         Ok(container) => container,
         Err(foreign) => return Ok(Err(foreign)),
     };
-    let packed = |reader| Counted { reader: BufReader::with_capacity(PACKED_BYTES, reader), taken: Arc::clone(&taken) };
-    let text: Box<dyn BufRead + Send> = match container {
-        Container::None => Box::new(BufReader::with_capacity(TEXT_BYTES, reader)),
-        Container::Gzip => Box::new(BufReader::with_capacity(TEXT_BYTES, MultiGzDecoder::new(packed(reader)))),
-        Container::Zstd => Box::new(BufReader::with_capacity(TEXT_BYTES, ZstdFrames::new(packed(reader)))),
+    let taken = Arc::new(AtomicU64::new(0));
+    if container == Container::None {
+        let (head, encoding) = look_at(head, &mut reader, encoding::detect)?;
+        let text = BufReader::with_capacity(TEXT_BYTES, reader);
+        return Ok(Ok(match encoding.unwrap_or_default() {
+            Encoding::Utf8 => Unpacked { container, head, text: Box::new(text), taken: None },
+            encoding => {
+                let reader = Cursor::new(head).chain(text);
+                let text = Utf16Text::new(Counted { reader, taken: Arc::clone(&taken) }, encoding);
+                Unpacked { container, head: Vec::new(), text: Box::new(text), taken: Some(taken) }
+            }
+        }));
+    }
+    let reader = BufReader::with_capacity(PACKED_BYTES, Cursor::new(head).chain(reader));
+    let packed = Counted { reader, taken: Arc::clone(&taken) };
+    let text: Box<dyn Read + Send> = match container {
+        Container::Zstd => Box::new(ZstdFrames::new(packed)),
+        _ => Box::new(GzipMembers::new(packed)),
     };
-    Ok(Ok(Unpacked { container, text, taken }))
+    decoded(container, text, taken).map(Ok)
+}
+
+/// Unpacked text, in whatever encoding.
+pub(crate) fn decoded(container: Container, text: Box<dyn Read + Send>, taken: Arc<AtomicU64>) -> io::Result<Unpacked> {
+    let mut text = BufReader::with_capacity(TEXT_BYTES, text);
+    let (head, encoding) = look_at(Vec::new(), &mut text, encoding::detect)?;
+    let taken = Some(taken);
+    Ok(match encoding.unwrap_or_default() {
+        Encoding::Utf8 => Unpacked { container, head, text: Box::new(text), taken },
+        encoding => {
+            let text = Utf16Text::new(Cursor::new(head).chain(text), encoding);
+            Unpacked { container, head: Vec::new(), text: Box::new(text), taken }
+        }
+    })
 }
 
 /// Counts the bytes that are taken from it.
-struct Counted<R> {
-    reader: R,
-    taken: Arc<AtomicU64>,
+pub(crate) struct Counted<R> {
+    pub reader: R,
+    pub taken: Arc<AtomicU64>,
 }
 
 impl<R: BufRead> Read for Counted<R> {
@@ -197,10 +209,13 @@ mod tests {
     }
 
     fn read(bytes: &[u8], chunk: usize) -> (io::Result<Vec<u8>>, u64) {
-        let mut unpacked = unpack(Box::new(Slow(bytes.to_vec(), chunk))).unwrap().ok().unwrap();
-        let mut text = Vec::new();
+        let mut unpacked = match unpack(Box::new(Slow(bytes.to_vec(), chunk))) {
+            Ok(unpacked) => unpacked.ok().unwrap(),
+            Err(error) => return (Err(error), 0),
+        };
+        let mut text = unpacked.head;
         let read = unpacked.text.read_to_end(&mut text).map(|_| text);
-        (read, unpacked.taken.load(Ordering::Relaxed))
+        (read, unpacked.taken.map_or(0, |taken| taken.load(Ordering::Relaxed)))
     }
 
     fn gzip(text: &[u8]) -> Vec<u8> {
@@ -214,18 +229,18 @@ mod tests {
     }
 
     #[test]
-    fn the_first_bytes_tell_and_no_more_are_waited_for_than_needed() {
-        assert_eq!(told(b"{", false), Some(Ok(Container::None)));
-        assert_eq!(told(b"", false), None);
-        assert_eq!(told(b"", true), Some(Ok(Container::None)));
-        assert_eq!(told(b"P", false), None, "PAR1, PK or a skippable frame");
-        assert_eq!(told(b"Pr", false), Some(Ok(Container::None)));
-        assert_eq!(told(b"\x5f\x2a\x4d\x18\x04", false), Some(Ok(Container::Zstd)));
-        assert_eq!(told(b"\x5f\x2a\x4d", true), Some(Ok(Container::None)));
-        assert_eq!(told(b"BZh9", false), Some(Err(Foreign::Packed("bzip2"))));
+    fn the_first_bytes_decide_and_no_more_are_waited_for_than_needed() {
+        assert_eq!(detect(b"{", false), Some(Ok(Container::None)));
+        assert_eq!(detect(b"", false), None);
+        assert_eq!(detect(b"", true), Some(Ok(Container::None)));
+        assert_eq!(detect(b"P", false), None, "PAR1, PK or a skippable frame");
+        assert_eq!(detect(b"Pr", false), Some(Ok(Container::None)));
+        assert_eq!(detect(b"\x5f\x2a\x4d\x18\x04", false), Some(Ok(Container::Zstd)));
+        assert_eq!(detect(b"\x5f\x2a\x4d", true), Some(Ok(Container::None)));
+        assert_eq!(detect(b"BZh9", false), Some(Err(Foreign::Packed("bzip2"))));
         for (mark, found) in MARKS {
-            assert_eq!(told(mark, false), Some(found));
-            assert_eq!(told(&mark[..mark.len() - 1], false), None, "{mark:?}");
+            assert_eq!(detect(mark, false), Some(found));
+            assert_eq!(detect(&mark[..mark.len() - 1], false), None, "{mark:?}");
         }
     }
 
@@ -240,6 +255,28 @@ mod tests {
                 let (text, taken) = read(&packed, chunk);
                 assert_eq!((text.unwrap().as_slice(), taken), (b"one\ntwo\n".as_slice(), packed.len() as u64));
             }
+        }
+    }
+
+    #[test]
+    fn zeros_after_the_end_are_padding() {
+        for packed in [gzip(b"one\n"), zstd(b"one\n")] {
+            for zeros in [1, 511, 100_000] {
+                let padded = [packed.clone(), vec![0; zeros]].concat();
+                assert_eq!(read(&padded, 1000).0.unwrap(), b"one\n", "{zeros}");
+            }
+        }
+        let between = [gzip(b"one\n"), vec![0; 7], gzip(b"two\n")].concat();
+        assert_eq!(read(&between, 3).0.unwrap(), b"one\ntwo\n");
+    }
+
+    #[test]
+    fn utf_16_is_decoded_packed_or_not() {
+        let utf16: Vec<u8> = "\u{feff}{\"a\": \"größe 😀\"}\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
+        for bytes in [utf16.clone(), gzip(&utf16), zstd(&utf16)] {
+            let (text, taken) = read(&bytes, 5);
+            assert_eq!(String::from_utf8(text.unwrap()).unwrap(), "\u{feff}{\"a\": \"größe 😀\"}\n");
+            assert_eq!(taken, bytes.len() as u64);
         }
     }
 
@@ -261,7 +298,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn packed_text_is_read_as_it_was(text in proptest::collection::vec(any::<u8>(), 0..3000), chunk in 1_usize..200) {
+        fn packed_text_is_read_as_it_was(bytes in proptest::collection::vec(any::<u8>(), 0..3000), chunk in 1_usize..200) {
+            // Not to be taken for UTF-16.
+            let text = [b"{ ".as_slice(), &bytes].concat();
             prop_assert_eq!(read(&gzip(&text), chunk).0.unwrap(), text.clone());
             prop_assert_eq!(read(&zstd(&text), chunk).0.unwrap(), text.clone());
         }

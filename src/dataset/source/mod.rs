@@ -1,10 +1,15 @@
-//! A path or standard input, opened and unpacked.
+//! A path or standard input, opened, unpacked and decoded.
 
-pub(super) mod container;
+mod container;
+mod encoding;
+mod error;
+mod gzip;
 #[expect(clippy::module_inception, reason = "the module's one subject")]
 mod source;
+mod zip;
 mod zstd;
 
 pub use container::Remedy;
-pub use source::DatasetError;
+pub(super) use container::{Container, Unpacked, look_at};
+pub use error::DatasetError;
 pub(super) use source::Source;

@@ -7,6 +7,8 @@ use std::io::{self, BufRead, ErrorKind, Read};
 use ruzstd::decoding::errors::{FrameDecoderError, ReadFrameHeaderError};
 use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
 
+use crate::dataset::source::gzip::skip_padding;
+
 /// Reads the content of all frames. Their checksums are verified.
 pub(crate) struct ZstdFrames<R> {
     reader: R,
@@ -22,7 +24,7 @@ impl<R: BufRead> ZstdFrames<R> {
     /// Begins the next frame with content; false at the end.
     fn next_frame(&mut self) -> io::Result<bool> {
         loop {
-            if self.reader.fill_buf()?.is_empty() {
+            if !skip_padding(&mut self.reader)? {
                 return Ok(false);
             }
             match self.decoder.init(&mut self.reader) {

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use crate::dataset::dialects::fields::list;
+use crate::dataset::dialects::otel::messages;
 
 /// What the choices of a chat completion say.
 #[derive(Debug, Default)]
@@ -41,8 +42,32 @@ pub(crate) fn of_message(message: Value) -> Value {
     let more = ["tool_calls", "function_call", "refusal", "audio"].into_iter().any(says_more);
     match message.get("content") {
         Some(Value::String(text)) if !more => Value::String(text.clone()),
+        Some(Value::Array(parts)) if !more => text_of_parts(parts).map_or(message, Value::String),
         _ => message,
     }
+}
+
+/// The content of a message by Anthropic's API: its text if, besides the model's thoughts, there is nothing else; else the message.
+pub(crate) fn of_content(content: Value) -> Value {
+    let text = match &content {
+        Value::Array(parts) => text_of_parts(parts),
+        Value::String(text) => Some(text.clone()),
+        _ => None,
+    };
+    text.map(Value::String).or_else(|| messages::answer(messages::read(content, "assistant"))).unwrap_or_default()
+}
+
+/// The text of parts that are texts, or thoughts before them.
+fn text_of_parts(parts: &[Value]) -> Option<String> {
+    let mut text = None;
+    for part in parts {
+        match part.get("type").and_then(Value::as_str)? {
+            "thinking" | "redacted_thinking" | "reasoning" => {}
+            "text" | "output_text" => text.get_or_insert_with(String::new).push_str(part.get("text")?.as_str()?),
+            _ => return None,
+        }
+    }
+    text
 }
 
 /// The last of a list of messages.

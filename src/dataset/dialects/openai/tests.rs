@@ -3,17 +3,17 @@ use serde_json::json;
 use super::*;
 use crate::trace::TokenUsage;
 
-fn found(line: &Value) -> (Result<Found, String>, UnknownFields) {
+fn found(line: &Value) -> (Result<Found, String>, Notices) {
     let fields = line.as_object().unwrap().clone();
     assert_eq!(Dialect::of(&fields).map(|dialect| dialect.name), Some("openai"), "{line}");
-    let mut unknown = UnknownFields::new();
-    (read(fields, &mut unknown), unknown)
+    let mut notices = Notices::default();
+    (read(fields, &mut notices), notices)
 }
 
 fn trace(line: &Value) -> Trace {
     match found(line) {
-        (Ok(Found::Trace(trace)), unknown) => {
-            assert_eq!(unknown, UnknownFields::new());
+        (Ok(Found::Trace(trace)), notices) => {
+            assert_eq!(notices, Notices::default());
             trace
         }
         other => panic!("{other:?}"),
@@ -22,8 +22,8 @@ fn trace(line: &Value) -> Trace {
 
 fn part(line: &Value) -> Trace {
     match found(line) {
-        (Ok(Found::Parts(parts)), unknown) => {
-            assert_eq!(unknown, UnknownFields::new());
+        (Ok(Found::Parts(parts)), notices) => {
+            assert_eq!(notices, Notices::default());
             let [Part::Trace(trace)] = &*parts else { panic!("{parts:?}") };
             trace.clone()
         }
@@ -103,9 +103,9 @@ fn the_last_message_of_an_example_is_its_answer() {
     assert_eq!((legacy.inputs, legacy.outputs), (Some(json!({"prompt": "2+2="})), Some(json!(" 4"))));
     let preference = json!({"input": {"messages": messages(), "tools": []}, "preferred_output": [{"role": "assistant", "content": "4"}],
         "non_preferred_output": [{"role": "assistant", "content": "5"}]});
-    let (Ok(Found::Trace(preferred)), unknown) = found(&preference) else { panic!() };
+    let (Ok(Found::Trace(preferred)), notices) = found(&preference) else { panic!() };
     assert_eq!((preferred.inputs, preferred.outputs), (Some(json!({"messages": messages()})), Some(json!("4"))));
-    assert_eq!(unknown.into_keys().collect::<Vec<_>>(), ["non_preferred_output"]);
+    assert_eq!(notices.unknown_names(), ["non_preferred_output"]);
 }
 
 #[test]
@@ -116,8 +116,8 @@ fn what_a_trace_has_of_its_own_stands_beside_the_chat() {
     assert_eq!((read.trace_id.as_str(), read.session_id.as_deref()), ("t", Some("s")));
     assert_eq!((read.expectations["expected_response"].clone(), read.tags["env"].as_str()), (json!("4"), "prod"));
     assert_eq!(read.metadata["k"], "v");
-    let (_, unknown) = found(&json!({"messages": messages(), "colour": 1, "response": {"choices": [], "shade": 1}}));
-    assert_eq!(unknown.into_keys().collect::<Vec<_>>(), ["colour", "response.shade"]);
+    let (_, notices) = found(&json!({"messages": messages(), "colour": 1, "response": {"choices": [], "shade": 1}}));
+    assert_eq!(notices.unknown_names(), ["colour", "response.shade"]);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::dataset::dialects::span::from_json_text;
+use crate::dataset::json;
 
 /// How deep a path may go; what is deeper is one key.
 const MAX_DEPTH: usize = 32;
@@ -60,7 +60,7 @@ impl Attributes {
     /// Takes a value that stands under its key, perhaps as JSON text, or in pieces under keys that begin with it.
     pub(crate) fn take_value(&mut self, key: &str) -> Option<Value> {
         match self.take(key) {
-            Some(value) => Some(from_json_text(value)),
+            Some(value) => Some(json::from_text(value)),
             None => self.take_nested(key),
         }
     }
@@ -68,7 +68,7 @@ impl Attributes {
     /// Puts a value together under its key that stands there as JSON text, or in pieces.
     pub(crate) fn decode(&mut self, key: &str) {
         if let Some(value) = self.0.get_mut(key) {
-            *value = from_json_text(value.take());
+            *value = json::from_text(value.take());
         } else if let Some(value) = self.take_nested(key) {
             self.0.insert(key.to_owned(), value);
         }
@@ -76,7 +76,7 @@ impl Attributes {
 
     /// Decodes all values.
     pub(crate) fn decode_all(&mut self) {
-        self.0.values_mut().for_each(|value| *value = from_json_text(value.take()));
+        self.0.values_mut().for_each(|value| *value = json::from_text(value.take()));
     }
 
     /// Takes what stands in pieces: `k.0.a` and `k.1.a` as the value `[{"a": ...}, {"a": ...}]` of `k`.

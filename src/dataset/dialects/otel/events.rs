@@ -6,16 +6,9 @@
 use serde_json::{Map, Value};
 
 use crate::dataset::dialects::otel::attributes::Attributes;
-use crate::dataset::dialects::otel::recorded::Recorded;
+use crate::dataset::dialects::otel::recorded::{Event, Recorded};
 use crate::dataset::dialects::otel::{gen_ai, messages};
-use crate::dataset::dialects::span::from_json_text;
-
-/// Something that happened during a span.
-#[derive(Debug)]
-pub(crate) struct Event {
-    pub name: String,
-    pub attributes: Attributes,
-}
+use crate::dataset::json;
 
 pub(crate) fn read(recorded: &mut Recorded) {
     let (mut asked, mut answered, mut found) = (Vec::new(), Vec::new(), Vec::new());
@@ -67,7 +60,7 @@ pub(crate) fn message(name: &str, mut attributes: Attributes) -> Option<(Side, V
     }
     ["tool_calls", "message"].iter().for_each(|key| attributes.decode(key));
     let body = ["gen_ai.event.content", "event_body", "body"].iter().find_map(|key| attributes.take(key));
-    let mut fields = match body.map(from_json_text) {
+    let mut fields = match body.map(json::from_text) {
         Some(Value::Object(fields)) => fields,
         Some(content) => Map::from_iter([("content".to_owned(), content)]),
         None => attributes.into_map(),
@@ -96,8 +89,9 @@ fn document(mut attributes: Attributes) -> Option<Value> {
         ("distance", "distance"),
     ] {
         let value = attributes.take(&format!("db.query.result.{from}"));
-        document
-            .extend(value.map(|value| (to.to_owned(), if from == "metadata" { from_json_text(value) } else { value })));
+        document.extend(
+            value.map(|value| (to.to_owned(), if from == "metadata" { json::from_text(value) } else { value })),
+        );
     }
     (!document.is_empty()).then_some(Value::Object(document))
 }
@@ -114,7 +108,8 @@ mod tests {
             name: event["name"].as_str().unwrap().to_owned(),
             attributes: Attributes::new(event["attributes"].as_object().unwrap().clone()),
         };
-        Recorded { events: events.as_array().unwrap().iter().map(event).collect(), ..Recorded::default() }.read()
+        let events = events.as_array().unwrap().iter().map(event).collect();
+        Recorded { events, ..Recorded::default() }.read_by(read)
     }
 
     #[test]

@@ -25,8 +25,18 @@ pub(crate) fn read(recorded: &mut Recorded) {
     let result = attributes.take_value("gen_ai.tool.call.result");
     let query = attributes.take("gen_ai.retrieval.query.text");
     let found = attributes.take_value("gen_ai.retrieval.documents");
-    recorded.note_messages(prompt.map(|prompt| messages::read(prompt, "user")).unwrap_or_default());
-    recorded.note_answer(completion.map(|completion| messages::read(completion, "assistant")).unwrap_or_default());
+    match prompt {
+        // LangSmith puts the inputs of every step there.
+        Some(inputs) if !messages::is_said(&inputs) => recorded.note_inputs(Some(inputs)),
+        prompt => recorded.note_messages(prompt.map(|prompt| messages::read(prompt, "user")).unwrap_or_default()),
+    }
+    match completion {
+        Some(outputs) if !messages::is_said(&outputs) => recorded.note_outputs(Some(outputs)),
+        completion => {
+            let said = completion.map(|completion| messages::read(completion, "assistant"));
+            recorded.note_answer(said.unwrap_or_default());
+        }
+    }
     recorded.note_inputs(arguments);
     recorded.note_outputs(result);
     recorded.note_inputs(query.map(|query| json!({ "query": query })));
@@ -55,7 +65,7 @@ fn span_type(operation: &str) -> String {
         "chat" | "generate_content" => "CHAT_MODEL",
         "text_completion" | "completion" => "LLM",
         "embeddings" | "embedding" => "EMBEDDING",
-        "retrieval" => "RETRIEVER",
+        "retrieval" | "retrieve" | "vector_db_retrieve" | "vector_search" | "search" => "RETRIEVER",
         "create_agent" | "invoke_agent" => "AGENT",
         "execute_tool" => "TOOL",
         "invoke_workflow" => "WORKFLOW",
@@ -86,6 +96,11 @@ fn documents(documents: Value) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::trace::Span;
+
+    fn read_span(attributes: &Value) -> Span {
+        Recorded::with(attributes).read_by(read)
+    }
 
     #[test]
     fn operations_have_mlflows_names() {
@@ -95,16 +110,18 @@ mod tests {
             ("invoke_agent", "AGENT"),
             ("execute_tool", "TOOL"),
             ("retrieval", "RETRIEVER"),
+            ("vector_db_retrieve", "RETRIEVER"),
             ("CHAIN", "CHAIN"),
             ("plan", "PLAN"),
         ] {
-            assert_eq!(Recorded::with(&json!({"gen_ai.operation.name": operation})).span_type.as_str(), wanted);
+            let span = read_span(&json!({"gen_ai.operation.name": operation}));
+            assert_eq!(span.span_type.as_str(), wanted);
         }
     }
 
     #[test]
     fn a_retrieval_has_a_query_and_documents() {
-        let span = Recorded::with(&json!({"gen_ai.operation.name": "retrieval", "gen_ai.retrieval.query.text": "q",
+        let span = read_span(&json!({"gen_ai.operation.name": "retrieval", "gen_ai.retrieval.query.text": "q",
             "gen_ai.retrieval.documents": "[{\"id\": \"a\", \"score\": 0.5, \"content\": \"Text.\"}]"}));
         assert_eq!(span.inputs, Some(json!({"query": "q"})));
         assert_eq!(span.outputs, Some(json!([{"page_content": "Text.", "id": "a", "score": 0.5}])));
@@ -112,17 +129,17 @@ mod tests {
 
     #[test]
     fn a_prompt_that_is_a_text_is_the_users_message() {
-        let span = Recorded::with(&json!({"gen_ai.prompt": "Hi", "gen_ai.completion": "Hello.", "gen_ai.system": "x"}));
+        let span = read_span(&json!({"gen_ai.prompt": "Hi", "gen_ai.completion": "Hello.", "gen_ai.system": "x"}));
         assert_eq!(span.inputs, Some(json!({"messages": [{"role": "user", "content": "Hi"}]})));
         assert_eq!(span.outputs, Some(json!("Hello.")));
         assert_eq!(Value::Object(span.attributes), json!({"gen_ai.system": "x"}));
     }
 
     #[test]
-    fn a_function_of_openllmetry_has_its_arguments() {
-        let span = Recorded::with(&json!({"traceloop.span.kind": "workflow", "traceloop.entity.output": "\"done\"",
-            "traceloop.entity.input": "{\"args\": [], \"kwargs\": {\"q\": 1}}"}));
-        assert_eq!(span.inputs, Some(json!({"args": [], "kwargs": {"q": 1}})));
-        assert_eq!((span.span_type.as_str(), span.outputs), ("WORKFLOW", Some(json!("done"))));
+    fn inputs_that_are_no_messages_stay_as_they_are() {
+        let span = read_span(
+            &json!({"gen_ai.prompt": "{\"question\": \"q\"}", "gen_ai.completion": "{\"answer\": \"a\", \"n\": 1}"}),
+        );
+        assert_eq!((span.inputs, span.outputs), (Some(json!({"question": "q"})), Some(json!({"answer": "a", "n": 1}))));
     }
 }

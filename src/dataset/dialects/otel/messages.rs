@@ -11,27 +11,123 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::dataset::dialects::span::from_json_text;
+use crate::dataset::json;
 
 /// The messages in a list of them, a single one, or a text, which is a message of `role`.
 pub(crate) fn read(value: Value, role: &str) -> Vec<Value> {
     let mut messages = Vec::new();
     match value {
-        Value::Array(values) if is_content(&values) => {
+        Value::Array(values) if has_parts(&values) => {
             Message::new(role).add_content(Value::Array(values)).write(&mut messages);
         }
+        Value::Array(mut values) if is_tuple(&values) => {
+            let content = values.pop().unwrap_or_default();
+            let role = values.pop().and_then(|role| role.as_str().map(ToOwned::to_owned)).unwrap_or_default();
+            Message::new(&role).add_content(content).write(&mut messages);
+        }
         Value::Array(values) => values.into_iter().for_each(|value| messages.extend(read(value, role))),
-        Value::Object(fields) => Message::read(fields, role).write(&mut messages),
+        Value::Object(mut fields) => match inner(&mut fields) {
+            Some(inner) => messages.extend(read(inner, role)),
+            None => Message::read(fields, role).write(&mut messages),
+        },
         Value::Null => {}
         content => Message::new(role).add_content(content).write(&mut messages),
     }
     messages
 }
 
+/// What holds messages and is none itself: a request or a state, a result of LangChain or of OpenAI.
+fn inner(fields: &mut Map<String, Value>) -> Option<Value> {
+    if ["role", "content", "parts", "contents"].iter().any(|key| fields.contains_key(*key)) {
+        return None;
+    }
+    if fields.get("messages").is_some_and(Value::is_array) {
+        let system = fields.shift_remove("system").filter(|system| !system.is_null());
+        let mut all: Vec<_> = system.map(|system| json!({"role": "system", "content": system})).into_iter().collect();
+        all.extend(fields.shift_remove("messages"));
+        return Some(Value::Array(all));
+    }
+    for key in ["generations", "choices"] {
+        if fields.get(key).is_some_and(Value::is_array) {
+            return fields.shift_remove(key);
+        }
+    }
+    // One of LangChain's generations, one of OpenAI's choices.
+    if fields.get("message").is_some_and(Value::is_object) {
+        return fields.shift_remove("message");
+    }
+    let is_generation = fields.get("type").and_then(Value::as_str).is_some_and(|kind| kind.contains("Generation"));
+    let has_info = fields.contains_key("generation_info");
+    (is_generation || has_info).then(|| fields.shift_remove("text")).flatten()
+}
+
 /// Whether these are parts of one message, not messages. Bedrock's and Strands' parts of text have no type.
-fn is_content(values: &[Value]) -> bool {
+fn has_parts(values: &[Value]) -> bool {
     let has = |value: &Value, key| value.get(key).is_some();
-    !values.is_empty() && values.iter().all(|value| (has(value, "type") || has(value, "text")) && !has(value, "role"))
+    let is_part = |value: &Value| (has(value, "type") || has(value, "text")) && !has(value, "role");
+    !values.is_empty() && values.iter().all(|value| is_part(value) && !is_langchain(value) && inner_is_none(value))
+}
+
+fn inner_is_none(value: &Value) -> bool {
+    let kind = value.get("type").and_then(Value::as_str).unwrap_or_default();
+    !kind.contains("Generation") && value.get("generation_info").is_none()
+}
+
+/// Whether a value is a list of parts of one message.
+pub(crate) fn is_content(value: &Value) -> bool {
+    value.as_array().is_some_and(|values| has_parts(values))
+}
+
+/// Python's `("human", "Hi")`.
+fn is_tuple(values: &[Value]) -> bool {
+    let role = values.first().and_then(Value::as_str).filter(|_| values.len() == 2);
+    role.is_some_and(is_role) && values.get(1).is_some_and(|content| content.is_string() || is_content(content))
+}
+
+fn is_role(name: &str) -> bool {
+    matches!(role_of(name), "user" | "assistant" | "system" | "developer" | "tool" | "function")
+}
+
+/// LangChain's message, as an object, as `messages_to_dict` writes it, or as its serialised constructor.
+fn is_langchain(value: &Value) -> bool {
+    let kind = value.get("type").and_then(Value::as_str).unwrap_or_default();
+    let is_typed = is_role(kind) && (value.get("content").is_some() || value.get("data").is_some());
+    value.get("role").is_none() && (is_typed || kind == "constructor" && value.get("kwargs").is_some())
+}
+
+/// Whether a value is a message, in any spelling.
+pub(crate) fn is_message(value: &Value) -> bool {
+    let has = |key| value.get(key).is_some();
+    let has_role = value.get("role").is_some_and(Value::is_string);
+    has_role && ["content", "parts", "contents", "tool_calls"].into_iter().any(has)
+        || is_langchain(value)
+        || value.as_array().is_some_and(|values| is_tuple(values))
+}
+
+/// Whether a value is a list of messages.
+pub(crate) fn is_dialogue(value: &Value) -> bool {
+    value.as_array().is_some_and(|values| !values.is_empty() && values.iter().all(is_message))
+}
+
+/// Whether a value is a list of messages, perhaps in lists of their own, in LangChain's spelling.
+pub(crate) fn is_of_langchain(value: &Value) -> bool {
+    let is_tuple = |value: &Value| value.as_array().is_some_and(|values| is_tuple(values));
+    match value {
+        Value::Array(values) => {
+            !values.is_empty()
+                && values.iter().all(|value| is_langchain(value) || is_tuple(value) || is_of_langchain(value))
+        }
+        _ => false,
+    }
+}
+
+/// Whether a value is what a model was asked or answered, and not the inputs or outputs of any other step.
+pub(crate) fn is_said(value: &Value) -> bool {
+    match value {
+        Value::Object(fields) => is_message(value) || inner(&mut fields.clone()).is_some(),
+        Value::Array(values) => has_parts(values) || is_tuple(values) || values.iter().all(is_said),
+        _ => true,
+    }
 }
 
 /// What a model answered: a text alone, or its message; all of them where there are several.
@@ -59,26 +155,45 @@ struct Message {
     others: Map<String, Value>,
 }
 
+/// OpenAI's name of a role.
+fn role_of(name: &str) -> &str {
+    match name.strip_suffix("Chunk").unwrap_or(name) {
+        "human" | "Human" | "HumanMessage" | "User" | "USER" => "user",
+        "ai" | "model" | "bot" | "gpt" | "AIMessage" | "Assistant" | "ASSISTANT" => "assistant",
+        "SystemMessage" | "System" | "SYSTEM" => "system",
+        "ToolMessage" | "TOOL" => "tool",
+        "FunctionMessage" => "function",
+        _ => name,
+    }
+}
+
 impl Message {
     fn new(role: &str) -> Self {
-        let role = match role {
-            "human" | "HumanMessage" => "user",
-            "ai" | "model" | "AIMessage" => "assistant",
-            role => role,
-        };
-        Self { role: role.to_owned(), ..Self::default() }
+        Self { role: role_of(role).to_owned(), ..Self::default() }
     }
 
-    fn read(mut fields: Map<String, Value>, role: &str) -> Self {
-        let named = fields.shift_remove("role");
-        let mut message = Self::new(named.as_ref().and_then(Value::as_str).unwrap_or(role));
+    fn read(fields: Map<String, Value>, role: &str) -> Self {
+        let (mut fields, kind) = without_constructor(fields);
+        let is_langchain = kind.is_some();
+        let named = fields.shift_remove("role").and_then(|role| role.as_str().map(ToOwned::to_owned)).or(kind);
+        let mut message = Self::new(named.as_deref().unwrap_or(role));
+        // Some say the same twice: as a text and in parts.
+        let content = fields.shift_remove("content").unwrap_or_default();
+        for key in ["parts", "contents"] {
+            if let Some(parts) = fields.shift_remove(key).filter(|parts| !parts.is_null()) {
+                message = message.add_content(parts);
+            }
+        }
+        if !content.is_null() && !message.has_text(&content) {
+            message = message.add_content(content);
+        }
         for (key, value) in fields {
             match (key.as_str(), value) {
                 (_, Value::Null) | ("finish_reason", _) => {}
-                ("parts" | "contents" | "content", content) => message = message.add_content(content),
                 ("reasoning" | "reasoning_content", Value::String(text)) => message.reasoning.push(text),
+                ("tool_calls", Value::Array(calls)) if calls.is_empty() => {}
                 ("tool_calls", calls) => {
-                    let calls = match from_json_text(calls) {
+                    let calls = match json::from_text(calls) {
                         Value::Array(calls) => calls,
                         call => vec![call],
                     };
@@ -87,17 +202,26 @@ impl Message {
                 ("tool_call_id", id) => message.tool_call_id = Some(id),
                 // The event API's message of a tool.
                 ("id", id) if message.role == "tool" => message.tool_call_id = Some(id),
-                (_, value) => drop(message.others.insert(key, value)),
+                (_, value) if !is_langchain => drop(message.others.insert(key, value)),
+                _ => {}
             }
         }
         message
+    }
+
+    /// Whether its parts say nothing but this text.
+    fn has_text(&self, content: &Value) -> bool {
+        let Value::String(content) = content else { return false };
+        let texts: Vec<_> = self.parts.iter().filter_map(|part| part.get("text")?.as_str()).collect();
+        !texts.is_empty()
+            && (texts.concat() == *content || texts.join("\n") == *content || texts.contains(&content.as_str()))
     }
 
     fn add_content(mut self, content: Value) -> Self {
         match content {
             // Some write a list of parts as its JSON text.
             Value::String(text) if text.starts_with("[{") => match serde_json::from_str(&text) {
-                Ok(Value::Array(parts)) if is_content(&parts) => {
+                Ok(Value::Array(parts)) if has_parts(&parts) => {
                     parts.into_iter().for_each(|part| self.add_part(part));
                 }
                 _ => self.parts.push(text_part(Value::String(text))),
@@ -136,15 +260,14 @@ impl Message {
                 let content = take(&["response", "result", "output", "content"]).unwrap_or_default();
                 self.results.push(json!({"role": "tool", "tool_call_id": id, "content": tool_result(content)}));
             }
-            "image" => match image_url(&fields) {
+            "image" => match image_url(&fields).map(|url| url_of(url, &fields)) {
                 Some(url) => self.parts.push(json!({"type": "image_url", "image_url": {"url": url}})),
                 None => self.add_other(kind, fields),
             },
-            "blob" if fields.get("modality").is_some_and(|modality| modality == "image") => {
-                let text = |name| fields.get(name).and_then(Value::as_str).unwrap_or_default();
-                let url = format!("data:{};base64,{}", text("mime_type"), text("content"));
-                self.parts.push(json!({"type": "image_url", "image_url": {"url": url}}));
-            }
+            "blob" | "file" if is_image(&fields) => match data_url(&fields) {
+                Some(url) => self.parts.push(json!({"type": "image_url", "image_url": {"url": url}})),
+                None => self.add_other(kind, fields),
+            },
             "uri" if fields.get("modality").is_some_and(|modality| modality == "image") => {
                 self.parts.push(json!({"type": "image_url", "image_url": {"url": fields.get("uri")}}));
             }
@@ -192,6 +315,22 @@ impl Message {
     }
 }
 
+/// The fields of a message that LangChain wrapped, and its type.
+fn without_constructor(mut fields: Map<String, Value>) -> (Map<String, Value>, Option<String>) {
+    if fields.contains_key("role") {
+        return (fields, None);
+    }
+    let class = fields.get("id").and_then(Value::as_array).and_then(|id| id.last()?.as_str().map(ToOwned::to_owned));
+    if let (Some(Value::Object(inner)), Some(class)) = (fields.get_mut("kwargs"), class) {
+        return (std::mem::take(inner), Some(class));
+    }
+    let kind = fields.get("type").and_then(Value::as_str).filter(|kind| is_role(kind)).map(ToOwned::to_owned);
+    match (fields.get_mut("data"), kind) {
+        (Some(Value::Object(data)), Some(kind)) => (std::mem::take(data), Some(kind)),
+        (_, kind) => (fields, kind),
+    }
+}
+
 fn text_part(text: Value) -> Value {
     // A text that was decoded because it looks like JSON is the text again.
     let text = if text.is_number() || text.is_boolean() { Value::String(text.to_string()) } else { text };
@@ -209,7 +348,11 @@ fn tool_call(call: Value) -> Value {
         _ => Map::new(),
     };
     let mut take = |name: &str| function.shift_remove(name).or_else(|| fields.shift_remove(name)).unwrap_or_default();
-    let (name, arguments) = (take("name"), take("arguments"));
+    let (name, mut arguments) = (take("name"), take("arguments"));
+    if arguments.is_null() {
+        // LangChain's name.
+        arguments = take("args");
+    }
     let arguments = match arguments {
         Value::String(_) | Value::Null => arguments,
         arguments => Value::String(arguments.to_string()),
@@ -227,6 +370,38 @@ fn tool_result(result: Value) -> Value {
             fields.shift_remove("value").unwrap_or_default()
         }
         result => result,
+    }
+}
+
+/// Whether a file is a picture, by what is said of it or by how it begins.
+fn is_image(fields: &Map<String, Value>) -> bool {
+    let is_said =
+        |key: &str, begins: &str| fields.get(key).and_then(Value::as_str).is_some_and(|text| text.starts_with(begins));
+    is_said("modality", "image")
+        || MEDIA_TYPES.iter().any(|key| is_said(key, "image/"))
+        || CONTENTS.iter().any(|key| is_said(key, "data:image/"))
+}
+
+const MEDIA_TYPES: [&str; 4] = ["mime_type", "mediaType", "mimeType", "media_type"];
+const CONTENTS: [&str; 4] = ["content", "data", "url", "file"];
+
+/// The address of a file that is written into a message, as a data URL or in base64 alone; or the address that is there.
+fn data_url(fields: &Map<String, Value>) -> Option<String> {
+    let content = CONTENTS.iter().find_map(|key| fields.get(*key)?.as_str())?;
+    Some(url_of(content, fields))
+}
+
+fn url_of(content: &str, fields: &Map<String, Value>) -> String {
+    if ["data:", "http:", "https:", "mlflow-attachment:"].iter().any(|scheme| content.starts_with(scheme)) {
+        return content.to_owned();
+    }
+    let media_type = MEDIA_TYPES.iter().find_map(|key| fields.get(*key)?.as_str()).filter(|kind| !kind.is_empty());
+    // How the formats begin, in base64.
+    let begins = [("iVBORw0", "image/png"), ("/9j/", "image/jpeg"), ("R0lGOD", "image/gif"), ("UklGR", "image/webp")];
+    let by_content = || begins.iter().find(|(begin, _)| content.starts_with(begin)).map(|(_, kind)| *kind);
+    match media_type.or_else(by_content) {
+        Some(media_type) => format!("data:{media_type};base64,{content}"),
+        None => content.to_owned(),
     }
 }
 
@@ -298,15 +473,96 @@ mod tests {
             json!([{"type": "text", "content": "What?"},
                    {"type": "blob", "modality": "image", "mime_type": "image/png", "content": "iVBO"}]),
             json!([{"type": "text", "content": "What?"}, {"type": "uri", "modality": "image", "uri": url}]),
+            json!([{"type": "text", "content": "What?"}, {"type": "blob", "modality": "image", "mime_type": null, "content": url}]),
+            json!([{"type": "text", "text": "What?"}, {"type": "file", "mediaType": "image/png", "data": "iVBO"}]),
+            json!([{"type": "text", "text": "What?"}, {"type": "file", "data": url}]),
+            json!([{"type": "text", "text": "What?"}, {"type": "image", "image": url}]),
+            json!([{"type": "text", "text": "What?"}, {"type": "image", "image": "iVBO", "mediaType": "image/png"}]),
         ] {
             assert_eq!(Value::Array(read(json!({"role": "user", "contents": parts}), "user")), wanted);
         }
+        let guessed = read(json!([{"type": "blob", "modality": "image", "content": "/9j/4AAQ"}]), "user");
+        assert_eq!(guessed[0]["content"][0]["image_url"]["url"], "data:image/jpeg;base64,/9j/4AAQ");
+        let file = json!({"type": "file", "mediaType": "application/pdf", "data": "JVBE"});
+        assert_eq!(read(json!([file]), "user")[0]["content"], json!([file]));
         let thoughtful = json!({"role": "assistant", "parts": [{"type": "reasoning", "content": "Hm."},
             {"type": "text", "content": "4"}, {"type": "citation", "of": "x"}]});
         assert_eq!(
             read(thoughtful, "assistant"),
             [json!({"role": "assistant", "content": [{"type": "text", "text": "4"}, {"type": "citation", "of": "x"}],
                 "reasoning_content": "Hm."})]
+        );
+    }
+
+    #[test]
+    fn a_text_that_is_said_twice_is_read_once() {
+        let said = json!([{"role": "assistant", "content": "Nine metres."}]);
+        for message in [
+            json!({"role": "assistant", "content": "Nine metres.", "contents": [{"type": "text", "text": "Nine metres."}]}),
+            json!({"role": "assistant", "contents": [{"type": "text", "text": "Nine metres."}], "content": "Nine metres."}),
+            json!({"role": "assistant", "contents": [{"message_content": {"type": "text", "text": "Nine metres."}}],
+                "content": "Nine metres."}),
+        ] {
+            assert_eq!(Value::Array(read(message, "assistant")), said);
+        }
+        let parts = json!([{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]);
+        let twice = read(json!({"role": "assistant", "content": "ab", "contents": parts}), "assistant");
+        assert_eq!(twice, [json!({"role": "assistant", "content": parts})]);
+        let both = read(json!({"role": "user", "content": "c", "contents": [{"type": "text", "text": "a"}]}), "user");
+        assert_eq!(both[0]["content"].as_array().unwrap().len(), 2, "what differs is kept");
+    }
+
+    #[test]
+    fn messages_of_langchain_are_read_in_every_form() {
+        let wanted = json!([{"role": "system", "content": "Be brief."}, {"role": "user", "content": "How old?"},
+            {"role": "assistant", "content": "About 300 years."}]);
+        let constructor = |class: &str, content: &str| {
+            json!({"lc": 1, "type": "constructor", "id": ["langchain", "schema", "messages", class],
+                "kwargs": {"content": content, "type": "x", "additional_kwargs": {}, "tool_calls": []}})
+        };
+        for messages in [
+            json!([[
+                constructor("SystemMessage", "Be brief."),
+                constructor("HumanMessage", "How old?"),
+                constructor("AIMessageChunk", "About 300 years.")
+            ]]),
+            json!({"messages": [{"type": "system", "content": "Be brief."},
+                {"type": "human", "content": "How old?", "additional_kwargs": {}, "id": null, "example": false},
+                {"type": "ai", "content": "About 300 years.", "response_metadata": {"model": "m"}}]}),
+            json!([{"type": "system", "data": {"content": "Be brief."}}, {"type": "human", "data": {"content": "How old?"}},
+                {"type": "ai", "data": {"content": "About 300 years.", "tool_calls": []}}]),
+            json!([["system", "Be brief."], ["human", "How old?"], ["ai", "About 300 years."]]),
+        ] {
+            assert!(is_said(&messages));
+            assert_eq!(Value::Array(read(messages, "user")), wanted);
+        }
+        let call = json!({"type": "ai", "content": "", "tool_calls": [{"name": "f", "args": {"a": 1}, "id": "c", "type": "tool_call"}]});
+        let function = json!({"name": "f", "arguments": "{\"a\":1}"});
+        assert_eq!(read(call, "user")[0]["tool_calls"], json!([{"id": "c", "type": "function", "function": function}]));
+        for result in [
+            json!({"generations": [[{"text": "Old.", "type": "ChatGeneration", "message": constructor("AIMessage", "Old.")}]],
+                "llm_output": null}),
+            json!({"generations": [[{"text": "Old.", "generation_info": null, "type": "Generation"}]]}),
+            json!({"choices": [{"index": 0, "message": {"role": "assistant", "content": "Old."}}]}),
+        ] {
+            assert!(is_said(&result));
+            assert_eq!(answer(read(result, "assistant")), Some(json!("Old.")));
+        }
+    }
+
+    #[test]
+    fn what_is_no_message_is_told_apart() {
+        for value in
+            [json!({"question": "q"}), json!({"role": "admin", "name": "n"}), json!([{"a": 1}]), json!({"text": "t"})]
+        {
+            assert!(!is_said(&value) && !is_message(&value), "{value}");
+        }
+        assert!(is_said(&json!("text")) && !is_message(&json!("text")));
+        assert!(!is_dialogue(&json!([])) && !is_dialogue(&json!([{"role": "user", "content": "a"}, 7])));
+        assert!(!is_of_langchain(&json!([{"role": "user", "content": "a"}])) && !is_of_langchain(&json!([])));
+        assert!(
+            is_content(&json!([{"type": "text", "text": "a"}]))
+                && !is_content(&json!([{"type": "human", "content": "a"}]))
         );
     }
 

@@ -1,8 +1,8 @@
 //! Traces as OpenTelemetry's spans.
 //!
 //! Two forms of files hold such spans: export requests ([`otlp`]) and spans as single objects ([`objects`]). Both become a
-//! [`Recorded`] span with flat attributes, and each convention for naming these takes from it what it knows. The spans of a
-//! trace come together in [`super::parts`].
+//! [`recorded`] span with flat attributes, and each of the [`conventions`] for naming these takes from it what it knows. The spans of a
+//! trace, and messages in [`logs`], come together when the dataset is read.
 //!
 //! | recorded | becomes |
 //! | --- | --- |
@@ -12,12 +12,16 @@
 //! | arguments and result of a tool, input and output of other spans | `inputs`, `outputs`: decoded where they are JSON |
 //! | anything else | `attributes`, under its own name |
 //!
-//! Events that are no messages, and links, are not kept.
+//! Events and log records without messages, and links, are not kept.
 
 mod attributes;
+mod conventions;
 mod events;
 mod gen_ai;
-mod messages;
+mod langfuse;
+mod langsmith;
+mod logs;
+pub(crate) mod messages;
 mod mlflow;
 mod objects;
 mod openinference;

@@ -15,23 +15,27 @@
 
 use serde_json::{Map, Value};
 
-use crate::dataset::assemble::parts::Part;
 use crate::dataset::dialects::dialect::{Dialect, Found};
-use crate::dataset::dialects::fields::{UnknownFields, count_unknown, list, object, strings, text, time_ms, time_ns};
+use crate::dataset::dialects::fields::{list, object, strings, text};
 use crate::dataset::dialects::otel::attributes::Attributes;
-use crate::dataset::dialects::otel::events::Event;
+use crate::dataset::dialects::otel::conventions;
+use crate::dataset::dialects::otel::logs;
 use crate::dataset::dialects::otel::openinference::JSON_VALUES;
 use crate::dataset::dialects::otel::otlp;
-use crate::dataset::dialects::otel::recorded::Recorded;
+use crate::dataset::dialects::otel::recorded::{Event, Recorded};
+use crate::dataset::dialects::part::Part;
 use crate::dataset::dialects::span::{read_status, span_id, trace_id};
+use crate::dataset::dialects::times;
+use crate::dataset::notice::Notices;
 use crate::feedback::{Feedback, IdHasher, Source, SourceType};
 use crate::trace::Trace;
 
 pub(crate) const DIALECT: Dialect =
-    Dialect { name: "phoenix", title: "Phoenix's or OpenTelemetry's spans", keys: "`context.trace_id`", fits, read };
+    Dialect { name: "phoenix", title: "Phoenix's or OpenTelemetry's spans", fits, read };
 
 fn fits(object: &Map<String, Value>) -> bool {
     is_span(object)
+        || is_log(object)
         || list_of(object).is_some_and(|(_, spans)| {
             spans.first().and_then(Value::as_object).is_some_and(|span| is_span(span) || is_otlp(span))
         })
@@ -42,6 +46,12 @@ fn is_span(object: &Map<String, Value>) -> bool {
         || object.get("context").is_some_and(|context| context.get("trace_id").is_some())
 }
 
+/// A record of a log, by OpenTelemetry's SDK for Python.
+fn is_log(object: &Map<String, Value>) -> bool {
+    let has = |key: &str| object.contains_key(key);
+    has("body") && has("trace_id") && has("span_id") && (has("severity_number") || has("observed_timestamp"))
+}
+
 fn is_otlp(span: &Map<String, Value>) -> bool {
     span.contains_key("trace_id") && span.contains_key("span_id") && span.get("attributes").is_some_and(Value::is_array)
 }
@@ -50,19 +60,22 @@ fn list_of(object: &Map<String, Value>) -> Option<(&'static str, &Vec<Value>)> {
     ["data", "spans"].iter().find_map(|key| Some((*key, object.get(*key)?.as_array()?)))
 }
 
-fn read(mut fields: Map<String, Value>, unknown: &mut UnknownFields) -> Result<Found, String> {
+fn read(mut fields: Map<String, Value>, notices: &mut Notices) -> Result<Found, String> {
     if is_span(&fields) {
-        return read_span(fields, unknown).map(|trace| Found::Parts(vec![Part::Trace(trace)]));
+        return read_span(fields, notices).map(|trace| Found::Parts(vec![Part::Trace(trace)]));
+    }
+    if is_log(&fields) {
+        return Ok(Found::Parts(logs::read_record(fields, notices)?.into_iter().collect()));
     }
     let Some((key, _)) = list_of(&fields) else { return Ok(Found::Parts(Vec::new())) };
     let mut parts = Vec::new();
     for value in list(key, "a list of spans", fields.remove(key).unwrap_or_default())? {
         let part = match value {
             Value::Object(span) if is_otlp(&span) => {
-                let (trace_id, span) = otlp::read_span(Value::Object(span), unknown)?;
+                let (trace_id, span) = otlp::read_span(Value::Object(span), notices)?;
                 Part::Span { trace_id, span }
             }
-            value => Part::Trace(read_span(object("spans[]", value)?, unknown)?),
+            value => Part::Trace(read_span(object("spans[]", value)?, notices)?),
         };
         parts.push(part);
     }
@@ -70,14 +83,14 @@ fn read(mut fields: Map<String, Value>, unknown: &mut UnknownFields) -> Result<F
         // The rest of a page, and what the spans of a trace say themselves.
         if !["next_cursor", "traceId", "rootSpan", "startTime", "endTime", "duration", "status"].contains(&key.as_str())
         {
-            count_unknown(unknown, key);
+            notices.unknown(key);
         }
     }
     Ok(Found::Parts(parts))
 }
 
 /// A trace of this one span.
-fn read_span(fields: Map<String, Value>, unknown: &mut UnknownFields) -> Result<Trace, String> {
+fn read_span(fields: Map<String, Value>, notices: &mut Notices) -> Result<Trace, String> {
     let own_id = IdHasher::new("span").part(serde_json::to_string(&fields).unwrap_or_default().as_bytes()).finish_u64();
     let mut trace = Trace::default();
     let mut recorded = Recorded::default();
@@ -99,8 +112,8 @@ fn read_span(fields: Map<String, Value>, unknown: &mut UnknownFields) -> Result<
             "parent_id" => span.parent_id = text(name, value)?.and_then(span_id),
             "name" => span.name = text(name, value)?.unwrap_or_default(),
             "span_kind" => kind = text(name, value)?,
-            "start_time" => span.start_time_unix_nano = time_ns(name, value)?,
-            "end_time" => span.end_time_unix_nano = time_ns(name, value)?,
+            "start_time" => span.start_time_unix_nano = times::ns(name, &value, notices),
+            "end_time" => span.end_time_unix_nano = times::ns(name, &value, notices),
             "status" | "status_code" => read_status(name, value, span)?,
             "status_message" => span.status_message = text(name, value)?,
             "attributes" => attributes.extend(object(name, value)?),
@@ -122,7 +135,7 @@ fn read_span(fields: Map<String, Value>, unknown: &mut UnknownFields) -> Result<
             | "cumulative_llm_token_count_completion" => {}
             _ => match key.strip_prefix("attributes.") {
                 Some(attribute) => drop(attributes.insert(attribute.to_owned(), value)),
-                None => count_unknown(unknown, format!("spans[].{key}")),
+                None => notices.unknown(format!("spans[].{key}")),
             },
         }
     }
@@ -136,8 +149,8 @@ fn read_span(fields: Map<String, Value>, unknown: &mut UnknownFields) -> Result<
     let span_kind = kind.filter(|_| !attributes.contains_key("openinference.span.kind"));
     attributes.extend(span_kind.map(|kind| ("openinference.span.kind".to_owned(), Value::String(kind))));
     recorded.attributes = Attributes::flattened(attributes, JSON_VALUES);
-    trace.assessments = read_annotations(annotations, &trace.trace_id, &recorded.span.span_id)?;
-    trace.spans = vec![recorded.read()];
+    trace.assessments = read_annotations(annotations, &trace.trace_id, &recorded.span.span_id, notices)?;
+    trace.spans = vec![conventions::read(recorded)];
     Ok(trace)
 }
 
@@ -154,7 +167,12 @@ fn read_events(value: Value) -> Result<Vec<Event>, String> {
 
 /// `[{"name": "correct", "annotator_kind": "HUMAN", "result": {"label": "yes", "score": 1, "explanation": "..."}}]`: the value is the
 /// score, failing that the label.
-fn read_annotations(value: Value, trace_id: &str, span_id: &str) -> Result<Vec<Feedback>, String> {
+fn read_annotations(
+    value: Value,
+    trace_id: &str,
+    span_id: &str,
+    notices: &mut Notices,
+) -> Result<Vec<Feedback>, String> {
     let mut assessments = Vec::new();
     for annotation in list("spans[].annotations", "a list of objects", value)? {
         let mut fields = object("spans[].annotations[]", annotation)?;
@@ -164,9 +182,9 @@ fn read_annotations(value: Value, trace_id: &str, span_id: &str) -> Result<Vec<F
         let text = |key: &str, value: Option<Value>| {
             text(format_args!("spans[].annotations[].{key}"), value.unwrap_or_default())
         };
-        let time = |key: &str, value: Option<Value>| {
-            time_ms(format_args!("spans[].annotations[].{key}"), value.unwrap_or_default())
-                .map(Option::unwrap_or_default)
+        let mut time = |key: &str, value: Option<Value>| {
+            times::ms(format_args!("spans[].annotations[].{key}"), &value.unwrap_or_default(), notices)
+                .unwrap_or_default()
         };
         let source_type = match fields.get("annotator_kind").and_then(Value::as_str) {
             Some("HUMAN") => SourceType::Human,
@@ -186,8 +204,8 @@ fn read_annotations(value: Value, trace_id: &str, span_id: &str) -> Result<Vec<F
                 .into_iter()
                 .collect(),
             value: score.or(label),
-            create_time_ms: time("created_at", take(&mut fields, "created_at"))?,
-            last_update_time_ms: time("updated_at", take(&mut fields, "updated_at"))?,
+            create_time_ms: time("created_at", take(&mut fields, "created_at")),
+            last_update_time_ms: time("updated_at", take(&mut fields, "updated_at")),
             trace_id: Some(trace_id.to_owned()),
             span_id: Some(span_id.to_owned()),
             ..Feedback::default()

@@ -6,7 +6,8 @@ use serde_json::{Map, Value};
 
 use crate::dataset::dialects::otel::messages;
 use crate::dataset::dialects::otel::recorded::Recorded;
-use crate::dataset::dialects::span::from_json_text;
+use crate::dataset::dialects::wrapped;
+use crate::dataset::json;
 
 /// Attributes that are an object as JSON text; Phoenix decodes them.
 pub(crate) const JSON_VALUES: &[&str] =
@@ -33,11 +34,11 @@ pub(crate) fn read(recorded: &mut Recorded) {
     recorded.note_outputs(found.map(documents));
     // What was not said in particular is said in general. Otherwise this is the same once more, and stays an attribute.
     if recorded.span.inputs.is_none() {
-        let inputs = value(recorded, "input");
+        let inputs = value(recorded, "input").map(wrapped::inputs);
         recorded.note_inputs(inputs);
     }
     if recorded.span.outputs.is_none() {
-        let outputs = value(recorded, "output");
+        let outputs = value(recorded, "output").map(wrapped::outputs);
         recorded.note_outputs(outputs);
     }
 }
@@ -49,7 +50,7 @@ fn value(recorded: &mut Recorded, side: &str) -> Option<Value> {
         Some(mime_type) => mime_type.contains("json"),
         None => value.as_str().is_some_and(|text| text.starts_with(['{', '['])),
     };
-    Some(if is_json { from_json_text(value) } else { value })
+    Some(if is_json { json::from_text(value) } else { value })
 }
 
 /// `[{"message": {...}}]` as `[{...}]`; within a message `contents`, `tool_calls` and `function_call_*` keep their names.
@@ -88,7 +89,7 @@ fn documents(documents: Value) -> Value {
                 {
                     let value = fields.shift_remove(from);
                     document.extend(value.map(|value| match to {
-                        "metadata" => (to.to_owned(), from_json_text(value)),
+                        "metadata" => (to.to_owned(), json::from_text(value)),
                         _ => (to.to_owned(), value),
                     }));
                 }
@@ -115,7 +116,7 @@ mod tests {
 
     fn read_span(attributes: Value) -> Span {
         let Value::Object(attributes) = attributes else { panic!() };
-        Recorded { attributes: Attributes::new(attributes), ..Recorded::default() }.read()
+        Recorded { attributes: Attributes::new(attributes), ..Recorded::default() }.read_by(read)
     }
 
     #[test]

@@ -14,50 +14,56 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde_json::{Map, Value};
 
-use crate::dataset::assemble::parts::Part;
 use crate::dataset::dialects::any_value;
 use crate::dataset::dialects::dialect::{Dialect, Found};
-use crate::dataset::dialects::fields::{UnknownFields, count, count_unknown, list, object, strings, text, wrong};
+use crate::dataset::dialects::fields::{list, object, strings, text, wrong};
 use crate::dataset::dialects::otel::attributes::Attributes;
-use crate::dataset::dialects::otel::events::Event;
-use crate::dataset::dialects::otel::recorded::Recorded;
+use crate::dataset::dialects::otel::conventions;
+use crate::dataset::dialects::otel::logs;
+use crate::dataset::dialects::otel::recorded::{Event, Recorded};
+use crate::dataset::dialects::part::Part;
 use crate::dataset::dialects::span::{read_status, span_id, trace_id};
+use crate::dataset::dialects::times;
+use crate::dataset::notice::{Notice, Notices};
 use crate::trace::{Span, Trace};
 
-pub(crate) const DIALECT: Dialect =
-    Dialect { name: "otlp", title: "OpenTelemetry's OTLP/JSON", keys: "`resourceSpans`", fits, read };
+pub(crate) const DIALECT: Dialect = Dialect { name: "otlp", title: "OpenTelemetry's OTLP/JSON", fits, read };
 
-/// What a collector writes to the same file, if it is told so.
+/// What a collector may write to the same file.
 const OTHER_SIGNALS: &[(&str, &str)] = &[
-    ("resourceLogs", "logs"),
-    ("resource_logs", "logs"),
     ("resourceMetrics", "metrics"),
     ("resource_metrics", "metrics"),
+    ("resourceProfiles", "profiles"),
+    ("resource_profiles", "profiles"),
 ];
 
 fn fits(object: &Map<String, Value>) -> bool {
-    ["resourceSpans", "resource_spans"].iter().any(|key| object.contains_key(*key))
-        || OTHER_SIGNALS.iter().any(|(key, _)| object.contains_key(*key))
+    let own = ["resourceSpans", "resource_spans", "resourceLogs", "resource_logs"];
+    own.iter().any(|key| object.contains_key(*key)) || OTHER_SIGNALS.iter().any(|(key, _)| object.contains_key(*key))
 }
 
-fn read(fields: Map<String, Value>, unknown: &mut UnknownFields) -> Result<Found, String> {
+fn read(fields: Map<String, Value>, notices: &mut Notices) -> Result<Found, String> {
     let mut parts = Parts::default();
+    let mut messages = Vec::new();
     for (key, value) in fields {
         match key.as_str() {
             "resourceSpans" | "resource_spans" => {
                 let resources = list(&key, "a list of objects", value)?;
-                resources.into_iter().try_for_each(|resource| read_resource(resource, &mut parts, unknown))?;
+                resources.into_iter().try_for_each(|resource| read_resource(resource, &mut parts, notices))?;
             }
+            "resourceLogs" | "resource_logs" => messages.extend(logs::read(value, notices)?),
             _ => match OTHER_SIGNALS.iter().find(|(signal, _)| *signal == key) {
-                Some((_, signal)) => return Err(format!("OpenTelemetry's {signal} (`{key}`), which hold no spans")),
-                None => count_unknown(unknown, key),
+                Some((_, signal)) => notices.add(Notice::OtherSignal(signal)),
+                None => notices.unknown(key),
             },
         }
     }
-    Ok(Found::Parts(parts.into_parts()))
+    let mut parts = parts.into_parts();
+    parts.append(&mut messages);
+    Ok(Found::Parts(parts))
 }
 
-fn read_resource(value: Value, parts: &mut Parts, unknown: &mut UnknownFields) -> Result<(), String> {
+fn read_resource(value: Value, parts: &mut Parts, notices: &mut Notices) -> Result<(), String> {
     let (mut metadata, mut scopes) = (BTreeMap::new(), Vec::new());
     for (key, value) in object("resourceSpans[]", value)? {
         match key.as_str() {
@@ -70,7 +76,7 @@ fn read_resource(value: Value, parts: &mut Parts, unknown: &mut UnknownFields) -
                 scopes = list(format_args!("resourceSpans[].{key}"), "a list of objects", value)?;
             }
             "schemaUrl" | "schema_url" => {}
-            _ => count_unknown(unknown, format!("resourceSpans[].{key}")),
+            _ => notices.unknown(format!("resourceSpans[].{key}")),
         }
     }
     parts.begin(metadata);
@@ -79,12 +85,12 @@ fn read_resource(value: Value, parts: &mut Parts, unknown: &mut UnknownFields) -
             match key.as_str() {
                 "spans" => {
                     for value in list("scopeSpans[].spans", "a list of objects", value)? {
-                        let (trace_id, span) = read_span(value, unknown)?;
+                        let (trace_id, span) = read_span(value, notices)?;
                         parts.push(trace_id, span);
                     }
                 }
                 "scope" | "instrumentationLibrary" | "instrumentation_library" | "schemaUrl" | "schema_url" => {}
-                _ => count_unknown(unknown, format!("scopeSpans[].{key}")),
+                _ => notices.unknown(format!("scopeSpans[].{key}")),
             }
         }
     }
@@ -92,7 +98,7 @@ fn read_resource(value: Value, parts: &mut Parts, unknown: &mut UnknownFields) -
 }
 
 /// A span and the id of its trace.
-pub(crate) fn read_span(value: Value, unknown: &mut UnknownFields) -> Result<(String, Span), String> {
+pub(crate) fn read_span(value: Value, notices: &mut Notices) -> Result<(String, Span), String> {
     let Value::Object(fields) = value else { return Err(wrong("spans[]", "an object", &value)) };
     let mut trace = None;
     let mut recorded = Recorded::default();
@@ -104,16 +110,18 @@ pub(crate) fn read_span(value: Value, unknown: &mut UnknownFields) -> Result<(St
             "spanId" | "span_id" => span.span_id = text(name, value)?.and_then(span_id).unwrap_or_default(),
             "parentSpanId" | "parent_span_id" => span.parent_id = text(name, value)?.and_then(span_id),
             "name" => span.name = text(name, value)?.unwrap_or_default(),
-            "startTimeUnixNano" | "start_time_unix_nano" => span.start_time_unix_nano = count(name, value)?,
+            "startTimeUnixNano" | "start_time_unix_nano" => {
+                span.start_time_unix_nano = times::exact_ns(name, &value, notices)
+            }
             "endTimeUnixNano" | "end_time_unix_nano" => {
-                span.end_time_unix_nano = count(name, value)?.filter(|&time| time > 0)
+                span.end_time_unix_nano = times::exact_ns(name, &value, notices).filter(|&time| time > 0);
             }
             "status" => read_status(name, value, span)?,
             "attributes" => recorded.attributes = Attributes::new(read_attributes("spans[].attributes", value)?),
             "events" => recorded.events = read_events(value)?,
             "kind" | "links" | "flags" | "traceState" | "trace_state" => {}
             key if key.starts_with("dropped") => {}
-            _ => count_unknown(unknown, format!("spans[].{key}")),
+            _ => notices.unknown(format!("spans[].{key}")),
         }
     }
     let Some(mut trace) = trace else { return Err("a span has no `traceId`".to_owned()) };
@@ -123,7 +131,7 @@ pub(crate) fn read_span(value: Value, unknown: &mut UnknownFields) -> Result<(St
     if let Some(id) = recorded.attributes.get_text("mlflow.traceRequestId") {
         trace = id.trim_matches('"').to_owned();
     }
-    Ok((trace, recorded.read()))
+    Ok((trace, conventions::read(recorded)))
 }
 
 /// Attributes as OTLP's typed pairs.
@@ -189,11 +197,11 @@ mod tests {
     fn read_request(request: Value) -> Result<Vec<Trace>, String> {
         let Value::Object(fields) = request else { panic!() };
         assert!(fits(&fields));
-        let mut unknown = UnknownFields::new();
-        let Found::Parts(parts) = read(fields, &mut unknown)? else { panic!() };
+        let mut notices = Notices::default();
+        let Found::Parts(parts) = read(fields, &mut notices)? else { panic!() };
         let trace = |part| match part {
             Part::Trace(trace) => trace,
-            Part::Span { .. } => panic!(),
+            other => panic!("{other:?}"),
         };
         Ok(parts.into_iter().map(trace).collect())
     }
@@ -233,7 +241,8 @@ mod tests {
             reason(request(json!({"traceId": TRACE, "attributes": {}}))),
             "`spans[].attributes` must be a list of keys and values, found an object"
         );
-        assert_eq!(reason(json!({"resourceLogs": []})), "OpenTelemetry's logs (`resourceLogs`), which hold no spans");
-        assert_eq!(read_request(json!({"resourceSpans": []})), Ok(Vec::new()));
+        for other in ["resourceSpans", "resourceLogs", "resourceMetrics", "resource_metrics", "resourceProfiles"] {
+            assert_eq!(read_request(json!({other: []})), Ok(Vec::new()));
+        }
     }
 }

@@ -8,14 +8,14 @@ use crate::dataset::dialects::otel::attributes::Attributes;
 use crate::dataset::dialects::otel::events::{self, Side};
 use crate::dataset::dialects::otel::messages;
 use crate::dataset::dialects::otel::recorded::Recorded;
-use crate::dataset::dialects::span::from_json_text;
+use crate::dataset::json;
 
 pub(crate) fn read(recorded: &mut Recorded) {
     read_tool(recorded);
     let attributes = &mut recorded.attributes;
     let mut conversation = match attributes.take("pydantic_ai.all_messages") {
-        Some(all) => messages::read(from_json_text(all), "user"),
-        None => match attributes.take("all_messages_events").map(from_json_text) {
+        Some(all) => messages::read(json::from_text(all), "user"),
+        None => match attributes.take("all_messages_events").map(json::from_text) {
             Some(Value::Array(events)) => split(events).into_iter().flat_map(|(_, messages)| messages).collect(),
             _ => Vec::new(),
         },
@@ -24,7 +24,7 @@ pub(crate) fn read(recorded: &mut Recorded) {
         // JSON where the agent's output is an object or a list, else a text.
         let is_json = attributes.get_text("final_result").is_some_and(|text| text.starts_with(['{', '[']));
         let answer =
-            attributes.take("final_result").map(|answer| if is_json { from_json_text(answer) } else { answer });
+            attributes.take("final_result").map(|answer| if is_json { json::from_text(answer) } else { answer });
         let instructions = attributes.take_value("gen_ai.system_instructions");
         recorded.note_type("AGENT");
         let turn = conversation.iter().rposition(|message| message["role"] == "user").map_or(0, |last| last + 1);

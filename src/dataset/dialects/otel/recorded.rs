@@ -1,11 +1,10 @@
-//! A span as it was recorded, and its way through the conventions.
+//! A span as it was recorded, and what conventions have found in it so far.
 
 use serde_json::{Value, json};
 
 use crate::dataset::dialects::otel::attributes::Attributes;
-use crate::dataset::dialects::otel::events::{self, Event};
-use crate::dataset::dialects::otel::{gen_ai, messages, mlflow, openinference, pydantic_ai, traceloop, vercel};
-use crate::trace::Span;
+use crate::dataset::dialects::otel::messages;
+use crate::trace::{Span, SpanType};
 
 /// A span with what no convention has read yet.
 #[derive(Debug, Default)]
@@ -15,20 +14,14 @@ pub(crate) struct Recorded {
     pub events: Vec<Event>,
 }
 
-/// Every convention, the most particular first: what one has found, the later ones leave.
-const CONVENTIONS: &[fn(&mut Recorded)] =
-    &[mlflow::read, openinference::read, pydantic_ai::read, vercel::read, gen_ai::read, events::read, traceloop::read];
+/// Something that happened during a span.
+#[derive(Debug)]
+pub(crate) struct Event {
+    pub name: String,
+    pub attributes: Attributes,
+}
 
 impl Recorded {
-    /// The span as the conventions understand it; what they do not take stays among its attributes.
-    pub(crate) fn read(mut self) -> Span {
-        for convention in CONVENTIONS {
-            convention(&mut self);
-        }
-        self.span.attributes = self.attributes.into_map();
-        self.span
-    }
-
     /// Notes what went in, unless that is known.
     pub(crate) fn note_inputs(&mut self, inputs: Option<Value>) {
         self.span.inputs = self.span.inputs.take().or(inputs);
@@ -53,17 +46,24 @@ impl Recorded {
 
     /// Notes the type, unless it is known.
     pub(crate) fn note_type(&mut self, name: &str) {
-        if self.span.span_type == Default::default() {
-            self.span.span_type = crate::trace::SpanType::new(name);
+        if self.span.span_type == SpanType::default() {
+            self.span.span_type = SpanType::new(name);
         }
     }
 }
 
 #[cfg(test)]
 impl Recorded {
-    /// The span with these attributes and nothing else.
-    pub(crate) fn with(attributes: &Value) -> Span {
+    /// A span with these attributes and nothing else.
+    pub(crate) fn with(attributes: &Value) -> Self {
         let attributes = Attributes::new(attributes.as_object().unwrap().clone());
-        Self { attributes, ..Self::default() }.read()
+        Self { attributes, ..Self::default() }
+    }
+
+    /// What a convention finds in it.
+    pub(crate) fn read_by(mut self, convention: fn(&mut Self)) -> Span {
+        convention(&mut self);
+        self.span.attributes = self.attributes.into_map();
+        self.span
     }
 }

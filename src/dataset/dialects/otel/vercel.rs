@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::dataset::dialects::otel::messages;
 use crate::dataset::dialects::otel::recorded::Recorded;
-use crate::dataset::dialects::span::from_json_text;
+use crate::dataset::json;
 
 pub(crate) fn read(recorded: &mut Recorded) {
     let attributes = &mut recorded.attributes;
@@ -19,8 +19,8 @@ pub(crate) fn read(recorded: &mut Recorded) {
     let attributes = &mut recorded.attributes;
     // `ai.prompt` is what the application passed, `ai.prompt.messages` what the provider was asked.
     let asked = match attributes.take("ai.prompt.messages") {
-        Some(messages) => messages::read(from_json_text(messages), "user"),
-        None => attributes.take("ai.prompt").map(|prompt| passed(from_json_text(prompt))).unwrap_or_default(),
+        Some(messages) => messages::read(json::from_text(messages), "user"),
+        None => attributes.take("ai.prompt").map(|prompt| passed(json::from_text(prompt))).unwrap_or_default(),
     };
     let answered = answer(recorded);
     let attributes = &mut recorded.attributes;
@@ -61,7 +61,7 @@ fn answer(recorded: &mut Recorded) -> Vec<Value> {
     let attributes = &mut recorded.attributes;
     let mut take = |names: &[&str]| names.iter().find_map(|name| attributes.take(name)).filter(|value| value != "");
     let text = take(&["ai.response.text", "ai.result.text", "ai.response.object", "ai.result.object"]);
-    let calls = take(&["ai.response.toolCalls", "ai.result.toolCalls"]).map(from_json_text);
+    let calls = take(&["ai.response.toolCalls", "ai.result.toolCalls"]).map(json::from_text);
     if text.is_none() && calls.is_none() {
         return Vec::new();
     }
@@ -79,10 +79,15 @@ fn answer(recorded: &mut Recorded) -> Vec<Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::trace::Span;
+
+    fn read_span(attributes: &Value) -> Span {
+        Recorded::with(attributes).read_by(read)
+    }
 
     #[test]
     fn the_loop_the_call_and_the_tool_are_told_apart() {
-        let outer = Recorded::with(&json!({"ai.operationId": "ai.generateText", "ai.response.text": "Sunny.",
+        let outer = read_span(&json!({"ai.operationId": "ai.generateText", "ai.response.text": "Sunny.",
             "ai.prompt": "{\"system\": \"Be brief.\", \"prompt\": \"Weather?\"}"}));
         let asked =
             json!({"messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Weather?"}]});
@@ -91,7 +96,7 @@ mod tests {
             ("AGENT", Some(asked), Some(json!("Sunny.")))
         );
 
-        let inner = Recorded::with(&json!({"ai.operationId": "ai.generateText.doGenerate", "gen_ai.system": "openai",
+        let inner = read_span(&json!({"ai.operationId": "ai.generateText.doGenerate", "gen_ai.system": "openai",
             "ai.prompt.messages": "[{\"role\": \"user\", \"content\": [{\"type\": \"text\", \"text\": \"Weather?\"}]}]",
             "ai.response.toolCalls": "[{\"toolCallId\": \"c\", \"toolName\": \"weather\", \"input\": {\"city\": \"Paris\"}}]"}));
         let function = json!({"name": "weather", "arguments": "{\"city\":\"Paris\"}"});
@@ -100,8 +105,7 @@ mod tests {
         assert_eq!((inner.span_type.as_str(), inner.outputs), ("CHAT_MODEL", Some(call)));
         assert_eq!(inner.inputs, Some(json!({"messages": [{"role": "user", "content": "Weather?"}]})));
 
-        let tool =
-            Recorded::with(&json!({"ai.operationId": "ai.toolCall", "ai.toolCall.args": "{\"city\": \"Paris\"}",
+        let tool = read_span(&json!({"ai.operationId": "ai.toolCall", "ai.toolCall.args": "{\"city\": \"Paris\"}",
             "ai.toolCall.result": "\"sunny\""}));
         assert_eq!(
             (tool.span_type.as_str(), tool.inputs, tool.outputs),
