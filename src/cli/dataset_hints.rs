@@ -5,22 +5,7 @@ use std::path::Path;
 
 use judge_run::dataset::{DatasetError, Hint, Mapping, Remedy};
 
-use super::error::CliError;
 use super::print::one_line;
-
-/// The error with what to do about it.
-pub(crate) fn error(error: DatasetError) -> CliError {
-    match of_error(&error) {
-        Some(hint) => CliError::usage_with_hint(chain(&error), hint),
-        None => CliError::usage(chain(&error)),
-    }
-}
-
-/// An error and its causes.
-fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
-}
 
 /// What to do about a dataset that cannot be read.
 pub(crate) fn of_error(error: &DatasetError) -> Option<String> {

@@ -51,6 +51,9 @@ pub(crate) fn notes(notices: &Notices) -> Vec<String> {
             Notice::UnusedMapping(mapping) => {
                 notes.push(format!("--map {}: nothing in the dataset has this field", one_line(mapping)));
             }
+            Notice::UnmetMember(member) => {
+                notes.push(format!("no trace has `{}`, which --filter or --stratify names", one_line(member)));
+            }
             _ => {}
         }
     }
@@ -115,6 +118,7 @@ mod tests {
             (Notice::EmptySpans { attributes: "acme.q".into() }, "nothing was found in the spans of 1 trace: "),
             (Notice::OtherSignal("metrics"), "skipped 1 record of OpenTelemetry's metrics"),
             (Notice::UnusedMapping("inputs=q".into()), "--map inputs=q: nothing in the dataset has this field"),
+            (Notice::UnmetMember("inputs.q".into()), "no trace has `inputs.q`, which --filter or --stratify names"),
             (Notice::UnreadableTime("t".into()), "ignored times that cannot be read: `t` (1x)"),
             (
                 Notice::UnreadableCell("inputs".into()),

@@ -12,12 +12,11 @@ use judge_run::run::{DrawError, Export, LaneIndex, LaneSettings, Output, RunPlan
 use judge_run_simulator::{BackgroundSimulator, Simulator, SimulatorConfig};
 use tempfile::NamedTempFile;
 
-use super::dataset_hints;
 use super::endpoint::{self, Env};
 use super::error::CliError;
 use super::manifest::Record;
 use super::open_files;
-use super::plan::{Invocation, Planned, shown, wanted};
+use super::plan::{Invocation, Planned, wanted};
 use super::quickstart;
 use super::reuse;
 use super::selection;
@@ -75,7 +74,7 @@ pub(crate) fn open(
         (host != own).then(|| format!("{} is asked at {host}, not at {own}; records name the host", endpoint.model))
     }));
 
-    let paths: Vec<_> = plan.datasets.iter().map(|dataset| shown(&dataset.path)).collect();
+    let paths: Vec<_> = plan.datasets.iter().map(|dataset| dataset.path.clone()).collect();
     let (paths, quickstart) = quickstart::as_files(paths)?;
     let criteria = selection::criteria(&plan.selection, &paths)?;
     let options = DatasetOptions {
@@ -87,7 +86,7 @@ pub(crate) fn open(
     // Standard input can be read only once.
     let readers = if paths.iter().any(|path| path.as_os_str() == "-") { 1 } else { lanes.len() };
     let open = || DatasetReader::open(options.clone());
-    let datasets = (0..readers).map(|_| open().map_err(dataset_hints::error)).collect::<Result<_, _>>()?;
+    let datasets = (0..readers).map(|_| open().map_err(|error| CliError::of(&error))).collect::<Result<_, _>>()?;
     let selection = criteria.draw(open).map_err(|error| match &error {
         DrawError::Dataset(error) => CliError::of(error),
         DrawError::TooManyStrata => CliError::of(&error),
@@ -126,7 +125,7 @@ pub(crate) fn open(
             Output::Log(log)
         }
     };
-    let export = plan.export.clone().map(|export| Export { path: shown(&export.path), ..export });
+    let export = plan.export.clone();
     let run = RunSettings {
         datasets,
         questions,

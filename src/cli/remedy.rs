@@ -3,10 +3,12 @@
 use std::error::Error;
 use std::fmt::Display;
 
+use judge_run::dataset::DatasetError;
 use judge_run::judge::JudgeError;
 use judge_run::judge::toml_file::{Problem, TomlError};
 use judge_run::run::DrawError;
 
+use super::dataset_hints;
 use super::error::CliError;
 use super::suggest;
 
@@ -21,6 +23,9 @@ pub(crate) fn of(error: &(dyn Error + 'static)) -> Option<String> {
             JudgeError::Toml { error, .. } => of_key(error),
             _ => None,
         };
+    }
+    if let Some(error) = error.downcast_ref::<DatasetError>() {
+        return dataset_hints::of_error(error);
     }
     match error.downcast_ref::<DrawError>() {
         Some(DrawError::TooManyStrata) => Some("give `--stratify` an expression with fewer values".to_owned()),

@@ -40,6 +40,8 @@ pub enum Notice {
     OtherSignal(&'static str),
     /// A mapping names a field that nothing in the dataset has.
     UnusedMapping(String),
+    /// A filter or stratum names a member that no trace has.
+    UnmetMember(String),
 }
 
 /// Every notice with how often it was given.

@@ -46,7 +46,7 @@ fn answered(outputs: &Value) -> &Value {
         return text_of(message);
     }
     match outputs.as_object() {
-        Some(object) if object.contains_key("role") || object.contains_key("type") => text_of(outputs),
+        Some(object) if ["role", "type"].iter().any(|key| object.contains_key(*key)) => text_of(outputs),
         Some(object) if object.len() == 1 => object.values().next().map_or(outputs, answered),
         _ => outputs,
     }
@@ -55,17 +55,51 @@ fn answered(outputs: &Value) -> &Value {
 /// The last message by one of these, of a list of messages or an object that has one.
 fn last_message<'a>(value: &'a Value, roles: &[&str]) -> Option<&'a Value> {
     let messages = value.get("messages").unwrap_or(value).as_array()?;
-    let is_by = |message: &&Value| {
-        // LangChain tells it by `type`.
-        let role = message.get("role").or_else(|| message.get("type")).and_then(Value::as_str);
-        role.is_some_and(|role| roles.contains(&role))
+    // LangChain's models are given a list of lists.
+    let messages = match messages.as_slice() {
+        [Value::Array(inner)] if !inner.iter().any(Value::is_string) => inner,
+        _ => messages,
     };
-    messages.iter().rev().find(is_by)
+    messages.iter().rev().find(|message| role_of(message).is_some_and(|role| roles.contains(&role)))
+}
+
+/// Who says a message. LangChain tells it by `type`, by the class, or in a pair.
+fn role_of(message: &Value) -> Option<&str> {
+    if let [Value::String(role), _] = message.as_array().map(Vec::as_slice).unwrap_or_default() {
+        return Some(role);
+    }
+    let class = || message.get("id")?.as_array()?.last()?.as_str();
+    let by_class = match class() {
+        Some("HumanMessage" | "HumanMessageChunk") => Some("human"),
+        Some("AIMessage" | "AIMessageChunk") => Some("ai"),
+        _ => None,
+    };
+    let named = message.get("role").or_else(|| message.get("type")).and_then(Value::as_str);
+    by_class.or(match named {
+        Some("HumanMessage") => Some("human"),
+        Some("AIMessage" | "AIMessageChunk") => Some("ai"),
+        named => named,
+    })
 }
 
 /// What a message says; the message itself if that is nothing but a call of a tool.
 fn text_of(message: &Value) -> &Value {
-    message.get("content").filter(|content| !content.is_null()).unwrap_or(message)
+    if let [Value::String(_), content] = message.as_array().map(Vec::as_slice).unwrap_or_default() {
+        return content;
+    }
+    let fields =
+        ["data", "kwargs"].iter().find_map(|key| message.get(key).filter(|inner| inner.get("content").is_some()));
+    let fields = fields.unwrap_or(message);
+    let calls = fields.get("tool_calls").and_then(Value::as_array).is_some_and(|calls| !calls.is_empty());
+    let content = fields.get("content").filter(|content| !content.is_null() && !(calls && *content == ""));
+    match content {
+        // One part that is a text.
+        Some(Value::Array(parts)) => match parts.as_slice() {
+            [part] => part.get("text").filter(|text| text.is_string()).or(content).unwrap_or(message),
+            _ => content.unwrap_or(message),
+        },
+        content => content.unwrap_or(message),
+    }
 }
 
 #[cfg(test)]
@@ -91,10 +125,10 @@ mod tests {
             (json!({"a": 1, "b": 2}), json!({"a": 1, "b": 2})),
             (json!(["x"]), json!(["x"])),
             (json!([{"role": "system", "content": "s"}]), json!([{"role": "system", "content": "s"}])),
-            (
-                json!({"messages": [{"role": "user", "content": [{"type": "text", "text": "p"}]}]}),
-                json!([{"type": "text", "text": "p"}]),
-            ),
+            (json!({"messages": [{"role": "user", "content": [{"type": "text", "text": "p"}]}]}), json!("p")),
+            (json!({"messages": [{"type": "human", "data": {"content": "x"}}]}), json!("x")),
+            (json!({"messages": [[{"lc": 1, "id": ["m", "HumanMessage"], "kwargs": {"content": "x"}}]]}), json!("x")),
+            (json!({"messages": [["system", "s"], ["human", "x"]]}), json!("x")),
         ] {
             assert_eq!(asked(&inputs), &said, "{inputs}");
         }
@@ -107,6 +141,11 @@ mod tests {
                 json!({"messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "x"}]}),
                 json!("x"),
             ),
+            (
+                json!({"messages": [{"type": "human", "data": {"content": "q"}}, {"type": "ai", "data": {"content": "x", "tool_calls": []}}]}),
+                { json!("x") },
+            ),
+            (json!([["user", "q"], ["assistant", "x"]]), json!("x")),
             (json!({"response": "x"}), json!("x")),
             (json!({"answer": "x", "sources": []}), json!({"answer": "x", "sources": []})),
             (json!(null), json!(null)),
@@ -117,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn a_side_that_was_not_recorded_is_left_out() {
+    fn a_side_that_was_not_recorded_is_omitted() {
         let asked = Trace { inputs: Some("q".into()), ..Trace::default() };
         let both = Trace { outputs: Some("a".into()), ..asked.clone() };
         let session = Session::new(vec![asked, both]).unwrap();

@@ -22,6 +22,8 @@ pub struct Expression {
     source: String,
     compiled: minijinja::Expression<'static, 'static>,
     used: Used,
+    /// The members of a trace that it names, as paths.
+    members: Vec<String>,
 }
 
 impl Expression {
@@ -36,7 +38,10 @@ impl Expression {
         let orders = source.contains(['<', '>']);
         let environment: &'static Environment<'static> = if orders { &STRICT } else { &LENIENT };
         let compiled = environment.compile_expression_owned(source.to_owned()).map_err(invalid)?;
-        let used = Used::check(compiled.undeclared_variables(true), Unit::Trace)?;
+        let names = compiled.undeclared_variables(true);
+        let mut members: Vec<String> = names.iter().filter(|name| name.contains('.')).cloned().collect();
+        members.sort();
+        let used = Used::check(names, Unit::Trace)?;
         // The engine looks filters and tests up when it comes to them.
         let probe =
             LENIENT.compile_expression(source).map_err(invalid)?.eval(context((&Trace::default()).into(), used));
@@ -44,8 +49,13 @@ impl Expression {
             Err(error) if matches!(error.kind(), ErrorKind::UnknownFilter | ErrorKind::UnknownTest) => {
                 Err(invalid(error))
             }
-            _ => Ok(Self { source: source.to_owned(), compiled, used }),
+            _ => Ok(Self { source: source.to_owned(), compiled, used, members }),
         }
+    }
+
+    /// The members of a trace that it names, such as `inputs.question`.
+    pub fn members(&self) -> &[String] {
+        &self.members
     }
 
     /// Whether it is true of a trace.

@@ -2,6 +2,7 @@
 
 mod conversation;
 mod cut;
+mod documents;
 mod expression;
 pub mod file;
 mod form;

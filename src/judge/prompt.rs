@@ -5,10 +5,11 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use memchr::memmem;
-use minijinja::value::{Object, ObjectRepr, ValueKind};
+use minijinja::value::{Object, ObjectRepr};
 use minijinja::{Environment, Error, ErrorKind, State, UndefinedBehavior, Value};
 
 use super::cut::{self, Cuts};
+use super::documents;
 use super::image::{Attached, attach, images, without_payloads};
 use super::select::Unit;
 use super::subject::Subject;
@@ -16,7 +17,7 @@ pub use super::variables::VARIABLES;
 use super::variables::{Used, context};
 use crate::endpoint::wire::PromptNotes;
 use crate::feedback::ErrorCode;
-use crate::trace::{SpanType, Trace};
+use crate::trace::Trace;
 
 const USER: &str = "user";
 
@@ -232,7 +233,7 @@ pub(super) fn environment(undefined: UndefinedBehavior) -> Environment<'static> 
     environment.set_formatter(write_value);
     environment.add_filter("fence", fence);
     environment.add_filter("tojson", to_json);
-    environment.add_filter("documents", documents);
+    environment.add_filter("documents", documents::filter);
     environment.add_filter("images", images);
     // The expression at fault is all that is taken from the debug information: `Error`'s own debug display would print every
     // variable, which is the whole trace.
@@ -358,71 +359,10 @@ pub(super) fn defined(value: &Value) -> Result<(), Error> {
     if value.is_undefined() { value.get_attr("").map(drop) } else { Ok(()) }
 }
 
-/// `{{ spans | documents }}`: the texts of the documents that the trace's RETRIEVER spans returned, in order; empty when they found none.
-/// Without such a span nobody knows what was retrieved, which is an error. `{{ span | documents }}`: those of one span, whatever its type.
-fn documents(spans: &Value) -> Result<Vec<String>, Error> {
-    defined(spans)?;
-    let mut texts = Vec::new();
-    if spans.kind() == ValueKind::Map {
-        if spans.get_attr("span_type")?.is_undefined() {
-            let reason =
-                "documents: this is no span; write `spans | documents`, or `span | documents` where spans are judged";
-            return Err(Error::new(ErrorKind::InvalidOperation, reason));
-        }
-        collect_documents(&spans.get_attr("outputs")?, &mut texts)?;
-        return Ok(texts);
-    }
-    let mut retrieved = false;
-    for span in spans.try_iter()? {
-        if span.get_attr("span_type")?.as_str() == Some(SpanType::RETRIEVER) {
-            retrieved = true;
-            collect_documents(&span.get_attr("outputs")?, &mut texts)?;
-        }
-    }
-    if retrieved {
-        Ok(texts)
-    } else {
-        Err(Error::new(ErrorKind::InvalidOperation, "the trace has no span of type RETRIEVER"))
-    }
-}
-
-/// Documents as retrievers write them: a list of strings or of objects with their text under one of a few names (LangChain
-/// and MLflow `page_content`, OpenAI and Databricks `content`/`text`, OpenInference `document.content`), or such a list inside an object.
-fn collect_documents(outputs: &Value, texts: &mut Vec<String>) -> Result<(), Error> {
-    match outputs.kind() {
-        ValueKind::String => {
-            texts.extend(outputs.as_str().filter(|text| !text.trim().is_empty()).map(ToOwned::to_owned))
-        }
-        ValueKind::Seq | ValueKind::Iterable => {
-            for document in outputs.try_iter()? {
-                collect_documents(&document, texts)?;
-            }
-        }
-        ValueKind::Map => {
-            for key in ["page_content", "content", "text", "document.content"] {
-                let text = outputs.get_attr(key)?;
-                if text.as_str().is_some() {
-                    return collect_documents(&text, texts);
-                }
-            }
-            for key in ["document", "documents", "docs", "chunks", "results", "matches"] {
-                let inner = outputs.get_attr(key)?;
-                if matches!(inner.kind(), ValueKind::Seq | ValueKind::Map) {
-                    return collect_documents(&inner, texts);
-                }
-            }
-            // A document of a form that is not known is still evidence: as it stands.
-            texts.push(json_text(outputs)?);
-        }
-        _ => {}
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::trace::{Session, Span};
+    use crate::trace::{Session, Span, SpanType};
     use serde_json::json;
 
     fn trace() -> Trace {

@@ -9,6 +9,8 @@ use std::num::NonZeroUsize;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use serde_json::Value;
+
 use super::shard::Shard;
 use crate::dataset::{DatasetError, DatasetReader, Entry};
 use crate::feedback::IdHasher;
@@ -302,14 +304,19 @@ pub struct InvalidSampleSize;
 pub(super) struct Selecting {
     selection: Arc<Selection>,
     taken: u64,
-    /// Ids that were named and not met.
+    /// Ids that were named and not found yet.
     absent: BTreeSet<String>,
+    /// Members that the expressions name and that no trace had yet.
+    unmet: BTreeSet<String>,
 }
 
 impl Selecting {
     pub(super) fn new(selection: Arc<Selection>) -> Self {
         let absent = selection.trace_ids.clone().unwrap_or_default();
-        Self { selection, taken: 0, absent }
+        let strata = selection.sample.as_ref().and_then(|drawn| drawn.sample.strata.as_ref());
+        let expressions = selection.filter.iter().chain(strata);
+        let unmet = expressions.flat_map(Expression::members).cloned().collect();
+        Self { selection, taken: 0, absent, unmet }
     }
 
     /// Whether the limit is reached.
@@ -320,6 +327,7 @@ impl Selecting {
     /// Why the next trace is not taken; `None` if it is.
     pub(super) fn left_out(&mut self, trace: &Trace) -> Option<LeftOut> {
         self.absent.remove(&trace.trace_id);
+        self.unmet.retain(|member| !has(trace, member));
         let left_out = self.selection.left_out(trace);
         self.taken += u64::from(left_out.is_none());
         left_out
@@ -329,11 +337,53 @@ impl Selecting {
     pub(super) fn absent(&self) -> Vec<String> {
         if self.is_done() { Vec::new() } else { self.absent.iter().cloned().collect() }
     }
+
+    /// The members that the expressions name and that no trace has; none where the dataset was not read to its end.
+    pub(super) fn unmet(&self) -> impl Iterator<Item = &str> {
+        self.unmet.iter().filter(|_| !self.is_done()).map(String::as_str)
+    }
+}
+
+/// Whether a trace has a member of this path.
+fn has(trace: &Trace, path: &str) -> bool {
+    let mut names = path.split('.').peekable();
+    if names.peek() == Some(&"trace") {
+        names.next();
+    }
+    let (field, rest) = (names.next().unwrap_or_default(), names.collect::<Vec<_>>());
+    let has_inside = |value: &Value| {
+        let inner = rest.iter().try_fold(value, |value, name| match value {
+            Value::Array(items) => items.get(name.parse::<usize>().ok()?),
+            value => value.get(*name),
+        });
+        inner.is_some()
+    };
+    match (field, rest.first()) {
+        (_, None) => true,
+        ("inputs", _) => trace.inputs.as_ref().is_some_and(has_inside),
+        ("outputs", _) => trace.outputs.as_ref().is_some_and(has_inside),
+        ("expectations", Some(name)) => trace.expectations.contains_key(*name),
+        ("tags", Some(name)) => trace.tags.contains_key(*name),
+        ("metadata", Some(name)) => trace.metadata.contains_key(*name),
+        _ => true,
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_member_that_no_trace_has_is_known_at_the_end() {
+        let filter = "inputs.n < 5 and inputs.question == 'x' and trace.tags.kind == 'rare' and trace.tags.none == 'y'";
+        let filter = Expression::compile(filter).unwrap();
+        let criteria = Criteria { filter: Some(filter), ..Criteria::default() };
+        let mut selecting = Selecting::new(Arc::new(criteria.draw(|| panic!()).unwrap()));
+        let unmet = |selecting: &Selecting| selecting.unmet().map(ToOwned::to_owned).collect::<Vec<_>>();
+        assert_eq!(unmet(&selecting).len(), 4);
+        selecting.left_out(&trace(1));
+        assert_eq!(unmet(&selecting), ["inputs.question", "trace.tags.none"]);
+    }
 
     fn size(text: &str) -> SampleSize {
         text.parse().unwrap()

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::item::Item;
 use super::plan::Planner;
 use super::selection::{LeftOut, Selecting, Selection};
-use crate::dataset::{DatasetError, DatasetReader, Entry, Notices, Reject, Sessions};
+use crate::dataset::{DatasetError, DatasetReader, Entry, Notice, Notices, Reject, Sessions};
 use crate::trace::Session;
 
 /// What one line of the dataset, or one session, came to.
@@ -176,7 +176,8 @@ impl Iterator for Walk<'_> {
                 Stage::Sessions(..) => self.session(),
                 Stage::End => {
                     self.stage = Stage::Over;
-                    let notices = self.dataset.stats().notices.clone();
+                    let mut notices = self.dataset.stats().notices.clone();
+                    self.selecting.unmet().for_each(|member| notices.add(Notice::UnmetMember(member.to_owned())));
                     Some(Planned::End { notices, absent: self.selecting.absent() })
                 }
                 Stage::Over => return None,

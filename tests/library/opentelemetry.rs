@@ -1,6 +1,5 @@
 //! Traces as OpenTelemetry's spans, written by real SDKs: `fixtures/otel/README.md` says by which.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use judge_run::dataset::{DatasetOptions, DatasetReader, Entry};

@@ -248,7 +248,7 @@ mod tests {
             directory.extend(name.as_bytes());
             if is_large {
                 directory.extend([1, 0, 24, 0]);
-                [text.len() as u64, packed.len() as u64, offset].map(|n| directory.extend(n.to_le_bytes()));
+                [text.len() as u64, packed.len() as u64, offset].iter().for_each(|n| directory.extend(n.to_le_bytes()));
             }
         }
         let (size, offset) = (directory.len() as u64, bytes.len() as u64);
@@ -257,7 +257,7 @@ mod tests {
             let end = bytes.len() as u64;
             bytes.extend(b"PK\x06\x06");
             bytes.extend([0; 36]);
-            [size, offset].map(|n| bytes.extend(n.to_le_bytes()));
+            [size, offset].iter().for_each(|n| bytes.extend(n.to_le_bytes()));
             bytes.extend(b"PK\x06\x07\0\0\0\0");
             bytes.extend(end.to_le_bytes());
             bytes.extend([0; 4]);
