@@ -16,7 +16,7 @@ use super::endpoint::{self, Env};
 use super::error::CliError;
 use super::manifest::Record;
 use super::open_files;
-use super::plan::{Invocation, Planned, wanted};
+use super::plan::{Invocation, Planned, shown, wanted};
 use super::quickstart;
 use super::reuse;
 use super::selection;
@@ -74,7 +74,7 @@ pub(crate) fn open(
         (host != own).then(|| format!("{} is asked at {host}, not at {own}; records name the host", endpoint.model))
     }));
 
-    let paths: Vec<_> = plan.datasets.iter().map(|dataset| dataset.path.clone()).collect();
+    let paths: Vec<_> = plan.datasets.iter().map(|dataset| shown(&dataset.path)).collect();
     let (paths, quickstart) = quickstart::as_files(paths)?;
     let criteria = selection::criteria(&plan.selection, &paths)?;
     let options = DatasetOptions {
@@ -125,7 +125,7 @@ pub(crate) fn open(
             Output::Log(log)
         }
     };
-    let export = plan.export.clone();
+    let export = plan.export.clone().map(|export| Export { path: shown(&export.path), ..export });
     let run = RunSettings {
         datasets,
         questions,
