@@ -355,14 +355,19 @@ pub(crate) fn open(
                 burst: member.burst,
             },
             extra_body: extra_body.clone(),
-            rpd: plan.rpd,
             preset,
         });
     }
     let mut members = members.into_iter();
     let first = members.next().ok_or_else(|| CliError::usage(format_args!("the plan of `{name}` names no address")))?;
     let pool = Pool::new(first, members.collect());
-    Ok(LaneSettings { pool, model: plan.model.model.clone(), prices: plan.prices })
+    Ok(LaneSettings {
+        pool,
+        model: plan.model.model.clone(),
+        prices: plan.prices,
+        requests_per_day: plan.rpd,
+        requests_today: 0,
+    })
 }
 
 /// The simulated endpoint, under a model's name.

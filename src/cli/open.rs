@@ -97,6 +97,7 @@ pub(crate) fn open(
     if let Some(log) = log.as_deref().filter(|_| !overwrite) {
         notes.extend(mixed_log(log, simulator.is_some()));
     }
+    count_requests(&mut lanes, log.as_deref());
     let reuse = reuse::open(reuse)?;
     let mut known = Index::default();
     let mut is_resumed = false;
@@ -164,6 +165,20 @@ pub(crate) fn open(
         quiet: *quiet,
         verbose: *verbose,
     })
+}
+
+/// Counts the requests of today that the log shows, where a day allows only so many. A log that cannot be read is dealt with where it is opened.
+fn count_requests(lanes: &mut [LaneSettings], log: Option<&Path>) {
+    const DAY_MS: i64 = 24 * 60 * 60 * 1000;
+    if let Some(log) = log
+        && lanes.iter().any(|lane| lane.requests_per_day.is_some())
+    {
+        let now = jiff::Timestamp::now().as_millisecond();
+        let requests = log::requests_since(log, now - now.rem_euclid(DAY_MS)).unwrap_or_default();
+        for lane in lanes {
+            lane.requests_today = requests.get(&lane.source_id()).copied().unwrap_or(0);
+        }
+    }
 }
 
 /// How earlier runs over a log were set up. A manifest that cannot be read says nothing.

@@ -156,7 +156,7 @@ impl Replay {
             let found = left.after_run(judge, question, &scope, is_other_model, &plan);
             failures.found(judge, found);
         }
-        if report.stop.is_some() && !report.summary.read_to_end {
+        if report.ended_early() && !report.summary.read_to_end {
             self.not_reached(std::slice::from_ref(&plan), failures, left);
         }
         self.spend(&report);

@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::path::Path;
 
 use judge_run::run::{
-    Distribution, Exhausted, Exit, GivenUp, LaneSummary, QuestionSummary, RunReport, StopReason, Summary,
+    Distribution, Exhausted, Exit, GivenUp, LaneSummary, PromptLimit, QuestionSummary, RunReport, StopReason, Summary,
 };
 
 use super::error::CliError;
@@ -134,7 +134,8 @@ fn line(out: &mut String, label: &str, n: u64, words: &str) -> fmt::Result {
 
 /// What was learnt of an endpoint, and which of its members were given up.
 fn write_lane(out: &mut String, lane: &LaneSummary) -> fmt::Result {
-    let LaneSummary { source_id, adapted, learnt_requests, learnt_tokens, members_given_up, stopped: _ } = lane;
+    let LaneSummary { source_id, adapted, learnt_requests, learnt_tokens, members_given_up, stopped: _, prompt_limit } =
+        lane;
     let limit = |limit: &Option<u64>, what| limit.map(|limit| format!("{} {what}", short(limit)));
     let limits: Vec<_> =
         [limit(learnt_requests, "requests"), limit(learnt_tokens, "tokens")].into_iter().flatten().collect();
@@ -143,6 +144,13 @@ fn write_lane(out: &mut String, lane: &LaneSummary) -> fmt::Result {
     }
     if !limits.is_empty() {
         writeln!(out, "\n{source_id} reported its limits, paced to them: {}", limits.join(", "))?;
+    }
+    if let Some(PromptLimit { tokens, unnoticed }) = prompt_limit {
+        write!(out, "\n{source_id} cuts prompts after {tokens} tokens")?;
+        match unnoticed {
+            0 => writeln!(out)?,
+            n => writeln!(out, "; {} on cut prompts before this was noticed", counted(*n, "verdict"))?,
+        }
     }
     for (member, reason) in members_given_up {
         writeln!(out, "\n{source_id}: gave up on {member}: {}", one_line(&reason.to_string()))?;

@@ -36,8 +36,6 @@ pub struct EndpointConfig {
     pub limits: Limits,
     /// Members to be merged into the body of every request.
     pub extra_body: Map<String, Value>,
-    /// Requests a day.
-    pub rpd: Option<u64>,
     /// What is known of the provider.
     pub preset: Option<&'static Preset>,
 }
@@ -58,7 +56,6 @@ impl EndpointConfig {
             concurrency: Self::DEFAULT_CONCURRENCY,
             limits: Limits::default(),
             extra_body: Map::new(),
-            rpd: None,
             preset: None,
         }
     }

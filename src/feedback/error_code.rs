@@ -41,6 +41,28 @@ pub struct StopsAfter {
     pub proven: Option<u8>,
 }
 
+/// What the next request tells the model about the last answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hint {
+    /// Nothing: the fault was not the model's.
+    None,
+    /// These words.
+    Says(&'static str),
+    /// These words, and then the failure's message.
+    Quotes(&'static str),
+}
+
+/// How much room for its answer the next request gives the model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Room {
+    /// As much as before.
+    Same,
+    /// More, where that may help.
+    More,
+    /// Less, so that it ends sooner.
+    Less,
+}
+
 /// What an [`ErrorCode`] implies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ErrorTraits {
@@ -63,8 +85,10 @@ pub struct ErrorTraits {
     pub is_resumable: bool,
     /// Whether it comes from a limit on what may be sent in a span of time, so that a slower pace avoids it.
     pub is_rate: bool,
-    /// Whether more room for the answer may help.
-    pub lacks_room: bool,
+    /// What the next request tells the model.
+    pub hint: Hint,
+    /// How much room for its answer the next request gives the model.
+    pub room: Room,
     /// Whether it passes by itself once the endpoint has given a verdict, even where it would otherwise be fatal.
     pub passes_once_proven: bool,
     /// Whether the name is only kept for later: this version writes no such record.
@@ -82,7 +106,8 @@ const ANSWERED: ErrorTraits = ErrorTraits {
     is_unanswered: false,
     is_resumable: true,
     is_rate: false,
-    lacks_room: false,
+    hint: Hint::None,
+    room: Room::Same,
     passes_once_proven: false,
     is_reserved: false,
 };
@@ -211,6 +236,8 @@ error_codes! {
     Timeout "TIMEOUT" "no complete answer within the time limit" {
         remedy: "raise `timeout`, lower `concurrency`, or ask for shorter answers",
         retry: Retry::Times(2),
+        hint: Hint::Says("Answer briefly: at most three sentences of reasoning, then the verdict."),
+        room: Room::Less,
         ..UNANSWERED
     }
     ConnectionError "CONNECTION_ERROR" "the connection to the endpoint failed or broke" {
@@ -229,12 +256,14 @@ error_codes! {
     EmptyResponse "EMPTY_RESPONSE" "the answer has no text" {
         remedy: "run the same command again, or use another model",
         retry: Retry::ReAsk { default: 2 },
+        hint: Hint::Says("Your last answer had no text. Answer with the JSON object."),
         ..UNANSWERED
     }
     TruncatedResponse "TRUNCATED_RESPONSE" "the answer hit the output limit before it had a verdict" {
         remedy: "raise `max_output_tokens` in the judge file's `[params]`, or use a model that ends its answers",
         retry: Retry::ReAsk { default: 2 },
-        lacks_room: true,
+        hint: Hint::Says("Your last answer did not end. Give at most three sentences of reasoning, then the verdict."),
+        room: Room::More,
         ..ANSWERED
     }
     PromptTruncated "PROMPT_TRUNCATED" "the endpoint silently cut the prompt" {
@@ -244,11 +273,13 @@ error_codes! {
     UnparseableVerdict "UNPARSEABLE_VERDICT" "no verdict could be read from the answer" {
         remedy: "read the answer in the message; a stronger model or a clearer prompt helps",
         retry: Retry::ReAsk { default: 1 },
+        hint: Hint::Says("Your last answer had no verdict that could be read. Answer with the JSON object and nothing else."),
         ..ANSWERED
     }
     OutOfRange "OUT_OF_RANGE" "the verdict is outside the judge's declared type or range" {
         remedy: "state the allowed values in the prompt, or correct `[verdict]` in the judge file",
         retry: Retry::ReAsk { default: 1 },
+        hint: Hint::Quotes("Your last verdict was rejected: "),
         ..ANSWERED
     }
     BudgetExceeded "BUDGET_EXCEEDED" "the run's own budget does not allow this request" {

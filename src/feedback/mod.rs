@@ -8,6 +8,8 @@ mod id;
 pub mod log;
 pub mod wire;
 
-pub use error_code::{ErrorCode, ErrorTraits, Pause, RecordedErrorCode, Retry, StopsAfter, UnknownErrorCode};
+pub use error_code::{
+    ErrorCode, ErrorTraits, Hint, Pause, RecordedErrorCode, Retry, Room, StopsAfter, UnknownErrorCode,
+};
 pub use feedback::{Feedback, FeedbackError, SAMPLE_METADATA, SESSION_METADATA, Source, SourceType};
 pub use id::{AssessmentId, IdHasher, InvalidAssessmentId};

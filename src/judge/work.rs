@@ -27,6 +27,20 @@ impl Work {
         }
     }
 
+    /// Tokens of its text, where that is all that it reads: what images take is hard to know.
+    pub fn estimated_text_tokens(&self) -> Option<u64> {
+        match self {
+            Self::Chat(request) => request.images.is_empty().then(|| request.estimated_text_tokens()),
+        }
+    }
+
+    /// How freely the answer is sampled, if the judge says so.
+    pub fn temperature(&self) -> Option<f64> {
+        match self {
+            Self::Chat(request) => request.sampling.temperature,
+        }
+    }
+
     /// The most tokens that its answer may have.
     pub fn max_output_tokens(&self) -> u32 {
         match self {

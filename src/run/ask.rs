@@ -35,7 +35,7 @@ impl Attempt {
 /// the same code.
 pub(super) async fn ask(client: &Client, job: &Job, verdict: &VerdictType) -> Attempt {
     let Exchange { result, limits } = match &job.judgment.work {
-        Work::Chat(request) => client.ask(request, &job.profile, job.max_output).await,
+        Work::Chat(request) => client.ask(&job.variation.applied(request), &job.profile, job.max_output).await,
     };
     match result {
         Ok(answer) => {

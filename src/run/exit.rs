@@ -51,7 +51,7 @@ impl RunReport {
                 | StopReason::Rejects(_)
                 | StopReason::Log(_),
             ) => Exit::Stopped,
-            None if summary.lanes.iter().any(|lane| lane.stopped.is_some()) => Exit::Stopped,
+            None if self.ended_early() => Exit::Stopped,
             // A shard may be empty: then its work is done.
             None if summary.selected() == 0 && summary.left_out.other_shards == 0 => Exit::Usage,
             // Whatever they are: a run without one verdict is not a run with some failures.
@@ -59,6 +59,11 @@ impl RunReport {
             None if summary.failed() + summary.rejects + summary.left_out.failed > 0 => Exit::SomeFailed,
             None => Exit::AllJudged,
         }
+    }
+
+    /// Whether the run, or a lane of it, ended before everything was asked.
+    pub fn ended_early(&self) -> bool {
+        self.stop.is_some() || self.summary.lanes.iter().any(|lane| lane.stopped.is_some())
     }
 
     /// All reasons for which something was not asked, the run's own first, each with its causes.

@@ -8,7 +8,9 @@ use tokio::time::Instant;
 use super::ask::Attempt;
 use super::questions::QuestionIndex;
 use super::record::History;
+use super::variation::Variation;
 use crate::endpoint::pacing::gate::Pass;
+use crate::endpoint::wire::answer::Usage;
 use crate::endpoint::wire::chat::WireProfile;
 use crate::feedback::ErrorCode;
 use crate::judge::Judgment;
@@ -26,8 +28,15 @@ pub(super) struct Job {
     /// Failures so far, by code: some codes are worth fewer retries than others.
     pub failures: Vec<ErrorCode>,
     pub had_free_retry: bool,
+    /// Re-asks so far, and how many there may be by default for the worst of what was wrong.
+    pub re_asks: u8,
+    pub default_re_asks: u8,
     /// Tokens that the answer may have; more after one that was cut.
     pub max_output: u32,
+    /// How else the next attempt differs from the judge's own request.
+    pub variation: Variation,
+    /// Tokens of all attempts that reported them.
+    pub used: Option<Usage>,
     /// What the quota was charged for the attempt in flight.
     pub reserved: u64,
     /// Which member of the lane it was given to.
@@ -58,7 +67,11 @@ impl Job {
             free_attempts: 0,
             failures: Vec::new(),
             had_free_retry: false,
+            re_asks: 0,
+            default_re_asks: 0,
             max_output,
+            variation: Variation::default(),
+            used: None,
             reserved: 0,
             member: 0,
             pass: Pass::default(),
@@ -71,6 +84,12 @@ impl Job {
     /// Tokens that an attempt may use: the prompt by its length, at the lane's rate of tokens to the estimate, and all of the output limit.
     pub(super) fn cost(&self, input_ratio: f64) -> u64 {
         self.input_estimate(input_ratio) + u64::from(self.max_output)
+    }
+
+    /// What the last attempt's answer says, if it brought one.
+    pub(super) fn answer(&self) -> Option<&str> {
+        let (attempt, _) = self.last.as_ref()?;
+        attempt.answer.as_ref().map(|answer| answer.content.as_str())
     }
 
     /// Tokens of the prompt alone.

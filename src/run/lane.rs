@@ -9,11 +9,12 @@ use tokio::time::Instant;
 
 use super::job::{Due, Job};
 use super::member::Member;
+use super::prompt_check::PromptCheck;
 use super::questions::QuestionIndex;
 use super::record::History;
 use super::settings::{LaneSettings, Policy};
 use super::stop::GivenUp;
-use super::summary::LaneSummary;
+use super::summary::{LaneSummary, PromptLimit};
 use crate::endpoint::client::{Client, ClientError};
 use crate::endpoint::pacing::gate::{Admission, Pass};
 use crate::endpoint::prices::Prices;
@@ -60,6 +61,7 @@ pub(super) struct Lane {
     pub(super) input_ratio: f64,
     pub(super) prices: Option<Prices>,
     requests_today: Option<RequestsToday>,
+    pub(super) prompts: PromptCheck,
 }
 
 /// How many requests a day allows, and how many were sent.
@@ -74,20 +76,16 @@ pub(super) struct RequestsToday {
 const HEAD_START: Duration = Duration::from_millis(10);
 
 impl Lane {
-    /// `questions` is how many are asked on the lane, `proven` whether the log has a verdict from it, and `sent_today` how many requests it shows
-    /// of today.
+    /// `questions` is how many are asked on the lane, and `proven` whether the log has a verdict from it.
     pub(super) fn new(
         settings: &LaneSettings,
         policy: &Policy,
         questions: usize,
         proven: bool,
-        sent_today: u64,
     ) -> Result<Self, ClientError> {
-        let LaneSettings { pool, model, prices } = settings;
+        let &LaneSettings { ref pool, ref model, prices, requests_per_day, requests_today } = settings;
         let first = pool.first();
         let members = pool.iter().map(|member| Member::new(member, model, policy, proven));
-        // A pool has as many as all its members together; one without a limit has none.
-        let limit: Option<u64> = pool.iter().map(|member| member.rpd).sum();
         Ok(Self {
             profile: Arc::new(provider::wire_profile(first.preset, &first.base_url, model)),
             learning: false,
@@ -95,7 +93,7 @@ impl Lane {
             head_start: None,
             adapted: Vec::new(),
             input_ratio: 1.0,
-            prices: *prices,
+            prices,
             members: members.collect::<Result<_, _>>()?,
             concurrency: pool.iter().map(|member| member.concurrency).sum(),
             fresh: VecDeque::new(),
@@ -105,7 +103,8 @@ impl Lane {
             profile_is_proven: false,
             to_warm_up: if policy.warm_up { questions } else { 0 },
             stopped: false,
-            requests_today: limit.map(|limit| RequestsToday { limit, before: sent_today, sent: 0 }),
+            requests_today: requests_per_day.map(|limit| RequestsToday { limit, before: requests_today, sent: 0 }),
+            prompts: PromptCheck::default(),
         })
     }
 
@@ -126,6 +125,7 @@ impl Lane {
         summary.adapted.clone_from(&self.adapted);
         summary.learnt_requests = learnt.iter().map(|(requests, _)| *requests).sum();
         summary.learnt_tokens = learnt.iter().map(|(_, tokens)| *tokens).sum();
+        summary.prompt_limit = self.prompts.limit().map(|(tokens, unnoticed)| PromptLimit { tokens, unnoticed });
     }
 
     fn has_waiting(&self) -> bool {
@@ -182,8 +182,10 @@ impl Lane {
             return Step::Wait(Some(until));
         }
         let next_retry = self.retries.peek().map(|Reverse(due)| due.at);
-        // Retries that pile up mean trouble: new judgments would only join them.
-        let may_start_fresh = self.retries.len() < 2 * self.concurrency;
+        // Retries that pile up mean trouble: new judgments would only join them, the more so where nothing was ever answered.
+        let is_proven = self.members.iter().any(|member| member.health.is_proven());
+        let max_retries_waiting = if is_proven { 2 * self.concurrency } else { self.concurrency.max(2) };
+        let may_start_fresh = self.retries.len() < max_retries_waiting;
         // What was just refused is a bad probe: the refusal may have been its own.
         let probes_with_fresh =
             may_start_fresh && !self.fresh.is_empty() && self.members.iter().all(|member| member.gate.is_probing());
@@ -243,47 +245,4 @@ impl Lane {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::endpoint::config::EndpointConfig;
-    use crate::endpoint::wire::PromptNotes;
-    use crate::endpoint::wire::chat::{ChatRequest, Sampling};
-    use crate::feedback::IdHasher;
-    use crate::judge::{SubjectIds, Work};
-
-    fn lane(concurrency: usize) -> Lane {
-        let endpoint = EndpointConfig { concurrency, ..EndpointConfig::new("e", "http://127.0.0.1:9/v1") };
-        let settings = LaneSettings { pool: endpoint.into(), model: "m".into(), prices: None };
-        Lane::new(&settings, &Policy::default(), 1, false, 0).unwrap()
-    }
-
-    fn judgment() -> Judgment {
-        Judgment {
-            id: IdHasher::new("test").finish(),
-            subject: SubjectIds { trace_id: "t".into(), span_id: None, session_id: None },
-            work: Work::Chat(ChatRequest {
-                system: None,
-                user: "u".into(),
-                images: Vec::new(),
-                notes: PromptNotes::default(),
-                schema: serde_json::value::RawValue::from_string("{}".into()).unwrap().into(),
-                sampling: Sampling::default(),
-            }),
-        }
-    }
-
-    fn sent(lane: &mut Lane, now: Instant) -> usize {
-        std::iter::from_fn(|| matches!(lane.next(now), Step::Send(_)).then_some(())).count()
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn the_first_request_has_a_head_start_and_the_others_go_together() {
-        let mut lane = lane(4);
-        (0..9).for_each(|_| lane.push(QuestionIndex::new(0), judgment(), History::default()));
-        let start = Instant::now();
-        assert_eq!(sent(&mut lane, start), 1);
-        assert!(matches!(lane.next(start), Step::Wait(Some(until)) if until == start + HEAD_START));
-        assert_eq!(sent(&mut lane, start + HEAD_START), 3);
-        assert!(matches!(lane.next(start + HEAD_START), Step::Wait(None)), "four are in flight");
-    }
-}
+pub(super) mod tests;

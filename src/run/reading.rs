@@ -2,7 +2,6 @@
 
 use crate::endpoint::Failure;
 use crate::endpoint::wire::answer::Answer;
-use crate::endpoint::wire::chat::ChatRequest;
 use crate::feedback::ErrorCode;
 use crate::judge::Work;
 use crate::judge::parse::{ParseMethod, Parsed, parse_verdict};
@@ -20,33 +19,25 @@ pub(super) struct Scored {
 /// Reads the answer to a judgment.
 pub(super) fn read(work: &Work, answer: &Answer, verdict: &VerdictType) -> Result<Scored, Box<Failure>> {
     match work {
-        Work::Chat(request) => {
-            whole_prompt(request, answer)?;
-            scored(answer, verdict)
-        }
+        Work::Chat(_) => scored(answer, verdict),
     }
 }
 
-/// Prompts of fewer tokens fit every context that is in use.
-const LONG_PROMPT: u64 = 1500;
-/// No context is smaller; an endpoint that counts fewer tokens does not count at all.
-const MIN_CONTEXT: u64 = 512;
-/// No text takes fewer tokens than this share of a quarter of its bytes, unless it was cut.
-const MIN_SHARE: f64 = 0.4;
-
-/// Whether the endpoint read the whole prompt. Ollama silently cuts what exceeds its context; only the usage shows it.
-fn whole_prompt(request: &ChatRequest, answer: &Answer) -> Result<(), Box<Failure>> {
-    let estimate = request.estimated_text_tokens();
-    let Some(usage) = answer.usage else { return Ok(()) };
-    // Some endpoints count cached tokens apart.
-    let read = usage.input_tokens.max(usage.cached_tokens);
-    #[expect(clippy::cast_precision_loss, reason = "token counts are far below 2^52")]
-    let too_few = read >= MIN_CONTEXT && (read as f64) < MIN_SHARE * estimate as f64;
-    if estimate < LONG_PROMPT || !too_few {
-        return Ok(());
+/// Whether an answer breaks off inside its JSON object.
+pub(super) fn breaks_off(text: &str) -> bool {
+    let Some(start) = text.find('{') else { return false };
+    let (mut depth, mut in_string, mut is_escaped) = (0_u32, false, false);
+    for c in text[start..].chars() {
+        match c {
+            _ if is_escaped => is_escaped = false,
+            '\\' if in_string => is_escaped = true,
+            '"' => in_string = !in_string,
+            '{' if !in_string => depth += 1,
+            '}' if !in_string => depth = depth.saturating_sub(1),
+            _ => {}
+        }
     }
-    let message = format!("the endpoint read {read} tokens of a prompt of about {estimate}: it cut the rest");
-    Err(Failure::new(ErrorCode::PromptTruncated, &message).into())
+    depth > 0
 }
 
 /// Reads the verdict out of an answer.
@@ -107,5 +98,23 @@ mod tests {
         assert_eq!(code(r#"{"rationale":"so lon"#, "length", None), Err(ErrorCode::TruncatedResponse));
         assert_eq!(code("I would rather not say.", "stop", None), Err(ErrorCode::UnparseableVerdict));
         assert_eq!(code(r#"{"rationale":"r","value":7}"#, "stop", None), Err(ErrorCode::OutOfRange));
+    }
+
+    #[test]
+    fn an_answer_that_breaks_off_is_known_by_its_braces() {
+        for cut in [
+            r#"{"rationale": "ok", "va"#,
+            r#"Here it is: {"rationale": "a } in a string, and a quote \" in it"#,
+            r#"{"rationale": "a backslash at its end \\", "value": "#,
+            r#"```json
+{"rationale": "so", "value": {"#,
+        ] {
+            assert!(breaks_off(cut), "{cut}");
+        }
+        for whole in
+            ["", "I would rather not say.", r#"{"rationale": "a { in a string", "x": 1}"#, "}{}", r#"{"a":"\\"}"#]
+        {
+            assert!(!breaks_off(whole), "{whole}");
+        }
     }
 }

@@ -7,7 +7,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use super::ask::Attempt;
 use super::job::Job;
 use super::reading::Scored;
+use super::variation::Variation;
 use crate::endpoint::Failure;
+use crate::endpoint::wire::answer::Usage;
 use crate::endpoint::wire::chat::{ResponseFormat, WireProfile};
 use crate::feedback::{AssessmentId, Feedback, FeedbackError, IdHasher, SAMPLE_METADATA, Source};
 use crate::judge::parse::ParseMethod;
@@ -37,20 +39,24 @@ pub(super) struct Outcome {
     pub profile: Arc<WireProfile>,
     /// Where it was asked, unless that is where its endpoint's name says.
     pub host: Option<Arc<str>>,
+    /// How the last request differed from the judge's own.
+    pub variation: Variation,
+    /// Tokens of all attempts.
+    pub used: Option<Usage>,
 }
 
 impl Outcome {
     /// Of a judgment of which an attempt came back.
     pub(super) fn of(job: Job, host: Option<Arc<str>>) -> Option<Self> {
-        let Job { judgment, history, attempts, last, profile, .. } = job;
+        let Job { judgment, history, attempts, last, profile, variation, used, .. } = job;
         let (attempt, latency) = last?;
-        Some(Self { judgment, history, attempt, attempts, latency, profile, host })
+        Some(Self { judgment, history, attempt, attempts, latency, profile, host, variation, used })
     }
 }
 
 /// The record of a judgment that was asked, and what the judge wrote.
 pub(super) fn of_attempt(question: &Question, run_id: &str, outcome: Outcome) -> (Feedback, Option<String>) {
-    let Outcome { judgment, history, attempt, attempts, latency, profile, host } = outcome;
+    let Outcome { judgment, history, attempt, attempts, latency, profile, host, variation, used } = outcome;
     let Judgment { id, subject, work } = judgment;
     let Attempt { result, answer, limits: _ } = attempt;
     let answer = answer.unwrap_or_default();
@@ -69,7 +75,10 @@ pub(super) fn of_attempt(question: &Question, run_id: &str, outcome: Outcome) ->
     put("attempts", attempts.to_string());
     put("latency_ms", latency.as_millis().to_string());
     work.notes().metadata().for_each(|(key, value)| _ = put(key, value));
-    if let Some(usage) = answer.usage {
+    if let Some(changes) = variation.names() {
+        put("reask", changes);
+    }
+    if let Some(usage) = used {
         put("input_tokens", usage.input_tokens.to_string());
         put("output_tokens", usage.output_tokens.to_string());
         if usage.cached_tokens > 0 {

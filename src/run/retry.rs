@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use super::job::{Due, Job};
 use super::lane::Lane;
+use super::reading::breaks_off;
 use super::stop::GivenUp;
 use crate::endpoint::pacing::backoff;
 use crate::endpoint::{Failure, Rejected};
@@ -25,25 +26,16 @@ pub(super) enum Next {
 /// A member that is asked no more: its name, where the lane has several, and why.
 pub(super) type MemberGivenUp = (Option<String>, GivenUp);
 
+/// Re-asks of an answer that breaks off, whatever its code: what cut it is mostly gone the next time.
+const BROKEN_OFF_RE_ASKS: u8 = 2;
 /// How much a new observation moves the rate of tokens to the estimate.
 const RATIO_STEP: f64 = 0.1;
 
 impl Lane {
     /// Takes back a judgment whose attempt has ended: settles the quota and decides what follows. The second part is a member that is given up
     /// for it.
-    pub(super) fn returned(&mut self, job: Box<Job>) -> (Next, Option<MemberGivenUp>) {
-        let (used, failure) = match &job.last {
-            Some((attempt, _)) => {
-                self.members[job.member].gate.learn(&attempt.limits, job.pass);
-                let usage = attempt.usage();
-                let used = usage.map(|usage| usage.input_tokens + usage.output_tokens).filter(|n| *n > 0);
-                if let Some(usage) = usage.filter(|usage| usage.input_tokens > 0) {
-                    self.observe_input(&job, usage.input_tokens);
-                }
-                (used, attempt.result.as_ref().err().cloned())
-            }
-            None => (None, None),
-        };
+    pub(super) fn returned(&mut self, mut job: Box<Job>) -> (Next, Option<MemberGivenUp>) {
+        let (used, failure) = self.take_in(&mut job);
         self.head_start = None;
         let place = job.member;
         let member = &mut self.members[place];
@@ -74,6 +66,31 @@ impl Lane {
             Next::Record(job) if !self.is_given_up() => (self.put_back(job, failure), Some(given_up)),
             next => (next, Some(given_up)),
         }
+    }
+
+    /// What an attempt shows of the endpoint: its quota, its count of tokens, whether it reads whole prompts. Returns the tokens that were used, and
+    /// the failure, if it is one.
+    fn take_in(&mut self, job: &mut Job) -> (Option<u64>, Option<Box<Failure>>) {
+        let Some((attempt, _)) = &mut job.last else { return (None, None) };
+        self.members[job.member].gate.learn(&attempt.limits, job.pass);
+        let usage = attempt.usage();
+        if let Some(usage) = usage {
+            *job.used.get_or_insert_default() += usage;
+            // Some endpoints count cached tokens apart.
+            let read = usage.input_tokens.max(usage.cached_tokens);
+            if attempt.result.is_ok()
+                && let Some(estimate) = job.judgment.work.estimated_text_tokens()
+                && let Err(cut) = self.prompts.check(estimate, read)
+            {
+                attempt.result = Err(cut);
+            }
+        }
+        let failure = attempt.result.as_ref().err().cloned();
+        if let Some(usage) = usage.filter(|usage| usage.input_tokens > 0) {
+            self.observe_input(job, usage.input_tokens);
+        }
+        let used = usage.map(|usage| usage.input_tokens + usage.output_tokens);
+        (used.filter(|n| *n > 0), failure)
     }
 
     /// Corrects the estimate of prompts by what the endpoint counted.
@@ -123,7 +140,13 @@ impl Lane {
         }
         let so_far = job.failures.iter().filter(|code| **code == failure.code).count();
         let allowed = match traits.retry {
-            Retry::ReAsk { default } => usize::from(self.policy.re_asks.unwrap_or(default)),
+            Retry::ReAsk { default } => {
+                let breaks_off = job.answer().is_some_and(breaks_off);
+                job.default_re_asks = job.default_re_asks.max(if breaks_off { BROKEN_OFF_RE_ASKS } else { default });
+                let is_left = job.re_asks < self.policy.re_asks.unwrap_or(job.default_re_asks);
+                job.re_asks += u8::from(is_left);
+                if is_left { usize::MAX } else { 0 }
+            }
             Retry::Never => usize::from(failure.retryable == Some(true)),
             Retry::Times(times) => usize::from(times),
             Retry::UpToLimit => usize::MAX,
@@ -136,9 +159,7 @@ impl Lane {
         if !again {
             return Next::Record(job);
         }
-        if traits.lacks_room {
-            job.max_output = job.max_output.saturating_mul(2);
-        }
+        job.vary(&failure, self.members[job.member].timeout);
         // The member's pause is the delay; another member need not wait for it.
         if let Some(pause) = pause {
             return self.queue(job, failure, Duration::ZERO, pause);

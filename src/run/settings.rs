@@ -134,6 +134,10 @@ pub struct LaneSettings {
     pub model: String,
     /// What its tokens cost.
     pub prices: Option<Prices>,
+    /// How many requests a day allows.
+    pub requests_per_day: Option<u64>,
+    /// How many were sent today by earlier runs.
+    pub requests_today: u64,
 }
 
 impl LaneSettings {

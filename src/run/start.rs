@@ -71,7 +71,7 @@ pub async fn run(
     };
     let lanes = lane_settings.iter().enumerate().map(|(place, lane)| {
         let asked = questions.on(LaneIndex::new(place));
-        Lane::new(lane, &policy, asked, index.has_verdict_of(&lane.source_id()), 0)
+        Lane::new(lane, &policy, asked, index.has_verdict_of(&lane.source_id()))
     });
     let lanes = lanes.collect::<Result<_, _>>()?;
     let total_bytes = datasets.first().and_then(DatasetReader::total_bytes);

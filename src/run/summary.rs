@@ -13,7 +13,7 @@ use super::shard::Shard;
 use super::stop::GivenUp;
 use crate::endpoint::wire::answer::Usage;
 use crate::feedback::log::Standing;
-use crate::feedback::{ErrorCode, Feedback};
+use crate::feedback::{ErrorCode, Feedback, Room};
 use crate::judge::parse::ParseMethod;
 use crate::judge::{Question, QuestionKey, Unit};
 
@@ -125,6 +125,17 @@ pub struct LaneSummary {
     pub members_given_up: Vec<(String, GivenUp)>,
     /// Why it was asked no more before the run ended, if it was.
     pub stopped: Option<GivenUp>,
+    /// Where the endpoint cuts prompts, if it does.
+    pub prompt_limit: Option<PromptLimit>,
+}
+
+/// An endpoint reads no more of a prompt than this.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PromptLimit {
+    /// What it reads.
+    pub tokens: u64,
+    /// Verdicts on cut prompts that were given before this was known.
+    pub unnoticed: u64,
 }
 
 impl Summary {
@@ -190,7 +201,7 @@ impl Summary {
                 question.counts.plan(*changed);
             }
             Event::Returned { question, usage: Some(usage), cost, failure, .. } => {
-                if failure.is_some_and(|failure| failure.code.traits().lacks_room) {
+                if failure.is_some_and(|failure| failure.code.traits().room == Room::More) {
                     self.endless.answers += 1;
                     self.endless.output_tokens += usage.output_tokens;
                 }
