@@ -6,7 +6,10 @@ use std::process::ExitCode;
 
 use judge_run::endpoint::check::{self, Check};
 use judge_run::endpoint::client::Client;
+use judge_run::endpoint::pacing::observed::ObservedBucket;
 use judge_run::endpoint::provider;
+use judge_run::endpoint::wire::answer::Usage;
+use judge_run::endpoint::wire::ladder::Ladder;
 use judge_run::judge::parse::parse_verdict;
 use judge_run::judge::verdict::VerdictType;
 use judge_run::run::Exit;
@@ -29,7 +32,8 @@ pub(crate) fn main(args: CheckArgs) -> Result<ExitCode, CliError> {
     for endpoint in lane.pool.iter() {
         let client = Client::new(endpoint, &lane.model).map_err(|error| CliError::of(&error))?;
         let profile = provider::wire_profile(endpoint.preset, &endpoint.base_url, &lane.model);
-        let check = runtime.block_on(check::check(&client, profile));
+        let ladder = Ladder::new(profile, endpoint.extra_body.keys().cloned());
+        let check = runtime.block_on(check::check(&client, ladder));
         all_answer &= check.result.is_ok();
         let mut text = String::new();
         // Writing to a string cannot fail.
@@ -48,38 +52,45 @@ fn write(out: &mut String, uri: &str, address: &str, check: &Check) -> fmt::Resu
         Err(failure) => {
             writeln!(out, "  answers   no, after {seconds:.2} s: {}", one_line(&failure.to_string()))?;
             writeln!(out, "            {}", failure.code.traits().remedy)?;
+            if check.requests > 1 {
+                writeln!(out, "  tried     {} requests, put differently", check.requests)?;
+            }
         }
         Ok(answer) => {
-            let model =
-                answer.model.as_deref().map(one_line).unwrap_or_else(|| "a model that it does not name".to_owned());
-            writeln!(out, "  answers   in {seconds:.2} s, as {model}")?;
+            let model = answer.model.as_deref().map_or_else(|| "an unnamed model".to_owned(), one_line);
+            let made_up = if answer.is_simulated { "; a simulator: its verdicts are made up" } else { "" };
+            writeln!(out, "  answers   in {seconds:.2} s, as {model}{made_up}")?;
             match parse_verdict(&answer.content, &VerdictType::Boolean) {
                 Ok(parsed) => writeln!(out, "  verdict   read, {}", parsed.method)?,
                 Err(error) => writeln!(out, "  verdict   not read: {}", one_line(&error.to_string()))?,
             }
-            writeln!(out, "  form      {}", check.profile.response_format.as_str())?;
+            writeln!(out, "  format    {}", check.ladder.profile().response_format.as_str())?;
             match answer.usage {
-                Some(usage) => writeln!(
-                    out,
-                    "  tokens    {} in (estimated {}), {} out",
-                    usage.input_tokens, check.estimated_input_tokens, usage.output_tokens
-                )?,
-                None => writeln!(out, "  tokens    not told")?,
+                Some(usage) => {
+                    let Usage { input_tokens, output_tokens, reasoning_tokens, .. } = usage;
+                    write!(out, "  tokens    {input_tokens} in (estimated {}), ", check.estimated_input_tokens)?;
+                    match reasoning_tokens {
+                        0 => writeln!(out, "{output_tokens} out")?,
+                        _ => writeln!(out, "{output_tokens} out ({reasoning_tokens} of them reasoning)")?,
+                    }
+                }
+                None => writeln!(out, "  tokens    not reported")?,
             }
         }
     }
-    if !check.adapted.is_empty() {
-        writeln!(out, "  put       {}", check.adapted.join(", "))?;
+    // One line each: a run does all of this by itself.
+    for (i, change) in check.ladder.adapted().iter().enumerate() {
+        writeln!(out, "  {:<9} {change}", if i == 0 { "adapted" } else { "" })?;
     }
-    let bucket = |bucket: Option<judge_run::endpoint::pacing::observed::ObservedBucket>, what: &str| {
+    let bucket = |bucket: Option<ObservedBucket>, what: &str| {
         bucket.map(|bucket| {
             let per_minute = format!("{:.0}", bucket.per_second * 60.0);
             format!("{per_minute} {what} a minute, {} of {} left", short(bucket.remaining), short(bucket.limit))
         })
     };
-    let told = [bucket(check.limits.requests, "requests"), bucket(check.limits.tokens, "tokens")];
-    let told: Vec<_> = told.into_iter().flatten().collect();
-    let told =
-        if told.is_empty() { "not told; give --rpm and --tpm if you know them".to_owned() } else { told.join("; ") };
-    writeln!(out, "  quota     {told}")
+    let quota = [bucket(check.limits.requests, "requests"), bucket(check.limits.tokens, "tokens")];
+    let quota: Vec<_> = quota.into_iter().flatten().collect();
+    let quota =
+        if quota.is_empty() { "not reported; set --rpm and --tpm if you know it".to_owned() } else { quota.join("; ") };
+    writeln!(out, "  quota     {quota}")
 }

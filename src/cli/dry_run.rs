@@ -209,7 +209,7 @@ mod tests {
     #[test]
     fn time_and_cost_follow_from_quota_and_prices() {
         let limits = Limits { rpm: NonZeroU32::new(500), tpm: NonZeroU32::new(60_000), burst: None };
-        let prices = Prices { input: 0.4, cached_input: None, output: 1.6 };
+        let prices = Prices::new(0.4, 1.6);
         let shown = text(&dry(), limits, Some(prices));
         let end = "openai:/m\n  time     at least 2 min 0 s, at most 2 min 30 s if every answer is as long as it may be; \
                    with a quota of 500 requests and 60.0k tokens a minute\n  \

@@ -8,7 +8,8 @@ use crate::endpoint::client::{Client, Exchange};
 use crate::endpoint::pacing::observed::ObservedLimits;
 use crate::endpoint::wire::PromptNotes;
 use crate::endpoint::wire::answer::Answer;
-use crate::endpoint::wire::chat::{ChatRequest, Sampling, WireProfile};
+use crate::endpoint::wire::chat::{ChatRequest, Sampling};
+use crate::endpoint::wire::ladder::{Asked, Ladder};
 use crate::endpoint::{Failure, Instructions};
 
 /// What came of trying.
@@ -16,36 +17,37 @@ use crate::endpoint::{Failure, Instructions};
 pub struct Check {
     /// The answer, or why there is none.
     pub result: Result<Answer, Box<Failure>>,
-    /// How the last request was put.
-    pub profile: WireProfile,
-    /// What the endpoint did not take, and what was done instead, in order.
-    pub adapted: Vec<String>,
+    /// How the requests were put, and what the endpoint did not take.
+    pub ladder: Ladder,
     /// What the endpoint says of its quota.
     pub limits: ObservedLimits,
     /// How long the last request took.
     pub latency: Duration,
+    /// Requests that were sent.
+    pub requests: u32,
     /// Tokens that the prompt was estimated to take.
     pub estimated_input_tokens: u64,
 }
 
 /// Asks one question that takes next to nothing, adapting it to what the endpoint refuses, as a run would.
-pub async fn check(client: &Client, mut profile: WireProfile) -> Check {
+pub async fn check(client: &Client, mut ladder: Ladder) -> Check {
     let request = question();
-    let mut adapted = Vec::new();
+    let max_output = request.sampling.max_output_tokens;
+    let mut requests = 0;
     loop {
         let started = Instant::now();
-        let max_output = request.sampling.max_output_tokens;
+        let profile = ladder.profile().clone();
         let Exchange { result, limits } = client.ask(&request, &profile, max_output).await;
         let latency = started.elapsed();
-        if let Err(failure) = &result
-            && let Some(rejected) = &failure.rejected
-            && let Some(change) = profile.adapt(rejected)
-        {
-            adapted.push(change);
-            continue;
+        requests += 1;
+        let asked = Asked { request: &request, profile: &profile, max_output };
+        match &result {
+            Ok(_) => ladder.answered(asked),
+            Err(failure) if ladder.refused(asked, failure) => continue,
+            Err(_) => {}
         }
         let estimated_input_tokens = request.estimated_input_tokens();
-        return Check { result, profile, adapted, limits, latency, estimated_input_tokens };
+        return Check { result, ladder, limits, latency, requests, estimated_input_tokens };
     }
 }
 

@@ -84,8 +84,8 @@ pub fn wire_profile(preset: Option<&Preset>, base_url: &str, model: &str) -> Wir
         limit_field: if openai { LimitField::MaxCompletionTokens } else { LimitField::MaxTokens },
         response_format: preset.map_or(ResponseFormat::JsonSchema, |preset| preset.response_format),
         with_bounds: preset.is_some_and(|preset| preset.with_bounds),
-        system_role: true,
         dropped: no_temperature.into_iter().collect(),
+        ..WireProfile::default()
     }
 }
 

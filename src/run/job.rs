@@ -12,8 +12,10 @@ use super::variation::Variation;
 use crate::endpoint::pacing::gate::Pass;
 use crate::endpoint::wire::answer::Usage;
 use crate::endpoint::wire::chat::WireProfile;
+use crate::endpoint::wire::ladder::Asked;
+use crate::endpoint::{Failure, Rejected};
 use crate::feedback::ErrorCode;
-use crate::judge::Judgment;
+use crate::judge::{Judgment, Work};
 
 /// A judgment on its way.
 #[derive(Debug)]
@@ -79,6 +81,25 @@ impl Job {
             profile,
             last: None,
         }
+    }
+
+    /// The request as it was put the last time.
+    pub(super) fn asked(&self) -> Asked<'_> {
+        let Work::Chat(request) = &self.judgment.work;
+        Asked { request, profile: &self.profile, max_output: self.max_output }
+    }
+
+    /// Takes no more room for the answer than the endpoint says is left. Returns whether that is less than before.
+    pub(super) fn fits_into_room(&mut self, failure: &Failure) -> bool {
+        let asked = self.profile.room(self.max_output);
+        let room = match failure.rejected {
+            Some(Rejected::Room(room)) if room < asked => room,
+            _ => return false,
+        };
+        // An endpoint that names less room each time does not know its own: then by half, so that it ends.
+        let was_cut_before = asked < self.judgment.work.max_output_tokens();
+        self.max_output = if was_cut_before { room.min(asked / 2) } else { room };
+        true
     }
 
     /// Tokens that an attempt may use: the prompt by its length, at the lane's rate of tokens to the estimate, and all of the output limit.

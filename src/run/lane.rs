@@ -19,7 +19,7 @@ use crate::endpoint::client::{Client, ClientError};
 use crate::endpoint::pacing::gate::{Admission, Pass};
 use crate::endpoint::prices::Prices;
 use crate::endpoint::provider;
-use crate::endpoint::wire::chat::WireProfile;
+use crate::endpoint::wire::ladder::Ladder;
 use crate::judge::Judgment;
 
 /// What a lane does next.
@@ -45,18 +45,12 @@ pub(super) struct Lane {
     pub(super) sequence: u64,
     pub(super) policy: Policy,
     pub(super) stopped: bool,
-    pub(super) profile: Arc<WireProfile>,
-    /// A part of the request was refused: one goes ahead, until one is answered.
-    pub(super) learning: bool,
+    pub(super) ladder: Ladder,
     has_sent: bool,
     /// Until then the first request is alone: what is wrong with all of them, most endpoints say immediately.
     pub(super) head_start: Option<Instant>,
-    /// A verdict came of a request that was put as now: what is refused after that is the request's own fault.
-    pub(super) profile_is_proven: bool,
     /// Questions of which none was answered yet and which therefore go one by one, so that the others find their prompts cached.
     pub(super) to_warm_up: usize,
-    /// What was adapted, in words.
-    pub(super) adapted: Vec<String>,
     /// Tokens of prompts to their estimates, as observed.
     pub(super) input_ratio: f64,
     pub(super) prices: Option<Prices>,
@@ -87,11 +81,12 @@ impl Lane {
         let first = pool.first();
         let members = pool.iter().map(|member| Member::new(member, model, policy, proven));
         Ok(Self {
-            profile: Arc::new(provider::wire_profile(first.preset, &first.base_url, model)),
-            learning: false,
+            ladder: Ladder::new(
+                provider::wire_profile(first.preset, &first.base_url, model),
+                first.extra_body.keys().cloned(),
+            ),
             has_sent: false,
             head_start: None,
-            adapted: Vec::new(),
             input_ratio: 1.0,
             prices,
             members: members.collect::<Result<_, _>>()?,
@@ -100,7 +95,6 @@ impl Lane {
             retries: BinaryHeap::new(),
             sequence: 0,
             policy: *policy,
-            profile_is_proven: false,
             to_warm_up: if policy.warm_up { questions } else { 0 },
             stopped: false,
             requests_today: requests_per_day.map(|limit| RequestsToday { limit, before: requests_today, sent: 0 }),
@@ -115,14 +109,14 @@ impl Lane {
 
     pub(super) fn push(&mut self, question: QuestionIndex, judgment: Judgment, history: History) {
         if !self.stopped {
-            self.fresh.push_back(Box::new(Job::new(question, judgment, history, Arc::clone(&self.profile))));
+            self.fresh.push_back(Box::new(Job::new(question, judgment, history, Arc::clone(self.ladder.profile()))));
         }
     }
 
     /// Adds what was learnt of the endpoint.
     pub(super) fn summarize(&self, summary: &mut LaneSummary) {
         let learnt: Vec<_> = self.members.iter().map(|member| member.gate.quota().learnt()).collect();
-        summary.adapted.clone_from(&self.adapted);
+        summary.adapted = self.ladder.adapted().to_vec();
         summary.learnt_requests = learnt.iter().map(|(requests, _)| *requests).sum();
         summary.learnt_tokens = learnt.iter().map(|(_, tokens)| *tokens).sum();
         summary.prompt_limit = self.prompts.limit().map(|(tokens, unnoticed)| PromptLimit { tokens, unnoticed });
@@ -165,7 +159,7 @@ impl Lane {
 
     /// The next judgment that may be sent now: retries that are due before new ones.
     pub(super) fn next(&mut self, now: Instant) -> Step {
-        let one_by_one = self.learning || self.to_warm_up > 0;
+        let one_by_one = self.ladder.is_learning() || self.to_warm_up > 0;
         if self.stopped || (one_by_one && self.in_flight() > 0) {
             return Step::Wait(None);
         }
@@ -222,7 +216,7 @@ impl Lane {
         job.reserved = cost;
         job.pass = pass;
         job.sent_at = Some(now);
-        job.profile = Arc::clone(&self.profile);
+        job.profile = Arc::clone(self.ladder.profile());
         Step::Send(job)
     }
 

@@ -2,6 +2,7 @@
 
 use crate::endpoint::Failure;
 use crate::endpoint::wire::answer::Answer;
+use crate::endpoint::wire::finish::Finish;
 use crate::feedback::ErrorCode;
 use crate::judge::Work;
 use crate::judge::parse::{ParseMethod, Parsed, parse_verdict};
@@ -42,23 +43,8 @@ pub(super) fn breaks_off(text: &str) -> bool {
 
 /// Reads the verdict out of an answer.
 fn scored(answer: &Answer, verdict: &VerdictType) -> Result<Scored, Box<Failure>> {
-    let finish = answer.finish_reason.as_deref().unwrap_or_default();
-    // `length` is OpenAI's name; `max_tokens` Anthropic's and some gateways'; `model_length` Mistral's.
-    let truncated = matches!(finish, "length" | "max_tokens" | "model_length");
-    if let Some(refusal) = &answer.refusal {
-        return Err(Failure::new(ErrorCode::Refused, refusal).into());
-    }
-    if finish == "content_filter" {
-        let message = "the provider's content filter stopped the answer";
-        return Err(Failure::new(ErrorCode::ContentFiltered, message).into());
-    }
-    if answer.content.trim().is_empty() {
-        let failure = if truncated {
-            let what = if answer.has_reasoning { "the reasoning" } else { "the answer" };
-            Failure::new(ErrorCode::TruncatedResponse, &format!("{what} used up the output limit before any text came"))
-        } else {
-            Failure::new(ErrorCode::EmptyResponse, "the answer has no text")
-        };
+    let truncated = answer.finish() == Finish::Cut;
+    if let Some(failure) = answer.withheld().or_else(|| answer.without_text()) {
         return Err(failure.into());
     }
     match parse_verdict(&answer.content, verdict) {

@@ -81,8 +81,14 @@ pub(super) fn of_attempt(question: &Question, run_id: &str, outcome: Outcome) ->
     if let Some(usage) = used {
         put("input_tokens", usage.input_tokens.to_string());
         put("output_tokens", usage.output_tokens.to_string());
-        if usage.cached_tokens > 0 {
-            put("cached_tokens", usage.cached_tokens.to_string());
+        for (key, tokens) in [
+            ("cached_tokens", usage.cached_tokens),
+            ("cache_written_tokens", usage.cache_written_tokens),
+            ("reasoning_tokens", usage.reasoning_tokens),
+        ] {
+            if tokens > 0 {
+                put(key, tokens.to_string());
+            }
         }
     }
     if let Some(model) = answer.model {

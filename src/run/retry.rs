@@ -1,7 +1,6 @@
 //! What follows from an attempt: a record, or another attempt; and whether its member is asked any more.
 
 use std::cmp::Reverse;
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -10,8 +9,8 @@ use super::job::{Due, Job};
 use super::lane::Lane;
 use super::reading::breaks_off;
 use super::stop::GivenUp;
+use crate::endpoint::Failure;
 use crate::endpoint::pacing::backoff;
-use crate::endpoint::{Failure, Rejected};
 use crate::feedback::Retry;
 
 /// What follows from an attempt.
@@ -42,15 +41,13 @@ impl Lane {
         let Some(failure) = failure else {
             member.gate.answered(job.pass, job.reserved, used);
             member.health.succeeded();
-            self.learning = false;
-            self.profile_is_proven |= job.profile == self.profile;
+            self.ladder.answered(job.asked());
             self.to_warm_up = self.to_warm_up.saturating_sub(1);
             return (Next::Record(job), None);
         };
         let failure = member.health.in_context(failure);
-        if let Some(rejected) = &failure.rejected
-            && self.adapt(&job, rejected)
-        {
+        let mut job = job;
+        if job.fits_into_room(&failure) || self.ladder.refused(job.asked(), &failure) {
             self.members[place].gate.released(job.pass);
             return (self.put_back(job, failure), None);
         }
@@ -98,21 +95,6 @@ impl Lane {
         #[expect(clippy::cast_precision_loss, reason = "token counts are far below 2^52")]
         let ratio = counted as f64 / job.judgment.work.estimated_input_tokens().max(1) as f64;
         self.input_ratio += RATIO_STEP * (ratio.clamp(0.1, 10.0) - self.input_ratio);
-    }
-
-    /// Adapts to a refusal of a part of the request: once, at the first such refusal; the others are put again as adapted by then. Returns
-    /// whether that can help.
-    fn adapt(&mut self, job: &Job, rejected: &Rejected) -> bool {
-        if job.profile != self.profile {
-            return true;
-        }
-        if self.profile_is_proven {
-            return false;
-        }
-        let change = Arc::make_mut(&mut self.profile).adapt(rejected);
-        self.learning |= change.is_some();
-        self.adapted.extend(change.clone());
-        change.is_some()
     }
 
     fn put_back(&mut self, mut job: Box<Job>, failure: Box<Failure>) -> Next {

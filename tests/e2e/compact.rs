@@ -9,7 +9,7 @@ fn with_superseded_errors() -> Place {
     let place = Place::with_traces(3);
     for code in [3, 3, 0] {
         let fake = Fake::start(move |request| match request.trace() {
-            1 if code != 0 => answers::error(400, "invalid_value", "Not today."),
+            1 if code != 0 => answers::error(424, "invalid_value", "Not today."),
             _ => answers::verdict(true),
         });
         place.judge(&fake.base_url(), &[]).run().exits_with(code);

@@ -278,7 +278,7 @@ fn a_log_is_never_replaced_by_what_is_made_from_another() {
 fn a_replay_makes_the_form_of_the_run_anew() {
     let place = Place::with_traces(2);
     let failing = Fake::start(|request| match request.trace() {
-        1 => answers::error(400, "invalid_value", "Not today."),
+        1 => answers::error(424, "invalid_value", "Not today."),
         _ => answers::verdict(true),
     });
     let args = ["-o", "x.csv", "--output-format", "csv-wide"];

@@ -183,9 +183,9 @@ fn a_check_tells_what_an_endpoint_takes() {
         "openai:/m1 at http://127.0.0.1:",
         "as fake-model-2026-01-01",
         "verdict   read, extracted",
-        "form      json_object (with schema)",
-        "put       response_format json_schema (not strict)",
-        "quota     not told",
+        "format    json_object (with schema)",
+        "adapted   response_format json_schema (not strict)\n            response_format json_object (with schema)\n",
+        "quota     not reported",
     ]);
     let locked = Fake::start(|_| answers::error(401, "invalid_api_key", "Incorrect API key provided."));
     check(&locked).exits_with(4).prints(&["answers   no", "AUTHENTICATION_ERROR (HTTP 401)", "`api_key_env`"]);

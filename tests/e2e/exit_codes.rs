@@ -31,7 +31,7 @@ fn everything_judged_is_0() {
 #[test]
 fn some_failures_are_3_and_the_summary_says_what_to_do() {
     let (finished, _, place) = judged(4, &[], |request| match request.trace() {
-        1 => answers::error(400, "invalid_value", "Bad trace."),
+        1 => answers::error(424, "invalid_value", "Bad trace."),
         2 => answers::error(400, "content_filter", "Filtered."),
         _ => answers::verdict(false),
     });

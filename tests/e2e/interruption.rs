@@ -115,7 +115,7 @@ fn blocked_output() -> (std::os::fd::OwnedFd, std::os::unix::net::UnixStream) {
 #[test]
 fn output_that_blocks_does_not_make_it_immune_to_signals() {
     let place = Place::with_traces(3);
-    let fake = Fake::start(|_| answers::error(400, "invalid_value", "Bad trace."));
+    let fake = Fake::start(|_| answers::error(424, "invalid_value", "Bad trace."));
     let (output, _reader) = blocked_output();
     let args = ["-j", "1", "-o", "-", "-v", "--grace", "50ms"];
     let running = place.judge(&fake.base_url(), &args).start_with_stdout(output);

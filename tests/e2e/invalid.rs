@@ -77,7 +77,7 @@ fn a_replay_asks_it_again_only_on_wish_and_it_stays_the_same_record() {
 #[test]
 fn where_asking_again_fails_it_is_a_failure_as_any_other() {
     let (place, _) = with_an_invalid_verdict();
-    let failing = Fake::start(|_| answers::error(400, "invalid_value", "Not today."));
+    let failing = Fake::start(|_| answers::error(424, "invalid_value", "Not today."));
     place.run(["replay", LOG, "--include-invalid", "--base-url", &failing.base_url()]).exits_with(3);
     let fake = Fake::start(|_| answers::verdict(true));
     place.judge(&fake.base_url(), &[]).run().exits_with(0).prints(&["(1 now, 2 before)"]);

@@ -19,7 +19,7 @@ fn record(id: u8, value: &Value, time: i64) -> String {
 fn merged_shards_are_a_log_that_a_run_goes_on_from() {
     let place = Place::with_traces(30);
     let fake = Fake::start(|request| match request.trace() {
-        7 => answers::error(400, "invalid_value", "Not today."),
+        7 => answers::error(424, "invalid_value", "Not today."),
         _ => answers::verdict(true),
     });
     for shard in ["1/3", "2/3", "3/3"] {

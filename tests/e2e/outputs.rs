@@ -18,7 +18,7 @@ fn csv_has_a_row_for_each_record_and_no_formulas() {
         0 => answers::completion(
             "{\"rationale\":\"=HYPERLINK(\\\"http://x\\\"), \\\"quoted\\\"\\nand more\",\"value\":true}",
         ),
-        1 => answers::error(400, "invalid_value", "@SUM(1+1)"),
+        1 => answers::error(424, "invalid_value", "@SUM(1+1)"),
         _ => answers::verdict(false),
     });
     let finished = place.judge(&fake.base_url(), &["-o", "out/../x.csv"]);

@@ -22,7 +22,7 @@ fn failing_at_1(failure: fn() -> Action) -> (Fake, Arc<AtomicBool>) {
 }
 
 fn not_today() -> Action {
-    answers::error(400, "invalid_value", "Not today.")
+    answers::error(424, "invalid_value", "Not today.")
 }
 
 fn too_long() -> Action {

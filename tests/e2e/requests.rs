@@ -188,6 +188,7 @@ fn every_wire_profile_gives_a_documented_body() {
                         with_bounds: temperature,
                         system_role: temperature,
                         dropped,
+                        ..WireProfile::default()
                     };
                     let body = request.body("o4-mini", &profile, 321, &serde_json::Map::new()).unwrap();
                     let body: Value = serde_json::from_slice(&body).unwrap();

@@ -106,7 +106,7 @@ fn a_torn_last_line_is_put_aside_and_judged_again() {
 fn an_error_is_asked_again_and_stays_the_same_record() {
     let place = Place::with_traces(3);
     let failing = Fake::start(|request| match request.trace() {
-        1 => answers::error(400, "invalid_value", "Not today."),
+        1 => answers::error(424, "invalid_value", "Not today."),
         _ => answers::verdict(true),
     });
     place.judge(&failing.base_url(), &[]).run().exits_with(3);

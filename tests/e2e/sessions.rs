@@ -203,7 +203,7 @@ fn judges_of_traces_spans_and_sessions_share_a_run_and_their_lanes() {
 fn a_failure_of_a_session_is_replayed() {
     let place = place(&[trace("b", 2), trace("a", 1), trace("b", 1)]);
     let failing = Fake::start(|request| match user(request).starts_with("b: ") {
-        true => answers::error(400, "invalid_value", "Not today."),
+        true => answers::error(424, "invalid_value", "Not today."),
         false => answers::verdict(true),
     });
     place.run(args(&failing, &[])).exits_with(3);

@@ -60,7 +60,7 @@ fn an_empty_shard_is_no_failure_and_an_impossible_one_is_refused() {
 fn a_night_over_a_grown_dataset_pays_for_the_new_traces_alone() {
     let place = Place::with_traces(4);
     let failing = Fake::start(|request| match request.trace() {
-        1 => answers::error(400, "invalid_value", "Not today."),
+        1 => answers::error(424, "invalid_value", "Not today."),
         _ => answers::verdict(true),
     });
     place.judge(&failing.base_url(), &["-o", "monday.jsonl"]).run().exits_with(3);

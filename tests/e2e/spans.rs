@@ -126,7 +126,7 @@ fn filter_shard_limit_and_reuse_choose_traces_and_tables_show_spans() {
 fn a_failure_at_a_span_is_replayed_alone() {
     let place = place("c");
     let failing = Fake::start(|request| match user(request).contains("search_db") {
-        true => answers::error(400, "invalid_value", "Not today."),
+        true => answers::error(424, "invalid_value", "Not today."),
         false => answers::verdict(true),
     });
     place.run([args(&failing), vec!["-o".into(), LOG.into()]].concat()).exits_with(3);

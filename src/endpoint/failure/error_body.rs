@@ -4,18 +4,21 @@
 //! `{"error": "..."}`, FastAPI servers `{"detail": ...}`, Gemini an array; gateways put their upstream's body as a
 //! string into `message` or `metadata.raw`; proxies send HTML.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use memchr::{memchr_iter, memmem};
 use serde_json::{Map, Value};
 
 use crate::endpoint::failure::failure::detail;
+use crate::endpoint::failure::quotations::without_quotations;
 use crate::endpoint::failure::wait;
 
 /// What is read of a body; no provider needs more to say what went wrong.
-const LONGEST_BODY: usize = 64 * 1024;
+const MAX_BODY: usize = 64 * 1024;
 /// Places in a message at which a JSON object is looked for.
-const MOST_OBJECTS_TRIED: usize = 8;
+const MAX_OBJECTS_TRIED: usize = 8;
+/// Gateways behind gateways, each with its upstream's body in its message.
+const MAX_LEVELS: usize = 4;
 /// Members that hold the request or the model's text, lower-cased. They are the data under judgment: a trace about
 /// rate limits must not make a failure a rate limit.
 const ECHOES: &[&str] = &[
@@ -55,24 +58,29 @@ pub(crate) struct ErrorBody {
     pub(crate) wrapper: Option<String>,
     /// How long to wait, from a member of the body.
     pub(crate) retry_delay: Option<Duration>,
+    /// How long until a used-up window ends, from a member of the body.
+    pub(crate) until_reset: Option<Duration>,
     /// The provider's name for the request.
     pub(crate) request_id: Option<String>,
     /// Everything that was said, lower-cased (ASCII), for the text rules: a line `key: value` for each value in JSON,
-    /// without echoes of the request; other bodies as they are.
+    /// without echoes of the request and without quotations; other bodies as they are.
     pub(crate) haystack: String,
+    /// To which points in time are compared.
+    now: Option<SystemTime>,
 }
 
 impl ErrorBody {
-    /// Reads any bytes; what is not JSON becomes the message as a whole, of a web page its title.
-    pub(crate) fn read(bytes: &[u8]) -> Self {
-        let text = String::from_utf8_lossy(&bytes[..bytes.len().min(LONGEST_BODY)]);
+    /// Reads any bytes; what is not JSON becomes the message as a whole, of a web page its title, of a stream its error. Points in
+    /// time are compared to `now`.
+    pub(crate) fn read(bytes: &[u8], now: SystemTime) -> Self {
+        let text = String::from_utf8_lossy(&bytes[..bytes.len().min(MAX_BODY)]);
         let text = text.trim_start_matches('\u{feff}').trim();
-        let mut body = Self::default();
-        match serde_json::from_str(text) {
+        let mut body = Self { now: Some(now), ..Self::default() };
+        match serde_json::from_str(error_event(text).unwrap_or(text)) {
             Ok(Value::Array(items)) => body.read_json(items.first().unwrap_or(&Value::Null)),
             Ok(value) => body.read_json(&value),
             Err(_) => {
-                body.haystack = text.to_ascii_lowercase();
+                text.lines().for_each(|line| body.add_words(line));
                 body.message = nonempty(title(text).unwrap_or(text));
             }
         }
@@ -132,23 +140,33 @@ impl ErrorBody {
             (None, None) => {}
             (error, words) => self.message = error.or(words),
         }
-        node.get("metadata")?.get("raw")
+        node.get("metadata").and_then(|metadata| metadata.get("raw")).or_else(|| node.get("message"))
     }
 
-    /// Descends once into what a gateway passed on: `metadata.raw`, or JSON inside the message.
+    /// Descends into what a gateway passed on: `metadata.raw`, an object in place of the message, or JSON inside the message.
     fn read_upstream(&mut self, raw: Option<&Value>) {
-        let upstream = match raw {
-            Some(Value::Object(object)) => Some(object.clone()),
-            Some(Value::String(text)) => embedded_error(text),
-            _ => None,
-        };
-        let own = self.message.clone();
-        if let Some(object) = upstream.or_else(|| embedded_error(own.as_deref()?)) {
-            self.read_level(&object);
+        let mut raw = raw.cloned();
+        for _ in 0..MAX_LEVELS {
+            let own = self.message.clone();
+            let upstream = match raw.take() {
+                Some(Value::Object(object)) => Some(object),
+                Some(Value::String(text)) => match embedded_error(&text) {
+                    None if own.as_ref().is_none_or(|own| !own.contains(text.trim())) => {
+                        let text = nonempty(&text);
+                        self.message =
+                            text.map(|text| own.map_or_else(|| text.clone(), |own| format!("{own}: {text}")));
+                        return;
+                    }
+                    embedded => embedded,
+                },
+                _ => None,
+            };
+            let Some(object) = upstream.or_else(|| embedded_error(own.as_deref()?)) else { return };
+            raw = self.read_level(&object).cloned();
             self.add_to_haystack("", &Value::Object(object));
-            self.wrapper = own.filter(|own| self.message.as_ref() != Some(own));
-        } else if let Some(raw) = raw.and_then(Value::as_str).and_then(nonempty) {
-            self.message = Some(own.map_or_else(|| raw.clone(), |own| format!("{own}: {raw}")));
+            if own.is_some() && self.message != own {
+                self.wrapper = self.wrapper.take().or(own);
+            }
         }
     }
 
@@ -159,7 +177,7 @@ impl ErrorBody {
             Value::Array(items) => {
                 let first = items.first()?;
                 self.kind = self.kind.take().or_else(|| scalar(first.get("type")?));
-                self.param = self.param.take().or_else(|| scalar(first.get("loc")?.as_array()?.last()?));
+                self.param = self.param.take().or_else(|| location(first));
                 let complaints: Vec<_> = items.iter().take(5).filter_map(complaint).collect();
                 nonempty(&complaints.join("; "))
             }
@@ -191,12 +209,26 @@ impl ErrorBody {
     }
 
     fn add_line(&mut self, key: &str, text: &str) {
-        self.retry_delay = self.retry_delay.or_else(|| wait::in_member(key, text));
+        if let Some(now) = self.now {
+            self.retry_delay = self.retry_delay.or_else(|| wait::in_member(key, text, now));
+            self.until_reset = self.until_reset.or_else(|| wait::until_reset_in_member(key, text, now));
+        }
         self.haystack.push_str(key);
         self.haystack.push_str(": ");
-        self.haystack.extend(text.chars().map(|c| c.to_ascii_lowercase()));
+        self.add_words(text);
+    }
+
+    fn add_words(&mut self, text: &str) {
+        self.haystack.push_str(&without_quotations(&text.to_ascii_lowercase()));
         self.haystack.push('\n');
     }
+}
+
+/// The error in the first event of a stream that has one.
+fn error_event(text: &str) -> Option<&str> {
+    let is_stream = ["data:", "event:", "id:", ":"].iter().any(|start| text.starts_with(start));
+    let mut data = text.lines().filter(|_| is_stream).filter_map(|line| line.strip_prefix("data:"));
+    data.find(|data| data.contains("\"error\"")).map(str::trim)
 }
 
 /// The object that describes the error: `error`, the first of `errors`, the first choice's `error`, an object in
@@ -212,7 +244,7 @@ fn error_node(root: &Map<String, Value>) -> &Map<String, Value> {
 
 /// An error's body inside a text, e.g. `OpenAIException - {"error": ...}`.
 fn embedded_error(text: &str) -> Option<Map<String, Value>> {
-    memchr_iter(b'{', text.as_bytes()).take(MOST_OBJECTS_TRIED).find_map(|at| {
+    memchr_iter(b'{', text.as_bytes()).take(MAX_OBJECTS_TRIED).find_map(|at| {
         let mut values = serde_json::Deserializer::from_str(&text[at..]).into_iter::<Value>();
         match values.next() {
             Some(Ok(Value::Object(object)))
@@ -228,8 +260,19 @@ fn embedded_error(text: &str) -> Option<Map<String, Value>> {
 /// One of pydantic's complaints, as `body.temperature: Input should be a valid number`.
 fn complaint(item: &Value) -> Option<String> {
     let words = item.get("msg").or_else(|| item.get("message"))?.as_str()?;
-    let place: Vec<_> = item.get("loc").and_then(Value::as_array).into_iter().flatten().filter_map(scalar).collect();
-    Some(if place.is_empty() { words.to_owned() } else { format!("{}: {words}", place.join(".")) })
+    let place = place(item).join(".");
+    Some(if place.is_empty() { words.to_owned() } else { format!("{place}: {words}") })
+}
+
+/// What a complaint is about: a member of the body, as a path.
+fn location(item: &Value) -> Option<String> {
+    let place = place(item);
+    let path = place.strip_prefix(&["body".to_owned()][..]).unwrap_or(&place);
+    nonempty(&path.join("."))
+}
+
+fn place(item: &Value) -> Vec<String> {
+    item.get("loc").and_then(Value::as_array).into_iter().flatten().filter_map(scalar).collect()
 }
 
 fn scalar(value: &Value) -> Option<String> {
@@ -255,13 +298,13 @@ fn title(text: &str) -> Option<&str> {
 
 /// Whether the text contains the needle; a `*` in it stands for up to 160 characters.
 fn contains(haystack: &str, needle: &str) -> bool {
-    const LONGEST_GAP: usize = 160;
+    const MAX_GAP: usize = 160;
     let Some((head, tail)) = needle.split_once('*') else {
         return memmem::find(haystack.as_bytes(), needle.as_bytes()).is_some();
     };
     memmem::find_iter(haystack.as_bytes(), head).any(|at| {
         let rest = &haystack.as_bytes()[at + head.len()..];
-        memmem::find(&rest[..rest.len().min(LONGEST_GAP + tail.len())], tail.as_bytes()).is_some()
+        memmem::find(&rest[..rest.len().min(MAX_GAP + tail.len())], tail.as_bytes()).is_some()
     })
 }
 

@@ -1,20 +1,14 @@
 //! Why one attempt gave no answer.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
 use crate::feedback::{ErrorCode, Pause, Retry};
 
 /// Characters of a provider's message that are kept. MLflow shows the message in one table cell.
-const LONGEST_MESSAGE: usize = 1000;
+const MAX_MESSAGE: usize = 1000;
 /// Characters that are kept of a provider's identifiers and of one cause.
-const LONGEST_DETAIL: usize = 200;
-/// Shorter keys are redacted only as whole words: `none` is a common key of local servers.
-const SHORTEST_UNMISTAKABLE_KEY: usize = 8;
-/// A key's beginning at the end of a shortened text is removed from this many characters on.
-const TELLING_PREFIX: usize = 4;
-const REDACTED: &str = "[redacted]";
+const MAX_DETAIL: usize = 200;
 const CUT: char = '…';
 
 /// Why one attempt gave no answer, with all that the run must know to go on.
@@ -55,15 +49,32 @@ pub struct Failure {
     pub rejected: Option<Rejected>,
 }
 
-/// A part of the request that the endpoint does not take; without it the same request may pass.
+/// A part of the request that the endpoint does not take; put otherwise, the same request may pass.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Rejected {
     /// `response_format`: its type or its schema.
     ResponseFormat,
+    /// The bounds in the schema, such as `maxLength`.
+    SchemaBounds,
     /// A message of the system's own.
     SystemRole,
     /// The parameter of this name, e.g. `max_tokens`.
     Parameter(String),
+    /// The member of this name must have this value.
+    Switch {
+        /// Its name.
+        name: String,
+        /// The value.
+        on: bool,
+    },
+    /// An answer that is not streamed.
+    WholeAnswer,
+    /// The output limit is above what the model can give; these are the numbers that the endpoint names.
+    OutputLimit(Vec<u32>),
+    /// Prompt and output limit together are too long; the prompt leaves room for this many tokens.
+    Room(u32),
+    /// The endpoint does not say what it does not take.
+    Unexplained,
 }
 
 impl Failure {
@@ -71,7 +82,7 @@ impl Failure {
     pub fn new(code: ErrorCode, message: &str) -> Self {
         Self {
             code,
-            message: shortened(message, LONGEST_MESSAGE),
+            message: shortened(message, MAX_MESSAGE),
             causes: Vec::new(),
             http_status: None,
             provider_code: None,
@@ -97,24 +108,14 @@ impl Failure {
         self.pause.unwrap_or(self.code.traits().pause)
     }
 
-    /// Replaces the secret with `[redacted]` wherever it stands: servers echo the key ("Incorrect API key provided:
-    /// ...").
-    ///
-    /// Keys of fewer than 8 characters are replaced only where no letter or digit touches them.
-    #[must_use]
-    pub fn redact(mut self, secret: &str) -> Self {
-        if secret.is_empty() {
-            return self;
-        }
-        redact_text(&mut self.message, secret, LONGEST_MESSAGE);
+    /// Every text that comes from outside.
+    pub(crate) fn texts_mut(&mut self) -> impl Iterator<Item = &mut String> {
         let details = [&mut self.provider_code, &mut self.provider_type, &mut self.request_id];
-        for text in self.causes.iter_mut().chain(details.into_iter().flatten()) {
-            redact_text(text, secret, LONGEST_DETAIL);
-        }
-        if let Some(Rejected::Parameter(name)) = &mut self.rejected {
-            redact_text(name, secret, LONGEST_DETAIL);
-        }
-        self
+        let rejected = match &mut self.rejected {
+            Some(Rejected::Parameter(name) | Rejected::Switch { name, .. }) => Some(name),
+            _ => None,
+        };
+        std::iter::once(&mut self.message).chain(&mut self.causes).chain(details.into_iter().flatten()).chain(rejected)
     }
 
     /// The causes one below the other, for the record's `stack_trace`.
@@ -150,7 +151,7 @@ impl std::error::Error for Failure {}
 
 /// An identifier or a cause, shortened.
 pub(crate) fn detail(text: &str) -> String {
-    shortened(text, LONGEST_DETAIL)
+    shortened(text, MAX_DETAIL)
 }
 
 /// The text without space around it, in at most `limit` characters; `…` at the end says that something is missing.
@@ -166,81 +167,9 @@ fn shortened(text: &str, limit: usize) -> String {
     cut
 }
 
-fn redact_text(text: &mut String, secret: &str, limit: usize) {
-    let whole_words = secret.len() < SHORTEST_UNMISTAKABLE_KEY;
-    let mut clean = String::new();
-    let mut copied = 0;
-    for (at, _) in text.match_indices(secret) {
-        let end = at + secret.len();
-        let touches = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
-        if whole_words && (touches(text[..at].chars().next_back()) || touches(text[end..].chars().next())) {
-            continue;
-        }
-        clean.push_str(&text[copied..at]);
-        clean.push_str(REDACTED);
-        copied = end;
-    }
-    let mut clean = if copied == 0 { Cow::Borrowed(text.as_str()) } else { Cow::Owned(clean + &text[copied..]) };
-    // Where the text was cut, only the key's beginning may be left.
-    if let Some(rest) = clean.strip_suffix(CUT)
-        && let Some(begin) = beginning_of(secret, rest)
-    {
-        clean = Cow::Owned(format!("{}{REDACTED}{CUT}", &rest[..rest.len() - begin.len()]));
-    }
-    if let Cow::Owned(clean) = clean {
-        *text = shortened(&clean, limit);
-    }
-}
-
-/// The longest beginning of the secret that the text ends with.
-fn beginning_of<'a>(secret: &'a str, text: &str) -> Option<&'a str> {
-    let ends = secret.char_indices().map(|(end, _)| end).skip(TELLING_PREFIX);
-    ends.map(|end| &secret[..end]).filter(|begin| text.ends_with(begin)).last()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn redacted(message: &str, secret: &str) -> String {
-        Failure::new(ErrorCode::AuthenticationError, message).redact(secret).message
-    }
-
-    #[test]
-    fn the_key_is_redacted_wherever_it_stands() {
-        let key = "sk-proj-abcdef0123456789";
-        assert_eq!(
-            redacted(&format!("Incorrect API key provided: {key}. Or {key}x?"), key),
-            "Incorrect API key provided: [redacted]. Or [redacted]x?"
-        );
-        assert_eq!(redacted("key sk-pr****6789 is wrong", key), "key sk-pr****6789 is wrong");
-        assert_eq!(redacted("nothing", ""), "nothing");
-
-        let mut failure = Failure::new(ErrorCode::AuthenticationError, "no");
-        failure.causes = vec![format!("header {key}")];
-        failure.provider_code = Some(key.to_owned());
-        failure.provider_type = Some(key.to_owned());
-        failure.request_id = Some(format!("req-{key}"));
-        failure.rejected = Some(Rejected::Parameter(key.to_owned()));
-        assert!(!format!("{:?}", failure.redact(key)).contains(key));
-    }
-
-    #[test]
-    fn a_short_key_is_redacted_only_as_a_word() {
-        assert_eq!(redacted("none: nonetheless (none) xnone", "none"), "[redacted]: nonetheless ([redacted]) xnone");
-        assert_eq!(redacted("the key é none", "é"), "the key [redacted] none");
-    }
-
-    #[test]
-    fn a_key_that_the_cut_divides_leaves_nothing_behind() {
-        let key = "sk-proj-abcdef0123456789";
-        for before in 975..1000 {
-            let message = format!("{}{key} and more", " .".repeat(before / 2));
-            let clean = redacted(&message, key);
-            assert!(!clean.contains("sk-proj"), "{clean}");
-            assert!(clean.chars().count() <= 1000);
-        }
-    }
 
     #[test]
     fn messages_are_cut_between_characters() {
@@ -279,5 +208,20 @@ mod tests {
         assert_eq!(failure.stack_trace(), None);
         failure.causes = vec!["a".to_owned(), "b".to_owned()];
         assert_eq!(failure.stack_trace().as_deref(), Some("a\nb"));
+    }
+
+    #[test]
+    fn all_texts_from_outside_can_be_reached() {
+        let mut failure = Failure::new(ErrorCode::AuthenticationError, "x");
+        failure.causes = vec!["x".to_owned(); 2];
+        failure.provider_code = Some("x".to_owned());
+        failure.provider_type = Some("x".to_owned());
+        failure.request_id = Some("x".to_owned());
+        for rejected in [Rejected::Parameter("x".to_owned()), Rejected::Switch { name: "x".to_owned(), on: false }] {
+            failure.rejected = Some(rejected);
+            assert_eq!(failure.texts_mut().filter(|text| *text == "x").count(), 7);
+        }
+        failure.texts_mut().for_each(String::clear);
+        assert!(!format!("{failure:?}").contains("\"x\""), "{failure:?}");
     }
 }

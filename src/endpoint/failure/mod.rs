@@ -4,6 +4,7 @@ mod classify;
 mod error_body;
 #[expect(clippy::module_inception, reason = "the module's one subject")]
 mod failure;
+mod quotations;
 pub(crate) mod wait;
 
 pub(crate) use classify::request_id_header;

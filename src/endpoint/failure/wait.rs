@@ -1,14 +1,17 @@
-//! How long an endpoint asks us to wait: its headers, its body, its words.
+//! How long an endpoint asks us to wait: in headers, in members of a body, in words.
 
 use std::time::{Duration, SystemTime};
 
 use memchr::memmem;
 use reqwest::header::HeaderMap;
 
-use crate::endpoint::failure::error_body::ErrorBody;
-
 /// Longer waits (136 years) are nonsense, and adding them to a clock could overflow.
-const LONGEST: Duration = Duration::from_secs(u32::MAX as u64);
+const MAX_WAIT: Duration = Duration::from_secs(u32::MAX as u64);
+/// Added to a point in time: the endpoint's clock is not ours, and a request that comes too early is refused again.
+const CLOCK_SKEW: Duration = Duration::from_millis(50);
+/// Numbers from here on are Unix times in seconds, and from `FIRST_UNIX_MS` on in milliseconds.
+const FIRST_UNIX_SECOND: f64 = 1e9;
+const FIRST_UNIX_MS: f64 = 1e11;
 
 /// The unit of a number that has none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,7 +21,7 @@ pub(crate) enum Bare {
 }
 
 /// In order of precedence. The last is LiteLLM's, which forwards its upstream's header under this name. The
-/// `x-ratelimit-reset-*` headers have no part in this: they tell when the bucket is full again, not when the next
+/// `x-ratelimit-reset-*` headers have no part in this: they say when the bucket is full again, not when the next
 /// request passes.
 const HEADERS: &[(&str, Bare)] = &[
     ("retry-after-ms", Bare::Milliseconds),
@@ -26,39 +29,105 @@ const HEADERS: &[(&str, Bare)] = &[
     ("llm_provider-retry-after", Bare::Seconds),
 ];
 
-/// Members of a body that hold a wait, lower-cased: Google's `RetryInfo.retryDelay`, OpenRouter's
+/// When a used-up window ends; only a refusal makes a wait of it.
+const RESET_HEADERS: &[&str] = &["x-ratelimit-reset", "ratelimit-reset"];
+
+/// Members of a body that hold a wait, lower-cased, without separators: Google's `RetryInfo.retryDelay`, OpenRouter's
 /// `metadata.retry_after_seconds`, and what gateways make of the header.
 const MEMBERS: &[(&str, Bare)] = &[
     ("retrydelay", Bare::Seconds),
-    ("retry_after_seconds", Bare::Seconds),
-    ("retry_after_ms", Bare::Milliseconds),
-    ("retry_after", Bare::Seconds),
+    ("retryafterseconds", Bare::Seconds),
+    ("retryafterms", Bare::Milliseconds),
+    ("retryafter", Bare::Seconds),
+    ("retryat", Bare::Seconds),
+    ("waitseconds", Bare::Seconds),
+    ("waittime", Bare::Seconds),
 ];
 
-const PHRASES: &[&str] = &["try again in ", "try again after ", "retry in ", "retry after "];
+/// Members that say when a window ends, lower-cased, without separators.
+const RESET_MEMBERS: &[&str] = &[
+    "xratelimitreset",
+    "ratelimitreset",
+    "reset",
+    "resetat",
+    "resetsat",
+    "resettime",
+    "resetafter",
+    "resetin",
+    "resetsin",
+    "resetinseconds",
+    "resetsinseconds",
+];
 
-/// The wait that a response asks for: headers before body before words.
-pub(crate) fn wait(headers: &HeaderMap, body: &ErrorBody, now: SystemTime) -> Option<Duration> {
-    HEADERS
-        .iter()
-        .find_map(|&(name, bare)| parse(headers.get(name)?.to_str().ok()?, bare, now))
-        .or(body.retry_delay)
-        .or_else(|| in_words(&body.haystack))
+/// What stands before a duration.
+const PHRASES: &[&str] = &[
+    "again in ",
+    "again after ",
+    "retry in ",
+    "retry after ",
+    "retrying in ",
+    "retrying after ",
+    "your request in ",
+    "your request after ",
+    "wait ",
+    "reset in ",
+    "resets in ",
+    "reset after ",
+    "resets after ",
+];
+
+/// What stands before a point in time.
+const PHRASES_OF_TIMES: &[&str] =
+    &["again at ", "again after ", "retry after ", "retry at ", "until ", "reset at ", "resets at "];
+
+/// Words between a phrase and its duration.
+const FILLERS: &[&str] = &["for ", "about ", "approximately ", "at least ", "another ", "up to ", "~"];
+
+/// The wait that the headers ask for.
+pub(crate) fn in_headers(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+    HEADERS.iter().find_map(|&(name, bare)| parse(headers.get(name)?.to_str().ok()?, bare, now))
 }
 
-/// The wait in a member of a JSON body; the key is lower-cased.
-pub(crate) fn in_member(key: &str, value: &str) -> Option<Duration> {
+/// The time until the headers' window ends.
+pub(crate) fn until_reset_in_headers(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+    RESET_HEADERS.iter().find_map(|name| until(headers.get(*name)?.to_str().ok()?, now))
+}
+
+/// The wait in a member of a JSON body.
+pub(crate) fn in_member(key: &str, value: &str, now: SystemTime) -> Option<Duration> {
+    let key = without_separators(key);
     let &(_, bare) = MEMBERS.iter().find(|(member, _)| *member == key)?;
-    span(value.trim(), bare)
+    parse(value, bare, now)
+}
+
+/// The time until a window ends, in a member of a JSON body.
+pub(crate) fn until_reset_in_member(key: &str, value: &str, now: SystemTime) -> Option<Duration> {
+    RESET_MEMBERS.contains(&without_separators(key).as_str()).then(|| until(value, now))?
+}
+
+fn without_separators(key: &str) -> String {
+    key.chars().filter(|c| !matches!(c, '-' | '_' | ' ')).map(|c| c.to_ascii_lowercase()).collect()
 }
 
 /// The wait in a sentence such as "Please try again in 6m0s.", lower-cased; a number without a unit does not count.
-fn in_words(text: &str) -> Option<Duration> {
-    PHRASES.iter().find_map(|phrase| {
-        memmem::find_iter(text.as_bytes(), phrase)
-            .find_map(|at| Some(durations(&text[at + phrase.len()..])?.0))
-            .and_then(from_seconds)
-    })
+pub(crate) fn in_words(text: &str, now: SystemTime) -> Option<Duration> {
+    let after = |phrase: &'static str| {
+        memmem::find_iter(text.as_bytes(), phrase).map(move |at| {
+            let mut rest = &text[at + phrase.len()..];
+            while let Some(shorter) = FILLERS.iter().find_map(|filler| rest.strip_prefix(filler)) {
+                rest = shorter;
+            }
+            rest
+        })
+    };
+    let spans = || PHRASES.iter().flat_map(|phrase| after(phrase)).find_map(|rest| from_seconds(durations(rest)?.0));
+    let times = || {
+        PHRASES_OF_TIMES.iter().flat_map(|phrase| after(phrase)).find_map(|rest| {
+            let time = rest.split([' ', ',', ')', '"', '\'', '\n']).next()?.trim_end_matches('.');
+            from_now(rfc3339(&time.to_ascii_uppercase())?, now)
+        })
+    };
+    spans().or_else(times)
 }
 
 /// Any form of a wait: a number, Go's durations (`1h2m3.5s`, `700ms`), the same in words (`6 seconds`), an HTTP date
@@ -68,8 +137,29 @@ pub(crate) fn parse(text: &str, bare: Bare, now: SystemTime) -> Option<Duration>
     let text = text.trim();
     span(text, bare).or_else(|| {
         let until = httpdate::parse_http_date(text).ok().or_else(|| rfc3339(text))?;
-        Some(until.duration_since(now).unwrap_or_default()).filter(|wait| *wait <= LONGEST)
+        Some(until.duration_since(now).unwrap_or_default()).filter(|wait| *wait <= MAX_WAIT)
     })
+}
+
+/// The time until a window ends: a point in time in any form, Unix times included, or the seconds that are left. What is
+/// over is `None`: it says nothing about the next window.
+fn until(text: &str, now: SystemTime) -> Option<Duration> {
+    let text = text.trim();
+    let unix = match text.parse::<f64>() {
+        Ok(ms) if ms >= FIRST_UNIX_MS => Some(ms / 1000.0),
+        Ok(seconds) if seconds >= FIRST_UNIX_SECOND => Some(seconds),
+        _ => None,
+    };
+    let wait = match unix {
+        Some(seconds) => from_now(SystemTime::UNIX_EPOCH.checked_add(from_seconds(seconds)?)?, now),
+        None => parse(text, Bare::Seconds, now),
+    };
+    wait.filter(|wait| !wait.is_zero())
+}
+
+/// `None` for the past.
+fn from_now(time: SystemTime, now: SystemTime) -> Option<Duration> {
+    time.duration_since(now).ok().map(|wait| wait + CLOCK_SKEW).filter(|wait| *wait <= MAX_WAIT)
 }
 
 fn rfc3339(text: &str) -> Option<SystemTime> {
@@ -91,14 +181,14 @@ fn span(text: &str, bare: Bare) -> Option<Duration> {
 }
 
 fn from_seconds(seconds: f64) -> Option<Duration> {
-    Duration::try_from_secs_f64(seconds).ok().filter(|wait| *wait <= LONGEST)
+    Duration::try_from_secs_f64(seconds).ok().filter(|wait| *wait <= MAX_WAIT)
 }
 
 /// One or more numbers with units at the beginning of the text: their sum in seconds, and what follows them.
 fn durations(text: &str) -> Option<(f64, &str)> {
     let mut sum = None;
     let mut rest = text;
-    while let Some((seconds, after)) = duration(rest.trim_start_matches(' ')) {
+    while let Some((seconds, after)) = duration(rest.trim_start_matches(&[' ', ','][..]).trim_start_matches("and ")) {
         sum = Some(sum.unwrap_or(0.0) + seconds);
         rest = after;
     }
@@ -201,22 +291,59 @@ mod tests {
             ("please retry in 34.5s.", Some(34.5)),
             ("try again in a while, or try again in 1h2m3s", Some(3723.0)),
             ("token quota is exceeded. try again in 2592000 seconds.", Some(2_592_000.0)),
+            ("exceeded for userbymodelbyday. please wait 68423 seconds before retrying.", Some(68_423.0)),
+            ("wait for about 2 minutes", Some(120.0)),
+            ("your limit resets in 19 hours and 3 minutes", Some(68_580.0)),
+            ("try again in 1 hour, 30 minutes", Some(5400.0)),
+            ("please retry your request after 5s", Some(5.0)),
+            ("quota is used up until 2026-10-25t12:01:00z", Some(60.05)),
+            ("the limit resets at 2026-10-25t13:00:00+01:00.", Some(0.05)),
+            ("resets at 2026-10-25t11:00:00z", None),
+            ("resets at noon", None),
             ("retry after 5. later", None),
             ("try again in 5 steps", None),
-            ("wait 5s", None),
+            ("a wait of 5s", None),
             ("retry in ", None),
         ] {
-            assert_eq!(in_words(text).map(|wait| wait.as_secs_f64()), seconds, "{text}");
+            assert_eq!(in_words(text, noon()).map(|wait| wait.as_secs_f64()), seconds, "{text}");
         }
     }
 
     #[test]
     fn members_of_a_body_have_their_own_units() {
-        assert_eq!(in_member("retrydelay", "34s"), Some(Duration::from_secs(34)));
-        assert_eq!(in_member("retry_after_seconds", "2.5"), Some(Duration::from_millis(2500)));
-        assert_eq!(in_member("retry_after_ms", "250"), Some(Duration::from_millis(250)));
-        assert_eq!(in_member("retry_after", "never"), None);
-        assert_eq!(in_member("retry_after", "2026-10-25T12:00:00Z"), None);
-        assert_eq!(in_member("limit", "5"), None);
+        let wait = |key, value| in_member(key, value, noon());
+        assert_eq!(wait("retryDelay", "34s"), Some(Duration::from_secs(34)));
+        assert_eq!(wait("retry_after_seconds", "2.5"), Some(Duration::from_millis(2500)));
+        assert_eq!(wait("retry_after_ms", "250"), Some(Duration::from_millis(250)));
+        assert_eq!(wait("Retry-After", "2026-10-25T12:00:07Z"), Some(Duration::from_secs(7)));
+        assert_eq!(wait("retry_after", "never"), None);
+        assert_eq!(wait("limit", "5"), None);
+    }
+
+    #[test]
+    fn the_end_of_a_window_is_a_time_or_what_is_left() {
+        let milliseconds =
+            |value| until_reset_in_member("X-RateLimit-Reset", value, noon()).map(|wait| wait.as_millis());
+        for (value, expected) in [
+            ("1792929614000", Some(14_050)),
+            ("1792929614", Some(14_050)),
+            ("1792929614.25", Some(14_300)),
+            ("14", Some(14_000)),
+            ("1m2s", Some(62_000)),
+            ("2026-10-25T12:00:30Z", Some(30_000)),
+            ("1792929600000", Some(50)),
+            ("1792929599000", None),
+            ("0", None),
+            ("2026-10-25T11:00:00Z", None),
+            ("soon", None),
+            ("-1", None),
+        ] {
+            assert_eq!(milliseconds(value), expected, "{value}");
+        }
+        assert!(until_reset_in_member("resets_at", "14", noon()).is_some());
+        assert_eq!(until_reset_in_member("preset", "14", noon()), None);
+        let headers = |name: &'static str| HeaderMap::from_iter([(name.parse().unwrap(), "14".parse().unwrap())]);
+        assert!(until_reset_in_headers(&headers("x-ratelimit-reset"), noon()).is_some());
+        assert_eq!(until_reset_in_headers(&headers("x-ratelimit-reset-requests"), noon()), None);
     }
 }

@@ -2,7 +2,6 @@
 //!
 //! Source: OpenAI API reference, "Create chat completion".
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -12,6 +11,8 @@ use serde_json::{Map, Value};
 use crate::endpoint::wire::AnswerSchema;
 use crate::endpoint::wire::PromptNotes;
 use crate::endpoint::wire::instructions::Instructions;
+
+pub use crate::endpoint::wire::profile::{LimitField, ResponseFormat, WireProfile};
 
 /// What a judge asks, before any adaptation to what an endpoint happens to take.
 #[derive(Debug, Clone)]
@@ -87,59 +88,6 @@ impl Default for Sampling {
     }
 }
 
-/// How requests are put for one endpoint and model. It starts as the provider is known and is adapted to what the endpoint refuses (see
-/// `adapt.rs`).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct WireProfile {
-    /// What the output limit is called.
-    pub limit_field: LimitField,
-    /// How the form of the answer is asked for.
-    pub response_format: ResponseFormat,
-    /// Whether a schema also limits lengths.
-    pub with_bounds: bool,
-    /// Whether instructions have a message of their own; otherwise they stand at the head of the user's.
-    pub system_role: bool,
-    /// Parameters that the endpoint does not take.
-    pub dropped: BTreeSet<String>,
-}
-
-/// The two names of the output limit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LimitField {
-    /// OpenAI's current name.
-    MaxCompletionTokens,
-    /// The older name, which most compatible servers know.
-    MaxTokens,
-}
-
-/// How the form of the answer is asked for, from the surest to the loosest. The prompt states it in words in any case.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum ResponseFormat {
-    /// A JSON schema that is enforced.
-    JsonSchema,
-    /// A JSON schema without `strict`.
-    LooseJsonSchema,
-    /// A JSON object, with the schema beside it as llama.cpp takes it.
-    JsonObjectWithSchema,
-    /// Any JSON object.
-    JsonObject,
-    /// Nothing is said.
-    Text,
-}
-
-impl ResponseFormat {
-    /// The name in records and summaries.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::JsonSchema => "json_schema",
-            Self::LooseJsonSchema => "json_schema (not strict)",
-            Self::JsonObjectWithSchema => "json_object (with schema)",
-            Self::JsonObject => "json_object",
-            Self::Text => "text",
-        }
-    }
-}
-
 /// Providers count from 85 (OpenAI, low detail) to about 1600 (Anthropic's largest); a run corrects it by what the endpoint counts.
 const TOKENS_OF_AN_IMAGE: u64 = 1000;
 /// The name of the schema, constant so that it never spoils a provider's prefix cache.
@@ -163,6 +111,16 @@ struct Body<'a> {
     max_completion_tokens: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     max_tokens: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stream: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stream_options: Option<StreamOptions>,
+}
+
+/// Without this, a stream does not say what it cost.
+#[derive(Serialize)]
+struct StreamOptions {
+    include_usage: bool,
 }
 
 #[derive(Serialize)]
@@ -221,7 +179,7 @@ struct Schema<'a> {
 }
 
 impl ChatRequest {
-    /// The body of the POST, as this endpoint and model take it. `extra` is merged in and wins.
+    /// The body of the POST, as this endpoint and model take it. `extra` is merged in and wins, but over what the endpoint demands.
     ///
     /// # Errors
     /// When a number of the sampling parameters is not finite.
@@ -253,7 +211,7 @@ impl ChatRequest {
         let schema = |strict| Format::JsonSchema { json_schema: Schema { name: SCHEMA_NAME, strict, schema: json } };
         let sampling = &self.sampling;
         let taken = |name: &str| !profile.dropped.contains(name);
-        let limit = |field| (profile.limit_field == field).then_some(max_output);
+        let limit = |field| (profile.limit_field == field).then_some(profile.room(max_output));
         let body = Body {
             model,
             messages,
@@ -270,8 +228,11 @@ impl ChatRequest {
             reasoning_effort: sampling.reasoning_effort.filter(|_| taken("reasoning_effort")),
             max_completion_tokens: limit(LimitField::MaxCompletionTokens),
             max_tokens: limit(LimitField::MaxTokens),
+            stream: profile.stream.then_some(true),
+            stream_options: (profile.stream && taken("stream_options"))
+                .then_some(StreamOptions { include_usage: true }),
         };
-        if extra.is_empty() {
+        if extra.is_empty() && profile.switches.is_empty() {
             let mut bytes = Vec::with_capacity(self.prompt_bytes() + self.image_bytes() + json.get().len() + 512);
             serde_json::to_writer(&mut bytes, &body)?;
             return Ok(bytes);
@@ -281,6 +242,7 @@ impl ChatRequest {
             body.extend(
                 extra.iter().filter(|(name, _)| taken(name)).map(|(name, value)| (name.clone(), value.clone())),
             );
+            body.extend(profile.switches.iter().map(|(name, on)| (name.clone(), Value::Bool(*on))));
         }
         serde_json::to_vec(&body)
     }
@@ -327,13 +289,7 @@ mod tests {
             let extra = extra.as_object().cloned().unwrap_or_default();
             String::from_utf8(request.body("m", profile, 64, &extra).unwrap()).unwrap()
         };
-        let mut profile = WireProfile {
-            limit_field: LimitField::MaxTokens,
-            response_format: ResponseFormat::JsonSchema,
-            with_bounds: false,
-            system_role: true,
-            dropped: BTreeSet::new(),
-        };
+        let mut profile = WireProfile::default();
         assert_eq!(
             text(&profile, Value::Null),
             r#"{"model":"m","messages":[{"role":"system","content":"sys"},{"role":"user","content":"usr\n"}],"response_format":{"type":"json_schema","json_schema":{"name":"verdict","strict":true,"schema":{"type":"object"}}},"temperature":0.0,"max_tokens":64}"#
@@ -350,6 +306,15 @@ mod tests {
         assert!(text(&profile, Value::Null).contains(r#"{"type":"json_object","schema":{"type":"object"}}"#));
         profile.response_format = ResponseFormat::Text;
         assert!(!text(&profile, Value::Null).contains("response_format"));
+        profile.stream = true;
+        profile.max_output = Some(63);
+        profile.switches.insert("enable_thinking".to_owned(), false);
+        assert_eq!(
+            text(&profile, serde_json::json!({"enable_thinking": true})),
+            r#"{"model":"m","messages":[{"role":"user","content":"sys\n\nusr\n"}],"max_completion_tokens":63,"stream":true,"stream_options":{"include_usage":true},"enable_thinking":false}"#
+        );
+        profile.dropped.insert("stream_options".to_owned());
+        assert!(!text(&profile, Value::Null).contains("stream_options"));
         assert_eq!(request.estimated_input_tokens(), 2 + 8);
         let request = ChatRequest { images: vec!["https://h/i.png".into()], ..request };
         let parts = r#"{"role":"user","content":[{"type":"text","text":"sys\n\nusr\n"},{"type":"image_url","image_url":{"url":"https://h/i.png"}}]}"#;

@@ -6,6 +6,7 @@ use std::marker::PhantomData;
 
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::Value;
 use serde_json::value::RawValue;
 
 /// What matters of an object. The other members are looked through for their end, and no more: compatible servers put odd things there.
@@ -73,15 +74,21 @@ impl<'a, T: Deserialize<'a>> Deserialize<'a> for First<T> {
     }
 }
 
+/// As it is written, to be parsed when the form of everything around it is known; `None` also for `null`.
+pub(crate) type Raw<'a> = Option<&'a RawValue>;
+
+/// Nothing, where it cannot be parsed (half an emoji, a number beyond all bounds).
+pub(crate) fn value(raw: Raw<'_>) -> Option<Value> {
+    serde_json::from_str(raw?.get()).ok()
+}
+
 /// What was put off until the form of everything around it was known; nothing, if it is there in another form or not at all.
-pub(crate) fn if_object<'a, T: Members<'a>>(raw: Option<&'a RawValue>) -> T {
+pub(crate) fn if_object<'a, T: Members<'a>>(raw: Raw<'a>) -> T {
     raw.and_then(|raw| serde_json::from_str(raw.get()).ok()).map_or_else(T::default, |Object(members)| members)
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::Value;
-
     use super::*;
 
     #[derive(Debug, Default, PartialEq)]

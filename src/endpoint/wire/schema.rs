@@ -17,6 +17,11 @@ impl AnswerSchema {
         Self { plain: plain.into(), bounded: bounded.into() }
     }
 
+    /// Whether bounds make a difference.
+    pub fn has_bounds(&self) -> bool {
+        self.bounded.get() != self.plain.get()
+    }
+
     /// The schema to send: with bounds or without.
     pub fn json(&self, with_bounds: bool) -> &RawValue {
         if with_bounds { &self.bounded } else { &self.plain }

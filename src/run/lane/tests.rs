@@ -42,7 +42,7 @@ fn push(lane: &mut Lane, judgments: usize) {
 
 /// A judgment that was not sent yet.
 pub(in crate::run) fn job() -> Job {
-    Job::new(QuestionIndex::new(0), judgment("u"), History::default(), Arc::clone(&lane(1).profile))
+    Job::new(QuestionIndex::new(0), judgment("u"), History::default(), Arc::clone(lane(1).ladder.profile()))
 }
 
 fn judgment(user: &str) -> Judgment {
@@ -337,7 +337,7 @@ async fn a_part_of_the_request_that_is_refused_is_left_out_by_one_that_goes_ahea
     for job in [a, b] {
         assert!(matches!(lane.returned(failed(job, refused())), (Next::Retry { .. }, None)));
     }
-    assert_eq!(lane.adapted.len(), 1, "adapted once, though two were refused");
+    assert_eq!(lane.ladder.adapted().len(), 1, "adapted once, though two were refused");
     assert!(next(&mut lane).is_none(), "one is still in flight");
     lane.returned(failed(c, refused()));
     let ahead = next(&mut lane).unwrap();
@@ -355,7 +355,7 @@ async fn once_a_request_gave_a_verdict_a_refusal_is_the_requests_own_fault() {
     let refusal = Failure { rejected, ..Failure::new(ErrorCode::UnsupportedParameter, "no temperature") };
     let second = next(&mut lane).unwrap();
     assert!(matches!(lane.returned(failed(second, refusal)).0, Next::Record(_)));
-    assert!(lane.adapted.is_empty());
+    assert!(lane.ladder.adapted().is_empty());
 }
 
 #[tokio::test(start_paused = true)]

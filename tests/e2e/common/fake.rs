@@ -36,7 +36,8 @@ impl Request {
 
     /// The number of the trace in the prompt, one of [`super::answers::traces`].
     pub(crate) fn trace(&self) -> usize {
-        let user = self.json()["messages"][1]["content"].to_string();
+        let body = self.json();
+        let user = body["messages"].as_array().unwrap().last().unwrap()["content"].to_string();
         let (_, rest) = user.split_once("Answer number ").unwrap();
         rest.split(|c: char| !c.is_ascii_digit()).next().unwrap().parse().unwrap()
     }

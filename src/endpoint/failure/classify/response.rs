@@ -1,7 +1,7 @@
 //! Responses that are no answer.
 
 use std::borrow::Cow;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use reqwest::StatusCode;
 use reqwest::header::{HeaderMap, LOCATION};
@@ -11,16 +11,30 @@ use crate::endpoint::failure::classify::rules::{self, Rule};
 use crate::endpoint::failure::error_body::ErrorBody;
 use crate::endpoint::failure::failure::detail;
 use crate::endpoint::failure::wait;
-use crate::feedback::ErrorCode;
+use crate::feedback::{ErrorCode, Pause};
 
 /// Where providers put the request's name; Cloudflare's comes after the body's own.
 const REQUEST_ID_HEADERS: &[&str] = &["x-request-id", "request-id", "x-ms-request-id", "apim-request-id"];
+
+/// Why an answer without choices has none, where it is the provider's filter.
+const BLOCKED: &[&str] = &["prohibited_content", "blockreason", "block_reason", "blocklist"];
 
 /// Bytes of a body that stand in for a message when it has none.
 const EXCERPT: usize = 4096;
 
 /// LiteLLM appends what it knows about its routing to the provider's message.
 const LITELLM_SUFFIXES: &[&str] = &["\nmodel=", ". Received Model Group="];
+
+/// What content networks answer instead of the endpoint until they have seen a browser: headers with their values, and titles and words
+/// of pages, lower-cased.
+const CHALLENGE_HEADERS: &[(&str, &str)] = &[
+    ("cf-mitigated", "challenge"),
+    ("x-vercel-mitigated", "challenge"),
+    ("x-amzn-waf-action", "challenge"),
+    ("x-amzn-waf-action", "captcha"),
+];
+const CHALLENGE_WORDS: &[&str] =
+    &["just a moment...", "checking your browser", "enable javascript and cookies to continue", "verify you are human"];
 
 /// What a status means that stands as a word in an error with status 200.
 const STATUS_OF_WORD: &[(&str, u16)] = &[
@@ -42,26 +56,48 @@ const STATUS_OF_WORD: &[(&str, u16)] = &[
 /// What a response means that is no answer: any status but 2xx, or a 2xx whose body is not a chat completion with
 /// choices.
 ///
-/// `now` is the time to which a date in `Retry-After` is compared. The key may be echoed: see [`Failure::redact`].
+/// `now` is the time to which points in time are compared. The key may be echoed: body and headers come without it.
 pub fn classify_response(status: u16, headers: &HeaderMap, body: &[u8], now: SystemTime) -> Failure {
     let bytes = body.trim_ascii();
     let excerpt = String::from_utf8_lossy(&bytes[..bytes.len().min(EXCERPT)]);
-    let body = ErrorBody::read(bytes);
+    let body = ErrorBody::read(bytes, now);
     let is_success = (200..300).contains(&status);
-    let mut failure = if is_success && !body.is_error {
-        no_completion(&body, &excerpt)
+    let rule = if is_challenge(headers, &body) {
+        Some(&rules::CHALLENGE)
+    } else if is_success && !body.is_error {
+        None
     } else {
-        let rule = rules::find(if is_success { claimed_status(&body) } else { status }, &body);
-        tracing::debug!(status, row = rule.row, code = rule.code.as_str(), "classified a response");
-        from_rule(rule, &words(status, headers, &body, &excerpt), headers, &body)
+        Some(rules::find(if is_success { claimed_status(&body) } else { status }, &body))
+    };
+    let mut failure = match rule {
+        Some(rule) => from_rule(rule, &words(status, headers, &body, &excerpt), headers, &body),
+        None => no_completion(&body, &excerpt),
     };
     failure.http_status = Some(status);
     failure.causes.extend(body.wrapper.as_deref().map(detail));
     failure.request_id = request_id(headers, &body);
-    failure.retry_after = wait::wait(headers, &body, now);
+    failure.retry_after = wait(&failure, headers, &body, now);
     failure.provider_code = body.code;
     failure.provider_type = body.kind.or(body.status);
     failure
+}
+
+/// The wait that a response asks for: headers before members of the body before words. When a window ends counts only for what is
+/// refused for its load.
+fn wait(failure: &Failure, headers: &HeaderMap, body: &ErrorBody, now: SystemTime) -> Option<Duration> {
+    let until_reset = || {
+        let for_load = failure.may_retry() && failure.pause_scope() == Pause::Endpoint;
+        body.until_reset.or_else(|| wait::until_reset_in_headers(headers, now)).filter(|_| for_load)
+    };
+    wait::in_headers(headers, now)
+        .or(body.retry_delay)
+        .or_else(|| wait::in_words(&body.haystack, now))
+        .or_else(until_reset)
+}
+
+fn is_challenge(headers: &HeaderMap, body: &ErrorBody) -> bool {
+    let has = |(name, value): &(&str, &str)| headers.get(*name).is_some_and(|found| found == value);
+    CHALLENGE_HEADERS.iter().any(has) || !body.is_json && body.says(CHALLENGE_WORDS)
 }
 
 fn from_rule(rule: &Rule, words: &str, headers: &HeaderMap, body: &ErrorBody) -> Failure {
@@ -71,7 +107,7 @@ fn from_rule(rule: &Rule, words: &str, headers: &HeaderMap, body: &ErrorBody) ->
     failure.fatal = rule.fatal;
     failure.concurrency_limit = rule.concurrency_limit;
     failure.rejected = (rule.rejected)(body);
-    if !rule.deaf {
+    if !rule.ignores_header {
         failure.retryable = should_retry(headers).or(failure.retryable);
     }
     failure
@@ -81,7 +117,10 @@ fn from_rule(rule: &Rule, words: &str, headers: &HeaderMap, body: &ErrorBody) ->
 /// completion at all.
 fn no_completion(body: &ErrorBody, excerpt: &str) -> Failure {
     if body.has_choices {
-        return Failure::new(ErrorCode::EmptyResponse, "the answer has no choices");
+        return match BLOCKED.iter().find(|word| body.says(&[word])) {
+            Some(word) => Failure::new(ErrorCode::ContentFiltered, &format!("the answer has no choices ({word})")),
+            None => Failure::new(ErrorCode::EmptyResponse, "the answer has no choices"),
+        };
     }
     let problem = match &body.message {
         _ if excerpt.is_empty() => "the answer is empty".to_owned(),

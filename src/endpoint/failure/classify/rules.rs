@@ -7,6 +7,7 @@
 use std::ops::RangeInclusive;
 
 use crate::endpoint::Rejected;
+use crate::endpoint::failure::classify::{rejected, room};
 use crate::endpoint::failure::error_body::ErrorBody;
 use crate::feedback::ErrorCode;
 use crate::feedback::ErrorCode::*;
@@ -14,8 +15,6 @@ use crate::feedback::Pause;
 
 /// One row of the table.
 pub(crate) struct Rule {
-    /// Its number; not its place.
-    pub(crate) row: u8,
     statuses: Statuses,
     test: Test,
     /// The failure's name.
@@ -28,8 +27,8 @@ pub(crate) struct Rule {
     pub(crate) fatal: bool,
     /// Fewer requests at the same time help.
     pub(crate) concurrency_limit: bool,
-    /// The header `x-should-retry` has no say.
-    pub(crate) deaf: bool,
+    /// The header `x-should-retry` does not count.
+    pub(crate) ignores_header: bool,
     /// The part of the request that the endpoint does not take.
     pub(crate) rejected: fn(&ErrorBody) -> Option<Rejected>,
 }
@@ -53,6 +52,8 @@ const REDIRECT: Statuses = &[300..=399];
 const CLIENT: Statuses = &[400..=499];
 const ANY_ERROR: Statuses = &[400..=u16::MAX];
 const BAD_REQUEST: Statuses = &[400..=400, 422..=422];
+/// Some servers fail inside over a part of a request.
+const REQUEST_AT_FAULT: Statuses = &[400..=400, 422..=422, 500..=500];
 
 /// The first rule for this status and body.
 pub(crate) fn find(status: u16, body: &ErrorBody) -> &'static Rule {
@@ -69,58 +70,83 @@ pub(crate) fn find(status: u16, body: &ErrorBody) -> &'static Rule {
 
 /// The table itself.
 pub(crate) static RULES: &[Rule] = &[
-    // Before 12: OpenRouter's only 402 that passes by itself.
-    rule(13, &[402..=402], Says(&["in_flight_budget_exhausted"]), RateLimitExceeded).deaf(),
-    rule(12, ANY, Is(names_a_used_up_quota), InsufficientQuota).fatal().deaf(),
-    rule(12, &[400..=403, 429..=429, 500..=599], Is(quota_is_used_up), InsufficientQuota).deaf(),
-    rule(14, &[402..=402], Always, InsufficientQuota).deaf(),
-    rule(15, &[429..=429], Is(limit_is_zero), PermissionDenied).fatal().deaf(),
-    rule(16, &[429..=429, 413..=413], Is(can_never_pass), RequestTooLarge).deaf(),
-    rule(17, ANY_ERROR, Is(context_is_too_long), ContextLengthExceeded),
-    rule(18, CLIENT, Says(CONTENT_FILTER), ContentFiltered),
-    rule(19, &[400..=400, 422..=422, 500..=500], Is(rejects_a_broken_answer), UnparseableVerdict),
-    rule(19, &[400..=400, 422..=422, 500..=500], Says(RESPONSE_FORMAT), UnsupportedParameter).rejects(response_format),
-    rule(20, &[400..=400, 422..=422, 500..=500], Says(SYSTEM_ROLE), UnsupportedParameter)
+    // OpenRouter's only 402 that passes by itself.
+    rule(&[402..=402], Says(&["in_flight_budget_exhausted"]), RateLimitExceeded).ignores_header(),
+    rule(ANY, Is(names_a_used_up_quota), InsufficientQuota).fatal().ignores_header(),
+    rule(&[401..=403, 429..=429, 500..=599], Is(quota_is_used_up), InsufficientQuota).ignores_header(),
+    rule(BAD_REQUEST, Says(USED_UP_IN_WORDS), InsufficientQuota).ignores_header(),
+    rule(&[402..=402], Always, InsufficientQuota).ignores_header(),
+    rule(&[407..=407], Always, ConnectionError).never().fatal(),
+    rule(&[429..=429], Is(limit_is_zero), PermissionDenied).fatal().ignores_header(),
+    rule(&[429..=429, 413..=413], Is(can_never_pass), RequestTooLarge).ignores_header(),
+    // The prompt fits; the room for the answer does not.
+    rule(ANY_ERROR, Is(leaves_room), RequestTooLarge).rejects(|body| room::room_left(body).map(Rejected::Room)),
+    rule(ANY_ERROR, Is(context_is_too_long), ContextLengthExceeded),
+    rule(BAD_REQUEST, Says(&["could not finish the message because max_tokens"]), TruncatedResponse),
+    rule(BAD_REQUEST, Is(room::output_limit_is_too_large), UnsupportedParameter)
+        .rejects(|body| Some(rejected::output_limit(body))),
+    rule(CLIENT, Says(CONTENT_FILTER), ContentFiltered),
+    rule(REQUEST_AT_FAULT, Is(rejects_a_broken_answer), UnparseableVerdict),
+    rule(REQUEST_AT_FAULT, Says(rejected::SCHEMA_BOUNDS), UnsupportedParameter)
+        .rejects(|_| Some(Rejected::SchemaBounds)),
+    rule(REQUEST_AT_FAULT, Says(rejected::RESPONSE_FORMAT), UnsupportedParameter)
+        .rejects(|_| Some(Rejected::ResponseFormat)),
+    rule(REQUEST_AT_FAULT, Is(rejected::rejects_the_system_role), UnsupportedParameter)
         .rejects(|_| Some(Rejected::SystemRole)),
-    rule(20, BAD_REQUEST, Is(rejects_a_parameter), UnsupportedParameter).rejects(parameter),
-    rule(21, &[401..=401], Always, AuthenticationError),
-    rule(22, &[400..=400, 403..=403], Says(BAD_KEY), AuthenticationError),
-    rule(23, &[403..=403], Says(&["input token count*max_tokens"]), ContextLengthExceeded),
-    rule(24, &[403..=403], Says(&["\nreasons: ", "flagged", "requires moderation"]), ContentFiltered),
-    rule(25, &[403..=403], Says(&["quota"]), InsufficientQuota),
-    rule(26, &[403..=403], Always, PermissionDenied),
-    rule(27, &[404..=404, 400..=400], Says(UNKNOWN_MODEL), ModelNotFound),
+    rule(REQUEST_AT_FAULT, Says(rejected::WHOLE_ANSWER), UnsupportedParameter).rejects(|_| Some(Rejected::WholeAnswer)),
+    rule(BAD_REQUEST, Is(rejected::rejects_thinking), UnsupportedParameter)
+        .rejects(|_| Some(Rejected::Parameter("reasoning_effort".to_owned()))),
+    rule(BAD_REQUEST, Is(|body| rejected::switch(body).is_some()), UnsupportedParameter).rejects(rejected::switch),
+    rule(BAD_REQUEST, Is(rejected::rejects_a_parameter), UnsupportedParameter)
+        .rejects(|body| Some(rejected::blamed_parameter(body))),
+    rule(&[401..=401], Always, AuthenticationError),
+    rule(&[400..=400, 403..=403], Says(BAD_KEY), AuthenticationError),
+    // Together's way to say that prompt and answer are too long.
+    rule(&[403..=403], Says(&["input token count*max_tokens"]), ContextLengthExceeded),
+    rule(&[403..=403], Says(&["\nreasons: ", "flagged", "requires moderation"]), ContentFiltered),
+    rule(&[403..=403], Says(&["quota"]), InsufficientQuota),
+    // A router found providers, and none that the account's settings allow.
+    rule(&[400..=400, 403..=404], Says(NOT_ALLOWED), PermissionDenied),
+    rule(&[403..=403], Always, PermissionDenied),
+    rule(
+        &[400..=400, 404..=404],
+        Says(&["no endpoints found that", "no endpoints available that"]),
+        UnsupportedParameter,
+    )
+    .rejects(|_| Some(Rejected::Unexplained)),
+    rule(&[404..=404, 400..=400], Says(UNKNOWN_MODEL), ModelNotFound),
     // LM Studio answers a wrong path with 200 and these words.
-    rule(28, ANY, Says(&["unexpected endpoint or method"]), NotFound),
-    rule(28, &[404..=405], Always, NotFound),
-    rule(29, &[408..=408], Always, Timeout),
-    rule(30, &[409..=409], Always, ServerError),
-    rule(31, &[413..=413], Always, RequestTooLarge),
-    rule(32, &[429..=429], Says(&["parallel", "concurren"]), RateLimitExceeded).concurrency_limit(),
-    rule(33, &[429..=429], Says(&["resource_unavailable", "capacity", "overloaded", "high demand"]), Overloaded),
+    rule(ANY, Says(&["unexpected endpoint or method"]), NotFound),
+    rule(&[404..=405], Always, NotFound),
+    rule(&[408..=408], Always, Timeout),
+    rule(&[409..=409], Always, ServerError),
+    rule(&[413..=413], Always, RequestTooLarge),
+    rule(&[429..=429], Says(&["parallel", "concurren"]), RateLimitExceeded).concurrency_limit(),
+    rule(&[429..=429], Says(&["resource_unavailable", "capacity", "overloaded", "high demand"]), Overloaded),
     // It will not pass within this run, and every further request would be one more refusal.
-    rule(34, &[429..=429], Says(DAILY), RateLimitExceeded).never().fatal().deaf(),
-    rule(35, &[429..=429], Always, RateLimitExceeded),
-    rule(36, &[498..=498, 503..=503, 529..=529], Always, Overloaded),
-    rule(37, &[499..=499], Always, Timeout),
-    rule(38, &[501..=501], Is(|body| body.is_json), UnsupportedParameter),
+    rule(&[429..=429], Says(DAILY), RateLimitExceeded).never().fatal().ignores_header(),
+    rule(&[429..=429], Always, RateLimitExceeded),
+    // Asking again loads nothing that does not fit.
+    rule(&[500..=u16::MAX], Says(DOES_NOT_FIT), ServerError).never().fatal(),
+    rule(&[498..=498, 503..=503, 529..=529], Always, Overloaded),
+    rule(&[499..=499], Always, Timeout),
+    rule(&[501..=501], Is(|body| body.is_json), UnsupportedParameter),
     // A file server that knows no POST ("Unsupported method").
-    rule(38, &[501..=501], Always, NotFound),
-    rule(39, &[504..=504, 524..=524], Always, Timeout),
-    rule(40, &[500..=u16::MAX], Says(&["overloaded"]), Overloaded),
-    rule(40, &[500..=u16::MAX], Says(&["rate limit", "rate_limit", "too many requests"]), RateLimitExceeded),
-    rule(40, &[500..=u16::MAX], Always, ServerError),
-    rule(41, BAD_REQUEST, Always, InvalidRequest),
-    rule(42, REDIRECT, Always, NotFound),
-    rule(43, CLIENT, Always, InvalidRequest),
+    rule(&[501..=501], Always, NotFound),
+    rule(&[504..=504, 524..=524], Always, Timeout),
+    rule(&[500..=u16::MAX], Says(&["overloaded"]), Overloaded),
+    rule(&[500..=u16::MAX], Says(&["rate limit", "rate_limit", "too many requests"]), RateLimitExceeded),
+    rule(&[500..=u16::MAX], Always, ServerError),
+    rule(BAD_REQUEST, Always, InvalidRequest).rejects(|_| Some(Rejected::Unexplained)),
+    rule(REDIRECT, Always, NotFound),
+    rule(CLIENT, Always, InvalidRequest),
 ];
 
 /// For statuses below 300 that are no answer.
-static OTHERWISE: Rule = rule(9, ANY, Always, MalformedResponse);
+static OTHERWISE: Rule = rule(ANY, Always, MalformedResponse);
 
-/// Chat templates such as Gemma's know no instructions of their own.
-const SYSTEM_ROLE: &[&str] =
-    &["system role not supported", "system role is not supported", "only user and assistant roles"];
+/// A content network wants to see a browser. It lets requests pass again after a while.
+pub(crate) static CHALLENGE: Rule = rule(ANY, Always, Overloaded);
 
 const CONTENT_FILTER: &[&str] = &[
     "content_filter",
@@ -135,18 +161,13 @@ const CONTENT_FILTER: &[&str] = &[
     "usage policy",
     "violating our",
     "safety_check",
-];
-
-const RESPONSE_FORMAT: &[&str] = &[
-    "response_format",
-    "json_schema",
-    "json_object",
-    "structured output",
-    "output_config",
-    "guided_json",
-    "grammar",
-    "invalid schema",
-    "schema error",
+    "prohibited_content",
+    "content policy",
+    "data_inspection_failed",
+    "inappropriate content",
+    "guardrail_intervened",
+    "guardrail intervened",
+    "blocked by guardrail",
 ];
 
 const BAD_KEY: &[&str] = &[
@@ -170,12 +191,56 @@ const UNKNOWN_MODEL: &[&str] = &[
     // Mistral, DeepSeek, OpenRouter, Groq
     "invalid_model",
     "model not exist",
+    "model*is not available",
+    "model*isn't available",
+    "model*not supported by any provider",
+    "unknown model",
+    "no such model",
+    "is not a chat model",
+    "model_not_supported",
     "is not a valid model id",
     "no endpoints found for",
     "model_decommissioned",
 ];
 
-const DAILY: &[&str] = &["per day", "per-day", "per_day", "perday", "(rpd)", "(tpd)", "daily limit", "daily quota"];
+/// Of a router: settings for privacy and the like leave no provider.
+const NOT_ALLOWED: &[&str] = &[
+    "data policy",
+    "privacy settings",
+    "settings/privacy",
+    "guardrail restrictions",
+    "guardrail settings",
+    "no allowed providers",
+    "all providers have been ignored",
+];
+
+/// The server cannot load the model.
+const DOES_NOT_FIT: &[&str] = &[
+    "requires more system memory",
+    "requires more memory",
+    "requires more gpu memory",
+    "requires more vram",
+    "insufficient system resources",
+    "not enough memory to load",
+    "unable to load model",
+    "failed to load model",
+    "error loading model",
+];
+
+const DAILY: &[&str] = &[
+    "per day",
+    "per-day",
+    "per_day",
+    "perday",
+    "byday",
+    "per 86400",
+    "per 24 h",
+    "(rpd)",
+    "(tpd)",
+    "daily limit",
+    "daily quota",
+    "daily rate limit",
+];
 
 const USED_UP: &[&str] = &[
     "insufficient_quota",
@@ -191,6 +256,10 @@ const USED_UP: &[&str] = &[
     "budget has been exceeded",
     "budget_exceeded",
 ];
+
+/// Where requests are refused for what is in them, messages echo what was asked, so only whole sentences count.
+const USED_UP_IN_WORDS: &[&str] =
+    &["insufficient balance", "credit balance is too low", "budget has been exceeded", "exceeded your current quota"];
 
 /// As a code or a type: whatever the status. In words it counts only with a status that fits, because messages echo what was asked.
 fn names_a_used_up_quota(body: &ErrorBody) -> bool {
@@ -222,6 +291,10 @@ fn can_never_pass(body: &ErrorBody) -> bool {
             .is_some_and(|(limit, asked)| asked > limit)
 }
 
+fn leaves_room(body: &ErrorBody) -> bool {
+    context_is_too_long(body) && room::room_left(body).is_some()
+}
+
 fn context_is_too_long(body: &ErrorBody) -> bool {
     const OVERFLOW: &[&str] = &[
         "context_length_exceeded",
@@ -242,6 +315,8 @@ fn context_is_too_long(body: &ErrorBody) -> bool {
         "current length is*while limit is",
         "greater than the context length",
         "reduce the length",
+        "exceed context limit",
+        "too large for model with*context length",
         "max_tokens must be at least 1",
     ];
     // A single string or user name that is too long has nothing to do with tokens.
@@ -253,52 +328,6 @@ fn rejects_a_broken_answer(body: &ErrorBody) -> bool {
     body.has_code("json_validate_failed")
 }
 
-fn rejects_a_parameter(body: &ErrorBody) -> bool {
-    const OUTRIGHT: &[&str] = &[
-        "unsupported_parameter",
-        "unsupported_value",
-        "unknown_parameter",
-        "unsupported parameter",
-        "unrecognized request argument",
-        "extra inputs are not permitted",
-    ];
-    body.says(OUTRIGHT)
-        || body.says(&["does not support", "not supported"])
-            && own_parameter(body.message.as_deref().unwrap_or_default()).is_some()
-}
-
-fn response_format(_: &ErrorBody) -> Option<Rejected> {
-    Some(Rejected::ResponseFormat)
-}
-
-fn parameter(body: &ErrorBody) -> Option<Rejected> {
-    let blamed = body.param.as_deref().or_else(|| own_parameter(body.message.as_deref()?));
-    blamed.map(|name| Rejected::Parameter(name.to_owned()))
-}
-
-/// The first parameter that a message names, among those that a chat request of ours may hold.
-fn own_parameter(message: &str) -> Option<&str> {
-    const OURS: &[&str] = &[
-        "frequency_penalty",
-        "logprobs",
-        "max_completion_tokens",
-        "max_tokens",
-        "n",
-        "presence_penalty",
-        "prompt_cache_key",
-        "reasoning_effort",
-        "seed",
-        "service_tier",
-        "stop",
-        "temperature",
-        "tool_choice",
-        "tools",
-        "top_logprobs",
-        "top_p",
-    ];
-    message.split(|c: char| !c.is_alphanumeric() && c != '_').find(|word| OURS.contains(word))
-}
-
 /// The numbers that follow these words; `,` may group their digits.
 fn numbers_after<'a>(text: &'a str, words: &'a str) -> impl Iterator<Item = f64> + 'a {
     text.match_indices(words).filter_map(move |(at, _)| {
@@ -308,9 +337,8 @@ fn numbers_after<'a>(text: &'a str, words: &'a str) -> impl Iterator<Item = f64>
     })
 }
 
-const fn rule(row: u8, statuses: Statuses, test: Test, code: ErrorCode) -> Rule {
+const fn rule(statuses: Statuses, test: Test, code: ErrorCode) -> Rule {
     Rule {
-        row,
         statuses,
         test,
         code,
@@ -318,7 +346,7 @@ const fn rule(row: u8, statuses: Statuses, test: Test, code: ErrorCode) -> Rule 
         pause: None,
         fatal: false,
         concurrency_limit: false,
-        deaf: false,
+        ignores_header: false,
         rejected: |_| None,
     }
 }
@@ -334,8 +362,8 @@ impl Rule {
         self
     }
 
-    const fn deaf(mut self) -> Self {
-        self.deaf = true;
+    const fn ignores_header(mut self) -> Self {
+        self.ignores_header = true;
         self
     }
 

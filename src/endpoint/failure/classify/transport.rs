@@ -8,7 +8,7 @@ use crate::endpoint::failure::failure::detail;
 use crate::feedback::{ErrorCode, Pause};
 
 /// A chain of causes longer than this is a circle.
-const LONGEST_CHAIN: usize = 16;
+const MAX_CHAIN: usize = 16;
 
 /// How far the request had come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,8 +40,17 @@ struct Chain {
     timed_out: bool,
 }
 
-/// What it means that a request got no response, or not the whole of one.
-pub fn classify_transport(error: &reqwest::Error) -> Failure {
+/// Both ends of a connection.
+#[derive(Debug, Clone, Copy, Default)]
+struct Way<'a> {
+    /// The endpoint's host and port.
+    host: Option<(&'a str, u16)>,
+    /// The address of the proxy in between.
+    proxy: Option<&'a str>,
+}
+
+/// What it means that a request got no response, or not the whole of one. `proxy` is the address of the proxy that it went through.
+pub fn classify_transport(error: &reqwest::Error, proxy: Option<&str>) -> Failure {
     let mut chain = Chain::of(error);
     chain.dns |= error.is_dns();
     chain.timed_out |= error.is_timeout();
@@ -57,41 +66,55 @@ pub fn classify_transport(error: &reqwest::Error) -> Failure {
         Phase::Exchange
     };
     let host = error.url().and_then(|url| Some((url.host_str()?, url.port_or_known_default()?)));
-    classify(phase, chain, host)
+    classify(phase, chain, Way { host, proxy })
 }
 
-fn classify(phase: Phase, chain: Chain, host: Option<(&str, u16)>) -> Failure {
+fn classify(phase: Phase, chain: Chain, way: Way<'_>) -> Failure {
     use io::ErrorKind::{
         BrokenPipe, ConnectionAborted, ConnectionRefused, ConnectionReset, NotConnected, UnexpectedEof,
     };
 
     let says = |needles: &[&str]| chain.words.iter().any(|text| needles.iter().any(|needle| text.contains(needle)));
     let broke = matches!(chain.io, Some(BrokenPipe | ConnectionAborted | ConnectionReset | NotConnected));
-    let host = host.map_or_else(|| "the endpoint".to_owned(), |(host, port)| format!("{host}:{port}"));
+    let endpoint_name = way.host.map_or_else(|| "the endpoint".to_owned(), |(host, port)| format!("{host}:{port}"));
+    // Until there is a connection through it, the proxy is whom one talks to.
+    let host = match way.proxy {
+        Some(proxy) if phase == Phase::Connect && !chain.tls => format!("the proxy {proxy}"),
+        Some(proxy) => format!("{endpoint_name} through the proxy {proxy}"),
+        None => endpoint_name.clone(),
+    };
     let root = chain.words.last().map_or("unknown cause", String::as_str);
     let fail = |code, what: &str| Failure::new(code, &format!("{what} {host}: {root}"));
 
     let mut failure = match phase {
         Phase::Build => final_word(fail(ErrorCode::InvalidRequest, "cannot build a request to")),
         Phase::Redirect => fail(ErrorCode::NotFound, "redirected by"),
-        // Row 1. A resolver that cannot be reached at the moment says so; everything else stays wrong.
+        Phase::Connect if says(&["proxy authorization required"]) => final_word(Failure::new(
+            ErrorCode::ConnectionError,
+            &format!(
+                "{host} requires a login (HTTP 407); put it into the proxy's address, as http://USER:PASSWORD@HOST:PORT"
+            ),
+        )),
+        Phase::Connect if way.proxy.is_some() && says(&["tunnel error: un", "socks error"]) => endpoint(Failure::new(
+            ErrorCode::ConnectionError,
+            &format!("{host} does not connect to {endpoint_name}: {root}"),
+        )),
+        // A resolver that cannot be reached at the moment says so; everything else stays wrong.
         _ if chain.dns && says(&["emporary", "ry again"]) => {
             endpoint(fail(ErrorCode::ConnectionError, "cannot resolve"))
         }
         _ if chain.dns => final_word(fail(ErrorCode::ConnectionError, "cannot resolve")),
         Phase::Connect if chain.tls => final_word(fail(ErrorCode::ConnectionError, "no secure connection to")),
-        // Rows 5 and 6.
         Phase::Connect if chain.timed_out => endpoint(fail(ErrorCode::Timeout, "cannot connect in time to")),
         _ if chain.timed_out => fail(ErrorCode::Timeout, "no complete answer in time from"),
-        // Row 2, and its relatives: no route, no free port, a proxy that does not let us through.
+        // Its relatives: no route, no free port, a proxy that lets nothing through.
         Phase::Connect if chain.io == Some(ConnectionRefused) => {
             endpoint(fail(ErrorCode::ConnectionError, "refused by"))
         }
         Phase::Connect if !broke && chain.io != Some(UnexpectedEof) => {
             endpoint(fail(ErrorCode::ConnectionError, "cannot connect to"))
         }
-        // Rows 3 and 4. reqwest does not tell whether the connection was a used one: the run grants the free attempt
-        // once.
+        // reqwest does not say whether the connection was a used one: the run grants the free attempt once.
         Phase::Exchange
             if says(&["invalid HTTP", "invalid content-length", "transfer-encoding", "message head is too large"]) =>
         {
@@ -106,7 +129,6 @@ fn classify(phase: Phase, chain: Chain, host: Option<(&str, u16)>) -> Failure {
         }
         Phase::Connect => fail(ErrorCode::ConnectionError, "connection lost by"),
         Phase::Body if broke => fail(ErrorCode::ConnectionError, "connection lost in the middle of an answer from"),
-        // Row 7.
         Phase::Body => fail(ErrorCode::MalformedResponse, "broken or incomplete answer from"),
     };
     failure.causes = chain.words;
@@ -128,10 +150,10 @@ impl Chain {
     fn of(error: &(dyn Error + 'static)) -> Self {
         let mut chain = Self::default();
         let mut next = Some(error);
-        for _ in 0..LONGEST_CHAIN {
+        for _ in 0..MAX_CHAIN {
             let Some(error) = next else { break };
             chain.add(error);
-            // An `io::Error` passes over its own inner error in `source()`, and rustls' errors live exactly there.
+            // An `io::Error` skips its own inner error in `source()`, and rustls' errors live exactly there.
             next = match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
                 Some(inner) => Some(inner),
                 None => error.source(),

@@ -1,7 +1,7 @@
 use super::*;
 
 fn read(text: &str) -> ErrorBody {
-    ErrorBody::read(text.as_bytes())
+    ErrorBody::read(text.as_bytes(), SystemTime::UNIX_EPOCH)
 }
 
 /// `[code, type or status, message]`, a missing one as `-`.
@@ -119,6 +119,42 @@ fn json_in_a_message_that_is_no_error_is_left_alone() {
 }
 
 #[test]
+fn an_error_is_found_behind_several_gateways_and_in_the_place_of_the_message() {
+    let inner = r#"{"error":{"message":"`temperature` is deprecated","code":"x"}}"#;
+    let middle = serde_json::json!({"error": {"message": format!("Upstream - {inner}")}}).to_string();
+    let outer = serde_json::json!({"error": {"message": "Provider returned error", "metadata": {"raw": middle}}});
+    let body = read(&outer.to_string());
+    assert_eq!(body.message.as_deref(), Some("`temperature` is deprecated"));
+    assert_eq!((body.code.as_deref(), body.wrapper.as_deref()), (Some("x"), Some("Provider returned error")));
+
+    let body = read(
+        r#"{"object":"error","message":{"detail":[{"type":"extra_forbidden","loc":["body","seed"],"msg":"Extra inputs are not permitted"}]}}"#,
+    );
+    assert_eq!(body.message.as_deref(), Some("body.seed: Extra inputs are not permitted"));
+    assert_eq!(body.param.as_deref(), Some("seed"));
+    let role = read(r#"{"detail":[{"loc":["body","messages",0,"role"],"msg":"Input should be 'user'"}]}"#);
+    assert_eq!(role.param.as_deref(), Some("messages.0.role"));
+}
+
+#[test]
+fn the_error_of_a_stream_is_read() {
+    let body = read("event: error\ndata: {\"error\":{\"message\":\"Overloaded\",\"code\":529}}\n\ndata: [DONE]\n\n");
+    assert_eq!((body.message.as_deref(), body.code.as_deref()), (Some("Overloaded"), Some("529")));
+    assert!(body.is_error);
+    assert!(!read("data: {\"choices\":[]}\n\n").is_error);
+}
+
+#[test]
+fn quoted_sentences_are_not_searched() {
+    let body = read(
+        r#"{"error":{"message":"Invalid input: 'insufficient_quota, payment_required'","type":"invalid_request_error"}}"#,
+    );
+    assert!(!body.says(&["insufficient_quota", "payment_required"]));
+    assert!(body.says(&["invalid input"]));
+    assert!(!read("Invalid input:\n'please pay, insufficient_quota'").says(&["insufficient_quota"]));
+}
+
+#[test]
 fn echoes_of_the_request_are_not_searched() {
     let body = read(
         r#"{"detail":[{"type":"extra_forbidden","loc":["body","seed"],"msg":"Extra inputs are not permitted","input":{"text":"Insufficient_Quota"}}]}"#,
@@ -147,6 +183,11 @@ fn waits_and_ids_are_found_anywhere_in_the_body() {
     let body =
         read(r#"[{"error":{"details":[{"@type":"type.googleapis.com/google.rpc.RetryInfo","retryDelay":"34.5s"}]}}]"#);
     assert_eq!(body.retry_delay, Some(Duration::from_millis(34_500)));
+    let body =
+        read(r#"{"error":{"metadata":{"headers":{"X-RateLimit-Limit":"6","X-RateLimit-Reset":"14000000000000"}}}}"#);
+    assert_eq!((body.retry_delay, body.until_reset), (None, None), "more than a lifetime");
+    let body = read(r#"{"error":{"metadata":{"headers":{"X-RateLimit-Reset":"1000000000"}}}}"#);
+    assert_eq!(body.until_reset.map(|wait| wait.as_secs()), Some(1_000_000_000));
     let body = read(r#"{"error":{"metadata":{"retry_after_seconds":7}},"request_id":"r1"}"#);
     assert_eq!(body.retry_delay, Some(Duration::from_secs(7)));
     assert_eq!(body.request_id.as_deref(), Some("r1"));
@@ -156,9 +197,9 @@ fn waits_and_ids_are_found_anywhere_in_the_body() {
 fn only_the_beginning_of_a_huge_body_is_read() {
     let mut bytes = b"{\"error\":\"".to_vec();
     bytes.resize(1 << 20, b'x');
-    let body = ErrorBody::read(&bytes);
+    let body = ErrorBody::read(&bytes, SystemTime::UNIX_EPOCH);
     assert!(!body.is_json);
-    assert_eq!(body.haystack.len(), LONGEST_BODY);
+    assert_eq!(body.haystack.len(), MAX_BODY + 1);
 }
 
 #[test]

@@ -38,7 +38,7 @@ fn ask(url: &str, timeout: Duration) -> Failure {
             Err(error) => error,
         }
     });
-    let failure = classify_transport(&error);
+    let failure = classify_transport(&error, None);
     assert!(!format!("{failure:?}").contains("sk-secret"), "{failure:?}");
     failure
 }
@@ -189,7 +189,8 @@ fn chain(words: &'static str, cause: impl Into<Box<dyn Error + Send + Sync>>) ->
 #[test]
 fn an_unknown_host_ends_the_run_but_an_absent_resolver_does_not() {
     let unknown = io::Error::other("failed to lookup address information: Name or service not known");
-    let failure = classify(Phase::Connect, chain("dns error", unknown), Some(("api.invalid", 443)));
+    let failure =
+        classify(Phase::Connect, chain("dns error", unknown), Way { host: Some(("api.invalid", 443)), proxy: None });
     assert_eq!(failure.code, ErrorCode::ConnectionError);
     assert!(failure.fatal && !failure.may_retry());
     assert_eq!(
@@ -199,7 +200,7 @@ fn an_unknown_host_ends_the_run_but_an_absent_resolver_does_not() {
     assert_eq!(failure.causes[..2], ["error sending request", "dns error"]);
 
     let absent = io::Error::other("failed to lookup address information: Temporary failure in name resolution");
-    let failure = classify(Phase::Connect, chain("dns error", absent), None);
+    let failure = classify(Phase::Connect, chain("dns error", absent), Way::default());
     assert_eq!(failure.code, ErrorCode::ConnectionError);
     assert!(!failure.fatal && failure.may_retry());
     assert_eq!(failure.pause_scope(), Pause::Endpoint);
@@ -207,7 +208,8 @@ fn an_unknown_host_ends_the_run_but_an_absent_resolver_does_not() {
 
 #[test]
 fn a_connect_timeout_pauses_the_endpoint() {
-    let failure = classify(Phase::Connect, chain("tcp connect error", io::Error::from(io::ErrorKind::TimedOut)), None);
+    let failure =
+        classify(Phase::Connect, chain("tcp connect error", io::Error::from(io::ErrorKind::TimedOut)), Way::default());
     assert_eq!(failure.code, ErrorCode::Timeout);
     assert_eq!(failure.pause_scope(), Pause::Endpoint);
     assert!(failure.may_retry() && !failure.fatal);
@@ -216,7 +218,8 @@ fn a_connect_timeout_pauses_the_endpoint() {
 #[test]
 fn a_bad_certificate_is_found_inside_the_io_error() {
     let certificate = rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer);
-    let failure = classify(Phase::Connect, chain("client error (Connect)", io::Error::other(certificate)), None);
+    let failure =
+        classify(Phase::Connect, chain("client error (Connect)", io::Error::other(certificate)), Way::default());
     assert!(failure.fatal && !failure.may_retry());
     assert!(failure.message.ends_with("invalid peer certificate: UnknownIssuer"), "{failure}");
 }
@@ -225,7 +228,7 @@ fn a_bad_certificate_is_found_inside_the_io_error() {
 fn a_reset_is_judged_by_how_far_the_request_had_come() {
     let reset = || chain("connection error", io::Error::from(io::ErrorKind::ConnectionReset));
     for (phase, free) in [(Phase::Connect, false), (Phase::Exchange, true), (Phase::Body, false)] {
-        let failure = classify(phase, reset(), None);
+        let failure = classify(phase, reset(), Way::default());
         assert_eq!(failure.code, ErrorCode::ConnectionError, "{phase:?}");
         assert_eq!(failure.free_retry, free, "{phase:?}");
         assert_eq!(failure.pause_scope(), Pause::Request, "{phase:?}");
@@ -235,10 +238,44 @@ fn a_reset_is_judged_by_how_far_the_request_had_come() {
 
 #[test]
 fn no_route_pauses_the_endpoint() {
-    let failure =
-        classify(Phase::Connect, chain("tcp connect error", io::Error::from(io::ErrorKind::NetworkUnreachable)), None);
+    let failure = classify(
+        Phase::Connect,
+        chain("tcp connect error", io::Error::from(io::ErrorKind::NetworkUnreachable)),
+        Way::default(),
+    );
     assert_eq!(failure.code, ErrorCode::ConnectionError);
     assert_eq!(failure.pause_scope(), Pause::Endpoint);
+}
+
+#[test]
+fn what_a_proxy_does_is_not_the_endpoints_fault() {
+    let way = Way { host: Some(("api.example", 443)), proxy: Some("proxy.example:3128") };
+    let refused = || chain("tcp connect error", io::Error::from(io::ErrorKind::ConnectionRefused));
+    let failure = classify(Phase::Connect, refused(), way);
+    assert!(failure.message.starts_with("refused by the proxy proxy.example:3128: "), "{failure}");
+    assert!(failure.may_retry() && failure.pause_scope() == Pause::Endpoint);
+    let failure = classify(Phase::Connect, chain("tunnel error: unsuccessful", io::Error::other("x")), way);
+    assert!(
+        failure.message.starts_with("the proxy proxy.example:3128 does not connect to api.example:443: "),
+        "{failure}"
+    );
+    assert!(failure.may_retry() && failure.pause_scope() == Pause::Endpoint && !failure.fatal);
+    let login = io::Error::other("tunnel error: proxy authorization required");
+    let failure = classify(Phase::Connect, chain("client error (Connect)", login), way);
+    assert!(failure.message.starts_with("the proxy proxy.example:3128 requires a login (HTTP 407)"), "{failure}");
+    assert!(failure.fatal && !failure.may_retry());
+    let certificate = rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer);
+    let failure = classify(Phase::Connect, chain("client error (Connect)", io::Error::other(certificate)), way);
+    let words = "no secure connection to api.example:443 through the proxy proxy.example:3128: ";
+    assert!(failure.message.starts_with(words), "{failure}");
+    let lost = chain("connection error", io::Error::from(io::ErrorKind::ConnectionReset));
+    let failure = classify(Phase::Body, lost, way);
+    assert!(failure.message.contains("api.example:443 through the proxy proxy.example:3128"), "{failure}");
+    // Without a proxy the same words are an unknown trouble.
+    let unsuccessful = chain("tunnel error: unsuccessful", io::Error::other("x"));
+    assert!(
+        classify(Phase::Connect, unsuccessful, Way::default()).message.starts_with("cannot connect to the endpoint")
+    );
 }
 
 #[test]
@@ -247,5 +284,5 @@ fn a_circle_of_causes_has_an_end() {
     for _ in 0..100 {
         error = Cause("again", Some(Box::new(Cause("and", Some(Box::new(error))))));
     }
-    assert_eq!(Chain::of(&error).words.len(), LONGEST_CHAIN);
+    assert_eq!(Chain::of(&error).words.len(), MAX_CHAIN);
 }

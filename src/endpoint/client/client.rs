@@ -1,0 +1,241 @@
+//! One attempt: a request, and the answer or the failure that came of it.
+
+use std::time::{Duration, Instant, SystemTime};
+
+use reqwest::header::{AUTHORIZATION, HeaderMap};
+use reqwest::{Method, Url};
+use secrecy::SecretString;
+use serde_json::{Map, Value};
+
+use super::address::{chat_url, is_loopback, without_credentials};
+use super::body;
+use super::error::ClientError;
+use super::headers::headers;
+use super::proxy::{Proxy, proxy_for};
+use super::secrets::Secrets;
+use super::shown::shown;
+use super::transport::{cause_of, transport};
+use crate::endpoint::config::EndpointConfig;
+use crate::endpoint::failure::request_id_header;
+use crate::endpoint::pacing::observed::ObservedLimits;
+use crate::endpoint::wire::answer::{Answer, NoAnswer};
+use crate::endpoint::wire::chat::{ChatRequest, WireProfile};
+use crate::endpoint::{Failure, classify_response, classify_transport};
+use crate::feedback::ErrorCode;
+
+/// What the simulator adds to all of its answers.
+const SIMULATOR_HEADER: &str = "x-judge-run-simulator";
+/// A proxy wants to know who asks.
+const PROXY_AUTHENTICATION_REQUIRED: u16 = 407;
+
+/// Asks one model on one endpoint.
+#[derive(Debug, Clone)]
+pub struct Client {
+    http: reqwest::Client,
+    url: Url,
+    address: String,
+    headers: HeaderMap,
+    model: String,
+    extra_body: Map<String, Value>,
+    /// What is in between.
+    proxy: Option<Proxy>,
+    /// To be removed from anything that a server echoes.
+    secrets: Secrets,
+}
+
+/// One request and what came of it.
+#[derive(Debug)]
+pub struct Exchange {
+    /// The answer, or why there is none. Neither holds anything secret.
+    pub result: Result<Answer, Box<Failure>>,
+    /// What the endpoint said of its quota.
+    pub limits: ObservedLimits,
+}
+
+impl Client {
+    /// A client with connections of its own.
+    ///
+    /// # Errors
+    /// When the address, a header, a proxy's address or a certificate file is unusable.
+    pub fn new(config: &EndpointConfig, model: &str) -> Result<Self, ClientError> {
+        let url = chat_url(&config.base_url).map_err(|reason| ClientError::BaseUrl {
+            endpoint: config.name.clone(),
+            url: without_credentials(&config.base_url),
+            reason,
+        })?;
+        // A proxy variable is meant for the world outside.
+        let proxy = if is_loopback(&url) { None } else { proxy_for(&url)? };
+        let http = transport(config, &url, proxy.is_some())?;
+        let http_error = |error| ClientError::Http { endpoint: config.name.clone(), reason: cause_of(&error) };
+        // reqwest takes user and password out of the address and makes a header of them.
+        let request = http.post(url.clone()).build().map_err(http_error)?;
+        let basic = request.headers().get(AUTHORIZATION);
+        let base64 = basic.and_then(|basic| basic.to_str().ok()?.split_whitespace().next_back());
+        let of_proxy = proxy.iter().flat_map(|proxy| proxy.credentials.iter().cloned());
+        let secrets = Secrets::of(config, &url, base64.map(SecretString::from).into_iter().chain(of_proxy));
+        Ok(Self {
+            http,
+            url: request.url().clone(),
+            address: without_credentials(request.url().as_str()),
+            extra_body: config.extra_body.clone(),
+            headers: headers(config, basic)?,
+            model: model.to_owned(),
+            proxy,
+            secrets,
+        })
+    }
+
+    /// Where requests go, as it may be shown.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// Sends one request and reads its answer: one attempt.
+    ///
+    /// A failure is anything but a chat completion with at least one choice, classified.
+    pub async fn ask(&self, request: &ChatRequest, profile: &WireProfile, max_output: u32) -> Exchange {
+        let mut limits = ObservedLimits::default();
+        let result = match request.body(&self.model, profile, max_output, &self.extra_body) {
+            Ok(body) => self.exchange(body, &mut limits).await,
+            Err(error) => {
+                let message = format!("cannot write the request: {error}");
+                Err(Failure::new(ErrorCode::InvalidRequest, &message).into())
+            }
+        };
+        Exchange { result: result.map_err(|failure| self.secrets.removed_from_failure(*failure).into()), limits }
+    }
+
+    async fn exchange(&self, body: Vec<u8>, limits: &mut ObservedLimits) -> Result<Answer, Box<Failure>> {
+        let started = Instant::now();
+        let proxy = self.proxy.as_ref().map(|proxy| proxy.address.as_str());
+        if tracing::enabled!(tracing::Level::DEBUG) {
+            self.show("request", &format!("POST {}", self.address), &body);
+        }
+        let mut request = reqwest::Request::new(Method::POST, self.url.clone());
+        *request.headers_mut() = self.headers.clone();
+        *request.body_mut() = Some(body.into());
+        let sent = self.http.execute(request).await;
+        let mut response = sent.map_err(|error| self.logged(started, classify_transport(&error, proxy)))?;
+        *limits = ObservedLimits::read(response.headers(), SystemTime::now());
+        let read = body::read(&mut response, proxy).await;
+        let bytes = read.map_err(|failure| self.logged(started, *failure))?;
+        let bytes = body::unpacked(response.headers(), &bytes)?;
+        let bytes = self.secrets.removed_from(&bytes);
+        let status = response.status();
+        if tracing::enabled!(tracing::Level::DEBUG) {
+            let what = format!("{} after {}", status.as_u16(), seconds(started.elapsed()));
+            self.show("answer", &what, &bytes);
+        }
+        let read = if status.is_success() { Answer::from_body(&bytes) } else { Err(NoAnswer::Error) };
+        match read {
+            Ok(mut answer) => {
+                answer.request_id = request_id_header(response.headers());
+                answer.request_id.iter_mut().for_each(|id| self.secrets.removed_from_text(id));
+                answer.is_simulated |= response.headers().contains_key(SIMULATOR_HEADER);
+                Ok(answer)
+            }
+            Err(NoAnswer::NotCompletion(_) | NoAnswer::Error | NoAnswer::NoChoices | NoAnswer::CutStream) => {
+                let headers = self.secrets.removed_from_headers(response.headers());
+                Err(self.refusal(status.as_u16(), &headers, &bytes).into())
+            }
+        }
+    }
+
+    /// What it means that a response is not an answer.
+    fn refusal(&self, status: u16, headers: &HeaderMap, body: &[u8]) -> Failure {
+        let mut failure = classify_response(status, headers, body, SystemTime::now());
+        if let Some(proxy) = &self.proxy {
+            let words = &failure.message;
+            if status == PROXY_AUTHENTICATION_REQUIRED {
+                failure.message = format!("the proxy {} requires a login (HTTP {status}): {words}", proxy.address);
+            } else if !body.trim_ascii_start().starts_with(b"{") {
+                failure.message = format!("{words} (through the proxy {})", proxy.address);
+            }
+        }
+        failure
+    }
+
+    /// A line for `-vv`.
+    fn show(&self, what: &str, about: &str, body: &[u8]) {
+        let body = self.secrets.removed_from(body);
+        tracing::debug!("{what} {about}: {}", shown(&body));
+    }
+
+    fn logged(&self, started: Instant, failure: Failure) -> Box<Failure> {
+        if tracing::enabled!(tracing::Level::DEBUG) {
+            let words = self.secrets.removed_from_failure(failure.clone()).to_string();
+            self.show("no answer", &format!("after {}", seconds(started.elapsed())), words.as_bytes());
+        }
+        failure.into()
+    }
+}
+
+fn seconds(duration: Duration) -> String {
+    format!("{:.3} s", duration.as_secs_f64())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(base_url: &str, key: Option<&str>, headers: &[(&str, &str)]) -> EndpointConfig {
+        EndpointConfig {
+            api_key: key.map(SecretString::from),
+            headers: headers.iter().map(|(name, value)| ((*name).to_owned(), SecretString::from(*value))).collect(),
+            ..EndpointConfig::new("e", base_url)
+        }
+    }
+
+    #[test]
+    fn user_and_password_of_an_address_are_sent_as_basic_authentication() {
+        let authorization = |config| {
+            let client = Client::new(&config, "m").unwrap();
+            assert_eq!(client.url.as_str(), "http://127.0.0.1/v1/chat/completions");
+            client.headers.get(AUTHORIZATION).map(|value| value.to_str().unwrap().to_owned())
+        };
+        let basic = Some("Basic dXNlcjpwQHNz".to_owned());
+        let url = "http://user:p%40ss@127.0.0.1/v1";
+        assert_eq!(authorization(config(url, None, &[])), basic);
+        assert_eq!(authorization(config(url, Some("sk-key"), &[])), basic);
+        let named = config(url, Some("sk-key"), &[("Authorization", "Token x")]);
+        assert_eq!(authorization(named).as_deref(), Some("Token x"));
+        let plain = config("http://127.0.0.1/v1", Some("sk-key"), &[]);
+        assert_eq!(authorization(plain).as_deref(), Some("Bearer sk-key"));
+    }
+
+    #[test]
+    fn a_client_shows_nothing_secret_of_itself() {
+        let url = "http://user:p%40ssword1@127.0.0.1/v1?key=query-key-1";
+        let client = Client::new(&config(url, Some("sk-key-1234"), &[("X-Auth", "Token header-1")]), "m").unwrap();
+        assert_eq!(client.address(), "http://127.0.0.1/v1/chat/completions?...");
+        let mut failure = Failure::new(
+            ErrorCode::AuthenticationError,
+            "sk-key-1234, header-1, p@ssword1, dXNlcjpwQHNzd29yZDE=, query-key-1, user",
+        );
+        failure = client.secrets.removed_from_failure(failure);
+        let r = "[redacted]";
+        assert_eq!(failure.message, format!("{r}, {r}, {r}, {r}, {r}, user"));
+        let debug = format!("{:?} {:?}", client.secrets, client.headers);
+        assert!(!debug.contains("ssword1") && !debug.contains("key-1234") && !debug.contains("header-1"), "{debug}");
+    }
+
+    #[test]
+    fn a_wrong_address_is_named_without_its_password() {
+        let error = Client::new(&config("ftp://user:secret@h/v1?k=secret", None, &[]), "m").unwrap_err().to_string();
+        assert!(error.contains("`ftp://...@h/v1?...`") && !error.contains("secret"), "{error}");
+    }
+
+    #[test]
+    fn an_answer_from_a_proxy_names_the_proxy() {
+        let mut client = Client::new(&config("http://127.0.0.1/v1", None, &[]), "m").unwrap();
+        let message =
+            |client: &Client, status, body: &str| client.refusal(status, &HeaderMap::new(), body.as_bytes()).message;
+        assert_eq!(message(&client, 502, "broken"), "broken");
+        client.proxy = Some(Proxy { address: "proxy:3128".to_owned(), credentials: Vec::new() });
+        assert_eq!(message(&client, 407, "denied"), "the proxy proxy:3128 requires a login (HTTP 407): denied");
+        assert_eq!(message(&client, 502, "broken"), "broken (through the proxy proxy:3128)");
+        assert_eq!(message(&client, 502, r#"{"error":"broken"}"#), "broken");
+        let failure = client.refusal(407, &HeaderMap::new(), b"denied");
+        assert_eq!((failure.code, failure.fatal), (ErrorCode::ConnectionError, true));
+    }
+}

@@ -1,0 +1,52 @@
+//! Why there can be no client for an endpoint.
+
+use std::path::PathBuf;
+
+/// Why there can be no client for an endpoint.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// The address of the endpoint.
+    #[error("the base URL `{url}` of endpoint `{endpoint}` is not an http(s) URL: {reason}")]
+    BaseUrl {
+        /// The endpoint's name.
+        endpoint: String,
+        /// As configured, without its credentials.
+        url: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A header or the key cannot stand in a request.
+    #[error(
+        "{what} of endpoint `{endpoint}` has characters that an HTTP header cannot have (a stray newline or quote?)"
+    )]
+    Header {
+        /// The endpoint's name.
+        endpoint: String,
+        /// Which header; never its value.
+        what: String,
+    },
+    /// The file of certificate authorities.
+    #[error("cannot use the CA certificates in {path}: {reason}", path = path.display())]
+    CaCert {
+        /// As configured.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The address of the proxy.
+    #[error("the environment variable {variable} is not the address of a proxy: `{value}`")]
+    Proxy {
+        /// The variable.
+        variable: &'static str,
+        /// Its value, without its credentials.
+        value: String,
+    },
+    /// The HTTP or TLS library cannot start.
+    #[error("cannot set up HTTP for endpoint `{endpoint}`: {reason}")]
+    Http {
+        /// The endpoint's name.
+        endpoint: String,
+        /// The library's words.
+        reason: String,
+    },
+}
