@@ -1,4 +1,4 @@
-//! `judge-run check`: does the endpoint answer, what does it take, what is its quota.
+//! `judge-run check`: does the endpoint answer, what does it support, what are its limits.
 
 use std::fmt::{self, Write as _};
 use std::io::Write as _;
@@ -50,8 +50,7 @@ fn write(out: &mut String, uri: &str, address: &str, check: &Check) -> fmt::Resu
             writeln!(out, "            {}", failure.code.traits().remedy)?;
         }
         Ok(answer) => {
-            let model =
-                answer.model.as_deref().map(one_line).unwrap_or_else(|| "a model that it does not name".to_owned());
+            let model = answer.model.as_deref().map(one_line).unwrap_or_else(|| "an unnamed model".to_owned());
             writeln!(out, "  answers   in {seconds:.2} s, as {model}")?;
             match parse_verdict(&answer.content, &VerdictType::Boolean) {
                 Ok(parsed) => writeln!(out, "  verdict   read, {}", parsed.method)?,
@@ -64,12 +63,12 @@ fn write(out: &mut String, uri: &str, address: &str, check: &Check) -> fmt::Resu
                     "  tokens    {} in (estimated {}), {} out",
                     usage.input_tokens, check.estimated_input_tokens, usage.output_tokens
                 )?,
-                None => writeln!(out, "  tokens    not told")?,
+                None => writeln!(out, "  tokens    not reported")?,
             }
         }
     }
     if !check.adapted.is_empty() {
-        writeln!(out, "  put       {}", check.adapted.join(", "))?;
+        writeln!(out, "  adapted   {}", check.adapted.join(", "))?;
     }
     let bucket = |bucket: Option<judge_run::endpoint::pacing::observed::ObservedBucket>, what: &str| {
         bucket.map(|bucket| {
@@ -77,9 +76,11 @@ fn write(out: &mut String, uri: &str, address: &str, check: &Check) -> fmt::Resu
             format!("{per_minute} {what} a minute, {} of {} left", short(bucket.remaining), short(bucket.limit))
         })
     };
-    let told = [bucket(check.limits.requests, "requests"), bucket(check.limits.tokens, "tokens")];
-    let told: Vec<_> = told.into_iter().flatten().collect();
-    let told =
-        if told.is_empty() { "not told; give --rpm and --tpm if you know them".to_owned() } else { told.join("; ") };
-    writeln!(out, "  quota     {told}")
+    let limits = [bucket(check.limits.requests, "requests"), bucket(check.limits.tokens, "tokens")];
+    let limits: Vec<_> = limits.into_iter().flatten().collect();
+    let limits = match limits.as_slice() {
+        [] => "not reported; set --rpm and --tpm if you know them".to_owned(),
+        limits => limits.join("; "),
+    };
+    writeln!(out, "  limits    {limits}")
 }

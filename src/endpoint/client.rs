@@ -158,6 +158,16 @@ impl Client {
         self.url.as_str()
     }
 
+    /// Whether the endpoint is a simulator, which says so in every answer. No model is asked.
+    pub async fn is_simulator(&self) -> bool {
+        let mut url = self.url.clone();
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.pop().pop().push("models");
+        }
+        let request = self.http.get(url).headers(self.headers.clone()).timeout(CONNECT_TIMEOUT);
+        request.send().await.is_ok_and(|response| response.headers().contains_key(SIMULATOR_HEADER))
+    }
+
     /// Sends one request and reads its answer: one attempt.
     ///
     /// A failure is anything but a chat completion with at least one choice, classified, with the key removed from its text.
