@@ -261,7 +261,7 @@ pub(crate) struct ConductArgs {
     #[arg(long, value_name = "N", env = "JUDGE_RUN_MAX_RETRIES", help_heading = FAILURES)]
     pub max_retries: Option<u32>,
 
-    /// Ask again at most N times if an answer has no valid verdict [default: 1]
+    /// Ask again at most N times if an answer has no valid verdict [default: 1; 2 if it looks cut or is empty]
     #[arg(long, value_name = "N", env = "JUDGE_RUN_RE_ASK", help_heading = FAILURES)]
     pub re_ask: Option<u8>,
 

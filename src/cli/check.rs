@@ -1,4 +1,4 @@
-//! `judge-run check`: does the endpoint answer, what does it take, what is its quota.
+//! `judge-run check`: does the endpoint answer, what does it support, what are its limits.
 
 use std::fmt::{self, Write as _};
 use std::io::Write as _;
@@ -88,9 +88,11 @@ fn write(out: &mut String, uri: &str, address: &str, check: &Check) -> fmt::Resu
             format!("{per_minute} {what} a minute, {} of {} left", short(bucket.remaining), short(bucket.limit))
         })
     };
-    let quota = [bucket(check.limits.requests, "requests"), bucket(check.limits.tokens, "tokens")];
-    let quota: Vec<_> = quota.into_iter().flatten().collect();
-    let quota =
-        if quota.is_empty() { "not reported; set --rpm and --tpm if you know it".to_owned() } else { quota.join("; ") };
-    writeln!(out, "  quota     {quota}")
+    let limits = [bucket(check.limits.requests, "requests"), bucket(check.limits.tokens, "tokens")];
+    let limits: Vec<_> = limits.into_iter().flatten().collect();
+    let limits = match limits.as_slice() {
+        [] => "not reported; set --rpm and --tpm if you know them".to_owned(),
+        limits => limits.join("; "),
+    };
+    writeln!(out, "  limits    {limits}")
 }

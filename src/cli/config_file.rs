@@ -8,12 +8,14 @@ use std::time::Duration;
 use judge_run::dataset::{Format, Mapping};
 use judge_run::endpoint::ModelUri;
 use judge_run::endpoint::prices::Prices;
+use judge_run::endpoint::provider::PRESETS;
 use judge_run::judge::toml_file;
 use serde::{Deserialize, Deserializer};
 
 use super::duration;
 use super::error::CliError;
 use super::remedy;
+use super::suggest;
 
 /// The file that is read when it is there.
 pub(crate) const DEFAULT_PATH: &str = "judge-run.toml";
@@ -173,6 +175,23 @@ fn positive_duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Optio
 }
 
 impl ConfigFile {
+    /// Tables of endpoints that name no address and are not those of presets: most likely a preset's name is misspelt.
+    pub(crate) fn doubts(&self) -> Vec<String> {
+        let presets = || PRESETS.iter().map(|preset| preset.name);
+        let has_address = |table: &EndpointTable| {
+            table.base_url.is_some() || table.pool.iter().any(|member| member.base_url.is_some())
+        };
+        let unknown = self
+            .endpoints
+            .iter()
+            .filter(|(name, table)| !presets().any(|preset| preset == *name) && !has_address(table));
+        let doubt = |(name, _): (&String, _)| {
+            let near = suggest::nearest(name, presets()).map(|near| format!("; did you mean `{near}`?"));
+            format!("[endpoints.{name}] has no `base_url` and is not a preset{}", near.unwrap_or_default())
+        };
+        unknown.map(doubt).collect()
+    }
+
     /// Reads the named file, or the default one if it exists.
     pub(crate) fn load(named: Option<&Path>) -> Result<Self, CliError> {
         let path = named.unwrap_or(Path::new(DEFAULT_PATH));
@@ -210,6 +229,14 @@ mod tests {
         assert!(error.starts_with("2:10: invalid value for `dataset.format`, expected one or two of jsonl"), "{error}");
         let error = read("[dataset]\nmap = { question = \"Frage\" }").unwrap_err();
         assert!(error.starts_with("2:7: invalid value for `dataset.map`, expected FIELD = "), "{error}");
+    }
+
+    #[test]
+    fn a_misspelt_preset_is_noticed() {
+        let doubts = |text: &str| read(text).unwrap().doubts();
+        assert_eq!(doubts("[endpoints.opnai]\nrpm = 1").len(), 1);
+        assert!(doubts("[endpoints.opnai]\nrpm = 1")[0].ends_with("did you mean `openai`?"));
+        assert!(doubts("[endpoints.openai]\nrpm = 1\n[endpoints.mine]\nbase_url = \"http://h/v1\"").is_empty());
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! `--dry-run`: what would be asked, and what it would take.
+//! `--dry-run`: what would be sent, how long it would take and what it would cost.
 
 use std::fmt::{self, Write as _};
 use std::io::Write as _;
@@ -16,7 +16,7 @@ use super::open::Opened;
 use super::print::{self, counted, escaped, one_line, short, time};
 use super::{notices, rejects, selection, skipped};
 
-/// A dataset full of rejects should not fill a screen.
+/// More rejects than these are only counted.
 const REJECTS_SHOWN: usize = 20;
 
 /// Shows what a run would do.
@@ -75,7 +75,7 @@ fn write(out: &mut String, dry: &DryRun, lanes: &[Lane], prompts: bool) -> fmt::
     writeln!(out, "dry run: nothing is sent\n\n{}", counted(dry.traces, "trace"))?;
     selection::write(out, dry.shard, dry.traces, &dry.left_out, &dry.absent_trace_ids)?;
     if dry.duplicates > 0 {
-        writeln!(out, "{} would be skipped: the same trace is there already", counted(dry.duplicates, "line"))?;
+        writeln!(out, "{} would be skipped: repeats of a trace", counted(dry.duplicates, "line"))?;
     }
     if !dry.rejects.is_empty() {
         writeln!(out, "{} would be rejected:", counted(dry.rejects.len() as u64, "line"))?;
@@ -109,7 +109,7 @@ fn write(out: &mut String, dry: &DryRun, lanes: &[Lane], prompts: bool) -> fmt::
         }
         if counts.unmatched > 0 {
             let n = counts.unmatched;
-            writeln!(out, "  changed  {n:>7}  not asked: prompt, parameters or trace are not those that failed")?;
+            writeln!(out, "  changed  {n:>7}  not asked: the prompt, parameters or trace changed since they failed")?;
         }
         if counts.missing > 0 {
             writeln!(out, "  missing  {:>7}  not in the log, not asked", counts.missing)?;
@@ -133,7 +133,7 @@ fn write(out: &mut String, dry: &DryRun, lanes: &[Lane], prompts: bool) -> fmt::
     lanes.iter().try_for_each(|lane| write_lane(out, dry, lane))
 }
 
-/// What all members of a pool may take together; without a limit where one of them has none.
+/// The limits of all members of a pool together; none if one of them has none.
 fn limits(pool: &Pool) -> Limits {
     let sum = |of: fn(&Limits) -> Option<NonZeroU32>| {
         let sum: Option<u32> = pool.iter().map(|member| of(&member.limits).map(NonZeroU32::get)).sum();
@@ -142,7 +142,7 @@ fn limits(pool: &Pool) -> Limits {
     Limits { rpm: sum(|limits| limits.rpm), tpm: sum(|limits| limits.tpm), ..pool.first().limits }
 }
 
-/// Time and money, as far as quota and prices are known.
+/// Time and money, as far as limits and prices are known.
 fn write_lane(out: &mut String, dry: &DryRun, lane: &Lane) -> fmt::Result {
     let asked = dry.questions.iter().filter(|question| question.info.source_id == lane.uri);
     let (requests, input, output) =
@@ -178,7 +178,7 @@ fn write_lane(out: &mut String, dry: &DryRun, lane: &Lane) -> fmt::Result {
     Ok(())
 }
 
-/// How long `n` take at so many a minute.
+/// How long `n` take at this rate.
 fn flow(n: u64, per_minute: Option<NonZeroU32>) -> Option<Duration> {
     per_minute.map(|per_minute| Duration::from_millis(n.saturating_mul(60_000) / u64::from(per_minute.get())))
 }
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn time_and_cost_follow_from_quota_and_prices() {
+    fn time_and_cost_follow_from_limits_and_prices() {
         let limits = Limits { rpm: NonZeroU32::new(500), tpm: NonZeroU32::new(60_000), burst: None };
         let prices = Prices::new(0.4, 1.6);
         let shown = text(&dry(), limits, Some(prices));
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_from_the_dataset_reaches_the_terminal_as_a_command() {
+    fn control_characters_of_the_dataset_are_shown_harmlessly() {
         let shown = text(&dry(), Limits::default(), None);
         assert!(!shown.contains(['\u{1b}', '\u{202e}']), "{shown}");
         assert!(shown.contains("--- user\nclear \\u{1b}[2J\n\tand \\u{202e}turn\n---\n"), "{shown}");

@@ -23,8 +23,7 @@ use super::suggest;
 
 /// The model that is asked when none is named.
 const DEFAULT_MODEL: &str = "gpt-4.1-mini";
-/// The endpoint and the model of `--simulate`.
-const SIMULATED: &str = "simulated";
+/// The model of `--simulate`.
 const SIMULATED_MODEL: &str = "judge";
 
 /// Looks up variables of the environment.
@@ -101,7 +100,7 @@ impl Layers {
     pub(crate) fn model(&self, of_judge: Option<&ModelUri>) -> ModelUri {
         let chosen = self.model.as_ref().or(self.file.model.as_ref()).or(of_judge);
         match chosen {
-            _ if self.simulate => simulated(chosen.map_or(SIMULATED_MODEL, |uri| uri.model.as_str())),
+            _ if self.simulate => ModelUri::simulated(chosen.map_or(SIMULATED_MODEL, |uri| uri.model.as_str())),
             Some(uri) => uri.clone(),
             None => ModelUri { endpoint: ModelUri::DEFAULT_ENDPOINT.to_owned(), model: DEFAULT_MODEL.to_owned() },
         }
@@ -178,7 +177,7 @@ impl Layers {
     /// Everything about one endpoint.
     fn plan(&self, uri: &ModelUri, table: &EndpointTable, env: Env<'_>) -> Result<(EndpointPlan, Secrets), CliError> {
         let flags = &self.flags;
-        let is_simulated = uri.endpoint == SIMULATED;
+        let is_simulated = uri.is_simulated();
         let mut base_urls = Vec::new();
         let mut members = Vec::new();
         let tables = match table.pool.as_slice() {
@@ -368,11 +367,6 @@ pub(crate) fn open(
         requests_per_day: plan.rpd,
         requests_today: 0,
     })
-}
-
-/// The simulated endpoint, under a model's name.
-pub(crate) fn simulated(model: &str) -> ModelUri {
-    ModelUri { endpoint: SIMULATED.to_owned(), model: model.to_owned() }
 }
 
 /// What a plan says, in the words of the configuration file.

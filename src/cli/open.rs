@@ -51,10 +51,9 @@ pub(crate) fn open(
     plans: Option<Vec<RunPlan>>,
     env: Env<'_>,
 ) -> Result<Opened, CliError> {
-    let Planned { plan, secrets } = planned;
+    let Planned { plan, secrets, mut notes } = planned;
     let Invocation { log, overwrite, reuse, dry_run, quiet, verbose } = invocation;
     let is_replay = plans.is_some();
-    let mut notes = Vec::new();
 
     let simulator = if plan.is_simulated() { Some(Simulator::spawn(SimulatorConfig::default())?) } else { None };
     let lanes = plan.endpoints.iter().zip(&secrets);

@@ -2,17 +2,20 @@
 
 use judge_run::endpoint::config::EndpointConfig;
 
-/// The log, the dataset, the terminal, and what libraries open.
-const OTHERS: u64 = 64;
+/// What is opened later: the event loop, files beside the log, look-ups of names.
+const LATER: u64 = 24;
+/// What is open already, where the system does not say.
+const USUAL: u64 = 24;
 
-/// Raises the process's limit of open files to what the endpoints need, as far as the system allows; where that is not enough, fewer requests
-/// fly at once. Returns what to tell the user.
+/// Raises the limit of open files of this process to what the endpoints need, as far as the system allows; if that is not enough, fewer requests are
+/// in flight. Returns a note for the user.
 pub(crate) fn make_room<'a>(endpoints: impl Iterator<Item = &'a mut EndpointConfig>) -> Option<String> {
     let mut endpoints: Vec<_> = endpoints.collect();
     let wanted: usize = endpoints.iter().map(|endpoint| endpoint.concurrency).sum();
-    // Where there is no such limit, or none that can be read, there is nothing to do.
-    let limit = rlimit::increase_nofile_limit(wanted as u64 + OTHERS).ok()?;
-    let room = usize::try_from(limit.saturating_sub(OTHERS)).unwrap_or(usize::MAX).max(1);
+    let others = std::fs::read_dir("/proc/self/fd").map_or(USUAL, |open| open.count() as u64) + LATER;
+    // Where there is no such limit, or it cannot be read, there is nothing to do.
+    let limit = rlimit::increase_nofile_limit(wanted as u64 + others).ok()?;
+    let room = usize::try_from(limit.saturating_sub(others)).unwrap_or(usize::MAX).max(1);
     if wanted <= room {
         return None;
     }
@@ -20,7 +23,7 @@ pub(crate) fn make_room<'a>(endpoints: impl Iterator<Item = &'a mut EndpointConf
         endpoint.concurrency = shared(endpoint.concurrency, wanted, room);
     }
     Some(format!(
-        "the system allows {limit} open files, so {room} requests fly at once instead of {wanted} (ulimit -n)"
+        "the system allows {limit} open files: at most {room} requests in flight instead of {wanted} (see `ulimit -n`)"
     ))
 }
 

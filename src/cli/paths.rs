@@ -1,6 +1,7 @@
-//! The files that an argument means: itself, those of a folder, or those that a pattern fits. Not every shell expands a pattern, none does so in a
-//! variable's value, and a folder can hold more names than a command line.
+//! The files that an argument names: itself, those of a folder, or those that match a pattern. Not every shell expands patterns, none does in the
+//! value of a variable, and a folder can hold more names than a command line.
 
+use std::collections::HashSet;
 use std::ffi::OsString;
 use std::io;
 use std::path::{Component, Path, PathBuf};
@@ -10,16 +11,16 @@ use judge_run::run::manifest::Manifest;
 
 use super::error::CliError;
 
-/// What can be read in a folder, compressed or not.
+/// What is read in a folder, compressed or not.
 const DATASETS: [&str; 5] = [".jsonl", ".ndjson", ".json", ".csv", ".tsv"];
 const COMPRESSED: [&str; 3] = [".gz", ".zst", ".zstd"];
-/// What a run leaves beside its log, and the log by its usual name.
+/// What a run leaves: its log by the usual name, and the files beside it.
 const OURS: [&str; 3] = [".feedback.jsonl", ".rejects.jsonl", ".run.json"];
 
-/// The files of the datasets that are named, without those that the run itself writes.
+/// The files of the named datasets, without those that the run itself writes.
 ///
 /// # Errors
-/// When a folder holds none, or nothing fits a pattern.
+/// When a folder holds none, or nothing matches a pattern.
 pub(crate) fn datasets(named: &[PathBuf], written: &[PathBuf]) -> Result<Vec<PathBuf>, CliError> {
     let written: Vec<_> = written.iter().filter_map(|path| path.canonicalize().ok()).collect();
     let is_ours = |path: &Path| {
@@ -31,7 +32,8 @@ pub(crate) fn datasets(named: &[PathBuf], written: &[PathBuf]) -> Result<Vec<Pat
     };
     let mut files = Vec::new();
     for path in named {
-        let cannot = |why: &dyn std::fmt::Display| CliError::usage(format_args!("--dataset {}: {why}", path.display()));
+        let cannot =
+            |why: &dyn std::fmt::Display| CliError::usage(format_args!("no dataset in `{}`: {why}", path.display()));
         let before = files.len();
         if path.is_dir() {
             walk(path, &mut files).map_err(|error| cannot(&error))?;
@@ -51,18 +53,18 @@ pub(crate) fn datasets(named: &[PathBuf], written: &[PathBuf]) -> Result<Vec<Pat
         files.extend(found.into_iter().filter(|path| !is_ours(path)));
         if files.len() == before {
             let kinds = DATASETS.join(", ");
-            return Err(cannot(&format_args!("no dataset is there; read are {kinds}, also as .gz or .zst")));
+            return Err(cannot(&format_args!("expected a file named {kinds}, perhaps with .gz or .zst")));
         }
     }
     Ok(files)
 }
 
-/// The files that a pattern means, sorted; a path without one means itself.
+/// The files that match a pattern, sorted; a path without one names itself.
 pub(crate) fn expanded(path: &Path) -> io::Result<Vec<PathBuf>> {
     if is_pattern(path) { matching(path) } else { Ok(vec![path.to_owned()]) }
 }
 
-/// What a log is called after: the file, without the extensions of its form; the folder; what is fixed in a pattern.
+/// What a log is named after: the file without the extensions of its form, the folder, or the fixed part of a pattern.
 pub(crate) fn stem(path: &Path) -> OsString {
     if path.as_os_str() == "-" {
         return "stdin".into();
@@ -96,12 +98,12 @@ fn folder_name(path: &Path) -> OsString {
 
 const WILD: [char; 2] = ['*', '?'];
 
-/// A file may be called like a pattern.
+/// A file may be named like a pattern.
 fn is_pattern(path: &Path) -> bool {
     path.to_str().is_some_and(|text| text.contains(WILD)) && !path.exists()
 }
 
-/// Everything in a folder that can be read, and in the folders in it, in order. What is hidden is left out, and folders behind links are.
+/// Everything in a folder and its folders that can be read, in order; without what is hidden, and without folders behind links.
 fn walk(folder: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
     for (path, is_folder) in entries(folder)? {
         let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
@@ -118,7 +120,7 @@ fn walk(folder: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
     Ok(())
 }
 
-/// What is in a folder, by name, and whether it is a folder itself.
+/// What is in a folder, by name, and whether it is a folder.
 fn entries(folder: &Path) -> io::Result<Vec<(PathBuf, bool)>> {
     let listed = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
     let entry = |entry: io::Result<std::fs::DirEntry>| {
@@ -139,16 +141,19 @@ fn matching(pattern: &Path) -> io::Result<Vec<PathBuf>> {
         for base in found {
             fit(&base, component, is_last, &mut next)?;
         }
+        // Two `**` after each other reach a file by more than one way.
+        let mut met = HashSet::new();
+        next.retain(|path| met.insert(path.clone()));
         found = next;
     }
     found.retain(|path| path.exists());
     if found.is_empty() {
-        return Err(io::Error::new(io::ErrorKind::NotFound, "no file has such a name"));
+        return Err(io::Error::new(io::ErrorKind::NotFound, "nothing matches the pattern"));
     }
     Ok(found)
 }
 
-/// What in `base` fits one component of a pattern. `**` is any number of folders.
+/// What in `base` matches one component of a pattern. `**` is any number of folders.
 fn fit(base: &Path, component: Component<'_>, is_last: bool, found: &mut Vec<PathBuf>) -> io::Result<()> {
     let pattern = component.as_os_str().to_string_lossy();
     if !pattern.contains(WILD) {
@@ -208,20 +213,21 @@ mod tests {
     }
 
     #[test]
-    fn a_pattern_means_the_files_that_fit_in_order() {
+    fn a_pattern_names_the_files_that_match_it_in_order() {
         let (_folder, path) = folder(&["b.jsonl", "a.jsonl", "c.csv", "x/1/d.jsonl", "x/e.jsonl", "y/1/f.jsonl"]);
         let expanded = |pattern: &str| expanded(&path(pattern));
         assert_eq!(expanded("*.jsonl").unwrap(), [path("a.jsonl"), path("b.jsonl")]);
         assert_eq!(expanded("d.jsonl").unwrap(), [path("d.jsonl")]);
         assert_eq!(expanded("*/?/*.jsonl").unwrap(), [path("x/1/d.jsonl"), path("y/1/f.jsonl")]);
         assert_eq!(expanded("x/**/*.jsonl").unwrap(), [path("x/e.jsonl"), path("x/1/d.jsonl")]);
+        assert_eq!(expanded("x/**/**/*.jsonl").unwrap(), [path("x/e.jsonl"), path("x/1/d.jsonl")]);
         assert!(expanded("*.json").is_err());
         std::fs::write(path("*.json"), "").unwrap();
         assert_eq!(expanded("*.json").unwrap(), [path("*.json")]);
     }
 
     #[test]
-    fn a_folder_means_the_datasets_in_it_but_for_what_runs_leave() {
+    fn a_folder_names_the_datasets_in_it_but_not_what_runs_leave() {
         let (_folder, path) = folder(&[
             "b.jsonl.gz",
             "a.JSON",
@@ -242,11 +248,11 @@ mod tests {
         assert_eq!(found("*.jsonl"), None);
         assert_eq!(found("s*").unwrap(), [path("sub/c.csv.zst")]);
         assert_eq!(found("sub/empty"), None);
-        assert_eq!(found("out.jsonl").unwrap(), [path("out.jsonl")], "whoever names it means it");
+        assert_eq!(found("out.jsonl").unwrap(), [path("out.jsonl")], "a file that is named is meant");
     }
 
     #[test]
-    fn a_log_is_called_after_what_is_judged() {
+    fn a_log_is_named_after_what_is_judged() {
         let (_folder, path) = folder(&["night/a.jsonl.gz"]);
         let stem = |name: &str| stem(&path(name)).into_string().unwrap();
         for (name, expected) in [

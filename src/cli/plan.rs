@@ -21,6 +21,8 @@ pub(crate) struct Planned {
     pub plan: RunPlan,
     /// What the plan withholds, by endpoint.
     pub secrets: Vec<Secrets>,
+    /// Lines about what was found.
+    pub notes: Vec<String>,
 }
 
 /// What concerns this invocation alone.
@@ -94,7 +96,7 @@ pub(crate) fn of_run(args: RunArgs, env: Env<'_>) -> Result<(Planned, Invocation
         ));
     }
     let target = Target::new(output, output_format, &dataset)?;
-    target.spares(&dataset, &judge, endpoint.config.as_deref(), overwrite)?;
+    target.check_overwrites(&dataset, &judge, endpoint.config.as_deref(), overwrite)?;
     let dataset = paths::datasets(&dataset, &target.written())?;
     let (config, env_file) = (config_path(endpoint.config.as_deref()), endpoint.env_file.as_deref().map(absolute));
     let layers = Layers::new(endpoint, conduct.dry_run)?;
@@ -121,6 +123,7 @@ pub(crate) fn of_run(args: RunArgs, env: Env<'_>) -> Result<(Planned, Invocation
             env_file,
         },
         secrets: Vec::new(),
+        notes: layers.file.doubts(),
     };
     for wanted in &judge {
         let compiled = library::find(wanted).map_err(|error| CliError::of(&error))?;
@@ -194,7 +197,7 @@ impl ConductArgs {
         policy.warm_up |= warm_up;
         set(&mut policy.max_retries, max_retries);
         policy.re_asks = re_ask.or(policy.re_asks);
-        set(&mut policy.longest_pause, max_retry_after);
+        set(&mut policy.max_pause, max_retry_after);
         set(planned_grace, grace);
         budget.errors = max_errors.or(budget.errors);
         budget.cost = max_cost.or(budget.cost);

@@ -1,4 +1,4 @@
-//! Messages to standard error. A message that cannot be printed is no reason to fail.
+//! Messages on standard error. A message that cannot be printed is ignored.
 
 use std::fmt::Display;
 use std::io::Write;

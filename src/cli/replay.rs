@@ -18,7 +18,7 @@ use judge_run::run::{
 };
 
 use super::args::{ConductArgs, EndpointArgs};
-use super::endpoint::{self, Env, Layers, simulated};
+use super::endpoint::{self, Env, Layers};
 use super::error::CliError;
 use super::not_retried::{Failures, Left, Reason};
 use super::open;
@@ -110,7 +110,7 @@ impl Replay {
             return Ok(None);
         }
         let judges = plan.judges.clone();
-        let (planned, notes) = match self.replanned(&plan, env) {
+        let mut planned = match self.replanned(&plan, env) {
             Ok(planned) => planned,
             Err(error) => {
                 let reason = error.into_line();
@@ -132,8 +132,13 @@ impl Replay {
         };
         let of = judges.iter().map(|judge| judge.model.to_string()).collect();
         let scope = self.scope(of);
-        let mut opened = open::open(planned, &invocation, scope.clone(), Some(plans.to_vec()), env)?;
-        opened.notes.extend(notes);
+        if plans.len() > 1 {
+            let judges: Vec<_> = judges.iter().map(|judge| format!("{} on {}", judge.name, judge.model)).collect();
+            let datasets: Vec<_> =
+                plan.datasets.iter().map(|dataset| shown(&dataset.path).display().to_string()).collect();
+            planned.notes.insert(0, format!("replaying {}: {}", datasets.join(", "), judges.join(", ")));
+        }
+        let opened = open::open(planned, &invocation, scope.clone(), Some(plans.to_vec()), env)?;
         if self.conduct.dry_run {
             let dry = dry_run::show(opened)?;
             for (question, judge) in judges.iter().enumerate() {
@@ -169,8 +174,8 @@ impl Replay {
         Ok(Some(Ended { exit, is_last }))
     }
 
-    /// The plan of an earlier run with what the command line says over it, and what there is to note.
-    fn replanned(&self, plan: &RunPlan, env: Env<'_>) -> Result<(Planned, Vec<String>), CliError> {
+    /// The plan of an earlier run with what the command line says over it.
+    fn replanned(&self, plan: &RunPlan, env: Env<'_>) -> Result<Planned, CliError> {
         let mut notes = Vec::new();
         let env_file = plan.env_file.as_ref().filter(|_| self.endpoint.env_file.is_none());
         env_file.map_or(Ok(()), |path| plan::load_variables(path))?;
@@ -187,6 +192,7 @@ impl Replay {
                 ..plan.clone()
             },
             secrets: Vec::new(),
+            notes: Vec::new(),
         };
         let mut models = Vec::new();
         for judge in &plan.judges {
@@ -216,7 +222,8 @@ impl Replay {
         for (plan, secrets) in planned.plan.endpoints.iter().zip(&planned.secrets) {
             endpoint::open(plan, secrets, None, env)?;
         }
-        Ok((planned, notes))
+        planned.notes = notes;
+        Ok(planned)
     }
 
     /// The files to read.
@@ -302,7 +309,9 @@ fn model(layers: &Layers, plan: &RunPlan, judge: &JudgePlan, of_judge: Option<&M
     match &layers.model {
         // Made-up verdicts never go by the name of a model, nor a model's by theirs.
         _ if simulate && was_simulated => judge.model.clone(),
-        chosen if simulate => simulated(chosen.as_ref().map_or(judge.model.model.as_str(), |uri| uri.model.as_str())),
+        chosen if simulate => {
+            ModelUri::simulated(chosen.as_ref().map_or(judge.model.model.as_str(), |uri| uri.model.as_str()))
+        }
         _ if was_simulated => layers.model(of_judge),
         Some(chosen) => chosen.clone(),
         None => judge.model.clone(),

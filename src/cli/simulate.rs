@@ -31,15 +31,17 @@ pub(crate) fn main(args: SimulateArgs) -> Result<ExitCode, CliError> {
     runtime.block_on(async {
         let address = SocketAddr::new(host, port);
         let simulator = Simulator::bind(address, config).await.map_err(|error| {
-            CliError::usage_with_hint(format_args!("cannot listen on {address}: {error}"), "--port 0 takes a free port")
+            CliError::usage(format_args!("cannot listen on {address}"))
+                .because(&error)
+                .hint("`--port 0` picks a free port")
         })?;
-        // Ctrl-C is caught before anybody can know the address.
+        // Ctrl-C is caught before the address is known.
         let interrupted = tokio::spawn(tokio::signal::ctrl_c());
         tokio::task::yield_now().await;
         let base_url = simulator.base_url();
         writeln!(std::io::stdout().lock(), "{base_url}")?;
         print::message(format_args!(
-            "simulated endpoint; its verdicts are made up. Use it with --base-url {base_url}; Ctrl-C ends it."
+            "simulated endpoint; its verdicts are made up. Use it with --base-url {base_url}; stop it with Ctrl-C."
         ));
         simulator.serve(async { drop(interrupted.await) }).await?;
         Ok(ExitCode::SUCCESS)

@@ -59,8 +59,8 @@ fn write(out: &mut String, report: &RunReport, places: &Places<'_>, made_up: boo
     if made_up {
         writeln!(out, "the verdicts are made up: --simulate asks no model")?;
     } else if summary.made_up > 0 {
-        let answers = counted(summary.made_up, "verdict");
-        writeln!(out, "{answers} made up: a simulator answered instead of the model; recorded as of simulated:/")?;
+        let verdicts = counted(summary.made_up, "verdict");
+        writeln!(out, "{verdicts} made up by a simulator that answered in the model's place, recorded as simulated:/")?;
     }
     write_end(out, report, command)
 }

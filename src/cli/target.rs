@@ -1,8 +1,9 @@
-//! Where the records go: the log, what is made from it, and what stands beside them.
+//! Where records are written: the log, what is made from it, and the files beside them.
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
+use judge_run::endpoint::ModelUri;
 use judge_run::feedback::forms::Form;
 use judge_run::feedback::{Feedback, SourceType};
 use judge_run::files;
@@ -14,10 +15,7 @@ use super::config_file;
 use super::error::CliError;
 use super::paths;
 
-/// What model URIs of `--simulate` begin with.
-const SIMULATED: &str = "simulated:/";
-
-/// The beginning of a file; empty if it cannot be read, or is no file.
+/// The beginning of a file; empty if it cannot be read or is not a file.
 fn beginning(path: &Path) -> String {
     let mut bytes = Vec::new();
     let is_file = path.is_file();
@@ -27,14 +25,14 @@ fn beginning(path: &Path) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// Where the records go.
+/// Where records are written.
 pub(crate) struct Target {
     pub log: Option<PathBuf>,
     pub export: Option<Export>,
 }
 
 impl Target {
-    /// By the output's name, unless the form is said.
+    /// By the name of the output, unless the form is named.
     pub(crate) fn new(output: Option<PathBuf>, form: Option<Form>, dataset: &[PathBuf]) -> Result<Self, CliError> {
         let Some(output) = output else {
             let stem = dataset.first().map_or_else(|| "stdin".into(), |path| paths::stem(path));
@@ -47,10 +45,8 @@ impl Target {
             return match form {
                 None | Some(Form::Jsonl) => Ok(Self { log: None, export: None }),
                 Some(form) => Err(CliError::usage_with_hint(
-                    format_args!(
-                        "standard output takes each record at once, and {form} is made of all of them at the end"
-                    ),
-                    format_args!("leave --output-format out and add: | judge-run convert - - --to {form}"),
+                    format_args!("cannot write {form} to standard output: it is made from all records at the end"),
+                    format_args!("omit `--output-format` and append `| judge-run convert - - --to {form}`"),
                 )),
             };
         }
@@ -58,7 +54,7 @@ impl Target {
         let extension = output.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
         match (form, of_name) {
             (Some(Form::Jsonl), Some(other)) if other != Form::Jsonl => Err(CliError::usage_with_hint(
-                format_args!("{} is the name of a file in the form {other}, not of a log", output.display()),
+                format_args!("`{}` is named like a file of the form {other}, not like a log", output.display()),
                 "name the output .jsonl",
             )),
             (Some(form), _) | (None, Some(form)) if form != Form::Jsonl => {
@@ -69,7 +65,7 @@ impl Target {
                     .contains(&extension.to_ascii_lowercase().as_str()) =>
             {
                 Err(CliError::usage_with_hint(
-                    format_args!("cannot write {}: .{extension} is not a form that a run can write", output.display()),
+                    format_args!("cannot write `{}`: unsupported form .{extension}", output.display()),
                     "name the output .jsonl (one record a line) or .csv",
                 ))
             }
@@ -79,8 +75,8 @@ impl Target {
 }
 
 impl Target {
-    /// Refuses to write over what the run reads.
-    pub(crate) fn spares(
+    /// Refuses to overwrite what the run reads, and what another program wrote.
+    pub(crate) fn check_overwrites(
         &self,
         dataset: &[PathBuf],
         judges: &[String],
@@ -88,7 +84,7 @@ impl Target {
         overwrite: bool,
     ) -> Result<(), CliError> {
         if let Some(Export { path, .. }) = self.export.as_ref().filter(|export| export.path.is_dir()) {
-            return Err(CliError::usage(format_args!("cannot write {}: it is a directory", path.display())));
+            return Err(CliError::usage(format_args!("cannot write `{}`: it is a directory", path.display())));
         }
         let stdin = Path::new("/dev/stdin");
         let dataset = dataset.iter().map(|path| if path.as_os_str() == "-" { stdin } else { path });
@@ -101,35 +97,35 @@ impl Target {
         for (what, path) in read {
             if let Some(written) = self.written().iter().find(|written| same_file(path, written)) {
                 return Err(CliError::usage_with_hint(
-                    format_args!("the run would write over {what} {}", written.display()),
-                    "choose another output with -o",
+                    format_args!("refusing to overwrite {what} `{}`", written.display()),
+                    "choose another output with `-o`",
                 ));
             }
         }
-        self.replaces_only_its_own(overwrite)
+        self.check_replaced(overwrite)
     }
 
-    /// What an earlier run left may be replaced; a file of somebody else's that happens to have the name may not.
-    fn replaces_only_its_own(&self, overwrite: bool) -> Result<(), CliError> {
+    /// What an earlier run left may be replaced; another program's file with the same name may not.
+    fn check_replaced(&self, overwrite: bool) -> Result<(), CliError> {
         let rejects = rejects_of(self.log.as_deref());
         let rejects_mark = |text: &str| ["{\"file\":", "\"reason\":"].iter().all(|mark| text.contains(mark));
         let of_another = Some(rejects.as_path()).filter(|rejects| {
             let beginning = beginning(rejects);
             !beginning.is_empty() && !rejects_mark(&beginning)
         });
-        // What may be a log is never replaced, whatever is wished: no copy would be left.
+        // What may be a log is never replaced, not even with `--overwrite`: no copy would be left.
         let export = self.export.as_ref().filter(|export| !overwrite || !export.form.is_table());
         let export = export.filter(|export| !is_export(export)).map(|export| export.path.as_path());
         let why = if of_another.is_none() && self.export.as_ref().is_some_and(|export| !export.form.is_table()) {
-            "which is not what a run made from a log"
+            "it was not made from a log"
         } else {
-            "which judge-run did not write"
+            "judge-run did not write it"
         };
         match of_another.or(export) {
             None => Ok(()),
             Some(path) => Err(CliError::usage_with_hint(
-                format_args!("the run would replace {}, {why}", path.display()),
-                "move it away, or choose another output with -o",
+                format_args!("refusing to replace `{}`: {why}", path.display()),
+                "move it away, or choose another output with `-o`",
             )),
         }
     }
@@ -153,7 +149,7 @@ impl Target {
     }
 }
 
-/// Whether what is there may be what an earlier run made: nothing, a table of either kind, or nothing but assessments in MLflow's form.
+/// Whether the file may be from an earlier run: it is empty, a table of either kind, or has nothing but assessments in MLflow's form.
 fn is_export(export: &Export) -> bool {
     let beginning = beginning(&export.path);
     let header = beginning.lines().next().unwrap_or_default();
@@ -170,33 +166,33 @@ fn is_export(export: &Export) -> bool {
     }
 }
 
-/// The file that a judge comes from, if it is none of the built-in ones.
+/// The file of a judge; `None` for a built-in one.
 pub(crate) fn judge_file(wanted: &str) -> Option<PathBuf> {
     let in_folder = library::names().into_iter().find(|(name, _)| name == wanted);
     in_folder.map_or_else(|| Some(PathBuf::from(wanted)), |(_, path)| path)
 }
 
-/// Where lines that are no trace go: `feedback.jsonl` -> `feedback.rejects.jsonl`.
+/// Where lines that are not traces are written: `feedback.jsonl` -> `feedback.rejects.jsonl`.
 pub(crate) fn rejects_of(log: Option<&Path>) -> PathBuf {
     files::rejects_of(log.unwrap_or(Path::new("stdout")))
 }
 
-/// A note where made-up verdicts and those of a model meet in one log, as its first record tells.
+/// A note if made-up verdicts and those of a model end up in one log, judged by its first record.
 pub(crate) fn mixed_log(log: &Path, simulate: bool) -> Option<String> {
-    const LONGEST: u64 = 1 << 20;
+    const MAX_BYTES: u64 = 1 << 20;
     let mut line = Vec::new();
     let file = log.is_file().then(|| std::fs::File::open(log).ok()).flatten()?;
-    BufReader::new(file.take(LONGEST)).read_until(b'\n', &mut line).ok()?;
-    // A failure is no verdict.
+    BufReader::new(file.take(MAX_BYTES)).read_until(b'\n', &mut line).ok()?;
+    // A failure is not a verdict.
     let scored = Feedback::from_json(std::str::from_utf8(&line).ok()?).ok().filter(|feedback| !feedback.is_error());
     let source = scored?.source;
     let is_judge = source.source_type == SourceType::LlmJudge;
-    let is_made_up = source.source_id.filter(|_| is_judge)?.starts_with(SIMULATED);
+    let is_made_up = ModelUri::is_simulated_source(&source.source_id.filter(|_| is_judge)?);
     let log = log.display();
     match (is_made_up, simulate) {
-        (true, false) => Some(format!("{log} holds made-up verdicts of --simulate as well; -o FILE keeps them apart")),
+        (true, false) => Some(format!("{log} also has made-up verdicts of `--simulate`; `-o FILE` keeps them apart")),
         (false, true) => {
-            Some(format!("made-up verdicts go to {log} beside those of a model; -o FILE keeps them apart"))
+            Some(format!("made-up verdicts are added to {log}, beside those of a model; `-o FILE` keeps them apart"))
         }
         _ => None,
     }
@@ -215,7 +211,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_outputs_form_follows_from_its_name() {
+    fn the_form_of_an_output_follows_from_its_name() {
         let target = |output: &str, form| {
             let target = Target::new(Some(output.into()), form, &[]).ok()?;
             Some((target.log?, target.export.map(|export| (export.path, export.form))))
@@ -241,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_that_a_run_reads_is_written_over() {
+    fn nothing_that_a_run_reads_is_overwritten() {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name);
         for name in [
@@ -258,12 +254,12 @@ mod tests {
         let refused = |output: &str, dataset: &str, judge: &str| {
             let target = Target::new(Some(path(output)), None, &[]).ok().unwrap();
             let judges = [path(judge).display().to_string()];
-            match target.spares(&[path("none"), path(dataset)], &judges, Some(&path("c.toml")), false) {
+            match target.check_overwrites(&[path("none"), path(dataset)], &judges, Some(&path("c.toml")), false) {
                 Ok(()) => "fine".to_owned(),
                 Err(error) => format!("{error:?}").split(path("").to_str().unwrap()).next().unwrap().to_owned(),
             }
         };
-        let dataset = r#"Usage { message: "the run would write over the dataset "#;
+        let dataset = r#"Usage { message: "refusing to overwrite the dataset `"#;
         for (output, read) in [
             ("data.csv", "data.csv"),
             ("plain.jsonl", "plain.jsonl"),
@@ -275,8 +271,8 @@ mod tests {
             assert_eq!(refused(output, read, "none"), dataset, "{output}");
         }
         assert_eq!(refused("new.csv", "data.csv", "judge.toml"), "fine");
-        assert!(refused("judge.toml", "data.csv", "judge.toml").contains("over the judge"));
-        assert!(refused("c.toml", "data.csv", "judge.toml").contains("over the configuration"));
+        assert!(refused("judge.toml", "data.csv", "judge.toml").contains("overwrite the judge"));
+        assert!(refused("c.toml", "data.csv", "judge.toml").contains("overwrite the configuration"));
         std::fs::create_dir(path("folder.csv")).unwrap();
         assert!(refused("folder.csv", "data.csv", "none").contains("cannot write"));
     }

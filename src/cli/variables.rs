@@ -1,4 +1,4 @@
-//! Environment variables that look like options and are none: a misspelt one would be ignored without a word.
+//! Environment variables that look like options but are not: a misspelt one would be ignored silently.
 
 use std::collections::BTreeSet;
 
@@ -11,9 +11,11 @@ const PREFIX: &str = "JUDGE_RUN_";
 pub(crate) fn warnings() -> Vec<String> {
     let command = command();
     let all = std::iter::once(&command).chain(command.get_subcommands());
-    let of_args = all.flat_map(|command| command.get_arguments().map(clap::Arg::get_id));
-    let known: BTreeSet<_> = of_args.map(|id| format!("{PREFIX}{}", id.as_str().to_uppercase())).collect();
-    let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    let of_args = all.flat_map(|command| command.get_arguments().filter_map(clap::Arg::get_env));
+    let known: BTreeSet<_> = of_args.filter_map(|name| name.to_str().map(ToOwned::to_owned)).collect();
+    // An empty one counts as not set.
+    let set = std::env::vars_os().filter(|(_, value)| !value.is_empty());
+    let names = set.filter_map(|(name, _)| name.into_string().ok());
     let mut unknown: Vec<_> = names.filter(|name| name.starts_with(PREFIX) && !known.contains(name)).collect();
     unknown.sort();
     let warning = |name: String| match suggest::nearest(&name, known.iter().map(String::as_str)) {

@@ -17,6 +17,23 @@ pub struct ModelUri {
 impl ModelUri {
     /// The endpoint of a model that is named without one.
     pub const DEFAULT_ENDPOINT: &'static str = "openai";
+    /// The endpoint of made-up answers, whatever model was meant.
+    pub const SIMULATED: &'static str = "simulated";
+
+    /// The model of this name, simulated.
+    pub fn simulated(model: &str) -> Self {
+        Self { endpoint: Self::SIMULATED.to_owned(), model: model.to_owned() }
+    }
+
+    /// Whether its answers are made up.
+    pub fn is_simulated(&self) -> bool {
+        self.endpoint == Self::SIMULATED
+    }
+
+    /// Whether a source of feedback is a simulated model.
+    pub fn is_simulated_source(source_id: &str) -> bool {
+        source_id.strip_prefix(Self::SIMULATED).is_some_and(|rest| rest.starts_with(":/"))
+    }
 }
 
 impl fmt::Display for ModelUri {

@@ -23,6 +23,8 @@ pub struct Question {
     pub source_id: String,
     /// Which of the independent answers: 0, 1, ...
     sample: u32,
+    /// What the configuration adds to every request, as far as it may change the answers.
+    extra: Vec<(String, String)>,
     /// All that is the same for every trace, hashed once.
     identity: IdHasher,
     input_error: IdHasher,
@@ -72,21 +74,36 @@ impl Question {
     /// Binds a judge to a model. `extra_body` is what the configuration adds to every request: it may change the answers, so it is part of
     /// the identity, except for what only decides how fast they come and at what price.
     pub fn new(judge: impl Into<Arc<Judge>>, model: &ModelUri, extra_body: &Map<String, Value>) -> Self {
-        let judge = judge.into();
-        let source_id = model.to_string();
+        let material = extra_body.iter().filter(|(name, _)| !IMMATERIAL.contains(&name.as_str()));
+        let mut extra: Vec<_> = material.map(|(name, value)| (name.clone(), value.to_string())).collect();
+        extra.sort();
+        Self::of_source(judge.into(), model.to_string(), extra)
+    }
+
+    fn of_source(judge: Arc<Judge>, source_id: String, extra: Vec<(String, String)>) -> Self {
         let mut identity = IdHasher::new("judge-run judgment 1");
         identity.part(judge.name.as_bytes()).part(source_id.as_bytes());
         for part in judge.constant_parts() {
             identity.part(&part);
         }
-        let mut extra: Vec<_> = extra_body.iter().filter(|(name, _)| !IMMATERIAL.contains(&name.as_str())).collect();
-        extra.sort_by_key(|(name, _)| *name);
-        for (name, value) in extra {
-            identity.part(name.as_bytes()).part(value.to_string().as_bytes());
+        for (name, value) in &extra {
+            identity.part(name.as_bytes()).part(value.as_bytes());
         }
         let mut input_error = IdHasher::new("judge-run input error 1");
         input_error.part(judge.name.as_bytes()).part(source_id.as_bytes());
-        Self { judge, source_id, sample: 0, identity, input_error }
+        Self { judge, source_id, sample: 0, extra, identity, input_error }
+    }
+
+    /// The same question as a simulator answers it in the model's place: its answers are made up, and never the model's own. `None` where the
+    /// model is a simulated one anyway.
+    #[must_use]
+    pub fn of_simulator(&self) -> Option<Self> {
+        if ModelUri::is_simulated_source(&self.source_id) {
+            return None;
+        }
+        let model = self.source_id.split_once(":/").map_or(self.source_id.as_str(), |(_, model)| model);
+        let source_id = ModelUri::simulated(model).to_string();
+        Some(Self::of_source(Arc::clone(&self.judge), source_id, self.extra.clone()).with_sample(self.sample))
     }
 
     /// The same judge on the same model, asked for another independent answer.
@@ -110,11 +127,16 @@ impl Question {
             Ok(request) => Work::Chat(request),
             Err(error) => return Err(self.not_askable(subject, error)),
         };
+        let id = self.id(&subject.trace().trace_id, subject.span_id(), &work);
+        Ok(Judgment { id, subject: subject.ids(), work })
+    }
+
+    /// The id of a judgment.
+    pub fn id(&self, trace_id: &str, span_id: Option<&str>, work: &Work) -> AssessmentId {
         let mut hasher = self.identity.clone();
-        subject.identify(&mut hasher);
-        hasher.part(&self.sample.to_le_bytes());
+        hasher.part(trace_id.as_bytes()).optional_part(span_id.map(str::as_bytes)).part(&self.sample.to_le_bytes());
         work.identify(&mut hasher);
-        Ok(Judgment { id: hasher.finish(), subject: subject.ids(), work })
+        hasher.finish()
     }
 
     fn not_askable(&self, subject: Subject<'_>, error: RenderError) -> NotAskable {
@@ -181,6 +203,17 @@ mod tests {
         assert_ne!(question("s", "openai:/n").key(), first.key());
         assert_eq!(first.key().to_string(), "j  on openai:/m");
         assert_eq!(sample(2).key().to_string(), "j  on openai:/m, sample 2");
+    }
+
+    #[test]
+    fn what_a_simulator_answers_is_another_judgment_and_that_of_the_simulated_model() {
+        let trace = trace("t", "x");
+        let id = |question: &Question| question.judgment(&trace).unwrap().id;
+        let asked = question("s", "openai:/m").with_sample(1);
+        let simulated = asked.of_simulator().unwrap();
+        assert_eq!(simulated.key().to_string(), "j  on simulated:/m, sample 1");
+        assert_eq!(id(&simulated), id(&question("s", "simulated:/m").with_sample(1)));
+        assert!(id(&simulated) != id(&asked) && simulated.of_simulator().is_none());
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::feedback::{IdHasher, SESSION_METADATA};
+use crate::feedback::SESSION_METADATA;
 use crate::trace::{Session, Span, Trace};
 
 /// What one judgment is about.
@@ -60,11 +60,6 @@ impl<'a> Subject<'a> {
             Self::Span { span, .. } => Some(&span.span_id),
             Self::Trace(_) | Self::Session(_) => None,
         }
-    }
-
-    /// Adds what tells it apart from all other subjects.
-    pub(super) fn identify(self, hasher: &mut IdHasher) {
-        hasher.part(self.trace().trace_id.as_bytes()).optional_part(self.span_id().map(str::as_bytes));
     }
 
     /// The ids, to keep.

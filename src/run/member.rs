@@ -10,14 +10,13 @@ use tokio::time::Instant;
 
 use super::health::Health;
 use super::job::Job;
-use super::record::SIMULATED;
 use super::settings::Policy;
 use super::stop::GivenUp;
 use crate::endpoint::client::{Client, ClientError, without_credentials};
 use crate::endpoint::config::EndpointConfig;
 use crate::endpoint::pacing::gate::{Admission, Gate};
 use crate::endpoint::pacing::quota::Quota;
-use crate::endpoint::{Failure, provider};
+use crate::endpoint::{Failure, ModelUri, provider};
 use crate::feedback::Pause;
 
 /// One deployment or key.
@@ -39,7 +38,7 @@ pub(super) struct Member {
 fn other_host(endpoint: &EndpointConfig) -> Option<Arc<str>> {
     let host = provider::host(&endpoint.base_url);
     let own = endpoint.preset.and_then(|preset| preset.base_url).map(provider::host);
-    let is_simulated = SIMULATED.strip_suffix(":/") == Some(endpoint.name.as_str());
+    let is_simulated = endpoint.name == ModelUri::SIMULATED;
     (own != Some(host) && !is_simulated).then(|| host.into())
 }
 
@@ -60,7 +59,7 @@ impl Member {
             other_host: other_host(endpoint),
             client: Arc::new(Client::new(endpoint, model)?),
             gate: Gate::new(quota, endpoint.concurrency),
-            health: Health::new(proven, policy.longest_pause, endpoint.concurrency, endpoint.timeout),
+            health: Health::new(proven, policy.max_pause, endpoint.concurrency, endpoint.timeout),
             stopped: false,
             timeout: endpoint.timeout,
         })

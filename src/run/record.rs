@@ -11,12 +11,9 @@ use super::variation::Variation;
 use crate::endpoint::Failure;
 use crate::endpoint::wire::answer::Usage;
 use crate::endpoint::wire::chat::{ResponseFormat, WireProfile};
-use crate::feedback::{AssessmentId, Feedback, FeedbackError, IdHasher, SAMPLE_METADATA, Source};
+use crate::feedback::{AssessmentId, Feedback, FeedbackError, SAMPLE_METADATA, Source};
 use crate::judge::parse::ParseMethod;
 use crate::judge::{Judgment, NotAskable, Question, SubjectIds};
-
-/// What the model URIs of simulators begin with.
-pub(super) const SIMULATED: &str = "simulated:/";
 
 /// What a record takes from the log that it goes to.
 #[derive(Debug, Clone, Copy, Default)]
@@ -60,14 +57,15 @@ pub(super) fn of_attempt(question: &Question, run_id: &str, outcome: Outcome) ->
     let Judgment { id, subject, work } = judgment;
     let Attempt { result, answer, limits: _ } = attempt;
     let answer = answer.unwrap_or_default();
-    let made_up = answer.is_simulated.then(|| simulated(&question.source_id)).flatten();
-    // What is made up replaces nothing and is replaced by nothing.
-    let history = if made_up.is_some() { History::default() } else { history };
-    let mut feedback = base(question, run_id, id, subject, history);
-    if let Some(source_id) = made_up {
-        feedback.source = Source::llm_judge(source_id);
-        feedback.assessment_id = Some(simulated_id(id).to_string());
-    }
+    // What a simulator makes up in a model's place is not the model's, replaces nothing, and has an id of its own.
+    let made_up = if answer.is_simulated { question.of_simulator() } else { None };
+    let mut feedback = match &made_up {
+        Some(question) => {
+            let id = question.id(&subject.trace_id, subject.span_id.as_deref(), &work);
+            base(question, run_id, id, subject, History::default())
+        }
+        None => base(question, run_id, id, subject, history),
+    };
     let mut put = |key: &str, value: String| feedback.metadata.insert(key.to_owned(), value);
     if let Some(host) = host {
         put("host", host.to_string());
@@ -113,7 +111,7 @@ pub(super) fn of_attempt(question: &Question, run_id: &str, outcome: Outcome) ->
             }
             feedback.value = Some(verdict.value);
             feedback.rationale = verdict.rationale;
-            feedback.overrides = history.overrides.map(|id| id.to_string());
+            feedback.overrides = history.overrides.filter(|_| made_up.is_none()).map(|id| id.to_string());
         }
         Err(failure) => {
             failure.metadata().for_each(|(key, value)| _ = put(key, value));
@@ -121,17 +119,6 @@ pub(super) fn of_attempt(question: &Question, run_id: &str, outcome: Outcome) ->
         }
     }
     (feedback, Some(answer.content).filter(|text| !text.is_empty()))
-}
-
-/// The source of an answer that a simulator gave in the place of a model; `None` where the simulator was asked by its own name.
-fn simulated(source_id: &str) -> Option<String> {
-    let model = source_id.split_once(":/").map_or(source_id, |(_, model)| model);
-    (!source_id.starts_with(SIMULATED)).then(|| format!("{SIMULATED}{model}"))
-}
-
-/// The id of what a simulator gave in the place of a model, whose own judgment has the other one.
-fn simulated_id(id: AssessmentId) -> AssessmentId {
-    IdHasher::new("judge-run simulated judgment 1").part(id.as_bytes()).finish()
 }
 
 /// The record of a trace, span or session that the judge cannot be asked about.

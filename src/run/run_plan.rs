@@ -182,15 +182,15 @@ impl RunPlan {
         endpoints.retain(|endpoint| judges.iter().any(|judge| judge.model == endpoint.model));
     }
 
-    /// Whether `other` asks the same question of the same traces: then the newer of both says how.
+    /// Whether this plan, the newer one, asks about everything that a judge of another asks about.
     fn asks_the_same(&self, judge: &JudgePlan, other: &Self, of_other: &JudgePlan) -> bool {
-        let paths = |plan: &Self| plan.datasets.iter().map(|dataset| dataset.path.clone()).collect::<Vec<_>>();
+        let has = |dataset: &Dataset| self.datasets.iter().any(|own| own.path == dataset.path);
         let body = |plan: &Self, judge: &JudgePlan| {
             plan.endpoint(&judge.model)
                 .map(|endpoint| (endpoint.extra_body.clone(), endpoint.withheld.extra_body.clone()))
         };
         (&judge.name, &judge.file, &judge.model) == (&of_other.name, &of_other.file, &of_other.model)
-            && paths(self) == paths(other)
+            && other.datasets.iter().all(has)
             && (&self.reading.format, &self.reading.map) == (&other.reading.format, &other.reading.map)
             && body(self, judge) == body(other, of_other)
     }
@@ -298,6 +298,11 @@ pub(crate) mod tests {
         assert_eq!(names(&plans), [vec!["b", "c"], vec!["a"], vec!["a"], vec!["a"]]);
         plan("t", &[("a", "e:/m"), ("b", "e:/m"), ("c", "e:/m")]).remember(&mut plans);
         assert_eq!(names(&plans), [vec!["a", "b", "c"], vec!["a"], vec!["a"]]);
+        // A folder that has grown is the folder.
+        let mut grown = plan("u", &[("a", "e:/m")]);
+        grown.datasets.push(Dataset { path: "v".into(), fingerprint: None });
+        grown.remember(&mut plans);
+        assert_eq!(names(&plans), [vec!["a"], vec!["a", "b", "c"], vec!["a"]]);
         // What changes the judgments is another set-up.
         let mut other = plan("t", &[("a", "e:/m")]);
         other.endpoints[0].extra_body.insert("seed".to_owned(), 1.into());

@@ -113,7 +113,7 @@ pub struct Policy {
     pub re_asks: Option<u8>,
     /// An endpoint that asks for a longer pause is done for this run.
     #[serde(rename = "max_retry_after_ms", with = "millis")]
-    pub longest_pause: Duration,
+    pub max_pause: Duration,
     /// Whether one request of each judge is answered before the others are sent, so that these find their prompt in the provider's cache.
     pub warm_up: bool,
 }
@@ -121,7 +121,7 @@ pub struct Policy {
 impl Default for Policy {
     /// Enough to outlast a minute of trouble, and longer than any quota a minute asks to wait.
     fn default() -> Self {
-        Self { max_retries: 6, re_asks: None, longest_pause: Duration::from_secs(300), warm_up: false }
+        Self { max_retries: 6, re_asks: None, max_pause: Duration::from_secs(300), warm_up: false }
     }
 }
 

@@ -11,12 +11,13 @@ use super::plan::Known;
 use super::questions::{LaneIndex, Questions};
 use super::readers::Readers;
 use super::rejects::Rejects;
-use super::settings::{Output, RunSettings, Shutdown};
+use super::settings::{LaneSettings, Output, RunSettings, Shutdown};
 use super::stop::StopReason;
 use super::summary::Summary;
 use crate::dataset::DatasetReader;
-use crate::endpoint::client::ClientError;
+use crate::endpoint::client::{Client, ClientError};
 use crate::feedback::log::{Index, LogWriter, WriteError};
+use crate::judge::Question;
 
 /// Why a run cannot even begin.
 #[derive(Debug, thiserror::Error)]
@@ -61,7 +62,6 @@ pub async fn run(
         budget,
         run_id,
     } = settings;
-    let questions = Questions::new(questions);
     let (log, index) = match output {
         Output::Log(mut log) => {
             let index = std::mem::take(&mut log.index);
@@ -69,6 +69,7 @@ pub async fn run(
         }
         Output::Stdout => (None, Index::default()),
     };
+    let questions = Questions::new(as_simulated(questions, &lane_settings, &index).await?);
     let lanes = lane_settings.iter().enumerate().map(|(place, lane)| {
         let asked = questions.on(LaneIndex::new(place));
         Lane::new(lane, &policy, asked, index.has_verdict_of(&lane.source_id()))
@@ -106,4 +107,24 @@ pub async fn run(
     }
     summary.finish();
     Ok(RunReport { summary, stop })
+}
+
+/// The questions, as those of simulated models where a simulator stands in a model's place: so that a drill resumes as a run does. Only where the
+/// log has such verdicts already; before that, the answers themselves say what they are.
+async fn as_simulated(
+    questions: Vec<(Question, LaneIndex)>,
+    lanes: &[LaneSettings],
+    index: &Index,
+) -> Result<Vec<(Question, LaneIndex)>, ClientError> {
+    let mut asked = Vec::new();
+    for (question, lane) in questions {
+        let settings = lanes.get(lane.place());
+        let twin = question.of_simulator().filter(|twin| index.has_verdict_of(&twin.source_id));
+        let is_simulated = match (&twin, settings) {
+            (Some(_), Some(settings)) => Client::new(settings.pool.first(), &settings.model)?.is_simulator().await,
+            _ => false,
+        };
+        asked.push((twin.filter(|_| is_simulated).unwrap_or(question), lane));
+    }
+    Ok(asked)
 }

@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 use super::counts::Counts;
 use super::distribution::Distribution;
 use super::event::Event;
-use super::record::SIMULATED;
 use super::selection::LeftOutCounts;
 use super::settings::LaneSettings;
 use super::shard::Shard;
 use super::stop::GivenUp;
+use crate::endpoint::ModelUri;
 use crate::endpoint::wire::answer::Usage;
 use crate::feedback::log::Standing;
 use crate::feedback::{ErrorCode, Feedback, Room};
@@ -40,7 +40,7 @@ pub struct Summary {
     pub requests: u64,
     /// Of these, not the first about their judgment.
     pub retries: u64,
-    /// Verdicts and failures that a simulator gave, be it under a model's name.
+    /// Verdicts of a simulator, whichever model was asked.
     pub made_up: u64,
     /// Answers that hit the output limit before they had a verdict.
     pub endless: Endless,
@@ -211,8 +211,8 @@ impl Summary {
             }
             Event::Recorded { question, feedback, method, .. } => {
                 self.first_message(feedback);
-                self.made_up +=
-                    u64::from(feedback.source.source_id.as_deref().is_some_and(|id| id.starts_with(SIMULATED)));
+                let is_made_up = feedback.source.source_id.as_deref().is_some_and(ModelUri::is_simulated_source);
+                self.made_up += u64::from(is_made_up && !feedback.is_error());
                 let Some(question) = self.questions.get_mut(question.place()) else { return };
                 question.record(feedback, *method);
             }

@@ -212,7 +212,7 @@ fn the_simulator_says_where_it_is_and_that_it_makes_things_up() {
     assert_eq!((&stats["requests"], &stats["answered"], &stats["faults"]["500"]), (&8.into(), &4.into(), &4.into()));
     let address = simulator.base_url();
     let port = address.trim_end_matches("/v1").rsplit(':').next().unwrap();
-    place.run(["simulate", "--port", port]).exits_with(2).says(&["cannot listen on", "--port 0 takes a free port"]);
+    place.run(["simulate", "--port", port]).exits_with(2).says(&["cannot listen on", "`--port 0` picks a free port"]);
     place.run(["simulate", "--fail", "never=1%"]).exits_with(2).says(&["never"]);
 }
 

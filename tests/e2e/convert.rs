@@ -263,12 +263,12 @@ fn a_log_is_never_replaced_by_what_is_made_from_another() {
     let log = place.read("x.jsonl");
     for more in [&[][..], &["--overwrite"]] {
         let args = [&["-o", "x.jsonl", "--output-format", "mlflow"], more].concat();
-        place.judge(&fake.base_url(), &args).run().exits_with(2).says(&["the run would replace x.jsonl"]);
+        place.judge(&fake.base_url(), &args).run().exits_with(2).says(&["refusing to replace `x.jsonl`"]);
         assert_eq!((place.read("x.jsonl"), fake.count()), (log.clone(), 2));
     }
     for (args, words) in [
         (["-o", "-", "--output-format", "csv"], "| judge-run convert - - --to csv"),
-        (["-o", "x.csv", "--output-format", "jsonl"], "x.csv is the name of a file in the form csv, not of a log"),
+        (["-o", "x.csv", "--output-format", "jsonl"], "`x.csv` is named like a file of the form csv, not like a log"),
     ] {
         place.judge(&fake.base_url(), &args).run().exits_with(2).says(&[words]);
     }
@@ -286,6 +286,6 @@ fn a_replay_makes_the_form_of_the_run_anew() {
     assert!(place.read("x.csv").contains("trace-1,,INVALID_REQUEST,\n"), "{}", place.read("x.csv"));
     let fake = Fake::start(|_| answers::verdict(true));
     let args = ["replay", "x.csv", "--only", "INVALID_REQUEST", "--base-url", &fake.base_url()];
-    place.run(args).exits_with(0).prints(&["/x.csv, from the log "]);
+    place.run(args).exits_with(0).prints(&["feedback in x.csv, from the log "]);
     assert!(place.read("x.csv").contains("trace-1,true,,"), "{}", place.read("x.csv"));
 }

@@ -185,7 +185,7 @@ fn a_check_tells_what_an_endpoint_takes() {
         "verdict   read, extracted",
         "format    json_object (with schema)",
         "adapted   response_format json_schema (not strict)\n            response_format json_object (with schema)\n",
-        "quota     not reported",
+        "limits    not reported",
     ]);
     let locked = Fake::start(|_| answers::error(401, "invalid_api_key", "Incorrect API key provided."));
     check(&locked).exits_with(4).prints(&["answers   no", "AUTHENTICATION_ERROR (HTTP 401)", "`api_key_env`"]);
@@ -223,14 +223,14 @@ fn made_up_and_real_verdicts_in_one_log_are_noted() {
             .exits_with(4)
     };
     assert_eq!(simulate().exits_with(0).stderr, "");
-    real(&[]).says(&["note: traces.feedback.jsonl holds made-up verdicts"]);
+    real(&[]).says(&["note: traces.feedback.jsonl also has made-up verdicts"]);
     let anew = real(&["--overwrite"]);
     assert!(!anew.stderr.contains("made-up"), "{}", anew.stderr);
     // Failures alone are no verdicts that would be mixed up.
-    assert!(!simulate().exits_with(0).stderr.contains("made-up verdicts go to"));
+    assert!(!simulate().exits_with(0).stderr.contains("made-up verdicts are added to"));
     let log = place.read("traces.feedback.jsonl").lines().last().unwrap().replace("simulated:/judge", "openai:/m");
     place.write("traces.feedback.jsonl", format!("{log}\n"));
-    simulate().says(&["note: made-up verdicts go to traces.feedback.jsonl beside"]);
+    simulate().says(&["note: made-up verdicts are added to traces.feedback.jsonl"]);
 }
 
 #[test]
@@ -282,7 +282,9 @@ fn made_up_verdicts_of_a_simulator_never_stand_under_a_models_name() {
     let simulator = crate::common::SimulatorProcess::start(&["--latency", "0"]);
     let real = Fake::start(|_| answers::verdict(true));
     let run = |url: &str| place.judge(url, &["-m", "openai:/gpt-4.1-mini"]).run().exits_with(0);
-    run(&simulator.base_url()).prints(&["made up"]);
+    run(&simulator.base_url()).prints(&["3 requests", "made up"]);
+    // A drill resumes as a run does.
+    run(&simulator.base_url()).prints(&["safety  on simulated:/gpt-4.1-mini", "0 requests"]);
     let made_up = place.lines("traces.feedback.jsonl");
     assert!(made_up.iter().all(|record| record["source"]["source_id"] == "simulated:/gpt-4.1-mini"), "{made_up:#?}");
     run(&real.base_url());

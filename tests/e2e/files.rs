@@ -114,12 +114,15 @@ fn a_folder_is_all_that_is_in_it_and_the_log_has_its_name() {
     assert_eq!(manifest["plans"][0]["datasets"].as_array().unwrap().len(), 3);
 
     place.run(args(&fake.base_url(), "night/*.jsonl*")).exits_with(0).prints(&["2 traces, ", "night.feedback.jsonl"]);
-    place.run(args(&fake.base_url(), "n*/*.tsv")).exits_with(2).says(&["--dataset n*/*.tsv: no file has such a name"]);
+    place
+        .run(args(&fake.base_url(), "n*/*.tsv"))
+        .exits_with(2)
+        .says(&["no dataset in `n*/*.tsv`: nothing matches the pattern"]);
     std::fs::create_dir(place.path("empty")).unwrap();
     place
         .run(args(&fake.base_url(), "empty"))
         .exits_with(2)
-        .says(&["--dataset empty: no dataset is there; read are .jsonl"]);
+        .says(&["no dataset in `empty`: expected a file named .jsonl"]);
 }
 
 #[test]

@@ -56,7 +56,7 @@ fn a_plain_run_leaves_an_invalid_verdict_alone_and_tells_of_it() {
 fn a_replay_asks_it_again_only_on_wish_and_it_stays_the_same_record() {
     let (place, fake) = with_an_invalid_verdict();
     let finished = place.run(["replay", LOG]).exits_with(0);
-    finished.prints(&["no judgment failed\n1 verdict marked invalid; --include-invalid asks again"]);
+    finished.prints(&["no judgment failed\n1 rejected verdict in the log; `--include-invalid` asks again"]);
     assert_eq!(fake.count(), 3);
     let replay = ["replay", LOG, "--include-invalid"];
     place.run([&replay[..], &["--dry-run"]].concat()).exits_with(0).prints(&["requests       1", "skipped        2"]);

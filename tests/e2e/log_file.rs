@@ -101,7 +101,7 @@ fn what_can_be_no_log_is_refused_before_anything_is_sent() {
         ("folder", "folder is a directory; name a file: -o folder/feedback.jsonl"),
         ("/dev/full", "/dev/full is a pipe or a device; write to it with -o - > /dev/full"),
         ("/dev/stdout", "/dev/stdout is a pipe or a device"),
-        ("missing/out.jsonl", "cannot open missing/out.jsonl: No such file or directory"),
+        ("traces.jsonl/out.jsonl", "cannot open traces.jsonl/out.jsonl: Not a directory"),
     ] {
         place.judge(&fake.base_url(), &["-o", output]).run().exits_with(2).says(&[words]);
     }

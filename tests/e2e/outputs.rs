@@ -87,7 +87,8 @@ fn standard_output_holds_records_and_nothing_else() {
 fn a_reader_that_has_seen_enough_ends_the_run_quietly() {
     let place = Place::with_traces(50);
     let fake = agreeing();
-    let finished = place.judge(&fake.base_url(), &["-o", "-", "-j", "1"]).run_with_closed_stdout().exits_with(0);
+    let finished =
+        place.judge(&fake.base_url(), &["-m", "e:/m", "-o", "-", "-j", "1"]).run_with_closed_stdout().exits_with(0);
     assert_eq!(finished.stderr, "");
     assert!(fake.count() < 50, "nothing more is asked when nobody reads: {} requests", fake.count());
     let failing = Fake::start(|_| answers::error(401, "invalid_api_key", "No."));

@@ -79,11 +79,11 @@ fn how_a_run_ended_stands_in_the_manifest() {
     assert_eq!((&manifest["state"], &manifest["exit_code"]), (&"stopped".into(), &4.into()));
     // Those that were in flight with the first one failed too.
     assert!(manifest["log"]["judges"][0]["failed"]["AUTHENTICATION_ERROR"].as_u64() >= Some(1), "{manifest:#}");
-    let dataset = &manifest["datasets"][0];
+    let dataset = &manifest["plans"][0]["datasets"][0];
     assert_eq!(dataset["fingerprint"]["size_bytes"], place.read("traces.jsonl").len());
     let path = dataset["path"].as_str().unwrap();
     assert!(std::path::Path::new(path).is_absolute() && path.ends_with("traces.jsonl"), "{path}");
-    assert_eq!(manifest["judges"][0]["name"], "safety");
+    assert_eq!(manifest["plans"][0]["judges"][0]["name"], "safety");
 }
 
 #[cfg(unix)]

@@ -160,18 +160,18 @@ fn an_unknown_field_of_the_configuration_file_is_named() {
 fn an_output_that_would_destroy_something_is_refused() {
     let place = Place::with_traces(1);
     let judge = |output| ["-d", "traces.jsonl", "-J", "safety", "-o", output];
-    refused(&place, &judge("traces.jsonl"), &["would write over the dataset traces.jsonl"]);
-    refused(&place, &judge("./traces.jsonl"), &["would write over the dataset"]);
+    refused(&place, &judge("traces.jsonl"), &["refusing to overwrite the dataset `traces.jsonl`"]);
+    refused(&place, &judge("./traces.jsonl"), &["refusing to overwrite the dataset"]);
     let overwriting = ["-d", "traces.jsonl", "-J", "safety", "--overwrite", "-o", "traces.jsonl"];
-    refused(&place, &overwriting, &["would write over the dataset"]);
+    refused(&place, &overwriting, &["refusing to overwrite the dataset"]);
     place.write("f.jsonl.bak", answers::traces(1));
     let beside = ["-d", "f.jsonl.bak", "-J", "safety", "--overwrite", "-o", "f.jsonl"];
-    refused(&place, &beside, &["would write over the dataset f.jsonl.bak"]);
+    refused(&place, &beside, &["refusing to overwrite the dataset `f.jsonl.bak`"]);
     place.write("notes.jsonl", "{\"mine\": 1}\n");
     refused(&place, &judge("notes.jsonl"), &["notes.jsonl holds no feedback", "mine", "--overwrite"]);
     assert_eq!(place.read("notes.jsonl"), "{\"mine\": 1}\n");
     assert_eq!(place.read("traces.jsonl"), answers::traces(1));
-    refused(&place, &judge("x.json"), &["cannot write x.json", "name the output .jsonl (one record a line) or .csv"]);
+    refused(&place, &judge("x.json"), &["cannot write `x.json`", "name the output .jsonl (one record a line) or .csv"]);
     refused(&place, &judge("traces.jsonl/x.jsonl"), &["cannot open traces.jsonl/x.jsonl"]);
     refused(&place, &judge("."), &["is a directory"]);
 }
@@ -215,17 +215,21 @@ fn neither_a_judge_nor_anything_else_that_is_read_is_written_over() {
     let safety = place.run(["judges", "safety"]).exits_with(0).stdout;
     place.write("mine.toml", &safety);
     let args = ["-d", "traces.jsonl", "-J", "mine.toml", "--overwrite", "-o", "mine.toml"];
-    refused(&place, &args, &["over the judge mine.toml"]);
+    refused(&place, &args, &["refusing to overwrite the judge `mine.toml`"]);
     assert_eq!(place.read("mine.toml"), safety);
     place.write("data.csv", answers::traces(1));
     refused(
         &place,
         &["-d", "data.csv", "-J", "safety", "-o", "data.csv"],
-        &["over the dataset data.csv", "hint: choose another"],
+        &["refusing to overwrite the dataset `data.csv`", "hint: choose another"],
     );
     // The rejects of an earlier run are removed at the start; here they are what is judged.
     place.write("x.rejects.jsonl", answers::traces(1));
-    refused(&place, &["-d", "x.rejects.jsonl", "-J", "safety", "-o", "x.jsonl"], &["over the dataset x.rejects.jsonl"]);
+    refused(
+        &place,
+        &["-d", "x.rejects.jsonl", "-J", "safety", "-o", "x.jsonl"],
+        &["refusing to overwrite the dataset `x.rejects.jsonl`"],
+    );
     // What another program wrote is not replaced because of its name.
     place.write("mine.csv", "a,b\n1,2\n");
     refused(&place, &["-d", "traces.jsonl", "-J", "safety", "-o", "mine.csv"], &["judge-run did not write"]);

@@ -24,6 +24,8 @@ use crate::endpoint::{Failure, classify_response, classify_transport};
 use crate::feedback::ErrorCode;
 
 /// What the simulator adds to all of its answers.
+/// For asking an endpoint what it is.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(10);
 const SIMULATOR_HEADER: &str = "x-judge-run-simulator";
 /// A proxy wants to know who asks.
 const PROXY_AUTHENTICATION_REQUIRED: u16 = 407;
@@ -88,6 +90,16 @@ impl Client {
     /// Where requests go, as it may be shown.
     pub fn address(&self) -> &str {
         &self.address
+    }
+
+    /// Whether the endpoint is a simulator, which says so in every answer. No model is asked.
+    pub async fn is_simulator(&self) -> bool {
+        let mut url = self.url.clone();
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.pop().pop().push("models");
+        }
+        let request = self.http.get(url).headers(self.headers.clone()).timeout(PROBE_TIMEOUT);
+        request.send().await.is_ok_and(|response| response.headers().contains_key(SIMULATOR_HEADER))
     }
 
     /// Sends one request and reads its answer: one attempt.
