@@ -202,3 +202,34 @@ fn a_dry_run_in_which_every_trace_fails_is_not_a_success() {
     place.write("traces.jsonl", format!("{}{{\"trace_id\": \"b\", \"inputs\": \"x\"}}\n", answers::traces(1)));
     place.run(args).exits_with(0);
 }
+
+#[test]
+fn a_pool_of_which_one_member_is_given_up_is_0_and_the_summary_names_it() {
+    let place = Place::with_traces(6);
+    let dead = Fake::start(|_| answers::error(401, "invalid_api_key", "Incorrect API key provided."));
+    let alive = Fake::start(|_| answers::verdict(true));
+    let member = |fake: &Fake| format!("[[endpoints.ours.pool]]\nbase_url = \"{}\"\n", fake.base_url());
+    place.write("judge-run.toml", format!("model = \"ours:/m\"\n{}{}", member(&dead), member(&alive)));
+    let finished = place.run(["-d", "traces.jsonl", "-J", "safety"]).exits_with(0);
+    let gave_up = format!("ours:/m: gave up on {}: AUTHENTICATION_ERROR: Incorrect API key", dead.base_url());
+    assert!(!finished.stderr.contains("asked no more"), "{}", finished.stderr);
+    finished.prints(&["scored         6", &gave_up]).says(&["giving up on"]);
+    assert_eq!((dead.count(), alive.count()), (1, 6));
+}
+
+#[test]
+fn prompts_that_the_server_cuts_to_one_length_give_no_verdicts() {
+    let place = Place::new();
+    let trace =
+        |n: usize| serde_json::json!({"trace_id": format!("c{n}"), "inputs": "word ".repeat(n / 5), "outputs": "x"});
+    place.write("traces.jsonl", [6_000, 16_000, 19_000, 24_000].map(|n| trace(n).to_string() + "\n").concat());
+    let fake = Fake::start(|_| {
+        let content = "{\"rationale\": \"r\", \"value\": true}";
+        let mut body = serde_json::json!({"choices": [{"message": {"content": content}, "finish_reason": "stop"}]});
+        body["usage"] = serde_json::json!({"prompt_tokens": 2050, "completion_tokens": 20});
+        answers::response(200, &[], &body)
+    });
+    let finished = place.judge(&fake.base_url(), &["-j", "1"]).run().exits_with(3);
+    finished.prints(&["3  PROMPT_TRUNCATED", "cuts prompts after 2050 tokens"]);
+    assert_eq!(codes(&place), ["-", "PROMPT_TRUNCATED", "PROMPT_TRUNCATED", "PROMPT_TRUNCATED"]);
+}

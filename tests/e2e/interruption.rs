@@ -167,3 +167,33 @@ fn what_was_waiting_for_a_retry_is_left_to_the_next_run() {
     running.finish().exits_with(130).prints(&["scored         2", "failed         0", "unjudged       1"]);
     assert_eq!(place.lines("traces.feedback.jsonl").len(), 2);
 }
+
+#[test]
+fn the_first_interruption_of_a_run_with_a_dead_lane_is_still_the_first() {
+    let place = Place::with_traces(20);
+    let latch = Latch::default();
+    let alive = holding(&latch);
+    let dead = Fake::start(|_| answers::error(401, "invalid_api_key", "Incorrect API key provided."));
+    let judge = |name: &str| {
+        format!(
+            "model = \"{name}:/m\"\n[verdict]\ntype = \"boolean\"\n[prompt]\nuser = \"{{{{ outputs | fence }}}}\"\n"
+        )
+    };
+    place.write("alive.toml", judge("alive"));
+    place.write("dead.toml", judge("dead"));
+    let endpoint =
+        |name: &str, fake: &Fake| format!("[endpoints.{name}]\nbase_url = \"{}\"\nconcurrency = 2\n", fake.base_url());
+    place.write("judge-run.toml", endpoint("alive", &alive) + &endpoint("dead", &dead));
+    let running = place.command(["-d", "traces.jsonl", "-J", "alive.toml", "-J", "dead.toml"]).start();
+    running.wait_for_stderr("dead:/m: asked no more: AUTHENTICATION_ERROR");
+    alive.wait_for(2);
+    running.signal("INT");
+    running.wait_for_stderr("waiting for 2 answers in flight; press Ctrl-C again");
+    latch.open();
+    running.finish().exits_with(130).prints(&[
+        "scored         2",
+        "stopped early: interrupted",
+        "stopped early: dead:/m: AUTHENTICATION_ERROR: Incorrect API key",
+    ]);
+    assert_eq!((alive.count(), dead.count()), (2, 1));
+}

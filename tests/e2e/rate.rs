@@ -70,3 +70,28 @@ fn no_more_requests_are_in_flight_than_allowed() {
     place.judge(&fake.base_url(), &["-j", "3"]).run().exits_with(0);
     assert_eq!((most.load(Ordering::SeqCst), fake.count()), (3, 30));
 }
+
+#[test]
+fn the_requests_of_a_day_are_each_endpoints_own_and_earlier_runs_count() {
+    let place = Place::with_traces(8);
+    let fakes = [0, 1].map(|_| Fake::start(|_| answers::verdict(true)));
+    let mut config = String::new();
+    for (name, fake) in ["a", "b"].iter().zip(&fakes) {
+        let prompt = "[verdict]\ntype = \"boolean\"\n[prompt]\nuser = \"{{ outputs | fence }}\"\n";
+        place.write(&format!("{name}.toml"), format!("model = \"{name}:/m\"\n{prompt}"));
+        config.push_str(&format!("[endpoints.{name}]\nbase_url = \"{}\"\n", fake.base_url()));
+    }
+    place.write("judge-run.toml", config);
+    let run = |rpd: &str| place.run(["-d", "traces.jsonl", "-J", "a.toml", "-J", "b.toml", "--rpd", rpd]);
+    run("3").exits_with(4).prints(&[
+        "stopped early: a:/m: all 3 requests of the day are sent, 0 of them by earlier runs",
+        "stopped early: b:/m: all 3 requests of the day are sent",
+        "--rpd",
+    ]);
+    assert_eq!(fakes.each_ref().map(Fake::count), [3, 3]);
+    run("5").exits_with(4).prints(&["all 5 requests of the day are sent, 3 of them by earlier runs"]);
+    assert_eq!(fakes.each_ref().map(Fake::count), [5, 5]);
+    run("5").exits_with(4).prints(&["0 requests"]);
+    run("8").exits_with(0);
+    assert_eq!(fakes.each_ref().map(Fake::count), [8, 8]);
+}

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use judge_run_simulator::{Simulator, SimulatorConfig};
 use serde_json::Value;
 
-use crate::common::{Action, Fake, Place, Request, answers};
+use crate::common::{Action, Fake, Finished, Place, Request, answers};
 
 const LOG: &str = "traces.feedback.jsonl";
 
@@ -74,21 +74,103 @@ fn a_connection_that_is_reset_or_closed_is_tried_again() {
     }
 }
 
+/// Judges one trace at an endpoint that gives these answers in turn, and the verdict `true` after them.
+fn judged_after(answers: &'static [(&'static str, &'static str)], more: &[&str]) -> (Vec<Value>, Value, Finished) {
+    let fake = Fake::start(|request| match answers.get(request.number) {
+        Some((content, finish)) => answers::completion_ending(content, finish),
+        None => answers::verdict(true),
+    });
+    let place = Place::with_traces(1);
+    let finished = place.judge(&fake.base_url(), more).run();
+    let requests = fake.seen().iter().map(Request::json).collect();
+    (requests, place.lines(LOG).remove(0), finished)
+}
+
+fn prompt(request: &Value) -> &str {
+    request["messages"][1]["content"].as_str().unwrap()
+}
+
 #[test]
 fn an_answer_without_a_verdict_is_asked_for_once_more_and_paid_for_twice() {
-    let fake = at_first(|_| answers::completion("I would rather not say."));
-    let place = Place::with_traces(1);
-    let finished = place.judge(&fake.base_url(), &[]).run().exits_with(0);
-    finished.prints(&["2 requests (1 retry)", "tokens       200 in, 20 out"]);
-    assert_eq!(place.lines(LOG)[0]["metadata"]["attempts"], "2");
+    let (requests, record, finished) = judged_after(&[("I would rather not say.", "stop")], &[]);
+    finished.exits_with(0).prints(&["2 requests (1 retry)", "tokens       200 in, 20 out"]);
+    assert_eq!(record["metadata"]["attempts"], "2");
+    assert_eq!(
+        (&record["metadata"]["input_tokens"], &record["metadata"]["output_tokens"]),
+        (&"200".into(), &"20".into())
+    );
+    assert_eq!(record["metadata"]["reask"], "hint");
+    let added = prompt(&requests[1]).strip_prefix(prompt(&requests[0]).trim_end()).expect("the same prompt and more");
+    assert!(added.contains("no verdict that could be read"), "{added}");
+    let (requests, record, _) = judged_after(&[("I would rather not say.", "stop"); 2], &[]);
+    assert_eq!((requests.len(), &record["error"]["error_code"]), (2, &"UNPARSEABLE_VERDICT".into()));
+}
+
+#[test]
+fn a_verdict_out_of_range_is_named_when_it_is_asked_again() {
+    let answers = &[(r#"{"rationale": "r", "value": "perhaps"}"#, "stop")];
+    let (requests, record, finished) = judged_after(answers, &[]);
+    finished.exits_with(0);
+    assert_eq!((requests.len(), &record["metadata"]["reask"]), (2, &"hint".into()));
+    assert!(prompt(&requests[1]).ends_with('.') && prompt(&requests[1]).len() > prompt(&requests[0]).len());
+}
+
+#[test]
+fn what_looks_cut_or_empty_is_asked_again_twice() {
+    for answer in [("{\"rationale\": \"ok\", \"va", "stop"), ("", "stop"), ("It is so long that", "length")] {
+        let answers: &'static [_] = Box::leak(Box::new([answer; 3]));
+        let (requests, record, finished) = judged_after(&answers[..2], &[]);
+        finished.exits_with(0);
+        assert_eq!((requests.len(), &record["value"]), (3, &true.into()), "{answer:?}");
+        let (requests, _, finished) = judged_after(answers, &[]);
+        finished.exits_with(4);
+        assert_eq!(requests.len(), 3, "{answer:?}");
+        let (requests, _, _) = judged_after(answers, &["--re-ask", "0"]);
+        assert_eq!(requests.len(), 1, "{answer:?}");
+        let (requests, record, _) = judged_after(answers, &["--re-ask", "3"]);
+        assert_eq!((requests.len(), &record["value"]), (4, &true.into()), "{answer:?}");
+    }
 }
 
 #[test]
 fn an_answer_that_was_cut_is_asked_for_again_with_twice_the_room() {
-    let fake = at_first(|_| answers::completion_ending("{\"rationale\": \"There is so much to", "length"));
-    assert_eq!(attempts(&fake, 1), [2]);
-    let room: Vec<_> = fake.seen().iter().map(|request| request.json()["max_tokens"].as_u64().unwrap()).collect();
+    let (requests, record, finished) = judged_after(&[("{\"rationale\": \"There is so much to", "length")], &[]);
+    finished.exits_with(0).prints(&["1 answer never ended: 10 of 20 output tokens (50%)"]);
+    let room: Vec<_> = requests.iter().map(|request| request["max_tokens"].as_u64().unwrap()).collect();
     assert_eq!(room[1], 2 * room[0]);
+    assert_eq!(record["metadata"]["reask"], "hint,room");
+}
+
+#[test]
+fn an_answer_that_loops_gets_no_more_room_but_another_temperature() {
+    let looping: &'static str =
+        Box::leak(format!("{{\"rationale\": \"{}", "I am a judge, ".repeat(99)).into_boxed_str());
+    let answers: &'static [_] = Box::leak(Box::new([(looping, "length"); 9]));
+    let (requests, record, finished) = judged_after(answers, &[]);
+    finished.exits_with(4).prints(&["TRUNCATED_RESPONSE", "3 answers never ended", "(100%)"]);
+    assert_eq!((requests.len(), &record["metadata"]["reask"]), (3, &"hint,temperature".into()));
+    for again in &requests[1..] {
+        assert_eq!(again["max_tokens"], requests[0]["max_tokens"]);
+        assert_ne!(again["temperature"], requests[0]["temperature"]);
+    }
+}
+
+#[test]
+fn what_took_too_long_is_not_asked_for_as_it_was() {
+    let latch = crate::common::Latch::default();
+    let held = latch.clone();
+    let fake = at_first(move |_| {
+        held.wait();
+        Action::Close
+    });
+    let place = Place::with_traces(1);
+    place.judge(&fake.base_url(), &["--timeout", "100ms"]).run().exits_with(0);
+    let requests: Vec<_> = fake.seen().iter().map(Request::json).collect();
+    assert_eq!(requests.len(), 2);
+    assert!(requests[1]["max_tokens"].as_u64() < requests[0]["max_tokens"].as_u64());
+    assert!(prompt(&requests[1]).len() > prompt(&requests[0]).len());
+    assert_eq!(place.lines(LOG)[0]["metadata"]["reask"], "hint,room");
+    latch.open();
 }
 
 #[test]
@@ -101,7 +183,8 @@ fn every_fault_of_an_unreliable_provider_ends_in_a_verdict() {
     };
     let simulator = Simulator::spawn(config).unwrap();
     let place = Place::with_traces(60);
-    place.judge(&simulator.base_url(), &[]).run().exits_with(0).prints(&["scored        60", "failed         0"]);
+    let finished = place.judge(&simulator.base_url(), &["--re-ask", "5"]).run().exits_with(0);
+    finished.prints(&["scored        60", "failed         0"]);
     let stats = simulator.stats();
     assert!(stats.faults.len() >= 6, "{stats:#?}");
     assert_eq!((stats.answered, stats.answered_again), (60, 0));
