@@ -4,9 +4,9 @@ use crate::endpoint::Failure;
 use crate::endpoint::wire::answer::Answer;
 use crate::endpoint::wire::chat::ChatRequest;
 use crate::feedback::ErrorCode;
-use crate::judge::Work;
-use crate::judge::parse::{ParseMethod, Parsed, parse_verdict};
-use crate::judge::verdict::{Verdict, VerdictType};
+use crate::judge::parse::{Expected, ParseMethod, Parsed, parse_verdict};
+use crate::judge::verdict::Verdict;
+use crate::judge::{Judge, Work};
 
 /// A verdict and how it was read.
 #[derive(Debug)]
@@ -18,11 +18,11 @@ pub(super) struct Scored {
 }
 
 /// Reads the answer to a judgment.
-pub(super) fn read(work: &Work, answer: &Answer, verdict: &VerdictType) -> Result<Scored, Box<Failure>> {
+pub(super) fn read(work: &Work, answer: &Answer, judge: &Judge) -> Result<Scored, Box<Failure>> {
     match work {
         Work::Chat(request) => {
             whole_prompt(request, answer)?;
-            scored(answer, verdict)
+            scored(answer, judge.expected(&request.user))
         }
     }
 }
@@ -50,7 +50,7 @@ fn whole_prompt(request: &ChatRequest, answer: &Answer) -> Result<(), Box<Failur
 }
 
 /// Reads the verdict out of an answer.
-fn scored(answer: &Answer, verdict: &VerdictType) -> Result<Scored, Box<Failure>> {
+fn scored(answer: &Answer, expected: Expected<'_>) -> Result<Scored, Box<Failure>> {
     let finish = answer.finish_reason.as_deref().unwrap_or_default();
     // `length` is OpenAI's name; `max_tokens` Anthropic's and some gateways'; `model_length` Mistral's.
     let truncated = matches!(finish, "length" | "max_tokens" | "model_length");
@@ -70,7 +70,7 @@ fn scored(answer: &Answer, verdict: &VerdictType) -> Result<Scored, Box<Failure>
         };
         return Err(failure.into());
     }
-    match parse_verdict(&answer.content, verdict) {
+    match parse_verdict(&answer.content, expected) {
         Ok(Parsed { verdict, method }) => Ok(Scored { verdict, method, truncated }),
         Err(error) if truncated => {
             let message = format!("the answer ended at the output limit without a verdict: {error}");
@@ -83,6 +83,7 @@ fn scored(answer: &Answer, verdict: &VerdictType) -> Result<Scored, Box<Failure>
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::judge::verdict::VerdictType;
 
     fn code(content: &str, finish: &str, refusal: Option<&str>) -> Result<serde_json::Value, ErrorCode> {
         let answer = Answer {
@@ -92,7 +93,7 @@ mod tests {
             ..Answer::default()
         };
         let verdict = VerdictType::Number { min: Some(0.0), max: Some(1.0) };
-        scored(&answer, &verdict).map(|scored| scored.verdict.value).map_err(|failure| failure.code)
+        scored(&answer, (&verdict).into()).map(|scored| scored.verdict.value).map_err(|failure| failure.code)
     }
 
     #[test]
