@@ -6,6 +6,7 @@ use serde_json::value::to_raw_value;
 
 use super::file::{JudgeFile, Truncate};
 use super::good::Good;
+use super::parse::Expected;
 use super::prompt::{PromptTemplate, RenderError, Rendered, TemplateError};
 use super::select::{Select, Unit};
 use super::subject::Subject;
@@ -175,6 +176,11 @@ impl Judge {
         let unlimited = Sampling { max_output_tokens: 0, ..self.sampling };
         let sampling = serde_json::to_vec(&unlimited).unwrap_or_default();
         [self.hashed_system.as_bytes().to_vec(), self.schema.json(false).get().as_bytes().to_vec(), sampling]
+    }
+
+    /// What the answer to this user message is read against.
+    pub(crate) fn expected<'a>(&'a self, prompt: &'a str) -> Expected<'a> {
+        Expected { verdict: &self.verdict, good: self.good.as_ref(), prompt, template: self.user.source() }
     }
 
     /// `prompts:/NAME/VERSION`, as MLflow's prompt registry writes it.

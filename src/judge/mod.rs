@@ -1,5 +1,6 @@
 //! What is asked: judge files, prompts, the form of the verdict.
 
+mod control;
 mod conversation;
 mod cut;
 mod documents;

@@ -24,6 +24,7 @@ const USER: &str = "user";
 /// A judge's compiled user prompt.
 #[derive(Debug)]
 pub struct PromptTemplate {
+    source: String,
     environment: Environment<'static>,
     used: Used,
     /// Whether it may attach images.
@@ -140,12 +141,17 @@ impl PromptTemplate {
         let template = environment.get_template(USER).map_err(syntax)?;
         let is_constant = template.undeclared_variables(false).is_empty();
         let used = Used::check(template.undeclared_variables(true), unit)?;
-        Ok(Self { environment, used, attaches: source.contains("images"), is_constant })
+        Ok(Self { source: source.to_owned(), environment, used, attaches: source.contains("images"), is_constant })
     }
 
     /// The text of a template that uses no variable; `None` if it uses one.
     pub fn render_constant(&self) -> Option<String> {
         self.is_constant.then(|| self.render((&Trace::default()).into()).ok()).flatten().map(|rendered| rendered.text)
+    }
+
+    /// The template as written.
+    pub(super) fn source(&self) -> &str {
+        &self.source
     }
 
     /// Whether it says anything of the span that is judged.

@@ -6,8 +6,7 @@ use crate::endpoint::Failure;
 use crate::endpoint::client::{Client, Exchange};
 use crate::endpoint::pacing::observed::ObservedLimits;
 use crate::endpoint::wire::answer::{Answer, Usage};
-use crate::judge::Work;
-use crate::judge::verdict::VerdictType;
+use crate::judge::{Judge, Work};
 
 /// What an attempt brought.
 #[derive(Debug)]
@@ -33,13 +32,13 @@ impl Attempt {
 
 /// Does once what the judgment takes. Sending is one thing, reading what comes back another: an answer that comes by another way is read by
 /// the same code.
-pub(super) async fn ask(client: &Client, job: &Job, verdict: &VerdictType) -> Attempt {
+pub(super) async fn ask(client: &Client, job: &Job, judge: &Judge) -> Attempt {
     let Exchange { result, limits } = match &job.judgment.work {
         Work::Chat(request) => client.ask(&job.variation.applied(request), &job.profile, job.max_output).await,
     };
     match result {
         Ok(answer) => {
-            Attempt { result: reading::read(&job.judgment.work, &answer, verdict), answer: Some(answer), limits }
+            Attempt { result: reading::read(&job.judgment.work, &answer, judge), answer: Some(answer), limits }
         }
         Err(failure) => Attempt { result: Err(failure), answer: None, limits },
     }

@@ -191,7 +191,7 @@ impl<'a> Dispatcher<'a> {
         self.tell(&Event::Sent { lane, question, subject: &job.judgment.subject, attempt });
         self.tasks.spawn(async move {
             let started = Instant::now();
-            let attempt = ask(&client, &job, &questions[question].judge.verdict).await;
+            let attempt = ask(&client, &job, &questions[question].judge).await;
             job.last = Some((attempt, started.elapsed()));
             Returned { lane, job }
         });

@@ -4,9 +4,9 @@ use crate::endpoint::Failure;
 use crate::endpoint::wire::answer::Answer;
 use crate::endpoint::wire::finish::Finish;
 use crate::feedback::ErrorCode;
-use crate::judge::Work;
-use crate::judge::parse::{ParseMethod, Parsed, parse_verdict};
-use crate::judge::verdict::{Verdict, VerdictType};
+use crate::judge::parse::{Expected, ParseMethod, Parsed, parse_verdict};
+use crate::judge::verdict::Verdict;
+use crate::judge::{Judge, Work};
 
 /// A verdict and how it was read.
 #[derive(Debug)]
@@ -18,9 +18,9 @@ pub(super) struct Scored {
 }
 
 /// Reads the answer to a judgment.
-pub(super) fn read(work: &Work, answer: &Answer, verdict: &VerdictType) -> Result<Scored, Box<Failure>> {
+pub(super) fn read(work: &Work, answer: &Answer, judge: &Judge) -> Result<Scored, Box<Failure>> {
     match work {
-        Work::Chat(_) => scored(answer, verdict),
+        Work::Chat(request) => scored(answer, judge.expected(&request.user)),
     }
 }
 
@@ -42,12 +42,12 @@ pub(super) fn breaks_off(text: &str) -> bool {
 }
 
 /// Reads the verdict out of an answer.
-fn scored(answer: &Answer, verdict: &VerdictType) -> Result<Scored, Box<Failure>> {
+fn scored(answer: &Answer, expected: Expected<'_>) -> Result<Scored, Box<Failure>> {
     let truncated = answer.finish() == Finish::Cut;
     if let Some(failure) = answer.withheld().or_else(|| answer.without_text()) {
         return Err(failure.into());
     }
-    match parse_verdict(&answer.content, verdict) {
+    match parse_verdict(&answer.content, expected) {
         Ok(Parsed { verdict, method }) => Ok(Scored { verdict, method, truncated }),
         Err(error) if truncated => {
             let message = format!("the answer ended at the output limit without a verdict: {error}");
@@ -60,6 +60,7 @@ fn scored(answer: &Answer, verdict: &VerdictType) -> Result<Scored, Box<Failure>
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::judge::verdict::VerdictType;
 
     fn code(content: &str, finish: &str, refusal: Option<&str>) -> Result<serde_json::Value, ErrorCode> {
         let answer = Answer {
@@ -69,7 +70,7 @@ mod tests {
             ..Answer::default()
         };
         let verdict = VerdictType::Number { min: Some(0.0), max: Some(1.0) };
-        scored(&answer, &verdict).map(|scored| scored.verdict.value).map_err(|failure| failure.code)
+        scored(&answer, (&verdict).into()).map(|scored| scored.verdict.value).map_err(|failure| failure.code)
     }
 
     #[test]

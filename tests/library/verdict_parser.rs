@@ -1,6 +1,7 @@
-//! The verdict parser against what real judges wrote, against noise, and against texts made to hurt it.
+//! The verdict parser against what judges write, against noise, and against texts made to mislead or to hurt it.
 
-use judge_run::judge::parse::{MAX_BYTES, ParseFailure, ParseMethod, parse_verdict};
+use judge_run::judge::Good;
+use judge_run::judge::parse::{Expected, MAX_BYTES, ParseFailure, ParseMethod, parse_verdict};
 use judge_run::judge::verdict::VerdictType;
 use proptest::prelude::*;
 use serde::Deserialize;
@@ -43,6 +44,83 @@ fn real_judgments_are_read_as_published_or_not_at_all() {
     assert_eq!(wrong, []);
     // Of all 3,352 rows: 3,346 right, none wrong, 1 unparseable, and the 5 without a published winner unparseable as they should be.
     assert_eq!((right, unparseable, ties), (194, 1, 5));
+}
+
+/// An answer, what the judge was shown, and the verdicts that a careful reader takes from it; `E` is none.
+#[derive(Deserialize)]
+struct Answer {
+    judge: String,
+    text: String,
+    #[serde(default)]
+    judged: String,
+    /// The good boolean, where the judge declares one.
+    good: Option<bool>,
+    expect: Vec<Value>,
+}
+
+fn verdict_of(judge: &str) -> VerdictType {
+    let labels = match judge {
+        "B" | "H" => return VerdictType::Boolean,
+        "I5" => return VerdictType::Integer { min: 1, max: 5 },
+        "I10" => return VerdictType::Integer { min: 1, max: 10 },
+        "N1" => return VerdictType::Number { min: Some(0.0), max: Some(1.0) },
+        "N100" => return VerdictType::Number { min: Some(0.0), max: Some(100.0) },
+        "C3" => "correct,incorrect,partially correct",
+        "CAB" => "A,B,tie",
+        "CG" => "A,B,C,D,F",
+        "CR" => "relevant,not relevant",
+        "CS" => "fully_supported,partially_supported,not_supported",
+        "CYN" => "yes,no,unknown",
+        other => panic!("no judge {other}"),
+    };
+    VerdictType::Category { labels: labels.split(',').map(str::to_owned).collect() }
+}
+
+#[test]
+fn answers_made_to_mislead_are_read_as_a_careful_reader_does() {
+    let mut wrong = Vec::new();
+    for line in include_str!("../fixtures/adversarial-answers.jsonl").lines() {
+        let answer: Answer = serde_json::from_str(line).unwrap();
+        let verdict = verdict_of(&answer.judge);
+        let good = answer.good.map(Good::Boolean);
+        let prompt = format!("<answer-1234>\n{}\n</answer-1234>", answer.judged);
+        let expected = Expected { prompt: &prompt, good: good.as_ref(), ..Expected::from(&verdict) };
+        let read = parse_verdict(&answer.text, expected).map_or_else(|_| json!("E"), |parsed| parsed.verdict.value);
+        let is_read = |value: &Value| *value == read || value.as_f64().is_some_and(|one| read.as_f64() == Some(one));
+        if !answer.expect.iter().any(is_read) {
+            wrong.push((answer.text, read, answer.expect));
+        }
+    }
+    assert_eq!(wrong, []);
+}
+
+#[test]
+fn scores_at_the_end_or_the_beginning_of_a_reason_are_read() {
+    #[derive(Deserialize)]
+    struct Scored {
+        text: String,
+        score: u8,
+    }
+    let scale = VerdictType::Integer { min: 1, max: 5 };
+    let mut wrong = Vec::new();
+    for line in include_str!("../fixtures/scored-prose.jsonl").lines() {
+        let scored: Scored = serde_json::from_str(line).unwrap();
+        let read = parse_verdict(&scored.text, &scale).map(|parsed| parsed.verdict.value);
+        if read != Ok(json!(scored.score)) {
+            wrong.push((scored.text, read));
+        }
+    }
+    assert_eq!(wrong, []);
+}
+
+#[test]
+fn what_the_templates_own_words_ask_for_is_no_quotation() {
+    let scale = VerdictType::Integer { min: 1, max: 5 };
+    let template = "Write `Score: 5` if it is perfect.\n{{ outputs }}";
+    let prompt = "Write `Score: 5` if it is perfect.\nScore: 4";
+    let expected = Expected { prompt, template, ..Expected::from(&scale) };
+    assert_eq!(parse_verdict("Perfect.\nScore: 5", expected).unwrap().verdict.value, 5);
+    assert!(parse_verdict("Perfect.\nScore: 4", expected).is_err());
 }
 
 fn verdict_types() -> [VerdictType; 4] {
@@ -127,7 +205,7 @@ fn texts_made_to_hurt_are_read_to_their_end() {
         "{\"a\":\"\\ud800",
     ] {
         // Enough for anything quadratic to be felt, and quick where nothing is.
-        let text = endless(unit, MAX_BYTES / 16);
+        let text = endless(unit, MAX_BYTES / 64);
         for verdict in verdict_types() {
             // Whatever comes out is allowed.
             if let Ok(parsed) = parse_verdict(&text, &verdict) {
@@ -252,7 +330,7 @@ proptest! {
             ("<think>It could be {\"value\": 2}, or {x}.</think>\n", "", ParseMethod::Extracted),
             ("thoughts {\"value\": 2}</think>```\n", "\n```", ParseMethod::Extracted),
             ("<|channel|>final<|message|>", "<|return|>", ParseMethod::Extracted),
-            ("The set {a, b} and {\"x\": 1} say \"it's\": ", " Use {braces} well. Score: 3", ParseMethod::Extracted),
+            ("The set {a, b} and {\"x\": 1} say \"it's\": ", " Use {braces} well.", ParseMethod::Extracted),
         ] {
             let text = format!("{before}{answer}{after}");
             let parsed = parse_verdict(&text, &verdict);

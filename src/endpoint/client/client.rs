@@ -23,9 +23,9 @@ use crate::endpoint::wire::chat::{ChatRequest, WireProfile};
 use crate::endpoint::{Failure, classify_response, classify_transport};
 use crate::feedback::ErrorCode;
 
-/// What the simulator adds to all of its answers.
 /// For asking an endpoint what it is.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(10);
+/// What the simulator adds to all of its answers.
 const SIMULATOR_HEADER: &str = "x-judge-run-simulator";
 /// A proxy wants to know who asks.
 const PROXY_AUTHENTICATION_REQUIRED: u16 = 407;

@@ -3,19 +3,24 @@
 use serde_json::{Map, Value};
 
 use super::coerce::{self, Reading};
-use super::outcome::Miss;
+use super::expected::Expected;
+use super::outcome::{DIFFERING, Miss};
 use super::tolerant;
-use crate::judge::form::{RATIONALE_KEY, VALUE_KEY};
-use crate::judge::verdict::{Verdict, VerdictType};
+use crate::judge::form::{RATIONALE_KEY, VALUE_KEY, is_placeholder};
+use crate::judge::verdict::Verdict;
 
-/// The names under which models give the verdict when they do not keep to [`VALUE_KEY`].
-pub(super) const VALUE_ALIASES: [&str; 9] =
+/// The names under which models give the verdict when they do not keep to [`VALUE_KEY`], also with `final_` or `overall_` before them.
+const VALUE_ALIASES: [&str; 9] =
     ["result", "score", "verdict", "rating", "answer", "label", "grade", "judgment", "judgement"];
 
 /// The names of the reasoning, in order of preference.
 const RATIONALE_KEYS: [&str; 8] =
     [RATIONALE_KEY, "reasoning", "reason", "explanation", "analysis", "thought", "thoughts", "justification"];
 
+/// The names of a boolean that says whether what is judged is good.
+const PASS_KEYS: [&str; 2] = ["pass", "passed"];
+/// The wrappers of an answer that is written as a call of a function.
+const CALL_WRAPPERS: [&str; 2] = ["arguments", "parameters"];
 /// The wrapper of an answer that fills in the schema instead of following it.
 const SCHEMA_WRAPPER: &str = "properties";
 
@@ -29,60 +34,84 @@ pub(super) struct Answer {
 
 /// Whether an object with this key is meant as the answer.
 pub(super) fn is_key(key: &str) -> bool {
-    is_value_key(key) || RATIONALE_KEYS.iter().any(|name| key.eq_ignore_ascii_case(name))
+    is_value_key(key) || is_pass_key(key) || RATIONALE_KEYS.iter().any(|name| key.eq_ignore_ascii_case(name))
 }
 
 pub(super) fn is_value_key(key: &str) -> bool {
-    key.eq_ignore_ascii_case(VALUE_KEY) || VALUE_ALIASES.iter().any(|name| key.eq_ignore_ascii_case(name))
+    let rest = ["final", "overall"].iter().find_map(|prefix| {
+        let (start, rest) = key.split_at_checked(prefix.len())?;
+        start.eq_ignore_ascii_case(prefix).then(|| rest.trim_start_matches(['_', '-', ' ']))
+    });
+    let name = rest.unwrap_or(key);
+    name.eq_ignore_ascii_case(VALUE_KEY) || VALUE_ALIASES.iter().any(|alias| name.eq_ignore_ascii_case(alias))
+}
+
+fn is_pass_key(key: &str) -> bool {
+    PASS_KEYS.iter().any(|name| key.eq_ignore_ascii_case(name))
 }
 
 /// The verdict of an object. None when it has no verdict key: then it is not the answer.
-pub(super) fn read(mut object: Map<String, Value>, verdict: &VerdictType) -> Option<Result<Answer, Miss>> {
+pub(super) fn read(mut object: Map<String, Value>, expected: &Expected<'_>) -> Option<Result<Answer, Miss>> {
     let mut answer = match object.remove(VALUE_KEY) {
-        Some(value) => candidate(value, verdict),
-        None => agreed(&mut object, verdict).or_else(|| wrapper(&mut object, verdict)),
+        Some(value) => candidate(value, expected),
+        None => agreed(&mut object, expected).or_else(|| wrapper(&mut object, expected)),
     };
     if let Some(Ok(Answer { verdict: Verdict { rationale: rationale @ None, .. }, .. })) = &mut answer {
         *rationale = RATIONALE_KEYS.iter().find_map(|name| {
             let key = object.keys().find(|key| key.eq_ignore_ascii_case(name))?.clone();
             reasoning(object.remove(&key)?)
         });
+        if rationale.as_deref().is_some_and(is_placeholder) {
+            return Some(Err(Miss::Unparseable("the rationale is the form of the answer, copied")));
+        }
     }
     answer
 }
 
 /// The one verdict under all the other names that are there.
-fn agreed(object: &mut Map<String, Value>, verdict: &VerdictType) -> Option<Result<Answer, Miss>> {
-    let keys: Vec<_> = object.keys().filter(|key| is_value_key(key)).cloned().collect();
-    let mut values: Vec<_> = keys.iter().filter_map(|key| object.remove(key)).collect();
+fn agreed(object: &mut Map<String, Value>, expected: &Expected<'_>) -> Option<Result<Answer, Miss>> {
+    let is_known = |key: &str| is_value_key(key) || is_pass_key(key) && expected.good.is_some();
+    let keys: Vec<_> = object.keys().filter(|key| is_known(key)).cloned().collect();
+    let value_of = |key: &String| {
+        let value = object.remove(key)?;
+        if is_pass_key(key) { coerce::from_pass(&value, expected) } else { Some(value) }
+    };
+    let mut values: Vec<_> = keys.iter().filter_map(value_of).collect();
     // `{"answer": "Paris", "score": 4}`: what cannot be the verdict does not contradict it.
-    if values.iter().any(|value| coerce::is_of_kind(value, verdict)) {
-        values.retain(|value| coerce::is_of_kind(value, verdict));
+    if values.iter().any(|value| coerce::is_of_kind(value, expected)) {
+        values.retain(|value| coerce::is_of_kind(value, expected));
     }
-    let mut answers = values.into_iter().filter_map(|value| candidate(value, verdict));
+    let mut answers = values.into_iter().filter_map(|value| candidate(value, expected));
     let first = answers.next()?;
     let all_agree = answers.all(|other| match (&first, &other) {
         (Ok(one), Ok(other)) => coerce::same(&one.verdict.value, &other.verdict.value),
         (one, other) => one.is_err() && other.is_err(),
     });
-    Some(if all_agree { first } else { Err(Miss::Unparseable("the answer has several verdicts, and they differ")) })
+    Some(if all_agree { first } else { Err(Miss::Unparseable(DIFFERING)) })
 }
 
-/// `{"properties": {...}}`, or an object under the judge's own name: `{"relevance": {"value": 4}}`.
-fn wrapper(object: &mut Map<String, Value>, verdict: &VerdictType) -> Option<Result<Answer, Miss>> {
-    let inner = match object.remove(SCHEMA_WRAPPER) {
-        Some(Value::Object(inner)) => inner,
-        _ if object.len() == 1 => match object.values_mut().next()? {
-            Value::Object(inner) if inner.contains_key(VALUE_KEY) => std::mem::take(inner),
+/// `{"properties": {...}}`, a call with `arguments`, or an object under the judge's own name: `{"relevance": {"value": 4}}`.
+fn wrapper(object: &mut Map<String, Value>, expected: &Expected<'_>) -> Option<Result<Answer, Miss>> {
+    let inner = if let Some(Value::Object(inner)) = object.remove(SCHEMA_WRAPPER) {
+        inner
+    } else if let Some(name) = CALL_WRAPPERS.iter().find(|name| object.contains_key(**name)) {
+        match object.remove(*name)? {
+            Value::Object(inner) => inner,
+            Value::String(text) => encoded(&text)?,
             _ => return None,
-        },
-        _ => return None,
+        }
+    } else {
+        let is_alone = object.len() == 1;
+        match object.values_mut().next()? {
+            Value::Object(inner) if is_alone && inner.keys().any(|key| is_value_key(key)) => std::mem::take(inner),
+            _ => return None,
+        }
     };
-    wrapped(read(inner, verdict)?)
+    wrapped(read(inner, expected)?)
 }
 
 /// What stands under one verdict key. None for the echo of a schema, which answers nothing.
-fn candidate(value: Value, verdict: &VerdictType) -> Option<Result<Answer, Miss>> {
+fn candidate(value: Value, expected: &Expected<'_>) -> Option<Result<Answer, Miss>> {
     let is_schema = |map: &Map<String, Value>| ["type", "enum", "$ref"].iter().any(|key| map.contains_key(*key));
     let inner = match &value {
         Value::Object(map) => Some(map.clone()),
@@ -95,13 +124,13 @@ fn candidate(value: Value, verdict: &VerdictType) -> Option<Result<Answer, Miss>
     };
     if let Some(map) = inner {
         let is_schema = is_schema(&map);
-        match read(map, verdict) {
+        match read(map, expected) {
             Some(answer) => return wrapped(answer),
             None if is_schema => return None,
             None => {}
         }
     }
-    Some(match coerce::from_json(&value, verdict) {
+    Some(match coerce::from_json(&value, expected) {
         Reading::Value(value) => Ok(Answer { verdict: Verdict { value, rationale: None }, is_wrapped: false }),
         Reading::OutOfRange(error) => Err(Miss::OutOfRange(error)),
         Reading::Ambiguous(why) => Err(Miss::Unparseable(why)),
@@ -117,8 +146,8 @@ fn wrapped(answer: Result<Answer, Miss>) -> Option<Result<Answer, Miss>> {
 /// The object that a string encodes.
 fn encoded(text: &str) -> Option<Map<String, Value>> {
     let text = text.trim();
-    let (object, end) = text.starts_with('{').then(|| tolerant::object(text, 0, is_key).ok())??;
-    (end == text.len()).then_some(object)
+    let read = text.starts_with('{').then(|| tolerant::object(text, 0, is_key).ok())??;
+    (read.end == text.len() && !read.contradicts_itself).then_some(read.object)
 }
 
 fn reasoning(value: Value) -> Option<String> {
@@ -127,6 +156,9 @@ fn reasoning(value: Value) -> Option<String> {
         Value::Array(steps) => steps.iter().map(Value::as_str).collect::<Option<Vec<_>>>()?.join("\n"),
         _ => return None,
     };
+    // A formula's `\frac` is a form feed to JSON, and nobody means one.
+    let text =
+        if text.contains(['\u{8}', '\u{c}']) { text.replace('\u{8}', "\\b").replace('\u{c}', "\\f") } else { text };
     (!text.trim().is_empty()).then_some(text)
 }
 
@@ -135,21 +167,28 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::judge::good::Good;
+    use crate::judge::verdict::VerdictType;
 
     fn scale() -> VerdictType {
         VerdictType::Integer { min: 1, max: 5 }
     }
 
-    fn answer(value: Value) -> Option<Result<Answer, Miss>> {
+    fn answer_to(value: Value, expected: &Expected<'_>) -> Option<Result<Answer, Miss>> {
         match value {
-            Value::Object(map) => read(map, &scale()),
-            other => panic!("no object: {other}"),
+            Value::Object(map) => read(map, expected),
+            other => panic!("not an object: {other}"),
         }
+    }
+
+    fn answer(value: Value) -> Option<Result<Answer, Miss>> {
+        answer_to(value, &Expected::from(&scale()))
     }
 
     #[test]
     fn the_verdict_is_found_under_every_name() {
-        for name in VALUE_ALIASES.into_iter().chain([VALUE_KEY, "Score", "VALUE"]) {
+        let others = [VALUE_KEY, "Score", "VALUE", "final_score", "finalVerdict", "Overall rating"];
+        for name in VALUE_ALIASES.into_iter().chain(others) {
             let found = answer(json!({"x": 1, name: 4})).unwrap().unwrap();
             assert_eq!((found.verdict.value, found.is_wrapped), (json!(4), false), "{name}");
         }
@@ -178,8 +217,8 @@ mod tests {
             assert!(matches!(answer(object.clone()), Some(Err(Miss::Unparseable(_)))), "{object}");
         }
         let labels = VerdictType::Category { labels: vec!["good".into(), "bad".into()] };
-        let Value::Object(object) = json!({"verdict": "awful", "answer": "good"}) else { panic!() };
-        assert!(matches!(read(object, &labels), Some(Err(Miss::Unparseable(_)))));
+        let object = json!({"verdict": "awful", "answer": "good"});
+        assert!(matches!(answer_to(object, &Expected::from(&labels)), Some(Err(Miss::Unparseable(_)))));
     }
 
     #[test]
@@ -208,6 +247,9 @@ mod tests {
             json!({"result": [{"reason": "r", "score": "4"}]}),
             json!({"answer": "{\"value\": 4, \"reason\": \"r\"}"}),
             json!({"properties": {"value": {"type": "integer", "value": 4}}, "reason": "r"}),
+            json!({"evaluation": {"reason": "r", "score": 4}}),
+            json!({"name": "verdict", "arguments": {"rationale": "r", "value": 4}}),
+            json!({"name": "verdict", "arguments": "{\"rationale\": \"r\", \"value\": 4}"}),
         ] {
             let found = answer(object.clone()).unwrap().unwrap();
             assert_eq!((found.verdict.value, found.is_wrapped), (json!(4), true), "{object}");
@@ -216,5 +258,38 @@ mod tests {
         assert_eq!(answer(scale().json_schema()), None);
         assert_eq!(answer(json!({"properties": {"score": {"enum": [1, 2]}}})), None);
         assert_eq!(answer(json!({"a": {"value": 4}, "b": {"value": 2}})), None);
+    }
+
+    #[test]
+    fn pass_is_read_only_where_a_verdict_is_declared_good() {
+        let value = |object: Value, good: Option<&Good>| {
+            let expected = Expected { good, ..Expected::from(&VerdictType::Boolean) };
+            answer_to(object, &expected)?.ok().map(|answer| answer.verdict.value)
+        };
+        let (safe, hallucinated) = (Good::Boolean(true), Good::Boolean(false));
+        let object = json!({"pass": true, "reason": "r", "score": 1});
+        assert_eq!(value(object.clone(), Some(&safe)), Some(json!(true)));
+        assert_eq!(value(object.clone(), Some(&hallucinated)), Some(json!(false)));
+        assert_eq!(value(object, None), None);
+        assert_eq!(value(json!({"passed": "no"}), Some(&safe)), Some(json!(false)));
+        assert_eq!(value(json!({"verdict": "PASS"}), Some(&hallucinated)), Some(json!(false)));
+        assert_eq!(value(json!({"verdict": "PASS"}), None), None);
+        assert_eq!(value(json!({"pass": true, "verdict": false}), Some(&safe)), None, "they differ");
+    }
+
+    #[test]
+    fn a_copied_form_is_no_verdict() {
+        let copied = json!({"rationale": "<your reasoning, in a few sentences>", "value": 4});
+        assert!(matches!(answer(copied), Some(Err(Miss::Unparseable(_)))));
+        assert!(answer(json!({"rationale": "x", "value": 4})).unwrap().is_ok());
+    }
+
+    #[test]
+    fn a_formula_in_the_rationale_is_not_garbled() {
+        let found = answer(serde_json::from_str(r#"{"rationale": "\frac{1}{2} \beta", "value": 4}"#).unwrap());
+        let garbled =
+            answer(serde_json::from_str(r#"{"rationale": "\u000crac{1}{2} \u0008eta", "value": 4}"#).unwrap());
+        let rationale = |answer: Option<Result<Answer, Miss>>| answer.unwrap().unwrap().verdict.rationale.unwrap();
+        assert_eq!(rationale(found), rationale(garbled));
     }
 }

@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-use super::number::{is_non_finite, leading_number};
-use super::outcome::Miss;
+use super::expected::Expected;
+use super::number::{is_non_finite, leading_number, leading_word};
 use crate::judge::verdict::{OutOfRange, VerdictType};
 
 /// What a piece of an answer says about the verdict.
@@ -28,69 +28,97 @@ enum Extent {
     Leading,
 }
 
+/// Whether `four` is a number. In JSON it is not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum NumberWords {
+    Read,
+    Ignore,
+}
+
 /// The words for a boolean. `1`, `0`, `correct` and the like are not among them: they mean other things as often.
-const BOOLEANS: [(&str, bool); 6] =
-    [("true", true), ("false", false), ("yes", true), ("no", false), ("pass", true), ("fail", false)];
+const BOOLEANS: [(&str, bool); 4] = [("true", true), ("false", false), ("yes", true), ("no", false)];
+/// Words that mean the good or the bad verdict, where the judge declares which one that is.
+const PASSES: [(&str, bool); 6] =
+    [("pass", true), ("passed", true), ("passes", true), ("fail", false), ("failed", false), ("fails", false)];
+
+/// A value between `<` and `>` is no longer, in bytes.
+const MAX_TAG: usize = 100;
 
 const PERCENTAGE: &str = "a percentage does not say whether 85% is 0.85 or 85";
 const OTHER_SCALE: &str = "the verdict is on another scale than the declared one";
 const SEVERAL_NUMBERS: &str = "several numbers where one verdict belongs";
+const SEVERAL_WORDS: &str = "several verdicts in one place";
+const NO_POLARITY: &str = "`pass` and `fail` mean nothing: the judge does not declare which verdict is `good`";
 
 /// Reads the JSON value under a verdict key. Never [`Reading::Nothing`]: what is no value of the type is out of range.
-pub(super) fn from_json(value: &Value, verdict: &VerdictType) -> Reading {
-    let read = match (verdict, value) {
-        (VerdictType::Category { .. }, Value::Number(_) | Value::Bool(_)) => whole(&value.to_string(), verdict),
-        (_, Value::String(text)) => whole(text, verdict),
+pub(super) fn from_json(value: &Value, expected: &Expected<'_>) -> Reading {
+    let whole = |text: &str| read(text, expected, Extent::Whole, NumberWords::Ignore).0;
+    let read = match (expected.verdict, value) {
+        (VerdictType::Category { .. }, Value::Number(_) | Value::Bool(_)) => whole(&value.to_string()),
+        (_, Value::String(text)) => whole(text),
         _ => Reading::Nothing,
     };
     match read {
-        Reading::Nothing => checked(value, verdict),
+        Reading::Nothing => checked(value, expected.verdict),
         read => read,
     }
 }
 
+/// The verdict that `{"pass": true}` stands for.
+pub(super) fn from_pass(value: &Value, expected: &Expected<'_>) -> Option<Value> {
+    let passes = match value {
+        Value::Bool(passes) => *passes,
+        Value::String(text) => BOOLEANS.iter().find(|(word, _)| text.trim().eq_ignore_ascii_case(word))?.1,
+        _ => return None,
+    };
+    expected.good?.value_of(passes, expected.verdict)
+}
+
 /// Whether a JSON value speaks of the same thing as the declared type, allowed or not.
-pub(super) fn is_of_kind(value: &Value, verdict: &VerdictType) -> bool {
-    match (verdict, value) {
+pub(super) fn is_of_kind(value: &Value, expected: &Expected<'_>) -> bool {
+    match (expected.verdict, value) {
         (_, Value::Object(_) | Value::Array(_)) => true,
         (VerdictType::Boolean, value) => value.is_boolean() || value.is_string(),
         (VerdictType::Category { .. }, Value::String(_)) => true,
-        (VerdictType::Category { .. }, value) => matches!(from_json(value, verdict), Reading::Value(_)),
+        (VerdictType::Category { .. }, value) => matches!(from_json(value, expected), Reading::Value(_)),
         (_, Value::String(text)) => text.bytes().any(|b| b.is_ascii_digit()) || is_non_finite(text),
         (_, value) => value.is_number(),
     }
 }
 
 /// Reads a text that is just a value, give or take punctuation and markdown.
-pub(super) fn whole(text: &str, verdict: &VerdictType) -> Reading {
-    read(text, verdict, Extent::Whole)
+pub(super) fn whole(text: &str, expected: &Expected<'_>) -> Reading {
+    read(text, expected, Extent::Whole, NumberWords::Read).0
 }
 
-/// Reads a text that begins with a value: `4/5 - good`, `Pass. All facts hold.`
-pub(super) fn leading(text: &str, verdict: &VerdictType) -> Reading {
-    read(text, verdict, Extent::Leading)
+/// Reads a text that begins with a value: `4/5 - good`, `Pass. All facts hold.` Also returns where the value ends in it.
+pub(super) fn leading(text: &str, expected: &Expected<'_>) -> (Reading, usize) {
+    read(text, expected, Extent::Leading, NumberWords::Read)
 }
 
-fn read(text: &str, verdict: &VerdictType, extent: Extent) -> Reading {
-    let text = text.trim();
+fn read(text: &str, expected: &Expected<'_>, extent: Extent, number_words: NumberWords) -> (Reading, usize) {
+    let end = text.len();
+    let text = text.trim_start();
     // As it stands, without quotes and emphasis, without brackets: a label may have any of these itself.
     let bare = text.trim_start_matches(is_wrapping);
-    let inner = bare.trim_start_matches(['(', '[', '<']).trim_start_matches(is_wrapping);
+    // `<4>` is a value, `<4` a bound.
+    let is_tag = bare.starts_with('<') && bare.bytes().take(MAX_TAG).any(|b| b == b'>');
+    let opening: &[char] = if is_tag { &['(', '[', '<'] } else { &['(', '['] };
+    let inner = bare.trim_start_matches(opening).trim_start_matches(is_wrapping);
     for (i, form) in [text, bare, inner].into_iter().enumerate() {
         if i == 0 || form.len() < text.len() {
-            let reading = match verdict {
-                VerdictType::Boolean => words(form, BOOLEANS.into_iter(), verdict, extent),
-                VerdictType::Category { labels } => {
-                    words(form, labels.iter().map(|label| (label.as_str(), label.as_str())), verdict, extent)
+            let (reading, rest) = match expected.verdict {
+                VerdictType::Boolean | VerdictType::Category { .. } => words(form, expected, extent),
+                VerdictType::Integer { .. } | VerdictType::Number { .. } => {
+                    number(form, expected.verdict, extent, number_words)
                 }
-                VerdictType::Integer { .. } | VerdictType::Number { .. } => number(form, verdict, extent),
             };
             if reading != Reading::Nothing {
-                return reading;
+                return (reading, end - rest.len());
             }
         }
     }
-    Reading::Nothing
+    (Reading::Nothing, 0)
 }
 
 /// Quotes and markdown around a value.
@@ -98,43 +126,80 @@ fn is_wrapping(c: char) -> bool {
     c.is_whitespace() || matches!(c, '"' | '\'' | '`' | '*' | '_' | '\u{201c}' | '\u{201d}' | '\u{2018}' | '\u{2019}')
 }
 
-fn is_closing(c: char) -> bool {
-    is_wrapping(c) || matches!(c, '.' | ',' | ';' | ':' | '!' | ')' | ']' | '>')
+pub(super) fn is_closing(c: char) -> bool {
+    is_wrapping(c) || matches!(c, '.' | ',' | ';' | ':' | '!' | ')' | ']' | '>' | '|' | '\u{3002}')
 }
 
 fn is_separator(c: char) -> bool {
     is_closing(c) && c != ' ' || matches!(c, '\u{2013}' | '\u{2014}' | '(' | '}')
 }
 
-/// The longest of `options` that `text` begins with. An exact spelling wins over another case.
-fn words<'o, V: Into<Value>>(
-    text: &str,
-    options: impl Iterator<Item = (&'o str, V)> + Clone,
-    verdict: &VerdictType,
-    extent: Extent,
-) -> Reading {
-    let mut best: Option<((usize, bool), V, &str)> = None;
-    for (name, value) in options.clone() {
+/// What a word means.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Meaning<'e> {
+    Label(&'e str),
+    Boolean(bool),
+    Pass(bool),
+}
+
+impl Meaning<'_> {
+    fn value(self, expected: &Expected<'_>) -> Option<Value> {
+        match self {
+            Self::Label(label) => Some(label.into()),
+            Self::Boolean(value) => Some(value.into()),
+            Self::Pass(passes) => expected.good?.value_of(passes, expected.verdict),
+        }
+    }
+}
+
+/// The words that mean a verdict.
+fn options<'e>(expected: &Expected<'e>) -> impl Iterator<Item = (&'e str, Meaning<'e>)> {
+    let (labels, booleans) = match expected.verdict {
+        VerdictType::Category { labels } => (labels.as_slice(), &[][..]),
+        _ => (&[][..], &BOOLEANS[..]),
+    };
+    let is_taken = |word: &str| labels.iter().any(|label| label.eq_ignore_ascii_case(word));
+    // Without a declaration they are still known, as words that mean nothing here.
+    let is_polar = !booleans.is_empty() || expected.good.is_some();
+    let passes = PASSES.iter().filter(move |(word, _)| is_polar && !is_taken(word));
+    let labels = labels.iter().map(|label| (label.as_str(), Meaning::Label(label)));
+    let booleans = booleans.iter().map(|(word, value)| (*word, Meaning::Boolean(*value)));
+    labels.chain(booleans).chain(passes.map(|(word, passes)| (*word, Meaning::Pass(*passes))))
+}
+
+/// The longest of the words that `text` begins with. An exact spelling wins over another one.
+fn words<'t>(text: &'t str, expected: &Expected<'_>, extent: Extent) -> (Reading, &'t str) {
+    let mut best: Option<((usize, bool), Meaning<'_>, &str)> = None;
+    let mut is_ambiguous = false;
+    for (name, meaning) in options(expected) {
         if let Some(rest) = strip_word(text, name) {
             let rank = (name.len(), text.starts_with(name));
-            if best.as_ref().is_none_or(|(best, ..)| rank > *best) {
-                best = Some((rank, value, rest));
+            match &best {
+                Some((other, ..)) if rank < *other => {}
+                Some((other, ..)) if rank == *other => is_ambiguous = true,
+                _ => {
+                    best = Some((rank, meaning, rest));
+                    is_ambiguous = false;
+                }
             }
         }
     }
-    let Some((_, value, rest)) = best else { return Reading::Nothing };
+    let Some((_, meaning, rest)) = best else { return (Reading::Nothing, text) };
     let ends = match extent {
         Extent::Whole => rest.trim_start_matches(is_closing).is_empty(),
         Extent::Leading => rest.trim_start_matches(' ').is_empty() || starts_clause(rest),
     };
     if !ends {
-        return Reading::Nothing;
+        return (Reading::Nothing, text);
     }
     let next = rest.trim_start_matches(|c: char| is_separator(c) || matches!(c, ' ' | '-'));
-    if options.into_iter().any(|(name, _)| strip_word(next, name).is_some_and(ends_clause)) {
-        return Reading::Ambiguous("several verdicts in one place");
+    if is_ambiguous || options(expected).any(|(name, _)| strip_word(next, name).is_some_and(ends_clause)) {
+        return (Reading::Ambiguous(SEVERAL_WORDS), rest);
     }
-    checked(&value.into(), verdict)
+    match meaning.value(expected) {
+        Some(value) => (checked(&value, expected.verdict), rest),
+        None => (Reading::Ambiguous(NO_POLARITY), rest),
+    }
 }
 
 /// A hyphen separates only behind a space: `A-` and `3-point` are other values.
@@ -148,60 +213,80 @@ fn ends_clause(rest: &str) -> bool {
     rest.trim_start_matches(is_closing).is_empty()
 }
 
-/// What follows `word` at the start of `text`, in any case, when the word ends there.
+/// What follows `word` at the start of `text`, in any case and with any of ` _-` between its parts, when the word ends there.
 pub(super) fn strip_word<'t>(text: &'t str, word: &str) -> Option<&'t str> {
+    let is_joint = |c: char| matches!(c, ' ' | '_' | '-');
     let mut rest = text.chars();
     for expected in word.chars() {
         let found = rest.next()?;
-        if found != expected && !found.to_lowercase().eq(expected.to_lowercase()) {
+        let same = found == expected
+            || is_joint(found) && is_joint(expected)
+            || found.to_lowercase().eq(expected.to_lowercase());
+        if !same {
             return None;
         }
     }
     let rest = rest.as_str();
     let last = word.chars().next_back()?;
-    let joins = |c: char| c.is_alphanumeric() || c == '_' || c == '+';
-    (!last.is_alphanumeric() || !rest.starts_with(joins)).then_some(rest)
+    // `__incorrect__` is emphasis, `incorrect_answer` another word.
+    let continues = rest.trim_start_matches('_').starts_with(char::is_alphanumeric) || rest.starts_with('+');
+    (!last.is_alphanumeric() || !continues).then_some(rest)
 }
 
-fn number(text: &str, verdict: &VerdictType, extent: Extent) -> Reading {
-    let Some((value, rest)) = leading_number(text) else {
+fn number<'t>(text: &'t str, verdict: &VerdictType, extent: Extent, number_words: NumberWords) -> (Reading, &'t str) {
+    let by_word = || leading_word(text).filter(|_| number_words == NumberWords::Read && takes_words(verdict));
+    let Some((value, rest)) = leading_number(text).or_else(by_word) else {
         let word = text.trim_end_matches(is_closing);
-        return if is_non_finite(word) { checked(&Value::from(word), verdict) } else { Reading::Nothing };
+        let reading = if is_non_finite(word) { checked(&Value::from(word), verdict) } else { Reading::Nothing };
+        return (reading, "");
     };
     let after = rest.trim_start_matches(is_wrapping);
     if after.starts_with('%') || strip_word(after, "percent").is_some() {
-        return Reading::Ambiguous(PERCENTAGE);
+        return (Reading::Ambiguous(PERCENTAGE), rest);
     }
     let digit_at_1 = rest.as_bytes().get(1).is_some_and(u8::is_ascii_digit);
     if rest.starts_with(|c: char| c.is_alphanumeric() || c == '_' || c == '+')
         || digit_at_1 && rest.starts_with(['.', ':'])
     {
-        return Reading::Nothing;
+        return (Reading::Nothing, text);
     }
-    let rest = match denominator(after) {
+    let rest = match denominator(unit(after).map_or(after, str::trim_start)) {
         Some((of, rest)) => match highest(verdict) {
             Some(max) if of.as_f64() == Some(max) && !rest.starts_with('/') => rest,
-            _ => return Reading::Ambiguous(OTHER_SCALE),
+            _ => return (Reading::Ambiguous(OTHER_SCALE), rest),
         },
         None => rest,
     };
     let after = rest.trim_start_matches(is_wrapping);
     if continues_with_number(after) {
-        return Reading::Ambiguous(SEVERAL_NUMBERS);
+        return (Reading::Ambiguous(SEVERAL_NUMBERS), rest);
     }
-    let after = after.strip_prefix("stars").or_else(|| after.strip_prefix("points")).unwrap_or(after);
+    let rest = unit(after).unwrap_or(rest);
+    let after = rest.trim_start_matches(is_wrapping);
     let ends = match extent {
         Extent::Whole => after.trim_start_matches(is_closing).is_empty(),
         Extent::Leading => after.is_empty() || after.starts_with(is_separator) || starts_clause(rest),
     };
-    if ends { checked(&value, verdict) } else { Reading::Nothing }
+    if ends { (checked(&value, verdict), rest) } else { (Reading::Nothing, text) }
 }
 
-/// Reads `/5` and `out of 5`, also with `(` before it.
+/// Whether words are numbers on this scale: on a wider one nobody writes them.
+fn takes_words(verdict: &VerdictType) -> bool {
+    highest(verdict).is_some_and(|max| max <= 10.0)
+}
+
+/// What follows `stars` or `points`.
+pub(super) fn unit(text: &str) -> Option<&str> {
+    const UNITS: [&str; 4] = ["stars", "star", "points", "point"];
+    UNITS.iter().find_map(|unit| strip_word(text, unit))
+}
+
+/// Reads `/5`, `out of 5` and `out of five`, also with `(` before it.
 pub(super) fn denominator(text: &str) -> Option<(Value, &str)> {
     let text = text.strip_prefix('(').unwrap_or(text);
-    let of = text.strip_prefix('/').or_else(|| strip_word(text, "out of"))?;
-    leading_number(of.trim_start_matches(is_wrapping))
+    let of = text.strip_prefix('/').or_else(|| strip_word(text, "out of"))?.trim_start_matches(is_wrapping);
+    let of = strip_word(of, "a possible").map_or(of, str::trim_start);
+    leading_number(of).or_else(|| leading_word(of))
 }
 
 /// Whether an alternative or the other end of a range follows: `-5`, ` to 5`, ` or 4`, `,5`.
@@ -224,31 +309,11 @@ pub(super) fn highest(verdict: &VerdictType) -> Option<f64> {
     }
 }
 
-fn checked(value: &Value, verdict: &VerdictType) -> Reading {
+pub(super) fn checked(value: &Value, verdict: &VerdictType) -> Reading {
     match verdict.check(value) {
         Ok(value) => Reading::Value(value),
         Err(error) => Reading::OutOfRange(error),
     }
-}
-
-/// The one verdict of several readings of equal weight. None when none of them says anything.
-pub(super) fn settle(readings: impl IntoIterator<Item = Reading>) -> Option<Result<Value, Miss>> {
-    let mut settled: Option<Result<Value, Miss>> = None;
-    for reading in readings {
-        let next = match reading {
-            Reading::Nothing => continue,
-            Reading::Value(value) => Ok(value),
-            Reading::OutOfRange(error) => Err(Miss::OutOfRange(error)),
-            Reading::Ambiguous(why) => Err(Miss::Unparseable(why)),
-        };
-        settled = Some(match (settled, next) {
-            (None, next) => next,
-            (Some(Ok(one)), Ok(other)) if same(&one, &other) => Ok(other),
-            (Some(Err(one)), Err(_)) => Err(one),
-            _ => return Some(Err(Miss::Unparseable("the answer has several verdicts, and they differ"))),
-        });
-    }
-    settled
 }
 
 /// Equal values; 4 and 4.0 are.

@@ -1,8 +1,10 @@
-//! Verdicts that a judge states in sentences: `Therefore, Output (a) is better.`
+//! Labels that a judge concludes with: `Therefore, Output (a) is better.`
 
-use serde_json::Value;
+use std::ops::Range;
 
-use super::coerce::{self, Reading, strip_word};
+use super::claim::{Claim, Kind};
+use super::coerce::{Reading, strip_word};
+use super::prose::{Prose, is_one_of, words};
 use crate::judge::verdict::VerdictType;
 
 /// Words that open a conclusion.
@@ -67,8 +69,6 @@ const BETWEEN: [&str; 20] = [
     "ultimately",
     "considered",
 ];
-/// What a number or a label can be said to be the value of.
-const NAMES: [&str; 6] = ["verdict", "rating", "score", "grade", "judgment", "judgement"];
 const REFUSALS: [&str; 9] = [
     "i can't",
     "i can\u{2019}t",
@@ -84,56 +84,50 @@ const REFUSALS: [&str; 9] = [
 /// The longest sentence that is searched for labels, in bytes: a verdict is not hidden in a longer one.
 const MAX_SENTENCE: usize = 2000;
 
-/// What the sentences conclude. They are of one weight: where they differ, there is no verdict.
-pub(super) fn readings(text: &str, verdict: &VerdictType) -> Vec<Reading> {
-    let Some(last) = sentences(text).last() else { return Vec::new() };
-    let stated = statement(last, verdict);
-    let in_last = stated.clone().or_else(|| value_of_name(last, verdict)).or_else(|| {
-        let is_conclusion = words(last).any(|word| is_one_of(word, &MARKERS)) && last.ends_with(['.', '!']);
-        is_conclusion.then(|| only_label_of(last, verdict))?
-    });
-    if in_last.is_none() && words(last).any(|word| is_one_of(word, &TIES)) {
-        return Vec::new();
+/// What the sentences conclude.
+pub(super) fn claims(prose: &Prose, verdict: &VerdictType) -> Vec<Claim> {
+    let VerdictType::Category { .. } = verdict else { return Vec::new() };
+    let claim = |(label, at): (&str, Range<usize>)| Claim::new(at, Kind::Stated, Reading::Value(label.into()));
+    let Some(last) = prose.sentences.last() else { return Vec::new() };
+    let stated = prose.sentences.iter().filter_map(|sentence| Some(claim(statement(prose, sentence, verdict)?)));
+    let mut found: Vec<_> = stated.collect();
+    if found.last().is_some_and(|claim| last.contains(&claim.at.start)) {
+        return found;
     }
-    sentences(text).filter_map(|sentence| statement(sentence, verdict)).chain(in_last).map(Reading::Value).collect()
+    let text = &prose.text[last.clone()];
+    let is_conclusion = words(text).any(|(_, word)| is_one_of(word, &MARKERS)) && text.ends_with(['.', '!']);
+    match only_label_of(text, verdict).filter(|_| is_conclusion) {
+        Some(label) => found.push(claim((label, last.clone()))),
+        // The last word is that neither is better.
+        None if words(text).any(|(_, word)| is_one_of(word, &TIES)) => found.clear(),
+        None => {}
+    }
+    found
 }
 
 /// The one label that a sentence names, and does not name in order to reject it.
-pub(super) fn only_label_of(sentence: &str, verdict: &VerdictType) -> Option<Value> {
+pub(super) fn only_label_of<'v>(sentence: &str, verdict: &'v VerdictType) -> Option<&'v str> {
     let named = named(sentence, verdict);
-    let (first, ..) = named.first()?;
-    let is_only = is_distinctive(first) && named.iter().all(|(label, ..)| label == first);
-    let is_turned = words(sentence).any(|word| is_one_of(word, &TURNS) || is_doubt(word));
-    (is_only && !is_turned).then(|| Value::from(*first))
+    let (first, ..) = *named.first()?;
+    let is_only = is_distinctive(first) && named.iter().all(|(label, ..)| *label == first);
+    let is_turned = words(sentence).any(|(_, word)| is_one_of(word, &TURNS) || is_doubt(word));
+    (is_only && !is_turned).then_some(first)
 }
 
 /// `L is better`, `L is clearly the best`.
-fn statement(sentence: &str, verdict: &VerdictType) -> Option<Value> {
-    let named = named(sentence, verdict);
-    named.iter().find_map(|&(label, start, end)| {
-        let mut after = words(&sentence[end..]).skip_while(|word| is_one_of(word, &BETWEEN));
-        let is_adjacent = sentence[end..].starts_with(' ');
-        let is_chosen = is_adjacent && after.next().is_some_and(|word| is_one_of(word, &CHOSEN));
+fn statement<'v>(prose: &Prose, sentence: &Range<usize>, verdict: &'v VerdictType) -> Option<(&'v str, Range<usize>)> {
+    let text = &prose.text[sentence.clone()];
+    named(text, verdict).iter().find_map(|&(label, start, end)| {
+        let mut after = words(&text[end..]).skip_while(|(_, word)| is_one_of(word, &BETWEEN));
+        let chosen = after.next().filter(|(_, word)| is_one_of(word, &CHOSEN));
+        let (at, word) = chosen.filter(|_| text[end..].starts_with(' '))?;
         // "not only A but also B" takes nothing back.
-        let next = words(&sentence[end..]).skip(1).chain([""]);
-        let is_but = |(word, next): (&str, &str)| is_one_of(word, &BUTS) && next != "also";
-        let is_certain = !words(&sentence[..start]).any(is_doubt) && !words(&sentence[end..]).zip(next).any(is_but);
-        (is_chosen && is_certain).then(|| Value::from(label))
+        let next = words(&text[end..]).skip(1).map(|(_, word)| word).chain([""]);
+        let is_but = |((_, word), next): ((usize, &str), &str)| is_one_of(word, &BUTS) && next != "also";
+        let is_certain =
+            !words(&text[..start]).any(|(_, word)| is_doubt(word)) && !words(&text[end..]).zip(next).any(is_but);
+        is_certain.then(|| (label, sentence.start + start..sentence.start + end + at + word.len()))
     })
-}
-
-/// `the final verdict is X`.
-fn value_of_name(sentence: &str, verdict: &VerdictType) -> Option<Value> {
-    let (before, after) = sentence.rsplit_once(" is ")?;
-    let name = words(before).last()?;
-    let is_name = is_one_of(name, &NAMES) || before.to_ascii_lowercase().ends_with("final answer");
-    if !is_name || words(before).any(is_doubt) {
-        return None;
-    }
-    match coerce::leading(after, verdict) {
-        Reading::Value(value) => Some(value),
-        _ => None,
-    }
 }
 
 /// The labels that a text names, with the bytes they span; the longest where several begin.
@@ -173,41 +167,18 @@ pub(super) fn is_refusal(text: &str) -> bool {
     REFUSALS.iter().any(|phrase| text.contains(phrase))
 }
 
-/// The sentences and lines of a text, with the mark that ends them.
-pub(super) fn sentences(text: &str) -> impl Iterator<Item = &str> {
-    text.lines().flat_map(|line| {
-        let mut rest = line.trim();
-        std::iter::from_fn(move || {
-            let ends = rest.match_indices(['.', '!', '?']).map(|(at, _)| at + 1);
-            let end = ends.into_iter().find(|&end| rest[end..].starts_with(' ')).unwrap_or(rest.len());
-            let sentence;
-            (sentence, rest) = rest.split_at(end);
-            rest = rest.trim_start();
-            (!sentence.is_empty()).then_some(sentence)
-        })
-    })
-}
-
-fn words(text: &str) -> impl Iterator<Item = &str> {
-    text.split(|c: char| !c.is_alphanumeric() && !matches!(c, '\'' | '\u{2019}')).filter(|word| !word.is_empty())
-}
-
 fn is_doubt(word: &str) -> bool {
     is_one_of(word, &DOUBTS) || word.ends_with("n't") || word.ends_with("n\u{2019}t")
-}
-
-fn is_one_of(word: &str, list: &[&str]) -> bool {
-    list.iter().any(|one| word.eq_ignore_ascii_case(one))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::judge::parse::coerce::settle;
+    use crate::judge::parse::parse_verdict;
 
     fn concluded(text: &str, labels: [&str; 2]) -> Option<String> {
         let verdict = VerdictType::Category { labels: labels.map(String::from).into() };
-        settle(readings(text, &verdict))?.ok()?.as_str().map(str::to_owned)
+        parse_verdict(text, &verdict).ok()?.verdict.value.as_str().map(str::to_owned)
     }
 
     #[test]
@@ -220,7 +191,7 @@ mod tests {
             "Output (a) is better than Output (b).",
             "Overall, Output (a) follows the instruction closely.",
             "In conclusion, I choose Output (a)!",
-            "My final answer is Output (a)",
+            "My final verdict is Output (a)",
             "Output (a) wins.",
             "Output (a) is better as it is not only right but also short.",
         ] {
@@ -250,11 +221,5 @@ mod tests {
         }
         assert_eq!(concluded("Overall, a good attempt that falls short.", ["good", "bad"]), None);
         assert_eq!(concluded("Overall, it has 1 error.", ["1", "2"]), None);
-    }
-
-    #[test]
-    fn sentences_end_at_marks_and_lines() {
-        let found: Vec<_> = sentences("One 1.5. Two! \n\n Three? four").collect();
-        assert_eq!(found, ["One 1.5.", "Two!", "Three?", "four"]);
     }
 }

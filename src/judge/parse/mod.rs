@@ -1,17 +1,29 @@
 //! Reads the verdict out of what a judge wrote: from exact JSON down to a conclusion in prose, and never by guessing.
 
 mod answer;
+mod apart;
+mod claim;
 mod coerce;
 mod conclusion;
+mod echo;
+mod expected;
+mod label;
+mod marked;
 mod number;
 mod outcome;
-mod pattern;
 mod periodic;
+mod prose;
+mod scale;
 mod scan;
 mod steps;
 mod strip;
+#[cfg(test)]
+mod tests;
 mod tolerant;
+mod tone;
+mod turn;
 
+pub use expected::Expected;
 pub use outcome::{ParseFailure, ParseMethod, Parsed};
 pub use periodic::has_periodic_tail;
 pub use steps::{MAX_BYTES, MAX_NESTING, parse_verdict};

@@ -41,6 +41,16 @@ fn value(negative: bool, digits: &str, is_whole: bool) -> Value {
     }
 }
 
+/// Reads a number word at the start of `text`, from `zero` to `ten`. Returns what follows.
+pub(super) fn leading_word(text: &str) -> Option<(Value, &str)> {
+    const WORDS: [&str; 11] = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"];
+    let len = text.bytes().take_while(u8::is_ascii_alphabetic).count();
+    let (word, rest) = text.split_at(len);
+    let number = WORDS.iter().position(|name| word.eq_ignore_ascii_case(name))?;
+    // `two-thirds`, `tenth`
+    (!rest.starts_with(|c: char| c.is_alphanumeric() || matches!(c, '-' | '_'))).then(|| (number.into(), rest))
+}
+
 /// The words for what is a float but not a number.
 pub(super) fn is_non_finite(text: &str) -> bool {
     let word = text.strip_prefix(['-', '+']).unwrap_or(text);
@@ -70,6 +80,12 @@ mod tests {
             ("1e999", json!("1e999"), ""),
         ] {
             assert_eq!(leading_number(text), Some((value, rest)), "{text}");
+        }
+        for (text, value, rest) in [("four", 4, ""), ("Ten out of", 10, " out of"), ("zero.", 0, ".")] {
+            assert_eq!(leading_word(text), Some((json!(value), rest)), "{text}");
+        }
+        for text in ["fourth", "two-thirds", "eleven", "5", ""] {
+            assert_eq!(leading_word(text), None, "{text}");
         }
         for text in ["", "-", ".", "+.", "e5", "four", "- 4"] {
             assert_eq!(leading_number(text), None, "{text}");

@@ -66,6 +66,9 @@ impl ParseFailure {
     }
 }
 
+/// Why several verdicts are none.
+pub(super) const DIFFERING: &str = "the answer has several verdicts, and they differ";
+
 /// [`ParseFailure`] before the excerpt of the answer is added.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Miss {

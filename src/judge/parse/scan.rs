@@ -1,47 +1,41 @@
-//! Finds the answer's object in a text that is not JSON as a whole.
+//! Finds the objects in a text that is not JSON as a whole.
 
 use std::ops::Range;
 
 use memchr::memchr;
 
 use super::answer::{self, Answer};
-use super::outcome::Miss;
+use super::expected::Expected;
+use super::outcome::{DIFFERING, Miss};
 use super::tolerant::{self, Why};
-use crate::judge::verdict::VerdictType;
 
-/// What the objects in a text say.
+/// An outermost object in a text.
 #[derive(Debug, PartialEq)]
-pub(super) struct Objects {
-    /// The last object with a verdict key, and where it stands. An error also when the answer's object cannot be read.
-    pub(super) answer: Option<Result<(Answer, Range<usize>), Miss>>,
-    /// All objects that could be read, outermost ones only.
-    pub(super) ranges: Vec<Range<usize>>,
+pub(super) struct Object {
+    /// Where it stands.
+    pub(super) range: Range<usize>,
+    /// What it answers; an error also when the answer's object cannot be read. None when it is not meant as the answer.
+    pub(super) answer: Option<Result<Answer, Miss>>,
 }
 
 /// How many bytes may be read for nothing, per byte of text: a `{` that opens no object is tried in vain. Prose needs next to
 /// nothing of it; a text made to nest failure in failure ends here.
 const WASTE: usize = 8;
 
-/// Reads every object in `text`, the last one with a verdict key wins.
-///
-/// A last object that is cut off or broken is never passed over for an earlier one: that was an example or a first thought.
-pub(super) fn objects(text: &str, verdict: &VerdictType) -> Objects {
-    let mut found = Objects { answer: None, ranges: Vec::new() };
+/// Reads every object in `text`, outermost ones only.
+pub(super) fn objects(text: &str, expected: &Expected<'_>) -> Vec<Object> {
+    let mut found = Vec::new();
     let mut waste = WASTE * text.len();
     let mut at = 0;
     while let Some(offset) = memchr(b'{', &text.as_bytes()[at..]) {
         let start = at + offset;
         at = match tolerant::object(text, start, answer::is_key) {
-            Ok((object, end)) => {
-                if let Some(read) = answer::read(object, verdict) {
-                    let read = read.map(|answer| (answer, start..end));
-                    found.answer = Some(if found.answer.as_ref().is_some_and(|last| lists(text, last, &read)) {
-                        Err(Miss::Unparseable("a list of verdicts where one belongs"))
-                    } else {
-                        read
-                    });
-                }
-                found.ranges.push(start..end);
+            Ok(tolerant::Found { contradicts_itself: true, end, .. }) => {
+                found.push(Object { range: start..end, answer: Some(Err(Miss::Unparseable(DIFFERING))) });
+                end
+            }
+            Ok(tolerant::Found { object, end, .. }) => {
+                found.push(Object { range: start..end, answer: answer::read(object, expected) });
                 end
             }
             Err(failure) => {
@@ -56,26 +50,20 @@ pub(super) fn objects(text: &str, verdict: &VerdictType) -> Objects {
                         continue;
                     }
                 };
-                found.answer = Some(Err(Miss::Unparseable(why)));
-                match raw_end(text, start) {
-                    // What is inside the broken object is part of it, no answer of its own.
-                    Some(end) if failure.why == Why::Malformed && waste > 0 => end,
-                    _ => break,
+                // What is inside the broken object is part of it, no answer of its own.
+                let end = raw_end(text, start).filter(|_| failure.why == Why::Malformed && waste > 0);
+                found.push(Object {
+                    range: start..end.unwrap_or(text.len()),
+                    answer: Some(Err(Miss::Unparseable(why))),
+                });
+                match end {
+                    Some(end) => end,
+                    None => break,
                 }
             }
         };
     }
     found
-}
-
-/// Whether two objects are items of one list and do not say the same.
-fn lists(text: &str, last: &Result<(Answer, Range<usize>), Miss>, next: &Result<(Answer, Range<usize>), Miss>) -> bool {
-    match (last, next) {
-        (Ok((one, before)), Ok((other, after))) => {
-            one.verdict.value != other.verdict.value && text[before.end..after.start].trim() == ","
-        }
-        _ => false,
-    }
 }
 
 /// Where the braces from `start` on balance, strings or not.

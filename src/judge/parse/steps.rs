@@ -1,15 +1,21 @@
 //! The order in which an answer is read: the surest way first.
 
-use std::borrow::Cow;
 use std::ops::Range;
 
+use memchr::memmem;
 use serde_json::Value;
 
 use super::answer::{self, Answer};
+use super::claim::{self, Claim, Kind};
 use super::coerce::{self, Reading};
-use super::outcome::{Miss, ParseFailure, ParseMethod, Parsed};
-use super::{pattern, scan, strip};
-use crate::judge::verdict::{Verdict, VerdictType};
+use super::echo::Echo;
+use super::expected::Expected;
+use super::outcome::{DIFFERING, Miss, ParseFailure, ParseMethod, Parsed};
+use super::prose::Prose;
+use super::scan::{self, Object};
+use super::{apart, conclusion, label, marked, scale, strip, tolerant, turn};
+use crate::judge::control;
+use crate::judge::verdict::Verdict;
 
 /// The longest answer that is read, in bytes.
 pub const MAX_BYTES: usize = 1 << 20;
@@ -20,19 +26,20 @@ const MAX_RATIONALE: usize = 4000;
 
 /// Reads the verdict out of the text that a judge wrote. Pure, total, and in time linear in the text.
 ///
-/// In this order: the whole as JSON; the same without byte order mark, reasoning (`<think>`, gpt-oss channels) and code fence; the
-/// last object with a verdict key, strict or nearly JSON; a bare value; phrases such as `Rating: [[5]]` or `Therefore, A is
-/// better.` The value is converted strictly by the declared type and spelled as declared.
+/// In this order: the whole as JSON; the same without reasoning (`<think>`, gpt-oss channels), control tokens and code fence; a bare
+/// value. Everything else is prose: all claims in it are collected, JSON objects as well as phrases such as `Rating: [[5]]` or
+/// `Therefore, A is better`, and hold only together. What stands word for word in the prompt is a quotation. The value is converted
+/// strictly by the declared type and spelled as declared.
 ///
 /// # Errors
 /// [`ParseFailure::OutOfRange`] when there is a verdict, but not an allowed one: it is never clamped, and no nicer one is
 /// looked for. [`ParseFailure::Unparseable`] when there is no verdict, or several that differ, or the answer is cut off, or
 /// larger than [`MAX_BYTES`] or [`MAX_NESTING`].
-pub fn parse_verdict(text: &str, verdict: &VerdictType) -> Result<Parsed, ParseFailure> {
+pub fn parse_verdict<'a>(text: &str, expected: impl Into<Expected<'a>>) -> Result<Parsed, ParseFailure> {
     if text.len() > MAX_BYTES {
         return Err(Miss::Unparseable("the answer is longer than 1 MB").in_answer(text));
     }
-    read(text, verdict, Strings::AreOpened).map_err(|miss| miss.in_answer(text))
+    read(text, &expected.into(), Strings::AreOpened).map_err(|miss| miss.in_answer(text))
 }
 
 /// Whether a text that is one JSON string is read again as what it encodes.
@@ -42,16 +49,18 @@ enum Strings {
     AreText,
 }
 
-fn read(text: &str, verdict: &VerdictType, strings: Strings) -> Result<Parsed, Miss> {
-    if let Some(parsed) = json(text, verdict, ParseMethod::Strict, strings) {
+fn read(text: &str, expected: &Expected<'_>, strings: Strings) -> Result<Parsed, Miss> {
+    if let Some(parsed) = json(text, expected, ParseMethod::Strict, strings) {
         return parsed;
     }
-    // An answer that begins with a fence has no reasoning before it, but its strings may speak of `</think>`.
-    let fenced = strip::fence(text.trim_start_matches('\u{feff}'));
-    let body = strip::fence(strip::reasoning(text));
-    for inner in [fenced, body] {
-        if inner.len() < text.len()
-            && let Some(parsed) = json(inner, verdict, ParseMethod::Extracted, strings)
+    let given = text.len();
+    let text = &*turn::visible(text);
+    // An answer that begins with a fence or an object has no reasoning before it, but its strings may speak of `</think>`.
+    let fenced = strip::fence(text);
+    let body = strip::fence(turn::own(strip::reasoning(text)));
+    for whole in [fenced, before_token(text), body] {
+        if whole.len() < given
+            && let Some(parsed) = json(whole, expected, ParseMethod::Extracted, strings)
         {
             return parsed;
         }
@@ -59,28 +68,32 @@ fn read(text: &str, verdict: &VerdictType, strings: Strings) -> Result<Parsed, M
     if body.is_empty() {
         return Err(Miss::Unparseable("the answer is empty, or nothing but reasoning"));
     }
-    let objects = scan::objects(body, verdict);
-    if let Some(found) = objects.answer {
-        let (answer, range) = found?;
-        let is_strict = serde_json::from_str::<serde::de::IgnoredAny>(&body[range]).is_ok();
-        return Ok(parsed(answer, if is_strict { ParseMethod::Extracted } else { ParseMethod::Tolerant }));
+    let echo = Echo::new(expected);
+    if let Some((end, speaker)) = turn::run_on(body)
+        && !echo.is_in_prompt(speaker)
+        && let Ok(parsed) = prose(&body[..end], expected, &echo)
+    {
+        return Ok(parsed);
     }
-    match coerce::whole(body, verdict) {
-        Reading::Value(value) => {
-            let verdict = Verdict { value, rationale: None };
-            return Ok(Parsed { verdict, method: ParseMethod::Tolerant });
-        }
-        Reading::OutOfRange(error) => return Err(Miss::OutOfRange(error)),
-        Reading::Ambiguous(why) => return Err(Miss::Unparseable(why)),
-        Reading::Nothing => {}
+    prose(body, expected, &echo)
+}
+
+/// An object that the text begins with, where a control token follows it: what comes after is another turn.
+fn before_token(text: &str) -> &str {
+    if !text.trim_start().starts_with('{') {
+        return "";
     }
-    let value = pattern::find(&without(body, &objects.ranges), verdict)?;
-    let rationale = body.chars().take(MAX_RATIONALE).collect();
-    Ok(Parsed { verdict: Verdict { value, rationale: Some(rationale) }, method: ParseMethod::Pattern })
+    let mut values = serde_json::Deserializer::from_str(text).into_iter::<serde::de::IgnoredAny>();
+    let first = values.next();
+    let end = values.byte_offset();
+    match first {
+        Some(Ok(_)) if control::end_of_turn(text[end..].trim_start()) == Some(0) => &text[..end],
+        _ => "",
+    }
 }
 
 /// Reads the text as one JSON value. None when it is none, or when it is a bare value, which is read as text.
-fn json(text: &str, verdict: &VerdictType, method: ParseMethod, strings: Strings) -> Option<Result<Parsed, Miss>> {
+fn json(text: &str, expected: &Expected<'_>, method: ParseMethod, strings: Strings) -> Option<Result<Parsed, Miss>> {
     let value = serde_json::from_str(text).ok()?;
     if is_deeper_than(&value, MAX_NESTING) {
         return Some(Err(Miss::Unparseable("the answer is nested too deep")));
@@ -93,19 +106,85 @@ fn json(text: &str, verdict: &VerdictType, method: ParseMethod, strings: Strings
         },
         Value::String(inner) if strings == Strings::AreOpened => {
             let weaken = |parsed: Parsed| Parsed { method: parsed.method.max(ParseMethod::Tolerant), ..parsed };
-            return Some(read(&inner, verdict, Strings::AreText).map(weaken));
+            return Some(read(&inner, expected, Strings::AreText).map(weaken));
         }
         _ => return None,
     };
-    Some(match answer::read(object, verdict) {
+    if contradicts_itself(text) {
+        return Some(Err(Miss::Unparseable(DIFFERING)));
+    }
+    Some(match answer::read(object, expected) {
         Some(answer) => answer.map(|answer| parsed(answer, method)),
         None => Err(Miss::Unparseable("the answer is JSON without a verdict")),
     })
 }
 
+/// Whether an object has two different verdicts under one key, of which JSON would silently take the last.
+fn contradicts_itself(text: &str) -> bool {
+    // Nearly every answer has the key once, and that is soon seen.
+    memmem::find_iter(text.as_bytes(), "\"value\"").nth(1).is_some()
+        && memchr::memchr(b'{', text.as_bytes()).is_some_and(|start| {
+            tolerant::object(text, start, answer::is_key).is_ok_and(|found| found.contradicts_itself)
+        })
+}
+
 fn parsed(answer: Answer, method: ParseMethod) -> Parsed {
     let method = if answer.is_wrapped { ParseMethod::Tolerant } else { method };
     Parsed { verdict: answer.verdict, method }
+}
+
+/// Reads a text that is not JSON as a whole.
+fn prose(body: &str, expected: &Expected<'_>, echo: &Echo<'_>) -> Result<Parsed, Miss> {
+    match coerce::whole(body, expected) {
+        Reading::Value(value) => {
+            let verdict = Verdict { value, rationale: None };
+            return Ok(Parsed { verdict, method: ParseMethod::Tolerant });
+        }
+        Reading::OutOfRange(error) => return Err(Miss::OutOfRange(error)),
+        Reading::Ambiguous(why) => return Err(Miss::Unparseable(why)),
+        Reading::Nothing => {}
+    }
+    let mut objects = scan::objects(body, expected);
+    let object = |body: &str, answer: Answer, range: &Range<usize>| {
+        let is_strict = serde_json::from_str::<serde::de::IgnoredAny>(&body[range.clone()]).is_ok();
+        parsed(answer, if is_strict { ParseMethod::Extracted } else { ParseMethod::Tolerant })
+    };
+    // What is one object as a whole, but for marks, is nobody else's.
+    if let [Object { range, answer: answer @ Some(_) }] = objects.as_mut_slice() {
+        let around = [&body[..range.start], &body[range.end..]];
+        if !around.iter().any(|text| text.contains(char::is_alphanumeric)) {
+            return match answer.take() {
+                Some(answer) => answer.map(|answer| object(body, answer, range)),
+                None => Err(Miss::Unparseable("no verdict in the answer")),
+            };
+        }
+    }
+    let ranges: Vec<_> = objects.iter().map(|object| object.range.clone()).collect();
+    let prose = Prose::new(body, ranges.iter().cloned(), expected);
+    let mut claims = of_objects(&objects, &prose);
+    claims.extend(marked::claims(&prose, expected));
+    claims.extend(label::claims(&prose, expected));
+    claims.extend(conclusion::claims(&prose, expected.verdict));
+    claims.extend(scale::claims(&prose, expected));
+    claims.extend(apart::claims(&prose, expected));
+    let settled = claim::settle(claims, &prose, body, &ranges, echo)?;
+    if let Some(Object { range, answer: Some(Ok(answer)) }) = settled.object.map(|index| objects.swap_remove(index)) {
+        return Ok(object(body, answer, &range));
+    }
+    let rationale = body.chars().take(MAX_RATIONALE).collect();
+    Ok(Parsed { verdict: Verdict { value: settled.value, rationale: Some(rationale) }, method: ParseMethod::Pattern })
+}
+
+fn of_objects(objects: &[Object], prose: &Prose) -> Vec<Claim> {
+    let claim = |(index, (object, at)): (usize, (&Object, &usize))| {
+        let reading = match object.answer.as_ref()? {
+            Ok(answer) => Reading::Value(answer.verdict.value.clone()),
+            Err(Miss::OutOfRange(error)) => Reading::OutOfRange(error.clone()),
+            Err(Miss::Unparseable(why)) => Reading::Ambiguous(why),
+        };
+        Some(Claim { object: Some(index), ..Claim::new(*at..at + 1, Kind::Object, reading) })
+    };
+    objects.iter().zip(&prose.objects).enumerate().filter_map(claim).collect()
 }
 
 fn is_deeper_than(value: &Value, levels: usize) -> bool {
@@ -116,28 +195,13 @@ fn is_deeper_than(value: &Value, levels: usize) -> bool {
     }
 }
 
-/// The text around objects: what stands in one that is not the answer is data, not a phrase of the judge.
-fn without<'t>(text: &'t str, ranges: &[Range<usize>]) -> Cow<'t, str> {
-    if ranges.is_empty() {
-        return text.into();
-    }
-    let mut prose = String::with_capacity(text.len());
-    let mut at = 0;
-    for range in ranges {
-        prose.push_str(&text[at..range.start]);
-        prose.push('\n');
-        at = range.end;
-    }
-    prose.push_str(&text[at..]);
-    prose.into()
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
     use super::*;
     use crate::judge::parse::ParseMethod::{Extracted, Pattern, Strict, Tolerant};
+    use crate::judge::verdict::VerdictType;
 
     fn scale() -> VerdictType {
         VerdictType::Integer { min: 1, max: 5 }
@@ -178,7 +242,6 @@ mod tests {
                 Extracted,
             ),
             ("Sure {name}, a set {a, b}: {\"value\": 4} is {my} answer.", None, Extracted),
-            ("First {\"value\": 1}, on second thought {\"value\": 4}.", None, Extracted),
             ("{\"value\": 4}\nMetadata: {\"tokens\": 5}", None, Extracted),
             ("In the form {\"rationale\": ..., \"value\": ...}:\n{\"value\": 4}", None, Extracted),
             ("[{\"value\": 4}]", None, Tolerant),
@@ -208,8 +271,6 @@ mod tests {
         for (verdict, value, expected) in [
             (&boolean, json!(true), json!(true)),
             (&boolean, json!("Yes"), json!(true)),
-            (&boolean, json!("FAIL."), json!(false)),
-            (&boolean, json!(" pass "), json!(true)),
             (&boolean, json!("False"), json!(false)),
             (&scale(), json!("4"), json!(4)),
             (&scale(), json!(4.0), json!(4)),
@@ -249,9 +310,7 @@ mod tests {
             (&labels(), "5"),
             (&labels(), "\"\""),
         ] {
-            for text in
-                [format!("{{\"value\": {value}}}"), format!("{{\"value\": 4}} no: {{\"score\": {value}}}\nScore: 4")]
-            {
+            for text in [format!("{{\"value\": {value}}}"), format!("So: {{\"score\": {value}}}.")] {
                 let read = parse_verdict(&text, verdict);
                 assert!(matches!(read, Err(ParseFailure::OutOfRange(_))), "{verdict}: {text}: {read:?}");
             }
@@ -291,6 +350,12 @@ mod tests {
             r#"{"rationale": "x" "value": 4}"#,
             r#"{"rationale": x y, "parts": {"score": 4}}"#,
             r#"{"value": <4>}"#,
+            // Two verdicts, whatever their form and order.
+            r#"First {"value": 1}, on second thought {"value": 4}."#,
+            r#"{"value": 4} no: {"score": 7}"#,
+            r#"{"value": 4}
+Score: 3"#,
+            r#"{"value": 4, "value": 3}"#,
             "1-5",
             "3 or 4",
             "85%",

@@ -2,9 +2,23 @@
 
 use memchr::{memchr_iter, memmem, memrchr_iter};
 
-/// The ends of visible reasoning: Qwen, DeepSeek and others; Claude-like prompts; Mistral's Magistral.
-const REASONING: [(&str, &str); 4] =
-    [("<think>", "</think>"), ("<thinking>", "</thinking>"), ("<reasoning>", "</reasoning>"), ("[THINK]", "[/THINK]")];
+/// The ends of visible reasoning: Qwen, DeepSeek and others; prompts that ask for such tags; Gemma, Seed, Cohere; Mistral; Kimi.
+const REASONING: [(&str, &str); 10] = [
+    ("<think>", "</think>"),
+    ("<thinking>", "</thinking>"),
+    ("<reasoning>", "</reasoning>"),
+    ("<thought>", "</thought>"),
+    ("<analysis>", "</analysis>"),
+    ("<reflection>", "</reflection>"),
+    ("<seed:think>", "</seed:think>"),
+    ("<|START_THINKING|>", "<|END_THINKING|>"),
+    ("[THINK]", "[/THINK]"),
+    ("\u{25c1}think\u{25b7}", "\u{25c1}/think\u{25b7}"),
+];
+/// gpt-oss behind a server that drops its control tokens.
+const BARE_CHANNELS: (&str, &str) = ("analysis", "assistantfinal");
+/// Of these, what may also be a field behind the verdict.
+const FIELDS: [&str; 3] = ["</reasoning>", "</analysis>", "</reflection>"];
 const CHANNEL: &str = "<|channel|>";
 const MESSAGE: &str = "<|message|>";
 const CHANNEL_ENDS: [&str; 3] = ["<|return|>", "<|end|>", "<|call|>"];
@@ -18,9 +32,11 @@ pub(super) fn reasoning(text: &str) -> &str {
     let text = match last_closing(text) {
         // `<score>4</score><reasoning>…</reasoning>`: here the reasoning is a field behind the verdict.
         Some((start, end))
-            if text[end..].trim().is_empty() && text[start..end].eq_ignore_ascii_case("</reasoning>") =>
+            if text[end..].trim().is_empty()
+                && FIELDS.iter().any(|name| text[start..end].eq_ignore_ascii_case(name)) =>
         {
-            memmem::find(text.as_bytes(), b"<reasoning>").map_or("", |open| &text[..open])
+            let opening = text[start..end].replacen('/', "", 1);
+            memmem::find(text.as_bytes(), opening.as_bytes()).map_or("", |open| &text[..open])
         }
         Some((_, end)) => &text[end..],
         None => text,
@@ -32,7 +48,9 @@ pub(super) fn reasoning(text: &str) -> &str {
 fn final_channel(text: &str) -> &str {
     let mut segments = text.split(CHANNEL).skip(1).peekable();
     if segments.peek().is_none() {
-        return text;
+        let (analysis, last) = BARE_CHANNELS;
+        let answer = text.starts_with(analysis).then(|| text.rsplit_once(last)).flatten();
+        return answer.map_or(text, |(_, answer)| answer);
     }
     // Without a final channel all of it was reasoning.
     let answer = segments.filter_map(|segment| segment.trim_start().strip_prefix("final")?.split_once(MESSAGE)).last();
@@ -50,7 +68,8 @@ fn last_closing(text: &str) -> Option<(usize, usize)> {
             Some((at, at + close.len()))
         })
     };
-    last(b'<').max(last(b'['))
+    // The last one is the first byte of Kimi's `◁`.
+    last(b'<').max(last(b'[')).max(last(0xE2))
 }
 
 /// Where a block opens at the beginning of a line: there is no end behind it any more. The length when none does.
@@ -101,6 +120,11 @@ mod tests {
             ("<score>4</score><reasoning>a</reasoning>", "<score>4</score>"),
             ("4 <think>a</think>", ""),
             ("[THINK]a[/THINK]4", "4"),
+            ("\u{25c1}think\u{25b7}a\u{25c1}/think\u{25b7}4", "4"),
+            ("<|START_THINKING|>a<|END_THINKING|><|START_RESPONSE|>4", "<|START_RESPONSE|>4"),
+            ("<seed:think>a</seed:think>4", "4"),
+            ("analysisMaybe 2.assistantfinal4", "4"),
+            ("analysis: it is fine. 4", "analysis: it is fine. 4"),
             ("<think>only thoughts, then the budget was gone", ""),
             ("</think>\n<think>again", ""),
             ("Well.\n <think>again", "Well."),

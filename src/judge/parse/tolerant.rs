@@ -1,12 +1,13 @@
-//! JSON as models write it when nobody holds their hand.
+//! JSON as models write it when no grammar holds them to it.
 //!
 //! Beyond RFC 8259 it takes: raw control characters in strings, single and typographic quotes, unescaped quotes inside a
-//! value, unknown escapes, lone surrogates, unquoted keys and words, `True`/`False`/`None`, trailing commas, comments, and
-//! numbers such as `+4`, `.5`, `4.`. `NaN` and `Infinity` become their names, which no numeric type accepts. Of duplicate keys
-//! the last holds, as in serde and Python.
+//! value, backslashes of formulas and paths, lone surrogates, unquoted keys and words, `True`/`False`/`None`, trailing commas,
+//! comments, and numbers such as `+4`, `.5`, `4.`. `NaN` and `Infinity` become their names, which no numeric type accepts. Of
+//! duplicate keys the last holds, as in serde and Python; an object with two different verdicts says so.
 
 use serde_json::{Map, Value};
 
+use super::answer::is_value_key;
 use super::number::{is_non_finite, leading_number};
 use super::steps::MAX_NESTING;
 
@@ -30,17 +31,34 @@ pub(super) enum Why {
     TooDeep,
 }
 
-/// Reads the object that begins with the `{` at byte `start`; returns it and the byte after its end.
-pub(super) fn object(
-    text: &str,
-    start: usize,
-    is_key: fn(&str) -> bool,
-) -> Result<(Map<String, Value>, usize), Failure> {
-    let mut reader = Reader { text, at: start + 1, depth: 0, is_key, has_key: false };
+/// An object that was read.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Found {
+    pub(super) object: Map<String, Value>,
+    /// The byte after it.
+    pub(super) end: usize,
+    /// Whether it has one verdict key twice, with different values.
+    pub(super) contradicts_itself: bool,
+}
+
+/// Reads the object that begins with the `{` at byte `start`.
+pub(super) fn object(text: &str, start: usize, is_key: fn(&str) -> bool) -> Result<Found, Failure> {
+    let mut reader = Reader { text, at: start + 1, depth: 0, is_key, has_key: false, contradicts_itself: false };
     match reader.object() {
-        Ok(map) => Ok((map, reader.at)),
+        Ok(object) => Ok(Found { object, end: reader.at, contradicts_itself: reader.contradicts_itself }),
         Err(why) => Err(Failure { why, at: reader.at, has_key: reader.has_key }),
     }
+}
+
+/// What stands around a string, and so what can follow it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Key,
+    /// In an object whose keys have quotes, or have none.
+    Member {
+        quoted_keys: bool,
+    },
+    Item,
 }
 
 struct Reader<'t> {
@@ -49,6 +67,7 @@ struct Reader<'t> {
     depth: usize,
     is_key: fn(&str) -> bool,
     has_key: bool,
+    contradicts_itself: bool,
 }
 
 impl<'t> Reader<'t> {
@@ -106,13 +125,16 @@ impl<'t> Reader<'t> {
                     this.bump()?;
                     return Ok(map);
                 }
+                let quoted_keys = this.peek().and_then(closing_quotes).is_some();
                 let key = this.key()?;
                 this.has_key |= (this.is_key)(&key);
                 this.next_token()?;
                 if !this.take(':') {
                     return Err(Why::Malformed);
                 }
-                let value = this.value()?;
+                let value = this.value(Place::Member { quoted_keys })?;
+                let is_verdict = this.depth == 1 && is_value_key(&key);
+                this.contradicts_itself |= is_verdict && map.get(&key).is_some_and(|earlier| *earlier != value);
                 map.insert(key, value);
                 this.next_token()?;
                 if !this.take(',') && this.peek() != Some('}') {
@@ -131,7 +153,7 @@ impl<'t> Reader<'t> {
                     this.bump()?;
                     return Ok(Value::Array(items));
                 }
-                items.push(this.value()?);
+                items.push(this.value(Place::Item)?);
                 this.next_token()?;
                 if !this.take(',') && this.peek() != Some(']') {
                     return Err(Why::Malformed);
@@ -142,12 +164,12 @@ impl<'t> Reader<'t> {
 
     fn key(&mut self) -> Result<String, Why> {
         match self.peek().and_then(closing_quotes) {
-            Some(closing) => self.string(closing, |_| true),
+            Some(closing) => self.string(closing, Place::Key),
             None => self.word().map(str::to_owned),
         }
     }
 
-    fn value(&mut self) -> Result<Value, Why> {
+    fn value(&mut self, place: Place) -> Result<Value, Why> {
         match self.next_token()? {
             '{' => {
                 self.bump()?;
@@ -159,7 +181,7 @@ impl<'t> Reader<'t> {
             }
             c if c.is_ascii_digit() || matches!(c, '+' | '-' | '.' | '\u{2212}') => self.number(),
             c => match closing_quotes(c) {
-                Some(closing) => self.string(closing, value_may_end).map(Value::String),
+                Some(closing) => self.string(closing, place).map(Value::String),
                 None => Ok(match self.word()? {
                     "true" | "True" | "TRUE" => Value::Bool(true),
                     "false" | "False" | "FALSE" => Value::Bool(false),
@@ -194,39 +216,57 @@ impl<'t> Reader<'t> {
         Ok(value)
     }
 
-    /// A quote closes the string only where `may_end` says so of what follows. In strict JSON it always does: so this repairs
+    /// A quote closes the string only where what follows can stand behind it. In strict JSON it always can: so this repairs
     /// unescaped quotes and changes no valid text.
-    fn string(&mut self, closing: &[char], may_end: fn(&str) -> bool) -> Result<String, Why> {
+    fn string(&mut self, closing: &[char], place: Place) -> Result<String, Why> {
         self.bump()?;
         let mut out = String::new();
+        let mut escapes = Escapes::default();
         loop {
             let rest = self.rest();
             let plain = rest.find(|c| c == '\\' || closing.contains(&c)).unwrap_or(rest.len());
             out.push_str(&rest[..plain]);
             self.at += plain;
             match self.bump()? {
-                '\\' => self.escape(&mut out)?,
-                _ if may_end(self.rest()) => return Ok(out),
+                '\\' => self.escape(&mut out, &mut escapes)?,
+                _ if may_end(self.rest(), place) => return Ok(escapes.settled(out)),
                 quote => out.push(quote),
             }
         }
     }
 
     /// Behind the backslash. An unknown escape keeps both characters, so that nothing is lost.
-    fn escape(&mut self, out: &mut String) -> Result<(), Why> {
-        match self.bump()? {
-            'n' => out.push('\n'),
-            't' => out.push('\t'),
-            'r' => out.push('\r'),
-            'b' => out.push('\u{8}'),
-            'f' => out.push('\u{c}'),
-            'u' => match self.hex4() {
-                Some(unit) => out.push(self.code_point(unit)),
-                None => out.push_str("\\u"),
-            },
-            c @ ('"' | '\'' | '\\' | '/') => out.push(c),
-            c => out.extend(['\\', c]),
+    fn escape(&mut self, out: &mut String, escapes: &mut Escapes) -> Result<(), Why> {
+        let control = match self.bump()? {
+            'n' => '\n',
+            't' => '\t',
+            'r' => '\r',
+            'b' => '\u{8}',
+            'f' => '\u{c}',
+            'u' => {
+                match self.hex4() {
+                    Some(unit) => out.push(self.code_point(unit)),
+                    None => {
+                        escapes.has_unknown = true;
+                        out.push_str("\\u");
+                    }
+                }
+                return Ok(());
+            }
+            c @ ('"' | '\'' | '\\' | '/') => {
+                out.push(c);
+                return Ok(());
+            }
+            c => {
+                escapes.has_unknown = true;
+                out.extend(['\\', c]);
+                return Ok(());
+            }
+        };
+        if self.rest().starts_with(|c: char| c.is_lowercase()) {
+            escapes.doubtful.push(out.len());
         }
+        out.push(control);
         Ok(())
     }
 
@@ -253,6 +293,37 @@ impl<'t> Reader<'t> {
     }
 }
 
+/// Escapes of one string that may be none: `\n` in `C:\nora`.
+#[derive(Default)]
+struct Escapes {
+    /// Whether a backslash stood where JSON knows no escape: then the text does not escape its backslashes.
+    has_unknown: bool,
+    /// Where a control character stands before a small letter, in order.
+    doubtful: Vec<usize>,
+}
+
+impl Escapes {
+    fn settled(self, text: String) -> String {
+        if !self.has_unknown || self.doubtful.is_empty() {
+            return text;
+        }
+        let mut out = String::with_capacity(text.len() + self.doubtful.len());
+        let mut done = 0;
+        for at in self.doubtful {
+            out.push_str(&text[done..at]);
+            out.push_str(match text.as_bytes()[at] {
+                b'\n' => "\\n",
+                b'\t' => "\\t",
+                b'\r' => "\\r",
+                8 => "\\b",
+                _ => "\\f",
+            });
+            done = at + 1;
+        }
+        out + &text[done..]
+    }
+}
+
 fn closing_quotes(opening: char) -> Option<&'static [char]> {
     match opening {
         '"' => Some(&['"']),
@@ -263,10 +334,40 @@ fn closing_quotes(opening: char) -> Option<&'static [char]> {
     }
 }
 
-/// Whether a value can have ended before `rest`.
-fn value_may_end(rest: &str) -> bool {
+/// No key is longer, in bytes.
+const MAX_KEY: usize = 256;
+
+/// Whether a string can have ended before `rest`.
+fn may_end(rest: &str, place: Place) -> bool {
     let rest = rest.trim_start();
-    rest.is_empty() || rest.starts_with([',', '}', ']']) || rest.starts_with("//") || rest.starts_with("/*")
+    let is_comment = |rest: &str| rest.starts_with("//") || rest.starts_with("/*");
+    match (place, rest.strip_prefix(',')) {
+        (Place::Key, _) => true,
+        (Place::Member { quoted_keys }, Some(next)) => {
+            let next = next.trim_start();
+            next.is_empty() || next.starts_with('}') || is_comment(next) || begins_with_key(next, quoted_keys)
+        }
+        (Place::Item, Some(_)) => true,
+        (_, None) => rest.is_empty() || rest.starts_with(['}', ']']) || is_comment(rest),
+    }
+}
+
+/// Whether a key and its colon stand at the start. A text that is cut off inside a key counts.
+fn begins_with_key(text: &str, quoted: bool) -> bool {
+    let end = (0..=MAX_KEY.min(text.len())).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
+    let near = &text[..end];
+    let after = match near.chars().next().and_then(closing_quotes) {
+        Some(closing) => {
+            near.char_indices().skip(1).find(|(_, c)| closing.contains(c)).map(|(at, c)| at + c.len_utf8())
+        }
+        None if quoted => return false,
+        None => near.find(|c: char| !c.is_alphanumeric() && !matches!(c, '_' | '-')).filter(|at| *at > 0),
+    };
+    let is_cut = near.len() == text.len();
+    after.map_or(is_cut, |after| {
+        let rest = near[after..].trim_start();
+        rest.starts_with(':') || rest.is_empty() && is_cut
+    })
 }
 
 #[cfg(test)]
@@ -276,7 +377,7 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> Result<Value, Why> {
-        object(text, 0, |_| false).map(|(map, _)| Value::Object(map)).map_err(|failure| failure.why)
+        object(text, 0, |_| false).map(|found| Value::Object(found.object)).map_err(|failure| failure.why)
     }
 
     #[test]
@@ -295,6 +396,13 @@ mod tests {
             (r#"{"a": "\ud800 \ud83d\ude00 \uzz"}"#, json!({"a": "\u{fffd} 😀 \\uzz"})),
             (r#"{"a": 1, "a": 2}"#, json!({"a": 2})),
             (r#"{"a": "the "best" answer", "b": "x"}"#, json!({"a": "the \"best\" answer", "b": "x"})),
+            (r#"{"a": "said "so" to "me", fine", "b": 1}"#, json!({"a": "said \"so\" to \"me\", fine", "b": 1})),
+            (r#"{"a": "x, "b": 1", and so on", "b": 2}"#, json!({"a": "x, \"b\": 1\", and so on", "b": 2})),
+            (r#"{"a": "x", so: y", "b": 2}"#, json!({"a": "x\", so: y", "b": 2})),
+            (r#"{"a": ["x", "y"], "b": "z",}"#, json!({"a": ["x", "y"], "b": "z"})),
+            (r#"{"a": "\(K\) \frac{1}{2} \beta \$5"}"#, json!({"a": "\\(K\\) \\frac{1}{2} \\beta \\$5"})),
+            (r#"{"a": "C:\Users\nora\temp\n\nNext"}"#, json!({"a": "C:\\Users\\nora\\temp\n\nNext"})),
+            (r#"{"a": "one\ntwo"}"#, json!({"a": "one\ntwo"})),
             ("{}", json!({})),
         ] {
             assert_eq!(read(text), Ok(expected), "{text}");
@@ -324,5 +432,14 @@ mod tests {
         let failure = object(r#"x {"b": {"a": 1 2}}"#, 2, |key| key == "a").unwrap_err();
         assert_eq!(failure, Failure { why: Why::Malformed, at: 16, has_key: true });
         assert!(!object(r#"{"b": 1 2}"#, 0, |key| key == "a").unwrap_err().has_key);
+    }
+
+    #[test]
+    fn two_different_verdicts_in_one_object_are_noticed() {
+        let contradicts = |text: &str| object(text, 0, |_| false).unwrap().contradicts_itself;
+        assert!(contradicts(r#"{"value": 4, "value": 2}"#));
+        assert!(!contradicts(r#"{"value": 4, "value": 4}"#));
+        assert!(!contradicts(r#"{"a": 4, "a": 2}"#));
+        assert!(!contradicts(r#"{"a": {"value": 1}, "value": 4, "b": {"value": 2}}"#));
     }
 }

@@ -1,0 +1,24 @@
+//! What an answer is read against.
+
+use crate::judge::good::Good;
+use crate::judge::verdict::VerdictType;
+
+/// What a judge was asked, as far as the reading of its answer depends on it.
+#[derive(Debug, Clone, Copy)]
+pub struct Expected<'a> {
+    /// What it may answer.
+    pub verdict: &'a VerdictType,
+    /// Which of that is good: only then `pass` and `fail` mean anything.
+    pub good: Option<&'a Good>,
+    /// The user message that it was shown: a verdict that stands there is not the judge's own.
+    pub prompt: &'a str,
+    /// The template of that message. A form that the template itself asks for, such as `Score: 5`, is no quotation.
+    pub template: &'a str,
+}
+
+impl<'a> From<&'a VerdictType> for Expected<'a> {
+    /// A judge that was shown nothing to quote.
+    fn from(verdict: &'a VerdictType) -> Self {
+        Self { verdict, good: None, prompt: "", template: "" }
+    }
+}
