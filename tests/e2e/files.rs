@@ -134,7 +134,7 @@ fn a_bad_element_of_a_list_is_set_aside_with_its_place() {
     place.write("a.json", &text);
     let finished = place.run(args(&fake.base_url(), "a.json")).exits_with(3);
     finished.says(&[
-        "a.json:3: not JSON: expected a value at column 29",
+        "a.json:3: not JSON: expected a value at column 31",
         "a.json:4: expected a trace's object, found a number",
     ]);
     assert_eq!(judged(&place, "a.feedback.jsonl"), first(2));
