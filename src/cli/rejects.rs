@@ -46,7 +46,7 @@ impl Rejects {
     /// How many were only counted.
     pub(crate) fn not_shown(&self) -> Option<String> {
         let n = self.not_shown;
-        (n > 0).then(|| format!("{} more rejected for such reasons", counted(n, "record")))
+        (n > 0).then(|| format!("{} rejected as well, for the same reasons", counted(n, "more record")))
     }
 
     /// What to do about them, each remedy once.
@@ -76,7 +76,7 @@ mod tests {
         let shown: Vec<_> = (1..=9).filter_map(|line| rejects.add(&reject(line, "odd", hint()))).collect();
         assert_eq!(shown, ["a.jsonl:1: odd", "a.jsonl:2: odd"]);
         assert!(rejects.add(&reject(10, "other", None)).is_some());
-        assert!(rejects.not_shown().is_some_and(|text| text.starts_with("7 records more rejected")));
+        assert!(rejects.not_shown().is_some_and(|text| text.starts_with("7 more records rejected")));
         assert_eq!(rejects.hints(), ["name the fields: --map inputs=question"]);
     }
 
@@ -85,6 +85,8 @@ mod tests {
         let mut rejects = Rejects::default();
         let shown = (0..1000).filter_map(|line| rejects.add(&reject(line, &format!("odd {line}"), None))).count();
         assert_eq!((shown, rejects.by_reason.len()), (20, 20));
-        assert!(rejects.not_shown().is_some_and(|text| text.starts_with("980 records")) && rejects.hints().is_empty());
+        assert!(
+            rejects.not_shown().is_some_and(|text| text.starts_with("980 more records")) && rejects.hints().is_empty()
+        );
     }
 }

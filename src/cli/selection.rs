@@ -1,4 +1,4 @@
-//! Which traces are judged: from flags to the library's selection, and what is told of it.
+//! Which traces are judged: from flags to the library's selection, and what is reported of it.
 
 use std::collections::BTreeSet;
 use std::fmt::{self, Write};
@@ -41,7 +41,7 @@ pub(crate) fn criteria(plan: &SelectionPlan, dataset: &[PathBuf]) -> Result<Crit
 }
 
 fn can_be_read_twice(path: &Path) -> bool {
-    // What is not there is told by whoever opens it.
+    // A missing file is reported when it is opened.
     path.as_os_str() != "-" && std::fs::metadata(path).map_or(true, |metadata| metadata.is_file() || metadata.is_dir())
 }
 
@@ -83,11 +83,11 @@ pub(crate) fn write(
     let kinds: Vec<_> =
         kinds.iter().filter(|(n, _)| **n > 0).map(|(n, kind)| format!("{} {kind}", counted(**n, "trace"))).collect();
     if !kinds.is_empty() {
-        writeln!(out, "left out: {}", kinds.join(", "))?;
+        writeln!(out, "not selected: {}", kinds.join(", "))?;
     }
     if let Some(reason) = first_failure {
         let n = counted(*failed, "trace");
-        writeln!(out, "left out: {n} that an expression cannot be told of; the first: {}", one_line(reason))?;
+        writeln!(out, "not selected: {n} for which an expression failed; the first: {}", one_line(reason))?;
     }
     if !absent.is_empty() {
         let shown: Vec<_> = absent.iter().take(ABSENT_SHOWN).map(|id| one_line(id)).collect();
@@ -102,10 +102,10 @@ pub(crate) fn write(
 pub(crate) fn why_nothing(rejects: u64, left_out: &LeftOutCounts) -> String {
     match (left_out.of_shard(), rejects) {
         (0, 0) => "the dataset is empty".to_owned(),
-        (0, 1) => "the only line of the dataset is no trace".to_owned(),
-        (0, n) => format!("none of the {n} lines of the dataset is a trace"),
-        (1, _) => "the only trace of the dataset is left out".to_owned(),
-        (n, _) => format!("all {n} traces of the dataset are left out"),
+        (0, 1) => "the only record of the dataset is not a trace".to_owned(),
+        (0, n) => format!("none of the {n} records of the dataset is a trace"),
+        (1, _) => "the only trace of the dataset is not selected".to_owned(),
+        (n, _) => format!("none of the {n} traces of the dataset is selected"),
     }
 }
 
@@ -114,24 +114,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_empty_dataset_one_without_a_trace_and_one_that_is_left_out_are_told_apart() {
+    fn an_empty_dataset_and_one_without_a_selected_trace_are_distinguished() {
         let none = LeftOutCounts::default();
         assert!(why_nothing(0, &none).ends_with("is empty"));
-        assert!(why_nothing(1, &none).contains("the only line"));
-        assert!(why_nothing(7, &none).contains("none of the 7 lines"));
+        assert!(why_nothing(1, &none).contains("the only record"));
+        assert!(why_nothing(7, &none).contains("none of the 7 records"));
         let filtered = LeftOutCounts { filtered: 3, not_drawn: 1, ..none };
-        assert_eq!(why_nothing(1, &filtered), "all 4 traces of the dataset are left out");
+        assert_eq!(why_nothing(1, &filtered), "none of the 4 traces of the dataset is selected");
     }
 
     #[test]
-    fn what_is_left_out_is_told_by_kind_and_harmless_for_a_terminal() {
+    fn what_is_not_selected_is_reported_by_kind_and_harmless_for_a_terminal() {
         let mut left_out = LeftOutCounts { other_shards: 10, filtered: 2, not_drawn: 1, ..LeftOutCounts::default() };
         (left_out.failed, left_out.first_failure) = (1, Some("t\u{1b}[2J: why".to_owned()));
         let absent: Vec<_> = (0..7).map(|n| format!("t{n}")).collect();
         let mut text = String::new();
         write(&mut text, "1/2".parse().ok(), 4, &left_out, &absent).unwrap();
-        let expected = "shard 1/2: 8 of 18 traces\nleft out: 2 traces filtered out, 1 trace not in the sample\n\
-                        left out: 1 trace that an expression cannot be told of; the first: t [2J: why\n\
+        let expected = "shard 1/2: 8 of 18 traces\nnot selected: 2 traces filtered out, 1 trace not in the sample\n\
+                        not selected: 1 trace for which an expression failed; the first: t [2J: why\n\
                         not in the dataset: 7 trace ids: t0, t1, t2, t3, t4, ...\n";
         assert_eq!(text, expected);
     }

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use crate::dataset::dialects::Dialect;
 use crate::dataset::framing::Framing;
 
-/// The form of a dataset, as far as its content does not tell.
+/// The form of a dataset, where it cannot be seen from the content.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Format {
     /// How the objects of a file follow each other.

@@ -182,7 +182,7 @@ pub(crate) fn is_structured(name: &str) -> bool {
     known(name).is_some() || ["messages", "source", "extra"].contains(&name) || DIALOGUES.contains(&name)
 }
 
-/// Which keys of an object stand for which fields, as far as can be told from their names.
+/// Which keys of an object stand for which fields, judging by their names.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Guess {
     /// What was asked: one key, or several that belong together.
@@ -260,7 +260,7 @@ impl Guess {
         !self.inputs.is_empty() && self.other_inputs == 0 && self.outputs.is_some() && !self.has_other_outputs
     }
 
-    /// Which field to take from which key, each as `field`, `key`; empty where the names do not tell what was asked.
+    /// Which field to take from which key, each as `field`, `key`; empty where no name stands for what was asked.
     pub(crate) fn mappings(&self) -> Vec<(String, String)> {
         let inputs = self.inputs.iter().map(|key| match self.inputs.len() {
             1 => ("inputs".to_owned(), key.clone()),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 /// More unknown names than this are counted together, so that odd data cannot fill the memory.
 const MAX_NAMES: usize = 100;
 
-/// Something to tell the user once, with how often it happened.
+/// Something to show the user once, with how often it happened.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Notice {
@@ -33,7 +33,7 @@ pub enum Notice {
     WithoutSpans,
     /// A trace has spans, and none of them has inputs or outputs that were found.
     EmptySpans {
-        /// Some of the attributes that there are instead.
+        /// Some of the attributes that they have instead.
         attributes: String,
     },
     /// OpenTelemetry's metrics, profiles, or logs without messages: they hold no traces.

@@ -32,7 +32,7 @@ impl Reader<'_> {
         self.text.get(self.at..).unwrap_or_default()
     }
 
-    /// The next character that is no space.
+    /// The next character that is not a space.
     fn peek(&mut self) -> Option<char> {
         self.at += self.rest().len() - self.rest().trim_start().len();
         self.rest().chars().next()
@@ -167,7 +167,7 @@ impl Reader<'_> {
         }
     }
 
-    /// What stands after a backslash; nothing for a line that goes on.
+    /// What stands after a backslash; nothing for a line that continues.
     fn escaped(&mut self) -> Option<Option<char>> {
         Some(Some(match self.next()? {
             '\n' => return Some(None),

@@ -24,7 +24,7 @@ pub struct DatasetOptions {
     pub paths: Vec<PathBuf>,
     /// Lines, rows and elements of lists longer than this are rejected without being held in memory.
     pub max_line_bytes: usize,
-    /// What the content does not tell.
+    /// What cannot be seen from the content.
     pub format: Format,
     /// Fields that go by other names.
     pub mappings: Vec<Mapping>,

@@ -52,7 +52,7 @@ impl Register {
         self.files.push((file, self.lines_before));
     }
 
-    /// Ends with a file of so many lines.
+    /// Ends with a file of this many lines.
     pub(crate) fn end(&mut self, lines: u64) {
         self.lines_before += lines;
     }

@@ -27,7 +27,7 @@ impl From<String> for Problem {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Hint {
-    /// Say which field is which. Without any, the names do not tell.
+    /// Say which field is which; empty if the names give no clue.
     Map(Vec<Mapping>),
     /// Say that the file is a table.
     Table,
@@ -36,7 +36,7 @@ pub enum Hint {
         /// A filter of `jq` that does it.
         filter: &'static str,
     },
-    /// Convert the file to UTF-8, from this encoding if it can be told.
+    /// Convert the file to UTF-8, from this encoding if it is known.
     Encoding(Option<&'static str>),
     /// Allow longer records.
     RaiseLimit,

@@ -63,7 +63,7 @@ fn last_message<'a>(value: &'a Value, roles: &[&str]) -> Option<&'a Value> {
     messages.iter().rev().find(|message| role_of(message).is_some_and(|role| roles.contains(&role)))
 }
 
-/// Who says a message. LangChain tells it by `type`, by the class, or in a pair.
+/// The role of a message. LangChain gives it by `type`, by the class, or in a pair.
 fn role_of(message: &Value) -> Option<&str> {
     if let [Value::String(role), _] = message.as_array().map(Vec::as_slice).unwrap_or_default() {
         return Some(role);

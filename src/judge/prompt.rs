@@ -463,7 +463,7 @@ mod tests {
         let source = "{{ span | documents }} {{ span.span_type }} {{ spans | length }} {{ inputs.question }}";
         assert_eq!(render(source, Unit::Span, of_span).unwrap(), r#"["a","b"] UNKNOWN 1 Wer?"#);
         let error = render("{{ inputs | documents }}", Unit::Span, of_span).unwrap_err();
-        assert!(error.starts_with("documents: this is no span"), "{error}");
+        assert!(error.starts_with("documents: this is not a span"), "{error}");
         let error = render("{{ span.inputs }}", Unit::Span, of_span).unwrap_err();
         assert!(error.starts_with("the span has no `span.inputs`"), "{error}");
 

@@ -30,7 +30,7 @@ fn judge(content: impl AsRef<[u8]>, more: &[&str]) -> (Finished, Place) {
 }
 
 #[test]
-fn lines_that_are_no_traces_are_named_kept_and_counted() {
+fn lines_that_are_not_traces_are_named_kept_and_counted() {
     let long = json!({"trace_id": "long", "inputs": "x".repeat(2000), "outputs": ""}).to_string();
     let lines = [
         answers::trace(0).to_string(),
@@ -39,7 +39,7 @@ fn lines_that_are_no_traces_are_named_kept_and_counted() {
         json!({"trace_id": "trace-0", "inputs": "other", "outputs": "content"}).to_string(),
         long.clone(),
         json!({"trace_id": "no-inputs", "outputs": 1}).to_string(),
-        json!({"trace_id": "trace-1", "inputs": 1, "outputs": 2, "tags": []}).to_string(),
+        json!({"trace_id": "trace-1", "inputs": 1, "outputs": 2, "tags": 1}).to_string(),
         answers::trace(2).to_string(),
     ];
     let (finished, place) = judge(lines.join("\n"), &["--max-line-bytes", "1000"]);
@@ -51,7 +51,7 @@ fn lines_that_are_no_traces_are_named_kept_and_counted() {
     assert_eq!(rejects.len(), 5);
     let length = format!("{} bytes", long.len());
     for (reject, (line, reason)) in rejects.iter().zip([
-        (2, "EOF while parsing"),
+        (2, "unexpected end"),
         (4, "trace id `trace-0` was already read at line 1 with other content"),
         (5, length.as_str()),
         (6, "`inputs` is missing"),
@@ -71,7 +71,7 @@ fn lines_that_are_no_traces_are_named_kept_and_counted() {
 #[test]
 fn a_screen_is_not_filled_with_rejected_lines() {
     let (finished, place) = judge(format!("{}{}", "oops\n".repeat(1000), answers::traces(1)), &[]);
-    let finished = finished.exits_with(3).says(&["more lines are rejected; from here they are only counted"]);
+    let finished = finished.exits_with(3).says(&["998 more records rejected as well"]);
     assert!(finished.stderr.lines().count() < 30, "{}", finished.stderr);
     finished.prints(&["1000 lines rejected"]);
     assert_eq!(place.lines(REJECTS).len(), 1000);

@@ -130,23 +130,26 @@ fn a_bad_element_of_a_list_is_set_aside_with_its_place() {
     let place = Place::new();
     let fake = agreeing();
     let text = format!(
-        "[\n  {},\n  {{\"trace_id\": \"bad\", \"inputs\": NaN}},\n  7,\n  {}\n]\n",
+        "[\n  {},\n  {{\"trace_id\": \"bad\", \"inputs\": nan}},\n  7,\n  {}\n]\n",
         answers::trace(0),
         answers::trace(1)
     );
     place.write("a.json", &text);
     let finished = place.run(args(&fake.base_url(), "a.json")).exits_with(3);
-    finished.says(&["a.json:3: NaN at column 31", "a.json:4: a number where a trace's object should be"]);
+    finished.says(&[
+        "a.json:3: not JSON: expected a value at column 31",
+        "a.json:4: expected a trace's object, found a number",
+    ]);
     assert_eq!(judged(&place, "a.feedback.jsonl"), first(2));
     let rejects = place.lines("a.feedback.rejects.jsonl");
-    assert_eq!(rejects[0]["text"], "{\"trace_id\": \"bad\", \"inputs\": NaN}");
+    assert_eq!(rejects[0]["text"], "{\"trace_id\": \"bad\", \"inputs\": nan}");
     assert_eq!(rejects[0]["byte_offset"], text.find("{\"trace_id\": \"bad\"").unwrap());
 }
 
 #[test]
 fn columns_of_other_names_are_suggested_mapped_and_replayed() {
     let place = Place::new();
-    let table = "id,Question,answer,lang\n1,\"Why,\nthough?\",Because.,en\n2,How?,So.,en\n3,torn\n";
+    let table = "id,Question,prompt,answer,lang\n1,\"Why,\nthough?\",p,Because.,en\n2,How?,p,So.,en\n3,torn\n";
     place.write("a.csv", table);
     let fake = Fake::start(|request| match request.number {
         1 => answers::error(400, "invalid_request", "no"),
@@ -156,16 +159,16 @@ fn columns_of_other_names_are_suggested_mapped_and_replayed() {
     place
         .run(args(&base_url, "a.csv"))
         .exits_with(2)
-        .says(&["a.csv:2: no known form", "--map inputs=Question --map outputs=answer"]);
+        .says(&["a.csv:2: unknown form of trace", "hint: name the fields: --map inputs=Question --map outputs=answer"]);
     let map = ["--map", "inputs.question=Question", "--map", "outputs=answer", "--map", "trace_id=id"];
     let finished = place.run([&args(&base_url, "a.csv")[..], &map, &["-j", "1"]].concat()).exits_with(3);
     finished
-        .says(&["a.csv:5: the row has 2 cells and the header 4 columns", "`lang` (2x)"])
+        .says(&["a.csv:5: the row has 2 cells and the header 5 columns", "`lang` (2x)"])
         .prints(&["2 traces, 2 requests"]);
     let prompt = fake.seen()[0].json()["messages"][1]["content"].as_str().unwrap().to_owned();
     assert!(prompt.contains(r"Why,\nthough?") && prompt.contains("Because."), "{prompt}");
     let replayed = place.run(["replay", "a.feedback.jsonl", "--only", "INVALID_REQUEST"]);
-    assert!(!replayed.stderr.contains("no known form"), "{}", replayed.stderr);
+    assert!(!replayed.stderr.contains("unknown form"), "{}", replayed.stderr);
     assert_eq!(judged(&place, "a.feedback.jsonl"), ["1".to_owned(), "2".to_owned()].into());
 }
 
@@ -179,11 +182,11 @@ fn what_a_dataset_is_can_be_said() {
     let forced = place.command(args(&fake.base_url(), "a.txt")).env("JUDGE_RUN_DATASET_FORMAT", "jsonl").run();
     forced.exits_with(2).says(&["a.txt:1: this looks like a row of a table"]);
     let wrong = place.run([&args(&fake.base_url(), "a.txt")[..], &["--dataset-format", "xml"]].concat());
-    wrong.exits_with(2).says(&["`xml` is no form of a dataset; there are jsonl, json, csv, tsv, "]);
+    wrong.exits_with(2).says(&["unknown format `xml`; expected one of jsonl, json, csv, tsv, "]);
     let wrong = place.run([&args(&fake.base_url(), "a.txt")[..], &["--map", "question=Frage"]].concat());
-    wrong.exits_with(2).says(&["`question` is no field of a trace; there are trace_id, inputs"]);
+    wrong.exits_with(2).says(&["a trace has no field `question`; did you mean `inputs`?"]);
     let wrong = place.run([&args(&fake.base_url(), "a.txt")[..], &["--map", "inputs=Frag"]].concat());
-    assert!(wrong.stderr.contains("--map names `Frag`, and the columns are `Frage`, `Antwort`"), "{wrong:#?}");
+    assert!(wrong.stderr.contains("`Frag` is mapped, and the columns are `Frage`, `Antwort`"), "{wrong:#?}");
 }
 
 #[cfg(unix)]

@@ -32,4 +32,5 @@ mod shard_and_reuse;
 mod spans;
 mod status;
 mod trace_forms;
+mod traces_of_tools;
 mod usage_errors;

@@ -45,14 +45,16 @@ fn a_filter_judges_what_it_holds_of_and_tells_what_it_left_out() {
     let filter = ["--filter", "trace.tags.env == 'prod' and 'number 1' in inputs.question"];
     run(&place, &fake, &[&filter[..], &["--dry-run"]].concat())
         .exits_with(0)
-        .prints(&["2 traces\nleft out: 38 traces filtered out\n", "requests       2"]);
-    run(&place, &fake, &filter).exits_with(0).prints(&["2 traces, 2 requests", "left out: 38 traces filtered out\n"]);
+        .prints(&["2 traces\nnot selected: 38 traces filtered out\n", "requests       2"]);
+    run(&place, &fake, &filter)
+        .exits_with(0)
+        .prints(&["2 traces, 2 requests", "not selected: 38 traces filtered out\n"]);
     assert_eq!(judged(&place), [10, 15].into());
     // What a trace lacks is below nothing.
     run(&place, &fake, &["--filter", "trace.execution_duration_ms < 600"]).exits_with(0);
     assert_eq!(judged(&place), [0, 5, 10, 15].into());
     let named = &["--filter", "inputs", "--trace-id", "trace-7"];
-    run(&place, &fake, named).exits_with(0).prints(&["left out: 39 traces not named\n"]);
+    run(&place, &fake, named).exits_with(0).prints(&["not selected: 39 traces not named\n"]);
     run(&place, &fake, &["-n", "6", "--filter", "trace.tags.env == 'prod'"])
         .exits_with(0)
         .prints(&["6 traces, 2 requests"]);
@@ -82,7 +84,7 @@ fn a_selection_of_nothing_is_no_success() {
         let args = [&["--filter", "trace.tags.env == 'test'"], more].concat();
         let finished = run(&place, &fake, &args).exits_with(2);
         let text = finished.stdout.clone() + &finished.stderr;
-        assert!(text.contains("all 40 traces of the dataset are left out"), "{text}");
+        assert!(text.contains("none of the 40 traces of the dataset is selected"), "{text}");
     }
     let ids = ["--trace-id", "trace-40", "--trace-id", "x"];
     run(&place, &fake, &ids).exits_with(2).prints(&["not in the dataset: 2 trace ids: trace-40, x\n"]);
@@ -96,8 +98,8 @@ fn what_a_filter_cannot_be_told_of_is_counted_and_is_no_full_success() {
     place.write("traces.jsonl", traces(3) + "{\"trace_id\": \"odd\", \"inputs\": {\"question\": 7}}\n");
     run(&place, &fake, &["--filter", "'number 1' in inputs.question"]).exits_with(3).prints(&[
         "1 trace, 1 request",
-        "left out: 2 traces filtered out\n",
-        "left out: 1 trace that an expression cannot be told of; the first: odd: the filter: cannot perform",
+        "not selected: 2 traces filtered out\n",
+        "not selected: 1 trace for which an expression failed; the first: odd: the filter: cannot perform",
     ]);
 }
 
@@ -162,7 +164,7 @@ fn ids_are_named_one_by_one_in_files_and_by_variable() {
     let ids = ["--trace-id", "@ids.txt", "--trace-id", "trace-8"];
     run(&place, &fake, &ids).exits_with(0).prints(&[
         "3 traces, 3 requests",
-        "left out: 37 traces not named\n",
+        "not selected: 37 traces not named\n",
         "not in the dataset: 1 trace id: trace-99\n",
     ]);
     assert_eq!(judged(&place), [3, 5, 8].into());

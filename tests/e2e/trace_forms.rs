@@ -71,12 +71,9 @@ fn what_a_page_of_a_search_lacks_is_said() {
     assert_eq!(asked.len() + rejects.len() * JUDGES.len(), 12 * JUDGES.len());
     for reject in &rejects {
         let reason = reject["reason"].as_str().unwrap();
-        assert!(
-            reason.starts_with("`traces[") && reason.contains("there are no spans: export the trace whole"),
-            "{reason}"
-        );
+        assert!(reason.starts_with("`traces[") && reason.contains("no spans: export the trace whole"), "{reason}");
     }
-    assert!(said.contains("x a trace came without its spans: judges that look at documents"), "{said}");
+    assert!(said.contains(" without spans: judges of documents"), "{said}");
     for record in place.lines(LOG) {
         // This one asks in other words where there are no documents.
         if record["name"] == "hallucination" {

@@ -89,7 +89,7 @@ fn depths(spans: &[Span]) -> Vec<usize> {
 /// attributes, OpenInference's metadata and tags, tokens.
 ///
 /// A root span with neither inputs nor outputs has those of the spans below it: the first inputs and, unless it failed, the last
-/// outputs of the least depth at which there are some, steps such as retrievers and tools left out.
+/// outputs of the least depth at which there are some, without steps such as retrievers and tools.
 pub(crate) fn complete(trace: &mut Trace) {
     let depths = depths(&trace.spans);
     let spans = &trace.spans;
@@ -139,7 +139,7 @@ pub(crate) fn complete(trace: &mut Trace) {
     }
 }
 
-/// What the spans of the least depth have of a value that any of them has, in order; mere steps left out.
+/// What the spans of the least depth have of a value that any of them has, in order, without mere steps.
 fn nearest<'a>(spans: &'a [Span], depths: &[usize], value: fn(&Span) -> Option<&Value>) -> Vec<&'a Value> {
     let candidates = || {
         let all = spans.iter().zip(depths).filter(|(span, _)| !STEPS.contains(&span.span_type.as_str()));

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use crate::dataset::assemble::complete;
 use crate::dataset::assemble::gather::{Gather, Groups};
-use crate::dataset::dialects::otel::messages;
+use crate::dataset::dialects::messages;
 use crate::dataset::dialects::part::{Part, SpanMessages};
 use crate::dataset::dialects::span::{self, Style};
 use crate::dataset::dialects::trace_fields;

@@ -11,8 +11,8 @@ const PAGE: usize = 7;
 /// Pages that are allocated together.
 const BLOCK: usize = 4096;
 
-/// The ids of all traces so far. Ids are told apart by 64 bits of a hash, contents of one id by 32: with ten million traces
-/// the chance that two ids are taken for one is about one in 370,000. The hash has a random key, so that nobody can choose ids that collide.
+/// The ids of all traces so far. Ids are distinguished by 64 bits of a hash, contents of one id by 32: with ten million traces
+/// the chance that two ids are taken for one is about one in 370,000. The hash has a random key, so that colliding ids cannot be chosen.
 ///
 /// It is a hash table of chained pages, which are neither moved nor freed: one that doubles has half of its places empty, and twice its
 /// size in memory while it grows.
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn ids_that_share_a_chain_are_told_apart() {
+    fn ids_that_share_a_chain_are_distinguished() {
         let mut seen = SeenIds::default();
         // Enough for chains of several pages and for several blocks.
         let ids = 0..600_000_u32;

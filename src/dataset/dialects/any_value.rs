@@ -5,7 +5,7 @@
 
 use serde_json::{Map, Value};
 
-/// `[{"key": "k", "value": {"int_value": 1}}]` as `{"k": 1}`. Items without a key are left out.
+/// `[{"key": "k", "value": {"int_value": 1}}]` as `{"k": 1}`. Items without a key are skipped.
 pub(crate) fn fields(pairs: Vec<Value>) -> Map<String, Value> {
     let pair = |pair| match pair {
         Value::Object(mut pair) => match pair.remove("key") {

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use crate::dataset::dialects::dialect::{Dialect, Found};
 use crate::dataset::dialects::fields::{count, expectations, facts, json_text, labels, object, text};
-use crate::dataset::dialects::otel::messages;
+use crate::dataset::dialects::messages;
 use crate::dataset::dialects::part::Part;
 use crate::dataset::dialects::times;
 use crate::dataset::notice::Notices;

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use crate::dataset::dialects::dialect::{Dialect, Found};
 use crate::dataset::dialects::fields::{json_text, list, object, text};
-use crate::dataset::dialects::otel::messages;
+use crate::dataset::dialects::messages;
 use crate::dataset::dialects::part::Part;
 use crate::dataset::dialects::rows;
 use crate::dataset::dialects::times;

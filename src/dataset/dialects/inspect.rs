@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use crate::dataset::dialects::dialect::{Dialect, Found};
 use crate::dataset::dialects::fields::{expectations, facts, json_text, list, object, text};
-use crate::dataset::dialects::otel::messages;
+use crate::dataset::dialects::messages;
 use crate::dataset::dialects::times;
 use crate::dataset::dialects::trace_fields::token_usage;
 use crate::dataset::notice::Notices;

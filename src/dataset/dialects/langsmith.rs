@@ -118,7 +118,7 @@ fn read_run(fields: Map<String, Value>, notices: &mut Notices) -> Result<(Run, V
     if !tokens.is_empty() {
         trace.token_usage = Some(token_usage("tokens", Value::Object(tokens))?);
     }
-    // What LangSmith itself tells the turns of a conversation by.
+    // The names by which LangSmith itself groups the turns of a conversation.
     trace.session_id =
         ["session_id", "thread_id", "conversation_id"].iter().find_map(|key| trace.metadata.remove(*key));
     (trace.inputs, trace.outputs) = (span.inputs.clone(), span.outputs.clone());

@@ -160,7 +160,7 @@ struct Draft {
     trace: Trace,
     request: Sources,
     response: Sources,
-    /// Whether the form says which spans there are, be it none.
+    /// Whether the form says which spans the trace has, even if none.
     has_spans: bool,
 }
 
@@ -176,7 +176,7 @@ impl Draft {
             Ok(value) => Ok(value),
             Err(_) if has_root => Ok(None),
             Err(part) => Err(format!(
-                "`info` has only {part} of the {what}, and there are no spans: export the trace whole, e.g. \
+                "`info` has only {part} of the {what}, and no spans: export the trace whole, e.g. \
                  `mlflow traces get --trace-id {id}`"
             )),
         };
@@ -233,7 +233,7 @@ impl Draft {
         self.response.metadata = lift("mlflow.traceOutputs");
         trace.session_id = lift("mlflow.trace.session");
         trace.user = lift("mlflow.trace.user");
-        // A figure that cannot be read is no reason to refuse the trace.
+        // An unreadable figure must not cost the trace.
         let usage = lift("mlflow.trace.tokenUsage").map(|text| json::from_text(Value::String(text)));
         trace.token_usage = usage.and_then(|usage| token_usage("mlflow.trace.tokenUsage", usage).ok());
     }

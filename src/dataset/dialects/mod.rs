@@ -1,4 +1,4 @@
-//! The forms that a trace can have: one file each, and the registry that tells them apart.
+//! The forms that a trace can have: one file each, and the registry that recognises them.
 
 mod anthropic;
 mod any_value;
@@ -11,11 +11,12 @@ mod helicone;
 mod inspect;
 mod langfuse;
 mod langsmith;
+pub(super) mod messages;
 mod mlflow;
 mod mlflow_rows;
 mod openai;
 mod opik;
-pub(super) mod otel;
+mod otel;
 pub(super) mod part;
 mod plain;
 mod promptfoo;

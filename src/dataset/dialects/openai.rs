@@ -16,7 +16,7 @@ use serde_json::{Map, Value};
 
 use crate::dataset::dialects::dialect::{Dialect, Found};
 use crate::dataset::dialects::fields::{object, strings, text, wrong};
-use crate::dataset::dialects::otel::messages;
+use crate::dataset::dialects::messages;
 use crate::dataset::dialects::part::Part;
 use crate::dataset::dialects::rows;
 use crate::dataset::dialects::times;

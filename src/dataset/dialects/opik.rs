@@ -94,7 +94,7 @@ fn read_one(fields: Map<String, Value>, notices: &mut Notices) -> Result<Vec<Par
             "tags" => trace.tags = labels(name, value)?,
             "thread_id" => trace.session_id = text(name, value)?,
             "usage" if is_span => drop(span.attributes.insert(key, value)),
-            // A figure that cannot be read is no reason to reject the trace.
+            // An unreadable figure must not cost the trace.
             "usage" => trace.token_usage = token_usage(name, value).ok().filter(|usage| usage.total_tokens > 0),
             "error_info" => {
                 let mut error = object(name, value)?;

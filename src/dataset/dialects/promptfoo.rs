@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use crate::dataset::dialects::dialect::{Dialect, Found};
 use crate::dataset::dialects::fields::{expectations, json_text, list, object, text};
-use crate::dataset::dialects::otel::messages;
+use crate::dataset::dialects::messages;
 use crate::dataset::dialects::times;
 use crate::dataset::dialects::trace_fields::{add_documents, token_usage};
 use crate::dataset::json;
@@ -131,7 +131,7 @@ const HOUSEKEEPING: &[&str] = &[
     "updatedAt",
 ];
 
-/// The prompt as it was sent: a chat where it is one's JSON.
+/// The prompt as it was sent: a chat where it is the JSON of one.
 fn asked(raw: Value) -> Value {
     let value = json::from_text(raw.clone());
     match messages::is_dialogue(&value) {

@@ -40,7 +40,7 @@ impl Dialect {
         rows::DIALECT,
     ];
 
-    /// The dialect of an object, told by its keys.
+    /// The dialect of an object, recognised by its keys.
     pub fn of(object: &Map<String, Value>) -> Option<&'static Self> {
         Self::ALL.iter().find(|dialect| (dialect.fits)(object))
     }
@@ -85,7 +85,7 @@ impl Reading {
     /// plain dialect, or a dialogue.
     ///
     /// # Errors
-    /// Why it is no trace and what to do about it.
+    /// Why it is not a trace, and what to do about it.
     pub(crate) fn read(&mut self, record: &Record<'_>, notices: &mut Notices) -> Result<Read, Problem> {
         let mut object = record.object(notices)?;
         let is_mapped = match &record.content {
@@ -107,7 +107,7 @@ impl Reading {
     }
 }
 
-/// Reads an object in the dialect that its keys tell.
+/// Reads an object in the dialect that its keys suggest.
 fn read_object(mut object: Map<String, Value>, notices: &mut Notices) -> Result<Read, Problem> {
     if let Some(dialect) = Dialect::of(&object) {
         return match (dialect.read)(object, notices)? {
@@ -220,7 +220,7 @@ mod tests {
         assert_eq!(notices.unknown_names(), ["info", "prompt"]);
         assert!(
             matches!(read(r#"{"info": {}}"#), Ok(Read::One(Found::Trace(_)))),
-            "what has none of them is told by its keys"
+            "other objects are recognised by their keys"
         );
         let found = read(r#"{"chat": [{"from": "human", "value": "q"}, {"from": "gpt", "value": "a"}]}"#).unwrap();
         let Read::One(Found::Trace(trace)) = found else { panic!("{found:?}") };
@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn the_keys_tell_the_dialect() {
+    fn a_dialect_is_recognised_by_its_keys() {
         let name = |line: &str| {
             let object = serde_json::from_str(line).unwrap();
             Dialect::of(&object).map(|dialect| dialect.name)

@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 
 use crate::dataset::dialects::dialect::{Dialect, Found};
 use crate::dataset::dialects::fields::expectations;
-use crate::dataset::dialects::otel::messages;
+use crate::dataset::dialects::messages;
 use crate::dataset::dialects::trace_fields::{self, add_documents};
 use crate::dataset::names::Guess;
 use crate::dataset::notice::{Notice, Notices};

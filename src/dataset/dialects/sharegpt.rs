@@ -10,8 +10,8 @@
 use serde_json::{Map, Value};
 
 use crate::dataset::dialects::dialect::{Dialect, Found};
+use crate::dataset::dialects::messages;
 use crate::dataset::dialects::openai;
-use crate::dataset::dialects::otel::messages;
 use crate::dataset::json;
 use crate::dataset::names::{DIALOGUES, PAIRS};
 use crate::dataset::notice::{Notice, Notices};

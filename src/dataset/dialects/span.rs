@@ -137,7 +137,7 @@ pub(crate) fn trace_id(text: String) -> Option<String> {
     }
 }
 
-/// So many bytes, 16 at most, in hex or base64.
+/// This many bytes, 16 at most, in hex or base64.
 fn bytes_of(text: &str, length: u32) -> Option<u128> {
     let hex = text.strip_prefix("0x").unwrap_or(text);
     if hex.len() == 2 * length as usize && hex.bytes().all(|byte| byte.is_ascii_hexdigit()) {
@@ -146,7 +146,7 @@ fn bytes_of(text: &str, length: u32) -> Option<u128> {
     from_base64(text, 8 * length)
 }
 
-/// A number of so many bits in base64, in either alphabet, padded to fours.
+/// A number of this many bits in base64, in either alphabet, padded to a multiple of four digits.
 fn from_base64(text: &str, bits: u32) -> Option<u128> {
     let digits = text.trim_end_matches('=');
     if text.len() != bits.div_ceil(24) as usize * 4 || digits.len() != bits.div_ceil(6) as usize {

@@ -9,7 +9,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::dataset::dialects::otel::messages;
+use crate::dataset::dialects::messages;
 
 /// What a step was given.
 pub(crate) fn inputs(value: Value) -> Value {
@@ -60,7 +60,7 @@ fn arguments(mut fields: Map<String, Value>) -> Value {
     }
 }
 
-/// The content of what a callback was given, without what else it was told.
+/// The content of what a callback was given, without its context.
 fn callback(mut fields: Map<String, Value>, names: &[&str]) -> Value {
     const TOLD: &[&str] = &["tags", "metadata", "kwargs"];
     let is_wrapper = fields.keys().all(|key| names.contains(&key.as_str()) || TOLD.contains(&key.as_str()));

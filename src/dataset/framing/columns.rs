@@ -71,7 +71,7 @@ impl Columns {
         self.names.iter().any(|own| own == name)
     }
 
-    /// The object that a row is. An empty cell is no field.
+    /// The object that a row stands for. An empty cell is skipped.
     pub(crate) fn object(
         &self,
         row: &[u8],

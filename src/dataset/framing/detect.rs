@@ -56,7 +56,7 @@ pub(crate) struct Known {
 pub(crate) fn detect(head: &[u8], is_end: bool, known: Known) -> Option<Detected> {
     match known.forced {
         Some(Framing::Lines) => return Some(Detected::Lines),
-        // A mark is to be seen whole.
+        // A mark must be seen whole.
         Some(Framing::Json) => return (is_end || head.len() >= UTF8_BOM.len()).then_some(Detected::Json),
         _ => {}
     }
@@ -77,7 +77,7 @@ pub(crate) fn detect(head: &[u8], is_end: bool, known: Known) -> Option<Detected
         None => return None,
     };
     if is_json {
-        return Some(if goes_on(line) { Detected::Json } else { Detected::Lines });
+        return Some(if continues(line) { Detected::Json } else { Detected::Lines });
     }
     if let Some(separator) = separator(line) {
         return Some(Detected::Table(separator));
@@ -96,9 +96,9 @@ pub(crate) fn detect(head: &[u8], is_end: bool, known: Known) -> Option<Detected
     }
 }
 
-/// Whether the first line of objects is not just one object: one that goes on in the next line, or one with another behind it. An
+/// Whether the first line of objects is not just one object: one that continues in the next line, or one with another behind it. An
 /// object that a writer lost the end of does not end in a comma or a bracket, as a rule; a line end inside a string is an error.
-fn goes_on(line: &[u8]) -> bool {
+fn continues(line: &[u8]) -> bool {
     let mut objects = serde_json::Deserializer::from_slice(line).into_iter::<serde::de::IgnoredAny>();
     match objects.next() {
         Some(Ok(_)) => line.get(objects.byte_offset()..).is_some_and(|rest| rest.trim_ascii_start().starts_with(b"{")),

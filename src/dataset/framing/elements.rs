@@ -9,7 +9,7 @@ use crate::dataset::framing::limits::UTF8_BOM;
 use crate::dataset::framing::record::{Content, Record};
 use crate::dataset::framing::scan::{Scan, Start};
 
-/// Nesting is followed to this depth, far beyond what is read.
+/// Nesting is followed to this depth.
 const MAX_DEPTH: usize = 1024;
 
 /// Reads values; see the module.

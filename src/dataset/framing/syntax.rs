@@ -1,4 +1,4 @@
-//! From a record's bytes to its JSON object; what is none is explained.
+//! From a record's bytes to its JSON object, or the reason why it has none.
 
 use serde_json::{Map, Value};
 

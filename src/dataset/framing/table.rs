@@ -22,7 +22,7 @@ impl<R: BufRead> Rows<R> {
     /// Reads the header.
     ///
     /// # Errors
-    /// When reading fails; inside, why the first row is no header.
+    /// When reading fails; inside, why the first row cannot be a header.
     pub(crate) fn open(mut scan: Scan<R>, delimiter: u8, mappings: &[Mapping]) -> io::Result<Result<Self, String>> {
         let mut blank = 0;
         loop {

@@ -8,9 +8,9 @@ use crate::dataset::source::encoding::{self, Encoding, Utf16Text};
 use crate::dataset::source::gzip::GzipMembers;
 use crate::dataset::source::zstd::ZstdFrames;
 
-/// How much is read from a packed file at once, in bytes.
+/// How much is read from a packed file in one go, in bytes.
 const PACKED_BYTES: usize = 32 << 10;
-/// How much text is read or unpacked at once; more is no faster.
+/// How much text is read or unpacked in one go; more is not faster.
 const TEXT_BYTES: usize = 64 << 10;
 
 /// What text is packed in, if in anything.
@@ -79,7 +79,7 @@ fn detect(head: &[u8], is_end: bool) -> Option<Found> {
     }
 }
 
-/// Reads on from `head`, the beginning of `reader`, until `decide` can; it is given what is there so far and whether that is all. The
+/// Reads on from `head`, the beginning of `reader`, until `decide` can; it is given what was read and whether that is all. The
 /// bytes that were read must be read again.
 pub(crate) fn look_at<T>(
     mut head: Vec<u8>,

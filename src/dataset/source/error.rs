@@ -12,7 +12,7 @@ pub enum DatasetError {
     /// No path was given.
     #[error("no dataset is given")]
     NothingNamed,
-    /// There is no such file.
+    /// The file does not exist.
     #[error("cannot find `{}`", path.display())]
     NotFound {
         /// As it was given.

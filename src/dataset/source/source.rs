@@ -28,7 +28,7 @@ const STDIN: &str = "-";
 
 impl Source {
     /// Checks a path, and looks at the first bytes if it is a regular file. Such a file is opened again when its turn comes, so that a
-    /// folder of thousands is no trouble.
+    /// folder of thousands needs few handles.
     pub(crate) fn open(path: &Path) -> Result<Self, DatasetError> {
         if path == Path::new(STDIN) {
             return Ok(Self::stream("<stdin>", Box::new(io::stdin())));

@@ -110,7 +110,7 @@ fn damaged() -> io::Error {
 fn members(file: &mut File) -> io::Result<Vec<Member>> {
     /// Of the directory's end, and the longest comment behind it.
     const MAX_END: u64 = 22 + 0xffff;
-    /// A directory larger than this is no log's.
+    /// No log has a larger directory.
     const MAX_DIRECTORY: u64 = 1 << 30;
     let length = file.seek(SeekFrom::End(0))?;
     let from = length.saturating_sub(MAX_END);

@@ -104,7 +104,7 @@ fn rows_of_an_export_say_the_same_as_the_api() {
         "input": "Why?", "output": "[{\"page_content\": \"It is so.\"}]", "metadata": "{}", "version": ""});
     let [Part::Trace(head), Part::Span { trace_id, span }] = &*parts(&row) else { panic!() };
     assert_eq!((head.trace_id.as_str(), trace_id.as_str()), ("t1", "t1"));
-    // The API tells more of an observation than that row did.
+    // The API says more about an observation than that row.
     let without_attributes = |span: &Span| Span { attributes: Map::new(), ..span.clone() };
     assert_eq!(without_attributes(span), without_attributes(&whole.spans[1]));
 

@@ -191,7 +191,7 @@ fn without_a_root_span_the_best_record_of_the_request_counts() {
     assert_eq!(read(json!("{\"m\": 1}"), "{\"p\": 1}", Value::Null, json!([])), Ok(Some(json!({"m": 1}))));
     assert_eq!(
         read(json!("{\"m\": \"cut o..."), "What is it?", Value::Null, json!([])).unwrap_err(),
-        "`info` has only the beginning of the inputs, and there are no spans: export the trace whole, e.g. \
+        "`info` has only the beginning of the inputs, and no spans: export the trace whole, e.g. \
          `mlflow traces get --trace-id t`"
     );
     assert_eq!(

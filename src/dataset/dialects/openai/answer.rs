@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::dataset::dialects::fields::list;
-use crate::dataset::dialects::otel::messages;
+use crate::dataset::dialects::messages;
 
 /// What the choices of a chat completion say.
 #[derive(Debug, Default)]
@@ -32,7 +32,7 @@ fn of_choice(mut choice: Value) -> Value {
     }
 }
 
-/// The text of a message that says nothing else; any other message, and what is none, as it stands.
+/// The text of a message that says nothing else; anything else as it stands.
 pub(crate) fn of_message(message: Value) -> Value {
     let says_more = |key: &str| match message.get(key) {
         None | Some(Value::Null) => false,

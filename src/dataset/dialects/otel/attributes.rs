@@ -16,7 +16,7 @@ impl Attributes {
         Self(flat)
     }
 
-    /// Attributes of an object that may nest, made flat; `null` is no value. What is named in `whole` stays as it is, also
+    /// Attributes of an object that may nest, made flat; `null` is skipped. What is named in `whole` stays as it is, also
     /// at the end of a path.
     pub(crate) fn flattened(nested: Map<String, Value>, whole: &[&str]) -> Self {
         let mut flat = Map::new();

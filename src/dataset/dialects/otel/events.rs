@@ -5,9 +5,10 @@
 
 use serde_json::{Map, Value};
 
+use crate::dataset::dialects::messages;
 use crate::dataset::dialects::otel::attributes::Attributes;
+use crate::dataset::dialects::otel::gen_ai;
 use crate::dataset::dialects::otel::recorded::{Event, Recorded};
-use crate::dataset::dialects::otel::{gen_ai, messages};
 use crate::dataset::json;
 
 pub(crate) fn read(recorded: &mut Recorded) {
@@ -51,7 +52,7 @@ pub(crate) enum Side {
     Answered,
 }
 
-/// The messages of an event whose name says that it is one: `gen_ai.user.message`, `gen_ai.choice`, ... Its fields are attributes,
+/// The messages of an event that is named after them: `gen_ai.user.message`, `gen_ai.choice`, ... Its fields are attributes,
 /// or stand together in one that is their JSON text.
 pub(crate) fn message(name: &str, mut attributes: Attributes) -> Option<(Side, Vec<Value>)> {
     let role = name.strip_prefix("gen_ai.")?.strip_suffix(".message");
@@ -65,7 +66,7 @@ pub(crate) fn message(name: &str, mut attributes: Attributes) -> Option<(Side, V
         Some(content) => Map::from_iter([("content".to_owned(), content)]),
         None => attributes.into_map(),
     };
-    // What tells the event from others says nothing of the message.
+    // What identifies the event says nothing about the message.
     fields.retain(|key, _| {
         !["gen_ai.system", "gen_ai.provider.name", "event.name", "index", "finish_reason"].contains(&key.as_str())
     });

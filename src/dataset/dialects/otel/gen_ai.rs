@@ -5,7 +5,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::dataset::dialects::otel::messages;
+use crate::dataset::dialects::messages;
 use crate::dataset::dialects::otel::recorded::Recorded;
 
 pub(crate) fn read(recorded: &mut Recorded) {

@@ -5,7 +5,7 @@
 
 use serde_json::Value;
 
-use crate::dataset::dialects::otel::messages;
+use crate::dataset::dialects::messages;
 use crate::dataset::dialects::otel::recorded::Recorded;
 use crate::dataset::dialects::wrapped;
 use crate::dataset::json;

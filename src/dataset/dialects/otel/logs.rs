@@ -12,6 +12,7 @@ use serde_json::{Map, Value};
 
 use crate::dataset::dialects::any_value;
 use crate::dataset::dialects::fields::{list, object, text};
+use crate::dataset::dialects::messages;
 use crate::dataset::dialects::otel::attributes::Attributes;
 use crate::dataset::dialects::otel::events::{self, Side};
 use crate::dataset::dialects::otel::gen_ai;
@@ -65,29 +66,28 @@ pub(crate) fn read_record(mut record: Map<String, Value>, notices: &mut Notices)
     let name = named.or_else(|| attributes.remove("event.name")?.as_str().map(ToOwned::to_owned)).unwrap_or_default();
     let body = any_value::plain(take(&["body"]));
     let (Some(trace_id), Some(span_id)) = (trace, span) else { return Ok(None) };
-    let mut messages = SpanMessages { span_id, time: time.unwrap_or_default(), ..SpanMessages::default() };
+    let mut said = SpanMessages { span_id, time: time.unwrap_or_default(), ..SpanMessages::default() };
     if name == DETAILS {
         let mut fields = attributes;
         fields.extend(body.as_object().cloned().unwrap_or_default());
         let mut recorded = Recorded { attributes: Attributes::new(fields), ..Recorded::default() };
         gen_ai::read_content(&mut recorded);
         if let Some(Value::Array(asked)) = recorded.span.inputs.as_mut().and_then(|inputs| inputs.get_mut("messages")) {
-            messages.asked = std::mem::take(asked);
+            said.asked = std::mem::take(asked);
         }
-        messages.answered =
-            recorded.span.outputs.map(|answer| super::messages::read(answer, "assistant")).unwrap_or_default();
+        said.answered = recorded.span.outputs.map(|answer| messages::read(answer, "assistant")).unwrap_or_default();
     } else {
         if !body.is_null() {
             attributes.insert("body".to_owned(), body);
         }
         match events::message(&name, Attributes::new(attributes)) {
-            Some((Side::Asked, asked)) => messages.asked = asked,
-            Some((Side::Answered, answered)) => messages.answered = answered,
+            Some((Side::Asked, asked)) => said.asked = asked,
+            Some((Side::Answered, answered)) => said.answered = answered,
             None => {}
         }
     }
-    let is_empty = messages.asked.is_empty() && messages.answered.is_empty();
-    Ok((!is_empty).then_some(Part::Messages { trace_id, messages }))
+    let is_empty = said.asked.is_empty() && said.answered.is_empty();
+    Ok((!is_empty).then_some(Part::Messages { trace_id, messages: said }))
 }
 
 /// The event that holds all of a call.

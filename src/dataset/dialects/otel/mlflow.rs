@@ -9,7 +9,7 @@ pub(crate) fn read(recorded: &mut Recorded) {
     if !attributes.has_prefix("mlflow.") {
         return;
     }
-    // The trace's id once more: a text that tells how the others are written.
+    // The trace's id again: a text that shows how the others are written.
     let id = attributes.take_text("mlflow.traceRequestId");
     if id.is_none_or(|id| id.starts_with('"')) {
         attributes.decode_all();

@@ -6,7 +6,7 @@
 //!
 //! | recorded | becomes |
 //! | --- | --- |
-//! | messages of a model call | `inputs`: `{"messages": [...]}`, each message as OpenAI's chat completions API has it ([`messages`]) |
+//! | messages of a model call | `inputs`: `{"messages": [...]}`, each message as OpenAI's chat completions API has it ([`super::messages`]) |
 //! | its answer | `outputs`: the text alone; the message where it calls tools; a list where there are several |
 //! | a retriever's documents | `outputs`: `[{"page_content": "...", "metadata": {...}, "id": "...", "score": 0.5}]`, of these what is known |
 //! | arguments and result of a tool, input and output of other spans | `inputs`, `outputs`: decoded where they are JSON |
@@ -21,7 +21,6 @@ mod gen_ai;
 mod langfuse;
 mod langsmith;
 mod logs;
-pub(crate) mod messages;
 mod mlflow;
 mod objects;
 mod openinference;

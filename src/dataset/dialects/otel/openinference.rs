@@ -4,7 +4,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::dataset::dialects::otel::messages;
+use crate::dataset::dialects::messages;
 use crate::dataset::dialects::otel::recorded::Recorded;
 use crate::dataset::dialects::wrapped;
 use crate::dataset::json;
@@ -43,7 +43,7 @@ pub(crate) fn read(recorded: &mut Recorded) {
     }
 }
 
-/// `input.value` as `input.mime_type` says it is to be read.
+/// `input.value`, decoded as `input.mime_type` says.
 fn value(recorded: &mut Recorded, side: &str) -> Option<Value> {
     let value = recorded.attributes.take(&format!("{side}.value"))?;
     let is_json = match recorded.attributes.take_text(&format!("{side}.mime_type")) {

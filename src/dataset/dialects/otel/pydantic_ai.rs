@@ -4,9 +4,9 @@
 
 use serde_json::Value;
 
+use crate::dataset::dialects::messages;
 use crate::dataset::dialects::otel::attributes::Attributes;
 use crate::dataset::dialects::otel::events::{self, Side};
-use crate::dataset::dialects::otel::messages;
 use crate::dataset::dialects::otel::recorded::Recorded;
 use crate::dataset::json;
 

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
+use crate::dataset::dialects::messages;
 use crate::dataset::dialects::otel::attributes::Attributes;
-use crate::dataset::dialects::otel::messages;
 use crate::trace::{Span, SpanType};
 
 /// A span with what no convention has read yet.

@@ -4,7 +4,7 @@
 
 use serde_json::{Value, json};
 
-use crate::dataset::dialects::otel::messages;
+use crate::dataset::dialects::messages;
 use crate::dataset::dialects::otel::recorded::Recorded;
 use crate::dataset::json;
 
