@@ -4,6 +4,7 @@ mod error_code;
 #[expect(clippy::module_inception, reason = "the module's one subject")]
 mod feedback;
 pub mod forms;
+pub mod history;
 mod id;
 pub mod log;
 pub mod wire;

@@ -67,7 +67,7 @@ impl Counts {
     fn keep(&mut self, standing: Standing) -> Option<Standing> {
         match standing {
             Standing::Failed { code, .. } => *self.kept_failed.entry(code).or_default() += 1,
-            Standing::Invalid { .. } => self.kept_invalid += 1,
+            Standing::Rejected { .. } => self.kept_invalid += 1,
             Standing::Number(_) | Standing::Label(_) | Standing::Other => {
                 self.kept_scored += 1;
                 return Some(standing);
@@ -142,7 +142,7 @@ mod tests {
 
     const FAILED: Standing = Standing::Failed { code: Some(ErrorCode::Refused), create_time_ms: 0 };
     const FOREIGN: Standing = Standing::Failed { code: None, create_time_ms: 0 };
-    const INVALID: Standing = Standing::Invalid { create_time_ms: 0 };
+    const REJECTED: Standing = Standing::Rejected { create_time_ms: 0 };
 
     /// What settling judgments one after the other counts, and which of them have a verdict.
     fn settled(all: &[Settled]) -> (Counts, Vec<Option<Standing>>) {
@@ -170,7 +170,7 @@ mod tests {
     fn kept_verdicts_failures_and_rejected_verdicts_are_counted_apart() {
         let verdict = Standing::Number(0.5);
         let (counts, verdicts) =
-            settled(&[verdict, Standing::Label(1), Standing::Other, FAILED, FOREIGN, INVALID].map(Settled::Kept));
+            settled(&[verdict, Standing::Label(1), Standing::Other, FAILED, FOREIGN, REJECTED].map(Settled::Kept));
         assert_eq!(
             verdicts,
             [Some(verdict), Some(Standing::Label(1)), Some(Standing::Other), None, None, None],
@@ -197,7 +197,7 @@ mod tests {
             Settled::Missing,
             Settled::Missing,
             Settled::Unmatched(FAILED),
-            Settled::Unmatched(INVALID),
+            Settled::Unmatched(REJECTED),
             Settled::Skipped(SkipReason::NoSession),
         ]);
         assert_eq!(verdicts, [None; 5]);

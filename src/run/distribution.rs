@@ -111,7 +111,7 @@ mod tests {
     #[test]
     fn what_is_not_a_verdict_of_the_declared_type_changes_nothing() {
         let failed = Standing::Failed { code: None, create_time_ms: 1 };
-        let odd = [failed, Standing::Invalid { create_time_ms: 1 }, Standing::Other, Standing::Label(7)];
+        let odd = [failed, Standing::Rejected { create_time_ms: 1 }, Standing::Other, Standing::Label(7)];
         let number = VerdictType::Number { min: None, max: None };
         assert_eq!(folded(&number, &odd).mean(), None);
         assert_eq!(folded(&VerdictType::Boolean, &odd), Distribution::Boolean { yes: 0, no: 0 });

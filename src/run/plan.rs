@@ -139,7 +139,7 @@ impl Planner {
     fn item_of_failure(&self, asked: &Asked, subject: Subject<'_>, failures: &mut u64) -> Option<Item> {
         let source = asked.failed.as_ref().unwrap_or(&asked.source);
         let opinion = self.opinion(asked, source, subject);
-        let Some(standing) = self.known.index.latest(opinion) else {
+        let Some(standing) = self.known.index.standing(opinion) else {
             return Some(asked.count(Settled::Missing));
         };
         match standing {
@@ -168,7 +168,7 @@ impl Planner {
                     (Seen::Judged { standing, .. }, _) => Action::Count(Settled::Kept(standing)),
                     (_, Some(standing)) => Action::Count(Settled::Unmatched(standing)),
                     // Another failure's id is never that of a verdict.
-                    (Seen::New | Seen::Changed { .. } | Seen::Overridden { .. }, None) => Action::Fail(not_askable),
+                    (Seen::New | Seen::Changed { .. } | Seen::Superseded { .. }, None) => Action::Fail(not_askable),
                 };
             }
         };
@@ -185,17 +185,13 @@ impl Planner {
             (
                 Seen::Judged {
                     standing:
-                        standing @ (Standing::Failed { create_time_ms, .. } | Standing::Invalid { create_time_ms }),
+                        standing @ (Standing::Failed { create_time_ms, .. } | Standing::Rejected { create_time_ms }),
                     overrides,
                 },
                 _,
             ) if self.scope.asks_again(standing) => History { overrides, create_time_ms: Some(create_time_ms) },
-            // It no longer held when it was rejected, and is wanted again.
-            (Seen::Overridden { standing: Standing::Invalid { create_time_ms }, by, .. }, _) => {
-                History { overrides: Some(by), create_time_ms: Some(create_time_ms) }
-            }
             (Seen::Judged { standing, .. }, _) => return Action::Count(Settled::Kept(standing)),
-            (Seen::Overridden { standing, offset, by }, _) => {
+            (Seen::Superseded { standing, offset, by }, _) => {
                 return Action::Reinstate { standing, offset, overrides: by };
             }
         };
@@ -210,10 +206,7 @@ impl Planner {
             Seen::Judged { standing: Standing::Failed { create_time_ms, .. }, overrides } => {
                 (overrides, Some(create_time_ms))
             }
-            Seen::Overridden { standing: Standing::Invalid { create_time_ms }, by, .. } => {
-                (Some(by), Some(create_time_ms))
-            }
-            Seen::Judged { .. } | Seen::Overridden { .. } => return None,
+            Seen::Judged { .. } | Seen::Superseded { .. } => return None,
         };
         let found = |log: &ReuseLog| log.verdict(opinion, id).map(|feedback| (log.name(), feedback));
         let (name, mut feedback) = self.known.reuse.iter().find_map(found)?;

@@ -84,7 +84,7 @@ impl Scope {
     pub fn asks_again(&self, standing: Standing) -> bool {
         match standing {
             Standing::Failed { code, .. } => self.selects(code),
-            Standing::Invalid { .. } => matches!(self, Self::Failures(FailureScope { invalid: true, .. })),
+            Standing::Rejected { .. } => matches!(self, Self::Failures(FailureScope { invalid: true, .. })),
             Standing::Number(_) | Standing::Label(_) | Standing::Other => false,
         }
     }

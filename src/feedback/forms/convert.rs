@@ -4,11 +4,11 @@ use std::fs::File;
 use std::io::{self, BufWriter, Write};
 
 use super::read::{Place, Source};
-use super::state::State;
 use super::wide::Wide;
 use super::write::{Losses, Lost, Writer};
 use super::{ConvertError, Form, Input};
 use crate::feedback::Feedback;
+use crate::feedback::history::{Facts, History};
 
 /// What a conversion did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -25,9 +25,8 @@ pub struct Converted {
 
 /// Writes all feedback of `input` in another form.
 ///
-/// JSON lines are written as they are read, with their history. A table holds the present state of a log: the last record of each id, not
-/// `valid` where a later one overrides it, and no errors that a later record of the same opinion supersedes. With `present`, JSON lines do
-/// too. Then the input is read more than once: what cannot be is copied to a temporary file, and memory holds the places of the records, and
+/// JSON lines are written as they are read, with their history. A table holds the present state of a log (see [`crate::feedback::history`]). With
+/// `present`, JSON lines do too. Then the input is read more than once: what cannot be is copied to a temporary file, and memory holds the places of the records, and
 /// for a wide table the ids of its rows. Otherwise it holds one line.
 ///
 /// `on_reject` is called with the number of each line that is no record, and the reason.
@@ -149,29 +148,34 @@ fn of_state(
     losses: &mut Losses,
 ) -> Result<(), ConvertError> {
     let again = || log.try_clone().map(|file| Input(Source::Log(file))).map_err(ConvertError::Read);
-    let mut state = State::default();
+    let mut history = History::default();
     again()?.for_each(&mut |place, record| {
         if let Some(feedback) = read.record(place, record) {
-            state.add(place.offset, &feedback);
+            history.add(&Facts::of(&feedback), place.offset, ());
         }
         Ok(())
     })?;
     read.check()?;
-    let mut for_each_standing = |take: &mut dyn FnMut(Place, Feedback) -> Result<(), ConvertError>| {
+    let lines = history.settle().into_lines();
+    let mut for_each_present = |take: &mut dyn FnMut(Place, Feedback) -> Result<(), ConvertError>| {
+        let mut lines = lines.iter().peekable();
         again()?.for_each(&mut |place, record| {
-            let Ok(feedback) = record else { return Ok(()) };
-            match state.standing(place.offset, feedback) {
-                Some(feedback) => take(place, feedback),
-                None => {
-                    losses.count(SUPERSEDED);
-                    Ok(())
-                }
+            let (Ok(mut feedback), Some(line)) = (record, lines.next_if(|line| line.step.place == place.offset)) else {
+                return Ok(());
+            };
+            if !line.is_present() {
+                losses.count(SUPERSEDED);
+                return Ok(());
             }
+            if !line.step.is_valid() {
+                feedback.valid = Some(false);
+            }
+            take(place, feedback)
         })
     };
     let mut lost = Losses::default();
     if let Some(mut writer) = Writer::new(to, &mut *out)? {
-        for_each_standing(&mut |place, feedback| {
+        for_each_present(&mut |place, feedback| {
             match writer.write(feedback, &mut lost)? {
                 Ok(()) => read.converted.written += 1,
                 Err(reason) => read.reject(place, reason),
@@ -181,7 +185,7 @@ fn of_state(
         writer.finish()?;
     } else {
         let mut wide = Wide::default();
-        for_each_standing(&mut |place, feedback| {
+        for_each_present(&mut |place, feedback| {
             wide.add(place.offset, &feedback, &mut lost);
             Ok(())
         })?;

@@ -8,7 +8,6 @@ mod csv;
 mod export;
 mod form;
 mod read;
-mod state;
 mod wide;
 mod write;
 

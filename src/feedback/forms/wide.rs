@@ -42,13 +42,12 @@ pub(super) struct Wide {
 
 struct Cell {
     judge: u32,
-    is_verdict: bool,
     offset: u64,
 }
 
 impl Wide {
-    /// Adds a record of the present state, in the log's order. Of several by the same judge and source about the same thing, the latest
-    /// verdict has the cell, or the latest error if there is no verdict.
+    /// Adds a record of the present state, in the log's order. Of several by the same judge and source about the same thing, the latest has the cell:
+    /// the opinion stands as that.
     pub(super) fn add(&mut self, offset: u64, feedback: &Feedback, lost: &mut Losses) {
         if feedback.trace_id.is_none() {
             return lost.count(NO_TRACE);
@@ -67,14 +66,11 @@ impl Wide {
         let source = &feedback.source;
         let judge = (feedback.name.clone(), source.source_id.clone(), source.source_type.as_str());
         let judge = *self.judges.entry(judge).or_insert(new);
-        let is_verdict = !feedback.is_error();
         let cells = &mut self.rows[row].1;
         match cells.iter_mut().find(|cell| cell.judge == judge) {
-            None => cells.push(Cell { judge, is_verdict, offset }),
+            None => cells.push(Cell { judge, offset }),
             Some(earlier) => {
-                if is_verdict || !earlier.is_verdict {
-                    *earlier = Cell { judge, is_verdict, offset };
-                }
+                *earlier = Cell { judge, offset };
                 return lost.count(NO_CELL);
             }
         }
@@ -326,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cell_has_the_latest_verdict_and_what_has_no_cell_is_told() {
+    fn a_cell_has_the_latest_record_and_what_has_no_cell_is_reported() {
         let mut error = record("a", "m", "t", 0);
         error["error"] = json!({"error_code": "TIMEOUT"});
         error["value"] = json!(null);
@@ -335,7 +331,7 @@ mod tests {
         let mut homeless = record("a", "m", "t", 4);
         homeless["trace_id"] = json!(null);
         let (rows, lost) = table(&[record("a", "m", "t", 1), record("a", "m", "t", 2), overridden, homeless, error]);
-        assert_eq!((rows.len(), rows[1][1].as_str(), rows[1][2].as_str()), (2, "2", ""));
+        assert_eq!((rows.len(), rows[1][1].as_str(), rows[1][2].as_str()), (2, "", "TIMEOUT"));
         let told = [(1, UNTOLD), (2, NO_CELL), (1, OVERRIDDEN), (1, NO_TRACE)];
         assert_eq!(lost, told);
     }

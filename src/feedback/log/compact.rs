@@ -6,8 +6,8 @@ use std::path::Path;
 
 use super::file::{LogFile, refuse_what_is_no_file};
 use super::lines::{LineReader, for_each_line};
-use super::{Mode, OpenError, OpenLog, OpenReport, OpinionKey};
-use crate::feedback::{AssessmentId, Feedback};
+use super::{Mode, OpenError, OpenLog, OpenReport};
+use crate::feedback::history::{Act, History, Line};
 use crate::files::Replacement;
 
 /// What a compaction did, or would do.
@@ -61,61 +61,21 @@ pub fn would_compact(path: &Path) -> Result<Compacted, OpenError> {
     find_superseded(&file).map(|(_, compacted)| compacted).map_err(io_error)
 }
 
-/// A record of ours.
-#[derive(Debug, Clone, Copy)]
-struct Entry {
-    id: AssessmentId,
-    /// `None` when it is not said about what.
-    opinion: Option<OpinionKey>,
-    offset: u64,
-    is_error: bool,
-    /// A verdict that somebody marked invalid: that line need not hold all that the verdict's own does.
-    is_invalid: bool,
-    superseded: bool,
-}
-
 /// Where the superseded records are, in the log's order.
 fn find_superseded(file: &File) -> io::Result<(Vec<u64>, Compacted)> {
-    let mut entries = Vec::new();
+    let mut history = History::default();
     let mut compacted = Compacted::default();
-    for_each_line(file, |offset, _, record| {
-        let Some(feedback) = record else { return };
-        compacted.before += 1;
-        entries.extend(feedback.own_id().map(|id| Entry::new(id, &feedback, offset)));
+    for_each_line(file, |offset, _, facts| {
+        if let Some(facts) = facts {
+            compacted.before += 1;
+            history.add(&facts, offset, ());
+        }
     })?;
-    entries.sort_unstable_by_key(|entry| (entry.id, entry.offset));
-    for group in entries.chunk_by_mut(|a, b| a.id == b.id) {
-        let mut later_verdict = false;
-        for (i, entry) in group.iter_mut().rev().enumerate() {
-            // A verdict is never lost to an error.
-            entry.superseded = if entry.is_error { i > 0 } else { later_verdict };
-            later_verdict |= !entry.is_error && !entry.is_invalid;
-        }
-    }
-    entries.sort_unstable_by_key(|entry| (entry.opinion, entry.offset));
-    for group in entries.chunk_by_mut(|a, b| a.opinion.is_some() && a.opinion == b.opinion) {
-        if let Some((_, earlier)) = group.split_last_mut() {
-            earlier.iter_mut().for_each(|entry| entry.superseded |= entry.is_error);
-        }
-    }
-    entries.retain(|entry| entry.superseded);
-    compacted.errors = entries.iter().filter(|entry| entry.is_error).count() as u64;
-    compacted.updates = entries.len() as u64 - compacted.errors;
-    let mut superseded: Vec<_> = entries.into_iter().map(|entry| entry.offset).collect();
-    superseded.sort_unstable();
-    Ok((superseded, compacted))
-}
-
-impl Entry {
-    fn new(id: AssessmentId, feedback: &Feedback, offset: u64) -> Self {
-        let about = feedback.trace_id.as_deref();
-        let opinion = about.map(|id| {
-            OpinionKey::new(Some(id), feedback.span_id.as_deref(), &feedback.name, &feedback.source)
-                .sample(feedback.sample())
-        });
-        let is_invalid = feedback.valid == Some(false);
-        Self { id, opinion, offset, is_error: feedback.is_error(), is_invalid, superseded: false }
-    }
+    let superseded = history.settle().into_lines().into_iter().filter(Line::is_dispensable);
+    let superseded: Vec<_> = superseded.map(|line| line.step).collect();
+    compacted.errors = superseded.iter().filter(|step| step.act == Act::Failure).count() as u64;
+    compacted.updates = superseded.len() as u64 - compacted.errors;
+    Ok((superseded.iter().map(|step| step.place).collect(), compacted))
 }
 
 /// The log without the records at these places.
@@ -142,7 +102,7 @@ fn without(log: &LogFile, superseded: &[u64]) -> Result<Replacement, OpenError> 
 mod tests {
     use super::*;
     use crate::feedback::forms::{self, Form};
-    use crate::feedback::{ErrorCode, FeedbackError, Source, SourceType};
+    use crate::feedback::{ErrorCode, Feedback, FeedbackError, Source, SourceType};
 
     fn id(n: u8) -> String {
         format!("a-{n:032x}")
@@ -220,8 +180,8 @@ mod tests {
     fn every_opinion_stays() {
         let history = [verdict(1, "a"), overriding(1, verdict(2, "a")), overriding(2, verdict(3, "a"))];
         assert_eq!(compacted(&history), history);
-        let lost = [verdict(1, "a"), error(1, "a")];
-        assert_eq!(compacted(&lost), lost, "an error is no reason to lose a verdict");
+        let failed = [verdict(1, "a"), error(1, "a")];
+        assert_eq!(compacted(&failed), failed[..1], "a verdict is not lost to a failure");
         let back = [verdict(1, "a"), overriding(1, verdict(2, "a")), overriding(2, verdict(1, "a"))];
         assert_eq!(compacted(&back), back[1..], "the opinion's line that holds again says all of the first");
     }

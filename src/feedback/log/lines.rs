@@ -3,18 +3,12 @@
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Seek, SeekFrom};
 
-use super::brief::Brief;
 use crate::feedback::Feedback;
+use crate::feedback::history::Facts;
 
-/// Calls `take` with each line that is not blank: where it begins, its bytes with the newline, and the record if it is one.
-pub(super) fn for_each_line(file: &File, mut take: impl FnMut(u64, &[u8], Option<Feedback>)) -> io::Result<()> {
-    let record = |line: &[u8]| std::str::from_utf8(line).ok().and_then(|text| Feedback::from_json(text).ok());
-    for_each_raw_line(file, |start, line| take(start, line, record(line)))
-}
-
-/// The same with each record in brief.
-pub(super) fn for_each_brief_line(file: &File, mut take: impl FnMut(u64, &[u8], Option<Brief<'_>>)) -> io::Result<()> {
-    for_each_raw_line(file, |start, line| take(start, line, Brief::read(line)))
+/// Calls `take` with each line that is not blank: where it begins, its bytes with the newline, and the record's facts if it is one.
+pub(super) fn for_each_line(file: &File, mut take: impl FnMut(u64, &[u8], Option<Facts<'_>>)) -> io::Result<()> {
+    for_each_raw_line(file, |start, line| take(start, line, Facts::read(line)))
 }
 
 fn for_each_raw_line(mut file: &File, mut take: impl FnMut(u64, &[u8])) -> io::Result<()> {

@@ -1,17 +1,16 @@
-//! Several logs made one: every judgment once, every opinion kept, what overrides after what it overrides.
+//! Several logs made one, as if one process had written them all.
 
-use std::cmp::Reverse;
-use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use super::OpenError;
 use super::file::LogFile;
 use super::lines::{LineReader, for_each_line};
 use super::open::not_a_log;
-use crate::feedback::{AssessmentId, Feedback, IdHasher};
+use super::timeline::{Event, Timeline};
+use crate::feedback::history::{Act, History, Line, Role};
 
 /// Conflicts that a message names.
 const CONFLICTS_SHOWN: usize = 10;
@@ -76,12 +75,13 @@ impl fmt::Display for Conflicts {
 
 /// Makes one log of several.
 ///
-/// Of records with the same id the one with the later `last_update_time_ms` stays, and a verdict rather than an error; within one log, the
-/// later line. Records that are no model's, or have no id of judge-run's form, all stay, but for exact copies. The order is that of
-/// `create_time_ms`, save that a record comes after what it overrides. Nothing is at `output` before all of it is.
+/// Each log keeps its order; between logs the time decides at which a record was last updated, and what overrides comes after what it overrides. Exact copies
+/// of a record in another log are one record. What [`super::compact`] would leave out of the result is left out. Nothing is at `output` before
+/// all of it is.
 ///
 /// # Errors
-/// When a log cannot be read or is none, the output cannot be written or is there already, or there is a conflict.
+/// When a log cannot be read or is none, the output cannot be written or is there already, or two logs have different verdicts on one judgment of the
+/// same time.
 pub fn merge(inputs: &[PathBuf], output: &Path, overwrite: bool) -> Result<Merged, MergeError> {
     let real = output.canonicalize().ok();
     for path in inputs {
@@ -101,25 +101,27 @@ pub fn merge(inputs: &[PathBuf], output: &Path, overwrite: bool) -> Result<Merge
     if !overwrite && file.file.metadata().map_err(io_error)?.len() > 0 {
         return Err(MergeError::Exists { path: output.to_owned() });
     }
-    let Sources { entries, overrides, inputs, mut readers } = sources;
-    let kept = Choice { inputs: &inputs, readers: &mut readers }.of(entries)?;
-    let order = in_order(&kept, &overrides);
+    let Sources { timeline, history, inputs, mut readers } = sources;
+    let (events, lines) = timeline.merged(history);
+    Verdicts { inputs: &inputs, readers: &mut readers, events: &events }.check(&lines)?;
+    let mut written = 0;
     let mut line = Vec::new();
     let staged = file.stage(|writer| {
-        for position in &order {
-            let Entry { file, offset, .. } = kept[*position];
-            readers[file as usize].read(offset, &mut line)?;
+        for kept in lines.iter().filter(|line| !line.is_dispensable()) {
+            let Event { file, offset, .. } = events[kept.extra];
+            readers[file].read(offset, &mut line)?;
             line.push(b'\n');
             writer.write_all(&line)?;
+            written += 1;
         }
         Ok(())
     })?;
     let mut file = file.renewed()?;
     file.adopt(staged)?;
-    Ok(Merged { inputs, written: order.len() as u64 })
+    Ok(Merged { inputs, written })
 }
 
-/// What can be read only once, or is no file at all.
+/// What can be read only once, or is not a file at all.
 fn refuse_devices(path: &Path) -> Result<(), MergeError> {
     match path.metadata() {
         Ok(metadata) if metadata.is_dir() => Err(OpenError::Directory { path: path.to_owned() }.into()),
@@ -128,34 +130,11 @@ fn refuse_devices(path: &Path) -> Result<(), MergeError> {
     }
 }
 
-/// What a record is, when another has its id. In this order, the last one stays.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Kind {
-    /// Not by a model, or without an id of our form: it is nobody's update.
-    Foreign,
-    Error,
-    Verdict,
-}
-
-/// A record, and where it is.
-#[derive(Debug, Clone, Copy)]
-struct Entry {
-    id: AssessmentId,
-    create_time_ms: i64,
-    last_update_time_ms: i64,
-    offset: u64,
-    file: u32,
-    kind: Kind,
-    /// Somebody marked it invalid.
-    is_invalid: bool,
-}
-
 /// All that is known of the logs before anything is written.
 #[derive(Default)]
 struct Sources {
-    entries: Vec<Entry>,
-    /// The id that the record at a place overrides.
-    overrides: HashMap<(u32, u64), AssessmentId>,
+    timeline: Timeline,
+    history: History<usize>,
     inputs: Vec<MergedInput>,
     readers: Vec<LineReader>,
 }
@@ -164,12 +143,12 @@ impl Sources {
     fn add(&mut self, path: &Path) -> Result<(), OpenError> {
         let io_error = |error| OpenError::Io { path: path.to_owned(), error };
         let log = File::open(path).map_err(io_error)?;
-        let file = u32::try_from(self.inputs.len()).map_err(|error| io_error(io::Error::other(error)))?;
         let (mut records, mut damaged) = (0, 0);
         // A log that holds nothing but a torn line is one.
         let mut first_whole = None;
-        for_each_line(&log, |offset, line, record| {
-            let Some(feedback) = record else {
+        self.timeline.begin_log();
+        for_each_line(&log, |offset, line, facts| {
+            let Some(facts) = facts else {
                 damaged += 1;
                 if first_whole.is_none() && line.ends_with(b"\n") {
                     first_whole = Some(line.to_vec());
@@ -177,10 +156,8 @@ impl Sources {
                 return;
             };
             records += 1;
-            if let Some(overrides) = &feedback.overrides {
-                self.overrides.insert((file, offset), AssessmentId::of_any(overrides));
-            }
-            self.entries.push(Entry::new(&feedback, line, file, offset));
+            let event = self.timeline.add(&facts, line, offset);
+            self.history.add(&facts, event as u64, event);
         })
         .map_err(io_error)?;
         if let (0, Some(line)) = (records, first_whole) {
@@ -192,157 +169,49 @@ impl Sources {
     }
 }
 
-impl Entry {
-    fn new(feedback: &Feedback, line: &[u8], file: u32, offset: u64) -> Self {
-        let kind = match (feedback.own_id(), feedback.is_error()) {
-            (None, _) => Kind::Foreign,
-            (Some(_), true) => Kind::Error,
-            (Some(_), false) => Kind::Verdict,
-        };
-        let id = feedback.assessment_id.as_deref().map(AssessmentId::of_any);
-        let id = id.unwrap_or_else(|| IdHasher::new("judge-run line 1").part(line.trim_ascii()).finish());
-        let Feedback { create_time_ms, last_update_time_ms, .. } = *feedback;
-        let is_invalid = feedback.valid == Some(false);
-        Self { id, create_time_ms, last_update_time_ms, offset, file, kind, is_invalid }
-    }
-
-    fn is_foreign(&self) -> bool {
-        self.kind == Kind::Foreign
-    }
-}
-
-/// Decides which of the records with one id stays.
-struct Choice<'a> {
+/// The verdicts of the merged logs.
+struct Verdicts<'a> {
     inputs: &'a [MergedInput],
     readers: &'a mut [LineReader],
+    events: &'a [Event],
 }
 
-impl Choice<'_> {
-    /// The records that stay, by time and then as they were given.
-    fn of(&mut self, mut entries: Vec<Entry>) -> Result<Vec<Entry>, MergeError> {
-        entries.sort_unstable_by_key(|entry| (entry.id, entry.is_foreign(), entry.file, entry.offset));
-        let mut kept = Vec::with_capacity(entries.len());
+impl Verdicts<'_> {
+    /// Fails where a verdict that would hold has another value in another log, of the same time.
+    fn check(&mut self, lines: &[Line<usize>]) -> Result<(), MergeError> {
+        let verdicts = lines.iter().filter(|line| line.is_own && line.step.act == Act::Verdict);
+        let mut verdicts: Vec<_> = verdicts.collect();
+        verdicts.sort_unstable_by_key(|line| (line.step.id, line.step.place));
         let mut conflicts = Conflicts { count: 0, first: Vec::new() };
-        for group in entries.chunk_by(|a, b| (a.id, a.is_foreign()) == (b.id, b.is_foreign())) {
-            match group {
-                [only] => kept.push(*only),
-                [first, ..] if first.is_foreign() => self.different(group, &mut kept)?,
-                _ => match self.latest(group)? {
-                    Ok(entry) => kept.push(entry),
-                    Err((a, b)) => {
-                        conflicts.count += 1;
-                        if conflicts.first.len() < CONFLICTS_SHOWN {
-                            let path = |entry: Entry| self.inputs[entry.file as usize].path.clone();
-                            conflicts.first.push((a.id.to_string(), path(a), path(b)));
-                        }
+        for of_id in verdicts.chunk_by(|a, b| a.step.id == b.step.id) {
+            let [others @ .., last] = of_id else { continue };
+            if others.is_empty() || last.step.role != Role::Verdict || last.step.is_marked {
+                continue;
+            }
+            let event = self.events[last.extra];
+            for other in others.iter().map(|line| self.events[line.extra]) {
+                let same_time = other.file != event.file && other.last_update_time_ms == event.last_update_time_ms;
+                if same_time && self.value(other)? != self.value(event)? {
+                    conflicts.count += 1;
+                    if conflicts.first.len() < CONFLICTS_SHOWN {
+                        let path = |event: Event| self.inputs[event.file].path.clone();
+                        conflicts.first.push((last.step.id.to_string(), path(other), path(event)));
                     }
-                },
+                    break;
+                }
             }
         }
         if conflicts.count > 0 {
             return Err(MergeError::Conflicts(conflicts));
         }
-        kept.sort_unstable_by_key(|entry| (entry.create_time_ms, entry.file, entry.offset));
-        Ok(kept)
-    }
-
-    /// Each line once.
-    fn different(&mut self, group: &[Entry], kept: &mut Vec<Entry>) -> Result<(), OpenError> {
-        let mut seen = HashSet::new();
-        for entry in group {
-            let mut line = Vec::new();
-            self.readers[entry.file as usize]
-                .read(entry.offset, &mut line)
-                .map_err(|error| self.io_error(*entry, error))?;
-            if seen.insert(line) {
-                kept.push(*entry);
-            }
-        }
         Ok(())
     }
 
-    /// The one that holds, or two of which neither does.
-    fn latest(&mut self, group: &[Entry]) -> Result<Result<Entry, (Entry, Entry)>, OpenError> {
-        // In each log the order of lines decides, whatever a clock said.
-        let of_files = group.chunk_by(|a, b| a.file == b.file);
-        let of_files = of_files.filter_map(|lines| lines.iter().max_by_key(|entry| (entry.kind, entry.offset)));
-        let mut holds: Option<Entry> = None;
-        let mut conflict = None;
-        for entry in of_files.copied() {
-            // Who marks a copy of a record invalid need not change its time.
-            let rank = |entry: Entry| (entry.kind, entry.last_update_time_ms, entry.is_invalid);
-            match holds {
-                Some(other) if rank(entry) < rank(other) => {}
-                Some(other) if rank(entry) == rank(other) => {
-                    if entry.kind == Kind::Verdict && self.value(entry)? != self.value(other)? {
-                        conflict.get_or_insert((other, entry));
-                    }
-                }
-                _ => (holds, conflict) = (Some(entry), None),
-            }
-        }
-        Ok(match (conflict, holds) {
-            (None, Some(entry)) => Ok(entry),
-            (Some(conflict), _) => Err(conflict),
-            (None, None) => Ok(group[0]),
-        })
+    fn value(&mut self, event: Event) -> Result<Option<serde_json::Value>, OpenError> {
+        let record = self.readers[event.file].record(event.offset);
+        let io_error = |error| OpenError::Io { path: self.inputs[event.file].path.clone(), error };
+        record.map(|feedback| feedback.value).map_err(io_error)
     }
-
-    fn value(&mut self, entry: Entry) -> Result<Option<serde_json::Value>, OpenError> {
-        let record = self.readers[entry.file as usize].record(entry.offset);
-        record.map(|feedback| feedback.value).map_err(|error| self.io_error(entry, error))
-    }
-
-    fn io_error(&self, entry: Entry, error: io::Error) -> OpenError {
-        OpenError::Io { path: self.inputs[entry.file as usize].path.clone(), error }
-    }
-}
-
-/// The positions of the records in the order in which they are to be written: as they stand, but each after the one that it overrides.
-///
-/// A record overrides one other at most, so whoever follows from one to the next ends, or goes in a circle: a verdict that holds again
-/// overrides what overrode it. Then the latest one comes last.
-fn in_order(kept: &[Entry], overrides: &HashMap<(u32, u64), AssessmentId>) -> Vec<usize> {
-    #[derive(Clone, Copy, PartialEq)]
-    enum State {
-        New,
-        Followed,
-        Placed,
-    }
-    let wanted: HashSet<AssessmentId> = overrides.values().copied().collect();
-    let targets: HashMap<AssessmentId, usize> =
-        (0..).zip(kept).filter(|(_, entry)| wanted.contains(&entry.id)).map(|(i, entry)| (entry.id, i)).collect();
-    let overridden_by =
-        |position: usize| overrides.get(&(kept[position].file, kept[position].offset)).and_then(|id| targets.get(id));
-    let mut order = Vec::with_capacity(kept.len());
-    let mut states = vec![State::New; kept.len()];
-    let mut path = Vec::new();
-    for start in 0..kept.len() {
-        let mut next = Some(start);
-        while let Some(position) = next {
-            match states[position] {
-                State::Placed => break,
-                State::Followed => {
-                    let at = path.iter().position(|other| *other == position).unwrap_or(0);
-                    let circle = &mut path[at..];
-                    let age = |position: &usize| Reverse((kept[*position].last_update_time_ms, *position));
-                    let latest = (0..circle.len()).min_by_key(|i| age(&circle[*i])).unwrap_or(0);
-                    circle.rotate_left(latest);
-                    break;
-                }
-                State::New => {
-                    states[position] = State::Followed;
-                    path.push(position);
-                    next = overridden_by(position).copied();
-                }
-            }
-        }
-        while let Some(position) = path.pop() {
-            states[position] = State::Placed;
-            order.push(position);
-        }
-    }
-    order
 }
 
 #[cfg(test)]
@@ -351,7 +220,7 @@ mod tests {
 
     use super::*;
     use crate::feedback::log::{OpenLog, OpinionKey, Seen, Standing};
-    use crate::feedback::{ErrorCode, FeedbackError, Source, SourceType};
+    use crate::feedback::{ErrorCode, Feedback, FeedbackError, Source, SourceType};
 
     fn id(n: u8) -> String {
         format!("a-{n:032x}")
@@ -431,8 +300,9 @@ mod tests {
         let (valid, later) = (verdict(1, 1, 5, 5), verdict(1, 2, 5, 9));
         let invalid = Feedback { valid: Some(false), ..valid.clone() };
         let marked = [valid.clone(), invalid.clone()];
-        assert_eq!(merged(&[&marked, from_ref(&valid)]), from_ref(&invalid));
-        assert_eq!(merged(&[from_ref(&valid), &marked]), from_ref(&invalid));
+        assert_eq!(merged(&[&marked, from_ref(&valid)]), marked);
+        assert_eq!(merged(&[from_ref(&valid), &marked]), marked);
+        assert_eq!(merged(&[from_ref(&invalid), from_ref(&valid)]), marked, "of one time the mark comes later");
         assert_eq!(merged(&[&marked, from_ref(&later)]), from_ref(&later), "it was asked again");
     }
 
@@ -442,11 +312,19 @@ mod tests {
     }
 
     #[test]
-    fn records_are_ordered_by_their_first_time_and_then_as_they_were_given() {
+    fn each_log_keeps_its_order_and_between_logs_the_time_decides() {
         let logs: [&[Feedback]; 2] =
             [&[verdict(3, 0, 3, 3), verdict(1, 0, 1, 1)], &[verdict(2, 0, 2, 2), verdict(4, 0, 1, 1)]];
         let ids: Vec<_> = merged(&logs).into_iter().map(|record| record.assessment_id.unwrap()).collect();
-        assert_eq!(ids, [id(1), id(4), id(2), id(3)]);
+        assert_eq!(ids, [id(2), id(4), id(3), id(1)]);
+        // A person's clock moves nothing of ours.
+        let human =
+            Feedback { source: Source { source_type: SourceType::Human, source_id: None }, ..verdict(9, 9, 99, 99) };
+        let all = merged(&[
+            &[verdict(1, 0, 1, 1), human.clone(), verdict(3, 0, 3, 3)],
+            &[verdict(2, 0, 2, 2), verdict(4, 0, 4, 4)],
+        ]);
+        assert_eq!(all, [verdict(1, 0, 1, 1), verdict(2, 0, 2, 2), human, verdict(3, 0, 3, 3), verdict(4, 0, 4, 4)]);
     }
 
     #[test]
@@ -478,16 +356,14 @@ mod tests {
         let all = merged(&[&first, from_ref(&back), from_ref(&forth)]);
         assert_eq!(all, [back, forth]);
         assert!(holds(&all, 2) && !holds(&all, 1));
-        // Three in a circle, and one that overrides into it.
-        let circle = [
+        // Three in a circle, in three logs: the latest comes last.
+        let [one, two, three] = [
             overriding(3, verdict(1, 1, 1, 9)),
             overriding(1, verdict(2, 2, 2, 2)),
             overriding(2, verdict(3, 3, 3, 3)),
         ];
-        let late = overriding(2, verdict(4, 4, 0, 0));
-        let all = merged(&[&circle, from_ref(&late)]);
-        let [one, two, three] = circle;
-        assert_eq!(all, [two, three, one, late]);
+        let all = merged(&[from_ref(&three), from_ref(&one), from_ref(&two)]);
+        assert_eq!(all, [two, three, one]);
     }
 
     #[test]
@@ -561,10 +437,5 @@ mod tests {
         let as_input = [folder.1[0].clone(), folder.0.path().join("./all.jsonl")];
         assert!(matches!(merge(&as_input, &out, true), Err(MergeError::OutputIsInput { .. })));
         assert_eq!(std::fs::read_dir(folder.0.path()).unwrap().count(), 3, "nothing else is left");
-    }
-
-    #[test]
-    fn an_entry_takes_48_bytes() {
-        assert_eq!(size_of::<Entry>(), 48);
     }
 }

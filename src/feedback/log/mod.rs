@@ -1,6 +1,5 @@
 //! The feedback log: append-only JSONL, one record a line, owned by one writer.
 
-mod brief;
 mod compact;
 mod file;
 mod index;
@@ -10,11 +9,13 @@ mod open;
 mod requests;
 mod reuse;
 mod tally;
+mod timeline;
 mod writer;
 
+pub use super::history::{OpinionKey, Standing};
 pub use compact::{Compacted, compact, would_compact};
 pub use file::{is_locked, lock_holder};
-pub use index::{Index, OpinionKey, Seen, Standing};
+pub use index::{Index, Seen};
 pub(super) use lines::LineReader;
 pub use merge::{Conflicts, MergeError, Merged, MergedInput, merge};
 pub use open::{Mode, OpenError, OpenLog, OpenReport};

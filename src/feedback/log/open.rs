@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use super::Index;
 use super::file::{LogFile, refuse_pipes};
-use super::lines::for_each_brief_line;
+use super::index::IndexBuilder;
+use super::lines::for_each_line;
 use crate::files;
 
 /// What to do with a log that already exists.
@@ -112,9 +113,8 @@ struct Damaged {
 
 /// Reads all records into an index, and what is none. The index has the places of the records as they are without that.
 fn scan(file: &File, path: &Path, report: &mut OpenReport) -> Result<(Index, Vec<Damaged>), OpenError> {
-    let (mut index, mut damaged) =
+    let (index, mut damaged) =
         read_lines(file, report).map_err(|error| OpenError::Io { path: path.to_owned(), error })?;
-    index.seal();
     if report.records == 0 && !damaged.iter().all(|line| line.torn) {
         return Err(not_a_log(path, &damaged.swap_remove(0).text));
     }
@@ -129,10 +129,10 @@ pub(super) fn not_a_log(path: &Path, first_line: &[u8]) -> OpenError {
 }
 
 fn read_lines(file: &File, report: &mut OpenReport) -> io::Result<(Index, Vec<Damaged>)> {
-    let mut index = Index::of_bytes(file.metadata()?.len());
+    let mut index = IndexBuilder::of_bytes(file.metadata()?.len());
     let mut damaged = Vec::new();
     let mut damaged_bytes = 0;
-    for_each_brief_line(file, |start, line, record| {
+    for_each_line(file, |start, line, record| {
         let length = line.len() as u64;
         match record {
             Some(record) => {
@@ -146,7 +146,7 @@ fn read_lines(file: &File, report: &mut OpenReport) -> io::Result<(Index, Vec<Da
             }
         }
     })?;
-    Ok((index, damaged))
+    Ok((index.seal(), damaged))
 }
 
 fn keep_apart(path: &Path, log: &File, damaged: &[Damaged]) -> io::Result<()> {
@@ -212,7 +212,7 @@ mod tests {
     use super::*;
     use std::fs;
 
-    const A: &str = r#"{"assessment_id":"a-00000000000000000000000000000001","name":"j","value":true,"source":{"source_type":"CODE"},"create_time_ms":1,"last_update_time_ms":1,"trace_id":"a"}"#;
+    const A: &str = r#"{"assessment_id":"a-00000000000000000000000000000001","name":"j","value":true,"source":{"source_type":"LLM_JUDGE"},"create_time_ms":1,"last_update_time_ms":1,"trace_id":"a"}"#;
     const B: &str = r#"{"assessment_name":"j","trace_id":"b","source":{"source_type":"HUMAN","source_id":"x"},"feedback":{"value":1},"valid":true}"#;
 
     fn open(text: &str) -> (tempfile::TempDir, PathBuf, Result<OpenLog, OpenError>) {

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use super::file::refuse_what_is_no_file;
-use super::lines::{LineReader, for_each_brief_line};
+use super::index::IndexBuilder;
+use super::lines::{LineReader, for_each_line};
 use super::open::not_a_log;
 use super::{Index, OpenError, OpinionKey};
 use crate::feedback::{AssessmentId, Feedback};
@@ -30,9 +31,9 @@ impl ReuseLog {
         }
         let io_error = |error| OpenError::Io { path: path.to_owned(), error };
         let file = File::open(path).map_err(io_error)?;
-        let mut index = Index::of_bytes(file.metadata().map_err(io_error)?.len());
+        let mut index = IndexBuilder::of_bytes(file.metadata().map_err(io_error)?.len());
         let (mut is_log, mut first_line) = (false, None);
-        for_each_brief_line(&file, |offset, line, record| match record {
+        for_each_line(&file, |offset, line, record| match record {
             Some(record) => {
                 is_log = true;
                 index.add(&record, offset);
@@ -44,7 +45,7 @@ impl ReuseLog {
         if let (false, Some(line)) = (is_log, first_line) {
             return Err(not_a_log(path, &line));
         }
-        index.seal();
+        let index = index.seal();
         let lines = Mutex::new(LineReader::new(file).map_err(io_error)?);
         Ok(Self { path: path.to_owned(), index, lines })
     }

@@ -458,7 +458,7 @@ pub(crate) mod tests {
         };
 
         let log = OpenLog::open(&path, Mode::Resume).unwrap();
-        let Seen::Overridden { offset, by, .. } = look_up(&log.index, 1) else { panic!() };
+        let Seen::Superseded { offset, by, .. } = look_up(&log.index, 1) else { panic!() };
         let writer = log.into_writer().unwrap();
         writer.append_again(offset, by, 9).await.unwrap();
         writer.append(named("next")).await.unwrap();

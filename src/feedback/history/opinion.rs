@@ -1,0 +1,59 @@
+//! Whose opinion about what.
+
+use crate::feedback::{AssessmentId, IdHasher, Source, SourceType};
+
+/// Records with the same key are one opinion's history.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct OpinionKey(u64);
+
+impl OpinionKey {
+    /// The key of our own opinion by `source` about a trace, or a span of it, under a judge's name.
+    pub fn new(trace_id: Option<&str>, span_id: Option<&str>, name: &str, source: &Source) -> Self {
+        let Source { source_type, source_id } = source;
+        About { trace_id, span_id, name, source_type: *source_type, source_id: source_id.as_deref() }.key(true, None)
+    }
+
+    /// The key of another of several independent answers, each of which is an opinion of its own; 0 is the first.
+    #[must_use]
+    pub fn sample(self, sample: u32) -> Self {
+        if sample == 0 {
+            return self;
+        }
+        let mut hasher = IdHasher::new("judge-run sample 1");
+        Self(hasher.part(&self.0.to_le_bytes()).part(&sample.to_le_bytes()).finish_u64())
+    }
+
+    /// Which of `count` parts of all keys it belongs to.
+    pub(crate) fn part(self, count: u64) -> u64 {
+        ((u128::from(self.0) * u128::from(count)) >> u64::BITS) as u64
+    }
+}
+
+/// What makes an opinion.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct About<'a> {
+    pub trace_id: Option<&'a str>,
+    pub span_id: Option<&'a str>,
+    pub name: &'a str,
+    pub source_type: SourceType,
+    pub source_id: Option<&'a str>,
+}
+
+impl About<'_> {
+    /// `id` is that of the record: without a trace it is not known what it is about, and each id is an opinion of its own. Others have other keys than
+    /// we, for the same source too: MLflow's judge on the same model is not ours.
+    pub(super) fn key(self, is_own: bool, id: Option<AssessmentId>) -> OpinionKey {
+        let Self { trace_id, span_id, name, source_type, source_id } = self;
+        let mut hasher = IdHasher::new(if is_own { "judge-run opinion 1" } else { "judge-run opinion of others 1" });
+        hasher
+            .optional_part(trace_id.map(str::as_bytes))
+            .optional_part(span_id.map(str::as_bytes))
+            .part(name.as_bytes())
+            .part(source_type.as_str().as_bytes())
+            .optional_part(source_id.map(str::as_bytes));
+        if let Some(id) = id.filter(|_| trace_id.is_none()) {
+            hasher.part(id.as_bytes());
+        }
+        OpinionKey(hasher.finish_u64())
+    }
+}
