@@ -120,6 +120,15 @@ impl Cli {
             _ if cli.run.conduct.quiet => cli.run.conduct.verbose = 0,
             _ => {}
         }
+        if let Some(Command::Replay(replay)) = &mut cli.command {
+            let without_variables = |replay: clap::Command| replay.mut_args(|arg| arg.env(Resettable::Reset));
+            let mut command = self::command().mut_subcommand("replay", without_variables);
+            let matches = command.try_get_matches_from_mut(std::env::args_os())?;
+            let typed = Self::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
+            if let Some(Command::Replay(typed)) = typed.command {
+                replay.keep_typed(*typed);
+            }
+        }
         Ok(cli)
     }
 }

@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use judge_run::endpoint::check::{self, Check};
-use judge_run::endpoint::client::Client;
+use judge_run::endpoint::client::{Client, without_credentials};
 use judge_run::endpoint::pacing::observed::ObservedBucket;
 use judge_run::endpoint::provider;
 use judge_run::endpoint::wire::answer::Usage;
@@ -37,7 +37,7 @@ pub(crate) fn main(args: CheckArgs) -> Result<ExitCode, CliError> {
         all_answer &= check.result.is_ok();
         let mut text = String::new();
         // Writing to a string cannot fail.
-        let _ = write(&mut text, &uri.to_string(), client.address(), &check);
+        let _ = write(&mut text, &uri.to_string(), &without_credentials(client.address()), &check);
         let mut stdout = std::io::stdout().lock();
         stdout.write_all(text.as_bytes())?;
         stdout.flush()?;

@@ -37,6 +37,8 @@ pub(crate) struct Layers {
     /// `--simulate`.
     pub simulate: bool,
     flags: EndpointTable,
+    /// What variables say in a replay, in which they do not count as flags.
+    variables: EndpointTable,
     /// Nothing will be sent, so no key is needed.
     sends_nothing: bool,
 }
@@ -88,7 +90,19 @@ impl Layers {
             prices: BTreeMap::new(),
             pool: Vec::new(),
         };
-        Ok(Self { file: ConfigFile::load(config.as_deref())?, model, simulate, flags, sends_nothing })
+        let file = ConfigFile::load(config.as_deref())?;
+        Ok(Self { file, model, simulate, flags, variables: EndpointTable::default(), sends_nothing })
+    }
+
+    /// With variables that rank below an earlier plan.
+    pub(crate) fn with_variables(self, args: EndpointArgs) -> Result<Self, CliError> {
+        let Self { flags: variables, .. } = Self::new(args, true)?;
+        Ok(Self { variables, ..self })
+    }
+
+    /// What ranks below flags and plans.
+    fn below(&self, endpoint: &str) -> EndpointTable {
+        self.variables.clone().over(self.file.endpoints.get(endpoint).cloned().unwrap_or_default())
     }
 
     /// Whether an address is named for this run alone.
@@ -108,8 +122,7 @@ impl Layers {
 
     /// The endpoint of a model.
     pub(crate) fn endpoint(&self, uri: &ModelUri, env: Env<'_>) -> Result<(EndpointPlan, Secrets), CliError> {
-        let table = self.file.endpoints.get(&uri.endpoint).cloned().unwrap_or_default();
-        self.plan(uri, &table, env)
+        self.plan(uri, &self.below(&uri.endpoint), env)
     }
 
     /// The endpoint of an earlier run. Flags win over its plan; what the plan withholds comes from flags, the configuration file or the environment.
@@ -122,7 +135,7 @@ impl Layers {
             return self.plan(&plan.model, &table_of(plan), env);
         }
         let name = &plan.model.endpoint;
-        let mut file = self.file.endpoints.get(name).cloned().unwrap_or_default();
+        let mut file = self.below(name);
         let withheld = &plan.withheld;
         let missing = |what: &str, remedy: &str| {
             CliError::usage_with_hint(
@@ -136,7 +149,9 @@ impl Layers {
             if !member.has_secret_address || self.flags.base_url.is_some() {
                 return Ok(member.base_url.clone());
             }
-            let of_file = file.pool.get(i).and_then(|member| member.base_url.as_ref()).or(file.base_url.as_ref());
+            let is_pool = plan.members.len() > 1;
+            let of_member = file.pool.get(i).filter(|_| is_pool).and_then(|member| member.base_url.as_ref());
+            let of_file = of_member.or(file.base_url.as_ref());
             let found = of_file.or(of_environment.as_ref()).cloned();
             found.map(Some).ok_or_else(|| missing("the address", "--base-url URL"))
         };
@@ -481,8 +496,8 @@ fn three_ways(key_env: &str) -> String {
 /// `Name: value`.
 fn split_header(header: &str) -> Result<(String, String), CliError> {
     let (name, value) = header.split_once(':').ok_or_else(|| {
-        let name = header.split_whitespace().next().unwrap_or_default();
-        CliError::usage_with_hint(format_args!("the header `{name}` has no value"), "write `--header 'NAME: VALUE'`")
+        // What it is instead may be a key.
+        CliError::usage_with_hint("a header has no value", "write `--header 'NAME: VALUE'`")
     })?;
     Ok((name.trim().to_owned(), value.trim().to_owned()))
 }
@@ -501,7 +516,9 @@ fn expanded(
             return Err(CliError::usage(format_args!("the header `{header}` has a `${{` without its `}}`")));
         };
         let value = env(name).ok_or_else(|| {
-            CliError::usage(format_args!("the environment variable {name} of the header `{header}` is not set"))
+            // What stands there may be the secret itself.
+            let name = if command_line::is_variable_name(name) { format!(" {name}") } else { String::new() };
+            CliError::usage(format_args!("the environment variable{name} of the header `{header}` is not set"))
         })?;
         text.push_str(before);
         text.push_str(&value);
@@ -523,7 +540,7 @@ mod tests {
 
     fn layers(flags: EndpointTable, config: &str) -> Layers {
         let file: ConfigFile = toml_file::parse(config).unwrap();
-        Layers { file, model: None, simulate: false, flags, sends_nothing: false }
+        Layers { file, model: None, simulate: false, flags, variables: EndpointTable::default(), sends_nothing: false }
     }
 
     fn of<'a>(env: &'a [(&str, &str)]) -> impl Fn(&str) -> Option<String> + 'a {

@@ -32,13 +32,15 @@ use super::target::Target;
 use super::{compact, dry_run, run};
 
 pub(crate) fn main(args: ReplayArgs) -> Result<ExitCode, CliError> {
-    let ReplayArgs { log, only, include_invalid, compact, dataset, endpoint, conduct } = args;
+    let ReplayArgs { log, only, include_invalid, compact, dataset, endpoint, conduct, variables } = args;
+    let variables = variables.unwrap_or_else(|| endpoint.clone());
     let log = log_of(log)?;
     let mut plans = read(&log)?;
     let mut replay = Replay {
         log,
         dataset,
         endpoint,
+        variables,
         conduct,
         only: (!only.is_empty()).then_some(only),
         include_invalid,
@@ -73,6 +75,8 @@ struct Replay {
     log: PathBuf,
     dataset: Vec<PathBuf>,
     endpoint: EndpointArgs,
+    /// What variables say; they override no plan.
+    variables: EndpointArgs,
     conduct: ConductArgs,
     only: Option<Vec<ErrorCode>>,
     include_invalid: bool,
@@ -177,11 +181,13 @@ impl Replay {
     /// The plan of an earlier run with what the command line says over it.
     fn replanned(&self, plan: &RunPlan, env: Env<'_>) -> Result<Planned, CliError> {
         let mut notes = Vec::new();
-        let env_file = plan.env_file.as_ref().filter(|_| self.endpoint.env_file.is_none());
+        let env_file = plan.env_file.as_ref().filter(|_| self.variables.env_file.is_none());
         env_file.map_or(Ok(()), |path| plan::load_variables(path))?;
         let datasets = self.datasets(plan, &mut notes)?;
-        let config = self.endpoint.config.clone().or_else(|| plan.config.clone().filter(|path| path.is_file()));
-        let layers = Layers::new(EndpointArgs { config, ..self.endpoint.clone() }, self.conduct.dry_run)?;
+        let of_plan = || plan.config.clone().filter(|path| path.is_file());
+        let config = self.endpoint.config.clone().or_else(of_plan).or_else(|| self.variables.config.clone());
+        let args = |args: &EndpointArgs| EndpointArgs { config: config.clone(), ..args.clone() };
+        let layers = Layers::new(args(&self.endpoint), self.conduct.dry_run)?.with_variables(args(&self.variables))?;
         let mut planned = Planned {
             plan: RunPlan {
                 datasets,

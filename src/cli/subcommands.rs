@@ -37,7 +37,7 @@ Examples:
   Also the verdicts that were rejected, and shorten the log at the end:
     judge-run replay traces.feedback.jsonl --include-invalid --compact
 
-Options override how the runs were set up, for this replay.")]
+Options override how the runs were set up, for this replay; JUDGE_RUN_* variables do not.")]
 pub(crate) struct ReplayArgs {
     /// The log
     #[arg(value_hint = ValueHint::FilePath)]
@@ -65,6 +65,20 @@ pub(crate) struct ReplayArgs {
 
     #[command(flatten)]
     pub conduct: ConductArgs,
+
+    /// What variables and options say together.
+    #[arg(skip)]
+    pub variables: Option<EndpointArgs>,
+}
+
+impl ReplayArgs {
+    /// What is typed overrides how the runs were set up. Variables do not: they are for new runs, and only fill in what a manifest does not
+    /// keep.
+    pub(crate) fn keep_typed(&mut self, typed: Self) {
+        let ConductArgs { dry_run, quiet, verbose, .. } = self.conduct;
+        self.conduct = ConductArgs { dry_run, quiet, verbose, ..typed.conduct };
+        self.variables = Some(std::mem::replace(&mut self.endpoint, typed.endpoint));
+    }
 }
 
 /// The codes of failures, in any case.

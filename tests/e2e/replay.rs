@@ -261,7 +261,7 @@ fn a_replay_that_stopped_early_compacts_nothing() {
     let place = Place::with_traces(3);
     let fake = Fake::start(|request| if request.number == 0 { answers::verdict(true) } else { not_today() });
     place.judge(&fake.base_url(), &["-j", "1"]).run().exits_with(3);
-    let finished = place.run(["replay", LOG, "--compact", "--rpd", "1"]).exits_with(4);
+    let finished = place.run(["replay", LOG, "--compact", "--rpd", "4"]).exits_with(4);
     assert!(!finished.stdout.contains("superseded"), "{}", finished.stdout);
     assert_eq!(place.lines(LOG).len(), 4);
 }
@@ -465,4 +465,19 @@ fn what_may_be_secret_is_not_in_the_manifest_and_has_to_be_said_again() {
     replay(&["--base-url", &url, "-H", &header, "--extra-body", &body]).exits_with(4);
     assert_eq!(fake.count(), 2);
     assert_eq!(fake.seen()[1].header("x-tenant"), Some(SECRETS[1]));
+}
+
+#[test]
+fn variables_are_for_new_runs_and_fill_in_what_the_manifest_does_not_keep() {
+    let place = Place::with_traces(3);
+    let (fake, healed) = failing_at_1(not_today);
+    let elsewhere = Fake::start(|_| answers::verdict(true));
+    place.judge(&fake.base_url(), &["-m", "a:/m", "-H", "X-Tenant: s3cret"]).run().exits_with(3);
+    healed.store(true, Ordering::Relaxed);
+    let replay =
+        place.command(["replay", LOG]).env("JUDGE_RUN_MODEL", "b:/m").env("JUDGE_RUN_BASE_URL", elsewhere.base_url());
+    let replay = replay.env("JUDGE_RUN_HEADER", "X-Tenant: s3cret").env("JUDGE_RUN_MAX_RETRIES", "0").run();
+    replay.exits_with(0).prints(&["safety  on a:/m"]);
+    assert_eq!((asked_after(&fake, 3), elsewhere.count()), (vec![1], 0));
+    assert_eq!(fake.seen()[3].header("x-tenant"), Some("s3cret"));
 }

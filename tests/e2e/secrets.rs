@@ -88,8 +88,11 @@ fn a_header_takes_its_secret_from_the_environment() {
     missing.says(&["the environment variable TENANT of the header `X-Tenant` is not set"]);
     // The value of a header that is malformed may be a secret that was typed.
     let malformed = place.judge(&fake.base_url(), &["-H", &format!("X-Tenant {TOKEN}")]).run().exits_with(2);
-    let malformed = malformed.says(&["the header `X-Tenant` has no value"]);
+    let malformed = malformed.says(&["a header has no value"]);
     assert_silent(&malformed, &place);
+    assert_silent(&place.judge(&fake.base_url(), &["-H", TOKEN]).run().exits_with(2), &place);
+    let in_a_name = place.judge(&fake.base_url(), &["-H", &format!("X-Tenant: ${{{TOKEN}}}")]).run().exits_with(2);
+    assert_silent(&in_a_name, &place);
     let broken = place.judge(&fake.base_url(), &["-H", "X-Tenant: ${TENANT}"]);
     let broken = broken.env("TENANT", format!("{TOKEN}\nx")).run().exits_with(2).says(&["the header `X-Tenant`"]);
     assert_silent(&broken, &place);
@@ -231,4 +234,14 @@ fn no_spelling_of_a_header_or_an_address_shows_its_secret() {
     let args = ["-d", "traces.jsonl", "-J", "safety", "-m", "e:/m", "--base-url", "ftp://user:hunter2@h/v1"];
     let finished = place.run(args).exits_with(2).says(&["`ftp://...@h/v1`"]);
     assert!(!finished.stderr.contains("hunter2"), "{}", finished.stderr);
+}
+
+#[test]
+fn a_check_shows_no_key_of_an_address() {
+    let place = Place::new();
+    let fake = Fake::start(|_| answers::verdict(true));
+    let url = format!("{}?key={KEY}", fake.base_url());
+    let finished = place.run(["check", "-m", "e:/m", "--base-url", &url]).exits_with(0);
+    assert_silent(&finished, &place);
+    assert!(fake.seen()[0].line.contains(KEY), "{}", fake.seen()[0].line);
 }
