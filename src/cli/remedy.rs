@@ -5,6 +5,7 @@ use std::fmt::Display;
 
 use judge_run::dataset::DatasetError;
 use judge_run::judge::JudgeError;
+use judge_run::judge::prompt::TemplateError;
 use judge_run::judge::toml_file::{Problem, TomlError};
 use judge_run::run::DrawError;
 
@@ -21,6 +22,13 @@ pub(crate) fn of(error: &(dyn Error + 'static)) -> Option<String> {
                 Some(format!("{}; or a file of your own: `--judge ./my_judge.toml`", suggest::or_all(name, &known)))
             }
             JudgeError::Toml { error, .. } => of_key(error),
+            JudgeError::Template { error, .. } => of_template(error),
+            JudgeError::ShowsNothing { single: Some(name), .. } => {
+                Some(format!("write the variable in two braces: `{{{{ {name} }}}}`"))
+            }
+            JudgeError::ShowsNothing { single: None, .. } => {
+                Some("write what the judge should see, such as `{{ outputs | fence(\"answer\") }}`".to_owned())
+            }
             _ => None,
         };
     }
@@ -30,6 +38,17 @@ pub(crate) fn of(error: &(dyn Error + 'static)) -> Option<String> {
     match error.downcast_ref::<DrawError>() {
         Some(DrawError::TooManyStrata) => Some("give `--stratify` an expression with fewer values".to_owned()),
         _ => None,
+    }
+}
+
+/// What a name in a template may have been meant to be, or where it can be used.
+fn of_template(error: &TemplateError) -> Option<String> {
+    match error {
+        TemplateError::OtherUnit { unit, .. } => Some(format!("write under `[select]`: `unit = \"{unit}\"`")),
+        _ => {
+            let (name, known) = error.misspelt()?;
+            suggest::nearest(name, known.iter().copied()).map(|near| format!("did you mean `{near}`?"))
+        }
     }
 }
 

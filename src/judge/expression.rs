@@ -6,8 +6,10 @@ use std::sync::LazyLock;
 use minijinja::value::ValueKind;
 use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior, Value};
 
-use super::prompt::{TemplateError, environment, explained, json_text};
+use super::engine::{environment, explained, json_text};
 use super::select::Unit;
+use super::template_code;
+use super::template_error::{TemplateError, check_names};
 use super::variables::{Used, context};
 use crate::trace::Trace;
 
@@ -32,25 +34,17 @@ impl Expression {
     /// # Errors
     /// When the syntax is wrong, a filter or test is unknown, or a variable is none of [`super::prompt::VARIABLES`].
     pub fn compile(source: &str) -> Result<Self, TemplateError> {
-        let invalid = |error: Error| TemplateError::Expression {
-            reason: error.detail().map_or_else(|| error.kind().to_string(), ToOwned::to_owned),
-        };
+        let invalid = |error: Error| TemplateError::syntax(source, &error);
         let orders = source.contains(['<', '>']);
         let environment: &'static Environment<'static> = if orders { &STRICT } else { &LENIENT };
         let compiled = environment.compile_expression_owned(source.to_owned()).map_err(invalid)?;
         let names = compiled.undeclared_variables(true);
         let mut members: Vec<String> = names.iter().filter(|name| name.contains('.')).cloned().collect();
         members.sort();
-        let used = Used::check(names, Unit::Trace)?;
-        // The engine looks filters and tests up when it comes to them.
-        let probe =
-            LENIENT.compile_expression(source).map_err(invalid)?.eval(context((&Trace::default()).into(), used));
-        match probe {
-            Err(error) if matches!(error.kind(), ErrorKind::UnknownFilter | ErrorKind::UnknownTest) => {
-                Err(invalid(error))
-            }
-            _ => Ok(Self { source: source.to_owned(), compiled, used, members }),
-        }
+        let named = template_code::of_expression(source);
+        let used = Used::check(names, Unit::Trace, &named)?;
+        check_names(&named, environment)?;
+        Ok(Self { source: source.to_owned(), compiled, used, members })
     }
 
     /// The members of a trace that it names, such as `inputs.question`.
@@ -158,12 +152,12 @@ mod tests {
     fn mistakes_are_named_before_anything_is_read() {
         for (source, words) in [
             ("trace.tag.env == 'prod'", "no trace has `trace.tag`"),
-            ("input.question", "no trace has `input`; there are `inputs`"),
-            ("inputs.k ==", "not an expression: "),
+            ("input.question", "no trace has `input`, known: `inputs`"),
+            ("inputs.k ==", "syntax error: "),
             ("inputs | shout", "shout"),
             ("inputs is loud", "loud"),
-            ("", "not an expression: "),
-            ("inputs }} {{ outputs", "not an expression: "),
+            ("", "syntax error: "),
+            ("inputs }} {{ outputs", "syntax error: "),
         ] {
             let error = Expression::compile(source).unwrap_err().to_string();
             assert!(error.contains(words), "{source}: {error}");

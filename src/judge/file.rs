@@ -1,6 +1,7 @@
 //! Judge files: a named question with a prompt, a verdict type and a version, in TOML.
 
 use serde::Deserialize;
+use toml::Spanned;
 
 use super::good::{Better, Good};
 use super::select::SelectTable;
@@ -41,10 +42,9 @@ fn first_version() -> u32 {
 #[serde(deny_unknown_fields)]
 pub struct Prompts {
     /// The instructions: the same for all traces, so that providers' prefix caches hit. No variables.
-    #[serde(default)]
-    pub system: String,
+    pub system: Option<Spanned<String>>,
     /// The trace, as a Jinja template.
-    pub user: String,
+    pub user: Spanned<String>,
     /// Tokens that both messages may have, by the estimate of [`crate::endpoint::wire::chat::ChatRequest::estimated_input_tokens`].
     pub max_input_tokens: Option<u32>,
     /// What becomes of a prompt that is longer.

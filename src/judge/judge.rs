@@ -3,11 +3,13 @@
 use std::borrow::Cow;
 
 use serde_json::value::to_raw_value;
+use toml::Spanned;
 
 use super::file::{JudgeFile, Truncate};
 use super::good::Good;
 use super::parse::Expected;
-use super::prompt::{PromptTemplate, RenderError, Rendered, TemplateError};
+use super::place::Place;
+use super::prompt::{PromptTemplate, RenderError, Rendered, TemplateError, VARIABLES};
 use super::select::{Select, Unit};
 use super::subject::Subject;
 use super::toml_file::{self, TomlError};
@@ -55,8 +57,14 @@ pub enum JudgeError {
     Toml { origin: String, error: Box<TomlError> },
     #[error("{origin}: [{table}]: {reason}")]
     Invalid { origin: String, table: &'static str, reason: String },
-    #[error("{origin}: [prompt] {message}: {error}")]
-    Template { origin: String, message: &'static str, error: TemplateError },
+    #[error("{origin}:{}:{}: {error}\n{place}", .place.line, .place.column)]
+    Template { origin: String, place: Box<Place>, error: TemplateError },
+    #[error("{origin}: [prompt]: `user` shows nothing of what is judged")]
+    ShowsNothing {
+        origin: String,
+        /// A variable in single braces.
+        single: Option<&'static str>,
+    },
 }
 
 impl Judge {
@@ -70,9 +78,12 @@ impl Judge {
         let file: JudgeFile = toml_file::parse(&text)
             .map_err(|error| JudgeError::Toml { origin: origin.to_owned(), error: Box::new(error) })?;
         let invalid = |table, reason| JudgeError::Invalid { origin: origin.to_owned(), table, reason };
-        let template = |message| {
-            let origin = origin.to_owned();
-            move |error| JudgeError::Template { origin, message, error }
+        let compile = |template: &Spanned<String>, unit| {
+            PromptTemplate::compile_for(template.get_ref(), unit).map_err(|error| {
+                let whole = 0..template.get_ref().len();
+                let place = Place::find(&text, template.span(), template.get_ref(), error.at().unwrap_or(&whole));
+                JudgeError::Template { origin: origin.to_owned(), place: Box::new(place), error }
+            })
         };
         if name.trim().is_empty() {
             return Err(invalid("verdict", "the judge has no name: name the file NAME.toml".to_owned()));
@@ -81,17 +92,19 @@ impl Judge {
         let verdict = file.verdict.verdict_type().map_err(|reason| invalid("verdict", reason))?;
         let good = file.verdict.good(&verdict).map_err(|reason| invalid("verdict", reason))?;
         check(&file.params).map_err(|reason| invalid("params", reason))?;
-        let system = PromptTemplate::compile_for(&file.prompt.system, select.unit()).map_err(template("system"))?;
+        let system = file.prompt.system.unwrap_or_else(|| Spanned::new(0..0, String::new()));
+        let system = compile(&system, select.unit())?;
         // With variables the instructions would differ from trace to trace, no cache would hit, and what an application wrote would stand where
         // only the judge's author may speak.
         let system = system.render_constant().ok_or_else(|| {
             let reason = "`system` uses variables; the trace belongs in `user`, inside a fence";
             invalid("prompt", reason.to_owned())
         })?;
-        if file.prompt.user.trim().is_empty() {
-            return Err(invalid("prompt", "`user` is empty: the judge would see nothing of the trace".to_owned()));
+        let user = compile(&file.prompt.user, select.unit())?;
+        if user.is_constant() {
+            let single = VARIABLES.iter().find(|name| user.source().contains(&format!("{{{name}}}")));
+            return Err(JudgeError::ShowsNothing { origin: origin.to_owned(), single: single.copied() });
         }
-        let user = PromptTemplate::compile_for(&file.prompt.user, select.unit()).map_err(template("user"))?;
         if select.unit() == Unit::Span && !user.uses_span() {
             let reason = "`user` never uses `span`: all spans of a trace would be one question";
             return Err(invalid("prompt", reason.to_owned()));
@@ -236,10 +249,15 @@ mod tests {
         let text = error("[verdict]\ntype = \"boolean\"\nlabels = [\"a\"]\n[prompt]\nuser = \"{{ outputs }}\"");
         assert_eq!(text, "j.toml: [verdict]: `labels` requires type = \"category\"");
         let text = error(&format!("{VERDICT}user = \"{{{{ answer }}}}\""));
-        assert!(text.starts_with("j.toml: [prompt] user: no trace has `answer`; there are `inputs`"), "{text}");
+        assert!(text.starts_with("j.toml:4:12: no trace has `answer`, known: `inputs`"), "{text}");
+        assert!(text.ends_with("\n  |\n4 | {{ answer }}\n  |    ^^^^^^"), "{text}");
+        for shows_nothing in ["", "Judge {inputs}.", "{# {{ inputs }} #}"] {
+            let text = error(&format!("{VERDICT}user = \"{shows_nothing}\""));
+            assert_eq!(text, "j.toml: [prompt]: `user` shows nothing of what is judged");
+        }
         let text = error(&format!("{VERDICT}system = \"{{{{ inputs }}}}\"\nuser = \"{{{{ outputs }}}}\""));
         assert!(text.contains("`system` uses variables"), "{text}");
-        let text = error(&format!("{VERDICT}user = \"x\"\n[params]\ntemperature = 3"));
+        let text = error(&format!("{VERDICT}user = \"{{{{ inputs }}}}\"\n[params]\ntemperature = 3"));
         assert!(text.contains("`temperature` must be between 0 and 2, not 3"), "{text}");
     }
 

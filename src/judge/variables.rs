@@ -6,9 +6,10 @@ use minijinja::Value;
 use minijinja::value::Serde;
 
 use super::conversation::turns;
-use super::prompt::TemplateError;
 use super::select::Unit;
 use super::subject::Subject;
+use super::template_code::Named;
+use super::template_error::TemplateError;
 
 /// The names that every prompt may use. Those of a session are its last trace's.
 pub const VARIABLES: &[&str] = &["inputs", "outputs", "expectations", "trace", "spans"];
@@ -17,8 +18,11 @@ pub const VARIABLES: &[&str] = &["inputs", "outputs", "expectations", "trace", "
 const VARIABLES_OF: [(&str, Unit); 3] =
     [("span", Unit::Span), ("conversation", Unit::Session), ("session", Unit::Session)];
 
+/// The engine's functions.
+pub(super) const FUNCTIONS: &[&str] = &["range", "dict", "namespace"];
+
 /// What `trace.` may be followed by. Everything but the trace's own verdicts, which no judge should see.
-const TRACE_FIELDS: &[&str] = &[
+pub(super) const TRACE_FIELDS: &[&str] = &[
     "trace_id",
     "inputs",
     "outputs",
@@ -35,7 +39,7 @@ const TRACE_FIELDS: &[&str] = &[
 ];
 
 /// What `span.` may be followed by.
-const SPAN_FIELDS: &[&str] = &[
+pub(super) const SPAN_FIELDS: &[&str] = &[
     "span_id",
     "parent_id",
     "name",
@@ -52,7 +56,7 @@ const SPAN_FIELDS: &[&str] = &[
 /// What `session.` may be followed by.
 const SESSION_FIELDS: &[&str] = &["session_id", "traces"];
 
-/// Which of the dearer variables are used.
+/// Which of the variables are used that cost something to make.
 #[derive(Debug, Clone, Copy)]
 #[expect(clippy::struct_excessive_bools, reason = "one a variable")]
 pub(super) struct Used {
@@ -65,7 +69,13 @@ pub(super) struct Used {
 
 impl Used {
     /// Checks that what is judged can have all of these names, which may be paths.
-    pub(super) fn check(names: HashSet<String>, judged: Unit) -> Result<Self, TemplateError> {
+    /// `named` says where they stand.
+    pub(super) fn check(names: HashSet<String>, judged: Unit, named: &[Named]) -> Result<Self, TemplateError> {
+        let place = |name: &str| {
+            let begins =
+                |path: &str| path.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
+            named.iter().find(|named| begins(&named.name)).map(|named| named.at.clone())
+        };
         let mut used = Self { trace: false, spans: false, span: false, conversation: false, session: false };
         let mut names: Vec<String> = names.into_iter().collect();
         names.sort();
@@ -73,22 +83,27 @@ impl Used {
             let (root, rest) = name.split_once('.').map_or((name.as_str(), None), |(root, rest)| (root, Some(rest)));
             match VARIABLES_OF.iter().find(|(name, _)| *name == root) {
                 Some((_, unit)) if *unit != judged => {
-                    return Err(TemplateError::OtherUnit { name: root.to_owned(), unit: *unit });
+                    let at = place(root);
+                    return Err(TemplateError::OtherUnit { name: root.to_owned(), unit: *unit, at });
                 }
+                None if FUNCTIONS.contains(&root) => continue,
                 None if !VARIABLES.contains(&root) => {
-                    return Err(TemplateError::UnknownVariable { name: root.to_owned(), allowed: VARIABLES });
+                    let (owner, at) = ("trace", place(root));
+                    return Err(TemplateError::UnknownName { owner, name: root.to_owned(), known: VARIABLES, at });
                 }
                 _ => {}
             }
-            let allowed = match root {
-                "trace" => TRACE_FIELDS,
-                "span" => SPAN_FIELDS,
-                "session" => SESSION_FIELDS,
-                _ => &[],
+            let (owner, known) = match root {
+                "trace" => ("trace", TRACE_FIELDS),
+                "span" => ("span", SPAN_FIELDS),
+                "session" => ("session", SESSION_FIELDS),
+                _ => ("", &[][..]),
             };
             let field = rest.map(|rest| rest.split('.').next().unwrap_or(rest));
-            if let Some(field) = field.filter(|field| !allowed.is_empty() && !allowed.contains(field)) {
-                return Err(TemplateError::UnknownVariable { name: format!("{root}.{field}"), allowed });
+            if let Some(field) = field.filter(|field| !known.is_empty() && !known.contains(field)) {
+                let name = format!("{root}.{field}");
+                let at = place(&name);
+                return Err(TemplateError::UnknownName { owner, name, known, at });
             }
             used.trace |= root == "trace";
             used.spans |= root == "spans";

@@ -64,9 +64,9 @@ fn a_filter_judges_what_it_holds_of_and_tells_what_it_left_out() {
 fn a_filter_that_is_none_is_refused_before_anything_is_made() {
     let place = place();
     for (filter, words) in [
-        ("trace.tag.env == 'prod'", "--filter: no trace has `trace.tag`; there are `trace_id`"),
-        ("outputs ==", "--filter: not an expression: "),
-        ("outputs | shout", "--filter: not an expression: "),
+        ("trace.tag.env == 'prod'", "--filter: no trace has `trace.tag`, known: `trace_id`"),
+        ("outputs ==", "--filter: syntax error: "),
+        ("outputs | shout", "--filter: unknown filter `shout`"),
     ] {
         place.judge("http://127.0.0.1:9/v1", &["--filter", filter]).run().exits_with(2).says(&[words]);
     }

@@ -180,9 +180,9 @@ fn a_judge_file_that_contradicts_itself_names_the_key() {
     let fake = Fake::start(|_| answers::verdict(true));
     for (from, to, words) in [
         ("[select]", "[select]\nunit = \"session\"", "[select]: `span_type` selects spans"),
-        ("span.outputs", "span.output", "no span has `span.output`; there are"),
+        ("span.outputs", "span.output", "no span has `span.output`, known: "),
         ("{{ span.name }} {{ span.outputs | fence }}", "", "[prompt]: `user` never uses `span`"),
-        ("[select]\nspan_type = [\"retriever\", \"TOOL\"]\nname = \"search*\"", "", "under [select]: unit = \"span\""),
+        ("[select]\nspan_type = [\"retriever\", \"TOOL\"]\nname = \"search*\"", "", "only judges of spans have it"),
     ] {
         place.write("search.toml", JUDGE.replace(from, to));
         place.run(args(&fake)).exits_with(2).says(&["search.toml", words]);
