@@ -181,7 +181,7 @@ fn a_replay_asks_failures_whatever_selected_their_traces() {
     let failing = Fake::start(|_| answers::error(500, "server_error", "Not now."));
     run(&place, &failing, &["--filter", "trace.tags.env == 'prod'", "--max-retries", "0", "-n", "2"]).exits_with(4);
     let manifest: serde_json::Value = serde_json::from_str(&place.read("traces.feedback.run.json")).unwrap();
-    assert_eq!(manifest["options"]["filter"], "trace.tags.env == 'prod'");
+    assert_eq!(manifest["plans"][0]["selection"]["filter"], "trace.tags.env == 'prod'");
     let fake = Fake::start(|_| answers::verdict(true));
     let replay = place.run(["replay", LOG, "--base-url", &fake.base_url()]);
     replay.exits_with(0).prints(&["scored         2", "missing       38  not in the log, not asked: "]);

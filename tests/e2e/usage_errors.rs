@@ -44,10 +44,10 @@ fn an_unknown_judge_is_named_with_the_known_ones() {
 
 #[test]
 fn a_dataset_that_is_not_there_is_named() {
-    refused(&Place::new(), &["-d", "traces.jsonl", "-J", "safety"], &["no file `traces.jsonl`"]);
+    refused(&Place::new(), &["-d", "traces.jsonl", "-J", "safety"], &["cannot find `traces.jsonl`"]);
     let place = Place::with_traces(1);
     let args = ["-d", "traces.jsonl", "-d", "more.jsonl", "-J", "safety"];
-    refused(&place, &args, &["no file `more.jsonl`"]);
+    refused(&place, &args, &["cannot find `more.jsonl`"]);
 }
 
 #[test]
