@@ -22,9 +22,7 @@ pub(super) struct Scored {
 /// Reads the answer to a judgment.
 pub(super) fn read(work: &Work, answer: &Answer, judge: &Judge) -> Result<Scored, Box<Failure>> {
     match work {
-        Work::Chat(request) => {
-            scored(answer, judge.expected(&request.user), request.sampling.max_rationale_chars)
-        }
+        Work::Chat(request) => scored(answer, judge.expected(&request.user), request.sampling.max_rationale_chars),
     }
 }
 

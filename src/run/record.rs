@@ -177,7 +177,7 @@ mod tests {
     use super::super::lane::tests::job;
     use super::*;
     use crate::endpoint::wire::answer::Answer;
-    use crate::feedback::{ErrorCode, SESSION_METADATA};
+    use crate::feedback::{ErrorCode, IdHasher, SESSION_METADATA};
     use crate::judge::Judge;
     use crate::judge::verdict::Verdict;
 

@@ -62,26 +62,32 @@ pub(crate) fn strings(name: impl Display, value: Value) -> Result<BTreeMap<Strin
 
 /// Labels: an object of strings, OpenTelemetry's and MLflow 2's pairs, or a list of tags, each of which is then `true`.
 pub(crate) fn labels(name: impl Display, value: Value) -> Result<BTreeMap<String, String>, String> {
-    let name = name.to_string();
-    let label = |value| match value {
-        Value::Object(mut pair) if pair.contains_key("key") => {
-            let value = pair.remove("value").map(json_text).unwrap_or_default();
-            Ok(text(&name, pair.remove("key").unwrap_or_default())?.map(|key| (key, value)))
-        }
-        tag => Ok(text(&name, tag)?.map(|tag| (tag, "true".to_owned()))),
-    };
     match value {
-        Value::Array(tags) => tags.into_iter().filter_map(|tag| label(tag).transpose()).collect(),
+        Value::Object(_) | Value::Null => strings(name, value),
+        Value::Array(tags) => {
+            let labels = tags.into_iter().map(|tag| label(&name, tag));
+            labels.filter_map(Result::transpose).collect()
+        }
+        Value::String(text) if text.is_empty() => Ok(BTreeMap::new()),
         Value::String(text) if text.trim_start().starts_with(['{', '[']) => {
             match json::from_text(Value::String(text)) {
                 Value::String(text) => Ok(BTreeMap::from([(text, "true".to_owned())])),
                 nested => labels(name, nested),
             }
         }
-        Value::String(text) if text.is_empty() => Ok(BTreeMap::new()),
         Value::String(text) => Ok(BTreeMap::from([(text, "true".to_owned())])),
-        other @ (Value::Object(_) | Value::Null) => strings(name, other),
         other => Err(wrong(name, "an object or a list of strings", &other)),
+    }
+}
+
+/// One of a list: a tag, or a pair.
+fn label(name: impl Display, value: Value) -> Result<Option<(String, String)>, String> {
+    match value {
+        Value::Object(mut pair) if pair.contains_key("key") => {
+            let value = pair.remove("value").map(json_text).unwrap_or_default();
+            Ok(text(name, pair.remove("key").unwrap_or_default())?.map(|key| (key, value)))
+        }
+        tag => Ok(text(name, tag)?.map(|tag| (tag, "true".to_owned()))),
     }
 }
 

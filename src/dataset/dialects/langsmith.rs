@@ -174,4 +174,39 @@ mod tests {
         root["child_runs"] = json!([child]);
         assert_eq!(parts(&root), separate);
     }
+
+    #[test]
+    fn every_field_of_a_run_has_its_place() {
+        let run = json!({"id": "r2", "trace_id": "r1", "parent_run_id": null, "run_type": "llm", "name": "chat", "inputs": {"q": 1}, "outputs": {"a": 2},
+            "start_time": "2026-01-01T00:00:00", "end_time": "2026-01-01T00:00:01", "status": "error", "error": "boom", "tags": ["t"],
+            "extra": {"metadata": {"session_id": "s", "k": "v"}, "runtime": {"sdk": "x"}}, "events": [{"name": "start"}],
+            "prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3});
+        let span = Span {
+            span_id: "r2".into(),
+            name: "chat".into(),
+            span_type: SpanType::new("LLM"),
+            inputs: Some(json!({"q": 1})),
+            outputs: Some(json!({"a": 2})),
+            status: SpanStatus::Error,
+            status_message: Some("boom".into()),
+            start_time_unix_nano: Some(1_767_225_600_000_000_000),
+            end_time_unix_nano: Some(1_767_225_601_000_000_000),
+            attributes: json!({"runtime": {"sdk": "x"}, "events": [{"name": "start"}]}).as_object().unwrap().clone(),
+            ..Span::default()
+        };
+        let trace = Trace {
+            trace_id: "r1".into(),
+            inputs: span.inputs.clone(),
+            outputs: span.outputs.clone(),
+            tags: [("t".to_owned(), "true".to_owned())].into(),
+            metadata: [("k".to_owned(), "v".to_owned())].into(),
+            session_id: Some("s".into()),
+            state: TraceState::Error,
+            request_time_ms: Some(1_767_225_600_000),
+            execution_duration_ms: Some(1000),
+            token_usage: Some(crate::trace::TokenUsage { input_tokens: 1, output_tokens: 2, total_tokens: 3 }),
+            ..Trace::default()
+        };
+        assert_eq!(parts(&run), [Part::Trace(trace), Part::Span { trace_id: "r1".into(), span }]);
+    }
 }

@@ -18,7 +18,7 @@ pub(crate) const DIALECT: Dialect =
 
 fn fits(object: &Map<String, Value>) -> bool {
     let has = |key: &str| object.contains_key(key);
-    has("inputs") && (has("dataset_record_id") || has("source_id") && has("source_type"))
+    (has("dataset_record_id") || has("source_id") && has("source_type")) && has("inputs")
 }
 
 fn read(mut fields: Map<String, Value>, notices: &mut Notices) -> Result<Found, String> {

@@ -107,7 +107,7 @@ fn failures_never_enter_a_mean() {
     record(&mut summary, FIRST, &scored(0.75), None);
     kept(&mut summary, Standing::Number(0.8));
     kept(&mut summary, FAILED);
-    kept(&mut summary, Standing::Invalid { create_time_ms: 0 });
+    kept(&mut summary, Standing::Rejected { create_time_ms: 0 });
     summary.add(&Event::Planned { question: FIRST, changed: true });
     let question = &summary.questions[0];
     assert!((question.distribution.mean().unwrap() - 0.6).abs() < 1e-12);
@@ -267,7 +267,7 @@ fn a_run_that_was_stopped_says_so_whatever_it_scored() {
 #[test]
 fn all_reasons_are_given_with_their_causes() {
     let mut summary = summary();
-    let none = RunReport { summary: super::tests::summary(), stop: None };
+    let none = RunReport { summary: summary(), stop: None };
     assert!(none.stop_reasons().is_empty() && !none.ended_early());
     let reason = GivenUp::AsksTooLong {
         code: ErrorCode::RateLimitExceeded,

@@ -130,3 +130,93 @@ fn what_is_not_known_is_counted() {
         {"id": "o", "colour": 1}], "scores": [{"id": "s", "shade": 1}], "mood": 1});
     assert_eq!(found(&line).1.unknown_names(), ["mood", "observations[].colour", "scores[].shade"]);
 }
+
+#[test]
+fn every_field_of_a_trace_an_observation_and_a_score_has_its_place() {
+    let line = json!({"id": "t1", "timestamp": "2026-01-02T03:04:05.678Z", "name": "rag", "input": "q", "output": "a", "sessionId": "s1",
+        "userId": "ann", "metadata": {"k": 1}, "tags": ["prod"], "release": "r", "version": "v", "environment": "e", "latency": 1.25,
+        "totalCost": 0.5, "usage": {"input": 1, "output": 2, "total": 3}, "htmlPath": "/", "public": false,
+        "observations": [{"id": "o1", "traceId": "t1", "type": "GENERATION", "name": "chat", "parentObservationId": "o0",
+            "startTime": "2026-01-02T03:04:05Z", "endTime": "2026-01-02T03:04:06Z", "input": "i", "output": "{\"o\": 1}", "level": "ERROR",
+            "statusMessage": "late", "model": "m", "metadata": "{\"x\": 1}", "usageDetails": {"input": 1}}],
+        "scores": [{"id": "c1", "traceId": "t1", "observationId": "o1", "name": "tone", "value": 0.5, "dataType": "NUMERIC",
+            "source": "ANNOTATION", "authorUserId": "bob", "comment": "fine", "metadata": {"m": "1"},
+            "timestamp": "2026-01-02T03:04:07Z", "updatedAt": "2026-01-02T03:04:09Z"}]});
+    let mut span = Span {
+        span_id: "o1".into(),
+        parent_id: Some("o0".into()),
+        name: "chat".into(),
+        span_type: SpanType::new("LLM"),
+        inputs: Some(json!("i")),
+        outputs: Some(json!({"o": 1})),
+        status: SpanStatus::Error,
+        status_message: Some("late".into()),
+        start_time_unix_nano: Some(1_767_323_045_000_000_000),
+        end_time_unix_nano: Some(1_767_323_046_000_000_000),
+        attributes: json!({"metadata": {"x": 1}, "model": "m", "usage_details": {"input": 1}})
+            .as_object()
+            .unwrap()
+            .clone(),
+    };
+    span.attributes.sort_keys();
+    let score = Feedback {
+        assessment_id: Some("c1".into()),
+        name: "tone".into(),
+        value: Some(json!(0.5)),
+        rationale: Some("fine".into()),
+        source: Source { source_type: SourceType::Human, source_id: Some("bob".into()) },
+        metadata: [("m".to_owned(), "1".to_owned())].into(),
+        create_time_ms: 1_767_323_047_000,
+        last_update_time_ms: 1_767_323_049_000,
+        trace_id: Some("t1".into()),
+        span_id: Some("o1".into()),
+        ..Feedback::default()
+    };
+    let metadata =
+        [("environment", "e"), ("k", "1"), ("name", "rag"), ("release", "r"), ("total_cost", "0.5"), ("version", "v")];
+    let expected = Trace {
+        trace_id: "t1".into(),
+        inputs: Some(json!("q")),
+        outputs: Some(json!("a")),
+        spans: vec![span],
+        tags: [("prod".to_owned(), "true".to_owned())].into(),
+        metadata: metadata.map(|(key, value)| (key.to_owned(), value.to_owned())).into(),
+        session_id: Some("s1".into()),
+        user: Some("ann".into()),
+        request_time_ms: Some(1_767_323_045_678),
+        execution_duration_ms: Some(1250),
+        token_usage: Some(crate::trace::TokenUsage { input_tokens: 1, output_tokens: 2, total_tokens: 3 }),
+        assessments: vec![score],
+        ..Trace::default()
+    };
+    assert_eq!(trace(&line), expected);
+}
+
+#[test]
+fn a_score_is_what_its_type_says() {
+    let value = |fields: Value| {
+        let mut line = json!({"id": "c", "traceId": "t", "name": "n", "source": "API"});
+        line.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+        match &*parts(&line) {
+            [Part::Trace(trace)] => trace.assessments[0].value.clone().unwrap(),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(value(json!({"value": 1, "dataType": "BOOLEAN", "stringValue": "True"})), json!(true));
+    assert_eq!(value(json!({"value": 0, "dataType": "BOOLEAN", "stringValue": "False"})), json!(false));
+    assert_eq!(value(json!({"value": "1", "dataType": "BOOLEAN"})), json!(true));
+    assert_eq!(value(json!({"value": 3, "dataType": "CATEGORICAL", "stringValue": "warm"})), json!("warm"));
+    assert_eq!(value(json!({"value": "0.25", "dataType": "NUMERIC"})), json!(0.25));
+    assert_eq!(value(json!({"value": "warm"})), json!("warm"));
+    assert_eq!(value(json!({"value": null, "stringValue": "warm"})), json!("warm"));
+}
+
+#[test]
+fn what_the_page_of_a_trace_downloads_is_decoded() {
+    let observation = json!({"id": "o1", "traceId": "t1", "type": "SPAN", "startTime": "2026-01-02T03:04:05Z", "input": "\"i\"", "metadata": "{}"});
+    let line = json!({"trace": {"id": "t1", "timestamp": "2026-01-02T03:04:05Z", "input": "{\"q\": 1}", "output": "\"a\"", "sessionId": "s",
+        "metadata": "{\"k\": 1}", "observations": [observation]}, "observations": [observation]});
+    let trace = trace(&line);
+    assert_eq!((trace.inputs, trace.outputs), (Some(json!({"q": 1})), Some(json!("a"))));
+    assert_eq!((trace.metadata["k"].as_str(), trace.spans.len(), &trace.spans[0].inputs), ("1", 1, &Some(json!("i"))));
+}

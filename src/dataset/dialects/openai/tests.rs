@@ -167,3 +167,50 @@ fn an_answer_without_a_question_is_explained() {
     let reason = found(&json!({"messages": [], "response": {"choices": 5}})).0.unwrap_err();
     assert_eq!(reason, "`response.choices` must be a list, found a number");
 }
+
+#[test]
+fn every_field_of_a_call_has_its_place() {
+    let line = json!({"messages": [{"role": "user", "content": "q"}], "model": "m", "temperature": 0.5, "user": "ann", "tags": ["t"],
+        "session_id": "s", "expectations": {"e": 1}, "documents": ["d"], "metadata": {"k": "v"},
+        "response": {"id": "r1", "object": "chat.completion", "created": 1_767_323_045, "model": "m-2026",
+            "choices": [{"index": 0, "message": {"role": "assistant", "content": "a"}, "finish_reason": "stop"}],
+            "usage": {"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3}}});
+    let mut trace = trace(&line);
+    assert_eq!(trace.spans.pop().unwrap().outputs, Some(json!(["d"])));
+    let metadata = [("finish_reason", "stop"), ("k", "v"), ("model", "m-2026"), ("temperature", "0.5")];
+    let expected = Trace {
+        trace_id: "r1".into(),
+        inputs: Some(json!({"messages": [{"role": "user", "content": "q"}]})),
+        outputs: Some(json!("a")),
+        expectations: json!({"e": 1}).as_object().unwrap().clone(),
+        tags: [("t".to_owned(), "true".to_owned())].into(),
+        metadata: metadata.map(|(key, value)| (key.to_owned(), value.to_owned())).into(),
+        session_id: Some("s".into()),
+        user: Some("ann".into()),
+        state: TraceState::Ok,
+        request_time_ms: Some(1_767_323_045_000),
+        token_usage: Some(TokenUsage { input_tokens: 1, output_tokens: 2, total_tokens: 3 }),
+        ..Trace::default()
+    };
+    assert_eq!(trace, expected);
+}
+
+#[test]
+fn anthropics_requests_and_answers_are_read() {
+    let line = |content: Value| {
+        json!({"system": "Sell.", "messages": [{"role": "user", "content": "Two?"}], "model": "c",
+            "response": {"id": "msg_1", "type": "message", "role": "assistant", "content": content, "stop_reason": "end_turn",
+                "usage": {"input_tokens": 12, "output_tokens": 8}}})
+    };
+    let read = trace(&line(
+        json!([{"type": "thinking", "thinking": "Hm."}, {"type": "text", "text": "24 "}, {"type": "text", "text": "francs."}]),
+    ));
+    let messages = json!([{"role": "system", "content": "Sell."}, {"role": "user", "content": "Two?"}]);
+    assert_eq!((read.trace_id.as_str(), read.inputs, read.outputs), {
+        ("msg_1", Some(json!({"messages": messages})), Some(json!("24 francs.")))
+    });
+    assert_eq!((read.metadata["finish_reason"].as_str(), read.state), ("end_turn", TraceState::Ok));
+    assert_eq!(read.token_usage.unwrap().total_tokens, 20);
+    let called = trace(&line(json!([{"type": "tool_use", "id": "t", "name": "f", "input": {"a": 1}}])));
+    assert_eq!(called.outputs.unwrap()["tool_calls"][0]["function"], json!({"name": "f", "arguments": "{\"a\":1}"}));
+}

@@ -217,3 +217,81 @@ fn read_annotations(
 fn plain(value: Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::trace::{Span, SpanStatus, SpanType};
+
+    fn parts(line: &Value) -> Vec<Part> {
+        let fields = line.as_object().unwrap().clone();
+        assert!(fits(&fields), "{line}");
+        let mut notices = Notices::default();
+        let Ok(Found::Parts(parts)) = read(fields, &mut notices) else { panic!("{line}") };
+        assert!(notices.is_empty(), "{notices:?}");
+        parts
+    }
+
+    #[test]
+    fn every_field_of_a_span_and_its_annotations_has_its_place() {
+        let line = json!({"name": "search", "context": {"trace_id": "0x39bad16c5a50d38b90fb3d0ce164a107", "span_id": "0xea3e14428e345bae"},
+            "parent_id": "ed2d60796147fad3", "span_kind": "RETRIEVER", "status_code": "ERROR", "status_message": "late",
+            "start_time": "2026-01-02T03:04:05Z", "end_time": "2026-01-02T03:04:06Z",
+            "attributes": {"input": {"value": "q"}, "k": 1}, "resource": {"attributes": {"service.name": "desk"}},
+            "annotations": [{"id": "n1", "name": "good", "annotator_kind": "HUMAN", "user_id": "ann",
+                "result": {"label": "yes", "score": 1, "explanation": "fits"},
+                "created_at": "2026-01-02T03:04:07Z", "updated_at": "2026-01-02T03:04:08Z"}]});
+        let span = Span {
+            span_id: "ea3e14428e345bae".into(),
+            parent_id: Some("ed2d60796147fad3".into()),
+            name: "search".into(),
+            span_type: SpanType::new("RETRIEVER"),
+            inputs: Some(json!("q")),
+            status: SpanStatus::Error,
+            status_message: Some("late".into()),
+            start_time_unix_nano: Some(1_767_323_045_000_000_000),
+            end_time_unix_nano: Some(1_767_323_046_000_000_000),
+            attributes: json!({"k": 1}).as_object().unwrap().clone(),
+            ..Span::default()
+        };
+        let annotation = Feedback {
+            assessment_id: Some("n1".into()),
+            name: "good".into(),
+            value: Some(json!(1)),
+            rationale: Some("fits".into()),
+            source: Source { source_type: SourceType::Human, source_id: Some("ann".into()) },
+            metadata: [("label".to_owned(), "yes".to_owned())].into(),
+            create_time_ms: 1_767_323_047_000,
+            last_update_time_ms: 1_767_323_048_000,
+            trace_id: Some("39bad16c5a50d38b90fb3d0ce164a107".into()),
+            span_id: Some("ea3e14428e345bae".into()),
+            ..Feedback::default()
+        };
+        let expected = Trace {
+            trace_id: "39bad16c5a50d38b90fb3d0ce164a107".into(),
+            spans: vec![span],
+            metadata: [("service.name".to_owned(), "desk".to_owned())].into(),
+            assessments: vec![annotation],
+            ..Trace::default()
+        };
+        assert_eq!(parts(&line), [Part::Trace(expected)]);
+    }
+
+    #[test]
+    fn a_record_of_a_log_is_a_message() {
+        let line = json!({"body": {"content": "Hi"}, "severity_number": 9, "trace_id": "0x39bad16c5a50d38b90fb3d0ce164a107",
+            "span_id": "0xea3e14428e345bae", "attributes": {"event.name": "gen_ai.user.message"}, "timestamp": "2026-01-02T03:04:05Z"});
+        let found = parts(&line);
+        let [Part::Messages { trace_id, messages }] = &*found else { panic!("{found:?}") };
+        assert_eq!(
+            (trace_id.as_str(), messages.span_id.as_str()),
+            ("39bad16c5a50d38b90fb3d0ce164a107", "ea3e14428e345bae")
+        );
+        assert_eq!(
+            (messages.time, &messages.asked),
+            (1_767_323_045_000_000_000, &vec![json!({"role": "user", "content": "Hi"})])
+        );
+    }
+}

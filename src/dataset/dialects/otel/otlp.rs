@@ -193,6 +193,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::trace::SpanStatus;
 
     fn read_request(request: Value) -> Result<Vec<Trace>, String> {
         let Value::Object(fields) = request else { panic!() };
@@ -229,6 +230,8 @@ mod tests {
             ("ea3e14428e345bae", &None, Some(5))
         );
         assert_eq!(span.attributes["k"], json!("AAEC"));
+        assert_eq!((span.end_time_unix_nano, span.name.as_str()), (Some(6), "n"));
+        assert_eq!((span.status, span.status_message.as_deref()), (SpanStatus::Error, Some("m")));
     }
 
     #[test]
