@@ -283,7 +283,7 @@ pub(crate) struct ConductArgs {
     #[arg(long, value_name = "N|P%", env = "JUDGE_RUN_MAX_ERRORS", help_heading = FAILURES)]
     pub max_errors: Option<MaxErrors>,
 
-    /// Stop when this much money is spent, by the prices in judge-run.toml
+    /// Stop when this much money is spent, by the prices in judge-run.toml or --prices
     #[arg(long, value_name = "AMOUNT", env = "JUDGE_RUN_MAX_COST", value_parser = amount, help_heading = BUDGETS)]
     pub max_cost: Option<f64>,
 
@@ -370,6 +370,10 @@ pub(crate) struct EndpointArgs {
     /// Send at most what the quota allows in this time without a pause [default: 0.9s]
     #[arg(long, value_name = "DURATION", env = "JUDGE_RUN_BURST", value_parser = duration::parse, help_heading = RATES)]
     pub burst: Option<Duration>,
+
+    /// Prices of models: LiteLLM's model_prices_and_context_window.json, as a file. Prices in judge-run.toml override it
+    #[arg(long, value_name = "FILE", env = "JUDGE_RUN_PRICES", value_hint = ValueHint::FilePath, help_heading = BUDGETS)]
+    pub prices: Option<PathBuf>,
 
     /// Give up on an answer after this time, such as 90, 90s or 2m [default: 10m]
     #[arg(long, value_name = "DURATION", env = "JUDGE_RUN_TIMEOUT", value_parser = duration::parse_positive,

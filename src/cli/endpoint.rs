@@ -3,11 +3,13 @@
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
+use std::path::PathBuf;
 
 use judge_run::endpoint::ModelUri;
 use judge_run::endpoint::client::without_credentials;
 use judge_run::endpoint::config::{EndpointConfig, Pool};
 use judge_run::endpoint::pacing::quota::Limits;
+use judge_run::endpoint::prices::PriceList;
 use judge_run::endpoint::provider::{self, KeyHeader, PRESETS};
 use judge_run::run::{EndpointPlan, LaneSettings, MemberPlan, Withheld};
 use judge_run_simulator::BackgroundSimulator;
@@ -36,6 +38,8 @@ pub(crate) struct Layers {
     pub model: Option<ModelUri>,
     /// `--simulate`.
     pub simulate: bool,
+    /// `--prices`.
+    prices: Option<(PriceList, PathBuf)>,
     flags: EndpointTable,
     /// What variables say in a replay, in which they do not count as flags.
     variables: EndpointTable,
@@ -70,6 +74,7 @@ impl Layers {
             tpm,
             rpd,
             burst,
+            prices,
             timeout,
             config,
             env_file: _, // Was loaded before the flags were read.
@@ -90,8 +95,12 @@ impl Layers {
             prices: BTreeMap::new(),
             pool: Vec::new(),
         };
+        let prices = match prices {
+            Some(path) => Some((PriceList::read(&path).map_err(|error| CliError::of(&error))?, path)),
+            None => None,
+        };
         let file = ConfigFile::load(config.as_deref())?;
-        Ok(Self { file, model, simulate, flags, variables: EndpointTable::default(), sends_nothing })
+        Ok(Self { file, model, simulate, prices, flags, variables: EndpointTable::default(), sends_nothing })
     }
 
     /// With variables that rank below an earlier plan.
@@ -238,6 +247,19 @@ impl Layers {
         if service_tier.is_some() {
             extra_body.remove("service_tier");
         }
+        let prices = match (table.prices.get(&uri.model), &self.prices) {
+            (Some(prices), _) => Some(*prices),
+            (None, Some((list, path))) if !is_simulated => {
+                let prices = list.prices(uri, service_tier.as_deref());
+                Some(prices.ok_or_else(|| {
+                    CliError::usage_with_hint(
+                        format_args!("{} has no prices of {uri}", path.display()),
+                        own_prices(uri),
+                    )
+                })?)
+            }
+            (None, _) => None,
+        };
         // A text that changes no verdict: what it is does not matter later.
         let prompt_cache_key = extra_body.remove("prompt_cache_key");
         let is_plain = |value: &Value| matches!(value, Value::Null | Value::Bool(_) | Value::Number(_));
@@ -257,7 +279,7 @@ impl Layers {
             rpd: flags.rpd.or(table.rpd),
             service_tier,
             extra_body: open_body,
-            prices: table.prices.get(&uri.model).copied(),
+            prices,
             withheld,
         };
         Ok((plan, Secrets { base_urls, headers: secret_headers, extra_body: secret_body }))
@@ -473,13 +495,14 @@ fn extra<const N: usize>(
 }
 
 pub(crate) fn no_prices(uri: &ModelUri) -> CliError {
-    CliError::usage_with_hint(
-        format_args!("`--max-cost` needs the prices of {uri}"),
-        format_args!(
-            "add them to judge-run.toml, for a million tokens:\n  \
-             [endpoints.{}.prices.\"{}\"]\n  input = 0.40\n  cached_input = 0.10\n  output = 1.60",
-            uri.endpoint, uri.model
-        ),
+    CliError::usage_with_hint(format_args!("`--max-cost` needs the prices of {uri}"), own_prices(uri))
+}
+
+fn own_prices(uri: &ModelUri) -> String {
+    format!(
+        "add them to judge-run.toml, for a million tokens:\n  \
+         [endpoints.{}.prices.\"{}\"]\n  input = 0.40\n  cached_input = 0.10\n  output = 1.60",
+        uri.endpoint, uri.model
     )
 }
 

@@ -8,7 +8,7 @@ use judge_run::endpoint::provider;
 use judge_run::feedback::log::{self, Index, Mode, OpenError, OpenLog};
 use judge_run::judge::{Question, library};
 use judge_run::run::manifest::{Manifest, State};
-use judge_run::run::{DrawError, Export, LaneIndex, LaneSettings, Output, RunPlan, RunSettings, Scope};
+use judge_run::run::{DrawError, EndpointPlan, Export, LaneIndex, LaneSettings, Output, RunPlan, RunSettings, Scope};
 use judge_run_simulator::{BackgroundSimulator, Simulator, SimulatorConfig};
 use tempfile::NamedTempFile;
 
@@ -72,6 +72,10 @@ pub(crate) fn open(
         let (host, own) = (provider::host(base_url), provider::host(own));
         (host != own).then(|| format!("{} is asked at {host}, not at {own}; records name the host", endpoint.model))
     }));
+
+    let dated = |endpoint: &&EndpointPlan| endpoint.prices.is_some_and(|prices| prices.as_of.is_some());
+    let priced = plan.endpoints.iter().filter(dated).filter_map(|endpoint| Some((endpoint, endpoint.prices?)));
+    notes.extend(priced.map(|(endpoint, prices)| format!("prices of {}: {prices}", endpoint.model)));
 
     let paths: Vec<_> = plan.datasets.iter().map(|dataset| shown(&dataset.path)).collect();
     let (paths, quickstart) = quickstart::as_files(paths)?;

@@ -51,7 +51,8 @@ impl Progress {
     pub(crate) fn new(quiet: bool, verbose: u8, max: Option<u64>, lanes: Vec<String>) -> Self {
         let now = Instant::now();
         Self {
-            on_terminal: !quiet && draws_bars(),
+            // Requests and answers would be printed into the bar.
+            on_terminal: !quiet && verbose < 2 && draws_bars(),
             bar: None,
             quiet,
             verbose,

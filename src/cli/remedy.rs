@@ -4,6 +4,7 @@ use std::error::Error;
 use std::fmt::Display;
 
 use judge_run::dataset::DatasetError;
+use judge_run::endpoint::prices::PriceListError;
 use judge_run::judge::JudgeError;
 use judge_run::judge::prompt::TemplateError;
 use judge_run::judge::toml_file::{Problem, TomlError};
@@ -34,6 +35,9 @@ pub(crate) fn of(error: &(dyn Error + 'static)) -> Option<String> {
     }
     if let Some(error) = error.downcast_ref::<DatasetError>() {
         return dataset_hints::of_error(error);
+    }
+    if let Some(PriceListError::NotPrices { .. }) = error.downcast_ref() {
+        return Some("give `--prices` LiteLLM's model_prices_and_context_window.json".to_owned());
     }
     match error.downcast_ref::<DrawError>() {
         Some(DrawError::TooManyStrata) => Some("give `--stratify` an expression with fewer values".to_owned()),

@@ -7,6 +7,8 @@ use judge_run::feedback::log::WriteError;
 use judge_run::judge::Unit;
 use judge_run::run::{self, Event, Exit, Export, LaneSettings, RunReport, Scope, Shutdown, StopReason};
 use tokio::sync::watch;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::prelude::*;
 
 use super::args::RunArgs;
 use super::endpoint::Env;
@@ -161,8 +163,15 @@ async fn signal() -> std::io::Result<()> {
 
 fn show_traces(verbose: u8) {
     // Requests and answers are shown from -vv; what the libraries below say of connections from -vvv.
-    if verbose >= 3 {
-        let level = if verbose == 3 { tracing::Level::DEBUG } else { tracing::Level::TRACE };
-        let _ = tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).try_init();
-    }
+    let lines = tracing_subscriber::fmt().with_writer(std::io::stderr);
+    let _ = match verbose {
+        0 | 1 => return,
+        2 => {
+            let own = Targets::new().with_target("judge_run", tracing::Level::DEBUG);
+            let lines = lines.with_max_level(tracing::Level::DEBUG).without_time().with_level(false).with_target(false);
+            lines.finish().with(own).try_init()
+        }
+        3 => lines.with_max_level(tracing::Level::DEBUG).finish().try_init(),
+        _ => lines.with_max_level(tracing::Level::TRACE).finish().try_init(),
+    };
 }

@@ -245,3 +245,96 @@ fn a_check_shows_no_key_of_an_address() {
     assert_silent(&finished, &place);
     assert!(fake.seen()[0].line.contains(KEY), "{}", fake.seen()[0].line);
 }
+
+/// A key in the forms in which gateways pass it on.
+fn encodings() -> Vec<String> {
+    let joined = |form: fn(u8) -> String| KEY.bytes().map(form).collect::<String>();
+    vec![
+        KEY.to_owned(),
+        format!("Bearer {KEY}"),
+        joined(|byte| format!("%{byte:02X}")),
+        joined(|byte| format!("{byte:02x}")),
+        joined(|byte| format!("\\u{byte:04x}")),
+        joined(|byte| format!("&#{byte};")),
+        // In base64, alone and behind `me:`.
+        "c2stcHJvai0wMTIzNDU2Nzg5YWJjZGVmU0VDUkVU".to_owned(),
+        "bWU6c2stcHJvai0wMTIzNDU2Nzg5YWJjZGVmU0VDUkVU".to_owned(),
+    ]
+}
+
+/// What an encoded key must not leave behind: its plain form, the middle of its base64 forms, and of its other ones.
+const TRACES: [&str; 6] =
+    ["0123456789abcdef", "MDEyMzQ1Njc4OWFiY2RlZ", "wMTIzNDU2Nzg5YWJjZGVm", "%30%31%32", "30313233", "&#48;&#49;"];
+
+#[test]
+fn a_key_that_a_good_answer_echoes_is_removed_in_every_form() {
+    for echo in encodings() {
+        let rationale = format!("you sent {echo}, and more");
+        let good = serde_json::json!({"rationale": rationale, "value": true}).to_string();
+        for content in [good.replace("\\\\u", "\\u"), rationale.clone()] {
+            let place = Place::with_traces(1);
+            let body = serde_json::json!({
+                "id": echo, "model": format!("model-{echo}"), "system_fingerprint": echo,
+                "choices": [{"message": {"content": content}, "finish_reason": "stop"}],
+            });
+            let id = echo.clone();
+            let fake = Fake::start(move |_| answers::response(200, &[("x-request-id", &id)], &body));
+            let args = ["-vv", "--re-ask", "0", "-m", "openai:/judge-m", "-o", "out.csv"];
+            let finished = place.judge(&fake.base_url(), &args).env("OPENAI_API_KEY", KEY).run();
+            assert_silent(&finished, &place);
+            let mut texts = vec![finished.stdout.clone(), finished.stderr.clone()];
+            texts.extend(place.names().iter().map(|name| place.read(name)));
+            let all = texts.concat();
+            assert!(TRACES.iter().all(|trace| !all.contains(trace)), "{all}");
+            assert!(finished.stderr.contains("[redacted]"), "the answer is shown without it: {}", finished.stderr);
+        }
+    }
+}
+
+#[test]
+fn a_key_in_a_bad_answer_is_removed_in_every_form() {
+    for echo in encodings() {
+        let place = Place::with_traces(1);
+        let fake = Fake::start(move |_| answers::raw(500, &[("x-request-id", &echo)], &format!("<p>{echo}</p>")));
+        let args = ["-vv", "--max-retries", "0", "-m", "openai:/judge-m"];
+        let finished = place.judge(&fake.base_url(), &args).env("OPENAI_API_KEY", KEY).run().exits_with(4);
+        let all = [finished.stdout, finished.stderr, place.read("traces.feedback.jsonl")].concat();
+        assert!(TRACES.iter().all(|trace| !all.contains(trace)), "{all}");
+        assert!(all.contains("[redacted]"), "{all}");
+    }
+}
+
+#[test]
+fn a_key_in_the_query_of_the_address_is_sent_and_shown_nowhere() {
+    let place = Place::with_traces(2);
+    let fake = Fake::start(|request| {
+        assert!(request.line.contains(&format!("?api-version=2024-05-01-preview&key={KEY} ")), "{}", request.line);
+        match request.number {
+            0 => answers::error(500, "oops", &format!("bad request for {}", request.line)),
+            _ => answers::completion(&format!("{{\"rationale\": \"{}\", \"value\": true}}", request.line)),
+        }
+    });
+    let address = format!("{}?api-version=2024-05-01-preview&key={KEY}", fake.base_url());
+    let finished = place.judge(&address, &["-vvv", "-m", "x:/m"]).run().exits_with(0);
+    assert_silent(&finished, &place);
+    assert!(
+        finished.stderr.contains("api-version=2024-05-01-preview"),
+        "a version is not a secret: {}",
+        finished.stderr
+    );
+    let check = place.run(["check", "-m", "x:/m", "--base-url", &address]).exits_with(0);
+    assert_silent(&check, &place);
+}
+
+#[test]
+fn requests_and_answers_are_shown_on_demand_without_what_a_terminal_would_obey() {
+    let place = Place::with_traces(1);
+    let fake = Fake::start(|_| answers::completion("{\"rationale\": \"red: \u{1b}[31m\u{202e}!\", \"value\": true}"));
+    let finished = place.judge(&fake.base_url(), &["-vv"]).env("OPENAI_API_KEY", KEY).run().exits_with(0);
+    let finished =
+        finished.says(&["request POST http://127.0.0.1:", "Answer number 0.", "answer 200 after ", "chatcmpl-1"]);
+    assert!(!finished.stderr.contains(['\u{1b}', '\u{202e}']), "{}", finished.stderr);
+    assert!(!finished.stderr.contains("pool"), "the HTTP library says nothing: {}", finished.stderr);
+    let quiet = place.judge(&fake.base_url(), &["-v", "--overwrite"]).run().exits_with(0);
+    assert!(!quiet.stderr.contains("chatcmpl-1"), "{}", quiet.stderr);
+}

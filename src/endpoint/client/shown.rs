@@ -1,18 +1,23 @@
 //! Requests and answers as `-vv` shows them: bounded, on one line, and nothing in them that a terminal would obey.
 
-use std::fmt::Write as _;
-
-/// Characters that are shown of a body.
-const MAX_CHARS: usize = 2000;
+/// Characters that are shown of the beginning of a body, and of its end: there stand the trace and the parameters.
+const MAX_CHARS: usize = 1000;
 
 /// A text from outside on one line: control characters and what turns the direction of writing as escapes.
 pub(crate) fn shown(bytes: &[u8]) -> String {
-    // Four bytes a character at most; a cut character shows as a replacement.
-    let text = String::from_utf8_lossy(&bytes[..bytes.len().min(4 * MAX_CHARS)]);
-    let mut line = String::new();
-    let mut length = 0;
-    for c in text.chars().take(MAX_CHARS) {
-        length += c.len_utf8();
+    let text = String::from_utf8_lossy(bytes);
+    let after = text.char_indices().nth(MAX_CHARS).map_or(text.len(), |(at, _)| at);
+    let before = text.char_indices().rev().nth(MAX_CHARS - 1).map_or(0, |(at, _)| at);
+    if before <= after {
+        return on_one_line(&text);
+    }
+    let left_out = before - after;
+    format!("{} [{left_out} more bytes] {}", on_one_line(&text[..after]), on_one_line(&text[before..]))
+}
+
+fn on_one_line(text: &str) -> String {
+    let mut line = String::with_capacity(text.len());
+    for c in text.chars() {
         match c {
             '\n' => line.push_str("\\n"),
             '\r' => line.push_str("\\r"),
@@ -20,10 +25,6 @@ pub(crate) fn shown(bytes: &[u8]) -> String {
             c if c.is_control() || is_invisible(c) => line.extend(c.escape_unicode()),
             c => line.push(c),
         }
-    }
-    if length < bytes.len() {
-        // Writing to a string cannot fail.
-        let _ = write!(line, "... ({} bytes in all)", bytes.len());
     }
     line
 }
@@ -46,11 +47,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_long_is_cut_and_says_so() {
-        assert_eq!(shown(&[b'x'; MAX_CHARS]), "x".repeat(MAX_CHARS));
-        assert_eq!(shown(&[b'x'; MAX_CHARS + 1]), format!("{}... (2001 bytes in all)", "x".repeat(MAX_CHARS)));
-        let wide = "\u{1f600}".repeat(MAX_CHARS);
-        assert_eq!(shown(wide.as_bytes()), wide);
-        assert!(shown(format!("{wide}x").as_bytes()).ends_with("\u{1f600}... (8001 bytes in all)"));
+    fn of_a_long_body_both_ends_are_shown() {
+        let both = "a".repeat(MAX_CHARS) + &"b".repeat(MAX_CHARS);
+        assert_eq!(shown(both.as_bytes()), both);
+        let long = "a".repeat(MAX_CHARS) + "12345" + &"b".repeat(MAX_CHARS);
+        let cut = format!("{} [5 more bytes] {}", "a".repeat(MAX_CHARS), "b".repeat(MAX_CHARS));
+        assert_eq!(shown(long.as_bytes()), cut);
+        let wide = "\u{1f600}".repeat(2 * MAX_CHARS + 1);
+        assert!(shown(wide.as_bytes()).contains("\u{1f600} [4 more bytes] \u{1f600}"));
     }
 }

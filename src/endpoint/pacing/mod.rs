@@ -3,6 +3,7 @@
 pub mod backoff;
 pub mod gate;
 mod learnt;
+mod limits;
 pub mod observed;
 mod pace;
 pub mod quota;

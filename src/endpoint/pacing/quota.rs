@@ -1,9 +1,9 @@
 //! The quota: requests and tokens a minute, spent evenly.
 //!
 //! A quota that the user gives is kept by `governor`: GCRA buckets on Tokio's clock, which hold a little less than one second's
-//! worth, because providers enforce 60,000 a minute as 1,000 a second and clocks jitter. A quota that nobody gave is learnt from what the
-//! endpoint says in its answers, and followed as it says (see `Learnt`). The one dispatcher asks before each request and sleeps
-//! until the time that is named.
+//! worth, because providers enforce 60,000 a minute as 1,000 a second and clocks jitter. What the endpoint reports of its own buckets is
+//! followed as it says (see `Learnt`), and both hold. Where it reports that a minute's worth is left, the user's part of that may be spent
+//! at once, too. The one dispatcher asks before each request and sleeps until the time that is named.
 
 use std::num::NonZeroU32;
 use std::ops::Add;
@@ -19,21 +19,7 @@ use tokio::time::Instant;
 use crate::endpoint::pacing::learnt::Learnt;
 use crate::endpoint::pacing::observed::ObservedLimits;
 
-/// What an endpoint allows (or what the user wants to take of it).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Limits {
-    /// Requests a minute.
-    pub rpm: Option<NonZeroU32>,
-    /// Tokens a minute, prompt and answer together.
-    pub tpm: Option<NonZeroU32>,
-    /// How much of the quota may be spent at once, in seconds of its flow; [`Limits::DEFAULT_BURST`] if not said.
-    pub burst: Option<Duration>,
-}
-
-impl Limits {
-    /// A little less than the second in which providers count.
-    pub const DEFAULT_BURST: Duration = Duration::from_millis(900);
-}
+pub use crate::endpoint::pacing::limits::Limits;
 
 /// The quota of one endpoint and model.
 #[derive(Debug)]
@@ -46,7 +32,11 @@ pub struct Quota {
     prepaid: i64,
     learnt_requests: Option<Learnt>,
     learnt_tokens: Option<Learnt>,
+    /// The user's parts of the endpoint's buckets, in place of buckets of a second's worth.
+    part_of_requests: Option<Learnt>,
+    part_of_tokens: Option<Learnt>,
     sent: Ticket,
+    start: Instant,
     /// The latest request whose answer was learnt from: answers overtake each other.
     learnt_from: Ticket,
 }
@@ -71,22 +61,24 @@ impl Quota {
             prepaid: 0,
             learnt_requests: None,
             learnt_tokens: None,
+            part_of_requests: None,
+            part_of_tokens: None,
             sent: Ticket::default(),
+            start: Instant::now(),
             learnt_from: Ticket::default(),
         }
     }
 
     /// Takes one request of `tokens` out of the quota.
     ///
-    /// A cost above a bucket's size is gathered in slices, so a long prompt waits for its own tokens only and is never
-    /// overtaken for ever: what it has gathered stays its own, or goes to whichever request is asked for next.
+    /// A cost above a bucket's size is gathered in slices, so a long prompt waits for its own tokens only and is not
+    /// overtaken without end: what it has gathered stays its own, or goes to whichever request is asked for next.
     ///
     /// # Errors
     /// The earliest time at which it is worth asking again. Nothing is lost by asking early.
     pub fn take(&mut self, tokens: u64) -> Result<Ticket, Instant> {
         let now = Instant::now();
-        let learnt = [(&self.learnt_requests, 1), (&self.learnt_tokens, tokens)];
-        if let Some(at) = learnt.iter().filter_map(|(learnt, cost)| learnt.as_ref()?.wait(now, *cost)).max() {
+        if let Some(at) = self.followed(tokens).filter_map(|(learnt, cost)| learnt.wait(now, cost)).max() {
             return Err(at);
         }
         let signed = i64::try_from(tokens).unwrap_or(i64::MAX);
@@ -102,17 +94,33 @@ impl Quota {
         if self.tokens.is_some() {
             self.prepaid -= signed;
         }
-        for (learnt, cost) in [(&mut self.learnt_requests, 1), (&mut self.learnt_tokens, tokens)] {
-            learnt.iter_mut().for_each(|learnt| learnt.take(now, cost));
-        }
+        self.followed(tokens).for_each(|(learnt, cost)| learnt.take(now, cost));
         self.sent.requests += 1;
         self.sent.tokens = self.sent.tokens.saturating_add(tokens);
         Ok(self.sent)
     }
 
+    /// The buckets whose level is known, each with what a request of so many tokens takes from it.
+    fn followed(&mut self, tokens: u64) -> impl Iterator<Item = (&mut Learnt, u64)> {
+        [
+            (&mut self.learnt_requests, 1),
+            (&mut self.part_of_requests, 1),
+            (&mut self.learnt_tokens, tokens),
+            (&mut self.part_of_tokens, tokens),
+        ]
+        .into_iter()
+        .filter_map(|(learnt, cost)| Some((learnt.as_mut()?, cost)))
+    }
+
     /// Trues up a reservation once the answer says what was really used. OpenAI and Azure keep what was reserved.
     pub fn settle(&mut self, reserved: u64, used: u64) {
-        if self.tokens.is_some() && (self.refunds || used > reserved) {
+        if !self.refunds && used <= reserved {
+            return;
+        }
+        if let Some(part) = &mut self.part_of_tokens {
+            part.true_up(Instant::now(), reserved, used);
+        }
+        if self.tokens.is_some() {
             let signed = |n| i64::try_from(n).unwrap_or(i64::MAX);
             self.prepaid = self.prepaid.saturating_add(signed(reserved)).saturating_sub(signed(used));
         }
@@ -120,33 +128,38 @@ impl Quota {
 
     /// The endpoint refused although the quota was kept: it does not refund, or counts in slices.
     pub fn was_exceeded(&mut self) {
-        if self.tokens.is_some() {
+        if self.tokens.is_some() || self.part_of_tokens.is_some() {
             self.refunds = false;
             self.prepaid = self.prepaid.min(0);
         }
         let now = Instant::now();
-        [&mut self.learnt_requests, &mut self.learnt_tokens]
-            .into_iter()
-            .flatten()
-            .for_each(|learnt| learnt.was_exceeded(now));
+        self.followed(0).for_each(|(learnt, _)| learnt.was_exceeded(now));
     }
 
-    /// Takes in what the endpoint says of its buckets in its answer to the request with this ticket, where the user said
-    /// nothing. What was sent after it, the endpoint had not counted yet.
+    /// Takes in what the endpoint says of its buckets in its answer to the request with this ticket. What was sent after it, the endpoint
+    /// had not counted yet.
     pub fn learn(&mut self, observed: &ObservedLimits, ticket: Ticket) {
         if ticket.requests < self.learnt_from.requests || observed.is_empty() {
             return;
         }
         self.learnt_from = ticket;
-        let later = self.sent.requests - ticket.requests;
-        if let (None, Some(bucket)) = (self.limits.rpm, observed.requests) {
+        let (later, tokens_later) = (self.sent.requests - ticket.requests, self.sent.tokens - ticket.tokens);
+        if let Some(bucket) = observed.requests {
             // Requests that were sent together are counted in any order, so among others an answer may promise too much.
             let known = self.learnt_requests.take();
             self.learnt_requests = Some(Learnt::new(bucket, later, known.as_ref(), later == 0));
+            if let (Some(rpm), None, Some(_)) = (self.limits.rpm, self.limits.burst, &self.requests) {
+                self.part_of_requests = Learnt::part_of(bucket, rpm, self.sent.requests, self.start);
+                self.requests.take_if(|_| self.part_of_requests.is_some());
+            }
         }
-        if let (None, Some(bucket)) = (self.limits.tpm, observed.tokens) {
+        if let Some(bucket) = observed.tokens {
             let known = self.learnt_tokens.take();
-            self.learnt_tokens = Some(Learnt::new(bucket, self.sent.tokens - ticket.tokens, known.as_ref(), true));
+            self.learnt_tokens = Some(Learnt::new(bucket, tokens_later, known.as_ref(), true));
+            if let (Some(tpm), None, Some(_)) = (self.limits.tpm, self.limits.burst, &self.tokens) {
+                self.part_of_tokens = Learnt::part_of(bucket, tpm, self.sent.tokens, self.start);
+                self.tokens.take_if(|_| self.part_of_tokens.is_some());
+            }
         }
     }
 
@@ -156,10 +169,12 @@ impl Quota {
         given.or(self.learnt_tokens.as_ref().map(Learnt::limit))
     }
 
-    /// What the endpoint said of itself and is followed: requests and tokens that a full bucket holds.
+    /// What the endpoint said of itself where the user said nothing: requests and tokens that a full bucket holds.
     pub fn learnt(&self) -> (Option<u64>, Option<u64>) {
-        let limit = |learnt: &Option<Learnt>| learnt.as_ref().map(Learnt::limit);
-        (limit(&self.learnt_requests), limit(&self.learnt_tokens))
+        let limit = |learnt: &Option<Learnt>, given: Option<NonZeroU32>| {
+            learnt.as_ref().filter(|_| given.is_none()).map(Learnt::limit)
+        };
+        (limit(&self.learnt_requests, self.limits.rpm), limit(&self.learnt_tokens, self.limits.tpm))
     }
 }
 
@@ -326,7 +341,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_was_sent_later_is_not_counted_on_and_what_is_given_is_not_learnt() {
+    async fn what_was_sent_later_is_not_counted_on() {
         let observed = |remaining| ObservedLimits {
             requests: Some(ObservedBucket { limit: 60, remaining, per_second: 1.0 }),
             tokens: Some(ObservedBucket { limit: 6000, remaining: 6000, per_second: 100.0 }),
@@ -346,9 +361,93 @@ mod tests {
         quota.learn(&observed(30), last);
         assert!(drain(&mut quota, [1; 30]).await.is_zero());
         assert_eq!(quota.largest_request(), Some(6000));
-        let mut given = Quota::new(limits(600, 0), true);
-        given.learn(&observed(0), Ticket::default());
-        assert!(drain(&mut given, [1]).await.is_zero());
+    }
+
+    fn told(limit: u64, remaining: u64, per_second: f64) -> ObservedLimits {
+        ObservedLimits { requests: Some(ObservedBucket { limit, remaining, per_second }), tokens: None }
+    }
+
+    /// Sends requests as a run does whose endpoint reports its bucket in each answer, which comes at once.
+    async fn drain_reported(quota: &mut Quota, n: usize, limit: u64, rpm: f64) -> Duration {
+        let start = Instant::now();
+        let mut sent = 0.0;
+        for _ in 0..n {
+            drain(quota, [1]).await;
+            let flowed = start.elapsed().as_secs_f64() * rpm / 60.0;
+            sent = (sent + 1.0_f64).max(flowed);
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                clippy::cast_precision_loss,
+                reason = "small"
+            )]
+            let remaining = (limit as f64 - sent + flowed) as u64;
+            quota.learn(&told(limit, remaining, rpm / 60.0), quota.sent);
+        }
+        start.elapsed()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_given_quota_uses_a_full_bucket_that_the_endpoint_reports() {
+        let given = |rpm| Quota::new(Limits { rpm: NonZeroU32::new(rpm), ..Limits::default() }, true);
+        // 40 at once, then 30 at 40 a minute: as without a given quota.
+        let took = drain_reported(&mut given(40), 70, 40, 40.0).await;
+        assert!((44.0..46.5).contains(&took.as_secs_f64()), "{took:?}");
+        // Half of it: 20 at once, then 50 at 20 a minute.
+        let took = drain_reported(&mut given(20), 70, 40, 40.0).await;
+        assert!((148.5..151.0).contains(&took.as_secs_f64()), "{took:?}");
+        // More than there is: the endpoint's own bucket holds as well.
+        let took = drain_reported(&mut given(400), 70, 40, 40.0).await;
+        assert!((44.0..46.5).contains(&took.as_secs_f64()), "{took:?}");
+        assert_eq!(given(40).learnt(), (None, None));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_given_quota_stays_even_where_nothing_says_what_may_be_sent_at_once() {
+        let rpm = NonZeroU32::new(40);
+        // A day's bucket, and a burst that was chosen.
+        let mut of_a_day = Quota::new(Limits { rpm, ..Limits::default() }, true);
+        of_a_day.learn(&told(14_400, 14_000, 14_400.0 / 86_400.0), Ticket::default());
+        let burst = Some(Duration::from_secs(3));
+        let mut chosen = Quota::new(Limits { rpm, burst, ..Limits::default() }, true);
+        chosen.learn(&told(40, 40, 40.0 / 60.0), Ticket::default());
+        for (quota, seconds) in [(&mut of_a_day, 28.5), (&mut chosen, 27.0)] {
+            let took = drain(quota, std::iter::repeat_n(1, 20)).await;
+            assert!((seconds..seconds + 0.1).contains(&took.as_secs_f64()), "{took:?}");
+        }
+        assert_eq!(of_a_day.learnt(), (None, None));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refusal_of_what_was_promised_ends_bursts_of_a_given_quota_too() {
+        let mut quota = Quota::new(Limits { rpm: NonZeroU32::new(60), ..Limits::default() }, true);
+        quota.learn(&told(60, 60, 1.0), Ticket::default());
+        assert!(drain(&mut quota, [1; 5]).await.is_zero());
+        quota.was_exceeded();
+        let took = drain(&mut quota, [1; 5]).await;
+        assert!((4.9..5.1).contains(&took.as_secs_f64()), "{took:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_given_quota_of_tokens_uses_a_full_bucket_and_gets_back_what_was_not_used() {
+        let tokens = Some(ObservedBucket { limit: 6_000, remaining: 6_000, per_second: 100.0 });
+        let observed = ObservedLimits { requests: None, tokens };
+        let mut quota = Quota::new(Limits { tpm: NonZeroU32::new(3_000), ..Limits::default() }, true);
+        quota.learn(&observed, Ticket::default());
+        assert!(drain(&mut quota, [1_000; 3]).await.is_zero());
+        let ticket = quota.sent;
+        quota.settle(1_000, 400);
+        quota.learn(&observed, ticket);
+        assert!(drain(&mut quota, [600]).await.is_zero());
+        let took = drain(&mut quota, [500]).await;
+        assert!((10.0..10.1).contains(&took.as_secs_f64()), "{took:?}");
+        // Where nothing is given back, only what was used beyond the reservation counts.
+        quota.was_exceeded();
+        quota.settle(1_000, 400);
+        quota.settle(500, 600);
+        let took = drain(&mut quota, [1]).await;
+        assert!((2.0..2.1).contains(&took.as_secs_f64()), "{took:?}");
+        assert_eq!(quota.largest_request(), Some(3_000));
     }
 
     #[tokio::test(start_paused = true)]

@@ -25,9 +25,15 @@ pub(crate) fn response(status: u16, headers: &[(&str, &str)], body: &Value) -> A
 
 /// An HTTP response.
 pub(crate) fn raw(status: u16, headers: &[(&str, &str)], body: &str) -> Action {
+    bytes(status, headers, body.as_bytes())
+}
+
+/// The same with any body.
+pub(crate) fn bytes(status: u16, headers: &[(&str, &str)], body: &[u8]) -> Action {
     let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
     let length = body.len();
-    Action::Send(format!("HTTP/1.1 {status} Status\r\n{headers}content-length: {length}\r\n\r\n{body}").into_bytes())
+    let head = format!("HTTP/1.1 {status} Status\r\n{headers}content-length: {length}\r\n\r\n");
+    Action::Send([head.as_bytes(), body].concat())
 }
 
 /// A chat completion with this text, 100 prompt tokens and 10 completion tokens.

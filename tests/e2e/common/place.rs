@@ -110,8 +110,18 @@ impl Invocation {
 
     /// With this signal ignored, as under `nohup`.
     pub(crate) fn ignoring(self, signal: &str) -> Self {
+        self.after(&format!("trap '' {signal}"))
+    }
+
+    /// With this many open files at most.
+    pub(crate) fn with_open_files(self, limit: u32) -> Self {
+        self.after(&format!("ulimit -n {limit}"))
+    }
+
+    /// After a command of the shell.
+    fn after(self, first: &str) -> Self {
         let mut command = Command::new("sh");
-        command.arg("-c").arg(format!("trap '' {signal}; exec \"$0\" \"$@\""));
+        command.arg("-c").arg(format!("{first}; exec \"$0\" \"$@\""));
         command.arg(self.command.get_program()).args(self.command.get_args()).env_clear();
         command.envs(self.command.get_envs().filter_map(|(name, value)| Some((name, value?))));
         self.command.get_current_dir().map(|folder| command.current_dir(folder));

@@ -193,7 +193,7 @@ const CASES: &[Case] = &[
     Case("Groq", 498, &[], r#"{"error":{"message":"x","code":"capacity_exceeded"}}"#, OVERLOADED),
     Case("Anthropic", 529, &[("retry-after", "3")], r#"{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"},"request_id":"req_1"}"#, "OVERLOADED retry endpoint wait=3"),
     // Given up, unknown, too late
-    Case("Groq", 499, &[], r#"{"error":{"message":"Request Cancelled"}}"#, TIMEOUT),
+    Case("Groq", 499, &[], r#"{"error":{"message":"request cancelled"}}"#, TIMEOUT),
     Case("llama.cpp", 501, &[], r#"{"error":{"code":501,"message":"This server does not support chat","type":"not_supported_error"}}"#, "UNSUPPORTED_PARAMETER never endpoint"),
     Case("a file server", 501, &[], "<html><head><title>Error response</title></head><body>Unsupported method ('POST')</body></html>", NOT_FOUND),
     Case("nginx", 504, &[], "<html><head><title>504 Gateway Time-out</title></head></html>", TIMEOUT),
