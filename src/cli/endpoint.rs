@@ -563,7 +563,15 @@ mod tests {
 
     fn layers(flags: EndpointTable, config: &str) -> Layers {
         let file: ConfigFile = toml_file::parse(config).unwrap();
-        Layers { file, model: None, simulate: false, flags, variables: EndpointTable::default(), sends_nothing: false }
+        Layers {
+            file,
+            model: None,
+            simulate: false,
+            prices: None,
+            flags,
+            variables: EndpointTable::default(),
+            sends_nothing: false,
+        }
     }
 
     fn of<'a>(env: &'a [(&str, &str)]) -> impl Fn(&str) -> Option<String> + 'a {

@@ -19,7 +19,7 @@ pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) 
 }
 
 /// `did you mean X?`, or all that are known.
-pub(crate) fn or_all<'a>(word: &str, known: &[&'a str]) -> String {
+pub(crate) fn or_all(word: &str, known: &[&str]) -> String {
     match nearest(word, known.iter().copied()) {
         Some(near) => format!("did you mean `{near}`? known: {}", known.join(", ")),
         None => format!("known: {}", known.join(", ")),

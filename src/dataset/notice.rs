@@ -88,11 +88,13 @@ impl FromIterator<(Notice, u64)> for Notices {
 impl Notices {
     /// The names of the unknown fields.
     pub(crate) fn unknown_names(&self) -> Vec<&str> {
-        let name = |notice| match notice {
-            &Notice::UnknownField(ref name) => Some(name.as_str()),
-            _ => None,
-        };
-        self.0.keys().filter_map(name).collect()
+        let mut names = Vec::new();
+        for notice in self.0.keys() {
+            if let Notice::UnknownField(name) = notice {
+                names.push(name.as_str());
+            }
+        }
+        names
     }
 }
 

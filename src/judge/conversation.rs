@@ -91,7 +91,7 @@ fn text_of(message: &Value) -> &Value {
         ["data", "kwargs"].iter().find_map(|key| message.get(key).filter(|inner| inner.get("content").is_some()));
     let fields = fields.unwrap_or(message);
     let calls = fields.get("tool_calls").and_then(Value::as_array).is_some_and(|calls| !calls.is_empty());
-    let content = fields.get("content").filter(|content| !content.is_null() && !(calls && *content == ""));
+    let content = fields.get("content").filter(|content| !(content.is_null() || calls && *content == ""));
     match content {
         // One part that is a text.
         Some(Value::Array(parts)) => match parts.as_slice() {

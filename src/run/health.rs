@@ -389,7 +389,7 @@ mod tests {
     async fn an_endpoint_that_never_answered_and_always_says_the_same_is_hopeless() {
         let attempts = |health: &mut Health, code, n: u32, message: fn(u32) -> String| {
             let failures = (0..n).map(|n| Failure::new(code, &message(n)));
-            failures.for_each(|failure| drop(health.failed(&failure, None, false)));
+            failures.for_each(|failure| _ = health.failed(&failure, None, false));
             let last = Failure::new(code, &message(n));
             (health.given_up(&last, false).is_some(), health.given_up(&last, true).is_some())
         };

@@ -16,6 +16,7 @@ pub(super) struct Item {
 
 /// What is to be done.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "nearly every judgment is asked")]
 pub(super) enum Action {
     /// Ask, and record the answer.
     Ask { judgment: Judgment, history: History },

@@ -68,6 +68,7 @@ fn next(lane: &mut Lane) -> Option<Box<Job>> {
     }
 }
 
+#[expect(clippy::vec_box, reason = "a lane hands its jobs over in boxes")]
 fn sent(lane: &mut Lane) -> Vec<Box<Job>> {
     std::iter::from_fn(|| next(lane)).collect()
 }
@@ -190,8 +191,8 @@ async fn what_looks_cut_or_empty_is_asked_again_twice_and_prose_once() {
     let out_of_range = |job| unusable(job, ErrorCode::OutOfRange, "{\"value\": 7}");
     let empty = |job| unusable(job, ErrorCode::EmptyResponse, "");
     let truncated = |job| unusable(job, ErrorCode::TruncatedResponse, "so long");
-    let all: [(&dyn Fn(Box<Job>) -> Box<Job>, u32); 5] =
-        [(&prose, 2), (&cut, 3), (&out_of_range, 2), (&empty, 3), (&truncated, 3)];
+    type Fail<'a> = &'a dyn Fn(Box<Job>) -> Box<Job>;
+    let all: [(Fail<'_>, u32); 5] = [(&prose, 2), (&cut, 3), (&out_of_range, 2), (&empty, 3), (&truncated, 3)];
     for (i, (fail, expected)) in all.iter().enumerate() {
         assert_eq!(attempts(by_default, fail).await, *expected, "{i}");
         // The user's word holds for all of them alike.
