@@ -22,6 +22,8 @@ pub enum Notice {
         read: String,
         /// The name of one that was not.
         other: String,
+        /// The field to which the other can be mapped.
+        field: &'static str,
     },
     /// A field is unknown and was ignored; `spans[].x` is the field `x` of a span.
     UnknownField(String),
@@ -88,13 +90,11 @@ impl FromIterator<(Notice, u64)> for Notices {
 impl Notices {
     /// The names of the unknown fields.
     pub(crate) fn unknown_names(&self) -> Vec<&str> {
-        let mut names = Vec::new();
-        for notice in self.0.keys() {
-            if let Notice::UnknownField(name) = notice {
-                names.push(name.as_str());
-            }
-        }
-        names
+        let names = self.0.keys().filter_map(|notice| match notice {
+            Notice::UnknownField(name) => Some(name.as_str()),
+            _ => None,
+        });
+        names.collect()
     }
 }
 

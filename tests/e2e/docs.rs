@@ -119,8 +119,16 @@ fn every_flag_that_the_documents_name_exists() {
     let known: BTreeSet<_> = declarations.flat_map(|line| flags(line)).collect();
     assert!(known.contains("--dataset") && known.contains("--clear-after") && known.contains("--cacert"));
     // Of cargo.
-    let others =
-        BTreeSet::from(["--release", "--locked", "--path", "--test", "--open", "--bench", "--no-default-features"]);
+    let others = BTreeSet::from([
+        "--release",
+        "--locked",
+        "--path",
+        "--test",
+        "--open",
+        "--bench",
+        "--no-run",
+        "--no-default-features",
+    ]);
     for document in DOCUMENTS {
         let text = read(document);
         let unknown: Vec<_> = flags(&text).into_iter().filter(|f| !known.contains(f) && !others.contains(f)).collect();
@@ -269,7 +277,7 @@ fn the_shell_examples_of_the_pages_work() {
 fn the_failures_of_the_readme_are_what_a_run_prints() {
     let readme = read("README.md");
     let shown = blocks(&readme, "console").into_iter().find(|block| block.contains("REFUSED")).unwrap();
-    let simulator = SimulatorProcess::start(&["--fail", "refusal=6%,500=10%,429=5%", "--latency", "1ms"]);
+    let simulator = SimulatorProcess::start(&["--fail", "refusal=10%,500=10%,429=5%", "--latency", "1ms"]);
     let (command, shown) = shown.split_once('\n').unwrap();
     let base_url = simulator.base_url();
     let command = command.replace("http://127.0.0.1:8080/v1", &base_url);
@@ -373,12 +381,13 @@ fn every_file_that_the_architecture_names_exists() {
 #[test]
 fn each_floor_knows_only_the_floors_below_it() {
     for (floor, below) in [
-        ("feedback", &[][..]),
+        ("files", &[][..]),
+        ("feedback", &["files"]),
         ("trace", &["feedback"]),
         ("dataset", &["trace", "feedback"]),
         ("endpoint", &["feedback"]),
         ("judge", &["endpoint", "trace", "feedback"]),
-        ("run", &["judge", "endpoint", "dataset", "trace", "feedback"]),
+        ("run", &["judge", "endpoint", "dataset", "trace", "feedback", "files"]),
     ] {
         for file in rust_files(&format!("src/{floor}")) {
             let text = read(&file);

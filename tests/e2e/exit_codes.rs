@@ -151,10 +151,10 @@ fn nothing_but_failures_stops_with_4_long_before_the_end() {
 #[test]
 fn an_endpoint_that_never_answers_and_always_says_the_same_stops_with_4_after_a_few_requests() {
     let (finished, fake, place) = judged(200, &["--max-retries", "1"], |request| {
-        let message = format!("model requires more memory ({}.8 GiB) than is available", request.number);
+        let message = format!("worker {} has crashed", request.number);
         answers::error_with(500, &[("retry-after-ms", "1")], "server_error", &message)
     });
-    finished.exits_with(4).prints(&["SERVER_ERROR: model requires more memory", "unjudged"]);
+    finished.exits_with(4).prints(&["has crashed", "unjudged"]);
     assert_eq!((fake.count(), codes(&place).len()), (8, 4), "two attempts for each judgment");
 }
 

@@ -3,9 +3,12 @@
 use super::super::ask::Attempt;
 use super::super::reading::Scored;
 use super::super::retry::Next;
+use std::sync::LazyLock;
+
 use super::*;
 use crate::endpoint::config::{EndpointConfig, Pool};
 use crate::endpoint::pacing::observed::ObservedLimits;
+use crate::endpoint::wire::AnswerSchema;
 use crate::endpoint::wire::PromptNotes;
 use crate::endpoint::wire::answer::{Answer, Usage};
 use crate::endpoint::wire::chat::{ChatRequest, Sampling};
@@ -45,6 +48,10 @@ pub(in crate::run) fn job() -> Job {
     Job::new(QuestionIndex::new(0), judgment("u"), History::default(), Arc::clone(lane(1).ladder.profile()))
 }
 
+/// One judge's judgments share their schema.
+static SCHEMA: LazyLock<AnswerSchema> =
+    LazyLock::new(|| serde_json::value::RawValue::from_string("{}".into()).unwrap().into());
+
 fn judgment(user: &str) -> Judgment {
     Judgment {
         id: IdHasher::new("test").finish(),
@@ -54,7 +61,7 @@ fn judgment(user: &str) -> Judgment {
             user: user.into(),
             images: Vec::new(),
             notes: PromptNotes::default(),
-            schema: serde_json::value::RawValue::from_string("{}".into()).unwrap().into(),
+            schema: SCHEMA.clone(),
             sampling: Sampling::default(),
         }),
     }
@@ -355,7 +362,8 @@ async fn once_a_request_gave_a_verdict_a_refusal_is_the_requests_own_fault() {
     let rejected = Some(Rejected::Parameter("temperature".into()));
     let refusal = Failure { rejected, ..Failure::new(ErrorCode::UnsupportedParameter, "no temperature") };
     let second = next(&mut lane).unwrap();
-    assert!(matches!(lane.returned(failed(second, refusal)).0, Next::Record(_)));
+    let next = lane.returned(failed(second, refusal)).0;
+    assert!(matches!(next, Next::Record(_)), "{:?}", lane.ladder);
     assert!(lane.ladder.adapted().is_empty());
 }
 
