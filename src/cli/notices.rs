@@ -15,11 +15,10 @@ pub(crate) fn notes(notices: &Notices) -> Vec<String> {
     for (notice, n) in notices.iter() {
         match notice {
             Notice::ReadAs { name, field } => read_as.push(format!("`{}` as `{field}`", one_line(name))),
-            Notice::OneOfSeveral { read, other } => notes.push(format!(
-                "read the answer `{}` and not `{}` ({n}x); to judge the other, map it, e.g. --map {}={}",
+            Notice::OneOfSeveral { read, other, field } => notes.push(format!(
+                "read the answer `{}` and not `{}` ({n}x); to judge the other, map it, e.g. --map {field}={}",
                 one_line(read),
                 one_line(other),
-                if other.starts_with("conversation") { "messages" } else { "outputs" },
                 one_line(other)
             )),
             Notice::UnknownField(name) => match meant(name) {
@@ -107,7 +106,7 @@ mod tests {
         assert_eq!(noted(vec![read("question", "inputs"), read("answer", "outputs")]), {
             ["read `answer` as `outputs`, `question` as `inputs`; say otherwise with --map"]
         });
-        let pair = Notice::OneOfSeveral { read: "chosen".into(), other: "rejected".into() };
+        let pair = Notice::OneOfSeveral { read: "chosen".into(), other: "rejected".into(), field: "outputs" };
         assert!(noted(vec![(pair, 2)])[0].ends_with("--map outputs=rejected"));
     }
 

@@ -22,6 +22,8 @@ pub enum Notice {
         read: String,
         /// The name of one that was not.
         other: String,
+        /// The field to which the other can be mapped.
+        field: &'static str,
     },
     /// A field is unknown and was ignored; `spans[].x` is the field `x` of a span.
     UnknownField(String),

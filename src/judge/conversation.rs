@@ -1,7 +1,7 @@
 //! A session as a chat: what the user said and what the application answered, trace by trace.
 
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::trace::{Session, Trace};
 
@@ -32,9 +32,23 @@ fn asked(inputs: &Value) -> &Value {
         return text_of(message);
     }
     let Some(object) = inputs.as_object() else { return inputs };
+    if let Some(argument) = only_argument(object) {
+        return asked(argument);
+    }
     let named = QUESTIONS.iter().find_map(|name| object.get(*name));
     let only = || object.values().next().filter(|_| object.len() == 1);
     named.or_else(only).map_or(inputs, asked)
+}
+
+/// What a recorded function was called with, `{"args": ["..."], "kwargs": {}}`: its one argument, or its named ones.
+fn only_argument(object: &Map<String, Value>) -> Option<&Value> {
+    let (args, kwargs) = (object.get("args")?.as_array()?, object.get("kwargs")?);
+    match (args.as_slice(), kwargs.as_object()?.is_empty()) {
+        _ if object.len() > 2 => None,
+        ([argument], true) => Some(argument),
+        ([], false) => Some(kwargs),
+        _ => None,
+    }
 }
 
 /// What the application said in the end.
@@ -44,6 +58,11 @@ fn answered(outputs: &Value) -> &Value {
     }
     if let Some(message) = outputs.pointer("/choices/0/message") {
         return text_of(message);
+    }
+    if let [part] = outputs.as_array().map(Vec::as_slice).unwrap_or_default()
+        && let Some(text) = part.get("text").filter(|text| text.is_string())
+    {
+        return text;
     }
     match outputs.as_object() {
         Some(object) if ["role", "type"].iter().any(|key| object.contains_key(*key)) => text_of(outputs),
@@ -122,6 +141,9 @@ mod tests {
             (json!({"question": "q", "k": 3}), json!("q")),
             (json!({"text": "t", "question": "q"}), json!("q")),
             (json!({"anything": "x"}), json!("x")),
+            (json!({"args": ["x"], "kwargs": {}}), json!("x")),
+            (json!({"args": [], "kwargs": {"question": "x", "k": 3}}), json!("x")),
+            (json!({"args": ["x", "y"], "kwargs": {}}), json!({"args": ["x", "y"], "kwargs": {}})),
             (json!({"a": 1, "b": 2}), json!({"a": 1, "b": 2})),
             (json!(["x"]), json!(["x"])),
             (json!([{"role": "system", "content": "s"}]), json!([{"role": "system", "content": "s"}])),
@@ -146,6 +168,7 @@ mod tests {
                 { json!("x") },
             ),
             (json!([["user", "q"], ["assistant", "x"]]), json!("x")),
+            (json!([{"type": "text", "text": "x"}]), json!("x")),
             (json!({"response": "x"}), json!("x")),
             (json!({"answer": "x", "sources": []}), json!({"answer": "x", "sources": []})),
             (json!(null), json!(null)),

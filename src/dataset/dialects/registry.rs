@@ -34,10 +34,10 @@ impl Dialect {
         anthropic::DIALECT,
         gemini::DIALECT,
         helicone::DIALECT,
-        // Dialogues in spellings of their own may be called `messages` too.
         openai::DIALECT,
-        sharegpt::DIALECT,
         rows::DIALECT,
+        // Dialogues in spellings of their own may be called `messages` too.
+        sharegpt::DIALECT,
     ];
 
     /// The dialect of an object, recognised by its keys.
@@ -98,6 +98,9 @@ impl Reading {
             }
             _ => mapping::apply(&self.mappings, &mut self.used, &mut object)?,
         };
+        if is_mapped && let Some(answer) = object.get_mut("outputs") {
+            rows::take_answer(answer);
+        }
         let is_dialogue = || object.contains_key(MESSAGES) && !object.contains_key("inputs");
         let mapped = is_mapped.then(|| if is_dialogue() { &sharegpt::DIALECT } else { &plain::DIALECT });
         match self.dialect.or(mapped) {

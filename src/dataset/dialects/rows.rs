@@ -94,12 +94,20 @@ fn as_messages(value: Value) -> Value {
     }
 }
 
+/// The answer at the end of a dialogue that stands in its place.
+pub(crate) fn take_answer(outputs: &mut Value) {
+    if messages::is_dialogue(outputs) {
+        let last = messages::read(outputs.take(), "assistant").pop();
+        *outputs = last.and_then(|last| messages::answer(vec![last])).unwrap_or_default();
+    }
+}
+
 fn take_outputs(trace: &mut Trace, guess: &Guess, rest: &mut Map<String, Value>, notices: &mut Notices) {
     let answer = take(&guess.outputs, "outputs", rest, notices);
     if let (Some(read), Some(other)) = (&guess.outputs, &guess.other_answer)
         && rest.shift_remove(other).is_some()
     {
-        notices.add(Notice::OneOfSeveral { read: read.clone(), other: other.clone() });
+        notices.add(Notice::OneOfSeveral { read: read.clone(), other: other.clone(), field: "outputs" });
     }
     if answer.is_null() {
         return;
@@ -190,7 +198,7 @@ mod tests {
         let fields = json!({"prompt": "q", "chosen": "good", "rejected": "bad"});
         let Ok(Found::Trace(trace)) = read(fields.as_object().unwrap().clone(), &mut notices) else { panic!() };
         assert_eq!((trace.inputs, trace.outputs), (Some(json!("q")), Some(json!("good"))));
-        let of_several = Notice::OneOfSeveral { read: "chosen".into(), other: "rejected".into() };
+        let of_several = Notice::OneOfSeveral { read: "chosen".into(), other: "rejected".into(), field: "outputs" };
         assert!(notices.iter().any(|(notice, _)| *notice == of_several), "{notices:?}");
         assert!(notices.unknown_names().is_empty());
     }

@@ -43,7 +43,8 @@ fn read(mut fields: Map<String, Value>, notices: &mut Notices) -> Result<Found, 
     let other = PAIRS.iter().find(|(first, second)| *first == key && fields.contains_key(*second));
     if let Some((first, second)) = other {
         fields.shift_remove(*second);
-        notices.add(Notice::OneOfSeveral { read: (*first).to_owned(), other: (*second).to_owned() });
+        let field = "messages";
+        notices.add(Notice::OneOfSeveral { read: (*first).to_owned(), other: (*second).to_owned(), field });
     }
     let system = ["system", "system_prompt"].iter().find_map(|key| fields.shift_remove(*key)).unwrap_or_default();
     if system.as_str() != Some("") {
@@ -199,7 +200,7 @@ mod tests {
         let expected = [(read_as, 1), (Notice::UnknownField("language".into()), 1)];
         assert_eq!(notices, expected.into_iter().collect());
         let (_, notices) = read_line(&json!({"chosen": [{"role": "user", "content": "Hi"}], "rejected": []}));
-        let one = Notice::OneOfSeveral { read: "chosen".into(), other: "rejected".into() };
+        let one = Notice::OneOfSeveral { read: "chosen".into(), other: "rejected".into(), field: "messages" };
         assert!(notices.iter().any(|(notice, _)| *notice == one));
     }
 
