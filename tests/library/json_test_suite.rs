@@ -44,7 +44,8 @@ fn read(bytes: &[u8], format: &str) -> Read {
     let mut options = DatasetOptions::new([path]);
     options.format = format.parse().unwrap();
     // A table may be refused as a whole.
-    let entries = DatasetReader::open(options).unwrap().map_while(Result::ok);
+    let Ok(reader) = DatasetReader::open(options) else { return Read::new() };
+    let entries = reader.map_while(Result::ok);
     let placed = entries.map(|entry| match entry {
         Entry::Trace(trace) => (trace.byte_offset, Ok(trace.value)),
         Entry::Reject(reject) => (reject.byte_offset, Err(reject)),
