@@ -63,7 +63,7 @@ fn what_is_wrong_with_a_judge_file_is_named_with_file_and_field() {
             "mine.toml:2:8: invalid value for `verdict.type`, expected one of `boolean`",
         ),
         ("[verdict]\ntype = \"integer\"\nmin = 1\n[prompt]\nuser = \"{{ outputs }}\"\n", "requires `max`"),
-        ("[verdict]\ntype = \"boolean\"\n[prompt]\nuser = \"{{ outputs \"\n", "[prompt] user: line 1"),
+        ("[verdict]\ntype = \"boolean\"\n[prompt]\nuser = \"{{ outputs \"\n", "mine.toml:4:12: syntax error: "),
         ("[verdict\n", "mine.toml:1:"),
     ] {
         place.write("mine.toml", text);
