@@ -157,8 +157,11 @@ fn reasoning(value: Value) -> Option<String> {
         _ => return None,
     };
     // A formula's `\frac` is a form feed to JSON, and nobody means one.
-    let text =
-        if text.contains(['\u{8}', '\u{c}']) { text.replace('\u{8}', "\\b").replace('\u{c}', "\\f") } else { text };
+    let text = if memchr::memchr2(8, 12, text.as_bytes()).is_some() {
+        text.replace('\u{8}', "\\b").replace('\u{c}', "\\f")
+    } else {
+        text
+    };
     (!text.trim().is_empty()).then_some(text)
 }
 

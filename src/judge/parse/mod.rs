@@ -4,6 +4,7 @@ mod answer;
 mod apart;
 mod claim;
 mod coerce;
+mod collect;
 mod conclusion;
 mod echo;
 mod expected;
@@ -16,6 +17,8 @@ mod prose;
 mod scale;
 mod scan;
 mod steps;
+mod strict;
+mod string;
 mod strip;
 #[cfg(test)]
 mod tests;

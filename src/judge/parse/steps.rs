@@ -1,28 +1,19 @@
 //! The order in which an answer is read: the surest way first.
 
-use std::ops::Range;
-
-use memchr::memmem;
 use serde_json::Value;
 
 use super::answer::{self, Answer};
-use super::claim::{self, Claim, Kind};
-use super::coerce::{self, Reading};
 use super::echo::Echo;
 use super::expected::Expected;
 use super::outcome::{DIFFERING, Miss, ParseFailure, ParseMethod, Parsed};
-use super::prose::Prose;
-use super::scan::{self, Object};
-use super::{apart, conclusion, label, marked, scale, strip, tolerant, turn};
+use super::strict::Whole;
+use super::{collect, strip, turn};
 use crate::judge::control;
-use crate::judge::verdict::Verdict;
 
 /// The longest answer that is read, in bytes.
 pub const MAX_BYTES: usize = 1 << 20;
 /// The deepest JSON that is read, in levels of objects and arrays.
 pub const MAX_NESTING: usize = 64;
-/// How much of a text becomes the rationale, in characters.
-const MAX_RATIONALE: usize = 4000;
 
 /// Reads the verdict out of the text that a judge wrote. Pure, total, and in time linear in the text.
 ///
@@ -71,11 +62,11 @@ fn read(text: &str, expected: &Expected<'_>, strings: Strings) -> Result<Parsed,
     let echo = Echo::new(expected);
     if let Some((end, speaker)) = turn::run_on(body)
         && !echo.is_in_prompt(speaker)
-        && let Ok(parsed) = prose(&body[..end], expected, &echo)
+        && let Ok(parsed) = collect::read(&body[..end], expected, &echo)
     {
         return Ok(parsed);
     }
-    prose(body, expected, &echo)
+    collect::read(body, expected, &echo)
 }
 
 /// An object that the text begins with, where a control token follows it: what comes after is another turn.
@@ -94,24 +85,21 @@ fn before_token(text: &str) -> &str {
 
 /// Reads the text as one JSON value. None when it is none, or when it is a bare value, which is read as text.
 fn json(text: &str, expected: &Expected<'_>, method: ParseMethod, strings: Strings) -> Option<Result<Parsed, Miss>> {
-    let value = serde_json::from_str(text).ok()?;
-    if is_deeper_than(&value, MAX_NESTING) {
-        return Some(Err(Miss::Unparseable("the answer is nested too deep")));
-    }
-    let (object, method) = match value {
-        Value::Object(object) => (object, method),
-        Value::Array(mut items) => match items.pop() {
+    let (object, method) = match Whole::read(text)? {
+        Whole::Object { contradicts_itself: true, .. } => return Some(Err(Miss::Unparseable(DIFFERING))),
+        Whole::Object { object, .. } => (object, method),
+        Whole::Other(Value::Array(mut items)) => match items.pop() {
             Some(Value::Object(object)) if items.is_empty() => (object, ParseMethod::Tolerant),
             _ => return Some(Err(Miss::Unparseable("a list where one verdict belongs"))),
         },
-        Value::String(inner) if strings == Strings::AreOpened => {
+        Whole::Other(Value::String(inner)) if strings == Strings::AreOpened => {
             let weaken = |parsed: Parsed| Parsed { method: parsed.method.max(ParseMethod::Tolerant), ..parsed };
             return Some(read(&inner, expected, Strings::AreText).map(weaken));
         }
-        _ => return None,
+        Whole::Other(_) => return None,
     };
-    if contradicts_itself(text) {
-        return Some(Err(Miss::Unparseable(DIFFERING)));
+    if object.values().any(|value| is_deeper_than(value, MAX_NESTING - 1)) {
+        return Some(Err(Miss::Unparseable("the answer is nested too deep")));
     }
     Some(match answer::read(object, expected) {
         Some(answer) => answer.map(|answer| parsed(answer, method)),
@@ -119,72 +107,9 @@ fn json(text: &str, expected: &Expected<'_>, method: ParseMethod, strings: Strin
     })
 }
 
-/// Whether an object has two different verdicts under one key, of which JSON would silently take the last.
-fn contradicts_itself(text: &str) -> bool {
-    // Nearly every answer has the key once, and that is soon seen.
-    memmem::find_iter(text.as_bytes(), "\"value\"").nth(1).is_some()
-        && memchr::memchr(b'{', text.as_bytes()).is_some_and(|start| {
-            tolerant::object(text, start, answer::is_key).is_ok_and(|found| found.contradicts_itself)
-        })
-}
-
-fn parsed(answer: Answer, method: ParseMethod) -> Parsed {
+pub(super) fn parsed(answer: Answer, method: ParseMethod) -> Parsed {
     let method = if answer.is_wrapped { ParseMethod::Tolerant } else { method };
     Parsed { verdict: answer.verdict, method }
-}
-
-/// Reads a text that is not JSON as a whole.
-fn prose(body: &str, expected: &Expected<'_>, echo: &Echo<'_>) -> Result<Parsed, Miss> {
-    match coerce::whole(body, expected) {
-        Reading::Value(value) => {
-            let verdict = Verdict { value, rationale: None };
-            return Ok(Parsed { verdict, method: ParseMethod::Tolerant });
-        }
-        Reading::OutOfRange(error) => return Err(Miss::OutOfRange(error)),
-        Reading::Ambiguous(why) => return Err(Miss::Unparseable(why)),
-        Reading::Nothing => {}
-    }
-    let mut objects = scan::objects(body, expected);
-    let object = |body: &str, answer: Answer, range: &Range<usize>| {
-        let is_strict = serde_json::from_str::<serde::de::IgnoredAny>(&body[range.clone()]).is_ok();
-        parsed(answer, if is_strict { ParseMethod::Extracted } else { ParseMethod::Tolerant })
-    };
-    // What is one object as a whole, but for marks, is nobody else's.
-    if let [Object { range, answer: answer @ Some(_) }] = objects.as_mut_slice() {
-        let around = [&body[..range.start], &body[range.end..]];
-        if !around.iter().any(|text| text.contains(char::is_alphanumeric)) {
-            return match answer.take() {
-                Some(answer) => answer.map(|answer| object(body, answer, range)),
-                None => Err(Miss::Unparseable("no verdict in the answer")),
-            };
-        }
-    }
-    let ranges: Vec<_> = objects.iter().map(|object| object.range.clone()).collect();
-    let prose = Prose::new(body, ranges.iter().cloned(), expected);
-    let mut claims = of_objects(&objects, &prose);
-    claims.extend(marked::claims(&prose, expected));
-    claims.extend(label::claims(&prose, expected));
-    claims.extend(conclusion::claims(&prose, expected.verdict));
-    claims.extend(scale::claims(&prose, expected));
-    claims.extend(apart::claims(&prose, expected));
-    let settled = claim::settle(claims, &prose, body, &ranges, echo)?;
-    if let Some(Object { range, answer: Some(Ok(answer)) }) = settled.object.map(|index| objects.swap_remove(index)) {
-        return Ok(object(body, answer, &range));
-    }
-    let rationale = body.chars().take(MAX_RATIONALE).collect();
-    Ok(Parsed { verdict: Verdict { value: settled.value, rationale: Some(rationale) }, method: ParseMethod::Pattern })
-}
-
-fn of_objects(objects: &[Object], prose: &Prose) -> Vec<Claim> {
-    let claim = |(index, (object, at)): (usize, (&Object, &usize))| {
-        let reading = match object.answer.as_ref()? {
-            Ok(answer) => Reading::Value(answer.verdict.value.clone()),
-            Err(Miss::OutOfRange(error)) => Reading::OutOfRange(error.clone()),
-            Err(Miss::Unparseable(why)) => Reading::Ambiguous(why),
-        };
-        Some(Claim { object: Some(index), ..Claim::new(*at..at + 1, Kind::Object, reading) })
-    };
-    objects.iter().zip(&prose.objects).enumerate().filter_map(claim).collect()
 }
 
 fn is_deeper_than(value: &Value, levels: usize) -> bool {
@@ -201,6 +126,7 @@ mod tests {
 
     use super::*;
     use crate::judge::parse::ParseMethod::{Extracted, Pattern, Strict, Tolerant};
+    use crate::judge::parse::collect::MAX_RATIONALE;
     use crate::judge::verdict::VerdictType;
 
     fn scale() -> VerdictType {
