@@ -102,9 +102,10 @@ impl Member {
         None
     }
 
-    /// Asks it no more if this failure, which was final for its judgment if `is_final`, is a reason for that. Returns the reason.
+    /// Asks it no more if this failure, which was final for its judgment if `is_final`, is a reason for that. Returns the reason when it is new:
+    /// what was in flight together may fail for one reason.
     pub(super) fn give_up(&mut self, failure: &Failure, is_final: bool) -> Option<GivenUp> {
-        let reason = self.health.given_up(failure, is_final)?;
+        let reason = self.health.given_up(failure, is_final).filter(|_| !self.stopped)?;
         self.stopped = true;
         Some(reason)
     }

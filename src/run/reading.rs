@@ -4,7 +4,7 @@ use crate::endpoint::Failure;
 use crate::endpoint::wire::answer::Answer;
 use crate::endpoint::wire::finish::Finish;
 use crate::feedback::ErrorCode;
-use crate::judge::parse::{Expected, ParseMethod, Parsed, parse_verdict};
+use crate::judge::parse::{Expected, ParseMethod, Parsed, has_periodic_tail, parse_verdict};
 use crate::judge::verdict::Verdict;
 use crate::judge::{Judge, Work};
 
@@ -15,12 +15,14 @@ pub(super) struct Scored {
     pub method: ParseMethod,
     /// The answer hit the output limit after the verdict.
     pub truncated: bool,
+    /// The rationale repeats itself, or fills all the room that the schema gives it: such a model's verdict deserves a second look.
+    pub degenerate: bool,
 }
 
 /// Reads the answer to a judgment.
 pub(super) fn read(work: &Work, answer: &Answer, judge: &Judge) -> Result<Scored, Box<Failure>> {
     match work {
-        Work::Chat(request) => scored(answer, judge.expected(&request.user)),
+        Work::Chat(request) => scored(answer, judge.expected(&request.user), request.sampling.max_rationale_chars),
     }
 }
 
@@ -41,14 +43,23 @@ pub(super) fn breaks_off(text: &str) -> bool {
     depth > 0
 }
 
+fn is_degenerate(rationale: &str, max_chars: u32) -> bool {
+    // There are no more characters than bytes.
+    let max_chars = max_chars as usize;
+    (rationale.len() >= max_chars && rationale.chars().count() >= max_chars) || has_periodic_tail(rationale)
+}
+
 /// Reads the verdict out of an answer.
-fn scored(answer: &Answer, expected: Expected<'_>) -> Result<Scored, Box<Failure>> {
+fn scored(answer: &Answer, expected: Expected<'_>, max_rationale_chars: u32) -> Result<Scored, Box<Failure>> {
     let truncated = answer.finish() == Finish::Cut;
     if let Some(failure) = answer.withheld().or_else(|| answer.without_text()) {
         return Err(failure.into());
     }
     match parse_verdict(&answer.content, expected) {
-        Ok(Parsed { verdict, method }) => Ok(Scored { verdict, method, truncated }),
+        Ok(Parsed { verdict, method }) => {
+            let degenerate = verdict.rationale.as_deref().is_some_and(|text| is_degenerate(text, max_rationale_chars));
+            Ok(Scored { verdict, method, truncated, degenerate })
+        }
         Err(error) if truncated => {
             let message = format!("the answer ended at the output limit without a verdict: {error}");
             Err(Failure::new(ErrorCode::TruncatedResponse, &message).into())
@@ -70,7 +81,8 @@ mod tests {
             ..Answer::default()
         };
         let verdict = VerdictType::Number { min: Some(0.0), max: Some(1.0) };
-        scored(&answer, (&verdict).into()).map(|scored| scored.verdict.value).map_err(|failure| failure.code)
+        let scored = scored(&answer, (&verdict).into(), 1200);
+        scored.map(|scored| scored.verdict.value).map_err(|failure| failure.code)
     }
 
     #[test]
@@ -85,6 +97,14 @@ mod tests {
         assert_eq!(code(r#"{"rationale":"so lon"#, "length", None), Err(ErrorCode::TruncatedResponse));
         assert_eq!(code("I would rather not say.", "stop", None), Err(ErrorCode::UnparseableVerdict));
         assert_eq!(code(r#"{"rationale":"r","value":7}"#, "stop", None), Err(ErrorCode::OutOfRange));
+    }
+
+    #[test]
+    fn a_rationale_that_loops_or_fills_its_room_is_marked() {
+        assert!(!is_degenerate("Two of three claims agree.", 30));
+        assert!(is_degenerate(&"ä".repeat(30), 30) && !is_degenerate(&"ä".repeat(29), 30));
+        let looping = "I am a judge, ".repeat(40);
+        assert!(is_degenerate(&looping, 1200) && !is_degenerate(&looping[..200], 1200));
     }
 
     #[test]

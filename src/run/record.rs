@@ -102,12 +102,15 @@ pub(super) fn of_attempt(question: &Question, run_id: &str, outcome: Outcome) ->
         put("request_id", request_id);
     }
     match result {
-        Ok(Scored { verdict, method, truncated }) => {
+        Ok(Scored { verdict, method, truncated, degenerate }) => {
             if method != ParseMethod::Strict {
                 put("parse", method.to_string());
             }
             if truncated {
                 put("truncated", "true".to_owned());
+            }
+            if degenerate {
+                put("rationale", "degenerate".to_owned());
             }
             feedback.value = Some(verdict.value);
             feedback.rationale = verdict.rationale;
@@ -167,4 +170,143 @@ fn error(failure: Failure) -> FeedbackError {
 pub(super) fn now_ms() -> i64 {
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::lane::tests::job;
+    use super::*;
+    use crate::endpoint::wire::answer::Answer;
+    use crate::feedback::{ErrorCode, IdHasher, SESSION_METADATA};
+    use crate::judge::Judge;
+    use crate::judge::verdict::Verdict;
+
+    fn question(sample: u32) -> Question {
+        let text = "version = 3\n[verdict]\ntype = \"boolean\"\n[prompt]\nuser = \"{{ outputs }}\"";
+        let judge = Judge::compile("j", text, "j").unwrap();
+        Question::new(judge, &"e:/m".parse().unwrap(), &serde_json::Map::new()).with_sample(sample)
+    }
+
+    fn verdict() -> Result<Scored, Box<Failure>> {
+        let verdict = Verdict { value: true.into(), rationale: Some("so".into()) };
+        Ok(Scored { verdict, method: ParseMethod::Strict, truncated: false, degenerate: false })
+    }
+
+    fn outcome(result: Result<Scored, Box<Failure>>, answer: Option<Answer>) -> Outcome {
+        let mut job = job();
+        job.attempts = 2;
+        job.used = answer.as_ref().and_then(|answer| answer.usage);
+        let attempt = Attempt { result, answer, limits: crate::endpoint::pacing::observed::ObservedLimits::default() };
+        job.last = Some((attempt, Duration::from_millis(1234)));
+        Outcome::of(job, None).unwrap()
+    }
+
+    fn record(outcome: Outcome) -> Feedback {
+        of_attempt(&question(0), "run-1", outcome).0
+    }
+
+    #[test]
+    fn a_plain_verdict_says_what_it_took_and_nothing_else() {
+        let usage = Usage { input_tokens: 100, output_tokens: 20, ..Usage::default() };
+        let answer =
+            Answer { content: "{}".into(), usage: Some(usage), model: Some("m-1".into()), ..Answer::default() };
+        let mut outcome = outcome(verdict(), Some(answer));
+        Arc::make_mut(&mut outcome.profile).response_format = ResponseFormat::JsonSchema;
+        let id = outcome.judgment.id;
+        let (feedback, text) = of_attempt(&question(0), "run-1", outcome);
+        assert_eq!(
+            (feedback.value, feedback.rationale.as_deref(), &feedback.error),
+            (Some(true.into()), Some("so"), &None)
+        );
+        assert_eq!((feedback.assessment_id, feedback.trace_id.as_deref()), (Some(id.to_string()), Some("t")));
+        assert_eq!((feedback.name.as_str(), feedback.source), ("j", Source::llm_judge("e:/m")));
+        let metadata: Vec<_> = feedback.metadata.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+        let expected = [
+            ("attempts", "2"),
+            ("input_tokens", "100"),
+            ("judge_prompt", "prompts:/j/3"),
+            ("latency_ms", "1234"),
+            ("model", "m-1"),
+            ("output_tokens", "20"),
+            ("run_id", "run-1"),
+        ];
+        assert_eq!(metadata, expected);
+        assert_eq!(text.as_deref(), Some("{}"), "what the judge wrote");
+        assert!(feedback.create_time_ms == feedback.last_update_time_ms && feedback.create_time_ms > 1_600_000_000_000);
+    }
+
+    #[test]
+    fn what_was_unusual_about_an_answer_is_in_the_metadata() {
+        let scored = Scored { method: ParseMethod::Pattern, truncated: true, degenerate: true, ..verdict().unwrap() };
+        let usage = Usage { cached_tokens: 7, ..Usage::default() };
+        let answer = Answer { usage: Some(usage), request_id: Some("req-1".into()), ..Answer::default() };
+        let mut outcome = outcome(Ok(scored), Some(answer));
+        outcome.host = Some("gpu-box".into());
+        let profile = Arc::make_mut(&mut outcome.profile);
+        profile.response_format = ResponseFormat::Text;
+        profile.dropped.extend(["top_p".to_owned(), "seed".to_owned()]);
+        let metadata = record(outcome).metadata;
+        for (key, value) in [
+            ("parse", "pattern"),
+            ("truncated", "true"),
+            ("rationale", "degenerate"),
+            ("cached_tokens", "7"),
+            ("request_id", "req-1"),
+            ("host", "gpu-box"),
+            ("response_format", "text"),
+            ("dropped_parameters", "seed,top_p"),
+        ] {
+            assert_eq!(metadata.get(key).map(String::as_str), Some(value), "{key}");
+        }
+    }
+
+    #[test]
+    fn a_failure_has_its_code_words_and_causes_and_no_value() {
+        let failure = Failure {
+            http_status: Some(503),
+            causes: vec!["a".into(), "b".into()],
+            ..Failure::new(ErrorCode::Overloaded, "No capacity.")
+        };
+        let (feedback, text) = of_attempt(&question(0), "run-1", outcome(Err(failure.into()), None));
+        let error = FeedbackError {
+            error_code: ErrorCode::Overloaded.into(),
+            error_message: Some("No capacity.".into()),
+            stack_trace: Some("a\nb".into()),
+        };
+        assert_eq!((feedback.error, feedback.value, text), (Some(error), None, None));
+        assert_eq!(feedback.metadata["http_status"], "503");
+        assert!(!feedback.metadata.contains_key("input_tokens"));
+    }
+
+    #[test]
+    fn the_logs_history_and_the_subject_go_into_the_record() {
+        let old = IdHasher::new("old").finish();
+        let history = History { overrides: Some(old), create_time_ms: Some(5) };
+        let with = |result| {
+            let mut outcome = outcome(result, None);
+            outcome.history = history;
+            outcome.judgment.subject.span_id = Some("s".into());
+            outcome.judgment.subject.session_id = Some("c".into());
+            of_attempt(&question(3), "run-1", outcome).0
+        };
+        let feedback = with(verdict());
+        assert_eq!((feedback.overrides, feedback.create_time_ms), (Some(old.to_string()), 5));
+        assert!(feedback.last_update_time_ms > 5);
+        assert_eq!((feedback.span_id.as_deref(), feedback.metadata[SESSION_METADATA].as_str()), (Some("s"), "c"));
+        assert_eq!(feedback.metadata[SAMPLE_METADATA], "3");
+        let failure = with(Err(Failure::new(ErrorCode::Refused, "no").into()));
+        assert_eq!(failure.overrides, None, "a failure replaces no opinion");
+    }
+
+    #[test]
+    fn what_a_simulator_made_up_goes_by_its_own_name() {
+        let answer = || Some(Answer { is_simulated: true, ..Answer::default() });
+        let mut made_up = outcome(verdict(), answer());
+        made_up.history = History { overrides: Some(made_up.judgment.id), create_time_ms: Some(5) };
+        let id = made_up.judgment.id;
+        let feedback = record(made_up);
+        assert_eq!(feedback.source, Source::llm_judge("simulated:/m"));
+        assert_ne!(feedback.assessment_id, Some(id.to_string()));
+        assert!(feedback.overrides.is_none() && feedback.create_time_ms > 5);
+    }
 }

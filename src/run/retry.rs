@@ -53,15 +53,15 @@ impl Lane {
         }
         let pause = self.members[place].settle(&job, &failure, used);
         let next = self.after_failure(job, failure.clone(), pause);
+        let has_others = self.members.len() > 1;
         let member = &mut self.members[place];
-        let Some(reason) = member.give_up(&failure, matches!(next, Next::Record(_))) else {
-            return (next, None);
-        };
-        let given_up = (Some(member.name.clone()).filter(|_| self.members.len() > 1), reason);
+        let given_up = member.give_up(&failure, matches!(next, Next::Record(_)));
+        let given_up = given_up.map(|reason| (has_others.then(|| member.name.clone()), reason));
+        let is_stopped = member.stopped;
         match next {
             // Another deployment or key may do better.
-            Next::Record(job) if !self.is_given_up() => (self.put_back(job, failure), Some(given_up)),
-            next => (next, Some(given_up)),
+            Next::Record(job) if is_stopped && !self.is_given_up() => (self.put_back(job, failure), given_up),
+            next => (next, given_up),
         }
     }
 

@@ -292,3 +292,6 @@ impl QuestionSummary {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

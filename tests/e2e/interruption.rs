@@ -181,9 +181,10 @@ fn the_first_interruption_of_a_run_with_a_dead_lane_is_still_the_first() {
     };
     place.write("alive.toml", judge("alive"));
     place.write("dead.toml", judge("dead"));
-    let endpoint =
-        |name: &str, fake: &Fake| format!("[endpoints.{name}]\nbase_url = \"{}\"\nconcurrency = 2\n", fake.base_url());
-    place.write("judge-run.toml", endpoint("alive", &alive) + &endpoint("dead", &dead));
+    let endpoint = |name: &str, fake: &Fake, concurrency: u8| {
+        format!("[endpoints.{name}]\nbase_url = \"{}\"\nconcurrency = {concurrency}\n", fake.base_url())
+    };
+    place.write("judge-run.toml", endpoint("alive", &alive, 2) + &endpoint("dead", &dead, 1));
     let running = place.command(["-d", "traces.jsonl", "-J", "alive.toml", "-J", "dead.toml"]).start();
     running.wait_for_stderr("dead:/m: asked no more: AUTHENTICATION_ERROR");
     alive.wait_for(2);

@@ -83,7 +83,7 @@ fn failed_with(job: Box<Job>, code: ErrorCode) -> Box<Job> {
 
 fn answered(mut job: Box<Job>, usage: Usage) -> Box<Job> {
     let verdict = Verdict { value: true.into(), rationale: None };
-    let result = Ok(Scored { verdict, method: ParseMethod::Strict, truncated: false });
+    let result = Ok(Scored { verdict, method: ParseMethod::Strict, truncated: false, degenerate: false });
     let answer = Some(Answer { usage: Some(usage), ..Answer::default() });
     job.last = Some((Attempt { result, answer, limits: ObservedLimits::default() }, Duration::from_secs(1)));
     job
@@ -347,18 +347,6 @@ async fn a_part_of_the_request_that_is_refused_is_left_out_by_one_that_goes_ahea
 }
 
 #[tokio::test(start_paused = true)]
-async fn once_a_request_gave_a_verdict_a_refusal_is_the_requests_own_fault() {
-    let mut lane = busy(1, Policy::default(), 2);
-    let first = next(&mut lane).unwrap();
-    lane.returned(answered(first, used(1, 1)));
-    let rejected = Some(Rejected::Parameter("temperature".into()));
-    let refusal = Failure { rejected, ..Failure::new(ErrorCode::UnsupportedParameter, "no temperature") };
-    let second = next(&mut lane).unwrap();
-    assert!(matches!(lane.returned(failed(second, refusal)).0, Next::Record(_)));
-    assert!(lane.ladder.adapted().is_empty());
-}
-
-#[tokio::test(start_paused = true)]
 async fn a_member_that_is_given_up_leaves_its_work_to_the_others() {
     let member = |n: u8| EndpointConfig {
         api_key_env: Some(format!("KEY_{n}")),
@@ -376,6 +364,9 @@ async fn a_member_that_is_given_up_leaves_its_work_to_the_others() {
     assert_eq!(name, "http://127.0.0.1:9/v1 with the key in KEY_1");
     assert_eq!(reason, GivenUp::Refused { code: ErrorCode::AuthenticationError, message: "wrong key".into() });
     assert!(!lane.is_given_up() && next(&mut lane).is_none(), "the other is busy");
+    // What was in flight with the first one says nothing new, and goes to the other as well.
+    let late = Box::new(job());
+    let (Next::Retry { .. }, None) = lane.returned(failed(late, fatal())) else { panic!("given up twice") };
     let (step, Some((Some(_), _))) = lane.returned(failed(b, fatal())) else { panic!("not given up") };
     assert!(matches!(step, Next::Record(_)) && lane.is_given_up());
 }
