@@ -81,7 +81,8 @@ mod tests {
             ..Answer::default()
         };
         let verdict = VerdictType::Number { min: Some(0.0), max: Some(1.0) };
-        scored(&answer, (&verdict).into(), 1200).map(|scored| scored.verdict.value).map_err(|failure| failure.code)
+        let scored = scored(&answer, (&verdict).into(), 1200);
+        scored.map(|scored| scored.verdict.value).map_err(|failure| failure.code)
     }
 
     #[test]

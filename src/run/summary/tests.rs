@@ -266,9 +266,9 @@ fn a_run_that_was_stopped_says_so_whatever_it_scored() {
 
 #[test]
 fn all_reasons_are_given_with_their_causes() {
-    let mut summary = summary();
-    let none = RunReport { summary: self::summary(), stop: None };
+    let none = RunReport { summary: summary(), stop: None };
     assert!(none.stop_reasons().is_empty() && !none.ended_early());
+    let mut summary = summary();
     let reason = GivenUp::AsksTooLong {
         code: ErrorCode::RateLimitExceeded,
         message: "Tomorrow.".into(),
