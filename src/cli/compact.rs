@@ -49,7 +49,7 @@ fn told(compacted: &Compacted, dry_run: bool) -> String {
 pub(crate) fn cannot_open(error: OpenError) -> CliError {
     use io::ErrorKind::{InvalidInput, NotFound, PermissionDenied};
     match &error {
-        OpenError::Io { error: cause, .. } if !matches!(cause.kind(), InvalidInput | NotFound | PermissionDenied) => {
+        OpenError::Io { source: cause, .. } if !matches!(cause.kind(), InvalidInput | NotFound | PermissionDenied) => {
             CliError::Other(error.to_string())
         }
         _ => CliError::usage(error),

@@ -138,7 +138,7 @@ impl Target {
             written.extend([files::temporary_of(&manifest), manifest]);
             // A link stays one: what is written beside it is beside its target.
             let real = log.canonicalize().ok().filter(|_| log.is_symlink()).unwrap_or_else(|| log.clone());
-            written.extend([files::damaged_of(&real), files::temporary_of(&real), files::backup_of(&real)]);
+            written.extend([files::damaged_of(&real, 1), files::temporary_of(&real), files::backup_of(&real)]);
             written.push(log.clone());
         }
         for Export { path, .. } in self.export.iter() {

@@ -5,4 +5,4 @@ mod replace;
 
 pub use names::{backup_of, damaged_of, log_of_stem, manifest_of, rejects_of, rescued_of, temporary_of, with_suffix};
 pub(crate) use replace::is_at;
-pub use replace::{Replacement, keep_backup, real_path, replace};
+pub use replace::{Replacement, keep_backup, open_beside, real_path, replace};

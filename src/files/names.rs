@@ -20,17 +20,19 @@ pub fn rejects_of(log: &Path) -> PathBuf {
     log.with_extension("rejects.jsonl")
 }
 
-/// Where the lines of a log go that are not records: `feedback.jsonl` -> `feedback.jsonl.damaged`.
-pub fn damaged_of(log: &Path) -> PathBuf {
-    with_suffix(log, "damaged")
+/// Where the lines of a log go that are not records, if the first `n - 1` names are taken by something else: `feedback.jsonl` ->
+/// `feedback.jsonl.damaged`, then `feedback.jsonl.damaged-2`.
+pub fn damaged_of(log: &Path, n: u32) -> PathBuf {
+    numbered(log, "damaged", n)
 }
 
 /// Where the `n`th rescued copy of a log goes: `feedback.jsonl` -> `feedback.jsonl.rescued`, then `feedback.jsonl.rescued-2`.
 pub fn rescued_of(log: &Path, n: u32) -> PathBuf {
-    match n {
-        0 | 1 => with_suffix(log, "rescued"),
-        n => with_suffix(log, &format!("rescued-{n}")),
-    }
+    numbered(log, "rescued", n)
+}
+
+fn numbered(path: &Path, suffix: &str, n: u32) -> PathBuf {
+    if n < 2 { with_suffix(path, suffix) } else { with_suffix(path, &format!("{suffix}-{n}")) }
 }
 
 /// What a file is called once another has taken its place: `x.csv` -> `x.csv.bak`.
@@ -64,7 +66,7 @@ mod tests {
         ] {
             let log = Path::new(log);
             assert_eq!(
-                [manifest_of(log), rejects_of(log), damaged_of(log)],
+                [manifest_of(log), rejects_of(log), damaged_of(log, 1)],
                 [manifest, rejects, damaged].map(PathBuf::from)
             );
         }

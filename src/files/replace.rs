@@ -8,6 +8,8 @@ use super::names::{backup_of, temporary_of};
 
 /// How often another process may make a file of the same name before this one gives up.
 const MAX_TRIES: u32 = 8;
+/// How many names are tried for a file.
+const MAX_NAMES: usize = 100;
 
 /// A file that is to take the place of another. Unless it is committed, dropping it removes it.
 #[derive(Debug)]
@@ -112,6 +114,27 @@ fn create_new(path: &Path) -> io::Result<File> {
                 _ => {}
             },
             opened => return opened,
+        }
+    }
+    Err(io::ErrorKind::AlreadyExists.into())
+}
+
+/// Opens the first of these files for appending that is not there yet, or is a file; never through a link.
+///
+/// # Errors
+/// When it cannot be opened.
+pub fn open_beside(names: impl IntoIterator<Item = PathBuf>) -> io::Result<(PathBuf, File)> {
+    for path in names.into_iter().take(MAX_NAMES) {
+        match OpenOptions::new().append(true).create_new(true).open(&path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            created => return created.map(|file| (path, file)),
+        }
+        if path.symlink_metadata()?.is_file() {
+            let file = OpenOptions::new().append(true).open(&path)?;
+            // Should it have become a link meanwhile, it is passed.
+            if path.symlink_metadata()?.is_file() && is_at(&file, &path)? {
+                return Ok((path, file));
+            }
         }
     }
     Err(io::ErrorKind::AlreadyExists.into())

@@ -35,7 +35,7 @@ fn superseded_errors_go_and_the_next_run_asks_nothing() {
 }
 
 #[test]
-fn a_torn_line_is_mended_and_told() {
+fn a_torn_line_is_moved_and_reported() {
     let place = with_superseded_errors();
     place.write(LOG, place.read(LOG) + "torn");
     let words = ["3 are left", "1 damaged line moved to traces.feedback.jsonl.damaged"];
@@ -60,8 +60,53 @@ fn a_log_that_a_run_is_writing_to_is_left_alone() {
     assert_eq!(place.lines(LOG).len(), 2);
 }
 
+/// A log in which one of ten thousand failures is followed by a verdict.
+fn with_many_failures() -> Place {
+    let place = Place::new();
+    let record = |n: usize, what: &str| {
+        format!(
+            "{{\"assessment_id\":\"a-{n:032x}\",\"name\":\"j\",{what},\"source\":{{\"source_type\":\"LLM_JUDGE\",\
+             \"source_id\":\"e:/m\"}},\"trace_id\":\"t{n}\"}}\n"
+        )
+    };
+    let failed = |n| record(n, r#""error":{"error_code":"TIMEOUT"}"#);
+    let log: String = (0..10_000).map(|n| failed(n) + &failed(n)).collect();
+    place.write(LOG, log + &record(0, r#""value":true"#));
+    place
+}
+
+#[cfg(target_os = "linux")]
 #[test]
-fn what_is_no_log_is_refused_and_left_alone() {
+fn what_others_append_while_a_log_is_compacted_is_kept() {
+    use std::io::Write;
+    use std::os::unix::fs::MetadataExt;
+    let place = with_many_failures();
+    let line = |who: &str, n: usize| {
+        format!("{{\"name\":\"{who}\",\"value\":{n},\"source\":{{\"source_type\":\"HUMAN\"}},\"trace_id\":\"t\"}}\n")
+    };
+    let open = || std::fs::OpenOptions::new().append(true).open(place.path(LOG)).unwrap();
+    let mut holding = open();
+    let running = place.command(["compact", LOG]).start();
+    // One that opens the log for each line, and one that opened it before and keeps it open until after the exchange.
+    let (mut quick, mut held) = (0, 0);
+    while holding.metadata().unwrap().ino() == std::fs::metadata(place.path(LOG)).unwrap().ino() {
+        open().write_all(line("quick", quick).as_bytes()).unwrap();
+        holding.write_all(line("holding", held).as_bytes()).unwrap();
+        (quick, held) = (quick + 1, held + 1);
+    }
+    for _ in 0..50 {
+        holding.write_all(line("holding", held).as_bytes()).unwrap();
+        held += 1;
+    }
+    drop(holding);
+    running.finish().exits_with(0);
+    let count = |who: &str| place.lines(LOG).iter().filter(|record| record["name"] == who).count();
+    assert_eq!((count("quick"), count("holding"), count("j")), (quick, held, 10_000));
+    assert_eq!(place.names(), [LOG]);
+}
+
+#[test]
+fn what_is_not_a_log_is_refused_and_left_alone() {
     let place = Place::with_traces(1);
     for more in [&[] as &[&str], &["--dry-run"]] {
         for (file, words) in [

@@ -2,7 +2,7 @@
 
 #![cfg(unix)]
 
-use crate::common::{Fake, Latch, Place, Running, answers};
+use crate::common::{Fake, Latch, Place, Running, SimulatorProcess, answers};
 
 const LOG: &str = "traces.feedback.jsonl";
 
@@ -38,9 +38,7 @@ fn a_log_that_is_deleted_comes_back_with_all_that_was_paid_for() {
     let (place, fake, latch, running) = half_done();
     std::fs::remove_file(place.path(LOG)).unwrap();
     latch.open();
-    let words =
-        "somebody deleted it while the run wrote to it; it is back, with all its records; 0 judgment(s) were not";
-    running.finish().exits_with(4).prints(&[words]);
+    running.finish().exits_with(4).prints(&["deleted", "0 judgment"]);
     assert!(place.lines(LOG).len() >= 4);
     nothing_is_lost(&place, &fake);
 }
@@ -50,7 +48,7 @@ fn a_log_that_is_moved_keeps_its_records_where_it_is() {
     let (place, fake, latch, running) = half_done();
     std::fs::rename(place.path(LOG), place.path("moved.jsonl")).unwrap();
     latch.open();
-    running.finish().exits_with(4).prints(&["somebody moved it while the run wrote to it"]);
+    running.finish().exits_with(4).prints(&["moved"]);
     std::fs::rename(place.path("moved.jsonl"), place.path(LOG)).unwrap();
     nothing_is_lost(&place, &fake);
 }
@@ -62,7 +60,7 @@ fn a_log_that_another_file_replaces_is_kept_beside_it() {
     std::fs::rename(place.path("other"), place.path(LOG)).unwrap();
     latch.open();
     let rescued = format!("{LOG}.rescued");
-    running.finish().exits_with(4).prints(&["somebody put another file in its place", &rescued]);
+    running.finish().exits_with(4).prints(&[&rescued]);
     assert_eq!(place.read(LOG), "somebody else's\n");
     std::fs::rename(place.path(&rescued), place.path(LOG)).unwrap();
     nothing_is_lost(&place, &fake);
@@ -81,6 +79,74 @@ fn a_line_that_a_person_adds_meanwhile_stays_whole() {
     assert!(place.read(LOG).contains(line));
 }
 
+#[test]
+fn nothing_is_lost_beside_a_program_that_appends_as_fast_as_it_can() {
+    use std::io::Write;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    const TRACES: usize = 300;
+    let place = Place::with_traces(TRACES);
+    let simulator = SimulatorProcess::start(&["--latency", "1ms"]);
+    let running = place.judge(&simulator.base_url(), &["-j", "16"]).start();
+    place.wait_for_lines(LOG, 10);
+    let is_over = AtomicBool::new(false);
+    let append = || {
+        let mut log = std::fs::OpenOptions::new().append(true).open(place.path(LOG)).unwrap();
+        let mut appended = 0;
+        while !is_over.load(Ordering::Relaxed) && appended < 20_000 {
+            let source = r#"{"source_type":"HUMAN","source_id":"kim"}"#;
+            let line = format!("{{\"name\":\"seen\",\"value\":{appended},\"source\":{source},\"trace_id\":\"t\"}}\n");
+            log.write_all(line.as_bytes()).unwrap();
+            appended += 1;
+        }
+        appended
+    };
+    let (appended, finished) = std::thread::scope(|scope| {
+        let appending = scope.spawn(append);
+        let finished = running.finish();
+        is_over.store(true, Ordering::Relaxed);
+        (appending.join().unwrap(), finished)
+    });
+    finished.exits_with(0);
+    let (theirs, ours): (Vec<_>, Vec<_>) = place.lines(LOG).into_iter().partition(|record| record["name"] == "seen");
+    assert!(appended > 0);
+    assert_eq!((theirs.len(), ours.len()), (appended, TRACES));
+}
+
+#[test]
+fn a_log_that_is_truncated_gets_its_records_back_and_the_run_says_so() {
+    for length in [0, 700] {
+        let (place, fake, latch, running) = half_done();
+        let log = std::fs::OpenOptions::new().write(true).open(place.path(LOG)).unwrap();
+        log.set_len(length).unwrap();
+        latch.open();
+        running.finish().exits_with(4).prints(&["truncated", "0 judgment"]);
+        // Half a line that the cut left is moved aside by the next run.
+        nothing_is_lost(&place, &fake);
+    }
+}
+
+#[test]
+fn what_a_truncated_log_had_from_before_is_said_to_be_lost() {
+    let place = Place::with_traces(4);
+    let latch = Latch::default();
+    let held = latch.clone();
+    let fake = Fake::start(move |request| {
+        if request.number >= 6 {
+            held.wait();
+        }
+        answers::verdict(true)
+    });
+    place.judge(&fake.base_url(), &[]).run().exits_with(0);
+    place.write("traces.jsonl", answers::traces(8));
+    let running = place.judge(&fake.base_url(), &["-j", "2"]).start();
+    place.wait_for_lines(LOG, 6);
+    place.write(LOG, "");
+    latch.open();
+    running.finish().exits_with(4).prints(&["4 of the run's records", "4 other records are lost"]);
+    place.judge(&fake.base_url(), &[]).run().exits_with(0);
+    assert_eq!((place.lines(LOG).len(), fake.count()), (8, 12));
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn a_summary_that_cannot_be_printed_costs_no_judgment() {
@@ -93,7 +159,7 @@ fn a_summary_that_cannot_be_printed_costs_no_judgment() {
 }
 
 #[test]
-fn what_can_be_no_log_is_refused_before_anything_is_sent() {
+fn an_output_that_is_not_a_log_is_refused_before_anything_is_sent() {
     let place = Place::with_traces(1);
     let fake = Fake::start(|_| answers::verdict(true));
     std::fs::create_dir(place.path("folder")).unwrap();

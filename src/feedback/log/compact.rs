@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use super::file::{LogFile, refuse_what_is_no_file};
-use super::lines::{LineReader, for_each_line};
+use super::lines::{for_each_line, for_each_raw_line};
 use super::{Mode, OpenError, OpenLog, OpenReport};
 use crate::feedback::history::{Act, History, Line};
 use crate::files::Replacement;
@@ -30,31 +30,31 @@ impl Compacted {
     }
 }
 
-/// Writes the log anew, without superseded errors and updates. Every opinion stays, overridden ones too, and so do records that are
-/// not judge-run's own. Killed at any moment, either the old log is there or the new one.
+/// Writes the log anew, without superseded errors and updates. Every opinion stays, overridden ones too, and so do others' records, also those
+/// that they append meanwhile. Killed at any moment, either the old log is there or the new one.
 ///
 /// # Errors
-/// When there is no log, or it cannot be opened, mended or written, or another process has it.
+/// When there is no log, or it cannot be opened, repaired or written, or another process has it.
 pub fn compact(path: &Path) -> Result<Compacted, OpenError> {
-    let io_error = |error| OpenError::Io { path: path.to_owned(), error };
+    let io_error = |source| OpenError::Io { path: path.to_owned(), source };
     refuse_what_is_no_file(path)?;
     let OpenLog { mut file, report, index, .. } = OpenLog::open(path, Mode::Resume)?;
     drop(index);
     let (superseded, mut compacted) = find_superseded(&file.file).map_err(io_error)?;
     compacted.report = report;
     if compacted.after() < compacted.before {
-        let staged = without(&file, &superseded)?;
-        file.adopt(staged)?;
+        let (new, copied) = without(&file, &superseded)?;
+        file.continue_in(new, copied)?;
     }
     Ok(compacted)
 }
 
-/// What [`compact`] would do. Nothing is changed, mended or locked.
+/// What [`compact`] would do. Nothing is changed, repaired or locked.
 ///
 /// # Errors
-/// When the log cannot be read, or is none.
+/// When the log cannot be read, or is not one.
 pub fn would_compact(path: &Path) -> Result<Compacted, OpenError> {
-    let io_error = |error| OpenError::Io { path: path.to_owned(), error };
+    let io_error = |source| OpenError::Io { path: path.to_owned(), source };
     refuse_what_is_no_file(path)?;
     drop(OpenLog::read_index(path)?);
     let file = File::open(path).map_err(io_error)?;
@@ -78,24 +78,21 @@ fn find_superseded(file: &File) -> io::Result<(Vec<u64>, Compacted)> {
     Ok((superseded.iter().map(|step| step.place).collect(), compacted))
 }
 
-/// The log without the records at these places.
-fn without(log: &LogFile, superseded: &[u64]) -> Result<Replacement, OpenError> {
-    log.stage(|writer| {
-        let length = log.file.metadata()?.len();
-        let mut lines = LineReader::new(log.file.try_clone()?)?;
-        let mut line = Vec::new();
+/// The log without the records at these places, and how much of it that is.
+fn without(log: &LogFile, superseded: &[u64]) -> Result<(Replacement, u64), OpenError> {
+    let mut copied = 0;
+    let new = log.stage(|writer| {
         let mut superseded = superseded.iter().peekable();
-        let mut offset = 0;
-        while offset < length {
-            lines.read(offset, &mut line)?;
-            if superseded.next_if_eq(&&offset).is_none() && !line.is_empty() {
-                line.push(b'\n');
-                writer.write_all(&line)?;
+        for_each_raw_line(&log.file, |offset, line| {
+            // Of a line that another process has only half written, the rest is still to come.
+            if !line.ends_with(b"\n") {
+                return Ok(());
             }
-            offset = lines.position();
-        }
-        Ok(())
-    })
+            copied = offset + line.len() as u64;
+            if superseded.next_if_eq(&&offset).is_some() { Ok(()) } else { writer.write_all(line) }
+        })
+    })?;
+    Ok((new, copied))
 }
 
 #[cfg(test)]

@@ -1,21 +1,21 @@
-//! The file of a log: locked for this process as long as it is held, and only ever longer by whole lines.
+//! The file of a log: locked for this process as long as it is held, and only ever longer by whole lines. Others may append to it as well.
 
-use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{self, BufRead, BufReader, BufWriter, Seek, SeekFrom, Write};
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use super::OpenError;
+use super::lock::open_locked;
+use super::written::Written;
 use crate::feedback::Feedback;
-use crate::files::{self, Replacement, is_at};
+use crate::files::{self, is_at};
 
-/// How often a path may turn out to name another file than the one that was locked.
-const OPEN_TRIES: u32 = 16;
-
-/// A locked log, at its end. If it is empty at the end of its use, it is removed: nothing came of it.
+/// A locked log, open for appending. If it is empty at the end of its use, it is removed: nothing came of it.
 #[derive(Debug)]
 pub(super) struct LogFile {
     pub file: File,
     pub path: PathBuf,
+    pub written: Written,
 }
 
 impl LogFile {
@@ -25,70 +25,92 @@ impl LogFile {
             return Err(OpenError::Directory { path: path.to_owned() });
         }
         refuse_pipes(path)?;
-        let open = || OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
-        let file = open_locked(path, open)?;
-        let real = files::real_path(path).map_err(|error| OpenError::Io { path: path.to_owned(), error })?;
-        Ok(Self { file, path: real })
+        let io_error = |source| OpenError::Io { path: path.to_owned(), source };
+        let file = open_locked(path, || OpenOptions::new().read(true).append(true).create(true).open(path))?;
+        let written = Written::begin(0, file.metadata().map_err(io_error)?.len());
+        Ok(Self { file, path: files::real_path(path).map_err(io_error)?, written })
     }
 
-    /// An empty log in place of this one, which becomes `<path>.bak`. What is no regular file stays as it is.
-    pub(super) fn renewed(self) -> Result<Self, OpenError> {
-        let io_error = |error| OpenError::Io { path: self.path.clone(), error };
-        let metadata = self.file.metadata().map_err(io_error)?;
-        if !metadata.is_file() || metadata.len() == 0 {
-            return Ok(self);
-        }
-        std::fs::rename(&self.path, files::backup_of(&self.path)).map_err(io_error)?;
-        // Another process may have been faster: then the log is its own.
-        let created = OpenOptions::new().read(true).write(true).create_new(true).open(&self.path);
-        let file = created.map_err(|error| match error.kind() {
-            io::ErrorKind::AlreadyExists => OpenError::Locked { path: self.path.clone() },
-            _ => io_error(error),
-        })?;
-        lock(&file, &self.path)?;
-        file.set_permissions(metadata.permissions()).map_err(io_error)?;
-        Ok(Self { file, path: self.path.clone() })
-    }
-
-    /// Writes a file beside the log that is to take its place, locked as it is.
-    pub(super) fn stage(
-        &self,
-        write: impl FnOnce(&mut BufWriter<&File>) -> io::Result<()>,
-    ) -> Result<Replacement, OpenError> {
-        let path = files::temporary_of(&self.path);
-        let io_error = |error| OpenError::Io { path: path.clone(), error };
-        let new = Replacement::begin(&self.path).map_err(io_error)?;
-        lock(new.file(), &path)?;
-        let mut writer = BufWriter::with_capacity(1 << 16, new.file());
-        write(&mut writer).and_then(|()| writer.flush()).map_err(io_error)?;
-        drop(writer);
-        Ok(new)
-    }
-
-    /// Puts a staged file in the place of this one, at once and as a whole.
-    pub(super) fn adopt(&mut self, new: Replacement) -> Result<(), OpenError> {
-        self.file = new.commit().map_err(|error| OpenError::Io { path: self.path.clone(), error })?;
-        Ok(())
-    }
-
-    /// Appends a line, whole or not at all. The end is looked for each time: a person may have added a line, or emptied the file.
+    /// Appends a line, whole or not at all, wherever the end is by now.
     pub(super) fn write_line(&mut self, line: &[u8]) -> io::Result<()> {
-        let end = self.file.seek(SeekFrom::End(0))?;
-        if let Err(error) = self.file.write_all(line) {
-            // Half a line may have gone out: take it back.
-            self.file.set_len(end)?;
-            return Err(error);
+        let mut start = self.append(line)?;
+        // Where others write too, half of their line may stand before this one.
+        if start != self.written.end() && start > 0 && !self.is_newline(start - 1)? {
+            let again = [b"\n", line].concat();
+            start = self.append(&again)? + 1;
+        }
+        self.written.add(line, start, &self.path);
+        Ok(())
+    }
+
+    /// Appends bytes in one write, so that no other's are between them; returns where they are.
+    fn append(&mut self, bytes: &[u8]) -> io::Result<u64> {
+        let length = loop {
+            match self.file.write(bytes) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => {
+                    if error.kind() == io::ErrorKind::StorageFull {
+                        self.written.drop_copies();
+                    }
+                    return Err(error);
+                }
+                Ok(length) => break length,
+            }
+        };
+        let end = self.file.stream_position()?;
+        let start = end.saturating_sub(length as u64);
+        if length < bytes.len() {
+            // The next attempt says what the matter is, if it is not this.
+            self.blank_out(start, end)?;
+            self.written.reaches(start, end);
+            self.written.drop_copies();
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        Ok(start)
+    }
+
+    /// Makes half a line that was written here into empty lines. It cannot be cut off: others may have written after it.
+    fn blank_out(&self, start: u64, end: u64) -> io::Result<()> {
+        if start == end {
+            return Ok(());
+        }
+        // What is open for appending writes nowhere else.
+        let mut file = OpenOptions::new().write(true).open(&self.path)?;
+        if !is_at(&file, &self.path)? || !is_at(&self.file, &self.path)? {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        file.seek(SeekFrom::Start(start))?;
+        file.write_all(&vec![b'\n'; usize::try_from(end - start).unwrap_or(0)])
+    }
+
+    /// A last record without its newline gets it.
+    pub(super) fn end_last_line(&mut self) -> io::Result<()> {
+        let length = self.file.metadata()?.len();
+        if length > 0 && !self.is_newline(length - 1)? {
+            self.append(b"\n")?;
         }
         Ok(())
+    }
+
+    fn is_newline(&self, at: u64) -> io::Result<bool> {
+        let mut byte = [0];
+        self.read_at(at, &mut byte)?;
+        Ok(byte == *b"\n")
+    }
+
+    fn read_at(&self, at: u64, bytes: &mut [u8]) -> io::Result<()> {
+        (&self.file).seek(SeekFrom::Start(at))?;
+        (&self.file).read_exact(bytes)
+    }
+
+    /// Whether something of what the log had, or of what this process wrote to it, is gone.
+    pub(super) fn is_cut(&self) -> io::Result<bool> {
+        self.written.is_missing(self.file.metadata()?.len(), |at, bytes| self.read_at(at, bytes))
     }
 
     /// Puts what was written on the disk.
     pub(super) fn sync(&mut self) -> io::Result<()> {
-        match self.file.sync_data() {
-            // A pipe or a device has nothing to sync.
-            Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(()),
-            result => result,
-        }
+        self.file.sync_data()
     }
 
     /// The record at `offset`.
@@ -98,54 +120,6 @@ impl LogFile {
         BufReader::new(&self.file).read_line(&mut line)?;
         Feedback::from_json(&line).map_err(io::Error::other)
     }
-
-    /// Whether the log still is what its path names. If it was deleted or replaced, its records get a name again: its own if that is
-    /// free, else one beside it.
-    ///
-    /// # Errors
-    /// [`Displaced`], or why nothing could be saved.
-    pub(super) fn keep_in_place(&mut self) -> io::Result<()> {
-        if is_at(&self.file, &self.path)? {
-            return Ok(());
-        }
-        let displaced = if has_a_name(&self.file)? {
-            Displaced::Moved
-        } else {
-            match self.rescue()? {
-                kept_in if kept_in == self.path => Displaced::Deleted,
-                kept_in => Displaced::Replaced { kept_in },
-            }
-        };
-        Err(io::Error::other(displaced))
-    }
-
-    /// Copies the records of a file without a name to one that has one.
-    fn rescue(&self) -> io::Result<PathBuf> {
-        let paths = std::iter::once(self.path.clone()).chain((1..).map(|n| files::rescued_of(&self.path, n)));
-        for path in paths {
-            let mut copy = match OpenOptions::new().write(true).create_new(true).open(&path) {
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
-                copy => copy?,
-            };
-            copy.set_permissions(self.file.metadata()?.permissions())?;
-            (&self.file).seek(SeekFrom::Start(0))?;
-            io::copy(&mut &self.file, &mut copy)?;
-            copy.sync_all()?;
-            return Ok(path);
-        }
-        Err(io::ErrorKind::AlreadyExists.into())
-    }
-}
-
-/// What became of a log while a run wrote to it. Every record is on disk all the same.
-#[derive(Debug, thiserror::Error)]
-enum Displaced {
-    #[error("somebody deleted it while the run wrote to it; it is back, with all its records")]
-    Deleted,
-    #[error("somebody moved it while the run wrote to it, and it has all records where it is now; move it back")]
-    Moved,
-    #[error("somebody put another file in its place while the run wrote to it; the records are in {}", kept_in.display())]
-    Replaced { kept_in: PathBuf },
 }
 
 impl Drop for LogFile {
@@ -158,95 +132,17 @@ impl Drop for LogFile {
     }
 }
 
-/// Opens and locks what `path` names. Between the two, another process may have put a new file there or removed this one: a lock on
-/// a file without a name protects nothing.
-fn open_locked(path: &Path, mut open: impl FnMut() -> io::Result<File>) -> Result<File, OpenError> {
-    let io_error = |error| OpenError::Io { path: path.to_owned(), error };
-    for _ in 0..OPEN_TRIES {
-        let file = open().map_err(io_error)?;
-        lock(&file, path)?;
-        if is_at(&file, path).map_err(io_error)? {
-            return Ok(file);
-        }
-    }
-    Err(OpenError::Locked { path: path.to_owned() })
-}
-
-#[cfg(unix)]
-fn has_a_name(file: &File) -> io::Result<bool> {
-    use std::os::unix::fs::MetadataExt;
-    Ok(file.metadata()?.nlink() > 0)
-}
-
-#[cfg(not(unix))]
-fn has_a_name(_: &File) -> io::Result<bool> {
-    Ok(true)
-}
-
-pub(super) fn lock(file: &File, path: &Path) -> Result<(), OpenError> {
-    match file.try_lock() {
-        Ok(()) => Ok(()),
-        Err(TryLockError::WouldBlock) => Err(OpenError::Locked { path: path.to_owned() }),
-        // A run without a lock is better than none.
-        Err(TryLockError::Error(error)) if has_no_locks(&error) => Ok(()),
-        Err(TryLockError::Error(error)) => Err(OpenError::Io { path: path.to_owned(), error }),
-    }
-}
-
-/// Whether a process holds a log's lock; `None` if that cannot be told. Takes nothing but a moment's shared lock on a handle that cannot
-/// write.
-///
-/// # Errors
-/// When the file cannot be opened.
-pub fn is_locked(path: &Path) -> io::Result<Option<bool>> {
-    let file = File::open(path)?;
-    Ok(match file.try_lock_shared() {
-        Ok(()) => {
-            let _ = file.unlock();
-            Some(false)
-        }
-        Err(TryLockError::WouldBlock) => Some(true),
-        Err(TryLockError::Error(_)) => None,
-    })
-}
-
-/// The process that holds a log's lock, where the system tells.
-#[cfg(target_os = "linux")]
-pub fn lock_holder(path: &Path) -> Option<u32> {
-    use std::os::unix::fs::MetadataExt;
-    let inode = path.metadata().ok()?.ino().to_string();
-    // Source: proc_locks(5), as in `1: FLOCK  ADVISORY  WRITE 1234 fe:00:5678 0 EOF`. The device is not always the one that a file tells.
-    let locks = std::fs::read_to_string("/proc/locks").ok()?;
-    locks.lines().find_map(|line| match line.split_whitespace().collect::<Vec<_>>()[..] {
-        [_, "FLOCK", _, "WRITE", process, file, ..] if file.rsplit(':').next() == Some(&inode) => process.parse().ok(),
-        _ => None,
-    })
-}
-
-/// The process that holds a log's lock, where the system tells.
-#[cfg(not(target_os = "linux"))]
-pub fn lock_holder(_: &Path) -> Option<u32> {
-    None
-}
-
-/// Whether the file system has no locks: some network file systems don't, and NFS says `ENOLCK` where its lock daemon does not run.
-fn has_no_locks(error: &io::Error) -> bool {
-    const LINUX_ENOLCK: i32 = 37;
-    error.kind() == io::ErrorKind::Unsupported
-        || (cfg!(target_os = "linux") && error.raw_os_error() == Some(LINUX_ENOLCK))
-}
-
-/// Opening would make a log, or wait for somebody to write to a pipe.
+/// Opening would make a log, or wait until something writes to a pipe.
 pub(super) fn refuse_what_is_no_file(path: &Path) -> Result<(), OpenError> {
-    let io_error = |error| OpenError::Io { path: path.to_owned(), error };
+    let io_error = |source| OpenError::Io { path: path.to_owned(), source };
     let metadata = path.metadata().map_err(io_error)?;
     if metadata.is_file() || metadata.is_dir() {
         return Ok(());
     }
-    Err(io_error(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file")))
+    Err(io_error(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file")))
 }
 
-/// A log is read before it is written to: on a pipe that would wait for ever.
+/// A log is read before it is written to: on a pipe that would never end.
 pub(super) fn refuse_pipes(path: &Path) -> Result<(), OpenError> {
     match path.metadata() {
         Ok(metadata) if !metadata.is_file() => Err(OpenError::NotAFile { path: path.to_owned() }),
@@ -256,8 +152,23 @@ pub(super) fn refuse_pipes(path: &Path) -> Result<(), OpenError> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use std::fs;
+
+    use super::*;
+
+    fn log() -> (tempfile::TempDir, LogFile) {
+        let folder = tempfile::tempdir().unwrap();
+        let log = LogFile::open(&folder.path().join("f.jsonl")).unwrap();
+        (folder, log)
+    }
+
+    fn other(log: &LogFile) -> File {
+        OpenOptions::new().append(true).open(&log.path).unwrap()
+    }
+
+    fn text(log: &LogFile) -> String {
+        fs::read_to_string(&log.path).unwrap()
+    }
 
     #[test]
     fn a_log_that_stays_empty_is_removed_and_a_record_keeps_it() {
@@ -271,96 +182,55 @@ mod tests {
     }
 
     #[test]
-    fn whether_a_log_is_locked_is_told_without_locking_it() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("f.jsonl");
-        assert!(is_locked(&path).is_err());
-        let mut log = LogFile::open(&path).unwrap();
+    fn lines_that_others_append_stay_whole() {
+        let (_folder, mut log) = log();
         log.write_line(b"x\n").unwrap();
-        assert_eq!(is_locked(&path).unwrap(), Some(true));
-        drop(log);
-        assert_eq!(is_locked(&path).unwrap(), Some(false));
-        LogFile::open(&path).unwrap();
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn a_log_that_is_deleted_or_replaced_keeps_its_records() {
-        let folder = tempfile::tempdir().unwrap();
-        let (path, moved) = (folder.path().join("f.jsonl"), folder.path().join("moved.jsonl"));
-        let displaced = |displace: &dyn Fn()| {
-            let mut log = LogFile::open(&path).unwrap();
-            log.write_line(b"x\n").unwrap();
-            log.keep_in_place().unwrap();
-            displace();
-            log.write_line(b"y\n").unwrap();
-            log.keep_in_place().unwrap_err().to_string()
-        };
-        let error = displaced(&|| fs::remove_file(&path).unwrap());
-        assert!(error.contains("deleted it") && fs::read(&path).unwrap() == b"x\ny\n", "{error}");
-        let error = displaced(&|| fs::rename(&path, &moved).unwrap());
-        assert!(error.contains("moved it") && fs::read(&moved).unwrap() == b"x\ny\nx\ny\n", "{error}");
-        for rescued in ["f.jsonl.rescued", "f.jsonl.rescued-2"] {
-            let _ = fs::remove_file(&path);
-            let error = displaced(&|| fs::write(&moved, "mine").and_then(|()| fs::rename(&moved, &path)).unwrap());
-            assert!(error.ends_with(rescued), "{error}");
-            assert_eq!(fs::read(folder.path().join(rescued)).unwrap(), b"x\ny\n");
-            assert_eq!(fs::read(&path).unwrap(), b"mine");
-        }
-    }
-
-    #[test]
-    fn a_line_that_somebody_else_adds_is_not_written_over() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("f.jsonl");
-        let mut log = LogFile::open(&path).unwrap();
-        log.write_line(b"x\n").unwrap();
-        OpenOptions::new().append(true).open(&path).unwrap().write_all(b"theirs\n").unwrap();
+        other(&log).write_all(b"theirs\n").unwrap();
         log.write_line(b"y\n").unwrap();
-        assert_eq!(fs::read(&path).unwrap(), b"x\ntheirs\ny\n");
-        fs::write(&path, "").unwrap();
-        log.write_line(b"z\n").unwrap();
-        assert_eq!(fs::read(&path).unwrap(), b"z\n");
+        assert_eq!(text(&log), "x\ntheirs\ny\n");
+        assert!(!log.is_cut().unwrap());
     }
 
-    #[cfg(target_os = "linux")]
     #[test]
-    fn the_process_that_holds_a_lock_is_named() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("f.jsonl");
-        assert_eq!(lock_holder(&path), None);
-        let log = LogFile::open(&path).unwrap();
-        assert_eq!(lock_holder(&path), Some(std::process::id()));
-        drop(log);
+    fn half_a_line_of_another_does_not_take_ours_with_it() {
+        let (_folder, mut log) = log();
+        other(&log).write_all(b"the").unwrap();
+        log.write_line(b"x\n").unwrap();
+        other(&log).write_all(b"irs\n").unwrap();
+        assert!(text(&log).lines().any(|line| line == "x"), "{}", text(&log));
     }
 
-    #[cfg(unix)]
     #[test]
-    fn a_file_that_lost_its_name_before_it_was_locked_is_opened_anew() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("f.jsonl");
-        let mut opened = 0;
-        let file = open_locked(&path, || {
-            opened += 1;
-            let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path)?;
-            match opened {
-                // What other processes do in between: one is removed, one is replaced.
-                1 => fs::remove_file(&path)?,
-                2 => fs::rename(&path, folder.path().join("old")).and_then(|()| fs::write(&path, "new"))?,
-                _ => {}
-            }
-            Ok(file)
-        });
-        assert_eq!((file.unwrap().metadata().unwrap().len(), opened), (3, 3));
-        let error = open_locked(&path, || File::open(folder.path().join("old"))).unwrap_err();
-        assert!(matches!(error, OpenError::Locked { .. }), "{error}");
+    fn half_a_line_becomes_empty_lines_and_what_others_wrote_after_it_stays() {
+        let (_folder, mut log) = log();
+        log.write_line(b"x\n").unwrap();
+        let start = log.append(b"half a li").unwrap();
+        other(&log).write_all(b"theirs\n").unwrap();
+        log.blank_out(start, start + 9).unwrap();
+        log.write_line(b"y\n").unwrap();
+        assert_eq!(text(&log), format!("x\n{}theirs\ny\n", "\n".repeat(9)));
     }
 
-    #[cfg(target_os = "linux")]
     #[test]
-    fn a_file_system_without_locks_is_no_error() {
-        assert!(has_no_locks(&io::Error::from_raw_os_error(37)));
-        assert!(has_no_locks(&io::ErrorKind::Unsupported.into()));
-        assert!(!has_no_locks(&io::ErrorKind::PermissionDenied.into()));
+    fn a_log_that_is_cut_or_written_anew_is_noticed() {
+        let cut = |cut: &dyn Fn(&Path)| {
+            let (_folder, mut log) = log();
+            log.write_line(b"first\n").unwrap();
+            log.write_line(b"second\n").unwrap();
+            assert!(!log.is_cut().unwrap());
+            cut(&log.path);
+            log.is_cut().unwrap()
+        };
+        assert!(cut(&|path| fs::write(path, "").unwrap()));
+        assert!(cut(&|path| fs::write(path, "first\n").unwrap()));
+        assert!(cut(&|path| fs::write(path, "something else that is longer\n").unwrap()));
+        assert!(!cut(&|path| fs::write(path, "first\nsecond\nthird\n").unwrap()));
+        // Grown again by the time of the next line.
+        let (_folder, mut log) = log();
+        log.write_line(b"first\n").unwrap();
+        fs::write(&log.path, "").unwrap();
+        log.write_line(b"second\n").unwrap();
+        log.write_line(b"third\n").unwrap();
+        assert!(log.is_cut().unwrap());
     }
 }

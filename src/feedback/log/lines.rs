@@ -8,10 +8,14 @@ use crate::feedback::history::Facts;
 
 /// Calls `take` with each line that is not blank: where it begins, its bytes with the newline, and the record's facts if it is one.
 pub(super) fn for_each_line(file: &File, mut take: impl FnMut(u64, &[u8], Option<Facts<'_>>)) -> io::Result<()> {
-    for_each_raw_line(file, |start, line| take(start, line, Facts::read(line)))
+    for_each_raw_line(file, |start, line| {
+        take(start, line, Facts::read(line));
+        Ok(())
+    })
 }
 
-fn for_each_raw_line(mut file: &File, mut take: impl FnMut(u64, &[u8])) -> io::Result<()> {
+/// The same with the bytes alone.
+pub(super) fn for_each_raw_line(mut file: &File, mut take: impl FnMut(u64, &[u8]) -> io::Result<()>) -> io::Result<()> {
     file.seek(SeekFrom::Start(0))?;
     let mut reader = BufReader::with_capacity(1 << 16, file);
     let mut line = Vec::new();
@@ -23,7 +27,7 @@ fn for_each_raw_line(mut file: &File, mut take: impl FnMut(u64, &[u8])) -> io::R
             return Ok(());
         }
         if !line.iter().all(u8::is_ascii_whitespace) {
-            take(start, &line);
+            take(start, &line)?;
         }
         start += length;
     }
@@ -54,11 +58,6 @@ impl LineReader {
             line.pop();
         }
         Ok(())
-    }
-
-    /// Where the next line begins.
-    pub(super) fn position(&self) -> u64 {
-        self.position
     }
 
     /// The record that begins at `offset`.

@@ -96,9 +96,10 @@ pub fn merge(inputs: &[PathBuf], output: &Path, overwrite: bool) -> Result<Merge
     for path in inputs {
         sources.add(path)?;
     }
-    let file = LogFile::open(output)?;
-    let io_error = |error| OpenError::Io { path: output.to_owned(), error };
-    if !overwrite && file.file.metadata().map_err(io_error)?.len() > 0 {
+    let mut file = LogFile::open(output)?;
+    let io_error = |source| OpenError::Io { path: output.to_owned(), source };
+    let is_there = file.file.metadata().map_err(io_error)?.len() > 0;
+    if is_there && !overwrite {
         return Err(MergeError::Exists { path: output.to_owned() });
     }
     let Sources { timeline, history, inputs, mut readers } = sources;
@@ -116,8 +117,7 @@ pub fn merge(inputs: &[PathBuf], output: &Path, overwrite: bool) -> Result<Merge
         }
         Ok(())
     })?;
-    let mut file = file.renewed()?;
-    file.adopt(staged)?;
+    if is_there { file.exchange(staged) } else { file.continue_in(staged, 0) }?;
     Ok(Merged { inputs, written })
 }
 
@@ -141,7 +141,7 @@ struct Sources {
 
 impl Sources {
     fn add(&mut self, path: &Path) -> Result<(), OpenError> {
-        let io_error = |error| OpenError::Io { path: path.to_owned(), error };
+        let io_error = |source| OpenError::Io { path: path.to_owned(), source };
         let log = File::open(path).map_err(io_error)?;
         let (mut records, mut damaged) = (0, 0);
         // A log that holds nothing but a torn line is one.
@@ -209,7 +209,7 @@ impl Verdicts<'_> {
 
     fn value(&mut self, event: Event) -> Result<Option<serde_json::Value>, OpenError> {
         let record = self.readers[event.file].record(event.offset);
-        let io_error = |error| OpenError::Io { path: self.inputs[event.file].path.clone(), error };
+        let io_error = |source| OpenError::Io { path: self.inputs[event.file].path.clone(), source };
         record.map(|feedback| feedback.value).map_err(io_error)
     }
 }

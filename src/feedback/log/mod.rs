@@ -1,22 +1,28 @@
 //! The feedback log: append-only JSONL, one record a line, owned by one writer.
 
 mod compact;
+mod displaced;
+mod exchange;
 mod file;
+mod holders;
 mod index;
 mod lines;
+mod lock;
 mod merge;
 mod open;
+mod repair;
 mod requests;
 mod reuse;
 mod tally;
 mod timeline;
 mod writer;
+mod written;
 
 pub use super::history::{OpinionKey, Standing};
 pub use compact::{Compacted, compact, would_compact};
-pub use file::{is_locked, lock_holder};
 pub use index::{Index, Seen};
 pub(super) use lines::LineReader;
+pub use lock::{is_locked, lock_holder};
 pub use merge::{Conflicts, MergeError, Merged, MergedInput, merge};
 pub use open::{Mode, OpenError, OpenLog, OpenReport};
 pub use requests::requests_since;

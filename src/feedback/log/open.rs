@@ -1,32 +1,31 @@
 //! Opening a log: the lock, the repair of what a crash left, and the index.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, Seek, SeekFrom, Write};
+use std::fs::File;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::Index;
 use super::file::{LogFile, refuse_pipes};
-use super::index::IndexBuilder;
-use super::lines::for_each_line;
-use crate::files;
+use super::repair::scan;
+use super::written::Written;
 
 /// What to do with a log that already exists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
-    /// Go on with it.
+    /// Continue it.
     Resume,
-    /// Start anew; what is in it goes to `<path>.bak`, in place of an earlier one, once the writer starts.
+    /// Start anew; what is in it becomes `<path>.bak`, in place of an earlier one, once the writer starts.
     Overwrite,
 }
 
-/// A log, locked for this process, whole, at its end.
+/// A log that is locked for this process, and of which every line is a record.
 #[derive(Debug)]
 pub struct OpenLog {
     pub(super) file: LogFile,
     pub(super) mode: Mode,
     /// What the log already knows.
     pub index: Index,
-    /// What was found and mended.
+    /// What was found and repaired.
     pub report: OpenReport,
 }
 
@@ -35,7 +34,7 @@ pub struct OpenLog {
 pub struct OpenReport {
     /// Records in the log.
     pub records: u64,
-    /// Lines that are no records (a crash's torn last line, or somebody else's): they were moved.
+    /// Lines that are not records (a crash's torn last line, or another program's): they were moved.
     pub moved_lines: u64,
     /// Where they were moved to.
     pub moved_to: Option<PathBuf>,
@@ -45,80 +44,59 @@ pub struct OpenReport {
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "the messages say it")]
 pub enum OpenError {
-    #[error("cannot open {}: {error}", path.display())]
-    Io { path: PathBuf, error: io::Error },
-    #[error("{} is a directory; name a file: -o {}", path.display(), path.join("feedback.jsonl").display())]
+    #[error("cannot open `{}`", path.display())]
+    Io { path: PathBuf, source: io::Error },
+    #[error("`{}` is a directory", path.display())]
     Directory { path: PathBuf },
-    #[error("{} is a pipe or a device; write to it with -o - > {}", path.display(), path.display())]
+    #[error("`{}` is a pipe or a device", path.display())]
     NotAFile { path: PathBuf },
-    #[error("another judge-run is writing to {}; wait for it, or choose another file with -o", path.display())]
+    #[error("another judge-run is writing to `{}`", path.display())]
     Locked { path: PathBuf },
-    #[error("{} holds no feedback (its first line: {first_line}); choose another file with -o, or --overwrite it", path.display())]
+    #[error("`{}` is not a feedback log; its first line is `{first_line}`", path.display())]
     NotALog { path: PathBuf, first_line: String },
+    #[error("another process keeps the former file of `{}` open; what it appends is in `{}`", path.display(), kept_in.display())]
+    StillOpen { path: PathBuf, kept_in: PathBuf },
 }
 
 impl OpenLog {
-    /// Opens or creates a log, locks it, and mends it: afterwards every line is a whole record. A log that is to be overwritten is only
+    /// Opens or creates a log, locks it, and repairs it: afterwards every line is a whole record. A log that is to be overwritten is only
     /// locked.
     ///
-    /// Lines that are no records are moved to `<path>.damaged`, never destroyed.
+    /// Lines that are not records are moved to `<path>.damaged`, never destroyed.
     ///
     /// # Errors
-    /// When the file cannot be opened or mended, is locked by another process, or plainly is something else than a log.
+    /// When the file cannot be opened or repaired, is locked by another process, or plainly is not a log.
     pub fn open(path: &Path, mode: Mode) -> Result<Self, OpenError> {
         let mut file = LogFile::open(path)?;
         let mut index = Index::default();
         let mut report = OpenReport::default();
         if mode == Mode::Resume {
-            let damaged;
-            (index, damaged) = scan(&file.file, &file.path, &mut report)?;
-            if !damaged.is_empty() {
-                let moved_to = files::damaged_of(&file.path);
-                keep_apart(&moved_to, &file.file, &damaged)
-                    .map_err(|error| OpenError::Io { path: moved_to.clone(), error })?;
-                remove(&mut file, &damaged)?;
-                report.moved_lines = damaged.len() as u64;
-                report.moved_to = Some(moved_to);
-            }
-            end_last_line(&mut file).map_err(|error| OpenError::Io { path: path.to_owned(), error })?;
+            let damage;
+            (index, report.records, damage) = scan(&file.file, &file.path)?;
+            report.moved_lines = damage.lines();
+            report.moved_to = damage.repair(&mut file)?;
+            let io_error = |source| OpenError::Io { path: path.to_owned(), source };
+            file.end_last_line().map_err(io_error)?;
+            file.written = Written::begin(report.records, file.file.metadata().map_err(io_error)?.len());
         }
         Ok(Self { file, mode, index, report })
     }
 
-    /// What a log knows, without locking or mending it; nothing if there is none.
+    /// What a log knows, without locking or repairing it; nothing if there is none.
     ///
     /// # Errors
-    /// When the file cannot be read, or plainly is something else than a log.
+    /// When the file cannot be read, or plainly is not a log.
     pub fn read_index(path: &Path) -> Result<Index, OpenError> {
         if path.is_dir() {
             return Err(OpenError::Directory { path: path.to_owned() });
         }
         refuse_pipes(path)?;
         match File::open(path) {
-            Ok(file) => scan(&file, path, &mut OpenReport::default()).map(|(index, _)| index),
+            Ok(file) => scan(&file, path).map(|(index, ..)| index),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Index::default()),
-            Err(error) => Err(OpenError::Io { path: path.to_owned(), error }),
+            Err(source) => Err(OpenError::Io { path: path.to_owned(), source }),
         }
     }
-}
-
-/// A line that is no record.
-struct Damaged {
-    start: u64,
-    end: u64,
-    text: Vec<u8>,
-    /// It is the last one and has no newline.
-    torn: bool,
-}
-
-/// Reads all records into an index, and what is none. The index has the places of the records as they are without that.
-fn scan(file: &File, path: &Path, report: &mut OpenReport) -> Result<(Index, Vec<Damaged>), OpenError> {
-    let (index, mut damaged) =
-        read_lines(file, report).map_err(|error| OpenError::Io { path: path.to_owned(), error })?;
-    if report.records == 0 && !damaged.iter().all(|line| line.torn) {
-        return Err(not_a_log(path, &damaged.swap_remove(0).text));
-    }
-    Ok((index, damaged))
 }
 
 /// The error for a file that begins with this line.
@@ -128,89 +106,12 @@ pub(super) fn not_a_log(path: &Path, first_line: &[u8]) -> OpenError {
     OpenError::NotALog { path: path.to_owned(), first_line }
 }
 
-fn read_lines(file: &File, report: &mut OpenReport) -> io::Result<(Index, Vec<Damaged>)> {
-    let mut index = IndexBuilder::of_bytes(file.metadata()?.len());
-    let mut damaged = Vec::new();
-    let mut damaged_bytes = 0;
-    for_each_line(file, |start, line, record| {
-        let length = line.len() as u64;
-        match record {
-            Some(record) => {
-                index.add(&record, start - damaged_bytes);
-                report.records += 1;
-            }
-            None => {
-                damaged_bytes += length;
-                let torn = line.last() != Some(&b'\n');
-                damaged.push(Damaged { start, end: start + length, torn, text: line.to_vec() });
-            }
-        }
-    })?;
-    Ok((index.seal(), damaged))
-}
-
-fn keep_apart(path: &Path, log: &File, damaged: &[Damaged]) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create(true).truncate(false).open(path)?;
-    let end = file.seek(SeekFrom::End(0))?;
-    if end == 0 {
-        file.set_permissions(log.metadata()?.permissions())?;
-    }
-    let mut write = || -> io::Result<()> {
-        for line in damaged {
-            file.write_all(&line.text)?;
-            if line.torn {
-                file.write_all(b"\n")?;
-            }
-        }
-        file.sync_all()
-    };
-    write().inspect_err(|_| {
-        // The lines stay in the log, so that half of one has no place here.
-        let _ = if end > 0 { file.set_len(end) } else { std::fs::remove_file(path) };
-    })
-}
-
-/// Takes the damaged lines out of the log. A torn last line is cut off in place; for lines in the middle the log is written anew
-/// beside the old one, which it then replaces.
-fn remove(log: &mut LogFile, damaged: &[Damaged]) -> Result<(), OpenError> {
-    let io_error = |error| OpenError::Io { path: log.path.clone(), error };
-    if let [only] = damaged
-        && only.torn
-    {
-        return log.file.set_len(only.start).map_err(io_error);
-    }
-    let staged = log.stage(|writer| {
-        let mut old = &log.file;
-        let length = old.metadata()?.len();
-        let mut from = 0;
-        let gaps = damaged.iter().map(|line| (line.start, line.end)).chain([(length, length)]);
-        for (start, end) in gaps {
-            old.seek(SeekFrom::Start(from))?;
-            io::copy(&mut io::Read::take(old, start - from), writer)?;
-            from = end;
-        }
-        Ok(())
-    })?;
-    log.adopt(staged)
-}
-
-/// A last record without its newline gets it.
-fn end_last_line(log: &mut LogFile) -> io::Result<()> {
-    if log.file.seek(SeekFrom::End(0))? > 0 {
-        log.file.seek(SeekFrom::End(-1))?;
-        let mut last = [0];
-        io::Read::read_exact(&mut log.file, &mut last)?;
-        if last != *b"\n" {
-            log.write_line(b"\n")?;
-        }
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
     use std::fs;
+
+    use super::*;
+    use crate::files;
 
     const A: &str = r#"{"assessment_id":"a-00000000000000000000000000000001","name":"j","value":true,"source":{"source_type":"LLM_JUDGE"},"create_time_ms":1,"last_update_time_ms":1,"trace_id":"a"}"#;
     const B: &str = r#"{"assessment_name":"j","trace_id":"b","source":{"source_type":"HUMAN","source_id":"x"},"feedback":{"value":1},"valid":true}"#;
@@ -246,8 +147,34 @@ mod tests {
         let log = log.unwrap();
         assert_eq!((log.report.records, log.report.moved_lines), (2, 3));
         assert_eq!(fs::read_to_string(&path).unwrap(), format!("{A}\n{B}\n"));
-        // The mended file is locked as the old one was.
+        // The repaired file is locked as the old one was.
         assert!(matches!(OpenLog::open(&path, Mode::Resume), Err(OpenError::Locked { .. })));
+    }
+
+    #[test]
+    fn a_whole_record_after_half_a_line_is_kept() {
+        let (_folder, path, log) = open(&format!("{B}\n{}{A}\n{}{B}", &A[..40], &B[..70]));
+        let log = log.unwrap();
+        assert_eq!((log.report.records, log.report.moved_lines, log.index.len()), (3, 2, 1));
+        assert_eq!(fs::read_to_string(&path).unwrap(), format!("{B}\n{A}\n{B}\n"));
+        let kept = fs::read_to_string(log.report.moved_to.unwrap()).unwrap();
+        assert_eq!(kept, format!("{}\n{}\n", &A[..40], &B[..70]));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn damaged_lines_go_through_no_link() {
+        let folder = tempfile::tempdir().unwrap();
+        let [path, victim] = ["f.jsonl", "victim"].map(|name| folder.path().join(name));
+        fs::write(&path, format!("{A}\nnot json\n")).unwrap();
+        fs::write(&victim, "precious").unwrap();
+        std::os::unix::fs::symlink(&victim, files::damaged_of(&path, 1)).unwrap();
+        let moved_to = OpenLog::open(&path, Mode::Resume).unwrap().report.moved_to.unwrap();
+        assert_eq!(fs::read_to_string(&victim).unwrap(), "precious");
+        assert_eq!(
+            (fs::read_to_string(&moved_to).unwrap(), moved_to),
+            ("not json\n".into(), files::damaged_of(&path, 2))
+        );
     }
 
     #[test]
@@ -290,7 +217,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn mending_keeps_links_and_permissions() {
+    fn repairing_keeps_links_and_permissions() {
         use std::os::unix::fs::PermissionsExt;
         let folder = tempfile::tempdir().unwrap();
         let (target, link) = (folder.path().join("target.jsonl"), folder.path().join("link.jsonl"));
@@ -306,9 +233,9 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_is_refused_with_the_remedy() {
+    fn a_directory_is_refused() {
         let folder = tempfile::tempdir().unwrap();
-        let error = OpenLog::open(folder.path(), Mode::Resume).unwrap_err().to_string();
-        assert!(error.contains("is a directory; name a file: -o"), "{error}");
+        let error = OpenLog::open(folder.path(), Mode::Resume).unwrap_err();
+        assert!(matches!(error, OpenError::Directory { .. }), "{error}");
     }
 }

@@ -29,7 +29,7 @@ impl ReuseLog {
         if path.is_dir() {
             return Err(OpenError::Directory { path: path.to_owned() });
         }
-        let io_error = |error| OpenError::Io { path: path.to_owned(), error };
+        let io_error = |source| OpenError::Io { path: path.to_owned(), source };
         let file = File::open(path).map_err(io_error)?;
         let mut index = IndexBuilder::of_bytes(file.metadata().map_err(io_error)?.len());
         let (mut is_log, mut first_line) = (false, None);
