@@ -149,6 +149,7 @@ impl LaneSettings {
 
 /// Where the feedback goes.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "there is one in a run")]
 pub enum Output {
     /// To a log, which knows what was judged before.
     Log(OpenLog),
