@@ -12,7 +12,7 @@ use super::print::{self, counted, one_line, short, time};
 use super::rejects::Rejects;
 use super::waiting::Waiting;
 
-/// Where there is no terminal, the first line after this long.
+/// Without a terminal, the first line comes after this long.
 const LINE_INTERVAL: Duration = Duration::from_secs(5);
 /// From one line to the next the interval doubles, up to this: a night's run should not fill a log.
 const MAX_LINE_INTERVAL: Duration = Duration::from_secs(60);
@@ -138,7 +138,7 @@ impl Progress {
             }
             Event::LaneStopped { lane, reason } => {
                 let source_id = self.waiting.name(*lane);
-                self.line(format_args!("{source_id}: asked no more: {reason}"));
+                self.line(format_args!("{source_id}: giving up: {reason}"));
             }
             Event::Stopping { reason, in_flight } => self.stopping(reason, *in_flight),
             Event::Abandoned { in_flight } => {

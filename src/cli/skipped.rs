@@ -1,4 +1,4 @@
-//! What is shown of what judges of spans and sessions skipped.
+//! How the traces, spans and sessions that judges skipped are shown.
 
 use std::fmt::{self, Write};
 

@@ -66,7 +66,7 @@ impl EndpointConfig {
     pub const DEFAULT_CONCURRENCY: usize = 16;
 }
 
-/// The deployments or keys that share the work of one endpoint and model by what quota each has left: at least one.
+/// The deployments or keys that share the work of one endpoint and model, each as its quota allows: at least one.
 #[derive(Debug, Clone)]
 pub struct Pool {
     first: EndpointConfig,

@@ -30,7 +30,7 @@ pub struct Question {
     input_error: IdHasher,
 }
 
-/// What tells the questions of a run apart.
+/// What distinguishes the questions of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct QuestionKey<'a> {
     /// The judge's name.
@@ -48,7 +48,7 @@ impl fmt::Display for QuestionKey<'_> {
     }
 }
 
-/// What is to be done, and what its record will be about.
+/// What to do, and what its record will be about.
 #[derive(Debug, Clone)]
 pub struct Judgment {
     /// The hash over everything that determines the answer.
@@ -112,7 +112,7 @@ impl Question {
         Self { sample, ..self }
     }
 
-    /// What tells it apart from the run's other questions.
+    /// What distinguishes it from the run's other questions.
     pub fn key(&self) -> QuestionKey<'_> {
         QuestionKey { judge: &self.judge.name, source_id: &self.source_id, sample: self.sample }
     }

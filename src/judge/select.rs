@@ -56,7 +56,7 @@ pub struct SelectTable {
 enum Position {
     /// Its parent is not in the trace.
     Root,
-    /// It is no span's parent.
+    /// No span has it as its parent.
     Leaf,
 }
 

@@ -120,14 +120,14 @@ impl<'a> Dispatcher<'a> {
                     },
                     None => {
                         if readers.are_done() {
-                            self.tell(&Event::DatasetRead);
+                            self.emit(&Event::DatasetRead);
                         }
                         Flow::Continue
                     }
                 },
                 () = sleep_until(wake) => Flow::Continue,
                 _ = tick.tick() => {
-                    self.tell(&Event::Tick);
+                    self.emit(&Event::Tick);
                     Flow::Continue
                 }
             };
@@ -137,7 +137,7 @@ impl<'a> Dispatcher<'a> {
         }
     }
 
-    pub(super) fn tell(&mut self, event: &Event<'_>) {
+    pub(super) fn emit(&mut self, event: &Event<'_>) {
         self.parts.summary.add(event);
         (self.parts.on_event)(event);
     }
@@ -188,7 +188,7 @@ impl<'a> Dispatcher<'a> {
         let client = self.lane(lane).client(&job);
         let questions = self.parts.questions.clone();
         let (question, attempt) = (job.question, job.attempts);
-        self.tell(&Event::Sent { lane, question, subject: &job.judgment.subject, attempt });
+        self.emit(&Event::Sent { lane, question, subject: &job.judgment.subject, attempt });
         self.tasks.spawn(async move {
             let started = Instant::now();
             let attempt = ask(&client, &job, &questions[question].judge).await;
@@ -219,7 +219,7 @@ impl<'a> Dispatcher<'a> {
             let cost = usage.and_then(|usage| Some(prices?.cost(&usage)));
             self.spent.cost += cost.unwrap_or(0.0);
             self.spent.tokens += usage.map_or(0, |usage| usage.input_tokens + usage.output_tokens);
-            self.tell(&Event::Returned {
+            self.emit(&Event::Returned {
                 lane,
                 question: job.question,
                 subject: &job.judgment.subject,
@@ -231,12 +231,12 @@ impl<'a> Dispatcher<'a> {
         }
         let (next, given_up) = self.lane(lane).returned(job);
         match next {
-            Next::Retry { failure, delay } => self.tell(&Event::Retrying { failure: &failure, delay }),
+            Next::Retry { failure, delay } => self.emit(&Event::Retrying { failure: &failure, delay }),
             Next::Record(job) => self.finish(*job),
         }
         if let Some((member, reason)) = given_up {
             if let Some(member) = member {
-                self.tell(&Event::MemberGivenUp { lane, member: &member, reason: &reason });
+                self.emit(&Event::MemberGivenUp { lane, member: &member, reason: &reason });
             }
             if self.lane(lane).is_given_up() {
                 self.stop_lane(lane, &reason);
@@ -274,7 +274,7 @@ impl<'a> Dispatcher<'a> {
     ) {
         self.spent.judged += 1;
         self.spent.errors += u64::from(feedback.is_error());
-        self.tell(&Event::Recorded { question, feedback: &feedback, answer, method });
+        self.emit(&Event::Recorded { question, feedback: &feedback, answer, method });
         self.unwritten.push(feedback);
     }
 

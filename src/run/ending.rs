@@ -13,7 +13,7 @@ impl Dispatcher<'_> {
         if self.lane(lane).stopped {
             return;
         }
-        self.tell(&Event::LaneStopped { lane, reason });
+        self.emit(&Event::LaneStopped { lane, reason });
         for job in self.lane(lane).stop() {
             self.finish(job);
         }
@@ -28,7 +28,7 @@ impl Dispatcher<'_> {
             (Some(_), _) => false,
         };
         if is_news {
-            self.tell(&Event::Stopping { reason: &reason, in_flight: self.tasks.len() });
+            self.emit(&Event::Stopping { reason: &reason, in_flight: self.tasks.len() });
             self.stop = Some(reason);
         }
         for place in 0..self.parts.lanes.len() {
@@ -40,7 +40,7 @@ impl Dispatcher<'_> {
 
     /// Answers in flight are no longer waited for.
     pub(super) fn abandon(&mut self) -> Flow {
-        self.tell(&Event::Abandoned { in_flight: self.tasks.len() });
+        self.emit(&Event::Abandoned { in_flight: self.tasks.len() });
         Flow::End
     }
 

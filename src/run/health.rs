@@ -166,7 +166,7 @@ impl Health {
             && failure.retry_after.is_some_and(|wait| wait > self.max_pause)
     }
 
-    /// The pause that the endpoint asks for, if it is to be obeyed.
+    /// The pause that the endpoint asks for, if the run obeys it.
     pub(super) fn pause(&self, failure: &Failure) -> Option<Duration> {
         failure.retry_after.filter(|wait| *wait <= self.max_pause && !failure.concurrency_limit)
     }
@@ -343,7 +343,7 @@ mod tests {
         assert_eq!(message, "even");
         // Attempts that are repeated are not judgments yet.
         assert_eq!(given_up_after(&mut health(true), ErrorCode::Timeout, false, 50).await, None);
-        // Answers that are no verdict are answers.
+        // Answers without a verdict are answers.
         assert_eq!(given_up_after(&mut health(true), ErrorCode::UnparseableVerdict, true, 50).await, None);
         let mut wide = Health::new(true, MAX_PAUSE, 16, MINUTE);
         assert_eq!(given_up_after(&mut wide, ErrorCode::Timeout, true, 50).await.map(|(n, _)| n), Some(32));

@@ -16,20 +16,20 @@ impl Dispatcher<'_> {
         match planned {
             Planned::Trace { bytes_read, items, failures } => {
                 if is_first {
-                    self.tell(&Event::TraceRead { bytes_read, total_bytes });
+                    self.emit(&Event::TraceRead { bytes_read, total_bytes });
                 }
                 self.items(items, failures).await?;
             }
             Planned::Session { items, failures } => self.items(items, failures).await?,
             Planned::Duplicate | Planned::Reject(_) | Planned::LeftOut { .. } | Planned::End { .. } if !is_first => {}
-            Planned::LeftOut { bytes_read, why } => self.tell(&Event::LeftOut { why: &why, bytes_read, total_bytes }),
-            Planned::Duplicate => self.tell(&Event::Duplicate),
+            Planned::LeftOut { bytes_read, why } => self.emit(&Event::LeftOut { why: &why, bytes_read, total_bytes }),
+            Planned::Duplicate => self.emit(&Event::Duplicate),
             Planned::End { notices, absent } => {
                 if !notices.is_empty() {
-                    self.tell(&Event::Noticed(&notices));
+                    self.emit(&Event::Noticed(&notices));
                 }
                 if !absent.is_empty() {
-                    self.tell(&Event::AbsentTraceIds(&absent));
+                    self.emit(&Event::AbsentTraceIds(&absent));
                 }
             }
             Planned::Unreadable(error) => self.stop_all(StopReason::Dataset(error)),
@@ -39,7 +39,7 @@ impl Dispatcher<'_> {
     }
 
     fn rejected(&mut self, reject: Reject) {
-        self.tell(&Event::Rejected(&reject));
+        self.emit(&Event::Rejected(&reject));
         if let Err(error) = self.parts.rejects.add(&reject) {
             self.stop_all(StopReason::Rejects(error));
         } else if self.parts.strict {
@@ -49,7 +49,7 @@ impl Dispatcher<'_> {
 
     async fn items(&mut self, items: Vec<Item>, failures: u64) -> Result<(), LogClosed> {
         if failures > 0 {
-            self.tell(&Event::FailuresFound(failures));
+            self.emit(&Event::FailuresFound(failures));
         }
         for item in items {
             self.item(item).await?;
@@ -60,26 +60,26 @@ impl Dispatcher<'_> {
     async fn item(&mut self, Item { question, action }: Item) -> Result<(), LogClosed> {
         match action {
             Action::Ask { judgment, history } => {
-                self.tell(&Event::Planned { question, changed: history.overrides.is_some() });
+                self.emit(&Event::Planned { question, changed: history.overrides.is_some() });
                 let lane = self.parts.questions.lane(question);
                 self.lane(lane).push(question, judgment, history);
             }
             Action::Fail(not_askable) => {
-                self.tell(&Event::Planned { question, changed: false });
+                self.emit(&Event::Planned { question, changed: false });
                 let asked = &self.parts.questions[question];
                 let feedback = record::of_input_error(asked, &self.parts.run_id, not_askable);
                 self.record(question, feedback, None, None);
             }
             Action::Reinstate { standing, offset, overrides } => {
-                self.tell(&Event::Settled { question, settled: &Settled::Kept(standing) });
+                self.emit(&Event::Settled { question, settled: &Settled::Kept(standing) });
                 let reinstated = self.parts.log.append_again(offset, overrides, record::now_ms());
                 return self.patiently(reinstated).await;
             }
             Action::Reuse(feedback) => {
-                self.tell(&Event::Settled { question, settled: &Settled::Reused(Standing::of(&feedback)) });
+                self.emit(&Event::Settled { question, settled: &Settled::Reused(Standing::of(&feedback)) });
                 return self.patiently(self.parts.log.append(*feedback)).await;
             }
-            Action::Count(settled) => self.tell(&Event::Settled { question, settled: &settled }),
+            Action::Count(settled) => self.emit(&Event::Settled { question, settled: &settled }),
         }
         Ok(())
     }

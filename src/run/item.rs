@@ -1,4 +1,4 @@
-//! What is to be done about one question and one subject, as the plan says.
+//! What the plan says to do about one question and one subject.
 
 use super::questions::QuestionIndex;
 use super::record::History;
@@ -7,14 +7,14 @@ use crate::feedback::log::Standing;
 use crate::feedback::{AssessmentId, Feedback};
 use crate::judge::{Judgment, NotAskable};
 
-/// What is to be done about one question and one trace, span or session.
+/// What to do about one question and one trace, span or session.
 #[derive(Debug)]
 pub(super) struct Item {
     pub question: QuestionIndex,
     pub action: Action,
 }
 
-/// What is to be done.
+/// What to do.
 #[derive(Debug)]
 #[expect(clippy::large_enum_variant, reason = "nearly every judgment is asked")]
 pub(super) enum Action {

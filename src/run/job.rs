@@ -30,7 +30,7 @@ pub(super) struct Job {
     /// Failures so far, by code: some codes are worth fewer retries than others.
     pub failures: Vec<ErrorCode>,
     pub had_free_retry: bool,
-    /// Re-asks so far, and how many there may be by default for the worst of what was wrong.
+    /// Re-asks so far, and how many are allowed by default: as many as the worst answer so far deserves.
     pub re_asks: u8,
     pub default_re_asks: u8,
     /// Tokens that the answer may have; more after one that was cut.

@@ -148,7 +148,7 @@ impl Planner {
                 *failures += 1;
                 Some(self.item(asked, subject, Some(standing).filter(|_| asked.failed.is_none())))
             }
-            // What another source says is no answer to this question.
+            // What another source says does not answer this question.
             _ => asked.failed.is_none().then(|| asked.count(Settled::Kept(standing))),
         }
     }

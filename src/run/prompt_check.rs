@@ -28,9 +28,9 @@ pub(super) struct PromptCheck {
     observed: u32,
     /// The most tokens that were read of a prompt so far: if the endpoint cuts, where it does.
     max_read: u64,
-    /// The shortest prompt of which so many were read, by its estimate.
+    /// The shortest prompt with this number of tokens, by its estimate.
     shortest: u64,
-    /// Longer ones of which so many were read, and which were taken for whole.
+    /// Longer ones with this number of tokens that were taken for whole.
     accepted: Vec<u64>,
     /// Where it cuts, once that is certain.
     limit: Option<u64>,

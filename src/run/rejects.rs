@@ -1,4 +1,4 @@
-//! `<output>.rejects.jsonl`: the lines of the dataset that are no trace, each with its reason.
+//! `<output>.rejects.jsonl`: the lines of the dataset that are not a trace, each with its reason.
 
 use std::fs::File;
 use std::io::{self, Write};

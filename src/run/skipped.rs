@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::trace::Trace;
 
-/// A list of more span types would help nobody.
+/// A longer list of span types would not help.
 const MAX_SPAN_TYPES: usize = 20;
 
 /// Why a judge has nothing to ask.

@@ -87,7 +87,7 @@ impl QuestionInfo {
         Self { judge: judge.to_owned(), source_id: source_id.to_owned(), sample, unit }
     }
 
-    /// What tells it apart.
+    /// What distinguishes it.
     pub fn key(&self) -> QuestionKey<'_> {
         QuestionKey { judge: &self.judge, source_id: &self.source_id, sample: self.sample }
     }

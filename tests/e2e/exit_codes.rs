@@ -69,7 +69,7 @@ fn a_trace_that_lacks_what_the_judge_needs_is_3_and_is_not_sent() {
 }
 
 #[test]
-fn a_key_that_is_not_accepted_stops_at_once_with_4() {
+fn a_key_that_is_not_accepted_stops_immediately_with_4() {
     let (finished, fake, place) =
         judged(20, &[], |_| answers::error(401, "invalid_api_key", "Incorrect API key provided."));
     let words = ["stopped early: openai:/gpt-4.1-mini: AUTHENTICATION_ERROR: Incorrect API key", "`api_key_env`"];
@@ -121,7 +121,7 @@ fn a_web_page_instead_of_an_api_stops_with_4() {
 
 #[test]
 fn a_server_that_is_not_there_stops_with_4() {
-    // A port that was free a moment ago and that nobody listens on.
+    // A port that was free a moment ago, with no listener.
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let place = Place::with_traces(9);
     let finished = place.judge(&format!("http://127.0.0.1:{port}/v1"), &[]).run().exits_with(4);
@@ -129,7 +129,7 @@ fn a_server_that_is_not_there_stops_with_4() {
 }
 
 #[test]
-fn strict_stops_with_4_at_the_first_line_that_is_no_trace() {
+fn strict_stops_with_4_at_the_first_line_that_is_not_a_trace() {
     let place = Place::new();
     place.write("traces.jsonl", format!("oops\n{}", answers::traces(3)));
     let fake = Fake::start(|_| answers::verdict(true));
@@ -212,7 +212,7 @@ fn a_pool_of_which_one_member_is_given_up_is_0_and_the_summary_names_it() {
     place.write("judge-run.toml", format!("model = \"ours:/m\"\n{}{}", member(&dead), member(&alive)));
     let finished = place.run(["-d", "traces.jsonl", "-J", "safety"]).exits_with(0);
     let gave_up = format!("ours:/m: gave up on {}: AUTHENTICATION_ERROR: Incorrect API key", dead.base_url());
-    assert!(!finished.stderr.contains("asked no more"), "{}", finished.stderr);
+    assert!(!finished.stderr.contains("giving up:"), "{}", finished.stderr);
     finished.prints(&["scored         6", &gave_up]).says(&["giving up on"]);
     assert_eq!((dead.count(), alive.count()), (1, 6));
 }

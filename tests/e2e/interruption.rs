@@ -31,7 +31,7 @@ fn interrupted_with(signal: &str) {
     assert!(records.iter().all(|record| record["value"] == true), "{records:#?}");
     assert_eq!((records.len(), fake.count()), (4, 4), "what was in flight is saved, and nothing else was sent");
 
-    // The same command goes on from there.
+    // The same command resumes from there.
     place.judge(&fake.base_url(), &[]).run().exits_with(0).prints(&["(16 now, 4 before)"]);
     assert_eq!((place.lines("traces.feedback.jsonl").len(), fake.count()), (20, 20));
 }
@@ -59,7 +59,7 @@ fn a_run_whose_terminal_is_closed_does_the_same() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn under_nohup_a_run_goes_on_without_its_terminal() {
+fn under_nohup_a_run_continues_without_its_terminal() {
     let place = Place::with_traces(8);
     let latch = Latch::default();
     let fake = holding(&latch);
@@ -71,7 +71,7 @@ fn under_nohup_a_run_goes_on_without_its_terminal() {
 }
 
 #[test]
-fn a_second_interruption_ends_at_once() {
+fn a_second_interruption_ends_the_run() {
     let place = Place::with_traces(20);
     let latch = Latch::default();
     let fake = holding(&latch);
@@ -80,7 +80,7 @@ fn a_second_interruption_ends_at_once() {
     running.signal("INT");
     running.wait_for_stderr("press Ctrl-C again to end without them");
     running.signal("INT");
-    // The answers are held for ever, so only the second signal can end it.
+    // The answers are held back, so only the second signal can end it.
     let finished = running.finish().exits_with(130).prints(&["scored         0", "unjudged"]);
     finished.says(&["ending without 4 answers in flight"]);
     assert_eq!((place.names(), fake.count()), (vec!["traces.jsonl".to_owned()], 4));
@@ -119,7 +119,7 @@ fn output_that_blocks_does_not_make_it_immune_to_signals() {
     let (output, _reader) = blocked_output();
     let args = ["-j", "1", "-o", "-", "-v", "--grace", "50ms"];
     let running = place.judge(&fake.base_url(), &args).start_with_stdout(output);
-    // This is said just before the record is written.
+    // This is printed just before the record is written.
     running.wait_for_stderr("trace-0 safety: INVALID_REQUEST");
     running.signal("INT");
     running.finish().exits_with(4).says(&[
@@ -186,7 +186,7 @@ fn the_first_interruption_of_a_run_with_a_dead_lane_is_still_the_first() {
     };
     place.write("judge-run.toml", endpoint("alive", &alive, 2) + &endpoint("dead", &dead, 1));
     let running = place.command(["-d", "traces.jsonl", "-J", "alive.toml", "-J", "dead.toml"]).start();
-    running.wait_for_stderr("dead:/m: asked no more: AUTHENTICATION_ERROR");
+    running.wait_for_stderr("dead:/m: giving up: AUTHENTICATION_ERROR");
     alive.wait_for(2);
     running.signal("INT");
     running.wait_for_stderr("waiting for 2 answers in flight; press Ctrl-C again");

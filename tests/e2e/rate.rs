@@ -13,7 +13,7 @@ fn requests_never_run_ahead_of_the_quota() {
     let started = Instant::now();
     place.judge(&fake.base_url(), &["--rpm", "600", "-j", "32"]).run().exits_with(0);
     // 600 a minute are one every 100 ms, after a burst of one second's worth. A request may arrive late, so the distance between two
-    // arrivals tells nothing; but none can arrive before its time.
+    // arrivals proves nothing; but none can arrive before its time.
     let seen = fake.seen();
     assert_eq!(seen.len(), 20);
     for (i, request) in seen.iter().enumerate() {
@@ -28,7 +28,7 @@ fn a_quota_of_tokens_is_reserved_before_a_request_is_sent() {
     let place = Place::with_traces(2);
     let prompt = "user = \"{{ outputs | fence }}\"\n[params]\nmax_output_tokens = 950\n";
     place.write("mine.toml", format!("[verdict]\ntype = \"boolean\"\n[prompt]\n{prompt}"));
-    // No answer tells how little it used before the second request is there.
+    // No answer reports how little it used before the second request is there.
     let latch = Latch::default();
     let both = latch.clone();
     let fake = Fake::start(move |request| {

@@ -1,4 +1,4 @@
-//! What is tried again, how often, and what a record tells of it.
+//! What is retried, how often, and what the record says about it.
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -31,7 +31,7 @@ fn attempts(fake: &Fake, traces: usize) -> Vec<u64> {
 }
 
 #[test]
-fn a_refusal_with_a_time_to_wait_pauses_everybody() {
+fn a_refusal_with_a_time_to_wait_pauses_all_requests() {
     let first_refusal = Arc::new(Mutex::new(None));
     let noted = Arc::clone(&first_refusal);
     let fake = Fake::start(move |request| {
@@ -56,7 +56,7 @@ fn a_refusal_with_a_time_to_wait_pauses_everybody() {
 }
 
 #[test]
-fn an_error_of_the_server_is_tried_again() {
+fn a_server_error_is_retried() {
     let fake = at_first(|_| answers::response(500, &[], &serde_json::json!({"error": {"message": "Oops."}})));
     assert_eq!(attempts(&fake, 3), [2, 2, 2]);
     assert_eq!(fake.count(), 6);
@@ -66,7 +66,7 @@ fn an_error_of_the_server_is_tried_again() {
 }
 
 #[test]
-fn a_connection_that_is_reset_or_closed_is_tried_again() {
+fn a_connection_that_is_reset_or_closed_is_retried() {
     for action in [Action::Reset, Action::Close] {
         let fake = at_first(move |request| if request.trace() == 1 { action.clone() } else { answers::verdict(true) });
         attempts(&fake, 3);
@@ -236,7 +236,7 @@ fn the_number_of_retries_is_a_limit() {
 }
 
 #[test]
-fn an_answer_that_takes_too_long_is_given_up() {
+fn an_answer_that_takes_too_long_is_not_waited_for() {
     let latch = crate::common::Latch::default();
     let held = latch.clone();
     let fake = at_first(move |_| {

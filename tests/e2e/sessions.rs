@@ -51,7 +51,7 @@ fn asked(fake: &Fake) -> Vec<String> {
     asked
 }
 
-/// The traces that records hang on, and their sessions.
+/// The traces that records are filed under, and their sessions.
 fn subjects(place: &Place, log: &str) -> BTreeSet<(String, String)> {
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     let records = place.lines(log);
@@ -96,7 +96,7 @@ fn a_conversation_is_judged_whole_whatever_the_order_of_its_traces() {
 }
 
 #[test]
-fn a_session_that_grew_is_a_new_judgment_and_one_that_was_mended_overrides() {
+fn a_session_that_grew_is_a_new_judgment_and_one_that_was_repaired_overrides() {
     let place = place(&[trace("a", 1), trace("a", 2), trace("b", 1)]);
     let fake = Fake::start(|_| answers::verdict(true));
     let run = || place.run(args(&fake, &[])).exits_with(0);
@@ -108,9 +108,9 @@ fn a_session_that_grew_is_a_new_judgment_and_one_that_was_mended_overrides() {
     // A trace that was missing in the middle.
     place.write("traces.jsonl", [trace("a", 1), trace("b", 1), trace("b", 0), trace("a", 3), trace("a", 2)].concat());
     run().prints(&["5 traces, 1 request", "changed        1"]);
-    let mended = place.lines(LOG).pop().unwrap();
-    assert_eq!(mended["trace_id"], "b1");
-    assert!(mended["overrides"].is_string());
+    let repaired = place.lines(LOG).pop().unwrap();
+    assert_eq!(repaired["trace_id"], "b1");
+    assert!(repaired["overrides"].is_string());
 }
 
 #[test]

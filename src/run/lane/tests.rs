@@ -97,7 +97,7 @@ fn answered(mut job: Box<Job>, usage: Usage) -> Box<Job> {
     job
 }
 
-/// A model's answer that is no verdict.
+/// A model's answer without a usable verdict.
 fn unusable(mut job: Box<Job>, code: ErrorCode, content: &str) -> Box<Job> {
     let answer = Some(Answer { content: content.into(), usage: Some(used(10, 5)), ..Answer::default() });
     let result = Err(Failure::new(code, "no").into());
@@ -297,7 +297,7 @@ async fn retries_that_pile_up_keep_new_judgments_back() {
         begun
     };
     assert_eq!(waiting(true), 6, "twice what may be in flight");
-    assert_eq!(waiting(false), 3, "an endpoint that never answered gets no more than it can take at once");
+    assert_eq!(waiting(false), 3, "an endpoint that never answered gets no more than may be in flight");
 }
 
 #[tokio::test(start_paused = true)]

@@ -169,8 +169,8 @@ fn a_verdict_that_was_marked_invalid_is_asked_again_only_on_wish() {
     assert!(matches!(item(&old, "two"), Action::Count(Settled::Kept(Standing::Number(1.0)))));
     assert!(matches!(item(&old, "one"), Action::Reinstate { standing: Standing::Number(1.0), .. }));
     // Once asked again, it is a verdict as any other.
-    let mended = [marked.as_slice(), &[judged]].concat();
-    assert!(matches!(item(&mended, "one"), Action::Count(Settled::Kept(Standing::Number(1.0)))));
+    let asked_again = [marked.as_slice(), &[judged]].concat();
+    assert!(matches!(item(&asked_again, "one"), Action::Count(Settled::Kept(Standing::Number(1.0)))));
 }
 
 #[test]
