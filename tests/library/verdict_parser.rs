@@ -205,7 +205,7 @@ fn texts_made_to_hurt_are_read_to_their_end() {
         "{\"a\":\"\\ud800",
     ] {
         // Enough for anything quadratic to be felt, and quick where nothing is.
-        let text = endless(unit, MAX_BYTES / 64);
+        let text = endless(unit, MAX_BYTES / 128);
         for verdict in verdict_types() {
             // Whatever comes out is allowed.
             if let Ok(parsed) = parse_verdict(&text, &verdict) {
