@@ -104,13 +104,15 @@ impl Rest {
         }
     }
 
-    /// Copies whole lines, and also the rest of the last if it is the last time; whether there were any.
+    /// Copies the whole lines that there are now, and also the rest of the last if it is the last time; whether there were any. What is appended
+    /// meanwhile is left to the next call: a process that never pauses would be followed without end.
     fn copy(&mut self, mut old: &File, mut new: &File, is_last: bool) -> io::Result<bool> {
+        let end = old.metadata()?.len();
         let mut is_any = false;
         loop {
             let mut block = Vec::new();
             old.seek(SeekFrom::Start(self.from))?;
-            old.take(BLOCK_BYTES).read_to_end(&mut block)?;
+            old.take(BLOCK_BYTES.min(end.saturating_sub(self.from))).read_to_end(&mut block)?;
             let whole = block.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
             // A line that is longer than a block goes in pieces.
             let length = if is_last || block.len() as u64 == BLOCK_BYTES && whole == 0 { block.len() } else { whole };
