@@ -1,7 +1,7 @@
 //! The lines of a log, from front to end, or one at its place.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Seek, SeekFrom};
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 
 use crate::feedback::Feedback;
 use crate::feedback::history::Facts;
@@ -14,10 +14,12 @@ pub(super) fn for_each_line(file: &File, mut take: impl FnMut(u64, &[u8], Option
     })
 }
 
-/// The same with the bytes alone.
+/// The same with the bytes alone. Ends where the file ends now: others may append faster than this reads.
 pub(super) fn for_each_raw_line(mut file: &File, mut take: impl FnMut(u64, &[u8]) -> io::Result<()>) -> io::Result<()> {
+    let metadata = file.metadata()?;
+    let end = if metadata.is_file() { metadata.len() } else { u64::MAX };
     file.seek(SeekFrom::Start(0))?;
-    let mut reader = BufReader::with_capacity(1 << 16, file);
+    let mut reader = BufReader::with_capacity(1 << 16, file.take(end));
     let mut line = Vec::new();
     let mut start = 0;
     loop {
