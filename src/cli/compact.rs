@@ -1,12 +1,12 @@
-//! `judge-run compact`: a log without what later lines made superfluous.
+//! `judge-run compact`: a log without what later records supersede.
 
-use std::io;
 use std::path::Path;
 use std::process::ExitCode;
 
-use judge_run::feedback::log::{self, Compacted, OpenError};
+use judge_run::feedback::log::{self, Compacted};
 
 use super::error::CliError;
+use super::log_hints::cannot_open;
 use super::print::{counted, escaped};
 use super::subcommands::CompactArgs;
 use super::summary;
@@ -14,19 +14,19 @@ use super::summary;
 pub(crate) fn main(args: &CompactArgs) -> Result<ExitCode, CliError> {
     let CompactArgs { log, dry_run } = args;
     let compacted = if *dry_run { log::would_compact(log) } else { log::compact(log) };
-    print(log, &compacted.map_err(cannot_open)?, *dry_run)?;
+    print(log, &compacted.map_err(|error| cannot_open(&error))?, *dry_run)?;
     Ok(ExitCode::SUCCESS)
 }
 
 /// The same after a replay.
 pub(crate) fn after_replay(log: &Path, quiet: bool) -> Result<(), CliError> {
-    let compacted = log::compact(log).map_err(cannot_open)?;
+    let compacted = log::compact(log).map_err(|error| cannot_open(&error))?;
     if quiet { Ok(()) } else { print(log, &compacted, false) }
 }
 
 fn print(log: &Path, compacted: &Compacted, dry_run: bool) -> Result<(), CliError> {
     let name = escaped(&log.display().to_string());
-    let mut text = format!("{name}: {}\n", told(compacted, dry_run));
+    let mut text = format!("{name}: {}\n", shown(compacted, dry_run));
     if let Some(moved_to) = &compacted.report.moved_to {
         let lines = counted(compacted.report.moved_lines, "damaged line");
         text.push_str(&format!("{lines} moved to {}\n", escaped(&moved_to.display().to_string())));
@@ -34,24 +34,13 @@ fn print(log: &Path, compacted: &Compacted, dry_run: bool) -> Result<(), CliErro
     summary::print(&text)
 }
 
-fn told(compacted: &Compacted, dry_run: bool) -> String {
+fn shown(compacted: &Compacted, dry_run: bool) -> String {
     let before = counted(compacted.before, "record");
-    let (now, left_out) = if dry_run { ("would be", "would go") } else { ("are", "gone") };
     if compacted.after() == compacted.before {
-        return format!("{before}, none of them superseded");
+        return format!("{before}, none superseded");
     }
-    let errors = counted(compacted.errors, "superseded error");
-    let updates = counted(compacted.updates, "superseded update");
-    format!("{before} before, {} {now} left; {left_out}: {errors}, {updates}", compacted.after())
-}
-
-/// What the user can mend is wrong usage; a disk that is full is not.
-pub(crate) fn cannot_open(error: OpenError) -> CliError {
-    use io::ErrorKind::{InvalidInput, NotFound, PermissionDenied};
-    match &error {
-        OpenError::Io { source: cause, .. } if !matches!(cause.kind(), InvalidInput | NotFound | PermissionDenied) => {
-            CliError::Other(error.to_string())
-        }
-        _ => CliError::usage(error),
-    }
+    let (kept, dropped) = if dry_run { ("would be kept", "would be dropped") } else { ("kept", "dropped") };
+    let failures = counted(compacted.failures, "superseded failure");
+    let verdicts = counted(compacted.verdicts, "superseded verdict");
+    format!("{before}, {} {kept}; {dropped}: {failures}, {verdicts}", compacted.after())
 }

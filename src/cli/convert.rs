@@ -44,14 +44,18 @@ pub(crate) fn main(args: ConvertArgs) -> Result<ExitCode, CliError> {
     if converted.rejected > REJECTS_SHOWN {
         print::message(format_args!("and {} more", counted(converted.rejected - REJECTS_SHOWN, "line")));
     }
-    let text = escaped(&told(&converted, &name, &output, to));
+    let text = escaped(&shown(&converted, &name, &output, to));
     if to_stdout {
         print::message(text.trim_end())
     } else {
         summary::print(&text)?
     }
     for lost in &converted.lost {
-        print::message(format_args!("not in it, of {}: {}", counted(lost.records, "record"), lost.what));
+        print::message(format_args!("not representable in {to} ({}): {}", counted(lost.records, "record"), lost.what));
+    }
+    if !converted.lacking.is_empty() {
+        let lacking = converted.lacking.join(", ");
+        print::message(format_args!("not in {} for every record, so not in the result: {lacking}", one_line(&name)));
     }
     let exit = if converted.rejected > 0 { Exit::SomeFailed } else { Exit::AllJudged };
     Ok(ExitCode::from(exit.code()))
@@ -61,61 +65,60 @@ fn is_dash(path: &Path) -> bool {
     path.as_os_str() == "-"
 }
 
-/// The form that is to be made.
-fn form_of(output: &Path, said: Option<Form>) -> Result<Form, CliError> {
-    said.or_else(|| Form::of_path(output)).ok_or_else(|| {
-        let what =
-            if is_dash(output) { "for standard output".into() } else { format!("by the name {}", output.display()) };
+/// The form to write.
+fn form_of(output: &Path, named: Option<Form>) -> Result<Form, CliError> {
+    named.or_else(|| Form::of_path(output)).ok_or_else(|| {
+        let what = if is_dash(output) { "standard output".into() } else { format!("`{}`", output.display()) };
         CliError::usage_with_hint(
-            format_args!("no form is told {what}"),
-            "name it with --to: jsonl, mlflow, csv or csv-wide",
+            format_args!("cannot infer the format of {what}"),
+            "name it with `--to`: jsonl, mlflow, csv or csv-wide",
         )
     })
 }
 
 fn open(input: &Path, from: Option<Form>) -> Result<Input, CliError> {
     let cannot_read =
-        |error: &dyn std::fmt::Display| CliError::usage(format_args!("cannot read {}: {error}", input.display()));
+        |error: &dyn std::fmt::Display| CliError::usage(format_args!("cannot read `{}`: {error}", input.display()));
     if is_dash(input) {
         return Input::of_reader(Box::new(io::stdin()), from).map_err(|error| failed(error, "standard input", input));
     }
     if input.is_dir() {
-        return Err(cannot_read(&"it is a directory"));
+        return Err(cannot_read(&"is a directory"));
     }
     let file = File::open(input).map_err(|error| cannot_read(&error))?;
-    // A table may be of either kind: its header tells.
+    // A table may be of either kind: its header decides.
     let form = from.or_else(|| Form::of_path(input).filter(|form| !form.is_table()));
     Input::of_file(file, form).map_err(|error| failed(error, &input.display().to_string(), input))
 }
 
-/// The input is never changed, and nothing is written over unasked.
+/// The input is never changed, and nothing is overwritten without `--overwrite`.
 fn may_be_written(input: &Path, output: &Path, overwrite: bool) -> Result<(), CliError> {
     let shown = output.display();
     if !is_dash(input) && output.exists() && output.canonicalize().ok() == input.canonicalize().ok() {
         return Err(CliError::usage_with_hint(
-            format_args!("{shown} is to be read and to be written"),
+            format_args!("`{shown}` is both input and output"),
             "name another file to write",
         ));
     }
     match output.metadata() {
         Ok(metadata) if metadata.is_dir() => {
-            Err(CliError::usage(format_args!("cannot write {shown}: it is a directory")))
+            Err(CliError::usage(format_args!("cannot write `{shown}`: is a directory")))
         }
-        Ok(metadata) if !metadata.is_file() => {
-            Err(CliError::usage_with_hint(format_args!("{shown} is no file"), "write to standard output with -"))
-        }
-        Ok(_) if !overwrite => Err(CliError::usage_with_hint(
-            format_args!("{shown} is there already"),
-            "name another file, or --overwrite it",
+        Ok(metadata) if !metadata.is_file() => Err(CliError::usage_with_hint(
+            format_args!("`{shown}` is not a regular file"),
+            "write to standard output: `-`",
         )),
+        Ok(_) if !overwrite => {
+            Err(CliError::usage_with_hint(format_args!("`{shown}` exists"), "name another file, or `--overwrite` it"))
+        }
         Ok(_) if log::is_locked(output).is_ok_and(|locked| locked == Some(true)) => {
-            Err(CliError::usage(format_args!("another judge-run is writing to {shown}")))
+            Err(CliError::usage(format_args!("another judge-run is writing to `{shown}`")))
         }
         _ => Ok(()),
     }
 }
 
-fn told(converted: &Converted, name: &str, output: &Path, to: Form) -> String {
+fn shown(converted: &Converted, name: &str, output: &Path, to: Form) -> String {
     let place = if is_dash(output) { "standard output".into() } else { output.display().to_string() };
     let records = counted(converted.records, "record");
     let written = match to {
@@ -124,7 +127,7 @@ fn told(converted: &Converted, name: &str, output: &Path, to: Form) -> String {
     };
     let mut text = format!("{records} in {name}, {written} in {place} ({to})\n");
     if converted.rejected > 0 {
-        text.push_str(&format!("{} of {name} left out: no feedback\n", counted(converted.rejected, "line")));
+        text.push_str(&format!("{} of {name} skipped: not feedback\n", counted(converted.rejected, "line")));
     }
     text
 }
@@ -133,15 +136,15 @@ fn failed(error: ConvertError, name: &str, output: &Path) -> CliError {
     match error {
         ConvertError::Write(error) if error.kind() == io::ErrorKind::BrokenPipe => CliError::BrokenPipe,
         ConvertError::Write(error) if is_usual(&error) => {
-            CliError::usage(format_args!("cannot write {}: {error}", output.display()))
+            CliError::usage(format_args!("cannot write `{}`: {error}", output.display()))
         }
-        ConvertError::Write(error) => CliError::Other(format!("cannot write {}: {error}", output.display())),
-        ConvertError::Read(error) => CliError::Other(format!("cannot read {name}: {error}")),
-        ConvertError::Header(_) | ConvertError::NoFeedback { .. } => CliError::usage(format_args!("{name}: {error}")),
+        ConvertError::Write(error) => CliError::Other(format!("cannot write `{}`: {error}", output.display())),
+        ConvertError::Read(error) => CliError::Other(format!("cannot read `{name}`: {error}")),
+        ConvertError::Header(_) | ConvertError::NoFeedback { .. } => CliError::usage(format_args!("`{name}`: {error}")),
     }
 }
 
-/// What the user can mend by another name.
+/// What another name would solve.
 fn is_usual(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied | io::ErrorKind::NotADirectory)
 }

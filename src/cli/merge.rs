@@ -4,8 +4,8 @@ use std::process::ExitCode;
 
 use judge_run::feedback::log::{self, MergeError};
 
-use super::compact::cannot_open;
 use super::error::CliError;
+use super::log_hints::cannot_open;
 use super::print::{counted, escaped};
 use super::subcommands::MergeArgs;
 use super::summary;
@@ -14,12 +14,9 @@ use super::target::Target;
 pub(crate) fn main(args: MergeArgs) -> Result<ExitCode, CliError> {
     let MergeArgs { logs, output, overwrite } = args;
     let Target { log: Some(output), export: None } = Target::new(Some(output), None, &[])? else {
-        return Err(CliError::usage_with_hint("a merge writes a log", "name a file with -o, such as all.jsonl"));
+        return Err(CliError::usage_with_hint("the output of a merge is a log", "name a .jsonl file: `-o all.jsonl`"));
     };
-    let merged = log::merge(&logs, &output, overwrite).map_err(|error| match error {
-        MergeError::Open(error) => cannot_open(error),
-        other => CliError::usage(other),
-    })?;
+    let merged = log::merge(&logs, &output, overwrite).map_err(|error| failed(&error))?;
     let mut text = String::new();
     for input in &merged.inputs {
         text.push_str(&format!("{:>9}  in {}", input.records, input.path.display()));
@@ -28,9 +25,20 @@ pub(crate) fn main(args: MergeArgs) -> Result<ExitCode, CliError> {
         }
         text.push('\n');
     }
-    let left_out = merged.inputs.iter().map(|input| input.records).sum::<u64>() - merged.written;
-    let left_out = counted(left_out, "record");
-    text.push_str(&format!("{:>9}  in {}; {left_out} superseded or there twice\n", merged.written, output.display()));
+    let dropped = merged.inputs.iter().map(|input| input.records).sum::<u64>() - merged.written;
+    let dropped = counted(dropped, "record");
+    text.push_str(&format!("{:>9}  in {}; {dropped} superseded or duplicate\n", merged.written, output.display()));
     summary::print(&escaped(&text))?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn failed(error: &MergeError) -> CliError {
+    let hint = match error {
+        MergeError::Open(error) => return cannot_open(error),
+        MergeError::NotAFile { .. } => "name files: each is read twice",
+        MergeError::OutputIsInput { .. } => "name another output with `-o`",
+        MergeError::Exists { .. } => "name another output with `-o`, or `--overwrite` it",
+        MergeError::Conflicts(_) => "remove one of the two records from its log",
+    };
+    CliError::usage_with_hint(error, hint)
 }

@@ -15,6 +15,7 @@ mod failures;
 mod first_screen;
 mod generate;
 mod judges;
+mod log_hints;
 mod manifest;
 mod merge;
 mod not_retried;

@@ -5,6 +5,7 @@ use std::fmt::Display;
 
 use judge_run::dataset::DatasetError;
 use judge_run::endpoint::prices::PriceListError;
+use judge_run::feedback::log::OpenError;
 use judge_run::judge::JudgeError;
 use judge_run::judge::prompt::TemplateError;
 use judge_run::judge::toml_file::{Problem, TomlError};
@@ -12,7 +13,7 @@ use judge_run::run::DrawError;
 
 use super::dataset_hints;
 use super::error::CliError;
-use super::suggest;
+use super::{log_hints, suggest};
 
 /// The remedy for an error of the library, if there is one to name.
 pub(crate) fn of(error: &(dyn Error + 'static)) -> Option<String> {
@@ -38,6 +39,9 @@ pub(crate) fn of(error: &(dyn Error + 'static)) -> Option<String> {
     }
     if let Some(PriceListError::NotPrices { .. }) = error.downcast_ref() {
         return Some("give `--prices` LiteLLM's model_prices_and_context_window.json".to_owned());
+    }
+    if let Some(error) = error.downcast_ref::<OpenError>() {
+        return log_hints::for_output(error);
     }
     match error.downcast_ref::<DrawError>() {
         Some(DrawError::TooManyStrata) => Some("give `--stratify` an expression with fewer values".to_owned()),

@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use judge_run::feedback::log::ReuseLog;
 
 use super::error::CliError;
+use super::log_hints::cannot_open;
 use super::paths;
 
-/// Opens them in their order; the first that has a verdict gives it.
+/// Opens them in order; the first that has a verdict supplies it.
 pub(crate) fn open(named: &[PathBuf]) -> Result<Vec<ReuseLog>, CliError> {
     let mut logs = Vec::new();
     for path in named {
@@ -15,7 +16,7 @@ pub(crate) fn open(named: &[PathBuf]) -> Result<Vec<ReuseLog>, CliError> {
         let expanded =
             expanded.map_err(|error| CliError::usage(format_args!("--reuse {}: {error}", path.display())))?;
         for path in expanded {
-            logs.push(ReuseLog::open(&path).map_err(CliError::usage)?);
+            logs.push(ReuseLog::open(&path).map_err(|error| cannot_open(&error))?);
         }
     }
     Ok(logs)

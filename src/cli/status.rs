@@ -5,19 +5,20 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use judge_run::feedback::log::{self, JudgeTally, Tally};
+use judge_run::feedback::log::{self, JudgeTally, OpenError, Tally};
 use judge_run::run::Exit;
 use judge_run::run::manifest::{Counts, JudgeCounts, Manifest, ManifestError, State};
 use serde_json::{Value, json};
 
 use super::error::CliError;
+use super::log_hints::cannot_open;
 use super::manifest::now_ms;
 use super::print::{counted, escaped, short, time};
 use super::subcommands::StatusArgs;
 use super::summary;
 use super::target::Target;
 
-/// How a default log is called.
+/// How the names of default logs end.
 const ENDING: &str = ".feedback.jsonl";
 
 pub(crate) fn main(args: StatusArgs) -> Result<ExitCode, CliError> {
@@ -26,15 +27,15 @@ pub(crate) fn main(args: StatusArgs) -> Result<ExitCode, CliError> {
         Some(log) => Target::new(Some(log.clone()), None, &[])?.log.unwrap_or(log),
         None => only_log()?,
     };
-    let cannot_read = |error| CliError::usage(format_args!("cannot read {}: {error}", log.display()));
+    let io_error = |source| cannot_open(&OpenError::Io { path: log.clone(), source });
     // The lock before the records: a run that ends in between has written them all.
-    let locked = log::is_locked(&log).map_err(cannot_read)?;
+    let locked = log::is_locked(&log).map_err(io_error)?;
     let manifest = match Manifest::read(&Manifest::path_of(&log)) {
         Ok(manifest) => Some(manifest),
         Err(ManifestError::Read { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => None,
         Err(error) => return Err(CliError::of(&error)),
     };
-    let tally = log::tally(&log).map_err(cannot_read)?;
+    let tally = log::tally(&log).map_err(|error| cannot_open(&error))?;
     let text = if json {
         as_json(manifest.as_ref(), &tally, locked)?
     } else {
@@ -55,17 +56,20 @@ fn only_log() -> Result<PathBuf, CliError> {
     match logs.as_slice() {
         [only] => Ok(only.clone()),
         [] => Err(CliError::usage_with_hint(
-            format_args!("there is no *{ENDING} in the current directory"),
-            "name the log: judge-run status FILE",
+            format_args!("no `*{ENDING}` in the current directory"),
+            "name the log: `judge-run status FILE`",
         )),
         several => {
             let names: Vec<_> = several.iter().map(|path| path.display().to_string()).collect();
-            Err(CliError::usage_with_hint("there are several logs; name one", names.join(", ")))
+            Err(CliError::usage_with_hint(
+                "several logs in the current directory",
+                format_args!("name one: {}", names.join(", ")),
+            ))
         }
     }
 }
 
-/// The manifest, or nothing, with the log's own word.
+/// The manifest, if there is one, with the state of the log.
 fn as_json(manifest: Option<&Manifest>, tally: &Tally, locked: Option<bool>) -> Result<String, CliError> {
     let other = |error: serde_json::Error| CliError::Other(error.to_string());
     let mut value = manifest.map_or(Ok(json!({})), serde_json::to_value).map_err(other)?;
@@ -86,15 +90,18 @@ fn write(
 ) -> fmt::Result {
     write!(out, "{}: ", log.display())?;
     match manifest {
-        None if locked == Some(true) => writeln!(out, "a run writes to it; it has no manifest")?,
-        None => writeln!(out, "no manifest of a run")?,
+        None if locked == Some(true) => writeln!(out, "a run without a manifest is writing to it")?,
+        None => writeln!(out, "no manifest")?,
         Some(manifest) => write_run(out, manifest, locked)?,
     }
-    write!(out, "{}", counted(tally.records, "record"))?;
-    if tally.other_lines > 0 {
-        write!(out, " and {} that are none", counted(tally.other_lines, "line"))?;
+    write!(out, "{} in the log", counted(tally.records, "record"))?;
+    if tally.records_of_others > 0 {
+        write!(out, ", {} of them by people or other programs", tally.records_of_others)?;
     }
-    writeln!(out, " in the log")?;
+    if tally.other_lines > 0 {
+        write!(out, "; {} not a record", counted(tally.other_lines, "line"))?;
+    }
+    writeln!(out)?;
     tally.judges.iter().try_for_each(|judge| write_judge(out, judge))
 }
 
@@ -105,16 +112,16 @@ fn write_run(out: &mut String, manifest: &Manifest, locked: Option<bool>) -> fmt
     let lasted = since(*start_time_ms, end_time_ms.unwrap_or(*update_time_ms));
     match (manifest.state, locked) {
         (State::Running, Some(true)) => {
-            writeln!(out, "a {what} goes on, for {} (process {pid})", since(*start_time_ms, now_ms()))?;
+            writeln!(out, "{what} in progress for {} (process {pid})", since(*start_time_ms, now_ms()))?;
         }
         (State::Running, Some(false)) => {
-            writeln!(out, "the {what} ended without a word after about {lasted}: killed, or its machine stopped")?;
+            writeln!(out, "the {what} was killed, or its machine stopped, after about {lasted}")?;
         }
         (State::Running, None) => {
-            writeln!(out, "a {what} went on {} ago (process {pid})", since(*update_time_ms, now_ms()))?;
+            writeln!(out, "{what} last seen {} ago (process {pid})", since(*update_time_ms, now_ms()))?;
         }
         // The next run has the lock, and has not written its manifest yet.
-        (_, Some(true)) => writeln!(out, "another process has just begun to write to it")?,
+        (_, Some(true)) => writeln!(out, "another process has just started to write to it")?,
         (State::Finished, _) => writeln!(out, "the {what} finished after {lasted}")?,
         (State::Stopped, _) => writeln!(out, "the {what} stopped early after {lasted}")?,
         (State::Interrupted, _) => writeln!(out, "the {what} was interrupted after {lasted}")?,
@@ -137,30 +144,30 @@ fn write_run(out: &mut String, manifest: &Manifest, locked: Option<bool>) -> fmt
     writeln!(out)
 }
 
-/// `12 of about 25 judgments`: those of the part that was read, with what earlier runs left, and what follows for the rest. Judgments that were
-/// there before come first in a dataset, so that only both together tell how many a line has.
+/// `12 of about 25 judgments`: those of the part that was read, with what earlier runs left, and an estimate for the rest. Judgments from before come
+/// first in a dataset, so that only both together say how many a line has.
 fn write_progress(out: &mut String, counts: &Counts) -> fmt::Result {
     let sum = |of: fn(&JudgeCounts) -> u64| counts.judges.iter().map(of).sum::<u64>();
     let kept = sum(|judge| judge.kept_scored + judge.kept_failed + judge.kept_invalid);
     let done = kept + sum(|judge| judge.scored + judge.failed.values().sum::<u64>());
-    let met = kept + sum(|judge| judge.planned);
+    let found = kept + sum(|judge| judge.planned);
     #[expect(clippy::cast_precision_loss, reason = "a share for the eye")]
     let share = counts.bytes_total.filter(|total| *total > 0).map(|total| counts.bytes_read as f64 / total as f64);
     let share = share.filter(|share| *share > 0.0 && !counts.read_to_end);
     match share {
-        _ if counts.read_to_end => write!(out, "  {done} of {}", counted(met, "judgment"))?,
-        // What is left to be met is no longer lines but sessions.
-        Some(1.0..) => write!(out, "  {done} of at least {}", counted(met, "judgment"))?,
+        _ if counts.read_to_end => write!(out, "  {done} of {}", counted(found, "judgment"))?,
+        // What is still to come is sessions, not lines.
+        Some(1.0..) => write!(out, "  {done} of at least {}", counted(found, "judgment"))?,
         #[expect(clippy::cast_precision_loss, reason = "an estimate")]
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "positive and small")]
         Some(share) => {
-            let expected = ((met as f64 / share).round() as u64).max(met);
+            let expected = ((found as f64 / share).round() as u64).max(found);
             write!(out, "  {done} of about {}", counted(expected, "judgment"))?;
         }
         None => write!(out, "  {}", counted(done, "judgment"))?,
     }
     if kept > 0 {
-        write!(out, ", {kept} of them from before")?;
+        write!(out, ", {kept} of them from earlier runs")?;
     }
     if let Some(share) = share {
         write!(out, "; {:.0}% of the dataset read", 100.0 * share)?;
@@ -174,7 +181,7 @@ fn write_judge(out: &mut String, judge: &JudgeTally) -> fmt::Result {
     writeln!(out, "  scored   {:>7}\n  failed   {failed:>7}", judge.scored)?;
     judge.failed.iter().try_for_each(|(code, n)| writeln!(out, "           {n:>7}  {code}"))?;
     if judge.invalid > 0 {
-        writeln!(out, "  invalid  {:>7}  marked so by somebody", judge.invalid)?;
+        writeln!(out, "  invalid  {:>7}  rejected by a person", judge.invalid)?;
     }
     Ok(())
 }
@@ -184,7 +191,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn progress_is_guessed_from_the_part_that_was_read_and_exact_at_the_end() {
+    fn progress_is_estimated_until_the_dataset_is_read() {
         let judge = JudgeCounts { planned: 10, scored: 4, kept_scored: 2, ..JudgeCounts::default() };
         let mut counts = Counts { bytes_read: 25, bytes_total: Some(100), judges: vec![judge], ..Counts::default() };
         let text = |counts: &Counts| {
@@ -192,12 +199,15 @@ mod tests {
             write_progress(&mut text, counts).unwrap();
             text
         };
-        assert_eq!(text(&counts), "  6 of about 48 judgments, 2 of them from before; 25% of the dataset read\n");
+        assert_eq!(text(&counts), "  6 of about 48 judgments, 2 of them from earlier runs; 25% of the dataset read\n");
         counts.bytes_read = 100;
-        assert_eq!(text(&counts), "  6 of at least 12 judgments, 2 of them from before; 100% of the dataset read\n");
+        assert_eq!(
+            text(&counts),
+            "  6 of at least 12 judgments, 2 of them from earlier runs; 100% of the dataset read\n"
+        );
         counts.read_to_end = true;
-        assert_eq!(text(&counts), "  6 of 12 judgments, 2 of them from before\n");
+        assert_eq!(text(&counts), "  6 of 12 judgments, 2 of them from earlier runs\n");
         (counts.read_to_end, counts.bytes_total) = (false, None);
-        assert_eq!(text(&counts), "  6 judgments, 2 of them from before\n");
+        assert_eq!(text(&counts), "  6 judgments, 2 of them from earlier runs\n");
     }
 }

@@ -6,9 +6,9 @@ use std::fmt;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
-use super::{AssessmentId, ErrorCode, RecordedErrorCode};
+use super::{ErrorCode, RecordedErrorCode};
 
-/// The member of `metadata` by which MLflow tells that feedback is about a whole session; it hangs on the session's last trace.
+/// The member of `metadata` by which MLflow knows feedback on a whole session; it belongs to the session's last trace.
 pub const SESSION_METADATA: &str = "mlflow.trace.session";
 /// The member of `metadata` that says which of several independent answers it is, where that is not the first.
 pub const SAMPLE_METADATA: &str = "sample";
@@ -19,8 +19,8 @@ pub const SAMPLE_METADATA: &str = "sample";
 /// MLflow's REST API and `to_dictionary()` use, see [`super::wire`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Feedback {
-    /// `a-` and 32 hex digits for records of ours (see [`super::AssessmentId`]); any string for others'; at most 50
-    /// characters for MLflow.
+    /// `a-` and 32 hex digits in records of ours (see [`super::AssessmentId`]); any string in others'; at most 50 characters
+    /// for MLflow.
     pub assessment_id: Option<String>,
     /// What was judged: the judge's name.
     pub name: String,
@@ -44,7 +44,7 @@ pub struct Feedback {
     pub span_id: Option<String>,
     /// The id of the opinion that this one replaces.
     pub overrides: Option<String>,
-    /// `Some(false)` once another opinion replaced this one; `None` when not said, which means valid.
+    /// `Some(false)` once another opinion replaced this one, or a person rejected it; `None`, which is valid, where it is absent.
     pub valid: Option<bool>,
 }
 
@@ -82,7 +82,7 @@ impl Source {
 /// The kinds of source (MLflow's `AssessmentSourceType`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum SourceType {
-    /// Not said; only read from files, never written by judge-run itself.
+    /// Absent; only read from files, never written by judge-run itself.
     #[default]
     Unspecified,
     /// A person.
@@ -140,13 +140,6 @@ impl Feedback {
         self.error.is_some()
     }
 
-    /// The id, if the record is a model's and the id of judge-run's form: then a later record with the same id is its update. The ids
-    /// of other people's records may have this form too.
-    pub fn own_id(&self) -> Option<AssessmentId> {
-        let id = self.assessment_id.as_deref().filter(|_| self.source.source_type == SourceType::LlmJudge)?;
-        id.parse().ok()
-    }
-
     /// Which of several independent answers of one judge and model it is: 0, 1, ...
     pub fn sample(&self) -> u32 {
         self.metadata.get(SAMPLE_METADATA).and_then(|sample| sample.parse().ok()).unwrap_or(0)
@@ -165,7 +158,7 @@ impl Feedback {
     /// # Errors
     /// When the text is not JSON, or the object is neither form of a feedback.
     pub fn from_json(text: &str) -> Result<Self, ReadError> {
-        // A cheap look decides the form, so that serde's message then speaks of the right one.
+        // A quick look decides the form, so that serde's message is about the right one.
         #[derive(Deserialize)]
         struct Shape<'a> {
             #[serde(borrow)]
@@ -186,13 +179,13 @@ impl Feedback {
     }
 }
 
-/// A text that is no feedback.
+/// A text that is not feedback.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
     /// Not JSON, or a field is missing or of the wrong type.
     #[error("not a feedback record: {0}")]
     Json(#[from] serde_json::Error),
-    /// An assessment of the other kind: it says what is right, not how good an answer was.
+    /// An assessment of the other kind: what a right answer would be, not how good one was.
     #[error("the assessment is an expectation, not a feedback")]
     Expectation,
 }
@@ -245,7 +238,7 @@ struct FlatIn {
     valid: Option<bool>,
 }
 
-/// Tells a field that is `null` from one that is not there.
+/// Distinguishes a field that is `null` from one that is absent.
 pub(super) fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
     Value::deserialize(deserializer).map(Some)
 }
@@ -347,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_feedback_is_refused_with_the_reason() {
+    fn what_is_not_feedback_is_refused_with_the_reason() {
         let error = Feedback::from_json(r#"{"value":1}"#).unwrap_err().to_string();
         assert!(error.contains("missing field `name`"), "{error}");
         let error = Feedback::from_json(r#"{"assessment_name":"x","expectation":{"value":1}}"#).unwrap_err();

@@ -1,5 +1,6 @@
-//! Files beside each other: what they are called, and how one is replaced whole.
+//! Files beside each other: what they are called, how one is replaced whole, and how their text is encoded.
 
+pub(crate) mod encoding;
 mod names;
 mod replace;
 

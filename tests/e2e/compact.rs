@@ -1,4 +1,4 @@
-//! `judge-run compact`: a log without what later lines made superfluous.
+//! `judge-run compact`: a log without what later records supersede.
 
 use crate::common::{Fake, Latch, Place, answers};
 
@@ -23,12 +23,12 @@ fn superseded_errors_go_and_the_next_run_asks_nothing() {
     let place = with_superseded_errors();
     let (before, names) = (place.read(LOG), place.names());
     let dry = place.run(["compact", LOG, "--dry-run"]).exits_with(0);
-    dry.prints(&["5 records before, 3 would be left; would go: 2 superseded errors, 0 superseded updates"]);
+    dry.prints(&["5 records, 3 would be kept; would be dropped: 2 superseded failures, 0 superseded verdicts"]);
     assert_eq!(place.read(LOG), before);
-    place.run(["compact", LOG]).exits_with(0).prints(&["5 records before, 3 are left; gone: 2 superseded errors"]);
+    place.run(["compact", LOG]).exits_with(0).prints(&["5 records, 3 kept; dropped: 2 superseded failures"]);
     assert!(place.lines(LOG).iter().all(|record| record["value"] == true));
     assert!(place.read(LOG).lines().all(|line| before.contains(line)), "lines are as they were");
-    place.run(["compact", LOG]).exits_with(0).prints(&["3 records, none of them superseded"]);
+    place.run(["compact", LOG]).exits_with(0).prints(&["3 records, none superseded"]);
     assert_eq!(place.names(), names);
     let fake = Fake::start(|_| answers::verdict(false));
     place.judge(&fake.base_url(), &[]).run().exits_with(0).prints(&["3 traces, 0 requests"]);
@@ -38,7 +38,7 @@ fn superseded_errors_go_and_the_next_run_asks_nothing() {
 fn a_torn_line_is_moved_and_reported() {
     let place = with_superseded_errors();
     place.write(LOG, place.read(LOG) + "torn");
-    let words = ["3 are left", "1 damaged line moved to traces.feedback.jsonl.damaged"];
+    let words = ["3 kept", "1 damaged line moved to traces.feedback.jsonl.damaged"];
     place.run(["compact", LOG]).exits_with(0).prints(&words);
     assert_eq!((place.lines(LOG).len(), place.read("traces.feedback.jsonl.damaged")), (3, "torn\n".to_owned()));
 }
@@ -110,10 +110,10 @@ fn what_is_not_a_log_is_refused_and_left_alone() {
     let place = Place::with_traces(1);
     for more in [&[] as &[&str], &["--dry-run"]] {
         for (file, words) in [
-            ("none.jsonl", "cannot open none.jsonl"),
-            ("traces.jsonl", "holds no feedback"),
+            ("none.jsonl", "cannot open `none.jsonl`"),
+            ("traces.jsonl", "`traces.jsonl` is not a feedback log"),
             (".", "is a directory"),
-            ("/dev/null", "no regular file"),
+            ("/dev/null", "not a regular file"),
         ] {
             place.run([&["compact", file], more].concat()).exits_with(2).says(&[words]);
         }

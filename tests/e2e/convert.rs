@@ -116,7 +116,7 @@ fn json_lines_keep_history_and_a_table_tells_what_it_has_not() {
     place.run(["convert", "log.jsonl", "x.mlflow.jsonl"]).exits_with(0);
     place.run(["convert", "x.mlflow.jsonl", "same.jsonl"]).exits_with(0);
     assert_eq!(place.lines("same.jsonl"), place.lines("log.jsonl"));
-    let history = "not in it, of 1 record: history: a later record takes the place of each";
+    let history = "(1 record): superseded records";
     place.run(["convert", "log.jsonl", "x.csv"]).exits_with(0).says(&[history]);
     let finished = place.run(["convert", "log.jsonl", "now.jsonl", "--present"]).exits_with(0).says(&[history]);
     finished.prints(&["3 records in log.jsonl, 2 records in now.jsonl (jsonl)"]);
@@ -127,9 +127,9 @@ fn json_lines_keep_history_and_a_table_tells_what_it_has_not() {
     let finished = place.run(["convert", "log.jsonl", "x.wide.csv"]).exits_with(0);
     finished.prints(&["3 records in log.jsonl, 1 row in x.wide.csv (csv-wide)"]).says(&[
         history,
-        "of 1 record: all of it: overridden",
-        "of 1 record: ids, times, and the source",
-        "of 1 record: metadata",
+        "(1 record): records that are not valid",
+        "(1 record): ids, times",
+        "(1 record): metadata",
     ]);
     assert_eq!(place.read("x.wide.csv"), "trace_id,j,j error_code,j rationale\nt,2,,\n");
 }
@@ -150,7 +150,7 @@ fn standard_input_and_output_take_every_form() {
         .run()
         .exits_with(0)
         .prints(&["trace_id,span_id,name"]);
-    place.command(["convert", "-", "-"]).run().exits_with(2).says(&["no form is told", "--to"]);
+    place.command(["convert", "-", "-"]).run().exits_with(2).says(&["cannot infer the format", "--to"]);
     place.write("log.jsonl", log.repeat(100));
     let closed = place.command(["convert", "log.jsonl", "-", "--to", "mlflow"]).run_with_closed_stdout();
     assert_eq!((closed.code, closed.stderr.as_str()), (Some(0), ""));
@@ -167,7 +167,7 @@ fn what_is_no_feedback_is_named_and_the_rest_is_converted() {
         place
             .run(["convert", "log.jsonl", out])
             .exits_with(3)
-            .prints(&["2 records in", "4 lines of log.jsonl left out"])
+            .prints(&["2 records in", "4 lines of log.jsonl skipped"])
             .says(&[
                 "log.jsonl:2: not a feedback record: expected value at column 1",
                 "log.jsonl:4: not a feedback record: missing field `name`",
@@ -177,16 +177,16 @@ fn what_is_no_feedback_is_named_and_the_rest_is_converted() {
     }
     place.write("y.csv", "name,value,valid,create_time_ms,metadata\na,1,TRUE,5,\nb,2,maybe,5,\nc,3,,1.7E+12,\nd,4,,5,[\n,5,,5,\ne,6\nf,7,,,\n");
     place.run(["convert", "y.csv", "y.jsonl"]).exits_with(3).says(&[
-        "y.csv:3: valid: `maybe` is neither true nor false",
-        "y.csv:4: create_time_ms: `1.7E+12` is no whole number of milliseconds",
-        "y.csv:5: metadata: no JSON object",
-        "y.csv:6: name: there is none",
-        "y.csv:7: 2 cells under 5 columns",
+        "y.csv:3: valid: expected true or false, not `maybe`",
+        "y.csv:4: create_time_ms: invalid number of milliseconds `1.7E+12`",
+        "y.csv:5: metadata: not a JSON object",
+        "y.csv:6: no name",
+        "y.csv:7: 2 cells in a table of 5 columns",
     ]);
     let names: Vec<_> = place.lines("y.jsonl").iter().map(|record| record["name"].clone()).collect();
     assert_eq!(names, ["a", "f"]);
     place.write("more.jsonl", verdict(1, json!({"stars": 5})) + &verdict(2, json!({})) + enveloped);
-    let more = "not in it, of 1 record: fields that no feedback has";
+    let more = "(1 record): unknown fields";
     place.run(["convert", "more.jsonl", "more.csv"]).exits_with(0).says(&[more]);
     // What has no time that a form can write.
     place.write("far.jsonl", verdict(1, json!({"create_time_ms": i64::MAX})) + &verdict(2, json!({})));
@@ -202,17 +202,17 @@ fn wrong_usage_writes_nothing() {
     place.write("prices.csv", "item,price\nx,5\n");
     let names = place.names();
     for (args, words) in [
-        (&["log.jsonl", "./log.jsonl", "--overwrite"][..], "is to be read and to be written"),
-        (&["log.jsonl", "there.csv"], "there.csv is there already"),
-        (&["none.jsonl", "x.csv"], "cannot read none.jsonl"),
-        (&[".", "x.csv"], "it is a directory"),
-        (&["log.jsonl", "x.txt"], "no form is told by the name x.txt"),
-        (&["log.jsonl", "none/x.csv"], "cannot write none/x.csv"),
-        (&["log.jsonl", "/dev/null", "--to", "csv", "--overwrite"], "/dev/null is no file"),
-        (&["traces.jsonl", "x.csv"], "traces.jsonl: no feedback; line 1: not a feedback record: missing field `name`"),
-        (&["traces.jsonl", "x.mlflow.jsonl"], "no feedback"),
-        (&["odd.csv", "x.jsonl"], "the column `stars` is none of"),
-        (&["prices.csv", "x.jsonl"], "neither a column `name` nor a column `trace_id`"),
+        (&["log.jsonl", "./log.jsonl", "--overwrite"][..], "both input and output"),
+        (&["log.jsonl", "there.csv"], "`there.csv` exists"),
+        (&["none.jsonl", "x.csv"], "cannot read `none.jsonl`"),
+        (&[".", "x.csv"], "is a directory"),
+        (&["log.jsonl", "x.txt"], "cannot infer the format of `x.txt`"),
+        (&["log.jsonl", "none/x.csv"], "cannot write `none/x.csv`"),
+        (&["log.jsonl", "/dev/null", "--to", "csv", "--overwrite"], "`/dev/null` is not a regular file"),
+        (&["traces.jsonl", "x.csv"], "`traces.jsonl`: not feedback: line 1"),
+        (&["traces.jsonl", "x.mlflow.jsonl"], "not feedback"),
+        (&["odd.csv", "x.jsonl"], "unknown column `stars`"),
+        (&["prices.csv", "x.jsonl"], "no column `name` or `trace_id`"),
         (&["log.jsonl", "x.csv", "--to", "xlsx"], "possible values: jsonl, mlflow, csv, csv-wide"),
     ] {
         place.run([&["convert"], args].concat()).exits_with(2).says(&[words]);
@@ -288,4 +288,46 @@ fn a_replay_makes_the_form_of_the_run_anew() {
     let args = ["replay", "x.csv", "--only", "INVALID_REQUEST", "--base-url", &fake.base_url()];
     place.run(args).exits_with(0).prints(&["feedback in x.csv, from the log "]);
     assert!(place.read("x.csv").contains("trace-1,true,,"), "{}", place.read("x.csv"));
+}
+
+#[test]
+fn a_table_that_a_spreadsheet_saved_again_is_read() {
+    let place = Place::new();
+    place.write("log.jsonl", records());
+    place.run(["convert", "log.jsonl", "x.csv"]).exits_with(0);
+    let mut reader = csv::ReaderBuilder::new().has_headers(false).from_path(place.path("x.csv")).unwrap();
+    let rows: Vec<_> = reader.records().map(Result::unwrap).collect();
+    for delimiter in [b';', b'\t'] {
+        let mut writer = csv::WriterBuilder::new().delimiter(delimiter).from_writer(b"\xef\xbb\xbf".to_vec());
+        rows.iter().for_each(|row| writer.write_record(row).unwrap());
+        place.write("saved.csv", writer.into_inner().unwrap());
+        place.run(["convert", "saved.csv", "back.jsonl", "--overwrite"]).exits_with(0);
+        assert_eq!(place.lines("back.jsonl"), place.lines("log.jsonl"));
+    }
+}
+
+#[test]
+fn a_table_has_no_control_characters_and_no_labels_that_are_read_as_missing() {
+    let place = Place::new();
+    let more = json!({"value": "NA", "rationale": "before\u{c}\u{0}after\nNA"});
+    place.write("log.jsonl", verdict(1, more));
+    for (table, lost) in [("x.csv", "(1 record): control characters"), ("x.wide.csv", "(1 record): control characters")]
+    {
+        place.run(["convert", "log.jsonl", table]).exits_with(0).says(&[lost]);
+        let text = place.read(table);
+        assert!(text.chars().all(|c| c >= ' ' || c == '\n') && text.contains("\"\"\"NA\"\"\""), "{text}");
+        place.run(["convert", table, "back.jsonl", "--overwrite"]).exits_with(0);
+        let back = &place.lines("back.jsonl")[0];
+        assert_eq!((&back["value"], &back["rationale"]), (&json!("NA"), &json!("before\u{fffd}\u{fffd}after\nNA")));
+    }
+}
+
+#[test]
+fn what_a_table_does_not_have_is_said() {
+    let place = Place::new();
+    place.write("log.jsonl", records());
+    place.run(["convert", "log.jsonl", "x.wide.csv"]).exits_with(0);
+    place.run(["convert", "x.wide.csv", "y.jsonl"]).exits_with(0).says(&["x.wide.csv", "ids, times, sources"]);
+    place.write("own.csv", "trace_id,name,value,source_type\nt,j,1,HUMAN\n");
+    place.run(["convert", "own.csv", "own.jsonl"]).exits_with(0).says(&["own.csv", "ids, times"]);
 }

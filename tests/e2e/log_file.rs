@@ -164,10 +164,10 @@ fn an_output_that_is_not_a_log_is_refused_before_anything_is_sent() {
     let fake = Fake::start(|_| answers::verdict(true));
     std::fs::create_dir(place.path("folder")).unwrap();
     for (output, words) in [
-        ("folder", "folder is a directory; name a file: -o folder/feedback.jsonl"),
-        ("/dev/full", "/dev/full is a pipe or a device; write to it with -o - > /dev/full"),
-        ("/dev/stdout", "/dev/stdout is a pipe or a device"),
-        ("traces.jsonl/out.jsonl", "cannot open traces.jsonl/out.jsonl: Not a directory"),
+        ("folder", "`-o folder/feedback.jsonl`"),
+        ("/dev/full", "`-o - > /dev/full`"),
+        ("/dev/stdout", "`/dev/stdout` is a pipe or a device"),
+        ("traces.jsonl/out.jsonl", "Not a directory"),
     ] {
         place.judge(&fake.base_url(), &["-o", output]).run().exits_with(2).says(&[words]);
     }

@@ -41,7 +41,7 @@ fn a_log_merged_with_itself_is_the_same_log() {
     place.judge(&fake.base_url(), &["-j", "1", "-o", "a.jsonl"]).run().exits_with(0);
     place.write("b.jsonl", place.read("a.jsonl"));
     let finished = place.run(["merge", "a.jsonl", "b.jsonl", "a.jsonl", "-o", "all.jsonl"]).exits_with(0);
-    finished.prints(&["5  in all.jsonl; 10 records superseded or there twice"]);
+    finished.prints(&["5  in all.jsonl; 10 records superseded or duplicate"]);
     assert_eq!(place.read("all.jsonl"), place.read("a.jsonl"));
 }
 
@@ -51,8 +51,7 @@ fn a_conflict_names_the_judgment_and_both_logs_and_writes_nothing() {
     place.write("a.jsonl", record(1, &json!(true), 5) + &record(2, &json!(1), 5));
     place.write("b.jsonl", record(1, &json!(false), 5) + &record(2, &json!(2), 6));
     let finished = place.run(["merge", "a.jsonl", "b.jsonl", "-o", "all.jsonl"]).exits_with(2);
-    finished
-        .says(&["1 judgment(s) with different verdicts", "a-00000000000000000000000000000001 in a.jsonl and b.jsonl"]);
+    finished.says(&["1 judgment with different verdicts", "a-00000000000000000000000000000001 in a.jsonl and b.jsonl"]);
     assert_eq!(place.names(), ["a.jsonl", "b.jsonl"]);
 }
 
@@ -61,14 +60,11 @@ fn an_output_that_is_there_is_spared_unless_it_may_be_overwritten() {
     let place = Place::new();
     place.write("a.jsonl", record(1, &json!(true), 5));
     place.write("all.jsonl", record(2, &json!(true), 5));
-    place
-        .run(["merge", "a.jsonl", "-o", "all.jsonl"])
-        .exits_with(2)
-        .says(&["all.jsonl is there already", "--overwrite"]);
+    place.run(["merge", "a.jsonl", "-o", "all.jsonl"]).exits_with(2).says(&["`all.jsonl` exists", "--overwrite"]);
     place
         .run(["merge", "a.jsonl", "all.jsonl", "-o", "all.jsonl", "--overwrite"])
         .exits_with(2)
-        .says(&["to be read and"]);
+        .says(&["both input and output"]);
     assert_eq!(place.read("all.jsonl"), record(2, &json!(true), 5));
     place.run(["merge", "a.jsonl", "-o", "all.jsonl", "--overwrite"]).exits_with(0);
     assert_eq!(
@@ -83,13 +79,13 @@ fn what_cannot_be_merged_is_refused_before_anything_is_made() {
     let place = Place::with_traces(1);
     place.write("a.jsonl", record(1, &json!(true), 5));
     for (args, words) in [
-        (&["a.jsonl", "none.jsonl", "-o", "all.jsonl"][..], "cannot open none.jsonl"),
-        (&["a.jsonl", "traces.jsonl", "-o", "all.jsonl"], "traces.jsonl holds no feedback"),
+        (&["a.jsonl", "none.jsonl", "-o", "all.jsonl"][..], "cannot open `none.jsonl`"),
+        (&["a.jsonl", "traces.jsonl", "-o", "all.jsonl"], "`traces.jsonl` is not a feedback log"),
         (&["a.jsonl", ".", "-o", "all.jsonl"], "is a directory"),
-        (&["a.jsonl", "/dev/null", "-o", "all.jsonl"], "/dev/null is no file"),
-        (&["a.jsonl", "-o", "all.csv"], "a merge writes a log"),
-        (&["a.jsonl", "-o", "-"], "a merge writes a log"),
-        (&["a.jsonl", "-o", "none/all.jsonl"], "cannot open none/all.jsonl"),
+        (&["a.jsonl", "/dev/null", "-o", "all.jsonl"], "`/dev/null` is not a regular file"),
+        (&["a.jsonl", "-o", "all.csv"], "the output of a merge is a log"),
+        (&["a.jsonl", "-o", "-"], "the output of a merge is a log"),
+        (&["a.jsonl", "-o", "none/all.jsonl"], "cannot open `none/all.jsonl`"),
         (&["a.jsonl"], "--output"),
     ] {
         place.run([&["merge"], args].concat()).exits_with(2).says(&[words]);

@@ -190,5 +190,26 @@ fn a_pipe_is_no_log_and_the_message_says_what_to_do() {
     let made = std::process::Command::new("mkfifo").arg(place.path("pipe")).status().unwrap();
     assert!(made.success());
     let args = ["-d", "traces.jsonl", "-J", "safety", "--simulate", "-o", "pipe"];
-    place.run(args).exits_with(2).says(&["pipe is a pipe or a device; write to it with -o - > pipe"]);
+    place.run(args).exits_with(2).says(&["`pipe` is a pipe or a device", "`-o - > pipe`"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn links_planted_under_the_names_of_a_runs_files_lead_nowhere() {
+    let place = Place::with_traces(2);
+    place.write("victim", "precious");
+    place.write("x.feedback.jsonl", "{\"name\":\"mine\",\"value\":1}\nnot a record\n");
+    for name in [
+        "csv.writing",
+        "feedback.run.json",
+        "feedback.run.json.writing",
+        "feedback.jsonl.writing",
+        "feedback.jsonl.damaged",
+    ] {
+        std::os::unix::fs::symlink(place.path("victim"), place.path(&format!("x.{name}"))).unwrap();
+    }
+    place.judge(&agreeing().base_url(), &["-o", "x.csv"]).run().exits_with(0);
+    place.run(["compact", "x.feedback.jsonl"]).exits_with(0);
+    assert_eq!(place.read("victim"), "precious");
+    assert!(place.read("x.csv").starts_with("trace_id,") && !place.path("x.csv").is_symlink());
 }

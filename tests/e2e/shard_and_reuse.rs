@@ -115,9 +115,9 @@ fn several_logs_are_reused_by_pattern_by_variable_and_as_a_shell_expands_them() 
 fn what_cannot_be_reused_is_refused_before_anything_is_made() {
     let place = Place::with_traces(1);
     for (log, words) in [
-        ("none.jsonl", "cannot open none.jsonl"),
+        ("none.jsonl", "cannot open `none.jsonl`"),
         ("none-*.jsonl", "--reuse none-*.jsonl: nothing matches the pattern"),
-        ("traces.jsonl", "traces.jsonl holds no feedback"),
+        ("traces.jsonl", "`traces.jsonl` is not a feedback log"),
         (".", "is a directory"),
     ] {
         place.judge("http://127.0.0.1:9/v1", &["--reuse", log]).run().exits_with(2).says(&[words]);

@@ -31,7 +31,7 @@ fn a_run_is_watched_from_outside_to_its_end() {
     let running = place.judge(&fake.base_url(), &["-j", "2"]).start();
     place.wait_for_lines(LOG, 4);
     place.run(["status", LOG]).exits_with(0).prints(&[
-        "traces.feedback.jsonl: a run goes on, for ",
+        "traces.feedback.jsonl: run in progress for ",
         "4 records in the log",
         "safety  on openai:/gpt-4.1-mini\n  scored         4\n  failed         0",
     ]);
@@ -66,7 +66,10 @@ fn a_run_that_was_killed_is_not_taken_for_one_that_goes_on() {
     let running = place.judge(&fake.base_url(), &["-j", "2"]).start();
     place.wait_for_lines(LOG, 4);
     running.kill();
-    place.run(["status", LOG]).exits_with(0).prints(&["the run ended without a word", "4 records in the log"]);
+    place
+        .run(["status", LOG])
+        .exits_with(0)
+        .prints(&["the run was killed, or its machine stopped", "4 records in the log"]);
 }
 
 #[test]
@@ -121,11 +124,27 @@ fn records_on_standard_output_have_no_manifest() {
 #[test]
 fn status_finds_the_only_log_and_asks_which_of_several() {
     let place = Place::with_traces(1);
-    place.run(["status"]).exits_with(2).says(&["there is no *.feedback.jsonl in the current directory"]);
+    place.run(["status"]).exits_with(2).says(&["no `*.feedback.jsonl` in the current directory"]);
     for name in ["a", "b"] {
         place.run(["-d", "traces.jsonl", "-J", "safety", "--simulate", "-o", &format!("{name}.feedback.jsonl")]);
     }
-    place.run(["status"]).exits_with(2).says(&["there are several logs", "a.feedback.jsonl, b.feedback.jsonl"]);
+    place.run(["status"]).exits_with(2).says(&["several logs", "a.feedback.jsonl, b.feedback.jsonl"]);
     std::fs::remove_file(place.path("a.feedback.run.json")).unwrap();
-    place.run(["status", "a.feedback.jsonl"]).exits_with(0).prints(&["no manifest of a run", "1 record in the log"]);
+    place.run(["status", "a.feedback.jsonl"]).exits_with(0).prints(&["no manifest", "1 record in the log"]);
+}
+
+#[test]
+fn a_file_that_is_not_a_log_is_refused_with_the_one_that_was_meant() {
+    let place = Place::with_traces(1);
+    place.run(["-d", "traces.jsonl", "-J", "safety", "--simulate"]).exits_with(0);
+    for command in ["status", "compact"] {
+        let finished = place.run([command, "traces.jsonl"]).exits_with(2);
+        finished.says(&["`traces.jsonl` is not a feedback log", "did you mean `traces.feedback.jsonl`?"]);
+        place.run([command, "none.jsonl"]).exits_with(2).says(&["none.jsonl"]);
+        place.run([command, "."]).exits_with(2).says(&["directory"]);
+    }
+    place.run(["compact", MANIFEST]).exits_with(2).says(&["name its log `traces.feedback.jsonl`"]);
+    place.run(["convert", LOG, "x.csv"]).exits_with(0);
+    place.run(["compact", "x.csv"]).exits_with(2).says(&["`judge-run convert x.csv x.feedback.jsonl`"]);
+    place.run(["merge", LOG, "x.csv", "-o", "all.jsonl"]).exits_with(2).says(&["`judge-run convert x.csv"]);
 }

@@ -4,9 +4,9 @@ use std::io::{self, BufRead, BufReader, Cursor, ErrorKind, Read};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::dataset::source::encoding::{self, Encoding, Utf16Text};
 use crate::dataset::source::gzip::GzipMembers;
 use crate::dataset::source::zstd::ZstdFrames;
+use crate::files::encoding::{self, Encoding, Utf16Text};
 
 /// How much is read from a packed file in one go, in bytes.
 const PACKED_BYTES: usize = 32 << 10;

@@ -1,7 +1,6 @@
 //! A path or standard input, opened, unpacked and decoded.
 
 mod container;
-mod encoding;
 mod error;
 mod gzip;
 #[expect(clippy::module_inception, reason = "the module's one subject")]

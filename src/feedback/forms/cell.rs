@@ -1,12 +1,20 @@
-//! The cells of a table: nothing in them is a formula to a spreadsheet, and what was written is what is read.
+//! The cells of a table: nothing in them is a formula to a spreadsheet or a missing value to a data frame, and what was written is what is read.
 
 use serde_json::Value;
+
+/// What readers of tables take for a missing value.
+///
+/// Source: `pandas.read_csv`, `na_values`; R's `NA`.
+const READ_AS_MISSING: [&str; 18] = [
+    "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>", "N/A", "NA", "NULL",
+    "NaN", "None", "n/a", "nan", "null",
+];
 
 /// A text as a cell; what is not there is an empty one.
 ///
 /// Spreadsheets take what begins with `=`, `+`, `-`, `@`, a tab or a carriage return for a formula, and not with a `'` before it. Numbers
-/// are no formulas, and stay as they are. So that reading undoes exactly this, texts that look as if they had such a `'` get one more,
-/// and a text that is there and empty is a `'` alone.
+/// are not formulas, and stay as they are. Data frames take some words for missing values, and not with a `'` before them. So that reading undoes
+/// exactly this, texts that look as if they had such a `'` get one more, and a text that is there and empty is a `'` alone.
 ///
 /// Source: OWASP, "CSV Injection".
 pub(super) fn cell(text: Option<&str>) -> String {
@@ -28,24 +36,42 @@ pub(super) fn text(cell: &str) -> Option<&str> {
 /// Whether a `'` stands before this text in a table, unless it is a number.
 fn is_guarded(text: &str) -> bool {
     let begins = text.trim_start_matches('\'');
-    begins.is_empty() || begins.starts_with(['=', '+', '-', '@', '\t', '\r'])
+    begins.is_empty() || begins.starts_with(['=', '+', '-', '@', '\t', '\r']) || READ_AS_MISSING.contains(&begins)
 }
 
 fn is_number(text: &str) -> bool {
     text.bytes().all(|b| b.is_ascii_digit() || b"+-.eE".contains(&b)) && text.parse::<f64>().is_ok()
 }
 
-/// A verdict as text: JSON, but a string as it stands, unless it would be read as other JSON.
+/// A verdict as text: JSON, but a string as it stands, unless it would be read as something else.
 pub(super) fn value_text(value: &Value) -> String {
     match value {
-        Value::String(label) if serde_json::from_str::<Value>(label).is_err() => label.clone(),
+        Value::String(label) if !is_read_otherwise(label) => label.clone(),
         other => other.to_string(),
     }
 }
 
-/// What [`value_text`] wrote.
+/// What [`value_text`] wrote. Spreadsheets write `TRUE` and `FALSE`.
 pub(super) fn value(text: &str) -> Value {
-    serde_json::from_str(text).unwrap_or_else(|_| text.into())
+    match text {
+        "TRUE" => true.into(),
+        "FALSE" => false.into(),
+        text => serde_json::from_str(text).unwrap_or_else(|_| text.into()),
+    }
+}
+
+fn is_read_otherwise(label: &str) -> bool {
+    READ_AS_MISSING.contains(&label) || !value(label).is_string() || label.starts_with('"')
+}
+
+/// Replaces what no cell can hold: spreadsheets refuse tables with control characters other than tabs and line ends. Whether there was any.
+pub(super) fn replace_controls(cell: &mut String) -> bool {
+    let is_bad = |c: char| c < ' ' && !matches!(c, '\t' | '\n' | '\r');
+    let has_bad = cell.contains(is_bad);
+    if has_bad {
+        *cell = cell.replace(is_bad, "\u{fffd}");
+    }
+    has_bad
 }
 
 #[cfg(test)]
@@ -73,6 +99,9 @@ mod tests {
             ("'=1", "''=1"),
             ("", "'"),
             ("'", "''"),
+            ("NA", "'NA"),
+            ("'None", "''None"),
+            ("Nanna", "Nanna"),
         ] {
             assert_eq!(cell(Some(text)), expected);
             assert_eq!(super::text(expected), Some(text));
@@ -102,11 +131,34 @@ mod tests {
             json!(["a", 1]),
             json!({"b": 1, "a": "é\u{2028}\n"}),
             json!("{not json"),
+            json!("NA"),
+            json!("None"),
+            json!("TRUE"),
+            json!("True"),
         ] {
             let cell = cell(Some(&value_text(&value)));
             assert_eq!(super::value(text(&cell).unwrap()), value, "{cell}");
         }
-        assert_eq!([json!("good"), json!("true"), json!(true)].map(|v| value_text(&v)), ["good", "\"true\"", "true"]);
+        for (value, text) in [
+            (json!("good"), "good"),
+            (json!("true"), "\"true\""),
+            (json!(true), "true"),
+            (json!("NA"), "\"NA\""),
+            (json!("FALSE"), "\"FALSE\""),
+        ] {
+            assert_eq!(value_text(&value), text);
+        }
+        assert_eq!(value("TRUE"), json!(true));
+    }
+
+    #[test]
+    fn control_characters_are_replaced_and_line_ends_stay() {
+        let replaced = |text: &str| {
+            let mut cell = text.to_owned();
+            (replace_controls(&mut cell), cell)
+        };
+        assert_eq!(replaced("a\u{c}\u{0}b\t\r\n"), (true, "a\u{fffd}\u{fffd}b\t\r\n".to_owned()));
+        assert_eq!(replaced("é\u{2028}\n"), (false, "é\u{2028}\n".to_owned()));
     }
 
     proptest! {

@@ -21,6 +21,8 @@ pub struct Converted {
     pub rejected: u64,
     /// What the new form lacks.
     pub lost: Vec<Lost>,
+    /// What the records lack because the old form does: a table without columns for it.
+    pub lacking: Vec<&'static str>,
 }
 
 /// Writes all feedback of `input` in another form.
@@ -44,6 +46,9 @@ pub fn convert(
     let mut read =
         Reading { converted: Converted::default(), first_reason: None, unread: Losses::default(), on_reject };
     let mut losses = Losses::default();
+    if to != Form::CsvWide {
+        read.converted.lacking = input.lacking();
+    }
     if present || to.is_table() {
         let log = match input.0 {
             Source::Log(file) => file,
@@ -189,11 +194,11 @@ fn of_state(
             wide.add(place.offset, &feedback, &mut lost);
             Ok(())
         })?;
-        read.converted.written = wide.write(&log, out)?;
+        read.converted.written = wide.write(&log, out, &mut lost)?;
     }
     losses.0.append(&mut lost.0);
     Ok(())
 }
 
-const UNREAD: &str = "fields that no feedback has";
-const SUPERSEDED: &str = "history: a later record takes the place of each";
+const UNREAD: &str = "unknown fields";
+const SUPERSEDED: &str = "superseded records";

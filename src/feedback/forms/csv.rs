@@ -54,6 +54,11 @@ pub(super) fn row(feedback: &Feedback) -> [String; 16] {
     ]
 }
 
+/// Whether a header is that of a table of either kind.
+pub(super) fn is_known(header: &StringRecord) -> bool {
+    header.len() > 1 && header.iter().any(|title| title == "name" || title == "trace_id")
+}
+
 /// Whether a header is this table's: a wide one has no column `name`.
 pub(super) fn is_header(header: &StringRecord) -> bool {
     header.iter().any(|title| title == "name")
@@ -72,16 +77,24 @@ impl Columns {
         let mut places = [None; 16];
         for (i, title) in header.iter().enumerate() {
             let Some(column) = COLUMNS.iter().position(|column| *column == title) else {
-                return Err(format!("the column `{title}` is none of {}", COLUMNS.join(", ")));
+                return Err(format!("unknown column `{title}`; known: {}", COLUMNS.join(", ")));
             };
             if places[column].replace(i).is_some() {
-                return Err(format!("the column `{title}` is there twice"));
+                return Err(format!("two columns `{title}`"));
             }
         }
         if !is_header(header) {
-            return Err("there is no column `name`".to_owned());
+            return Err("no column `name`".to_owned());
         }
         Ok(Self { places, width: header.len() })
+    }
+
+    /// What no record has.
+    pub(super) fn lacking(&self) -> Vec<&'static str> {
+        let what = [("assessment_id", "ids"), ("create_time_ms", "times"), ("source_type", "sources")];
+        let has =
+            |name: &str| COLUMNS.iter().zip(self.places).any(|(column, place)| *column == name && place.is_some());
+        what.iter().filter(|(column, _)| !has(column)).map(|(_, what)| *what).collect()
     }
 
     /// The record of a row.
@@ -93,19 +106,18 @@ impl Columns {
         };
         let owned = |name: &str| of(name).map(ToOwned::to_owned);
         let time = |name: &str| {
-            of(name)
-                .map(|text| text.parse().map_err(|_| format!("{name}: `{text}` is no whole number of milliseconds")))
+            of(name).map(|text| text.parse().map_err(|_| format!("{name}: invalid number of milliseconds `{text}`")))
         };
         let metadata = match of("metadata") {
             None => BTreeMap::new(),
             Some(text) => string_map(&mut serde_json::Deserializer::from_str(text))
-                .map_err(|error| format!("metadata: no JSON object: {error}"))?,
+                .map_err(|error| format!("metadata: not a JSON object: {error}"))?,
         };
         // Spreadsheets write `TRUE`.
         let valid = match of("valid").map(str::to_ascii_lowercase).as_deref() {
             None | Some("true") => None,
             Some("false") => Some(false),
-            Some(other) => return Err(format!("valid: `{other}` is neither true nor false")),
+            Some(other) => return Err(format!("valid: expected true or false, not `{other}`")),
         };
         let create_time_ms = time("create_time_ms").transpose()?.unwrap_or_default();
         let error = of("error_code").map(|code| FeedbackError {
@@ -114,11 +126,11 @@ impl Columns {
             stack_trace: owned("stack_trace"),
         });
         if error.is_none() && of("error_message").or(of("stack_trace")).is_some() {
-            return Err("there is an error_message or a stack_trace and no error_code".to_owned());
+            return Err("an error_message or a stack_trace without an error_code".to_owned());
         }
         Ok(Feedback {
             assessment_id: owned("assessment_id"),
-            name: owned("name").ok_or("name: there is none")?,
+            name: owned("name").ok_or("no name")?,
             value: of("value").map(value),
             error,
             rationale: owned("rationale"),
@@ -138,7 +150,7 @@ impl Columns {
 }
 
 pub(super) fn check_width(row: &StringRecord, width: usize) -> Result<(), String> {
-    if row.len() == width { Ok(()) } else { Err(format!("{} cells under {width} columns", row.len())) }
+    if row.len() == width { Ok(()) } else { Err(format!("{} cells in a table of {width} columns", row.len())) }
 }
 
 /// Calls `take` with each row below the header, or with the reason why it is none.
@@ -151,7 +163,7 @@ pub(super) fn for_each_row(
         let place =
             row.position().map_or(Place::default(), |position| Place { line: position.line(), ..Place::default() });
         let text = StringRecord::from_byte_record(row.clone());
-        take(place, text.as_ref().map_err(|error| error.to_string()))?;
+        take(place, text.as_ref().map_err(|_| "not UTF-8; save the table as UTF-8".to_owned()))?;
     }
     Ok(())
 }

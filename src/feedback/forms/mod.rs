@@ -8,6 +8,7 @@ mod csv;
 mod export;
 mod form;
 mod read;
+mod table;
 mod wide;
 mod write;
 

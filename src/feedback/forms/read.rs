@@ -6,6 +6,7 @@ use std::io::{self, BufRead, BufReader, Read, Seek};
 
 use serde_json::value::RawValue;
 
+use super::table::Text;
 use super::{Form, csv, wide};
 use crate::feedback::Feedback;
 
@@ -40,13 +41,13 @@ pub(super) enum Source {
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "the messages say it")]
 pub enum ConvertError {
-    #[error("cannot read: {0}")]
-    Read(io::Error),
-    #[error("cannot write: {0}")]
-    Write(io::Error),
-    #[error("the header is not that of a table of feedback: {0}")]
+    #[error("cannot read it: {0}")]
+    Read(#[source] io::Error),
+    #[error("cannot write it: {0}")]
+    Write(#[source] io::Error),
+    #[error("not a table of feedback: {0}")]
     Header(String),
-    #[error("no feedback; line {line}: {reason}")]
+    #[error("not feedback: line {line}: {reason}")]
     NoFeedback { line: u64, reason: String },
 }
 
@@ -66,12 +67,14 @@ impl Input {
             return Self::of_reader(Box::new(file), form);
         }
         let clone = file.try_clone().map_err(ConvertError::Read)?;
-        match Self::of_reader(Box::new(clone), form)? {
-            Self(Source::Lines(_)) => {
+        let text = Text::open(Box::new(clone)).map_err(ConvertError::Read)?;
+        let is_utf8 = text.is_utf8;
+        match Self::of_text(text, form)? {
+            Self(Source::Lines(_)) if is_utf8 => {
                 file.rewind().map_err(ConvertError::Read)?;
                 Ok(Self(Source::Log(file)))
             }
-            table => Ok(table),
+            other => Ok(other),
         }
     }
 
@@ -81,21 +84,31 @@ impl Input {
     /// # Errors
     /// As [`Input::of_file`].
     pub fn of_reader(reader: Box<dyn Read>, form: Option<Form>) -> Result<Self, ConvertError> {
-        let mut reader: Box<dyn BufRead> = Box::new(BufReader::with_capacity(BUFFER_BYTES, reader));
-        let first = first_byte(&mut reader).map_err(ConvertError::Read)?;
+        Self::of_text(Text::open(reader).map_err(ConvertError::Read)?, form)
+    }
+
+    fn of_text(text: Text, form: Option<Form>) -> Result<Self, ConvertError> {
+        let first = text.first_line().trim_ascii_start().first();
         // Nothing at all is a log without records.
         let is_table = form.map_or(!matches!(first, None | Some(b'{' | b'[')), Form::is_table);
         if !is_table || first.is_none() {
-            return Ok(Self(Source::Lines(reader)));
+            return Ok(Self(Source::Lines(text.reader)));
         }
-        // Rows of another length are told by us, with their lines.
-        let mut reader = ::csv::ReaderBuilder::new().flexible(true).from_reader(reader);
-        let header = reader.headers().map_err(csv::broken)?.clone();
+        let (reader, header) = text.table()?;
         let is_wide = form.map_or(!csv::is_header(&header), |form| form == Form::CsvWide);
         Ok(Self(match is_wide {
             false => Source::Csv(reader, csv::Columns::of(&header).map_err(ConvertError::Header)?),
             true => Source::Wide(reader, wide::Columns::of(&header).map_err(ConvertError::Header)?),
         }))
+    }
+
+    /// What no record of a table has, for want of a column.
+    pub(super) fn lacking(&self) -> Vec<&'static str> {
+        match &self.0 {
+            Source::Log(_) | Source::Lines(_) => Vec::new(),
+            Source::Csv(_, columns) => columns.lacking(),
+            Source::Wide(_, columns) => columns.lacking(),
+        }
     }
 
     /// Calls `take` with each record, or with the reason why a line is none. A row of a wide table has several.
@@ -117,13 +130,6 @@ impl Input {
             }
         }
     }
-}
-
-/// The first character that is not white space, as far as the first piece of the input goes.
-fn first_byte(reader: &mut dyn BufRead) -> io::Result<Option<u8>> {
-    let start = reader.fill_buf()?;
-    let text = start.strip_prefix(b"\xef\xbb\xbf").unwrap_or(start);
-    Ok(text.trim_ascii_start().first().copied())
 }
 
 fn for_each_line(mut reader: impl BufRead, take: &mut Take<'_, Feedback>) -> Result<(), ConvertError> {
@@ -148,7 +154,7 @@ fn for_each_line(mut reader: impl BufRead, take: &mut Take<'_, Feedback>) -> Res
 
 fn record(line: &[u8]) -> Result<Feedback, String> {
     let text = std::str::from_utf8(line).map_err(|error| error.to_string())?;
-    // The line is told before the message.
+    // The message follows the number of the line.
     Feedback::from_json(text).map_err(|error| error.to_string().replace(" at line 1 column ", " at column "))
 }
 

@@ -7,9 +7,9 @@ use std::io::Write;
 use ::csv::StringRecord;
 
 use super::ConvertError;
-use super::cell::{cell, text, value, value_text};
+use super::cell::{cell, replace_controls, text, value, value_text};
 use super::csv::check_width;
-use super::write::{Losses, failed};
+use super::write::{CONTROLS, Losses, failed};
 use crate::feedback::log::LineReader;
 use crate::feedback::{Feedback, FeedbackError, SESSION_METADATA, Source, SourceType};
 
@@ -21,10 +21,10 @@ const ERROR_CODE: &str = " error_code";
 const RATIONALE: &str = " rationale";
 
 /// What the table lacks.
-const UNTOLD: &str = "ids, times, and the source where a judge has but one";
-const OVERRIDDEN: &str = "all of it: overridden";
-const NO_CELL: &str = "all of it: another of the same judge, source and row has the cell";
-const NO_TRACE: &str = "all of it: no trace_id";
+const NOT_SHOWN: &str = "ids, times, and the source of a judge with only one";
+const NOT_VALID: &str = "records that are not valid";
+const NO_CELL: &str = "records whose cell a later one of the same judge, source and row has";
+const NO_TRACE: &str = "records without a trace_id";
 
 /// The ids of trace, span and session.
 type Subject = [Option<String>; 3];
@@ -53,7 +53,7 @@ impl Wide {
             return lost.count(NO_TRACE);
         }
         if feedback.valid == Some(false) {
-            return lost.count(OVERRIDDEN);
+            return lost.count(NOT_VALID);
         }
         let session_id = feedback.metadata.get(SESSION_METADATA).cloned();
         let has_more_metadata = feedback.metadata.len() > usize::from(session_id.is_some());
@@ -74,7 +74,7 @@ impl Wide {
                 return lost.count(NO_CELL);
             }
         }
-        lost.count(UNTOLD);
+        lost.count(NOT_SHOWN);
         if has_more_metadata {
             lost.count("metadata");
         }
@@ -84,7 +84,7 @@ impl Wide {
     }
 
     /// Writes the table, with the records out of `log`; how many rows it has.
-    pub(super) fn write(&self, log: &File, out: &mut dyn Write) -> Result<u64, ConvertError> {
+    pub(super) fn write(&self, log: &File, out: &mut dyn Write, lost: &mut Losses) -> Result<u64, ConvertError> {
         let mut lines = log.try_clone().and_then(LineReader::new).map_err(ConvertError::Read)?;
         let mut writer = ::csv::Writer::from_writer(out);
         let shown: Vec<_> = (0..SUBJECT.len())
@@ -107,6 +107,9 @@ impl Wide {
                     }
                 }
             }
+            let replaced: Vec<_> = row.iter_mut().map(replace_controls).collect();
+            let judges = replaced.get(shown.len()..).unwrap_or_default().chunks(3);
+            judges.filter(|cells| cells.contains(&true)).for_each(|_| lost.count(CONTROLS));
             writer.write_record(&row).map_err(failed)?;
         }
         writer.flush().map_err(ConvertError::Write)?;
@@ -165,12 +168,12 @@ impl Columns {
         let mut places = HashMap::new();
         for (i, title) in header.iter().enumerate() {
             if places.insert(text(title).unwrap_or_default(), i).is_some() {
-                return Err(format!("the column `{title}` is there twice"));
+                return Err(format!("two columns `{title}`"));
             }
         }
         let subject = SUBJECT.map(|title| places.remove(title));
         if subject[0].is_none() {
-            return Err("there is neither a column `name` nor a column `trace_id`".to_owned());
+            return Err("no column `name` or `trace_id`".to_owned());
         }
         let is_of_another = |title: &str| {
             [ERROR_CODE, RATIONALE]
@@ -190,13 +193,19 @@ impl Columns {
         Ok(Self { subject, judges, width: header.len() })
     }
 
-    /// The records of a row: one for each judge of which it says something.
+    /// What no record has, or not all have.
+    pub(super) fn lacking(&self) -> Vec<&'static str> {
+        let has_sources = self.judges.iter().all(|judge| judge.source.source_type != SourceType::Unspecified);
+        ["ids", "times"].into_iter().chain((!has_sources).then_some("sources")).collect()
+    }
+
+    /// The records of a row: one for each judge that it has a cell of.
     pub(super) fn feedbacks(&self, row: &StringRecord) -> Result<Vec<Feedback>, String> {
         check_width(row, self.width)?;
         let of = |place: Option<usize>| text(row.get(place?)?);
         let [trace_id, span_id, session_id] = self.subject.map(|place| of(place).map(ToOwned::to_owned));
         if trace_id.is_none() {
-            return Err("trace_id: there is none".to_owned());
+            return Err("no trace_id".to_owned());
         }
         let feedbacks = self.judges.iter().filter_map(|judge| {
             let (said, code, rationale) = (of(Some(judge.value)), of(judge.error_code), of(judge.rationale));
@@ -277,7 +286,7 @@ mod tests {
             ["t2", "\"true\"", "", "'=so,\nit is", "", "TIMEOUT", ""],
         ];
         assert_eq!(rows, expected);
-        assert_eq!(lost, [(4, UNTOLD), (1, "error message and stack trace")]);
+        assert_eq!(lost, [(4, NOT_SHOWN), (1, "error message and stack trace")]);
     }
 
     #[test]
@@ -318,7 +327,7 @@ mod tests {
         assert_eq!(rows[0][..4], ["trace_id", "span_id", "session_id", "a"]);
         let cells: Vec<_> = rows[1..].iter().map(|row| row[1..4].join("|")).collect();
         assert_eq!(cells, ["||1", "s||2", "|chat-1|3"]);
-        assert_eq!(lost, [(3, UNTOLD)], "the session is no lost metadata");
+        assert_eq!(lost, [(3, NOT_SHOWN)], "the session is no lost metadata");
     }
 
     #[test]
@@ -332,8 +341,8 @@ mod tests {
         homeless["trace_id"] = json!(null);
         let (rows, lost) = table(&[record("a", "m", "t", 1), record("a", "m", "t", 2), overridden, homeless, error]);
         assert_eq!((rows.len(), rows[1][1].as_str(), rows[1][2].as_str()), (2, "", "TIMEOUT"));
-        let told = [(1, UNTOLD), (2, NO_CELL), (1, OVERRIDDEN), (1, NO_TRACE)];
-        assert_eq!(lost, told);
+        let lost_by_reason = [(1, NOT_SHOWN), (2, NO_CELL), (1, NOT_VALID), (1, NO_TRACE)];
+        assert_eq!(lost, lost_by_reason);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use super::cell::replace_controls;
 use super::{ConvertError, Form, csv};
 use crate::feedback::Feedback;
 use crate::feedback::wire::Wire;
@@ -11,11 +12,14 @@ use crate::feedback::wire::Wire;
 pub struct Lost {
     /// In how many records.
     pub records: u64,
-    /// What it is, in words that follow the number: `of 3 records: <what>`.
+    /// What it is.
     pub what: &'static str,
 }
 
-/// Counts what is lost, in the order in which it was first met.
+/// What a table has instead of characters that would break it.
+pub(super) const CONTROLS: &str = "control characters, replaced by \u{fffd}";
+
+/// Counts what is lost, in the order in which it is first found.
 #[derive(Debug, Default)]
 pub(super) struct Losses(pub Vec<Lost>);
 
@@ -58,17 +62,23 @@ impl<'a> Writer<'a> {
     ) -> Result<Result<(), String>, ConvertError> {
         let (line, out) = match self {
             Self::Jsonl(out) => {
-                // Not said is as good as `true`: so a log that goes through MLflow's form, where it must be said, comes back as it was.
+                // Absent means `true`: so a log that goes through MLflow's form, which always has it, comes back as it was.
                 feedback.valid = feedback.valid.filter(|valid| !valid);
                 (serde_json::to_string(&feedback), out)
             }
             Self::Mlflow(out) => {
                 if feedback.value.is_none() && !feedback.is_error() {
-                    losses.count("neither value nor error; MLflow reads a value of null");
+                    losses.count("the lack of both value and error, which becomes a value of null");
                 }
                 (serde_json::to_string(&Wire(&feedback)), out)
             }
-            Self::Csv(writer) => return writer.write_record(csv::row(&feedback)).map(Ok).map_err(failed),
+            Self::Csv(writer) => {
+                let mut row = csv::row(&feedback);
+                if row.iter_mut().map(replace_controls).fold(false, |any, is_replaced| any | is_replaced) {
+                    losses.count(CONTROLS);
+                }
+                return writer.write_record(row).map(Ok).map_err(failed);
+            }
         };
         match line {
             Ok(line) => writeln!(out, "{line}").map(Ok).map_err(ConvertError::Write),

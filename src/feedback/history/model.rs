@@ -394,7 +394,7 @@ fn nothing_changes_the_meaning(records: &[Feedback]) {
     same(&case.convert(&case.convert(&path, "now.csv", false), "back.jsonl", false), "a table and back");
     log::merge(std::slice::from_ref(&path), &case.path("merged.jsonl"), false).unwrap();
     same(&case.path("merged.jsonl"), "merge");
-    let counted = |compacted: log::Compacted| (compacted.before, compacted.errors, compacted.updates);
+    let counted = |compacted: log::Compacted| (compacted.before, compacted.failures, compacted.verdicts);
     let would = counted(log::would_compact(&path).unwrap());
     assert_eq!(counted(log::compact(&path).unwrap()), would);
     same(&path, "compact");

@@ -1,4 +1,4 @@
-//! A log without what later lines made superfluous: errors that were asked again, and updates that were updated again.
+//! A log without what later records supersede: failures that were asked again, and verdicts that were recorded again.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -15,22 +15,22 @@ use crate::files::Replacement;
 pub struct Compacted {
     /// Records before.
     pub before: u64,
-    /// Errors that were left out: their judgment, or its opinion, has a later record.
-    pub errors: u64,
-    /// Verdicts that were left out: a later line gives a verdict under the same id.
-    pub updates: u64,
-    /// What opening the log found and mended.
+    /// Failures that were dropped: their opinion has a later record.
+    pub failures: u64,
+    /// Verdicts that were dropped: a later record is the verdict under the same id.
+    pub verdicts: u64,
+    /// What opening the log found and repaired.
     pub report: OpenReport,
 }
 
 impl Compacted {
     /// Records after.
     pub fn after(&self) -> u64 {
-        self.before - self.errors - self.updates
+        self.before - self.failures - self.verdicts
     }
 }
 
-/// Writes the log anew, without superseded errors and updates. Every opinion stays, overridden ones too, and so do others' records, also those
+/// Writes the log anew, without superseded failures and verdicts. Every opinion stays, overridden ones too, and so do others' records, also those
 /// that they append meanwhile. Killed at any moment, either the old log is there or the new one.
 ///
 /// # Errors
@@ -73,8 +73,8 @@ fn find_superseded(file: &File) -> io::Result<(Vec<u64>, Compacted)> {
     })?;
     let superseded = history.settle().into_lines().into_iter().filter(Line::is_dispensable);
     let superseded: Vec<_> = superseded.map(|line| line.step).collect();
-    compacted.errors = superseded.iter().filter(|step| step.act == Act::Failure).count() as u64;
-    compacted.updates = superseded.len() as u64 - compacted.errors;
+    compacted.failures = superseded.iter().filter(|step| step.act == Act::Failure).count() as u64;
+    compacted.verdicts = superseded.len() as u64 - compacted.failures;
     Ok((superseded.iter().map(|step| step.place).collect(), compacted))
 }
 
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn other_peoples_records_stay() {
+    fn others_records_stay() {
         let nameless = Feedback { assessment_id: None, ..error(1, "a") };
         let log = [human(1, "a"), human(1, "a"), nameless.clone(), nameless, verdict(1, "a")];
         let (_folder, path) = folder(&text(&log));
@@ -210,7 +210,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn damage_is_mended_and_links_permissions_and_lock_are_kept() {
+    fn damage_is_repaired_and_links_permissions_and_lock_are_kept() {
         use std::os::unix::fs::PermissionsExt;
         let (folder, target) = folder(&format!("{}broken\n{}torn", text(&[error(1, "a")]), text(&[verdict(1, "a")])));
         std::fs::set_permissions(&target, std::fs::Permissions::from_mode(0o600)).unwrap();
@@ -218,11 +218,11 @@ mod tests {
         std::os::unix::fs::symlink(&target, &link).unwrap();
         let held = OpenLog::open(&link, Mode::Resume).unwrap();
         assert!(matches!(compact(&target), Err(OpenError::Locked { .. })));
-        assert_eq!(would_compact(&target).unwrap().errors, 1);
+        assert_eq!(would_compact(&target).unwrap().failures, 1);
         drop(held);
         // As a killed compaction leaves it.
         std::fs::write(folder.path().join("f.jsonl.writing"), "half a li").unwrap();
-        assert_eq!(compact(&link).unwrap().errors, 1);
+        assert_eq!(compact(&link).unwrap().failures, 1);
         assert!(link.is_symlink());
         assert_eq!(std::fs::read_to_string(&target).unwrap(), text(&[verdict(1, "a")]));
         assert_eq!(std::fs::metadata(&target).unwrap().permissions().mode() & 0o777, 0o600);

@@ -31,7 +31,7 @@ pub struct MergedInput {
     pub path: PathBuf,
     /// Its records.
     pub records: u64,
-    /// Its lines that are no records. The new log is without them.
+    /// Its lines that are not records. The new log is without them.
     pub damaged: u64,
 }
 
@@ -41,17 +41,17 @@ pub struct MergedInput {
 pub enum MergeError {
     #[error(transparent)]
     Open(#[from] OpenError),
-    #[error("{} is no file that can be read twice", path.display())]
-    NoFile { path: PathBuf },
-    #[error("{} is to be read and to be written; choose another output with -o", path.display())]
+    #[error("`{}` is not a regular file", path.display())]
+    NotAFile { path: PathBuf },
+    #[error("`{}` is both input and output", path.display())]
     OutputIsInput { path: PathBuf },
-    #[error("{} is there already; choose another output with -o, or --overwrite it", path.display())]
+    #[error("`{}` exists", path.display())]
     Exists { path: PathBuf },
     #[error(transparent)]
     Conflicts(Conflicts),
 }
 
-/// Judgments with different verdicts of which none is the later.
+/// Judgments with different verdicts of the same time.
 #[derive(Debug, thiserror::Error)]
 pub struct Conflicts {
     /// How many there are.
@@ -62,7 +62,8 @@ pub struct Conflicts {
 
 impl fmt::Display for Conflicts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} judgment(s) with different verdicts of the same time, so that none is the later:", self.count)?;
+        let s = if self.count == 1 { "" } else { "s" };
+        write!(f, "{} judgment{s} with different verdicts of the same time:", self.count)?;
         for (id, a, b) in &self.first {
             write!(f, "\n  {id} in {} and {}", a.display(), b.display())?;
         }
@@ -80,7 +81,7 @@ impl fmt::Display for Conflicts {
 /// all of it is.
 ///
 /// # Errors
-/// When a log cannot be read or is none, the output cannot be written or is there already, or two logs have different verdicts on one judgment of the
+/// When a log cannot be read or is not one, the output cannot be written or is there already, or two logs have different verdicts on one judgment of the
 /// same time.
 pub fn merge(inputs: &[PathBuf], output: &Path, overwrite: bool) -> Result<Merged, MergeError> {
     let real = output.canonicalize().ok();
@@ -125,7 +126,7 @@ pub fn merge(inputs: &[PathBuf], output: &Path, overwrite: bool) -> Result<Merge
 fn refuse_devices(path: &Path) -> Result<(), MergeError> {
     match path.metadata() {
         Ok(metadata) if metadata.is_dir() => Err(OpenError::Directory { path: path.to_owned() }.into()),
-        Ok(metadata) if !metadata.is_file() => Err(MergeError::NoFile { path: path.to_owned() }),
+        Ok(metadata) if !metadata.is_file() => Err(MergeError::NotAFile { path: path.to_owned() }),
         _ => Ok(()),
     }
 }
@@ -375,7 +376,7 @@ mod tests {
         ]);
         let message = folder.merge().unwrap_err().to_string();
         let expected = format!("\n  {} in {} and {}", id(1), folder.1[0].display(), folder.1[1].display());
-        assert!(message.starts_with("1 judgment(s)") && message.ends_with(&expected), "{message}");
+        assert!(message.starts_with("1 judgment ") && message.ends_with(&expected), "{message}");
         assert!(!folder.out().exists());
         // A later one settles it.
         let settled = [&[verdict(1, 1, 5, 5)][..], &[verdict(1, 2, 5, 5)], &[verdict(1, 3, 5, 6)]];
@@ -387,11 +388,11 @@ mod tests {
         let log = |value| text(&(0..12).map(|n| verdict(n, value, 5, 5)).collect::<Vec<_>>());
         let message = Folder::new(&[log(1), log(2)]).merge().unwrap_err().to_string();
         assert_eq!(message.matches("\n  a-").count(), 10, "{message}");
-        assert!(message.starts_with("12 judgment(s)") && message.ends_with("and 2 more"), "{message}");
+        assert!(message.starts_with("12 judgments ") && message.ends_with("and 2 more"), "{message}");
     }
 
     #[test]
-    fn other_peoples_records_stay_and_their_exact_copies_do_not() {
+    fn others_records_stay_and_their_exact_copies_do_not() {
         let human = Source { source_type: SourceType::Human, source_id: Some("kim".into()) };
         let person = |value, id: Option<String>| Feedback {
             source: human.clone(),
@@ -399,7 +400,7 @@ mod tests {
             ..verdict(9, value, 7, 7)
         };
         let nameless = Feedback { assessment_id: None, ..verdict(9, 3, 8, 8) };
-        // The id of a person's record may look like one of ours: MLflow's do.
+        // The id of a person's record may look like one of ours, as MLflow's do.
         let one = [person(1, Some(id(1))), person(1, None), nameless.clone()];
         let two = [person(2, Some(id(1))), person(1, None), nameless.clone(), verdict(1, 5, 9, 9)];
         let all = merged(&[&one, &two, &one]);
@@ -410,7 +411,7 @@ mod tests {
     }
 
     #[test]
-    fn damaged_lines_are_counted_and_a_file_that_is_no_log_is_refused() {
+    fn damaged_lines_are_counted_and_a_file_that_is_not_a_log_is_refused() {
         let whole = text(&[verdict(1, 1, 5, 5)]);
         let folder =
             Folder::new(&[format!("\nbroken\n{whole}{}", &whole[..40]), String::new(), whole[..40].to_owned()]);
@@ -424,7 +425,7 @@ mod tests {
     }
 
     #[test]
-    fn an_output_that_is_there_is_replaced_only_on_wish_and_kept_aside() {
+    fn an_output_that_exists_is_replaced_only_where_that_is_asked_for() {
         let (old, new) = (text(&[verdict(1, 1, 5, 5)]), text(&[verdict(2, 2, 5, 5)]));
         let folder = Folder::new(from_ref(&new));
         let out = folder.out();

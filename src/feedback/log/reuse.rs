@@ -1,4 +1,4 @@
-//! Another run's log, whose verdicts are taken over.
+//! Another run's log, whose verdicts are reused.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -9,9 +9,10 @@ use super::index::IndexBuilder;
 use super::lines::{LineReader, for_each_line};
 use super::open::not_a_log;
 use super::{Index, OpenError, OpinionKey};
+use crate::feedback::history::{Facts, Says};
 use crate::feedback::{AssessmentId, Feedback};
 
-/// A log that is only read, without its lock: somebody may be writing to it, or it may be write-protected.
+/// A log that is only read, without its lock: a run may be writing to it, or it may be write-protected.
 #[derive(Debug)]
 pub struct ReuseLog {
     path: PathBuf,
@@ -23,7 +24,7 @@ impl ReuseLog {
     /// Reads which verdicts there are.
     ///
     /// # Errors
-    /// When there is no such file, it cannot be read, or plainly is something else than a log.
+    /// When there is no such file, it cannot be read, or plainly is not a log.
     pub fn open(path: &Path) -> Result<Self, OpenError> {
         refuse_what_is_no_file(path)?;
         if path.is_dir() {
@@ -54,7 +55,9 @@ impl ReuseLog {
     pub fn verdict(&self, opinion: OpinionKey, id: AssessmentId) -> Option<Feedback> {
         let offset = self.index.verdict_at(opinion, id)?;
         let record = self.lines.lock().unwrap_or_else(PoisonError::into_inner).record(offset).ok()?;
-        (record.own_id() == Some(id) && !record.is_error()).then_some(record)
+        let facts = Facts::of(&record);
+        let is_it = facts.is_own && facts.id == Some(id) && !matches!(facts.says, Says::Failure(_));
+        is_it.then_some(record)
     }
 
     /// The name of the file.
@@ -87,7 +90,7 @@ mod tests {
 
     fn look_up(log: &ReuseLog, n: u8) -> Option<Feedback> {
         let key = OpinionKey::new(Some("t"), None, "j", &Source::llm_judge("m"));
-        log.verdict(key, record(n, true).own_id().unwrap())
+        log.verdict(key, record(n, true).assessment_id.unwrap().parse().unwrap())
     }
 
     #[test]
@@ -100,7 +103,7 @@ mod tests {
         let log = ReuseLog::open(&path).unwrap();
         assert_eq!(log.name(), "last night.jsonl");
         assert_eq!([1, 2, 3, 4].map(|n| look_up(&log, n)), [Some(record(1, true)), None, Some(record(3, true)), None]);
-        // Somebody else's affair: it is there no more.
+        // Its owner emptied it.
         std::fs::write(&path, "").unwrap();
         assert_eq!(ReuseLog::open(&path).unwrap().index.len(), 0);
     }
@@ -116,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_log_is_refused() {
+    fn what_is_not_a_log_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("f.jsonl");
         assert!(matches!(ReuseLog::open(&path), Err(OpenError::Io { .. })));

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io;
 use std::path::Path;
 
 use serde::Serialize;
 
+use super::OpenError;
+use super::file::refuse_what_is_no_file;
 use super::lines::for_each_line;
+use super::open::not_a_log;
 use crate::feedback::RecordedErrorCode;
 use crate::feedback::history::{Act, Facts, History, Says};
 
@@ -51,14 +53,23 @@ struct Numbers {
 /// Counts a log.
 ///
 /// # Errors
-/// When the file cannot be read.
-pub fn tally(path: &Path) -> io::Result<Tally> {
+/// When the file cannot be read, or plainly is not a log.
+pub fn tally(path: &Path) -> Result<Tally, OpenError> {
+    let io_error = |source| OpenError::Io { path: path.to_owned(), source };
+    if path.is_dir() {
+        return Err(OpenError::Directory { path: path.to_owned() });
+    }
+    refuse_what_is_no_file(path)?;
     let mut tally = Tally::default();
     let mut codes = Vec::new();
     let mut history = History::default();
-    for_each_line(&File::open(path)?, |offset, _, facts| {
+    let mut first_line = None;
+    for_each_line(&File::open(path).map_err(io_error)?, |offset, line, facts| {
         let Some(facts) = facts else {
             tally.other_lines += 1;
+            if line.ends_with(b"\n") {
+                first_line.get_or_insert_with(|| line.to_vec());
+            }
             return;
         };
         tally.records += 1;
@@ -66,7 +77,11 @@ pub fn tally(path: &Path) -> io::Result<Tally> {
         tally.last_update_time_ms = tally.last_update_time_ms.max(Some(facts.last_update_time_ms));
         let numbers = if facts.is_own { tally.numbers(&facts, &mut codes) } else { Numbers::default() };
         history.add(&facts, offset, numbers);
-    })?;
+    })
+    .map_err(io_error)?;
+    if let (0, Some(line)) = (tally.records, first_line) {
+        return Err(not_a_log(path, &line));
+    }
     for line in history.settle().standing() {
         let Numbers { judge, code } = line.extra;
         let judge = &mut tally.judges[judge];
