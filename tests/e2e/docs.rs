@@ -384,7 +384,7 @@ fn each_floor_knows_only_the_floors_below_it() {
         ("files", &[][..]),
         ("feedback", &["files"]),
         ("trace", &["feedback"]),
-        ("dataset", &["trace", "feedback"]),
+        ("dataset", &["trace", "feedback", "files"]),
         ("endpoint", &["feedback"]),
         ("judge", &["endpoint", "trace", "feedback"]),
         ("run", &["judge", "endpoint", "dataset", "trace", "feedback", "files"]),

@@ -51,7 +51,7 @@ fn a_verdict_a_failure_and_a_mark_count_the_same_in_every_form() {
         ] {
             place.run(args).exits_with(0);
         }
-        for made in ["present.jsonl", "x.mlflow.jsonl", "table.jsonl", "merged.jsonl", "log.jsonl"] {
+        for made in ["present.jsonl", "table.jsonl", "merged.jsonl", "log.jsonl"] {
             assert_eq!(counts(&place, made), expected, "{made} of {log}");
         }
         assert_eq!(place.read("x.csv").contains("CONTENT_FILTERED"), expected[1] == 1);

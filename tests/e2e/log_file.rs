@@ -118,6 +118,7 @@ fn a_log_that_is_truncated_gets_its_records_back_and_the_run_says_so() {
         let (place, fake, latch, running) = half_done();
         let log = std::fs::OpenOptions::new().write(true).open(place.path(LOG)).unwrap();
         log.set_len(length).unwrap();
+        drop(log);
         latch.open();
         running.finish().exits_with(4).prints(&["truncated", "0 judgment"]);
         // Half a line that the cut left is moved aside by the next run.
@@ -142,7 +143,7 @@ fn what_a_truncated_log_had_from_before_is_said_to_be_lost() {
     place.wait_for_lines(LOG, 6);
     place.write(LOG, "");
     latch.open();
-    running.finish().exits_with(4).prints(&["4 of the run's records", "4 other records are lost"]);
+    running.finish().exits_with(4).prints(&["of the run's records are back in it", "4 other records are lost"]);
     place.judge(&fake.base_url(), &[]).run().exits_with(0);
     assert_eq!((place.lines(LOG).len(), fake.count()), (8, 12));
 }

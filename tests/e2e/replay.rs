@@ -243,15 +243,11 @@ fn a_replay_may_compact_the_log_when_it_ran_to_its_end() {
     let (fake, healed) = failing_at_1(not_today);
     place.judge(&fake.base_url(), &[]).run().exits_with(3);
     let replay = |more: &[&str]| place.run(["replay", LOG, "--compact"].iter().chain(more));
-    replay(&[])
-        .exits_with(3)
-        .prints(&["failed         1", "4 records before, 3 are left; gone: 1 superseded error, 0"]);
+    replay(&[]).exits_with(3).prints(&["failed         1", "4 records, 3 kept; dropped: 1 superseded failure, 0"]);
     healed.store(true, Ordering::Relaxed);
-    replay(&[])
-        .exits_with(0)
-        .prints(&["scored         3", "4 records before, 3 are left; gone: 1 superseded error, 0"]);
+    replay(&[]).exits_with(0).prints(&["scored         3", "4 records, 3 kept; dropped: 1 superseded failure, 0"]);
     assert!(place.lines(LOG).iter().all(|record| record["value"] == true));
-    replay(&[]).exits_with(0).prints(&["nothing to replay", "3 records, none of them superseded"]);
+    replay(&[]).exits_with(0).prints(&["nothing to replay", "3 records, none superseded"]);
     assert_eq!(replay(&["-q"]).exits_with(0).stdout, "");
     replay(&["--dry-run"]).exits_with(2).says(&["--compact", "cannot be used with", "--dry-run"]);
 }

@@ -274,7 +274,7 @@ fn two_runs_at_once_do_not_share_a_log() {
     fake.wait_for(3);
     for more in [&[] as &[&str], &["--overwrite"]] {
         let second = place.judge(&fake.base_url(), more).run().exits_with(2);
-        second.says(&["another judge-run is writing to `traces.feedback.jsonl`", "-o"]);
+        second.says(&["another judge-run is writing to `traces.feedback.jsonl`", "judge-run status"]);
     }
     latch.open();
     first.finish().exits_with(0);

@@ -44,11 +44,14 @@ impl Place {
         std::fs::read_to_string(self.path(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
     }
 
-    /// The lines of a file, parsed as JSON.
+    /// The lines of a file, parsed as JSON. A blank one may be left where a line was cut in half.
     pub(crate) fn lines(&self, name: &str) -> Vec<Value> {
         let text = self.read(name);
         assert!(text.is_empty() || text.ends_with('\n'), "{name} ends in the middle of a line");
-        text.split_terminator('\n').map(|line| serde_json::from_str(line).unwrap()).collect()
+        text.split_terminator('\n')
+            .filter(|line| !line.is_empty())
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
     }
 
     /// The names of all files and folders, sorted.
