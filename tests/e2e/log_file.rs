@@ -29,7 +29,9 @@ fn nothing_is_lost(place: &Place, fake: &Fake) {
     let mut traces: Vec<_> = place.lines(LOG).iter().map(|record| record["trace_id"].to_string()).collect();
     traces.sort();
     traces.dedup();
-    assert_eq!((traces.len(), place.lines(LOG).len()), (8, 8));
+    assert_eq!(traces.len(), 8);
+    // Where a cut went through a line, a record may be there twice: once behind the half line, and once put back.
+    assert!((8..=9).contains(&place.lines(LOG).len()));
     assert!(fake.count() <= 8 + 2, "{} requests", fake.count());
 }
 
