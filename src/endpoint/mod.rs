@@ -1,7 +1,7 @@
 //! Who is asked: OpenAI-compatible endpoints, their quotas and their failures.
 //!
-//! A request goes out through [`client`], put into words by [`chat`]; what comes back is an [`answer`], or a [`Failure`], made by
-//! `classify`. [`gate`] decides when the next request may go, with the [`quota`] and the pauses that endpoints ask for.
+//! A request goes out through [`client`], put into words by [`wire::chat`]; what comes back is an [`wire::answer`], or a [`Failure`], made by
+//! `classify`. [`pacing::gate`] decides when the next request may go, with the [`pacing::quota`] and the pauses that endpoints ask for.
 
 pub mod check;
 pub mod client;
