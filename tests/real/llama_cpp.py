@@ -15,7 +15,7 @@ import xllamacpp
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 JUDGE_RUN = os.environ.get("JUDGE_RUN", str(ROOT / "target/release/judge-run"))
-TRACES, JUDGES, SLOTS = int(os.environ.get("TRACES", "3")), ["relevance", "safety", "factual_accuracy"], 4
+TRACES, JUDGES, SLOTS = int(os.environ.get("TRACES", "1")), ["relevance", "safety", "factual_accuracy"], 4
 
 
 def serve():
