@@ -266,6 +266,10 @@ pub(crate) struct ConductArgs {
     #[arg(long, env = "JUDGE_RUN_WARM_UP", help_heading = RATES)]
     pub warm_up: bool,
 
+    /// Keep what each judge wrote in the metadata of its record, as `answer`
+    #[arg(long, env = "JUDGE_RUN_KEEP_ANSWERS", help_heading = OUTPUT)]
+    pub keep_answers: bool,
+
     /// Retry a request at most N times [default: 6]
     #[arg(long, value_name = "N", env = "JUDGE_RUN_MAX_RETRIES", help_heading = FAILURES)]
     pub max_retries: Option<u32>,

@@ -182,6 +182,7 @@ impl ConductArgs {
         let Self {
             dry_run: _,
             warm_up,
+            keep_answers,
             max_retries,
             re_ask,
             max_retry_after,
@@ -195,6 +196,7 @@ impl ConductArgs {
         } = self;
         let RunPlan { policy, budget, grace: planned_grace, .. } = plan;
         policy.warm_up |= warm_up;
+        policy.keep_answers |= keep_answers;
         set(&mut policy.max_retries, max_retries);
         policy.re_asks = re_ask.or(policy.re_asks);
         set(&mut policy.max_pause, max_retry_after);

@@ -4,10 +4,10 @@ use std::borrow::Cow;
 
 use minijinja::State;
 
-/// Room for the words that stand for what is left out.
+/// Room for the marker of an omission.
 const MARKER_BYTES: usize = 64;
-/// A value that would have less room than this is no longer itself.
-const LEAST_BYTES: usize = 256;
+/// A value with less room than this loses its meaning.
+const MIN_BYTES: usize = 256;
 
 /// What became of the values of one prompt; a render-local extension of the engine's state.
 #[derive(Debug, Default)]
@@ -35,14 +35,14 @@ pub(super) fn budget(mut lengths: Vec<usize>, room: usize) -> Option<usize> {
     for (i, length) in lengths.iter().enumerate() {
         let share = room / (lengths.len() - i);
         if *length > share {
-            return (share >= LEAST_BYTES).then_some(share);
+            return (share >= MIN_BYTES).then_some(share);
         }
         room -= length;
     }
     Some(usize::MAX)
 }
 
-/// The text with at most `budget` bytes, and how many characters of its middle are left out.
+/// The text with at most `budget` bytes, and how many characters of its middle are omitted.
 fn cut(text: &str, budget: usize) -> (Cow<'_, str>, u64) {
     if text.len() <= budget {
         return (text.into(), 0);

@@ -18,7 +18,7 @@ static STRICT: LazyLock<Environment<'static>> = LazyLock::new(|| environment(Und
 
 /// A compiled expression.
 ///
-/// What a trace lacks is no error: it equals nothing, holds nothing and counts as false. In an expression with `<` or
+/// What a trace lacks is not an error: it equals nothing, holds nothing and counts as false. In an expression with `<` or
 /// `>` it makes the whole false, because the engine would sort it before every number.
 pub struct Expression {
     source: String,
@@ -55,7 +55,7 @@ impl Expression {
     /// Whether it is true of a trace.
     ///
     /// # Errors
-    /// Why it cannot be told, without a value of the trace.
+    /// Why it cannot be evaluated, without a value of the trace.
     pub fn holds(&self, trace: &Trace) -> Result<bool, String> {
         self.value(trace).map(|value| value.is_true())
     }
@@ -63,7 +63,7 @@ impl Expression {
     /// What it says of a trace, as prompts would show it; empty for nothing.
     ///
     /// # Errors
-    /// Why it cannot be told, without a value of the trace.
+    /// Why it cannot be evaluated, without a value of the trace.
     pub fn text(&self, trace: &Trace) -> Result<String, String> {
         let value = self.value(trace)?;
         match value.kind() {
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn conditions_are_told_by_the_names_of_prompts() {
+    fn conditions_use_the_names_of_prompts() {
         for source in [
             "trace.tags.env == 'prod' and 'refund' in inputs.question",
             "inputs.k >= 3 and trace.execution_duration_ms < 1000",
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_told_is_an_error_that_shows_no_value() {
+    fn an_expression_that_fails_shows_no_value() {
         let error = holds("'x' in inputs.k").unwrap_err();
         assert!(error.starts_with("cannot perform a containment check"), "{error}");
         let error = holds("inputs.question + 1 == 2").unwrap_err();

@@ -41,7 +41,7 @@ impl VerdictType {
         self.schema(json!({"type": "string", "description": RATIONALE_DESCRIPTION}), value)
     }
 
-    /// The same for endpoints that enforce more keywords: nothing in it can go on without end, neither the reasoning nor a number's digits.
+    /// The same for endpoints that enforce more keywords: neither the reasoning nor a number's digits can continue without end.
     pub fn bounded_json_schema(&self, max_rationale_chars: u32) -> Value {
         let mut schema = self.json_schema();
         if max_rationale_chars <= MAX_BOUNDED_CHARS {
@@ -106,7 +106,7 @@ impl VerdictType {
 pub(super) fn is_placeholder(rationale: &str) -> bool {
     let text = rationale.trim();
     let inner = text.strip_prefix('<').and_then(|text| text.strip_suffix('>'));
-    // Nobody reasons in one pair of angle brackets, whatever the form between them was.
+    // Angle brackets around the whole of it mark a placeholder, whatever it says.
     let is_bracketed =
         |inner: &str| !inner.contains(['<', '>', '/']) && inner.contains(char::is_alphabetic) && inner.len() < 200;
     inner.is_some_and(is_bracketed) || text == RATIONALE_DESCRIPTION || is_copied(text)
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn the_form_itself_is_no_rationale() {
+    fn the_form_itself_is_not_a_rationale() {
         for copied in [
             "<your reasoning, in a few sentences>",
             " <your reasoning, at most 5 sentences> ",

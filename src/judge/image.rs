@@ -16,7 +16,7 @@ use minijinja::{Error, ErrorKind, State, Value};
 use super::cut::grouped;
 
 /// Shorter payloads are left as they are: no prompt is spoilt by them.
-const LEAST_PAYLOAD: usize = 192;
+const MIN_PAYLOAD: usize = 192;
 
 static DATA_URI: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b";base64,"));
 /// Members that hold base64 without more: Anthropic, Gemini and `input_audio`; OpenAI's image generation.
@@ -57,7 +57,7 @@ fn replaced<'a>(
         let start = at + finder.needle().len();
         let Some(before) = text.get(done..start) else { continue };
         let length = base64_length(&text.as_bytes()[start..]);
-        if length < LEAST_PAYLOAD {
+        if length < MIN_PAYLOAD {
             continue;
         }
         if let Some((from, media_type)) = place(before) {
@@ -73,16 +73,16 @@ fn replaced<'a>(
     out.into()
 }
 
-/// Whether so many bytes in a row may be base64. Such a run covers one of the places that are looked at; in any other text a
+/// Whether a long run of bytes may be base64. Such a run covers one of the places that are looked at; in any other text a
 /// word ends soon, so that nearly nothing is read of it.
 fn has_long_run(bytes: &[u8]) -> bool {
     let may_be = |b: &&u8| is_base64(**b) || **b == b'\\';
     let run = |at: usize| {
         let (before, after) = bytes.split_at(at);
-        let before = before.iter().rev().take(LEAST_PAYLOAD).take_while(may_be).count();
-        before + after.iter().take(LEAST_PAYLOAD).take_while(may_be).count()
+        let before = before.iter().rev().take(MIN_PAYLOAD).take_while(may_be).count();
+        before + after.iter().take(MIN_PAYLOAD).take_while(may_be).count()
     };
-    (LEAST_PAYLOAD - 1..bytes.len()).step_by(LEAST_PAYLOAD).any(|at| run(at) >= LEAST_PAYLOAD)
+    (MIN_PAYLOAD - 1..bytes.len()).step_by(MIN_PAYLOAD).any(|at| run(at) >= MIN_PAYLOAD)
 }
 
 /// Of either alphabet, or padding.
@@ -300,10 +300,10 @@ mod tests {
 
     #[test]
     fn a_run_is_seen_wherever_it_begins() {
-        for before in 0..2 * LEAST_PAYLOAD {
+        for before in 0..2 * MIN_PAYLOAD {
             let text = |length| format!("{}{}, and words", " ".repeat(before), "A".repeat(length));
-            assert!(has_long_run(text(LEAST_PAYLOAD).as_bytes()), "{before}");
-            assert!(!has_long_run(text(LEAST_PAYLOAD - 1).as_bytes()), "{before}");
+            assert!(has_long_run(text(MIN_PAYLOAD).as_bytes()), "{before}");
+            assert!(!has_long_run(text(MIN_PAYLOAD - 1).as_bytes()), "{before}");
         }
     }
 

@@ -71,7 +71,7 @@ impl Judge {
     /// Compiles a judge file. `origin` is how messages call it.
     ///
     /// # Errors
-    /// When the text is no TOML, a field is wrong, or a template cannot work for any trace.
+    /// When the text is not TOML, a field is wrong, or a template cannot work for any trace.
     pub fn compile(name: &str, text: &str, origin: &str) -> Result<Self, JudgeError> {
         // A checkout with other line ends is the same judge.
         let text = if text.contains('\r') { Cow::Owned(text.replace("\r\n", "\n")) } else { text.into() };
@@ -162,7 +162,7 @@ impl Judge {
         if too_many == 0 {
             return Ok(request);
         }
-        // A token is estimated for every four bytes.
+        // By the estimate of four bytes a token.
         let excess = usize::try_from(too_many.saturating_mul(4)).unwrap_or(usize::MAX);
         let cut = match (truncate, request.user.len().checked_sub(excess)) {
             (Truncate::Middle, Some(room)) => self.user.render_within(subject, room)?,

@@ -30,7 +30,7 @@ pub struct PromptTemplate {
     is_constant: bool,
 }
 
-/// Why there is no prompt for one trace; becomes an error record that is not asked.
+/// Why a trace cannot be put into a prompt. Recorded as an error, without a request.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RenderError {
     /// The trace lacks something, or something in it does not fit.
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_judged_says_which_variables_there_are() {
+    fn the_unit_decides_which_variables_exist() {
         let span = Span { outputs: Some(json!({"documents": ["a", {"text": "b"}]})), ..Span::default() };
         let whole = trace();
         let render = |source: &str, unit: Unit, subject: Subject<'_>| {
@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_nothing_has_are_mistakes_of_the_template_wherever_they_stand() {
+    fn unknown_names_are_mistakes_of_the_template_wherever_they_stand() {
         for (source, at, message) in [
             ("{{ inputs | fense('x') }}", 12, "unknown filter `fense`"),
             ("{% if outputs is defind %}x{% endif %}", 17, "unknown test `defind`"),

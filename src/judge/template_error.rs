@@ -77,7 +77,7 @@ impl TemplateError {
         }
     }
 
-    /// A name that there is not, and those that there are.
+    /// An unknown name, and the known ones.
     pub fn misspelt(&self) -> Option<(&str, &'static [&'static str])> {
         match self {
             Self::UnknownFunction { name, known, .. } => Some((name, known)),
@@ -217,7 +217,7 @@ mod tests {
     use crate::judge::engine::environment;
 
     #[test]
-    fn what_is_suggested_is_there() {
+    fn what_is_suggested_exists() {
         let environment = environment(UndefinedBehavior::Strict);
         for (names, what) in [(FILTERS, "filter"), (TESTS, "test")] {
             for name in names {

@@ -1,4 +1,4 @@
-//! The variables of prompts and expressions: which there are, which are used, and what they hold.
+//! The variables of prompts and expressions: their names, which of them are used, and their values.
 
 use std::collections::HashSet;
 

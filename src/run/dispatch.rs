@@ -44,6 +44,8 @@ pub(super) struct Parts<'a> {
     pub log: LogWriter,
     pub rejects: Rejects,
     pub strict: bool,
+    /// Whether records keep what the judge wrote.
+    pub keep_answers: bool,
     pub total_bytes: Option<u64>,
     pub run_id: String,
     pub budget: Budget,
@@ -260,7 +262,10 @@ impl<'a> Dispatcher<'a> {
             return;
         }
         let method = outcome.attempt.result.as_ref().ok().map(|scored| scored.method);
-        let (feedback, answer) = record::of_attempt(&self.parts.questions[question], &self.parts.run_id, outcome);
+        let (mut feedback, answer) = record::of_attempt(&self.parts.questions[question], &self.parts.run_id, outcome);
+        if let Some(answer) = answer.as_deref().filter(|_| self.parts.keep_answers) {
+            record::keep_answer(&mut feedback, answer);
+        }
         self.record(question, feedback, answer.as_deref(), method);
     }
 

@@ -124,6 +124,23 @@ pub(super) fn of_attempt(question: &Question, run_id: &str, outcome: Outcome) ->
     (feedback, Some(answer.content).filter(|text| !text.is_empty()))
 }
 
+/// A longer answer keeps this many characters of either end.
+const KEPT_END: usize = 10_000;
+
+/// Keeps what the judge wrote, so that a reading can be checked.
+pub(super) fn keep_answer(feedback: &mut Feedback, answer: &str) {
+    let length = answer.chars().count();
+    let kept = match length.checked_sub(2 * KEPT_END).filter(|omitted| *omitted > 0) {
+        None => answer.to_owned(),
+        Some(omitted) => {
+            let (head, tail): (String, String) =
+                (answer.chars().take(KEPT_END).collect(), answer.chars().skip(length - KEPT_END).collect());
+            format!("{head}\n[... {omitted} characters omitted ...]\n{tail}")
+        }
+    };
+    feedback.metadata.insert("answer".to_owned(), kept);
+}
+
 /// The record of a trace, span or session that the judge cannot be asked about.
 pub(super) fn of_input_error(question: &Question, run_id: &str, not_askable: NotAskable) -> Feedback {
     let NotAskable { id, subject, error } = not_askable;
@@ -233,6 +250,20 @@ mod tests {
         assert_eq!(metadata, expected);
         assert_eq!(text.as_deref(), Some("{}"), "what the judge wrote");
         assert!(feedback.create_time_ms == feedback.last_update_time_ms && feedback.create_time_ms > 1_600_000_000_000);
+    }
+
+    #[test]
+    fn an_answer_is_kept_whole_or_by_its_ends() {
+        let kept = |answer: &str| {
+            let mut feedback = Feedback::default();
+            keep_answer(&mut feedback, answer);
+            feedback.metadata.remove("answer").unwrap()
+        };
+        assert_eq!(kept("Score: 4"), "Score: 4");
+        let long = format!("begin {} end", "é".repeat(30_000));
+        let short = kept(&long);
+        assert!(short.starts_with("begin é") && short.ends_with("é end") && short.chars().count() < 20_100);
+        assert!(short.contains("\n[... 10010 characters omitted ...]\n"), "{}", &short[short.len() / 2..]);
     }
 
     #[test]

@@ -116,12 +116,14 @@ pub struct Policy {
     pub max_pause: Duration,
     /// Whether one request of each judge is answered before the others are sent, so that these find their prompt in the provider's cache.
     pub warm_up: bool,
+    /// Whether records keep what the judge wrote.
+    pub keep_answers: bool,
 }
 
 impl Default for Policy {
     /// Enough to outlast a minute of trouble, and longer than any quota a minute asks to wait.
     fn default() -> Self {
-        Self { max_retries: 6, re_asks: None, max_pause: Duration::from_secs(300), warm_up: false }
+        Self { max_retries: 6, re_asks: None, max_pause: Duration::from_secs(300), warm_up: false, keep_answers: false }
     }
 }
 

@@ -93,6 +93,7 @@ pub async fn run(
         log,
         rejects,
         strict,
+        keep_answers: policy.keep_answers,
         total_bytes,
         run_id,
         budget,

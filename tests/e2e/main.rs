@@ -39,3 +39,4 @@ mod trace_forms;
 mod traces_of_tools;
 mod trouble;
 mod usage_errors;
+mod verdicts;

@@ -1,4 +1,4 @@
-//! The first thing that anybody tries.
+//! The quickstart's first commands.
 
 use std::collections::BTreeSet;
 

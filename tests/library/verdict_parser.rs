@@ -114,7 +114,7 @@ fn scores_at_the_end_or_the_beginning_of_a_reason_are_read() {
 }
 
 #[test]
-fn what_the_templates_own_words_ask_for_is_no_quotation() {
+fn what_the_template_asks_for_is_not_a_quotation() {
     let scale = VerdictType::Integer { min: 1, max: 5 };
     let template = "Write `Score: 5` if it is perfect.\n{{ outputs }}";
     let prompt = "Write `Score: 5` if it is perfect.\nScore: 4";

@@ -12,7 +12,7 @@ pub struct PromptNotes {
 }
 
 impl PromptNotes {
-    /// The entries of the metadata, of what there is.
+    /// The entries of the metadata that are not 0.
     pub fn metadata(self) -> impl Iterator<Item = (&'static str, String)> {
         [
             ("prompt_truncated_chars", self.chars_left_out),

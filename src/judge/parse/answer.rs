@@ -156,7 +156,7 @@ fn reasoning(value: Value) -> Option<String> {
         Value::Array(steps) => steps.iter().map(Value::as_str).collect::<Option<Vec<_>>>()?.join("\n"),
         _ => return None,
     };
-    // A formula's `\frac` is a form feed to JSON, and nobody means one.
+    // A formula's `\frac` is a form feed to JSON, which no rationale means.
     let text = if memchr::memchr2(8, 12, text.as_bytes()).is_some() {
         text.replace('\u{8}', "\\b").replace('\u{c}', "\\f")
     } else {
@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn a_copied_form_is_no_verdict() {
+    fn a_copied_form_is_not_a_verdict() {
         let copied = json!({"rationale": "<your reasoning, in a few sentences>", "value": 4});
         assert!(matches!(answer(copied), Some(Err(Miss::Unparseable(_)))));
         assert!(answer(json!({"rationale": "x", "value": 4})).unwrap().is_ok());

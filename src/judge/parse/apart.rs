@@ -28,7 +28,7 @@ pub(super) fn claims(prose: &Prose, expected: &Expected<'_>) -> Vec<Claim> {
     for bold in &prose.bold {
         take(bold.clone(), &prose.text[bold.clone()]);
     }
-    // "No. I cannot help with that." is no verdict.
+    // "No. I cannot help with that." is a refusal, not a verdict.
     if !conclusion::is_refusal(&prose.text)
         && let Some((first, last)) = prose.edges()
     {

@@ -1,7 +1,7 @@
 //! What an answer claims its verdict to be, and which claims count.
 //!
 //! All claims of all kinds are collected. None outranks another by its kind or its place: where two of the judge's own differ, there is
-//! no verdict. What the judge only quotes is no claim of its own.
+//! no verdict. What the judge only quotes is not a claim of its own.
 
 use std::ops::Range;
 

@@ -41,7 +41,7 @@ const BOOLEANS: [(&str, bool); 4] = [("true", true), ("false", false), ("yes", t
 const PASSES: [(&str, bool); 6] =
     [("pass", true), ("passed", true), ("passes", true), ("fail", false), ("failed", false), ("fails", false)];
 
-/// A value between `<` and `>` is no longer, in bytes.
+/// The longest value between `<` and `>`, in bytes.
 const MAX_TAG: usize = 100;
 
 const PERCENTAGE: &str = "a percentage does not say whether 85% is 0.85 or 85";
@@ -50,7 +50,7 @@ const SEVERAL_NUMBERS: &str = "several numbers where one verdict belongs";
 const SEVERAL_WORDS: &str = "several verdicts in one place";
 const NO_POLARITY: &str = "`pass` and `fail` mean nothing: the judge does not declare which verdict is `good`";
 
-/// Reads the JSON value under a verdict key. Never [`Reading::Nothing`]: what is no value of the type is out of range.
+/// Reads the JSON value under a verdict key. Never [`Reading::Nothing`]: a value of another type is out of range.
 pub(super) fn from_json(value: &Value, expected: &Expected<'_>) -> Reading {
     let whole = |text: &str| read(text, expected, Extent::Whole, NumberWords::Ignore).0;
     let read = match (expected.verdict, value) {
@@ -270,7 +270,7 @@ fn number<'t>(text: &'t str, verdict: &VerdictType, extent: Extent, number_words
     if ends { (checked(&value, verdict), rest) } else { (Reading::Nothing, text) }
 }
 
-/// Whether words are numbers on this scale: on a wider one nobody writes them.
+/// Whether words are numbers on this scale: on wider scales they count other things.
 fn takes_words(verdict: &VerdictType) -> bool {
     highest(verdict).is_some_and(|max| max <= 10.0)
 }

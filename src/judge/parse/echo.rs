@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn parts_of_words_and_numbers_are_no_quotation() {
+    fn parts_of_words_and_numbers_are_not_quotations() {
         for (prompt, text) in [
             ("Score: 45", "Score: 4"),
             ("Score: 4.5", "Score: 4"),
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn the_form_that_the_template_asks_for_is_no_quotation() {
+    fn the_form_that_the_template_asks_for_is_not_a_quotation() {
         assert!(!is_in_prompt("Say `Score: 5` if it is fine.", "Say `Score: 5` if it is fine.", "Score: 5"));
     }
 }

@@ -3,7 +3,7 @@
 use crate::judge::good::Good;
 use crate::judge::verdict::VerdictType;
 
-/// What a judge was asked, as far as the reading of its answer depends on it.
+/// What the reading of an answer depends on.
 #[derive(Debug, Clone, Copy)]
 pub struct Expected<'a> {
     /// What it may answer.
@@ -12,7 +12,7 @@ pub struct Expected<'a> {
     pub good: Option<&'a Good>,
     /// The user message that it was shown: a verdict that stands there is not the judge's own.
     pub prompt: &'a str,
-    /// The template of that message. A form that the template itself asks for, such as `Score: 5`, is no quotation.
+    /// The template of that message. A form that the template itself asks for, such as `Score: 5`, is not a quotation.
     pub template: &'a str,
 }
 

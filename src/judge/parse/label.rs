@@ -186,7 +186,7 @@ impl Name<'_> {
             }
             (Reading::Nothing, _) => return None,
             (_, Kind::Label) => {}
-            // What is no verdict is said of other things as well.
+            // What is not allowed may be said of something else.
             (Reading::OutOfRange(_), _) if self.is_last => {}
             _ if self.is_lead => {}
             _ => return None,
@@ -215,7 +215,7 @@ impl Name<'_> {
     }
 }
 
-/// What joins the name before `after` to its value, and the text behind the joint. A scale in between is no verdict.
+/// What joins the name before `after` to its value, and the text behind the joint. A scale in between is skipped.
 fn joint(after: &str, is_lead: bool) -> Option<(Joint, &str)> {
     let is_filler = |c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '_' | '|' | '\u{201d}' | '\u{2019}');
     let mut rest = after.trim_start_matches(is_filler);

@@ -20,7 +20,7 @@ pub(super) fn claims(prose: &Prose, expected: &Expected<'_>) -> Vec<Claim> {
     found
 }
 
-/// MT-bench: `Rating: [[5]]`, `[[A]]`. What is no single word, such as a link, is no place of a verdict.
+/// MT-bench: `Rating: [[5]]`, `[[A]]`. Several words, as in a link, are not a place of a verdict.
 fn bracketed(text: &str, expected: &Expected<'_>) -> Vec<Claim> {
     let is_token = |c: char| c.is_alphanumeric() || matches!(c, '.' | '+' | '-' | '_');
     let opening = memmem::find_iter(text.as_bytes(), "[[");

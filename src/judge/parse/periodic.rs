@@ -31,7 +31,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_that_ends_is_no_loop() {
+    fn a_text_that_ends_is_not_a_loop() {
         let counted: String = (0..500).map(|n| format!("{n}, ")).collect();
         let ruled = format!("Fine.\n{}\nScore: 4", "-".repeat(500));
         for text in ["", "x", "I am a judge, I am a judge, I am a judge, I am a judge", &counted, &ruled] {

@@ -116,13 +116,13 @@ impl Prose {
         self.sentences.partition_point(|sentence| sentence.end <= at)
     }
 
-    /// The line from a byte on, as far as it may matter.
+    /// The line from a byte on, up to [`MAX_NEAR`].
     pub(super) fn rest_of_line(&self, at: usize) -> &str {
         let near = &self.text[at..floor(&self.text, at.saturating_add(MAX_NEAR))];
         &near[..memchr::memchr(b'\n', near.as_bytes()).unwrap_or(near.len())]
     }
 
-    /// What stands before a byte, in the same range and as far as it may matter.
+    /// The text before a byte, from `start` or [`MAX_NEAR`] on.
     pub(super) fn before(&self, at: usize, start: usize) -> &str {
         &self.text[floor(&self.text, at.saturating_sub(MAX_NEAR)).max(start).min(at)..at]
     }
@@ -325,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_of_its_own_is_told_from_a_part_of_one() {
+    fn a_line_of_its_own_differs_from_a_part_of_one() {
         let prose = prose("x\n - \"[[A]]\".\ny [[A]]");
         let start = prose.text.find("[[A]]").unwrap();
         assert!(prose.is_line(&(start..start + 5)));

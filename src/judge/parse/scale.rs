@@ -77,7 +77,7 @@ pub(super) fn claims(prose: &Prose, expected: &Expected<'_>) -> Vec<Claim> {
         let end = text.len() - after.len();
         let denominator =
             coerce::denominator(coerce::unit(after.trim_start_matches(' ')).unwrap_or(after).trim_start());
-        // The denominator is no verdict of its own.
+        // The denominator is not a verdict of its own.
         at = denominator.as_ref().map_or(end, |(_, rest)| text.len() - rest.len());
         if !is_apart {
             continue;

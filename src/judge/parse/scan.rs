@@ -18,8 +18,8 @@ pub(super) struct Object {
     pub(super) answer: Option<Result<Answer, Miss>>,
 }
 
-/// How many bytes may be read for nothing, per byte of text: a `{` that opens no object is tried in vain. Prose needs next to
-/// nothing of it; a text made to nest failure in failure ends here.
+/// How many bytes may be read in vain, per byte of text: every `{` is tried as the beginning of an object. Prose needs few of them; a text
+/// made of failures inside failures ends here.
 const WASTE: usize = 8;
 
 /// Reads every object in `text`, outermost ones only.
@@ -50,7 +50,7 @@ pub(super) fn objects(text: &str, expected: &Expected<'_>) -> Vec<Object> {
                         continue;
                     }
                 };
-                // What is inside the broken object is part of it, no answer of its own.
+                // What is inside the broken object is part of it, not an answer of its own.
                 let end = raw_end(text, start).filter(|_| failure.why == Why::Malformed && waste > 0);
                 found.push(Object {
                     range: start..end.unwrap_or(text.len()),

@@ -266,13 +266,13 @@ mod tests {
             r#"{"value": "3 or 4"}"#,
             r#"{"value": "1-5"}"#,
             r#"{"score": 3, "rating": 4}"#,
-            // Cut off: what came before is no verdict either.
+            // Cut off: what came before is not a verdict either.
             r#"{"rationale": "good", "value": 4"#,
             r#"{"rationale": "good", "value":"#,
             r#"{"rationale": "Score: 4"#,
             r#"{"value": 1} was the example. {"rationale": "now I"#,
             r#"{"rationale": "x", "parts": {"score": 4}, "val"#,
-            // Broken: what is inside is no answer of its own.
+            // Broken: what is inside is not an answer of its own.
             r#"{"rationale": "x" "value": 4}"#,
             r#"{"rationale": x y, "parts": {"score": 4}}"#,
             r#"{"value": <4>}"#,

@@ -72,7 +72,7 @@ fn last_closing(text: &str) -> Option<(usize, usize)> {
     last(b'<').max(last(b'[')).max(last(0xE2))
 }
 
-/// Where a block opens at the beginning of a line: there is no end behind it any more. The length when none does.
+/// Where a block opens at the beginning of a line and never ends; the length of the text when none does.
 fn unclosed(text: &str) -> usize {
     let bytes = text.as_bytes();
     let opens = |line: &[u8]| {

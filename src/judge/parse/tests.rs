@@ -48,7 +48,7 @@ fn phrases_for_a_scale_are_read() {
 }
 
 #[test]
-fn numbers_that_are_no_verdict_are_not_read() {
+fn numbers_that_are_not_verdicts_are_not_read() {
     let scale = VerdictType::Integer { min: 1, max: 5 };
     for text in [
         "On a scale of 1 to 5, it is good.",

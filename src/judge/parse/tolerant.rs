@@ -12,7 +12,7 @@ use super::number::{is_non_finite, leading_number};
 use super::steps::MAX_NESTING;
 use super::string::{Place, closing_quotes};
 
-/// Why there is no object, and how far the reading came.
+/// Why an object cannot be read, and where that became clear.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Failure {
     pub(super) why: Why,
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_cut_is_told_from_what_is_broken() {
+    fn cut_and_broken_json_are_different_failures() {
         for text in
             [r#"{"a"#, r#"{"a":"#, r#"{"a": "x"#, r#"{"a": 1"#, r#"{"a": 1,"#, r#"{"a": [1"#, "{\"a\\", "{ // x"]
         {

@@ -1,4 +1,4 @@
-//! How something is said: denied, doubted, ascribed to somebody else, or taken back.
+//! How something is said: denied, doubted, ascribed to another speaker, or taken back.
 
 use std::iter::Peekable;
 
@@ -18,7 +18,7 @@ pub(super) struct Tone {
 
 const DENIALS: [&str; 11] =
     ["not", "never", "neither", "nor", "hardly", "cannot", "prevents", "preventing", "prevent", "than", "instead"];
-/// How far a denial reaches, in words.
+/// The reach of a denial, in words.
 const MAX_DENIED: usize = 7;
 const CONDITIONS: [&str; 2] = ["if", "unless"];
 const REPORTS: [&str; 47] = [

@@ -43,7 +43,7 @@ fn is_full_width(c: char) -> bool {
 }
 
 /// The text from the first thing said to the end of the turn. Models whose chat template does not fit write control tokens and
-/// the name of their role before the answer, and run on into a next turn behind it.
+/// the name of their role before the answer, and run on into a next turn after it.
 pub(super) fn own(text: &str) -> &str {
     let mut text = text.trim();
     loop {
@@ -63,7 +63,7 @@ fn is_role(line: &str) -> bool {
     ["assistant", "model", "assistant:"].iter().any(|role| line.trim().eq_ignore_ascii_case(role))
 }
 
-/// Where the answer runs on into a turn of somebody else: the line that names the speaker.
+/// Where the answer runs on into another speaker's turn: the line that names the speaker.
 pub(super) fn run_on(text: &str) -> Option<(usize, &str)> {
     let mut at = 0;
     let mut after_blank = false;
@@ -84,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_does_not_show_is_no_content() {
+    fn what_does_not_show_is_not_content() {
         for (text, shown) in [
             ("Score: \u{200b}5", "Score: 5"),
             ("\u{feff}true\u{2060}", "true"),
