@@ -97,7 +97,7 @@ pub(super) fn settle(
     let mut weighed = Weighed::default();
     for (claim, tone) in claims.iter().zip(tones) {
         let quotation = prose.quotation(&claim.at);
-        if quotation.is_some() || matches!(claim.reading, Reading::Value(_)) && is_echo(claim) {
+        if quotation.is_some() || claim.reading != Reading::Nothing && is_echo(claim) {
             let is_value = matches!(claim.reading, Reading::Value(_));
             weighed.has_quotation |= is_value;
             // `"[[A]]"` as the last line is how some judges mark their own verdict.
