@@ -11,6 +11,7 @@ use super::outcome::{Miss, ParseMethod, Parsed};
 use super::prose::Prose;
 use super::scan::{self, Object};
 use super::steps::parsed;
+use super::turn::visible;
 use super::{apart, conclusion, label, marked, scale};
 use crate::judge::verdict::Verdict;
 
@@ -19,7 +20,7 @@ pub(super) const MAX_RATIONALE: usize = 4000;
 
 /// Reads a text that is not JSON as a whole.
 pub(super) fn read(body: &str, expected: &Expected<'_>, echo: &Echo<'_>) -> Result<Parsed, Miss> {
-    match coerce::whole(body, expected) {
+    match coerce::whole(&visible(body), expected) {
         Reading::Value(value) => {
             let verdict = Verdict { value, rationale: None };
             return Ok(Parsed { verdict, method: ParseMethod::Tolerant });

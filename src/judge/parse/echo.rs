@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use memchr::memmem;
 
 use super::expected::Expected;
+use super::turn::visible;
 
 /// How many different texts are looked for. An answer that makes more claims than this is not read.
 const MAX_SEARCHES: usize = 200;
@@ -76,6 +77,7 @@ fn stands_in(prompt: &str, text: &str) -> bool {
 fn normalized(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut space = false;
+    let text = visible(text);
     let mut chars = text.chars().peekable();
     while let Some(c) = chars.next() {
         let c = match c {

@@ -3,9 +3,10 @@
 use std::ops::Range;
 
 use super::expected::Expected;
+use super::turn::visible;
 use crate::judge::verdict::VerdictType;
 
-/// Stands for an object of the answer. Never in the text itself: [`super::turn::visible`] removes it.
+/// Stands for an object of the answer. Never in the text itself: [`visible`] removes it.
 const OBJECT: char = '\u{fffc}';
 
 /// How much of a text before or behind a place is looked at, in bytes: so the time is linear in the text.
@@ -31,11 +32,11 @@ impl Prose {
         let mut masked = String::with_capacity(body.len());
         let mut done = 0;
         for range in ranges {
-            masked.push_str(&body[done..range.start]);
+            masked.push_str(&visible(&body[done..range.start]));
             masked.push(OBJECT);
             done = range.end;
         }
-        masked.push_str(&body[done..]);
+        masked.push_str(&visible(&body[done..]));
         let has_emphasis = |labels: &[String]| labels.iter().any(|label| label.contains(['*', '`']));
         let keeps_marks = matches!(expected.verdict, VerdictType::Category { labels } if has_emphasis(labels));
         let mut prose = Self { text: String::with_capacity(masked.len()), ..Self::default() };

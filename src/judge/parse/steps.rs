@@ -44,13 +44,11 @@ fn read(text: &str, expected: &Expected<'_>, strings: Strings) -> Result<Parsed,
     if let Some(parsed) = json(text, expected, ParseMethod::Strict, strings) {
         return parsed;
     }
-    let given = text.len();
-    let text = &*turn::visible(text);
     // An answer that begins with a fence or an object has no reasoning before it, but its strings may speak of `</think>`.
-    let fenced = strip::fence(text);
+    let fenced = strip::fence(text.trim_start_matches('\u{feff}'));
     let body = strip::fence(turn::own(strip::reasoning(text)));
     for whole in [fenced, before_token(text), body] {
-        if whole.len() < given
+        if whole.len() < text.len()
             && let Some(parsed) = json(whole, expected, ParseMethod::Extracted, strings)
         {
             return parsed;

@@ -11,6 +11,7 @@ use super::answer::is_value_key;
 use super::number::{is_non_finite, leading_number};
 use super::steps::MAX_NESTING;
 use super::string::{Place, closing_quotes};
+use super::turn::is_format;
 
 /// Why an object cannot be read, and where that became clear.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,10 +84,11 @@ impl<'t> Reader<'t> {
         found
     }
 
-    /// Skips white space and comments; then there must be something.
+    /// Skips white space, what does not show, and comments; then there must be something.
     fn next_token(&mut self) -> Result<char, Why> {
         loop {
-            self.at = self.text.len() - self.rest().trim_start().len();
+            self.at =
+                self.text.len() - self.rest().trim_start_matches(|c: char| c.is_whitespace() || is_format(c)).len();
             let comment_end = match self.rest().get(..2) {
                 Some("//") => memchr::memchr(b'\n', self.rest().as_bytes()),
                 Some("/*") => memchr::memmem::find(self.rest().as_bytes(), b"*/").map(|end| end + 2),
@@ -229,6 +231,7 @@ mod tests {
             (r#"{"a": NaN, "b": -Infinity, "c": 1e999}"#, json!({"a": "NaN", "b": "-Infinity", "c": "1e999"})),
             (r#"{"a": +4, "b": .5, "c": 4., "d": -1.5e1}"#, json!({"a": 4, "b": 0.5, "c": 4, "d": -15.0})),
             ("{\u{201c}a\u{201d}: \u{201c}x\u{201d}, \u{2018}b\u{2019}: 2}", json!({"a": "x", "b": 2})),
+            ("{\u{200b}\"a\":\u{feff} 1\u{200b}}", json!({"a": 1})),
             (r#"{"a": "x\_y \q \u00e9 \n \/"}"#, json!({"a": "x\\_y \\q é \n /"})),
             (r#"{"a": "\ud800 \ud83d\ude00 \uzz"}"#, json!({"a": "\u{fffd} 😀 \\uzz"})),
             (r#"{"a": 1, "a": 2}"#, json!({"a": 2})),

@@ -29,7 +29,7 @@ pub(super) fn visible(text: &str) -> Cow<'_, str> {
 
 /// Characters that show nothing: zero-width spaces, joiners, controls of the writing direction, soft hyphens, tags, and the
 /// object replacement character, which the parser uses for itself.
-fn is_format(c: char) -> bool {
+pub(super) fn is_format(c: char) -> bool {
     matches!(
         c,
         '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
