@@ -288,6 +288,27 @@ fn noise() -> impl Strategy<Value = String> {
             "final<|message|>",
             "1-5",
             "%",
+            "the verdict is ",
+            "a score of ",
+            "I would give it a ",
+            "four",
+            " stars",
+            "\u{2605}",
+            "says ",
+            "if ",
+            "Actually, ",
+            "pass",
+            "> ",
+            "\u{201d}",
+            "\u{200b}",
+            "\u{fffc}",
+            "\u{ff15}",
+            "\\frac",
+            "<|im_end|>",
+            "[INST]",
+            "\n\nHuman: ",
+            "<answer>",
+            "</answer>",
         ])
         .prop_map(str::to_owned),
         any::<char>().prop_map(String::from),
@@ -299,9 +320,15 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn no_text_makes_it_panic_and_every_verdict_is_allowed(text in prop_oneof![any::<String>(), noise()]) {
+    fn no_text_makes_it_panic_and_every_verdict_is_allowed(
+        text in prop_oneof![any::<String>(), noise()],
+        prompt in noise(),
+        is_good in any::<bool>(),
+    ) {
+        let good = Good::Boolean(is_good);
         for verdict in verdict_types() {
-            match parse_verdict(&text, &verdict) {
+            let expected = Expected { prompt: &prompt, good: Some(&good), ..Expected::from(&verdict) };
+            match parse_verdict(&text, expected) {
                 Ok(parsed) => prop_assert_eq!(verdict.check(&parsed.verdict.value), Ok(parsed.verdict.value)),
                 Err(ParseFailure::Unparseable(message)) => prop_assert!(message.chars().count() <= 300),
                 Err(ParseFailure::OutOfRange(_)) => {}
