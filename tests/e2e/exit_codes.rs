@@ -214,7 +214,8 @@ fn a_pool_of_which_one_member_is_given_up_is_0_and_the_summary_names_it() {
     let gave_up = format!("ours:/m: gave up on {}: AUTHENTICATION_ERROR: Incorrect API key", dead.base_url());
     assert!(!finished.stderr.contains("giving up:"), "{}", finished.stderr);
     finished.prints(&["scored         6", &gave_up]).says(&["giving up on"]);
-    assert_eq!((dead.count(), alive.count()), (1, 6));
+    // How many were in flight when the first refusal came back is chance.
+    assert!((1..=6).contains(&dead.count()) && alive.count() == 6, "{} and {}", dead.count(), alive.count());
 }
 
 #[test]
