@@ -8,7 +8,9 @@ use judge_run::endpoint::provider;
 use judge_run::feedback::log::{self, Index, Mode, OpenError, OpenLog};
 use judge_run::judge::{Question, library};
 use judge_run::run::manifest::{Manifest, State};
-use judge_run::run::{DrawError, EndpointPlan, Export, LaneIndex, LaneSettings, Output, RunPlan, RunSettings, Scope};
+use judge_run::run::{
+    DrawError, Export, JudgePlan, LaneIndex, LaneSettings, Output, RunPlan, RunSettings, Scope, Selection,
+};
 use judge_run_simulator::{BackgroundSimulator, Simulator, SimulatorConfig};
 use tempfile::NamedTempFile;
 
@@ -17,6 +19,7 @@ use super::error::CliError;
 use super::manifest::Record;
 use super::open_files;
 use super::plan::{Invocation, Planned, shown, wanted};
+use super::print::counted;
 use super::quickstart;
 use super::reuse;
 use super::selection;
@@ -43,7 +46,7 @@ pub(crate) struct Opened {
     pub verbose: u8,
 }
 
-/// Opens a run. `plans` is what the manifest keeps; where it is not said, this plan beside those of earlier runs over the same log.
+/// Opens a run. `plans` is what the manifest keeps; if it is `None`, this plan and those of earlier runs over the same log.
 pub(crate) fn open(
     planned: Planned,
     invocation: &Invocation,
@@ -52,84 +55,21 @@ pub(crate) fn open(
     env: Env<'_>,
 ) -> Result<Opened, CliError> {
     let Planned { plan, secrets, mut notes } = planned;
-    let Invocation { log, overwrite, reuse, dry_run, quiet, verbose } = invocation;
-    let is_replay = plans.is_some();
-
     let simulator = if plan.is_simulated() { Some(Simulator::spawn(SimulatorConfig::default())?) } else { None };
     let lanes = plan.endpoints.iter().zip(&secrets);
     let lanes = lanes.map(|(plan, secrets)| endpoint::open(plan, secrets, simulator.as_ref(), env));
     let mut lanes: Vec<LaneSettings> = lanes.collect::<Result<_, _>>()?;
-    let mut questions = Vec::new();
-    for judge in &plan.judges {
-        let compiled = library::find(&wanted(judge)).map_err(|error| CliError::of(&error))?;
-        let lane = plan.endpoints.iter().position(|endpoint| endpoint.model == judge.model).unwrap_or_default();
-        let question = Question::new(compiled, &judge.model, &lanes[lane].pool.first().extra_body);
-        questions.push((question, LaneIndex::new(lane)));
-    }
-    notes.extend(plan.endpoints.iter().filter_map(|endpoint| {
-        let base_url = endpoint.members.first()?.base_url.as_deref()?;
-        let own = provider::preset(&endpoint.model.endpoint).filter(|preset| preset.needs_key)?.base_url?;
-        let (host, own) = (provider::host(base_url), provider::host(own));
-        (host != own).then(|| format!("{} is asked at {host}, not at {own}; records name the host", endpoint.model))
-    }));
-
-    let dated = |endpoint: &&EndpointPlan| endpoint.prices.is_some_and(|prices| prices.as_of.is_some());
-    let priced = plan.endpoints.iter().filter(dated).filter_map(|endpoint| Some((endpoint, endpoint.prices?)));
-    notes.extend(priced.map(|(endpoint, prices)| format!("prices of {}: {prices}", endpoint.model)));
-
-    let paths: Vec<_> = plan.datasets.iter().map(|dataset| shown(&dataset.path)).collect();
-    let (paths, quickstart) = quickstart::as_files(paths)?;
-    let criteria = selection::criteria(&plan.selection, &paths)?;
-    let options = DatasetOptions {
-        max_line_bytes: plan.reading.max_line_bytes,
-        format: plan.reading.format.unwrap_or_default(),
-        mappings: plan.reading.map.clone(),
-        ..DatasetOptions::new(paths.clone())
-    };
-    // Standard input can be read only once.
-    let readers = if paths.iter().any(|path| path.as_os_str() == "-") { 1 } else { lanes.len() };
-    let open = || DatasetReader::open(options.clone());
-    let datasets = (0..readers).map(|_| open().map_err(|error| CliError::of(&error))).collect::<Result<_, _>>()?;
-    let selection = criteria.draw(open).map_err(|error| match &error {
-        DrawError::Dataset(error) => CliError::of(error),
-        DrawError::TooManyStrata => CliError::of(&error),
-    })?;
-
-    let endpoints = lanes.iter_mut().flat_map(|lane| lane.pool.iter_mut());
-    notes.extend(open_files::make_room(endpoints));
-    if let Some(log) = log.as_deref().filter(|_| !overwrite) {
+    let questions = questions(&plan, &lanes)?;
+    notes.extend(other_hosts(&plan).chain(dated_prices(&plan)));
+    let Traces { datasets, selection, quickstart } = traces(&plan, lanes.len())?;
+    notes.extend(open_files::make_room(lanes.iter_mut().flat_map(|lane| lane.pool.iter_mut())));
+    let log = invocation.log.as_deref();
+    if let Some(log) = log.filter(|_| !invocation.overwrite) {
         notes.extend(mixed_log(log, simulator.is_some()));
     }
-    count_requests(&mut lanes, log.as_deref());
-    let reuse = reuse::open(reuse)?;
-    let mut known = Index::default();
-    let mut is_resumed = false;
-    let output = match log {
-        None => Output::Stdout,
-        // A dry run makes, locks and repairs no file.
-        Some(path) if *dry_run => {
-            if !overwrite {
-                known = OpenLog::read_index(path).map_err(|error| CliError::of(&error))?;
-            }
-            Output::Stdout
-        }
-        Some(path) => {
-            make_folder(path)?;
-            is_resumed = !overwrite && std::fs::metadata(path).is_ok_and(|log| log.len() > 0);
-            let mode = if *overwrite { Mode::Overwrite } else { Mode::Resume };
-            let log = OpenLog::open(path, mode).map_err(|error| cannot_open(path, error))?;
-            if let Some(moved_to) = &log.report.moved_to {
-                notes.push(format!(
-                    "{}: {} damaged line(s) moved to {}; what they were about is judged again",
-                    path.display(),
-                    log.report.moved_lines,
-                    moved_to.display()
-                ));
-            }
-            Output::Log(log)
-        }
-    };
-    let export = plan.export.clone().map(|export| Export { path: shown(&export.path), ..export });
+    count_requests(&mut lanes, log);
+    let reuse = reuse::open(&invocation.reuse)?;
+    let Records { output, known, is_resumed } = records(invocation, &mut notes)?;
     let run = RunSettings {
         datasets,
         questions,
@@ -137,7 +77,7 @@ pub(crate) fn open(
         lanes,
         output,
         reuse,
-        rejects: rejects_of(log.as_deref()),
+        rejects: rejects_of(log),
         selection,
         strict: plan.reading.strict,
         policy: plan.policy,
@@ -145,29 +85,114 @@ pub(crate) fn open(
         budget: plan.budget,
         run_id: run_id(),
     };
-    let record = match (&run.output, log) {
-        (Output::Log(_), Some(log)) => {
-            let plans = plans.unwrap_or_else(|| {
-                let mut plans = if is_resumed { earlier_plans(log) } else { Vec::new() };
-                plan.remember(&mut plans);
-                plans
-            });
-            Record::begin(log, plans, is_replay, &run)
-        }
-        _ => None,
-    };
+    let export = plan.export.clone().map(|export| Export { path: shown(&export.path), ..export });
+    let is_replay = plans.is_some();
+    let plans = plans.unwrap_or_else(|| {
+        let mut plans = log.filter(|_| is_resumed).map(earlier_plans).unwrap_or_default();
+        plan.remember(&mut plans);
+        plans
+    });
+    // What goes to standard output, or is only tried, has no manifest.
+    let of_log = log.filter(|_| matches!(run.output, Output::Log(_)));
     Ok(Opened {
+        record: of_log.and_then(|log| Record::begin(log, plans, is_replay, &run)),
         run,
-        log: log.clone(),
+        log: invocation.log.clone(),
         export,
-        record,
         known,
         simulator,
         quickstart,
         notes,
-        quiet: *quiet,
-        verbose: *verbose,
+        quiet: invocation.quiet,
+        verbose: invocation.verbose,
     })
+}
+
+/// The judges, compiled and bound to their models, each with its lane.
+fn questions(plan: &RunPlan, lanes: &[LaneSettings]) -> Result<Vec<(Question, LaneIndex)>, CliError> {
+    let question = |judge: &JudgePlan| {
+        let compiled = library::find(&wanted(judge)).map_err(|error| CliError::of(&error))?;
+        let lane = plan.endpoints.iter().position(|endpoint| endpoint.model == judge.model).unwrap_or_default();
+        let question = Question::new(compiled, &judge.model, &lanes[lane].pool.first().extra_body);
+        Ok((question, LaneIndex::new(lane)))
+    };
+    plan.judges.iter().map(question).collect()
+}
+
+/// A note for each provider's name under which another host is asked.
+fn other_hosts(plan: &RunPlan) -> impl Iterator<Item = String> {
+    plan.endpoints.iter().filter_map(|endpoint| {
+        let base_url = endpoint.members.first()?.base_url.as_deref()?;
+        let own = provider::preset(&endpoint.model.endpoint).filter(|preset| preset.needs_key)?.base_url?;
+        let (host, own) = (provider::host(base_url), provider::host(own));
+        (host != own).then(|| format!("{} is asked at {host}, not at {own}; records name the host", endpoint.model))
+    })
+}
+
+/// A note for each list price, which may be out of date.
+fn dated_prices(plan: &RunPlan) -> impl Iterator<Item = String> {
+    let priced = plan.endpoints.iter().filter_map(|endpoint| Some((&endpoint.model, endpoint.prices?)));
+    priced.filter(|(_, prices)| prices.as_of.is_some()).map(|(model, prices)| format!("prices of {model}: {prices}"))
+}
+
+/// The dataset, opened.
+struct Traces {
+    /// Once for each lane, or once if it can be read only once.
+    datasets: Vec<DatasetReader>,
+    selection: Selection,
+    quickstart: Option<NamedTempFile>,
+}
+
+fn traces(plan: &RunPlan, lanes: usize) -> Result<Traces, CliError> {
+    let paths: Vec<_> = plan.datasets.iter().map(|dataset| shown(&dataset.path)).collect();
+    let (paths, quickstart) = quickstart::as_files(paths)?;
+    let criteria = selection::criteria(&plan.selection, &paths)?;
+    let readers = if paths.iter().any(|path| path.as_os_str() == "-") { 1 } else { lanes };
+    let options = DatasetOptions {
+        max_line_bytes: plan.reading.max_line_bytes,
+        format: plan.reading.format.unwrap_or_default(),
+        mappings: plan.reading.map.clone(),
+        ..DatasetOptions::new(paths)
+    };
+    let open = || DatasetReader::open(options.clone());
+    let datasets = (0..readers).map(|_| open().map_err(|error| CliError::of(&error))).collect::<Result<_, _>>()?;
+    let selection = criteria.draw(open).map_err(|error| match &error {
+        DrawError::Dataset(error) => CliError::of(error),
+        DrawError::TooManyStrata => CliError::of(&error),
+    })?;
+    Ok(Traces { datasets, selection, quickstart })
+}
+
+/// Where the records go, and what is there.
+struct Records {
+    output: Output,
+    /// For a dry run.
+    known: Index,
+    is_resumed: bool,
+}
+
+fn records(invocation: &Invocation, notes: &mut Vec<String>) -> Result<Records, CliError> {
+    let Invocation { log, overwrite, dry_run, .. } = invocation;
+    let nowhere = |known| Records { output: Output::Stdout, known, is_resumed: false };
+    let Some(path) = log else { return Ok(nowhere(Index::default())) };
+    // A dry run makes, locks and repairs no file.
+    if *dry_run {
+        let known = if *overwrite { Ok(Index::default()) } else { OpenLog::read_index(path) };
+        return known.map(nowhere).map_err(|error| CliError::of(&error));
+    }
+    make_folder(path)?;
+    let is_resumed = !overwrite && std::fs::metadata(path).is_ok_and(|log| log.len() > 0);
+    let mode = if *overwrite { Mode::Overwrite } else { Mode::Resume };
+    let log = OpenLog::open(path, mode).map_err(|error| cannot_open(path, error))?;
+    if let Some(moved_to) = &log.report.moved_to {
+        notes.push(format!(
+            "{}: {} moved to {}; judgments that they held are asked again",
+            path.display(),
+            counted(log.report.moved_lines, "damaged line"),
+            moved_to.display()
+        ));
+    }
+    Ok(Records { output: Output::Log(log), known: Index::default(), is_resumed })
 }
 
 /// Counts the requests of today that the log shows, where a day allows only so many. A log that cannot be read is dealt with where it is opened.

@@ -96,7 +96,7 @@ fn a_torn_last_line_is_put_aside_and_judged_again() {
     let torn = &whole[..last.len() + 100];
     place.write(LOG, torn);
     let finished = place.judge(&fake.base_url(), &[]).run().exits_with(0).prints(&["(1 now, 2 before)"]);
-    finished.says(&["note: traces.feedback.jsonl: 1 damaged line(s) moved to traces.feedback.jsonl.damaged"]);
+    finished.says(&["note: traces.feedback.jsonl: 1 damaged line moved to traces.feedback.jsonl.damaged"]);
     assert_eq!(judged_once(&place), (0..3).collect());
     assert_eq!(place.read("traces.feedback.jsonl.damaged"), format!("{}\n", &torn[last.len() + 1..]));
     assert_eq!(fake.count(), 4);
