@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use judge_run::dataset::{DatasetOptions, DatasetReader};
+use judge_run::endpoint::client::Client;
 use judge_run::endpoint::provider;
 use judge_run::feedback::log::{self, Index, Mode, OpenError, OpenLog};
 use judge_run::judge::{Question, library};
@@ -46,14 +47,18 @@ pub(crate) struct Opened {
     pub verbose: u8,
 }
 
-/// Opens a run. `plans` is what the manifest keeps; if it is `None`, this plan and those of earlier runs over the same log.
-pub(crate) fn open(
-    planned: Planned,
-    invocation: &Invocation,
-    scope: Scope,
-    plans: Option<Vec<RunPlan>>,
-    env: Env<'_>,
-) -> Result<Opened, CliError> {
+/// What a plan names, found and opened, but for the log.
+pub(crate) struct Prepared {
+    plan: RunPlan,
+    lanes: Vec<LaneSettings>,
+    questions: Vec<(Question, LaneIndex)>,
+    traces: Traces,
+    simulator: Option<BackgroundSimulator>,
+    notes: Vec<String>,
+}
+
+/// Looks up secrets, compiles judges, opens the dataset and draws the sample.
+pub(crate) fn prepare(planned: Planned, env: Env<'_>) -> Result<Prepared, CliError> {
     let Planned { plan, secrets, mut notes } = planned;
     let simulator = if plan.is_simulated() { Some(Simulator::spawn(SimulatorConfig::default())?) } else { None };
     let lanes = plan.endpoints.iter().zip(&secrets);
@@ -61,51 +66,75 @@ pub(crate) fn open(
     let mut lanes: Vec<LaneSettings> = lanes.collect::<Result<_, _>>()?;
     let questions = questions(&plan, &lanes)?;
     notes.extend(other_hosts(&plan).chain(dated_prices(&plan)));
-    let Traces { datasets, selection, quickstart } = traces(&plan, lanes.len())?;
+    let traces = traces(&plan, lanes.len())?;
     notes.extend(open_files::make_room(lanes.iter_mut().flat_map(|lane| lane.pool.iter_mut())));
-    let log = invocation.log.as_deref();
-    if let Some(log) = log.filter(|_| !invocation.overwrite) {
-        notes.extend(mixed_log(log, simulator.is_some()));
+    Ok(Prepared { plan, lanes, questions, traces, simulator, notes })
+}
+
+impl Prepared {
+    /// Whether every endpoint can be asked as it is configured; nothing is sent.
+    pub(crate) fn check_clients(&self) -> Result<(), CliError> {
+        for lane in &self.lanes {
+            for member in lane.pool.iter() {
+                Client::new(member, &lane.model).map_err(|error| CliError::of(&error))?;
+            }
+        }
+        Ok(())
     }
-    count_requests(&mut lanes, log);
-    let reuse = reuse::open(&invocation.reuse)?;
-    let Records { output, known, is_resumed } = records(invocation, &mut notes)?;
-    let run = RunSettings {
-        datasets,
-        questions,
-        scope,
-        lanes,
-        output,
-        reuse,
-        rejects: rejects_of(log),
-        selection,
-        strict: plan.reading.strict,
-        policy: plan.policy,
-        grace: plan.grace,
-        budget: plan.budget,
-        run_id: run_id(),
-    };
-    let export = plan.export.clone().map(|export| Export { path: shown(&export.path), ..export });
-    let is_replay = plans.is_some();
-    let plans = plans.unwrap_or_else(|| {
-        let mut plans = log.filter(|_| is_resumed).map(earlier_plans).unwrap_or_default();
-        plan.remember(&mut plans);
-        plans
-    });
-    // What goes to standard output, or is only tried, has no manifest.
-    let of_log = log.filter(|_| matches!(run.output, Output::Log(_)));
-    Ok(Opened {
-        record: of_log.and_then(|log| Record::begin(log, plans, is_replay, &run)),
-        run,
-        log: invocation.log.clone(),
-        export,
-        known,
-        simulator,
-        quickstart,
-        notes,
-        quiet: invocation.quiet,
-        verbose: invocation.verbose,
-    })
+
+    /// Opens the log. `plans` is what the manifest keeps; if it is `None`, this plan and those of earlier runs over the same log.
+    pub(crate) fn begin(
+        self,
+        invocation: &Invocation,
+        scope: Scope,
+        plans: Option<Vec<RunPlan>>,
+    ) -> Result<Opened, CliError> {
+        let Self { plan, mut lanes, questions, traces, simulator, mut notes } = self;
+        let Traces { datasets, selection, quickstart } = traces;
+        let log = invocation.log.as_deref();
+        if let Some(log) = log.filter(|_| !invocation.overwrite) {
+            notes.extend(mixed_log(log, simulator.is_some()));
+        }
+        count_requests(&mut lanes, log);
+        let reuse = reuse::open(&invocation.reuse)?;
+        let Records { output, known, is_resumed } = records(invocation, &mut notes)?;
+        let run = RunSettings {
+            datasets,
+            questions,
+            scope,
+            lanes,
+            output,
+            reuse,
+            rejects: rejects_of(log),
+            selection,
+            strict: plan.reading.strict,
+            policy: plan.policy,
+            grace: plan.grace,
+            budget: plan.budget,
+            run_id: run_id(),
+        };
+        let export = plan.export.clone().map(|export| Export { path: shown(&export.path), ..export });
+        let is_replay = plans.is_some();
+        let plans = plans.unwrap_or_else(|| {
+            let mut plans = log.filter(|_| is_resumed).map(earlier_plans).unwrap_or_default();
+            plan.remember(&mut plans);
+            plans
+        });
+        // What goes to standard output, or is only tried, has no manifest.
+        let of_log = log.filter(|_| matches!(run.output, Output::Log(_)));
+        Ok(Opened {
+            record: of_log.and_then(|log| Record::begin(log, plans, is_replay, &run)),
+            run,
+            log: invocation.log.clone(),
+            export,
+            known,
+            simulator,
+            quickstart,
+            notes,
+            quiet: invocation.quiet,
+            verbose: invocation.verbose,
+        })
+    }
 }
 
 /// The judges, compiled and bound to their models, each with its lane.

@@ -18,10 +18,10 @@ use judge_run::run::{
 };
 
 use super::args::{ConductArgs, EndpointArgs};
-use super::endpoint::{self, Env, Layers};
+use super::endpoint::{Env, Layers};
 use super::error::CliError;
 use super::not_retried::{Failures, Left, Reason};
-use super::open;
+use super::open::{self, Prepared};
 use super::paths;
 use super::plan::{self, Invocation, Planned, digest, shown, wanted};
 use super::print::{self, counted};
@@ -114,8 +114,9 @@ impl Replay {
             return Ok(None);
         }
         let judges = plan.judges.clone();
-        let mut planned = match self.replanned(&plan, env) {
-            Ok(planned) => planned,
+        let several = plans.len() > 1;
+        let (datasets, prepared) = match self.prepared(&plan, several, env) {
+            Ok(prepared) => prepared,
             Err(error) => {
                 let reason = error.into_line();
                 judges.iter().for_each(|judge| failures.blocked(judge, &reason));
@@ -124,7 +125,7 @@ impl Replay {
         };
         // What is named for this replay alone is not what the next one begins with; the place of a dataset that was moved is.
         if !plans[i].datasets.iter().all(|dataset| dataset.path.exists()) {
-            plans[i].datasets.clone_from(&planned.plan.datasets);
+            plans[i].datasets = datasets;
         }
         let invocation = Invocation {
             log: Some(self.log.clone()),
@@ -136,13 +137,7 @@ impl Replay {
         };
         let of = judges.iter().map(|judge| judge.model.to_string()).collect();
         let scope = self.scope(of);
-        if plans.len() > 1 {
-            let judges: Vec<_> = judges.iter().map(|judge| format!("{} on {}", judge.name, judge.model)).collect();
-            let datasets: Vec<_> =
-                plan.datasets.iter().map(|dataset| shown(&dataset.path).display().to_string()).collect();
-            planned.notes.insert(0, format!("replaying {}: {}", datasets.join(", "), judges.join(", ")));
-        }
-        let opened = open::open(planned, &invocation, scope.clone(), Some(plans.to_vec()), env)?;
+        let opened = prepared.begin(&invocation, scope.clone(), Some(plans.to_vec()))?;
         if self.conduct.dry_run {
             let dry = dry_run::show(opened)?;
             for (question, judge) in judges.iter().enumerate() {
@@ -176,6 +171,20 @@ impl Replay {
             exit => exit,
         };
         Ok(Some(Ended { exit, is_last }))
+    }
+
+    /// A plan that can be run, and the files that it reads.
+    fn prepared(&self, plan: &RunPlan, several: bool, env: Env<'_>) -> Result<(Vec<Dataset>, Prepared), CliError> {
+        let mut planned = self.replanned(plan, env)?;
+        let datasets = planned.plan.datasets.clone();
+        if several {
+            let judges: Vec<_> = plan.judges.iter().map(|judge| format!("{} on {}", judge.name, judge.model)).collect();
+            let paths: Vec<_> = datasets.iter().map(|dataset| shown(&dataset.path).display().to_string()).collect();
+            planned.notes.insert(0, format!("replaying {}: {}", paths.join(", "), judges.join(", ")));
+        }
+        let prepared = open::prepare(planned, env)?;
+        prepared.check_clients()?;
+        Ok((datasets, prepared))
     }
 
     /// The plan of an earlier run with what the command line says over it.
@@ -224,10 +233,6 @@ impl Replay {
         })?;
         self.conduct.clone().apply(&mut planned.plan);
         planned.check_prices()?;
-        // A key or a header may be missing by now.
-        for (plan, secrets) in planned.plan.endpoints.iter().zip(&planned.secrets) {
-            endpoint::open(plan, secrets, None, env)?;
-        }
         planned.notes = notes;
         Ok(planned)
     }

@@ -20,7 +20,7 @@ use super::{command_line, dry_run, plan, print, summary};
 pub(crate) fn main(args: RunArgs) -> Result<ExitCode, CliError> {
     let env: Env<'_> = &|name| std::env::var(name).ok();
     let (planned, invocation) = plan::of_run(args, env)?;
-    let opened = open::open(planned, &invocation, Scope::All, None, env)?;
+    let opened = open::prepare(planned, env)?.begin(&invocation, Scope::All, None)?;
     let exit = if invocation.dry_run { dry_run::main(opened)? } else { execute(opened, &mut |_| ())?.exit() };
     Ok(ExitCode::from(exit.code()))
 }

@@ -191,6 +191,7 @@ impl RunPlan {
         };
         (&judge.name, &judge.file, &judge.model) == (&of_other.name, &of_other.file, &of_other.model)
             && other.datasets.iter().all(has)
+            && (self.selection.shard.is_none() || self.selection.shard == other.selection.shard)
             && (&self.reading.format, &self.reading.map) == (&other.reading.format, &other.reading.map)
             && body(self, judge) == body(other, of_other)
     }
@@ -303,11 +304,20 @@ pub(crate) mod tests {
         grown.datasets.push(Dataset { path: "v".into(), fingerprint: None });
         grown.remember(&mut plans);
         assert_eq!(names(&plans), [vec!["a"], vec!["a", "b", "c"], vec!["a"]]);
+        // Each shard reads its own part.
+        for shard in ["1/2", "2/2"] {
+            let mut part = plan("u", &[("d", "e:/m")]);
+            part.selection.shard = Some(shard.parse().unwrap());
+            part.remember(&mut plans);
+        }
+        assert_eq!(names(&plans)[..2], [["d"], ["d"]]);
+        plan("u", &[("d", "e:/m")]).remember(&mut plans);
+        assert_eq!(names(&plans), [vec!["d"], vec!["a"], vec!["a", "b", "c"], vec!["a"]]);
         // What changes the judgments is another set-up.
         let mut other = plan("t", &[("a", "e:/m")]);
         other.endpoints[0].extra_body.insert("seed".to_owned(), 1.into());
         other.remember(&mut plans);
-        assert_eq!(plans.len(), 4);
+        assert_eq!(plans.len(), 5);
         for i in 0..100 {
             plan(&format!("{i}"), &[("a", "e:/m")]).remember(&mut plans);
         }
