@@ -80,9 +80,10 @@ impl Model<'_> {
         }
     }
 
+    /// Whether this line is a verdict that is marked.
     fn is_marked(&self, i: usize) -> bool {
         let later_mark = self.same_id(i).into_iter().any(|j| j > i && self.does(j) == Does::Mark);
-        self.does(i) == Does::Mark || (is_own(&self.0[i]) && later_mark)
+        self.is_verdict(i) && (self.does(i) == Does::Mark || (is_own(&self.0[i]) && later_mark))
     }
 
     /// Whether this line is the failure of its id.
@@ -142,7 +143,7 @@ impl Model<'_> {
     fn is_superseded(&self, i: usize) -> bool {
         let same = self.same_opinion(i);
         if self.is_failure(i) {
-            return self.stands_as(i) != Some(i);
+            return same.into_iter().any(|j| j > i && self.is_live(j));
         }
         if !is_own(&self.0[i]) {
             return self.is_named(i);
@@ -181,7 +182,7 @@ impl Model<'_> {
     fn stands_as(&self, i: usize) -> Option<usize> {
         let mut same = self.same_opinion(i).into_iter();
         // A verdict that does not hold in spite of its place says nothing of what comes last.
-        let is_passed = |j: &usize| is_own(&self.0[*j]) && self.is_verdict(*j) && self.is_superseded(*j);
+        let is_passed = |j: &usize| (is_own(&self.0[*j]) || self.is_failure(*j)) && self.is_superseded(*j);
         same.rfind(|j| self.is_live(*j) && !is_passed(j))
     }
 
@@ -460,7 +461,8 @@ fn any_history() -> impl Strategy<Value = Vec<Feedback>> {
         let records = lines.into_iter().enumerate().map(|(i, (opinion, nth, does, value, overrides, who, bare))| {
             let mut record = saying(does, value, record(opinion, nth));
             record.overrides = overrides.map(|(other, nth)| id(10 * if other == 0 { opinion } else { other } + nth));
-            (record.create_time_ms, record.last_update_time_ms) = (nth as i64, 100 + i as i64);
+            // Each id has its time, by which failures are told apart.
+            (record.create_time_ms, record.last_update_time_ms) = ((10 * opinion + nth) as i64, 100 + i as i64);
             if bare {
                 record.metadata.clear();
             } else if opinion == 2 {

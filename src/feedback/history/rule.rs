@@ -180,14 +180,17 @@ pub(crate) fn settle_opinion<S: AsRef<Step> + AsMut<Step>>(opinion: &mut [S], is
     } else {
         verdicts.for_each(|step| step.is_superseded = step.is_named);
     }
-    // Also of superseded verdicts, what is named comes before what names it.
-    let key = |step: &Step| (!(is_own && step.is_superseded && step.is_named), step.place);
-    opinion.sort_unstable_by_key(|step| key(step.as_ref()));
-    let mut is_last = true;
-    for step in opinion.iter_mut().rev().map(AsMut::as_mut).filter(|step| step.is_live()) {
-        step.is_superseded |= step.role == Role::Failure && !is_last;
-        is_last = false;
+    // A failure that anything follows is over, also where that verdict is marked later and so comes before another.
+    let last = opinion.iter().map(AsRef::as_ref).filter(|step| step.is_live()).map(|step| step.place).max();
+    for step in opinion.iter_mut().map(AsMut::as_mut).filter(|step| step.role == Role::Failure) {
+        step.is_superseded = Some(step.place) != last;
     }
+    // Also of superseded verdicts, what is named comes before what names it.
+    let is_passed = |step: &Step| match step.role {
+        Role::Verdict => is_own && step.is_superseded && step.is_named,
+        _ => step.is_superseded,
+    };
+    opinion.sort_unstable_by_key(|step| (!is_passed(step.as_ref()), step.as_ref().place));
 }
 
 /// The last verdict holds. One that is marked, and not because another opinion overrides it, comes before what names it, wherever its line is.
