@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use judge_run::endpoint::ModelUri;
 use judge_run::judge::{Judge, library};
-use judge_run::run::manifest::Dataset;
+use judge_run::run::Dataset;
 use judge_run::run::{Budget, EndpointPlan, Export, JudgePlan, Policy, Reading, RunPlan, RunSettings, SelectionPlan};
 
 use super::args::{ConductArgs, RunArgs, SelectionArgs};

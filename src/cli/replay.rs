@@ -12,7 +12,8 @@ use judge_run::feedback::ErrorCode;
 use judge_run::feedback::forms::Form;
 use judge_run::feedback::log::OpinionKey;
 use judge_run::judge::library;
-use judge_run::run::manifest::{Dataset, Fingerprint, Manifest, ManifestError};
+use judge_run::run::manifest::{Manifest, ManifestError};
+use judge_run::run::{Dataset, Fingerprint};
 use judge_run::run::{
     EndpointPlan, Event, Exit, FailureScope, JudgePlan, RunPlan, RunReport, Scope, SelectionPlan, StopReason,
 };

@@ -8,7 +8,7 @@ use memchr::memmem;
 use minijinja::value::{Object, ObjectRepr};
 use minijinja::{Error, ErrorKind, State, Value};
 
-use super::engine::{defined, shown};
+use super::shown::{defined, shown};
 
 /// The text of a value between tags that it cannot close, because their name holds a checksum of the text that the text does not have.
 pub(super) fn filter(state: &mut State<'_, '_>, value: &Value, label: Option<&str>) -> Result<String, Error> {

@@ -8,7 +8,8 @@ use std::time::Duration;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 
-use super::ask::{Attempt, ask};
+use super::ask::ask;
+use super::attempt::Attempt;
 use super::budget::{Budget, Exhausted, Spent};
 use super::event::Event;
 use super::job::Job;

@@ -1,7 +1,7 @@
 //! What the plan says to do about one question and one subject.
 
+use super::job::History;
 use super::questions::QuestionIndex;
-use super::record::History;
 use super::skipped::SkipReason;
 use crate::feedback::log::Standing;
 use crate::feedback::{AssessmentId, Feedback};

@@ -5,17 +5,25 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::ask::Attempt;
+use super::attempt::Attempt;
 use super::questions::QuestionIndex;
-use super::record::History;
 use super::variation::Variation;
 use crate::endpoint::pacing::gate::Pass;
 use crate::endpoint::wire::answer::Usage;
 use crate::endpoint::wire::chat::WireProfile;
 use crate::endpoint::wire::ladder::Asked;
 use crate::endpoint::{Failure, Rejected};
-use crate::feedback::ErrorCode;
+use crate::feedback::{AssessmentId, ErrorCode};
 use crate::judge::{Judgment, Work};
+
+/// What a record takes from the log that it goes to.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct History {
+    /// The opinion that this one replaces.
+    pub overrides: Option<AssessmentId>,
+    /// When the same judgment was first recorded, as an error.
+    pub create_time_ms: Option<i64>,
+}
 
 /// A judgment on its way.
 #[derive(Debug)]

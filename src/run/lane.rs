@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::job::History;
 use super::job::{Due, Job};
 use super::member::Member;
 use super::prompt_check::PromptCheck;
 use super::questions::QuestionIndex;
-use super::record::History;
 use super::settings::{LaneSettings, Policy};
 use super::stop::GivenUp;
 use super::summary::{LaneSummary, PromptLimit};

@@ -9,6 +9,7 @@
 //! them that every run ends with.
 
 mod ask;
+mod attempt;
 mod budget;
 mod counts;
 mod dispatch;
@@ -17,6 +18,7 @@ mod dry_run;
 mod ending;
 mod event;
 mod exit;
+mod fingerprint;
 mod health;
 mod intake;
 mod item;
@@ -43,6 +45,7 @@ mod start;
 mod stop;
 mod summary;
 mod variation;
+mod vary;
 mod walk;
 
 pub use budget::{Budget, Exhausted, MaxErrors};
@@ -51,6 +54,7 @@ pub use distribution::Distribution;
 pub use dry_run::{DryRun, DryRunQuestion, dry_run};
 pub use event::Event;
 pub use exit::{Exit, RunReport};
+pub use fingerprint::{Dataset, Fingerprint};
 pub use item::Settled;
 pub use questions::{LaneIndex, QuestionIndex};
 pub use run_plan::{EndpointPlan, Export, JudgePlan, MemberPlan, Reading, RunPlan, SelectionPlan, Withheld};

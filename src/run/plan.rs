@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use super::item::{Action, Item, Settled};
+use super::job::History;
 use super::questions::{QuestionIndex, Questions};
-use super::record::{self, History};
+use super::record;
 use super::settings::{FailureScope, Scope};
 use super::skipped::SkipReason;
 use crate::feedback::log::{Index, OpinionKey, ReuseLog, Seen, Standing};

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::ask::Attempt;
-use super::job::Job;
+use super::attempt::Attempt;
+use super::job::{History, Job};
 use super::reading::Scored;
 use super::variation::Variation;
 use crate::endpoint::Failure;
@@ -14,15 +14,6 @@ use crate::endpoint::wire::chat::{ResponseFormat, WireProfile};
 use crate::feedback::{AssessmentId, Feedback, FeedbackError, SAMPLE_METADATA, Source};
 use crate::judge::parse::ParseMethod;
 use crate::judge::{Judgment, NotAskable, Question, SubjectIds};
-
-/// What a record takes from the log that it goes to.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct History {
-    /// The opinion that this one replaces.
-    pub overrides: Option<AssessmentId>,
-    /// When the same judgment was first recorded, as an error.
-    pub create_time_ms: Option<i64>,
-}
 
 /// A judgment whose last attempt has ended.
 #[derive(Debug)]

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::budget::Budget;
-use super::manifest::Dataset;
+use super::fingerprint::Dataset;
 use super::millis;
 use super::selection::SampleSize;
 use super::settings::Policy;

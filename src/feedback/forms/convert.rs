@@ -3,7 +3,8 @@
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 
-use super::read::{Place, Source};
+use super::error::Place;
+use super::read::Source;
 use super::wide::Wide;
 use super::write::{Losses, Lost, Writer};
 use super::{ConvertError, Form, Input};

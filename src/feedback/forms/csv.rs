@@ -6,7 +6,7 @@ use std::io::BufRead;
 use ::csv::{ByteRecord, ErrorKind, Reader, StringRecord};
 
 use super::cell::{cell, text, value, value_text};
-use super::read::{ConvertError, Place};
+use super::error::{ConvertError, Place};
 use crate::feedback::wire::string_map;
 use crate::feedback::{Feedback, FeedbackError, Source, SourceType};
 

@@ -5,6 +5,7 @@
 mod cell;
 mod convert;
 mod csv;
+mod error;
 mod export;
 mod form;
 mod read;
@@ -13,7 +14,8 @@ mod wide;
 mod write;
 
 pub use convert::{Converted, convert};
+pub use error::ConvertError;
 pub use export::{export, replace};
 pub use form::{Form, UnknownForm};
-pub use read::{ConvertError, Input};
+pub use read::Input;
 pub use write::Lost;

@@ -2,26 +2,16 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read, Seek};
+use std::io::{BufRead, BufReader, Read, Seek};
 
 use serde_json::value::RawValue;
 
+use super::error::{ConvertError, Place};
 use super::table::Text;
 use super::{Form, csv, wide};
 use crate::feedback::Feedback;
 
 const BUFFER_BYTES: usize = 1 << 16;
-
-/// Where a record stands.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Place {
-    /// From 1.
-    pub line: u64,
-    /// In bytes, of JSON lines; of a table's rows it is nothing.
-    pub offset: u64,
-    /// Whether the line has fields that no feedback has.
-    pub has_more: bool,
-}
 
 /// What takes each record, or the reason why a line is none.
 pub(super) type Take<'a, T> = dyn FnMut(Place, Result<T, String>) -> Result<(), ConvertError> + 'a;
@@ -35,26 +25,6 @@ pub(super) enum Source {
     Lines(Box<dyn BufRead>),
     Csv(::csv::Reader<Box<dyn BufRead>>, csv::Columns),
     Wide(::csv::Reader<Box<dyn BufRead>>, wide::Columns),
-}
-
-/// Why nothing, or no more, can be converted.
-#[derive(Debug, thiserror::Error)]
-#[expect(missing_docs, reason = "the messages say it")]
-pub enum ConvertError {
-    #[error("cannot read it: {0}")]
-    Read(#[source] io::Error),
-    #[error("cannot write it: {0}")]
-    Write(#[source] io::Error),
-    #[error("not a table of feedback: {0}")]
-    Header(String),
-    #[error("not feedback: line {line}: {reason}")]
-    NoFeedback { line: u64, reason: String },
-}
-
-impl From<io::Error> for ConvertError {
-    fn from(error: io::Error) -> Self {
-        Self::Write(error)
-    }
 }
 
 impl Input {

@@ -4,10 +4,10 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
+use super::error::not_a_log;
 use super::file::LogFile;
 use super::index::IndexBuilder;
 use super::lines::for_each_line;
-use super::open::not_a_log;
 use super::{Index, OpenError};
 use crate::feedback::history::Facts;
 use crate::files;

@@ -1,6 +1,6 @@
 //! Tests of a lane: what it sends next, and what follows from what comes back.
 
-use super::super::ask::Attempt;
+use super::super::attempt::Attempt;
 use super::super::reading::Scored;
 use super::super::retry::Next;
 use std::sync::LazyLock;
