@@ -2,22 +2,22 @@
 
 use tokio::sync::watch;
 
-use super::dispatch::{Dispatcher, Parts};
-use super::event::Event;
-use super::exit::RunReport;
-use super::lane::Lane;
-use super::patience::Patience;
-use super::plan::Known;
-use super::questions::{LaneIndex, Questions};
-use super::readers::Readers;
-use super::rejects::Rejects;
-use super::settings::{LaneSettings, Output, RunSettings, Shutdown};
-use super::stop::StopReason;
-use super::summary::Summary;
 use crate::dataset::DatasetReader;
 use crate::endpoint::client::{Client, ClientError};
 use crate::feedback::log::{Index, LogWriter, WriteError};
 use crate::judge::Question;
+use crate::run::dispatch::dispatcher::{Dispatcher, Parts};
+use crate::run::dispatch::patience::Patience;
+use crate::run::dispatch::stop::StopReason;
+use crate::run::lanes::lane::Lane;
+use crate::run::outcome::event::Event;
+use crate::run::outcome::exit::RunReport;
+use crate::run::outcome::summary::Summary;
+use crate::run::planning::plan::Known;
+use crate::run::planning::readers::Readers;
+use crate::run::planning::rejects::Rejects;
+use crate::run::setup::questions::{LaneIndex, Questions};
+use crate::run::setup::settings::{LaneSettings, Output, RunSettings, Shutdown};
 
 /// Why a run cannot even begin.
 #[derive(Debug, thiserror::Error)]
