@@ -78,7 +78,7 @@ Environment:
 Exit codes:
   0    everything was judged
   2    wrong usage, configuration or judge file, or nothing to judge; nothing was sent
-  3    finished, but some judgments failed, some lines are no traces, or a filter failed
+  3    finished, but some judgments failed, some lines are not traces, or a filter failed
   4    stopped early: key, quota, budget, address, or nothing but failures
   130  interrupted, after answers in flight were saved"#;
 

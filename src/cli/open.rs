@@ -224,7 +224,7 @@ fn records(invocation: &Invocation, notes: &mut Vec<String>) -> Result<Records, 
     Ok(Records { output: Output::Log(log), known: Index::default(), is_resumed })
 }
 
-/// Counts the requests of today that the log shows, where a day allows only so many. A log that cannot be read is dealt with where it is opened.
+/// Counts the requests of today that the log shows, where there is a daily limit. A log that cannot be read is dealt with where it is opened.
 fn count_requests(lanes: &mut [LaneSettings], log: Option<&Path>) {
     const DAY_MS: i64 = 24 * 60 * 60 * 1000;
     if let Some(log) = log

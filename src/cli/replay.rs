@@ -81,7 +81,7 @@ struct Replay {
     conduct: ConductArgs,
     only: Option<Vec<ErrorCode>>,
     include_invalid: bool,
-    /// The failures that this replay asked about in vain.
+    /// The failures that this replay asked about and that failed again.
     failed_again: HashSet<OpinionKey>,
 }
 

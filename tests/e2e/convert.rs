@@ -1,4 +1,4 @@
-//! `judge-run convert` and `--output-format`: every form from every other, and what is told where one has no place for something.
+//! `judge-run convert` and `--output-format`: every form from every other, and what is reported where one has no place for something.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! What is judged: files, lines, standard input, dialects; and what becomes of lines that are no traces.
+//! What is judged: files, lines, standard input, dialects; and what becomes of lines that are not traces.
 
 use std::collections::BTreeSet;
 
@@ -99,7 +99,7 @@ fn a_limit_takes_the_first_traces() {
     let (finished, place) = judge(format!("oops\n{}", answers::traces(9)), &["-n", "3"]);
     finished.exits_with(3).prints(&["3 traces, 3 requests"]);
     assert_eq!(judged(&place, LOG), ids(&["trace-0", "trace-1", "trace-2"]));
-    // A higher limit goes on from there.
+    // A higher limit continues from there.
     place.judge(&agreeing().base_url(), &["-n", "5"]).run().exits_with(3).prints(&["(2 now, 3 before)"]);
 }
 

@@ -76,7 +76,7 @@ fn a_pool_shares_the_work_and_what_one_refuses_goes_to_another() {
 }
 
 #[test]
-fn a_pool_of_which_nobody_is_left_ends_the_run() {
+fn a_pool_without_members_left_ends_the_run() {
     let place = Place::with_traces(3);
     let fakes = [(); 2].map(|()| Fake::start(|_| answers::error(401, "invalid_api_key", "No.")));
     place.write("judge-run.toml", pool(&[&fakes[0], &fakes[1]]));

@@ -112,7 +112,7 @@ fn an_environment_file_is_read_when_it_is_named_and_loses_to_the_environment() {
     assert_silent(&finished, &place);
 
     place.judge(&fake.base_url(), &["--overwrite"]).run().exits_with(0);
-    assert_eq!(fake.seen()[1].header("authorization"), None, "an environment file that nobody names is not read");
+    assert_eq!(fake.seen()[1].header("authorization"), None, "an environment file that is not named is not read");
 
     place.write("secrets.env", format!("OPENAI_API_KEY {KEY}\n"));
     let broken = place.judge(&fake.base_url(), &["--env-file=secrets.env"]).run().exits_with(2);

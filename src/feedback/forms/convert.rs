@@ -18,7 +18,7 @@ pub struct Converted {
     pub records: u64,
     /// Records that were written, or rows of a wide table.
     pub written: u64,
-    /// Lines, or rows of a table, that are no records.
+    /// Lines, or rows of a table, that are not records.
     pub rejected: u64,
     /// What the new form lacks.
     pub lost: Vec<Lost>,
@@ -32,10 +32,10 @@ pub struct Converted {
 /// `present`, JSON lines do too. Then the input is read more than once: what cannot be is copied to a temporary file, and memory holds the places of the records, and
 /// for a wide table the ids of its rows. Otherwise it holds one line.
 ///
-/// `on_reject` is called with the number of each line that is no record, and the reason.
+/// `on_reject` is called with the number of each line that is not a record, and the reason.
 ///
 /// # Errors
-/// When the input cannot be read or holds nothing but lines that are no records, or `out` cannot be written. What was written by then is
+/// When the input cannot be read or holds nothing but lines that are not records, or `out` cannot be written. What was written by then is
 /// no whole file.
 pub fn convert(
     input: Input,

@@ -48,7 +48,7 @@ impl Input {
         }
     }
 
-    /// Of anything. JSON lines are either form, the flat one and MLflow's, whatever `form` says; without `form`, the first character tells them from a
+    /// Of anything. JSON lines are either form, the flat one and MLflow's, whatever `form` says; without `form`, the first character distinguishes them from a
     /// table, and the header one table from the other.
     ///
     /// # Errors

@@ -327,7 +327,7 @@ mod tests {
         assert_eq!(rows[0][..4], ["trace_id", "span_id", "session_id", "a"]);
         let cells: Vec<_> = rows[1..].iter().map(|row| row[1..4].join("|")).collect();
         assert_eq!(cells, ["||1", "s||2", "|chat-1|3"]);
-        assert_eq!(lost, [(3, NOT_SHOWN)], "the session is no lost metadata");
+        assert_eq!(lost, [(3, NOT_SHOWN)], "the session is not lost metadata");
     }
 
     #[test]

@@ -438,7 +438,7 @@ fn saying(does: Does, value: u64, record: Feedback) -> Feedback {
     }
 }
 
-/// A record that somebody else wrote, of the same trace or not, with an id that may look like ours or be ours.
+/// Another writer's record, of the same trace or not, with an id that may look like ours or be ours.
 fn of_another(record: Feedback, who: usize, with_id: bool) -> Feedback {
     let of = |source_type, source_id: &str| Source { source_type, source_id: Some(source_id.into()) };
     let (source, metadata) = match who {

@@ -59,7 +59,7 @@ fn record_within(line: &[u8]) -> Option<(usize, Facts<'_>)> {
     starts.take(MAX_STARTS).find_map(|i| Some((i, Facts::read(&line[i..])?)))
 }
 
-/// In so many places of a damaged line a record may begin.
+/// A record may begin at this many places of a damaged line.
 const MAX_STARTS: usize = 100;
 
 impl Piece {

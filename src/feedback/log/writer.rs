@@ -17,7 +17,7 @@ const SYNC_INTERVAL: Duration = Duration::from_secs(1);
 /// On a full disk the writer holds what it has and tries again, this often and this many times.
 const DISK_FULL_RETRY: Duration = Duration::from_secs(1);
 const DISK_FULL_TRIES: u32 = 30;
-/// Whoever gives up waiting still waits this long: a healthy disk needs less.
+/// A caller that gives up waiting still waits this long: a healthy disk needs less.
 const LAST_WAIT: Duration = Duration::from_secs(1);
 
 /// The sending end of a log; records are written in the order in which they are appended.
@@ -32,7 +32,7 @@ pub struct LogWriter {
     saved: Arc<AtomicU64>,
 }
 
-/// What is to be written, and whom to tell that it is.
+/// What is to be written, and who waits for it.
 #[derive(Debug)]
 struct Entry {
     what: What,
@@ -183,7 +183,7 @@ impl LogWriter {
         (Self { path, sender, done, appended: AtomicU64::new(0), saved }, work)
     }
 
-    /// Writes a record. Once this returns, the record survives the death of the process: whoever asks the next question only then
+    /// Writes a record. Once this returns, the record survives the death of the process: a caller that asks the next question only then
     /// never loses more answers than are in flight. A full disk is waited for.
     ///
     /// # Errors
@@ -274,7 +274,7 @@ async fn write_all(
         if result.is_err() {
             break result;
         }
-        // Nobody may be waiting any more.
+        // The caller may have stopped waiting.
         let _ = tell.send(());
     };
     medium.sync()?;

@@ -35,7 +35,7 @@ impl Written {
         Self { lines_before, end, ..Self::default() }
     }
 
-    /// Where the next line begins if nobody else writes.
+    /// Where the next line begins if no other process writes.
     pub(super) fn end(&self) -> u64 {
         self.end
     }

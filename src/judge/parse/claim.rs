@@ -63,5 +63,5 @@ impl Claim {
 
 /// A shorter statement is looked for with its sentence, in bytes.
 const MIN_QUOTABLE: usize = 10;
-/// Nobody quotes a longer sentence for the value in it, in bytes.
+/// A longer sentence is not quoted for the value in it, in bytes.
 const MAX_QUOTABLE: usize = 500;

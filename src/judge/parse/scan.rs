@@ -20,7 +20,7 @@ pub(super) struct Object {
     pub(super) answer: Option<Result<Answer, Miss>>,
 }
 
-/// How many bytes may be read in vain, per byte of text: every `{` is tried as the beginning of an object. Prose needs few of them; a text
+/// How many bytes may be read without result, per byte of text: every `{` is tried as the beginning of an object. Prose needs few of them; a text
 /// made of failures inside failures ends here.
 const WASTE: usize = 8;
 

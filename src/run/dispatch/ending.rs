@@ -38,7 +38,7 @@ impl Dispatcher<'_> {
         }
     }
 
-    /// Answers in flight are no longer waited for.
+    /// Answers in flight are no longer awaited.
     pub(in crate::run) fn abandon(&mut self) -> Flow {
         self.emit(&Event::Abandoned { in_flight: self.tasks.len() });
         Flow::End

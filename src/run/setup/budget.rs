@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::millis;
 
-/// The limits of a run; `None` is no limit.
+/// The limits of a run; `None` means no limit.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Budget {

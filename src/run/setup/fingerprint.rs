@@ -20,7 +20,7 @@ pub struct Dataset {
     pub fingerprint: Option<Fingerprint>,
 }
 
-/// Cheap for files of any size: of a change in the middle that keeps the length, only the time tells.
+/// Cheap for files of any size: a change in the middle that keeps the length shows only in the time.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fingerprint {
     /// Of the file.

@@ -17,7 +17,7 @@ use crate::feedback::IdHasher;
 use crate::judge::Expression;
 use crate::trace::Trace;
 
-/// More strata than these are a mistake: an expression that tells every trace apart.
+/// More strata than these are a mistake: an expression with another value for every trace.
 const MAX_STRATA: usize = 10_000;
 
 /// Which traces a run is about, as it was asked for; all of them by default. [`Criteria::draw`] makes a [`Selection`] of it.
@@ -58,7 +58,7 @@ pub enum LeftOut {
     Filtered,
     /// It is not in the sample.
     NotDrawn,
-    /// Filter or stratum cannot be told, and why.
+    /// Filter or stratum cannot be evaluated, and why.
     Failed(String),
 }
 
@@ -73,7 +73,7 @@ pub struct LeftOutCounts {
     pub filtered: u64,
     /// Traces that are not in the sample.
     pub not_drawn: u64,
-    /// Traces of which filter or stratum cannot be told.
+    /// Traces whose filter or stratum cannot be evaluated.
     pub failed: u64,
     /// Why, for the first of them.
     pub first_failure: Option<String>,
@@ -263,7 +263,7 @@ fn last_of(percent: f64) -> u64 {
 /// How large a sample is: `100` traces, or `5%` of them.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum SampleSize {
-    /// So many, or all if there are fewer.
+    /// This many, or all if there are fewer.
     Traces(NonZeroUsize),
     /// Above 0 and at most 100. Each trace is drawn with this probability, whatever the others are.
     Percent(f64),

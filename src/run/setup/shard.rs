@@ -1,4 +1,4 @@
-//! A part of a dataset: `3/16` is the third of sixteen, whoever reads it and in whatever order.
+//! A part of a dataset: `3/16` is the third of sixteen, on every machine and in any order.
 
 use std::fmt;
 use std::num::NonZeroU32;
