@@ -299,3 +299,11 @@ fn made_up_verdicts_of_a_simulator_never_stand_under_a_models_name() {
         .exits_with(0)
         .prints(&["3 traces, 0 requests"]);
 }
+
+#[test]
+fn a_simulator_elsewhere_is_asked_at_its_address() {
+    let place = Place::with_traces(1);
+    let fake = Fake::start(|_| answers::completion("{\"rationale\": \"r\", \"value\": true}"));
+    place.judge(&fake.base_url(), &["-m", "simulated:/judge"]).run().exits_with(0);
+    assert_eq!(fake.count(), 1);
+}
