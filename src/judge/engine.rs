@@ -35,7 +35,6 @@ pub(super) fn environment(undefined: UndefinedBehavior) -> Environment<'static> 
 /// The same engine, which leaves at most `budget` bytes of each value, and never cuts the tags of a fence.
 pub(super) fn cutting(environment: &Environment<'static>, budget: usize) -> Environment<'static> {
     let mut environment = environment.clone();
-    environment.add_filter("fence", fence::cuttable);
     environment.set_formatter(move |out: &mut Output<'_>, state: &mut State<'_, '_>, value: &Value| {
         let written = match (value.downcast_object_ref::<Fenced>(), attach(state, value)?) {
             (Some(fenced), _) => {
@@ -55,12 +54,15 @@ pub(super) fn cutting(environment: &Environment<'static>, budget: usize) -> Envi
 
 /// Strings as they are, everything else as JSON: the same text whatever dialect the trace came in. Images are attached.
 fn write_value(out: &mut Output<'_>, state: &mut State<'_, '_>, value: &Value) -> Result<(), Error> {
-    let attached = if value.as_str().is_some() { None } else { attach(state, value)? };
-    match attached {
-        Some(images) => out.write_str(&images),
-        None => out.write_str(&shown(state, value)?),
-    }
-    .map_err(unwritten)
+    let written = match value.downcast_object_ref::<Fenced>() {
+        _ if value.as_str().is_some() => out.write_str(&shown(state, value)?),
+        Some(fenced) => out.write_str(&fenced.around(&fenced.text)),
+        None => match attach(state, value)? {
+            Some(images) => out.write_str(&images),
+            None => out.write_str(&shown(state, value)?),
+        },
+    };
+    written.map_err(unwritten)
 }
 
 fn unwritten(_: std::fmt::Error) -> Error {

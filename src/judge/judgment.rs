@@ -1,7 +1,7 @@
 //! A judgment: one trace, span or session x one question, with its identity.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use serde_json::{Map, Value};
 
@@ -15,7 +15,7 @@ use crate::feedback::{AssessmentId, IdHasher};
 const IMMATERIAL: [&str; 2] = ["prompt_cache_key", "service_tier"];
 
 /// A judge on a model, for one of several independent answers: what is asked about every subject.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Question {
     /// The judge, which several questions may share.
     pub judge: Arc<Judge>,
@@ -28,6 +28,8 @@ pub struct Question {
     /// All that is the same for every trace, hashed once.
     identity: IdHasher,
     input_error: IdHasher,
+    /// The same question to a simulator, once it is wanted.
+    simulated: OnceLock<Box<Self>>,
 }
 
 /// What distinguishes the questions of a run.
@@ -91,25 +93,27 @@ impl Question {
         }
         let mut input_error = IdHasher::new("judge-run input error 1");
         input_error.part(judge.name.as_bytes()).part(source_id.as_bytes());
-        Self { judge, source_id, sample: 0, extra, identity, input_error }
+        Self { judge, source_id, sample: 0, extra, identity, input_error, simulated: OnceLock::new() }
     }
 
     /// The same question as a simulator answers it in the model's place: its answers are made up, and never the model's own. `None` where the
     /// model is a simulated one anyway.
-    #[must_use]
-    pub fn of_simulator(&self) -> Option<Self> {
+    pub fn of_simulator(&self) -> Option<&Self> {
         if ModelUri::is_simulated_source(&self.source_id) {
             return None;
         }
-        let model = self.source_id.split_once(":/").map_or(self.source_id.as_str(), |(_, model)| model);
-        let source_id = ModelUri::simulated(model).to_string();
-        Some(Self::of_source(Arc::clone(&self.judge), source_id, self.extra.clone()).with_sample(self.sample))
+        // Each answer of a simulator asks for it.
+        Some(self.simulated.get_or_init(|| {
+            let model = self.source_id.split_once(":/").map_or(self.source_id.as_str(), |(_, model)| model);
+            let source_id = ModelUri::simulated(model).to_string();
+            Self::of_source(Arc::clone(&self.judge), source_id, self.extra.clone()).with_sample(self.sample).into()
+        }))
     }
 
     /// The same judge on the same model, asked for another independent answer.
     #[must_use]
     pub fn with_sample(self, sample: u32) -> Self {
-        Self { sample, ..self }
+        Self { sample, simulated: OnceLock::new(), ..self }
     }
 
     /// What distinguishes it from the run's other questions.

@@ -120,7 +120,7 @@ async fn as_simulated(
     let mut asked = Vec::new();
     for (question, lane) in questions {
         let settings = lanes.get(lane.place());
-        let twin = question.of_simulator().filter(|twin| index.has_verdict_of(&twin.source_id));
+        let twin = question.of_simulator().filter(|twin| index.has_verdict_of(&twin.source_id)).cloned();
         let is_simulated = match (&twin, settings) {
             (Some(_), Some(settings)) => Client::new(settings.pool.first(), &settings.model)?.is_simulator().await,
             _ => false,

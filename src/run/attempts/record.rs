@@ -49,8 +49,8 @@ pub(in crate::run) fn of_attempt(question: &Question, run_id: &str, outcome: Out
     let Attempt { result, answer, limits: _ } = attempt;
     let answer = answer.unwrap_or_default();
     // What a simulator makes up in a model's place is not the model's, replaces nothing, and has an id of its own.
-    let made_up = if answer.is_simulated { question.of_simulator() } else { None };
-    let mut feedback = match &made_up {
+    let made_up = question.of_simulator().filter(|_| answer.is_simulated);
+    let mut feedback = match made_up {
         Some(question) => {
             let id = question.id(&subject.trace_id, subject.span_id.as_deref(), &work);
             base(question, run_id, id, subject, History::default())
