@@ -158,7 +158,7 @@ fn tokens(text: &str) -> Vec<Range<usize>> {
     static TRIANGLE: LazyLock<memmem::Finder<'static>> = LazyLock::new(|| memmem::Finder::new("\u{25c1}"));
     let bytes = text.as_bytes();
     // Most texts end here.
-    if memchr3(b'<', b'[', b']', bytes).is_none() && TRIANGLE.find(bytes).is_none() {
+    if memchr3(b'<', b'[', b']', bytes).is_none() && (bytes.is_ascii() || TRIANGLE.find(bytes).is_none()) {
         return Vec::new();
     }
     // What follows decides at a glance: JSON and markdown are full of brackets.

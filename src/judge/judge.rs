@@ -46,6 +46,8 @@ pub struct Judge {
     sampling: Sampling,
     /// Of all that shapes its verdicts, but for the model: its prompt, schema and sampling.
     digest: String,
+    /// What every record says of the judge.
+    metadata: Vec<(&'static str, String)>,
 }
 
 /// Why a judge cannot be used.
@@ -141,8 +143,10 @@ impl Judge {
             schema,
             sampling: file.params,
             digest: String::new(),
+            metadata: Vec::new(),
         };
         judge.digest = judge.compute_digest();
+        judge.metadata = judge.compute_metadata();
         let instructions = judge.chat_request(Rendered::default()).estimated_input_tokens();
         match judge.limit {
             Some((max, _)) if u64::from(max) <= instructions => {
@@ -211,14 +215,18 @@ impl Judge {
     }
 
     /// What a record says of the judge, so that it can be understood without the judge's file.
-    pub(crate) fn metadata(&self) -> impl Iterator<Item = (&'static str, String)> {
+    pub(crate) fn metadata(&self) -> &[(&'static str, String)] {
+        &self.metadata
+    }
+
+    fn compute_metadata(&self) -> Vec<(&'static str, String)> {
         let scale = match self.verdict.scale() {
             (Some(min), Some(max)) => Some((SCALE_METADATA, format!("{min}..{max}"))),
             _ => None,
         };
         let good = self.good.as_ref().map(|good| (GOOD_METADATA, good.to_string()));
         let prompt = [(PROMPT_METADATA, self.prompt_uri()), (DIGEST_METADATA, self.digest.clone())];
-        prompt.into_iter().chain(good).chain(scale)
+        prompt.into_iter().chain(good).chain(scale).collect()
     }
 
     /// `prompts:/NAME/VERSION`, as MLflow's prompt registry writes it.

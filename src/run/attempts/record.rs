@@ -145,7 +145,7 @@ pub(in crate::run) fn of_input_error(question: &Question, run_id: &str, not_aska
 fn base(question: &Question, run_id: &str, id: AssessmentId, subject: SubjectIds, history: History) -> Feedback {
     let now = now_ms();
     let mut metadata = BTreeMap::from([("run_id".to_owned(), run_id.to_owned())]);
-    metadata.extend(question.judge.metadata().map(|(key, value)| (key.to_owned(), value)));
+    metadata.extend(question.judge.metadata().iter().map(|(key, value)| ((*key).to_owned(), value.clone())));
     metadata.extend(subject.metadata().map(|(key, value)| (key.to_owned(), value.to_owned())));
     let sample = question.key().sample;
     if sample > 0 {
