@@ -20,6 +20,7 @@ mod written;
 
 pub use super::history::{OpinionKey, Standing};
 pub use compact::{Compacted, compact, would_compact};
+pub use displaced::Mended;
 pub use index::{Index, Seen};
 pub(super) use lines::LineReader;
 pub use lock::{is_locked, lock_holder};
@@ -28,4 +29,6 @@ pub use open::{Mode, OpenError, OpenLog, OpenReport};
 pub use requests::requests_since;
 pub use reuse::ReuseLog;
 pub use tally::{JudgeTally, Tally, tally};
+#[cfg(test)]
+pub(crate) use writer::tests::writer_to;
 pub use writer::{LogClosed, LogWriter, WriteError};
