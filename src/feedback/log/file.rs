@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::OpenError;
 use super::displaced::Mended;
+use super::holders::is_held_by_others;
 use super::lock::open_locked;
 use super::written::Written;
 use crate::feedback::Feedback;
@@ -67,18 +68,21 @@ impl LogFile {
         let start = end.saturating_sub(length as u64);
         if length < bytes.len() {
             // The next attempt says what the matter is, if it is not this.
-            self.blank_out(start, end)?;
-            self.written.reaches(start, end);
+            self.take_back(start, end)?;
             self.written.drop_copies();
             return Err(io::ErrorKind::StorageFull.into());
         }
         Ok(start)
     }
 
-    /// Makes half a line that was written here into empty lines. It cannot be cut off: others may have written after it.
-    fn blank_out(&self, start: u64, end: u64) -> io::Result<()> {
+    /// Takes back half a line that was written here. Where others may have written after it, it cannot be cut off: then it becomes white space, which
+    /// the next line may begin with.
+    fn take_back(&mut self, start: u64, end: u64) -> io::Result<()> {
         if start == end {
             return Ok(());
+        }
+        if self.file.metadata()?.len() == end && is_held_by_others(&self.file) == Some(false) {
+            return self.file.set_len(start);
         }
         // What is open for appending writes nowhere else.
         let mut file = OpenOptions::new().write(true).open(&self.path)?;
@@ -86,7 +90,9 @@ impl LogFile {
             return Err(io::ErrorKind::NotFound.into());
         }
         file.seek(SeekFrom::Start(start))?;
-        file.write_all(&vec![b'\n'; usize::try_from(end - start).unwrap_or(0)])
+        file.write_all(&vec![b' '; usize::try_from(end - start).unwrap_or(0)])?;
+        self.written.reaches(start, end);
+        Ok(())
     }
 
     /// A last record without its newline gets it.
@@ -210,14 +216,21 @@ mod tests {
     }
 
     #[test]
-    fn half_a_line_becomes_empty_lines_and_what_others_wrote_after_it_stays() {
+    fn half_a_line_is_taken_back_and_what_others_wrote_after_it_stays() {
         let (_folder, mut log) = log();
         log.write_line(b"x\n").unwrap();
         let start = log.append(b"half a li").unwrap();
         other(&log).write_all(b"theirs\n").unwrap();
-        log.blank_out(start, start + 9).unwrap();
+        log.take_back(start, start + 9).unwrap();
         log.write_line(b"y\n").unwrap();
-        assert_eq!(text(&log), format!("x\n{}theirs\ny\n", "\n".repeat(9)));
+        assert_eq!(text(&log), "x\n         theirs\ny\n");
+        if is_held_by_others(&log.file) == Some(false) {
+            let start = log.append(b"half a li").unwrap();
+            log.take_back(start, start + 9).unwrap();
+            log.write_line(b"z\n").unwrap();
+            assert_eq!(text(&log), "x\n         theirs\ny\nz\n");
+            assert!(!log.is_cut().unwrap());
+        }
     }
 
     #[test]
