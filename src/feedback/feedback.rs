@@ -12,6 +12,16 @@ use super::{ErrorCode, RecordedErrorCode};
 pub const SESSION_METADATA: &str = "mlflow.trace.session";
 /// The member of `metadata` that says which of several independent answers it is, where that is not the first.
 pub const SAMPLE_METADATA: &str = "sample";
+/// The member of `metadata` with the session of the trace that a record is about. (One about a session has [`SESSION_METADATA`] instead.)
+pub const SESSION_ID_METADATA: &str = "session_id";
+/// The member of `metadata` that names the judge's prompt: `prompts:/NAME/VERSION`.
+pub const PROMPT_METADATA: &str = "judge_prompt";
+/// The member of `metadata` that changes with the judge's prompt, schema or sampling.
+pub const DIGEST_METADATA: &str = "judge_digest";
+/// The member of `metadata` that says which verdicts are good.
+pub const GOOD_METADATA: &str = "good";
+/// The member of `metadata` with the ends of the scale, such as `1..5`.
+pub const SCALE_METADATA: &str = "scale";
 
 /// One opinion, or one failure to get one, about a trace, a span of it or its session.
 ///

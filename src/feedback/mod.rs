@@ -12,5 +12,8 @@ pub mod wire;
 pub use error_code::{
     ErrorCode, ErrorTraits, Hint, Pause, RecordedErrorCode, Retry, Room, StopsAfter, UnknownErrorCode,
 };
-pub use feedback::{Feedback, FeedbackError, SAMPLE_METADATA, SESSION_METADATA, Source, SourceType};
+pub use feedback::{
+    DIGEST_METADATA, Feedback, FeedbackError, GOOD_METADATA, PROMPT_METADATA, SAMPLE_METADATA, SCALE_METADATA,
+    SESSION_ID_METADATA, SESSION_METADATA, Source, SourceType,
+};
 pub use id::{AssessmentId, IdHasher, InvalidAssessmentId};

@@ -72,6 +72,7 @@ pub struct VerdictTable {
     labels: Option<Vec<String>>,
     good: Option<toml::Value>,
     better: Option<Better>,
+    threshold: Option<f64>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -89,7 +90,7 @@ impl VerdictTable {
     /// # Errors
     /// Which field is missing, superfluous or wrong.
     pub fn verdict_type(&self) -> Result<VerdictType, String> {
-        let Self { r#type, min, max, labels, good: _, better: _ } = self;
+        let Self { r#type, min, max, labels, good: _, better: _, threshold: _ } = self;
         if labels.is_some() && *r#type != VerdictKind::Category {
             return Err("`labels` requires type = \"category\"".to_owned());
         }
@@ -123,6 +124,9 @@ impl VerdictTable {
     /// # Errors
     /// When the declaration does not fit the type.
     pub fn good(&self, verdict: &VerdictType) -> Result<Option<Good>, String> {
+        if self.threshold.is_some() && self.better.is_none() {
+            return Err("`threshold` requires `better = \"higher\"` or `better = \"lower\"`".to_owned());
+        }
         match (verdict, &self.good, self.better) {
             (_, None, None) => Ok(None),
             (VerdictType::Boolean, Some(toml::Value::Boolean(good)), None) => Ok(Some(Good::Boolean(*good))),
@@ -135,12 +139,25 @@ impl VerdictTable {
                 Err(format!("write `good` as a list of labels, such as good = [\"{first}\"]"))
             }
             (VerdictType::Integer { .. } | VerdictType::Number { .. }, None, Some(better)) => {
-                Ok(Some(Good::Better(better)))
+                let threshold = self.threshold.map(|threshold| divides(verdict, threshold)).transpose()?;
+                Ok(Some(Good::Scale { better, threshold }))
             }
             (VerdictType::Integer { .. } | VerdictType::Number { .. }, ..) => {
                 Err("write `better = \"higher\"` or `better = \"lower\"` for a number".to_owned())
             }
         }
+    }
+}
+
+/// A threshold outside of the scale would make all verdicts good, or none.
+fn divides(verdict: &VerdictType, threshold: f64) -> Result<f64, String> {
+    match verdict.check(&threshold.into()) {
+        Ok(_) => Ok(threshold),
+        // A threshold between two whole numbers is one, too.
+        Err(_) => match verdict.scale() {
+            (Some(min), Some(max)) if (min..=max).contains(&threshold) => Ok(threshold),
+            _ => Err(format!("`threshold` must be {verdict}, not {threshold}")),
+        },
     }
 }
 

@@ -1,21 +1,30 @@
 //! Which verdicts are good: what `pass` and `fail` mean, and which way a number should go.
 
+use std::fmt;
+use std::str::FromStr;
+
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::verdict::VerdictType;
 
-/// The good verdicts of a judge (`good` and `better` in `[verdict]`).
+/// The good verdicts of a judge (`good`, `better` and `threshold` in `[verdict]`).
 ///
-/// It changes nothing that is asked, so it is not part of a judgment's identity.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// It changes nothing that is asked, so it is not part of a judgment's identity. As text, in records, it is `true`, `false`, a JSON list of
+/// labels, `higher`, `lower`, `>= 4` or `<= 2`.
+#[derive(Debug, Clone, PartialEq)]
 pub enum Good {
     /// This boolean is good.
     Boolean(bool),
     /// These labels are good.
     Labels(Vec<String>),
-    /// On a scale, this end is better.
-    Better(Better),
+    /// On a scale, one end is better.
+    Scale {
+        /// Which one.
+        better: Better,
+        /// The last value that is good, seen from there.
+        threshold: Option<f64>,
+    },
 }
 
 /// The better end of a scale.
@@ -37,8 +46,19 @@ impl Good {
                 let label = value.as_str()?;
                 Some(good.iter().any(|good| good == label))
             }
-            Self::Better(_) => None,
+            Self::Scale { better, threshold } => {
+                let (value, threshold) = (value.as_f64()?, (*threshold)?);
+                Some(match better {
+                    Better::Higher => value >= threshold,
+                    Better::Lower => value <= threshold,
+                })
+            }
         }
+    }
+
+    /// Whether less is better.
+    pub fn is_lower_better(&self) -> bool {
+        matches!(self, Self::Scale { better: Better::Lower, .. })
     }
 
     /// The one verdict that `pass` or `fail` can stand for. `None` where there are several, as on a scale.
@@ -52,6 +72,53 @@ impl Good {
             }
             _ => None,
         }
+    }
+}
+
+impl fmt::Display for Good {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Boolean(good) => write!(f, "{good}"),
+            Self::Labels(good) => f.write_str(&serde_json::to_string(good).map_err(|_| fmt::Error)?),
+            Self::Scale { better: Better::Higher, threshold: None } => f.write_str("higher"),
+            Self::Scale { better: Better::Lower, threshold: None } => f.write_str("lower"),
+            Self::Scale { better: Better::Higher, threshold: Some(threshold) } => write!(f, ">= {threshold}"),
+            Self::Scale { better: Better::Lower, threshold: Some(threshold) } => write!(f, "<= {threshold}"),
+        }
+    }
+}
+
+/// A text that does not say which verdicts are good.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "expected `true`, `false`, a list of labels such as [\"good\"], `higher`, `lower`, or a threshold such as `>= 4`"
+)]
+pub struct InvalidGood;
+
+impl FromStr for Good {
+    type Err = InvalidGood;
+
+    fn from_str(text: &str) -> Result<Self, InvalidGood> {
+        let text = text.trim();
+        let threshold =
+            |text: &str| text.trim().parse().ok().filter(|number: &f64| number.is_finite()).ok_or(InvalidGood);
+        Ok(match text {
+            "true" => Self::Boolean(true),
+            "false" => Self::Boolean(false),
+            "higher" => Self::Scale { better: Better::Higher, threshold: None },
+            "lower" => Self::Scale { better: Better::Lower, threshold: None },
+            _ => match (text.strip_prefix(">="), text.strip_prefix("<=")) {
+                (Some(number), _) => Self::Scale { better: Better::Higher, threshold: Some(threshold(number)?) },
+                (_, Some(number)) => Self::Scale { better: Better::Lower, threshold: Some(threshold(number)?) },
+                _ => {
+                    let labels: Vec<String> = serde_json::from_str(text).map_err(|_| InvalidGood)?;
+                    if labels.is_empty() {
+                        return Err(InvalidGood);
+                    }
+                    Self::Labels(labels)
+                }
+            },
+        })
     }
 }
 
@@ -69,7 +136,23 @@ mod tests {
         let labels = Good::Labels(vec!["a".into(), "b".into()]);
         assert_eq!(labels.is_good(&json!("b")), Some(true));
         assert_eq!(labels.is_good(&json!("c")), Some(false));
-        assert_eq!(Good::Better(Better::Lower).is_good(&json!(1)), None);
+        let scale = |better, threshold| Good::Scale { better, threshold };
+        assert_eq!(scale(Better::Lower, None).is_good(&json!(1)), None);
+        assert_eq!(scale(Better::Lower, Some(2.0)).is_good(&json!(2)), Some(true));
+        assert_eq!(scale(Better::Lower, Some(2.0)).is_good(&json!(2.5)), Some(false));
+        assert_eq!(scale(Better::Higher, Some(4.0)).is_good(&json!(3)), Some(false));
+        assert_eq!(scale(Better::Higher, Some(4.0)).is_good(&json!("5")), None);
+    }
+
+    #[test]
+    fn what_is_good_is_a_text_that_reads_back() {
+        for text in ["true", "false", r#"["a","b \"c\""]"#, "higher", "lower", ">= 4", "<= -0.25"] {
+            assert_eq!(text.parse::<Good>().unwrap().to_string(), text);
+        }
+        assert_eq!(">=4.0".parse::<Good>().unwrap().to_string(), ">= 4");
+        for text in ["", "yes", "[]", "[1]", ">= ", ">= x", "<= inf", "> 4", "\"a\""] {
+            assert_eq!(text.parse::<Good>(), Err(InvalidGood), "{text}");
+        }
     }
 
     #[test]
@@ -81,6 +164,6 @@ mod tests {
         assert_eq!(good.value_of(true, &verdict), Some(json!("right")));
         assert_eq!(good.value_of(false, &verdict), None, "`partly` or `wrong`");
         let scale = VerdictType::Integer { min: 1, max: 5 };
-        assert_eq!(Good::Better(Better::Higher).value_of(true, &scale), None);
+        assert_eq!(Good::Scale { better: Better::Higher, threshold: None }.value_of(true, &scale), None);
     }
 }

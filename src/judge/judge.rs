@@ -17,6 +17,7 @@ use super::verdict::VerdictType;
 use crate::endpoint::wire::AnswerSchema;
 use crate::endpoint::wire::chat::{ChatRequest, Sampling};
 use crate::endpoint::{Instructions, ModelUri};
+use crate::feedback::{DIGEST_METADATA, GOOD_METADATA, IdHasher, PROMPT_METADATA, SCALE_METADATA};
 
 /// A named question, compiled: its prompt checked, its schema written.
 #[derive(Debug)]
@@ -43,6 +44,8 @@ pub struct Judge {
     limit: Option<(u32, Truncate)>,
     schema: AnswerSchema,
     sampling: Sampling,
+    /// Of all that shapes its verdicts, but for the model: its prompt, schema and sampling.
+    digest: String,
 }
 
 /// Why a judge cannot be used.
@@ -123,7 +126,7 @@ impl Judge {
         }
         let raw = |schema| to_raw_value(&schema).map_err(|error| invalid("verdict", error.to_string()));
         let schema = AnswerSchema::new(raw(verdict.json_schema())?, raw(verdict.bounded_json_schema(max_rationale))?);
-        let judge = Self {
+        let mut judge = Self {
             name: name.to_owned(),
             version: file.version,
             description: file.description.trim().to_owned(),
@@ -137,7 +140,9 @@ impl Judge {
             limit,
             schema,
             sampling: file.params,
+            digest: String::new(),
         };
+        judge.digest = judge.compute_digest();
         let instructions = judge.chat_request(Rendered::default()).estimated_input_tokens();
         match judge.limit {
             Some((max, _)) if u64::from(max) <= instructions => {
@@ -191,9 +196,29 @@ impl Judge {
         [self.hashed_system.as_bytes().to_vec(), self.schema.json(false).get().as_bytes().to_vec(), sampling]
     }
 
+    fn compute_digest(&self) -> String {
+        let mut hasher = IdHasher::new("judge-run judge 1");
+        for part in self.constant_parts() {
+            hasher.part(&part);
+        }
+        hasher.part(self.user.source().as_bytes());
+        format!("{:016x}", hasher.finish_u64())
+    }
+
     /// What the answer to this user message is read against.
     pub(crate) fn expected<'a>(&'a self, prompt: &'a str) -> Expected<'a> {
         Expected { verdict: &self.verdict, good: self.good.as_ref(), prompt, template: self.user.source() }
+    }
+
+    /// What a record says of the judge, so that it can be understood without the judge's file.
+    pub(crate) fn metadata(&self) -> impl Iterator<Item = (&'static str, String)> {
+        let scale = match self.verdict.scale() {
+            (Some(min), Some(max)) => Some((SCALE_METADATA, format!("{min}..{max}"))),
+            _ => None,
+        };
+        let good = self.good.as_ref().map(|good| (GOOD_METADATA, good.to_string()));
+        let prompt = [(PROMPT_METADATA, self.prompt_uri()), (DIGEST_METADATA, self.digest.clone())];
+        prompt.into_iter().chain(good).chain(scale)
     }
 
     /// `prompts:/NAME/VERSION`, as MLflow's prompt registry writes it.
@@ -272,7 +297,12 @@ mod tests {
         assert_eq!(judge("type = \"boolean\""), Ok(None));
         assert_eq!(judge("type = \"boolean\"\ngood = false"), Ok(Some(Good::Boolean(false))));
         assert_eq!(judge(&format!("{category}\ngood = [\"a\"]")), Ok(Some(Good::Labels(vec!["a".into()]))));
-        assert_eq!(judge(&format!("{scale}\nbetter = \"lower\"")), Ok(Some(Good::Better(Better::Lower))));
+        assert_eq!(
+            judge(&format!("{scale}\nbetter = \"lower\"")),
+            Ok(Some(Good::Scale { better: Better::Lower, threshold: None }))
+        );
+        let with_threshold = judge(&format!("{scale}\nbetter = \"higher\"\nthreshold = 3.5"));
+        assert_eq!(with_threshold, Ok(Some(Good::Scale { better: Better::Higher, threshold: Some(3.5) })));
         for (verdict, words) in [
             ("type = \"boolean\"\ngood = \"yes\"", "write `good = true` or `good = false`"),
             ("type = \"boolean\"\nbetter = \"higher\"", "write `good = true` or `good = false`"),
@@ -280,6 +310,9 @@ mod tests {
             (&format!("{category}\ngood = [\"c\"]"), "`good` names `c`"),
             (&format!("{category}\ngood = [\"a\", \"b\"]"), "but not all"),
             (&format!("{scale}\ngood = true"), "write `better = \"higher\"`"),
+            (&format!("{scale}\nthreshold = 4"), "`threshold` requires `better"),
+            ("type = \"boolean\"\nthreshold = 4", "`threshold` requires `better"),
+            (&format!("{scale}\nbetter = \"higher\"\nthreshold = 6"), "must be an integer from 1 to 5, not 6"),
             (&format!("{scale}\nbetter = \"more\""), "invalid value for `verdict.better`"),
         ] {
             assert!(judge(verdict).unwrap_err().contains(words), "{verdict}");

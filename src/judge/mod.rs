@@ -29,7 +29,7 @@ pub mod verdict;
 mod work;
 
 pub use expression::Expression;
-pub use good::{Better, Good};
+pub use good::{Better, Good, InvalidGood};
 pub use judge::{Judge, JudgeError};
 pub use judgment::{Judgment, NotAskable, Question, QuestionKey};
 pub use place::Place;

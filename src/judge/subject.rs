@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::feedback::SESSION_METADATA;
+use crate::feedback::{SESSION_ID_METADATA, SESSION_METADATA};
 use crate::trace::{Session, Span, Trace};
 
 /// What one judgment is about.
@@ -64,14 +64,11 @@ impl<'a> Subject<'a> {
 
     /// The ids, to keep.
     pub fn ids(self) -> SubjectIds {
-        let session_id = match self {
-            Self::Session(session) => Some(session.session_id().to_owned()),
-            Self::Trace(_) | Self::Span { .. } => None,
-        };
         SubjectIds {
             trace_id: self.trace().trace_id.clone(),
             span_id: self.span_id().map(ToOwned::to_owned),
-            session_id,
+            session_id: self.trace().session().map(ToOwned::to_owned),
+            is_session: matches!(self, Self::Session(_)),
         }
     }
 
@@ -91,13 +88,16 @@ pub struct SubjectIds {
     pub trace_id: String,
     /// The span, if it is about one.
     pub span_id: Option<String>,
-    /// The session, if it is about all of it.
+    /// The session that the trace belongs to.
     pub session_id: Option<String>,
+    /// Whether it is about all of the session.
+    pub is_session: bool,
 }
 
 impl SubjectIds {
     /// What the record's metadata says about the subject, beyond trace and span.
     pub(crate) fn metadata(&self) -> impl Iterator<Item = (&'static str, &str)> {
-        self.session_id.iter().map(|session_id| (SESSION_METADATA, session_id.as_str()))
+        let key = if self.is_session { SESSION_METADATA } else { SESSION_ID_METADATA };
+        self.session_id.iter().map(move |session_id| (key, session_id.as_str()))
     }
 }

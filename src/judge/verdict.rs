@@ -59,6 +59,16 @@ impl VerdictType {
         fits.ok_or_else(|| OutOfRange { allowed: self.to_string(), found: shortened(value) })
     }
 
+    /// The ends of the scale of numbers, where they are declared.
+    #[expect(clippy::cast_precision_loss, reason = "far below 2^53")]
+    pub fn scale(&self) -> (Option<f64>, Option<f64>) {
+        match self {
+            Self::Boolean | Self::Category { .. } => (None, None),
+            Self::Integer { min, max } => (Some(*min as f64), Some(*max as f64)),
+            Self::Number { min, max } => (*min, *max),
+        }
+    }
+
     /// Whether the declaration itself makes sense.
     ///
     /// # Errors

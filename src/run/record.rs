@@ -153,16 +153,14 @@ pub(super) fn of_input_error(question: &Question, run_id: &str, not_askable: Not
 
 fn base(question: &Question, run_id: &str, id: AssessmentId, subject: SubjectIds, history: History) -> Feedback {
     let now = now_ms();
-    let mut metadata = BTreeMap::from([
-        ("judge_prompt".to_owned(), question.judge.prompt_uri()),
-        ("run_id".to_owned(), run_id.to_owned()),
-    ]);
+    let mut metadata = BTreeMap::from([("run_id".to_owned(), run_id.to_owned())]);
+    metadata.extend(question.judge.metadata().map(|(key, value)| (key.to_owned(), value)));
     metadata.extend(subject.metadata().map(|(key, value)| (key.to_owned(), value.to_owned())));
     let sample = question.key().sample;
     if sample > 0 {
         metadata.insert(SAMPLE_METADATA.to_owned(), sample.to_string());
     }
-    let SubjectIds { trace_id, span_id, session_id: _ } = subject;
+    let SubjectIds { trace_id, span_id, .. } = subject;
     Feedback {
         assessment_id: Some(id.to_string()),
         name: question.judge.name.clone(),
@@ -194,7 +192,7 @@ mod tests {
     use super::super::lane::tests::job;
     use super::*;
     use crate::endpoint::wire::answer::Answer;
-    use crate::feedback::{ErrorCode, IdHasher, SESSION_METADATA};
+    use crate::feedback::{ErrorCode, GOOD_METADATA, IdHasher, SCALE_METADATA, SESSION_ID_METADATA, SESSION_METADATA};
     use crate::judge::Judge;
     use crate::judge::verdict::Verdict;
 
@@ -241,6 +239,7 @@ mod tests {
         let expected = [
             ("attempts", "2"),
             ("input_tokens", "100"),
+            ("judge_digest", "de7a50e9431a4ae6"),
             ("judge_prompt", "prompts:/j/3"),
             ("latency_ms", "1234"),
             ("model", "m-1"),
@@ -318,6 +317,7 @@ mod tests {
             outcome.history = history;
             outcome.judgment.subject.span_id = Some("s".into());
             outcome.judgment.subject.session_id = Some("c".into());
+            outcome.judgment.subject.is_session = true;
             of_attempt(&question(3), "run-1", outcome).0
         };
         let feedback = with(verdict());
@@ -327,6 +327,19 @@ mod tests {
         assert_eq!(feedback.metadata[SAMPLE_METADATA], "3");
         let failure = with(Err(Failure::new(ErrorCode::Refused, "no").into()));
         assert_eq!(failure.overrides, None, "a failure replaces no opinion");
+    }
+
+    #[test]
+    fn a_record_says_what_is_good_and_which_session_it_belongs_to() {
+        let text = "[verdict]\ntype = \"integer\"\nmin = 1\nmax = 5\nbetter = \"higher\"\nthreshold = 4\n[prompt]\nuser = \"{{ outputs }}\"";
+        let judge = Judge::compile("j", text, "j").unwrap();
+        let question = Question::new(judge, &"e:/m".parse().unwrap(), &serde_json::Map::new());
+        let mut outcome = outcome(verdict(), None);
+        outcome.judgment.subject.session_id = Some("c".into());
+        let metadata = of_attempt(&question, "run-1", outcome).0.metadata;
+        let values = [GOOD_METADATA, SCALE_METADATA, SESSION_ID_METADATA].map(|key| metadata[key].as_str());
+        assert_eq!(values, [">= 4", "1..5", "c"]);
+        assert!(!metadata.contains_key(SESSION_METADATA), "it is not about the session");
     }
 
     #[test]

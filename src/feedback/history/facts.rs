@@ -9,10 +9,12 @@ use serde_json::value::RawValue;
 
 use super::opinion::About;
 use super::{Act, OpinionKey, Standing, Step};
-use crate::feedback::{AssessmentId, Feedback, IdHasher, RecordedErrorCode, SAMPLE_METADATA, SourceType};
+use crate::feedback::{
+    AssessmentId, Feedback, IdHasher, PROMPT_METADATA, RecordedErrorCode, SAMPLE_METADATA, SourceType,
+};
 
 /// The members of `metadata` by which a record of our own is known.
-pub(crate) const SIGNATURE: [&str; 2] = ["run_id", "judge_prompt"];
+pub(crate) const SIGNATURE: [&str; 2] = ["run_id", PROMPT_METADATA];
 
 /// The facts of a record.
 #[derive(Debug, Clone, PartialEq)]

@@ -55,7 +55,7 @@ static SCHEMA: LazyLock<AnswerSchema> =
 fn judgment(user: &str) -> Judgment {
     Judgment {
         id: IdHasher::new("test").finish(),
-        subject: SubjectIds { trace_id: "t".into(), span_id: None, session_id: None },
+        subject: SubjectIds { trace_id: "t".into(), ..SubjectIds::default() },
         work: Work::Chat(ChatRequest {
             system: None,
             user: user.into(),

@@ -1,0 +1,154 @@
+//! What changed between two logs, trace by trace.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::report::{Method, Warning};
+
+/// What changed between a baseline and what is new.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ComparisonReport {
+    /// [`SCHEMA_VERSION`](super::report::SCHEMA_VERSION).
+    pub schema_version: u32,
+    /// The logs of the baseline as they were named; several are averaged, item by item.
+    pub base: Vec<String>,
+    /// The logs compared with it.
+    pub new: Vec<String>,
+    /// One for each judge.
+    pub comparisons: Vec<Comparison>,
+    /// In the order in which they were given.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gates: Vec<super::gate::GateResult>,
+    /// About the whole comparison.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<Warning>,
+}
+
+/// What changed in the verdicts of one judge. Differences are new minus base, in the direction of the values.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Comparison {
+    /// The judge's name.
+    pub name: String,
+    /// The model of the new verdicts.
+    pub source_id: String,
+    /// The model of the baseline, if it is another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base_source_id: Option<String>,
+    /// Which verdicts are good, as in [`JudgeReport`](super::report::JudgeReport).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub good: Option<String>,
+    /// What is compared.
+    pub measure: Measure,
+    /// Items with a verdict on both sides.
+    pub n_pairs: u64,
+    /// Items with a verdict in the baseline alone.
+    pub n_only_base: u64,
+    /// Items with a new verdict alone.
+    pub n_only_new: u64,
+    /// The share or mean over the pairs, in the baseline.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base: Option<f64>,
+    /// The share or mean over the pairs, now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub new: Option<f64>,
+    /// Absent where there are too few pairs for one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub difference: Option<Difference>,
+    /// Two-sided, of the hypothesis that nothing changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub p_value: Option<f64>,
+    /// The same, corrected for the number of judges (Holm).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub p_adjusted: Option<f64>,
+    /// The test that the p-value is of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub test: Option<Test>,
+    /// The smallest difference that would be found with 80 % power.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub minimum_detectable: Option<f64>,
+    /// The difference that does not matter, in the unit of the difference.
+    pub margin: f64,
+    /// The conclusion.
+    pub outcome: Outcome,
+    /// How many items have another verdict (of numbers: another by more than the margin).
+    #[serde(default)]
+    pub n_flips: u64,
+    /// The items that changed, those that became worse by most first; at most a certain number of them.
+    pub flips: Vec<Flip>,
+    /// About this comparison.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<Warning>,
+}
+
+/// What is compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Measure {
+    /// The share of good verdicts. (Of one that is good when `false` too: higher is better.)
+    Pass,
+    /// The mean of numbers.
+    Mean,
+}
+
+/// A difference with its confidence interval.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Difference {
+    /// New minus base.
+    pub estimate: f64,
+    /// The lower end of the interval.
+    pub low: f64,
+    /// The upper end.
+    pub high: f64,
+    /// The interval's nominal coverage: 0.95.
+    pub level: f64,
+    /// How the interval was computed.
+    pub method: Method,
+}
+
+/// The test that a p-value is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Test {
+    /// McNemar's exact test of paired shares.
+    McnemarExact,
+    /// The paired t test.
+    PairedT,
+    /// The t test of differences in clusters (CR1).
+    ClusterT,
+}
+
+/// The conclusion of a comparison.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// Significantly better, after the correction for the number of judges.
+    Better,
+    /// Significantly worse.
+    Worse,
+    /// The interval lies within the margin.
+    Equivalent,
+    /// Neither a difference nor equivalence is shown.
+    Inconclusive,
+    /// The judge is another one, by prompt or model, so the difference is not the application's alone.
+    JudgeChanged,
+}
+
+/// An item whose verdict changed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Flip {
+    /// The trace.
+    pub trace_id: String,
+    /// The span of it, if it is about one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub span_id: Option<String>,
+    /// The verdict in the baseline; the mean of several, where there are several.
+    pub base: Value,
+    /// The new verdict.
+    pub new: Value,
+    /// The baseline's rationale; of several, the latest that says the same as most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base_rationale: Option<String>,
+    /// The new rationale.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub new_rationale: Option<String>,
+}
