@@ -85,7 +85,7 @@ Exit codes:
   1    a gate does not hold
   2    wrong usage, configuration or judge file, or nothing to judge; nothing was sent
   3    finished, but some judgments failed, some lines are not traces, or a filter failed
-  4    stopped early: key, quota, budget, address, or nothing but failures
+  4    stopped early: key, quota, budget, address, log, or nothing but failures
   130  interrupted, after answers in flight were saved"#;
 
 /// Judge recorded traces of GenAI applications with LLM judges: one Feedback record per judgment

@@ -66,7 +66,7 @@ pub(crate) fn prepare(planned: Planned, env: Env<'_>) -> Result<Prepared, CliErr
     let mut lanes: Vec<LaneSettings> = lanes.collect::<Result<_, _>>()?;
     let questions = questions(&plan, &lanes)?;
     notes.extend(other_hosts(&plan).chain(dated_prices(&plan)));
-    let traces = traces(&plan, lanes.len())?;
+    let traces = traces(&plan, lanes.len(), &mut notes)?;
     notes.extend(open_files::make_room(lanes.iter_mut().flat_map(|lane| lane.pool.iter_mut())));
     Ok(Prepared { plan, lanes, questions, traces, simulator, notes })
 }
@@ -151,7 +151,8 @@ fn questions(plan: &RunPlan, lanes: &[LaneSettings]) -> Result<Vec<(Question, La
 /// A note for each provider's name under which another host is asked.
 fn other_hosts(plan: &RunPlan) -> impl Iterator<Item = String> {
     plan.endpoints.iter().filter_map(|endpoint| {
-        let base_url = endpoint.members.first()?.base_url.as_deref()?;
+        // What is no address may be a key; it is refused when it is asked.
+        let base_url = endpoint.members.first()?.base_url.as_deref().filter(|url| url.contains("://"))?;
         let own = provider::preset(&endpoint.model.endpoint).filter(|preset| preset.needs_key)?.base_url?;
         let (host, own) = (provider::host(base_url), provider::host(own));
         (host != own).then(|| format!("{} is asked at {host}, not at {own}; records name the host", endpoint.model))
@@ -172,7 +173,10 @@ struct Traces {
     quickstart: Option<NamedTempFile>,
 }
 
-fn traces(plan: &RunPlan, lanes: usize) -> Result<Traces, CliError> {
+/// A mapping of which the first so many records of a file have nothing is said before anything is paid for.
+const LOOKED_AT: usize = 100;
+
+fn traces(plan: &RunPlan, lanes: usize, notes: &mut Vec<String>) -> Result<Traces, CliError> {
     let paths: Vec<_> = plan.datasets.iter().map(|dataset| shown(&dataset.path)).collect();
     let (paths, quickstart) = quickstart::as_files(paths)?;
     let criteria = selection::criteria(&plan.selection, &paths)?;
@@ -183,6 +187,8 @@ fn traces(plan: &RunPlan, lanes: usize) -> Result<Traces, CliError> {
         mappings: plan.reading.map.clone(),
         ..DatasetOptions::new(paths)
     };
+    let unmet = DatasetReader::unmet_mappings(&options, LOOKED_AT).map_err(|error| CliError::of(&error))?;
+    notes.extend(unmet.iter().map(|mapping| format!("--map {mapping}: none of the first records has this field")));
     let open = || DatasetReader::open(options.clone());
     let datasets = (0..readers).map(|_| open().map_err(|error| CliError::of(&error))).collect::<Result<_, _>>()?;
     let selection = criteria.draw(open).map_err(|error| match &error {

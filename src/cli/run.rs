@@ -111,6 +111,9 @@ pub(crate) fn execute(opened: Opened, observe: &mut dyn FnMut(&Event<'_>)) -> Re
         return Err(CliError::BrokenPipe);
     }
     let exit = report.exit();
+    if let (Exit::Usage, Some(StopReason::Dataset(error))) = (exit, &report.stop) {
+        return Err(CliError::of(error));
+    }
     // A run that had nothing to do leaves no log.
     let log = log.filter(|log| log.exists());
     let exported = match (&log, &export) {

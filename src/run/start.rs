@@ -102,9 +102,12 @@ pub async fn run(
     });
     dispatcher.run(readers).await;
     let (mut summary, log, mut stop) = dispatcher.end().await;
-    if let Err(error) = log.close(patience.ends()).await {
-        summary.unsaved = error.unsaved();
-        stop = Some(StopReason::Log(error));
+    match log.close(patience.ends()).await {
+        Ok(mended) => summary.log = mended,
+        Err(error) => {
+            summary.unsaved = error.unsaved();
+            stop = Some(StopReason::Log(error));
+        }
     }
     summary.finish();
     Ok(RunReport { summary, stop })

@@ -338,3 +338,15 @@ fn requests_and_answers_are_shown_on_demand_without_what_a_terminal_would_obey()
     let quiet = place.judge(&fake.base_url(), &["-v", "--overwrite"]).run().exits_with(0);
     assert!(!quiet.stderr.contains("chatcmpl-1"), "{}", quiet.stderr);
 }
+
+#[test]
+fn a_key_in_the_place_of_an_address_is_not_shown() {
+    let place = Place::with_traces(1);
+    for args in [&["-vv"][..], &["--dry-run"]] {
+        let finished = place.judge(KEY, args).run();
+        assert_silent(&finished, &place);
+    }
+    let finished = place.judge(KEY, &[]).run().exits_with(2).says(&["it must begin with http:// or https://"]);
+    assert_silent(&finished, &place);
+    place.judge("localhost:8000/v1", &[]).run().exits_with(2).says(&["`localhost:8000/v1`"]);
+}

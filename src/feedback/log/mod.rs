@@ -22,6 +22,7 @@ mod written;
 
 pub use super::history::{OpinionKey, Standing};
 pub use compact::{Compacted, compact, would_compact};
+pub use displaced::Mended;
 pub use error::OpenError;
 pub use index::{Index, Seen};
 pub(super) use lines::LineReader;
@@ -32,4 +33,6 @@ pub use requests::requests_since;
 pub use reuse::ReuseLog;
 pub use standing::{Place, StandingRecords, Stands};
 pub use tally::{JudgeTally, Tally, tally};
+#[cfg(test)]
+pub(crate) use writer::tests::writer_to;
 pub use writer::{LogClosed, LogWriter, WriteError};

@@ -215,6 +215,15 @@ impl<'a> Dispatcher<'a> {
         Flow::Continue
     }
 
+    /// Takes in what is back by now, whatever became of the others.
+    pub(super) fn take_returned(&mut self) {
+        while let Some(returned) = self.tasks.try_join_next() {
+            if let Ok(returned) = returned {
+                self.returned(returned);
+            }
+        }
+    }
+
     fn returned(&mut self, Returned { lane, job }: Returned) {
         if let Some((attempt, latency)) = &job.last {
             let usage = attempt.usage();
@@ -302,3 +311,6 @@ impl<'a> Dispatcher<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -46,6 +46,8 @@ impl Dispatcher<'_> {
 
     /// What the run came to, and the log to be closed.
     pub(in crate::run) async fn end(mut self) -> (Summary, LogWriter, Option<StopReason>) {
+        // Whatever ended the run, what came back meanwhile was answered, and is counted and saved if it can be.
+        self.take_returned();
         // Should the log be closed, closing it says so.
         let _ = self.write().await;
         let Self { parts, stop, tasks, .. } = self;

@@ -24,7 +24,7 @@ pub enum Exit {
     Usage = 2,
     /// Finished, but some judgments failed, some lines are not traces, or a filter failed; the same command retries failures.
     SomeFailed = 3,
-    /// Stopped early (key, quota, budget, wrong address, a log that cannot be written), or nothing but failures.
+    /// Stopped early (key, quota, budget, wrong address, a log that cannot be written), nothing but failures, or records of the log lost.
     Stopped = 4,
     /// Interrupted, after answers in flight were saved.
     Interrupted = 130,
@@ -43,6 +43,8 @@ impl RunReport {
         let summary = &self.summary;
         match &self.stop {
             Some(StopReason::Interrupted) => Exit::Interrupted,
+            // Of standard input that shows only when it is read.
+            Some(StopReason::Dataset(error)) if summary.traces == 0 && error.is_unusable() => Exit::Usage,
             Some(
                 StopReason::Budget(_)
                 | StopReason::Bug
@@ -51,7 +53,7 @@ impl RunReport {
                 | StopReason::Rejects(_)
                 | StopReason::Log(_),
             ) => Exit::Stopped,
-            None if self.ended_early() => Exit::Stopped,
+            None if self.ended_early() || summary.log.lost > 0 => Exit::Stopped,
             // A shard may be empty: then its work is done.
             None if summary.selected() == 0 && summary.left_out.other_shards == 0 => Exit::Usage,
             // Whatever they are: a run without one verdict is not a run with some failures.

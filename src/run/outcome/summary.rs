@@ -8,7 +8,7 @@ use super::distribution::Distribution;
 use super::event::Event;
 use crate::endpoint::ModelUri;
 use crate::endpoint::wire::answer::Usage;
-use crate::feedback::log::Standing;
+use crate::feedback::log::{Mended, Standing};
 use crate::feedback::{ErrorCode, Feedback, Room};
 use crate::judge::parse::ParseMethod;
 use crate::judge::{Question, QuestionKey, Unit};
@@ -52,6 +52,8 @@ pub struct Summary {
     pub lanes: Vec<LaneSummary>,
     /// Judgments that are counted above, and that the log could not take.
     pub unsaved: u64,
+    /// What the log went through while the run wrote to it.
+    pub log: Mended,
     started: Instant,
     /// The whole run, once it has ended.
     pub elapsed: Duration,
@@ -171,6 +173,7 @@ impl Summary {
             questions: questions.collect(),
             lanes: lanes.iter().map(lane).collect(),
             unsaved: 0,
+            log: Mended::default(),
             started: Instant::now(),
             elapsed: Duration::ZERO,
         }

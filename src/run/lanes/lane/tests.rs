@@ -27,7 +27,7 @@ fn settings(pool: impl Into<Pool>) -> LaneSettings {
     LaneSettings { pool, model: "m".into(), prices: None, requests_per_day: None, requests_today: 0 }
 }
 
-fn lane(concurrency: usize) -> Lane {
+pub(in crate::run) fn lane(concurrency: usize) -> Lane {
     Lane::new(&settings(endpoint(concurrency)), &Policy::default(), 1, false).unwrap()
 }
 
@@ -39,7 +39,7 @@ fn busy(concurrency: usize, policy: Policy, judgments: usize) -> Lane {
     lane
 }
 
-fn push(lane: &mut Lane, judgments: usize) {
+pub(in crate::run) fn push(lane: &mut Lane, judgments: usize) {
     (0..judgments).for_each(|_| lane.push(QuestionIndex::new(0), judgment("u"), History::default()));
 }
 
@@ -89,7 +89,7 @@ fn failed_with(job: Box<Job>, code: ErrorCode) -> Box<Job> {
     failed(job, Failure::new(code, "no"))
 }
 
-fn answered(mut job: Box<Job>, usage: Usage) -> Box<Job> {
+pub(in crate::run) fn answered(mut job: Box<Job>, usage: Usage) -> Box<Job> {
     let verdict = Verdict { value: true.into(), rationale: None };
     let result = Ok(Scored { verdict, method: ParseMethod::Strict, truncated: false, degenerate: false });
     let answer = Some(Answer { usage: Some(usage), ..Answer::default() });
@@ -105,7 +105,7 @@ fn unusable(mut job: Box<Job>, code: ErrorCode, content: &str) -> Box<Job> {
     job
 }
 
-fn used(input_tokens: u64, output_tokens: u64) -> Usage {
+pub(in crate::run) fn used(input_tokens: u64, output_tokens: u64) -> Usage {
     Usage { input_tokens, output_tokens, ..Usage::default() }
 }
 
