@@ -90,7 +90,10 @@ fn write_judge(out: &mut String, judge: &JudgeReport) -> fmt::Result {
         writeln!(out)?;
     }
     if let Some(latency) = latency_ms {
-        let ms = |ms: f64| time(Duration::try_from_secs_f64(ms / 1e3).unwrap_or_default());
+        let ms = |ms: f64| match ms {
+            0.0..1e3 => format!("{ms:.0} ms"),
+            _ => time(Duration::try_from_secs_f64(ms / 1e3).unwrap_or_default()),
+        };
         let [p50, p90, p99, max] = [latency.p50, latency.p90, latency.p99, latency.max].map(ms);
         writeln!(out, "  latency   median {p50}, 90% {p90}, 99% {p99}, max {max}")?;
     }
