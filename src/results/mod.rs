@@ -3,5 +3,7 @@
 //! All of it is plain data. The forms that people read are made from it elsewhere.
 
 pub mod compare;
+pub mod forms;
 pub mod gate;
+pub mod judgments;
 pub mod report;

@@ -12,6 +12,7 @@ mod table;
 mod wide;
 mod write;
 
+pub(crate) use cell::cell as text_cell;
 pub use convert::{Converted, convert};
 pub use export::{export, replace};
 pub use form::{Form, UnknownForm};

@@ -98,6 +98,18 @@ impl<T> Opinions<T> {
         own.filter_map(|opinion| opinion.iter().rev().find(|line| line.step.is_live()))
     }
 
+    /// The records that hold, each with what its opinion was before: the one that each of our own opinions stands as, and all of others that no other
+    /// takes the place of, which have nothing before them.
+    pub(crate) fn counting(&self) -> impl Iterator<Item = (&Line<T>, &[Line<T>])> {
+        self.0.chunk_by(|a, b| a.opinion == b.opinion).flat_map(|opinion| {
+            let is_own = opinion[0].is_own;
+            let own = || opinion.iter().rev().find(|line| line.step.is_live()).into_iter();
+            let others = || opinion.iter().filter(|line| line.step.is_live() && !line.step.is_superseded);
+            let lines: Vec<_> = if is_own { own().collect() } else { others().collect() };
+            lines.into_iter().map(move |line| (line, if is_own { opinion } else { &[] }))
+        })
+    }
+
     /// All records in the log's order.
     pub(crate) fn into_lines(self) -> Vec<Line<T>> {
         let Self(mut lines) = self;
