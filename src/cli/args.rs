@@ -16,8 +16,8 @@ use judge_run::run::{MaxErrors, SampleSize, Shard};
 
 use super::duration;
 use super::subcommands::{
-    CheckArgs, CompactArgs, CompletionsArgs, ConvertArgs, JudgesArgs, ManArgs, MergeArgs, ReplayArgs, SimulateArgs,
-    StatusArgs,
+    CheckArgs, CompactArgs, CompletionsArgs, ConvertArgs, JudgesArgs, ManArgs, MergeArgs, ReplayArgs, ShowArgs,
+    SimulateArgs, StatusArgs,
 };
 use super::suggest;
 
@@ -139,6 +139,8 @@ pub(crate) enum Command {
     Replay(Box<ReplayArgs>),
     /// Show how far a run is, also while another process runs it
     Status(StatusArgs),
+    /// Show a trace with what was said of it, or list a log's traces
+    Show(ShowArgs),
     /// List the judges, or print one as a file to start your own from
     Judges(JudgesArgs),
     /// Send one small request to an endpoint: does it answer, what does it support, what are its limits

@@ -13,6 +13,7 @@ mod endpoint;
 mod error;
 mod failures;
 mod first_screen;
+mod forms;
 mod generate;
 mod judges;
 mod log_hints;
@@ -22,17 +23,20 @@ mod not_retried;
 mod notices;
 mod open;
 mod open_files;
+mod page;
 mod paths;
 mod plan;
 mod print;
 mod progress;
 mod quickstart;
+mod recorded;
 mod rejects;
 mod remedy;
 mod replay;
 mod reuse;
 mod run;
 mod selection;
+mod show;
 mod simulate;
 mod skipped;
 mod status;
@@ -78,6 +82,7 @@ pub(crate) fn main() -> ExitCode {
         Some(Command::Compact(args)) => compact::main(&args),
         Some(Command::Convert(args)) => convert::main(args),
         Some(Command::Replay(args)) => replay::main(*args),
+        Some(Command::Show(args)) => show::main(args),
         Some(Command::Status(args)) => status::main(args),
         Some(Command::Judges(args)) => judges::main(&args),
         Some(Command::Completions(args)) => generate::completions(&args),

@@ -101,6 +101,30 @@ pub(crate) struct StatusArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
+  All traces of a log, with their verdicts:
+    judge-run show traces.feedback.jsonl
+  One of them, with what was asked, answered and said of it:
+    judge-run show traces.feedback.jsonl tr-quickstart-07")]
+pub(crate) struct ShowArgs {
+    /// The log
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub log: PathBuf,
+
+    /// Trace to show: its id, or the beginning of it
+    pub trace: Option<String>,
+
+    /// Traces, if the log's manifest does not say where they are. Repeatable
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub dataset: Vec<PathBuf>,
+
+    /// Show long texts to their end
+    #[arg(long, requires = "trace")]
+    pub full: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
   A provider with a quota and some trouble:
     judge-run simulate --rpm 500 --latency 400ms --fail 429=5%,500=2%,reset=1%
   A run against it, in another terminal:

@@ -1,13 +1,12 @@
 //! Single judgments: each opinion of logs as it stands, for forms that show them one by one.
 
-use std::io;
 use std::path::PathBuf;
 
 use serde_json::Value;
 
 use super::report::JudgeReport;
-use crate::feedback::Feedback;
-use crate::feedback::log::{Present, for_each_present};
+use crate::feedback::log::{OpenError, Present, for_each_present};
+use crate::feedback::{Feedback, GOOD_METADATA};
 use crate::judge::Good;
 
 /// A page lists so many; of more, those that say the least are left out.
@@ -81,18 +80,20 @@ fn is_by(judge: &JudgeReport, feedback: &Feedback) -> bool {
 }
 
 impl Judgments {
-    /// Reads the judgments of these logs; `judges` says which verdicts are good. Of more than
+    /// Reads the judgments of these logs; `judges` say which verdicts are good, and records themselves where those do not. Of more than
     /// [`MAX_LISTED`], bad verdicts and failures are kept first.
     ///
     /// # Errors
     /// When a log cannot be read.
-    pub fn read(logs: &[PathBuf], judges: &[JudgeReport]) -> io::Result<Self> {
-        let good: Vec<_> = judges.iter().map(|judge| judge.good.as_ref().and_then(|good| good.parse().ok())).collect();
+    pub fn read(logs: &[PathBuf], judges: &[JudgeReport]) -> Result<Self, OpenError> {
+        let good: Vec<Option<Good>> = judges.iter().map(|judge| judge.good.as_ref().and_then(|good| good.parse().ok())).collect();
         let (mut first, mut rest) = (Vec::new(), Vec::new());
         let mut all = 0_usize;
         for_each_present(logs, &mut |present| {
             let judge = judges.iter().position(|judge| is_by(judge, &present.feedback));
-            let outcome = Outcome::of(&present, judge.and_then(|judge| good[judge].as_ref()));
+            let own = || present.feedback.metadata.get(GOOD_METADATA)?.parse().ok();
+            let good = judge.and_then(|judge| good[judge].clone()).or_else(own);
+            let outcome = Outcome::of(&present, good.as_ref());
             let listed = if outcome < Outcome::Scored { &mut first } else { &mut rest };
             if listed.len() < MAX_LISTED {
                 let Present { feedback, earlier, .. } = present;

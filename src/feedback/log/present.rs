@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io;
 use std::path::PathBuf;
 
-use super::LineReader;
+use super::{LineReader, OpenError};
 use super::lines::for_each_line;
 use crate::feedback::Feedback;
 use crate::feedback::history::History;
@@ -31,7 +31,12 @@ const LOG_BITS: u32 = 48;
 ///
 /// # Errors
 /// When a log cannot be read.
-pub fn for_each_present(logs: &[PathBuf], take: &mut dyn FnMut(Present)) -> io::Result<()> {
+pub fn for_each_present(logs: &[PathBuf], take: &mut dyn FnMut(Present)) -> Result<(), OpenError> {
+    let failed = |source| OpenError::Io { path: logs.first().cloned().unwrap_or_default(), source };
+    read(logs, take).map_err(failed)
+}
+
+fn read(logs: &[PathBuf], take: &mut dyn FnMut(Present)) -> io::Result<()> {
     let files = logs.iter().map(File::open).collect::<io::Result<Vec<_>>>()?;
     let mut history = History::default();
     for (log, file) in files.iter().enumerate() {

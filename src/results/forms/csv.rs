@@ -2,7 +2,7 @@
 
 use ::csv::Writer;
 
-use super::Results;
+use super::Findings;
 use crate::feedback::forms::text_cell;
 use crate::results::compare::Comparison;
 use crate::results::report::{Estimate, Figures, JudgeReport};
@@ -44,10 +44,10 @@ const FIGURES: [&str; 32] = [
 
 /// # Errors
 /// Never of the table itself: it is written to memory.
-pub(super) fn write(results: &Results<'_>) -> Result<Vec<u8>, ::csv::Error> {
+pub(super) fn write(results: &Findings<'_>) -> Result<Vec<u8>, ::csv::Error> {
     let mut writer = Writer::from_writer(Vec::new());
     match results {
-        Results::Report(report) => {
+        Findings::Report(report) => {
             let names = ["name", "source_type", "source_id", "slice_by", "slice_value"].into_iter().chain(FIGURES);
             writer.write_record(names.chain(["n_skipped", "latency_p50_ms", "latency_p90_ms", "latency_p99_ms"]))?;
             for judge in &report.judges {
@@ -57,7 +57,7 @@ pub(super) fn write(results: &Results<'_>) -> Result<Vec<u8>, ::csv::Error> {
                 }
             }
         }
-        Results::Comparison(comparison) => {
+        Findings::Comparison(comparison) => {
             writer.write_record(COMPARISON)?;
             for comparison in &comparison.comparisons {
                 writer.write_record(comparison_row(comparison))?;

@@ -1,6 +1,6 @@
 //! The answer in a sentence: may we ship, what changed, how sure is that.
 
-use super::Results;
+use super::Findings;
 use super::figures::{Unit, count, counted, of_change, of_gate};
 use super::plain::one_line;
 use crate::results::compare::{Comparison, Outcome};
@@ -21,7 +21,7 @@ pub(super) struct Headline {
 const NAMED: usize = 3;
 
 impl Headline {
-    pub(super) fn of(results: &Results<'_>) -> Self {
+    pub(super) fn of(results: &Findings<'_>) -> Self {
         let gates = results.gates();
         let number = |outcome| gates.iter().filter(|gate| gate.outcome == outcome).count();
         let (failed, undecided) = (number(GateOutcome::Fail), number(GateOutcome::Inconclusive));
@@ -66,7 +66,7 @@ impl Headline {
     }
 }
 
-fn without_gates(results: &Results<'_>) -> String {
+fn without_gates(results: &Findings<'_>) -> String {
     let comparisons = results.comparisons();
     let worse = comparisons.iter().filter(|c| c.outcome == Outcome::Worse).count();
     match results.judges() {
@@ -83,7 +83,7 @@ fn without_gates(results: &Results<'_>) -> String {
     }
 }
 
-fn rates(results: &Results<'_>) -> Vec<String> {
+fn rates(results: &Findings<'_>) -> Vec<String> {
     let rated = results.judges().iter().filter_map(|judge| Some((judge, judge.figures.pass.as_ref()?)));
     rated
         .take(NAMED)

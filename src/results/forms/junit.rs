@@ -5,7 +5,7 @@ use quick_junit::{NonSuccessKind, Report as Junit, SerializeError, TestCase, Tes
 use super::figures::{counted, of_gate};
 use super::headline::Headline;
 use super::plain::{clip, one_line};
-use super::{Results, verdict};
+use super::{Findings, verdict};
 use crate::feedback::ErrorCode;
 use crate::results::gate::{GateOutcome, GateResult};
 use crate::results::judgments::Judgment;
@@ -19,7 +19,7 @@ const MAX_DETAILS: usize = 8192;
 const MAX_ERRORS: usize = 1000;
 
 /// `failed` are the failed judgments, as far as they are known one by one.
-pub(super) fn write(results: &Results<'_>, failed: &[&Judgment]) -> Result<String, SerializeError> {
+pub(super) fn write(results: &Findings<'_>, failed: &[&Judgment]) -> Result<String, SerializeError> {
     let mut junit = Junit::new(short("judge-run"));
     let judges = results.judges();
     let names: Vec<&str> = judges.iter().map(|judge| judge.name.as_str()).collect();

@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Write};
 
-use super::Results;
+use super::Findings;
 use super::figures::{self, Unit, count, counted, of_change, percent, probability};
 use super::headline::Headline;
 use super::plain::one_line;
@@ -21,7 +21,7 @@ const MAX_ROWS: usize = 100;
 const MAX_FLIPS: usize = 20;
 const MAX_CHARS: usize = 200;
 
-pub(super) fn write(results: &Results<'_>) -> Result<String, fmt::Error> {
+pub(super) fn write(results: &Findings<'_>) -> Result<String, fmt::Error> {
     let headline = Headline::of(results);
     let sign = headline.outcome.map_or("", |outcome| match outcome {
         GateOutcome::Pass => "✅ ",
@@ -164,7 +164,7 @@ fn gates(gates: &[GateResult]) -> Result<String, fmt::Error> {
     Ok(out)
 }
 
-fn judges(results: &Results<'_>) -> Result<String, fmt::Error> {
+fn judges(results: &Findings<'_>) -> Result<String, fmt::Error> {
     if results.judges().is_empty() {
         return Ok(String::new());
     }

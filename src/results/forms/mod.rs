@@ -3,6 +3,7 @@
 mod csv;
 mod figures;
 mod form;
+mod github;
 mod headline;
 mod html;
 mod junit;
@@ -13,6 +14,7 @@ mod text;
 use std::io::{self, Write};
 
 pub use form::{Form, UnknownForm};
+pub use github::annotations;
 pub use html::{Page, PageTraces};
 pub use markdown::MARKER;
 use serde_json::Value;
@@ -23,14 +25,14 @@ use super::report::{JudgeReport, Report, Warning};
 
 /// What is put into a form.
 #[derive(Debug, Clone, Copy)]
-pub enum Results<'a> {
+pub enum Findings<'a> {
     /// What one log says, or several.
     Report(&'a Report),
     /// What changed between two.
     Comparison(&'a ComparisonReport),
 }
 
-impl Results<'_> {
+impl Findings<'_> {
     /// The logs, for a title.
     fn title(&self) -> String {
         let names = |logs: &[String]| logs.iter().map(|log| plain::one_line(log)).collect::<Vec<_>>().join(", ");
@@ -40,7 +42,8 @@ impl Results<'_> {
         }
     }
 
-    fn judges(&self) -> &[JudgeReport] {
+    /// The judges of a report; a comparison has none of its own.
+    pub fn judges(&self) -> &[JudgeReport] {
         match self {
             Self::Report(report) => &report.judges,
             Self::Comparison(_) => &[],
@@ -79,7 +82,7 @@ impl Form {
     ///
     /// # Errors
     /// When `out` cannot be written.
-    pub fn write(self, results: &Results<'_>, page: &Page<'_>, out: &mut dyn Write) -> io::Result<()> {
+    pub fn write(self, results: &Findings<'_>, page: &Page<'_>, out: &mut dyn Write) -> io::Result<()> {
         match self {
             Self::Text => out.write_all(text::write(results).map_err(io::Error::other)?.as_bytes()),
             Self::Json => json(results, out),
@@ -95,10 +98,10 @@ impl Form {
     }
 }
 
-fn json(results: &Results<'_>, out: &mut dyn Write) -> io::Result<()> {
+fn json(results: &Findings<'_>, out: &mut dyn Write) -> io::Result<()> {
     match results {
-        Results::Report(report) => serde_json::to_writer_pretty(&mut *out, report)?,
-        Results::Comparison(comparison) => serde_json::to_writer_pretty(&mut *out, comparison)?,
+        Findings::Report(report) => serde_json::to_writer_pretty(&mut *out, report)?,
+        Findings::Comparison(comparison) => serde_json::to_writer_pretty(&mut *out, comparison)?,
     }
     out.write_all(b"\n")
 }

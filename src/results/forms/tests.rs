@@ -93,7 +93,7 @@ fn comparison() -> ComparisonReport {
     }
 }
 
-fn written(form: Form, results: &Results<'_>) -> String {
+fn written(form: Form, results: &Findings<'_>) -> String {
     let judgments = judgments();
     let mut traces = PageTraces::of(&judgments);
     let spans = vec![crate::trace::Span {
@@ -123,8 +123,8 @@ fn written(form: Form, results: &Results<'_>) -> String {
 }
 
 fn both(form: Form, mut check: impl FnMut(&str)) {
-    check(&written(form, &Results::Report(&report())));
-    check(&written(form, &Results::Comparison(&comparison())));
+    check(&written(form, &Findings::Report(&report())));
+    check(&written(form, &Findings::Comparison(&comparison())));
 }
 
 fn assert_harmless(text: &str) {
@@ -141,7 +141,7 @@ fn text_fits_a_terminal_and_commands_neither_it_nor_a_ci_server() {
             assert!(!line.trim_start().starts_with("::"), "{line}");
         }
     });
-    insta::assert_snapshot!(written(Form::Text, &Results::Report(&report())));
+    insta::assert_snapshot!(written(Form::Text, &Findings::Report(&report())));
 }
 
 #[test]
@@ -159,7 +159,7 @@ fn markdown_tables_keep_their_columns() {
             columns = n;
         }
     });
-    insta::assert_snapshot!(written(Form::Markdown, &Results::Report(&report())));
+    insta::assert_snapshot!(written(Form::Markdown, &Findings::Report(&report())));
 }
 
 #[test]
@@ -176,11 +176,11 @@ fn junit_counts_failing_gates_as_failures_failed_judgments_as_errors_and_the_und
             assert_eq!(suite.tests, suite.test_cases.len());
         }
     });
-    let junit = Junit::deserialize_from_str(&written(Form::Junit, &Results::Report(&report()))).unwrap();
+    let junit = Junit::deserialize_from_str(&written(Form::Junit, &Findings::Report(&report()))).unwrap();
     let suites: Vec<_> = junit.test_suites.iter().map(|s| (s.tests, s.failures, s.errors, s.skipped)).collect();
     // Of safety one failed judgment is listed; the other codes and failures of a judge are one case each.
     assert_eq!(suites, [(5, 0, 3, 0), (4, 1, 2, 0), (3, 0, 2, 0), (1, 0, 0, 1), (1, 0, 0, 1)]);
-    insta::assert_snapshot!(written(Form::Junit, &Results::Report(&report())));
+    insta::assert_snapshot!(written(Form::Junit, &Findings::Report(&report())));
 }
 
 #[test]
@@ -192,7 +192,7 @@ fn every_row_of_a_table_has_all_columns_and_no_formula() {
     });
     let mut formula = report();
     formula.judges[0].name = "=1+1".into();
-    let text = written(Form::Csv, &Results::Report(&formula));
+    let text = written(Form::Csv, &Findings::Report(&formula));
     let mut reader = ::csv::Reader::from_reader(text.as_bytes());
     let header = reader.headers().unwrap().clone();
     let rows: Vec<_> = reader.records().map(Result::unwrap).collect();
@@ -219,7 +219,7 @@ fn json_is_as_its_schema_says() {
             validator.iter_errors(&value).map(|error| format!("{}: {error}", error.instance_path())).collect();
         assert_eq!(errors, [""; 0]);
     });
-    let text = written(Form::Json, &Results::Report(&report()));
+    let text = written(Form::Json, &Findings::Report(&report()));
     assert_eq!(serde_json::from_str::<Report>(&text).unwrap(), report());
     // The schema refuses something, or it says nothing.
     let mut wrong: Value = serde_json::from_str(&text).unwrap();
@@ -248,7 +248,7 @@ fn a_page_holds_hostile_text_as_data_alone() {
         }
         assert!(page.len() < 2_000_000, "{}", page.len());
     });
-    let page = written(Form::Html, &Results::Report(&report()));
+    let page = written(Form::Html, &Findings::Report(&report()));
     let data: Value = serde_json::from_str(block(&page, "data")).unwrap();
     assert_eq!(data["traces"]["id"][0], HOSTILE);
     assert_eq!((&data["judgments"]["outcome"], &data["judgments"]["trace"]), (&json!([5, 1, 4]), &json!([0, 1, 1])));
@@ -266,7 +266,7 @@ fn a_page_holds_hostile_text_as_data_alone() {
 #[test]
 fn a_page_allows_its_own_style_and_script_alone() {
     use base64::Engine as _;
-    let page = written(Form::Html, &Results::Report(&report()));
+    let page = written(Form::Html, &Findings::Report(&report()));
     let policy = page
         .split_once("Content-Security-Policy\" content=\"")
         .unwrap()

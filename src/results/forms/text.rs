@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Write};
 
-use super::Results;
+use super::Findings;
 use super::figures::{self, Unit, count, counted, milliseconds, percent, probability, value};
 use super::headline::Headline;
 use super::plain::{clip, guarded, one_line, pad, wrap};
@@ -18,7 +18,7 @@ const NAME: usize = 13;
 /// More flips, slices or labels than these are counted.
 const SHOWN: usize = 10;
 
-pub(super) fn write(results: &Results<'_>) -> Result<String, fmt::Error> {
+pub(super) fn write(results: &Findings<'_>) -> Result<String, fmt::Error> {
     let mut out = String::new();
     let headline = Headline::of(results);
     writeln!(out, "{}", clip(&results.title(), COLUMNS))?;
@@ -242,7 +242,7 @@ fn write_slices(out: &mut String, slices: &[Slice]) -> fmt::Result {
     const VALUE: usize = 26;
     for group in slices.chunk_by(|a, b| a.by == b.by) {
         let by = clip(&one_line(&group[0].by), 26);
-        writeln!(out, "  {} {:>9} {:>8}  {}", pad(&format!("by {by}"), VALUE + 4), "scored", "failed", "pass or mean")?;
+        writeln!(out, "  {}    scored   failed  pass or mean", pad(&format!("by {by}"), VALUE + 4))?;
         for Slice { value: part, figures, .. } in group.iter().take(3 * SHOWN) {
             let (scored, failed) = (count(figures.n_scored), count(figures.n_failed));
             let pass = figures.pass.as_ref().map(|pass| Unit::Share.estimate(pass));

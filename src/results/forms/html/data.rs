@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::texts::{beginning, limit, shortened};
 use super::{Page, block};
 use crate::feedback::{ErrorCode, Feedback, SESSION_METADATA, SourceType};
-use crate::results::forms::Results;
+use crate::results::forms::Findings;
 use crate::results::forms::headline::Headline;
 use crate::results::judgments::{Judgment, Outcome};
 
@@ -55,7 +55,7 @@ struct Columns<'a> {
 }
 
 impl<'a> Rows<'a> {
-    pub(super) fn of(results: &'a Results<'_>, page: &Page<'a>) -> Self {
+    pub(super) fn of(results: &'a Findings<'_>, page: &Page<'a>) -> Self {
         let judgments = page.judgments.listed.as_slice();
         // Codes of failures that are counted and not listed belong to the page too.
         let codes = results.judges().iter().flat_map(|judge| judge.figures.failed.keys());
@@ -109,13 +109,13 @@ impl<'a> Rows<'a> {
     }
 
     /// Everything but the traces.
-    pub(super) fn data(&self, results: &Results<'_>, headline: &Headline, page: &Page<'_>) -> io::Result<String> {
+    pub(super) fn data(&self, results: &Findings<'_>, headline: &Headline, page: &Page<'_>) -> io::Result<String> {
         let mut report = match results {
-            Results::Report(report) => serde_json::to_value(report)?,
-            Results::Comparison(comparison) => serde_json::to_value(comparison)?,
+            Findings::Report(report) => serde_json::to_value(report)?,
+            Findings::Comparison(comparison) => serde_json::to_value(comparison)?,
         };
         limit(&mut report, MAX_TEXT);
-        if let (Value::Object(members), Results::Comparison(_)) = (&mut report, results) {
+        if let (Value::Object(members), Findings::Comparison(_)) = (&mut report, results) {
             members.insert("judges".to_owned(), json!([]));
         }
         let judges = results.judges();

@@ -13,7 +13,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use ring::digest::{SHA256, digest};
 
-use super::Results;
+use super::Findings;
 use super::headline::Headline;
 use super::plain::one_line;
 use crate::results::judgments::Judgments;
@@ -49,7 +49,7 @@ pub struct Page<'a> {
     pub created_ms: i64,
 }
 
-pub(super) fn write(results: &Results<'_>, page: &Page<'_>, out: &mut dyn Write) -> io::Result<()> {
+pub(super) fn write(results: &Findings<'_>, page: &Page<'_>, out: &mut dyn Write) -> io::Result<()> {
     let headline = Headline::of(results);
     let script = format!("(() => {{\n\"use strict\";\n{}}})();\n", SCRIPTS.concat());
     let policy = format!(
@@ -96,10 +96,10 @@ fn attribute(text: &str) -> String {
 fn block(json: &str, out: &mut dyn Write) -> io::Result<()> {
     let mut from = 0;
     for (at, found) in json.match_indices(['<', '>', '&', '\u{2028}', '\u{2029}']) {
-        out.write_all(json[from..at].as_bytes())?;
+        out.write_all(&json.as_bytes()[from..at])?;
         let c = found.chars().next().unwrap_or_default();
         write!(out, "\\u{:04x}", u32::from(c))?;
         from = at + found.len();
     }
-    out.write_all(json[from..].as_bytes())
+    out.write_all(&json.as_bytes()[from..])
 }
