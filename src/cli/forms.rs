@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueHint};
+use judge_run::feedback::log::StandingRecords;
 use judge_run::files;
+use judge_run::results::by::{By, TraceFacts};
 use judge_run::results::forms::{Findings, Form, Page, PageTraces, annotations};
 use judge_run::results::judgments::Judgments;
 
@@ -47,6 +49,8 @@ pub(crate) struct Inputs<'a> {
     pub others: &'a [PathBuf],
     /// The datasets that are named.
     pub datasets: &'a [PathBuf],
+    /// What divides the judgments.
+    pub by: &'a [By],
 }
 
 impl FormArgs {
@@ -87,14 +91,20 @@ impl FormArgs {
     /// Writes results. What needs single judgments or traces reads them now.
     pub(crate) fn write(&self, findings: &Findings<'_>, inputs: Inputs<'_>) -> Result<(), CliError> {
         let form = self.form()?;
-        let judgments = match form.shows_judgments() {
-            true => Judgments::read(inputs.logs, findings.judges()).map_err(|error| log_hints::cannot_open(&error))?,
-            false => Judgments::default(),
-        };
-        let mut traces = PageTraces::default();
+        let (mut judgments, mut traces) = (Judgments::default(), PageTraces::default());
+        if form.shows_judgments() {
+            let records = StandingRecords::of(inputs.logs);
+            let read = records.and_then(|mut records| Judgments::read(&mut records, findings.judges()));
+            judgments = read.map_err(|error| log_hints::cannot_open(&error))?;
+        }
         if form == Form::Html {
             traces = PageTraces::of(&judgments);
-            Recorded::open(inputs.datasets, inputs.logs)?.for_each(|trace| traces.add(&trace))?;
+            let mut facts = TraceFacts::default();
+            Recorded::open(inputs.datasets, inputs.logs)?.for_each(|trace| {
+                facts.add(inputs.by, &trace);
+                traces.add(&trace)
+            })?;
+            judgments.divide(inputs.by, &facts);
         }
         let page = Page {
             judgments: &judgments,

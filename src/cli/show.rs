@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::fmt::{self, Write};
 use std::process::ExitCode;
 
+use judge_run::feedback::log::StandingRecords;
 use judge_run::feedback::{ErrorCode, Feedback, SourceType};
 use judge_run::results::forms::plain::{clip, escaped, guarded, one_line, pad, width, wrap};
 use judge_run::results::judgments::{Judgment, Judgments, Outcome};
@@ -25,7 +26,8 @@ const SPANS: usize = 100;
 pub(crate) fn main(args: ShowArgs) -> Result<ExitCode, CliError> {
     let ShowArgs { log, trace, dataset, full } = args;
     let logs = [log];
-    let judgments = Judgments::read(&logs, &[]).map_err(|error| log_hints::cannot_open(&error))?;
+    let judgments = StandingRecords::of(&logs).and_then(|mut records| Judgments::read(&mut records, &[]));
+    let judgments = judgments.map_err(|error| log_hints::cannot_open(&error))?;
     let mut out = String::new();
     // Writing to a string cannot fail.
     match trace {
@@ -106,7 +108,12 @@ fn write_list(out: &mut String, judgments: &Judgments) -> fmt::Result {
             traces.push((id, Vec::new()));
         }
         let Judgment { feedback, outcome, .. } = judgment;
-        traces[place].1.push(format!("{} {} {}", sign(*outcome), one_line(&feedback.name), clip(&verdict(feedback), 24)));
+        traces[place].1.push(format!(
+            "{} {} {}",
+            sign(*outcome),
+            one_line(&feedback.name),
+            clip(&verdict(feedback), 24)
+        ));
     }
     let longest = traces.iter().map(|(id, _)| width(&one_line(id))).max().unwrap_or(0).min(40);
     for (id, said) in traces {
@@ -169,7 +176,8 @@ fn write_recorded(out: &mut String, trace: &Trace, lines: usize) -> fmt::Result 
 fn write_span(out: &mut String, trace: &Trace, span: &Span, lines: usize) -> fmt::Result {
     let parent = |span: &Span| trace.spans.iter().find(|other| Some(&other.span_id) == span.parent_id.as_ref());
     let depth = std::iter::successors(parent(span), |span| parent(span)).take(8).count();
-    let took = span.start_time_unix_nano.zip(span.end_time_unix_nano).map(|(from, to)| to.saturating_sub(from) / 1_000_000);
+    let took =
+        span.start_time_unix_nano.zip(span.end_time_unix_nano).map(|(from, to)| to.saturating_sub(from) / 1_000_000);
     let took = took.map(|ms| format!("  {ms} ms")).unwrap_or_default();
     let status = match (span.status, &span.status_message) {
         (SpanStatus::Error, Some(message)) => format!("  error: {}", one_line(message)),
@@ -189,7 +197,7 @@ fn write_span(out: &mut String, trace: &Trace, span: &Span, lines: usize) -> fmt
 }
 
 fn write_judgment(out: &mut String, judgment: &Judgment, lines: usize) -> fmt::Result {
-    let Judgment { feedback, outcome, earlier } = judgment;
+    let Judgment { feedback, outcome, earlier, slices: _ } = judgment;
     let who = match feedback.source.source_type {
         SourceType::LlmJudge => "model",
         SourceType::Human => "person",
@@ -207,7 +215,9 @@ fn write_judgment(out: &mut String, judgment: &Judgment, lines: usize) -> fmt::R
     if *outcome == Outcome::Rejected {
         writeln!(out, "  rejected by a person")?;
     }
-    if let Some(text) = feedback.error.as_ref().map_or(feedback.rationale.as_ref(), |error| error.error_message.as_ref()) {
+    if let Some(text) =
+        feedback.error.as_ref().map_or(feedback.rationale.as_ref(), |error| error.error_message.as_ref())
+    {
         quote(out, text, lines)?;
     }
     if let Some(traits) = feedback.error_code().map(ErrorCode::traits) {
@@ -224,7 +234,9 @@ fn write_judgment(out: &mut String, judgment: &Judgment, lines: usize) -> fmt::R
 fn text_of(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
-        Value::Object(fields) if fields.len() == 1 && fields.values().all(|value| value.is_string() || value.is_object()) => {
+        Value::Object(fields)
+            if fields.len() == 1 && fields.values().all(|value| value.is_string() || value.is_object()) =>
+        {
             fields.values().map(text_of).collect()
         }
         other => serde_json::to_string_pretty(other).unwrap_or_else(|_| other.to_string()),
@@ -240,7 +252,10 @@ fn quote(out: &mut String, text: &str, lines: usize) -> fmt::Result {
     let mut all = shown.lines().flat_map(|line| {
         let line = escaped(line).replace('\t', "    ");
         let indent = &line[..(line.len() - line.trim_start().len()).min(COLUMNS / 2)];
-        wrap(&line, COLUMNS - width(MARK) - indent.len()).into_iter().map(|part| format!("{MARK}{indent}{part}")).collect::<Vec<_>>()
+        wrap(&line, COLUMNS - width(MARK) - indent.len())
+            .into_iter()
+            .map(|part| format!("{MARK}{indent}{part}"))
+            .collect::<Vec<_>>()
     });
     for line in all.by_ref().take(lines) {
         writeln!(out, "{line}")?;

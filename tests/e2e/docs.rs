@@ -387,7 +387,7 @@ fn each_floor_knows_only_the_floors_below_it() {
         ("dataset", &["trace", "feedback", "files"]),
         ("endpoint", &["feedback"]),
         ("judge", &["endpoint", "trace", "feedback"]),
-        ("results", &["judge", "dataset", "trace", "feedback", "files"]),
+        ("results", &["judge", "endpoint", "dataset", "trace", "feedback", "files"]),
         ("run", &["judge", "endpoint", "dataset", "trace", "feedback", "files"]),
     ] {
         for file in rust_files(&format!("src/{floor}")) {

@@ -98,16 +98,16 @@ impl<T> Opinions<T> {
         own.filter_map(|opinion| opinion.iter().rev().find(|line| line.step.is_live()))
     }
 
-    /// The records that hold, each with what its opinion was before: the one that each of our own opinions stands as, and all of others that no other
-    /// takes the place of, which have nothing before them.
-    pub(crate) fn counting(&self) -> impl Iterator<Item = (&Line<T>, &[Line<T>])> {
-        self.0.chunk_by(|a, b| a.opinion == b.opinion).flat_map(|opinion| {
-            let is_own = opinion[0].is_own;
-            let own = || opinion.iter().rev().find(|line| line.step.is_live()).into_iter();
-            let others = || opinion.iter().filter(|line| line.step.is_live() && !line.step.is_superseded);
-            let lines: Vec<_> = if is_own { own().collect() } else { others().collect() };
-            lines.into_iter().map(move |line| (line, if is_own { opinion } else { &[] }))
-        })
+    /// The record that each opinion stands as: of others', all that nothing took the place of.
+    pub(crate) fn standing_of_all(&self) -> impl Iterator<Item = &Line<T>> {
+        let others = self.0.iter().filter(|line| !line.is_own && line.step.is_live() && !line.step.is_superseded);
+        self.standing().chain(others)
+    }
+
+    /// All records of each of our own opinions that has several, in the order of time.
+    pub(crate) fn histories(&self) -> impl Iterator<Item = &[Line<T>]> {
+        let opinions = self.0.chunk_by(|a, b| a.opinion == b.opinion);
+        opinions.filter(|opinion| opinion[0].is_own && opinion.len() > 1)
     }
 
     /// All records in the log's order.

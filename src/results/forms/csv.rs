@@ -134,7 +134,7 @@ fn comparison_row(comparison: &Comparison) -> [String; 20] {
         text_cell(Some(&comparison.name)),
         text_cell(Some(&comparison.source_id)),
         text_cell(comparison.base_source_id.as_deref()),
-        snake(comparison.measure),
+        comparison.measure.map(snake).unwrap_or_default(),
         comparison.n_pairs.to_string(),
         comparison.n_only_base.to_string(),
         comparison.n_only_new.to_string(),

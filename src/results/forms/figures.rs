@@ -12,10 +12,10 @@ pub(super) enum Unit {
 }
 
 impl Unit {
-    pub(super) fn of(measure: Measure) -> Self {
+    pub(super) fn of(measure: Option<Measure>) -> Self {
         match measure {
-            Measure::Pass => Self::Share,
-            Measure::Mean => Self::Value,
+            Some(Measure::Mean) => Self::Value,
+            Some(Measure::True | Measure::Pass) | None => Self::Share,
         }
     }
 

@@ -70,15 +70,17 @@ fn judgments() -> Judgments {
     let model = "openai:/gpt-4.1-mini";
     let long = json!({"value": true, "rationale": format!("{HOSTILE}{}", "x".repeat(1 << 20)), "metadata": {"latency_ms": "12", "input_tokens": "3", "answer": HOSTILE}});
     let failed = json!({"error": {"error_code": "TIMEOUT", "error_message": HOSTILE}});
-    let judgment = |feedback, outcome| Judgment { feedback, outcome, earlier: Vec::new() };
+    let judgment =
+        |feedback, outcome| Judgment { feedback, outcome, earlier: Vec::new(), slices: vec![Some(HOSTILE.to_owned())] };
     let mut first = judgment(feedback("safety", model, HOSTILE, long), Outcome::Good);
     first.earlier.push(feedback("safety", model, HOSTILE, failed.clone()));
     let second = judgment(feedback("safety", model, "tr-2", failed.clone()), Outcome::Failed);
-    let third = judgment(
+    let mut third = judgment(
         feedback(HOSTILE, HOSTILE, "tr-2", json!({"value": {"a": [HOSTILE]}, "span_id": HOSTILE})),
         Outcome::Scored,
     );
-    Judgments { listed: vec![first, second, third], left_out: 2 }
+    third.slices[0] = None;
+    Judgments { listed: vec![first, second, third], by: vec![HOSTILE.to_owned()], left_out: 2 }
 }
 
 fn comparison() -> ComparisonReport {
@@ -254,6 +256,7 @@ fn a_page_holds_hostile_text_as_data_alone() {
     assert_eq!((&data["judgments"]["outcome"], &data["judgments"]["trace"]), (&json!([5, 1, 4]), &json!([0, 1, 1])));
     assert_eq!((&data["judgments"]["tokens"][0], &data["judgments"]["latency_ms"][0]), (&json!(3), &json!(12)));
     assert_eq!((&data["left_out"], &data["sources"][1]["judge"]), (&json!(2), &json!(2)));
+    assert_eq!(data["slices"], json!([{"by": HOSTILE, "values": [HOSTILE], "of": [0, 0, null]}]));
     let traces: Value = serde_json::from_str(block(&page, "traces-0")).unwrap();
     assert_eq!(traces[0]["trace"]["inputs"]["question"], HOSTILE);
     assert_eq!(traces[0]["trace"]["spans"][0]["start_time_unix_nano"], "1764321000000000001");

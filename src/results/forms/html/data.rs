@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::texts::{beginning, limit, shortened};
 use super::{Page, block};
-use crate::feedback::{ErrorCode, Feedback, SESSION_METADATA, SourceType};
+use crate::feedback::{ErrorCode, Feedback, SESSION_ID_METADATA, SESSION_METADATA, SourceType};
 use crate::results::forms::Findings;
 use crate::results::forms::headline::Headline;
 use crate::results::judgments::{Judgment, Outcome};
@@ -22,7 +22,7 @@ const MAX_VALUE: usize = 1_000;
 /// The traces of a page are parsed by so many, when one of them is looked at.
 const TRACES_PER_BLOCK: usize = 100;
 /// Metadata that has a place of its own.
-const SHOWN_ELSEWHERE: [&str; 2] = ["latency_ms", SESSION_METADATA];
+const SHOWN_ELSEWHERE: [&str; 3] = ["latency_ms", SESSION_METADATA, SESSION_ID_METADATA];
 
 /// The judgments of a page, with the numbers of what they have in common.
 pub(super) struct Rows<'a> {
@@ -108,6 +108,17 @@ impl<'a> Rows<'a> {
         }
     }
 
+    /// Of what divides the judgments, the values, and which of them each has.
+    fn slices(&self, page: &Page<'_>) -> Vec<Value> {
+        let slice = |(i, by): (usize, &String)| {
+            let mut values = Numbered::default();
+            let value = |judgment: &'a Judgment| judgment.slices.get(i)?.as_deref().map(|value| values.number(value));
+            let of: Vec<Option<usize>> = self.judgments.iter().map(value).collect();
+            json!({"by": by, "values": values.all, "of": of})
+        };
+        page.judgments.by.iter().enumerate().map(slice).collect()
+    }
+
     /// Everything but the traces.
     pub(super) fn data(&self, results: &Findings<'_>, headline: &Headline, page: &Page<'_>) -> io::Result<String> {
         let mut report = match results {
@@ -153,7 +164,7 @@ impl<'a> Rows<'a> {
                 "title": self.traces.iter().map(|(id, _)| shown(id).map_or("", |shown| shown.title.as_str())).collect::<Vec<_>>(),
                 "session": self.traces.iter().map(session).collect::<Vec<_>>(),
             },
-            "slices": [],
+            "slices": self.slices(page),
             "traces_per_block": TRACES_PER_BLOCK,
             "facts": page.facts,
         }))?;

@@ -76,7 +76,8 @@ function cardsOf() {
 // Where the baseline stood, unless another judge said so.
 function baseOf(judge) {
   const comparison = comparisonOf(judge);
-  return comparison && comparison.outcome !== "judge_changed" ? comparison.base : undefined;
+  if (!comparison || comparison.outcome === "judge_changed") return undefined;
+  return comparison.measure === "true" && judge.good === "false" ? 1 - comparison.base : comparison.base;
 }
 
 function cardOf(judge, i, common) {
@@ -111,7 +112,7 @@ function mainFigure(judge, main, asShare) {
 }
 
 function changeOf(comparison) {
-  const asShare = comparison.measure === "pass";
+  const asShare = comparison.measure !== "mean";
   const look = CHANGE[comparison.outcome];
   const { difference } = comparison;
   const show = (x) => (asShare ? signed(bare(x)) : signed(figure(x)));

@@ -36,7 +36,7 @@ function flipsOf() {
       h("h3", {}, own(comparison.name), h("span", { class: "quiet" }, ` ${counted(comparison.n_flips, "verdict")} changed`)),
       changeOf(comparison),
       only.length ? h("p", { class: "quiet small" }, `${only.join(", ")}; not compared.`) : null,
-      comparison.minimum_detectable === undefined ? null : h("p", { class: "quiet small" }, `The smallest difference that so many pairs would show: ${comparison.measure === "pass" ? `${bare(comparison.minimum_detectable)} points` : figure(comparison.minimum_detectable)}.`),
+      comparison.minimum_detectable === undefined ? null : h("p", { class: "quiet small" }, `The smallest difference that so many pairs would show: ${comparison.measure !== "mean" ? `${bare(comparison.minimum_detectable)} points` : figure(comparison.minimum_detectable)}.`),
       list, more);
   }));
 }
