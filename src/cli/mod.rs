@@ -4,6 +4,7 @@ mod args;
 mod check;
 mod command_line;
 mod compact;
+mod compare;
 mod config_file;
 mod convert;
 mod dataset_hints;
@@ -14,6 +15,7 @@ mod error;
 mod failures;
 mod first_screen;
 mod forms;
+mod gates;
 mod generate;
 mod judges;
 mod log_hints;
@@ -33,6 +35,7 @@ mod recorded;
 mod rejects;
 mod remedy;
 mod replay;
+mod report;
 mod reuse;
 mod run;
 mod selection;
@@ -84,6 +87,8 @@ pub(crate) fn main() -> ExitCode {
         Some(Command::Replay(args)) => replay::main(*args),
         Some(Command::Show(args)) => show::main(args),
         Some(Command::Status(args)) => status::main(args),
+        Some(Command::Report(args)) => report::main(*args),
+        Some(Command::Compare(args)) => compare::main(args),
         Some(Command::Judges(args)) => judges::main(&args),
         Some(Command::Completions(args)) => generate::completions(&args),
         Some(Command::Man(args)) => generate::man(&args),

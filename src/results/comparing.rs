@@ -54,6 +54,16 @@ impl Side {
         Ok(Self { runs: runs.into_iter().map(read).collect::<Result<_, OpenError>>()? })
     }
 
+    /// Of one run that was read before.
+    pub fn of_read(records: StandingRecords, results: Results) -> Self {
+        Self { runs: vec![(records, results)] }
+    }
+
+    /// The first of its runs.
+    pub fn into_read(self) -> Option<(StandingRecords, Results)> {
+        self.runs.into_iter().next()
+    }
+
     /// The names of its judges.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.runs.iter().flat_map(|(_, results)| results.names())

@@ -40,9 +40,9 @@ pub(super) struct KnownGood {
 }
 
 impl Results {
-    /// The report, without gates. `logs` is how messages call them.
-    pub fn report(&self, logs: Vec<String>, options: &Options) -> Report {
-        let judges = self.groups.iter().map(|group| self.judge(group, options)).collect();
+    /// The report, without gates, divided by the first `by` of the expressions. `logs` is how messages call them.
+    pub fn report(&self, logs: Vec<String>, options: &Options, by: usize) -> Report {
+        let judges = self.groups.iter().map(|group| self.judge(group, options, by)).collect();
         let mut warnings = Vec::new();
         if self.other_lines > 0 {
             let lines = counted(self.other_lines, "line");
@@ -67,13 +67,13 @@ impl Results {
         }
     }
 
-    fn judge(&self, group: &Group, options: &Options) -> JudgeReport {
+    fn judge(&self, group: &Group, options: &Options, by: usize) -> JudgeReport {
         let known = self.good(group, &options.good);
         let measure = Measure { group, good: known.good.as_ref(), level: options.level };
         let figures = measure.figures(group.observations.iter());
         let key = (group.name.clone(), group.source_id.clone());
         let price = options.prices.get(&group.source_id);
-        let slices = self.slices.iter().zip(&group.parts).flat_map(|(slices, parts)| {
+        let slices = self.slices.iter().zip(&group.parts).take(by).flat_map(|(slices, parts)| {
             let by_part = by_part(parts, slices.values.len());
             let mut slices: Vec<_> = by_part
                 .into_iter()
@@ -97,7 +97,7 @@ impl Results {
             latency_ms: latency(group.latencies_ms.clone()),
             readings: group.readings.clone(),
             slices: slices.collect(),
-            warnings: warnings(group, &known, &figures, options.given_good(&group.name)),
+            warnings: warnings(group, &known, &figures, by, options.given_good(&group.name)),
             figures,
         }
     }
@@ -136,7 +136,7 @@ fn size(figures: &Figures) -> u64 {
     figures.n_scored + figures.n_failed + figures.n_abstained + figures.n_invalid
 }
 
-fn warnings(group: &Group, known: &KnownGood, figures: &Figures, is_given: bool) -> Vec<Warning> {
+fn warnings(group: &Group, known: &KnownGood, figures: &Figures, by: usize, is_given: bool) -> Vec<Warning> {
     let mut warnings = Vec::new();
     let mut warn = |code, message: String| warnings.push(Warning { code, message });
     if known.is_assumed {
@@ -165,7 +165,7 @@ fn warnings(group: &Group, known: &KnownGood, figures: &Figures, is_given: bool)
     if let Some(message) = could_decide(figures) {
         warn(WarningCode::FailuresCouldDecide, message);
     }
-    let without_part = group.parts.iter().flatten().filter(|part| **part == u32::MAX).count() as u64;
+    let without_part = group.parts.iter().take(by).flatten().filter(|part| **part == u32::MAX).count() as u64;
     if without_part > 0 {
         let message = format!("{} in no slice: what divides them is not known", counted(without_part, "opinion"));
         warn(WarningCode::NotSliced, message);
@@ -233,7 +233,7 @@ mod tests {
         let by = by::compile(&by.iter().map(|by| (*by).to_owned()).collect::<Vec<_>>()).unwrap();
         let mut facts = TraceFacts::default();
         traces.iter().for_each(|trace| facts.add(&by, trace));
-        Results::read(&mut records, &by, &facts).unwrap().report(vec!["f".into()], options)
+        Results::read(&mut records, &by, &facts).unwrap().report(vec!["f".into()], options, by.len())
     }
 
     fn report(log: &str) -> Report {

@@ -18,6 +18,7 @@ pub use github::annotations;
 pub use html::{Page, PageTraces};
 pub use markdown::MARKER;
 use serde_json::Value;
+pub use text::gate_text;
 
 use super::compare::{Comparison, ComparisonReport};
 use super::gate::GateResult;

@@ -7,8 +7,8 @@ use super::figures::{self, Unit, count, counted, milliseconds, percent, probabil
 use super::headline::Headline;
 use super::plain::{clip, guarded, one_line, pad, wrap};
 use crate::feedback::{ErrorCode, SourceType};
-use crate::results::compare::{Comparison, Flip, Outcome};
-use crate::results::gate::{GateOutcome, GateResult};
+use crate::results::compare::{Comparison, Flip, Measure, Outcome};
+use crate::results::gate::{GateOutcome, GateResult, GateTrace};
 use crate::results::report::{Bin, Category, Estimate, Figures, JudgeReport, Method, Slice, Warning};
 
 /// One less than a terminal has: a line that is guarded has one more.
@@ -59,12 +59,20 @@ fn warnings(out: &mut String, warnings: &[Warning], indent: &str) -> fmt::Result
     Ok(())
 }
 
+/// A gate with its figure, and what to look at.
+pub fn gate_text(gate: &GateResult) -> String {
+    let mut out = String::new();
+    // Writing to a string cannot fail.
+    let _ = write_gate(&mut out, gate);
+    guarded(&out)
+}
+
 fn write_gate(out: &mut String, gate: &GateResult) -> fmt::Result {
-    const WORD: usize = 14;
+    const WORD: usize = 19;
     let word = match gate.outcome {
-        GateOutcome::Pass => "PASS",
+        GateOutcome::Pass => "pass",
         GateOutcome::Fail => "FAIL",
-        GateOutcome::Inconclusive => "INCONCLUSIVE",
+        GateOutcome::Inconclusive => "inconclusive",
     };
     let figures = figures::of_gate(gate);
     let condition = one_line(&gate.gate);
@@ -79,17 +87,29 @@ fn write_gate(out: &mut String, gate: &GateResult) -> fmt::Result {
     }
     if gate.outcome != GateOutcome::Pass {
         lines.extend(gate.reason.iter().flat_map(|reason| wrap(&one_line(reason), COLUMNS - WORD)));
-        let traces: Vec<_> = gate.traces.iter().take(3).map(|trace| one_line(&trace.trace_id)).collect();
-        if !traces.is_empty() {
-            lines.extend(wrap(&format!("look at {}", traces.join(", ")), COLUMNS - WORD));
-        }
     }
-    let mut word = pad(word, WORD);
+    let mut word = pad(&format!("gate {word}"), WORD);
     for line in lines {
         writeln!(out, "{word}{line}")?;
         word = " ".repeat(WORD);
     }
+    if gate.outcome != GateOutcome::Pass {
+        gate.traces.iter().try_for_each(|trace| writeln!(out, "  {}", clip(&trace_line(trace), COLUMNS - 2)))?;
+    }
     Ok(())
+}
+
+fn trace_line(trace: &GateTrace) -> String {
+    let GateTrace { trace_id, span_id, name, value, base, rationale, error_code } = trace;
+    let span = span_id.as_ref().map(|id| format!(" span {}", one_line(id))).unwrap_or_default();
+    let said = match (base, value, error_code) {
+        (Some(base), Some(value), _) => format!("  {} -> {}", super::verdict(base), super::verdict(value)),
+        (_, _, Some(code)) => format!("  {}", one_line(code)),
+        (_, Some(value), _) => format!("  {}", super::verdict(value)),
+        _ => String::new(),
+    };
+    let rationale = rationale.as_ref().map(|text| format!("  {}", one_line(text))).unwrap_or_default();
+    format!("{}  {}{span}{said}{rationale}", one_line(name), one_line(trace_id))
 }
 
 fn write_judge(out: &mut String, judge: &JudgeReport) -> fmt::Result {
@@ -101,7 +121,7 @@ fn write_judge(out: &mut String, judge: &JudgeReport) -> fmt::Result {
     let source = one_line(&judge.source_id);
     let source = if source.is_empty() { String::new() } else { format!("  {who}{source}") };
     writeln!(out, "\n{}", clip(&format!("{}{source}", one_line(&judge.name)), COLUMNS))?;
-    write_figures(out, &judge.figures)?;
+    write_figures(out, &judge.figures, judge.good.as_deref())?;
     if judge.n_skipped > 0 {
         entry(out, "skipped", &count(judge.n_skipped))?;
     }
@@ -110,9 +130,10 @@ fn write_judge(out: &mut String, judge: &JudgeReport) -> fmt::Result {
     write_slices(out, &judge.slices)
 }
 
-fn write_figures(out: &mut String, figures: &Figures) -> fmt::Result {
+fn write_figures(out: &mut String, figures: &Figures, good: Option<&str>) -> fmt::Result {
     if let Some(pass) = &figures.pass {
-        entry(out, "pass", &with_method(Unit::Share, pass))?;
+        let good = good.map(|good| format!("; good: {}", one_line(good))).unwrap_or_default();
+        entry(out, "pass", &format!("{}{good}", with_method(Unit::Share, pass)))?;
     }
     if let Some(mean) = &figures.mean {
         entry(out, "mean", &with_method(Unit::Value, mean))?;
@@ -130,7 +151,7 @@ fn write_figures(out: &mut String, figures: &Figures) -> fmt::Result {
     if figures.n_invalid > 0 {
         entry(out, "invalid", &format!("{}, rejected by people", count(figures.n_invalid)))?;
     }
-    if let Some(bounds) = &figures.bounds {
+    if let Some(bounds) = figures.bounds.as_ref().filter(|_| figures.n_failed > 0) {
         let unit = if figures.pass.is_some() { Unit::Share } else { Unit::Value };
         let (low, high) = (unit.figure(bounds.low), unit.figure(bounds.high));
         entry(out, "bounds", &format!("{low} if all that failed were bad, {high} if all were good"))?;
@@ -261,16 +282,25 @@ fn write_slices(out: &mut String, slices: &[Slice]) -> fmt::Result {
 fn write_comparison(out: &mut String, comparison: &Comparison) -> fmt::Result {
     let outcome = match comparison.outcome {
         Outcome::Better => "better",
-        Outcome::Worse => "worse",
+        Outcome::Worse => "WORSE",
         Outcome::Equivalent => "equivalent",
-        Outcome::Inconclusive => "no conclusion",
-        Outcome::JudgeChanged => "THE JUDGE CHANGED, so the difference is not the application's alone",
+        Outcome::Inconclusive => "inconclusive",
+        Outcome::JudgeChanged => "JUDGE CHANGED",
     };
     let unit = Unit::of(comparison.measure);
-    writeln!(out, "\n{}", clip(&format!("{}  against the baseline", one_line(&comparison.name)), COLUMNS))?;
-    entry(out, "outcome", outcome)?;
+    let measure = match comparison.measure {
+        Some(Measure::True) => " (share of true)",
+        Some(Measure::Pass) => " (share of good verdicts)",
+        Some(Measure::Mean) => " (mean)",
+        None => "",
+    };
+    let (name, source) = (one_line(&comparison.name), one_line(&comparison.source_id));
+    writeln!(out, "\n{}: {outcome}", clip(&format!("{name}  on {source}"), COLUMNS - outcome.len() - 2))?;
+    if comparison.outcome == Outcome::JudgeChanged {
+        entry(out, "", "so the difference is not the application's alone")?;
+    }
     if let (Some(base), Some(new)) = (comparison.base, comparison.new) {
-        entry(out, "figures", &format!("{} before, {} now", unit.figure(base), unit.figure(new)))?;
+        entry(out, "figures", &format!("{} before, {} now{measure}", unit.figure(base), unit.figure(new)))?;
     }
     if let Some(difference) = &comparison.difference {
         let p = comparison.p_adjusted.or(comparison.p_value).map(|p| format!(", {}", probability(p)));

@@ -158,7 +158,7 @@ function countsOf(judge, i) {
   return [
     stripPlot(words || "no judgments", all),
     h("dl", { class: "counts" }, keys.map((key) => cell(...key)), others.map(({ key, word, n, tone }) => (n || key === "failed" ? cell(key, word, n, tone) : null))),
-    judge.bounds ? h("p", { class: "quiet small" }, `If all that failed were bad or good: ${percentOrFigure(judge.bounds.low, judge)} to ${percentOrFigure(judge.bounds.high, judge)}`) : null,
+    judge.bounds && judge.n_failed ? h("p", { class: "quiet small" }, `If all that failed were bad or good: ${percentOrFigure(judge.bounds.low, judge)} to ${percentOrFigure(judge.bounds.high, judge)}`) : null,
   ];
 }
 

@@ -1,0 +1,139 @@
+//! Gates: where they are given, and what is said when one does not hold.
+
+use std::path::{Path, PathBuf};
+
+use judge_run::results::forms::gate_text;
+use judge_run::results::gate::{GateOutcome, GateResult};
+use judge_run::results::{Condition, Figure, Gate, unknown_name};
+use judge_run::run::Exit;
+
+use super::args::GateArgs;
+use super::config_file::ConfigFile;
+use super::error::CliError;
+use super::forms::of_file;
+use super::print;
+use super::report::{expanded, side};
+use super::suggest;
+
+/// A margin that nobody named.
+pub(crate) const DEFAULT_MARGIN: f64 = 0.02;
+
+/// The gates of a command, and what they are compared with.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Gates {
+    pub gates: Vec<Gate>,
+    /// How many of them, the first, were typed or stand in a variable; the others are those of `judge-run.toml`.
+    typed: usize,
+    baseline: Vec<PathBuf>,
+    margin: f64,
+}
+
+impl Gates {
+    /// Reads the gates, so that what is wrong with one is said before anything else happens.
+    pub(crate) fn of(args: GateArgs, file: &ConfigFile) -> Result<Self, CliError> {
+        let GateArgs { gate, fail_under, baseline, margin } = args;
+        let parse = |text: &String, origin: &str| {
+            text.parse::<Gate>().map_err(|error| CliError::usage(format_args!("{origin}{error}")))
+        };
+        let mut gates: Vec<Gate> = gate.iter().map(|text| parse(text, "")).collect::<Result<_, _>>()?;
+        gates.extend(fail_under.map(Gate::fail_under));
+        let typed = gates.len();
+        for text in &file.gates.require {
+            gates.push(parse(text, "judge-run.toml: [gates]: ")?);
+        }
+        let baseline = if baseline.is_empty() { file.gates.baseline.clone() } else { baseline };
+        let gates = Self { gates, typed, baseline, margin: margin.unwrap_or(DEFAULT_MARGIN) };
+        match gates.gates.iter().find(|gate| gate.needs_baseline() && gates.baseline.is_empty()) {
+            Some(gate) => Err(CliError::usage_with_hint(
+                format_args!("the gate `{}` needs a baseline", gate.text),
+                "name the logs to compare with: `--baseline last-night.jsonl`",
+            )),
+            None => Ok(gates),
+        }
+    }
+
+    /// Those of a comparison, whose baseline is given otherwise.
+    pub(crate) fn of_comparison(
+        gate: Vec<String>,
+        base: Vec<PathBuf>,
+        margin: Option<f64>,
+        file: &ConfigFile,
+    ) -> Result<Self, CliError> {
+        Self::of(GateArgs { gate, fail_under: None, baseline: base, margin }, file)
+    }
+
+    /// Whether there is nothing to evaluate or to compare.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.gates.is_empty() && self.baseline.is_empty()
+    }
+
+    /// The gates whose judges are among these. One of `judge-run.toml` may be about a judge that is not there this time; one that was typed may not.
+    pub(crate) fn checked(mut self, known: &[&str], of: &str) -> Result<Self, CliError> {
+        let typed = &self.gates[..self.typed];
+        if let Some((gate, name)) = unknown_name(typed, known) {
+            let mut names = known.to_vec();
+            names.dedup();
+            return Err(CliError::usage_with_hint(
+                format_args!("the gate `{}` is about `{name}`, and the {of} has no such judge", gate.text),
+                suggest::or_all(name, &names),
+            ));
+        }
+        self.gates.retain(|gate| {
+            let is_known = gate.name.as_ref().is_none_or(|name| known.contains(&name.as_str()));
+            if !is_known {
+                print::message(format_args!(
+                    "note: the gate `{}` of judge-run.toml is about no judge of the {of}",
+                    print::one_line(&gate.text)
+                ));
+            }
+            is_known
+        });
+        Ok(self)
+    }
+
+    /// The logs of the baseline and the margin, if there is one.
+    pub(crate) fn baseline(&self) -> Result<Option<(Vec<PathBuf>, f64)>, CliError> {
+        if self.baseline.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some((expanded(&self.baseline)?, self.margin)))
+    }
+}
+
+/// What is wrong with gates or the report of a run is said before anything is paid.
+pub(crate) fn before_run(gates: &Gates, report: Option<&Path>, log: Option<&Path>) -> Result<(), CliError> {
+    if gates.is_empty() && report.is_none() {
+        return Ok(());
+    }
+    report.map_or(Ok(()), |report| of_file(report).map(drop))?;
+    if log.is_none() {
+        return Err(CliError::usage_with_hint(
+            "gates and reports need a log, and the records go to standard output",
+            "name a log: `-o FILE`",
+        ));
+    }
+    if let Some((baseline, _)) = gates.baseline()? {
+        side(&baseline)?;
+    }
+    Ok(())
+}
+
+/// Whether gates say how many judgments may fail, and that holds.
+pub(crate) fn tolerate_failures(gates: &[Gate], results: &[GateResult]) -> bool {
+    let is_about_all = |gate: &&Gate| {
+        let figure = matches!(gate.condition, Condition::Figure(Figure::Errors | Figure::Coverage, ..));
+        figure && gate.name.is_none() && gate.slice.is_none()
+    };
+    let held = |gate: &Gate| results.iter().any(|of| of.gate == gate.text && of.outcome == GateOutcome::Pass);
+    gates.iter().filter(is_about_all).any(held)
+}
+
+/// Whether all gates hold. Those that do not are said on the standard error, unless they are shown already.
+pub(crate) fn verdict(gates: &[GateResult], is_shown: bool) -> Exit {
+    if !is_shown {
+        for gate in gates.iter().filter(|gate| gate.outcome != GateOutcome::Pass) {
+            print::message(gate_text(gate).trim_end());
+        }
+    }
+    if gates.iter().any(|gate| gate.outcome == GateOutcome::Fail) { Exit::GateFailed } else { Exit::AllJudged }
+}
