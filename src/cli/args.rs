@@ -17,7 +17,7 @@ use judge_run::run::{MaxErrors, SampleSize, Shard};
 use super::duration;
 use super::subcommands::{
     CheckArgs, CompactArgs, CompareArgs, CompletionsArgs, ConvertArgs, JudgesArgs, ManArgs, MergeArgs, ReplayArgs,
-    ReportArgs, SimulateArgs, StatusArgs,
+    ReportArgs, ShowArgs, SimulateArgs, StatusArgs,
 };
 use super::suggest;
 
@@ -149,6 +149,8 @@ pub(crate) enum Command {
     Report(Box<ReportArgs>),
     /// Compare the feedback of two logs, trace by trace: better, worse, equivalent or inconclusive
     Compare(CompareArgs),
+    /// Show a trace with what was said of it, or list a log's traces
+    Show(ShowArgs),
     /// List the judges, or print one as a file to start your own from
     Judges(JudgesArgs),
     /// Send one small request to an endpoint: does it answer, what does it support, what are its limits
@@ -233,7 +235,8 @@ pub(crate) struct RunArgs {
     #[command(flatten)]
     pub gates: GateArgs,
 
-    /// Write a report on the log at the end; its name decides the form: .txt or .json
+    /// Write a report on the log at the end; its name decides the form: .txt, .json, .md, .xml (JUnit), .csv or
+    /// .html
     #[arg(long, value_name = "FILE", env = "JUDGE_RUN_REPORT", value_hint = ValueHint::FilePath, help_heading = OUTPUT)]
     pub report: Option<PathBuf>,
 

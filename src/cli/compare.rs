@@ -5,17 +5,17 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use judge_run::results::compare::{Comparison, ComparisonReport};
+use judge_run::results::forms::Findings;
 use judge_run::results::gate::GateResult;
 use judge_run::results::report::SCHEMA_VERSION;
 use judge_run::results::{CompareOptions, Evidence, Options, Side, compare, evaluate};
 
 use super::config_file::ConfigFile;
 use super::error::CliError;
+use super::forms::Inputs;
 use super::gates::{self, Gates};
 use super::log_hints::cannot_open;
 use super::report::{expanded, given_good, side};
-use super::report_form::{self, ReportForm};
-use super::report_text;
 use super::subcommands::CompareArgs;
 
 pub(crate) fn main(args: CompareArgs) -> Result<ExitCode, CliError> {
@@ -29,6 +29,8 @@ pub(crate) fn main(args: CompareArgs) -> Result<ExitCode, CliError> {
         ));
     }
     let (base, new) = (listed(&base)?, listed(&new)?);
+    let inputs = Inputs { logs: &new, others: &base, ..Inputs::default() };
+    form.check(inputs)?;
     let (mut of_base, mut of_new) = (side(&base)?, side(&new)?);
     let gates = gates.checked(&of_new.names().collect::<Vec<_>>(), "new log")?;
     let good = given_good(&good)?;
@@ -41,19 +43,16 @@ pub(crate) fn main(args: CompareArgs) -> Result<ExitCode, CliError> {
     let comparisons = compare(&mut of_base, &mut of_new, &options).map_err(|error| cannot_open(&error))?;
     let options = Options { level, good, ..Options::default() };
     let outcomes = of_gates(&gates, of_new, &options, &comparisons)?;
-    let names = |logs: Vec<PathBuf>| logs.iter().map(|log| log.display().to_string()).collect();
+    let names = |logs: &[PathBuf]| logs.iter().map(|log| log.display().to_string()).collect();
     let report = ComparisonReport {
         schema_version: SCHEMA_VERSION,
-        base: names(base),
-        new: names(new),
+        base: names(&base),
+        new: names(&new),
         comparisons,
         gates: outcomes,
         warnings: Vec::new(),
     };
-    form.write(|form| match form {
-        ReportForm::Text => Ok(report_text::comparison_text(&report)),
-        ReportForm::Json => report_form::json(&report),
-    })?;
+    form.write(&Findings::Comparison(&report), inputs)?;
     Ok(ExitCode::from(gates::verdict(&report.gates, form.is_text_on_stdout()).code()))
 }
 

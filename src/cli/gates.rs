@@ -2,15 +2,16 @@
 
 use std::path::{Path, PathBuf};
 
-use judge_run::results::gate::{GateOutcome, GateResult, GateTrace};
+use judge_run::results::forms::gate_text;
+use judge_run::results::gate::{GateOutcome, GateResult};
 use judge_run::results::{Condition, Figure, Gate, unknown_name};
 use judge_run::run::Exit;
 
 use super::args::GateArgs;
 use super::config_file::ConfigFile;
 use super::error::CliError;
+use super::forms::of_file;
 use super::report::{expanded, side};
-use super::report_form::ReportForm;
 use super::suggest;
 use super::{paths, print};
 
@@ -108,7 +109,7 @@ pub(crate) fn before_run(gates: &Gates, report: Option<&Path>, log: Option<&Path
     if gates.is_empty() && report.is_none() {
         return Ok(());
     }
-    report.map_or(Ok(()), |report| ReportForm::of_path(report).map(drop))?;
+    report.map_or(Ok(()), |report| of_file(report).map(drop))?;
     if log.is_none() {
         return Err(CliError::usage_with_hint(
             "gates and reports need a log, and the records go to standard output",
@@ -135,46 +136,8 @@ pub(crate) fn tolerate_failures(gates: &[Gate], results: &[GateResult]) -> bool 
 pub(crate) fn verdict(gates: &[GateResult], is_shown: bool) -> Exit {
     if !is_shown {
         for gate in gates.iter().filter(|gate| gate.outcome != GateOutcome::Pass) {
-            print::message(print::escaped(lines(gate).trim_end()));
+            print::message(gate_text(gate).trim_end());
         }
     }
     if gates.iter().any(|gate| gate.outcome == GateOutcome::Fail) { Exit::GateFailed } else { Exit::AllJudged }
-}
-
-/// A gate with its figure, and what to look at.
-pub(crate) fn lines(gate: &GateResult) -> String {
-    let GateResult { gate: text, outcome, estimate, low, high, reason, traces, .. } = gate;
-    let mut lines = format!("gate {:<12}  {}", super::report::word(*outcome), print::one_line(text));
-    if let (Some(estimate), Some(low), Some(high)) = (estimate, low, high) {
-        lines.push_str(&format!("\n  {estimate:.4} ({low:.4} to {high:.4})"));
-    }
-    if let Some(reason) = reason {
-        lines.push_str(&format!("\n  {reason}"));
-    }
-    for trace in traces {
-        lines.push_str(&format!("\n  {}", trace_line(trace)));
-    }
-    lines.push('\n');
-    lines
-}
-
-fn trace_line(trace: &GateTrace) -> String {
-    const RATIONALE_CHARS: usize = 60;
-    let GateTrace { trace_id, span_id, name, value, base, rationale, error_code } = trace;
-    let mut line = format!("{name}  {}", print::one_line(trace_id));
-    if let Some(span_id) = span_id {
-        line.push_str(&format!(" span {}", print::one_line(span_id)));
-    }
-    match (base, value, error_code) {
-        (Some(base), Some(value), _) => line.push_str(&format!("  {base} -> {value}")),
-        (_, _, Some(code)) => line.push_str(&format!("  {code}")),
-        (_, Some(value), _) => line.push_str(&format!("  {value}")),
-        _ => {}
-    }
-    if let Some(rationale) = rationale {
-        let rationale = print::one_line(rationale);
-        let short: String = rationale.chars().take(RATIONALE_CHARS).collect();
-        line.push_str(&format!("  {short}{}", if short.len() < rationale.len() { "..." } else { "" }));
-    }
-    line
 }

@@ -14,6 +14,7 @@ mod endpoint;
 mod error;
 mod failures;
 mod first_screen;
+mod forms;
 mod gates;
 mod generate;
 mod judges;
@@ -24,20 +25,21 @@ mod not_retried;
 mod notices;
 mod open;
 mod open_files;
+mod page;
 mod paths;
 mod plan;
 mod print;
 mod progress;
 mod quickstart;
+mod recorded;
 mod rejects;
 mod remedy;
 mod replay;
 mod report;
-mod report_form;
-mod report_text;
 mod reuse;
 mod run;
 mod selection;
+mod show;
 mod simulate;
 mod skipped;
 mod status;
@@ -83,6 +85,7 @@ pub(crate) fn main() -> ExitCode {
         Some(Command::Compact(args)) => compact::main(&args),
         Some(Command::Convert(args)) => convert::main(args),
         Some(Command::Replay(args)) => replay::main(*args),
+        Some(Command::Show(args)) => show::main(args),
         Some(Command::Status(args)) => status::main(args),
         Some(Command::Report(args)) => report::main(*args),
         Some(Command::Compare(args)) => compare::main(args),

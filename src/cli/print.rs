@@ -4,6 +4,8 @@ use std::fmt::Display;
 use std::io::Write;
 use std::time::Duration;
 
+pub(crate) use judge_run::results::forms::plain::{escaped, one_line};
+
 /// A line to standard error; colours only where a terminal shows them (and `NO_COLOR` allows).
 pub(crate) fn message(line: impl Display) {
     let _ = writeln!(anstream::stderr().lock(), "{line}");
@@ -36,30 +38,6 @@ pub(crate) fn counted(n: u64, what: &str) -> String {
     format!("{n} {what}{}", if n == 1 { "" } else { "s" })
 }
 
-/// Text from outside on one line of a terminal.
-pub(crate) fn one_line(text: &str) -> String {
-    let visible = text.chars().filter(|c| !overrides_direction(*c));
-    visible.map(|c| if c.is_control() { ' ' } else { c }).collect::<String>().trim().to_owned()
-}
-
-/// Text from outside on several lines: what a terminal would obey is shown as `\u{1b}`.
-pub(crate) fn escaped(text: &str) -> String {
-    let mut shown = String::with_capacity(text.len());
-    for c in text.chars() {
-        if (c.is_control() && !matches!(c, '\n' | '\t')) || overrides_direction(c) {
-            shown.extend(c.escape_default());
-        } else {
-            shown.push(c);
-        }
-    }
-    shown
-}
-
-/// Whether a character turns the direction of what follows, so that a text reads as another.
-fn overrides_direction(c: char) -> bool {
-    matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -69,12 +47,5 @@ mod tests {
         let text = |ms| time(Duration::from_millis(ms));
         assert_eq!([text(40), text(999), text(1499)], ["0.0 s", "1.0 s", "1 s"]);
         assert_eq!([text(59_600), text(128_000), text(12_000_000)], ["1 min 0 s", "2 min 8 s", "3 h 20 min"]);
-    }
-
-    #[test]
-    fn a_terminal_obeys_nothing_from_outside() {
-        let text = " a\u{1b}[2J\tb\r\nc\u{9b}\u{202e}d\u{2066}é ";
-        assert_eq!(one_line(text), "a [2J b  c dé");
-        assert_eq!(escaped(text), " a\\u{1b}[2J\tb\\r\nc\\u{9b}\\u{202e}d\\u{2066}é ");
     }
 }

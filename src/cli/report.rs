@@ -8,7 +8,7 @@ use judge_run::dataset::{DatasetOptions, DatasetReader, Entry};
 use judge_run::feedback::log::StandingRecords;
 use judge_run::judge::Good;
 use judge_run::results::by::{self, By, TraceFacts};
-use judge_run::results::gate::GateOutcome;
+use judge_run::results::forms::Findings;
 use judge_run::results::report::Report;
 use judge_run::results::{CompareOptions, Evidence, Options, Results, Side, compare, evaluate, slices_of};
 use judge_run::run::Exit;
@@ -16,6 +16,7 @@ use judge_run::run::manifest::Manifest;
 
 use super::config_file::ConfigFile;
 use super::error::CliError;
+use super::forms::Inputs;
 use super::gates::{self, Gates};
 use super::log_hints::cannot_open;
 use super::print;
@@ -27,9 +28,11 @@ pub(crate) fn main(args: ReportArgs) -> Result<ExitCode, CliError> {
     let file = ConfigFile::load(config.as_deref())?;
     let gates = Gates::of(gates, &file)?;
     let logs = expanded(&logs)?;
+    let inputs = Inputs { logs: &logs, others: &[], datasets: &dataset, by: &by };
+    form.check(inputs)?;
     let asked = Asked { logs: &logs, by: &by, dataset: &dataset, good: given_good(&good)?, level };
     let report = asked.report(gates)?;
-    form.write(|form| form.text(&report))?;
+    form.write(&Findings::Report(&report), inputs)?;
     Ok(ExitCode::from(verdict(&report, form.is_text_on_stdout()).code()))
 }
 
@@ -187,13 +190,4 @@ fn trace_facts(by: &[By], dataset: &[PathBuf], manifests: &[Manifest]) -> Result
         print::message(format_args!("warning: an expression failed for {n}; the first: {}", print::one_line(reason)));
     }
     Ok(facts)
-}
-
-/// The worst of the gates' outcomes, for a sentence.
-pub(crate) fn word(outcome: GateOutcome) -> &'static str {
-    match outcome {
-        GateOutcome::Pass => "pass",
-        GateOutcome::Fail => "FAIL",
-        GateOutcome::Inconclusive => "inconclusive",
-    }
 }

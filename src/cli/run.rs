@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use judge_run::feedback::forms::{self, ConvertError};
 use judge_run::feedback::log::WriteError;
 use judge_run::judge::Unit;
+use judge_run::results::forms::{Findings, gate_text};
 use judge_run::run::{self, Event, Exit, Export, LaneSettings, RunReport, Scope, Shutdown, StopReason};
 use tokio::sync::watch;
 use tracing_subscriber::filter::Targets;
@@ -14,11 +15,11 @@ use tracing_subscriber::prelude::*;
 use super::args::RunArgs;
 use super::endpoint::Env;
 use super::error::CliError;
+use super::forms::{Inputs, write_file};
 use super::open::{self, Opened};
 use super::plan::Invocation;
 use super::progress::Progress;
 use super::report::{self, Asked};
-use super::report_form::{self, ReportForm};
 use super::{command_line, dry_run, gates, plan, print, summary};
 
 pub(crate) fn main(args: RunArgs) -> Result<ExitCode, CliError> {
@@ -38,15 +39,16 @@ fn results(run: &RunReport, invocation: Invocation) -> Result<Exit, CliError> {
     let exit = run.exit();
     let log = log.filter(|log| exit != Exit::Usage && log.exists());
     let Some(log) = log.filter(|_| !gates.is_empty() || file.is_some()) else { return Ok(exit) };
-    let asked = Asked { logs: &[log], by: &[], dataset: &[], good: BTreeMap::new(), level: report::DEFAULT_LEVEL };
+    let logs = [log];
+    let asked = Asked { logs: &logs, by: &[], dataset: &[], good: BTreeMap::new(), level: report::DEFAULT_LEVEL };
     let given = gates.gates.clone();
     let report = asked.report(gates)?;
     if let Some(file) = &file {
-        report_form::write_file(file, &ReportForm::of_path(file)?.text(&report)?)?;
+        write_file(file, &Findings::Report(&report), Inputs { logs: &logs, ..Inputs::default() })?;
     }
     if !quiet {
-        let lines: String = report.gates.iter().map(|gate| format!("\n{}", gates::lines(gate))).collect();
-        match summary::print(&print::escaped(&lines)) {
+        let lines: String = report.gates.iter().map(|gate| format!("\n{}", gate_text(gate))).collect();
+        match summary::print(&lines) {
             Ok(()) | Err(CliError::BrokenPipe) => {}
             Err(error) => return Err(error),
         }

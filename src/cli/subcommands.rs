@@ -12,7 +12,7 @@ use judge_run_simulator::{Dialect, FaultPlan};
 
 use super::args::{ConductArgs, EndpointArgs, GATES, GateArgs, INPUT, OUTPUT, form, share};
 use super::duration;
-use super::report_form::FormArgs;
+use super::forms::FormArgs;
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -202,6 +202,30 @@ pub(crate) struct CompareArgs {
 fn level(text: &str) -> Result<f64, String> {
     let level = share(text).ok().filter(|level| (0.5..1.0).contains(level));
     level.ok_or_else(|| format!("invalid level `{text}`, expected 0.95 or 95%"))
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  All traces of a log, with their verdicts:
+    judge-run show traces.feedback.jsonl
+  One of them, with what was asked, answered and said of it:
+    judge-run show traces.feedback.jsonl tr-quickstart-07")]
+pub(crate) struct ShowArgs {
+    /// The log
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub log: PathBuf,
+
+    /// Trace to show: its id, or the beginning of it
+    pub trace: Option<String>,
+
+    /// Traces, if the log's manifest does not say where they are. Repeatable
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub dataset: Vec<PathBuf>,
+
+    /// Show long texts to their end
+    #[arg(long, requires = "trace")]
+    pub full: bool,
 }
 
 #[derive(Debug, Args)]

@@ -27,7 +27,7 @@ fn of_trace(trace: &Trace) -> impl Iterator<Item = Turn<'_>> {
 }
 
 /// What the user said last. (MLflow repeats the whole history with each trace, where the application records it as inputs.)
-fn asked(inputs: &Value) -> &Value {
+pub(crate) fn asked(inputs: &Value) -> &Value {
     if let Some(message) = last_message(inputs, &["user", "human"]) {
         return text_of(message);
     }

@@ -30,6 +30,7 @@ mod variables;
 pub mod verdict;
 mod work;
 
+pub(crate) use conversation::asked;
 pub use expression::Expression;
 pub use good::{Better, Good, InvalidGood};
 pub use judge::{Judge, JudgeError};

@@ -6,7 +6,7 @@ use std::fmt;
 
 use super::extract::Extract;
 use super::opinions::hash;
-use crate::feedback::{SESSION_ID_METADATA, SESSION_METADATA};
+use crate::feedback::{Feedback, SESSION_ID_METADATA, SESSION_METADATA};
 use crate::judge::Expression;
 use crate::judge::prompt::TemplateError;
 use crate::trace::Trace;
@@ -58,6 +58,13 @@ impl By {
     /// Whether the dataset is needed.
     pub fn needs_traces(&self) -> bool {
         matches!(self.of, Of::Trace { .. })
+    }
+
+    /// The part that a whole record belongs to; `None` where that is not known.
+    pub(super) fn value_of(&self, feedback: &Feedback, facts: &TraceFacts) -> Option<String> {
+        let trace = feedback.trace_id.as_deref().map(|id| hash(&[id]));
+        let extract = Extract::of(feedback.clone());
+        self.value(&extract, trace.and_then(|trace| facts.get(trace))).map(Cow::into_owned)
     }
 
     /// The part that a record belongs to; `None` where that is not known.

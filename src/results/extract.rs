@@ -60,7 +60,7 @@ impl<'a> Extract<'a> {
         }
     }
 
-    fn of(feedback: Feedback) -> Self {
+    pub(super) fn of(feedback: Feedback) -> Self {
         let Feedback { name, value, error, source, metadata, trace_id, span_id, .. } = feedback;
         Self {
             name: name.into(),

@@ -17,7 +17,7 @@ const READ_AS_MISSING: [&str; 18] = [
 /// exactly this, texts that look as if they had such a `'` get one more, and a text that is there and empty is a `'` alone.
 ///
 /// Source: OWASP, "CSV Injection".
-pub(super) fn cell(text: Option<&str>) -> String {
+pub(crate) fn cell(text: Option<&str>) -> String {
     match text {
         Some(text) if is_guarded(text) && !is_number(text) => format!("'{text}"),
         text => text.unwrap_or_default().to_owned(),

@@ -13,6 +13,7 @@ mod table;
 mod wide;
 mod write;
 
+pub(crate) use cell::cell as text_cell;
 pub use convert::{Converted, convert};
 pub use error::ConvertError;
 pub use export::{export, replace};

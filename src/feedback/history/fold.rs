@@ -104,6 +104,12 @@ impl<T> Opinions<T> {
         self.standing().chain(others)
     }
 
+    /// All records of each of our own opinions that has several, in the order of time.
+    pub(crate) fn histories(&self) -> impl Iterator<Item = &[Line<T>]> {
+        let opinions = self.0.chunk_by(|a, b| a.opinion == b.opinion);
+        opinions.filter(|opinion| opinion[0].is_own && opinion.len() > 1)
+    }
+
     /// All records in the log's order.
     pub(crate) fn into_lines(self) -> Vec<Line<T>> {
         let Self(mut lines) = self;

@@ -1,5 +1,6 @@
 //! The records that the opinions of a log stand as, or of several logs read as one: read without a lock, also while a run writes to them.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -17,8 +18,13 @@ use crate::feedback::history::{Act, History, Line};
 pub struct StandingRecords {
     logs: Vec<Log>,
     records: Vec<(Place, Stands)>,
+    /// What stood there before, of the opinions that have a history.
+    earlier: HashMap<Place, Vec<Place>>,
     other_lines: u64,
 }
+
+/// How much of an opinion's history is kept.
+const MAX_EARLIER: usize = 20;
 
 #[derive(Debug)]
 struct Log {
@@ -58,7 +64,14 @@ impl StandingRecords {
         let opinions = if paths.len() > 1 { timeline.merged(history).1 } else { history.settle() };
         let mut records: Vec<_> = opinions.standing_of_all().map(|line| (places[line.extra], stands(line))).collect();
         records.sort_unstable_by_key(|(place, _)| *place);
-        Ok(Self { logs, records, other_lines })
+        let place = |line: &Line<usize>| places[line.extra];
+        let earlier = opinions.histories().filter_map(|opinion| {
+            let standing = place(opinion.iter().rev().find(|line| line.step.is_live())?);
+            let mut before: Vec<_> = opinion.iter().map(place).filter(|place| *place != standing).collect();
+            Some((standing, before.split_off(before.len().saturating_sub(MAX_EARLIER))))
+        });
+        let earlier = earlier.collect();
+        Ok(Self { logs, records, earlier, other_lines })
     }
 
     /// Lines that are not records; the last one of a log may only be half written yet.
@@ -88,6 +101,15 @@ impl StandingRecords {
     pub fn record(&mut self, place: Place) -> Result<Feedback, OpenError> {
         let Log { path, reader } = &mut self.logs[place.log as usize];
         reader.record(place.offset).map_err(|source| OpenError::Io { path: path.clone(), source })
+    }
+
+    /// The records that stood in the place of one before, or that marked it: the latest of them, in the order of time.
+    ///
+    /// # Errors
+    /// When the file cannot be read any more.
+    pub fn earlier(&mut self, place: Place) -> Result<Vec<Feedback>, OpenError> {
+        let places = self.earlier.get(&place).cloned().unwrap_or_default();
+        places.into_iter().map(|place| self.record(place)).collect()
     }
 }
 
@@ -190,6 +212,14 @@ mod tests {
             (Stands::Verdict, human.clone()),
         ];
         assert_eq!(standing(&[log.clone()]), expected);
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("f.jsonl");
+        std::fs::write(&path, &log).unwrap();
+        let mut records = StandingRecords::of(&[path]).unwrap();
+        let mut places = Vec::new();
+        records.for_each(|place, _, _| places.push(place)).unwrap();
+        let earlier: Vec<_> = places.iter().map(|place| records.earlier(*place).unwrap()).collect();
+        assert_eq!(earlier, [vec![Feedback::from_json(&failed).unwrap()], vec![], vec![], vec![]]);
         // Read twice it says the same, and cut in two as well.
         assert_eq!(standing(&[log.clone(), log]), expected);
         assert_eq!(standing(&[failed + &rejected, scored.clone() + &lasting + &human]).len(), 4);

@@ -1,0 +1,87 @@
+//! The traces that logs are about: from `--dataset`, or from where their manifests say that these are.
+
+use std::path::{Path, PathBuf};
+
+use judge_run::dataset::{DatasetOptions, DatasetReader, Entry};
+use judge_run::run::manifest::Manifest;
+use judge_run::trace::Trace;
+use tempfile::NamedTempFile;
+
+use super::error::CliError;
+use super::print::{self, counted};
+use super::{paths, plan, quickstart};
+
+/// The datasets of some logs, none of them read yet.
+pub(crate) struct Recorded {
+    readers: Vec<DatasetReader>,
+    /// Lasts as long as it is read.
+    _quickstart: Vec<NamedTempFile>,
+}
+
+impl Recorded {
+    /// Opens what is named. If nothing is, what the newest plan of each log was about: a dataset that is not there any more is reported, and
+    /// nothing is known of its traces.
+    pub(crate) fn open(named: &[PathBuf], logs: &[PathBuf]) -> Result<Self, CliError> {
+        let mut recorded = Self { readers: Vec::new(), _quickstart: Vec::new() };
+        if !named.is_empty() {
+            recorded.add(DatasetOptions::new(paths::datasets(named, logs)?))?;
+            return Ok(recorded);
+        }
+        let mut known: Vec<Vec<PathBuf>> = Vec::new();
+        for log in logs {
+            let Ok(manifest) = Manifest::read(&Manifest::path_of(log)) else { continue };
+            let Some(plan) = manifest.plans.into_iter().next() else { continue };
+            let datasets: Vec<_> = plan.datasets.iter().map(|dataset| plan::shown(&dataset.path)).collect();
+            if let Some(missing) = datasets.iter().find(|path| !is_there(path)) {
+                print::message(format_args!(
+                    "the dataset {} is not there any more, so its texts are not shown (to show them: --dataset FILE)",
+                    print::one_line(&missing.display().to_string())
+                ));
+            } else if !known.contains(&datasets) {
+                known.push(datasets.clone());
+                recorded.add(DatasetOptions {
+                    max_line_bytes: plan.reading.max_line_bytes,
+                    format: plan.reading.format.unwrap_or_default(),
+                    mappings: plan.reading.map,
+                    ..DatasetOptions::new(datasets)
+                })?;
+            }
+        }
+        Ok(recorded)
+    }
+
+    fn add(&mut self, options: DatasetOptions) -> Result<(), CliError> {
+        let (paths, file) = quickstart::as_files(options.paths)?;
+        let options = DatasetOptions { paths, ..options };
+        self.readers.push(DatasetReader::open(options).map_err(|error| CliError::of(&error))?);
+        self._quickstart.extend(file);
+        Ok(())
+    }
+
+    /// Calls `take` with each trace until it wants no more.
+    pub(crate) fn for_each(self, mut take: impl FnMut(Trace) -> bool) -> Result<(), CliError> {
+        let mut rejects = 0;
+        'all: for reader in self.readers {
+            for entry in reader {
+                match entry.map_err(|error| CliError::of(&error))? {
+                    Entry::Trace(trace) => {
+                        if !take(trace.value) {
+                            break 'all;
+                        }
+                    }
+                    Entry::Reject(_) => rejects += 1,
+                    Entry::Duplicate(_) => {}
+                }
+            }
+        }
+        if rejects > 0 {
+            print::message(format_args!("{} of the dataset not a trace", counted(rejects, "line")));
+        }
+        Ok(())
+    }
+}
+
+/// Standard input was read by the run, and has no second time.
+fn is_there(path: &Path) -> bool {
+    path.exists() || quickstart::is_meant(path)
+}

@@ -1,0 +1,175 @@
+//! Figures as people read them, the same in every form.
+
+use crate::results::compare::{Comparison, Difference, Measure};
+use crate::results::gate::GateResult;
+use crate::results::report::Estimate;
+
+/// What a figure is: a share of a whole, or a value on some scale.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unit {
+    Share,
+    Value,
+}
+
+impl Unit {
+    pub(super) fn of(measure: Option<Measure>) -> Self {
+        match measure {
+            Some(Measure::Mean) => Self::Value,
+            Some(Measure::True | Measure::Pass) | None => Self::Share,
+        }
+    }
+
+    /// Of a gate, whose figures have no unit of their own: all within 0 and 1 are shares.
+    pub(super) fn of_gate(gate: &GateResult) -> Self {
+        let figures = [gate.estimate, gate.low, gate.high, Some(gate.threshold)];
+        if figures.into_iter().flatten().all(|x| (0.0..=1.0).contains(&x)) { Self::Share } else { Self::Value }
+    }
+
+    /// `97.2%` or `3.141`.
+    pub(super) fn figure(self, x: f64) -> String {
+        match self {
+            Self::Share => percent(x),
+            Self::Value => value(x),
+        }
+    }
+
+    /// `[95.8, 98.1]`, of shares in percent.
+    pub(super) fn interval(self, low: f64, high: f64) -> String {
+        match self {
+            Self::Share => format!("[{}, {}]", hundredths(low), hundredths(high)),
+            Self::Value => format!("[{}, {}]", value(low), value(high)),
+        }
+    }
+
+    /// `97.2% [95.8, 98.1]`
+    pub(super) fn estimate(self, estimate: &Estimate) -> String {
+        format!("{} {}", self.figure(estimate.estimate), self.interval(estimate.low, estimate.high))
+    }
+
+    /// How much it is, whatever the direction: `1.4 points` or `0.31`.
+    fn amount(self, difference: f64) -> String {
+        match self {
+            Self::Share => format!("{} points", hundredths(difference.abs())),
+            Self::Value => value(difference.abs()),
+        }
+    }
+
+    /// `-1.4 points [-2.4, -0.4]`
+    pub(super) fn difference(self, difference: &Difference) -> String {
+        let sign = if difference.estimate < 0.0 { "-" } else { "+" };
+        let interval = self.interval(difference.low, difference.high);
+        format!("{sign}{} {interval}", self.amount(difference.estimate))
+    }
+}
+
+/// Of a gate: `97.2% [95.8, 98.1]`, as far as there are figures.
+pub(super) fn of_gate(gate: &GateResult) -> String {
+    let unit = Unit::of_gate(gate);
+    match (gate.estimate, gate.low, gate.high) {
+        (Some(estimate), Some(low), Some(high)) => format!("{} {}", unit.figure(estimate), unit.interval(low, high)),
+        (Some(estimate), ..) => unit.figure(estimate),
+        (None, ..) => "no figure".to_owned(),
+    }
+}
+
+/// `1.4 points [-2.4, -0.4]` of a comparison, without a sign: what it means is said beside it.
+pub(super) fn of_change(comparison: &Comparison) -> String {
+    let unit = Unit::of(comparison.measure);
+    match &comparison.difference {
+        Some(difference) => {
+            format!("{} {}", unit.amount(difference.estimate), unit.interval(difference.low, difference.high))
+        }
+        None => String::new(),
+    }
+}
+
+/// A share in percent: one decimal, and as many more as keep a share that is not all from looking like it.
+pub(super) fn percent(share: f64) -> String {
+    format!("{}%", hundredths(share))
+}
+
+fn hundredths(share: f64) -> String {
+    let x = 100.0 * share;
+    let looks_whole = |digits: usize| {
+        let text = format!("{:.digits$}", x.abs());
+        let shown: f64 = text.parse().unwrap_or(x.abs());
+        #[expect(clippy::float_cmp, reason = "what is shown is exactly that")]
+        let is_end = shown == 0.0 || shown == 100.0;
+        is_end && (shown - x.abs()).abs() > 1e-9
+    };
+    let digits = (1..4).find(|digits| !looks_whole(*digits)).unwrap_or(4);
+    unsigned_zero(format!("{x:.digits$}"))
+}
+
+/// A value with as many decimals as a difference needs to show.
+pub(super) fn value(x: f64) -> String {
+    let size = x.abs();
+    match size {
+        _ if size >= 1e15 || (size > 0.0 && size < 1e-4) => format!("{x:.2e}"),
+        1000.0.. => thousands(&format!("{x:.0}")),
+        100.0.. => format!("{x:.1}"),
+        10.0.. => format!("{x:.2}"),
+        _ => unsigned_zero(format!("{x:.3}")),
+    }
+}
+
+/// `-0.0` is nothing below zero.
+fn unsigned_zero(text: String) -> String {
+    match text.strip_prefix('-') {
+        Some(rest) if rest.bytes().all(|b| matches!(b, b'0' | b'.')) => rest.to_owned(),
+        _ => text,
+    }
+}
+
+/// `12,345`
+pub(super) fn count(n: u64) -> String {
+    thousands(&n.to_string())
+}
+
+fn thousands(digits: &str) -> String {
+    let (sign, digits) = digits.strip_prefix('-').map_or(("", digits), |digits| ("-", digits));
+    let mut text = sign.to_owned();
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// `1 trace`, `2,000 traces`
+pub(super) fn counted(n: u64, what: &str) -> String {
+    format!("{} {what}{}", count(n), if n == 1 { "" } else { "s" })
+}
+
+/// `p = 0.012`
+pub(super) fn probability(p: f64) -> String {
+    if p < 0.001 { "p < 0.001".to_owned() } else { format!("p = {p:.3}") }
+}
+
+/// `812 ms`, `2.1 s`
+pub(super) fn milliseconds(ms: f64) -> String {
+    if ms < 1000.0 { format!("{ms:.0} ms") } else { format!("{:.1} s", ms / 1000.0) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_that_is_not_all_does_not_look_like_it() {
+        assert_eq!([1.0, 0.9999, 0.0, 0.0002, 0.972].map(percent), ["100.0%", "99.99%", "0.0%", "0.02%", "97.2%"]);
+        assert_eq!(Unit::Share.interval(-0.0001, 0.999_999), "[-0.01, 99.9999]");
+    }
+
+    #[test]
+    fn values_have_three_or_four_digits() {
+        assert_eq!(
+            [0.0, -0.0, 0.78, -12.345, 123.45, 12_345.6].map(value),
+            ["0.000", "0.000", "0.780", "-12.35", "123.5", "12,346"]
+        );
+        assert_eq!([2e-7, 1e20].map(value), ["2.00e-7", "1.00e20"]);
+        assert_eq!([0, 999, 1000, 1_234_567].map(count), ["0", "999", "1,000", "1,234,567"]);
+    }
+}

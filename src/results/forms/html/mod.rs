@@ -1,0 +1,105 @@
+//! One page for people, which needs nothing else: no server, no network, no other file.
+//!
+//! What was judged is hostile. All data stands in JSON blocks in which no tag can end, the script makes text nodes of it, and the page's policy allows
+//! only the style and the script whose hashes it names. Texts are cut so that the page stays small, and it says where.
+
+mod data;
+mod texts;
+mod traces;
+
+use std::io::{self, Write};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use ring::digest::{SHA256, digest};
+
+use super::Findings;
+use super::headline::Headline;
+use super::plain::one_line;
+use crate::results::judgments::Judgments;
+pub use traces::PageTraces;
+
+const PAGE: &str = include_str!("page.html");
+const STYLE: &str = include_str!("style.css");
+/// In the order in which they run, inside one function.
+const SCRIPTS: [&str; 9] = [
+    include_str!("script/base.js"),
+    include_str!("script/plots.js"),
+    include_str!("script/state.js"),
+    include_str!("script/overview.js"),
+    include_str!("script/sections.js"),
+    include_str!("script/table.js"),
+    include_str!("script/texts.js"),
+    include_str!("script/trace.js"),
+    include_str!("script/main.js"),
+];
+
+/// What a page shows beside the figures.
+#[derive(Debug, Clone)]
+pub struct Page<'a> {
+    /// One by one.
+    pub judgments: &'a Judgments,
+    /// What was judged, as far as it is at hand.
+    pub traces: &'a PageTraces,
+    /// What a judge asks, by its name.
+    pub about: Vec<(String, String)>,
+    /// Facts about the runs: names and values.
+    pub facts: Vec<(String, String)>,
+    /// When the page is made, in milliseconds of Unix time.
+    pub created_ms: i64,
+}
+
+pub(super) fn write(results: &Findings<'_>, page: &Page<'_>, out: &mut dyn Write) -> io::Result<()> {
+    let headline = Headline::of(results);
+    let script = format!("(() => {{\n\"use strict\";\n{}}})();\n", SCRIPTS.concat());
+    let policy = format!(
+        "default-src 'none'; style-src '{}'; script-src '{}'; img-src data:; base-uri 'none'; form-action 'none'",
+        hash(STYLE),
+        hash(&script)
+    );
+    let rows = data::Rows::of(results, page);
+    // Whatever is put in is not looked through for further places.
+    let mut rest = PAGE;
+    while let Some((before, after)) = rest.split_once("{{") {
+        out.write_all(before.as_bytes())?;
+        let (place, after) = after.split_once("}}").unwrap_or_default();
+        rest = after;
+        match place {
+            "policy" => out.write_all(attribute(&policy).as_bytes())?,
+            "version" => out.write_all(env!("CARGO_PKG_VERSION").as_bytes())?,
+            "title" => out.write_all(attribute(&one_line(&results.title())).as_bytes())?,
+            "headline" => {
+                let sentences = std::iter::once(format!("{}.", headline.text)).chain(headline.details.iter().cloned());
+                out.write_all(attribute(&sentences.collect::<Vec<_>>().join(" ")).as_bytes())?;
+            }
+            "style" => out.write_all(STYLE.as_bytes())?,
+            "script" => out.write_all(script.as_bytes())?,
+            "data" => block(&rows.data(results, &headline, page)?, out)?,
+            "blocks" => rows.write_traces(page, out)?,
+            _ => {}
+        }
+    }
+    out.write_all(rest.as_bytes())
+}
+
+/// As a policy names what it allows.
+fn hash(text: &str) -> String {
+    format!("sha256-{}", STANDARD.encode(digest(&SHA256, text.as_bytes())))
+}
+
+/// Text in HTML, also between quotes.
+fn attribute(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;").replace('\'', "&#39;")
+}
+
+/// JSON inside a script element: nothing in it is a tag or a comment, and what ends a line in scripts is escaped.
+fn block(json: &str, out: &mut dyn Write) -> io::Result<()> {
+    let mut from = 0;
+    for (at, found) in json.match_indices(['<', '>', '&', '\u{2028}', '\u{2029}']) {
+        out.write_all(&json.as_bytes()[from..at])?;
+        let c = found.chars().next().unwrap_or_default();
+        write!(out, "\\u{:04x}", u32::from(c))?;
+        from = at + found.len();
+    }
+    out.write_all(&json.as_bytes()[from..])
+}

@@ -1,0 +1,91 @@
+//! What was judged, as a page shows it.
+
+use std::collections::HashMap;
+
+use serde_json::Value;
+
+use super::texts::{beginning, fit, keep_integers};
+use crate::judge::asked;
+use crate::results::forms::plain::one_line;
+use crate::results::judgments::Judgments;
+use crate::trace::Trace;
+
+/// What all traces of a page have together, in characters; each has an equal part of it, within limits.
+const ROOM: usize = 48_000_000;
+const LEAST_ROOM: usize = 2_000;
+const MOST_ROOM: usize = 400_000;
+/// More spans of one trace are left out.
+const MAX_SPANS: usize = 300;
+const MAX_TITLE: usize = 160;
+
+/// The traces that a page shows. They are shortened as they come, so that any number of them is held in bounded memory.
+#[derive(Debug, Clone, Default)]
+pub struct PageTraces {
+    shown: HashMap<String, Option<Shown>>,
+    room: usize,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Shown {
+    /// What was asked, on one line.
+    pub(super) title: String,
+    pub(super) session: Option<String>,
+    /// The trace as JSON.
+    pub(super) json: String,
+    /// How many characters of it are missing.
+    pub(super) cut: usize,
+    pub(super) spans_left_out: usize,
+}
+
+impl PageTraces {
+    /// Of the traces that these judgments are about.
+    pub fn of(judgments: &Judgments) -> Self {
+        let ids = judgments.listed.iter().filter_map(|judgment| judgment.feedback.trace_id.clone());
+        let shown: HashMap<_, _> = ids.map(|id| (id, None)).collect();
+        let room = (ROOM / shown.len().max(1)).clamp(LEAST_ROOM, MOST_ROOM);
+        Self { shown, room }
+    }
+
+    /// Takes a trace, if it is one of those. Whether there is any left to be found.
+    pub fn add(&mut self, trace: &Trace) -> bool {
+        if let Some(place @ None) = self.shown.get_mut(&trace.trace_id) {
+            *place = Some(Shown::of(trace, self.room));
+        }
+        self.lacking() > 0
+    }
+
+    /// How many of the traces were not found.
+    pub fn lacking(&self) -> usize {
+        self.shown.values().filter(|shown| shown.is_none()).count()
+    }
+
+    pub(super) fn get(&self, trace_id: &str) -> Option<&Shown> {
+        self.shown.get(trace_id)?.as_ref()
+    }
+}
+
+impl Shown {
+    fn of(trace: &Trace, room: usize) -> Self {
+        let spans_left_out = trace.spans.len().saturating_sub(MAX_SPANS);
+        // What is too deep for JSON was none of the readers'.
+        let mut value = serde_json::to_value(trace).unwrap_or(Value::Null);
+        if let Some(Value::Array(spans)) = value.get_mut("spans") {
+            spans.truncate(MAX_SPANS);
+        }
+        keep_integers(&mut value);
+        let cut = fit(&mut value, room);
+        let title = trace.inputs.as_ref().map(|inputs| title(asked(inputs))).unwrap_or_default();
+        Self { title, session: trace.session().map(ToOwned::to_owned), json: value.to_string(), cut, spans_left_out }
+    }
+}
+
+fn title(asked: &Value) -> String {
+    let text = match asked {
+        Value::String(text) => one_line(beginning(text.trim_start(), 4 * MAX_TITLE).0),
+        other => other.to_string(),
+    };
+    match beginning(&text, MAX_TITLE) {
+        (kept, 0) => kept.to_owned(),
+        (kept, _) => format!("{}…", kept.trim_end()),
+    }
+}

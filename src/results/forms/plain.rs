@@ -1,0 +1,129 @@
+//! Text from outside, for places that would obey some of it: terminals, tables, XML.
+
+use unicode_width::UnicodeWidthChar;
+
+/// On one line: what is not shown, or turns what follows, becomes a space or goes.
+pub fn one_line(text: &str) -> String {
+    let visible = text.chars().filter(|c| !turns_or_hides(*c));
+    let spaced: String = visible.map(|c| if is_control(c) { ' ' } else { c }).collect();
+    spaced.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// On several lines: what a terminal would obey is shown as `\u{1b}`.
+pub fn escaped(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        if (is_control(c) && !matches!(c, '\n' | '\t')) || turns_or_hides(c) {
+            shown.extend(c.escape_default());
+        } else {
+            shown.push(c);
+        }
+    }
+    shown
+}
+
+/// Whether a terminal may obey it, or break the line at it.
+fn is_control(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{2028}' | '\u{2029}')
+}
+
+/// Whether a character turns the direction of what follows, so that a text reads as another, or is there without being seen.
+fn turns_or_hides(c: char) -> bool {
+    matches!(c, '\u{200e}' | '\u{200f}' | '\u{61c}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}')
+}
+
+/// Lines of which no CI server takes one for a command (GitHub's `::error::`, Azure's `##[error]`), whatever stands in them.
+pub fn guarded(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for line in text.split_inclusive('\n') {
+        let begins = line.trim_start();
+        if begins.starts_with("::") || begins.starts_with("##") {
+            out.push_str(&line[..line.len() - begins.len()]);
+            out.push('\\');
+            out.push_str(begins);
+        } else {
+            out.push_str(line);
+        }
+    }
+    out
+}
+
+/// How many columns of a terminal it takes.
+pub fn width(text: &str) -> usize {
+    text.chars().map(|c| c.width().unwrap_or(0)).sum()
+}
+
+/// At most so many columns, with `…` where something is cut.
+pub fn clip(text: &str, columns: usize) -> String {
+    if width(text) <= columns {
+        return text.to_owned();
+    }
+    let mut kept = String::new();
+    let mut used = 0;
+    for c in text.chars() {
+        used += c.width().unwrap_or(0);
+        if used >= columns {
+            break;
+        }
+        kept.push(c);
+    }
+    kept.truncate(kept.trim_end().len());
+    kept + "…"
+}
+
+/// Filled with spaces to so many columns.
+pub fn pad(text: &str, columns: usize) -> String {
+    let missing = columns.saturating_sub(width(text));
+    format!("{text}{}", " ".repeat(missing))
+}
+
+/// Lines of at most so many columns, broken between words where that is possible.
+pub fn wrap(text: &str, columns: usize) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut line = String::new();
+    for word in text.split(' ').filter(|word| !word.is_empty()) {
+        if !line.is_empty() && width(&line) + 1 + width(word) > columns {
+            lines.push(std::mem::take(&mut line));
+        }
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        for c in word.chars() {
+            if !line.is_empty() && width(&line) + c.width().unwrap_or(0) > columns {
+                lines.push(std::mem::take(&mut line));
+            }
+            line.push(c);
+        }
+    }
+    if !line.is_empty() || lines.is_empty() {
+        lines.push(line);
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_terminal_obeys_nothing_from_outside() {
+        let text = " a\u{1b}[2J\tb\r\nc\u{9b}\u{202e}d\u{2066}é ";
+        assert_eq!(one_line(text), "a [2J b c dé");
+        assert_eq!(escaped(text), " a\\u{1b}[2J\tb\\r\nc\\u{9b}\\u{202e}d\\u{2066}é ");
+        assert_eq!(one_line("a\u{2028}b\u{e0041}c"), "a bc");
+    }
+
+    #[test]
+    fn no_line_is_a_command_to_a_ci_server() {
+        assert_eq!(guarded("a::b\n  ::error::x\n##[error]\n"), "a::b\n  \\::error::x\n\\##[error]\n");
+    }
+
+    #[test]
+    fn columns_are_those_of_a_terminal() {
+        assert_eq!((width("東京"), width("e\u{301}")), (4, 1));
+        assert_eq!([clip("東京の本社", 6), clip("abc", 3), clip("abcd efg", 6)], ["東京…", "abc", "abcd…"]);
+        assert_eq!(wrap("one two three", 7), ["one two", "three"]);
+        assert_eq!(wrap("abcdefgh", 3), ["abc", "def", "gh"]);
+        assert_eq!(wrap("", 3), [""]);
+    }
+}
