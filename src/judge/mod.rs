@@ -28,8 +28,8 @@ mod variables;
 pub mod verdict;
 mod work;
 
+pub use crate::feedback::{Better, Good, InvalidGood};
 pub use expression::Expression;
-pub use good::{Better, Good, InvalidGood};
 pub use judge::{Judge, JudgeError};
 pub use judgment::{Judgment, NotAskable, Question, QuestionKey};
 pub use place::Place;

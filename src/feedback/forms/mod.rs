@@ -9,6 +9,7 @@ mod export;
 mod form;
 mod read;
 mod table;
+mod table_options;
 mod wide;
 mod write;
 
@@ -16,4 +17,5 @@ pub use convert::{Converted, convert};
 pub use export::{export, replace};
 pub use form::{Form, UnknownForm};
 pub use read::{ConvertError, Input};
+pub use table_options::{INCLUDED, Include, TableOptions, TextsOf};
 pub use write::Lost;

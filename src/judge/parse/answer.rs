@@ -170,7 +170,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::judge::good::Good;
+    use crate::feedback::Good;
     use crate::judge::verdict::VerdictType;
 
     fn scale() -> VerdictType {
