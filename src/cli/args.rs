@@ -16,8 +16,8 @@ use judge_run::run::{MaxErrors, SampleSize, Shard};
 
 use super::duration;
 use super::subcommands::{
-    CheckArgs, CompactArgs, CompletionsArgs, ConvertArgs, JudgesArgs, ManArgs, MergeArgs, ReplayArgs, SimulateArgs,
-    StatusArgs,
+    CheckArgs, CompactArgs, CompareArgs, CompletionsArgs, ConvertArgs, JudgesArgs, ManArgs, MergeArgs, ReplayArgs,
+    ReportArgs, SimulateArgs, StatusArgs,
 };
 use super::suggest;
 use super::table::TableArgs;
@@ -59,6 +59,11 @@ Examples:
   See how far a run is:
     judge-run status traces.feedback.jsonl
 
+  Report what the verdicts say, compare two nights, and fail a job unless enough pass:
+    judge-run report traces.feedback.jsonl --by trace.tags.env
+    judge-run compare last-night.jsonl tonight.jsonl
+    judge-run -d traces.jsonl -J safety --gate 'safety.pass >= 0.99' --gate 'errors <= 1%'
+
 Configuration, read from judge-run.toml in the current directory:
   model = "openai:/gpt-4.1-mini"
 
@@ -77,7 +82,8 @@ Environment:
   API keys are read from the providers' own variables, such as OPENAI_API_KEY.
 
 Exit codes:
-  0    everything was judged
+  0    everything was judged, and the gates hold
+  1    a gate does not hold
   2    wrong usage, configuration or judge file, or nothing to judge; nothing was sent
   3    finished, but some judgments failed, some lines are no traces, or a filter failed
   4    stopped early: key, quota, budget, address, log, or nothing but failures
@@ -140,6 +146,10 @@ pub(crate) enum Command {
     Replay(Box<ReplayArgs>),
     /// Show how far a run is, also while another process runs it
     Status(StatusArgs),
+    /// Report what a log's feedback says: pass rates, means, intervals, failures; and whether gates hold
+    Report(Box<ReportArgs>),
+    /// Compare the feedback of two logs, trace by trace: better, worse, equivalent or inconclusive
+    Compare(CompareArgs),
     /// List the judges, or print one as a file to start your own from
     Judges(JudgesArgs),
     /// Send one small request to an endpoint: does it answer, what does it support, what are its limits
@@ -163,6 +173,7 @@ const ENDPOINT: &str = "Model and endpoint";
 const RATES: &str = "Rate limits";
 const FAILURES: &str = "Failures and retries";
 const BUDGETS: &str = "Budgets";
+pub(super) const GATES: &str = "Gates";
 pub(super) const OUTPUT: &str = "Output";
 const GENERAL: &str = "General";
 
@@ -224,7 +235,36 @@ pub(crate) struct RunArgs {
     pub table: TableArgs,
 
     #[command(flatten)]
+    pub gates: GateArgs,
+
+    /// Write a report on the log at the end; its name decides the form: .txt or .json
+    #[arg(long, value_name = "FILE", env = "JUDGE_RUN_REPORT", value_hint = ValueHint::FilePath, help_heading = OUTPUT)]
+    pub report: Option<PathBuf>,
+
+    #[command(flatten)]
     pub conduct: ConductArgs,
+}
+
+/// What the results must be like.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct GateArgs {
+    /// Exit with code 1 unless this holds, such as 'safety.pass >= 0.99', 'errors <= 1%' or 'no worse than baseline by 0.02'.
+    /// Repeatable
+    #[arg(long, value_name = "CONDITION", env = "JUDGE_RUN_GATE", help_heading = GATES)]
+    pub gate: Vec<String>,
+
+    /// Exit with code 1 if the pass rate of any judge (its mean, if it has none) is below this, such as 0.9 or 90%
+    #[arg(long, value_name = "SHARE", env = "JUDGE_RUN_FAIL_UNDER", value_parser = share, help_heading = GATES)]
+    pub fail_under: Option<f64>,
+
+    /// Compare with these logs; several runs over the same traces are averaged. Repeatable, or separated by commas
+    #[arg(long, value_name = "LOG", env = "JUDGE_RUN_BASELINE", value_delimiter = ',', value_hint = ValueHint::FilePath,
+          help_heading = GATES)]
+    pub baseline: Vec<PathBuf>,
+
+    /// Difference to the baseline that does not matter: a share, or a part of the scale of numbers [default: 0.02]
+    #[arg(long, value_name = "SHARE", env = "JUDGE_RUN_MARGIN", value_parser = share, help_heading = GATES)]
+    pub margin: Option<f64>,
 }
 
 /// Which traces of the dataset.
@@ -404,6 +444,17 @@ fn format_help() -> String {
     )
 }
 
+/// A share: 0.9 or 90%.
+pub(super) fn share(text: &str) -> Result<f64, String> {
+    let text = text.trim();
+    let number = match text.strip_suffix('%') {
+        Some(percent) => percent.trim_end().parse().map(|percent: f64| percent / 100.0),
+        None => text.parse(),
+    };
+    let share = number.ok().filter(|share| (0.0..=1.0).contains(share));
+    share.ok_or_else(|| format!("invalid share `{text}`, expected 0.9 or 90%"))
+}
+
 /// Money to spend.
 fn amount(text: &str) -> Result<f64, String> {
     let amount = text.trim().parse().ok().filter(|amount: &f64| amount.is_finite() && *amount >= 0.0);
@@ -520,6 +571,14 @@ mod tests {
         assert_eq!(amount(" 2.50 "), Ok(2.5));
         for text in ["nan", "inf", "-1", "2 EUR", ""] {
             assert!(amount(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_share_is_a_number_or_a_percentage() {
+        assert_eq!((share("0.9"), share(" 90% "), share("5 %")), (Ok(0.9), Ok(0.9), Ok(0.05)));
+        for text in ["90", "-1%", "101%", "nan", "much", ""] {
+            assert!(share(text).is_err(), "{text}");
         }
     }
 

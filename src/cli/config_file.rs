@@ -31,9 +31,24 @@ pub(crate) struct ConfigFile {
     /// What datasets are like when the command line does not say.
     #[serde(default)]
     pub dataset: DatasetTable,
+    /// What the results must be like.
+    #[serde(default)]
+    pub gates: GatesTable,
     /// By the name that stands in model URIs: a preset to be changed, or an endpoint of one's own.
     #[serde(default)]
     pub endpoints: BTreeMap<String, EndpointTable>,
+}
+
+/// `[gates]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct GatesTable {
+    /// As with `--gate`.
+    #[serde(default)]
+    pub require: Vec<String>,
+    /// Logs or patterns.
+    #[serde(default)]
+    pub baseline: Vec<PathBuf>,
 }
 
 /// `[dataset]`.

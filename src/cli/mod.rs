@@ -4,6 +4,7 @@ mod args;
 mod check;
 mod command_line;
 mod compact;
+mod compare;
 mod config_file;
 mod convert;
 mod dataset_hints;
@@ -13,6 +14,7 @@ mod endpoint;
 mod error;
 mod failures;
 mod first_screen;
+mod gates;
 mod generate;
 mod judges;
 mod log_hints;
@@ -30,6 +32,9 @@ mod quickstart;
 mod rejects;
 mod remedy;
 mod replay;
+mod report;
+mod report_form;
+mod report_text;
 mod reuse;
 mod run;
 mod selection;
@@ -80,6 +85,8 @@ pub(crate) fn main() -> ExitCode {
         Some(Command::Convert(args)) => convert::main(args),
         Some(Command::Replay(args)) => replay::main(*args),
         Some(Command::Status(args)) => status::main(args),
+        Some(Command::Report(args)) => report::main(*args),
+        Some(Command::Compare(args)) => compare::main(args),
         Some(Command::Judges(args)) => judges::main(&args),
         Some(Command::Completions(args)) => generate::completions(&args),
         Some(Command::Man(args)) => generate::man(&args),

@@ -12,6 +12,7 @@ use super::args::{ConductArgs, RunArgs, SelectionArgs};
 use super::config_file;
 use super::endpoint::{self, Env, Layers, Secrets};
 use super::error::CliError;
+use super::gates::{self, Gates};
 use super::paths;
 use super::quickstart;
 use super::table;
@@ -33,6 +34,10 @@ pub(crate) struct Invocation {
     pub overwrite: bool,
     /// Logs of other runs.
     pub reuse: Vec<PathBuf>,
+    /// What the results must be like.
+    pub gates: Gates,
+    /// Where a report on the log is written at the end.
+    pub report: Option<PathBuf>,
     pub dry_run: bool,
     pub quiet: bool,
     pub verbose: u8,
@@ -81,6 +86,8 @@ pub(crate) fn of_run(args: RunArgs, env: Env<'_>) -> Result<(Planned, Invocation
         overwrite,
         reuse,
         table,
+        gates,
+        report,
         conduct,
         endpoint,
     } = args;
@@ -104,6 +111,7 @@ pub(crate) fn of_run(args: RunArgs, env: Env<'_>) -> Result<(Planned, Invocation
     let dataset = paths::datasets(&dataset, &target.written())?;
     let (config, env_file) = (config_path(endpoint.config.as_deref()), endpoint.env_file.as_deref().map(absolute));
     let layers = Layers::new(endpoint, conduct.dry_run)?;
+    let gates = Gates::of(gates, &layers.file)?;
     let mut planned = Planned {
         plan: RunPlan {
             datasets: dataset.iter().map(|path| dataset_plan(path)).collect(),
@@ -135,10 +143,15 @@ pub(crate) fn of_run(args: RunArgs, env: Env<'_>) -> Result<(Planned, Invocation
         planned.add_judge(judge_plan(wanted, &compiled, model))?;
     }
     planned.ask(|model| layers.endpoint(model, env))?;
+    let names: Vec<_> = planned.plan.judges.iter().map(|judge| judge.name.as_str()).collect();
+    let gates = gates.checked(&names, "run")?;
+    gates::before_run(&gates, report.as_deref(), target.log.as_deref())?;
     let invocation = Invocation {
         log: target.log,
         overwrite,
         reuse,
+        gates,
+        report,
         dry_run: conduct.dry_run,
         quiet: conduct.quiet,
         verbose: conduct.verbose,

@@ -20,6 +20,7 @@ use judge_run::run::{
 use super::args::{ConductArgs, EndpointArgs};
 use super::endpoint::{Env, Layers};
 use super::error::CliError;
+use super::gates::Gates;
 use super::not_retried::{Failures, Left, Reason};
 use super::open::{self, Prepared};
 use super::paths;
@@ -131,6 +132,8 @@ impl Replay {
             log: Some(self.log.clone()),
             overwrite: false,
             reuse: Vec::new(),
+            gates: Gates::default(),
+            report: None,
             dry_run: self.conduct.dry_run,
             quiet: self.conduct.quiet,
             verbose: self.conduct.verbose,

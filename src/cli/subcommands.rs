@@ -10,8 +10,9 @@ use judge_run::feedback::ErrorCode;
 use judge_run::feedback::forms::Form;
 use judge_run_simulator::{Dialect, FaultPlan};
 
-use super::args::{ConductArgs, EndpointArgs, INPUT, OUTPUT, form};
+use super::args::{ConductArgs, EndpointArgs, GATES, GateArgs, INPUT, OUTPUT, form, share};
 use super::duration;
+use super::report_form::FormArgs;
 use super::table::TableArgs;
 
 #[derive(Debug, Args)]
@@ -97,6 +98,111 @@ pub(crate) struct StatusArgs {
     /// Print the run's manifest as JSON, with the state of the log
     #[arg(long)]
     pub json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Several logs are read as one: each judgment counts once, as its latest record says. Failures are
+counted, and are in no share or mean; `bounds` says what they could change.
+
+Gates:
+  NAME.pass >= 0.99, NAME.mean >= 4, NAME.pass.lower >= 97%   of one judge; without NAME of each
+  errors <= 1%, coverage >= 98%                               of all judgments
+  NAME[trace.tags.env = prod].pass >= 0.99                    of a part of the dataset
+  no worse than baseline by 0.02                              with --baseline
+
+Examples:
+  What the verdicts say, for each value of a tag:
+    judge-run report traces.feedback.jsonl --by trace.tags.env
+  For a program:
+    judge-run report traces.feedback.jsonl --format json
+  Whether last night was worse than the five before:
+    judge-run report tonight.jsonl --baseline 'nights/*.jsonl' --gate 'no worse than baseline'")]
+pub(crate) struct ReportArgs {
+    /// The logs
+    #[arg(required = true, value_name = "LOG", value_hint = ValueHint::FilePath)]
+    pub logs: Vec<PathBuf>,
+
+    /// Divide by an expression over the trace, such as trace.tags.env, or by model, session or metadata.KEY. Repeatable
+    #[arg(long, value_name = "EXPRESSION", help_heading = INPUT)]
+    pub by: Vec<String>,
+
+    /// Traces that --by and gates are about [default: those of the log's manifest]. Repeatable
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = INPUT)]
+    pub dataset: Vec<PathBuf>,
+
+    /// Which verdicts are good, if the log does not say: NAME=true, NAME='["good"]', NAME='>= 4', NAME=lower. Repeatable
+    #[arg(long, value_name = "NAME=VALUE", help_heading = INPUT)]
+    pub good: Vec<String>,
+
+    /// Level of the confidence intervals, such as 0.95 or 95%
+    #[arg(long, value_name = "LEVEL", default_value = "0.95", value_parser = level, help_heading = OUTPUT)]
+    pub level: f64,
+
+    #[command(flatten)]
+    pub form: FormArgs,
+
+    #[command(flatten)]
+    pub gates: GateArgs,
+
+    /// Configuration file with gates [default: judge-run.toml if it exists]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = GATES)]
+    pub config: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+BASE and NEW are logs, patterns such as 'nights/*.jsonl', or several of them separated by commas: runs
+over the same traces, of which each trace counts with its mean. Differences are new minus base.
+
+Outcomes:
+  better, worse   significant, corrected for the number of judges (Holm)
+  equivalent      the whole interval lies within the margin
+  inconclusive    neither is shown; `detectable` says how large a difference would have been found
+  judge changed   another prompt or model, so the difference is not the application's alone
+
+Examples:
+  Did the new version make anything worse?
+    judge-run compare main.feedback.jsonl branch.feedback.jsonl
+  Against the mean of the last nights, with exit code 1 if it did:
+    judge-run compare 'nights/*.jsonl' tonight.jsonl --gate 'no worse than baseline by 0.02'")]
+pub(crate) struct CompareArgs {
+    /// The logs to compare with
+    #[arg(value_name = "BASE")]
+    pub base: PathBuf,
+
+    /// The new logs
+    #[arg(value_name = "NEW")]
+    pub new: PathBuf,
+
+    /// Difference that does not matter: a share, or a part of the scale of numbers [default: 0.02]
+    #[arg(long, value_name = "SHARE", value_parser = share, help_heading = GATES)]
+    pub margin: Option<f64>,
+
+    /// Which verdicts are good, if the logs do not say, as in `judge-run report`. Repeatable
+    #[arg(long, value_name = "NAME=VALUE", help_heading = INPUT)]
+    pub good: Vec<String>,
+
+    /// Level of the confidence intervals, such as 0.95 or 95%
+    #[arg(long, value_name = "LEVEL", default_value = "0.95", value_parser = level, help_heading = OUTPUT)]
+    pub level: f64,
+
+    /// Exit with code 1 unless this holds, such as 'no worse than baseline by 0.02'. Repeatable
+    #[arg(long, value_name = "CONDITION", help_heading = GATES)]
+    pub gate: Vec<String>,
+
+    #[command(flatten)]
+    pub form: FormArgs,
+
+    /// Configuration file with gates [default: judge-run.toml if it exists]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = GATES)]
+    pub config: Option<PathBuf>,
+}
+
+/// The level of an interval.
+fn level(text: &str) -> Result<f64, String> {
+    let level = share(text).ok().filter(|level| (0.5..1.0).contains(level));
+    level.ok_or_else(|| format!("invalid level `{text}`, expected 0.95 or 95%"))
 }
 
 #[derive(Debug, Args)]

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::report::{Method, Warning};
+use crate::judge::Good;
 
 /// What changed between a baseline and what is new.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -37,8 +38,9 @@ pub struct Comparison {
     /// Which verdicts are good, as in [`JudgeReport`](super::report::JudgeReport).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub good: Option<String>,
-    /// What is compared.
-    pub measure: Measure,
+    /// What is compared; nothing where verdicts are labels and none of them is known to be good.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub measure: Option<Measure>,
     /// Items with a verdict on both sides.
     pub n_pairs: u64,
     /// Items with a verdict in the baseline alone.
@@ -63,11 +65,17 @@ pub struct Comparison {
     /// The test that the p-value is of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub test: Option<Test>,
+    /// One-sided, of the hypothesis that it is not worse; corrected for the number of judges (Holm).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub p_worse: Option<f64>,
     /// The smallest difference that would be found with 80 % power.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub minimum_detectable: Option<f64>,
     /// The difference that does not matter, in the unit of the difference.
     pub margin: f64,
+    /// Of numbers: the length of their scale, or else of the range that was seen, of which margins are parts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unit: Option<f64>,
     /// The conclusion.
     pub outcome: Outcome,
     /// How many items have another verdict (of numbers: another by more than the margin).
@@ -80,11 +88,29 @@ pub struct Comparison {
     pub warnings: Vec<Warning>,
 }
 
+impl Comparison {
+    /// Whether lower values are better.
+    pub fn is_lower_better(&self) -> bool {
+        let good = self.good.as_ref().and_then(|good| good.parse::<Good>().ok());
+        is_lower_better(good.as_ref(), self.measure)
+    }
+}
+
+pub(super) fn is_lower_better(good: Option<&Good>, measure: Option<Measure>) -> bool {
+    match (good, measure) {
+        (Some(Good::Boolean(good)), Some(Measure::True)) => !good,
+        (Some(good), Some(Measure::Mean)) => good.is_lower_better(),
+        _ => false,
+    }
+}
+
 /// What is compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Measure {
-    /// The share of good verdicts. (Of one that is good when `false` too: higher is better.)
+    /// The share of `true`, also where `false` is good.
+    True,
+    /// The share of good labels.
     Pass,
     /// The mean of numbers.
     Mean,

@@ -1,7 +1,23 @@
 //! What a log's feedback says: a report, a comparison of two, and gates that they pass or fail.
 //!
-//! All of it is plain data. The forms that people read are made from it elsewhere.
+//! [`Results`] are the opinions of logs, compact; what is made of them is plain data ([`report`], [`compare`], [`gate`]). The forms that
+//! people read are made from it elsewhere.
 
+pub mod by;
 pub mod compare;
+mod comparing;
+mod extract;
+mod figures;
 pub mod gate;
+mod gate_text;
+mod gating;
+mod opinions;
+mod pairs;
 pub mod report;
+mod reporting;
+
+pub use comparing::{CompareOptions, Side, compare};
+pub use gate_text::{Comparator, Condition, Figure, Gate, GateError, Part};
+pub use gating::{ALPHA, Evidence, evaluate, slices_of, unknown_name};
+pub use opinions::Results;
+pub use reporting::Options;

@@ -137,6 +137,8 @@ pub struct JudgeCounts {
     pub kept_invalid: u64,
     /// Planned, and not reached.
     pub unjudged: u64,
+    /// Traces, spans and sessions in which there was nothing to judge.
+    pub skipped: u64,
     /// Of all attempts.
     pub input_tokens: u64,
     /// Of these, from the provider's cache.
@@ -238,6 +240,7 @@ impl JudgeCounts {
             kept_failed: counts.all_kept_failed(),
             kept_invalid: counts.kept_invalid,
             unjudged: counts.unjudged(),
+            skipped: counts.skipped.count(),
             input_tokens: question.usage.input_tokens,
             cached_tokens: question.usage.cached_tokens,
             output_tokens: question.usage.output_tokens,

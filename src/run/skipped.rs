@@ -59,9 +59,14 @@ impl SkipCounts {
         }
     }
 
+    /// How much was skipped.
+    pub fn count(&self) -> u64 {
+        self.traces + self.repeated_spans + self.sessions
+    }
+
     /// Whether nothing was skipped.
     pub fn is_empty(&self) -> bool {
-        self.traces + self.repeated_spans + self.sessions == 0
+        self.count() == 0
     }
 }
 

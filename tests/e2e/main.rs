@@ -26,6 +26,7 @@ mod quickstart;
 mod rate;
 mod refusals;
 mod replay;
+mod report;
 mod requests;
 mod resume;
 mod retries;

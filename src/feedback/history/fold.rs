@@ -98,6 +98,12 @@ impl<T> Opinions<T> {
         own.filter_map(|opinion| opinion.iter().rev().find(|line| line.step.is_live()))
     }
 
+    /// The record that each opinion stands as: of others', all that nothing took the place of.
+    pub(crate) fn standing_of_all(&self) -> impl Iterator<Item = &Line<T>> {
+        let others = self.0.iter().filter(|line| !line.is_own && line.step.is_live() && !line.step.is_superseded);
+        self.standing().chain(others)
+    }
+
     /// All records in the log's order.
     pub(crate) fn into_lines(self) -> Vec<Line<T>> {
         let Self(mut lines) = self;

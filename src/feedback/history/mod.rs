@@ -40,7 +40,7 @@ mod rule;
 mod standing;
 
 pub(crate) use facts::{Facts, Says};
-pub(crate) use fold::{History, Line};
+pub(crate) use fold::{History, Line, Opinions};
 pub use opinion::OpinionKey;
 pub(crate) use rule::{Act, Edges, Role, Step, settle_ids, settle_opinion};
 pub use standing::Standing;

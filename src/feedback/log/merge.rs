@@ -104,7 +104,8 @@ pub fn merge(inputs: &[PathBuf], output: &Path, overwrite: bool) -> Result<Merge
         return Err(MergeError::Exists { path: output.to_owned() });
     }
     let Sources { timeline, history, inputs, mut readers } = sources;
-    let (events, lines) = timeline.merged(history);
+    let (events, opinions) = timeline.merged(history);
+    let lines = opinions.into_lines();
     Verdicts { inputs: &inputs, readers: &mut readers, events: &events }.check(&lines)?;
     let mut written = 0;
     let mut line = Vec::new();

@@ -13,6 +13,7 @@ mod open;
 mod repair;
 mod requests;
 mod reuse;
+mod standing;
 mod tally;
 mod timeline;
 mod writer;
@@ -28,6 +29,7 @@ pub use merge::{Conflicts, MergeError, Merged, MergedInput, merge};
 pub use open::{Mode, OpenError, OpenLog, OpenReport};
 pub use requests::requests_since;
 pub use reuse::ReuseLog;
+pub use standing::{Place, StandingRecords, Stands};
 pub use tally::{JudgeTally, Tally, tally};
 #[cfg(test)]
 pub(crate) use writer::tests::writer_to;

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use crate::feedback::AssessmentId;
-use crate::feedback::history::{Act, Facts, History, Line, Says};
+use crate::feedback::history::{Act, Facts, History, Line, Opinions, Says};
 
 /// In how many steps an opinion's order is looked for: more than any history needs.
 const MAX_PASSES: usize = 64;
@@ -56,7 +56,7 @@ impl Timeline {
     }
 
     /// All records in one order, each once, and what they are good for there. `history` knows them by their numbers.
-    pub(super) fn merged(mut self, mut history: History<usize>) -> (Vec<Event>, Vec<Line<usize>>) {
+    pub(super) fn merged(mut self, mut history: History<usize>) -> (Vec<Event>, Opinions<usize>) {
         for log in self.events.chunk_by_mut(|a, b| a.file == b.file) {
             order_times(log);
         }
@@ -66,7 +66,7 @@ impl Timeline {
         for opinion in history.by_opinion().filter(|opinion| opinion[0].is_own) {
             put_after_overridden(opinion, &self.events);
         }
-        (self.events, history.settle().into_lines())
+        (self.events, history.settle())
     }
 
     /// The place of each record in the order of all.

@@ -1,0 +1,180 @@
+//! Gates: where they are given, and what is said when one does not hold.
+
+use std::path::{Path, PathBuf};
+
+use judge_run::results::gate::{GateOutcome, GateResult, GateTrace};
+use judge_run::results::{Condition, Figure, Gate, unknown_name};
+use judge_run::run::Exit;
+
+use super::args::GateArgs;
+use super::config_file::ConfigFile;
+use super::error::CliError;
+use super::report::{expanded, side};
+use super::report_form::ReportForm;
+use super::suggest;
+use super::{paths, print};
+
+/// A margin that nobody named.
+pub(crate) const DEFAULT_MARGIN: f64 = 0.02;
+
+/// The gates of a command, and what they are compared with.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Gates {
+    pub gates: Vec<Gate>,
+    /// How many of them, the first, were typed or stand in a variable; the others are those of `judge-run.toml`.
+    typed: usize,
+    baseline: Vec<PathBuf>,
+    /// Whether the baseline is that of `judge-run.toml`, whose patterns match nothing on the first night.
+    may_be_missing: bool,
+    margin: f64,
+}
+
+impl Gates {
+    /// Reads the gates, so that what is wrong with one is said before anything else happens.
+    pub(crate) fn of(args: GateArgs, file: &ConfigFile) -> Result<Self, CliError> {
+        let GateArgs { gate, fail_under, baseline, margin } = args;
+        let parse = |text: &String, origin: &str| {
+            text.parse::<Gate>().map_err(|error| CliError::usage(format_args!("{origin}{error}")))
+        };
+        let mut gates: Vec<Gate> = gate.iter().map(|text| parse(text, "")).collect::<Result<_, _>>()?;
+        gates.extend(fail_under.map(Gate::fail_under));
+        let typed = gates.len();
+        for text in &file.gates.require {
+            gates.push(parse(text, "judge-run.toml: [gates]: ")?);
+        }
+        let may_be_missing = baseline.is_empty();
+        let baseline = if may_be_missing { file.gates.baseline.clone() } else { baseline };
+        let gates = Self { gates, typed, baseline, may_be_missing, margin: margin.unwrap_or(DEFAULT_MARGIN) };
+        match gates.gates.iter().find(|gate| gate.needs_baseline() && gates.baseline.is_empty()) {
+            Some(gate) => Err(CliError::usage_with_hint(
+                format_args!("the gate `{}` needs a baseline", gate.text),
+                "name the logs to compare with: `--baseline last-night.jsonl`",
+            )),
+            None => Ok(gates),
+        }
+    }
+
+    /// Those of a comparison, whose baseline is given otherwise.
+    pub(crate) fn of_comparison(
+        gate: Vec<String>,
+        base: Vec<PathBuf>,
+        margin: Option<f64>,
+        file: &ConfigFile,
+    ) -> Result<Self, CliError> {
+        Self::of(GateArgs { gate, fail_under: None, baseline: base, margin }, file)
+    }
+
+    /// Whether there is nothing to evaluate or to compare.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.gates.is_empty() && self.baseline.is_empty()
+    }
+
+    /// The gates whose judges are among these. One of `judge-run.toml` may be about a judge that is not there this time; one that was typed may not.
+    pub(crate) fn checked(mut self, known: &[&str], of: &str) -> Result<Self, CliError> {
+        let typed = &self.gates[..self.typed];
+        if let Some((gate, name)) = unknown_name(typed, known) {
+            let mut names = known.to_vec();
+            names.dedup();
+            return Err(CliError::usage_with_hint(
+                format_args!("the gate `{}` is about `{name}`, and the {of} has no such judge", gate.text),
+                suggest::or_all(name, &names),
+            ));
+        }
+        self.gates.retain(|gate| {
+            let is_known = gate.name.as_ref().is_none_or(|name| known.contains(&name.as_str()));
+            if !is_known {
+                print::message(format_args!(
+                    "note: the gate `{}` of judge-run.toml is about no judge of the {of}",
+                    print::one_line(&gate.text)
+                ));
+            }
+            is_known
+        });
+        Ok(self)
+    }
+
+    /// The logs of the baseline and the margin, if there is one.
+    pub(crate) fn baseline(&self) -> Result<Option<(Vec<PathBuf>, f64)>, CliError> {
+        let is_there = |path: &&PathBuf| {
+            !self.may_be_missing || paths::expanded(path).is_ok_and(|found| found.iter().all(|path| path.exists()))
+        };
+        let named: Vec<_> = self.baseline.iter().filter(is_there).cloned().collect();
+        if named.is_empty() { Ok(None) } else { Ok(Some((expanded(&named)?, self.margin))) }
+    }
+}
+
+/// What is wrong with gates or the report of a run is said before anything is paid.
+pub(crate) fn before_run(gates: &Gates, report: Option<&Path>, log: Option<&Path>) -> Result<(), CliError> {
+    if gates.is_empty() && report.is_none() {
+        return Ok(());
+    }
+    report.map_or(Ok(()), |report| ReportForm::of_path(report).map(drop))?;
+    if log.is_none() {
+        return Err(CliError::usage_with_hint(
+            "gates and reports need a log, and the records go to standard output",
+            "name a log: `-o FILE`",
+        ));
+    }
+    if let Some((baseline, _)) = gates.baseline()? {
+        side(&baseline)?;
+    }
+    Ok(())
+}
+
+/// Whether gates say how many judgments may fail, and that holds.
+pub(crate) fn tolerate_failures(gates: &[Gate], results: &[GateResult]) -> bool {
+    let is_about_all = |gate: &&Gate| {
+        let figure = matches!(gate.condition, Condition::Figure(Figure::Errors | Figure::Coverage, ..));
+        figure && gate.name.is_none() && gate.slice.is_none()
+    };
+    let held = |gate: &Gate| results.iter().any(|of| of.gate == gate.text && of.outcome == GateOutcome::Pass);
+    gates.iter().filter(is_about_all).any(held)
+}
+
+/// Whether all gates hold. Those that do not are said on the standard error, unless they are shown already.
+pub(crate) fn verdict(gates: &[GateResult], is_shown: bool) -> Exit {
+    if !is_shown {
+        for gate in gates.iter().filter(|gate| gate.outcome != GateOutcome::Pass) {
+            print::message(print::escaped(lines(gate).trim_end()));
+        }
+    }
+    if gates.iter().any(|gate| gate.outcome == GateOutcome::Fail) { Exit::GateFailed } else { Exit::AllJudged }
+}
+
+/// A gate with its figure, and what to look at.
+pub(crate) fn lines(gate: &GateResult) -> String {
+    let GateResult { gate: text, outcome, estimate, low, high, reason, traces, .. } = gate;
+    let mut lines = format!("gate {:<12}  {}", super::report::word(*outcome), print::one_line(text));
+    if let (Some(estimate), Some(low), Some(high)) = (estimate, low, high) {
+        lines.push_str(&format!("\n  {estimate:.4} ({low:.4} to {high:.4})"));
+    }
+    if let Some(reason) = reason {
+        lines.push_str(&format!("\n  {reason}"));
+    }
+    for trace in traces {
+        lines.push_str(&format!("\n  {}", trace_line(trace)));
+    }
+    lines.push('\n');
+    lines
+}
+
+fn trace_line(trace: &GateTrace) -> String {
+    const RATIONALE_CHARS: usize = 60;
+    let GateTrace { trace_id, span_id, name, value, base, rationale, error_code } = trace;
+    let mut line = format!("{name}  {}", print::one_line(trace_id));
+    if let Some(span_id) = span_id {
+        line.push_str(&format!(" span {}", print::one_line(span_id)));
+    }
+    match (base, value, error_code) {
+        (Some(base), Some(value), _) => line.push_str(&format!("  {base} -> {value}")),
+        (_, _, Some(code)) => line.push_str(&format!("  {code}")),
+        (_, Some(value), _) => line.push_str(&format!("  {value}")),
+        _ => {}
+    }
+    if let Some(rationale) = rationale {
+        let rationale = print::one_line(rationale);
+        let short: String = rationale.chars().take(RATIONALE_CHARS).collect();
+        line.push_str(&format!("  {short}{}", if short.len() < rationale.len() { "..." } else { "" }));
+    }
+    line
+}

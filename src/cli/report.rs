@@ -1,0 +1,199 @@
+//! `judge-run report`: what a log's feedback says, and whether its gates hold.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use judge_run::dataset::{DatasetOptions, DatasetReader, Entry};
+use judge_run::feedback::log::StandingRecords;
+use judge_run::judge::Good;
+use judge_run::results::by::{self, By, TraceFacts};
+use judge_run::results::gate::GateOutcome;
+use judge_run::results::report::Report;
+use judge_run::results::{CompareOptions, Evidence, Options, Results, Side, compare, evaluate, slices_of};
+use judge_run::run::Exit;
+use judge_run::run::manifest::Manifest;
+
+use super::config_file::ConfigFile;
+use super::error::CliError;
+use super::gates::{self, Gates};
+use super::log_hints::cannot_open;
+use super::print;
+use super::subcommands::ReportArgs;
+use super::{paths, plan, quickstart};
+
+pub(crate) fn main(args: ReportArgs) -> Result<ExitCode, CliError> {
+    let ReportArgs { logs, by, dataset, good, level, form, gates, config } = args;
+    let file = ConfigFile::load(config.as_deref())?;
+    let gates = Gates::of(gates, &file)?;
+    let logs = expanded(&logs)?;
+    let asked = Asked { logs: &logs, by: &by, dataset: &dataset, good: given_good(&good)?, level };
+    let report = asked.report(gates)?;
+    form.write(|form| form.text(&report))?;
+    Ok(ExitCode::from(verdict(&report, form.is_text_on_stdout()).code()))
+}
+
+/// The level of intervals that nobody named.
+pub(crate) const DEFAULT_LEVEL: f64 = 0.95;
+
+/// What a report is asked to be about.
+pub(crate) struct Asked<'a> {
+    pub logs: &'a [PathBuf],
+    pub by: &'a [String],
+    pub dataset: &'a [PathBuf],
+    pub good: BTreeMap<String, Good>,
+    pub level: f64,
+}
+
+impl Asked<'_> {
+    pub(crate) fn report(self, gates: Gates) -> Result<Report, CliError> {
+        let Self { logs, by, dataset, good, level } = self;
+        let mut by =
+            by::compile(by).map_err(|(source, error)| CliError::usage(format_args!("--by {source}: {error}")))?;
+        let asked = by.len();
+        by.extend(
+            slices_of(&gates.gates)
+                .map_err(|(source, error)| CliError::usage(format_args!("the slice `{source}` of a gate: {error}")))?,
+        );
+        // What is wrong with the gates is said before a log of any size is read.
+        let mut records = StandingRecords::of(logs).map_err(|error| cannot_open(&error))?;
+        let manifests = manifests(logs);
+        let facts = trace_facts(&by, dataset, &manifests)?;
+        let mut results = Results::read(&mut records, &by, &facts).map_err(|error| cannot_open(&error))?;
+        let gates = gates.checked(&results.names().collect::<Vec<_>>(), "log")?;
+        let options = Options {
+            level,
+            good: good.clone(),
+            prices: prices(&manifests),
+            skipped: counts(&manifests, |judge| judge.skipped),
+        };
+        let names = logs.iter().map(|log| log.display().to_string()).collect();
+        let mut report = results.report(names, &options, asked);
+        if let Some((baseline, margin)) = gates.baseline()? {
+            let mut base = side(&baseline)?;
+            let mut new = Side::of_read(records, results);
+            let options = CompareOptions { level, margin, good, ..CompareOptions::default() };
+            report.comparisons = compare(&mut base, &mut new, &options).map_err(|error| cannot_open(&error))?;
+            (records, results) = new.into_read().ok_or_else(|| CliError::Other("no log was read".to_owned()))?;
+        }
+        let evidence = Evidence {
+            results: &results,
+            records: &mut records,
+            options: &options,
+            comparisons: &report.comparisons,
+            unjudged: &counts(&manifests, |judge| judge.unjudged),
+        };
+        report.gates = evaluate(&gates.gates, evidence).map_err(|error| cannot_open(&error))?;
+        Ok(report)
+    }
+}
+
+/// Whether the gates hold. What failed is said on the standard error, unless the standard output shows it.
+pub(crate) fn verdict(report: &Report, is_shown: bool) -> Exit {
+    gates::verdict(&report.gates, is_shown)
+}
+
+/// The logs that are named, patterns expanded.
+pub(crate) fn expanded(named: &[PathBuf]) -> Result<Vec<PathBuf>, CliError> {
+    let mut logs = Vec::new();
+    for path in named {
+        let found = paths::expanded(path)
+            .map_err(|error| CliError::usage(format_args!("no log `{}`: {error}", path.display())))?;
+        logs.extend(found);
+    }
+    Ok(logs)
+}
+
+/// One side of a comparison: each log is a run.
+pub(crate) fn side(logs: &[PathBuf]) -> Result<Side, CliError> {
+    let open = |log: &PathBuf| StandingRecords::of(std::slice::from_ref(log)).map_err(|error| cannot_open(&error));
+    let runs = logs.iter().map(open).collect::<Result<Vec<_>, _>>()?;
+    Side::of(runs, &TraceFacts::default()).map_err(|error| cannot_open(&error))
+}
+
+/// `--good NAME=VALUE`.
+pub(crate) fn given_good(given: &[String]) -> Result<BTreeMap<String, Good>, CliError> {
+    let parse = |text: &String| {
+        let (name, good) = text.split_once('=').ok_or_else(|| {
+            CliError::usage_with_hint(
+                format_args!("--good {text}: expected NAME=VALUE"),
+                "such as `--good safety=true` or `--good 'helpfulness=>= 4'`",
+            )
+        })?;
+        let good = good.parse::<Good>().map_err(|error| CliError::usage(format_args!("--good {text}: {error}")))?;
+        Ok((name.trim().to_owned(), good))
+    };
+    given.iter().map(parse).collect()
+}
+
+/// The manifests of the logs that have one. One that cannot be read says nothing.
+fn manifests(logs: &[PathBuf]) -> Vec<Manifest> {
+    logs.iter().filter_map(|log| Manifest::read(&Manifest::path_of(log)).ok()).collect()
+}
+
+fn prices(manifests: &[Manifest]) -> BTreeMap<String, judge_run::endpoint::prices::Prices> {
+    let endpoints =
+        manifests.iter().rev().flat_map(|manifest| manifest.plans.iter().rev()).flat_map(|plan| &plan.endpoints);
+    endpoints.filter_map(|endpoint| Some((endpoint.model.to_string(), endpoint.prices?))).collect()
+}
+
+fn counts(
+    manifests: &[Manifest],
+    of: fn(&judge_run::run::manifest::JudgeCounts) -> u64,
+) -> BTreeMap<(String, String), u64> {
+    let mut counts = BTreeMap::new();
+    for judge in manifests.iter().flat_map(|manifest| &manifest.counts.judges) {
+        *counts.entry((judge.name.clone(), judge.source_id.clone())).or_default() += of(judge);
+    }
+    counts
+}
+
+/// What expressions say of the traces: of those that are named, or else of those that the logs are about.
+fn trace_facts(by: &[By], dataset: &[PathBuf], manifests: &[Manifest]) -> Result<TraceFacts, CliError> {
+    let mut facts = TraceFacts::default();
+    let needed = by.iter().find(|by| by.needs_traces());
+    if dataset.is_empty() && needed.is_none() {
+        return Ok(facts);
+    }
+    let plans = || manifests.iter().filter_map(|manifest| manifest.plans.first());
+    let known = || plans().flat_map(|plan| &plan.datasets).map(|dataset| plan::shown(&dataset.path));
+    let paths: Vec<PathBuf> = if dataset.is_empty() { known().collect() } else { paths::datasets(dataset, &[])? };
+    let is_there = |path: &Path| quickstart::is_meant(path) || path.is_file();
+    let missing = paths.iter().find(|path| dataset.is_empty() && !is_there(path));
+    if let Some(needed) = needed.filter(|_| paths.is_empty() || missing.is_some()) {
+        let why = match missing {
+            Some(path) => format!("the dataset `{}` is not there", path.display()),
+            None => "the dataset is not known".to_owned(),
+        };
+        return Err(CliError::usage_with_hint(
+            format_args!("`{needed}` is a fact of the traces, and {why}"),
+            "name the dataset with `--dataset`; logs alone know `model`, `session` and `metadata.KEY`",
+        ));
+    }
+    let (paths, _file) = quickstart::as_files(paths)?;
+    let mut options = DatasetOptions::new(paths);
+    if let Some(reading) = plans().next().map(|plan| &plan.reading) {
+        options.max_line_bytes = reading.max_line_bytes;
+        options.format = reading.format.unwrap_or_default();
+        options.mappings = reading.map.clone();
+    }
+    for entry in DatasetReader::open(options).map_err(|error| CliError::of(&error))? {
+        if let Entry::Trace(trace) = entry.map_err(|error| CliError::of(&error))? {
+            facts.add(by, &trace.value);
+        }
+    }
+    if let Some(reason) = &facts.first_failure {
+        let n = print::counted(facts.failed, "trace");
+        print::message(format_args!("warning: an expression failed for {n}; the first: {}", print::one_line(reason)));
+    }
+    Ok(facts)
+}
+
+/// The worst of the gates' outcomes, for a sentence.
+pub(crate) fn word(outcome: GateOutcome) -> &'static str {
+    match outcome {
+        GateOutcome::Pass => "pass",
+        GateOutcome::Fail => "FAIL",
+        GateOutcome::Inconclusive => "inconclusive",
+    }
+}

@@ -1,0 +1,358 @@
+//! Whether gates hold.
+
+use std::collections::BTreeMap;
+
+use judge_run_statistics::proportion::wilson;
+
+use super::by::{self, By};
+use super::compare::{Comparison, Measure, Outcome};
+use super::figures::{self, ratio};
+use super::gate::{GateOutcome, GateResult, GateTrace};
+use super::gate_text::{Condition, Figure, Gate, Part};
+use super::opinions::{Group, Observation, Results, Verdict};
+use super::report::{Estimate, Figures};
+use super::reporting::Options;
+use crate::feedback::SourceType;
+use crate::feedback::log::{OpenError, StandingRecords};
+use crate::judge::prompt::TemplateError;
+
+/// A comparison is worse at this error rate, one-sided: a gate that cries wolf is soon switched off.
+pub const ALPHA: f64 = 0.01;
+/// Traces that a gate names.
+const TRACES: usize = 10;
+
+/// The expressions of gates about slices, each once, in the order of `slices`.
+///
+/// # Errors
+/// The first expression that is none, and why.
+pub fn slices_of(gates: &[Gate]) -> Result<Vec<By>, (String, TemplateError)> {
+    let mut sources: Vec<String> = Vec::new();
+    for (expression, _) in gates.iter().filter_map(|gate| gate.slice.as_ref()) {
+        if !sources.contains(expression) {
+            sources.push(expression.clone());
+        }
+    }
+    by::compile(&sources)
+}
+
+/// The first gate that names a judge which is not among these, and that name.
+pub fn unknown_name<'g>(gates: &'g [Gate], known: &[&str]) -> Option<(&'g Gate, &'g str)> {
+    gates.iter().find_map(|gate| {
+        let name = gate.name.as_deref()?;
+        (!known.contains(&name)).then_some((gate, name))
+    })
+}
+
+/// What gates are evaluated on.
+#[derive(Debug)]
+pub struct Evidence<'a> {
+    /// The opinions.
+    pub results: &'a Results,
+    /// Their records.
+    pub records: &'a mut StandingRecords,
+    /// As of the report.
+    pub options: &'a Options,
+    /// With the baseline, if there is one.
+    pub comparisons: &'a [Comparison],
+    /// Judgments that were to be asked and were not, by name and model URI.
+    pub unjudged: &'a BTreeMap<(String, String), u64>,
+}
+
+/// Evaluates gates: one result for each, or one for each judge where a gate about a figure names none.
+///
+/// # Errors
+/// When a log cannot be read any more.
+pub fn evaluate(gates: &[Gate], mut evidence: Evidence<'_>) -> Result<Vec<GateResult>, OpenError> {
+    let mut results = Vec::new();
+    for gate in gates {
+        match gate.condition {
+            Condition::NoWorse(margin) => results.extend(evidence.no_worse(gate, margin)),
+            Condition::Figure(figure @ (Figure::Errors | Figure::Coverage), comparator, threshold) => {
+                let holds = |share| comparator.holds(share, threshold);
+                results.push(evidence.counted(gate, figure, threshold, &holds)?);
+            }
+            Condition::Figure(..) | Condition::AtLeast(_) => {
+                for index in evidence.groups(gate) {
+                    results.push(evidence.measured(gate, index)?);
+                }
+            }
+        }
+    }
+    Ok(results)
+}
+
+impl<'a> Evidence<'a> {
+    /// The judges that a gate is about; of people and programs only those that it names.
+    fn groups(&self, gate: &Gate) -> Vec<usize> {
+        let groups = || self.results.groups.iter().enumerate();
+        let of_name = |group: &Group| gate.name.as_ref().is_none_or(|name| *name == group.name);
+        let judges: Vec<_> =
+            groups().filter(|(_, group)| of_name(group) && group.source_type == SourceType::LlmJudge).collect();
+        let named = || groups().filter(|(_, group)| gate.name.is_some() && of_name(group)).collect();
+        let found: Vec<(usize, &Group)> = if judges.is_empty() { named() } else { judges };
+        found.into_iter().map(|(index, _)| index).collect()
+    }
+
+    /// The opinions of a group that a gate is about.
+    fn observations(&self, gate: &Gate, group: &'a Group) -> Vec<&'a Observation> {
+        let Some((expression, value)) = &gate.slice else { return group.observations.iter().collect() };
+        let slices = self.results.slices.iter().zip(&group.parts).rev();
+        let Some((slices, parts)) = slices.into_iter().find(|(slices, _)| slices.by == *expression) else {
+            return Vec::new();
+        };
+        let part = slices.values.iter().position(|known| known == value).and_then(|part| u32::try_from(part).ok());
+        let of_part = group.observations.iter().zip(parts).filter(|(_, of)| part == Some(**of));
+        of_part.map(|(observation, _)| observation).collect()
+    }
+
+    /// A share or a mean of one judge.
+    fn measured(&mut self, gate: &Gate, index: usize) -> Result<GateResult, OpenError> {
+        let group = &self.results.groups[index];
+        let observations = self.observations(gate, group);
+        let good = self.results.good(group, &self.options.good).good;
+        let measure = figures::Measure { group, good: good.as_ref(), level: self.options.level };
+        let figures = measure.figures(observations.iter().copied());
+        let (figure, comparator, threshold) = match gate.condition {
+            Condition::Figure(figure, comparator, threshold) => (figure, comparator, threshold),
+            Condition::AtLeast(threshold) | Condition::NoWorse(threshold) => {
+                let figure = if figures.pass.is_some() { Figure::Pass } else { Figure::Mean };
+                (figure(Part::Estimate), super::gate_text::Comparator::AtLeast, threshold)
+            }
+        };
+        let mut result = GateResult {
+            gate: named(gate, group),
+            outcome: GateOutcome::Inconclusive,
+            estimate: None,
+            low: None,
+            high: None,
+            threshold,
+            reason: None,
+            traces: Vec::new(),
+        };
+        let (estimate, part) = match figure {
+            Figure::Pass(part) => (&figures.pass, part),
+            Figure::Mean(part) => (&figures.mean, part),
+            Figure::Errors | Figure::Coverage => (&None, Part::Estimate),
+        };
+        let Some(Estimate { estimate, low, high, .. }) = estimate else {
+            result.reason = Some(why_nothing(figure, &figures, good.is_some()));
+            return Ok(result);
+        };
+        (result.estimate, result.low, result.high) = (Some(*estimate), Some(*low), Some(*high));
+        let value = match part {
+            Part::Estimate => *estimate,
+            Part::Lower => *low,
+            Part::Upper => *high,
+        };
+        let holds = comparator.holds(value, threshold);
+        result.outcome = if holds { GateOutcome::Pass } else { GateOutcome::Fail };
+        let bound =
+            figures.bounds.map(|bounds| if holds == comparator.wants_high() { bounds.low } else { bounds.high });
+        if let Some(bound) =
+            bound.filter(|bound| part == Part::Estimate && comparator.holds(*bound, threshold) != holds)
+        {
+            let would = if holds { "fail" } else { "pass" };
+            let n = figures.n_failed;
+            result.reason = Some(format!("{n} without a verdict: it could be {bound:.4}, and the gate {would}"));
+        }
+        if !holds {
+            result.traces =
+                self.worst(&measure, &observations, comparator.wants_high(), matches!(figure, Figure::Pass(_)))?;
+        }
+        Ok(result)
+    }
+
+    /// The share of judgments that failed, or that have a verdict, over all judges that the gate is about.
+    fn counted(
+        &mut self,
+        gate: &Gate,
+        figure: Figure,
+        threshold: f64,
+        holds: &dyn Fn(f64) -> bool,
+    ) -> Result<GateResult, OpenError> {
+        let (mut failed, mut scored, mut all) = (0, 0, 0);
+        let mut failures = Vec::new();
+        for index in self.groups(gate) {
+            let group = &self.results.groups[index];
+            for observation in self.observations(gate, group) {
+                all += 1;
+                match observation.verdict {
+                    Verdict::Failed(_) => {
+                        failed += 1;
+                        failures.push(*observation);
+                    }
+                    Verdict::Abstained | Verdict::Rejected => {}
+                    Verdict::Boolean(_) | Verdict::Number(_) | Verdict::Label(_) | Verdict::Other => scored += 1,
+                }
+            }
+            if figure == Figure::Coverage && gate.slice.is_none() {
+                all += self.unjudged.get(&(group.name.clone(), group.source_id.clone())).copied().unwrap_or(0);
+            }
+        }
+        let part = if figure == Figure::Errors { failed } else { scored };
+        let share = ratio(part, all);
+        let interval = wilson(part, all, self.options.level).ok().filter(|_| all > 0);
+        let outcome = match (all, holds(share)) {
+            (0, _) => GateOutcome::Inconclusive,
+            (_, true) => GateOutcome::Pass,
+            (_, false) => GateOutcome::Fail,
+        };
+        let reason = match figure {
+            _ if all == 0 => "no judgments".to_owned(),
+            Figure::Errors => format!("{failed} of {all} judgments failed"),
+            _ => format!("{scored} of {all} judgments have a verdict"),
+        };
+        let is_failed = outcome == GateOutcome::Fail;
+        let shown = failures.iter().take(if is_failed { TRACES } else { 0 });
+        let traces = shown.map(|observation| self.trace(observation)).collect::<Result<_, _>>()?;
+        Ok(GateResult {
+            gate: gate.text.clone(),
+            outcome,
+            estimate: (all > 0).then_some(share),
+            low: interval.map(|interval| interval.lower),
+            high: interval.map(|interval| interval.upper),
+            threshold,
+            reason: (outcome != GateOutcome::Pass).then_some(reason),
+            traces,
+        })
+    }
+
+    /// One judge, or each, against the baseline.
+    fn no_worse(&self, gate: &Gate, margin: f64) -> Vec<GateResult> {
+        let of_gate = |comparison: &&Comparison| gate.name.as_ref().is_none_or(|name| *name == comparison.name);
+        let compared: Vec<_> = self.comparisons.iter().filter(of_gate).collect();
+        if compared.is_empty() {
+            return vec![GateResult {
+                gate: gate.text.clone(),
+                outcome: GateOutcome::Inconclusive,
+                estimate: None,
+                low: None,
+                high: None,
+                threshold: -margin,
+                reason: Some("there are no verdicts of a baseline to compare with".to_owned()),
+                traces: Vec::new(),
+            }];
+        }
+        compared.into_iter().map(|comparison| no_worse(gate, comparison, margin)).collect()
+    }
+
+    /// The worst opinions of those that have a verdict.
+    fn worst(
+        &mut self,
+        measure: &figures::Measure<'_>,
+        observations: &[&Observation],
+        wants_high: bool,
+        is_share: bool,
+    ) -> Result<Vec<GateTrace>, OpenError> {
+        let badness = |verdict| match verdict {
+            _ if is_share => measure.is_good(verdict).filter(|good| *good != wants_high).map(|_| number(verdict)),
+            Verdict::Number(value) => Some(value),
+            _ => None,
+        };
+        let mut bad: Vec<_> = observations.iter().filter_map(|of| Some((badness(of.verdict)?, **of))).collect();
+        bad.sort_by(|(a, x), (b, y)| {
+            let by_value = if wants_high { a.total_cmp(b) } else { b.total_cmp(a) };
+            by_value.then_with(|| x.place.cmp(&y.place))
+        });
+        bad.iter().take(TRACES).map(|(_, observation)| self.trace(observation)).collect()
+    }
+
+    fn trace(&mut self, observation: &Observation) -> Result<GateTrace, OpenError> {
+        let feedback = self.records.record(observation.place)?;
+        Ok(GateTrace {
+            trace_id: feedback.trace_id.unwrap_or_default(),
+            span_id: feedback.span_id,
+            name: feedback.name,
+            value: feedback.value,
+            base: None,
+            rationale: feedback.rationale,
+            error_code: feedback.error.map(|error| error.error_code.as_str().to_owned()),
+        })
+    }
+}
+
+fn number(verdict: Verdict) -> f64 {
+    match verdict {
+        Verdict::Number(value) => value,
+        _ => 0.0,
+    }
+}
+
+/// A gate that names no judge, for one of them.
+fn named(gate: &Gate, group: &Group) -> String {
+    match gate.name {
+        Some(_) => gate.text.clone(),
+        None if gate.text.starts_with('[') => format!("{}{}", group.name, gate.text),
+        None => format!("{}.{}", group.name, gate.text),
+    }
+}
+
+fn why_nothing(figure: Figure, figures: &Figures, is_good_known: bool) -> String {
+    let n = figures.n_scored;
+    match figure {
+        _ if n == 0 => format!("no verdicts, and {} failed", figures.n_failed),
+        Figure::Pass(_) if !is_good_known => "it is not known which verdicts are good".to_owned(),
+        Figure::Pass(_) => "no verdict is of the kind that is good or bad: numbers need a threshold".to_owned(),
+        _ => "no verdict is a number".to_owned(),
+    }
+}
+
+/// Worse only where that is shown, no worse only where that is shown, and otherwise neither.
+fn no_worse(gate: &Gate, comparison: &Comparison, margin: f64) -> GateResult {
+    let Comparison { difference, outcome, base, new, p_worse, minimum_detectable, .. } = comparison;
+    // In the unit of the difference.
+    let margin = match comparison.measure {
+        Some(Measure::Mean) => margin * comparison.unit.unwrap_or(1.0),
+        _ => margin,
+    };
+    let is_lower_better = comparison.is_lower_better();
+    // In the direction of the values, as all differences.
+    let threshold = if is_lower_better { margin } else { -margin };
+    let is_within = difference.as_ref().is_some_and(|difference| {
+        if is_lower_better { difference.high < threshold } else { difference.low > threshold }
+    });
+    let is_worse = p_worse.is_some_and(|p| p < ALPHA) && base != new;
+    let detectable =
+        || minimum_detectable.map(|mde| format!("; only {mde:.4} or more would be found")).unwrap_or_default();
+    let (result, reason) = match outcome {
+        Outcome::JudgeChanged => (
+            GateOutcome::Inconclusive,
+            Some("the judge changed, so the difference is not the application's alone".to_owned()),
+        ),
+        _ if difference.is_none() => {
+            (GateOutcome::Inconclusive, Some("too few pairs, or verdicts that cannot be compared".to_owned()))
+        }
+        _ if is_within => (GateOutcome::Pass, None),
+        _ if is_worse => {
+            (GateOutcome::Fail, Some(format!("worse than the baseline (p = {:.4})", p_worse.unwrap_or(0.0))))
+        }
+        _ => (
+            GateOutcome::Inconclusive,
+            Some(format!(
+                "neither worse nor within the margin is shown by {} pairs{}",
+                comparison.n_pairs,
+                detectable()
+            )),
+        ),
+    };
+    let trace = |flip: &super::compare::Flip| GateTrace {
+        trace_id: flip.trace_id.clone(),
+        span_id: flip.span_id.clone(),
+        name: comparison.name.clone(),
+        value: Some(flip.new.clone()),
+        base: Some(flip.base.clone()),
+        rationale: flip.new_rationale.clone(),
+        error_code: None,
+    };
+    let shown = if result == GateOutcome::Fail { TRACES } else { 0 };
+    GateResult {
+        gate: if gate.name.is_some() { gate.text.clone() } else { format!("{} {}", comparison.name, gate.text) },
+        outcome: result,
+        estimate: difference.as_ref().map(|difference| difference.estimate),
+        low: difference.as_ref().map(|difference| difference.low),
+        high: difference.as_ref().map(|difference| difference.high),
+        threshold,
+        reason,
+        traces: comparison.flips.iter().take(shown).map(trace).collect(),
+    }
+}

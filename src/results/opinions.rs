@@ -1,0 +1,240 @@
+//! The opinions of logs, judge by judge, as compact as a million of them needs.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use super::by::{By, TraceFacts};
+use super::extract::{Extract, Said};
+use super::report::Usage;
+use crate::feedback::log::{OpenError, Place, StandingRecords, Stands};
+use crate::feedback::{
+    DIGEST_METADATA, GOOD_METADATA, IdHasher, PROMPT_METADATA, SCALE_METADATA, SESSION_ID_METADATA, SESSION_METADATA,
+    SourceType,
+};
+use crate::judge::Good;
+
+/// All opinions of a log, or of several read as one.
+#[derive(Debug)]
+pub struct Results {
+    /// One for each name and source, in the order in which they first appear.
+    pub(super) groups: Vec<Group>,
+    /// The values of what divides them, by expression.
+    pub(super) slices: Vec<Slices>,
+    /// Lines that are not records.
+    pub(super) other_lines: u64,
+}
+
+/// The parts into which an expression divides opinions.
+#[derive(Debug)]
+pub(super) struct Slices {
+    pub by: String,
+    pub values: Vec<String>,
+}
+
+/// The opinions of one source under one name.
+#[derive(Debug, Default)]
+pub(super) struct Group {
+    pub name: String,
+    pub source_type: SourceType,
+    pub source_id: String,
+    /// What records say is good: the last of them, and whether others say something else.
+    pub good: Option<Good>,
+    pub good_changed: bool,
+    pub scale: Option<(f64, f64)>,
+    /// The versions of the judge by digest, and by the name of its prompt, which alone older logs have.
+    pub digests: BTreeSet<String>,
+    pub prompts: BTreeSet<String>,
+    pub labels: Interned,
+    pub codes: Interned,
+    pub observations: Vec<Observation>,
+    /// For each expression, the part that each observation belongs to.
+    pub parts: Vec<Vec<u32>>,
+    pub usage: Usage,
+    pub cache_written_tokens: u64,
+    pub latencies_ms: Vec<f64>,
+    pub readings: BTreeMap<String, u64>,
+}
+
+/// An opinion.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Observation {
+    pub verdict: Verdict,
+    /// The trace, span or session that it is about; several samples are about the same.
+    pub item: u64,
+    /// What belongs together: the session, or else the trace.
+    pub cluster: u64,
+    pub place: Place,
+}
+
+/// How an opinion stands.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Verdict {
+    Boolean(bool),
+    Number(f64),
+    /// By its number.
+    Label(u32),
+    Other,
+    Abstained,
+    Rejected,
+    /// By the number of the code.
+    Failed(u32),
+}
+
+/// Texts by their numbers.
+#[derive(Debug, Default)]
+pub(super) struct Interned {
+    texts: Vec<String>,
+    numbers: HashMap<String, u32>,
+}
+
+impl Interned {
+    pub(super) fn number(&mut self, text: &str) -> u32 {
+        if let Some(number) = self.numbers.get(text) {
+            return *number;
+        }
+        let number = u32::try_from(self.texts.len()).unwrap_or(u32::MAX);
+        self.texts.push(text.to_owned());
+        self.numbers.insert(text.to_owned(), number);
+        number
+    }
+
+    pub(super) fn text(&self, number: u32) -> &str {
+        self.texts.get(number as usize).map_or("", String::as_str)
+    }
+
+    pub(super) fn texts(&self) -> &[String] {
+        &self.texts
+    }
+}
+
+impl Results {
+    /// The names that something was said under; one that several sources share comes several times.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.groups.iter().map(|group| group.name.as_str())
+    }
+
+    /// Reads all records. `by` divides them; `facts` is what is known of their traces from the dataset, if that is read.
+    ///
+    /// # Errors
+    /// When a log cannot be read any more.
+    pub fn read(records: &mut StandingRecords, by: &[By], facts: &TraceFacts) -> Result<Self, OpenError> {
+        let mut groups: Vec<Group> = Vec::new();
+        let mut group_of: HashMap<u64, usize> = HashMap::new();
+        let mut values: Vec<Interned> = by.iter().map(|_| Interned::default()).collect();
+        records.for_each(|place, stands, line| {
+            let Some(extract) = Extract::read(line) else { return };
+            let key = hash(&[&extract.name, extract.source_type.as_str(), &extract.source_id]);
+            let group = *group_of.entry(key).or_insert_with(|| {
+                groups.push(Group::of(&extract, by.len()));
+                groups.len() - 1
+            });
+            groups[group].add(&extract, place, stands, facts);
+            let trace = extract.trace_id.as_deref().map(|id| hash(&[id]));
+            for ((by, values), parts) in by.iter().zip(&mut values).zip(&mut groups[group].parts) {
+                let value = by.value(&extract, trace.and_then(|trace| facts.get(trace)));
+                parts.push(value.map_or(u32::MAX, |value| values.number(&value)));
+            }
+        })?;
+        let slices = by.iter().zip(values).map(|(by, values)| Slices { by: by.to_string(), values: values.texts });
+        Ok(Self { groups, slices: slices.collect(), other_lines: records.other_lines() })
+    }
+}
+
+impl Group {
+    fn of(extract: &Extract<'_>, by: usize) -> Self {
+        Self {
+            name: extract.name.to_string(),
+            source_type: extract.source_type,
+            source_id: extract.source_id.to_string(),
+            parts: vec![Vec::new(); by],
+            ..Self::default()
+        }
+    }
+
+    fn add(&mut self, extract: &Extract<'_>, place: Place, stands: Stands, facts: &TraceFacts) {
+        let Extract { trace_id, span_id, value, error_code, metadata, .. } = extract;
+        if let Some(good) = metadata.get(GOOD_METADATA).and_then(|good| good.parse::<Good>().ok()) {
+            self.good_changed |= self.good.as_ref().is_some_and(|earlier| *earlier != good);
+            self.good = Some(good);
+        }
+        if let Some(scale) = metadata.get(SCALE_METADATA).and_then(scale) {
+            self.scale = Some(scale);
+        }
+        for (versions, key) in [(&mut self.digests, DIGEST_METADATA), (&mut self.prompts, PROMPT_METADATA)] {
+            if let Some(version) = metadata.get(key).filter(|version| !versions.contains(*version)) {
+                versions.insert(version.to_owned());
+            }
+        }
+        // What another run paid for is in its own log.
+        if metadata.get("reused_from").is_none() {
+            self.add_usage(extract);
+        }
+        let verdict = match (stands, value) {
+            (Stands::Failure, _) => Verdict::Failed(self.codes.number(error_code.as_deref().unwrap_or_default())),
+            (Stands::Rejected, _) => Verdict::Rejected,
+            (Stands::Verdict, Said::Boolean(value)) => Verdict::Boolean(*value),
+            (Stands::Verdict, Said::Number(value)) => Verdict::Number(*value),
+            (Stands::Verdict, Said::Label(label)) => Verdict::Label(self.labels.number(label)),
+            (Stands::Verdict, Said::Null) => Verdict::Abstained,
+            (Stands::Verdict, Said::Other) => Verdict::Other,
+        };
+        if stands == Stands::Verdict {
+            let method = metadata.get("parse").unwrap_or("strict");
+            // People and programs answer nothing that would have to be read.
+            if self.source_type == SourceType::LlmJudge && metadata.get(PROMPT_METADATA).is_some() {
+                *self.readings.entry(method.to_owned()).or_default() += 1;
+            }
+        }
+        let trace = trace_id.as_deref().map(|id| hash(&[id]));
+        let whole_session = metadata.get(SESSION_METADATA);
+        let session = whole_session.or_else(|| metadata.get(SESSION_ID_METADATA)).map(|id| hash(&["session", id]));
+        let session = session.or_else(|| facts.get(trace?)?.session);
+        let place_hash = || hash(&["place", &format!("{place:?}")]);
+        let item = match trace_id {
+            Some(trace_id) => {
+                hash(&[trace_id, span_id.as_deref().unwrap_or_default(), whole_session.unwrap_or_default()])
+            }
+            None => place_hash(),
+        };
+        let cluster = session.or(trace).unwrap_or_else(place_hash);
+        self.observations.push(Observation { verdict, item, cluster, place });
+    }
+
+    /// The versions of the judge that the opinions are of, by what is known best.
+    pub(super) fn versions(&self) -> &BTreeSet<String> {
+        if self.digests.is_empty() { &self.prompts } else { &self.digests }
+    }
+
+    fn add_usage(&mut self, extract: &Extract<'_>) {
+        let count = |key| extract.metadata.count(key).unwrap_or(0);
+        let Usage { input_tokens, output_tokens, cached_tokens, reasoning_tokens, cost_usd: _, attempts } =
+            &mut self.usage;
+        for (sum, key) in [
+            (input_tokens, "input_tokens"),
+            (output_tokens, "output_tokens"),
+            (cached_tokens, "cached_tokens"),
+            (reasoning_tokens, "reasoning_tokens"),
+            (attempts, "attempts"),
+            (&mut self.cache_written_tokens, "cache_written_tokens"),
+        ] {
+            *sum = sum.saturating_add(count(key));
+        }
+        if let Some(latency) = extract.metadata.count("latency_ms") {
+            #[expect(clippy::cast_precision_loss, reason = "far below 2^53")]
+            self.latencies_ms.push(latency as f64);
+        }
+    }
+}
+
+/// `1..5`.
+fn scale(text: &str) -> Option<(f64, f64)> {
+    let (min, max) = text.split_once("..")?;
+    let (min, max) = (min.parse::<f64>().ok()?, max.parse::<f64>().ok()?);
+    (min.is_finite() && max.is_finite() && min < max).then_some((min, max))
+}
+
+/// What stands for texts that may be long: the same on every machine, so that sums are too.
+pub(super) fn hash(parts: &[&str]) -> u64 {
+    let mut hasher = IdHasher::new("judge-run results 1");
+    parts.iter().for_each(|part| _ = hasher.part(part.as_bytes()));
+    hasher.finish_u64()
+}
