@@ -20,6 +20,7 @@ use super::subcommands::{
     ReportArgs, ShowArgs, SimulateArgs, StatusArgs,
 };
 use super::suggest;
+use super::table::TableArgs;
 
 const EXAMPLES: &str = r#"A trace is a line of JSON, an object in a list, or a row of a table; only `inputs` is required:
   {"trace_id": "t1", "inputs": {"question": "Capital of France?"}, "outputs": "Paris",
@@ -231,6 +232,9 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "LOG", env = "JUDGE_RUN_REUSE", num_args = 1.., value_hint = ValueHint::FilePath,
           help_heading = OUTPUT)]
     pub reuse: Vec<PathBuf>,
+
+    #[command(flatten, next_help_heading = OUTPUT)]
+    pub table: TableArgs,
 
     #[command(flatten)]
     pub gates: GateArgs,

@@ -46,6 +46,7 @@ mod status;
 mod subcommands;
 mod suggest;
 mod summary;
+mod table;
 mod target;
 mod variables;
 mod waiting;

@@ -41,6 +41,8 @@ pub(crate) struct Opened {
     pub simulator: Option<BackgroundSimulator>,
     /// Kept for the run.
     pub quickstart: Option<NamedTempFile>,
+    /// The dataset, to be read again.
+    pub dataset: DatasetOptions,
     /// Lines about what was found.
     pub notes: Vec<String>,
     pub quiet: bool,
@@ -90,7 +92,7 @@ impl Prepared {
         plans: Option<Vec<RunPlan>>,
     ) -> Result<Opened, CliError> {
         let Self { plan, mut lanes, questions, traces, simulator, mut notes } = self;
-        let Traces { datasets, selection, quickstart } = traces;
+        let Traces { datasets, selection, quickstart, options: dataset } = traces;
         let log = invocation.log.as_deref();
         if let Some(log) = log.filter(|_| !invocation.overwrite) {
             notes.extend(mixed_log(log, simulator.is_some()));
@@ -130,6 +132,7 @@ impl Prepared {
             known,
             simulator,
             quickstart,
+            dataset,
             notes,
             quiet: invocation.quiet,
             verbose: invocation.verbose,
@@ -171,6 +174,7 @@ struct Traces {
     datasets: Vec<DatasetReader>,
     selection: Selection,
     quickstart: Option<NamedTempFile>,
+    options: DatasetOptions,
 }
 
 /// A mapping of which the first so many records of a file have nothing is said before anything is paid for.
@@ -195,7 +199,7 @@ fn traces(plan: &RunPlan, lanes: usize, notes: &mut Vec<String>) -> Result<Trace
         DrawError::Dataset(error) => CliError::of(error),
         DrawError::TooManyStrata => CliError::of(&error),
     })?;
-    Ok(Traces { datasets, selection, quickstart })
+    Ok(Traces { datasets, selection, quickstart, options })
 }
 
 /// Where the records go, and what is there.

@@ -15,6 +15,7 @@ use super::error::CliError;
 use super::gates::{self, Gates};
 use super::paths;
 use super::quickstart;
+use super::table;
 use super::target::{Target, judge_file};
 
 /// A run that can be opened.
@@ -84,6 +85,7 @@ pub(crate) fn of_run(args: RunArgs, env: Env<'_>) -> Result<(Planned, Invocation
         output_format,
         overwrite,
         reuse,
+        table,
         gates,
         report,
         conduct,
@@ -103,6 +105,8 @@ pub(crate) fn of_run(args: RunArgs, env: Env<'_>) -> Result<(Planned, Invocation
         ));
     }
     let target = Target::new(output, output_format, &dataset)?;
+    let with = table.plan(target.export.as_ref().map(|export| export.form))?;
+    table::check(&with, &dataset)?;
     target.check_overwrites(&dataset, &judge, endpoint.config.as_deref(), overwrite)?;
     let dataset = paths::datasets(&dataset, &target.written())?;
     let (config, env_file) = (config_path(endpoint.config.as_deref()), endpoint.env_file.as_deref().map(absolute));
@@ -120,7 +124,7 @@ pub(crate) fn of_run(args: RunArgs, env: Env<'_>) -> Result<(Planned, Invocation
             selection: selection.into(),
             judges: Vec::new(),
             endpoints: Vec::new(),
-            export: target.export.map(|export| Export { path: absolute(&export.path), ..export }),
+            export: target.export.map(|export| Export { path: absolute(&export.path), table: with, ..export }),
             policy: Policy {
                 max_retries: layers.file.max_retries.unwrap_or(Policy::default().max_retries),
                 ..Policy::default()

@@ -20,7 +20,7 @@ use super::open::{self, Opened};
 use super::plan::Invocation;
 use super::progress::Progress;
 use super::report::{self, Asked};
-use super::{command_line, dry_run, gates, plan, print, summary};
+use super::{command_line, dry_run, gates, plan, print, summary, table};
 
 pub(crate) fn main(args: RunArgs) -> Result<ExitCode, CliError> {
     let env: Env<'_> = &|name| std::env::var(name).ok();
@@ -73,6 +73,7 @@ pub(crate) fn execute(opened: Opened, observe: &mut dyn FnMut(&Event<'_>)) -> Re
         known: _,
         simulator,
         quickstart: _file,
+        dataset,
         notes,
         quiet,
         verbose,
@@ -119,10 +120,13 @@ pub(crate) fn execute(opened: Opened, observe: &mut dyn FnMut(&Event<'_>)) -> Re
     // A run that had nothing to do leaves no log.
     let log = log.filter(|log| log.exists());
     let exported = match (&log, &export) {
-        (Some(log), Some(Export { path, form })) if exit != Exit::Usage => {
-            forms::export(log, path, *form).map_err(|error| match error {
-                ConvertError::Write(error) => CliError::Other(format!("cannot write {}: {error}", path.display())),
-                other => CliError::Other(format!("cannot make {} from {}: {other}", path.display(), log.display())),
+        (Some(log), Some(Export { path, form, table })) if exit != Exit::Usage => {
+            let exported = table::with_options(table, Some(dataset), |table| forms::export(log, path, *form, table));
+            exported.and_then(|exported| {
+                exported.map_err(|error| match error {
+                    ConvertError::Write(error) => CliError::Other(format!("cannot write {}: {error}", path.display())),
+                    other => CliError::Other(format!("cannot make {} from {}: {other}", path.display(), log.display())),
+                })
             })
         }
         _ => Ok(()),

@@ -13,6 +13,7 @@ use judge_run_simulator::{Dialect, FaultPlan};
 use super::args::{ConductArgs, EndpointArgs, GATES, GateArgs, INPUT, OUTPUT, form, share};
 use super::duration;
 use super::forms::FormArgs;
+use super::table::TableArgs;
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -362,6 +363,13 @@ pub(crate) struct ConvertArgs {
     /// Replace OUT if it exists; the old one is kept as <OUT>.bak
     #[arg(long)]
     pub overwrite: bool,
+
+    #[command(flatten)]
+    pub table: TableArgs,
+
+    /// Where the fields of `--include` come from [default: the dataset of the log's last run]
+    #[arg(short, long, value_name = "FILE", num_args = 1.., requires = "include", value_hint = ValueHint::FilePath)]
+    pub dataset: Vec<PathBuf>,
 }
 
 pub(super) const FORMS: &str = "\
@@ -369,7 +377,7 @@ Forms:
   jsonl     flat JSON, one record a line: the form of the log
   mlflow    what MLflow's REST API and Assessment.from_dictionary() read, one assessment a line
   csv       one row a record
-  csv-wide  one row a trace, and for each judge its value, error code and rationale
+  csv-wide  one row a trace, and for each judge and model its value, error code and rationale
 
 Conversions between jsonl, mlflow and csv lose nothing, except that a table shows the present state
 without history. What a form cannot represent is reported. Lines that are not feedback are reported

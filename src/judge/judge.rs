@@ -6,7 +6,6 @@ use serde_json::value::to_raw_value;
 use toml::Spanned;
 
 use super::file::{JudgeFile, Truncate};
-use super::good::Good;
 use super::parse::Expected;
 use super::place::Place;
 use super::prompt::{PromptTemplate, RenderError, Rendered, TemplateError, VARIABLES};
@@ -17,7 +16,7 @@ use super::verdict::VerdictType;
 use crate::endpoint::wire::AnswerSchema;
 use crate::endpoint::wire::chat::{ChatRequest, Sampling};
 use crate::endpoint::{Instructions, ModelUri};
-use crate::feedback::{DIGEST_METADATA, GOOD_METADATA, IdHasher, PROMPT_METADATA, SCALE_METADATA};
+use crate::feedback::{DIGEST_METADATA, GOOD_METADATA, Good, IdHasher, PROMPT_METADATA, SCALE_METADATA};
 
 /// A named question, compiled: its prompt checked, its schema written.
 #[derive(Debug)]

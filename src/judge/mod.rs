@@ -30,9 +30,9 @@ mod variables;
 pub mod verdict;
 mod work;
 
+pub use crate::feedback::{Better, Good, InvalidGood};
 pub(crate) use conversation::asked;
 pub use expression::Expression;
-pub use good::{Better, Good, InvalidGood};
 pub use judge::{Judge, JudgeError};
 pub use judgment::{Judgment, NotAskable, Question, QuestionKey};
 pub use place::Place;

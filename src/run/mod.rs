@@ -11,6 +11,7 @@
 mod attempts;
 mod dispatch;
 mod dry_run;
+mod included;
 mod lanes;
 mod outcome;
 mod planning;
@@ -19,6 +20,7 @@ mod start;
 
 pub use dispatch::stop::{GivenUp, StopReason};
 pub use dry_run::{DryRun, DryRunQuestion, dry_run};
+pub use included::Included;
 pub use outcome::counts::Counts;
 pub use outcome::distribution::Distribution;
 pub use outcome::event::Event;
@@ -30,7 +32,9 @@ pub use setup::budget::{Budget, Exhausted, MaxErrors};
 pub use setup::fingerprint::{Dataset, Fingerprint};
 pub use setup::manifest;
 pub use setup::questions::{LaneIndex, QuestionIndex};
-pub use setup::run_plan::{EndpointPlan, Export, JudgePlan, MemberPlan, Reading, RunPlan, SelectionPlan, Withheld};
+pub use setup::run_plan::{
+    EndpointPlan, Export, JudgePlan, MemberPlan, Reading, RunPlan, SelectionPlan, TablePlan, Withheld,
+};
 pub use setup::selection::{
     Criteria, DrawError, InvalidSampleSize, LeftOut, LeftOutCounts, Sample, SampleSize, Selection,
 };

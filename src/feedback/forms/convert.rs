@@ -7,7 +7,7 @@ use super::error::Place;
 use super::read::Source;
 use super::wide::Wide;
 use super::write::{Losses, Lost, Writer};
-use super::{ConvertError, Form, Input};
+use super::{ConvertError, Form, Input, TableOptions};
 use crate::feedback::Feedback;
 use crate::feedback::history::{Facts, History};
 
@@ -32,7 +32,7 @@ pub struct Converted {
 /// `present`, JSON lines do too. Then the input is read more than once: what cannot be is copied to a temporary file, and memory holds the places of the records, and
 /// for a wide table the ids of its rows. Otherwise it holds one line.
 ///
-/// `on_reject` is called with the number of each line that is not a record, and the reason.
+/// `table` says what a table has beside the feedback. `on_reject` is called with the number of each line that is not a record, and the reason.
 ///
 /// # Errors
 /// When the input cannot be read or holds nothing but lines that are not records, or `out` cannot be written. What was written by then is
@@ -41,9 +41,13 @@ pub fn convert(
     input: Input,
     to: Form,
     present: bool,
+    table: &mut TableOptions<'_>,
     out: &mut dyn Write,
     on_reject: &mut dyn FnMut(u64, &str),
 ) -> Result<Converted, ConvertError> {
+    if to.is_table() && table.bom {
+        out.write_all(UTF8_BOM).map_err(ConvertError::Write)?;
+    }
     let mut read =
         Reading { converted: Converted::default(), first_reason: None, unread: Losses::default(), on_reject };
     let mut losses = Losses::default();
@@ -55,8 +59,8 @@ pub fn convert(
             Source::Log(file) => file,
             _ => spooled(input, &mut read)?,
         };
-        of_state(log, to, out, &mut read, &mut losses)?;
-    } else if let Some(mut writer) = Writer::new(to, out)? {
+        of_state(log, to, table, out, &mut read, &mut losses)?;
+    } else if let Some(mut writer) = Writer::new(to, out, table)? {
         input.for_each(&mut |place, record| {
             let Some(feedback) = read.record(place, record) else { return Ok(()) };
             match writer.write(feedback, &mut losses)? {
@@ -149,6 +153,7 @@ fn spooled(input: Input, read: &mut Reading<'_>) -> Result<File, ConvertError> {
 fn of_state(
     log: File,
     to: Form,
+    table: &mut TableOptions<'_>,
     out: &mut dyn Write,
     read: &mut Reading<'_>,
     losses: &mut Losses,
@@ -180,7 +185,7 @@ fn of_state(
         })
     };
     let mut lost = Losses::default();
-    if let Some(mut writer) = Writer::new(to, &mut *out)? {
+    if let Some(mut writer) = Writer::new(to, &mut *out, &mut *table)? {
         for_each_present(&mut |place, feedback| {
             match writer.write(feedback, &mut lost)? {
                 Ok(()) => read.converted.written += 1,
@@ -195,11 +200,12 @@ fn of_state(
             wide.add(place.offset, &feedback, &mut lost);
             Ok(())
         })?;
-        read.converted.written = wide.write(&log, out, &mut lost)?;
+        read.converted.written = wide.write(&log, table, out, &mut lost)?;
     }
     losses.0.append(&mut lost.0);
     Ok(())
 }
 
+const UTF8_BOM: &[u8] = b"\xef\xbb\xbf";
 const UNREAD: &str = "unknown fields";
 const SUPERSEDED: &str = "superseded records";

@@ -10,6 +10,7 @@ mod export;
 mod form;
 mod read;
 mod table;
+mod table_options;
 mod wide;
 mod write;
 
@@ -19,4 +20,5 @@ pub use error::ConvertError;
 pub use export::{export, replace};
 pub use form::{Form, UnknownForm};
 pub use read::Input;
+pub use table_options::{INCLUDED, Include, TableOptions, TextsOf};
 pub use write::Lost;

@@ -23,7 +23,7 @@ pub(super) enum Source {
     /// JSON lines that can be read more than once.
     Log(File),
     Lines(Box<dyn BufRead>),
-    Csv(::csv::Reader<Box<dyn BufRead>>, csv::Columns),
+    Csv(::csv::Reader<Box<dyn BufRead>>, Box<csv::Columns>),
     Wide(::csv::Reader<Box<dyn BufRead>>, wide::Columns),
 }
 
@@ -67,7 +67,7 @@ impl Input {
         let (reader, header) = text.table()?;
         let is_wide = form.map_or(!csv::is_header(&header), |form| form == Form::CsvWide);
         Ok(Self(match is_wide {
-            false => Source::Csv(reader, csv::Columns::of(&header).map_err(ConvertError::Header)?),
+            false => Source::Csv(reader, csv::Columns::of(&header).map_err(ConvertError::Header)?.into()),
             true => Source::Wide(reader, wide::Columns::of(&header).map_err(ConvertError::Header)?),
         }))
     }

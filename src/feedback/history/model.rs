@@ -281,7 +281,10 @@ impl Case {
         let (input, form) =
             (Input::of_file(std::fs::File::open(from).unwrap(), None).unwrap(), Form::of_path(&path).unwrap());
         let mut out = Vec::new();
-        forms::convert(input, form, present, &mut out, &mut |line, reason| panic!("{line}: {reason}")).unwrap();
+        forms::convert(input, form, present, &mut forms::TableOptions::default(), &mut out, &mut |line, reason| {
+            panic!("{line}: {reason}")
+        })
+        .unwrap();
         std::fs::write(&path, out).unwrap();
         path
     }

@@ -152,7 +152,7 @@ mod tests {
 
     use super::super::keys::VALUE_ALIASES;
     use super::*;
-    use crate::judge::good::Good;
+    use crate::feedback::Good;
     use crate::judge::verdict::VerdictType;
 
     fn scale() -> VerdictType {

@@ -162,6 +162,19 @@ pub struct Export {
     pub path: PathBuf,
     /// Its form.
     pub form: Form,
+    /// What it has beside the feedback, if it is a table.
+    #[serde(default)]
+    pub table: TablePlan,
+}
+
+/// What a table has beside the feedback.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TablePlan {
+    /// Fields of the traces, of [`crate::feedback::forms::INCLUDED`].
+    pub include: Vec<String>,
+    /// Whether it begins with a byte order mark.
+    pub bom: bool,
 }
 
 impl RunPlan {
