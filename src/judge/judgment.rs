@@ -125,7 +125,7 @@ impl Question {
     ///
     /// # Errors
     /// When the trace lacks something that the prompt names.
-    pub fn judgment<'a>(&self, subject: impl Into<Subject<'a>>) -> Result<Judgment, NotAskable> {
+    pub fn judgment<'a>(&self, subject: impl Into<Subject<'a>>) -> Result<Judgment, Box<NotAskable>> {
         let subject = subject.into();
         let work = match self.judge.request(subject) {
             Ok(request) => Work::Chat(request),
@@ -143,7 +143,7 @@ impl Question {
         hasher.finish()
     }
 
-    fn not_askable(&self, subject: Subject<'_>, error: RenderError) -> NotAskable {
+    fn not_askable(&self, subject: Subject<'_>, error: RenderError) -> Box<NotAskable> {
         let mut hasher = self.input_error.clone();
         hasher.part(subject.trace().trace_id.as_bytes()).part(error.to_string().as_bytes());
         // Only where there is one: the ids of traces are older than those of spans, and these than those of samples.
@@ -153,7 +153,7 @@ impl Question {
         if self.sample > 0 {
             hasher.part(b"sample").part(&self.sample.to_le_bytes());
         }
-        NotAskable { id: hasher.finish(), subject: subject.ids(), error }
+        Box::new(NotAskable { id: hasher.finish(), subject: subject.ids(), error })
     }
 }
 
@@ -216,8 +216,8 @@ mod tests {
         let asked = question("s", "openai:/m").with_sample(1);
         let simulated = asked.of_simulator().unwrap();
         assert_eq!(simulated.key().to_string(), "j  on simulated:/m, sample 1");
-        assert_eq!(id(&simulated), id(&question("s", "simulated:/m").with_sample(1)));
-        assert!(id(&simulated) != id(&asked) && simulated.of_simulator().is_none());
+        assert_eq!(id(simulated), id(&question("s", "simulated:/m").with_sample(1)));
+        assert!(id(simulated) != id(&asked) && simulated.of_simulator().is_none());
     }
 
     #[test]

@@ -67,7 +67,7 @@ impl Dispatcher<'_> {
             Action::Fail(not_askable) => {
                 self.emit(&Event::Planned { question, changed: false });
                 let asked = &self.parts.questions[question];
-                let feedback = record::of_input_error(asked, &self.parts.run_id, not_askable);
+                let feedback = record::of_input_error(asked, &self.parts.run_id, *not_askable);
                 self.record(question, feedback, None, None);
             }
             Action::Reinstate { standing, offset, overrides } => {

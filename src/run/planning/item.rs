@@ -21,7 +21,7 @@ pub(in crate::run) enum Action {
     /// Ask, and record the answer.
     Ask { judgment: Judgment, history: History },
     /// Record that it cannot be asked.
-    Fail(NotAskable),
+    Fail(Box<NotAskable>),
     /// Append the log's own record again: what overrides it was given to a prompt, trace or parameter that is not asked any more.
     Reinstate { standing: Standing, offset: u64, overrides: AssessmentId },
     /// Append another log's verdict.
