@@ -79,7 +79,7 @@ function cardsOf() {
 // Where the baseline stood, unless another judge said so.
 function baseOf(judge) {
   const comparison = comparisonOf(judge);
-  if (!comparison || comparison.outcome === "judge_changed") return undefined;
+  if (!comparison || comparison.outcome === "judge_changed" || (comparison.measure === "mean") === isShare(judge)) return undefined;
   return comparison.measure === "true" && judge.good === "false" ? 1 - comparison.base : comparison.base;
 }
 
@@ -115,6 +115,8 @@ function mainFigure(judge, main, asShare) {
   return [h("strong", {}, large), h("span", { class: "quiet" }, " ", own(beside))];
 }
 
+const WHAT = { mean: "mean ", true: "true " };
+
 function changeOf(comparison) {
   const asShare = comparison.measure !== "mean";
   const look = CHANGE[comparison.outcome];
@@ -122,7 +124,7 @@ function changeOf(comparison) {
   const show = (x) => (asShare ? signed(bare(x)) : signed(figure(x)));
   const unit = asShare ? " points" : "";
   const details = [
-    difference ? `${show(difference.estimate)}${unit} ${range(difference.low, difference.high, show)}` : null,
+    difference ? `${WHAT[comparison.measure] ?? ""}${show(difference.estimate)}${unit} ${range(difference.low, difference.high, show)}` : null,
     comparison.p_adjusted !== undefined ? probability(comparison.p_adjusted) : null,
     counted(comparison.n_pairs, "pair"),
   ].filter(Boolean).join(" · ");
@@ -163,7 +165,7 @@ function countsOf(judge, i) {
   return [
     stripPlot(words || "no judgments", all),
     h("dl", { class: "counts" }, keys.map((key) => cell(...key)), others.map(({ key, word, n, tone }) => (n || key === "failed" ? cell(key, word, n, tone) : null))),
-    judge.bounds && judge.n_failed ? h("p", { class: "quiet small" }, `If all that failed were bad or good: ${percentOrFigure(judge.bounds.low, judge)} to ${percentOrFigure(judge.bounds.high, judge)}`) : null,
+    judge.bounds && judge.n_failed && !judge.warnings?.some((warning) => warning.code === "failures_could_decide") ? h("p", { class: "quiet small" }, `If all that failed were bad or good: ${percentOrFigure(judge.bounds.low, judge)} to ${percentOrFigure(judge.bounds.high, judge)}`) : null,
   ];
 }
 
