@@ -233,6 +233,11 @@ pub(crate) struct RunArgs {
     #[command(flatten)]
     pub gates: GateArgs,
 
+    /// Ask traces in random order, and stop as soon as it is certain (95%) whether this holds for the whole dataset, such as
+    /// 'safety.pass >= 0.95'. Exits with code 1 if it does not. Repeatable
+    #[arg(long, value_name = "CONDITION", env = "JUDGE_RUN_UNTIL", conflicts_with = "limit", help_heading = GATES)]
+    pub until: Vec<String>,
+
     /// Write a report on the log at the end; its name decides the form: .txt or .json
     #[arg(long, value_name = "FILE", env = "JUDGE_RUN_REPORT", value_hint = ValueHint::FilePath, help_heading = OUTPUT)]
     pub report: Option<PathBuf>,

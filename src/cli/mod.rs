@@ -45,6 +45,7 @@ mod subcommands;
 mod suggest;
 mod summary;
 mod target;
+mod until;
 mod variables;
 mod waiting;
 
