@@ -16,8 +16,8 @@ use judge_run::run::{MaxErrors, SampleSize, Shard};
 
 use super::duration;
 use super::subcommands::{
-    CheckArgs, CompactArgs, CompareArgs, CompletionsArgs, ConvertArgs, JudgesArgs, ManArgs, MergeArgs, ReplayArgs,
-    ReportArgs, SimulateArgs, StatusArgs,
+    CheckArgs, CompactArgs, CompareArgs, CompletionsArgs, ConvertArgs, JudgesArgs, ManArgs, MergeArgs, PlanArgs,
+    ReplayArgs, ReportArgs, SimulateArgs, StatusArgs,
 };
 use super::suggest;
 
@@ -149,6 +149,8 @@ pub(crate) enum Command {
     Report(Box<ReportArgs>),
     /// Compare the feedback of two logs, trace by trace: better, worse, equivalent or inconclusive
     Compare(CompareArgs),
+    /// Plan how many traces a margin or a detectable drop needs, by the verdicts so far, and what they cost
+    Plan(PlanArgs),
     /// List the judges, or print one as a file to start your own from
     Judges(JudgesArgs),
     /// Send one small request to an endpoint: does it answer, what does it support, what are its limits

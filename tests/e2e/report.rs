@@ -352,6 +352,18 @@ fn a_condition_that_does_not_hold_is_exit_code_1_and_failures_count_both_ways() 
 }
 
 #[test]
+fn a_plan_says_how_many_traces_are_needed_and_what_they_cost() {
+    let place = Place::new();
+    place.write("a.jsonl", booleans("safety", 90, 100));
+    let plan = parsed(place.run(["plan", "a.jsonl", "--drop", "5%", "--format", "json"]).exits_with(0));
+    let judge = &plan["judges"][0];
+    // Connor (1987): 311.59 pairs for 5 points with 10 % of discordant ones.
+    assert_eq!((&judge["drop"]["traces"], &judge["n"]), (&json!(312), &json!(100)));
+    place.run(["plan", "a.jsonl"]).exits_with(0).prints(&["margin      0.0200: ", "drop        0.0500: 312 traces"]);
+    place.run(["plan", "a.jsonl", "--drop", "0"]).exits_with(2).says(&["--drop must lie between 0 and 1"]);
+}
+
+#[test]
 fn what_cannot_be_decided_early_is_a_usage_error() {
     let place = Place::with_traces(3);
     let fake = Fake::start(|_| answers::verdict(true));
