@@ -11,9 +11,9 @@ use super::args::GateArgs;
 use super::config_file::ConfigFile;
 use super::error::CliError;
 use super::forms::of_file;
-use super::print;
 use super::report::{expanded, side};
 use super::suggest;
+use super::{paths, print};
 
 /// A margin that nobody named.
 pub(crate) const DEFAULT_MARGIN: f64 = 0.02;
@@ -25,6 +25,8 @@ pub(crate) struct Gates {
     /// How many of them, the first, were typed or stand in a variable; the others are those of `judge-run.toml`.
     typed: usize,
     baseline: Vec<PathBuf>,
+    /// Whether the baseline is that of `judge-run.toml`, whose patterns match nothing on the first night.
+    may_be_missing: bool,
     margin: f64,
 }
 
@@ -41,8 +43,9 @@ impl Gates {
         for text in &file.gates.require {
             gates.push(parse(text, "judge-run.toml: [gates]: ")?);
         }
-        let baseline = if baseline.is_empty() { file.gates.baseline.clone() } else { baseline };
-        let gates = Self { gates, typed, baseline, margin: margin.unwrap_or(DEFAULT_MARGIN) };
+        let may_be_missing = baseline.is_empty();
+        let baseline = if may_be_missing { file.gates.baseline.clone() } else { baseline };
+        let gates = Self { gates, typed, baseline, may_be_missing, margin: margin.unwrap_or(DEFAULT_MARGIN) };
         match gates.gates.iter().find(|gate| gate.needs_baseline() && gates.baseline.is_empty()) {
             Some(gate) => Err(CliError::usage_with_hint(
                 format_args!("the gate `{}` needs a baseline", gate.text),
@@ -93,10 +96,11 @@ impl Gates {
 
     /// The logs of the baseline and the margin, if there is one.
     pub(crate) fn baseline(&self) -> Result<Option<(Vec<PathBuf>, f64)>, CliError> {
-        if self.baseline.is_empty() {
-            return Ok(None);
-        }
-        Ok(Some((expanded(&self.baseline)?, self.margin)))
+        let is_there = |path: &&PathBuf| {
+            !self.may_be_missing || paths::expanded(path).is_ok_and(|found| found.iter().all(|path| path.exists()))
+        };
+        let named: Vec<_> = self.baseline.iter().filter(is_there).cloned().collect();
+        if named.is_empty() { Ok(None) } else { Ok(Some((expanded(&named)?, self.margin))) }
     }
 }
 

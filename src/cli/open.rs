@@ -25,6 +25,7 @@ use super::quickstart;
 use super::reuse;
 use super::selection;
 use super::target::{mixed_log, rejects_of};
+use super::until;
 
 /// A run that can begin, and what the command line needs in order to report it.
 pub(crate) struct Opened {
@@ -90,7 +91,8 @@ impl Prepared {
         plans: Option<Vec<RunPlan>>,
     ) -> Result<Opened, CliError> {
         let Self { plan, mut lanes, questions, traces, simulator, mut notes } = self;
-        let Traces { datasets, selection, quickstart } = traces;
+        let Traces { options, datasets, selection, quickstart } = traces;
+        let until = until::open(&invocation.until, &questions, options, &selection, plan.selection.seed)?;
         let log = invocation.log.as_deref();
         if let Some(log) = log.filter(|_| !invocation.overwrite) {
             notes.extend(mixed_log(log, simulator.is_some()));
@@ -107,6 +109,7 @@ impl Prepared {
             reuse,
             rejects: rejects_of(log),
             selection,
+            until: until.filter(|_| !invocation.dry_run),
             strict: plan.reading.strict,
             policy: plan.policy,
             grace: plan.grace,
@@ -166,6 +169,7 @@ fn dated_prices(plan: &RunPlan) -> impl Iterator<Item = String> {
 
 /// The dataset, opened.
 struct Traces {
+    options: DatasetOptions,
     /// Once for each lane, or once if it can be read only once.
     datasets: Vec<DatasetReader>,
     selection: Selection,
@@ -185,11 +189,11 @@ fn traces(plan: &RunPlan, lanes: usize) -> Result<Traces, CliError> {
     };
     let open = || DatasetReader::open(options.clone());
     let datasets = (0..readers).map(|_| open().map_err(|error| CliError::of(&error))).collect::<Result<_, _>>()?;
-    let selection = criteria.draw(open).map_err(|error| match &error {
+    let selection = criteria.draw(&open).map_err(|error| match &error {
         DrawError::Dataset(error) => CliError::of(error),
         DrawError::TooManyStrata => CliError::of(&error),
     })?;
-    Ok(Traces { datasets, selection, quickstart })
+    Ok(Traces { options, datasets, selection, quickstart })
 }
 
 /// Where the records go, and what is there.

@@ -229,7 +229,7 @@ impl<'a> Evidence<'a> {
                 low: None,
                 high: None,
                 threshold: -margin,
-                reason: Some("the baseline has no verdicts to compare with".to_owned()),
+                reason: Some("there are no verdicts of a baseline to compare with".to_owned()),
                 traces: Vec::new(),
             }];
         }

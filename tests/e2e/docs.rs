@@ -25,13 +25,14 @@ fn read(path: &str) -> String {
 }
 
 /// The documents with links and flags in them.
-const DOCUMENTS: [&str; 11] = [
+const DOCUMENTS: [&str; 12] = [
     "README.md",
     "ARCHITECTURE.md",
     "CHANGELOG.md",
     "docs/configuration.md",
     "docs/endpoints.md",
     "docs/errors.md",
+    "docs/gates.md",
     "docs/judge-run.example.toml",
     "docs/judges.md",
     "docs/results.md",
@@ -40,8 +41,14 @@ const DOCUMENTS: [&str; 11] = [
 ];
 
 /// The documents whose examples are run.
-const PAGES: [&str; 5] =
-    ["docs/configuration.md", "docs/endpoints.md", "docs/judges.md", "docs/results.md", "docs/traces.md"];
+const PAGES: [&str; 6] = [
+    "docs/configuration.md",
+    "docs/endpoints.md",
+    "docs/gates.md",
+    "docs/judges.md",
+    "docs/results.md",
+    "docs/traces.md",
+];
 
 /// The fenced blocks of a language, without their fences.
 fn blocks<'a>(text: &'a str, language: &str) -> Vec<&'a str> {
@@ -113,7 +120,7 @@ fn flags(text: &str) -> BTreeSet<&str> {
 
 #[test]
 fn every_flag_that_the_documents_name_exists() {
-    let commands = ["simulate", "merge", "compact", "convert", "replay", "status"];
+    let commands = ["simulate", "merge", "compact", "convert", "replay", "status", "report", "compare", "plan"];
     let helps = help(&[]) + &commands.map(|command| help(&[command])).concat();
     let declarations = helps.lines().filter(|line| line.trim_start().starts_with(['-', '[']));
     let known: BTreeSet<_> = declarations.flat_map(|line| flags(line)).collect();
