@@ -104,7 +104,7 @@ fn a_trace_is_shown_with_what_was_said_of_it() {
     }
     let harmful = |c: char| (c.is_control() && c != '\n') || c == '\u{202e}';
     assert_eq!(shown.chars().find(|c| harmful(*c)), None);
-    for words in ["\ninput\n  │ ", "\noutput\n  │ ", "✓ safety: true  (model openai:/gpt-4.1-mini)", "│ ::error::x 0"]
+    for words in ["\ninput\n  │ ", "\noutput\n  │ ", "✓ safety: true (model openai:/gpt-4.1-mini)", "│ ::error::x 0"]
     {
         assert!(shown.contains(words), "{words}: {shown}");
     }
