@@ -189,7 +189,7 @@ fn traces(plan: &RunPlan, lanes: usize) -> Result<Traces, CliError> {
     };
     let open = || DatasetReader::open(options.clone());
     let datasets = (0..readers).map(|_| open().map_err(|error| CliError::of(&error))).collect::<Result<_, _>>()?;
-    let selection = criteria.draw(&open).map_err(|error| match &error {
+    let selection = criteria.draw(open).map_err(|error| match &error {
         DrawError::Dataset(error) => CliError::of(error),
         DrawError::TooManyStrata => CliError::of(&error),
     })?;

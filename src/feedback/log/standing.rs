@@ -211,7 +211,7 @@ mod tests {
             (Stands::Failure, lasting.clone()),
             (Stands::Verdict, human.clone()),
         ];
-        assert_eq!(standing(&[log.clone()]), expected);
+        assert_eq!(standing(std::slice::from_ref(&log)), expected);
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("f.jsonl");
         std::fs::write(&path, &log).unwrap();
