@@ -16,8 +16,8 @@ use judge_run::run::{MaxErrors, SampleSize, Shard};
 
 use super::duration;
 use super::subcommands::{
-    CheckArgs, CompactArgs, CompareArgs, CompletionsArgs, ConvertArgs, JudgesArgs, ManArgs, MergeArgs, ReplayArgs,
-    ReportArgs, ShowArgs, SimulateArgs, StatusArgs,
+    CheckArgs, CompactArgs, CompareArgs, CompletionsArgs, ConvertArgs, JudgesArgs, ManArgs, MergeArgs, PlanArgs,
+    ReplayArgs, ReportArgs, ShowArgs, SimulateArgs, StatusArgs,
 };
 use super::suggest;
 use super::table::TableArgs;
@@ -152,6 +152,8 @@ pub(crate) enum Command {
     Compare(CompareArgs),
     /// Show a trace with what was said of it, or list a log's traces
     Show(ShowArgs),
+    /// Plan how many traces a margin or a detectable drop needs, by the verdicts so far, and what they cost
+    Plan(PlanArgs),
     /// List the judges, or print one as a file to start your own from
     Judges(JudgesArgs),
     /// Send one small request to an endpoint: does it answer, what does it support, what are its limits
@@ -238,6 +240,11 @@ pub(crate) struct RunArgs {
 
     #[command(flatten)]
     pub gates: GateArgs,
+
+    /// Ask traces in random order, and stop as soon as it is certain (95%) whether this holds for the whole dataset, such as
+    /// 'safety.pass >= 0.95'. Exits with code 1 if it does not. Repeatable
+    #[arg(long, value_name = "CONDITION", env = "JUDGE_RUN_UNTIL", conflicts_with = "limit", help_heading = GATES)]
+    pub until: Vec<String>,
 
     /// Write a report on the log at the end; its name decides the form: .txt, .json, .md, .xml (JUnit), .csv or
     /// .html

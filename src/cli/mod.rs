@@ -28,6 +28,7 @@ mod open_files;
 mod page;
 mod paths;
 mod plan;
+mod plan_command;
 mod print;
 mod progress;
 mod quickstart;
@@ -48,6 +49,7 @@ mod suggest;
 mod summary;
 mod table;
 mod target;
+mod until;
 mod variables;
 mod waiting;
 
@@ -90,6 +92,7 @@ pub(crate) fn main() -> ExitCode {
         Some(Command::Status(args)) => status::main(args),
         Some(Command::Report(args)) => report::main(*args),
         Some(Command::Compare(args)) => compare::main(args),
+        Some(Command::Plan(args)) => plan_command::main(args),
         Some(Command::Judges(args)) => judges::main(&args),
         Some(Command::Completions(args)) => generate::completions(&args),
         Some(Command::Man(args)) => generate::man(&args),

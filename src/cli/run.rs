@@ -8,6 +8,7 @@ use judge_run::feedback::log::WriteError;
 use judge_run::judge::Unit;
 use judge_run::results::forms::{Findings, gate_text};
 use judge_run::run::{self, Event, Exit, Export, LaneSettings, RunReport, Scope, Shutdown, StopReason};
+use judge_run_statistics::sequential::Settled;
 use tokio::sync::watch;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::prelude::*;
@@ -38,6 +39,11 @@ fn results(run: &RunReport, invocation: Invocation) -> Result<Exit, CliError> {
     let Invocation { log, gates, report: file, quiet, .. } = invocation;
     let exit = run.exit();
     let log = log.filter(|log| exit != Exit::Usage && log.exists());
+    let is_missed = run.summary.until.iter().any(|until| until.settled == Settled::Missed);
+    let exit = match exit {
+        Exit::AllJudged | Exit::SomeFailed if is_missed => Exit::GateFailed,
+        _ => exit,
+    };
     let Some(log) = log.filter(|_| !gates.is_empty() || file.is_some()) else { return Ok(exit) };
     let logs = [log];
     let asked = Asked { logs: &logs, by: &[], dataset: &[], good: BTreeMap::new(), level: report::DEFAULT_LEVEL };

@@ -15,6 +15,7 @@ mod gating;
 pub mod judgments;
 mod opinions;
 mod pairs;
+pub mod planning;
 pub mod report;
 mod reporting;
 

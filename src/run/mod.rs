@@ -17,6 +17,7 @@ mod outcome;
 mod planning;
 mod setup;
 mod start;
+mod until;
 
 pub use dispatch::stop::{GivenUp, StopReason};
 pub use dry_run::{DryRun, DryRunQuestion, dry_run};
@@ -41,3 +42,4 @@ pub use setup::selection::{
 pub use setup::settings::{FailureScope, LaneSettings, Output, Policy, RunSettings, Scope, Shutdown};
 pub use setup::shard::{InvalidShard, Shard};
 pub use start::{StartError, run};
+pub use until::{Until, UntilCondition, UntilSummary, Waves};

@@ -25,7 +25,7 @@ fn read(path: &str) -> String {
 }
 
 /// The documents with links and flags in them.
-const DOCUMENTS: [&str; 12] = [
+const DOCUMENTS: [&str; 13] = [
     "README.md",
     "ARCHITECTURE.md",
     "CHANGELOG.md",
@@ -35,17 +35,19 @@ const DOCUMENTS: [&str; 12] = [
     "docs/gates.md",
     "docs/judge-run.example.toml",
     "docs/judges.md",
+    "docs/report.md",
     "docs/results.md",
     "docs/scaling.md",
     "docs/traces.md",
 ];
 
 /// The documents whose examples are run.
-const PAGES: [&str; 6] = [
+const PAGES: [&str; 7] = [
     "docs/configuration.md",
     "docs/endpoints.md",
     "docs/gates.md",
     "docs/judges.md",
+    "docs/report.md",
     "docs/results.md",
     "docs/traces.md",
 ];
@@ -120,7 +122,7 @@ fn flags(text: &str) -> BTreeSet<&str> {
 
 #[test]
 fn every_flag_that_the_documents_name_exists() {
-    let commands = ["simulate", "merge", "compact", "convert", "replay", "status", "report", "compare"];
+    let commands = ["simulate", "merge", "compact", "convert", "replay", "status", "report", "compare", "plan", "show"];
     let helps = help(&[]) + &commands.map(|command| help(&[command])).concat();
     let declarations = helps.lines().filter(|line| line.trim_start().starts_with(['-', '[']));
     let known: BTreeSet<_> = declarations.flat_map(|line| flags(line)).collect();

@@ -12,6 +12,7 @@ mod docs;
 mod endpoints;
 mod exit_codes;
 mod files;
+mod forms;
 mod history;
 mod interruption;
 mod invalid;

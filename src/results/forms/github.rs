@@ -56,7 +56,7 @@ mod tests {
     #[test]
     fn nothing_in_a_message_is_another_command_or_property() {
         let line = command("error", "a,file=/etc/passwd:b%0A", "x\r\n::warning::100%");
-        assert_eq!(line, "::error title=a%2Cfile=/etc/passwd%3Ab%250A::x ::warning::100%25");
+        assert_eq!(line, "::error title=a%2Cfile=/etc/passwd%3Ab%250A::x  ::warning::100%25");
         assert_eq!(line.lines().count(), 1);
     }
 }

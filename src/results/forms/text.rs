@@ -1,5 +1,6 @@
 //! For a terminal: at most 80 columns, and nothing that needs colour.
 
+use std::collections::BTreeSet;
 use std::fmt::{self, Write};
 
 use super::Findings;
@@ -34,6 +35,7 @@ pub(super) fn write(results: &Findings<'_>) -> Result<String, fmt::Error> {
     for judge in results.judges() {
         write_judge(&mut out, judge)?;
     }
+    write_remedies(&mut out, results.judges())?;
     for comparison in results.comparisons() {
         write_comparison(&mut out, comparison)?;
     }
@@ -54,6 +56,22 @@ fn warnings(out: &mut String, warnings: &[Warning], indent: &str) -> fmt::Result
     for warning in warnings {
         for (i, line) in wrap(&one_line(&warning.message), COLUMNS - indent.len() - 9).iter().enumerate() {
             writeln!(out, "{indent}{}{line}", if i == 0 { "warning: " } else { "         " })?;
+        }
+    }
+    Ok(())
+}
+
+/// What to do about each kind of failure, once for all judges.
+fn write_remedies(out: &mut String, judges: &[JudgeReport]) -> fmt::Result {
+    let codes: BTreeSet<_> = judges.iter().flat_map(|judge| judge.figures.failed.keys()).collect();
+    let known: Vec<_> = codes.into_iter().filter_map(|code| code.parse::<ErrorCode>().ok()).collect();
+    if !known.is_empty() {
+        writeln!(out, "\nfailures")?;
+    }
+    for code in known {
+        let text = format!("{code}: {}; remedy: {}", code.traits().meaning, code.traits().remedy);
+        for (i, line) in wrap(&text, COLUMNS - 4).iter().enumerate() {
+            writeln!(out, "{}{line}", if i == 0 { "  " } else { "    " })?;
         }
     }
     Ok(())
@@ -142,9 +160,6 @@ fn write_figures(out: &mut String, figures: &Figures, good: Option<&str>) -> fmt
     let codes: Vec<_> = figures.failed.iter().map(|(code, n)| format!("{} {}", one_line(code), count(*n))).collect();
     let codes = if codes.is_empty() { String::new() } else { format!(": {}", codes.join(", ")) };
     entry(out, "failed", &format!("{}{codes}", count(figures.n_failed)))?;
-    for code in figures.failed.keys().filter_map(|code| code.parse::<ErrorCode>().ok()) {
-        entry(out, "", &format!("{code}: {}", code.traits().remedy))?;
-    }
     if figures.n_abstained > 0 {
         entry(out, "abstained", &count(figures.n_abstained))?;
     }

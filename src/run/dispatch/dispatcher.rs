@@ -27,6 +27,7 @@ use crate::run::planning::rejects::Rejects;
 use crate::run::setup::budget::{Budget, Exhausted, Spent};
 use crate::run::setup::questions::{LaneIndex, QuestionIndex, Questions};
 use crate::run::setup::settings::Shutdown;
+use crate::run::until::Progress;
 
 /// Requests that are sent in one go. Of hundreds, the first would wait until the last has its connection.
 const SENT_TOGETHER: usize = 16;
@@ -51,6 +52,8 @@ pub(in crate::run) struct Parts<'a> {
     pub run_id: String,
     pub budget: Budget,
     pub patience: Patience,
+    /// What is known of conditions that end the run.
+    pub until: Option<Progress>,
     pub on_event: &'a mut dyn FnMut(&Event<'_>),
 }
 
@@ -60,6 +63,8 @@ pub(in crate::run) struct Dispatcher<'a> {
     /// Records that go to the log before anything else is waited for or sent.
     unwritten: Vec<Feedback>,
     spent: Spent,
+    /// Readers that have come to the end of the wave.
+    pub(in crate::run) waves_ended: usize,
     /// The first reason for which the whole run sends nothing more.
     pub(in crate::run) stop: Option<StopReason>,
 }
@@ -72,7 +77,14 @@ pub(in crate::run) enum Flow {
 
 impl<'a> Dispatcher<'a> {
     pub(in crate::run) fn new(parts: Parts<'a>) -> Self {
-        Self { parts, tasks: JoinSet::new(), unwritten: Vec::new(), spent: Spent::default(), stop: None }
+        Self {
+            parts,
+            tasks: JoinSet::new(),
+            unwritten: Vec::new(),
+            spent: Spent::default(),
+            waves_ended: 0,
+            stop: None,
+        }
     }
 
     /// Until the dataset is read and all lanes are idle, or there is a reason to end before.
@@ -95,6 +107,7 @@ impl<'a> Dispatcher<'a> {
             if readers.are_done() && self.parts.lanes.iter().all(Lane::is_idle) {
                 return;
             }
+            self.end_wave(&mut readers);
             // Should the log's writer have stopped, closing the log says why.
             let flow = tokio::select! {
                 biased;
@@ -140,8 +153,23 @@ impl<'a> Dispatcher<'a> {
         }
     }
 
+    /// Once all of a wave is judged: is another one needed?
+    fn end_wave(&mut self, readers: &mut Readers) {
+        let is_over = self.waves_ended > 0 && self.waves_ended >= readers.open();
+        let Some(until) = self.parts.until.as_mut().filter(|_| is_over && self.parts.lanes.iter().all(Lane::is_idle))
+        else {
+            return;
+        };
+        self.waves_ended = 0;
+        let is_stopped = self.stop.is_some() || self.parts.lanes.iter().any(|lane| lane.stopped);
+        if until.goes_on() && !is_stopped { readers.next_wave() } else { readers.end_waves() }
+    }
+
     pub(in crate::run) fn emit(&mut self, event: &Event<'_>) {
         self.parts.summary.add(event);
+        if let Some(until) = &mut self.parts.until {
+            until.add(event);
+        }
         (self.parts.on_event)(event);
     }
 
@@ -216,7 +244,7 @@ impl<'a> Dispatcher<'a> {
     }
 
     /// Takes in what is back by now, whatever became of the others.
-    pub(super) fn take_returned(&mut self) {
+    pub(in crate::run) fn take_returned(&mut self) {
         while let Some(returned) = self.tasks.try_join_next() {
             if let Ok(returned) = returned {
                 self.returned(returned);

@@ -16,6 +16,7 @@ use crate::run::dispatch::stop::GivenUp;
 use crate::run::setup::selection::LeftOutCounts;
 use crate::run::setup::settings::LaneSettings;
 use crate::run::setup::shard::Shard;
+use crate::run::until::UntilSummary;
 
 /// What was counted.
 #[derive(Debug)]
@@ -50,6 +51,8 @@ pub struct Summary {
     pub questions: Vec<QuestionSummary>,
     /// One for each endpoint and model.
     pub lanes: Vec<LaneSummary>,
+    /// What was decided about the conditions that end the run.
+    pub until: Vec<UntilSummary>,
     /// Judgments that are counted above, and that the log could not take.
     pub unsaved: u64,
     /// What the log went through while the run wrote to it.
@@ -172,6 +175,7 @@ impl Summary {
             first_messages: BTreeMap::new(),
             questions: questions.collect(),
             lanes: lanes.iter().map(lane).collect(),
+            until: Vec::new(),
             unsaved: 0,
             log: Mended::default(),
             started: Instant::now(),

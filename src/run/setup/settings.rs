@@ -17,6 +17,7 @@ use crate::endpoint::prices::Prices;
 use crate::feedback::ErrorCode;
 use crate::feedback::log::{OpenLog, OpinionKey, ReuseLog, Standing};
 use crate::judge::Question;
+use crate::run::until::Until;
 
 /// One run.
 #[derive(Debug)]
@@ -38,6 +39,8 @@ pub struct RunSettings {
     pub rejects: PathBuf,
     /// Only these traces.
     pub selection: Selection,
+    /// When it is decided, and the order in which traces are asked for that.
+    pub until: Option<Until>,
     /// Stop at the first line that is not a trace.
     pub strict: bool,
     /// What is retried, and how the run begins.

@@ -1,5 +1,6 @@
 // The answer, the gates and a card a judge.
 
+const WHO = { LLM_JUDGE: "model", HUMAN: "person", CODE: "program" };
 const GATE = { pass: { sign: "✓", tone: "good", word: "passes" }, fail: { sign: "✗", tone: "bad", word: "fails" }, inconclusive: { sign: "?", tone: "unknown", word: "is undecided" } };
 const CHANGE = {
   better: { sign: "▲", tone: "good", word: "better" },
@@ -66,7 +67,9 @@ const traceLink = (id, text) =>
 
 function cardsOf() {
   if (!report.judges.length) return comparisons.length ? null : section("judges", "Judges", h("p", { class: "empty" }, "No judge has said anything yet."));
-  const rank = (judge) => ["worse", "judge_changed", "inconclusive"].indexOf(comparisonOf(judge)?.outcome ?? "") >>> 0;
+  // What people and programs said comes after the judges, and what got worse first.
+  const order = ["worse", "judge_changed", "inconclusive"];
+  const rank = (judge) => (judge.source_type === "LLM_JUDGE" ? 0 : 100) + (order.indexOf(comparisonOf(judge)?.outcome) + 1 || 99);
   const judges = [...report.judges].map((judge, i) => [judge, i]).sort(([a, i], [b, k]) => rank(a) - rank(b) || i - k);
   const shares = judges.filter(([judge]) => isShare(judge)).flatMap(([judge]) => [judge.pass.low, judge.pass.high, baseOf(judge)]);
   const common = scaleOf(shares, true);
@@ -76,7 +79,7 @@ function cardsOf() {
 // Where the baseline stood, unless another judge said so.
 function baseOf(judge) {
   const comparison = comparisonOf(judge);
-  if (!comparison || comparison.outcome === "judge_changed") return undefined;
+  if (!comparison || comparison.outcome === "judge_changed" || (comparison.measure === "mean") === isShare(judge)) return undefined;
   return comparison.measure === "true" && judge.good === "false" ? 1 - comparison.base : comparison.base;
 }
 
@@ -87,19 +90,20 @@ function cardOf(judge, i, common) {
   const about = data.judges[i] ?? {};
   const base = baseOf(judge);
   const bins = judge.histogram;
-  const scale = asShare ? common : scaleOf([main?.low, main?.high, base, ...(bins?.length ? [bins[0].low, bins[bins.length - 1].high] : [])], false);
+  const ofValues = bins?.length > 1 ? scaleFrom(bins[0].low, bins[bins.length - 1].high) : scaleOf([main?.low, main?.high, base], false);
+  const scale = asShare ? common : ofValues;
   const tone = { worse: "bad", better: "good" }[comparison?.outcome] ?? "accent";
   const words = !main ? "nothing scored" : `${asShare ? "pass rate" : "mean"} ${estText(main, asShare)}`;
   const baseWords = base === undefined ? "" : `, baseline ${asShare ? percent(base) : figure(base)}`;
   return h("article", { class: "card judge-card" },
     h("h3", {}, own(judge.name)),
-    h("p", { class: "quiet small" }, own(judge.source_id ?? "")),
-    about.about ? h("p", { class: "about" }, own(about.about)) : null,
+    h("p", { class: "quiet small" }, judge.source_type === "LLM_JUDGE" ? "" : `${WHO[judge.source_type] ?? "unknown source"} `, own(judge.source_id ?? "")),
+    about.about && judge.source_type === "LLM_JUDGE" ? h("p", { class: "about" }, own(about.about)) : null,
     h("p", { class: "main" }, mainFigure(judge, main, asShare)),
     comparison ? changeOf(comparison) : null,
     main ? intervalPlot({ label: `${judge.name}: ${words}${baseWords}, n ${count(main.n)}`, scale, isShare: asShare, now: main, base, tone }) : null,
     base === undefined ? null : h("p", { class: "legend quiet small" }, "● now  ○ baseline"),
-    distributionOf(judge),
+    distributionOf(judge, ofValues),
     countsOf(judge, i),
     (judge.warnings ?? []).map((warning) => h("p", { class: "warning small" }, own(warning.message))));
 }
@@ -111,6 +115,8 @@ function mainFigure(judge, main, asShare) {
   return [h("strong", {}, large), h("span", { class: "quiet" }, " ", own(beside))];
 }
 
+const WHAT = { mean: "mean ", true: "true " };
+
 function changeOf(comparison) {
   const asShare = comparison.measure !== "mean";
   const look = CHANGE[comparison.outcome];
@@ -118,18 +124,19 @@ function changeOf(comparison) {
   const show = (x) => (asShare ? signed(bare(x)) : signed(figure(x)));
   const unit = asShare ? " points" : "";
   const details = [
-    difference ? `${show(difference.estimate)}${unit} ${range(difference.low, difference.high, show)}` : null,
+    difference ? `${WHAT[comparison.measure] ?? ""}${show(difference.estimate)}${unit} ${range(difference.low, difference.high, show)}` : null,
     comparison.p_adjusted !== undefined ? probability(comparison.p_adjusted) : null,
     counted(comparison.n_pairs, "pair"),
   ].filter(Boolean).join(" · ");
   return h("p", { class: "change" }, h("span", { class: `verdict ${look.tone}` }, mark(look), look.word), h("span", { class: "quiet small" }, ` ${details}`));
 }
 
-function distributionOf(judge) {
+function distributionOf(judge, scale) {
   if (judge.histogram?.length > 1 && judge.quantiles) {
     const { p10, p50, p90 } = judge.quantiles;
-    const words = `median ${figure(p50)}, 80% between ${figure(p10)} and ${figure(p90)}`;
-    return h("figure", {}, histogramPlot(`Distribution of ${judge.name}: ${words}`, judge.histogram), h("figcaption", { class: "quiet small" }, words));
+    const most = Math.max(...judge.histogram.map((bin) => bin.n));
+    const words = `median ${figure(p50)}, 80% between ${figure(p10)} and ${figure(p90)}; highest bar ${count(most)}`;
+    return h("figure", {}, histogramPlot(`Distribution of ${judge.name}: ${words}`, judge.histogram, scale), h("figcaption", { class: "quiet small" }, words));
   }
   if (judge.categories?.length) {
     // Of what is true or false the share says it all.
@@ -158,7 +165,7 @@ function countsOf(judge, i) {
   return [
     stripPlot(words || "no judgments", all),
     h("dl", { class: "counts" }, keys.map((key) => cell(...key)), others.map(({ key, word, n, tone }) => (n || key === "failed" ? cell(key, word, n, tone) : null))),
-    judge.bounds && judge.n_failed ? h("p", { class: "quiet small" }, `If all that failed were bad or good: ${percentOrFigure(judge.bounds.low, judge)} to ${percentOrFigure(judge.bounds.high, judge)}`) : null,
+    judge.bounds && judge.n_failed && !judge.warnings?.some((warning) => warning.code === "failures_could_decide") ? h("p", { class: "quiet small" }, `If all that failed were bad or good: ${percentOrFigure(judge.bounds.low, judge)} to ${percentOrFigure(judge.bounds.high, judge)}`) : null,
   ];
 }
 

@@ -17,8 +17,16 @@ function scaleOf(values, isShare) {
   high += room;
   // A scale from zero to all is worth more than a few pixels.
   if (isShare) [low, high] = [low < 0.4 ? 0 : Math.floor(low * 10) / 10, high > 0.75 ? 1 : Math.ceil(high * 10) / 10];
-  const step = niceStep((high - low) / 4);
-  if (!isShare) [low, high] = [Math.floor(low / step) * step, Math.ceil(high / step) * step];
+  if (!isShare) {
+    const step = niceStep((high - low) / 4);
+    [low, high] = [Math.floor(low / step) * step, Math.ceil(high / step) * step];
+  }
+  return scaleFrom(low, high);
+}
+
+// Of values that can be nothing else, such as those of a histogram.
+function scaleFrom(low, high) {
+  const step = niceStep((high - low) / 4 || 1);
   const ticks = [];
   for (let x = Math.ceil(low / step - 1e-9) * step; x <= high + step * 1e-6; x += step) ticks.push(Math.abs(x) < step * 1e-6 ? 0 : x);
   return { low, high, ticks, at: (x) => (x - low) / (high - low) };
@@ -46,19 +54,17 @@ function intervalPlot({ label, scale, isShare, now, base, threshold, tone, hasAx
   const at = (x) => across(scale.at(x));
   const shapes = [hasAxis ? axis(scale, isShare, HEIGHT - 2) : svg("line", { class: "tick", x1: "0%", x2: "100%", y1: y, y2: y })];
   if (threshold !== undefined) shapes.push(svg("line", { class: "threshold", x1: at(threshold), x2: at(threshold), y1: 2, y2: HEIGHT - 4 }));
+  if (base !== undefined) shapes.push(svg("circle", { class: "hollow", cx: at(base), cy: y, r: 6 }));
   if (now) {
     shapes.push(svg("line", { class: `interval ${tone}`, x1: at(now.low), x2: at(now.high), y1: y, y2: y }));
-    shapes.push(svg("circle", { class: `dot ${tone}`, cx: at(now.estimate), cy: y, r: 5 }));
+    shapes.push(svg("circle", { class: `dot ${tone}`, cx: at(now.estimate), cy: y, r: 4.5 }));
   }
-  if (base !== undefined) shapes.push(svg("circle", { class: "hollow", cx: at(base), cy: y, r: 4.5 }));
   return plot(label, hasAxis ? HEIGHT + 14 : HEIGHT, shapes);
 }
 
-// Counts over a scale of values; `bins` are {low, high, n}.
-function histogramPlot(label, bins) {
-  const scale = { low: bins[0].low, high: bins[bins.length - 1].high };
-  const width = scale.high - scale.low || 1;
-  const at = (x) => (x - scale.low) / width;
+// Counts over the scale of values above them; `bins` are {low, high, n}.
+function histogramPlot(label, bins, scale) {
+  const { at } = scale;
   const most = Math.max(...bins.map((bin) => bin.n), 1);
   const bars = bins.map((bin) => {
     const tall = bin.n ? Math.max(2, (40 * bin.n) / most) : 0;
@@ -66,10 +72,7 @@ function histogramPlot(label, bins) {
     return svg("rect", bar, svg("title", {}, `${shortest(bin.low)} to ${shortest(bin.high)}: ${count(bin.n)}`));
   });
   const base = svg("line", { class: "tick", x1: "0%", x2: "100%", y1: 42.5, y2: 42.5 });
-  const ends = [["0%", "start", scale.low], ["100%", "end", scale.high]].map(([x, anchor, value]) =>
-    svg("text", { x, y: 55, "text-anchor": anchor }, shortest(value)));
-  const top = svg("text", { x: "50%", y: 55, "text-anchor": "middle" }, `tallest ${count(most)}`);
-  return plot(label, 58, bars, base, ends, top);
+  return plot(label, 44, bars, base);
 }
 
 // Shares of a whole, side by side; `parts` are {n, tone, word}.

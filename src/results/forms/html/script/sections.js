@@ -18,9 +18,10 @@ const sentence = (text) => `${text.charAt(0).toUpperCase()}${text.slice(1)}.`;
 const FLIPS = 6;
 
 function flipsOf() {
-  const changed = comparisons.filter((c) => c.flips.length || c.n_only_base || c.n_only_new);
-  if (!changed.length) return null;
-  return section("flips", "What changed since the baseline", changed.map((comparison) => {
+  if (!comparisons.length) return null;
+  const same = comparisons.filter((c) => !c.flips.length);
+  const stayed = same.length ? h("p", { class: "quiet" }, "No verdict changed: ", same.map((c, i) => [i ? ", " : "", own(c.name), ` (${counted(c.n_pairs, "pair")})`]), ".") : null;
+  return section("flips", "What changed since the baseline", comparisons.filter((c) => c.flips.length).map((comparison) => {
     const { flips } = comparison;
     const list = h("ol", { class: "flips" });
     const more = h("button", { type: "button", click: () => show(list.children.length + 50) });
@@ -28,7 +29,7 @@ function flipsOf() {
       append(list, flips.slice(list.children.length, n).map((flip) => flipOf(comparison, flip)));
       const left = flips.length - list.children.length;
       more.hidden = left <= 0;
-      more.textContent = `Show ${count(Math.min(50, left))} more of ${count(left)}`;
+      more.textContent = `Show ${count(Math.min(50, left))} more`;
     };
     show(FLIPS);
     const only = [[comparison.n_only_base, "only in the baseline"], [comparison.n_only_new, "only now"]].filter(([n]) => n).map(([n, where]) => `${counted(n, "trace")} ${where}`);
@@ -38,7 +39,7 @@ function flipsOf() {
       only.length ? h("p", { class: "quiet small" }, `${only.join(", ")}; not compared.`) : null,
       comparison.minimum_detectable === undefined ? null : h("p", { class: "quiet small" }, `The smallest difference that so many pairs would show: ${comparison.measure !== "mean" ? `${bare(comparison.minimum_detectable)} points` : figure(comparison.minimum_detectable)}.`),
       list, more);
-  }));
+  }), stayed);
 }
 
 function flipOf(comparison, flip) {
@@ -56,6 +57,7 @@ function toneOfValue(comparison, value) {
 }
 
 const FEW = 20;
+const SLICES = 8;
 
 function slicesOf() {
   const groups = new Map();
@@ -67,14 +69,16 @@ function slicesOf() {
     }
   }
   if (!groups.size) return null;
-  const all = [...groups.values()];
   const main = (slice) => slice.pass ?? slice.mean;
+  const all = [...groups.values()].filter(({ slices }) => slices.some(main));
   const shares = scaleOf(all.flatMap(({ slices }) => slices.filter((s) => s.pass).flatMap((s) => [s.pass.low, s.pass.high])), true);
   return section("slices", "Slices", h("div", { class: "multiples" }, all.map(({ by, judge, slices }) => {
     const asShare = slices.some((slice) => slice.pass);
-    const scale = asShare ? shares : scaleOf(slices.flatMap((s) => [s.mean?.low, s.mean?.high]), false);
+    const { histogram } = judge;
+    const ofValues = () => (histogram?.length > 1 ? scaleFrom(histogram[0].low, histogram[histogram.length - 1].high) : scaleOf(slices.flatMap((s) => [s.mean?.low, s.mean?.high]), false));
+    const scale = asShare ? shares : ofValues();
     const sorted = [...slices].sort((a, b) => (main(a)?.estimate ?? Infinity) - (main(b)?.estimate ?? Infinity));
-    const rows = sorted.slice(0, 25).map((slice) => {
+    const rowOf = (slice) => {
       const est = main(slice);
       const words = est ? estText(est, asShare) : "nothing scored";
       return h("tr", { class: slice.n_scored < FEW ? "few" : "" },
@@ -82,11 +86,13 @@ function slicesOf() {
         h("td", { class: "plot-cell" }, est ? intervalPlot({ label: `${slice.value}: ${words}`, scale, isShare: asShare, now: est, tone: slice.n_scored < FEW ? "faint" : "accent", hasAxis: false }) : null),
         h("td", { class: "n" }, est ? (asShare ? percent(est.estimate) : figure(est.estimate)) : "–"),
         h("td", { class: "n quiet" }, `n ${count(slice.n_scored)}`, slice.n_failed ? ` +${count(slice.n_failed)} failed` : ""));
-    });
+    };
+    const body = h("tbody", {}, sorted.slice(0, SLICES).map(rowOf));
+    const left = sorted.length - SLICES;
+    const more = h("button", { type: "button", class: "more", click: () => { append(body, sorted.slice(SLICES, 1000).map(rowOf)); more.remove(); } }, `Show ${count(left)} more`);
     const ends = `from ${tickText(scale.low, asShare)} to ${tickText(scale.high, asShare)}`;
-    return h("table", { class: "slices" },
-      h("caption", {}, own(judge.name), h("span", { class: "quiet" }, " by ", own(by)), h("span", { class: "quiet small" }, ` · ${ends}${sorted.length > 25 ? ` · the lowest 25 of ${count(sorted.length)}` : ""}`)),
-      h("tbody", {}, rows));
+    return h("div", {}, h("table", { class: "slices" },
+      h("caption", {}, own(labelOf(judge)), h("span", { class: "quiet" }, " by ", own(by)), h("span", { class: "quiet small" }, ` · ${ends}`)), body), left > 0 ? more : null);
   })), h("p", { class: "quiet small" }, `Slices with fewer than ${FEW} verdicts are pale: their figures say little.`));
 }
 

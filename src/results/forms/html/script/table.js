@@ -127,7 +127,8 @@ function rowOf(row, at) {
   const cell = (name, className, ...children) => h("div", { role: "cell", class: `cell ${name} ${className}` }, ...children);
   const title = T.title[trace] || T.id[trace];
   return h("div", { class: "row", role: "row", "aria-rowindex": at + 2, "data-at": at },
-    cell("trace", "", h("a", { href: address({ trace: T.id[trace] }), title: visible(T.id[trace]) }, own(title)), J.span[row] ? h("span", { class: "quiet small" }, " span ", own(J.span[row])) : null),
+    cell("trace", "", h("a", { href: address({ trace: T.id[trace] }), title: visible(T.id[trace]) }, own(title)),
+      T.title[trace] || J.span[row] ? h("span", { class: "quiet id" }, T.title[trace] ? own(T.id[trace]) : null, J.span[row] ? [" span ", own(J.span[row])] : null) : null),
     cell("judge", "", own(nameOf(row))),
     cell("verdict", outcome.tone, sign(outcome), h("span", { class: "hidden" }, `${outcome.word}: `), own(clip(verdictText(row), 60)), flipRows.has(row) ? h("span", { class: "badge", title: "changed since the baseline" }, "flipped") : null),
     cell("rationale", "quiet", own(firstLine(J.rationale[row] ?? ""))),

@@ -177,8 +177,6 @@ function spansOf(spans, quotes) {
 
 // Feedback
 
-const WHO = { LLM_JUDGE: "model", HUMAN: "person", CODE: "program" };
-
 function feedbackCard(row, detail) {
   const source = sources[J.source[row]];
   const outcome = outcomeOf(row);
