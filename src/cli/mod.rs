@@ -36,6 +36,7 @@ mod replay;
 mod report;
 mod report_form;
 mod report_text;
+mod results;
 mod reuse;
 mod run;
 mod selection;
