@@ -90,6 +90,7 @@ pub(crate) fn of_run(args: RunArgs, env: Env<'_>) -> Result<(Planned, Invocation
         reuse,
         gates,
         until,
+        confirm: _,
         report,
         conduct,
         endpoint,
