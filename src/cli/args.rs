@@ -181,7 +181,7 @@ pub(super) const GATES: &str = "Gates";
 pub(super) const OUTPUT: &str = "Output";
 const GENERAL: &str = "General";
 
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(next_help_heading = INPUT)]
 pub(crate) struct RunArgs {
     /// Traces: a JSON Lines, JSON or CSV file (also .gz or .zst), a folder, a pattern such as 'logs/*.jsonl', or `-` for standard
@@ -246,6 +246,11 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "CONDITION", env = "JUDGE_RUN_UNTIL", conflicts_with = "limit", help_heading = GATES)]
     pub until: Vec<String>,
 
+    /// If a judge is worse than the baseline, ask it again about all traces, into LOG.confirm.jsonl: the gate fails only if that is
+    /// worse as well
+    #[arg(long, env = "JUDGE_RUN_CONFIRM", help_heading = GATES)]
+    pub confirm: bool,
+
     /// Write a report on the log at the end; its name decides the form: .txt, .json, .md, .xml (JUnit), .csv or
     /// .html
     #[arg(long, value_name = "FILE", env = "JUDGE_RUN_REPORT", value_hint = ValueHint::FilePath, help_heading = OUTPUT)]
@@ -278,7 +283,7 @@ pub(crate) struct GateArgs {
 }
 
 /// Which traces of the dataset.
-#[derive(Debug, Default, Args)]
+#[derive(Debug, Clone, Default, Args)]
 pub(crate) struct SelectionArgs {
     /// Judge at most N traces, the first that match; for judges of sessions, N sessions
     #[arg(short = 'n', long, value_name = "N", env = "JUDGE_RUN_LIMIT")]

@@ -37,6 +37,7 @@ mod rejects;
 mod remedy;
 mod replay;
 mod report;
+mod results;
 mod reuse;
 mod run;
 mod selection;

@@ -92,6 +92,7 @@ pub(crate) fn of_run(args: RunArgs, env: Env<'_>) -> Result<(Planned, Invocation
         table,
         gates,
         until,
+        confirm: _,
         report,
         conduct,
         endpoint,

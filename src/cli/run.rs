@@ -1,14 +1,11 @@
 //! The main command: judge a dataset.
 
-use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use judge_run::feedback::forms::{self, ConvertError};
 use judge_run::feedback::log::WriteError;
 use judge_run::judge::Unit;
-use judge_run::results::forms::{Findings, gate_text};
 use judge_run::run::{self, Event, Exit, Export, LaneSettings, RunReport, Scope, Shutdown, StopReason};
-use judge_run_statistics::sequential::Settled;
 use tokio::sync::watch;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::prelude::*;
@@ -16,57 +13,23 @@ use tracing_subscriber::prelude::*;
 use super::args::RunArgs;
 use super::endpoint::Env;
 use super::error::CliError;
-use super::forms::{Inputs, write_file};
 use super::open::{self, Opened};
-use super::plan::Invocation;
 use super::progress::Progress;
-use super::report::{self, Asked};
-use super::{command_line, dry_run, gates, plan, print, summary, table};
+use super::results::{self, Again};
+use super::{command_line, dry_run, plan, print, summary, table};
 
 pub(crate) fn main(args: RunArgs) -> Result<ExitCode, CliError> {
     let env: Env<'_> = &|name| std::env::var(name).ok();
+    let again = args.confirm.then(|| args.clone());
     let (planned, invocation) = plan::of_run(args, env)?;
+    let judges: Vec<_> = planned.plan.judges.iter().map(|judge| judge.name.clone()).collect();
     let opened = open::prepare(planned, env)?.begin(&invocation, Scope::All, None)?;
     if invocation.dry_run {
         return Ok(ExitCode::from(dry_run::main(opened)?.code()));
     }
     let report = execute(opened, &mut |_| ())?;
-    Ok(ExitCode::from(results(&report, invocation)?.code()))
-}
-
-/// Writes the report that was asked for, evaluates the gates, and gives the exit code with them.
-fn results(run: &RunReport, invocation: Invocation) -> Result<Exit, CliError> {
-    let Invocation { log, gates, report: file, quiet, .. } = invocation;
-    let exit = run.exit();
-    let log = log.filter(|log| exit != Exit::Usage && log.exists());
-    let is_missed = run.summary.until.iter().any(|until| until.settled == Settled::Missed);
-    let exit = match exit {
-        Exit::AllJudged | Exit::SomeFailed if is_missed => Exit::GateFailed,
-        _ => exit,
-    };
-    let Some(log) = log.filter(|_| !gates.is_empty() || file.is_some()) else { return Ok(exit) };
-    let logs = [log];
-    let asked = Asked { logs: &logs, by: &[], dataset: &[], good: BTreeMap::new(), level: report::DEFAULT_LEVEL };
-    let given = gates.gates.clone();
-    let report = asked.report(gates)?;
-    if let Some(file) = &file {
-        write_file(file, &Findings::Report(&report), Inputs { logs: &logs, ..Inputs::default() })?;
-    }
-    if !quiet {
-        let lines: String = report.gates.iter().map(|gate| format!("\n{}", gate_text(gate))).collect();
-        match summary::print(&lines) {
-            Ok(()) | Err(CliError::BrokenPipe) => {}
-            Err(error) => return Err(error),
-        }
-    }
-    let verdict = gates::verdict(&report.gates, !quiet);
-    let summary = &run.summary;
-    let only_failures = summary.rejects + summary.left_out.failed == 0;
-    Ok(match (exit, verdict) {
-        (Exit::AllJudged | Exit::SomeFailed, Exit::GateFailed) => Exit::GateFailed,
-        (Exit::SomeFailed, _) if only_failures && gates::tolerate_failures(&given, &report.gates) => Exit::AllJudged,
-        _ => exit,
-    })
+    let again = again.map(|args| Again { args, judges });
+    Ok(ExitCode::from(results::exit(&report, invocation, again)?.code()))
 }
 
 /// Runs what was opened, to its end, and reports what came of it. `observe` sees all events too.

@@ -352,6 +352,31 @@ fn a_condition_that_does_not_hold_is_exit_code_1_and_failures_count_both_ways() 
 }
 
 #[test]
+fn what_is_worse_is_asked_again_and_blocks_only_if_it_is_worse_again() {
+    let place = Place::with_traces(200);
+    let good = Fake::start(|_| answers::verdict(true));
+    place.judge(&good.base_url(), &["-o", "base.jsonl", "-q"]).run().exits_with(0);
+    let gate = ["--baseline", "base.jsonl", "--gate", "no worse than baseline", "--confirm"];
+    let run = |fake: &Fake, log: &str| place.judge(&fake.base_url(), &[&["-o", log], &gate[..]].concat()).run();
+    let bad = Fake::start(|request| answers::verdict(request.trace() >= 40));
+    run(&bad, "bad.jsonl").exits_with(1).prints(&["gate FAIL", "a fresh run confirms it"]);
+    assert_eq!(
+        (bad.count(), place.lines("bad.confirm.jsonl").len()),
+        (400, 200),
+        "all traces again, not those that flipped"
+    );
+    // Bad luck: the first 200 answers only.
+    let unlucky = Fake::start(|request| answers::verdict(request.number >= 200 || request.trace() >= 40));
+    let finished = run(&unlucky, "unlucky.jsonl").exits_with(0);
+    finished
+        .prints(&["gate inconclusive", "a fresh run does not confirm it"])
+        .says(&["worse than the baseline: safety"]);
+    let fine = Fake::start(|_| answers::verdict(true));
+    run(&fine, "fine.jsonl").exits_with(0).prints(&["gate pass"]);
+    assert_eq!(fine.count(), 200, "nothing to confirm");
+}
+
+#[test]
 fn a_plan_says_how_many_traces_are_needed_and_what_they_cost() {
     let place = Place::new();
     place.write("a.jsonl", booleans("safety", 90, 100));
