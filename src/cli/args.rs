@@ -15,6 +15,7 @@ use judge_run::judge::library;
 use judge_run::run::{MaxErrors, SampleSize, Shard};
 
 use super::duration;
+use super::progress::ProgressForm;
 use super::subcommands::{
     CheckArgs, CompactArgs, CompareArgs, CompletionsArgs, ConvertArgs, JudgesArgs, ManArgs, MergeArgs, PlanArgs,
     ReplayArgs, ReportArgs, ShowArgs, SimulateArgs, StatusArgs,
@@ -371,6 +372,10 @@ pub(crate) struct ConductArgs {
     /// Print every failure and retry; -vv prints more. With --dry-run, print the first prompt of each judge
     #[arg(short, long, action = ArgAction::Count, env = "JUDGE_RUN_VERBOSE", help_heading = GENERAL)]
     pub verbose: u8,
+
+    /// Form of progress on standard error
+    #[arg(long, value_name = "FORM", env = "JUDGE_RUN_PROGRESS", value_enum, default_value_t, help_heading = GENERAL)]
+    pub progress: ProgressForm,
 }
 
 /// Who is asked and how fast: what a run, a replay and a check have in common.

@@ -14,15 +14,16 @@ use judge_run::run::manifest::Manifest;
 use super::error::CliError;
 use super::print::{self, counted, escaped, one_line};
 use super::subcommands::ConvertArgs;
+use super::table::TableArgs;
 use super::{summary, table};
 
 /// A file of something else should not fill a screen.
 const REJECTS_SHOWN: u64 = 20;
 
 pub(crate) fn main(args: ConvertArgs) -> Result<ExitCode, CliError> {
-    let ConvertArgs { input, output, from, to, present, overwrite, table, dataset } = args;
+    let ConvertArgs { input, output, from, to, present, overwrite, include, bom, dataset } = args;
     let to = form_of(&output, to)?;
-    let table = table.plan(Some(to))?;
+    let table = TableArgs { include, bom }.plan(Some(to))?;
     let dataset = if table.include.is_empty() { None } else { Some(dataset_of(&input, dataset)?) };
     let to_stdout = is_dash(&output);
     if !to_stdout {

@@ -134,7 +134,7 @@ fn write(out: &mut String, dry: &DryRun, lanes: &[Lane], prompts: bool) -> fmt::
 }
 
 /// The limits of all members of a pool together; none if one of them has none.
-fn limits(pool: &Pool) -> Limits {
+pub(crate) fn limits(pool: &Pool) -> Limits {
     let sum = |of: fn(&Limits) -> Option<NonZeroU32>| {
         let sum: Option<u32> = pool.iter().map(|member| of(&member.limits).map(NonZeroU32::get)).sum();
         sum.and_then(NonZeroU32::new)

@@ -21,6 +21,7 @@ use super::manifest::Record;
 use super::open_files;
 use super::plan::{Invocation, Planned, shown, wanted};
 use super::print::counted;
+use super::progress::ProgressForm;
 use super::quickstart;
 use super::reuse;
 use super::selection;
@@ -48,6 +49,7 @@ pub(crate) struct Opened {
     pub notes: Vec<String>,
     pub quiet: bool,
     pub verbose: u8,
+    pub progress: ProgressForm,
 }
 
 /// What a plan names, found and opened, but for the log.
@@ -139,6 +141,7 @@ impl Prepared {
             notes,
             quiet: invocation.quiet,
             verbose: invocation.verbose,
+            progress: invocation.progress,
         })
     }
 }

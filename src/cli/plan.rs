@@ -15,6 +15,7 @@ use super::endpoint::{self, Env, Layers, Secrets};
 use super::error::CliError;
 use super::gates::{self, Gates};
 use super::paths;
+use super::progress::ProgressForm;
 use super::quickstart;
 use super::table;
 use super::target::{Target, judge_file};
@@ -45,6 +46,7 @@ pub(crate) struct Invocation {
     pub dry_run: bool,
     pub quiet: bool,
     pub verbose: u8,
+    pub progress: ProgressForm,
 }
 
 /// Loads the variables of `--env-file` before flags are read, since flags have variables too.
@@ -163,6 +165,7 @@ pub(crate) fn of_run(args: RunArgs, env: Env<'_>) -> Result<(Planned, Invocation
         dry_run: conduct.dry_run,
         quiet: conduct.quiet,
         verbose: conduct.verbose,
+        progress: conduct.progress,
     };
     conduct.apply(&mut planned.plan);
     planned.check_prices()?;
@@ -218,6 +221,7 @@ impl ConductArgs {
             grace,
             quiet: _,
             verbose: _,
+            progress: _,
         } = self;
         let RunPlan { policy, budget, grace: planned_grace, .. } = plan;
         policy.warm_up |= warm_up;

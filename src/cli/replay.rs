@@ -139,6 +139,7 @@ impl Replay {
             dry_run: self.conduct.dry_run,
             quiet: self.conduct.quiet,
             verbose: self.conduct.verbose,
+            progress: self.conduct.progress,
         };
         let of = judges.iter().map(|judge| judge.model.to_string()).collect();
         let scope = self.scope(of);

@@ -7,13 +7,12 @@ use std::time::Duration;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueHint};
 use judge_run::feedback::ErrorCode;
-use judge_run::feedback::forms::Form;
+use judge_run::feedback::forms::{Form, INCLUDED};
 use judge_run_simulator::{Dialect, FaultPlan};
 
 use super::args::{ConductArgs, EndpointArgs, GATES, GateArgs, INPUT, OUTPUT, form, share};
 use super::duration;
 use super::forms::FormArgs;
-use super::table::TableArgs;
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -402,8 +401,13 @@ pub(crate) struct ConvertArgs {
     #[arg(long)]
     pub overwrite: bool,
 
-    #[command(flatten)]
-    pub table: TableArgs,
+    /// Fields of the traces as columns of the table, such as inputs,outputs
+    #[arg(long, value_name = "FIELDS", value_delimiter = ',', value_parser = PossibleValuesParser::new(INCLUDED))]
+    pub include: Vec<String>,
+
+    /// Begin the table with a byte order mark, for spreadsheets that take UTF-8 for another encoding
+    #[arg(long)]
+    pub bom: bool,
 
     /// Where the fields of `--include` come from [default: the dataset of the log's last run]
     #[arg(short, long, value_name = "FILE", num_args = 1.., requires = "include", value_hint = ValueHint::FilePath)]

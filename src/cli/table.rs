@@ -13,11 +13,11 @@ use super::error::CliError;
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct TableArgs {
     /// Fields of the traces as columns of the table, such as inputs,outputs
-    #[arg(long, value_name = "FIELDS", value_delimiter = ',', value_parser = PossibleValuesParser::new(INCLUDED))]
+    #[arg(long, value_name = "FIELDS", env = "JUDGE_RUN_INCLUDE", value_delimiter = ',', value_parser = PossibleValuesParser::new(INCLUDED))]
     pub include: Vec<String>,
 
     /// Begin the table with a byte order mark, for spreadsheets that take UTF-8 for another encoding
-    #[arg(long)]
+    #[arg(long, env = "JUDGE_RUN_BOM")]
     pub bom: bool,
 }
 
