@@ -368,9 +368,7 @@ fn what_is_worse_is_asked_again_and_blocks_only_if_it_is_worse_again() {
     // Bad luck: the first 200 answers only.
     let unlucky = Fake::start(|request| answers::verdict(request.number >= 200 || request.trace() >= 40));
     let finished = run(&unlucky, "unlucky.jsonl").exits_with(0);
-    finished
-        .prints(&["gate inconclusive", "a fresh run"])
-        .says(&["worse than the baseline: safety"]);
+    finished.prints(&["gate inconclusive", "a fresh run"]).says(&["worse than the baseline: safety"]);
     let fine = Fake::start(|_| answers::verdict(true));
     run(&fine, "fine.jsonl").exits_with(0).prints(&["gate pass"]);
     assert_eq!(fine.count(), 200, "nothing to confirm");
