@@ -19,7 +19,7 @@
 //! | [`files`] | what files beside each other are called, and how one is replaced whole |
 //!
 //! The library prints nothing and knows no flags; the binary `judge-run` does both. A run is [`run::run`] over
-//! [`run::RunSettings`], and tells what happens as a stream of [`run::Event`]s.
+//! [`run::RunSettings`], and reports what happens as a stream of [`run::Event`]s.
 #![deny(missing_docs)]
 
 #[macro_use]

@@ -15,11 +15,13 @@ use judge_run::judge::library;
 use judge_run::run::{MaxErrors, SampleSize, Shard};
 
 use super::duration;
+use super::progress::ProgressForm;
 use super::subcommands::{
     CheckArgs, CompactArgs, CompareArgs, CompletionsArgs, ConvertArgs, JudgesArgs, ManArgs, MergeArgs, PlanArgs,
     ReplayArgs, ReportArgs, ShowArgs, SimulateArgs, StatusArgs,
 };
 use super::suggest;
+use super::table::TableArgs;
 
 const EXAMPLES: &str = r#"A trace is a line of JSON, an object in a list, or a row of a table; only `inputs` is required:
   {"trace_id": "t1", "inputs": {"question": "Capital of France?"}, "outputs": "Paris",
@@ -84,8 +86,8 @@ Exit codes:
   0    everything was judged, and the gates hold
   1    a gate does not hold
   2    wrong usage, configuration or judge file, or nothing to judge; nothing was sent
-  3    finished, but some judgments failed, some lines are no traces, or a filter failed
-  4    stopped early: key, quota, budget, address, or nothing but failures
+  3    finished, but some judgments failed, some lines are not traces, or a filter failed
+  4    stopped early: key, quota, budget, address, log, or nothing but failures
   130  interrupted, after answers in flight were saved"#;
 
 /// Judge recorded traces of GenAI applications with LLM judges: one Feedback record per judgment
@@ -234,6 +236,9 @@ pub(crate) struct RunArgs {
           help_heading = OUTPUT)]
     pub reuse: Vec<PathBuf>,
 
+    #[command(flatten, next_help_heading = OUTPUT)]
+    pub table: TableArgs,
+
     #[command(flatten)]
     pub gates: GateArgs,
 
@@ -367,6 +372,10 @@ pub(crate) struct ConductArgs {
     /// Print every failure and retry; -vv prints more. With --dry-run, print the first prompt of each judge
     #[arg(short, long, action = ArgAction::Count, env = "JUDGE_RUN_VERBOSE", help_heading = GENERAL)]
     pub verbose: u8,
+
+    /// Form of progress on standard error
+    #[arg(long, value_name = "FORM", env = "JUDGE_RUN_PROGRESS", value_enum, default_value_t, help_heading = GENERAL)]
+    pub progress: ProgressForm,
 }
 
 /// Who is asked and how fast: what a run, a replay and a check have in common.

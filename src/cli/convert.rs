@@ -2,24 +2,29 @@
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use judge_run::dataset::DatasetOptions;
 use judge_run::feedback::forms::{self, ConvertError, Converted, Form, Input};
 use judge_run::feedback::log;
 use judge_run::run::Exit;
+use judge_run::run::manifest::Manifest;
 
 use super::error::CliError;
 use super::print::{self, counted, escaped, one_line};
 use super::subcommands::ConvertArgs;
-use super::summary;
+use super::table::TableArgs;
+use super::{summary, table};
 
 /// A file of something else should not fill a screen.
 const REJECTS_SHOWN: u64 = 20;
 
 pub(crate) fn main(args: ConvertArgs) -> Result<ExitCode, CliError> {
-    let ConvertArgs { input, output, from, to, present, overwrite } = args;
+    let ConvertArgs { input, output, from, to, present, overwrite, include, bom, dataset } = args;
     let to = form_of(&output, to)?;
+    let table = TableArgs { include, bom }.plan(Some(to))?;
+    let dataset = if table.include.is_empty() { None } else { Some(dataset_of(&input, dataset)?) };
     let to_stdout = is_dash(&output);
     if !to_stdout {
         may_be_written(&input, &output, overwrite)?;
@@ -33,13 +38,15 @@ pub(crate) fn main(args: ConvertArgs) -> Result<ExitCode, CliError> {
             print::message(one_line(&format!("{name}:{line}: {reason}")));
         }
     };
-    let converted = if to_stdout {
-        let mut stdout = BufWriter::with_capacity(1 << 16, io::stdout().lock());
-        let converted = forms::convert(source, to, present, &mut stdout, &mut on_reject);
-        converted.and_then(|converted| stdout.flush().map(|()| converted).map_err(ConvertError::Write))
-    } else {
-        forms::replace(&output, overwrite, |out| forms::convert(source, to, present, out, &mut on_reject))
-    };
+    let converted = table::with_options(&table, dataset, |table| {
+        if to_stdout {
+            let mut stdout = BufWriter::with_capacity(1 << 16, io::stdout().lock());
+            let converted = forms::convert(source, to, present, table, &mut stdout, &mut on_reject);
+            converted.and_then(|converted| stdout.flush().map(|()| converted).map_err(ConvertError::Write))
+        } else {
+            forms::replace(&output, overwrite, |out| forms::convert(source, to, present, table, out, &mut on_reject))
+        }
+    })?;
     let converted = converted.map_err(|error| failed(error, &name, &output))?;
     if converted.rejected > REJECTS_SHOWN {
         print::message(format_args!("and {} more", counted(converted.rejected - REJECTS_SHOWN, "line")));
@@ -59,6 +66,28 @@ pub(crate) fn main(args: ConvertArgs) -> Result<ExitCode, CliError> {
     }
     let exit = if converted.rejected > 0 { Exit::SomeFailed } else { Exit::AllJudged };
     Ok(ExitCode::from(exit.code()))
+}
+
+/// The traces that the feedback is about: those that are named, or those of the last run over the log, read as that run read them.
+fn dataset_of(log: &Path, named: Vec<PathBuf>) -> Result<DatasetOptions, CliError> {
+    let plan = Manifest::read(&Manifest::path_of(log)).ok().and_then(|manifest| manifest.plans.into_iter().next_back());
+    let paths = match &plan {
+        Some(plan) if named.is_empty() => plan.datasets.iter().map(|dataset| dataset.path.clone()).collect(),
+        _ if named.is_empty() => {
+            return Err(CliError::usage_with_hint(
+                format_args!("`--include` needs the traces, and `{}` has no manifest that names them", log.display()),
+                "name them with `--dataset FILE`",
+            ));
+        }
+        _ => named,
+    };
+    let mut options = DatasetOptions::new(paths);
+    if let Some(reading) = plan.map(|plan| plan.reading) {
+        options.max_line_bytes = reading.max_line_bytes;
+        options.format = reading.format.unwrap_or_default();
+        options.mappings = reading.map;
+    }
+    Ok(options)
 }
 
 fn is_dash(path: &Path) -> bool {

@@ -91,7 +91,7 @@ fn write(out: &mut String, dry: &DryRun, lanes: &[Lane], prompts: bool) -> fmt::
     }
     for question in &dry.questions {
         let (info, counts) = (&question.info, &question.counts);
-        writeln!(out, "\n{}{}", one_line(&info.key().to_string()), skipped::unit(info.unit))?;
+        writeln!(out, "\n{}{}", escaped(&info.key().to_string()), skipped::unit(info.unit))?;
         writeln!(out, "  requests {:>7}", question.requests())?;
         let kept = counts.already_in_log() - counts.unmatched.min(counts.already_in_log());
         if kept > 0 {
@@ -134,7 +134,7 @@ fn write(out: &mut String, dry: &DryRun, lanes: &[Lane], prompts: bool) -> fmt::
 }
 
 /// The limits of all members of a pool together; none if one of them has none.
-fn limits(pool: &Pool) -> Limits {
+pub(crate) fn limits(pool: &Pool) -> Limits {
     let sum = |of: fn(&Limits) -> Option<NonZeroU32>| {
         let sum: Option<u32> = pool.iter().map(|member| of(&member.limits).map(NonZeroU32::get)).sum();
         sum.and_then(NonZeroU32::new)

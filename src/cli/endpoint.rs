@@ -212,7 +212,8 @@ impl Layers {
         };
         for table in tables {
             let (base_url, api_key_env) = match is_simulated {
-                true => (None, None),
+                // A simulator at an address that is named, or else inside this process.
+                true => (flags.base_url.clone().or_else(|| table.base_url.clone()), None),
                 false => {
                     let base_url = self.base_url(uri, &table, env)?;
                     let api_key_env = self.api_key_env(uri, &table, &base_url, env)?;

@@ -21,6 +21,7 @@ use super::manifest::Record;
 use super::open_files;
 use super::plan::{Invocation, Planned, shown, wanted};
 use super::print::counted;
+use super::progress::ProgressForm;
 use super::quickstart;
 use super::reuse;
 use super::selection;
@@ -42,10 +43,13 @@ pub(crate) struct Opened {
     pub simulator: Option<BackgroundSimulator>,
     /// Kept for the run.
     pub quickstart: Option<NamedTempFile>,
+    /// The dataset, to be read again.
+    pub dataset: DatasetOptions,
     /// Lines about what was found.
     pub notes: Vec<String>,
     pub quiet: bool,
     pub verbose: u8,
+    pub progress: ProgressForm,
 }
 
 /// What a plan names, found and opened, but for the log.
@@ -67,7 +71,7 @@ pub(crate) fn prepare(planned: Planned, env: Env<'_>) -> Result<Prepared, CliErr
     let mut lanes: Vec<LaneSettings> = lanes.collect::<Result<_, _>>()?;
     let questions = questions(&plan, &lanes)?;
     notes.extend(other_hosts(&plan).chain(dated_prices(&plan)));
-    let traces = traces(&plan, lanes.len())?;
+    let traces = traces(&plan, lanes.len(), &mut notes)?;
     notes.extend(open_files::make_room(lanes.iter_mut().flat_map(|lane| lane.pool.iter_mut())));
     Ok(Prepared { plan, lanes, questions, traces, simulator, notes })
 }
@@ -92,7 +96,7 @@ impl Prepared {
     ) -> Result<Opened, CliError> {
         let Self { plan, mut lanes, questions, traces, simulator, mut notes } = self;
         let Traces { options, datasets, selection, quickstart } = traces;
-        let until = until::open(&invocation.until, &questions, options, &selection, plan.selection.seed)?;
+        let until = until::open(&invocation.until, &questions, options.clone(), &selection, plan.selection.seed)?;
         let log = invocation.log.as_deref();
         if let Some(log) = log.filter(|_| !invocation.overwrite) {
             notes.extend(mixed_log(log, simulator.is_some()));
@@ -133,9 +137,11 @@ impl Prepared {
             known,
             simulator,
             quickstart,
+            dataset: options,
             notes,
             quiet: invocation.quiet,
             verbose: invocation.verbose,
+            progress: invocation.progress,
         })
     }
 }
@@ -154,7 +160,8 @@ fn questions(plan: &RunPlan, lanes: &[LaneSettings]) -> Result<Vec<(Question, La
 /// A note for each provider's name under which another host is asked.
 fn other_hosts(plan: &RunPlan) -> impl Iterator<Item = String> {
     plan.endpoints.iter().filter_map(|endpoint| {
-        let base_url = endpoint.members.first()?.base_url.as_deref()?;
+        // What is no address may be a key; it is refused when it is asked.
+        let base_url = endpoint.members.first()?.base_url.as_deref().filter(|url| url.contains("://"))?;
         let own = provider::preset(&endpoint.model.endpoint).filter(|preset| preset.needs_key)?.base_url?;
         let (host, own) = (provider::host(base_url), provider::host(own));
         (host != own).then(|| format!("{} is asked at {host}, not at {own}; records name the host", endpoint.model))
@@ -176,7 +183,10 @@ struct Traces {
     quickstart: Option<NamedTempFile>,
 }
 
-fn traces(plan: &RunPlan, lanes: usize) -> Result<Traces, CliError> {
+/// A mapping of which the first so many records of a file have nothing is said before anything is paid for.
+const LOOKED_AT: usize = 100;
+
+fn traces(plan: &RunPlan, lanes: usize, notes: &mut Vec<String>) -> Result<Traces, CliError> {
     let paths: Vec<_> = plan.datasets.iter().map(|dataset| shown(&dataset.path)).collect();
     let (paths, quickstart) = quickstart::as_files(paths)?;
     let criteria = selection::criteria(&plan.selection, &paths)?;
@@ -187,6 +197,8 @@ fn traces(plan: &RunPlan, lanes: usize) -> Result<Traces, CliError> {
         mappings: plan.reading.map.clone(),
         ..DatasetOptions::new(paths)
     };
+    let unmet = DatasetReader::unmet_mappings(&options, LOOKED_AT).map_err(|error| CliError::of(&error))?;
+    notes.extend(unmet.iter().map(|mapping| format!("--map {mapping}: none of the first records has this field")));
     let open = || DatasetReader::open(options.clone());
     let datasets = (0..readers).map(|_| open().map_err(|error| CliError::of(&error))).collect::<Result<_, _>>()?;
     let selection = criteria.draw(open).map_err(|error| match &error {
@@ -228,7 +240,7 @@ fn records(invocation: &Invocation, notes: &mut Vec<String>) -> Result<Records, 
     Ok(Records { output: Output::Log(log), known: Index::default(), is_resumed })
 }
 
-/// Counts the requests of today that the log shows, where a day allows only so many. A log that cannot be read is dealt with where it is opened.
+/// Counts the requests of today that the log shows, where there is a daily limit. A log that cannot be read is dealt with where it is opened.
 fn count_requests(lanes: &mut [LaneSettings], log: Option<&Path>) {
     const DAY_MS: i64 = 24 * 60 * 60 * 1000;
     if let Some(log) = log

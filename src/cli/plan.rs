@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use judge_run::endpoint::ModelUri;
 use judge_run::judge::{Judge, library};
 use judge_run::results::Gate;
-use judge_run::run::manifest::Dataset;
+use judge_run::run::Dataset;
 use judge_run::run::{Budget, EndpointPlan, Export, JudgePlan, Policy, Reading, RunPlan, RunSettings, SelectionPlan};
 
 use super::args::{ConductArgs, RunArgs, SelectionArgs};
@@ -15,7 +15,9 @@ use super::endpoint::{self, Env, Layers, Secrets};
 use super::error::CliError;
 use super::gates::{self, Gates};
 use super::paths;
+use super::progress::ProgressForm;
 use super::quickstart;
+use super::table;
 use super::target::{Target, judge_file};
 use super::until;
 
@@ -44,6 +46,7 @@ pub(crate) struct Invocation {
     pub dry_run: bool,
     pub quiet: bool,
     pub verbose: u8,
+    pub progress: ProgressForm,
 }
 
 /// Loads the variables of `--env-file` before flags are read, since flags have variables too.
@@ -88,6 +91,7 @@ pub(crate) fn of_run(args: RunArgs, env: Env<'_>) -> Result<(Planned, Invocation
         output_format,
         overwrite,
         reuse,
+        table,
         gates,
         until,
         confirm: _,
@@ -109,6 +113,8 @@ pub(crate) fn of_run(args: RunArgs, env: Env<'_>) -> Result<(Planned, Invocation
         ));
     }
     let target = Target::new(output, output_format, &dataset)?;
+    let with = table.plan(target.export.as_ref().map(|export| export.form))?;
+    table::check(&with, &dataset)?;
     target.check_overwrites(&dataset, &judge, endpoint.config.as_deref(), overwrite)?;
     let dataset = paths::datasets(&dataset, &target.written())?;
     let (config, env_file) = (config_path(endpoint.config.as_deref()), endpoint.env_file.as_deref().map(absolute));
@@ -126,7 +132,7 @@ pub(crate) fn of_run(args: RunArgs, env: Env<'_>) -> Result<(Planned, Invocation
             selection: selection.into(),
             judges: Vec::new(),
             endpoints: Vec::new(),
-            export: target.export.map(|export| Export { path: absolute(&export.path), ..export }),
+            export: target.export.map(|export| Export { path: absolute(&export.path), table: with, ..export }),
             policy: Policy {
                 max_retries: layers.file.max_retries.unwrap_or(Policy::default().max_retries),
                 ..Policy::default()
@@ -159,6 +165,7 @@ pub(crate) fn of_run(args: RunArgs, env: Env<'_>) -> Result<(Planned, Invocation
         dry_run: conduct.dry_run,
         quiet: conduct.quiet,
         verbose: conduct.verbose,
+        progress: conduct.progress,
     };
     conduct.apply(&mut planned.plan);
     planned.check_prices()?;
@@ -214,6 +221,7 @@ impl ConductArgs {
             grace,
             quiet: _,
             verbose: _,
+            progress: _,
         } = self;
         let RunPlan { policy, budget, grace: planned_grace, .. } = plan;
         policy.warm_up |= warm_up;

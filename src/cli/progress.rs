@@ -1,16 +1,17 @@
-//! Progress on standard error: a bar on a terminal, a line every few seconds elsewhere, and what goes wrong as it does.
+//! Progress on standard error: a bar on a terminal, a line every few seconds elsewhere, or JSON lines; and what goes wrong as it does.
 
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
+use clap::ValueEnum;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use judge_run::feedback::Pause;
 use judge_run::run::{Event, StopReason};
 
-use super::notices;
 use super::print::{self, counted, one_line, short, time};
 use super::rejects::Rejects;
-use super::waiting::Waiting;
+use super::running::Running;
+use super::waiting::SILENCE;
+use super::{notices, progress_json};
 
 /// Without a terminal, the first line comes after this long.
 const LINE_INTERVAL: Duration = Duration::from_secs(5);
@@ -21,111 +22,80 @@ const FRAME: Duration = Duration::from_millis(100);
 /// A run that is over sooner needs no bar: it would only flicker.
 const BAR_AFTER: Duration = Duration::from_millis(500);
 
+/// The first JSON line comes after a second, the others at this interval.
+const JSON_INTERVAL: Duration = Duration::from_secs(5);
+/// Of so many judges the pass rate is shown.
+const RATES_SHOWN: usize = 3;
+
+/// The form of progress.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ProgressForm {
+    /// A bar, or lines
+    #[default]
+    Text,
+    /// One JSON object a line
+    Json,
+}
+
 pub(crate) struct Progress {
+    form: ProgressForm,
     on_terminal: bool,
     bar: Option<ProgressBar>,
     quiet: bool,
     verbose: u8,
-    started: Instant,
-    last_line: Instant,
+    last_line: Option<Instant>,
     last_drawn: Instant,
     line_interval: Duration,
-    /// Judgments to be recorded, as far as is known.
-    planned: u64,
-    done: u64,
-    failed: u64,
-    tokens: u64,
-    /// Where prices are known.
-    cost: Option<f64>,
+    running: Running,
     rejects: Rejects,
-    /// The part of the dataset that was read, 0 to 1; `None` when its length is unknown.
-    read: Option<f64>,
-    paused: Option<String>,
-    waiting: Waiting,
-    /// The most judgments that there can be.
-    max: Option<u64>,
 }
 
 impl Progress {
-    /// `max` is how many judgments there can be at most, if the user set a limit; `lanes` are the model URIs.
-    pub(crate) fn new(quiet: bool, verbose: u8, max: Option<u64>, lanes: Vec<String>) -> Self {
-        let now = Instant::now();
+    /// Of a run with these figures.
+    pub(crate) fn new(form: ProgressForm, quiet: bool, verbose: u8, running: Running) -> Self {
         Self {
+            form,
             // Requests and answers would be printed into the bar.
-            on_terminal: !quiet && verbose < 2 && draws_bars(),
+            on_terminal: form == ProgressForm::Text && !quiet && verbose < 2 && draws_bars(),
             bar: None,
             quiet,
             verbose,
-            started: now,
-            last_line: now,
-            last_drawn: now,
+            last_line: None,
+            last_drawn: Instant::now(),
             line_interval: LINE_INTERVAL,
-            planned: 0,
-            done: 0,
-            failed: 0,
-            tokens: 0,
-            cost: None,
+            running,
             rejects: Rejects::default(),
-            read: None,
-            paused: None,
-            waiting: Waiting::new(lanes),
-            max,
         }
     }
 
     pub(crate) fn show(&mut self, event: &Event<'_>) {
+        self.running.add(event, Instant::now());
         match event {
-            Event::Planned { .. } => self.planned += 1,
-            Event::TraceRead { bytes_read, total_bytes } | Event::LeftOut { bytes_read, total_bytes, .. } => {
-                #[expect(clippy::cast_precision_loss, reason = "a share for the eye")]
-                let share = total_bytes.filter(|total| *total > 0).map(|total| *bytes_read as f64 / total as f64);
-                self.read = share;
-            }
-            Event::DatasetRead => self.read = Some(1.0),
             Event::Noticed(noticed) => {
                 for note in notices::notes(noticed) {
                     self.line(format_args!("note: {note}"));
                 }
             }
-            Event::Sent { lane, subject, attempt, .. } => {
-                self.waiting.sent(*lane, Instant::now());
-                if self.verbose > 1 {
-                    self.line(format_args!("sent {} (attempt {attempt})", subject.trace_id));
-                }
+            Event::Sent { subject, attempt, .. } if self.verbose > 1 => {
+                self.line(format_args!("sent {} (attempt {attempt})", subject.trace_id));
             }
-            Event::Returned { lane, subject, usage, cost, latency, failure, .. } => {
-                self.waiting.returned(*lane, Instant::now());
-                if let Some(usage) = usage {
-                    self.tokens += usage.input_tokens + usage.output_tokens;
-                    self.paused = None;
-                }
-                self.cost = cost.map(|cost| self.cost.unwrap_or(0.0) + cost).or(self.cost);
-                if self.verbose > 1 {
-                    let (trace, latency) = (&subject.trace_id, latency.as_secs_f64());
-                    let tokens = usage.map_or(String::new(), |usage| {
-                        format!(", {} tokens in, {} out", usage.input_tokens, usage.output_tokens)
-                    });
-                    let failure = failure.map_or(String::new(), |failure| format!(", {}", failure.code));
-                    self.line(format_args!("answer for {trace} after {latency:.2} s{tokens}{failure}"));
-                }
+            Event::Returned { subject, usage, latency, failure, .. } if self.verbose > 1 => {
+                let (trace, latency) = (&subject.trace_id, latency.as_secs_f64());
+                let tokens = usage.map_or(String::new(), |usage| {
+                    format!(", {} tokens in, {} out", usage.input_tokens, usage.output_tokens)
+                });
+                let failure = failure.map_or(String::new(), |failure| format!(", {}", failure.code));
+                self.line(format_args!("answer for {trace} after {latency:.2} s{tokens}{failure}"));
             }
-            Event::Recorded { feedback, .. } => {
-                self.done += 1;
+            Event::Recorded { feedback, .. } if self.verbose > 0 => {
                 if let Some(error) = &feedback.error {
-                    self.failed += 1;
-                    if self.verbose > 0 {
-                        let message = error.error_message.as_deref().unwrap_or_default();
-                        let trace = feedback.trace_id.as_deref().unwrap_or_default();
-                        self.line(format_args!("{trace} {}: {}: {message}", feedback.name, error.error_code.as_str()));
-                    }
+                    let message = error.error_message.as_deref().unwrap_or_default();
+                    let trace = feedback.trace_id.as_deref().unwrap_or_default();
+                    self.line(format_args!("{trace} {}: {}: {message}", feedback.name, error.error_code.as_str()));
                 }
             }
-            Event::Retrying { failure, delay } => {
-                let what = if failure.pause_scope() == Pause::Endpoint { "waiting" } else { "retrying" };
-                self.paused = Some(format!("{what}: {}", failure.code));
-                if self.verbose > 0 {
-                    self.line(format_args!("retrying in {:.1} s: {failure}", delay.as_secs_f64()));
-                }
+            Event::Retrying { failure, delay } if self.verbose > 0 => {
+                self.line(format_args!("retrying in {:.1} s: {failure}", delay.as_secs_f64()));
             }
             Event::Rejected(reject) => {
                 if let Some(line) = self.rejects.add(reject) {
@@ -133,11 +103,11 @@ impl Progress {
                 }
             }
             Event::MemberGivenUp { lane, member, reason } => {
-                let source_id = self.waiting.name(*lane);
+                let source_id = self.running.name(*lane);
                 self.line(format_args!("{source_id}: giving up on {member}: {reason}"));
             }
             Event::LaneStopped { lane, reason } => {
-                let source_id = self.waiting.name(*lane);
+                let source_id = self.running.name(*lane);
                 self.line(format_args!("{source_id}: giving up: {reason}"));
             }
             Event::Stopping { reason, in_flight } => self.stopping(reason, *in_flight),
@@ -179,27 +149,21 @@ impl Progress {
         if let Some(bar) = self.bar.take() {
             bar.finish_and_clear();
         }
-    }
-
-    /// All judgments that there will be, estimated from those of the part that was read.
-    fn expected(&self) -> Option<u64> {
-        #[expect(clippy::cast_precision_loss, reason = "an estimate")]
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "positive and small")]
-        let expected = |read: f64| {
-            ((self.planned as f64 / read).round() as u64).min(self.max.unwrap_or(u64::MAX)).max(self.planned)
-        };
-        self.read.filter(|read| *read > 0.0).map(expected)
+        if self.form == ProgressForm::Json && !self.quiet {
+            print::message(progress_json::line(&self.running, true, Instant::now()));
+        }
     }
 
     fn update_bar(&mut self) {
-        let since = if self.bar.is_some() { self.last_drawn.elapsed() } else { self.started.elapsed() };
+        let now = Instant::now();
+        let since = if self.bar.is_some() { now - self.last_drawn } else { self.running.elapsed(now) };
         let wait = if self.bar.is_some() { FRAME } else { BAR_AFTER };
         if !self.on_terminal || since < wait {
             return;
         }
-        self.last_drawn = Instant::now();
-        let state = self.state(self.last_drawn);
-        let expected = self.expected();
+        self.last_drawn = now;
+        let state = self.state(now);
+        let expected = self.running.expected().map(|expected| expected.judgments);
         let is_new = self.bar.is_none();
         let bar = self.bar.get_or_insert_with(|| {
             let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
@@ -213,8 +177,8 @@ impl Progress {
             }
             bar.set_length(expected);
         }
-        if bar.position() != self.done {
-            bar.set_position(self.done);
+        if bar.position() != self.running.done {
+            bar.set_position(self.running.done);
         }
         bar.set_message(state);
         if is_new {
@@ -224,38 +188,65 @@ impl Progress {
     }
 
     fn tick(&mut self) {
-        if self.on_terminal || self.quiet || self.last_line.elapsed() < self.line_interval {
+        let now = Instant::now();
+        let since = self.last_line.map_or_else(|| self.running.elapsed(now), |last| now - last);
+        if self.on_terminal || self.quiet {
             return;
         }
-        self.last_line = Instant::now();
-        self.line_interval = (self.line_interval * 2).min(MAX_LINE_INTERVAL);
-        print::message(self.state(self.last_line));
+        if self.form == ProgressForm::Json {
+            if self.last_line.is_none() || since >= JSON_INTERVAL {
+                self.last_line = Some(now);
+                print::message(progress_json::line(&self.running, false, now));
+            }
+        } else if since >= self.line_interval {
+            self.last_line = Some(now);
+            self.line_interval = (self.line_interval * 2).min(MAX_LINE_INTERVAL);
+            print::message(self.state(now));
+        }
     }
 
-    /// `12 of about 25 judgments, 0 failed, 4 s left, 3.4/s, 1.2k tokens`; a narrow terminal cuts the end.
+    /// `12 of about 25 judgments, 1 failed (TIMEOUT 1), 4 s left, 3.4/s, 58/60 rpm, 1.2k tokens, cost 0.41 of 10, safety 92% good (65 to 99%)`; a
+    /// narrow terminal cuts the end.
     fn state(&self, now: Instant) -> String {
-        let expected = self.expected();
-        #[expect(clippy::cast_precision_loss, reason = "for the eye")]
-        let rate = self.done as f64 / self.started.elapsed().as_secs_f64().max(0.001);
-        let mut state = match expected {
-            // The estimate is exact once everything was read.
-            Some(expected) if self.read == Some(1.0) => format!("{} of {}", self.done, counted(expected, "judgment")),
-            Some(expected) => format!("{} of about {}", self.done, counted(expected, "judgment")),
-            None => counted(self.done, "judgment"),
+        let running = &self.running;
+        let mut state = match running.expected() {
+            Some(expected) if expected.is_exact => {
+                format!("{} of {}", running.done, counted(expected.judgments, "judgment"))
+            }
+            Some(expected) => format!("{} of about {}", running.done, counted(expected.judgments, "judgment")),
+            None => counted(running.done, "judgment"),
         };
-        state.push_str(&format!(", {} failed", self.failed));
-        if let Some(waiting) = self.waiting.longest(now) {
-            state.push_str(&format!(", {waiting}"));
-        } else if let Some(paused) = &self.paused {
-            state.push_str(&format!(", {paused}"));
-        } else if let Some(expected) = expected.filter(|expected| self.done > 0 && *expected > self.done) {
-            #[expect(clippy::cast_precision_loss, reason = "for the eye")]
-            let left = Duration::from_secs_f64((expected - self.done) as f64 / rate);
-            state.push_str(&format!(", {} left", time(left)));
+        state.push_str(&format!(", {} failed", running.failed.values().sum::<u64>()));
+        if !running.failed.is_empty() {
+            state.push_str(&format!(" ({})", by_number(running)));
         }
-        state.push_str(&format!(", {rate:.1}/s, {} tokens", short(self.tokens)));
-        if let Some(cost) = self.cost {
-            state.push_str(&format!(", cost {cost:.4}"));
+        let mut add = |part: String| state.extend([", ", &part]);
+        let slowest = running.slowest(now).filter(|(_, time)| *time >= 2 * SILENCE);
+        if let Some(silence) = running.lanes.longest(now) {
+            add(silence);
+        } else if let Some((subject, in_flight)) = slowest {
+            add(format!("no answer for {} ({})", time(in_flight), one_line(&subject.trace_id)));
+        } else if let Some(paused) = &running.paused {
+            add(paused.clone());
+        } else if let Some(left) = running.left(now) {
+            add(format!("{} left", time(left)));
+        }
+        add(format!("{:.1}/s", running.rate(now)));
+        running.lanes.quota(now).into_iter().for_each(&mut add);
+        match running.budget.tokens {
+            None => add(format!("{} tokens", short(running.tokens))),
+            Some(max) => add(format!("{} of {} tokens", short(running.tokens), short(max))),
+        }
+        match (running.cost, running.budget.cost) {
+            (Some(cost), None) => add(format!("cost {cost:.4}")),
+            (Some(cost), Some(max)) => add(format!("cost {cost:.4} of {max}")),
+            (None, _) => {}
+        }
+        for passes in running.passes.iter().take(RATES_SHOWN) {
+            if let Some((rate, low, high)) = passes.rate() {
+                let [rate, low, high] = [rate, low, high].map(|share| (100.0 * share).round());
+                add(format!("{} {rate}% good ({low} to {high}%)", one_line(&passes.info.judge)));
+            }
         }
         state
     }
@@ -271,6 +262,13 @@ impl Progress {
             None => print::message(text),
         }
     }
+}
+
+/// The failures by code, the most frequent first.
+fn by_number(running: &Running) -> String {
+    let mut codes: Vec<_> = running.failed.iter().collect();
+    codes.sort_by_key(|(_, n)| std::cmp::Reverse(**n));
+    codes.iter().map(|(code, n)| format!("{code} {n}")).collect::<Vec<_>>().join(", ")
 }
 
 fn in_flight_answers(n: usize) -> String {
@@ -293,16 +291,14 @@ fn draws_bars() -> bool {
 
 #[cfg(test)]
 mod tests {
-    use judge_run::endpoint::wire::answer::Usage;
-    use judge_run::judge::SubjectIds;
-    use judge_run::run::{LaneIndex, QuestionIndex};
+    use judge_run::endpoint::Failure;
+    use judge_run::feedback::{ErrorCode, Feedback, FeedbackError};
 
+    use super::super::running::tests::{QUESTION, record, returned, running, sent, subject, verdict};
     use super::*;
 
-    const QUESTION: QuestionIndex = QuestionIndex::new(0);
-
     fn progress() -> Progress {
-        Progress::new(true, 0, None, vec!["e:/m".to_owned()])
+        Progress::new(ProgressForm::Text, true, 0, running())
     }
 
     #[test]
@@ -322,36 +318,59 @@ mod tests {
         assert!(state(&progress).starts_with("0 of about 12 judgments"), "{}", state(&progress));
         assert!(!state(&progress).contains("left"));
         progress.show(&Event::DatasetRead);
-        progress.done = 1;
+        progress.running.done = 1;
         let shown = state(&progress);
         assert!(shown.starts_with("1 of 3 judgments, 0 failed, ") && shown.contains(" left, "), "{shown}");
-        progress.paused = Some("waiting: RATE_LIMIT_EXCEEDED".to_owned());
+        let failure = Failure::new(ErrorCode::RateLimitExceeded, "slow down");
+        progress.show(&Event::Retrying { failure: &failure, delay: Duration::ZERO });
         let shown = state(&progress);
         assert!(shown.contains("0 failed, waiting: RATE_LIMIT_EXCEEDED, ") && !shown.contains("left"), "{shown}");
     }
 
     #[test]
-    fn what_an_answer_used_and_cost_is_added_up() {
+    fn what_an_answer_used_and_cost_is_added_up_and_compared_with_the_budget() {
         let mut progress = progress();
-        let usage = Some(Usage { input_tokens: 100, output_tokens: 20, ..Usage::default() });
-        let (lane, question, subject) = (LaneIndex::new(0), QUESTION, &SubjectIds::default());
-        for cost in [None, Some(0.25), Some(0.5)] {
-            progress.show(&Event::Sent { lane, question, subject, attempt: 1 });
-            let latency = Duration::ZERO;
-            progress.show(&Event::Returned { lane, question, subject, usage, cost, latency, failure: None });
+        for (trace, cost) in [("a", None), ("b", Some(0.25)), ("c", Some(0.5))] {
+            progress.show(&sent(&subject(trace)));
+            progress.show(&returned(&subject(trace), cost));
         }
         let state = progress.state(Instant::now());
         assert!(state.ends_with(", 360 tokens, cost 0.7500"), "{state}");
+        (progress.running.budget.tokens, progress.running.budget.cost) = (Some(50_000), Some(2.5));
+        let state = progress.state(Instant::now());
+        assert!(state.ends_with(", 360 of 50.0k tokens, cost 0.7500 of 2.5"), "{state}");
+    }
+
+    #[test]
+    fn failures_are_shown_by_code_and_verdicts_by_how_many_are_good() {
+        let mut progress = progress();
+        let failed = |code: ErrorCode| {
+            let error = FeedbackError { error_code: code.into(), error_message: None, stack_trace: None };
+            Feedback { error: Some(error), ..Feedback::default() }
+        };
+        for code in [ErrorCode::Refused, ErrorCode::Timeout, ErrorCode::Timeout] {
+            record(&mut progress.running, &failed(code));
+        }
+        (0..10).for_each(|i| record(&mut progress.running, &verdict(i > 0)));
+        let state = progress.state(Instant::now());
+        assert!(state.contains("3 failed (TIMEOUT 2, REFUSED 1), "), "{state}");
+        // Wilson's interval of 9 of 10 (statsmodels: proportion_confint(9, 10, method="wilson")): 0.5958 to 0.9821.
+        assert!(state.ends_with(", safety 90% good (60 to 98%)"), "{state}");
     }
 
     #[test]
     fn a_silent_endpoint_shows_how_many_requests_wait_and_for_how_long() {
         let mut progress = progress();
-        let ids = SubjectIds::default();
-        for _ in 0..3 {
-            progress.show(&Event::Sent { lane: LaneIndex::new(0), question: QUESTION, subject: &ids, attempt: 1 });
+        for trace in ["a", "b", "c"] {
+            progress.show(&sent(&subject(trace)));
         }
-        let state = progress.state(Instant::now() + Duration::from_secs(125));
+        let later = Instant::now() + Duration::from_secs(125);
+        let state = progress.state(later);
         assert!(state.contains("0 failed, 3 requests without an answer for 2 min 5 s, "), "{state}");
+        // Others are answered: the one that is not is named.
+        progress.running.add(&returned(&subject("b"), None), later);
+        progress.running.add(&returned(&subject("c"), None), later);
+        let state = progress.state(later);
+        assert!(state.contains("0 failed, no answer for 2 min 5 s (a), "), "{state}");
     }
 }

@@ -7,9 +7,9 @@ use judge_run::dataset::{Hint, Reject};
 use super::dataset_hints;
 use super::print::{counted, one_line};
 
-/// So many are shown, the rest is in the rejects file.
+/// How many are shown; the rest is in the rejects file.
 const SHOWN: u64 = 20;
-/// So many of them with the same reason.
+/// How many are shown with the same reason.
 const SHOWN_ALIKE: u64 = 2;
 
 /// What was rejected so far.

@@ -12,7 +12,8 @@ use judge_run::feedback::ErrorCode;
 use judge_run::feedback::forms::Form;
 use judge_run::feedback::log::OpinionKey;
 use judge_run::judge::library;
-use judge_run::run::manifest::{Dataset, Fingerprint, Manifest, ManifestError};
+use judge_run::run::manifest::{Manifest, ManifestError};
+use judge_run::run::{Dataset, Fingerprint};
 use judge_run::run::{
     EndpointPlan, Event, Exit, FailureScope, JudgePlan, RunPlan, RunReport, Scope, SelectionPlan, StopReason,
 };
@@ -81,7 +82,7 @@ struct Replay {
     conduct: ConductArgs,
     only: Option<Vec<ErrorCode>>,
     include_invalid: bool,
-    /// The failures that this replay asked about in vain.
+    /// The failures that this replay asked about and that failed again.
     failed_again: HashSet<OpinionKey>,
 }
 
@@ -138,6 +139,7 @@ impl Replay {
             dry_run: self.conduct.dry_run,
             quiet: self.conduct.quiet,
             verbose: self.conduct.verbose,
+            progress: self.conduct.progress,
         };
         let of = judges.iter().map(|judge| judge.model.to_string()).collect();
         let scope = self.scope(of);

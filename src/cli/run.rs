@@ -4,8 +4,7 @@ use std::process::ExitCode;
 
 use judge_run::feedback::forms::{self, ConvertError};
 use judge_run::feedback::log::WriteError;
-use judge_run::judge::Unit;
-use judge_run::run::{self, Event, Exit, Export, LaneSettings, RunReport, Scope, Shutdown, StopReason};
+use judge_run::run::{self, Event, Exit, Export, RunReport, Scope, Shutdown, StopReason};
 use tokio::sync::watch;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::prelude::*;
@@ -16,7 +15,8 @@ use super::error::CliError;
 use super::open::{self, Opened};
 use super::progress::Progress;
 use super::results::{self, Again};
-use super::{command_line, dry_run, plan, print, summary};
+use super::running::Running;
+use super::{command_line, dry_run, plan, print, summary, table};
 
 pub(crate) fn main(args: RunArgs) -> Result<ExitCode, CliError> {
     let env: Env<'_> = &|name| std::env::var(name).ok();
@@ -42,9 +42,11 @@ pub(crate) fn execute(opened: Opened, observe: &mut dyn FnMut(&Event<'_>)) -> Re
         known: _,
         simulator,
         quickstart: _file,
+        dataset,
         notes,
         quiet,
         verbose,
+        progress: form,
     } = opened;
     show_traces(verbose);
     if !quiet {
@@ -52,12 +54,7 @@ pub(crate) fn execute(opened: Opened, observe: &mut dyn FnMut(&Event<'_>)) -> Re
     }
     let rejects = settings.rejects.clone();
     let to_stdout = log.is_none();
-    // How many spans a trace has is not known before it is read.
-    let by_span = settings.questions.iter().any(|(question, _)| question.judge.select.unit() == Unit::Span);
-    let max = settings.selection.most_traces().filter(|_| !by_span);
-    let max = max.map(|max| max.saturating_mul(settings.questions.len() as u64));
-    let lanes = settings.lanes.iter().map(LaneSettings::source_id).collect();
-    let mut progress = Progress::new(quiet, verbose, max, lanes);
+    let mut progress = Progress::new(form, quiet, verbose, Running::of(&settings));
     // One thread is enough: it does little but wait, and the dataset and the log have threads of their own.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let report = runtime.block_on(async {
@@ -82,13 +79,19 @@ pub(crate) fn execute(opened: Opened, observe: &mut dyn FnMut(&Event<'_>)) -> Re
         return Err(CliError::BrokenPipe);
     }
     let exit = report.exit();
+    if let (Exit::Usage, Some(StopReason::Dataset(error))) = (exit, &report.stop) {
+        return Err(CliError::of(error));
+    }
     // A run that had nothing to do leaves no log.
     let log = log.filter(|log| log.exists());
     let exported = match (&log, &export) {
-        (Some(log), Some(Export { path, form })) if exit != Exit::Usage => {
-            forms::export(log, path, *form).map_err(|error| match error {
-                ConvertError::Write(error) => CliError::Other(format!("cannot write {}: {error}", path.display())),
-                other => CliError::Other(format!("cannot make {} from {}: {other}", path.display(), log.display())),
+        (Some(log), Some(Export { path, form, table })) if exit != Exit::Usage => {
+            let exported = table::with_options(table, Some(dataset), |table| forms::export(log, path, *form, table));
+            exported.and_then(|exported| {
+                exported.map_err(|error| match error {
+                    ConvertError::Write(error) => CliError::Other(format!("cannot write {}: {error}", path.display())),
+                    other => CliError::Other(format!("cannot make {} from {}: {other}", path.display(), log.display())),
+                })
             })
         }
         _ => Ok(()),

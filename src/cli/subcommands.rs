@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueHint};
 use judge_run::feedback::ErrorCode;
-use judge_run::feedback::forms::Form;
+use judge_run::feedback::forms::{Form, INCLUDED};
 use judge_run_simulator::{Dialect, FaultPlan};
 
 use super::args::{ConductArgs, EndpointArgs, GATES, GateArgs, INPUT, OUTPUT, form, share};
@@ -400,6 +400,18 @@ pub(crate) struct ConvertArgs {
     /// Replace OUT if it exists; the old one is kept as <OUT>.bak
     #[arg(long)]
     pub overwrite: bool,
+
+    /// Fields of the traces as columns of the table, such as inputs,outputs
+    #[arg(long, value_name = "FIELDS", value_delimiter = ',', value_parser = PossibleValuesParser::new(INCLUDED))]
+    pub include: Vec<String>,
+
+    /// Begin the table with a byte order mark, for spreadsheets that take UTF-8 for another encoding
+    #[arg(long)]
+    pub bom: bool,
+
+    /// Where the fields of `--include` come from [default: the dataset of the log's last run]
+    #[arg(short, long, value_name = "FILE", num_args = 1.., requires = "include", value_hint = ValueHint::FilePath)]
+    pub dataset: Vec<PathBuf>,
 }
 
 pub(super) const FORMS: &str = "\
@@ -407,7 +419,7 @@ Forms:
   jsonl     flat JSON, one record a line: the form of the log
   mlflow    what MLflow's REST API and Assessment.from_dictionary() read, one assessment a line
   csv       one row a record
-  csv-wide  one row a trace, and for each judge its value, error code and rationale
+  csv-wide  one row a trace, and for each judge and model its value, error code and rationale
 
 Conversions between jsonl, mlflow and csv lose nothing, except that a table shows the present state
 without history. What a form cannot represent is reported. Lines that are not feedback are reported

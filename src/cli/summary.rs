@@ -4,6 +4,7 @@ use std::fmt::{self, Write as _};
 use std::io::Write as _;
 use std::path::Path;
 
+use judge_run::feedback::log::Mended;
 use judge_run::run::{
     Distribution, Exhausted, Exit, GivenUp, LaneSummary, PromptLimit, QuestionSummary, RunReport, StopReason, Summary,
 };
@@ -50,6 +51,7 @@ fn write(out: &mut String, report: &RunReport, places: &Places<'_>, made_up: boo
         let unsaved = counted(summary.unsaved, "judgment");
         writeln!(out, "\n{unsaved} could not be saved: the numbers above count what the log lacks")?;
     }
+    write_mended(out, summary.log)?;
     until::write(out, &summary.until)?;
     writeln!(out)?;
     match (places.export, places.log) {
@@ -159,6 +161,21 @@ fn write_lane(out: &mut String, lane: &LaneSummary) -> fmt::Result {
     Ok(())
 }
 
+/// What others did to the log, and what of it is as it was.
+fn write_mended(out: &mut String, Mended { deleted, put_back, lost }: Mended) -> fmt::Result {
+    if deleted {
+        writeln!(out, "\nthe log was deleted during the run; it is back, with all its records")?;
+    }
+    if put_back + lost > 0 {
+        write!(out, "\nthe log was truncated during the run; {} put back", counted(put_back, "record"))?;
+        match lost {
+            0 => writeln!(out)?,
+            n => writeln!(out, ", {n} from before lost")?,
+        }
+    }
+    Ok(())
+}
+
 fn write_endless(out: &mut String, summary: &Summary) -> fmt::Result {
     let (endless, all) = (summary.endless, summary.usage().output_tokens);
     if endless.answers == 0 {
@@ -220,7 +237,7 @@ fn write_end(out: &mut String, report: &RunReport, command: &str) -> fmt::Result
         failures::write(out, summary)?;
     }
     let may_clear = failures::by_code(summary).keys().any(|code| code.traits().is_resumable);
-    if may_clear || summary.unjudged() > 0 || summary.unsaved > 0 || !summary.read_to_end {
+    if may_clear || summary.unjudged() > 0 || summary.unsaved + summary.log.lost > 0 || !summary.read_to_end {
         writeln!(out, "next: the same command asks only what is missing or failed\n  {command}")?;
     }
     Ok(())

@@ -8,7 +8,7 @@ use judge_run::feedback::forms::Form;
 use judge_run::feedback::{Feedback, SourceType};
 use judge_run::files;
 use judge_run::judge::library;
-use judge_run::run::Export;
+use judge_run::run::{Export, TablePlan};
 use memchr::memmem;
 
 use super::config_file;
@@ -37,8 +37,11 @@ impl Target {
         let Some(output) = output else {
             let stem = dataset.first().map_or_else(|| "stdin".into(), |path| paths::stem(path));
             let export = form.filter(|form| *form != Form::Jsonl);
-            let export =
-                export.map(|form| Export { path: files::with_suffix(Path::new(&stem), form.extension()), form });
+            let export = export.map(|form| Export {
+                path: files::with_suffix(Path::new(&stem), form.extension()),
+                form,
+                table: TablePlan::default(),
+            });
             return Ok(Self { log: Some(files::log_of_stem(stem)), export });
         };
         if output.as_os_str() == "-" {
@@ -57,9 +60,10 @@ impl Target {
                 format_args!("`{}` is named like a file of the form {other}, not like a log", output.display()),
                 "name the output .jsonl",
             )),
-            (Some(form), _) | (None, Some(form)) if form != Form::Jsonl => {
-                Ok(Self { log: Some(Form::log_of(&output)), export: Some(Export { path: output, form }) })
-            }
+            (Some(form), _) | (None, Some(form)) if form != Form::Jsonl => Ok(Self {
+                log: Some(Form::log_of(&output)),
+                export: Some(Export { path: output, form, table: TablePlan::default() }),
+            }),
             (None, _)
                 if ["json", "parquet", "xlsx", "tsv", "html", "xml"]
                     .contains(&extension.to_ascii_lowercase().as_str()) =>
@@ -152,8 +156,8 @@ impl Target {
 /// Whether the file may be from an earlier run: it is empty, a table of either kind, or has nothing but assessments in MLflow's form.
 fn is_export(export: &Export) -> bool {
     let beginning = beginning(&export.path);
-    let header = beginning.lines().next().unwrap_or_default();
-    let is_wide = header == "trace_id" || (header.starts_with("trace_id,") && header.contains(" error_code,"));
+    let header = beginning.lines().next().unwrap_or_default().trim_start_matches('\u{feff}');
+    let is_wide = header == "trace_id" || (header.starts_with("trace_id,") && header.contains("error_code,"));
     match export.form {
         _ if beginning.is_empty() => true,
         Form::Csv | Form::CsvWide => is_wide || header.starts_with("trace_id,span_id,name,value,"),

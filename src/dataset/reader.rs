@@ -14,6 +14,7 @@ use crate::dataset::format::Format;
 use crate::dataset::framing::Records;
 use crate::dataset::framing::limits::DEFAULT_MAX_LINE_BYTES;
 use crate::dataset::mapping::Mapping;
+use crate::dataset::notice::Notices;
 use crate::dataset::register::Register;
 use crate::dataset::source::{Container, DatasetError, Source, Unpacked};
 
@@ -91,6 +92,30 @@ impl DatasetReader {
             open_records(source, format, &mappings, max_line_bytes)?;
         }
         Ok(Self::from_sources(sources, max_line_bytes, format, mappings))
+    }
+
+    /// The mappings that have nothing to map among the first records of each file, at most so many of each: probably their names are misspelt.
+    /// Files that can be read only once are not looked at, and then there are none.
+    ///
+    /// # Errors
+    /// As [`DatasetReader::open`]. What goes wrong later is for the reader to say.
+    pub fn unmet_mappings(options: &DatasetOptions, records_of_each: usize) -> Result<Vec<Mapping>, DatasetError> {
+        let DatasetOptions { paths, max_line_bytes, format, mappings } = options;
+        let sources: Vec<Source> = paths.iter().map(|path| Source::open(path)).collect::<Result<_, _>>()?;
+        if mappings.is_empty() || sources.iter().any(|source| source.again().is_none()) {
+            return Ok(Vec::new());
+        }
+        let mut reading = Reading::new(format.dialect, mappings.clone());
+        let mut notices = Notices::default();
+        for source in sources {
+            let mut records = open_records(source, *format, mappings, *max_line_bytes)?.records;
+            for _ in 0..records_of_each {
+                let Ok(Some(record)) = records.next_record() else { break };
+                // Whether it is a trace has no part in it.
+                let _ = reading.read(&record, &mut notices);
+            }
+        }
+        Ok(reading.unused().cloned().collect())
     }
 
     fn from_sources(waiting: VecDeque<Source>, max_line_bytes: usize, format: Format, mappings: Vec<Mapping>) -> Self {

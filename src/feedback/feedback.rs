@@ -6,7 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
-use super::{ErrorCode, RecordedErrorCode};
+use super::{ErrorCode, Good, RecordedErrorCode};
 
 /// The member of `metadata` by which MLflow knows feedback on a whole session; it belongs to the session's last trace.
 pub const SESSION_METADATA: &str = "mlflow.trace.session";
@@ -153,6 +153,12 @@ impl Feedback {
     /// Which of several independent answers of one judge and model it is: 0, 1, ...
     pub fn sample(&self) -> u32 {
         self.metadata.get(SAMPLE_METADATA).and_then(|sample| sample.parse().ok()).unwrap_or(0)
+    }
+
+    /// Whether its verdict is good, where it has one and says which are.
+    pub fn is_good(&self) -> Option<bool> {
+        let good: Good = self.metadata.get(GOOD_METADATA)?.parse().ok()?;
+        good.is_good(self.value.as_ref().filter(|_| !self.is_error())?)
     }
 
     /// The error's code, if it is one of ours.

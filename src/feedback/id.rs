@@ -129,7 +129,7 @@ mod tests {
 
     #[test]
     fn the_hash_is_pinned() {
-        // Records on users' disks hang on this value: a change here re-judges everything.
+        // Records on users' disks depend on this value: a change here re-judges everything.
         let id = IdHasher::new("pin").part(b"trace").optional_part(None).finish();
         assert_eq!(id.to_string(), "a-a93dd9fd70369fd0ffc14ce4056bfb80");
     }

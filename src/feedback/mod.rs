@@ -4,6 +4,7 @@ mod error_code;
 #[expect(clippy::module_inception, reason = "the module's one subject")]
 mod feedback;
 pub mod forms;
+mod good;
 pub mod history;
 mod id;
 pub mod log;
@@ -16,4 +17,5 @@ pub use feedback::{
     DIGEST_METADATA, Feedback, FeedbackError, GOOD_METADATA, PROMPT_METADATA, SAMPLE_METADATA, SCALE_METADATA,
     SESSION_ID_METADATA, SESSION_METADATA, Source, SourceType,
 };
+pub use good::{Better, Good, InvalidGood};
 pub use id::{AssessmentId, IdHasher, InvalidAssessmentId};

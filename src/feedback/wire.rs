@@ -27,7 +27,7 @@ pub enum Assessment {
     Expectation(Expectation),
 }
 
-/// What a right answer looks like, as somebody recorded it on a trace.
+/// What a right answer looks like, as recorded on a trace.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Expectation {
     /// The server's id.

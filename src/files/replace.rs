@@ -83,7 +83,7 @@ pub fn replace<T, E: From<io::Error>>(path: &Path, write: impl FnOnce(&mut dyn W
 }
 
 /// The file that a link stands for, so that the link stays one when the file is replaced. Only for paths that the user named: a link
-/// with a name that judge-run chose is somebody else's doing.
+/// with a name that judge-run chose was put there by someone else.
 ///
 /// # Errors
 /// When the link leads nowhere.

@@ -9,8 +9,9 @@
 
 use std::borrow::Cow;
 use std::ops::Range;
+use std::sync::LazyLock;
 
-use memchr::{memchr2_iter, memchr3_iter, memmem};
+use memchr::{memchr2_iter, memchr3, memchr3_iter, memmem};
 
 /// Names between `<` and `>`, also with a `/` before them.
 const ANGLED: [&str; 26] = [
@@ -154,7 +155,12 @@ fn is_squared(name: &str) -> bool {
 
 /// All control tokens, from left to right.
 fn tokens(text: &str) -> Vec<Range<usize>> {
+    static TRIANGLE: LazyLock<memmem::Finder<'static>> = LazyLock::new(|| memmem::Finder::new("\u{25c1}"));
     let bytes = text.as_bytes();
+    // Most texts end here.
+    if memchr3(b'<', b'[', b']', bytes).is_none() && (bytes.is_ascii() || TRIANGLE.find(bytes).is_none()) {
+        return Vec::new();
+    }
     // What follows decides at a glance: JSON and markdown are full of brackets.
     let may_begin = |at: usize| match (bytes[at], bytes.get(at + 1)) {
         (b'<', Some(next)) => !next.is_ascii_whitespace() && *next != b'=',
@@ -165,7 +171,7 @@ fn tokens(text: &str) -> Vec<Range<usize>> {
     let length = |at: usize| Some(at..at + token(&text[at..])?);
     let mut found: Vec<_> =
         memchr3_iter(b'<', b'[', b']', bytes).filter(|at| may_begin(*at)).filter_map(length).collect();
-    found.extend(memmem::find_iter(bytes, "\u{25c1}").filter_map(length));
+    found.extend(TRIANGLE.find_iter(bytes).filter_map(length));
     found.sort_by_key(|range| range.start);
     let mut end = 0;
     found.retain(|range| {

@@ -3,7 +3,7 @@
 use minijinja::value::ValueKind;
 use minijinja::{Error, ErrorKind, Value};
 
-use super::engine::{defined, json_text};
+use super::shown::{defined, json_text};
 use crate::trace::SpanType;
 
 /// Keys of a document's text: LangChain's and MLflow's, OpenAI's and Databricks', LangChain's for JavaScript, OpenInference's, others'.

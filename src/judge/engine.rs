@@ -1,15 +1,15 @@
 //! The template engine as prompts and expressions use it: what it is made of, how it writes values, and what its errors say.
 
-use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, Output, State, UndefinedBehavior, Value};
 
 use super::cut;
+use super::documents;
 use super::fence::{self, Fenced};
 use super::image::{attach, images, without_payloads};
+use super::shown::{defined, json_text, shown};
 use super::subject::Subject;
-use super::{control, documents};
 
 /// What one prompt may cost: about as many steps, or a quarter of a gigabyte of text. A template that asks for more is a mistake or an
 /// attack.
@@ -35,7 +35,6 @@ pub(super) fn environment(undefined: UndefinedBehavior) -> Environment<'static> 
 /// The same engine, which leaves at most `budget` bytes of each value, and never cuts the tags of a fence.
 pub(super) fn cutting(environment: &Environment<'static>, budget: usize) -> Environment<'static> {
     let mut environment = environment.clone();
-    environment.add_filter("fence", fence::cuttable);
     environment.set_formatter(move |out: &mut Output<'_>, state: &mut State<'_, '_>, value: &Value| {
         let written = match (value.downcast_object_ref::<Fenced>(), attach(state, value)?) {
             (Some(fenced), _) => {
@@ -53,47 +52,21 @@ pub(super) fn cutting(environment: &Environment<'static>, budget: usize) -> Envi
     environment
 }
 
-/// Control tokens that were broken in one prompt; a render-local extension of the engine's state.
-#[derive(Debug, Default, Clone, Copy)]
-pub(super) struct Broken(pub(super) u64);
-
 /// Strings as they are, everything else as JSON: the same text whatever dialect the trace came in. Images are attached.
 fn write_value(out: &mut Output<'_>, state: &mut State<'_, '_>, value: &Value) -> Result<(), Error> {
-    let attached = if value.as_str().is_some() { None } else { attach(state, value)? };
-    match attached {
-        Some(images) => out.write_str(&images),
-        None => out.write_str(&shown(state, value)?),
-    }
-    .map_err(unwritten)
+    let written = match value.downcast_object_ref::<Fenced>() {
+        _ if value.as_str().is_some() => out.write_str(&shown(state, value)?),
+        Some(fenced) => out.write_str(&fenced.around(&fenced.text)),
+        None => match attach(state, value)? {
+            Some(images) => out.write_str(&images),
+            None => out.write_str(&shown(state, value)?),
+        },
+    };
+    written.map_err(unwritten)
 }
 
 fn unwritten(_: std::fmt::Error) -> Error {
     Error::new(ErrorKind::WriteFailure, "the prompt cannot be written")
-}
-
-/// A value as a text, without the files that it holds, and with the control tokens in it broken.
-pub(super) fn shown<'a>(state: &mut State<'_, '_>, value: &'a Value) -> Result<Cow<'a, str>, Error> {
-    let text = match value.as_str() {
-        Some(text) => without_payloads(text, false),
-        None => {
-            let json = json_text(value)?;
-            let changed = match without_payloads(&json, true) {
-                Cow::Owned(text) => Some(text),
-                Cow::Borrowed(_) => None,
-            };
-            changed.unwrap_or(json).into()
-        }
-    };
-    let (text, count) = control::broken(text);
-    if count > 0 {
-        let broken: &mut Broken = state.get_or_insert_extension_with(Broken::default);
-        broken.0 += count;
-    }
-    Ok(text)
-}
-
-pub(super) fn json_text(value: &Value) -> Result<String, Error> {
-    serde_json::to_string(value).map_err(|error| Error::new(ErrorKind::BadSerialization, error.to_string()))
 }
 
 /// `{{ value | tojson }}`: plain JSON. (The engine's own filter escapes for HTML.)
@@ -101,11 +74,6 @@ fn to_json(value: &Value) -> Result<String, Error> {
     defined(value)?;
     let json = json_text(value)?;
     Ok(without_payloads(&json, true).into_owned())
-}
-
-pub(super) fn defined(value: &Value) -> Result<(), Error> {
-    // The engine's own error knows where in the template the value came from.
-    if value.is_undefined() { value.get_attr("").map(drop) } else { Ok(()) }
 }
 
 /// An error in words that name the expression but never show a value.

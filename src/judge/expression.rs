@@ -6,8 +6,9 @@ use std::sync::LazyLock;
 use minijinja::value::ValueKind;
 use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior, Value};
 
-use super::engine::{environment, explained, json_text};
+use super::engine::{environment, explained};
 use super::select::Unit;
+use super::shown::json_text;
 use super::template_code;
 use super::template_error::{TemplateError, check_names};
 use super::variables::{Used, context};

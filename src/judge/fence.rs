@@ -1,6 +1,5 @@
 //! `{{ outputs | fence("answer") }}`: a text between tags that it cannot close.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -8,26 +7,10 @@ use memchr::memmem;
 use minijinja::value::{Object, ObjectRepr};
 use minijinja::{Error, ErrorKind, State, Value};
 
-use super::engine::{defined, shown};
+use super::shown::{defined, shown};
 
 /// The text of a value between tags that it cannot close, because their name holds a checksum of the text that the text does not have.
-pub(super) fn filter(state: &mut State<'_, '_>, value: &Value, label: Option<&str>) -> Result<String, Error> {
-    let (tag, text) = tagged(state, value, label)?;
-    Ok(between(&tag, &text))
-}
-
-/// The same, where the text may still be cut.
-pub(super) fn cuttable(state: &mut State<'_, '_>, value: &Value, label: Option<&str>) -> Result<Value, Error> {
-    let (tag, text) = tagged(state, value, label)?;
-    Ok(Value::from_object(Fenced { tag, text: text.into_owned() }))
-}
-
-/// A text and the name of its tags.
-fn tagged<'a>(
-    state: &mut State<'_, '_>,
-    value: &'a Value,
-    label: Option<&str>,
-) -> Result<(String, Cow<'a, str>), Error> {
+pub(super) fn filter(state: &mut State<'_, '_>, value: &Value, label: Option<&str>) -> Result<Value, Error> {
     defined(value)?;
     let label = label.unwrap_or("data");
     if label.is_empty() || !label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-') {
@@ -35,7 +18,7 @@ fn tagged<'a>(
         return Err(Error::new(ErrorKind::InvalidOperation, reason));
     }
     let text = shown(state, value)?;
-    Ok(([label, "-", &mark(&text)].concat(), text))
+    Ok(Value::from_object(Fenced { tag: [label, "-", &mark(&text)].concat(), text: text.into_owned() }))
 }
 
 /// A checksum that the text does not contain; where one was put there on purpose, a hash, which cannot be.
@@ -47,11 +30,7 @@ pub(super) fn mark(text: &str) -> String {
     }
 }
 
-fn between(tag: &str, text: &str) -> String {
-    ["<", tag, ">\n", text, "\n</", tag, ">"].concat()
-}
-
-/// A fence whose text may still be cut.
+/// A fence and its text, which is written as it is and may still be cut.
 #[derive(Debug)]
 pub(super) struct Fenced {
     tag: String,
@@ -61,7 +40,8 @@ pub(super) struct Fenced {
 impl Fenced {
     /// The fence around what is left of its text.
     pub(super) fn around(&self, text: &str) -> String {
-        between(&self.tag, text)
+        let tag = &self.tag;
+        ["<", tag, ">\n", text, "\n</", tag, ">"].concat()
     }
 }
 

@@ -3,11 +3,11 @@
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::good::{Better, Good};
 use super::select::SelectTable;
 use super::verdict::VerdictType;
 use crate::endpoint::ModelUri;
 use crate::endpoint::wire::chat::Sampling;
+use crate::feedback::{Better, Good};
 
 /// A judge file as written.
 #[derive(Debug, Clone, Deserialize)]

@@ -6,7 +6,6 @@ use serde_json::value::to_raw_value;
 use toml::Spanned;
 
 use super::file::{JudgeFile, Truncate};
-use super::good::Good;
 use super::parse::Expected;
 use super::place::Place;
 use super::prompt::{PromptTemplate, RenderError, Rendered, TemplateError, VARIABLES};
@@ -17,7 +16,7 @@ use super::verdict::VerdictType;
 use crate::endpoint::wire::AnswerSchema;
 use crate::endpoint::wire::chat::{ChatRequest, Sampling};
 use crate::endpoint::{Instructions, ModelUri};
-use crate::feedback::{DIGEST_METADATA, GOOD_METADATA, IdHasher, PROMPT_METADATA, SCALE_METADATA};
+use crate::feedback::{DIGEST_METADATA, GOOD_METADATA, Good, IdHasher, PROMPT_METADATA, SCALE_METADATA};
 
 /// A named question, compiled: its prompt checked, its schema written.
 #[derive(Debug)]
@@ -46,6 +45,8 @@ pub struct Judge {
     sampling: Sampling,
     /// Of all that shapes its verdicts, but for the model: its prompt, schema and sampling.
     digest: String,
+    /// What every record says of the judge.
+    metadata: Vec<(&'static str, String)>,
 }
 
 /// Why a judge cannot be used.
@@ -141,8 +142,10 @@ impl Judge {
             schema,
             sampling: file.params,
             digest: String::new(),
+            metadata: Vec::new(),
         };
         judge.digest = judge.compute_digest();
+        judge.metadata = judge.compute_metadata();
         let instructions = judge.chat_request(Rendered::default()).estimated_input_tokens();
         match judge.limit {
             Some((max, _)) if u64::from(max) <= instructions => {
@@ -211,14 +214,18 @@ impl Judge {
     }
 
     /// What a record says of the judge, so that it can be understood without the judge's file.
-    pub(crate) fn metadata(&self) -> impl Iterator<Item = (&'static str, String)> {
+    pub(crate) fn metadata(&self) -> &[(&'static str, String)] {
+        &self.metadata
+    }
+
+    fn compute_metadata(&self) -> Vec<(&'static str, String)> {
         let scale = match self.verdict.scale() {
             (Some(min), Some(max)) => Some((SCALE_METADATA, format!("{min}..{max}"))),
             _ => None,
         };
         let good = self.good.as_ref().map(|good| (GOOD_METADATA, good.to_string()));
         let prompt = [(PROMPT_METADATA, self.prompt_uri()), (DIGEST_METADATA, self.digest.clone())];
-        prompt.into_iter().chain(good).chain(scale)
+        prompt.into_iter().chain(good).chain(scale).collect()
     }
 
     /// `prompts:/NAME/VERSION`, as MLflow's prompt registry writes it.

@@ -1,7 +1,7 @@
 //! A judgment: one trace, span or session x one question, with its identity.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use serde_json::{Map, Value};
 
@@ -15,7 +15,7 @@ use crate::feedback::{AssessmentId, IdHasher};
 const IMMATERIAL: [&str; 2] = ["prompt_cache_key", "service_tier"];
 
 /// A judge on a model, for one of several independent answers: what is asked about every subject.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Question {
     /// The judge, which several questions may share.
     pub judge: Arc<Judge>,
@@ -28,6 +28,8 @@ pub struct Question {
     /// All that is the same for every trace, hashed once.
     identity: IdHasher,
     input_error: IdHasher,
+    /// The same question to a simulator, once it is wanted.
+    simulated: OnceLock<Box<Self>>,
 }
 
 /// What distinguishes the questions of a run.
@@ -91,25 +93,27 @@ impl Question {
         }
         let mut input_error = IdHasher::new("judge-run input error 1");
         input_error.part(judge.name.as_bytes()).part(source_id.as_bytes());
-        Self { judge, source_id, sample: 0, extra, identity, input_error }
+        Self { judge, source_id, sample: 0, extra, identity, input_error, simulated: OnceLock::new() }
     }
 
     /// The same question as a simulator answers it in the model's place: its answers are made up, and never the model's own. `None` where the
     /// model is a simulated one anyway.
-    #[must_use]
-    pub fn of_simulator(&self) -> Option<Self> {
+    pub fn of_simulator(&self) -> Option<&Self> {
         if ModelUri::is_simulated_source(&self.source_id) {
             return None;
         }
-        let model = self.source_id.split_once(":/").map_or(self.source_id.as_str(), |(_, model)| model);
-        let source_id = ModelUri::simulated(model).to_string();
-        Some(Self::of_source(Arc::clone(&self.judge), source_id, self.extra.clone()).with_sample(self.sample))
+        // Each answer of a simulator asks for it.
+        Some(self.simulated.get_or_init(|| {
+            let model = self.source_id.split_once(":/").map_or(self.source_id.as_str(), |(_, model)| model);
+            let source_id = ModelUri::simulated(model).to_string();
+            Self::of_source(Arc::clone(&self.judge), source_id, self.extra.clone()).with_sample(self.sample).into()
+        }))
     }
 
     /// The same judge on the same model, asked for another independent answer.
     #[must_use]
     pub fn with_sample(self, sample: u32) -> Self {
-        Self { sample, ..self }
+        Self { sample, simulated: OnceLock::new(), ..self }
     }
 
     /// What distinguishes it from the run's other questions.
@@ -121,7 +125,7 @@ impl Question {
     ///
     /// # Errors
     /// When the trace lacks something that the prompt names.
-    pub fn judgment<'a>(&self, subject: impl Into<Subject<'a>>) -> Result<Judgment, NotAskable> {
+    pub fn judgment<'a>(&self, subject: impl Into<Subject<'a>>) -> Result<Judgment, Box<NotAskable>> {
         let subject = subject.into();
         let work = match self.judge.request(subject) {
             Ok(request) => Work::Chat(request),
@@ -139,7 +143,7 @@ impl Question {
         hasher.finish()
     }
 
-    fn not_askable(&self, subject: Subject<'_>, error: RenderError) -> NotAskable {
+    fn not_askable(&self, subject: Subject<'_>, error: RenderError) -> Box<NotAskable> {
         let mut hasher = self.input_error.clone();
         hasher.part(subject.trace().trace_id.as_bytes()).part(error.to_string().as_bytes());
         // Only where there is one: the ids of traces are older than those of spans, and these than those of samples.
@@ -149,7 +153,7 @@ impl Question {
         if self.sample > 0 {
             hasher.part(b"sample").part(&self.sample.to_le_bytes());
         }
-        NotAskable { id: hasher.finish(), subject: subject.ids(), error }
+        Box::new(NotAskable { id: hasher.finish(), subject: subject.ids(), error })
     }
 }
 
@@ -212,8 +216,8 @@ mod tests {
         let asked = question("s", "openai:/m").with_sample(1);
         let simulated = asked.of_simulator().unwrap();
         assert_eq!(simulated.key().to_string(), "j  on simulated:/m, sample 1");
-        assert_eq!(id(&simulated), id(&question("s", "simulated:/m").with_sample(1)));
-        assert!(id(&simulated) != id(&asked) && simulated.of_simulator().is_none());
+        assert_eq!(id(simulated), id(&question("s", "simulated:/m").with_sample(1)));
+        assert!(id(simulated) != id(&asked) && simulated.of_simulator().is_none());
     }
 
     #[test]

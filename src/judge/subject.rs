@@ -82,7 +82,7 @@ impl<'a> Subject<'a> {
 }
 
 /// The ids that feedback is filed under.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct SubjectIds {
     /// The trace; of a session the last one.
     pub trace_id: String,

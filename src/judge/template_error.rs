@@ -4,9 +4,9 @@ use std::ops::Range;
 
 use minijinja::{Environment, Error};
 
+use super::names::{SPAN_FIELDS, TRACE_FIELDS};
 use super::select::Unit;
 use super::template_code::{Named, What};
-use super::variables::{SPAN_FIELDS, TRACE_FIELDS};
 
 /// Why a template or an expression cannot be used for any trace.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

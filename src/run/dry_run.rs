@@ -2,17 +2,17 @@
 
 use std::sync::Arc;
 
-use super::counts::Counts;
-use super::item::{Action, Item, Settled};
-use super::plan::{Known, Planner};
-use super::questions::Questions;
-use super::selection::LeftOutCounts;
-use super::settings::RunSettings;
-use super::shard::Shard;
-use super::summary::QuestionInfo;
-use super::walk::{Planned, Walk};
 use crate::dataset::{DatasetError, Hint, Notices};
 use crate::feedback::log::{Index, Standing};
+use crate::run::outcome::counts::Counts;
+use crate::run::outcome::summary::QuestionInfo;
+use crate::run::planning::item::{Action, Item, Settled};
+use crate::run::planning::plan::{Known, Planner};
+use crate::run::planning::walk::{Planned, Walk};
+use crate::run::setup::questions::Questions;
+use crate::run::setup::selection::LeftOutCounts;
+use crate::run::setup::settings::RunSettings;
+use crate::run::setup::shard::Shard;
 
 /// What a run would do, without doing it.
 #[derive(Debug, Default)]

@@ -8,58 +8,38 @@
 //! Everything between is bounded: the reader stops when the pipeline is full. What happens is a stream of [`Event`]s; [`Summary`] is the fold over
 //! them that every run ends with.
 
-mod ask;
-mod budget;
-mod counts;
+mod attempts;
 mod dispatch;
-mod distribution;
 mod dry_run;
-mod ending;
-mod event;
-mod exit;
-mod health;
-mod intake;
-mod item;
-mod job;
-mod lane;
-pub mod manifest;
-mod member;
-mod millis;
-mod patience;
-mod plan;
-mod prompt_check;
-mod questions;
-mod readers;
-mod reading;
-mod record;
-mod rejects;
-mod retry;
-mod run_plan;
-mod selection;
-mod settings;
-mod shard;
-mod skipped;
+mod included;
+mod lanes;
+mod outcome;
+mod planning;
+mod setup;
 mod start;
-mod stop;
-mod summary;
 mod until;
-mod variation;
-mod walk;
 
-pub use budget::{Budget, Exhausted, MaxErrors};
-pub use counts::Counts;
-pub use distribution::Distribution;
+pub use dispatch::stop::{GivenUp, StopReason};
 pub use dry_run::{DryRun, DryRunQuestion, dry_run};
-pub use event::Event;
-pub use exit::{Exit, RunReport};
-pub use item::Settled;
-pub use questions::{LaneIndex, QuestionIndex};
-pub use run_plan::{EndpointPlan, Export, JudgePlan, MemberPlan, Reading, RunPlan, SelectionPlan, Withheld};
-pub use selection::{Criteria, DrawError, InvalidSampleSize, LeftOut, LeftOutCounts, Sample, SampleSize, Selection};
-pub use settings::{FailureScope, LaneSettings, Output, Policy, RunSettings, Scope, Shutdown};
-pub use shard::{InvalidShard, Shard};
-pub use skipped::{SkipCounts, SkipReason};
+pub use included::Included;
+pub use outcome::counts::Counts;
+pub use outcome::distribution::Distribution;
+pub use outcome::event::Event;
+pub use outcome::exit::{Exit, RunReport};
+pub use outcome::summary::{Endless, LaneSummary, PromptLimit, QuestionInfo, QuestionSummary, Summary};
+pub use planning::item::Settled;
+pub use planning::skipped::{SkipCounts, SkipReason};
+pub use setup::budget::{Budget, Exhausted, MaxErrors};
+pub use setup::fingerprint::{Dataset, Fingerprint};
+pub use setup::manifest;
+pub use setup::questions::{LaneIndex, QuestionIndex};
+pub use setup::run_plan::{
+    EndpointPlan, Export, JudgePlan, MemberPlan, Reading, RunPlan, SelectionPlan, TablePlan, Withheld,
+};
+pub use setup::selection::{
+    Criteria, DrawError, InvalidSampleSize, LeftOut, LeftOutCounts, Sample, SampleSize, Selection,
+};
+pub use setup::settings::{FailureScope, LaneSettings, Output, Policy, RunSettings, Scope, Shutdown};
+pub use setup::shard::{InvalidShard, Shard};
 pub use start::{StartError, run};
-pub use stop::{GivenUp, StopReason};
-pub use summary::{Endless, LaneSummary, PromptLimit, QuestionInfo, QuestionSummary, Summary};
 pub use until::{Until, UntilCondition, UntilSummary, Waves};

@@ -2,23 +2,23 @@
 
 use tokio::sync::watch;
 
-use super::dispatch::{Dispatcher, Parts};
-use super::event::Event;
-use super::exit::RunReport;
-use super::lane::Lane;
-use super::patience::Patience;
-use super::plan::Known;
-use super::questions::{LaneIndex, Questions};
-use super::readers::Readers;
-use super::rejects::Rejects;
-use super::settings::{LaneSettings, Output, RunSettings, Shutdown};
-use super::stop::StopReason;
-use super::summary::Summary;
-use super::until::Progress;
 use crate::dataset::DatasetReader;
 use crate::endpoint::client::{Client, ClientError};
 use crate::feedback::log::{Index, LogWriter, WriteError};
 use crate::judge::Question;
+use crate::run::dispatch::dispatcher::{Dispatcher, Parts};
+use crate::run::dispatch::patience::Patience;
+use crate::run::dispatch::stop::StopReason;
+use crate::run::lanes::lane::Lane;
+use crate::run::outcome::event::Event;
+use crate::run::outcome::exit::RunReport;
+use crate::run::outcome::summary::Summary;
+use crate::run::planning::plan::Known;
+use crate::run::planning::readers::Readers;
+use crate::run::planning::rejects::Rejects;
+use crate::run::setup::questions::{LaneIndex, Questions};
+use crate::run::setup::settings::{LaneSettings, Output, RunSettings, Shutdown};
+use crate::run::until::Progress;
 
 /// Why a run cannot even begin.
 #[derive(Debug, thiserror::Error)]
@@ -112,9 +112,12 @@ pub async fn run(
     });
     dispatcher.run(readers).await;
     let (mut summary, log, mut stop) = dispatcher.end().await;
-    if let Err(error) = log.close(patience.ends()).await {
-        summary.unsaved = error.unsaved();
-        stop = Some(StopReason::Log(error));
+    match log.close(patience.ends()).await {
+        Ok(mended) => summary.log = mended,
+        Err(error) => {
+            summary.unsaved = error.unsaved();
+            stop = Some(StopReason::Log(error));
+        }
     }
     summary.finish();
     Ok(RunReport { summary, stop })
@@ -130,7 +133,7 @@ async fn as_simulated(
     let mut asked = Vec::new();
     for (question, lane) in questions {
         let settings = lanes.get(lane.place());
-        let twin = question.of_simulator().filter(|twin| index.has_verdict_of(&twin.source_id));
+        let twin = question.of_simulator().filter(|twin| index.has_verdict_of(&twin.source_id)).cloned();
         let is_simulated = match (&twin, settings) {
             (Some(_), Some(settings)) => Client::new(settings.pool.first(), &settings.model)?.is_simulator().await,
             _ => false,

@@ -9,14 +9,14 @@ use std::sync::mpsc::{Receiver, RecvError};
 
 use judge_run_statistics::sequential::{Answers, FiniteShare, Settled};
 
-use super::event::Event;
-use super::item::Settled as SettledJudgment;
-use super::questions::QuestionIndex;
-use super::selection::Selection;
 use crate::dataset::{DatasetError, DatasetOptions, DatasetReader, Entry};
 use crate::feedback::IdHasher;
 use crate::feedback::log::Standing;
 use crate::judge::{Better, Good};
+use crate::run::outcome::event::Event;
+use crate::run::planning::item::Settled as SettledJudgment;
+use crate::run::setup::questions::QuestionIndex;
+use crate::run::setup::selection::Selection;
 use crate::trace::Trace;
 
 /// The probability that any of the decisions is wrong.

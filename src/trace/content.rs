@@ -237,7 +237,7 @@ mod tests {
 
     #[test]
     fn the_digest_is_pinned() {
-        // The ids of traces that have none of their own hang on this value: a change here re-judges them.
+        // The ids of traces that have none of their own depend on this value: a change here re-judges them.
         let bytes = digest(json!({"question": "What is MLflow?"}), Some(json!("An open source platform.")));
         assert_eq!(format!("{:032x}", u128::from_be_bytes(bytes)), "0268d7f94b57be35bd8e627c3146f794");
     }

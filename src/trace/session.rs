@@ -25,7 +25,7 @@ impl Session {
         &self.session_id
     }
 
-    /// The latest trace, which feedback about the session hangs on.
+    /// The latest trace, to which feedback about the session belongs.
     pub fn last(&self) -> &Trace {
         &self.last
     }

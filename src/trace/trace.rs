@@ -11,7 +11,7 @@ use crate::feedback::Feedback;
 /// One recorded run of the application: what a judge judges.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Trace {
-    /// The id that feedback hangs on. Derived from the content where the source has none.
+    /// The id that feedback refers to. Derived from the content where the source has none.
     pub trace_id: String,
     /// What the user asked: the root span's inputs. `None` when not recorded.
     #[serde(skip_serializing_if = "Option::is_none")]

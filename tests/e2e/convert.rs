@@ -1,4 +1,4 @@
-//! `judge-run convert` and `--output-format`: every form from every other, and what is told where one has no place for something.
+//! `judge-run convert` and `--output-format`: every form from every other, and what is reported where one has no place for something.
 
 use serde_json::{Value, json};
 
@@ -131,7 +131,7 @@ fn json_lines_keep_history_and_a_table_tells_what_it_has_not() {
         "(1 record): ids, times",
         "(1 record): metadata",
     ]);
-    assert_eq!(place.read("x.wide.csv"), "trace_id,j,j error_code,j rationale\nt,2,,\n");
+    assert_eq!(place.read("x.wide.csv"), "trace_id,j__e_m,j__e_m__error_code,j__e_m__rationale\nt,2,,\n");
 }
 
 #[test]
@@ -143,7 +143,7 @@ fn standard_input_and_output_take_every_form() {
     let back = place.command(["convert", "-", "-", "--to", "jsonl"]).stdin(csv.clone()).run().exits_with(0);
     assert_eq!(back.stdout, log);
     place.command(["convert", "-", "x.wide.csv", "--from", "csv"]).stdin(csv).run().exits_with(0);
-    assert_eq!(place.read("x.wide.csv").lines().next().unwrap().matches(" error_code").count(), 4);
+    assert_eq!(place.read("x.wide.csv").lines().next().unwrap().matches("__error_code").count(), 4);
     place
         .command(["convert", "-", "-", "--to", "csv"])
         .stdin("")
@@ -230,8 +230,8 @@ fn a_run_makes_the_form_that_is_wished_beside_its_log() {
     let finished =
         place.judge(&fake.base_url(), &["-J", "relevance", "-o", "x.csv", "--output-format", "csv-wide"]).run();
     finished.exits_with(0).prints(&["feedback in x.csv, from the log x.feedback.jsonl"]);
-    let mut header = "trace_id,relevance,relevance error_code,relevance rationale".to_owned();
-    header.push_str(",safety,safety error_code,safety rationale\n");
+    let three = |judge| ["", "__error_code", "__rationale"].map(|end| format!(",{judge}__openai_gpt_4_1_mini{end}"));
+    let header = format!("trace_id{}{}\n", three("relevance").concat(), three("safety").concat());
     assert!(place.read("x.csv").starts_with(&header) && place.read("x.csv").lines().count() == 4);
     // The same log in other forms; nothing is asked again.
     for (more, made) in [
@@ -330,4 +330,80 @@ fn what_a_table_does_not_have_is_said() {
     place.run(["convert", "x.wide.csv", "y.jsonl"]).exits_with(0).says(&["x.wide.csv", "ids, times, sources"]);
     place.write("own.csv", "trace_id,name,value,source_type\nt,j,1,HUMAN\n");
     place.run(["convert", "own.csv", "own.jsonl"]).exits_with(0).says(&["own.csv", "ids, times"]);
+}
+
+#[test]
+fn a_table_says_what_can_be_averaged_and_what_is_good() {
+    let place = Place::new();
+    let rows = [
+        (json!({"value": true, "metadata": {"good": "false"}}), ["boolean", "1", "false"]),
+        (json!({"value": false, "metadata": {"good": "false"}}), ["boolean", "0", "true"]),
+        (json!({"value": 4, "metadata": {"good": ">= 3.5"}}), ["number", "4", "true"]),
+        (json!({"value": 0.25}), ["number", "0.25", ""]),
+        (json!({"value": "N/A", "metadata": {"good": "[\"ok\"]"}}), ["string", "", "false"]),
+        (json!({"value": null}), ["null", "", ""]),
+        (json!({"error": {"error_code": "TIMEOUT"}, "metadata": {"good": "true"}}), ["", "", ""]),
+    ];
+    let lines = rows.iter().enumerate().map(|(n, (own, _))| {
+        let mut record =
+            json!({"name": "j", "trace_id": format!("t{n}"), "create_time_ms": 1, "last_update_time_ms": 1});
+        record["source"] = json!({"source_type": "LLM_JUDGE", "source_id": "e:/m"});
+        own.as_object().unwrap().iter().for_each(|(key, value)| record[key] = value.clone());
+        format!("{record}\n")
+    });
+    place.write("log.jsonl", lines.collect::<String>());
+    place.run(["convert", "log.jsonl", "x.csv"]).exits_with(0);
+    let mut reader = csv::Reader::from_path(place.path("x.csv")).unwrap();
+    let header = reader.headers().unwrap().clone();
+    let place_of = |title: &str| header.iter().position(|other| other == title).unwrap();
+    let columns = ["value_type", "score", "passed"].map(place_of);
+    for (row, (own, expected)) in reader.records().map(Result::unwrap).zip(&rows) {
+        assert_eq!(columns.map(|column| row[column].to_owned()), *expected, "{own}");
+    }
+    place.run(["convert", "x.csv", "back.jsonl"]).exits_with(0);
+    assert_eq!(place.lines("back.jsonl"), place.lines("log.jsonl"));
+}
+
+#[test]
+fn a_table_can_have_fields_of_the_traces_and_a_byte_order_mark() {
+    let place = Place::with_traces(2);
+    let fake = Fake::start(|_| answers::verdict(true));
+    let args = ["-o", "x.csv", "--include", "inputs,outputs", "--bom", "--map", "tags.a=outputs"];
+    place.judge(&fake.base_url(), &args[..5]).run().exits_with(0);
+    let made = place.read("x.csv");
+    assert!(
+        made.starts_with("\u{feff}trace_id,") && made.lines().next().unwrap().ends_with(",inputs,outputs"),
+        "{made}"
+    );
+    let mut reader = csv::Reader::from_reader(made.trim_start_matches('\u{feff}').as_bytes());
+    let trace = answers::trace(0);
+    let row = reader.records().map(Result::unwrap).find(|row| row[0] == *trace["trace_id"].as_str().unwrap()).unwrap();
+    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned);
+    assert_eq!([&row[19], &row[20]], [text(&trace["inputs"]), text(&trace["outputs"])]);
+    // The manifest knows the dataset; a replay and a conversion do as well.
+    place.run(["convert", "x.feedback.jsonl", "y.csv", "--include", "inputs,outputs", "--bom"]).exits_with(0);
+    assert_eq!(place.read("y.csv"), made);
+    place.run(["convert", "y.csv", "back.jsonl"]).exits_with(0);
+    let sorted = |name: &str| {
+        let mut lines: Vec<_> = place.lines(name).iter().map(ToString::to_string).collect();
+        lines.sort();
+        lines
+    };
+    assert_eq!(sorted("back.jsonl"), sorted("x.feedback.jsonl"));
+    place
+        .run(["convert", "x.feedback.jsonl", "z.wide.csv", "--include", "session_id", "-d", "traces.jsonl"])
+        .exits_with(0);
+    assert!(place.read("z.wide.csv").starts_with("trace_id,session_id,"));
+    for (args, words) in [
+        (&["convert", "x.feedback.jsonl", "z.jsonl", "--bom"][..], "`--bom` is for tables"),
+        (&["convert", "y.csv", "z.csv", "--include", "inputs"], "no manifest that names them"),
+        (&["convert", "x.feedback.jsonl", "z.csv", "--include", "spans"], "possible values: inputs, outputs"),
+    ] {
+        place.run(args.iter().copied()).exits_with(2).says(&[words]);
+    }
+    let args = ["-o", "s.csv", "--include", "inputs"];
+    let piped = ["-d", "-", "-J", "safety", "--base-url", &fake.base_url()];
+    let finished = place.command([&piped[..], &args].concat()).stdin(answers::traces(1)).run().exits_with(2);
+    finished.says(&["standard input can be read only once"]);
+    assert_eq!(fake.count(), 2, "it is said before anything is asked");
 }

@@ -1,4 +1,4 @@
-//! What is judged: files, lines, standard input, dialects; and what becomes of lines that are no traces.
+//! What is judged: files, lines, standard input, dialects; and what becomes of lines that are not traces.
 
 use std::collections::BTreeSet;
 
@@ -99,7 +99,7 @@ fn a_limit_takes_the_first_traces() {
     let (finished, place) = judge(format!("oops\n{}", answers::traces(9)), &["-n", "3"]);
     finished.exits_with(3).prints(&["3 traces, 3 requests"]);
     assert_eq!(judged(&place, LOG), ids(&["trace-0", "trace-1", "trace-2"]));
-    // A higher limit goes on from there.
+    // A higher limit continues from there.
     place.judge(&agreeing().base_url(), &["-n", "5"]).run().exits_with(3).prints(&["(2 now, 3 before)"]);
 }
 
@@ -122,6 +122,33 @@ fn a_dataset_can_come_from_standard_input() {
     finished.says(&["<stdin>:4: not JSON"]).prints(&["3 traces"]);
     assert_eq!(place.names(), ["stdin.feedback.jsonl", "stdin.feedback.rejects.jsonl", "stdin.feedback.run.json"]);
     assert_eq!(place.lines("stdin.feedback.jsonl").len(), 3);
+}
+
+#[test]
+fn a_header_that_cannot_be_used_is_wrong_usage_also_on_standard_input() {
+    let place = Place::new();
+    let fake = agreeing();
+    let table = "inputs,outputs,inputs\na,b,c\n";
+    place.write("table.csv", table);
+    let address = fake.base_url();
+    let args = |dataset| ["-d", dataset, "-J", "safety", "-o", "f.jsonl", "--base-url", &address];
+    let of_file = place.command(args("table.csv")).run().exits_with(2).says(&["the column `inputs` appears twice"]);
+    let of_stdin = place.command(args("-")).stdin(table).run().exits_with(2);
+    assert!(of_stdin.stderr.ends_with(&of_file.stderr.replace("table.csv", "<stdin>")), "{}", of_stdin.stderr);
+    assert_eq!((fake.count(), place.names()), (0, vec!["table.csv".to_owned()]));
+}
+
+#[test]
+fn a_mapping_that_the_first_traces_have_no_field_for_is_said_before_anything_is_sent() {
+    let place = Place::with_traces(2);
+    // Were it said after the request, it would not be said: there is no answer to wait for.
+    let fake = Fake::start(|_| answers::error(401, "invalid_api_key", "No."));
+    let said = "--map tags.city=cty: none of the first records has this field";
+    let finished = place.judge(&fake.base_url(), &["--map", "tags.city=cty"]).run().exits_with(4).says(&[said]);
+    assert!(finished.stderr.find(said) < finished.stderr.find("giving up"), "{}", finished.stderr);
+    let known = place.judge(&fake.base_url(), &["--map", "tags.city=outputs"]).run();
+    assert!(!known.stderr.contains("none of the first"), "{}", known.stderr);
+    place.judge(&fake.base_url(), &["--map", "tags.city=cty", "--dry-run"]).run().says(&[said]);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! How providers differ, acted by the simulator: what they tell of their quotas, what they do not take, how an answer comes.
+//! How providers differ, acted by the simulator: what they report of their quotas, what they do not take, how an answer comes.
 
 use std::thread;
 
@@ -12,7 +12,7 @@ const LOG: &str = "traces.feedback.jsonl";
 fn no_judgment_is_lost_whatever_tells_of_the_quota() {
     /// A minute's worth and two more: a run that is fast meets the end of its quota.
     const TRACES: usize = 122;
-    // Whose headers tell of the quota by the minute is never asked too early.
+    // A provider whose headers report the quota by the minute is never asked too early.
     let dialects = ["openai", "mistral", "anthropic", "azure", "litellm"].map(|name| (name, true));
     thread::scope(|scope| {
         for (headers, tells) in dialects.into_iter().chain([("groq", false), ("none", false)]) {

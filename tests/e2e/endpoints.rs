@@ -76,7 +76,7 @@ fn a_pool_shares_the_work_and_what_one_refuses_goes_to_another() {
 }
 
 #[test]
-fn a_pool_of_which_nobody_is_left_ends_the_run() {
+fn a_pool_without_members_left_ends_the_run() {
     let place = Place::with_traces(3);
     let fakes = [(); 2].map(|()| Fake::start(|_| answers::error(401, "invalid_api_key", "No.")));
     place.write("judge-run.toml", pool(&[&fakes[0], &fakes[1]]));
@@ -298,4 +298,12 @@ fn made_up_verdicts_of_a_simulator_never_stand_under_a_models_name() {
         .run()
         .exits_with(0)
         .prints(&["3 traces, 0 requests"]);
+}
+
+#[test]
+fn a_simulator_elsewhere_is_asked_at_its_address() {
+    let place = Place::with_traces(1);
+    let fake = Fake::start(|_| answers::completion("{\"rationale\": \"r\", \"value\": true}"));
+    place.judge(&fake.base_url(), &["-m", "simulated:/judge"]).run().exits_with(0);
+    assert_eq!(fake.count(), 1);
 }

@@ -1,4 +1,4 @@
-//! Verdicts that somebody marked invalid: left alone by every run, told, and asked again on wish.
+//! Verdicts that a person marked invalid: left alone by every run, reported, and asked again on request.
 
 use serde_json::Value;
 

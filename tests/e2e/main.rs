@@ -23,6 +23,7 @@ mod odd_answers;
 mod opentelemetry;
 mod outputs;
 mod prices;
+mod progress;
 mod quickstart;
 mod rate;
 mod refusals;

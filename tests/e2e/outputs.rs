@@ -90,10 +90,10 @@ fn a_reader_that_has_seen_enough_ends_the_run_quietly() {
     let finished =
         place.judge(&fake.base_url(), &["-m", "e:/m", "-o", "-", "-j", "1"]).run_with_closed_stdout().exits_with(0);
     assert_eq!(finished.stderr, "");
-    assert!(fake.count() < 50, "nothing more is asked when nobody reads: {} requests", fake.count());
+    assert!(fake.count() < 50, "nothing more is asked when the reader is gone: {} requests", fake.count());
     let failing = Fake::start(|_| answers::error(401, "invalid_api_key", "No."));
     let finished = place.judge(&failing.base_url(), &[]).run_with_closed_stdout();
-    assert_eq!(finished.code, Some(4), "a summary that nobody reads does not change what came of the run");
+    assert_eq!(finished.code, Some(4), "a summary that is not read does not change the outcome of the run");
     for args in [
         &["--help"] as &[&str],
         &["judges"],

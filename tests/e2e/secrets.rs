@@ -112,7 +112,7 @@ fn an_environment_file_is_read_when_it_is_named_and_loses_to_the_environment() {
     assert_silent(&finished, &place);
 
     place.judge(&fake.base_url(), &["--overwrite"]).run().exits_with(0);
-    assert_eq!(fake.seen()[1].header("authorization"), None, "an environment file that nobody names is not read");
+    assert_eq!(fake.seen()[1].header("authorization"), None, "an environment file that is not named is not read");
 
     place.write("secrets.env", format!("OPENAI_API_KEY {KEY}\n"));
     let broken = place.judge(&fake.base_url(), &["--env-file=secrets.env"]).run().exits_with(2);
@@ -337,4 +337,16 @@ fn requests_and_answers_are_shown_on_demand_without_what_a_terminal_would_obey()
     assert!(!finished.stderr.contains("pool"), "the HTTP library says nothing: {}", finished.stderr);
     let quiet = place.judge(&fake.base_url(), &["-v", "--overwrite"]).run().exits_with(0);
     assert!(!quiet.stderr.contains("chatcmpl-1"), "{}", quiet.stderr);
+}
+
+#[test]
+fn a_key_in_the_place_of_an_address_is_not_shown() {
+    let place = Place::with_traces(1);
+    for args in [&["-vv"][..], &["--dry-run"]] {
+        let finished = place.judge(KEY, args).run();
+        assert_silent(&finished, &place);
+    }
+    let finished = place.judge(KEY, &[]).run().exits_with(2).says(&["it must begin with http:// or https://"]);
+    assert_silent(&finished, &place);
+    place.judge("localhost:8000/v1", &[]).run().exits_with(2).says(&["`localhost:8000/v1`"]);
 }

@@ -7,7 +7,7 @@ use crate::common::{Fake, Latch, Place, answers};
 const LOG: &str = "traces.feedback.jsonl";
 const MANIFEST: &str = "traces.feedback.run.json";
 
-/// An endpoint that gives so many answers and keeps the others waiting.
+/// An endpoint that gives this many answers and keeps the others waiting.
 fn holding_after(n: usize) -> (Fake, Latch) {
     let latch = Latch::default();
     let held = latch.clone();
@@ -39,7 +39,7 @@ fn a_run_is_watched_from_outside_to_its_end() {
     assert_eq!((&now["state"], &now["log"]["is_locked"]), (&"running".into(), &true.into()));
     assert_eq!(now["log"]["judges"][0]["scored"], 4);
 
-    // Who comes second is told who was first.
+    // The second process is told which was first.
     let process = format!("it is process {}", now["pid"]);
     place.judge(&fake.base_url(), &[]).run().exits_with(2).says(&["another judge-run is writing", &process]);
 

@@ -1,4 +1,4 @@
-//! What is wrong with an endpoint, a router or a proxy, told by what they say.
+//! What is wrong with an endpoint, a router or a proxy, recognised by what they say.
 
 use std::net::TcpListener;
 use std::sync::Mutex;

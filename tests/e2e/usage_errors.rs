@@ -2,15 +2,15 @@
 
 use crate::common::{Fake, Place, answers};
 
-/// An endpoint that nobody should ask.
-fn nobody_asks() -> Fake {
+/// An endpoint that must not be asked.
+fn never_asked() -> Fake {
     Fake::start(|_| answers::verdict(true))
 }
 
 /// Runs a command that must fail with exit code 2, these words on standard error, no request and no further file.
 #[track_caller]
 fn refused(place: &Place, args: &[&str], words: &[&str]) {
-    let fake = nobody_asks();
+    let fake = never_asked();
     let before = place.names();
     let finished = place.command(args).env("JUDGE_RUN_BASE_URL", fake.base_url()).run();
     assert_eq!(finished.exits_with(2).says(words).stdout, "");

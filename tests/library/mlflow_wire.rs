@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use judge_run::feedback::Feedback;
-use judge_run::feedback::forms::{Form, Input, convert};
+use judge_run::feedback::forms::{Form, Input, TableOptions, convert};
 use judge_run::feedback::wire::{Assessment, Wire};
 use serde_json::{Value, json};
 
@@ -127,7 +127,8 @@ fn the_flat_form_loses_nothing_of_the_wire_form() {
 fn converted(text: String, to: Form) -> String {
     let input = Input::of_reader(Box::new(std::io::Cursor::new(text)), None).unwrap();
     let mut out = Vec::new();
-    convert(input, to, true, &mut out, &mut |line, reason| panic!("{line}: {reason}")).unwrap();
+    convert(input, to, true, &mut TableOptions::default(), &mut out, &mut |line, reason| panic!("{line}: {reason}"))
+        .unwrap();
     String::from_utf8(out).unwrap()
 }
 

@@ -38,7 +38,7 @@ impl Simulator {
             match bound {
                 Ok((runtime, simulator)) => {
                     _ = started.send(Ok((simulator.local_addr(), Arc::clone(&simulator.shared))));
-                    // Nobody waits for answers any more when it is dropped: requests in flight end with the runtime.
+                    // No one waits for answers once it is dropped: requests in flight end with the runtime.
                     runtime.block_on(async {
                         tokio::select! {
                             _ = simulator.serve(future::pending()) => {}

@@ -30,7 +30,7 @@ use super::unsupported;
 pub(super) struct Shared {
     pub(super) config: SimulatorConfig,
     pub(super) counters: Counters,
-    /// Becomes true when the simulator shuts down: whoever hangs lets go.
+    /// Becomes true when the simulator shuts down: requests that hang let go.
     pub(super) stopping: watch::Sender<bool>,
     limits: Limits,
     /// How often the requests that drew a fault have failed, by their keys.

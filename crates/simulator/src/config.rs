@@ -20,7 +20,7 @@ pub struct SimulatorConfig {
     pub burst: Duration,
     /// Whether tokens that a request took and did not use are given back when it is answered.
     pub refund: bool,
-    /// How the quota is told.
+    /// How the quota is reported.
     pub dialect: Dialect,
     /// The most tokens of a prompt that are read and reported; the rest is silently cut off, as Ollama does it.
     pub context: Option<u64>,

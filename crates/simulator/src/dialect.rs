@@ -1,4 +1,4 @@
-//! How providers tell of their quotas: the headers of every answer, and the 429.
+//! How providers report their quotas: the headers of every answer, and the 429.
 
 use std::fmt;
 use std::str::FromStr;
@@ -13,7 +13,7 @@ use super::error::{ApiError, json as json_answer};
 use super::go_duration::GoDuration;
 use super::limits::{Kind, Level, Refusal};
 
-/// Whose headers and refusals tell of the quota.
+/// The provider whose headers and refusals are imitated.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Dialect {
     /// `x-ratelimit-{limit,remaining,reset}-*`, with resets as Go prints durations; `retry-after` and `retry-after-ms`.
@@ -206,7 +206,7 @@ impl fmt::Display for Dialect {
 
 /// A name that is none of [`Dialect::names`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("nobody's headers are called `{0}`; there are: {names}", names = Dialect::names().collect::<Vec<_>>().join(", "))]
+#[error("unknown headers `{0}`; known: {names}", names = Dialect::names().collect::<Vec<_>>().join(", "))]
 pub struct UnknownDialect(String);
 
 impl FromStr for Dialect {
@@ -246,7 +246,7 @@ mod tests {
         assert!(Dialect::names().all(|name| name.parse::<Dialect>().unwrap().to_string() == name));
         assert_eq!(
             "gemini".parse::<Dialect>().unwrap_err().to_string(),
-            "nobody's headers are called `gemini`; there are: openai, groq, mistral, anthropic, azure, litellm, none"
+            "unknown headers `gemini`; known: openai, groq, mistral, anthropic, azure, litellm, none"
         );
     }
 

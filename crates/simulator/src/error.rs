@@ -60,7 +60,7 @@ pub(super) const JSON: &str = "application/json";
 
 /// An answer with a JSON body.
 pub(super) fn json(status: StatusCode, value: &impl Serialize) -> Response<Body> {
-    // Only maps with keys that are no strings cannot be serialized, and there are none.
+    // Only maps with keys that are not strings cannot be serialized, and there are none.
     answer(status, JSON, serde_json::to_vec(value).unwrap_or_default())
 }
 

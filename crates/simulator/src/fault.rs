@@ -71,7 +71,7 @@ const NAMED: &[(Fault, &str, &str)] = &[
 ];
 
 impl Fault {
-    /// Whether it is a part of the request that is not taken: then it does not clear, and it is no share of the others.
+    /// Whether it is a part of the request that is not taken: then it does not clear, and it is not part of the others' share.
     pub(super) fn depends_on_request(self) -> bool {
         use Fault::{FastApi, MaxTokens, Schema, Schema500, String, System, Temperature};
         matches!(self, Schema | Schema500 | FastApi | String | Temperature | MaxTokens | System)
@@ -213,7 +213,7 @@ fn percent(millionths: f64) -> f64 {
 }
 
 impl fmt::Display for FaultPlan {
-    /// The form that is read back; what [`FaultPlan::clear_after`] says is no part of it.
+    /// The form that is read back; what [`FaultPlan::clear_after`] says is not part of it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.shares.iter().enumerate().try_for_each(|(i, (fault, share))| {
             write!(f, "{}{fault}={}%", if i == 0 { "" } else { "," }, percent(f64::from(*share)))
@@ -234,7 +234,7 @@ pub enum InvalidFaultPlan {
     /// A name that no fault has.
     #[error("there is no fault `{0}`; there are: any HTTP status from 400 to 599{names}", names = all_names())]
     UnknownName(String),
-    /// A share that is no percentage and no fraction.
+    /// A share that is neither a percentage nor a fraction.
     #[error(
         "`{name}={share}` has no share that can be read: write a percentage or a fraction, such as `{name}=5%` or `{name}=0.05`"
     )]

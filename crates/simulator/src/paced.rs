@@ -12,7 +12,7 @@ use tokio::time::{Instant, Sleep};
 /// How often DeepSeek's kind of endpoint sends a blank line before its answer.
 const BLANK_LINES: usize = 10;
 /// The slowest drip.
-const LONGEST_PAUSE: Duration = Duration::from_millis(50);
+const MAX_PAUSE: Duration = Duration::from_millis(50);
 
 /// A body whose first bytes come one by one, each after a pause, and then the rest at once.
 #[derive(Debug)]
@@ -26,7 +26,7 @@ pub(super) struct Paced {
 impl Paced {
     /// All of it byte by byte, of a length that is known.
     pub(super) fn drip(body: Vec<u8>, pause: Duration) -> Self {
-        Self::new(body.len(), body, pause.min(LONGEST_PAUSE))
+        Self::new(body.len(), body, pause.min(MAX_PAUSE))
     }
 
     /// Blank lines, which keep the connection busy, and then the body. Source: DeepSeek, "Rate limit".

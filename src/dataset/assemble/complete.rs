@@ -36,8 +36,10 @@ const FACTS: &str = "langfuse.trace.metadata.";
 /// What a trace was asked and answered as a whole, on any of its spans.
 const INPUTS: &str = "langfuse.trace.input";
 const OUTPUTS: &str = "langfuse.trace.output";
+/// The tokens of a span, as MLflow names them.
+pub(crate) const TOKEN_USAGE: &str = "mlflow.chat.tokenUsage";
 /// Counts of tokens in one object.
-const USAGES: &[&str] = &["mlflow.chat.tokenUsage", "langfuse.observation.usage_details"];
+const USAGES: &[&str] = &[TOKEN_USAGE, "langfuse.observation.usage_details"];
 /// Counts of input, output and all tokens, by convention.
 const TOKENS: &[[&str; 3]] = &[
     ["gen_ai.usage.input_tokens", "gen_ai.usage.output_tokens", "gen_ai.usage.total_tokens"],

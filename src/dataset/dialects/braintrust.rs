@@ -8,6 +8,7 @@
 
 use serde_json::{Map, Value};
 
+use crate::dataset::assemble::complete::TOKEN_USAGE;
 use crate::dataset::dialects::dialect::{Dialect, Found};
 use crate::dataset::dialects::fields::{count, expectations, facts, json_text, labels, object, text};
 use crate::dataset::dialects::messages;
@@ -94,7 +95,10 @@ fn read_span(fields: Map<String, Value>, notices: &mut Notices) -> Result<Vec<Pa
     span.start_time_unix_nano = span.start_time_unix_nano.or(created);
     let trace_id = trace.trace_id.clone();
     if span.parent_id.is_some() {
-        // What a step says is not said of the whole.
+        // What a step says is not said of the whole; where the root counts no tokens, those of its steps are added up.
+        if let Some(Ok(usage)) = trace.token_usage.map(serde_json::to_value) {
+            span.attributes.insert(TOKEN_USAGE.to_owned(), usage);
+        }
         return Ok(vec![Part::Span { trace_id, span }]);
     }
     if span.status == SpanStatus::Error {
@@ -231,7 +235,7 @@ mod tests {
     #[test]
     fn a_step_is_a_span_and_nothing_else() {
         let step = json!({"id": "r2", "span_id": "s2", "root_span_id": "s1", "is_root": false, "span_parents": ["s1"],
-            "created": "2026-01-05T10:00:00Z", "input": [{"role": "user", "content": "q"}], "tags": null, "metadata": {"model": "m"},
+            "created": "2026-01-05T10:00:00Z", "input": [{"role": "user", "content": "q"}], "tags": null, "metadata": {"model": "m"}, "metrics": {"prompt_tokens": 30, "completion_tokens": 5},
             "output": [{"message": {"role": "assistant", "content": "a"}}], "span_attributes": {"name": "chat", "type": "llm"}});
         let found = parts(&step);
         let [Part::Span { trace_id, span }] = &*found else { panic!("{found:?}") };
@@ -239,6 +243,7 @@ mod tests {
         assert_eq!(span.inputs, Some(json!({"messages": [{"role": "user", "content": "q"}]})));
         assert_eq!((&span.outputs, span.start_time_unix_nano), (&Some(json!("a")), Some(1_767_607_200_000_000_000)));
         assert_eq!(span.attributes["metadata"]["model"], "m");
+        assert_eq!(span.attributes[TOKEN_USAGE], json!({"input_tokens": 30, "output_tokens": 5, "total_tokens": 35}));
         let page = json!({"events": [root(), step], "cursor": "x"});
         assert_eq!(parts(&page), [parts(&root()), found].concat());
     }

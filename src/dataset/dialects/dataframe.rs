@@ -15,7 +15,7 @@ use crate::dataset::notice::Notices;
 pub(crate) const DIALECT: Dialect = Dialect { name: "dataframe", title: "pandas' tables in JSON", fits, read };
 
 fn fits(object: &Map<String, Value>) -> bool {
-    // Nearly all objects are no tables; few have so few keys.
+    // Nearly all objects are not tables; few have so few keys.
     object.len() <= 3 && (is_split(object) || is_table(object)) || by_index(object) || by_column(object)
 }
 

@@ -134,7 +134,7 @@ impl<R: BufRead> Elements<R> {
         }
     }
 
-    /// Goes on to where the next value seems to begin, or the list to end.
+    /// Skips to where the next value seems to begin, or the list to end.
     fn skip_to_next(&mut self) -> io::Result<()> {
         loop {
             let Some(&byte) = self.scan.peek()?.first() else { return Ok(()) };

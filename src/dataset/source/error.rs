@@ -89,3 +89,18 @@ pub enum DatasetError {
         source: io::Error,
     },
 }
+
+impl DatasetError {
+    /// Whether it is of a kind that cannot be read, rather than that reading it failed.
+    pub fn is_unusable(&self) -> bool {
+        match self {
+            Self::NothingNamed
+            | Self::NotFound { .. }
+            | Self::IsDirectory { .. }
+            | Self::Compressed { .. }
+            | Self::NotText { .. }
+            | Self::Header { .. } => true,
+            Self::Unpack { .. } | Self::Open { .. } | Self::Gather { .. } | Self::Read { .. } => false,
+        }
+    }
+}

@@ -45,6 +45,23 @@ pub fn without_credentials(address: &str) -> String {
     format!("{scheme}{separator}{user}{rest}{query}")
 }
 
+/// Whether a text may be shown as an address that something is wrong with: a key in its place has no scheme and no host.
+pub(crate) fn looks_like_address(text: &str) -> bool {
+    let text = text.trim();
+    if let Some((scheme, _)) = text.split_once("://") {
+        return scheme.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    }
+    let (_, rest) = text.rsplit_once('@').unwrap_or(("", text));
+    let (authority, _) = rest.split_once('/').unwrap_or((rest, ""));
+    let (host, port) = authority.split_once(':').map_or((authority, None), |(host, port)| (host, Some(port)));
+    let is_label = |label: &str| {
+        (1..=40).contains(&label.len())
+            && label.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+    };
+    let has_port = port.is_some_and(|port| (1..=5).contains(&port.len()) && port.bytes().all(|b| b.is_ascii_digit()));
+    host.split('.').all(is_label) && (has_port || (port.is_none() && (host.contains('.') || host == "localhost")))
+}
+
 /// `%41` is `A`; what is not such a triple stays.
 pub(crate) fn percent_decode(text: &str) -> String {
     let mut decoded = Vec::with_capacity(text.len());
@@ -99,6 +116,28 @@ mod tests {
             ("", ""),
         ] {
             assert_eq!(without_credentials(address), shown, "{address}");
+        }
+    }
+
+    #[test]
+    fn a_key_is_not_an_address() {
+        for text in
+            ["localhost:8000/v1", "localhost", "api.example.com/v1", "ftp://h/v1", "10.0.0.1:80", "me:pw@h.org/v1"]
+        {
+            assert!(looks_like_address(text), "{text}");
+        }
+        for text in [
+            "",
+            "sk-proj-0123456789abcdef",
+            "sk-ant-api03-x/y",
+            "sk-or-v1-abc:def",
+            "Bearer sk-x.y",
+            "eyJhbGciOi.eyJzdWIi.c2ln",
+            "0123456789abcdef0123456789abcdef01234567890.x",
+            "AIzaSyA.b",
+            "key sk-x://h",
+        ] {
+            assert!(!looks_like_address(text), "{text}");
         }
     }
 

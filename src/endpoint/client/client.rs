@@ -7,7 +7,7 @@ use reqwest::{Method, Url};
 use secrecy::SecretString;
 use serde_json::{Map, Value};
 
-use super::address::{chat_url, is_loopback, without_credentials};
+use super::address::{chat_url, is_loopback, looks_like_address, without_credentials};
 use super::body;
 use super::error::ClientError;
 use super::headers::headers;
@@ -62,7 +62,7 @@ impl Client {
     pub fn new(config: &EndpointConfig, model: &str) -> Result<Self, ClientError> {
         let url = chat_url(&config.base_url).map_err(|reason| ClientError::BaseUrl {
             endpoint: config.name.clone(),
-            url: without_credentials(&config.base_url),
+            url: looks_like_address(&config.base_url).then(|| without_credentials(&config.base_url)),
             reason,
         })?;
         // A proxy variable is meant for the world outside.

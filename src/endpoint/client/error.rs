@@ -6,12 +6,12 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// The address of the endpoint.
-    #[error("the base URL `{url}` of endpoint `{endpoint}` is not an http(s) URL: {reason}")]
+    #[error("the base URL{} of endpoint `{endpoint}` is not an http(s) URL: {reason}", url.as_ref().map_or(String::new(), |url| format!(" `{url}`")))]
     BaseUrl {
         /// The endpoint's name.
         endpoint: String,
-        /// As configured, without its credentials.
-        url: String,
+        /// As configured, without its credentials; `None` where it may be a key.
+        url: Option<String>,
         /// What is wrong.
         reason: String,
     },

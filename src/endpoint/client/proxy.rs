@@ -24,7 +24,7 @@ const CGI: &str = "REQUEST_METHOD";
 pub(crate) struct Proxy {
     /// Its host and port.
     pub(crate) address: String,
-    /// What it is told to let us through, which must not be shown.
+    /// The credentials that it takes, which must not be shown.
     pub(crate) credentials: Vec<SecretString>,
 }
 

@@ -131,7 +131,7 @@ pub(crate) fn in_words(text: &str, now: SystemTime) -> Option<Duration> {
 }
 
 /// Any form of a wait: a number, Go's durations (`1h2m3.5s`, `700ms`), the same in words (`6 seconds`), an HTTP date
-/// or an RFC 3339 time. A time in the past is no wait at all; what is negative, not finite or absurdly long is
+/// or an RFC 3339 time. A time in the past means no wait; what is negative, not finite or absurdly long is
 /// `None`.
 pub(crate) fn parse(text: &str, bare: Bare, now: SystemTime) -> Option<Duration> {
     let text = text.trim();

@@ -7,7 +7,7 @@ use backon::{BackoffBuilder, ExponentialBuilder};
 /// The first delay's upper end.
 pub const FIRST_DELAY: Duration = Duration::from_secs(1);
 /// No delay is longer.
-pub const LONGEST_DELAY: Duration = Duration::from_secs(60);
+pub const MAX_DELAY: Duration = Duration::from_secs(60);
 
 /// A delay with full jitter: anywhere between nothing and 1, 2, 4, ... 60 seconds, by the number of failures before.
 ///
@@ -21,16 +21,16 @@ pub fn equal_jitter(failures_before: u32) -> Duration {
     ceiling(failures_before).mul_f64(0.5 + 0.5 * fastrand::f64())
 }
 
-/// The upper end of the delay after so many failures.
+/// The upper end of the delay after this many failures.
 pub fn ceiling(failures_before: u32) -> Duration {
     ExponentialBuilder::new()
         .with_min_delay(FIRST_DELAY)
-        .with_max_delay(LONGEST_DELAY)
+        .with_max_delay(MAX_DELAY)
         .with_factor(2.0)
         .without_max_times()
         .build()
         .nth(failures_before.min(16) as usize)
-        .unwrap_or(LONGEST_DELAY)
+        .unwrap_or(MAX_DELAY)
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 //! It holds the quota, the number of requests in flight, and the pause that a refusal sets for everybody, unless chance may have picked
 //! one request while others pass. After a pause one request goes ahead as a probe, and the number in flight grows again from there
 //! (slow start, then additive increase; halved at each pause, as TCP does: RFC 5681). Where the endpoint refuses for a rate that
-//! nobody knows, it finds one. It knows no tasks and no sockets: the dispatcher asks, sleeps and reports.
+//! is unknown, it finds one. It knows no tasks and no sockets: the dispatcher asks, sleeps and reports.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -39,8 +39,8 @@ pub struct Pass {
 /// A row of refusals that chance makes more seldom than this is a sign of a limit.
 const TOO_SELDOM: f64 = 0.001;
 /// The share of requests that chance refuses is taken to be between these.
-const LEAST_CHANCE: f64 = 0.03;
-const MOST_CHANCE: f64 = 0.4;
+const MIN_CHANCE: f64 = 0.03;
+const MAX_CHANCE: f64 = 0.4;
 /// How much one request moves it.
 const CHANCE_STEP: f64 = 0.05;
 /// So many probes in a row are requests of which none was refused before.
@@ -86,7 +86,7 @@ impl Gate {
             sent: 0,
             last_answered: None,
             refused: BTreeSet::new(),
-            chance: LEAST_CHANCE,
+            chance: MIN_CHANCE,
             window: float(most_in_flight),
             slow_start_until: float(most_in_flight),
             paused_until: None,
@@ -174,7 +174,7 @@ impl Gate {
         self.last_answered.is_none() && (1..=FIRST_PROBES).contains(&self.refusals_in_row)
     }
 
-    /// Takes in that a request was refused for load, and tells whether chance may have picked it: then it alone waits, and it is to be
+    /// Takes in that a request was refused for load, and returns whether chance may have picked it: then it alone waits, and it is to be
     /// [released](Self::released). Else it is to be reported as [refused](Self::refused).
     ///
     /// A limit that is reached refuses all that comes next. Chance picks single ones, so what was sent later is answered; and the fewer
@@ -190,7 +190,7 @@ impl Gate {
             let before = (0..pass.number).rev().take_while(is_refused).count();
             let after = (pass.number + 1..self.sent).take_while(is_refused).count();
             let row = i32::try_from(before + 1 + after).unwrap_or(i32::MAX);
-            self.chance.clamp(LEAST_CHANCE, MOST_CHANCE).powi(row) > TOO_SELDOM
+            self.chance.clamp(MIN_CHANCE, MAX_CHANCE).powi(row) > TOO_SELDOM
         };
         if by_chance && for_rate {
             self.pace.adjust(now, wait);
@@ -203,7 +203,7 @@ impl Gate {
     }
 
     /// A request was refused for load (rate, concurrency, capacity): everybody waits. `wait` is what the endpoint asks for; if it asks again
-    /// without having answered in between, it waits at least as long as the backoff. `for_rate` tells a rate limit from other
+    /// without having answered in between, it waits at least as long as the backoff. `for_rate` distinguishes a rate limit from other
     /// trouble. A pause never ends earlier than one set before. Returns how long it is from now.
     pub fn refused(&mut self, pass: Pass, now: Instant, wait: Option<Duration>, for_rate: bool) -> Duration {
         self.released(pass);

@@ -2,7 +2,7 @@
 //!
 //! The dialects: OpenAI's `x-ratelimit-{limit,remaining,reset}-{requests,tokens}`, which Groq, Azure, Together and LiteLLM share in parts;
 //! Mistral's `x-ratelimit-{limit,remaining}-{req,tokens}-minute`; Anthropic's `anthropic-ratelimit-{requests,tokens}-{limit,remaining,reset}`.
-//! `reset` is the time until the bucket is full, so `(limit - remaining) / reset` is the rate at which it fills: that tells a limit a
+//! `reset` is the time until the bucket is full, so `(limit - remaining) / reset` is the rate at which it fills: that distinguishes a limit a
 //! minute from a limit a day (Groq's requests), which the names do not.
 //! Source: the providers' pages on rate limits.
 

@@ -1,4 +1,4 @@
-//! Finding a rate that nobody tells.
+//! Finding a rate that the endpoint does not report.
 //!
 //! An endpoint that refuses for its rate, again and again, without saying what the rate is, is asked at even intervals: the interval grows
 //! at each refusal and shrinks a little at each answer (multiplicative increase and decrease, so it hovers just below the limit). One
@@ -78,7 +78,7 @@ impl Pace {
         self.interval = Some(interval.min(LONGEST));
     }
 
-    /// The endpoint tells its quota after all.
+    /// The endpoint reports its quota after all.
     pub(crate) fn forget(&mut self) {
         *self = Self::default();
     }

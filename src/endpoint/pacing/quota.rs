@@ -100,7 +100,7 @@ impl Quota {
         Ok(self.sent)
     }
 
-    /// The buckets whose level is known, each with what a request of so many tokens takes from it.
+    /// The buckets whose level is known, each with what a request of this size takes from it.
     fn followed(&mut self, tokens: u64) -> impl Iterator<Item = (&mut Learnt, u64)> {
         [
             (&mut self.learnt_requests, 1),
@@ -352,7 +352,7 @@ mod tests {
         quota.learn(&observed(5), first);
         assert!(drain(&mut quota, [1, 1]).await.is_zero());
         assert!(quota.take(1).is_err());
-        // An earlier request that was overtaken tells nothing, and one of several in flight may promise too much; the last one is believed.
+        // An earlier request that was overtaken says nothing, and one of several in flight may promise too much; the last one is believed.
         quota.learn(&observed(3), tickets[2]);
         quota.learn(&observed(60), tickets[0]);
         assert!(quota.take(1).is_err());

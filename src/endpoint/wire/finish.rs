@@ -39,6 +39,10 @@ const FAILED: &[&str] = &["error", "insufficientsystemresource", "abort", "abort
 impl Finish {
     /// From what the server wrote.
     pub fn of(reason: &str) -> Self {
+        // Nearly every answer.
+        if reason == "stop" {
+            return Self::Done;
+        }
         let name: String = reason.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect();
         let name = name.trim_start_matches("finishreason");
         match () {

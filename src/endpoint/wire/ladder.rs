@@ -12,7 +12,7 @@ use crate::endpoint::wire::profile::{ResponseFormat, WireProfile};
 use crate::endpoint::wire::request_parts::{Part, format, parameters, parts};
 use crate::endpoint::{Failure, Rejected};
 
-/// Searches for the reason of a refusal that end in vain; after that an endpoint's refusals are taken as they are.
+/// Fruitless searches for the reason of a refusal; after that an endpoint's refusals are taken as they are.
 const MAX_IN_VAIN: usize = 3;
 /// An answer in fewer tokens is not a verdict.
 const MIN_OUTPUT: u32 = 16;

@@ -3,10 +3,11 @@
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 
-use super::read::{Place, Source};
+use super::error::Place;
+use super::read::Source;
 use super::wide::Wide;
 use super::write::{Losses, Lost, Writer};
-use super::{ConvertError, Form, Input};
+use super::{ConvertError, Form, Input, TableOptions};
 use crate::feedback::Feedback;
 use crate::feedback::history::{Facts, History};
 
@@ -17,7 +18,7 @@ pub struct Converted {
     pub records: u64,
     /// Records that were written, or rows of a wide table.
     pub written: u64,
-    /// Lines, or rows of a table, that are no records.
+    /// Lines, or rows of a table, that are not records.
     pub rejected: u64,
     /// What the new form lacks.
     pub lost: Vec<Lost>,
@@ -31,18 +32,22 @@ pub struct Converted {
 /// `present`, JSON lines do too. Then the input is read more than once: what cannot be is copied to a temporary file, and memory holds the places of the records, and
 /// for a wide table the ids of its rows. Otherwise it holds one line.
 ///
-/// `on_reject` is called with the number of each line that is no record, and the reason.
+/// `table` says what a table has beside the feedback. `on_reject` is called with the number of each line that is not a record, and the reason.
 ///
 /// # Errors
-/// When the input cannot be read or holds nothing but lines that are no records, or `out` cannot be written. What was written by then is
+/// When the input cannot be read or holds nothing but lines that are not records, or `out` cannot be written. What was written by then is
 /// no whole file.
 pub fn convert(
     input: Input,
     to: Form,
     present: bool,
+    table: &mut TableOptions<'_>,
     out: &mut dyn Write,
     on_reject: &mut dyn FnMut(u64, &str),
 ) -> Result<Converted, ConvertError> {
+    if to.is_table() && table.bom {
+        out.write_all(UTF8_BOM).map_err(ConvertError::Write)?;
+    }
     let mut read =
         Reading { converted: Converted::default(), first_reason: None, unread: Losses::default(), on_reject };
     let mut losses = Losses::default();
@@ -54,8 +59,8 @@ pub fn convert(
             Source::Log(file) => file,
             _ => spooled(input, &mut read)?,
         };
-        of_state(log, to, out, &mut read, &mut losses)?;
-    } else if let Some(mut writer) = Writer::new(to, out)? {
+        of_state(log, to, table, out, &mut read, &mut losses)?;
+    } else if let Some(mut writer) = Writer::new(to, out, table)? {
         input.for_each(&mut |place, record| {
             let Some(feedback) = read.record(place, record) else { return Ok(()) };
             match writer.write(feedback, &mut losses)? {
@@ -148,6 +153,7 @@ fn spooled(input: Input, read: &mut Reading<'_>) -> Result<File, ConvertError> {
 fn of_state(
     log: File,
     to: Form,
+    table: &mut TableOptions<'_>,
     out: &mut dyn Write,
     read: &mut Reading<'_>,
     losses: &mut Losses,
@@ -179,7 +185,7 @@ fn of_state(
         })
     };
     let mut lost = Losses::default();
-    if let Some(mut writer) = Writer::new(to, &mut *out)? {
+    if let Some(mut writer) = Writer::new(to, &mut *out, &mut *table)? {
         for_each_present(&mut |place, feedback| {
             match writer.write(feedback, &mut lost)? {
                 Ok(()) => read.converted.written += 1,
@@ -194,11 +200,12 @@ fn of_state(
             wide.add(place.offset, &feedback, &mut lost);
             Ok(())
         })?;
-        read.converted.written = wide.write(&log, out, &mut lost)?;
+        read.converted.written = wide.write(&log, table, out, &mut lost)?;
     }
     losses.0.append(&mut lost.0);
     Ok(())
 }
 
+const UTF8_BOM: &[u8] = b"\xef\xbb\xbf";
 const UNREAD: &str = "unknown fields";
 const SUPERSEDED: &str = "superseded records";

@@ -4,17 +4,24 @@ use std::collections::BTreeMap;
 use std::io::BufRead;
 
 use ::csv::{ByteRecord, ErrorKind, Reader, StringRecord};
+use serde_json::Value;
 
 use super::cell::{cell, text, value, value_text};
-use super::read::{ConvertError, Place};
+use super::error::{ConvertError, Place};
+use super::table_options::INCLUDED;
 use crate::feedback::wire::string_map;
 use crate::feedback::{Feedback, FeedbackError, Source, SourceType};
 
-pub(super) const COLUMNS: [&str; 16] = [
+const WIDTH: usize = 19;
+
+pub(super) const COLUMNS: [&str; WIDTH] = [
     "trace_id",
     "span_id",
     "name",
     "value",
+    "value_type",
+    "score",
+    "passed",
     "rationale",
     "error_code",
     "error_message",
@@ -29,8 +36,9 @@ pub(super) const COLUMNS: [&str; 16] = [
     "valid",
 ];
 
-/// A record as a row. Values are JSON, but strings stand without quotes where they could be nothing else; metadata is a JSON object.
-pub(super) fn row(feedback: &Feedback) -> [String; 16] {
+/// A record as a row. Values are JSON, but strings stand without quotes where they could be nothing else; metadata is a JSON object. `value_type`,
+/// `score` and `passed` follow from others, and are not read back.
+pub(super) fn row(feedback: &Feedback) -> [String; WIDTH] {
     let error = feedback.error.as_ref();
     let metadata =
         if feedback.metadata.is_empty() { Ok(String::new()) } else { serde_json::to_string(&feedback.metadata) };
@@ -39,6 +47,9 @@ pub(super) fn row(feedback: &Feedback) -> [String; 16] {
         cell(feedback.span_id.as_deref()),
         cell(Some(&feedback.name)),
         cell(feedback.value.as_ref().map(value_text).as_deref()),
+        feedback.value.as_ref().map(type_of).unwrap_or_default().to_owned(),
+        feedback.value.as_ref().and_then(score).unwrap_or_default(),
+        feedback.is_good().map(|is_good| is_good.to_string()).unwrap_or_default(),
         cell(feedback.rationale.as_deref()),
         cell(error.map(|error| error.error_code.as_str())),
         cell(error.and_then(|error| error.error_message.as_deref())),
@@ -54,6 +65,27 @@ pub(super) fn row(feedback: &Feedback) -> [String; 16] {
     ]
 }
 
+/// The type of a value, as JSON Schema names it.
+fn type_of(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "boolean",
+        Value::Number(_) => "number",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
+    }
+}
+
+/// What can be averaged of a value: a number, or 1 and 0 for true and false.
+fn score(value: &Value) -> Option<String> {
+    match value {
+        Value::Bool(value) => Some(u8::from(*value).to_string()),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    }
+}
+
 /// Whether a header is that of a table of either kind.
 pub(super) fn is_known(header: &StringRecord) -> bool {
     header.len() > 1 && header.iter().any(|title| title == "name" || title == "trace_id")
@@ -66,7 +98,7 @@ pub(super) fn is_header(header: &StringRecord) -> bool {
 
 /// Where the columns are, in any order.
 pub(super) struct Columns {
-    places: [Option<usize>; 16],
+    places: [Option<usize>; WIDTH],
     width: usize,
 }
 
@@ -74,8 +106,11 @@ impl Columns {
     /// # Errors
     /// When there is none for the name, one twice, or one of another kind: what it holds would be lost.
     pub(super) fn of(header: &StringRecord) -> Result<Self, String> {
-        let mut places = [None; 16];
+        let mut places = [None; WIDTH];
         for (i, title) in header.iter().enumerate() {
+            if INCLUDED.contains(&title) {
+                continue;
+            }
             let Some(column) = COLUMNS.iter().position(|column| *column == title) else {
                 return Err(format!("unknown column `{title}`; known: {}", COLUMNS.join(", ")));
             };

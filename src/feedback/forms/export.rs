@@ -4,16 +4,18 @@ use std::fs::File;
 use std::io::Write;
 use std::path::Path;
 
-use super::{ConvertError, Form, Input, convert};
+use super::{ConvertError, Form, Input, TableOptions, convert};
 use crate::files;
 
 /// Writes the present state of a log in another form to `path`, which is replaced as a whole or not at all.
 ///
 /// # Errors
 /// When the log cannot be read or the file cannot be written.
-pub fn export(log: &Path, path: &Path, form: Form) -> Result<(), ConvertError> {
+pub fn export(log: &Path, path: &Path, form: Form, table: &mut TableOptions<'_>) -> Result<(), ConvertError> {
     let log = File::open(log).map_err(ConvertError::Read)?;
-    replace(path, false, |out| convert(Input::of_file(log, Some(Form::Jsonl))?, form, true, out, &mut |_, _| {}))?;
+    replace(path, false, |out| {
+        convert(Input::of_file(log, Some(Form::Jsonl))?, form, true, table, out, &mut |_, _| {})
+    })?;
     Ok(())
 }
 

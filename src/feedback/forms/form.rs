@@ -47,7 +47,7 @@ impl Form {
         }
     }
 
-    /// The form that a file's name tells, if it tells one: `f.jsonl`, `f.mlflow.jsonl`, `f.csv`, `f.wide.csv`.
+    /// The form that a file's name implies, if any: `f.jsonl`, `f.mlflow.jsonl`, `f.csv`, `f.wide.csv`.
     pub fn of_path(path: &Path) -> Option<Self> {
         let longest_first = [Self::Mlflow, Self::CsvWide, Self::Jsonl, Self::Csv];
         longest_first.into_iter().find(|form| form.stem(path).is_some())

@@ -5,16 +5,20 @@
 mod cell;
 mod convert;
 mod csv;
+mod error;
 mod export;
 mod form;
 mod read;
 mod table;
+mod table_options;
 mod wide;
 mod write;
 
 pub(crate) use cell::cell as text_cell;
 pub use convert::{Converted, convert};
+pub use error::ConvertError;
 pub use export::{export, replace};
 pub use form::{Form, UnknownForm};
-pub use read::{ConvertError, Input};
+pub use read::Input;
+pub use table_options::{INCLUDED, Include, TableOptions, TextsOf};
 pub use write::Lost;

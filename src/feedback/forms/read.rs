@@ -2,26 +2,16 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read, Seek};
+use std::io::{BufRead, BufReader, Read, Seek};
 
 use serde_json::value::RawValue;
 
+use super::error::{ConvertError, Place};
 use super::table::Text;
 use super::{Form, csv, wide};
 use crate::feedback::Feedback;
 
 const BUFFER_BYTES: usize = 1 << 16;
-
-/// Where a record stands.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Place {
-    /// From 1.
-    pub line: u64,
-    /// In bytes, of JSON lines; of a table's rows it is nothing.
-    pub offset: u64,
-    /// Whether the line has fields that no feedback has.
-    pub has_more: bool,
-}
 
 /// What takes each record, or the reason why a line is none.
 pub(super) type Take<'a, T> = dyn FnMut(Place, Result<T, String>) -> Result<(), ConvertError> + 'a;
@@ -33,28 +23,8 @@ pub(super) enum Source {
     /// JSON lines that can be read more than once.
     Log(File),
     Lines(Box<dyn BufRead>),
-    Csv(::csv::Reader<Box<dyn BufRead>>, csv::Columns),
+    Csv(::csv::Reader<Box<dyn BufRead>>, Box<csv::Columns>),
     Wide(::csv::Reader<Box<dyn BufRead>>, wide::Columns),
-}
-
-/// Why nothing, or no more, can be converted.
-#[derive(Debug, thiserror::Error)]
-#[expect(missing_docs, reason = "the messages say it")]
-pub enum ConvertError {
-    #[error("cannot read it: {0}")]
-    Read(#[source] io::Error),
-    #[error("cannot write it: {0}")]
-    Write(#[source] io::Error),
-    #[error("not a table of feedback: {0}")]
-    Header(String),
-    #[error("not feedback: line {line}: {reason}")]
-    NoFeedback { line: u64, reason: String },
-}
-
-impl From<io::Error> for ConvertError {
-    fn from(error: io::Error) -> Self {
-        Self::Write(error)
-    }
 }
 
 impl Input {
@@ -78,7 +48,7 @@ impl Input {
         }
     }
 
-    /// Of anything. JSON lines are either form, the flat one and MLflow's, whatever `form` says; without `form`, the first character tells them from a
+    /// Of anything. JSON lines are either form, the flat one and MLflow's, whatever `form` says; without `form`, the first character distinguishes them from a
     /// table, and the header one table from the other.
     ///
     /// # Errors
@@ -97,7 +67,7 @@ impl Input {
         let (reader, header) = text.table()?;
         let is_wide = form.map_or(!csv::is_header(&header), |form| form == Form::CsvWide);
         Ok(Self(match is_wide {
-            false => Source::Csv(reader, csv::Columns::of(&header).map_err(ConvertError::Header)?),
+            false => Source::Csv(reader, csv::Columns::of(&header).map_err(ConvertError::Header)?.into()),
             true => Source::Wide(reader, wide::Columns::of(&header).map_err(ConvertError::Header)?),
         }))
     }

@@ -5,7 +5,7 @@ use std::io::{self, BufRead, BufReader, Cursor, Read};
 use ::csv::{Reader, ReaderBuilder, StringRecord};
 
 use super::csv;
-use super::read::ConvertError;
+use super::error::ConvertError;
 use crate::files::encoding::{self, Encoding, Utf16Text};
 
 const BUFFER_BYTES: usize = 1 << 16;

@@ -6,22 +6,24 @@ use std::io::Write;
 
 use ::csv::StringRecord;
 
-use super::ConvertError;
 use super::cell::{cell, replace_controls, text, value, value_text};
 use super::csv::check_width;
 use super::write::{CONTROLS, Losses, failed};
+use super::{ConvertError, INCLUDED, TableOptions};
 use crate::feedback::log::LineReader;
 use crate::feedback::{Feedback, FeedbackError, SESSION_METADATA, Source, SourceType};
 
 /// What a row is about. Only the first of them is always a column.
 const SUBJECT: [&str; 3] = ["trace_id", "span_id", "session_id"];
 
+/// What stands between the parts of a title, each of which is in snake case: `safety__openai_gpt_4_1_mini__rationale`.
+const JOINT: &str = "__";
 /// What the columns of a judge hold, beside the value.
-const ERROR_CODE: &str = " error_code";
-const RATIONALE: &str = " rationale";
+const ERROR_CODE: &str = "error_code";
+const RATIONALE: &str = "rationale";
 
 /// What the table lacks.
-const NOT_SHOWN: &str = "ids, times, and the source of a judge with only one";
+const NOT_SHOWN: &str = "ids, times, types of sources, and names as they are spelt";
 const NOT_VALID: &str = "records that are not valid";
 const NO_CELL: &str = "records whose cell a later one of the same judge, source and row has";
 const NO_TRACE: &str = "records without a trace_id";
@@ -84,7 +86,13 @@ impl Wide {
     }
 
     /// Writes the table, with the records out of `log`; how many rows it has.
-    pub(super) fn write(&self, log: &File, out: &mut dyn Write, lost: &mut Losses) -> Result<u64, ConvertError> {
+    pub(super) fn write(
+        &self,
+        log: &File,
+        table: &mut TableOptions<'_>,
+        out: &mut dyn Write,
+        lost: &mut Losses,
+    ) -> Result<u64, ConvertError> {
         let mut lines = log.try_clone().and_then(LineReader::new).map_err(ConvertError::Read)?;
         let mut writer = ::csv::Writer::from_writer(out);
         let shown: Vec<_> = (0..SUBJECT.len())
@@ -92,10 +100,14 @@ impl Wide {
             .collect();
         let titles = self.titles();
         let mut header: Vec<_> = shown.iter().map(|i| SUBJECT[*i].to_owned()).collect();
-        header.extend(titles.iter().flat_map(|(title, _)| three(title)).map(|title| cell(Some(&title))));
+        header.extend(table.fields().iter().cloned());
+        let first_of_judges = header.len();
+        header.extend(titles.iter().flat_map(|(title, _)| three(title)));
         writer.write_record(&header).map_err(failed)?;
         for (subject, cells) in &self.rows {
             let mut row: Vec<_> = shown.iter().map(|i| cell(subject[*i].as_deref())).collect();
+            let texts = table.texts(subject[0].as_deref()).map_err(ConvertError::Read)?;
+            row.extend(texts.iter().map(|text| cell(text.as_deref())));
             for (_, judge) in &titles {
                 match cells.iter().find(|cell| cell.judge == *judge) {
                     None => row.extend([const { String::new() }; 3]),
@@ -108,7 +120,7 @@ impl Wide {
                 }
             }
             let replaced: Vec<_> = row.iter_mut().map(replace_controls).collect();
-            let judges = replaced.get(shown.len()..).unwrap_or_default().chunks(3);
+            let judges = replaced.get(first_of_judges..).unwrap_or_default().chunks(3);
             judges.filter(|cells| cells.contains(&true)).for_each(|_| lost.count(CONTROLS));
             writer.write_record(&row).map_err(failed)?;
         }
@@ -116,34 +128,44 @@ impl Wide {
         Ok(self.rows.len() as u64)
     }
 
-    /// The first title of each judge's columns, all different, in the order of names and sources: the name alone where all records of that
-    /// name have one source.
+    /// The first title of each judge's columns, all different, in the order of names and sources. It follows from name and source alone, so that
+    /// nobody's changes when another model appears; only where two are spelt alike in snake case, the later has a number.
     fn titles(&self) -> Vec<(String, u32)> {
-        let mut taken: HashSet<String> = SUBJECT.into_iter().chain(["name"]).map(ToOwned::to_owned).collect();
+        let mut taken = HashSet::new();
         let mut titles = Vec::new();
         for ((name, source_id, source_type), judge) in &self.judges {
-            let others = |same: &dyn Fn(&Judge) -> bool| self.judges.keys().filter(|other| same(other)).count() > 1;
-            let is_alone = !others(&|other| other.0 == *name);
-            let has_own_id = !others(&|other| other.0 == *name && other.1 == *source_id);
-            let short = source_id.as_deref().filter(|_| has_own_id).map(|id| format!("{name} [{id}]"));
-            let source = [Some(*source_type), source_id.as_deref()].into_iter().flatten().collect::<Vec<_>>().join(" ");
-            let long = (1..).map(|n| match n {
-                1 => format!("{name} [{source}]"),
-                n => format!("{name} [{source}] ({n})"),
-            });
-            let mut candidates = is_alone.then(|| name.clone()).into_iter().chain(short).chain(long);
-            let free = candidates.find(|title| three(title).iter().all(|title| !taken.contains(title)));
-            let title = free.unwrap_or_default();
-            taken.extend(three(&title));
-            titles.push((title, *judge));
+            let title = title_of(name, source_type, source_id.as_deref());
+            let numbered = (2..).map(|n| format!("{title}_{n}"));
+            let mut candidates = std::iter::once(title.clone()).chain(numbered);
+            let free = candidates.find(|title| taken.insert(title.clone()));
+            titles.push((free.unwrap_or_default(), *judge));
         }
         titles
     }
 }
 
+/// `safety__openai_gpt_4_1_mini` of a model, `safety__human_kim` of a person.
+fn title_of(name: &str, source_type: &str, source_id: Option<&str>) -> String {
+    let is_plain = [SourceType::LlmJudge, SourceType::Unspecified].iter().any(|plain| plain.as_str() == source_type);
+    let source = match source_id {
+        Some(id) if is_plain => snake(id),
+        Some(id) => snake(&format!("{source_type} {id}")),
+        None if source_type == SourceType::Unspecified.as_str() => return snake(name),
+        None => snake(source_type),
+    };
+    format!("{}{JOINT}{source}", snake(name))
+}
+
+/// In snake case: letters and digits, with one `_` for whatever else is between them.
+fn snake(text: &str) -> String {
+    let words = text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
+    let snake = words.map(str::to_lowercase).collect::<Vec<_>>().join("_");
+    if snake.is_empty() { "x".to_owned() } else { snake }
+}
+
 /// The titles of a judge's columns.
 fn three(title: &str) -> [String; 3] {
-    [title.to_owned(), format!("{title}{ERROR_CODE}"), format!("{title}{RATIONALE}")]
+    [title.to_owned(), format!("{title}{JOINT}{ERROR_CODE}"), format!("{title}{JOINT}{RATIONALE}")]
 }
 
 /// Where the columns are, in any order.
@@ -175,10 +197,9 @@ impl Columns {
         if subject[0].is_none() {
             return Err("no column `name` or `trace_id`".to_owned());
         }
-        let is_of_another = |title: &str| {
-            [ERROR_CODE, RATIONALE]
-                .iter()
-                .any(|end| title.strip_suffix(end).is_some_and(|judge| places.contains_key(judge)))
+        let is_of_another = |title: &str| match title.rsplit_once(JOINT) {
+            Some((judge, ERROR_CODE | RATIONALE)) => places.contains_key(judge),
+            _ => INCLUDED.contains(&title),
         };
         let mut judges: Vec<_> = places
             .iter()
@@ -228,19 +249,10 @@ impl Columns {
     }
 }
 
-/// Name and source out of a title such as `safety [openai:/gpt-4.1]` or `safety [HUMAN kim]`.
+/// Name and source out of a title, as far as it tells.
 fn of_title(title: &str) -> (String, Source) {
-    let Some((name, source)) = title.strip_suffix(']').and_then(|title| title.split_once(" [")) else {
-        return (title.to_owned(), Source::default());
-    };
-    let (first, rest) = source.split_once(' ').map_or((source, None), |(first, rest)| (first, Some(rest)));
-    let source = match SourceType::from_name(first) {
-        SourceType::Unspecified if first != SourceType::Unspecified.as_str() => {
-            Source { source_type: SourceType::Unspecified, source_id: Some(source.to_owned()) }
-        }
-        source_type => Source { source_type, source_id: rest.map(ToOwned::to_owned) },
-    };
-    (name.to_owned(), source)
+    let (name, source) = title.rsplit_once(JOINT).map_or((title, None), |(name, source)| (name, Some(source)));
+    (name.to_owned(), Source { source_id: source.map(ToOwned::to_owned), ..Source::default() })
 }
 
 #[cfg(test)]
@@ -250,14 +262,18 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::feedback::forms::{Form, Input, convert};
+    use crate::feedback::forms::{Form, Include, Input, convert};
 
     /// The table of these records, and what is not in it.
     fn table(records: &[serde_json::Value]) -> (Vec<Vec<String>>, Vec<(u64, &'static str)>) {
         let lines: String = records.iter().map(|record| format!("{record}\n")).collect();
         let input = Input::of_reader(Box::new(io::Cursor::new(lines)), None).unwrap();
         let mut out = Vec::new();
-        let converted = convert(input, Form::CsvWide, false, &mut out, &mut |_, reason| panic!("{reason}")).unwrap();
+        let converted =
+            convert(input, Form::CsvWide, false, &mut TableOptions::default(), &mut out, &mut |_, reason| {
+                panic!("{reason}")
+            })
+            .unwrap();
         let mut reader = ::csv::ReaderBuilder::new().has_headers(false).from_reader(out.as_slice());
         let rows = reader.records().map(|row| row.unwrap().iter().map(ToOwned::to_owned).collect()).collect();
         (rows, converted.lost.into_iter().map(|lost| (lost.records, lost.what)).collect())
@@ -269,7 +285,8 @@ mod tests {
     }
 
     fn titles(records: &[serde_json::Value]) -> Vec<String> {
-        table(records).0[0].iter().filter(|t| !t.ends_with(ERROR_CODE) && !t.ends_with(RATIONALE)).cloned().collect()
+        let (all, is_other) = (table(records).0, |t: &str| t.ends_with(ERROR_CODE) || t.ends_with(RATIONALE));
+        all[0].iter().filter(|title| !is_other(title)).cloned().collect()
     }
 
     #[test]
@@ -281,7 +298,7 @@ mod tests {
         why["rationale"] = json!("=so,\nit is");
         let (rows, lost) = table(&[record("b", "m", "t1", -0.5), error, why, record("a", "m", "t1", true)]);
         let expected = [
-            ["trace_id", "a", "a error_code", "a rationale", "b", "b error_code", "b rationale"],
+            ["trace_id", "a__m", "a__m__error_code", "a__m__rationale", "b__m", "b__m__error_code", "b__m__rationale"],
             ["t1", "true", "", "", "-0.5", "", ""],
             ["t2", "\"true\"", "", "'=so,\nit is", "", "TIMEOUT", ""],
         ];
@@ -290,29 +307,40 @@ mod tests {
     }
 
     #[test]
-    fn sources_are_named_where_there_are_several() {
-        let both = [record("a", "x", "t", 1), record("a", "y", "t", 2), record("b", "x", "t", 3)];
-        assert_eq!(titles(&both), ["trace_id", "a [x]", "a [y]", "b"]);
-        let human =
-            json!({"name": "a", "source": {"source_type": "HUMAN", "source_id": "x"}, "trace_id": "t", "value": 1});
-        assert_eq!(titles(&[human, both[0].clone()]), ["trace_id", "a [HUMAN x]", "a [LLM_JUDGE x]"]);
+    fn a_column_keeps_its_name_whoever_else_judges() {
+        let mini = record("safety", "openai:/gpt-4.1-mini", "t", 1);
+        assert_eq!(titles(std::slice::from_ref(&mini)), ["trace_id", "safety__openai_gpt_4_1_mini"]);
+        let human = json!({"name": "safety", "source": {"source_type": "HUMAN", "source_id": "Kim"}, "trace_id": "t", "value": 1});
+        let code = json!({"name": "Exact Match!", "source": {"source_type": "CODE"}, "trace_id": "t", "value": 1});
+        let nobody = json!({"name": "safety", "trace_id": "t", "value": 1});
+        let several = [human, code, record("safety", "a:/m", "t", 1), mini, nobody];
+        let expected = [
+            "trace_id",
+            "exact_match__code",
+            "safety",
+            "safety__a_m",
+            "safety__human_kim",
+            "safety__openai_gpt_4_1_mini",
+        ];
+        let mut all = titles(&several);
+        all[1..].sort();
+        assert_eq!(all, expected);
     }
 
     #[test]
     fn no_two_columns_have_one_title_and_none_is_a_formula() {
         let hostile = [
-            record("a", "x", "t", 1),
-            record("a", "y", "t", 1),
-            record("a [x]", "z", "t", 1),
-            record("b", "x", "t", 1),
-            record("b rationale", "x", "t", 1),
+            record("a", "x/y", "t", 1),
+            record("a", "x-y", "t", 1),
+            record("a x", "y", "t", 1),
+            record("a__x", "y", "t", 1),
             record("name", "x", "t", 1),
-            record("trace_id", "x", "t", 1),
-            record("=1+1", "x", "t", 1),
+            record("=1+1", "=x", "t", 1),
+            record("=", "=", "t", 1),
         ];
         let all = table(&hostile).0[0].clone();
         assert_eq!(all.iter().collect::<HashSet<_>>().len(), all.len(), "{all:?}");
-        for title in ["a [x]", "a [x] [z]", "b rationale", "b rationale [x]", "name [x]", "trace_id [x]", "'=1+1"] {
+        for title in ["a__x_y", "a__x_y_2", "a_x__y", "a_x__y_2", "name__x", "1_1__x", "x__x"] {
             assert!(all.iter().any(|other| other == title), "{title}: {all:?}");
         }
     }
@@ -324,10 +352,10 @@ mod tests {
         let mut session = record("a", "m", "t", 3);
         session["metadata"] = json!({SESSION_METADATA: "chat-1"});
         let (rows, lost) = table(&[record("a", "m", "t", 1), span, session]);
-        assert_eq!(rows[0][..4], ["trace_id", "span_id", "session_id", "a"]);
+        assert_eq!(rows[0][..4], ["trace_id", "span_id", "session_id", "a__m"]);
         let cells: Vec<_> = rows[1..].iter().map(|row| row[1..4].join("|")).collect();
         assert_eq!(cells, ["||1", "s||2", "|chat-1|3"]);
-        assert_eq!(lost, [(3, NOT_SHOWN)], "the session is no lost metadata");
+        assert_eq!(lost, [(3, NOT_SHOWN)], "the session is not lost metadata");
     }
 
     #[test]
@@ -347,16 +375,41 @@ mod tests {
 
     #[test]
     fn a_wide_table_is_read_as_far_as_it_tells() {
-        let rows = "\u{feff}safety rationale,trace_id,safety [HUMAN kim],safety [x:/m],'=j,safety,safety error_code\n\
-                    why,t,,\"\"\"true\"\"\",1,,TIMEOUT\n";
+        let rows = "\u{feff}safety__rationale,trace_id,inputs,safety__x_m,'=j,safety,safety__error_code\n\
+                    why,t,asked,\"\"\"true\"\"\",1,,TIMEOUT\n";
         let input = Input::of_reader(Box::new(io::Cursor::new(rows)), None).unwrap();
         let mut out = Vec::new();
-        convert(input, Form::Jsonl, false, &mut out, &mut |_, reason| panic!("{reason}")).unwrap();
+        let table = &mut TableOptions::default();
+        convert(input, Form::Jsonl, false, table, &mut out, &mut |_, reason| panic!("{reason}")).unwrap();
         let read: Vec<Feedback> =
             String::from_utf8(out).unwrap().lines().map(|line| Feedback::from_json(line).unwrap()).collect();
-        let source = Source { source_type: SourceType::Unspecified, source_id: Some("x:/m".into()) };
+        let source = Source { source_type: SourceType::Unspecified, source_id: Some("x_m".into()) };
         assert_eq!((&read[0].name, &read[0].source, &read[0].value), (&"safety".into(), &source, &Some("true".into())));
         assert_eq!((read[1].name.as_str(), &read[1].value), ("=j", &Some(1.into())));
         assert_eq!((read[2].rationale.as_deref(), read[2].is_error(), read.len()), (Some("why"), true, 3));
+    }
+
+    #[test]
+    fn the_fields_of_a_trace_stand_before_the_judges() {
+        let lines: String = [record("a", "m", "t1", 1), record("a", "m", "t2", 2)].map(|r| format!("{r}\n")).concat();
+        let texts = |id: &str| Ok(vec![(id == "t1").then(|| "=asked".to_owned()), Some(id.to_owned())]);
+        let include = Include { fields: vec!["inputs".into(), "outputs".into()], texts: Box::new(texts) };
+        let mut options = TableOptions { bom: true, include: Some(include) };
+        for (form, expected) in [
+            (
+                Form::CsvWide,
+                "\u{feff}trace_id,inputs,outputs,a__m,a__m__error_code,a__m__rationale\nt1,'=asked,t1,1,,\nt2,,t2,2,,\n",
+            ),
+            (Form::Jsonl, lines.as_str()),
+        ] {
+            let input = Input::of_reader(Box::new(io::Cursor::new(lines.clone())), None).unwrap();
+            let mut out = Vec::new();
+            convert(input, form, false, &mut options, &mut out, &mut |_, reason| panic!("{reason}")).unwrap();
+            let text = String::from_utf8(out).unwrap();
+            match form {
+                Form::Jsonl => assert_eq!(text.lines().count(), 2),
+                _ => assert_eq!(text, expected),
+            }
+        }
     }
 }

@@ -2,8 +2,8 @@
 
 use std::io::{self, Write};
 
-use super::cell::replace_controls;
-use super::{ConvertError, Form, csv};
+use super::cell::{cell, replace_controls};
+use super::{ConvertError, Form, TableOptions, csv};
 use crate::feedback::Feedback;
 use crate::feedback::wire::Wire;
 
@@ -33,22 +33,27 @@ impl Losses {
 }
 
 /// Writes records one by one.
-pub(super) enum Writer<'a> {
+pub(super) enum Writer<'a, 't> {
     Jsonl(&'a mut dyn Write),
     Mlflow(&'a mut dyn Write),
-    Csv(Box<::csv::Writer<&'a mut dyn Write>>),
+    Csv(Box<::csv::Writer<&'a mut dyn Write>>, &'a mut TableOptions<'t>),
 }
 
-impl<'a> Writer<'a> {
+impl<'a, 't> Writer<'a, 't> {
     /// `None` for the wide table, whose rows are made of several records.
-    pub(super) fn new(form: Form, out: &'a mut dyn Write) -> Result<Option<Self>, ConvertError> {
+    pub(super) fn new(
+        form: Form,
+        out: &'a mut dyn Write,
+        table: &'a mut TableOptions<'t>,
+    ) -> Result<Option<Self>, ConvertError> {
         Ok(Some(match form {
             Form::Jsonl => Self::Jsonl(out),
             Form::Mlflow => Self::Mlflow(out),
             Form::Csv => {
                 let mut writer = Box::new(::csv::Writer::from_writer(out));
-                writer.write_record(csv::COLUMNS).map_err(failed)?;
-                Self::Csv(writer)
+                let fields = table.fields().iter().map(String::as_str);
+                writer.write_record(csv::COLUMNS.into_iter().chain(fields)).map_err(failed)?;
+                Self::Csv(writer, table)
             }
             Form::CsvWide => return Ok(None),
         }))
@@ -72,8 +77,10 @@ impl<'a> Writer<'a> {
                 }
                 (serde_json::to_string(&Wire(&feedback)), out)
             }
-            Self::Csv(writer) => {
-                let mut row = csv::row(&feedback);
+            Self::Csv(writer, table) => {
+                let mut row = csv::row(&feedback).to_vec();
+                let texts = table.texts(feedback.trace_id.as_deref()).map_err(ConvertError::Read)?;
+                row.extend(texts.iter().map(|text| cell(text.as_deref())));
                 if row.iter_mut().map(replace_controls).fold(false, |any, is_replaced| any | is_replaced) {
                     losses.count(CONTROLS);
                 }
@@ -89,7 +96,7 @@ impl<'a> Writer<'a> {
     pub(super) fn finish(self) -> Result<(), ConvertError> {
         match self {
             Self::Jsonl(out) | Self::Mlflow(out) => out.flush(),
-            Self::Csv(mut writer) => writer.flush(),
+            Self::Csv(mut writer, _) => writer.flush(),
         }
         .map_err(ConvertError::Write)
     }

@@ -78,7 +78,7 @@ impl<'a> Facts<'a> {
         .facts()
     }
 
-    /// The record at its place in an opinion's history. One of others without an id is no other's update.
+    /// The record at its place in an opinion's history. A record of others without an id updates no other.
     pub(crate) fn step(&self, place: u64) -> Step {
         let id = self.id.unwrap_or_else(|| IdHasher::new("judge-run place 1").part(&place.to_le_bytes()).finish());
         let act = match self.says {

@@ -281,7 +281,10 @@ impl Case {
         let (input, form) =
             (Input::of_file(std::fs::File::open(from).unwrap(), None).unwrap(), Form::of_path(&path).unwrap());
         let mut out = Vec::new();
-        forms::convert(input, form, present, &mut out, &mut |line, reason| panic!("{line}: {reason}")).unwrap();
+        forms::convert(input, form, present, &mut forms::TableOptions::default(), &mut out, &mut |line, reason| {
+            panic!("{line}: {reason}")
+        })
+        .unwrap();
         std::fs::write(&path, out).unwrap();
         path
     }
@@ -438,7 +441,7 @@ fn saying(does: Does, value: u64, record: Feedback) -> Feedback {
     }
 }
 
-/// A record that somebody else wrote, of the same trace or not, with an id that may look like ours or be ours.
+/// Another writer's record, of the same trace or not, with an id that may look like ours or be ours.
 fn of_another(record: Feedback, who: usize, with_id: bool) -> Feedback {
     let of = |source_type, source_id: &str| Source { source_type, source_id: Some(source_id.into()) };
     let (source, metadata) = match who {

@@ -143,7 +143,7 @@ mod tests {
 
     fn table(path: &Path) -> String {
         let table = path.with_extension("csv");
-        forms::export(path, &table, Form::Csv).unwrap();
+        forms::export(path, &table, Form::Csv, &mut forms::TableOptions::default()).unwrap();
         std::fs::read_to_string(table).unwrap()
     }
 

@@ -8,25 +8,33 @@ use std::io::{self, BufRead, Seek, SeekFrom, Write};
 use std::path::PathBuf;
 
 use super::file::LogFile;
-use super::lines::for_each_raw_line;
+use super::lines::for_each_line;
+use super::lock::lock;
 use crate::files::{self, is_at};
 
 /// How much is put back in one write.
 const BLOCK_BYTES: usize = 1 << 20;
 
-/// What happened to a log while a run wrote to it.
+/// What a log went through while a run wrote to it, and what of it is as it was.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Mended {
+    /// It was deleted, and is back with all its records.
+    pub deleted: bool,
+    /// Records of the run that were cut off, and are in it again.
+    pub put_back: u64,
+    /// Records that were cut off and are gone: of others and of earlier runs, and of this one where there was no room for a second copy of them.
+    pub lost: u64,
+}
+
+/// Why a log can be written no further: its path names something else.
 #[derive(Debug)]
 enum Displaced {
-    Deleted,
-    Moved,
+    Moved {
+        /// Where it is now, if that is known.
+        to: Option<PathBuf>,
+    },
     Replaced {
         kept_in: PathBuf,
-    },
-    Cut {
-        /// Records of this process.
-        put_back: u64,
-        /// Records that it does not have any more.
-        lost: u64,
     },
 }
 
@@ -35,17 +43,14 @@ impl std::error::Error for Displaced {}
 impl fmt::Display for Displaced {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Deleted => f.write_str("it was deleted during the run; it is back, with all its records"),
-            Self::Moved => f.write_str("it was moved during the run; all records are where it is now, so move it back"),
+            Self::Moved { to: Some(to) } => {
+                write!(f, "it was moved to {} during the run, with all its records; move it back", to.display())
+            }
+            Self::Moved { to: None } => {
+                f.write_str("it was moved during the run; all records are where it is now, so move it back")
+            }
             Self::Replaced { kept_in } => {
                 write!(f, "another file took its place during the run; the records are in {}", kept_in.display())
-            }
-            Self::Cut { put_back, lost } => {
-                write!(f, "it was truncated during the run; {put_back} of the run's records are back in it")?;
-                if *lost > 0 {
-                    write!(f, ", and {lost} other records are lost")?;
-                }
-                Ok(())
             }
         }
     }
@@ -58,27 +63,27 @@ impl LogFile {
     /// # Errors
     /// [`Displaced`], or why nothing could be saved.
     pub(super) fn keep_in_place(&mut self) -> io::Result<()> {
-        let displaced = if is_at(&self.file, &self.path)? {
-            if !self.is_cut()? {
-                return Ok(());
-            }
-            self.put_back()?
-        } else if has_a_name(&self.file)? {
-            Displaced::Moved
-        } else {
-            match self.rescue()? {
-                kept_in if kept_in == self.path => Displaced::Deleted,
-                kept_in => Displaced::Replaced { kept_in },
-            }
-        };
-        Err(io::Error::other(displaced))
+        if is_at(&self.file, &self.path)? {
+            return if self.is_cut()? { self.put_back() } else { Ok(()) };
+        }
+        if has_a_name(&self.file)? {
+            return Err(io::Error::other(Displaced::Moved { to: place_of(&self.file) }));
+        }
+        let (copy, kept_in) = self.rescue()?;
+        // Another run may have been quicker.
+        if kept_in != self.path || lock(&copy, &kept_in).is_err() {
+            return Err(io::Error::other(Displaced::Replaced { kept_in }));
+        }
+        self.file = copy;
+        self.mended.deleted = true;
+        Ok(())
     }
 
     /// Copies the records of a file without a name to one that has one.
-    fn rescue(&self) -> io::Result<PathBuf> {
+    fn rescue(&self) -> io::Result<(File, PathBuf)> {
         let paths = std::iter::once(self.path.clone()).chain((1..).map(|n| files::rescued_of(&self.path, n)));
         for path in paths {
-            let mut copy = match OpenOptions::new().write(true).create_new(true).open(&path) {
+            let mut copy = match OpenOptions::new().read(true).append(true).create_new(true).open(&path) {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
                 copy => copy?,
             };
@@ -86,22 +91,21 @@ impl LogFile {
             (&self.file).seek(SeekFrom::Start(0))?;
             io::copy(&mut &self.file, &mut copy)?;
             copy.sync_all()?;
-            return Ok(path);
+            return Ok((copy, path));
         }
         Err(io::ErrorKind::AlreadyExists.into())
     }
 
     /// Appends what this process wrote and the log does not have any more. What others wrote since stays.
-    fn put_back(&mut self) -> io::Result<Displaced> {
+    fn put_back(&mut self) -> io::Result<()> {
         let hasher = RandomState::new();
         let hash = |line: &[u8]| hasher.hash_one(line.trim_ascii());
         let mut there: HashMap<u64, u64> = HashMap::new();
-        let (mut lines, mut ends_whole) = (0, true);
-        for_each_raw_line(&self.file, |_, line| {
+        let (mut records, mut ends_whole) = (0, true);
+        for_each_line(&self.file, |_, line, facts| {
             *there.entry(hash(line)).or_default() += 1;
-            lines += 1;
+            records += u64::from(facts.is_some());
             ends_whole = line.ends_with(b"\n");
-            Ok(())
         })?;
         let mut block = if ends_whole { Vec::new() } else { b"\n".to_vec() };
         let (mut found, mut put_back) = (0, 0);
@@ -128,9 +132,27 @@ impl LogFile {
         }
         self.file.write_all(&block)?;
         self.file.sync_data()?;
+        self.mended.put_back += put_back;
         // What is there and not this process's own was there before, or came from others since.
-        let lost = self.written.expected_lines(copies.is_some()).saturating_sub(lines - found);
-        Ok(Displaced::Cut { put_back, lost })
+        let of_others = records - found;
+        self.mended.lost += self.written.expected_records(copies.is_some()).saturating_sub(of_others);
+        self.written.is_whole_again(of_others, self.file.metadata()?.len());
+        Ok(())
+    }
+}
+
+/// Where an open file is, where the system says so.
+fn place_of(file: &File) -> Option<PathBuf> {
+    #[cfg(target_os = "linux")]
+    {
+        use std::os::fd::AsRawFd;
+        // Source: proc_pid_fd(5).
+        std::fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd())).ok().filter(|path| path.exists())
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = file;
+        None
     }
 }
 
@@ -151,10 +173,11 @@ mod tests {
 
     use super::super::written::Written;
     use super::*;
+    use crate::feedback::history::Facts;
 
     #[cfg(unix)]
     #[test]
-    fn a_log_that_is_deleted_or_replaced_keeps_its_records() {
+    fn a_log_that_is_deleted_is_written_on_and_one_that_is_replaced_keeps_its_records() {
         let folder = tempfile::tempdir().unwrap();
         let (path, moved) = (folder.path().join("f.jsonl"), folder.path().join("moved.jsonl"));
         let displaced = |displace: &dyn Fn()| {
@@ -163,62 +186,134 @@ mod tests {
             log.keep_in_place().unwrap();
             displace();
             log.write_line(b"y\n").unwrap();
-            log.keep_in_place().unwrap_err().to_string()
+            let kept = log.keep_in_place().map_err(|error| error.to_string());
+            (log, kept)
         };
-        let error = displaced(&|| fs::remove_file(&path).unwrap());
-        assert!(error.contains("deleted") && fs::read(&path).unwrap() == b"x\ny\n", "{error}");
-        let error = displaced(&|| fs::rename(&path, &moved).unwrap());
-        assert!(error.contains("moved") && fs::read(&moved).unwrap() == b"x\ny\nx\ny\n", "{error}");
+        let (mut log, kept) = displaced(&|| fs::remove_file(&path).unwrap());
+        assert_eq!((kept, log.mended), (Ok(()), Mended { deleted: true, ..Mended::default() }));
+        log.write_line(b"z\n").unwrap();
+        log.keep_in_place().unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"x\ny\nz\n");
+        assert!(LogFile::open(&path).is_err(), "it is locked as it was");
+        drop(log);
+        let (_, kept) = displaced(&|| fs::rename(&path, &moved).unwrap());
+        assert!(kept.unwrap_err().contains("moved") && fs::read(&moved).unwrap() == b"x\ny\nz\nx\ny\n");
         for rescued in ["f.jsonl.rescued", "f.jsonl.rescued-2"] {
             let _ = fs::remove_file(&path);
-            let error = displaced(&|| fs::write(&moved, "mine").and_then(|()| fs::rename(&moved, &path)).unwrap());
-            assert!(error.ends_with(rescued), "{error}");
+            let (_, kept) = displaced(&|| fs::write(&moved, "mine").and_then(|()| fs::rename(&moved, &path)).unwrap());
+            assert!(kept.unwrap_err().ends_with(rescued));
             assert_eq!(fs::read(folder.path().join(rescued)).unwrap(), b"x\ny\n");
             assert_eq!(fs::read(&path).unwrap(), b"mine");
         }
     }
 
-    /// A log with two older lines, to which three were written; what it is after `cut`, and what is said.
-    fn after(cut: impl FnOnce(&mut LogFile)) -> (String, String) {
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn it_is_said_where_a_log_was_moved_to() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, moved) = (folder.path().join("f.jsonl"), folder.path().join("elsewhere.jsonl"));
+        let mut log = LogFile::open(&path).unwrap();
+        log.write_line(b"x\n").unwrap();
+        fs::rename(&path, &moved).unwrap();
+        let error = log.keep_in_place().unwrap_err().to_string();
+        assert!(error.contains(moved.to_str().unwrap()), "{error}");
+    }
+
+    /// A record whose line has 30 bytes.
+    fn line(name: &str) -> String {
+        let line = format!("{{\"name\":\"{name:_<5}\",\"value\":true}}\n");
+        assert_eq!(line.len(), 30);
+        line
+    }
+
+    /// The names of the records in a log, and what stands there beside them.
+    fn names(text: &str) -> Vec<&str> {
+        let name = |line| Facts::read(str::as_bytes(line)).map_or(line, |_| line[9..14].trim_end_matches('_'));
+        text.split_terminator('\n').map(name).collect()
+    }
+
+    /// A log with two older records, to which three were written; what is in it after `cut`, and what became of its records.
+    #[track_caller]
+    fn after(cut: impl FnOnce(&mut LogFile), expected: &[&str], put_back: u64, lost: u64) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("f.jsonl");
-        fs::write(&path, "old 1\nold 2\n").unwrap();
+        fs::write(&path, line("old1") + &line("old2")).unwrap();
         let mut log = LogFile::open(&path).unwrap();
-        log.written = Written::begin(2, 12);
-        for n in 1..=3 {
-            log.write_line(format!("new {n}\n").as_bytes()).unwrap();
+        log.written = Written::begin(2, 60);
+        for name in ["new1", "new2", "new3"] {
+            log.write_line(line(name).as_bytes()).unwrap();
         }
         log.keep_in_place().unwrap();
+        assert_eq!(log.mended, Mended::default());
         cut(&mut log);
-        let error = log.keep_in_place().unwrap_err().to_string();
-        (fs::read_to_string(&path).unwrap(), error)
+        log.keep_in_place().unwrap();
+        let mended = log.mended;
+        log.keep_in_place().unwrap();
+        assert_eq!(log.mended, mended, "it is mended once");
+        assert_eq!(names(&fs::read_to_string(&path).unwrap()), expected);
+        assert_eq!(mended, Mended { deleted: false, put_back, lost });
+    }
+
+    fn append(log: &LogFile, text: &str) {
+        OpenOptions::new().append(true).open(&log.path).unwrap().write_all(text.as_bytes()).unwrap();
     }
 
     #[test]
     fn a_log_that_is_cut_gets_back_what_is_missing_of_this_process() {
-        let (text, error) = after(|log| fs::write(&log.path, "").unwrap());
-        assert_eq!(text, "new 1\nnew 2\nnew 3\n");
-        assert!(error.contains("3 of the run's records") && error.contains("2 other records are lost"), "{error}");
-        // In the middle of a line; what others and this process wrote since stays where it is.
-        let (text, error) = after(|log| {
-            log.file.set_len(20).unwrap();
-            OpenOptions::new().append(true).open(&log.path).unwrap().write_all(b"\ntheirs\n").unwrap();
-            log.write_line(b"new 4\n").unwrap();
-        });
-        assert_eq!(text, "old 1\nold 2\nnew 1\nne\ntheirs\nnew 4\nnew 2\nnew 3\n");
-        assert!(error.contains("2 of the run's records") && !error.contains("lost"), "{error}");
+        after(|log| fs::write(&log.path, "").unwrap(), &["new1", "new2", "new3"], 3, 2);
         // An editor wrote anew what it had read, with one line changed.
-        let (text, _) = after(|log| fs::write(&log.path, "old 1\nold two\nnew 1").unwrap());
-        assert_eq!(text, "old 1\nold two\nnew 1\nnew 2\nnew 3\n");
+        let edited = [line("old1"), line("other"), line("new1").trim_end().to_owned()].concat();
+        after(|log| fs::write(&log.path, edited).unwrap(), &["old1", "other", "new1", "new2", "new3"], 2, 0);
     }
 
     #[test]
-    fn without_copies_it_is_said_what_is_lost() {
-        let (text, error) = after(|log| {
+    fn a_log_may_be_cut_through_a_line() {
+        let half = "{\"name\":\"";
+        let cut_after = |length| move |log: &mut LogFile| log.file.set_len(length).unwrap();
+        after(cut_after(99), &["old1", "old2", "new1", half, "new2", "new3"], 2, 0);
+        after(cut_after(39), &["old1", half, "new1", "new2", "new3"], 3, 1);
+        // What others and this process wrote since stays where it is, and is there once.
+        let and_written = |log: &mut LogFile| {
+            cut_after(99)(log);
+            log.write_line(line("new4").as_bytes()).unwrap();
+        };
+        after(and_written, &["old1", "old2", "new1", half, "new4", "new2", "new3"], 2, 0);
+        let and_both = |log: &mut LogFile| {
+            cut_after(99)(log);
+            append(log, &format!("\n{}", line("their")));
+            log.write_line(line("new4").as_bytes()).unwrap();
+        };
+        after(and_both, &["old1", "old2", "new1", half, "their", "new4", "new2", "new3"], 2, 0);
+    }
+
+    #[test]
+    fn a_log_may_be_cut_again() {
+        let cut = |log: &mut LogFile| {
+            fs::write(&log.path, "").unwrap();
+            log.keep_in_place().unwrap();
+            log.write_line(line("new4").as_bytes()).unwrap();
+            fs::write(&log.path, line("new1")).unwrap();
+        };
+        after(cut, &["new1", "new2", "new3", "new4"], 6, 2);
+    }
+
+    #[test]
+    fn without_copies_it_is_known_what_is_lost() {
+        let cut = |log: &mut LogFile| {
             log.written.drop_copies();
-            fs::write(&log.path, "old 1\n").unwrap();
-        });
-        assert_eq!(text, "old 1\n");
-        assert!(error.contains("0 of the run's records") && error.contains("4 other records are lost"), "{error}");
+            fs::write(&log.path, line("old1")).unwrap();
+        };
+        after(cut, &["old1"], 0, 4);
+    }
+
+    #[test]
+    fn an_earlier_record_is_not_looked_for_where_records_are_lost() {
+        let cut = |log: &mut LogFile| {
+            assert!(log.reread(0).is_ok());
+            fs::write(&log.path, "").unwrap();
+            log.keep_in_place().unwrap();
+            assert!(log.reread(0).is_err());
+        };
+        after(cut, &["new1", "new2", "new3"], 3, 2);
     }
 }

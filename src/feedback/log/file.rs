@@ -5,6 +5,8 @@ use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use super::OpenError;
+use super::displaced::Mended;
+use super::holders::is_held_by_others;
 use super::lock::open_locked;
 use super::written::Written;
 use crate::feedback::Feedback;
@@ -16,6 +18,7 @@ pub(super) struct LogFile {
     pub file: File,
     pub path: PathBuf,
     pub written: Written,
+    pub mended: Mended,
 }
 
 impl LogFile {
@@ -28,16 +31,20 @@ impl LogFile {
         let io_error = |source| OpenError::Io { path: path.to_owned(), source };
         let file = open_locked(path, || OpenOptions::new().read(true).append(true).create(true).open(path))?;
         let written = Written::begin(0, file.metadata().map_err(io_error)?.len());
-        Ok(Self { file, path: files::real_path(path).map_err(io_error)?, written })
+        Ok(Self { file, path: files::real_path(path).map_err(io_error)?, written, mended: Mended::default() })
     }
 
     /// Appends a line, whole or not at all, wherever the end is by now.
     pub(super) fn write_line(&mut self, line: &[u8]) -> io::Result<()> {
+        // Half a line of another, or what a cut left of one, does not take this one with it.
+        if self.file.metadata()?.len() != self.written.end() {
+            self.end_last_line()?;
+        }
         let mut start = self.append(line)?;
-        // Where others write too, half of their line may stand before this one.
-        if start != self.written.end() && start > 0 && !self.is_newline(start - 1)? {
-            let again = [b"\n", line].concat();
-            start = self.append(&again)? + 1;
+        // It may have come in between. Then the line is there twice: behind that half, and by itself.
+        while start != self.written.end() && start > 0 && !self.is_newline(start - 1)? {
+            self.written.reaches(start, start + line.len() as u64);
+            start = self.append(line)?;
         }
         self.written.add(line, start, &self.path);
         Ok(())
@@ -61,18 +68,21 @@ impl LogFile {
         let start = end.saturating_sub(length as u64);
         if length < bytes.len() {
             // The next attempt says what the matter is, if it is not this.
-            self.blank_out(start, end)?;
-            self.written.reaches(start, end);
+            self.take_back(start, end)?;
             self.written.drop_copies();
             return Err(io::ErrorKind::StorageFull.into());
         }
         Ok(start)
     }
 
-    /// Makes half a line that was written here into empty lines. It cannot be cut off: others may have written after it.
-    fn blank_out(&self, start: u64, end: u64) -> io::Result<()> {
+    /// Takes back half a line that was written here. Where others may have written after it, it cannot be cut off: then it becomes white space, which
+    /// the next line may begin with.
+    fn take_back(&mut self, start: u64, end: u64) -> io::Result<()> {
         if start == end {
             return Ok(());
+        }
+        if self.file.metadata()?.len() == end && is_held_by_others(&self.file) == Some(false) {
+            return self.file.set_len(start);
         }
         // What is open for appending writes nowhere else.
         let mut file = OpenOptions::new().write(true).open(&self.path)?;
@@ -80,7 +90,9 @@ impl LogFile {
             return Err(io::ErrorKind::NotFound.into());
         }
         file.seek(SeekFrom::Start(start))?;
-        file.write_all(&vec![b'\n'; usize::try_from(end - start).unwrap_or(0)])
+        file.write_all(&vec![b' '; usize::try_from(end - start).unwrap_or(0)])?;
+        self.written.reaches(start, end);
+        Ok(())
     }
 
     /// A last record without its newline gets it.
@@ -115,6 +127,9 @@ impl LogFile {
 
     /// The record at `offset`.
     pub(super) fn reread(&mut self, offset: u64) -> io::Result<Feedback> {
+        if self.mended.lost > 0 {
+            return Err(io::Error::other("it was truncated during the run; the earlier records are lost"));
+        }
         self.file.seek(SeekFrom::Start(offset))?;
         let mut line = String::new();
         BufReader::new(&self.file).read_line(&mut line)?;
@@ -197,18 +212,25 @@ mod tests {
         other(&log).write_all(b"the").unwrap();
         log.write_line(b"x\n").unwrap();
         other(&log).write_all(b"irs\n").unwrap();
-        assert!(text(&log).lines().any(|line| line == "x"), "{}", text(&log));
+        assert_eq!(text(&log), "the\nx\nirs\n");
     }
 
     #[test]
-    fn half_a_line_becomes_empty_lines_and_what_others_wrote_after_it_stays() {
+    fn half_a_line_is_taken_back_and_what_others_wrote_after_it_stays() {
         let (_folder, mut log) = log();
         log.write_line(b"x\n").unwrap();
         let start = log.append(b"half a li").unwrap();
         other(&log).write_all(b"theirs\n").unwrap();
-        log.blank_out(start, start + 9).unwrap();
+        log.take_back(start, start + 9).unwrap();
         log.write_line(b"y\n").unwrap();
-        assert_eq!(text(&log), format!("x\n{}theirs\ny\n", "\n".repeat(9)));
+        assert_eq!(text(&log), "x\n         theirs\ny\n");
+        if is_held_by_others(&log.file) == Some(false) {
+            let start = log.append(b"half a li").unwrap();
+            log.take_back(start, start + 9).unwrap();
+            log.write_line(b"z\n").unwrap();
+            assert_eq!(text(&log), "x\n         theirs\ny\nz\n");
+            assert!(!log.is_cut().unwrap());
+        }
     }
 
     #[test]

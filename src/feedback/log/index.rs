@@ -226,7 +226,7 @@ mod tests {
         assert_eq!(
             index.look_up(key("a"), id(2)),
             Seen::Judged { standing: failed(2), overrides: Some(id(1)) },
-            "an error is no opinion, so the later one changes nothing"
+            "an error is not an opinion, so the later one changes nothing"
         );
         assert_eq!(index.look_up(key("a"), id(1)), judged(Standing::Number(1.0)));
     }

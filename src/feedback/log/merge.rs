@@ -6,9 +6,9 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use super::OpenError;
+use super::error::not_a_log;
 use super::file::LogFile;
 use super::lines::{LineReader, for_each_line};
-use super::open::not_a_log;
 use super::timeline::{Event, Timeline};
 use crate::feedback::history::{Act, History, Line, Role};
 

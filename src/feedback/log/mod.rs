@@ -2,6 +2,7 @@
 
 mod compact;
 mod displaced;
+mod error;
 mod exchange;
 mod file;
 mod holders;
@@ -21,13 +22,17 @@ mod written;
 
 pub use super::history::{OpinionKey, Standing};
 pub use compact::{Compacted, compact, would_compact};
+pub use displaced::Mended;
+pub use error::OpenError;
 pub use index::{Index, Seen};
 pub(super) use lines::LineReader;
 pub use lock::{is_locked, lock_holder};
 pub use merge::{Conflicts, MergeError, Merged, MergedInput, merge};
-pub use open::{Mode, OpenError, OpenLog, OpenReport};
+pub use open::{Mode, OpenLog, OpenReport};
 pub use requests::requests_since;
 pub use reuse::ReuseLog;
 pub use standing::{Place, StandingRecords, Stands};
 pub use tally::{JudgeTally, Tally, tally};
+#[cfg(test)]
+pub(crate) use writer::tests::writer_to;
 pub use writer::{LogClosed, LogWriter, WriteError};

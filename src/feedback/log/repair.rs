@@ -4,10 +4,10 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
+use super::error::not_a_log;
 use super::file::LogFile;
 use super::index::IndexBuilder;
 use super::lines::for_each_line;
-use super::open::not_a_log;
 use super::{Index, OpenError};
 use crate::feedback::history::Facts;
 use crate::files;
@@ -59,7 +59,7 @@ fn record_within(line: &[u8]) -> Option<(usize, Facts<'_>)> {
     starts.take(MAX_STARTS).find_map(|i| Some((i, Facts::read(&line[i..])?)))
 }
 
-/// In so many places of a damaged line a record may begin.
+/// A record may begin at this many places of a damaged line.
 const MAX_STARTS: usize = 100;
 
 impl Piece {

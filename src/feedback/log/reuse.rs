@@ -4,10 +4,10 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
+use super::error::not_a_log;
 use super::file::refuse_what_is_no_file;
 use super::index::IndexBuilder;
 use super::lines::{LineReader, for_each_line};
-use super::open::not_a_log;
 use super::{Index, OpenError, OpinionKey};
 use crate::feedback::history::{Facts, Says};
 use crate::feedback::{AssessmentId, Feedback};

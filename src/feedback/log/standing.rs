@@ -6,9 +6,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::OpenError;
+use super::error::not_a_log;
 use super::file::refuse_what_is_no_file;
 use super::lines::{LineReader, for_each_line};
-use super::open::not_a_log;
 use super::timeline::Timeline;
 use crate::feedback::Feedback;
 use crate::feedback::history::{Act, History, Line};

@@ -7,9 +7,9 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::OpenError;
+use super::error::not_a_log;
 use super::file::refuse_what_is_no_file;
 use super::lines::for_each_line;
-use super::open::not_a_log;
 use crate::feedback::RecordedErrorCode;
 use crate::feedback::history::{Act, Facts, History, Says};
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
+use super::displaced::Mended;
 use super::file::LogFile;
 use super::{Mode, OpenError, OpenLog};
 use crate::feedback::{AssessmentId, Feedback};
@@ -17,7 +18,7 @@ const SYNC_INTERVAL: Duration = Duration::from_secs(1);
 /// On a full disk the writer holds what it has and tries again, this often and this many times.
 const DISK_FULL_RETRY: Duration = Duration::from_secs(1);
 const DISK_FULL_TRIES: u32 = 30;
-/// Whoever gives up waiting still waits this long: a healthy disk needs less.
+/// A caller that gives up waiting still waits this long: a healthy disk needs less.
 const LAST_WAIT: Duration = Duration::from_secs(1);
 
 /// The sending end of a log; records are written in the order in which they are appended.
@@ -25,14 +26,14 @@ const LAST_WAIT: Duration = Duration::from_secs(1);
 pub struct LogWriter {
     path: PathBuf,
     sender: mpsc::Sender<Entry>,
-    done: oneshot::Receiver<io::Result<()>>,
+    done: oneshot::Receiver<io::Result<Mended>>,
     /// Records that were to be appended.
     appended: AtomicU64,
     /// Records that are on disk.
     saved: Arc<AtomicU64>,
 }
 
-/// What is to be written, and whom to tell that it is.
+/// What is to be written, and who waits for it.
 #[derive(Debug)]
 struct Entry {
     what: What,
@@ -95,6 +96,8 @@ trait Medium: Send + 'static {
     fn sync(&mut self) -> io::Result<()>;
     /// Whether what is on disk will be found where it is looked for.
     fn keep_in_place(&mut self) -> io::Result<()>;
+    /// What it went through.
+    fn mended(&self) -> Mended;
     /// An earlier record.
     fn reread(&mut self, offset: u64) -> io::Result<Feedback>;
 }
@@ -110,6 +113,10 @@ impl Medium for LogFile {
 
     fn keep_in_place(&mut self) -> io::Result<()> {
         self.keep_in_place()
+    }
+
+    fn mended(&self) -> Mended {
+        self.mended
     }
 
     fn reread(&mut self, offset: u64) -> io::Result<Feedback> {
@@ -128,6 +135,10 @@ impl Medium for io::Stdout {
 
     fn keep_in_place(&mut self) -> io::Result<()> {
         Ok(())
+    }
+
+    fn mended(&self) -> Mended {
+        Mended::default()
     }
 
     fn reread(&mut self, _: u64) -> io::Result<Feedback> {
@@ -183,7 +194,7 @@ impl LogWriter {
         (Self { path, sender, done, appended: AtomicU64::new(0), saved }, work)
     }
 
-    /// Writes a record. Once this returns, the record survives the death of the process: whoever asks the next question only then
+    /// Writes a record. Once this returns, the record survives the death of the process: a caller that asks the next question only then
     /// never loses more answers than are in flight. A full disk is waited for.
     ///
     /// # Errors
@@ -216,11 +227,12 @@ impl LogWriter {
         written.await.map_err(|_| LogClosed)
     }
 
-    /// Waits until everything is on disk, but not much longer than until `give_up` is ready: a writer that blocks is then left behind.
+    /// Waits until everything is on disk, but not much longer than until `give_up` is ready: a writer that blocks is then left behind. Returns what
+    /// the log went through.
     ///
     /// # Errors
     /// What stopped the writer, if something did.
-    pub async fn close(self, give_up: impl Future<Output = ()>) -> Result<(), WriteError> {
+    pub async fn close(self, give_up: impl Future<Output = ()>) -> Result<Mended, WriteError> {
         let Self { path, sender, done, appended, saved } = self;
         drop(sender);
         let patience = async {
@@ -234,7 +246,7 @@ impl LogWriter {
         };
         let unsaved = appended.into_inner().saturating_sub(saved.load(Ordering::Acquire));
         match result {
-            Some(Ok(Ok(()))) => Ok(()),
+            Some(Ok(Ok(mended))) => Ok(mended),
             Some(Ok(Err(error))) if error.kind() == io::ErrorKind::BrokenPipe => {
                 Err(WriteError::BrokenPipe { unsaved })
             }
@@ -250,7 +262,7 @@ async fn write_all(
     mut medium: impl Medium,
     mut receiver: mpsc::Receiver<Entry>,
     on_disk: &AtomicU64,
-) -> io::Result<()> {
+) -> io::Result<Mended> {
     let mut line = Vec::with_capacity(4096);
     let mut sync = tokio::time::interval(SYNC_INTERVAL);
     sync.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -274,12 +286,13 @@ async fn write_all(
         if result.is_err() {
             break result;
         }
-        // Nobody may be waiting any more.
+        // The caller may have stopped waiting.
         let _ = tell.send(());
     };
     medium.sync()?;
     on_disk.store(written, Ordering::Release);
-    medium.keep_in_place().and(result)
+    medium.keep_in_place().and(result)?;
+    Ok(medium.mended())
 }
 
 /// Writes the lines of an entry, and counts them in `written`.
@@ -350,6 +363,10 @@ pub(crate) mod tests {
 
         fn keep_in_place(&mut self) -> io::Result<()> {
             Ok(())
+        }
+
+        fn mended(&self) -> Mended {
+            Mended::default()
         }
 
         fn reread(&mut self, _: u64) -> io::Result<Feedback> {

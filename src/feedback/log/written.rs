@@ -7,8 +7,8 @@ use std::path::Path;
 /// Lines that this process appended, and where they should be.
 #[derive(Debug, Default)]
 pub(super) struct Written {
-    /// Lines that the log had before.
-    lines_before: u64,
+    /// Records of others that the log has.
+    of_others: u64,
     lines: u64,
     /// How long the log is at least.
     end: u64,
@@ -30,12 +30,12 @@ enum Copies {
 }
 
 impl Written {
-    /// To a log of this length.
-    pub(super) fn begin(lines_before: u64, end: u64) -> Self {
-        Self { lines_before, end, ..Self::default() }
+    /// To a log of this length, with so many records.
+    pub(super) fn begin(of_others: u64, end: u64) -> Self {
+        Self { of_others, end, ..Self::default() }
     }
 
-    /// Where the next line begins if nobody else writes.
+    /// Where the next line begins if no other process writes.
     pub(super) fn end(&self) -> u64 {
         self.end
     }
@@ -63,6 +63,17 @@ impl Written {
     pub(super) fn reaches(&mut self, start: u64, end: u64) {
         self.is_cut |= start < self.end;
         self.end = end;
+    }
+
+    /// Takes in that the log, now of this length, has again what this process wrote, beside so many records of others.
+    pub(super) fn is_whole_again(&mut self, of_others: u64, end: u64) {
+        self.of_others = of_others;
+        if let Copies::Dropped | Copies::None = self.copies {
+            self.lines = 0;
+        }
+        self.end = end;
+        self.last.1.clear();
+        self.is_cut = false;
     }
 
     /// Gives up the room that the copies take.
@@ -94,8 +105,8 @@ impl Written {
         Ok(Some(BufReader::with_capacity(1 << 16, file)))
     }
 
-    /// How many lines the log should have at least, but for those that are known by their copies.
-    pub(super) fn expected_lines(&self, has_copies: bool) -> u64 {
-        self.lines_before + if has_copies { 0 } else { self.lines }
+    /// How many records the log should have at least, but for those that are known by their copies.
+    pub(super) fn expected_records(&self, has_copies: bool) -> u64 {
+        self.of_others + if has_copies { 0 } else { self.lines }
     }
 }

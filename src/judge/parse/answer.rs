@@ -4,21 +4,12 @@ use serde_json::{Map, Value};
 
 use super::coerce::{self, Reading};
 use super::expected::Expected;
-use super::outcome::{DIFFERING, Miss};
+use super::keys::{RATIONALE_KEYS, is_key, is_pass_key, is_value_key};
+use super::outcome::{DIFFERING, Miss, ParseMethod, Parsed};
 use super::tolerant;
-use crate::judge::form::{RATIONALE_KEY, VALUE_KEY, is_placeholder};
+use crate::judge::form::{VALUE_KEY, is_placeholder};
 use crate::judge::verdict::Verdict;
 
-/// The names under which models give the verdict when they do not keep to [`VALUE_KEY`], also with `final_` or `overall_` before them.
-const VALUE_ALIASES: [&str; 9] =
-    ["result", "score", "verdict", "rating", "answer", "label", "grade", "judgment", "judgement"];
-
-/// The names of the reasoning, in order of preference.
-const RATIONALE_KEYS: [&str; 8] =
-    [RATIONALE_KEY, "reasoning", "reason", "explanation", "analysis", "thought", "thoughts", "justification"];
-
-/// The names of a boolean that says whether what is judged is good.
-const PASS_KEYS: [&str; 2] = ["pass", "passed"];
 /// The wrappers of an answer that is written as a call of a function.
 const CALL_WRAPPERS: [&str; 2] = ["arguments", "parameters"];
 /// The wrapper of an answer that fills in the schema instead of following it.
@@ -32,22 +23,12 @@ pub(super) struct Answer {
     pub(super) is_wrapped: bool,
 }
 
-/// Whether an object with this key is meant as the answer.
-pub(super) fn is_key(key: &str) -> bool {
-    is_value_key(key) || is_pass_key(key) || RATIONALE_KEYS.iter().any(|name| key.eq_ignore_ascii_case(name))
-}
-
-pub(super) fn is_value_key(key: &str) -> bool {
-    let rest = ["final", "overall"].iter().find_map(|prefix| {
-        let (start, rest) = key.split_at_checked(prefix.len())?;
-        start.eq_ignore_ascii_case(prefix).then(|| rest.trim_start_matches(['_', '-', ' ']))
-    });
-    let name = rest.unwrap_or(key);
-    name.eq_ignore_ascii_case(VALUE_KEY) || VALUE_ALIASES.iter().any(|alias| name.eq_ignore_ascii_case(alias))
-}
-
-fn is_pass_key(key: &str) -> bool {
-    PASS_KEYS.iter().any(|name| key.eq_ignore_ascii_case(name))
+impl Answer {
+    /// What was read by this method.
+    pub(super) fn parsed(self, method: ParseMethod) -> Parsed {
+        let method = if self.is_wrapped { ParseMethod::Tolerant } else { method };
+        Parsed { verdict: self.verdict, method }
+    }
 }
 
 /// The verdict of an object. None when it has no verdict key: then it is not the answer.
@@ -169,8 +150,9 @@ fn reasoning(value: Value) -> Option<String> {
 mod tests {
     use serde_json::json;
 
+    use super::super::keys::VALUE_ALIASES;
     use super::*;
-    use crate::judge::good::Good;
+    use crate::feedback::Good;
     use crate::judge::verdict::VerdictType;
 
     fn scale() -> VerdictType {

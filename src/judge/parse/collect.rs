@@ -3,16 +3,15 @@
 use std::ops::Range;
 
 use super::answer::Answer;
-use super::claim::{self, Claim, Kind};
+use super::claim::{Claim, Kind};
 use super::coerce::{self, Reading};
 use super::echo::Echo;
 use super::expected::Expected;
 use super::outcome::{Miss, ParseMethod, Parsed};
 use super::prose::Prose;
 use super::scan::{self, Object};
-use super::steps::parsed;
 use super::turn::visible;
-use super::{apart, conclusion, label, marked, scale};
+use super::{apart, conclusion, label, marked, scale, weigh};
 use crate::judge::verdict::Verdict;
 
 /// How much of a text becomes the rationale, in characters.
@@ -32,7 +31,7 @@ pub(super) fn read(body: &str, expected: &Expected<'_>, echo: &Echo<'_>) -> Resu
     let mut objects = scan::objects(body, expected);
     let object = |body: &str, answer: Answer, range: &Range<usize>| {
         let is_strict = serde_json::from_str::<serde::de::IgnoredAny>(&body[range.clone()]).is_ok();
-        parsed(answer, if is_strict { ParseMethod::Extracted } else { ParseMethod::Tolerant })
+        answer.parsed(if is_strict { ParseMethod::Extracted } else { ParseMethod::Tolerant })
     };
     // An answer that is one object, but for marks around it, quotes nothing.
     if let [Object { range, answer: answer @ Some(_) }] = objects.as_mut_slice() {
@@ -52,7 +51,7 @@ pub(super) fn read(body: &str, expected: &Expected<'_>, echo: &Echo<'_>) -> Resu
     claims.extend(conclusion::claims(&prose, expected.verdict));
     claims.extend(scale::claims(&prose, expected));
     claims.extend(apart::claims(&prose, expected));
-    let settled = claim::settle(claims, &prose, body, &ranges, echo)?;
+    let settled = weigh::settle(claims, &prose, body, &ranges, echo)?;
     if let Some(Object { range, answer: Some(Ok(answer)) }) = settled.object.map(|index| objects.swap_remove(index)) {
         return Ok(object(body, answer, &range));
     }

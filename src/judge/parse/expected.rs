@@ -1,6 +1,6 @@
 //! What an answer is read against.
 
-use crate::judge::good::Good;
+use crate::feedback::Good;
 use crate::judge::verdict::VerdictType;
 
 /// What the reading of an answer depends on.

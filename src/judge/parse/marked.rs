@@ -2,10 +2,10 @@
 
 use memchr::memmem;
 
-use super::answer::is_value_key;
 use super::claim::{Claim, Kind};
 use super::coerce::{self, Reading};
 use super::expected::Expected;
+use super::keys::is_value_key;
 use super::prose::Prose;
 
 /// The longest text that is read between two marks, in bytes.

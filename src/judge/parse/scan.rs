@@ -5,9 +5,11 @@ use std::ops::Range;
 use memchr::memchr;
 
 use super::answer::{self, Answer};
+use super::cursor::Why;
 use super::expected::Expected;
+use super::keys::is_key;
 use super::outcome::{DIFFERING, Miss};
-use super::tolerant::{self, Why};
+use super::tolerant;
 
 /// An outermost object in a text.
 #[derive(Debug, PartialEq)]
@@ -18,7 +20,7 @@ pub(super) struct Object {
     pub(super) answer: Option<Result<Answer, Miss>>,
 }
 
-/// How many bytes may be read in vain, per byte of text: every `{` is tried as the beginning of an object. Prose needs few of them; a text
+/// How many bytes may be read without result, per byte of text: every `{` is tried as the beginning of an object. Prose needs few of them; a text
 /// made of failures inside failures ends here.
 const WASTE: usize = 8;
 
@@ -29,7 +31,7 @@ pub(super) fn objects(text: &str, expected: &Expected<'_>) -> Vec<Object> {
     let mut at = 0;
     while let Some(offset) = memchr(b'{', &text.as_bytes()[at..]) {
         let start = at + offset;
-        at = match tolerant::object(text, start, answer::is_key) {
+        at = match tolerant::object(text, start, is_key) {
             Ok(tolerant::Found { contradicts_itself: true, end, .. }) => {
                 found.push(Object { range: start..end, answer: Some(Err(Miss::Unparseable(DIFFERING))) });
                 end

@@ -2,18 +2,14 @@
 
 use serde_json::Value;
 
-use super::answer::{self, Answer};
+use super::answer;
 use super::echo::Echo;
 use super::expected::Expected;
+use super::limits::{MAX_BYTES, MAX_NESTING};
 use super::outcome::{DIFFERING, Miss, ParseFailure, ParseMethod, Parsed};
 use super::strict::Whole;
 use super::{collect, strip, turn};
 use crate::judge::control;
-
-/// The longest answer that is read, in bytes.
-pub const MAX_BYTES: usize = 1 << 20;
-/// The deepest JSON that is read, in levels of objects and arrays.
-pub const MAX_NESTING: usize = 64;
 
 /// Reads the verdict out of the text that a judge wrote. Pure, total, and in time linear in the text.
 ///
@@ -100,14 +96,9 @@ fn json(text: &str, expected: &Expected<'_>, method: ParseMethod, strings: Strin
         return Some(Err(Miss::Unparseable("the answer is nested too deep")));
     }
     Some(match answer::read(object, expected) {
-        Some(answer) => answer.map(|answer| parsed(answer, method)),
+        Some(answer) => answer.map(|answer| answer.parsed(method)),
         None => Err(Miss::Unparseable("the answer is JSON without a verdict")),
     })
-}
-
-pub(super) fn parsed(answer: Answer, method: ParseMethod) -> Parsed {
-    let method = if answer.is_wrapped { ParseMethod::Tolerant } else { method };
-    Parsed { verdict: answer.verdict, method }
 }
 
 fn is_deeper_than(value: &Value, levels: usize) -> bool {

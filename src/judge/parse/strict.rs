@@ -6,7 +6,7 @@ use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::map::Entry;
 use serde_json::{Map, Value};
 
-use super::answer::is_value_key;
+use super::keys::is_value_key;
 
 /// JSON as a whole.
 pub(super) enum Whole {

@@ -1,6 +1,6 @@
 //! Strings in JSON as models write it: where they end although a quote is not escaped, and what their backslashes mean.
 
-use super::tolerant::{Reader, Why};
+use super::cursor::{Cursor, Why};
 
 /// What stands around a string, and so what can follow it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,7 +13,7 @@ pub(super) enum Place {
     Item,
 }
 
-impl Reader<'_> {
+impl Cursor<'_> {
     /// A quote closes the string only where what follows can stand behind it. In strict JSON it always can: so this repairs
     /// unescaped quotes and changes no valid text.
     pub(super) fn string(&mut self, closing: &[char], place: Place) -> Result<String, Why> {

@@ -147,3 +147,34 @@ fn labels_are_spelled_as_declared() {
         assert_eq!(found(text, &grades), value.map(Value::from), "{text}");
     }
 }
+
+#[test]
+fn a_rationale_is_kept_as_it_was_written_however_the_answer_is_wrapped() {
+    let boolean = VerdictType::Boolean;
+    for rationale in [
+        "Ｆｕｌｌ：５ of\u{a0}it",
+        "a\u{200d}b \u{ad}c \u{feff}d\u{200b}",
+        "می\u{200c}خواهم \u{202e}x\u{202c}",
+        "\u{1f468}\u{200d}\u{1f469}",
+    ] {
+        let object = json!({"rationale": rationale, "value": true}).to_string();
+        for answer in [
+            object.clone(),
+            format!("```json\n{object}\n```"),
+            format!("Here it is:\n{object}"),
+            format!("<think>so</think>\n{object}"),
+            format!("\u{feff}{object}"),
+            format!("\u{200b}{object} ."),
+            format!("[{object}]"),
+            format!("{object}<|im_end|>"),
+            object.replace("true}", "true,}"),
+            json!(object).to_string(),
+            format!("**{object}**"),
+        ] {
+            let verdict = parse_verdict(&answer, &boolean).unwrap().verdict;
+            assert_eq!((verdict.value, verdict.rationale.as_deref()), (json!(true), Some(rationale)), "{answer}");
+        }
+        let prose = format!("{rationale}\n\nVerdict: true");
+        assert_eq!(parse_verdict(&prose, &boolean).unwrap().verdict.rationale, Some(prose));
+    }
+}

@@ -7,9 +7,10 @@
 
 use serde_json::{Map, Value};
 
-use super::answer::is_value_key;
+use super::cursor::{Cursor, Why};
+use super::keys::is_value_key;
+use super::limits::MAX_NESTING;
 use super::number::{is_non_finite, leading_number};
-use super::steps::MAX_NESTING;
 use super::string::{Place, closing_quotes};
 use super::turn::is_format;
 
@@ -21,16 +22,6 @@ pub(super) struct Failure {
     pub(super) at: usize,
     /// Whether one of the keys that the caller looks for was there.
     pub(super) has_key: bool,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Why {
-    /// The text ends inside the object.
-    Truncated,
-    /// No JSON, however lenient.
-    Malformed,
-    /// Nested deeper than [`MAX_NESTING`].
-    TooDeep,
 }
 
 /// An object that was read.
@@ -45,16 +36,16 @@ pub(super) struct Found {
 
 /// Reads the object that begins with the `{` at byte `start`.
 pub(super) fn object(text: &str, start: usize, is_key: fn(&str) -> bool) -> Result<Found, Failure> {
-    let mut reader = Reader { text, at: start + 1, depth: 0, is_key, has_key: false, contradicts_itself: false };
+    let cursor = Cursor { text, at: start + 1 };
+    let mut reader = Reader { cursor, depth: 0, is_key, has_key: false, contradicts_itself: false };
     match reader.object() {
-        Ok(object) => Ok(Found { object, end: reader.at, contradicts_itself: reader.contradicts_itself }),
-        Err(why) => Err(Failure { why, at: reader.at, has_key: reader.has_key }),
+        Ok(object) => Ok(Found { object, end: reader.cursor.at, contradicts_itself: reader.contradicts_itself }),
+        Err(why) => Err(Failure { why, at: reader.cursor.at, has_key: reader.has_key }),
     }
 }
 
-pub(super) struct Reader<'t> {
-    text: &'t str,
-    pub(super) at: usize,
+struct Reader<'t> {
+    cursor: Cursor<'t>,
     depth: usize,
     is_key: fn(&str) -> bool,
     has_key: bool,
@@ -62,39 +53,17 @@ pub(super) struct Reader<'t> {
 }
 
 impl<'t> Reader<'t> {
-    pub(super) fn rest(&self) -> &'t str {
-        &self.text[self.at..]
-    }
-
-    fn peek(&self) -> Option<char> {
-        self.rest().chars().next()
-    }
-
-    pub(super) fn bump(&mut self) -> Result<char, Why> {
-        let c = self.peek().ok_or(Why::Truncated)?;
-        self.at += c.len_utf8();
-        Ok(c)
-    }
-
-    fn take(&mut self, expected: char) -> bool {
-        let found = self.peek() == Some(expected);
-        if found {
-            self.at += expected.len_utf8();
-        }
-        found
-    }
-
     /// Skips white space, what does not show, and comments; then there must be something.
     fn next_token(&mut self) -> Result<char, Why> {
         loop {
-            self.at =
-                self.text.len() - self.rest().trim_start_matches(|c: char| c.is_whitespace() || is_format(c)).len();
-            let comment_end = match self.rest().get(..2) {
-                Some("//") => memchr::memchr(b'\n', self.rest().as_bytes()),
-                Some("/*") => memchr::memmem::find(self.rest().as_bytes(), b"*/").map(|end| end + 2),
-                _ => return self.peek().ok_or(Why::Truncated),
+            self.cursor.at = self.cursor.text.len()
+                - self.cursor.rest().trim_start_matches(|c: char| c.is_whitespace() || is_format(c)).len();
+            let comment_end = match self.cursor.rest().get(..2) {
+                Some("//") => memchr::memchr(b'\n', self.cursor.rest().as_bytes()),
+                Some("/*") => memchr::memmem::find(self.cursor.rest().as_bytes(), b"*/").map(|end| end + 2),
+                _ => return self.cursor.peek().ok_or(Why::Truncated),
             };
-            self.at += comment_end.ok_or(Why::Truncated)?;
+            self.cursor.at += comment_end.ok_or(Why::Truncated)?;
         }
     }
 
@@ -114,14 +83,14 @@ impl<'t> Reader<'t> {
             let mut map = Map::new();
             loop {
                 if this.next_token()? == '}' {
-                    this.bump()?;
+                    this.cursor.bump()?;
                     return Ok(map);
                 }
-                let quoted_keys = this.peek().and_then(closing_quotes).is_some();
+                let quoted_keys = this.cursor.peek().and_then(closing_quotes).is_some();
                 let key = this.key()?;
                 this.has_key |= (this.is_key)(&key);
                 this.next_token()?;
-                if !this.take(':') {
+                if !this.cursor.take(':') {
                     return Err(Why::Malformed);
                 }
                 let value = this.value(Place::Member { quoted_keys })?;
@@ -129,7 +98,7 @@ impl<'t> Reader<'t> {
                 this.contradicts_itself |= is_verdict && map.get(&key).is_some_and(|earlier| *earlier != value);
                 map.insert(key, value);
                 this.next_token()?;
-                if !this.take(',') && this.peek() != Some('}') {
+                if !this.cursor.take(',') && this.cursor.peek() != Some('}') {
                     return Err(Why::Malformed);
                 }
             }
@@ -142,12 +111,12 @@ impl<'t> Reader<'t> {
             let mut items = Vec::new();
             loop {
                 if this.next_token()? == ']' {
-                    this.bump()?;
+                    this.cursor.bump()?;
                     return Ok(Value::Array(items));
                 }
                 items.push(this.value(Place::Item)?);
                 this.next_token()?;
-                if !this.take(',') && this.peek() != Some(']') {
+                if !this.cursor.take(',') && this.cursor.peek() != Some(']') {
                     return Err(Why::Malformed);
                 }
             }
@@ -155,8 +124,8 @@ impl<'t> Reader<'t> {
     }
 
     fn key(&mut self) -> Result<String, Why> {
-        match self.peek().and_then(closing_quotes) {
-            Some(closing) => self.string(closing, Place::Key),
+        match self.cursor.peek().and_then(closing_quotes) {
+            Some(closing) => self.cursor.string(closing, Place::Key),
             None => self.word().map(str::to_owned),
         }
     }
@@ -164,16 +133,16 @@ impl<'t> Reader<'t> {
     fn value(&mut self, place: Place) -> Result<Value, Why> {
         match self.next_token()? {
             '{' => {
-                self.bump()?;
+                self.cursor.bump()?;
                 self.object().map(Value::Object)
             }
             '[' => {
-                self.bump()?;
+                self.cursor.bump()?;
                 self.array()
             }
             c if c.is_ascii_digit() || matches!(c, '+' | '-' | '.' | '\u{2212}') => self.number(),
             c => match closing_quotes(c) {
-                Some(closing) => self.string(closing, place).map(Value::String),
+                Some(closing) => self.cursor.string(closing, place).map(Value::String),
                 None => Ok(match self.word()? {
                     "true" | "True" | "TRUE" => Value::Bool(true),
                     "false" | "False" | "FALSE" => Value::Bool(false),
@@ -185,17 +154,17 @@ impl<'t> Reader<'t> {
     }
 
     fn word(&mut self) -> Result<&'t str, Why> {
-        let rest = self.rest();
+        let rest = self.cursor.rest();
         let len = rest.find(|c: char| !c.is_alphanumeric() && !matches!(c, '_' | '-')).unwrap_or(rest.len());
         if len == 0 || rest.starts_with(|c: char| c.is_numeric() || c == '-') {
             return Err(Why::Malformed);
         }
-        self.at += len;
+        self.cursor.at += len;
         Ok(&rest[..len])
     }
 
     fn number(&mut self) -> Result<Value, Why> {
-        let rest = self.rest();
+        let rest = self.cursor.rest();
         let (value, after) = match leading_number(rest) {
             Some((value, after)) => (value, after.strip_prefix('.').unwrap_or(after)),
             None => {
@@ -204,7 +173,7 @@ impl<'t> Reader<'t> {
                 (Value::from(word), &rest[len..])
             }
         };
-        self.at = self.text.len() - after.len();
+        self.cursor.at = self.cursor.text.len() - after.len();
         Ok(value)
     }
 }

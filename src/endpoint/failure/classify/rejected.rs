@@ -135,7 +135,7 @@ const OUTRIGHT: &[&str] = &[
     "unexpected keyword argument",
 ];
 
-/// Parameters that a request may hold and whose names are no other words.
+/// Parameters that a request may hold and whose names are not ordinary words.
 const PARAMETERS: &[&str] = &[
     "frequency_penalty",
     "logprobs",
@@ -224,7 +224,7 @@ pub(crate) fn switch(body: &ErrorBody) -> Option<Rejected> {
             let on = if value.starts_with("true") { true } else { value.starts_with("false").then_some(false)? };
             let before = body.haystack[..at].trim_end_matches(['\'', '"', '`']);
             let name = before.rsplit(|c: char| !c.is_alphanumeric() && c != '_').next()?;
-            // Other words are no members.
+            // Other words are not members.
             let is_member = name.contains('_') || before[..before.len() - name.len()].ends_with(['.', '\'', '"', '`']);
             (is_member && !name.is_empty()).then(|| Rejected::Switch { name: name.to_owned(), on })
         })

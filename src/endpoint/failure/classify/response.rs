@@ -1,4 +1,4 @@
-//! Responses that are no answer.
+//! Responses that are not answers.
 
 use std::borrow::Cow;
 use std::time::{Duration, SystemTime};
@@ -53,7 +53,7 @@ const STATUS_OF_WORD: &[(&str, u16)] = &[
     ("badrequest", 400),
 ];
 
-/// What a response means that is no answer: any status but 2xx, or a 2xx whose body is not a chat completion with
+/// What a response means that is not an answer: any status but 2xx, or a 2xx whose body is not a chat completion with
 /// choices.
 ///
 /// `now` is the time to which points in time are compared. The key may be echoed: body and headers come without it.

@@ -142,7 +142,7 @@ pub(crate) static RULES: &[Rule] = &[
     rule(CLIENT, Always, InvalidRequest),
 ];
 
-/// For statuses below 300 that are no answer.
+/// For statuses below 300 that are not answers.
 static OTHERWISE: Rule = rule(ANY, Always, MalformedResponse);
 
 /// A content network wants to see a browser. It lets requests pass again after a while.

@@ -284,7 +284,7 @@ fn a_refusal_of_what_was_put_otherwise_since_is_worth_another_try() {
     let adapted = ladder.adapted().len();
     assert!(ladder.refused(asked(&request, &before), &failure(parameter("seed"), "no")));
     assert_eq!(ladder.adapted().len(), adapted);
-    // What is not refused for a part of the request is no business of the ladder.
+    // A refusal that is not about a part of the request does not concern the ladder.
     assert!(!ladder.refused(asked(&request, &before), &Failure::new(ErrorCode::ServerError, "no")));
     assert!(!ladder.refused(asked(&request, &before), &failure(Rejected::Room(9), "no")));
 }

@@ -195,7 +195,7 @@ mod tests {
         (0..records).for_each(|i| index.add(&Facts::of(&record), i * line));
         assert_eq!(index.entries.len() as u64, records);
         assert!(index.entries.capacity() as u64 <= records + records / 20, "{}", index.entries.capacity());
-        // A length that cannot be is no reason to fail.
+        // An impossible length is not a reason to fail.
         let mut absurd = IndexBuilder::of_bytes(u64::MAX);
         (0..5_000).for_each(|i| absurd.add(&Facts::of(&record), i));
         assert_eq!(absurd.entries.len(), 5_000);

@@ -1,0 +1,48 @@
+//! The names that prompts and expressions may use.
+
+use super::select::Unit;
+
+/// The names that every prompt may use. Those of a session are its last trace's.
+pub const VARIABLES: &[&str] = &["inputs", "outputs", "expectations", "trace", "spans"];
+
+/// The names that only some prompts may use, by what they judge.
+pub(super) const VARIABLES_OF: [(&str, Unit); 3] =
+    [("span", Unit::Span), ("conversation", Unit::Session), ("session", Unit::Session)];
+
+/// The engine's functions.
+pub(super) const FUNCTIONS: &[&str] = &["range", "dict", "namespace"];
+
+/// What `trace.` may be followed by. Everything but the trace's own verdicts, which no judge should see.
+pub(super) const TRACE_FIELDS: &[&str] = &[
+    "trace_id",
+    "inputs",
+    "outputs",
+    "expectations",
+    "spans",
+    "tags",
+    "metadata",
+    "session_id",
+    "user",
+    "state",
+    "request_time_ms",
+    "execution_duration_ms",
+    "token_usage",
+];
+
+/// What `span.` may be followed by.
+pub(super) const SPAN_FIELDS: &[&str] = &[
+    "span_id",
+    "parent_id",
+    "name",
+    "span_type",
+    "inputs",
+    "outputs",
+    "status",
+    "status_message",
+    "start_time_unix_nano",
+    "end_time_unix_nano",
+    "attributes",
+];
+
+/// What `session.` may be followed by.
+pub(super) const SESSION_FIELDS: &[&str] = &["session_id", "traces"];

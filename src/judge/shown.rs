@@ -1,0 +1,42 @@
+//! How a value is written in a prompt.
+
+use std::borrow::Cow;
+
+use minijinja::{Error, ErrorKind, State, Value};
+
+use super::control;
+use super::image::without_payloads;
+
+/// Control tokens that were broken in one prompt; a render-local extension of the engine's state.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct Broken(pub(super) u64);
+
+/// A value as a text, without the files that it holds, and with the control tokens in it broken.
+pub(super) fn shown<'a>(state: &mut State<'_, '_>, value: &'a Value) -> Result<Cow<'a, str>, Error> {
+    let text = match value.as_str() {
+        Some(text) => without_payloads(text, false),
+        None => {
+            let json = json_text(value)?;
+            let changed = match without_payloads(&json, true) {
+                Cow::Owned(text) => Some(text),
+                Cow::Borrowed(_) => None,
+            };
+            changed.unwrap_or(json).into()
+        }
+    };
+    let (text, count) = control::broken(text);
+    if count > 0 {
+        let broken: &mut Broken = state.get_or_insert_extension_with(Broken::default);
+        broken.0 += count;
+    }
+    Ok(text)
+}
+
+pub(super) fn json_text(value: &Value) -> Result<String, Error> {
+    serde_json::to_string(value).map_err(|error| Error::new(ErrorKind::BadSerialization, error.to_string()))
+}
+
+pub(super) fn defined(value: &Value) -> Result<(), Error> {
+    // The engine's own error knows where in the template the value came from.
+    if value.is_undefined() { value.get_attr("").map(drop) } else { Ok(()) }
+}

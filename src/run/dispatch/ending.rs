@@ -1,0 +1,64 @@
+//! How the dispatcher stops: a lane, or all of them; and what is left when it has.
+
+use super::dispatcher::{Dispatcher, Flow, Parts};
+use super::stop::{GivenUp, StopReason};
+use crate::feedback::log::LogWriter;
+use crate::run::outcome::event::Event;
+use crate::run::outcome::summary::Summary;
+use crate::run::setup::questions::LaneIndex;
+
+impl Dispatcher<'_> {
+    /// A lane is asked no more; the run continues while another is.
+    pub(in crate::run) fn stop_lane(&mut self, lane: LaneIndex, reason: &GivenUp) {
+        if self.lane(lane).stopped {
+            return;
+        }
+        self.emit(&Event::LaneStopped { lane, reason });
+        for job in self.lane(lane).stop() {
+            self.finish(job);
+        }
+    }
+
+    /// Nothing more is sent anywhere; answers in flight are waited for.
+    pub(in crate::run) fn stop_all(&mut self, reason: StopReason) {
+        let is_news = match (&self.stop, &reason) {
+            (None, _) => true,
+            // The user's wish comes before whatever went wrong earlier.
+            (Some(earlier), StopReason::Interrupted) => !matches!(earlier, StopReason::Interrupted),
+            (Some(_), _) => false,
+        };
+        if is_news {
+            self.emit(&Event::Stopping { reason: &reason, in_flight: self.tasks.len() });
+            self.stop = Some(reason);
+        }
+        for place in 0..self.parts.lanes.len() {
+            for job in self.lane(LaneIndex::new(place)).stop() {
+                self.finish(job);
+            }
+        }
+    }
+
+    /// Answers in flight are no longer awaited.
+    pub(in crate::run) fn abandon(&mut self) -> Flow {
+        self.emit(&Event::Abandoned { in_flight: self.tasks.len() });
+        Flow::End
+    }
+
+    /// What the run came to, and the log to be closed.
+    pub(in crate::run) async fn end(mut self) -> (Summary, LogWriter, Option<StopReason>) {
+        // Whatever ended the run, what came back meanwhile was answered, and is counted and saved if it can be.
+        self.take_returned();
+        // Should the log be closed, closing it says so.
+        let _ = self.write().await;
+        let Self { parts, stop, tasks, .. } = self;
+        let Parts { mut summary, log, lanes, until, .. } = parts;
+        summary.until = until.map(|until| until.summaries()).unwrap_or_default();
+        for (summary, lane) in summary.lanes.iter_mut().zip(&lanes) {
+            lane.summarize(summary);
+        }
+        // What is still in flight is let go. The readers' channels are closed, so they end by themselves; one that blocks on standard input
+        // is left behind.
+        drop(tasks);
+        (summary, log, stop)
+    }
+}

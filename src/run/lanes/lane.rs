@@ -1,0 +1,242 @@
+//! One lane of the run: an endpoint and a model, and the judgments that wait for it. What follows from an attempt is in `retry`.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::job::History;
+use super::job::{Due, Job};
+use super::member::Member;
+use crate::endpoint::client::{Client, ClientError};
+use crate::endpoint::pacing::gate::{Admission, Pass};
+use crate::endpoint::prices::Prices;
+use crate::endpoint::provider;
+use crate::endpoint::wire::ladder::Ladder;
+use crate::judge::Judgment;
+use crate::run::attempts::prompt_check::PromptCheck;
+use crate::run::dispatch::stop::GivenUp;
+use crate::run::outcome::summary::{LaneSummary, PromptLimit};
+use crate::run::setup::questions::QuestionIndex;
+use crate::run::setup::settings::{LaneSettings, Policy};
+
+/// What a lane does next.
+#[derive(Debug)]
+pub(in crate::run) enum Step {
+    /// Send this.
+    Send(Box<Job>),
+    /// This can never be sent: it may use more tokens than the endpoint allows in a minute.
+    TooLarge { job: Box<Job>, needs: u64, allowed: u64 },
+    /// Ask no more.
+    Stop(GivenUp),
+    /// Nothing before this time, if any; something in flight or something new may change that.
+    Wait(Option<Instant>),
+}
+
+/// An endpoint and a model.
+pub(in crate::run) struct Lane {
+    pub(in crate::run) members: Vec<Member>,
+    /// Requests in flight at most, of all members.
+    pub(in crate::run) concurrency: usize,
+    fresh: VecDeque<Box<Job>>,
+    pub(in crate::run) retries: BinaryHeap<Reverse<Due>>,
+    pub(in crate::run) sequence: u64,
+    pub(in crate::run) policy: Policy,
+    pub(in crate::run) stopped: bool,
+    pub(in crate::run) ladder: Ladder,
+    has_sent: bool,
+    /// Until then the first request is alone: what is wrong with all of them, most endpoints say immediately.
+    pub(in crate::run) head_start: Option<Instant>,
+    /// Questions of which none was answered yet and which therefore go one by one, so that the others find their prompts cached.
+    pub(in crate::run) to_warm_up: usize,
+    /// Tokens of prompts to their estimates, as observed.
+    pub(in crate::run) input_ratio: f64,
+    pub(in crate::run) prices: Option<Prices>,
+    requests_today: Option<RequestsToday>,
+    pub(in crate::run) prompts: PromptCheck,
+}
+
+/// How many requests a day allows, and how many were sent.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::run) struct RequestsToday {
+    limit: u64,
+    before: u64,
+    sent: u64,
+}
+
+/// The lead of the first request over the others.
+const HEAD_START: Duration = Duration::from_millis(10);
+
+impl Lane {
+    /// `questions` is how many are asked on the lane, and `proven` whether the log has a verdict from it.
+    pub(in crate::run) fn new(
+        settings: &LaneSettings,
+        policy: &Policy,
+        questions: usize,
+        proven: bool,
+    ) -> Result<Self, ClientError> {
+        let &LaneSettings { ref pool, ref model, prices, requests_per_day, requests_today } = settings;
+        let first = pool.first();
+        let members = pool.iter().map(|member| Member::new(member, model, policy, proven));
+        Ok(Self {
+            ladder: Ladder::new(
+                provider::wire_profile(first.preset, &first.base_url, model),
+                first.extra_body.keys().cloned(),
+            ),
+            has_sent: false,
+            head_start: None,
+            input_ratio: 1.0,
+            prices,
+            members: members.collect::<Result<_, _>>()?,
+            concurrency: pool.iter().map(|member| member.concurrency).sum(),
+            fresh: VecDeque::new(),
+            retries: BinaryHeap::new(),
+            sequence: 0,
+            policy: *policy,
+            to_warm_up: if policy.warm_up { questions } else { 0 },
+            stopped: false,
+            requests_today: requests_per_day.map(|limit| RequestsToday { limit, before: requests_today, sent: 0 }),
+            prompts: PromptCheck::default(),
+        })
+    }
+
+    /// Whether the lane should be given more judgments. It holds few: memory must not grow with the dataset.
+    pub(in crate::run) fn wants_more(&self) -> bool {
+        self.stopped || (self.fresh.len() < self.concurrency && self.retries.len() < 2 * self.concurrency)
+    }
+
+    pub(in crate::run) fn push(&mut self, question: QuestionIndex, judgment: Judgment, history: History) {
+        if !self.stopped {
+            self.fresh.push_back(Box::new(Job::new(question, judgment, history, Arc::clone(self.ladder.profile()))));
+        }
+    }
+
+    /// Adds what was learnt of the endpoint.
+    pub(in crate::run) fn summarize(&self, summary: &mut LaneSummary) {
+        let learnt: Vec<_> = self.members.iter().map(|member| member.gate.quota().learnt()).collect();
+        summary.adapted = self.ladder.adapted().to_vec();
+        summary.learnt_requests = learnt.iter().map(|(requests, _)| *requests).sum();
+        summary.learnt_tokens = learnt.iter().map(|(_, tokens)| *tokens).sum();
+        summary.prompt_limit = self.prompts.limit().map(|(tokens, unnoticed)| PromptLimit { tokens, unnoticed });
+    }
+
+    fn has_waiting(&self) -> bool {
+        !self.fresh.is_empty() || !self.retries.is_empty()
+    }
+
+    fn in_flight(&self) -> usize {
+        self.members.iter().map(|member| member.gate.in_flight()).sum()
+    }
+
+    /// The client of the member that a judgment was given to.
+    pub(in crate::run) fn client(&self, job: &Job) -> Arc<Client> {
+        Arc::clone(&self.members[job.member].client)
+    }
+
+    /// Where a judgment was asked, unless that is where the endpoint's name says.
+    pub(in crate::run) fn host(&self, job: &Job) -> Option<Arc<str>> {
+        self.members.get(job.member)?.other_host.clone()
+    }
+
+    /// Neither waiting nor in flight.
+    pub(in crate::run) fn is_idle(&self) -> bool {
+        self.in_flight() == 0 && (self.stopped || !self.has_waiting())
+    }
+
+    /// Whether no member is left to be asked.
+    pub(in crate::run) fn is_given_up(&self) -> bool {
+        self.members.iter().all(|member| member.stopped)
+    }
+
+    /// Admits nothing more. What was never asked stays unjudged; what was asked and failed is returned.
+    pub(in crate::run) fn stop(&mut self) -> Vec<Job> {
+        self.stopped = true;
+        self.fresh.clear();
+        std::mem::take(&mut self.retries).into_iter().map(|Reverse(due)| *due.job).collect()
+    }
+
+    /// The next judgment that may be sent now: retries that are due before new ones.
+    pub(in crate::run) fn next(&mut self, now: Instant) -> Step {
+        let one_by_one = self.ladder.is_learning() || self.to_warm_up > 0;
+        if self.stopped || (one_by_one && self.in_flight() > 0) {
+            return Step::Wait(None);
+        }
+        if let Some(RequestsToday { limit, before, sent }) = self.requests_today
+            && before + sent >= limit
+        {
+            return if self.has_waiting() {
+                Step::Stop(GivenUp::DailyLimit { limit, before })
+            } else {
+                Step::Wait(None)
+            };
+        }
+        if let Some(until) = self.head_start.filter(|until| now < *until) {
+            return Step::Wait(Some(until));
+        }
+        let next_retry = self.retries.peek().map(|Reverse(due)| due.at);
+        // Retries that pile up mean trouble: new judgments would only join them, the more so where nothing was ever answered.
+        let is_proven = self.members.iter().any(|member| member.health.is_proven());
+        let max_retries_waiting = if is_proven { 2 * self.concurrency } else { self.concurrency.max(2) };
+        let may_start_fresh = self.retries.len() < max_retries_waiting;
+        // What was just refused is a bad probe: the refusal may have been its own.
+        let probes_with_fresh =
+            may_start_fresh && !self.fresh.is_empty() && self.members.iter().all(|member| member.gate.is_probing());
+        let retry_is_due = !probes_with_fresh && next_retry.is_some_and(|at| at <= now);
+        let job = match (self.retries.peek(), self.fresh.front()) {
+            (Some(Reverse(due)), _) if retry_is_due => &due.job,
+            (_, Some(job)) if may_start_fresh => job,
+            _ => return Step::Wait(next_retry),
+        };
+        let (cost, input) = (job.cost(self.input_ratio), job.input_estimate(self.input_ratio));
+        let take = |lane: &mut Self| match retry_is_due {
+            true => lane.retries.pop().map(|Reverse(due)| due.job),
+            false => lane.fresh.pop_front(),
+        };
+        let allowed = self.members.iter().map(Member::largest_request).max().unwrap_or(0);
+        if input > allowed {
+            // What the prompt alone takes can never pass.
+            return take(self).map_or(Step::Wait(None), |job| Step::TooLarge { job, needs: input, allowed });
+        }
+        let (member, pass, cost) = match self.admit(now, cost, input) {
+            Ok(admitted) => admitted,
+            Err(at) => return Step::Wait(at),
+        };
+        let Some(mut job) = take(self) else { return Step::Wait(next_retry) };
+        if !self.has_sent {
+            self.has_sent = true;
+            self.head_start = Some(now + HEAD_START);
+        }
+        if let Some(today) = &mut self.requests_today {
+            today.sent += 1;
+        }
+        job.attempts += 1;
+        job.member = member;
+        job.reserved = cost;
+        job.pass = pass;
+        job.sent_at = Some(now);
+        job.profile = Arc::clone(self.ladder.profile());
+        Step::Send(job)
+    }
+
+    /// The member that takes a request now, the idlest first; or the earliest time at which one may.
+    fn admit(&mut self, now: Instant, cost: u64, input: u64) -> Result<(usize, Pass, u64), Option<Instant>> {
+        let mut order: Vec<usize> = (0..self.members.len()).collect();
+        if order.len() > 1 {
+            order.sort_by_key(|i| self.members[*i].gate.in_flight());
+        }
+        let mut earliest: Option<Instant> = None;
+        for i in order {
+            match self.members[i].admit(now, cost, input) {
+                (Admission::Granted(pass), cost) => return Ok((i, pass, cost)),
+                (Admission::At(at), _) => earliest = Some(earliest.map_or(at, |earliest| earliest.min(at))),
+                (Admission::Busy, _) => {}
+            }
+        }
+        Err(earliest)
+    }
+}
+
+#[cfg(test)]
+pub(in crate::run) mod tests;

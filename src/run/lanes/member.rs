@@ -1,0 +1,112 @@
+//! One deployment or key behind a lane: a client, its own gate, its own health.
+//!
+//! Most lanes have one. A pool of several shares the lane's judgments: the idlest that has quota and room left is asked next, and a judgment that
+//! fails for good because its member is given up goes to another.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::health::Health;
+use super::job::Job;
+use crate::endpoint::client::{Client, ClientError, without_credentials};
+use crate::endpoint::config::EndpointConfig;
+use crate::endpoint::pacing::gate::{Admission, Gate};
+use crate::endpoint::pacing::quota::Quota;
+use crate::endpoint::{Failure, ModelUri, provider};
+use crate::feedback::Pause;
+use crate::run::dispatch::stop::GivenUp;
+use crate::run::setup::settings::Policy;
+
+/// One deployment or key.
+pub(in crate::run) struct Member {
+    /// Its address, and where its key comes from.
+    pub name: String,
+    /// Its host, unless that is where the endpoint's name says.
+    pub other_host: Option<Arc<str>>,
+    pub client: Arc<Client>,
+    pub gate: Gate,
+    pub health: Health,
+    /// It is asked no more.
+    pub stopped: bool,
+    /// For one answer.
+    pub timeout: Duration,
+}
+
+/// The host of an endpoint that is not where its preset is; nothing is somewhere else under the name of the simulator.
+fn other_host(endpoint: &EndpointConfig) -> Option<Arc<str>> {
+    let host = provider::host(&endpoint.base_url);
+    let own = endpoint.preset.and_then(|preset| preset.base_url).map(provider::host);
+    let is_simulated = endpoint.name == ModelUri::SIMULATED;
+    (own != Some(host) && !is_simulated).then(|| host.into())
+}
+
+impl Member {
+    pub(in crate::run) fn new(
+        endpoint: &EndpointConfig,
+        model: &str,
+        policy: &Policy,
+        proven: bool,
+    ) -> Result<Self, ClientError> {
+        let quota = Quota::new(endpoint.limits, !provider::is_openai(&endpoint.base_url));
+        let address = without_credentials(&endpoint.base_url);
+        Ok(Self {
+            name: match &endpoint.api_key_env {
+                Some(variable) => format!("{address} with the key in {variable}"),
+                None => address,
+            },
+            other_host: other_host(endpoint),
+            client: Arc::new(Client::new(endpoint, model)?),
+            gate: Gate::new(quota, endpoint.concurrency),
+            health: Health::new(proven, policy.max_pause, endpoint.concurrency, endpoint.timeout),
+            stopped: false,
+            timeout: endpoint.timeout,
+        })
+    }
+
+    /// The most tokens that a request to it can ever have: 0 if it is asked no more.
+    pub(in crate::run) fn largest_request(&self) -> u64 {
+        if self.stopped { 0 } else { self.gate.quota().largest_request().unwrap_or(u64::MAX) }
+    }
+
+    /// Asks to send a request of `cost` tokens, of which `input` are the prompt's. Returns the cost that was charged, too.
+    pub(in crate::run) fn admit(&mut self, now: Instant, cost: u64, input: u64) -> (Admission, u64) {
+        let largest = self.largest_request();
+        if self.stopped || input > largest {
+            return (Admission::Busy, cost);
+        }
+        // An output limit that exceeds the quota may pass all the same.
+        let cost = cost.min(largest);
+        (self.gate.admit(now, cost), cost)
+    }
+
+    /// What a failure means for the gate. Returns the pause that it set, if it set one.
+    pub(in crate::run) fn settle(&mut self, job: &Job, failure: &Failure, used: Option<u64>) -> Option<Duration> {
+        let harmless = failure.free_retry && !job.had_free_retry;
+        let is_broken = self.health.failed(failure, job.sent_at, harmless);
+        let is_load = failure.pause_scope() == Pause::Endpoint;
+        if used.is_some() {
+            self.gate.answered(job.pass, job.reserved, used);
+        } else if failure.may_retry() && (is_load || is_broken) {
+            let (now, wait) = (Instant::now(), self.health.pause(failure));
+            let is_certain = is_broken || failure.concurrency_limit;
+            let for_rate = failure.code.traits().is_rate && !failure.concurrency_limit;
+            if is_certain || !self.gate.was_chance(job.pass, now, wait, for_rate) {
+                return Some(self.gate.refused(job.pass, now, wait, for_rate));
+            }
+            self.gate.released(job.pass);
+        } else {
+            self.gate.released(job.pass);
+        }
+        None
+    }
+
+    /// Asks it no more if this failure, which was final for its judgment if `is_final`, is a reason for that. Returns the reason when it is new:
+    /// what was in flight together may fail for one reason.
+    pub(in crate::run) fn give_up(&mut self, failure: &Failure, is_final: bool) -> Option<GivenUp> {
+        let reason = self.health.given_up(failure, is_final).filter(|_| !self.stopped)?;
+        self.stopped = true;
+        Some(reason)
+    }
+}

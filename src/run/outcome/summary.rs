@@ -1,0 +1,304 @@
+//! The fold over a run's events that it ends with: scored, failed and kept side by side, never a mean without its number.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use super::counts::Counts;
+use super::distribution::Distribution;
+use super::event::Event;
+use crate::endpoint::ModelUri;
+use crate::endpoint::wire::answer::Usage;
+use crate::feedback::log::{Mended, Standing};
+use crate::feedback::{ErrorCode, Feedback, Room};
+use crate::judge::parse::ParseMethod;
+use crate::judge::{Question, QuestionKey, Unit};
+use crate::run::dispatch::stop::GivenUp;
+use crate::run::setup::selection::LeftOutCounts;
+use crate::run::setup::settings::LaneSettings;
+use crate::run::setup::shard::Shard;
+use crate::run::until::UntilSummary;
+
+/// What was counted.
+#[derive(Debug)]
+pub struct Summary {
+    /// Traces that were read and selected.
+    pub traces: u64,
+    /// The part of the dataset that the run was about, if not all.
+    pub shard: Option<Shard>,
+    /// Traces that were read and not selected.
+    pub left_out: LeftOutCounts,
+    /// Ids that were named and that the dataset lacks.
+    pub absent_trace_ids: Vec<String>,
+    /// Lines that are not a trace.
+    pub rejects: u64,
+    /// Traces that were read before.
+    pub duplicates: u64,
+    /// Failures that were to be asked again and whose traces are in the dataset; only of a run about failures.
+    pub failures_found: u64,
+    /// Whether the dataset was read to its end, or as far as the run's limit.
+    pub read_to_end: bool,
+    /// Requests sent, retries included.
+    pub requests: u64,
+    /// Of these, not the first about their judgment.
+    pub retries: u64,
+    /// Verdicts of a simulator, whichever model was asked.
+    pub made_up: u64,
+    /// Answers that hit the output limit before they had a verdict.
+    pub endless: Endless,
+    /// What the first failure with each code said.
+    pub first_messages: BTreeMap<ErrorCode, String>,
+    /// One for each question, in the run's order.
+    pub questions: Vec<QuestionSummary>,
+    /// One for each endpoint and model.
+    pub lanes: Vec<LaneSummary>,
+    /// What was decided about the conditions that end the run.
+    pub until: Vec<UntilSummary>,
+    /// Judgments that are counted above, and that the log could not take.
+    pub unsaved: u64,
+    /// What the log went through while the run wrote to it.
+    pub log: Mended,
+    started: Instant,
+    /// The whole run, once it has ended.
+    pub elapsed: Duration,
+}
+
+/// Answers that did not end by themselves, and what they took.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Endless {
+    /// How many.
+    pub answers: u64,
+    /// Tokens of these answers.
+    pub output_tokens: u64,
+}
+
+/// What a question is called.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct QuestionInfo {
+    /// The judge's name.
+    pub judge: String,
+    /// The model URI.
+    pub source_id: String,
+    /// Which of several independent answers.
+    pub sample: u32,
+    /// What the judge judges.
+    pub unit: Unit,
+}
+
+impl QuestionInfo {
+    /// Of this question.
+    pub fn of(question: &Question) -> Self {
+        let QuestionKey { judge, source_id, sample } = question.key();
+        let unit = question.judge.select.unit();
+        Self { judge: judge.to_owned(), source_id: source_id.to_owned(), sample, unit }
+    }
+
+    /// What distinguishes it.
+    pub fn key(&self) -> QuestionKey<'_> {
+        QuestionKey { judge: &self.judge, source_id: &self.source_id, sample: self.sample }
+    }
+}
+
+/// What one question brought.
+#[derive(Debug)]
+pub struct QuestionSummary {
+    /// Which question.
+    pub info: QuestionInfo,
+    /// How many judgments came to what.
+    pub counts: Counts,
+    /// All verdicts, new and kept.
+    pub distribution: Distribution,
+    /// Of the new ones, those that were read from prose.
+    pub from_prose: u64,
+    /// Tokens of all attempts that reported them.
+    pub usage: Usage,
+    /// What they cost, where prices are known.
+    pub cost: Option<f64>,
+}
+
+/// What a run learnt of an endpoint and a model.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LaneSummary {
+    /// The model URI.
+    pub source_id: String,
+    /// What the endpoint did not take, and what was done instead.
+    pub adapted: Vec<String>,
+    /// The endpoint's own limit of requests, where it reports one and the user set none.
+    pub learnt_requests: Option<u64>,
+    /// The same of tokens.
+    pub learnt_tokens: Option<u64>,
+    /// Members of its pool that were given up, and why.
+    pub members_given_up: Vec<(String, GivenUp)>,
+    /// Why it was asked no more before the run ended, if it was.
+    pub stopped: Option<GivenUp>,
+    /// Where the endpoint cuts prompts, if it does.
+    pub prompt_limit: Option<PromptLimit>,
+}
+
+/// An endpoint reads no more of a prompt than this.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PromptLimit {
+    /// What it reads.
+    pub tokens: u64,
+    /// Verdicts on cut prompts that were given before this was known.
+    pub unnoticed: u64,
+}
+
+impl Summary {
+    /// Of these questions and lanes, with nothing counted yet.
+    pub fn new<'a>(
+        questions: impl Iterator<Item = &'a Question>,
+        lanes: &[LaneSettings],
+        shard: Option<Shard>,
+    ) -> Self {
+        let questions = questions.map(|question| QuestionSummary {
+            info: QuestionInfo::of(question),
+            counts: Counts::default(),
+            distribution: Distribution::of(&question.judge.verdict),
+            from_prose: 0,
+            usage: Usage::default(),
+            cost: None,
+        });
+        let lane = |lane: &LaneSettings| LaneSummary { source_id: lane.source_id(), ..LaneSummary::default() };
+        Self {
+            traces: 0,
+            shard,
+            left_out: LeftOutCounts::default(),
+            absent_trace_ids: Vec::new(),
+            rejects: 0,
+            duplicates: 0,
+            failures_found: 0,
+            read_to_end: false,
+            requests: 0,
+            retries: 0,
+            made_up: 0,
+            endless: Endless::default(),
+            first_messages: BTreeMap::new(),
+            questions: questions.collect(),
+            lanes: lanes.iter().map(lane).collect(),
+            until: Vec::new(),
+            unsaved: 0,
+            log: Mended::default(),
+            started: Instant::now(),
+            elapsed: Duration::ZERO,
+        }
+    }
+
+    /// Takes in what happened.
+    pub fn add(&mut self, event: &Event<'_>) {
+        match event {
+            Event::TraceRead { .. } => self.traces += 1,
+            Event::LeftOut { why, .. } => self.left_out.add(why),
+            Event::AbsentTraceIds(ids) => self.absent_trace_ids = ids.to_vec(),
+            Event::Rejected(_) => self.rejects += 1,
+            Event::Duplicate => self.duplicates += 1,
+            Event::DatasetRead => self.read_to_end = true,
+            Event::FailuresFound(n) => self.failures_found += n,
+            Event::Sent { attempt, .. } => {
+                self.requests += 1;
+                self.retries += u64::from(*attempt > 1);
+            }
+            Event::Settled { question, settled } => {
+                let Some(question) = self.questions.get_mut(question.place()) else { return };
+                if let Some(verdict) = question.counts.settle(settled) {
+                    question.distribution.add(verdict);
+                }
+            }
+            Event::Planned { question, changed } => {
+                let Some(question) = self.questions.get_mut(question.place()) else { return };
+                question.counts.plan(*changed);
+            }
+            Event::Returned { question, usage: Some(usage), cost, failure, .. } => {
+                if failure.is_some_and(|failure| failure.code.traits().room == Room::More) {
+                    self.endless.answers += 1;
+                    self.endless.output_tokens += usage.output_tokens;
+                }
+                let Some(question) = self.questions.get_mut(question.place()) else { return };
+                question.usage += *usage;
+                question.cost = cost.map(|cost| question.cost.unwrap_or(0.0) + cost).or(question.cost);
+            }
+            Event::Recorded { question, feedback, method, .. } => {
+                self.first_message(feedback);
+                let is_made_up = feedback.source.source_id.as_deref().is_some_and(ModelUri::is_simulated_source);
+                self.made_up += u64::from(is_made_up && !feedback.is_error());
+                let Some(question) = self.questions.get_mut(question.place()) else { return };
+                question.record(feedback, *method);
+            }
+            Event::MemberGivenUp { lane, member, reason } => {
+                let Some(lane) = self.lanes.get_mut(lane.place()) else { return };
+                lane.members_given_up.push(((*member).to_owned(), (*reason).clone()));
+            }
+            Event::LaneStopped { lane, reason } => {
+                let Some(lane) = self.lanes.get_mut(lane.place()) else { return };
+                lane.stopped = Some((*reason).clone());
+            }
+            Event::Returned { usage: None, .. }
+            | Event::Noticed(_)
+            | Event::Retrying { .. }
+            | Event::Stopping { .. }
+            | Event::Abandoned { .. }
+            | Event::Tick => {}
+        }
+    }
+
+    fn first_message(&mut self, feedback: &Feedback) {
+        if let Some(code) = feedback.error_code()
+            && !self.first_messages.contains_key(&code)
+            && let Some(message) = feedback.error.as_ref().and_then(|error| error.error_message.clone())
+        {
+            self.first_messages.insert(code, message);
+        }
+    }
+
+    pub(in crate::run) fn finish(&mut self) {
+        self.elapsed = self.started.elapsed();
+    }
+
+    fn sum(&self, of: fn(&Counts) -> u64) -> u64 {
+        self.questions.iter().map(|question| of(&question.counts)).sum()
+    }
+
+    /// Judgments that the run was about: planned, or found in the log.
+    pub fn selected(&self) -> u64 {
+        self.sum(Counts::selected)
+    }
+
+    /// All verdicts, from before and of this run.
+    pub fn scored(&self) -> u64 {
+        self.sum(Counts::all_scored)
+    }
+
+    /// All failures, from before and of this run.
+    pub fn failed(&self) -> u64 {
+        self.sum(Counts::all_failed)
+    }
+
+    /// Of these, failures that a replay cannot retry.
+    pub fn unmatched(&self) -> u64 {
+        self.sum(|counts| counts.unmatched)
+    }
+
+    /// Judgments that were planned and not reached.
+    pub fn unjudged(&self) -> u64 {
+        self.sum(Counts::unjudged)
+    }
+
+    /// Tokens of all attempts that reported them.
+    pub fn usage(&self) -> Usage {
+        let mut usage = Usage::default();
+        self.questions.iter().for_each(|question| usage += question.usage);
+        usage
+    }
+}
+
+impl QuestionSummary {
+    fn record(&mut self, feedback: &Feedback, method: Option<ParseMethod>) {
+        self.counts.record(feedback);
+        if !feedback.is_error() {
+            self.distribution.add(Standing::of(feedback));
+            self.from_prose += u64::from(method == Some(ParseMethod::Pattern));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,226 @@
+//! What becomes of a trace, a span or a session: a judgment, or nothing, because of what the log already has.
+
+use std::sync::Arc;
+
+use super::item::{Action, Item, Settled};
+use super::skipped::SkipReason;
+use crate::feedback::log::{Index, OpinionKey, ReuseLog, Seen, Standing};
+use crate::feedback::{AssessmentId, Feedback, Source};
+use crate::judge::{Judge, Selected, Subject, Unit};
+use crate::run::attempts::record;
+use crate::run::lanes::job::History;
+use crate::run::setup::questions::{QuestionIndex, Questions};
+use crate::run::setup::settings::{FailureScope, Scope};
+use crate::trace::{Session, Trace};
+
+/// Turns traces into judgments.
+pub(in crate::run) struct Planner {
+    questions: Questions,
+    asked: Vec<Asked>,
+    scope: Scope,
+    known: Arc<Known>,
+}
+
+/// What was judged before.
+#[derive(Debug, Default)]
+pub(in crate::run) struct Known {
+    /// In the run's own log.
+    pub index: Index,
+    /// In others'.
+    pub reuse: Vec<ReuseLog>,
+}
+
+/// Which of the questions, and whose opinions it is about.
+struct Asked {
+    question: QuestionIndex,
+    source: Source,
+    /// The source whose failures are asked, if it is another one.
+    failed: Option<Source>,
+}
+
+impl Asked {
+    fn count(&self, settled: Settled) -> Item {
+        Item { question: self.question, action: Action::Count(settled) }
+    }
+}
+
+impl Planner {
+    pub(in crate::run) fn new(
+        questions: Questions,
+        known: Arc<Known>,
+        scope: &Scope,
+        is_asked: impl Fn(QuestionIndex) -> bool,
+    ) -> Self {
+        let failed = |place: usize, own: &str| match scope {
+            Scope::Failures(FailureScope { of, .. }) => {
+                of.get(place).filter(|failed| *failed != own).cloned().map(Source::llm_judge)
+            }
+            Scope::All => None,
+        };
+        let asked = questions.iter().filter(|(index, _)| is_asked(*index)).map(|(index, question)| Asked {
+            question: index,
+            source: Source::llm_judge(question.source_id.clone()),
+            failed: failed(index.place(), &question.source_id),
+        });
+        let asked = asked.collect();
+        Self { questions, asked, scope: scope.clone(), known }
+    }
+
+    fn judge(&self, asked: &Asked) -> &Judge {
+        &self.questions[asked.question].judge
+    }
+
+    /// Whether a judge of sessions takes part here.
+    pub(in crate::run) fn judges_sessions(&self) -> bool {
+        self.asked.iter().any(|asked| self.judge(asked).select.unit() == Unit::Session)
+    }
+
+    /// Whether a judge of traces or spans takes part in the run.
+    pub(in crate::run) fn judges_traces(&self) -> bool {
+        self.questions.iter().any(|(_, question)| question.judge.select.unit() != Unit::Session)
+    }
+
+    /// What becomes of a trace and its spans, and how many failures they have that the run is about.
+    pub(in crate::run) fn items(&self, trace: &Trace) -> (Vec<Item>, u64) {
+        let (mut items, mut failures) = (Vec::with_capacity(self.asked.len()), 0);
+        for asked in &self.asked {
+            let mut skip = |reason| items.push(asked.count(Settled::Skipped(reason)));
+            match self.judge(asked).select.unit() {
+                Unit::Trace => items.extend(self.item_in_scope(asked, trace.into(), &mut failures)),
+                Unit::Session if trace.session().is_none() => skip(SkipReason::NoSession),
+                Unit::Session => {}
+                Unit::Span => {
+                    let Selected { spans, repeated } = self.judge(asked).select.spans(trace);
+                    if spans.is_empty() {
+                        skip(SkipReason::no_span(trace));
+                    }
+                    if repeated > 0 {
+                        skip(SkipReason::RepeatedSpans(repeated));
+                    }
+                    for span in spans {
+                        items.extend(self.item_in_scope(asked, Subject::Span { trace, span }, &mut failures));
+                    }
+                }
+            }
+        }
+        (items, failures)
+    }
+
+    /// What becomes of a session, and how many failures it has that the run is about.
+    pub(in crate::run) fn items_of_session(&self, session: &Session) -> (Vec<Item>, u64) {
+        let mut failures = 0;
+        let items = self.asked_of_sessions();
+        let items = items.filter_map(|asked| self.item_in_scope(asked, session.into(), &mut failures)).collect();
+        (items, failures)
+    }
+
+    /// What becomes of a session that the run is not about.
+    pub(in crate::run) fn session_left_out(&self) -> Vec<Item> {
+        let skip = |asked: &Asked| asked.count(Settled::Skipped(SkipReason::SessionNotSelected));
+        self.asked_of_sessions().map(skip).collect()
+    }
+
+    fn asked_of_sessions(&self) -> impl Iterator<Item = &Asked> {
+        self.asked.iter().filter(|asked| self.judge(asked).select.unit() == Unit::Session)
+    }
+
+    fn item_in_scope(&self, asked: &Asked, subject: Subject<'_>, failures: &mut u64) -> Option<Item> {
+        match self.scope {
+            Scope::All => Some(self.item(asked, subject, None)),
+            Scope::Failures(_) => self.item_of_failure(asked, subject, failures),
+        }
+    }
+
+    fn opinion(&self, asked: &Asked, source: &Source, subject: Subject<'_>) -> OpinionKey {
+        let key = self.questions[asked.question].key();
+        OpinionKey::new(Some(&subject.trace().trace_id), subject.span_id(), key.judge, source).sample(key.sample)
+    }
+
+    /// The same where only failures are asked. The log is looked up first: rendering is the expensive part.
+    fn item_of_failure(&self, asked: &Asked, subject: Subject<'_>, failures: &mut u64) -> Option<Item> {
+        let source = asked.failed.as_ref().unwrap_or(&asked.source);
+        let opinion = self.opinion(asked, source, subject);
+        let Some(standing) = self.known.index.standing(opinion) else {
+            return Some(asked.count(Settled::Missing));
+        };
+        match standing {
+            _ if self.scope.excepts(opinion) => None,
+            standing if self.scope.asks_again(standing) => {
+                *failures += 1;
+                Some(self.item(asked, subject, Some(standing).filter(|_| asked.failed.is_none())))
+            }
+            // What another source says does not answer this question.
+            _ => asked.failed.is_none().then(|| asked.count(Settled::Kept(standing))),
+        }
+    }
+
+    fn item(&self, asked: &Asked, subject: Subject<'_>, failure: Option<Standing>) -> Item {
+        Item { question: asked.question, action: self.action(asked, subject, failure) }
+    }
+
+    /// `failure` is the only failure that may be asked, if there is such a restriction.
+    fn action(&self, asked: &Asked, subject: Subject<'_>, failure: Option<Standing>) -> Action {
+        let opinion = self.opinion(asked, &asked.source, subject);
+        let look_up = |id: AssessmentId| self.known.index.look_up(opinion, id);
+        let judgment = match self.questions[asked.question].judgment(subject) {
+            Ok(judgment) => judgment,
+            Err(not_askable) => {
+                return match (look_up(not_askable.id), failure) {
+                    (Seen::Judged { standing, .. }, _) => Action::Count(Settled::Kept(standing)),
+                    (_, Some(standing)) => Action::Count(Settled::Unmatched(standing)),
+                    // Another failure's id is never that of a verdict.
+                    (Seen::New | Seen::Changed { .. } | Seen::Superseded { .. }, None) => Action::Fail(not_askable),
+                };
+            }
+        };
+        let seen = look_up(judgment.id);
+        if failure.is_none()
+            && let Some(feedback) = self.reused(opinion, judgment.id, seen)
+        {
+            return Action::Reuse(Box::new(feedback));
+        }
+        let history = match (seen, failure) {
+            (Seen::New | Seen::Changed { .. }, Some(standing)) => return Action::Count(Settled::Unmatched(standing)),
+            (Seen::New, None) => History::default(),
+            (Seen::Changed { overrides }, None) => History { overrides: Some(overrides), create_time_ms: None },
+            (
+                Seen::Judged {
+                    standing:
+                        standing @ (Standing::Failed { create_time_ms, .. } | Standing::Rejected { create_time_ms }),
+                    overrides,
+                },
+                _,
+            ) if self.scope.asks_again(standing) => History { overrides, create_time_ms: Some(create_time_ms) },
+            (Seen::Judged { standing, .. }, _) => return Action::Count(Settled::Kept(standing)),
+            (Seen::Superseded { standing, offset, by }, _) => {
+                return Action::Reinstate { standing, offset, overrides: by };
+            }
+        };
+        Action::Ask { judgment, history }
+    }
+
+    /// The verdict of another run's log, as it goes to this run's, which has none.
+    fn reused(&self, opinion: OpinionKey, id: AssessmentId, seen: Seen) -> Option<Feedback> {
+        let (overrides, create_time_ms) = match seen {
+            Seen::New => (None, None),
+            Seen::Changed { overrides } => (Some(overrides), None),
+            Seen::Judged { standing: Standing::Failed { create_time_ms, .. }, overrides } => {
+                (overrides, Some(create_time_ms))
+            }
+            Seen::Judged { .. } | Seen::Superseded { .. } => return None,
+        };
+        let found = |log: &ReuseLog| log.verdict(opinion, id).map(|feedback| (log.name(), feedback));
+        let (name, mut feedback) = self.known.reuse.iter().find_map(found)?;
+        feedback.metadata.insert("reused_from".to_owned(), name);
+        Some(Feedback {
+            overrides: overrides.map(|id| id.to_string()),
+            valid: None,
+            create_time_ms: create_time_ms.unwrap_or(feedback.create_time_ms),
+            last_update_time_ms: record::now_ms(),
+            ..feedback
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,11 @@
+//! What a run is given: the plan, the manifest that keeps it, and what is selected and limited.
+
+pub(in crate::run) mod budget;
+pub(in crate::run) mod fingerprint;
+pub mod manifest;
+pub(in crate::run) mod millis;
+pub(in crate::run) mod questions;
+pub(in crate::run) mod run_plan;
+pub(in crate::run) mod selection;
+pub(in crate::run) mod settings;
+pub(in crate::run) mod shard;
