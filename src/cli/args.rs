@@ -17,8 +17,8 @@ use judge_run::run::{MaxErrors, SampleSize, Shard};
 use super::duration;
 use super::progress::ProgressForm;
 use super::subcommands::{
-    CheckArgs, CompactArgs, CompareArgs, CompletionsArgs, ConvertArgs, JudgesArgs, ManArgs, MergeArgs, ReplayArgs,
-    ReportArgs, SimulateArgs, StatusArgs,
+    CheckArgs, CompactArgs, CompareArgs, CompletionsArgs, ConvertArgs, JudgesArgs, ManArgs, MergeArgs, PlanArgs,
+    ReplayArgs, ReportArgs, SimulateArgs, StatusArgs,
 };
 use super::suggest;
 use super::table::TableArgs;
@@ -151,6 +151,8 @@ pub(crate) enum Command {
     Report(Box<ReportArgs>),
     /// Compare the feedback of two logs, trace by trace: better, worse, equivalent or inconclusive
     Compare(CompareArgs),
+    /// Plan how many traces a margin or a detectable drop needs, by the verdicts so far, and what they cost
+    Plan(PlanArgs),
     /// List the judges, or print one as a file to start your own from
     Judges(JudgesArgs),
     /// Send one small request to an endpoint: does it answer, what does it support, what are its limits
@@ -178,7 +180,7 @@ pub(super) const GATES: &str = "Gates";
 pub(super) const OUTPUT: &str = "Output";
 const GENERAL: &str = "General";
 
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(next_help_heading = INPUT)]
 pub(crate) struct RunArgs {
     /// Traces: a JSON Lines, JSON or CSV file (also .gz or .zst), a folder, a pattern such as 'logs/*.jsonl', or `-` for standard
@@ -238,6 +240,16 @@ pub(crate) struct RunArgs {
     #[command(flatten)]
     pub gates: GateArgs,
 
+    /// Ask traces in random order, and stop as soon as it is certain (95%) whether this holds for the whole dataset, such as
+    /// 'safety.pass >= 0.95'. Exits with code 1 if it does not. Repeatable
+    #[arg(long, value_name = "CONDITION", env = "JUDGE_RUN_UNTIL", conflicts_with = "limit", help_heading = GATES)]
+    pub until: Vec<String>,
+
+    /// If a judge is worse than the baseline, ask it again about all traces, into LOG.confirm.jsonl: the gate fails only if that is
+    /// worse as well
+    #[arg(long, env = "JUDGE_RUN_CONFIRM", help_heading = GATES)]
+    pub confirm: bool,
+
     /// Write a report on the log at the end; its name decides the form: .txt or .json
     #[arg(long, value_name = "FILE", env = "JUDGE_RUN_REPORT", value_hint = ValueHint::FilePath, help_heading = OUTPUT)]
     pub report: Option<PathBuf>,
@@ -269,7 +281,7 @@ pub(crate) struct GateArgs {
 }
 
 /// Which traces of the dataset.
-#[derive(Debug, Default, Args)]
+#[derive(Debug, Clone, Default, Args)]
 pub(crate) struct SelectionArgs {
     /// Judge at most N traces, the first that match; for judges of sessions, N sessions
     #[arg(short = 'n', long, value_name = "N", env = "JUDGE_RUN_LIMIT")]

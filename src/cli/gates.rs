@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use judge_run::results::gate::{GateOutcome, GateResult, GateTrace};
+use judge_run::results::report::Report;
 use judge_run::results::{Condition, Figure, Gate, unknown_name};
 use judge_run::run::Exit;
 
@@ -64,6 +65,13 @@ impl Gates {
         Self::of(GateArgs { gate, fail_under: None, baseline: base, margin }, file)
     }
 
+    /// Only those that compare, whichever judges are there.
+    pub(crate) fn about_baseline(mut self) -> Self {
+        self.gates.retain(Gate::needs_baseline);
+        self.typed = 0;
+        self
+    }
+
     /// Whether there is nothing to evaluate or to compare.
     pub(crate) fn is_empty(&self) -> bool {
         self.gates.is_empty() && self.baseline.is_empty()
@@ -119,6 +127,19 @@ pub(crate) fn before_run(gates: &Gates, report: Option<&Path>, log: Option<&Path
         side(&baseline)?;
     }
     Ok(())
+}
+
+/// The results that are worse than the baseline, each with its judge.
+pub(crate) fn worse<'a>(gates: &'a Gates, report: &'a Report) -> impl Iterator<Item = (&'a GateResult, &'a str)> {
+    let about_baseline = gates.gates.iter().filter(|gate| gate.needs_baseline());
+    about_baseline.flat_map(move |gate| {
+        report.comparisons.iter().filter_map(move |comparison| {
+            let is_it = |of: &&GateResult| of.outcome == GateOutcome::Fail && of.gate == gate.title(&comparison.name);
+            let is_about = gate.name.as_ref().is_none_or(|name| *name == comparison.name);
+            let failed = report.gates.iter().find(is_it).filter(|_| is_about)?;
+            Some((failed, comparison.name.as_str()))
+        })
+    })
 }
 
 /// Whether gates say how many judgments may fail, and that holds.

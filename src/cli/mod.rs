@@ -26,6 +26,7 @@ mod open;
 mod open_files;
 mod paths;
 mod plan;
+mod plan_command;
 mod print;
 mod progress;
 mod progress_json;
@@ -36,6 +37,7 @@ mod replay;
 mod report;
 mod report_form;
 mod report_text;
+mod results;
 mod reuse;
 mod run;
 mod running;
@@ -48,6 +50,7 @@ mod suggest;
 mod summary;
 mod table;
 mod target;
+mod until;
 mod variables;
 mod waiting;
 
@@ -89,6 +92,7 @@ pub(crate) fn main() -> ExitCode {
         Some(Command::Status(args)) => status::main(args),
         Some(Command::Report(args)) => report::main(*args),
         Some(Command::Compare(args)) => compare::main(args),
+        Some(Command::Plan(args)) => plan_command::main(args),
         Some(Command::Judges(args)) => judges::main(&args),
         Some(Command::Completions(args)) => generate::completions(&args),
         Some(Command::Man(args)) => generate::man(&args),

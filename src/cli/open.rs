@@ -26,6 +26,7 @@ use super::quickstart;
 use super::reuse;
 use super::selection;
 use super::target::{mixed_log, rejects_of};
+use super::until;
 
 /// A run that can begin, and what the command line needs in order to report it.
 pub(crate) struct Opened {
@@ -94,7 +95,8 @@ impl Prepared {
         plans: Option<Vec<RunPlan>>,
     ) -> Result<Opened, CliError> {
         let Self { plan, mut lanes, questions, traces, simulator, mut notes } = self;
-        let Traces { datasets, selection, quickstart, options: dataset } = traces;
+        let Traces { options: dataset, datasets, selection, quickstart } = traces;
+        let until = until::open(&invocation.until, &questions, dataset.clone(), &selection, plan.selection.seed)?;
         let log = invocation.log.as_deref();
         if let Some(log) = log.filter(|_| !invocation.overwrite) {
             notes.extend(mixed_log(log, simulator.is_some()));
@@ -111,6 +113,7 @@ impl Prepared {
             reuse,
             rejects: rejects_of(log),
             selection,
+            until: until.filter(|_| !invocation.dry_run),
             strict: plan.reading.strict,
             policy: plan.policy,
             grace: plan.grace,
@@ -173,11 +176,11 @@ fn dated_prices(plan: &RunPlan) -> impl Iterator<Item = String> {
 
 /// The dataset, opened.
 struct Traces {
+    options: DatasetOptions,
     /// Once for each lane, or once if it can be read only once.
     datasets: Vec<DatasetReader>,
     selection: Selection,
     quickstart: Option<NamedTempFile>,
-    options: DatasetOptions,
 }
 
 /// A mapping of which the first so many records of a file have nothing is said before anything is paid for.
@@ -202,7 +205,7 @@ fn traces(plan: &RunPlan, lanes: usize, notes: &mut Vec<String>) -> Result<Trace
         DrawError::Dataset(error) => CliError::of(error),
         DrawError::TooManyStrata => CliError::of(&error),
     })?;
-    Ok(Traces { datasets, selection, quickstart, options })
+    Ok(Traces { options, datasets, selection, quickstart })
 }
 
 /// Where the records go, and what is there.

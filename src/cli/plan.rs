@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use judge_run::endpoint::ModelUri;
 use judge_run::judge::{Judge, library};
+use judge_run::results::Gate;
 use judge_run::run::manifest::Dataset;
 use judge_run::run::{Budget, EndpointPlan, Export, JudgePlan, Policy, Reading, RunPlan, RunSettings, SelectionPlan};
 
@@ -18,6 +19,7 @@ use super::progress::ProgressForm;
 use super::quickstart;
 use super::table;
 use super::target::{Target, judge_file};
+use super::until;
 
 /// A run that can be opened.
 pub(crate) struct Planned {
@@ -37,6 +39,8 @@ pub(crate) struct Invocation {
     pub reuse: Vec<PathBuf>,
     /// What the results must be like.
     pub gates: Gates,
+    /// Pass rates that end the run once they are decided.
+    pub until: Vec<Gate>,
     /// Where a report on the log is written at the end.
     pub report: Option<PathBuf>,
     pub dry_run: bool,
@@ -89,6 +93,8 @@ pub(crate) fn of_run(args: RunArgs, env: Env<'_>) -> Result<(Planned, Invocation
         reuse,
         table,
         gates,
+        until,
+        confirm: _,
         report,
         conduct,
         endpoint,
@@ -147,12 +153,14 @@ pub(crate) fn of_run(args: RunArgs, env: Env<'_>) -> Result<(Planned, Invocation
     planned.ask(|model| layers.endpoint(model, env))?;
     let names: Vec<_> = planned.plan.judges.iter().map(|judge| judge.name.as_str()).collect();
     let gates = gates.checked(&names, "run")?;
+    let until = until::of_run(&until, &names)?;
     gates::before_run(&gates, report.as_deref(), target.log.as_deref())?;
     let invocation = Invocation {
         log: target.log,
         overwrite,
         reuse,
         gates,
+        until,
         report,
         dry_run: conduct.dry_run,
         quiet: conduct.quiet,

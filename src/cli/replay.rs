@@ -133,6 +133,7 @@ impl Replay {
             overwrite: false,
             reuse: Vec::new(),
             gates: Gates::default(),
+            until: Vec::new(),
             report: None,
             dry_run: self.conduct.dry_run,
             quiet: self.conduct.quiet,

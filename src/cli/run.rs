@@ -1,6 +1,5 @@
 //! The main command: judge a dataset.
 
-use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use judge_run::feedback::forms::{self, ConvertError};
@@ -14,51 +13,23 @@ use super::args::RunArgs;
 use super::endpoint::Env;
 use super::error::CliError;
 use super::open::{self, Opened};
-use super::plan::Invocation;
 use super::progress::Progress;
-use super::report::{self, Asked};
-use super::report_form::{self, ReportForm};
+use super::results::{self, Again};
 use super::running::Running;
-use super::{command_line, dry_run, gates, plan, print, summary, table};
+use super::{command_line, dry_run, plan, print, summary, table};
 
 pub(crate) fn main(args: RunArgs) -> Result<ExitCode, CliError> {
     let env: Env<'_> = &|name| std::env::var(name).ok();
+    let again = args.confirm.then(|| args.clone());
     let (planned, invocation) = plan::of_run(args, env)?;
+    let judges: Vec<_> = planned.plan.judges.iter().map(|judge| judge.name.clone()).collect();
     let opened = open::prepare(planned, env)?.begin(&invocation, Scope::All, None)?;
     if invocation.dry_run {
         return Ok(ExitCode::from(dry_run::main(opened)?.code()));
     }
     let report = execute(opened, &mut |_| ())?;
-    Ok(ExitCode::from(results(&report, invocation)?.code()))
-}
-
-/// Writes the report that was asked for, evaluates the gates, and gives the exit code with them.
-fn results(run: &RunReport, invocation: Invocation) -> Result<Exit, CliError> {
-    let Invocation { log, gates, report: file, quiet, .. } = invocation;
-    let exit = run.exit();
-    let log = log.filter(|log| exit != Exit::Usage && log.exists());
-    let Some(log) = log.filter(|_| !gates.is_empty() || file.is_some()) else { return Ok(exit) };
-    let asked = Asked { logs: &[log], by: &[], dataset: &[], good: BTreeMap::new(), level: report::DEFAULT_LEVEL };
-    let given = gates.gates.clone();
-    let report = asked.report(gates)?;
-    if let Some(file) = &file {
-        report_form::write_file(file, &ReportForm::of_path(file)?.text(&report)?)?;
-    }
-    if !quiet {
-        let lines: String = report.gates.iter().map(|gate| format!("\n{}", gates::lines(gate))).collect();
-        match summary::print(&print::escaped(&lines)) {
-            Ok(()) | Err(CliError::BrokenPipe) => {}
-            Err(error) => return Err(error),
-        }
-    }
-    let verdict = gates::verdict(&report.gates, !quiet);
-    let summary = &run.summary;
-    let only_failures = summary.rejects + summary.left_out.failed == 0;
-    Ok(match (exit, verdict) {
-        (Exit::AllJudged | Exit::SomeFailed, Exit::GateFailed) => Exit::GateFailed,
-        (Exit::SomeFailed, _) if only_failures && gates::tolerate_failures(&given, &report.gates) => Exit::AllJudged,
-        _ => exit,
-    })
+    let again = again.map(|args| Again { args, judges });
+    Ok(ExitCode::from(results::exit(&report, invocation, again)?.code()))
 }
 
 /// Runs what was opened, to its end, and reports what came of it. `observe` sees all events too.

@@ -198,6 +198,43 @@ pub(crate) struct CompareArgs {
     pub config: Option<PathBuf>,
 }
 
+#[derive(Debug, Args)]
+#[command(after_help = "\
+A few hundred verdicts, such as those of `--sample 300`, say how good the application is and how much
+verdicts of one session depend on each other; the rest follows.
+
+Examples:
+  How many traces for an interval of 1 point to either side, and to find a drop of 3?
+    judge-run plan traces.feedback.jsonl --margin 1% --drop 3%")]
+pub(crate) struct PlanArgs {
+    /// The logs
+    #[arg(required = true, value_name = "LOG", value_hint = ValueHint::FilePath)]
+    pub logs: Vec<PathBuf>,
+
+    /// Half the width of the interval: a share, or a part of the range of numbers
+    #[arg(long, value_name = "SHARE", default_value = "0.02", value_parser = share, help_heading = INPUT)]
+    pub margin: f64,
+
+    /// Drop that two runs over the same traces are to show
+    #[arg(long, value_name = "SHARE", default_value = "0.05", value_parser = share, help_heading = INPUT)]
+    pub drop: f64,
+
+    /// Share of verdicts that change from run to run without a reason
+    #[arg(long, value_name = "SHARE", default_value = "0.1", value_parser = share, help_heading = INPUT)]
+    pub discordance: f64,
+
+    /// Which verdicts are good, if the log does not say, as in `judge-run report`. Repeatable
+    #[arg(long, value_name = "NAME=VALUE", help_heading = INPUT)]
+    pub good: Vec<String>,
+
+    /// Level of the confidence intervals, such as 0.95 or 95%
+    #[arg(long, value_name = "LEVEL", default_value = "0.95", value_parser = level, help_heading = OUTPUT)]
+    pub level: f64,
+
+    #[command(flatten)]
+    pub form: FormArgs,
+}
+
 /// The level of an interval.
 fn level(text: &str) -> Result<f64, String> {
     let level = share(text).ok().filter(|level| (0.5..1.0).contains(level));

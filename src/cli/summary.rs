@@ -11,7 +11,7 @@ use judge_run::run::{
 
 use super::error::CliError;
 use super::print::{counted, escaped, one_line, short};
-use super::{failures, selection, skipped};
+use super::{failures, selection, skipped, until};
 
 /// The files of the run.
 pub(crate) struct Places<'a> {
@@ -52,6 +52,7 @@ fn write(out: &mut String, report: &RunReport, places: &Places<'_>, made_up: boo
         writeln!(out, "\n{unsaved} could not be saved: the numbers above count what the log lacks")?;
     }
     write_mended(out, summary.log)?;
+    until::write(out, &summary.until)?;
     writeln!(out)?;
     match (places.export, places.log) {
         (Some(path), Some(log)) => writeln!(out, "feedback in {}, from the log {}", path.display(), log.display())?,

@@ -67,7 +67,7 @@ impl<'a> Subject<'a> {
         SubjectIds {
             trace_id: self.trace().trace_id.clone(),
             span_id: self.span_id().map(ToOwned::to_owned),
-            session_id: self.trace().session().map(ToOwned::to_owned),
+            session_id: self.trace().session().map(Into::into),
             is_session: matches!(self, Self::Session(_)),
         }
     }
@@ -89,7 +89,7 @@ pub struct SubjectIds {
     /// The span, if it is about one.
     pub span_id: Option<String>,
     /// The session that the trace belongs to.
-    pub session_id: Option<String>,
+    pub session_id: Option<Box<str>>,
     /// Whether it is about all of the session.
     pub is_session: bool,
 }
@@ -98,6 +98,6 @@ impl SubjectIds {
     /// What the record's metadata says about the subject, beyond trace and span.
     pub(crate) fn metadata(&self) -> impl Iterator<Item = (&'static str, &str)> {
         let key = if self.is_session { SESSION_METADATA } else { SESSION_ID_METADATA };
-        self.session_id.iter().map(move |session_id| (key, session_id.as_str()))
+        self.session_id.iter().map(move |session_id| (key, &**session_id))
     }
 }

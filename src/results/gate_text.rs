@@ -105,6 +105,16 @@ impl Gate {
         Self { text, name: None, slice: None, condition: Condition::AtLeast(threshold) }
     }
 
+    /// How its result for one judge is called.
+    pub fn title(&self, judge: &str) -> String {
+        match (&self.name, &self.condition) {
+            (Some(_), _) => self.text.clone(),
+            (None, Condition::NoWorse(_)) => format!("{judge} {}", self.text),
+            (None, _) if self.text.starts_with('[') => format!("{judge}{}", self.text),
+            (None, _) => format!("{judge}.{}", self.text),
+        }
+    }
+
     /// Whether it needs a baseline.
     pub fn needs_baseline(&self) -> bool {
         matches!(self.condition, Condition::NoWorse(_))

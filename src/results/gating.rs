@@ -120,7 +120,7 @@ impl<'a> Evidence<'a> {
             }
         };
         let mut result = GateResult {
-            gate: named(gate, group),
+            gate: gate.title(&group.name),
             outcome: GateOutcome::Inconclusive,
             estimate: None,
             low: None,
@@ -278,15 +278,6 @@ fn number(verdict: Verdict) -> f64 {
     }
 }
 
-/// A gate that names no judge, for one of them.
-fn named(gate: &Gate, group: &Group) -> String {
-    match gate.name {
-        Some(_) => gate.text.clone(),
-        None if gate.text.starts_with('[') => format!("{}{}", group.name, gate.text),
-        None => format!("{}.{}", group.name, gate.text),
-    }
-}
-
 fn why_nothing(figure: Figure, figures: &Figures, is_good_known: bool) -> String {
     let n = figures.n_scored;
     match figure {
@@ -346,7 +337,7 @@ fn no_worse(gate: &Gate, comparison: &Comparison, margin: f64) -> GateResult {
     };
     let shown = if result == GateOutcome::Fail { TRACES } else { 0 };
     GateResult {
-        gate: if gate.name.is_some() { gate.text.clone() } else { format!("{} {}", comparison.name, gate.text) },
+        gate: gate.title(&comparison.name),
         outcome: result,
         estimate: difference.as_ref().map(|difference| difference.estimate),
         low: difference.as_ref().map(|difference| difference.low),

@@ -13,6 +13,7 @@ mod gate_text;
 mod gating;
 mod opinions;
 mod pairs;
+pub mod planning;
 pub mod report;
 mod reporting;
 

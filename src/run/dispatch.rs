@@ -22,6 +22,7 @@ use super::retry::Next;
 use super::settings::Shutdown;
 use super::stop::StopReason;
 use super::summary::Summary;
+use super::until::Progress;
 use crate::endpoint::Failure;
 use crate::feedback::log::{LogClosed, LogWriter};
 use crate::feedback::{ErrorCode, Feedback};
@@ -50,6 +51,8 @@ pub(super) struct Parts<'a> {
     pub run_id: String,
     pub budget: Budget,
     pub patience: Patience,
+    /// What is known of conditions that end the run.
+    pub until: Option<Progress>,
     pub on_event: &'a mut dyn FnMut(&Event<'_>),
 }
 
@@ -59,6 +62,8 @@ pub(super) struct Dispatcher<'a> {
     /// Records that go to the log before anything else is waited for or sent.
     unwritten: Vec<Feedback>,
     spent: Spent,
+    /// Readers that have come to the end of the wave.
+    pub(super) waves_ended: usize,
     /// The first reason for which the whole run sends nothing more.
     pub(super) stop: Option<StopReason>,
 }
@@ -71,7 +76,14 @@ pub(super) enum Flow {
 
 impl<'a> Dispatcher<'a> {
     pub(super) fn new(parts: Parts<'a>) -> Self {
-        Self { parts, tasks: JoinSet::new(), unwritten: Vec::new(), spent: Spent::default(), stop: None }
+        Self {
+            parts,
+            tasks: JoinSet::new(),
+            unwritten: Vec::new(),
+            spent: Spent::default(),
+            waves_ended: 0,
+            stop: None,
+        }
     }
 
     /// Until the dataset is read and all lanes are idle, or there is a reason to end before.
@@ -94,6 +106,7 @@ impl<'a> Dispatcher<'a> {
             if readers.are_done() && self.parts.lanes.iter().all(Lane::is_idle) {
                 return;
             }
+            self.end_wave(&mut readers);
             // Should the log's writer have stopped, closing the log says why.
             let flow = tokio::select! {
                 biased;
@@ -139,8 +152,23 @@ impl<'a> Dispatcher<'a> {
         }
     }
 
+    /// Once all of a wave is judged: is another one needed?
+    fn end_wave(&mut self, readers: &mut Readers) {
+        let is_over = self.waves_ended > 0 && self.waves_ended >= readers.open();
+        let Some(until) = self.parts.until.as_mut().filter(|_| is_over && self.parts.lanes.iter().all(Lane::is_idle))
+        else {
+            return;
+        };
+        self.waves_ended = 0;
+        let is_stopped = self.stop.is_some() || self.parts.lanes.iter().any(|lane| lane.stopped);
+        if until.goes_on() && !is_stopped { readers.next_wave() } else { readers.end_waves() }
+    }
+
     pub(super) fn emit(&mut self, event: &Event<'_>) {
         self.parts.summary.add(event);
+        if let Some(until) = &mut self.parts.until {
+            until.add(event);
+        }
         (self.parts.on_event)(event);
     }
 

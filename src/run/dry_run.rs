@@ -105,7 +105,7 @@ pub fn dry_run(settings: RunSettings, index: Index) -> Result<DryRun, DatasetErr
     let question = |question| DryRunQuestion { info: QuestionInfo::of(question), ..DryRunQuestion::default() };
     dry.questions.extend(questions.iter().map(|(_, asked)| question(asked)));
     let planner = Planner::new(questions, Arc::new(Known { index, reuse }), &scope, |_| true);
-    for planned in Walk::new(&planner, dataset, Arc::new(selection)) {
+    for planned in Walk::new(&planner, dataset, Arc::new(selection), None) {
         let items = match planned {
             Planned::Trace { items, .. } => {
                 dry.traces += 1;
@@ -128,6 +128,7 @@ pub fn dry_run(settings: RunSettings, index: Index) -> Result<DryRun, DatasetErr
                 continue;
             }
             Planned::Unreadable(error) => return Err(error),
+            Planned::WaveEnd => continue,
             Planned::End { notices, absent } => {
                 (dry.notices, dry.absent_trace_ids) = (notices, absent);
                 continue;

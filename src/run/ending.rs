@@ -51,7 +51,8 @@ impl Dispatcher<'_> {
         // Should the log be closed, closing it says so.
         let _ = self.write().await;
         let Self { parts, stop, tasks, .. } = self;
-        let Parts { mut summary, log, lanes, .. } = parts;
+        let Parts { mut summary, log, lanes, until, .. } = parts;
+        summary.until = until.map(|until| until.summaries()).unwrap_or_default();
         for (summary, lane) in summary.lanes.iter_mut().zip(&lanes) {
             lane.summarize(summary);
         }

@@ -33,6 +33,7 @@ impl Dispatcher<'_> {
                 }
             }
             Planned::Unreadable(error) => self.stop_all(StopReason::Dataset(error)),
+            Planned::WaveEnd => self.waves_ended += 1,
             Planned::Reject(reject) => self.rejected(reject),
         }
         Ok(())

@@ -43,6 +43,7 @@ mod skipped;
 mod start;
 mod stop;
 mod summary;
+mod until;
 mod variation;
 mod walk;
 
@@ -63,3 +64,4 @@ pub use skipped::{SkipCounts, SkipReason};
 pub use start::{StartError, run};
 pub use stop::{GivenUp, StopReason};
 pub use summary::{Endless, LaneSummary, PromptLimit, QuestionInfo, QuestionSummary, Summary};
+pub use until::{Until, UntilCondition, UntilSummary, Waves};

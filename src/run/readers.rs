@@ -13,6 +13,7 @@ use super::plan::{Known, Planner};
 use super::questions::{LaneIndex, QuestionIndex, Questions};
 use super::selection::Selection;
 use super::settings::Scope;
+use super::until::{WaveWalk, Waves};
 use super::walk::{Planned, Walk};
 use crate::dataset::DatasetReader;
 
@@ -34,11 +35,12 @@ async fn read(
     planner: &Planner,
     dataset: DatasetReader,
     selection: Arc<Selection>,
+    waves: Option<WaveWalk>,
     sender: &mpsc::Sender<Vec<Arrived>>,
 ) {
     let mut lines = Vec::new();
     let room = Arc::new(Semaphore::new(READ_AHEAD_KIB as usize));
-    for planned in Walk::new(planner, dataset, selection) {
+    for planned in Walk::new(planner, dataset, selection, waves) {
         let kib = u32::try_from(planned.bytes() >> 10).unwrap_or(u32::MAX).min(READ_AHEAD_KIB);
         let Ok(room) = Arc::clone(&room).acquire_many_owned(kib).await else { return };
         let is_counted_only = planned.is_counted_only();
@@ -66,6 +68,8 @@ struct Reader {
     arrived: VecDeque<Arrived>,
     /// The lane that it is for; `None` means all.
     lane: Option<LaneIndex>,
+    /// Lets it begin the next wave; gone once there is none.
+    proceed: Option<std::sync::mpsc::Sender<()>>,
 }
 
 impl Readers {
@@ -76,6 +80,7 @@ impl Readers {
         scope: &Scope,
         known: Known,
         selection: Selection,
+        waves: Option<&Waves>,
     ) -> io::Result<Self> {
         let (known, selection) = (Arc::new(known), Arc::new(selection));
         let shared = datasets.len() == 1;
@@ -86,15 +91,18 @@ impl Readers {
             let planner = Planner::new(questions.clone(), Arc::clone(&known), scope, is_asked);
             let selection = Arc::clone(&selection);
             let (sender, receiver) = mpsc::channel(READ_AHEAD);
+            let (proceed, waits) = std::sync::mpsc::channel();
+            let waves = waves.map(|waves| WaveWalk::new(waves.clone(), waits));
             let runtime = tokio::runtime::Builder::new_current_thread().build()?;
             std::thread::Builder::new()
                 .name(format!("dataset-{place}"))
-                .spawn(move || runtime.block_on(read(&planner, dataset, selection, &sender)))?;
+                .spawn(move || runtime.block_on(read(&planner, dataset, selection, waves, &sender)))?;
             readers.push(Reader {
                 receiver: Some(receiver),
                 received: Vec::with_capacity(READ_AHEAD),
                 arrived: VecDeque::new(),
                 lane: (!shared).then_some(lane),
+                proceed: Some(proceed),
             });
         }
         Ok(Self { readers })
@@ -105,10 +113,28 @@ impl Readers {
         self.readers.iter().all(|reader| reader.receiver.is_none() && reader.arrived.is_empty())
     }
 
+    /// How many still read.
+    pub(super) fn open(&self) -> usize {
+        self.readers.iter().filter(|reader| reader.receiver.is_some()).count()
+    }
+
+    /// Lets all begin the next wave.
+    pub(super) fn next_wave(&mut self) {
+        for proceed in self.readers.iter().filter_map(|reader| reader.proceed.as_ref()) {
+            // One that has ended needs none.
+            let _ = proceed.send(());
+        }
+    }
+
+    /// There is no further wave.
+    pub(super) fn end_waves(&mut self) {
+        self.readers.iter_mut().for_each(|reader| reader.proceed = None);
+    }
+
     /// Reads no more. The threads end with their current line.
     pub(super) fn close(&mut self) {
         for reader in &mut self.readers {
-            reader.receiver = None;
+            (reader.receiver, reader.proceed) = (None, None);
             reader.arrived.clear();
         }
     }

@@ -10,6 +10,7 @@ use super::budget::Budget;
 use super::millis;
 use super::questions::LaneIndex;
 use super::selection::Selection;
+use super::until::Until;
 use crate::dataset::DatasetReader;
 use crate::endpoint::ModelUri;
 use crate::endpoint::config::Pool;
@@ -38,6 +39,8 @@ pub struct RunSettings {
     pub rejects: PathBuf,
     /// Only these traces.
     pub selection: Selection,
+    /// When it is decided, and the order in which traces are asked for that.
+    pub until: Option<Until>,
     /// Stop at the first line that is not a trace.
     pub strict: bool,
     /// What is retried, and how the run begins.

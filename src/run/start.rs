@@ -14,6 +14,7 @@ use super::rejects::Rejects;
 use super::settings::{LaneSettings, Output, RunSettings, Shutdown};
 use super::stop::StopReason;
 use super::summary::Summary;
+use super::until::Progress;
 use crate::dataset::DatasetReader;
 use crate::endpoint::client::{Client, ClientError};
 use crate::feedback::log::{Index, LogWriter, WriteError};
@@ -56,6 +57,7 @@ pub async fn run(
         reuse,
         rejects,
         selection,
+        until,
         strict,
         policy,
         grace,
@@ -83,8 +85,15 @@ pub async fn run(
         None => LogWriter::stdout()?,
     };
     let summary = Summary::new(questions.iter().map(|(_, question)| question), &lane_settings, selection.shard);
-    let readers =
-        Readers::start(datasets, &questions, &scope, Known { index, reuse }, selection).map_err(StartError::Thread)?;
+    let readers = Readers::start(
+        datasets,
+        &questions,
+        &scope,
+        Known { index, reuse },
+        selection,
+        until.as_ref().map(|until| &until.waves),
+    )
+    .map_err(StartError::Thread)?;
     let patience = Patience { shutdown, grace };
     let mut dispatcher = Dispatcher::new(Parts {
         summary,
@@ -98,6 +107,7 @@ pub async fn run(
         run_id,
         budget,
         patience: patience.clone(),
+        until: until.map(Progress::new),
         on_event,
     });
     dispatcher.run(readers).await;

@@ -10,6 +10,7 @@ use super::selection::LeftOutCounts;
 use super::settings::LaneSettings;
 use super::shard::Shard;
 use super::stop::GivenUp;
+use super::until::UntilSummary;
 use crate::endpoint::ModelUri;
 use crate::endpoint::wire::answer::Usage;
 use crate::feedback::log::{Mended, Standing};
@@ -50,6 +51,8 @@ pub struct Summary {
     pub questions: Vec<QuestionSummary>,
     /// One for each endpoint and model.
     pub lanes: Vec<LaneSummary>,
+    /// What was decided about the conditions that end the run.
+    pub until: Vec<UntilSummary>,
     /// Judgments that are counted above, and that the log could not take.
     pub unsaved: u64,
     /// What the log went through while the run wrote to it.
@@ -172,6 +175,7 @@ impl Summary {
             first_messages: BTreeMap::new(),
             questions: questions.collect(),
             lanes: lanes.iter().map(lane).collect(),
+            until: Vec::new(),
             unsaved: 0,
             log: Mended::default(),
             started: Instant::now(),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::item::Item;
 use super::plan::Planner;
 use super::selection::{LeftOut, Selecting, Selection};
+use super::until::WaveWalk;
 use crate::dataset::{DatasetError, DatasetReader, Entry, Notice, Notices, Reject, Sessions};
 use crate::trace::Session;
 
@@ -30,6 +31,8 @@ pub(super) enum Planned {
     Reject(Reject),
     Duplicate,
     Unreadable(DatasetError),
+    /// The end of a wave: the next one waits until it is known whether it is needed.
+    WaveEnd,
     /// No more lines.
     End {
         /// What the user should know of how the dataset was read.
@@ -53,7 +56,7 @@ impl Planned {
         match self {
             Self::Trace { items, .. } | Self::Session { items, .. } => items.iter().all(Item::is_counted_only),
             Self::LeftOut { .. } | Self::Duplicate => true,
-            Self::Reject(_) | Self::Unreadable(_) | Self::End { .. } => false,
+            Self::Reject(_) | Self::Unreadable(_) | Self::WaveEnd | Self::End { .. } => false,
         }
     }
 }
@@ -64,6 +67,8 @@ pub(super) struct Walk<'a> {
     selection: Arc<Selection>,
     selecting: Selecting,
     dataset: DatasetReader,
+    /// Where traces are asked in random order.
+    waves: Option<WaveWalk>,
     stage: Stage,
 }
 
@@ -73,14 +78,20 @@ enum Stage {
     Traces(Option<Sessions>),
     /// And how many were taken.
     Sessions(Box<dyn Iterator<Item = Result<Session, DatasetError>>>, u64),
+    WaveEnd,
     End,
     Over,
 }
 
 impl<'a> Walk<'a> {
-    pub(super) fn new(planner: &'a Planner, dataset: DatasetReader, selection: Arc<Selection>) -> Self {
+    pub(super) fn new(
+        planner: &'a Planner,
+        dataset: DatasetReader,
+        selection: Arc<Selection>,
+        waves: Option<WaveWalk>,
+    ) -> Self {
         let selecting = Selecting::new(Arc::clone(&selection));
-        Self { planner, selection, selecting, dataset, stage: Stage::Begin }
+        Self { planner, selection, selecting, dataset, waves, stage: Stage::Begin }
     }
 
     fn begin(&mut self) -> Option<Planned> {
@@ -103,6 +114,7 @@ impl<'a> Walk<'a> {
     fn line(&mut self) -> Option<Planned> {
         // The limit counts traces where traces or their spans are judged; sessions are whole only at the dataset's end.
         let enough = self.selecting.is_done() && self.planner.judges_traces();
+        let is_first_wave = self.waves.as_ref().is_none_or(WaveWalk::is_first);
         let Stage::Traces(sessions) = &mut self.stage else { return None };
         let entry = if enough && sessions.is_none() { None } else { self.dataset.next() };
         let planned = match entry {
@@ -118,13 +130,17 @@ impl<'a> Walk<'a> {
                 }
                 let bytes_read = self.dataset.bytes_read();
                 match self.selecting.left_out(&trace) {
+                    // Counted in the first wave.
+                    Some(_) if !is_first_wave => return None,
                     Some(why) => Planned::LeftOut { bytes_read, why },
+                    None if self.waves.as_ref().is_some_and(|waves| !waves.holds(&trace)) => return None,
                     None => {
                         let (items, failures) = self.planner.items(&trace);
                         Planned::Trace { bytes_read, items, failures }
                     }
                 }
             }
+            Some(Ok(Entry::Reject(_) | Entry::Duplicate(_))) if !is_first_wave => return None,
             Some(Ok(Entry::Reject(reject))) => Planned::Reject(reject),
             Some(Ok(Entry::Duplicate(_))) => Planned::Duplicate,
             Some(Err(error)) => self.unreadable(error),
@@ -132,6 +148,10 @@ impl<'a> Walk<'a> {
                 Ok(Some(sessions)) => {
                     self.stage = Stage::Sessions(Box::new(sessions), 0);
                     return None;
+                }
+                Ok(None) if self.waves.is_some() => {
+                    self.stage = Stage::WaveEnd;
+                    return Some(Planned::WaveEnd);
                 }
                 Ok(None) => {
                     self.stage = Stage::End;
@@ -141,6 +161,22 @@ impl<'a> Walk<'a> {
             },
         };
         Some(planned)
+    }
+
+    /// Waits for the next wave.
+    fn wave(&mut self) -> Option<Planned> {
+        match self.waves.as_mut().and_then(WaveWalk::next) {
+            Some(Ok(dataset)) => {
+                self.dataset = dataset;
+                self.stage = Stage::Traces(None);
+                None
+            }
+            Some(Err(error)) => Some(self.unreadable(error)),
+            None => {
+                self.stage = Stage::End;
+                None
+            }
+        }
     }
 
     /// The next session, or the next stage.
@@ -174,6 +210,7 @@ impl Iterator for Walk<'_> {
                 Stage::Begin => self.begin(),
                 Stage::Traces(_) => self.line(),
                 Stage::Sessions(..) => self.session(),
+                Stage::WaveEnd => self.wave(),
                 Stage::End => {
                     self.stage = Stage::Over;
                     let mut notices = self.dataset.stats().notices.clone();

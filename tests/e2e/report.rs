@@ -312,3 +312,99 @@ fn a_baseline_of_several_runs_is_averaged_item_by_item() {
         assert_eq!((&of["outcome"], &of["flips"][0]["base"]), (&json!("worse"), &json!(1.0)));
     }
 }
+
+#[test]
+fn a_run_ends_once_it_is_decided_and_the_next_one_pays_nothing() {
+    let place = Place::with_traces(1000);
+    let fake = Fake::start(|_| answers::verdict(true));
+    let judge = |more: &[&str]| place.judge(&fake.base_url(), more).run();
+    let until = ["--until", "safety.pass >= 0.9"];
+    let first = judge(&until).exits_with(0).prints(&["safety.pass >= 0.9 holds", " of 1000 traces asked; "]);
+    let asked = fake.count();
+    // After t answers without a failure the bound is above 0.9 from 60 or so.
+    assert!((50..200).contains(&asked), "{}", first.stdout);
+    let log: std::collections::BTreeSet<_> =
+        place.lines("traces.feedback.jsonl").iter().map(|line| line["trace_id"].as_str().unwrap().to_owned()).collect();
+    assert!(log.len() == asked && log.iter().any(|id| id.len() == "trace-900".len()), "not the first ones");
+    judge(&until).exits_with(0).prints(&["of 1000 traces asked"]);
+    assert_eq!(fake.count(), asked, "the same traces, which the log has");
+    // A stricter condition goes on where the other ended.
+    judge(&["--until", "safety.pass >= 0.97"]).exits_with(0);
+    let more = fake.count();
+    assert!(more > asked && more < 600, "{more}");
+    let ids = place.lines("traces.feedback.jsonl").len();
+    assert_eq!(ids, more, "nothing was asked twice");
+}
+
+#[test]
+fn a_condition_that_does_not_hold_is_exit_code_1_and_failures_count_both_ways() {
+    let place = Place::with_traces(400);
+    let half = Fake::start(|request| answers::verdict(request.trace() % 2 == 0));
+    let judge = |fake: &Fake, more: &[&str]| place.judge(&fake.base_url(), more).run();
+    judge(&half, &["--until", "safety.pass >= 0.9", "-o", "a.jsonl"]).exits_with(1).prints(&["does NOT hold"]);
+    assert!(half.count() < 100, "{}", half.count());
+    let failing = Fake::start(|request| match request.trace() % 2 {
+        0 => answers::verdict(true),
+        _ => answers::error(424, "invalid_value", "Not today."),
+    });
+    let open = judge(&failing, &["--until", "safety.pass >= 0.9", "-o", "b.jsonl"]).exits_with(3);
+    open.prints(&["is not decided: 50.0% to 100.0% of all pass", "400 of 400 traces asked; 0 judgments saved (0%)"]);
+}
+
+#[test]
+fn what_is_worse_is_asked_again_and_blocks_only_if_it_is_worse_again() {
+    let place = Place::with_traces(200);
+    let good = Fake::start(|_| answers::verdict(true));
+    place.judge(&good.base_url(), &["-o", "base.jsonl", "-q"]).run().exits_with(0);
+    let gate = ["--baseline", "base.jsonl", "--gate", "no worse than baseline", "--confirm"];
+    let run = |fake: &Fake, log: &str| place.judge(&fake.base_url(), &[&["-o", log], &gate[..]].concat()).run();
+    let bad = Fake::start(|request| answers::verdict(request.trace() >= 40));
+    run(&bad, "bad.jsonl").exits_with(1).prints(&["gate FAIL", "a fresh run confirms it"]);
+    assert_eq!(
+        (bad.count(), place.lines("bad.confirm.jsonl").len()),
+        (400, 200),
+        "all traces again, not those that flipped"
+    );
+    // Bad luck: the first 200 answers only.
+    let unlucky = Fake::start(|request| answers::verdict(request.number >= 200 || request.trace() >= 40));
+    let finished = run(&unlucky, "unlucky.jsonl").exits_with(0);
+    finished
+        .prints(&["gate inconclusive", "a fresh run does not confirm it"])
+        .says(&["worse than the baseline: safety"]);
+    let fine = Fake::start(|_| answers::verdict(true));
+    run(&fine, "fine.jsonl").exits_with(0).prints(&["gate pass"]);
+    assert_eq!(fine.count(), 200, "nothing to confirm");
+}
+
+#[test]
+fn a_plan_says_how_many_traces_are_needed_and_what_they_cost() {
+    let place = Place::new();
+    place.write("a.jsonl", booleans("safety", 90, 100));
+    let plan = parsed(place.run(["plan", "a.jsonl", "--drop", "5%", "--format", "json"]).exits_with(0));
+    let judge = &plan["judges"][0];
+    // Connor (1987): 311.59 pairs for 5 points with 10 % of discordant ones.
+    assert_eq!((&judge["drop"]["traces"], &judge["n"]), (&json!(312), &json!(100)));
+    place.run(["plan", "a.jsonl"]).exits_with(0).prints(&["margin      0.0200: ", "drop        0.0500: 312 traces"]);
+    place.run(["plan", "a.jsonl", "--drop", "0"]).exits_with(2).says(&["--drop must lie between 0 and 1"]);
+}
+
+#[test]
+fn what_cannot_be_decided_early_is_a_usage_error() {
+    let place = Place::with_traces(3);
+    let fake = Fake::start(|_| answers::verdict(true));
+    for (more, words) in [
+        (&["--until", "safety.mean >= 0.9"][..], "decides pass rates"),
+        (&["--until", "safety.pass <= 0.9"], "decides pass rates"),
+        (&["--until", "pass >= 0.9"], "decides pass rates"),
+        (&["--until", "safty.pass >= 0.9"], "did you mean `safety`?"),
+        (&["--until", "safety.pass >="], "--until: invalid gate"),
+        (&["--until", "safety.pass >= 0.9", "-n", "2"], "cannot be used with"),
+        (
+            &["--until", "factual_accuracy.pass >= 0.9", "-J", "factual_accuracy"],
+            "does not say which verdicts are good",
+        ),
+    ] {
+        place.judge(&fake.base_url(), more).run().exits_with(2).says(&[words]);
+    }
+    assert_eq!(fake.count(), 0, "nothing was sent");
+}

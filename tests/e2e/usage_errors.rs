@@ -105,6 +105,8 @@ fn a_key_that_is_named_must_be_there() {
 fn a_flag_that_does_not_exist_is_refused() {
     refused(&Place::new(), &["--judges", "safety"], &["unexpected argument '--judges'", "--judge"]);
     refused(&Place::new(), &["--workers", "4"], &["unexpected argument '--workers'", "--concurrency"]);
+    let finished = Place::new().run(["--min-score", "0.9"]).exits_with(2).says(&["unexpected argument '--min-score'"]);
+    assert!(!finished.stderr.contains("--filter"), "{}", finished.stderr);
     for args in [&["--api-key", "sk-s3cret"][..], &["--api-key=sk-s3cret"], &["check", "--key", "sk-s3cret"]] {
         let finished = Place::new().run(args).exits_with(2).says(&["OPENAI_API_KEY"]);
         assert!(!finished.stderr.contains("s3cret"), "{}", finished.stderr);

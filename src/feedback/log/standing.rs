@@ -189,7 +189,7 @@ mod tests {
             (Stands::Failure, lasting.clone()),
             (Stands::Verdict, human.clone()),
         ];
-        assert_eq!(standing(&[log.clone()]), expected);
+        assert_eq!(standing(std::slice::from_ref(&log)), expected);
         // Read twice it says the same, and cut in two as well.
         assert_eq!(standing(&[log.clone(), log]), expected);
         assert_eq!(standing(&[failed + &rejected, scored.clone() + &lasting + &human]).len(), 4);

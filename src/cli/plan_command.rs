@@ -1,0 +1,69 @@
+//! `judge-run plan`: how many traces a question needs, before anything is paid.
+
+use std::fmt::{self, Write as _};
+use std::process::ExitCode;
+
+use judge_run::results::planning::{Need, Needs, Wanted, needs};
+use judge_run::run::Exit;
+use serde_json::json;
+
+use super::config_file::ConfigFile;
+use super::error::CliError;
+use super::gates::Gates;
+use super::print::{counted, escaped, one_line};
+use super::report::{Asked, expanded, given_good};
+use super::report_form::{self, ReportForm};
+use super::subcommands::PlanArgs;
+
+pub(crate) fn main(args: PlanArgs) -> Result<ExitCode, CliError> {
+    let PlanArgs { logs, margin, drop, discordance, good, level, form } = args;
+    for (flag, share) in [("--margin", margin), ("--drop", drop)] {
+        if share == 0.0 || share == 1.0 {
+            return Err(CliError::usage(format_args!("{flag} must lie between 0 and 1")));
+        }
+    }
+    let logs = expanded(&logs)?;
+    let asked = Asked { logs: &logs, by: &[], dataset: &[], good: given_good(&good)?, level };
+    // Gates are not what is planned.
+    let report = asked.report(Gates::of(super::args::GateArgs::default(), &ConfigFile::default())?)?;
+    let wanted = Wanted { margin, drop, discordance, level };
+    let all: Vec<Needs> = report.judges.iter().filter_map(|judge| needs(judge, &wanted)).collect();
+    form.write(|form| match form {
+        ReportForm::Text => Ok(text(&all, &wanted)),
+        ReportForm::Json => report_form::json(&json!({"schema_version": report.schema_version, "judges": all})),
+    })?;
+    Ok(ExitCode::from(Exit::AllJudged.code()))
+}
+
+fn text(all: &[Needs], wanted: &Wanted) -> String {
+    let mut text = String::new();
+    for (number, needs) in all.iter().enumerate() {
+        if number > 0 {
+            text.push('\n');
+        }
+        // Writing to a string cannot fail.
+        let _ = write(&mut text, needs, wanted);
+    }
+    if all.is_empty() {
+        text.push_str("no judge with verdicts that are good or bad, or numbers\n");
+    }
+    escaped(&text)
+}
+
+fn write(out: &mut String, needs: &Needs, wanted: &Wanted) -> fmt::Result {
+    let Needs { name, source_id, estimate, n, design_effect, margin, drop, margin_now, detectable_now } = needs;
+    writeln!(out, "{}  on {}", one_line(name), one_line(source_id))?;
+    writeln!(
+        out,
+        "  so far      {estimate:.4} \u{b1} {margin_now:.4} from {}, design effect {design_effect:.2}",
+        counted(*n, "verdict")
+    )?;
+    writeln!(out, "              two such runs would show a difference of {detectable_now:.4} or more")?;
+    let need = |what: &str, Need { wanted, traces, cost_usd }: &Need| {
+        let cost = cost_usd.map(|cost| format!(", cost {cost:.2}")).unwrap_or_default();
+        format!("  {what:<10}  {wanted:.4}: {}{cost}", counted(*traces, "trace"))
+    };
+    writeln!(out, "{}", need("margin", margin))?;
+    let (power, changes) = ("80% power", 100.0 * wanted.discordance);
+    writeln!(out, "{} ({power}; {changes:.0}% of verdicts change by themselves)", need("drop", drop))
+}
