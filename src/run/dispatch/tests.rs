@@ -37,6 +37,7 @@ fn parts<'a>(log: LogWriter, on_event: &'a mut dyn FnMut(&Event<'_>)) -> Parts<'
         total_bytes: None,
         run_id: "run-1".into(),
         budget: Budget::default(),
+        until: None,
         patience: Patience { shutdown, grace: Duration::ZERO },
         on_event,
     }
