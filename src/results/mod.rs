@@ -1,6 +1,6 @@
 //! What a log's feedback says: a report, a comparison of two, and gates that they pass or fail.
 //!
-//! [`Results`] are the opinions of logs, compact; what is made of them is plain data ([`report`], [`compare`], [`gate`]). The forms that
+//! [`Results`] are the opinions of logs, compact; what is made of them is plain data ([`report`], [`mod@compare`], [`gate`]). The forms that
 //! people read are made from it elsewhere.
 
 pub mod by;
