@@ -340,7 +340,11 @@ proptest! {
     fn an_answer_behind_noise_is_that_answer_or_none((verdict, value) in typed_value(), noise in noise()) {
         let text = format!("{noise}\n{}", json!({"rationale": "r", "value": value}));
         if let Ok(parsed) = parse_verdict(&text, &verdict) {
-            prop_assert_eq!(parsed.verdict.value, value, "{:?}", &text);
+            // What follows the end of a turn is not the judge's: then the noise may be a verdict by itself.
+            let ends_turn = ["<|im_end|>", "[INST]", "\n\nHuman: "].iter().any(|end| noise.contains(end));
+            let own = if ends_turn { parse_verdict(&noise, &verdict).ok().map(|parsed| parsed.verdict.value) } else { None };
+            let found = parsed.verdict.value;
+            prop_assert!(found == value || own.as_ref() == Some(&found), "{}, not {}: {:?}", found, value, &text);
         }
     }
 
