@@ -15,7 +15,8 @@ use super::error::CliError;
 use super::forms::Inputs;
 use super::gates::{self, Gates};
 use super::log_hints::cannot_open;
-use super::report::{expanded, given_good, side};
+use super::named_logs::{expanded, side};
+use super::report::given_good;
 use super::subcommands::CompareArgs;
 
 pub(crate) fn main(args: CompareArgs) -> Result<ExitCode, CliError> {

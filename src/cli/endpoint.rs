@@ -16,11 +16,11 @@ use judge_run_simulator::BackgroundSimulator;
 use secrecy::SecretString;
 use serde_json::{Map, Value};
 
-use super::args::{EndpointArgs, concurrency};
 use super::command_line::{self, is_open};
 use super::config_file::{ConfigFile, EndpointTable, PoolTable};
 use super::error::CliError;
-use super::plan::{absolute, shown};
+use super::flags::{EndpointArgs, concurrency};
+use super::paths::{absolute, shown};
 use super::suggest;
 
 /// The model that is asked when none is named.

@@ -11,8 +11,8 @@ use judge_run::results::by::{self, TraceFacts};
 use judge_run::results::forms::{Findings, Form, Page, PageTraces, annotations};
 use judge_run::results::judgments::Judgments;
 
-use super::args::OUTPUT;
 use super::error::CliError;
+use super::flags::OUTPUT;
 use super::manifest::now_ms;
 use super::recorded::Recorded;
 use super::{log_hints, page, print};

@@ -8,11 +8,11 @@ use judge_run::results::report::Report;
 use judge_run::results::{Condition, Figure, Gate, unknown_name};
 use judge_run::run::Exit;
 
-use super::args::GateArgs;
 use super::config_file::ConfigFile;
 use super::error::CliError;
+use super::flags::GateArgs;
 use super::forms::of_file;
-use super::report::{expanded, side};
+use super::named_logs::{expanded, side};
 use super::suggest;
 use super::{paths, print};
 

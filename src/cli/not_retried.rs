@@ -10,7 +10,8 @@ use judge_run::run::{DryRun, FailureScope, JudgePlan, QuestionSummary, RunPlan, 
 
 use super::command_line::quoted;
 use super::error::CliError;
-use super::plan::{shown, wanted};
+use super::paths::shown;
+use super::plan::wanted;
 use super::print::{counted, one_line};
 
 /// The failures of a log, by judge and model.

@@ -17,11 +17,12 @@ use tempfile::NamedTempFile;
 
 use super::endpoint::{self, Env};
 use super::error::CliError;
+use super::flags::ProgressForm;
 use super::manifest::Record;
 use super::open_files;
-use super::plan::{Invocation, Planned, shown, wanted};
+use super::paths::shown;
+use super::plan::{Invocation, Planned, wanted};
 use super::print::counted;
-use super::progress::ProgressForm;
 use super::quickstart;
 use super::reuse;
 use super::selection;

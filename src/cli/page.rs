@@ -6,7 +6,7 @@ use std::time::Duration;
 use judge_run::judge::library::{self, BUILT_IN};
 use judge_run::run::manifest::{Manifest, State};
 
-use super::plan::shown;
+use super::paths::shown;
 use super::print::{counted, short, time};
 
 /// What each judge asks, by name: those of the logs' plans as far as their files are there, and the built-in ones.

@@ -183,6 +183,17 @@ fn matches(pattern: &str, name: &str) -> bool {
     (!name.starts_with('.') || pattern.starts_with('.')) && glob::fits(pattern, name)
 }
 
+/// A path as it is shown: what is in the current directory, without it.
+pub(crate) fn shown(path: &Path) -> PathBuf {
+    let here = std::env::current_dir().ok();
+    let inside = here.and_then(|here| path.strip_prefix(here).ok().map(Path::to_owned));
+    inside.filter(|path| !path.as_os_str().is_empty()).unwrap_or_else(|| path.to_owned())
+}
+
+pub(crate) fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -9,13 +9,13 @@ use judge_run::results::Gate;
 use judge_run::run::Dataset;
 use judge_run::run::{Budget, EndpointPlan, Export, JudgePlan, Policy, Reading, RunPlan, RunSettings, SelectionPlan};
 
-use super::args::{ConductArgs, RunArgs, SelectionArgs};
+use super::args::RunArgs;
 use super::config_file;
 use super::endpoint::{self, Env, Layers, Secrets};
 use super::error::CliError;
+use super::flags::{ConductArgs, ProgressForm, SelectionArgs};
 use super::gates::{self, Gates};
-use super::paths;
-use super::progress::ProgressForm;
+use super::paths::{self, absolute};
 use super::quickstart;
 use super::table;
 use super::target::{Target, judge_file};
@@ -280,15 +280,4 @@ pub(crate) fn dataset_plan(path: &Path) -> Dataset {
 fn config_path(named: Option<&Path>) -> Option<PathBuf> {
     let default = Path::new(config_file::DEFAULT_PATH);
     named.or_else(|| default.is_file().then_some(default)).map(absolute)
-}
-
-/// A path as it is shown: what is in the current directory, without it.
-pub(crate) fn shown(path: &Path) -> PathBuf {
-    let here = std::env::current_dir().ok();
-    let inside = here.and_then(|here| path.strip_prefix(here).ok().map(Path::to_owned));
-    inside.filter(|path| !path.as_os_str().is_empty()).unwrap_or_else(|| path.to_owned())
-}
-
-pub(crate) fn absolute(path: &Path) -> PathBuf {
-    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }

@@ -3,10 +3,10 @@
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
-use clap::ValueEnum;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use judge_run::run::{Event, StopReason};
 
+use super::flags::ProgressForm;
 use super::print::{self, counted, one_line, short, time};
 use super::rejects::Rejects;
 use super::running::Running;
@@ -26,16 +26,6 @@ const BAR_AFTER: Duration = Duration::from_millis(500);
 const JSON_INTERVAL: Duration = Duration::from_secs(5);
 /// Of so many judges the pass rate is shown.
 const RATES_SHOWN: usize = 3;
-
-/// The form of progress.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
-pub(crate) enum ProgressForm {
-    /// A bar, or lines
-    #[default]
-    Text,
-    /// One JSON object a line
-    Json,
-}
 
 pub(crate) struct Progress {
     form: ProgressForm,

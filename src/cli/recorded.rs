@@ -9,7 +9,7 @@ use tempfile::NamedTempFile;
 
 use super::error::CliError;
 use super::print::{self, counted};
-use super::{paths, plan, quickstart};
+use super::{paths, quickstart};
 
 /// The datasets of some logs, none of them read yet.
 pub(crate) struct Recorded {
@@ -31,7 +31,7 @@ impl Recorded {
         for log in logs {
             let Ok(manifest) = Manifest::read(&Manifest::path_of(log)) else { continue };
             let Some(plan) = manifest.plans.into_iter().next() else { continue };
-            let datasets: Vec<_> = plan.datasets.iter().map(|dataset| plan::shown(&dataset.path)).collect();
+            let datasets: Vec<_> = plan.datasets.iter().map(|dataset| paths::shown(&dataset.path)).collect();
             if let Some(missing) = datasets.iter().find(|path| !is_there(path)) {
                 print::message(format_args!(
                     "the dataset {} is not there any more, so its texts are not shown (to show them: --dataset FILE)",

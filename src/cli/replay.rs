@@ -18,14 +18,15 @@ use judge_run::run::{
     EndpointPlan, Event, Exit, FailureScope, JudgePlan, RunPlan, RunReport, Scope, SelectionPlan, StopReason,
 };
 
-use super::args::{ConductArgs, EndpointArgs};
 use super::endpoint::{Env, Layers};
 use super::error::CliError;
+use super::flags::{ConductArgs, EndpointArgs};
 use super::gates::Gates;
 use super::not_retried::{Failures, Left, Reason};
 use super::open::{self, Prepared};
 use super::paths;
-use super::plan::{self, Invocation, Planned, digest, shown, wanted};
+use super::paths::shown;
+use super::plan::{self, Invocation, Planned, digest, wanted};
 use super::print::{self, counted};
 use super::quickstart;
 use super::subcommands::ReplayArgs;

@@ -19,9 +19,10 @@ use super::error::CliError;
 use super::forms::Inputs;
 use super::gates::{self, Gates};
 use super::log_hints::cannot_open;
+use super::named_logs::{expanded, side};
 use super::print;
 use super::subcommands::ReportArgs;
-use super::{paths, plan, quickstart};
+use super::{paths, quickstart};
 
 pub(crate) fn main(args: ReportArgs) -> Result<ExitCode, CliError> {
     let ReportArgs { logs, by, dataset, good, level, form, gates, config } = args;
@@ -96,24 +97,6 @@ pub(crate) fn verdict(report: &Report, is_shown: bool) -> Exit {
     gates::verdict(&report.gates, is_shown)
 }
 
-/// The logs that are named, patterns expanded.
-pub(crate) fn expanded(named: &[PathBuf]) -> Result<Vec<PathBuf>, CliError> {
-    let mut logs = Vec::new();
-    for path in named {
-        let found = paths::expanded(path)
-            .map_err(|error| CliError::usage(format_args!("no log `{}`: {error}", path.display())))?;
-        logs.extend(found);
-    }
-    Ok(logs)
-}
-
-/// One side of a comparison: each log is a run.
-pub(crate) fn side(logs: &[PathBuf]) -> Result<Side, CliError> {
-    let open = |log: &PathBuf| StandingRecords::of(std::slice::from_ref(log)).map_err(|error| cannot_open(&error));
-    let runs = logs.iter().map(open).collect::<Result<Vec<_>, _>>()?;
-    Side::of(runs, &TraceFacts::default()).map_err(|error| cannot_open(&error))
-}
-
 /// `--good NAME=VALUE`.
 pub(crate) fn given_good(given: &[String]) -> Result<BTreeMap<String, Good>, CliError> {
     let parse = |text: &String| {
@@ -159,7 +142,7 @@ fn trace_facts(by: &[By], dataset: &[PathBuf], manifests: &[Manifest]) -> Result
         return Ok(facts);
     }
     let plans = || manifests.iter().filter_map(|manifest| manifest.plans.first());
-    let known = || plans().flat_map(|plan| &plan.datasets).map(|dataset| plan::shown(&dataset.path));
+    let known = || plans().flat_map(|plan| &plan.datasets).map(|dataset| paths::shown(&dataset.path));
     let paths: Vec<PathBuf> = if dataset.is_empty() { known().collect() } else { paths::datasets(dataset, &[])? };
     let is_there = |path: &Path| quickstart::is_meant(path) || path.is_file();
     let missing = paths.iter().find(|path| dataset.is_empty() && !is_there(path));

@@ -10,9 +10,10 @@ use judge_run::results::report::Report;
 use judge_run::run::{Exit, RunReport, Scope};
 use judge_run_statistics::sequential::Settled;
 
-use super::args::{GateArgs, RunArgs};
+use super::args::RunArgs;
 use super::endpoint::Env;
 use super::error::CliError;
+use super::flags::GateArgs;
 use super::forms::{Inputs, write_file};
 use super::gates::Gates;
 use super::plan::Invocation;

@@ -10,8 +10,8 @@ use judge_run::feedback::ErrorCode;
 use judge_run::feedback::forms::{Form, INCLUDED};
 use judge_run_simulator::{Dialect, FaultPlan};
 
-use super::args::{ConductArgs, EndpointArgs, GATES, GateArgs, INPUT, OUTPUT, form, share};
 use super::duration;
+use super::flags::{ConductArgs, EndpointArgs, GATES, GateArgs, INPUT, OUTPUT, form, share};
 use super::forms::FormArgs;
 
 #[derive(Debug, Args)]

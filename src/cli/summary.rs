@@ -4,7 +4,7 @@ use std::fmt::{self, Write as _};
 use std::io::Write as _;
 use std::path::Path;
 
-use judge_run::feedback::log::Mended;
+use judge_run::feedback::log::Restored;
 use judge_run::run::{
     Distribution, Exhausted, Exit, GivenUp, LaneSummary, PromptLimit, QuestionSummary, RunReport, StopReason, Summary,
 };
@@ -51,7 +51,7 @@ fn write(out: &mut String, report: &RunReport, places: &Places<'_>, made_up: boo
         let unsaved = counted(summary.unsaved, "judgment");
         writeln!(out, "\n{unsaved} could not be saved: the numbers above count what the log lacks")?;
     }
-    write_mended(out, summary.log)?;
+    write_restored(out, summary.log)?;
     until::write(out, &summary.until)?;
     writeln!(out)?;
     match (places.export, places.log) {
@@ -162,7 +162,7 @@ fn write_lane(out: &mut String, lane: &LaneSummary) -> fmt::Result {
 }
 
 /// What others did to the log, and what of it is as it was.
-fn write_mended(out: &mut String, Mended { deleted, put_back, lost }: Mended) -> fmt::Result {
+fn write_restored(out: &mut String, Restored { deleted, put_back, lost }: Restored) -> fmt::Result {
     if deleted {
         writeln!(out, "\nthe log was deleted during the run; it is back, with all its records")?;
     }

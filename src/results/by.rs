@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::fmt;
 
 use super::extract::Extract;
-use super::opinions::hash;
+use super::hash::hash;
 use crate::feedback::{Feedback, SESSION_ID_METADATA, SESSION_METADATA};
 use crate::judge::Expression;
 use crate::judge::prompt::TemplateError;

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::report::{Method, Warning};
+use super::caveat::{Method, Warning};
 use crate::judge::Good;
 
 /// What changed between a baseline and what is new.

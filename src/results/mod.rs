@@ -4,6 +4,7 @@
 //! people read are made from it elsewhere.
 
 pub mod by;
+mod caveat;
 pub mod compare;
 mod comparing;
 mod extract;
@@ -12,6 +13,7 @@ pub mod forms;
 pub mod gate;
 mod gate_text;
 mod gating;
+mod hash;
 pub mod judgments;
 mod opinions;
 mod pairs;

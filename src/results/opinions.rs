@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::by::{By, TraceFacts};
 use super::extract::{Extract, Said};
+use super::hash::hash;
 use super::report::Usage;
 use crate::feedback::log::{OpenError, Place, StandingRecords, Stands};
 use crate::feedback::{
-    DIGEST_METADATA, GOOD_METADATA, IdHasher, PROMPT_METADATA, SCALE_METADATA, SESSION_ID_METADATA, SESSION_METADATA,
-    SourceType,
+    DIGEST_METADATA, GOOD_METADATA, PROMPT_METADATA, SCALE_METADATA, SESSION_ID_METADATA, SESSION_METADATA, SourceType,
 };
 use crate::judge::Good;
 
@@ -230,11 +230,4 @@ fn scale(text: &str) -> Option<(f64, f64)> {
     let (min, max) = text.split_once("..")?;
     let (min, max) = (min.parse::<f64>().ok()?, max.parse::<f64>().ok()?);
     (min.is_finite() && max.is_finite() && min < max).then_some((min, max))
-}
-
-/// What stands for texts that may be long: the same on every machine, so that sums are too.
-pub(super) fn hash(parts: &[&str]) -> u64 {
-    let mut hasher = IdHasher::new("judge-run results 1");
-    parts.iter().for_each(|part| _ = hasher.part(part.as_bytes()));
-    hasher.finish_u64()
 }

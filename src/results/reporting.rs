@@ -215,7 +215,7 @@ mod tests {
 
     fn record(trace: &str, name: &str, says: &Value, metadata: &Value) -> String {
         let mut record = json!({
-            "assessment_id": format!("a-{:032x}", super::super::opinions::hash(&[trace, name])), "name": name,
+            "assessment_id": format!("a-{:032x}", super::super::hash::hash(&[trace, name])), "name": name,
             "source": {"source_type": "LLM_JUDGE", "source_id": "e:/m"}, "trace_id": trace, "create_time_ms": 1,
             "metadata": {"run_id": "r", "judge_prompt": "p"},
         });

@@ -113,7 +113,7 @@ pub async fn run(
     dispatcher.run(readers).await;
     let (mut summary, log, mut stop) = dispatcher.end().await;
     match log.close(patience.ends()).await {
-        Ok(mended) => summary.log = mended,
+        Ok(restored) => summary.log = restored,
         Err(error) => {
             summary.unsaved = error.unsaved();
             stop = Some(StopReason::Log(error));

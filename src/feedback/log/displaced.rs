@@ -15,17 +15,6 @@ use crate::files::{self, is_at};
 /// How much is put back in one write.
 const BLOCK_BYTES: usize = 1 << 20;
 
-/// What a log went through while a run wrote to it, and what of it is as it was.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Mended {
-    /// It was deleted, and is back with all its records.
-    pub deleted: bool,
-    /// Records of the run that were cut off, and are in it again.
-    pub put_back: u64,
-    /// Records that were cut off and are gone: of others and of earlier runs, and of this one where there was no room for a second copy of them.
-    pub lost: u64,
-}
-
 /// Why a log can be written no further: its path names something else.
 #[derive(Debug)]
 enum Displaced {
@@ -75,7 +64,7 @@ impl LogFile {
             return Err(io::Error::other(Displaced::Replaced { kept_in }));
         }
         self.file = copy;
-        self.mended.deleted = true;
+        self.restored.deleted = true;
         Ok(())
     }
 
@@ -132,10 +121,10 @@ impl LogFile {
         }
         self.file.write_all(&block)?;
         self.file.sync_data()?;
-        self.mended.put_back += put_back;
+        self.restored.put_back += put_back;
         // What is there and not this process's own was there before, or came from others since.
         let of_others = records - found;
-        self.mended.lost += self.written.expected_records(copies.is_some()).saturating_sub(of_others);
+        self.restored.lost += self.written.expected_records(copies.is_some()).saturating_sub(of_others);
         self.written.is_whole_again(of_others, self.file.metadata()?.len());
         Ok(())
     }
@@ -171,6 +160,7 @@ fn has_a_name(_: &File) -> io::Result<bool> {
 mod tests {
     use std::fs;
 
+    use super::super::restored::Restored;
     use super::super::written::Written;
     use super::*;
     use crate::feedback::history::Facts;
@@ -190,7 +180,7 @@ mod tests {
             (log, kept)
         };
         let (mut log, kept) = displaced(&|| fs::remove_file(&path).unwrap());
-        assert_eq!((kept, log.mended), (Ok(()), Mended { deleted: true, ..Mended::default() }));
+        assert_eq!((kept, log.restored), (Ok(()), Restored { deleted: true, ..Restored::default() }));
         log.write_line(b"z\n").unwrap();
         log.keep_in_place().unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"x\ny\nz\n");
@@ -244,14 +234,14 @@ mod tests {
             log.write_line(line(name).as_bytes()).unwrap();
         }
         log.keep_in_place().unwrap();
-        assert_eq!(log.mended, Mended::default());
+        assert_eq!(log.restored, Restored::default());
         cut(&mut log);
         log.keep_in_place().unwrap();
-        let mended = log.mended;
+        let restored = log.restored;
         log.keep_in_place().unwrap();
-        assert_eq!(log.mended, mended, "it is mended once");
+        assert_eq!(log.restored, restored, "it is restored once");
         assert_eq!(names(&fs::read_to_string(&path).unwrap()), expected);
-        assert_eq!(mended, Mended { deleted: false, put_back, lost });
+        assert_eq!(restored, Restored { deleted: false, put_back, lost });
     }
 
     fn append(log: &LogFile, text: &str) {

@@ -5,9 +5,9 @@ use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use super::OpenError;
-use super::displaced::Mended;
 use super::holders::is_held_by_others;
 use super::lock::open_locked;
+use super::restored::Restored;
 use super::written::Written;
 use crate::feedback::Feedback;
 use crate::files::{self, is_at};
@@ -18,7 +18,7 @@ pub(super) struct LogFile {
     pub file: File,
     pub path: PathBuf,
     pub written: Written,
-    pub mended: Mended,
+    pub restored: Restored,
 }
 
 impl LogFile {
@@ -31,7 +31,7 @@ impl LogFile {
         let io_error = |source| OpenError::Io { path: path.to_owned(), source };
         let file = open_locked(path, || OpenOptions::new().read(true).append(true).create(true).open(path))?;
         let written = Written::begin(0, file.metadata().map_err(io_error)?.len());
-        Ok(Self { file, path: files::real_path(path).map_err(io_error)?, written, mended: Mended::default() })
+        Ok(Self { file, path: files::real_path(path).map_err(io_error)?, written, restored: Restored::default() })
     }
 
     /// Appends a line, whole or not at all, wherever the end is by now.
@@ -127,7 +127,7 @@ impl LogFile {
 
     /// The record at `offset`.
     pub(super) fn reread(&mut self, offset: u64) -> io::Result<Feedback> {
-        if self.mended.lost > 0 {
+        if self.restored.lost > 0 {
             return Err(io::Error::other("it was truncated during the run; the earlier records are lost"));
         }
         self.file.seek(SeekFrom::Start(offset))?;

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::displaced::Mended;
 use super::file::LogFile;
+use super::restored::Restored;
 use super::{Mode, OpenError, OpenLog};
 use crate::feedback::{AssessmentId, Feedback};
 
@@ -26,7 +26,7 @@ const LAST_WAIT: Duration = Duration::from_secs(1);
 pub struct LogWriter {
     path: PathBuf,
     sender: mpsc::Sender<Entry>,
-    done: oneshot::Receiver<io::Result<Mended>>,
+    done: oneshot::Receiver<io::Result<Restored>>,
     /// Records that were to be appended.
     appended: AtomicU64,
     /// Records that are on disk.
@@ -97,7 +97,7 @@ trait Medium: Send + 'static {
     /// Whether what is on disk will be found where it is looked for.
     fn keep_in_place(&mut self) -> io::Result<()>;
     /// What it went through.
-    fn mended(&self) -> Mended;
+    fn restored(&self) -> Restored;
     /// An earlier record.
     fn reread(&mut self, offset: u64) -> io::Result<Feedback>;
 }
@@ -115,8 +115,8 @@ impl Medium for LogFile {
         self.keep_in_place()
     }
 
-    fn mended(&self) -> Mended {
-        self.mended
+    fn restored(&self) -> Restored {
+        self.restored
     }
 
     fn reread(&mut self, offset: u64) -> io::Result<Feedback> {
@@ -137,8 +137,8 @@ impl Medium for io::Stdout {
         Ok(())
     }
 
-    fn mended(&self) -> Mended {
-        Mended::default()
+    fn restored(&self) -> Restored {
+        Restored::default()
     }
 
     fn reread(&mut self, _: u64) -> io::Result<Feedback> {
@@ -232,7 +232,7 @@ impl LogWriter {
     ///
     /// # Errors
     /// What stopped the writer, if something did.
-    pub async fn close(self, give_up: impl Future<Output = ()>) -> Result<Mended, WriteError> {
+    pub async fn close(self, give_up: impl Future<Output = ()>) -> Result<Restored, WriteError> {
         let Self { path, sender, done, appended, saved } = self;
         drop(sender);
         let patience = async {
@@ -246,7 +246,7 @@ impl LogWriter {
         };
         let unsaved = appended.into_inner().saturating_sub(saved.load(Ordering::Acquire));
         match result {
-            Some(Ok(Ok(mended))) => Ok(mended),
+            Some(Ok(Ok(restored))) => Ok(restored),
             Some(Ok(Err(error))) if error.kind() == io::ErrorKind::BrokenPipe => {
                 Err(WriteError::BrokenPipe { unsaved })
             }
@@ -262,7 +262,7 @@ async fn write_all(
     mut medium: impl Medium,
     mut receiver: mpsc::Receiver<Entry>,
     on_disk: &AtomicU64,
-) -> io::Result<Mended> {
+) -> io::Result<Restored> {
     let mut line = Vec::with_capacity(4096);
     let mut sync = tokio::time::interval(SYNC_INTERVAL);
     sync.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -292,7 +292,7 @@ async fn write_all(
     medium.sync()?;
     on_disk.store(written, Ordering::Release);
     medium.keep_in_place().and(result)?;
-    Ok(medium.mended())
+    Ok(medium.restored())
 }
 
 /// Writes the lines of an entry, and counts them in `written`.
@@ -365,8 +365,8 @@ pub(crate) mod tests {
             Ok(())
         }
 
-        fn mended(&self) -> Mended {
-            Mended::default()
+        fn restored(&self) -> Restored {
+            Restored::default()
         }
 
         fn reread(&mut self, _: u64) -> io::Result<Feedback> {

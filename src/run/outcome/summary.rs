@@ -8,7 +8,7 @@ use super::distribution::Distribution;
 use super::event::Event;
 use crate::endpoint::ModelUri;
 use crate::endpoint::wire::answer::Usage;
-use crate::feedback::log::{Mended, Standing};
+use crate::feedback::log::{Restored, Standing};
 use crate::feedback::{ErrorCode, Feedback, Room};
 use crate::judge::parse::ParseMethod;
 use crate::judge::{Question, QuestionKey, Unit};
@@ -56,7 +56,7 @@ pub struct Summary {
     /// Judgments that are counted above, and that the log could not take.
     pub unsaved: u64,
     /// What the log went through while the run wrote to it.
-    pub log: Mended,
+    pub log: Restored,
     started: Instant,
     /// The whole run, once it has ended.
     pub elapsed: Duration,
@@ -177,7 +177,7 @@ impl Summary {
             lanes: lanes.iter().map(lane).collect(),
             until: Vec::new(),
             unsaved: 0,
-            log: Mended::default(),
+            log: Restored::default(),
             started: Instant::now(),
             elapsed: Duration::ZERO,
         }
