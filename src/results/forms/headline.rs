@@ -71,7 +71,7 @@ fn without_gates(results: &Findings<'_>) -> String {
     let worse = comparisons.iter().filter(|c| c.outcome == Outcome::Worse).count();
     match results.judges() {
         _ if worse > 0 => format!("{} got worse", counted(worse as u64, "judge")),
-        _ if !comparisons.is_empty() => "Nothing got worse".to_owned(),
+        _ if !comparisons.is_empty() => nothing_worse(comparisons).to_owned(),
         [] => "No verdicts".to_owned(),
         judges => {
             let sum =
@@ -113,14 +113,24 @@ fn changes(comparisons: &[Comparison]) -> Vec<String> {
     if !changed.is_empty() {
         sentences.push(format!("Not compared, since the judge changed: {}.", changed.join(", ")));
     }
-    if of(Outcome::Worse).next().is_none() {
-        sentences.push("Nothing got worse.".to_owned());
+    if of(Outcome::Worse).next().is_none() && of(Outcome::JudgeChanged).count() < comparisons.len() {
+        sentences.push(format!("{}.", nothing_worse(comparisons)));
     }
     let undecided = of(Outcome::Inconclusive).count();
     if undecided > 0 {
         sentences.push(format!("{} without a conclusion.", counted(undecided as u64, "comparison")));
     }
     sentences
+}
+
+/// What can be said where no judge is found to be worse. What is inconclusive, or was not compared, may be.
+fn nothing_worse(comparisons: &[Comparison]) -> &'static str {
+    let has = |outcome| comparisons.iter().any(|comparison| comparison.outcome == outcome);
+    match (has(Outcome::Inconclusive), has(Outcome::JudgeChanged)) {
+        (false, false) => "Nothing got worse",
+        (false, true) if !has(Outcome::Better) && !has(Outcome::Equivalent) => "Not compared: the judge changed",
+        _ => "No judge is known to be worse",
+    }
 }
 
 /// The amount, and the interval.
