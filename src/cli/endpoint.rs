@@ -1,5 +1,5 @@
-//! Which endpoint and model is asked: flags, configuration, environment and presets, in this order, to a plan; and a plan to settings that can be
-//! used, with the secrets that it does not keep.
+//! Which endpoint and model is asked: flags, configuration, environment and presets, in this order, to a plan, and to
+//! the secrets that it does not keep.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
@@ -7,20 +7,17 @@ use std::path::PathBuf;
 
 use judge_run::endpoint::ModelUri;
 use judge_run::endpoint::client::without_credentials;
-use judge_run::endpoint::config::{EndpointConfig, Pool};
-use judge_run::endpoint::pacing::quota::Limits;
+use judge_run::endpoint::config::EndpointConfig;
 use judge_run::endpoint::prices::PriceList;
-use judge_run::endpoint::provider::{self, KeyHeader, PRESETS};
-use judge_run::run::{EndpointPlan, LaneSettings, MemberPlan, Withheld};
-use judge_run_simulator::BackgroundSimulator;
-use secrecy::SecretString;
+use judge_run::endpoint::provider::{self, PRESETS};
+use judge_run::run::{EndpointPlan, MemberPlan, Withheld};
 use serde_json::{Map, Value};
 
 use super::command_line::{self, is_open};
 use super::config_file::{ConfigFile, EndpointTable, PoolTable};
 use super::error::CliError;
 use super::flags::{EndpointArgs, concurrency};
-use super::paths::{absolute, shown};
+use super::paths::absolute;
 use super::suggest;
 
 /// The model that is asked when none is named.
@@ -51,10 +48,10 @@ pub(crate) struct Layers {
 #[derive(Debug, Default)]
 pub(crate) struct Secrets {
     /// By member: the address, where it has a user, a password or a query.
-    base_urls: Vec<Option<String>>,
+    pub(super) base_urls: Vec<Option<String>>,
     /// As written: `${NAME}` stands for a variable.
-    headers: BTreeMap<String, String>,
-    extra_body: Map<String, Value>,
+    pub(super) headers: BTreeMap<String, String>,
+    pub(super) extra_body: Map<String, Value>,
 }
 
 impl Layers {
@@ -347,66 +344,6 @@ impl Layers {
     }
 }
 
-/// Settings that can be used. The key and other secrets are looked up now.
-pub(crate) fn open(
-    plan: &EndpointPlan,
-    secrets: &Secrets,
-    simulator: Option<&BackgroundSimulator>,
-    env: Env<'_>,
-) -> Result<LaneSettings, CliError> {
-    let name = &plan.model.endpoint;
-    let preset = provider::preset(name);
-    let (mut headers, mut parts) = (Vec::new(), Vec::new());
-    for (header, value) in plan.headers.iter().chain(&secrets.headers) {
-        headers.push((header.clone(), SecretString::from(expanded(header, value, env, &mut parts)?)));
-    }
-    let mut extra_body = plan.extra_body.clone();
-    extra_body.extend(secrets.extra_body.clone());
-    extra_body.extend(plan.service_tier.clone().map(|tier| ("service_tier".to_owned(), tier.into())));
-    let mut members = Vec::new();
-    for (i, member) in plan.members.iter().enumerate() {
-        let secret_url = secrets.base_urls.get(i).cloned().flatten();
-        let base_url = secret_url.or_else(|| member.base_url.clone());
-        let key = match &member.api_key_env {
-            None => None,
-            Some(variable) => {
-                let key =
-                    set(variable, env).ok_or_else(|| unset_variable(variable, &format!("the plan of `{name}`")))?;
-                Some(SecretString::from(key.trim().to_owned()))
-            }
-        };
-        members.push(EndpointConfig {
-            name: name.clone(),
-            base_url: base_url.or_else(|| simulator.map(BackgroundSimulator::base_url)).unwrap_or_default(),
-            api_key_env: member.api_key_env.clone(),
-            api_key: key,
-            key_header: preset.map_or(KeyHeader::Bearer, |preset| preset.key_header),
-            headers: headers.clone(),
-            secrets: parts.clone(),
-            ca_cert: plan.ca_cert.as_deref().map(shown),
-            timeout: plan.timeout,
-            concurrency: member.concurrency,
-            limits: Limits {
-                rpm: member.rpm.and_then(NonZeroU32::new),
-                tpm: member.tpm.and_then(NonZeroU32::new),
-                burst: member.burst,
-            },
-            extra_body: extra_body.clone(),
-            preset,
-        });
-    }
-    let mut members = members.into_iter();
-    let first = members.next().ok_or_else(|| CliError::usage(format_args!("the plan of `{name}` names no address")))?;
-    let pool = Pool::new(first, members.collect());
-    Ok(LaneSettings {
-        pool,
-        model: plan.model.model.clone(),
-        prices: plan.prices,
-        requests_per_day: plan.rpd,
-        requests_today: 0,
-    })
-}
-
 /// What a plan says, in the words of the configuration file.
 fn table_of(plan: &EndpointPlan) -> EndpointTable {
     let EndpointPlan { model, members, headers, ca_cert, timeout, rpd, service_tier, extra_body, prices, withheld: _ } =
@@ -445,12 +382,12 @@ fn environment_url(name: &str, env: Env<'_>) -> Option<String> {
 }
 
 /// A variable that has a value; an empty one counts as not set.
-fn set(name: &str, env: Env<'_>) -> Option<String> {
+pub(super) fn set(name: &str, env: Env<'_>) -> Option<String> {
     env(name).filter(|value| !value.trim().is_empty())
 }
 
 /// A variable that should hold a key. Its name is not shown: a key may have been given in its place.
-fn unset_variable(variable: &str, place: &str) -> CliError {
+pub(super) fn unset_variable(variable: &str, place: &str) -> CliError {
     let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
     if !variable.chars().all(is_name) || variable.starts_with(|c: char| c.is_ascii_digit()) {
         let message = format!("{place} is not the name of an environment variable");
@@ -526,40 +463,15 @@ fn split_header(header: &str) -> Result<(String, String), CliError> {
     Ok((name.trim().to_owned(), value.trim().to_owned()))
 }
 
-/// `${NAME}` replaced by the variable of that name.
-fn expanded(
-    header: &str,
-    value: &str,
-    env: &dyn Fn(&str) -> Option<String>,
-    secrets: &mut Vec<SecretString>,
-) -> Result<String, CliError> {
-    let mut text = String::new();
-    let mut rest = value;
-    while let Some((before, after)) = rest.split_once("${") {
-        let Some((name, after)) = after.split_once('}') else {
-            return Err(CliError::usage(format_args!("the header `{header}` has a `${{` without its `}}`")));
-        };
-        let value = env(name).ok_or_else(|| {
-            // What stands there may be the secret itself.
-            let name = if command_line::is_variable_name(name) { format!(" {name}") } else { String::new() };
-            CliError::usage(format_args!("the environment variable{name} of the header `{header}` is not set"))
-        })?;
-        text.push_str(before);
-        text.push_str(&value);
-        secrets.push(SecretString::from(value));
-        rest = after;
-    }
-    text.push_str(rest);
-    Ok(text)
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
+    use judge_run::endpoint::config::Pool;
     use judge_run::judge::toml_file;
     use secrecy::ExposeSecret;
 
+    use super::super::open_endpoint::{expanded, open};
     use super::*;
 
     fn layers(flags: EndpointTable, config: &str) -> Layers {

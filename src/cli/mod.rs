@@ -26,6 +26,7 @@ mod named_logs;
 mod not_retried;
 mod notices;
 mod open;
+mod open_endpoint;
 mod open_files;
 mod page;
 mod paths;

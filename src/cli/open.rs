@@ -15,10 +15,11 @@ use judge_run::run::{
 use judge_run_simulator::{BackgroundSimulator, Simulator, SimulatorConfig};
 use tempfile::NamedTempFile;
 
-use super::endpoint::{self, Env};
+use super::endpoint::Env;
 use super::error::CliError;
 use super::flags::ProgressForm;
 use super::manifest::Record;
+use super::open_endpoint;
 use super::open_files;
 use super::paths::shown;
 use super::plan::{Invocation, Planned, wanted};
@@ -68,7 +69,7 @@ pub(crate) fn prepare(planned: Planned, env: Env<'_>) -> Result<Prepared, CliErr
     let Planned { plan, secrets, mut notes } = planned;
     let simulator = if plan.is_simulated() { Some(Simulator::spawn(SimulatorConfig::default())?) } else { None };
     let lanes = plan.endpoints.iter().zip(&secrets);
-    let lanes = lanes.map(|(plan, secrets)| endpoint::open(plan, secrets, simulator.as_ref(), env));
+    let lanes = lanes.map(|(plan, secrets)| open_endpoint::open(plan, secrets, simulator.as_ref(), env));
     let mut lanes: Vec<LaneSettings> = lanes.collect::<Result<_, _>>()?;
     let questions = questions(&plan, &lanes)?;
     notes.extend(other_hosts(&plan).chain(dated_prices(&plan)));
