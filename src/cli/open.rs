@@ -185,7 +185,7 @@ struct Traces {
     quickstart: Option<NamedTempFile>,
 }
 
-/// A mapping of which the first so many records of a file have nothing is said before anything is paid for.
+/// A mapping that finds nothing in this many records at the start of a file is reported before anything is paid for.
 const LOOKED_AT: usize = 100;
 
 fn traces(plan: &RunPlan, lanes: usize, notes: &mut Vec<String>) -> Result<Traces, CliError> {

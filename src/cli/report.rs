@@ -37,7 +37,7 @@ pub(crate) fn main(args: ReportArgs) -> Result<ExitCode, CliError> {
     Ok(ExitCode::from(verdict(&report, form.is_text_on_stdout()).code()))
 }
 
-/// The level of intervals that nobody named.
+/// The level of intervals where none is given.
 pub(crate) const DEFAULT_LEVEL: f64 = 0.95;
 
 /// What a report is asked to be about.

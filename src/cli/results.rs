@@ -55,7 +55,7 @@ pub(crate) fn exit(run: &RunReport, invocation: Invocation, again: Option<Again>
         }
     }
     let verdict = gates::verdict(&report.gates, !quiet);
-    let only_failures = run.summary.rejects + run.summary.left_out.failed == 0;
+    let only_failures = run.summary.rejects + run.summary.not_selected.failed == 0;
     Ok(match (exit, verdict) {
         (Exit::AllJudged | Exit::SomeFailed, Exit::GateFailed) => Exit::GateFailed,
         (Exit::SomeFailed, _) if only_failures && gates::tolerate_failures(&given, &report.gates) => Exit::AllJudged,
