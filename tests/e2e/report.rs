@@ -288,7 +288,7 @@ fn a_changed_judge_is_an_outcome_of_its_own() {
         [("prompt.jsonl", "the judge's prompt"), ("model.jsonl", "the model changed: e:/m before, e:/m2 now")]
     {
         let gate = ["compare", "base.jsonl", new, "--format", "json", "--gate", "no worse than baseline"];
-        let report = parsed(place.run(gate).exits_with(0).says(&["gate inconclusive"]));
+        let report = parsed(place.run(gate).exits_with(0).says(&["gate judge changed"]));
         let of = &report["comparisons"][0];
         assert_eq!((&of["outcome"], &of["difference"]["estimate"]), (&json!("judge_changed"), &json!(-0.4)));
         assert!(of["warnings"][0]["message"].as_str().unwrap().contains(words));
