@@ -59,6 +59,8 @@ pub(crate) struct GatesTable {
     /// Logs or patterns.
     #[serde(default)]
     pub baseline: Vec<PathBuf>,
+    /// As with `--anchors`.
+    pub anchors: Option<PathBuf>,
 }
 
 /// `[dataset]`.

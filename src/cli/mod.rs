@@ -1,11 +1,14 @@
 //! The command line: flags, configuration, progress and messages. The only place that knows clap or the terminal.
 
+mod anchors;
 mod args;
 mod check;
 mod command_line;
 mod compact;
+mod companions;
 mod compare;
 mod config_file;
+mod confirmation;
 mod convert;
 mod dataset_hints;
 mod dry_run;
@@ -42,6 +45,7 @@ mod rejects;
 mod remedy;
 mod replay;
 mod report;
+mod rerun;
 mod results;
 mod reuse;
 mod run;
@@ -101,6 +105,7 @@ pub(crate) fn main() -> ExitCode {
         Some(Command::Status(args)) => status::main(args),
         Some(Command::Report(args)) => report::main(*args),
         Some(Command::Compare(args)) => compare::main(args),
+        Some(Command::Anchors(args)) => anchors::main(args),
         Some(Command::Plan(args)) => plan_command::main(args),
         Some(Command::Init(args)) => init::main(args),
         Some(Command::Judges(args)) => judges::main(&args),

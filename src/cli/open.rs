@@ -53,6 +53,8 @@ pub(crate) struct Opened {
     pub quiet: bool,
     pub verbose: u8,
     pub progress: ProgressForm,
+    /// Whether the log had records before.
+    pub is_resumed: bool,
 }
 
 /// What a plan names, found and opened, but for the log.
@@ -160,6 +162,7 @@ impl Prepared {
             quiet: invocation.quiet,
             verbose: invocation.verbose,
             progress: invocation.progress,
+            is_resumed,
         })
     }
 }
@@ -167,7 +170,10 @@ impl Prepared {
 /// The judges, compiled and bound to their models, each with its lane.
 fn questions(plan: &RunPlan, lanes: &[LaneSettings]) -> Result<Vec<(Question, LaneIndex)>, CliError> {
     let question = |judge: &JudgePlan| {
-        let compiled = library::find(&wanted(judge)).map_err(|error| CliError::of(&error))?;
+        let mut compiled = library::find(&wanted(judge)).map_err(|error| CliError::of(&error))?;
+        if let Some(digest) = &plan.anchors {
+            compiled = compiled.for_anchors(digest);
+        }
         let lane = plan.endpoints.iter().position(|endpoint| endpoint.model == judge.model).unwrap_or_default();
         let question = Question::new(compiled, &judge.model, &lanes[lane].pool.first().extra_body);
         Ok((question, LaneIndex::new(lane)))
@@ -201,7 +207,7 @@ struct Traces {
     quickstart: Option<NamedTempFile>,
 }
 
-/// A mapping of which the first so many records of a file have nothing is said before anything is paid for.
+/// A mapping that finds nothing in this many records at the start of a file is reported before anything is paid for.
 const LOOKED_AT: usize = 100;
 
 fn traces(plan: &RunPlan, lanes: usize, notes: &mut Vec<String>) -> Result<Traces, CliError> {

@@ -2,15 +2,18 @@
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use judge_run::endpoint::ModelUri;
 use judge_run::judge::{Judge, library};
-use judge_run::results::Gate;
+use judge_run::results::{Gate, by};
 use judge_run::run::{
-    Budget, Dataset, EndpointPlan, Export, JudgePlan, Policy, Reading, RunPlan, RunSettings, SelectionPlan, Shard,
+    Budget, Dataset, EndpointPlan, Export, JudgePlan, Policy, Reading, RunPlan, RunReport, RunSettings, SelectionPlan,
+    Shard,
 };
 
-use super::args::RunArgs;
+use super::anchors;
+use super::args::{Purpose, RunArgs};
 use super::config_file;
 use super::endpoint::{self, Env, Layers, Secrets};
 use super::error::CliError;
@@ -42,8 +45,12 @@ pub(crate) struct Invocation {
     pub gates: Gates,
     /// Pass rates that end the run once they are decided.
     pub until: Vec<Gate>,
+    /// Traces by which a change of the judge is noticed.
+    pub anchors: Option<PathBuf>,
     /// Where a report on the log is written at the end.
     pub report: Option<PathBuf>,
+    /// What divides the report.
+    pub by: Vec<String>,
     pub dry_run: bool,
     pub quiet: bool,
     pub verbose: u8,
@@ -95,10 +102,13 @@ pub(crate) fn of_run(args: RunArgs, env: Env<'_>) -> Result<(Planned, Invocation
         table,
         gates,
         until,
-        confirm: _,
+        confirm,
+        anchors,
         report,
+        by,
         conduct,
         endpoint,
+        purpose,
     } = args;
     let (config, env_file) = (config_path(endpoint.config.as_deref()), endpoint.env_file.as_deref().map(absolute));
     let named_config = endpoint.config.clone();
@@ -109,6 +119,12 @@ pub(crate) fn of_run(args: RunArgs, env: Env<'_>) -> Result<(Planned, Invocation
         return Err(CliError::usage_with_hint(
             "no dataset: name a file of traces with `--dataset`, or in judge-run.toml",
             format_args!("to try: {}", quickstart::COMMAND),
+        ));
+    }
+    if confirm && dataset.iter().any(|path| path.as_os_str() == "-") {
+        return Err(CliError::usage_with_hint(
+            "--confirm may have to ask all traces again, and standard input can be read only once",
+            "write the traces to a file first",
         ));
     }
     if judge.is_empty() {
@@ -127,15 +143,21 @@ pub(crate) fn of_run(args: RunArgs, env: Env<'_>) -> Result<(Planned, Invocation
     table::check(&with, &dataset)?;
     target.check_overwrites(&dataset, &judge, named_config.as_deref(), overwrite)?;
     let dataset = paths::datasets(&dataset, &target.written())?;
-    let gates = Gates::of(gates, &layers.file)?;
+    let gates = if purpose == Purpose::Application { Gates::of(gates, &layers.file)? } else { Gates::default() };
+    let anchors = anchors.or_else(|| layers.file.gates.anchors.clone());
+    let anchors = anchors.filter(|_| purpose == Purpose::Application);
     let mut planned = Planned {
         plan: RunPlan {
             datasets: dataset.iter().map(|path| dataset_plan(path)).collect(),
-            reading: Reading {
-                format: dataset_format.or(layers.file.dataset.format),
-                map: if map.is_empty() { layers.file.dataset.map.clone() } else { map },
-                max_line_bytes,
-                strict,
+            reading: match purpose {
+                // They are in judge-run's own form, whatever the dataset is in.
+                Purpose::Anchors => Reading { format: None, map: Vec::new(), max_line_bytes, strict },
+                Purpose::Application | Purpose::Confirmation => Reading {
+                    format: dataset_format.or(layers.file.dataset.format),
+                    map: if map.is_empty() { layers.file.dataset.map.clone() } else { map },
+                    max_line_bytes,
+                    strict,
+                },
             },
             selection: selection.plan(shard),
             judges: Vec::new(),
@@ -149,6 +171,7 @@ pub(crate) fn of_run(args: RunArgs, env: Env<'_>) -> Result<(Planned, Invocation
             grace: RunSettings::DEFAULT_GRACE,
             config,
             env_file,
+            anchors: if purpose == Purpose::Anchors { anchors::digest(&dataset)? } else { None },
         },
         secrets: Vec::new(),
         notes: layers.file.doubts(),
@@ -166,13 +189,17 @@ pub(crate) fn of_run(args: RunArgs, env: Env<'_>) -> Result<(Planned, Invocation
     let gates = gates.checked(&names, "run")?;
     let until = until::of_run(&until, &names)?;
     gates::before_run(&gates, report.as_deref(), target.log.as_deref())?;
+    anchors.iter().try_for_each(|anchors| anchors::before_run(anchors, target.log.as_deref()))?;
+    by::compile(&by).map_err(|(source, error)| CliError::usage(format_args!("--by {source}: {error}")))?;
     let invocation = Invocation {
         log: target.log,
         overwrite,
         reuse,
         gates,
         until,
+        anchors,
         report,
+        by,
         dry_run: conduct.dry_run,
         quiet: conduct.quiet,
         verbose: conduct.verbose,
@@ -245,6 +272,20 @@ impl ConductArgs {
         budget.cost = max_cost.or(budget.cost);
         budget.tokens = max_tokens_total.or(budget.tokens);
         budget.time = time_limit.or(budget.time);
+    }
+}
+
+impl ConductArgs {
+    /// Takes what a run has spent from the budgets, which are those of the command as a whole.
+    pub(crate) fn spend(&mut self, report: &RunReport) {
+        let questions = &report.summary.questions;
+        let Self { max_cost, max_tokens_total, time_limit, .. } = self;
+        let cost: f64 = questions.iter().filter_map(|question| question.cost).sum();
+        let tokens: u64 = questions.iter().map(|q| q.usage.input_tokens + q.usage.output_tokens).sum();
+        *max_cost = max_cost.map(|limit| (limit - cost).max(0.0));
+        *max_tokens_total = max_tokens_total.map(|limit| limit.saturating_sub(tokens));
+        *time_limit =
+            time_limit.map(|limit| limit.saturating_sub(report.summary.elapsed).max(Duration::from_millis(1)));
     }
 }
 

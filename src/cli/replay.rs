@@ -5,7 +5,6 @@ use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Duration;
 
 use judge_run::endpoint::ModelUri;
 use judge_run::feedback::ErrorCode;
@@ -14,9 +13,7 @@ use judge_run::feedback::log::OpinionKey;
 use judge_run::judge::library;
 use judge_run::run::manifest::{Manifest, ManifestError};
 use judge_run::run::{Dataset, Fingerprint};
-use judge_run::run::{
-    EndpointPlan, Event, Exit, FailureScope, JudgePlan, RunPlan, RunReport, Scope, SelectionPlan, StopReason,
-};
+use judge_run::run::{EndpointPlan, Event, Exit, FailureScope, JudgePlan, RunPlan, Scope, SelectionPlan, StopReason};
 
 use super::endpoint::{Env, Layers};
 use super::error::CliError;
@@ -137,6 +134,8 @@ impl Replay {
             overwrite: false,
             reuse: Vec::new(),
             gates: Gates::default(),
+            anchors: None,
+            by: Vec::new(),
             until: Vec::new(),
             report: None,
             dry_run: self.conduct.dry_run,
@@ -171,7 +170,7 @@ impl Replay {
         if report.ended_early() && !report.summary.read_to_end {
             self.not_reached(std::slice::from_ref(&plan), failures, left);
         }
-        self.spend(&report);
+        self.conduct.spend(&report);
         let is_last = matches!(report.stop, Some(StopReason::Interrupted | StopReason::Budget(_)));
         let exit = match report.exit() {
             // None of the traces is in this dataset.
@@ -279,18 +278,6 @@ impl Replay {
             notes.push(format!("{} has changed since the run", shown(&dataset.path).display()));
         }
         Ok(now)
-    }
-
-    /// What is spent of the budgets of the command line, which are those of the replay as a whole.
-    fn spend(&mut self, report: &RunReport) {
-        let questions = &report.summary.questions;
-        let ConductArgs { max_cost, max_tokens_total, time_limit, .. } = &mut self.conduct;
-        let cost: f64 = questions.iter().filter_map(|question| question.cost).sum();
-        let tokens: u64 = questions.iter().map(|q| q.usage.input_tokens + q.usage.output_tokens).sum();
-        *max_cost = max_cost.map(|limit| (limit - cost).max(0.0));
-        *max_tokens_total = max_tokens_total.map(|limit| limit.saturating_sub(tokens));
-        *time_limit =
-            time_limit.map(|limit| limit.saturating_sub(report.summary.elapsed).max(Duration::from_millis(1)));
     }
 
     /// The failures of plans that have no turn any more.

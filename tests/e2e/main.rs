@@ -20,6 +20,7 @@ mod invalid;
 mod judges;
 mod log_file;
 mod merge;
+mod nightly;
 mod odd_answers;
 mod opentelemetry;
 mod outputs;

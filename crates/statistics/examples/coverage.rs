@@ -6,6 +6,9 @@
 
 #![expect(clippy::print_stdout, reason = "the table is what this program is for")]
 
+#[path = "shared/rng.rs"]
+mod rng;
+
 use judge_run_statistics::bootstrap::Bootstrap;
 use judge_run_statistics::mean::{Moments, clustered_mean, mean};
 use judge_run_statistics::paired::{PairedCounts, mcnemar_exact, mcnemar_mid_p, sign_flip, tango};
@@ -15,25 +18,11 @@ use judge_run_statistics::sequential::{
     Answers, AsymptoticSequence, DriftAlarm, FiniteShare, Settled, discordant_e_value,
 };
 use judge_run_statistics::{Alternative, Error};
+use rng::Rng;
 
-/// xorshift64*, independent of the crate's own generator.
-struct Rng(u64);
-
-impl Rng {
-    fn uniform(&mut self) -> f64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 11) as f64 / (1u64 << 53) as f64
-    }
-
-    fn toss(&mut self, probability: f64) -> bool {
-        self.uniform() < probability
-    }
-
-    fn normal(&mut self) -> f64 {
-        (-2.0 * (1.0 - self.uniform()).ln()).sqrt() * (std::f64::consts::TAU * self.uniform()).cos()
-    }
+/// A standard normal (Box and Muller 1958).
+fn normal(rng: &mut Rng) -> f64 {
+    (-2.0 * (1.0 - rng.uniform()).ln()).sqrt() * (std::f64::consts::TAU * rng.uniform()).cos()
 }
 
 /// Counts how often something happens over a number of repetitions.
@@ -60,7 +49,7 @@ impl Table {
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let repetitions = std::env::args().nth(1).map_or(Ok(4_000), |argument| argument.parse())?;
-    let mut table = Table { repetitions, rng: Rng(0x9e37_79b9_7f4a_7c15) };
+    let mut table = Table { repetitions, rng: Rng::default() };
     println!("{:<62} {:>8} {:>8}", "", "promised", "found");
     proportions(&mut table)?;
     means(&mut table)?;
@@ -110,7 +99,7 @@ fn means(table: &mut Table) -> Result<(), Error> {
     let skewed = |rng: &mut Rng, n| (0..n).map(|_| -(1.0 - rng.uniform()).ln()).collect::<Vec<f64>>();
     let sample_mean = |sample: &[f64]| sample.iter().sum::<f64>() / sample.len() as f64;
     table.row("t, 12 normal scores", "0.95", |rng| {
-        let scores: Vec<f64> = (0..12).map(|_| rng.normal()).collect();
+        let scores: Vec<f64> = (0..12).map(|_| normal(rng)).collect();
         Ok(mean(&scores)?.interval(0.95)?.contains(0.0))
     })?;
     table.row("t, 30 exponential scores", "~ 0.95", |rng| Ok(mean(&skewed(rng, 30))?.interval(0.95)?.contains(1.0)))?;
@@ -124,9 +113,9 @@ fn means(table: &mut Table) -> Result<(), Error> {
         table.row(name, "~ 0.95", |rng| {
             let (mut scores, mut clusters) = (Vec::new(), Vec::new());
             for group in 0..groups {
-                let shared = rng.normal();
+                let shared = normal(rng);
                 for _ in 0..=(9.0 * rng.uniform()) as usize {
-                    scores.push(shared + rng.normal());
+                    scores.push(shared + normal(rng));
                     clusters.push(group);
                 }
             }
@@ -163,7 +152,7 @@ fn pairs(table: &mut Table) -> Result<(), Error> {
     })?;
     for n in [12, 60] {
         table.row(&format!("sign flips, {n} pairs, no difference"), "<= 0.05", |rng| {
-            let differences: Vec<f64> = (0..n).map(|_| rng.normal()).collect();
+            let differences: Vec<f64> = (0..n).map(|_| normal(rng)).collect();
             Ok(sign_flip(&differences, Alternative::TwoSided, 999, rng.0)?.p_value <= 0.05)
         })?;
     }
@@ -216,7 +205,7 @@ fn sequences(table: &mut Table) -> Result<(), Error> {
     table.row("drift alarm at 100 within 90 nights at the margin", "<= 0.9", |rng| {
         let mut alarm = DriftAlarm::new(0.01)?;
         for _ in 0..90 {
-            if alarm.update(-0.01 + 0.01 * rng.normal(), 0.01)? >= 100.0 {
+            if alarm.update(-0.01 + 0.01 * normal(rng), 0.01)? >= 100.0 {
                 return Ok(true);
             }
         }
