@@ -14,8 +14,8 @@ use super::flags::{
     ConductArgs, EndpointArgs, GATES, GENERAL, GateArgs, INPUT, OUTPUT, SelectionArgs, form, format_help,
 };
 use super::subcommands::{
-    AnchorsArgs, CheckArgs, CompactArgs, CompareArgs, CompletionsArgs, ConvertArgs, JudgesArgs, ManArgs, MergeArgs,
-    PlanArgs, ReplayArgs, ReportArgs, ShowArgs, SimulateArgs, StatusArgs,
+    AnchorsArgs, CheckArgs, CompactArgs, CompareArgs, CompletionsArgs, ConvertArgs, InitArgs, JudgesArgs, ManArgs,
+    MergeArgs, PlanArgs, ReplayArgs, ReportArgs, ShowArgs, SimulateArgs, StatusArgs,
 };
 use super::suggest;
 use super::table::TableArgs;
@@ -62,7 +62,9 @@ Examples:
     judge-run compare last-night.jsonl tonight.jsonl
     judge-run -d traces.jsonl -J safety --gate 'safety.pass >= 0.99' --gate 'errors <= 1%'
 
-Configuration, read from judge-run.toml in the current directory:
+Configuration, read from judge-run.toml in the current directory (`judge-run init` writes one):
+  dataset = "traces.jsonl"
+  judges = ["factual_accuracy", "safety"]
   model = "openai:/gpt-4.1-mini"
 
   [endpoints.openai]
@@ -152,6 +154,8 @@ pub(crate) enum Command {
     Show(ShowArgs),
     /// Plan how many traces a margin or a detectable drop needs, by the verdicts so far, and what they cost
     Plan(PlanArgs),
+    /// Write a judge-run.toml, after which `judge-run` alone judges what it says
+    Init(InitArgs),
     /// List the judges, or print one as a file to start your own from
     Judges(JudgesArgs),
     /// Send one small request to an endpoint: does it answer, what does it support, what are its limits

@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use judge_run::dataset::{DatasetOptions, DatasetReader};
+use judge_run::endpoint::ModelUri;
 use judge_run::endpoint::client::Client;
 use judge_run::endpoint::provider;
 use judge_run::feedback::log::{self, Index, Mode, OpenError, OpenLog};
@@ -86,6 +87,21 @@ impl Prepared {
         for lane in &self.lanes {
             for member in lane.pool.iter() {
                 Client::new(member, &lane.model).map_err(|error| CliError::of(&error))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a simulator answers everywhere, which is asked.
+    pub(crate) fn check_simulators(&self) -> Result<(), CliError> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        for lane in self.lanes.iter().filter(|lane| !ModelUri::is_simulated_source(&lane.source_id())) {
+            let client = Client::new(lane.pool.first(), &lane.model).map_err(|error| CliError::of(&error))?;
+            if !runtime.block_on(client.is_simulator()) {
+                return Err(CliError::usage_with_hint(
+                    format_args!("a simulator failed, and at {} there is none", client.address()),
+                    "`--simulate` makes the verdicts up without one",
+                ));
             }
         }
         Ok(())

@@ -19,7 +19,7 @@ use super::endpoint::{Env, Layers};
 use super::error::CliError;
 use super::flags::{ConductArgs, EndpointArgs};
 use super::gates::Gates;
-use super::not_retried::{Failures, Left, Reason};
+use super::not_retried::{By, Failures, Left, Reason};
 use super::open::{self, Prepared};
 use super::paths;
 use super::paths::shown;
@@ -48,13 +48,14 @@ pub(crate) fn main(args: ReplayArgs) -> Result<ExitCode, CliError> {
     };
     let mut failures = Failures::of(&replay.log, &replay.scope(Vec::new()))?;
     let (mut left, mut exit) = (Left::default(), Exit::AllJudged);
-    for i in 0..plans.len() {
+    'plans: for i in 0..plans.len() {
         failures.covered_by(&plans[i]);
-        if let Some(of_run) = replay.plan(&mut plans, i, &mut failures, &mut left)? {
+        for by in By::ALL {
+            let Some(of_run) = replay.plan(&mut plans, (i, by), &mut failures, &mut left)? else { continue };
             exit = worse(exit, of_run.exit);
             if of_run.is_last {
-                replay.not_reached(&plans[i + 1..], &mut failures, &mut left);
-                break;
+                replay.not_reached(&plans[i..], &mut failures, &mut left);
+                break 'plans;
             }
         }
     }
@@ -99,27 +100,28 @@ impl Replay {
         Scope::Failures(FailureScope { only, of, invalid: self.include_invalid, except })
     }
 
-    /// Retries what failed in the runs of one plan; `None` where nothing did, or where it cannot be retried.
+    /// Retries what failed in the runs of one plan, by the model or by a simulator in its place; `None` where nothing did, or where it cannot be
+    /// retried.
     fn plan(
         &mut self,
         plans: &mut [RunPlan],
-        i: usize,
+        (i, by): (usize, By),
         failures: &mut Failures,
         left: &mut Left,
     ) -> Result<Option<Ended>, CliError> {
         let env: Env<'_> = &|name| std::env::var(name).ok();
         let mut plan = plans[i].clone();
-        plan.retain_judges(|judge| failures.open(judge) > 0);
+        plan.retain_judges(|judge| failures.open(judge, by) > 0);
         if plan.judges.is_empty() {
             return Ok(None);
         }
         let judges = plan.judges.clone();
         let several = plans.len() > 1;
-        let (datasets, prepared) = match self.prepared(&plan, several, env) {
+        let (datasets, prepared) = match self.prepared(&plan, by, several, env) {
             Ok(prepared) => prepared,
             Err(error) => {
                 let reason = error.into_line();
-                judges.iter().for_each(|judge| failures.blocked(judge, &reason));
+                judges.iter().for_each(|judge| failures.blocked(judge, by, &reason));
                 return Ok(None);
             }
         };
@@ -141,14 +143,14 @@ impl Replay {
             verbose: self.conduct.verbose,
             progress: self.conduct.progress,
         };
-        let of = judges.iter().map(|judge| judge.model.to_string()).collect();
+        let of = judges.iter().map(|judge| by.source_of(judge)).collect();
         let scope = self.scope(of);
         let opened = prepared.begin(&invocation, scope.clone(), Some(plans.to_vec()))?;
         if self.conduct.dry_run {
             let dry = dry_run::show(opened)?;
             for (question, judge) in judges.iter().enumerate() {
-                let found = left.after_dry_run(judge, &dry, question, &plan);
-                failures.found(judge, found);
+                let found = left.after_dry_run((judge, by), &dry, question, &plan);
+                failures.found(judge, by, found);
             }
             return Ok(Some(Ended { exit: Exit::AllJudged, is_last: false }));
         }
@@ -162,9 +164,8 @@ impl Replay {
             }
         })?;
         for (judge, question) in judges.iter().zip(&report.summary.questions) {
-            let is_other_model = question.info.source_id != judge.model.to_string();
-            let found = left.after_run(judge, question, &scope, is_other_model, &plan);
-            failures.found(judge, found);
+            let found = left.after_run((judge, by), question, &scope, &plan);
+            failures.found(judge, by, found);
         }
         if report.ended_early() && !report.summary.read_to_end {
             self.not_reached(std::slice::from_ref(&plan), failures, left);
@@ -180,7 +181,13 @@ impl Replay {
     }
 
     /// A plan that can be run, and the files that it reads.
-    fn prepared(&self, plan: &RunPlan, several: bool, env: Env<'_>) -> Result<(Vec<Dataset>, Prepared), CliError> {
+    fn prepared(
+        &self,
+        plan: &RunPlan,
+        by: By,
+        several: bool,
+        env: Env<'_>,
+    ) -> Result<(Vec<Dataset>, Prepared), CliError> {
         let mut planned = self.replanned(plan, env)?;
         let datasets = planned.plan.datasets.clone();
         if several {
@@ -190,6 +197,10 @@ impl Replay {
         }
         let prepared = open::prepare(planned, env)?;
         prepared.check_clients()?;
+        if by == By::Simulator && !self.conduct.dry_run {
+            // A model is not asked because a simulator failed.
+            prepared.check_simulators()?;
+        }
         Ok((datasets, prepared))
     }
 
@@ -273,10 +284,10 @@ impl Replay {
     fn not_reached(&self, plans: &[RunPlan], failures: &mut Failures, left: &mut Left) {
         for plan in plans {
             failures.covered_by(plan);
-            for judge in &plan.judges {
-                let source_id = judge.model.to_string();
-                left.add(&judge.name, &source_id, Reason::NotReached, failures.open(judge), Some(plan));
-                failures.found(judge, failures.open(judge));
+            for (judge, by) in plan.judges.iter().flat_map(|judge| By::ALL.map(|by| (judge, by))) {
+                let open = failures.open(judge, by);
+                left.add(&judge.name, &by.source_of(judge), Reason::NotReached, open, Some(plan));
+                failures.found(judge, by, open);
             }
         }
     }
@@ -325,7 +336,7 @@ fn model(layers: &Layers, plan: &RunPlan, judge: &JudgePlan, of_judge: Option<&M
 
 /// The log that is meant; what was made from a log stands for it.
 fn log_of(named: PathBuf) -> Result<PathBuf, CliError> {
-    let log = Target::new(Some(named.clone()), None, &[])?.log.unwrap_or(named);
+    let log = Target::new(Some(named.clone()), None, &[], None)?.log.unwrap_or(named);
     if !log.is_file() {
         return Err(CliError::usage_with_hint(
             format_args!("no log `{}`", log.display()),

@@ -124,7 +124,8 @@ fn flags(text: &str) -> BTreeSet<&str> {
 
 #[test]
 fn every_flag_that_the_documents_name_exists() {
-    let commands = ["simulate", "merge", "compact", "convert", "replay", "status", "report", "compare", "plan", "show", "anchors"];
+    let commands =
+        ["simulate", "merge", "compact", "convert", "replay", "status", "report", "compare", "plan", "show", "anchors"];
     let helps = help(&[]) + &commands.map(|command| help(&[command])).concat();
     let declarations = helps.lines().filter(|line| line.trim_start().starts_with(['-', '[']));
     let known: BTreeSet<_> = declarations.flat_map(|line| flags(line)).collect();

@@ -14,6 +14,7 @@ mod exit_codes;
 mod files;
 mod forms;
 mod history;
+mod init;
 mod interruption;
 mod invalid;
 mod judges;
