@@ -14,6 +14,7 @@ use serde::{Deserialize, Deserializer};
 
 use super::duration;
 use super::error::CliError;
+use super::panel::PanelTable;
 use super::remedy;
 use super::suggest;
 
@@ -31,6 +32,9 @@ pub(crate) struct ConfigFile {
     /// What datasets are like when the command line does not say.
     #[serde(default)]
     pub dataset: DatasetTable,
+    /// Who votes where several models are asked.
+    #[serde(default)]
+    pub panel: PanelTable,
     /// What the results must be like.
     #[serde(default)]
     pub gates: GatesTable,

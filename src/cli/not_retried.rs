@@ -6,7 +6,7 @@ use std::path::Path;
 
 use judge_run::feedback::ErrorCode;
 use judge_run::feedback::log;
-use judge_run::run::{DryRun, FailureScope, JudgePlan, QuestionSummary, RunPlan, Scope};
+use judge_run::run::{DryRunQuestion, FailureScope, JudgePlan, QuestionSummary, RunPlan, Scope};
 
 use super::command_line::quoted;
 use super::error::CliError;
@@ -203,8 +203,7 @@ impl Left {
     }
 
     /// The same of a dry run.
-    pub(crate) fn after_dry_run(&mut self, judge: &JudgePlan, dry: &DryRun, question: usize, plan: &RunPlan) -> u64 {
-        let Some(question) = dry.questions.get(question) else { return 0 };
+    pub(crate) fn after_dry_run(&mut self, judge: &JudgePlan, question: &DryRunQuestion, plan: &RunPlan) -> u64 {
         let unmatched = question.counts.unmatched;
         self.of_question(judge, unmatched, 0, 0, plan);
         question.counts.planned + unmatched

@@ -7,7 +7,9 @@ use judge_run::endpoint::ModelUri;
 use judge_run::judge::{Judge, library};
 use judge_run::results::Gate;
 use judge_run::run::Dataset;
-use judge_run::run::{Budget, EndpointPlan, Export, JudgePlan, Policy, Reading, RunPlan, RunSettings, SelectionPlan};
+use judge_run::run::{
+    Budget, EndpointPlan, Export, JudgePlan, PanelPlan, Policy, Reading, RunPlan, RunSettings, SelectionPlan,
+};
 
 use super::args::RunArgs;
 use super::config_file;
@@ -98,6 +100,7 @@ pub(crate) fn of_run(args: RunArgs, env: Env<'_>) -> Result<(Planned, Invocation
         report,
         conduct,
         endpoint,
+        panel,
     } = args;
     if dataset.is_empty() {
         return Err(CliError::usage_with_hint(
@@ -131,6 +134,7 @@ pub(crate) fn of_run(args: RunArgs, env: Env<'_>) -> Result<(Planned, Invocation
             },
             selection: selection.into(),
             judges: Vec::new(),
+            panels: Vec::new(),
             endpoints: Vec::new(),
             export: target.export.map(|export| Export { path: absolute(&export.path), table: with, ..export }),
             policy: Policy {
@@ -147,13 +151,21 @@ pub(crate) fn of_run(args: RunArgs, env: Env<'_>) -> Result<(Planned, Invocation
     };
     for wanted in &judge {
         let compiled = library::find(wanted).map_err(|error| CliError::of(&error))?;
-        let model = layers.model(compiled.model.as_ref());
-        planned.add_judge(judge_plan(wanted, &compiled, model))?;
+        let voters = layers.voters(compiled.model.as_ref())?;
+        let votes = panel.plan(&layers.file.panel, &compiled, &voters, target.log.is_some())?;
+        planned.notes.extend(panel_note(&compiled, votes.as_ref()));
+        planned.plan.panels.extend(votes);
+        for model in voters {
+            planned.add_judge(judge_plan(wanted, &compiled, model))?;
+        }
     }
     planned.ask(|model| layers.endpoint(model, env))?;
     let names: Vec<_> = planned.plan.judges.iter().map(|judge| judge.name.as_str()).collect();
     let gates = gates.checked(&names, "run")?;
     let until = until::of_run(&until, &names)?;
+    if !until.is_empty() && !planned.plan.panels.is_empty() {
+        return Err(CliError::usage("`--until` decides by single verdicts, and cannot be used with several votes"));
+    }
     gates::before_run(&gates, report.as_deref(), target.log.as_deref())?;
     let invocation = Invocation {
         log: target.log,
@@ -174,7 +186,7 @@ pub(crate) fn of_run(args: RunArgs, env: Env<'_>) -> Result<(Planned, Invocation
 
 impl Planned {
     pub(crate) fn add_judge(&mut self, judge: JudgePlan) -> Result<(), CliError> {
-        if self.plan.judges.iter().any(|other| other.name == judge.name) {
+        if self.plan.judges.iter().any(|other| (&other.name, &other.model) == (&judge.name, &judge.model)) {
             return Err(CliError::usage(format_args!("the judge `{}` is named twice", judge.name)));
         }
         self.plan.judges.push(judge);
@@ -248,6 +260,14 @@ impl From<SelectionArgs> for SelectionPlan {
         let SelectionArgs { limit, shard, filter, sample, seed, stratify, trace_id } = args;
         Self { shard, trace_ids: trace_id, filter, sample, seed: seed.unwrap_or(0), stratify, limit }
     }
+}
+
+/// A note on votes that can hardly differ.
+fn panel_note(judge: &Judge, panel: Option<&PanelPlan>) -> Option<String> {
+    let is_same = panel.is_some_and(|panel| panel.samples > 1) && judge.temperature() == Some(0.0);
+    is_same.then(|| {
+        format!("the votes of `{}` on one model may all be the same: its temperature is 0, see [params]", judge.name)
+    })
 }
 
 /// A judge as it is now.
