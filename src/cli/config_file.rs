@@ -16,6 +16,7 @@ use serde::{Deserialize, Deserializer};
 
 use super::duration;
 use super::error::CliError;
+use super::panel::PanelTable;
 use super::remedy;
 use super::suggest;
 
@@ -41,6 +42,9 @@ pub(crate) struct ConfigFile {
     /// What to judge, and what it is like, when the command line does not say.
     #[serde(default, deserialize_with = "dataset")]
     pub dataset: DatasetTable,
+    /// Who votes where several models are asked.
+    #[serde(default)]
+    pub panel: PanelTable,
     /// What the results must be like.
     #[serde(default)]
     pub gates: GatesTable,

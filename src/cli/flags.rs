@@ -144,10 +144,10 @@ pub(crate) struct ConductArgs {
 /// Who is asked and how fast: what a run, a replay and a check have in common.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct EndpointArgs {
-    /// Model to ask: openai:/gpt-4.1-mini, ollama:/llama3.2, azure:/my-deployment
-    /// [default: that of judge-run.toml or of the judge, or openai:/gpt-4.1-mini]
+    /// Model to ask: openai:/gpt-4.1-mini, ollama:/llama3.2, azure:/my-deployment. Several (repeat it) vote: each verdict is a
+    /// record, and so is their aggregate [default: that of judge-run.toml or of the judge, or openai:/gpt-4.1-mini]
     #[arg(short, long, value_name = "ENDPOINT:/MODEL", env = "JUDGE_RUN_MODEL", help_heading = ENDPOINT)]
-    pub model: Option<ModelUri>,
+    pub model: Vec<ModelUri>,
 
     /// Address of an OpenAI-compatible API, up to and including /v1 [env also: OPENAI_BASE_URL]
     #[arg(long, value_name = "URL", env = "JUDGE_RUN_BASE_URL", value_hint = ValueHint::Url, help_heading = ENDPOINT)]

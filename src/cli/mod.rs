@@ -33,6 +33,7 @@ mod open;
 mod open_endpoint;
 mod open_files;
 mod page;
+mod panel;
 mod paths;
 mod plan;
 mod plan_command;

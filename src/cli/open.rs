@@ -22,6 +22,7 @@ use super::flags::ProgressForm;
 use super::manifest::Record;
 use super::open_endpoint;
 use super::open_files;
+use super::panel;
 use super::paths::shown;
 use super::plan::{Invocation, Planned, wanted};
 use super::print::counted;
@@ -126,6 +127,7 @@ impl Prepared {
         let Records { output, known, is_resumed } = records(invocation, &mut notes)?;
         let run = RunSettings {
             datasets,
+            panels: panel::panels(&plan, &questions),
             questions,
             scope,
             lanes,
@@ -176,9 +178,11 @@ fn questions(plan: &RunPlan, lanes: &[LaneSettings]) -> Result<Vec<(Question, La
         }
         let lane = plan.endpoints.iter().position(|endpoint| endpoint.model == judge.model).unwrap_or_default();
         let question = Question::new(compiled, &judge.model, &lanes[lane].pool.first().extra_body);
-        Ok((question, LaneIndex::new(lane)))
+        let samples = (0..plan.samples(&judge.name)).map(|sample| question.clone().with_sample(sample));
+        Ok(samples.map(|question| (question, LaneIndex::new(lane))).collect::<Vec<_>>())
     };
-    plan.judges.iter().map(question).collect()
+    let questions = plan.judges.iter().map(question).collect::<Result<Vec<_>, CliError>>()?;
+    Ok(questions.into_iter().flatten().collect())
 }
 
 /// A note for each provider's name under which another host is asked.

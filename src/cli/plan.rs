@@ -8,8 +8,8 @@ use judge_run::endpoint::ModelUri;
 use judge_run::judge::{Judge, library};
 use judge_run::results::{Gate, by};
 use judge_run::run::{
-    Budget, Dataset, EndpointPlan, Export, JudgePlan, Policy, Reading, RunPlan, RunReport, RunSettings, SelectionPlan,
-    Shard,
+    Budget, Dataset, EndpointPlan, Export, JudgePlan, PanelPlan, Policy, Reading, RunPlan, RunReport, RunSettings,
+    SelectionPlan, Shard,
 };
 
 use super::anchors;
@@ -109,6 +109,7 @@ pub(crate) fn of_run(args: RunArgs, env: Env<'_>) -> Result<(Planned, Invocation
         conduct,
         endpoint,
         purpose,
+        panel,
     } = args;
     let (config, env_file) = (config_path(endpoint.config.as_deref()), endpoint.env_file.as_deref().map(absolute));
     let named_config = endpoint.config.clone();
@@ -161,6 +162,7 @@ pub(crate) fn of_run(args: RunArgs, env: Env<'_>) -> Result<(Planned, Invocation
             },
             selection: selection.plan(shard),
             judges: Vec::new(),
+            panels: Vec::new(),
             endpoints: Vec::new(),
             export: target.export.map(|export| Export { path: absolute(&export.path), table: with, ..export }),
             policy: Policy {
@@ -181,13 +183,21 @@ pub(crate) fn of_run(args: RunArgs, env: Env<'_>) -> Result<(Planned, Invocation
     }
     for wanted in &judge {
         let compiled = library::find(wanted).map_err(|error| CliError::of(&error))?;
-        let model = layers.model(compiled.model.as_ref());
-        planned.add_judge(judge_plan(wanted, &compiled, model))?;
+        let voters = layers.voters(compiled.model.as_ref())?;
+        let votes = panel.plan(&layers.file.panel, &compiled, &voters, target.log.is_some())?;
+        planned.notes.extend(panel_note(&compiled, votes.as_ref()));
+        planned.plan.panels.extend(votes);
+        for model in voters {
+            planned.add_judge(judge_plan(wanted, &compiled, model))?;
+        }
     }
     planned.ask(|model| layers.endpoint(model, env))?;
     let names: Vec<_> = planned.plan.judges.iter().map(|judge| judge.name.as_str()).collect();
     let gates = gates.checked(&names, "run")?;
     let until = until::of_run(&until, &names)?;
+    if !until.is_empty() && !planned.plan.panels.is_empty() {
+        return Err(CliError::usage("`--until` decides by single verdicts, and cannot be used with several votes"));
+    }
     gates::before_run(&gates, report.as_deref(), target.log.as_deref())?;
     anchors.iter().try_for_each(|anchors| anchors::before_run(anchors, target.log.as_deref()))?;
     by::compile(&by).map_err(|(source, error)| CliError::usage(format_args!("--by {source}: {error}")))?;
@@ -212,7 +222,7 @@ pub(crate) fn of_run(args: RunArgs, env: Env<'_>) -> Result<(Planned, Invocation
 
 impl Planned {
     pub(crate) fn add_judge(&mut self, judge: JudgePlan) -> Result<(), CliError> {
-        if self.plan.judges.iter().any(|other| other.name == judge.name) {
+        if self.plan.judges.iter().any(|other| (&other.name, &other.model) == (&judge.name, &judge.model)) {
             return Err(CliError::usage(format_args!("the judge `{}` is named twice", judge.name)));
         }
         self.plan.judges.push(judge);
@@ -301,6 +311,14 @@ impl SelectionArgs {
         let Self { limit, shard: _, filter, sample, seed, stratify, trace_id } = self;
         SelectionPlan { shard, trace_ids: trace_id, filter, sample, seed: seed.unwrap_or(0), stratify, limit }
     }
+}
+
+/// A note on votes that can hardly differ.
+fn panel_note(judge: &Judge, panel: Option<&PanelPlan>) -> Option<String> {
+    let is_same = panel.is_some_and(|panel| panel.samples > 1) && judge.temperature() == Some(0.0);
+    is_same.then(|| {
+        format!("the votes of `{}` on one model may all be the same: its temperature is 0, see [params]", judge.name)
+    })
 }
 
 /// A judge as it is now.

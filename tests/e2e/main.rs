@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests may panic")]
 
+mod claims;
 mod command_line;
 mod common;
 mod compact;
@@ -24,6 +25,7 @@ mod nightly;
 mod odd_answers;
 mod opentelemetry;
 mod outputs;
+mod panels;
 mod prices;
 mod progress;
 mod quickstart;
