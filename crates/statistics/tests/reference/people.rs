@@ -303,7 +303,7 @@ fn post_stratified_jeffreys_is_what_many_draws_give() {
             let found = post_stratified(&strata, calibration::Weights::Population, 1.0, 0.95).unwrap();
             let quantiles = [found.interval.lower, found.estimate, found.interval.upper];
             for (quantile, expected) in quantiles.into_iter().zip(numbers(&case["quantiles"])) {
-                assert!((quantile - expected).abs() < 5e-5, "{quantile} {expected} {}", case["counts"]);
+                assert!((quantile - expected).abs() < 1e-4, "{quantile} {expected} {}", case["counts"]);
             }
             strata.reverse();
         }
