@@ -13,9 +13,10 @@ use judge_run::judge::library;
 use super::flags::{
     ConductArgs, EndpointArgs, GATES, GENERAL, GateArgs, INPUT, OUTPUT, SelectionArgs, form, format_help,
 };
+use super::panel::PanelArgs;
 use super::subcommands::{
-    AnchorsArgs, CheckArgs, CompactArgs, CompareArgs, CompletionsArgs, ConvertArgs, JudgesArgs, ManArgs, MergeArgs,
-    PlanArgs, ReplayArgs, ReportArgs, ShowArgs, SimulateArgs, StatusArgs,
+    AnchorsArgs, CheckArgs, CompactArgs, CompareArgs, CompletionsArgs, ConvertArgs, InitArgs, JudgesArgs, ManArgs,
+    MergeArgs, PlanArgs, ReplayArgs, ReportArgs, ShowArgs, SimulateArgs, StatusArgs,
 };
 use super::suggest;
 use super::table::TableArgs;
@@ -62,7 +63,9 @@ Examples:
     judge-run compare last-night.jsonl tonight.jsonl
     judge-run -d traces.jsonl -J safety --gate 'safety.pass >= 0.99' --gate 'errors <= 1%'
 
-Configuration, read from judge-run.toml in the current directory:
+Configuration, read from judge-run.toml in the current directory (`judge-run init` writes one):
+  dataset = "traces.jsonl"
+  judges = ["factual_accuracy", "safety"]
   model = "openai:/gpt-4.1-mini"
 
   [endpoints.openai]
@@ -152,6 +155,8 @@ pub(crate) enum Command {
     Show(ShowArgs),
     /// Plan how many traces a margin or a detectable drop needs, by the verdicts so far, and what they cost
     Plan(PlanArgs),
+    /// Write a judge-run.toml, after which `judge-run` alone judges what it says
+    Init(InitArgs),
     /// List the judges, or print one as a file to start your own from
     Judges(JudgesArgs),
     /// Send one small request to an endpoint: does it answer, what does it support, what are its limits
@@ -206,6 +211,9 @@ pub(crate) struct RunArgs {
 
     #[command(flatten)]
     pub endpoint: EndpointArgs,
+
+    #[command(flatten)]
+    pub panel: PanelArgs,
 
     /// Where feedback is written: .jsonl (a log that the next run resumes), .csv (made from a log), or `-` for standard output
     /// [default: <dataset>.feedback.jsonl in the current directory]

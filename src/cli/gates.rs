@@ -20,7 +20,7 @@ use super::named_logs::expanded;
 use super::suggest;
 use super::{paths, print};
 
-/// A margin that nobody named.
+/// The margin where none is given.
 pub(crate) const DEFAULT_MARGIN: f64 = 0.02;
 
 /// The gates of a command, and what they are compared with.

@@ -21,6 +21,7 @@ mod flags;
 mod forms;
 mod gates;
 mod generate;
+mod init;
 mod judges;
 mod log_hints;
 mod manifest;
@@ -32,6 +33,7 @@ mod open;
 mod open_endpoint;
 mod open_files;
 mod page;
+mod panel;
 mod paths;
 mod plan;
 mod plan_command;
@@ -50,6 +52,7 @@ mod reuse;
 mod run;
 mod running;
 mod selection;
+mod shard;
 mod show;
 mod simulate;
 mod skipped;
@@ -83,7 +86,8 @@ pub(crate) fn main() -> ExitCode {
         }
     };
     // Nothing was asked for. In a script that is a mistake, so it is not a success.
-    if std::env::args_os().len() <= 1 && cli.run.dataset.is_empty() && cli.run.judge.is_empty() {
+    let says_nothing = std::env::args_os().len() <= 1 && cli.run.dataset.is_empty() && cli.run.judge.is_empty();
+    if says_nothing && !config_file::is_there() {
         first_screen::show();
         return ExitCode::from(Exit::Usage.code());
     }
@@ -104,6 +108,7 @@ pub(crate) fn main() -> ExitCode {
         Some(Command::Compare(args)) => compare::main(args),
         Some(Command::Anchors(args)) => anchors::main(args),
         Some(Command::Plan(args)) => plan_command::main(args),
+        Some(Command::Init(args)) => init::main(args),
         Some(Command::Judges(args)) => judges::main(&args),
         Some(Command::Completions(args)) => generate::completions(&args),
         Some(Command::Man(args)) => generate::man(&args),

@@ -39,7 +39,7 @@ pub(crate) fn main(args: ReportArgs) -> Result<ExitCode, CliError> {
     Ok(ExitCode::from(verdict(&report, form.is_text_on_stdout()).code()))
 }
 
-/// The level of intervals that nobody named.
+/// The level of intervals where none is given.
 pub(crate) const DEFAULT_LEVEL: f64 = 0.95;
 
 /// A report, and the names of the judges that are worse than the baseline and that no second run was asked about.

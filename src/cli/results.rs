@@ -54,7 +54,7 @@ pub(crate) fn exit(run: &RunReport, invocation: Invocation, mut first: First) ->
         gates::said(&report.comparisons);
     }
     let verdict = gates::verdict(&report.gates, !quiet);
-    let only_failures = run.summary.rejects + run.summary.left_out.failed == 0;
+    let only_failures = run.summary.rejects + run.summary.not_selected.failed == 0;
     Ok(match (exit, verdict) {
         (Exit::AllJudged | Exit::SomeFailed, Exit::GateFailed) => Exit::GateFailed,
         (Exit::AllJudged, Exit::SomeFailed) => Exit::SomeFailed,

@@ -7,10 +7,12 @@ use std::time::Duration;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueHint};
 use judge_run::dataset::{Format, Mapping};
+use judge_run::endpoint::ModelUri;
 use judge_run::feedback::ErrorCode;
 use judge_run::feedback::forms::{Form, INCLUDED};
 use judge_run_simulator::{Dialect, FaultPlan};
 
+use super::config_file;
 use super::duration;
 use super::flags::{ConductArgs, EndpointArgs, GATES, GateArgs, INPUT, OUTPUT, amount, form, format_help, share};
 use super::forms::FormArgs;
@@ -517,6 +519,44 @@ Examples:
     judge-run convert reviewed.csv reviewed.jsonl
   The judges of a run side by side, without a log:
     judge-run -d traces.jsonl -J safety,relevance -o - | judge-run convert - x.wide.csv";
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  Try it on a built-in dataset:
+    judge-run init && judge-run --simulate
+
+  Every night the same command, `judge-run`:
+    judge-run init -d 'traces/*.jsonl' -J safety,relevance -m openai:/gpt-4.1-mini --gate 'safety.pass >= 0.99'")]
+pub(crate) struct InitArgs {
+    /// File to write; it must not exist yet
+    #[arg(value_name = "FILE", default_value = config_file::DEFAULT_PATH, value_hint = ValueHint::FilePath)]
+    pub file: PathBuf,
+
+    /// Traces to judge: a file, a folder or a pattern. Repeatable [default: quickstart, a built-in example]
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub dataset: Vec<PathBuf>,
+
+    /// Read a field from a column or key with another name, such as inputs.question=Frage. Repeatable
+    #[arg(long, value_name = "FIELD=NAME")]
+    pub map: Vec<Mapping>,
+
+    /// Judge to ask: a name or a TOML file. Repeatable, or separated by commas [default: factual_accuracy]
+    #[arg(short = 'J', long, value_name = "NAME|FILE", value_delimiter = ',')]
+    pub judge: Vec<String>,
+
+    /// Model to ask [default: openai:/gpt-4.1-mini]
+    #[arg(short, long, value_name = "ENDPOINT:/MODEL")]
+    pub model: Option<ModelUri>,
+
+    /// What must hold, such as 'safety.pass >= 0.99'. Repeatable
+    #[arg(long, value_name = "CONDITION")]
+    pub gate: Vec<String>,
+
+    /// Logs to compare with. Repeatable, or separated by commas
+    #[arg(long, value_name = "LOG", value_delimiter = ',', value_hint = ValueHint::FilePath)]
+    pub baseline: Vec<PathBuf>,
+}
 
 #[derive(Debug, Args)]
 pub(crate) struct JudgesArgs {

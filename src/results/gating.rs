@@ -86,8 +86,13 @@ impl<'a> Evidence<'a> {
     fn groups(&self, gate: &Gate) -> Vec<usize> {
         let groups = || self.results.groups.iter().enumerate();
         let of_name = |group: &Group| gate.name.as_ref().is_none_or(|name| *name == group.name);
-        let judges: Vec<_> =
-            groups().filter(|(_, group)| of_name(group) && group.source_type == SourceType::LlmJudge).collect();
+        // Of votes, their aggregate is the verdict.
+        let has_aggregate = |name: &str| groups().any(|(_, group)| group.name == name && group.is_aggregate());
+        let is_judge = |group: &Group| match group.source_type {
+            SourceType::LlmJudge => !has_aggregate(&group.name),
+            _ => group.is_aggregate(),
+        };
+        let judges: Vec<_> = groups().filter(|(_, group)| of_name(group) && is_judge(group)).collect();
         let named = || groups().filter(|(_, group)| gate.name.is_some() && of_name(group)).collect();
         let found: Vec<(usize, &Group)> = if judges.is_empty() { named() } else { judges };
         found.into_iter().map(|(index, _)| index).collect()

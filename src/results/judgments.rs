@@ -8,7 +8,7 @@ use crate::feedback::log::{OpenError, StandingRecords, Stands};
 use crate::feedback::{ANCHORS_METADATA, Feedback, GOOD_METADATA};
 use crate::judge::Good;
 
-/// A page lists so many; of more, those that say the least are left out.
+/// A page lists at most this many; beyond that, those that say the least are left out.
 pub const MAX_LISTED: usize = 50_000;
 
 /// The judgments of a report.

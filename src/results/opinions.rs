@@ -223,6 +223,11 @@ impl Group {
         self.observations.push(Observation { verdict, item, cluster, place });
     }
 
+    /// Whether code made it of the votes of a panel.
+    pub(super) fn is_aggregate(&self) -> bool {
+        self.source_type == SourceType::Code && self.source_id.starts_with("aggregate:")
+    }
+
     /// The versions of the judge that the opinions are of, by what is known best.
     pub(super) fn versions(&self) -> &BTreeSet<String> {
         if self.digests.is_empty() { &self.prompts } else { &self.digests }

@@ -86,7 +86,7 @@ pub fn needs_of(assumed: &Assumed, wanted: &Wanted) -> Option<Needs> {
     })
 }
 
-/// So many traces, for so much.
+/// A number of traces, and its cost.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Need {
     /// What is wanted, in the unit of the verdicts.

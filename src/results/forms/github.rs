@@ -8,7 +8,7 @@ use super::plain::{clip, one_line};
 use crate::results::compare::Outcome;
 use crate::results::gate::GateOutcome;
 
-/// GitHub shows so many of a kind for a step.
+/// GitHub shows at most this many annotations of a kind for a step.
 const MAX: usize = 10;
 const MAX_MESSAGE: usize = 1000;
 

@@ -1,7 +1,7 @@
 //! Random numbers for simulations.
 
 /// xorshift64*, independent of the crate's own generator.
-pub(crate) struct Rng(u64);
+pub(crate) struct Rng(pub(crate) u64);
 
 impl Default for Rng {
     fn default() -> Self {
