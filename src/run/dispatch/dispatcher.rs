@@ -143,6 +143,7 @@ impl<'a> Dispatcher<'a> {
                 },
                 () = sleep_until(wake) => Flow::Continue,
                 _ = tick.tick() => {
+                    self.report_limits();
                     self.emit(&Event::Tick);
                     Flow::Continue
                 }
@@ -213,6 +214,16 @@ impl<'a> Dispatcher<'a> {
 
     pub(in crate::run) fn lane(&mut self, lane: LaneIndex) -> &mut Lane {
         &mut self.parts.lanes[lane.place()]
+    }
+
+    fn report_limits(&mut self) {
+        for lane in (0..self.parts.lanes.len()).map(LaneIndex::new) {
+            if let (requests, tokens) = self.lane(lane).learnt_limits()
+                && requests.or(tokens).is_some()
+            {
+                self.emit(&Event::LimitsReported { lane, requests, tokens });
+            }
+        }
     }
 
     fn send(&mut self, lane: LaneIndex, mut job: Box<Job>) {

@@ -113,12 +113,16 @@ impl Lane {
         }
     }
 
+    /// What the endpoint itself says of its limits, of requests and of tokens.
+    pub(in crate::run) fn learnt_limits(&self) -> (Option<u64>, Option<u64>) {
+        let learnt: Vec<_> = self.members.iter().map(|member| member.gate.quota().learnt()).collect();
+        (learnt.iter().map(|(requests, _)| *requests).sum(), learnt.iter().map(|(_, tokens)| *tokens).sum())
+    }
+
     /// Adds what was learnt of the endpoint.
     pub(in crate::run) fn summarize(&self, summary: &mut LaneSummary) {
-        let learnt: Vec<_> = self.members.iter().map(|member| member.gate.quota().learnt()).collect();
         summary.adapted = self.ladder.adapted().to_vec();
-        summary.learnt_requests = learnt.iter().map(|(requests, _)| *requests).sum();
-        summary.learnt_tokens = learnt.iter().map(|(_, tokens)| *tokens).sum();
+        (summary.learnt_requests, summary.learnt_tokens) = self.learnt_limits();
         summary.prompt_limit = self.prompts.limit().map(|(tokens, unnoticed)| PromptLimit { tokens, unnoticed });
     }
 

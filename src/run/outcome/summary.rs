@@ -240,6 +240,7 @@ impl Summary {
             | Event::Retrying { .. }
             | Event::Stopping { .. }
             | Event::Abandoned { .. }
+            | Event::LimitsReported { .. }
             | Event::Tick => {}
         }
     }
