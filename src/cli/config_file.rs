@@ -28,6 +28,9 @@ pub(crate) struct ConfigFile {
     pub model: Option<ModelUri>,
     /// Attempts after the first.
     pub max_retries: Option<u32>,
+    /// Whether judges may run programs.
+    #[serde(default)]
+    pub allow_commands: bool,
     /// What datasets are like when the command line does not say.
     #[serde(default)]
     pub dataset: DatasetTable,

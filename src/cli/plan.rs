@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use judge_run::endpoint::ModelUri;
-use judge_run::judge::{Judge, library};
+use judge_run::judge::{Judge, JudgeKind, library};
 use judge_run::results::Gate;
 use judge_run::run::Dataset;
 use judge_run::run::{Budget, EndpointPlan, Export, JudgePlan, Policy, Reading, RunPlan, RunSettings, SelectionPlan};
@@ -16,6 +16,7 @@ use super::error::CliError;
 use super::flags::{ConductArgs, ProgressForm, SelectionArgs};
 use super::gates::{self, Gates};
 use super::paths::{self, absolute};
+use super::programs;
 use super::quickstart;
 use super::table;
 use super::target::{Target, judge_file};
@@ -118,7 +119,7 @@ pub(crate) fn of_run(args: RunArgs, env: Env<'_>) -> Result<(Planned, Invocation
     target.check_overwrites(&dataset, &judge, endpoint.config.as_deref(), overwrite)?;
     let dataset = paths::datasets(&dataset, &target.written())?;
     let (config, env_file) = (config_path(endpoint.config.as_deref()), endpoint.env_file.as_deref().map(absolute));
-    let layers = Layers::new(endpoint, conduct.dry_run)?;
+    let (layers, allow_commands) = (Layers::new(endpoint, conduct.dry_run)?, conduct.allow_commands);
     let gates = Gates::of(gates, &layers.file)?;
     let mut planned = Planned {
         plan: RunPlan {
@@ -147,9 +148,13 @@ pub(crate) fn of_run(args: RunArgs, env: Env<'_>) -> Result<(Planned, Invocation
     };
     for wanted in &judge {
         let compiled = library::find(wanted).map_err(|error| CliError::of(&error))?;
-        let model = layers.model(compiled.model.as_ref());
+        let model = match compiled.kind() {
+            JudgeKind::Llm => layers.model(compiled.model.as_ref()),
+            kind => kind.uri(&compiled.name),
+        };
         planned.add_judge(judge_plan(wanted, &compiled, model))?;
     }
+    programs::allowed(&planned.plan.judges, allow_commands || layers.file.allow_commands)?;
     planned.ask(|model| layers.endpoint(model, env))?;
     let names: Vec<_> = planned.plan.judges.iter().map(|judge| judge.name.as_str()).collect();
     let gates = gates.checked(&names, "run")?;
@@ -187,7 +192,7 @@ impl Planned {
         endpoint: impl Fn(&ModelUri) -> Result<(EndpointPlan, Secrets), CliError>,
     ) -> Result<(), CliError> {
         (self.plan.endpoints, self.secrets) = (Vec::new(), Vec::new());
-        for judge in &self.plan.judges {
+        for judge in self.plan.judges.iter().filter(|judge| judge.kind == JudgeKind::Llm) {
             if self.plan.endpoint(&judge.model).is_none() {
                 let (plan, secrets) = endpoint(&judge.model)?;
                 self.plan.endpoints.push(plan);
@@ -209,6 +214,7 @@ impl ConductArgs {
     pub(crate) fn apply(self, plan: &mut RunPlan) {
         let Self {
             dry_run: _,
+            allow_commands: _,
             warm_up,
             keep_answers,
             max_retries,
@@ -257,6 +263,7 @@ pub(crate) fn judge_plan(wanted: &str, compiled: &Judge, model: ModelUri) -> Jud
         version: compiled.version,
         file: judge_file(wanted).map(|path| absolute(&path)),
         blake3: digest(wanted),
+        kind: compiled.kind(),
         model,
     }
 }

@@ -87,6 +87,11 @@ impl Source {
     pub fn llm_judge(model_uri: impl Into<String>) -> Self {
         Self { source_type: SourceType::LlmJudge, source_id: Some(model_uri.into()) }
     }
+
+    /// The source of what code makes, such as `aggregate:majority`.
+    pub fn code(source_id: impl Into<String>) -> Self {
+        Self { source_type: SourceType::Code, source_id: Some(source_id.into()) }
+    }
 }
 
 /// The kinds of source (MLflow's `AssessmentSourceType`).

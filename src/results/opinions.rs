@@ -199,6 +199,15 @@ impl Group {
         self.observations.push(Observation { verdict, item, cluster, place });
     }
 
+    /// Whether it is of a judge of ours: a model, or code with a version.
+    pub(super) fn is_judge(&self) -> bool {
+        match self.source_type {
+            SourceType::LlmJudge => true,
+            SourceType::Code => !self.versions().is_empty(),
+            SourceType::Human | SourceType::Unspecified => false,
+        }
+    }
+
     /// The versions of the judge that the opinions are of, by what is known best.
     pub(super) fn versions(&self) -> &BTreeSet<String> {
         if self.digests.is_empty() { &self.prompts } else { &self.digests }

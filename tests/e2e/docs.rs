@@ -29,6 +29,7 @@ const DOCUMENTS: [&str; 13] = [
     "README.md",
     "ARCHITECTURE.md",
     "CHANGELOG.md",
+    "docs/code-judges.md",
     "docs/configuration.md",
     "docs/endpoints.md",
     "docs/errors.md",
@@ -42,7 +43,8 @@ const DOCUMENTS: [&str; 13] = [
 ];
 
 /// The documents whose examples are run.
-const PAGES: [&str; 7] = [
+const PAGES: [&str; 8] = [
+    "docs/code-judges.md",
     "docs/configuration.md",
     "docs/endpoints.md",
     "docs/gates.md",
@@ -76,7 +78,12 @@ impl Workshop {
         let mut log = GzEncoder::new(fs::File::create(path.join("logs/a.jsonl.gz")).unwrap(), Compression::fast());
         log.write_all(b"{\"prompt\": \"Why?\", \"completion\": {\"text\": \"So.\"}}\n").unwrap();
         log.finish().unwrap();
-        for (page, judge) in [("README.md", "judges/tone.toml"), ("docs/judges.md", "judges/search.toml")] {
+        for (page, judge) in [
+            ("README.md", "judges/tone.toml"),
+            ("docs/judges.md", "judges/search.toml"),
+            ("docs/code-judges.md", "judges/cites.toml"),
+            ("docs/code-judges.md", "judges/short.toml"),
+        ] {
             fs::write(path.join(judge), example(page, &format!("# {judge}\n"))).unwrap();
         }
         Self(folder)

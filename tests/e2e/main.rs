@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests may panic")]
 
+mod code_judges;
 mod command_line;
 mod common;
 mod compact;

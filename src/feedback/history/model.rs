@@ -21,7 +21,12 @@ struct Model<'a>(&'a [Feedback]);
 fn is_own(record: &Feedback) -> bool {
     let id = record.assessment_id.as_ref().is_some_and(|id| id.parse::<AssessmentId>().is_ok());
     let signed = SIGNATURE.iter().all(|key| record.metadata.contains_key(*key));
-    id && record.source.source_type == SourceType::LlmJudge && (signed || record.metadata.is_empty())
+    let is_ours = match record.source.source_type {
+        SourceType::LlmJudge => signed || record.metadata.is_empty(),
+        SourceType::Code => signed,
+        SourceType::Human | SourceType::Unspecified => false,
+    };
+    id && is_ours
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -20,6 +20,7 @@ use crate::dataset::{Format, Mapping};
 use crate::endpoint::ModelUri;
 use crate::endpoint::prices::Prices;
 use crate::feedback::forms::Form;
+use crate::judge::JudgeKind;
 
 /// One run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -32,7 +33,7 @@ pub struct RunPlan {
     pub selection: SelectionPlan,
     /// The judges, each with its model.
     pub judges: Vec<JudgePlan>,
-    /// One for each model of the judges.
+    /// One for each model that judges ask.
     pub endpoints: Vec<EndpointPlan>,
     /// What is made from the log at the end.
     pub export: Option<Export>,
@@ -93,7 +94,10 @@ pub struct JudgePlan {
     pub file: Option<PathBuf>,
     /// Of the TOML text.
     pub blake3: String,
-    /// The model.
+    /// Who gives the verdict.
+    #[serde(default)]
+    pub kind: JudgeKind,
+    /// The model, or what stands for it.
     pub model: ModelUri,
 }
 
@@ -178,7 +182,7 @@ pub struct TablePlan {
 }
 
 impl RunPlan {
-    /// The endpoint of a model.
+    /// The endpoint of a model that judges ask.
     pub fn endpoint(&self, model: &ModelUri) -> Option<&EndpointPlan> {
         self.endpoints.iter().find(|endpoint| endpoint.model == *model)
     }
@@ -244,6 +248,7 @@ pub(crate) mod tests {
                 version: 1,
                 file: None,
                 blake3: String::new(),
+                kind: JudgeKind::Llm,
                 model: model.parse().unwrap(),
             })
             .collect();
