@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use judge_run::dataset::{DatasetOptions, DatasetReader};
+use judge_run::endpoint::ModelUri;
 use judge_run::endpoint::client::Client;
 use judge_run::endpoint::provider;
 use judge_run::feedback::log::{self, Index, Mode, OpenError, OpenLog};
@@ -21,6 +22,7 @@ use super::flags::ProgressForm;
 use super::manifest::Record;
 use super::open_endpoint;
 use super::open_files;
+use super::panel;
 use super::paths::shown;
 use super::plan::{Invocation, Planned, wanted};
 use super::print::counted;
@@ -53,6 +55,8 @@ pub(crate) struct Opened {
     pub quiet: bool,
     pub verbose: u8,
     pub progress: ProgressForm,
+    /// Whether the log had records before.
+    pub is_resumed: bool,
 }
 
 /// What a plan names, found and opened, but for the log.
@@ -92,6 +96,21 @@ impl Prepared {
         Ok(())
     }
 
+    /// Whether a simulator answers everywhere, which is asked.
+    pub(crate) fn check_simulators(&self) -> Result<(), CliError> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        for lane in self.lanes.iter().filter(|lane| !ModelUri::is_simulated_source(&lane.source_id())) {
+            let client = Client::new(lane.pool.first(), &lane.model).map_err(|error| CliError::of(&error))?;
+            if !runtime.block_on(client.is_simulator()) {
+                return Err(CliError::usage_with_hint(
+                    format_args!("a simulator failed, and at {} there is none", client.address()),
+                    "`--simulate` makes the verdicts up without one",
+                ));
+            }
+        }
+        Ok(())
+    }
+
     /// Opens the log. `plans` is what the manifest keeps; if it is `None`, this plan and those of earlier runs over the same log.
     pub(crate) fn begin(
         self,
@@ -111,6 +130,7 @@ impl Prepared {
         let Records { output, known, is_resumed } = records(invocation, &mut notes)?;
         let run = RunSettings {
             datasets,
+            panels: panel::panels(&plan, &questions),
             questions,
             scope,
             lanes,
@@ -147,6 +167,7 @@ impl Prepared {
             quiet: invocation.quiet,
             verbose: invocation.verbose,
             progress: invocation.progress,
+            is_resumed,
         })
     }
 }
@@ -158,38 +179,41 @@ fn questions(
     lanes: &mut Vec<LaneSettings>,
     env: Env<'_>,
 ) -> Result<Vec<(Question, LaneIndex)>, CliError> {
-    let mut question = |judge: &JudgePlan| {
-        let compiled = library::find(&wanted(judge)).map_err(|error| CliError::of(&error))?;
+    let mut questions = Vec::new();
+    for judge in &plan.judges {
+        let mut compiled = library::find(&wanted(judge)).map_err(|error| CliError::of(&error))?;
         if compiled.kind() != judge.kind {
             return Err(CliError::usage(format_args!("the judge `{}` was of another type in that run", judge.name)));
         }
-        let of_model = || {
-            let lane = plan.endpoints.iter().position(|endpoint| endpoint.model == judge.model)?;
-            Some((lane, lanes.get(lane)?.endpoint()?.pool.first().extra_body.clone()))
-        };
-        let (question, lane) = match (compiled.kind(), of_model()) {
-            (JudgeKind::Llm, Some((lane, extra_body))) => (Question::new(compiled, &judge.model, &extra_body), lane),
-            (JudgeKind::Llm, None) => {
-                return Err(CliError::usage(format_args!("the plan of `{}` names no endpoint", judge.model)));
+        if let Some(digest) = &plan.anchors {
+            compiled = compiled.for_anchors(digest);
+        }
+        let (question, lane) = match compiled.kind() {
+            JudgeKind::Llm => {
+                let place = plan.endpoints.iter().position(|endpoint| endpoint.model == judge.model);
+                let found = place.and_then(|place| Some((place, lanes.get(place)?.endpoint()?)));
+                let (place, lane) = found.ok_or_else(|| {
+                    CliError::usage(format_args!("the plan of `{}` names no endpoint", judge.model))
+                })?;
+                (Question::new(compiled, &judge.model, &lane.pool.first().extra_body), place)
             }
-            (JudgeKind::Code, _) => {
-                let is_code = |lane: &LaneSettings| matches!(lane, LaneSettings::Code);
-                let lane = lanes.iter().position(is_code).unwrap_or_else(|| {
+            JudgeKind::Code => {
+                let place = lanes.iter().position(|lane| matches!(lane, LaneSettings::Code));
+                let place = place.unwrap_or_else(|| {
                     lanes.push(LaneSettings::Code);
                     lanes.len() - 1
                 });
-                (Question::without_model(compiled), lane)
+                (Question::without_model(compiled), place)
             }
-            (JudgeKind::Command, _) => {
-                if let Some(config) = programs::config(&compiled, env)? {
-                    lanes.push(LaneSettings::Program(config));
-                }
+            JudgeKind::Command => {
+                lanes.extend(programs::config(&compiled, env)?.map(LaneSettings::Program));
                 (Question::without_model(compiled), lanes.len() - 1)
             }
         };
-        Ok((question, LaneIndex::new(lane)))
-    };
-    plan.judges.iter().map(&mut question).collect()
+        let samples = (0..plan.samples(&judge.name)).map(|sample| question.clone().with_sample(sample));
+        questions.extend(samples.map(|question| (question, LaneIndex::new(lane))));
+    }
+    Ok(questions)
 }
 
 /// A note for each provider's name under which another host is asked.
@@ -218,7 +242,7 @@ struct Traces {
     quickstart: Option<NamedTempFile>,
 }
 
-/// A mapping of which the first so many records of a file have nothing is said before anything is paid for.
+/// A mapping that finds nothing in this many records at the start of a file is reported before anything is paid for.
 const LOOKED_AT: usize = 100;
 
 fn traces(plan: &RunPlan, lanes: usize, notes: &mut Vec<String>) -> Result<Traces, CliError> {

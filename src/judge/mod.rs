@@ -1,5 +1,7 @@
 //! What is asked: judge files, prompts, the form of the verdict.
 
+mod answer_form;
+mod claims;
 pub mod code;
 mod computed;
 mod control;
@@ -11,6 +13,7 @@ mod expression;
 mod fence;
 pub mod file;
 mod form;
+mod formula;
 pub mod glob;
 mod good;
 mod image;
@@ -35,9 +38,12 @@ pub mod verdict;
 mod work;
 
 pub use crate::feedback::{Better, Good, InvalidGood};
+pub use answer_form::AnswerForm;
+pub use claims::Claims;
 pub use computed::JudgeKind;
 pub(crate) use conversation::asked;
 pub use expression::Expression;
+pub use formula::Formula;
 pub use judge::{Judge, JudgeError};
 pub use judgment::{Judgment, NotAskable, Question, QuestionKey};
 pub use place::Place;

@@ -139,7 +139,7 @@ impl ProgramAnswer {
                 let words: Vec<_> = [error_code, error_message].into_iter().flatten().collect();
                 Ok(Self::Failure(words.join(": ")))
             }
-            (None, Some(value)) => Ok(Self::Verdict(Verdict { value, rationale })),
+            (None, Some(value)) => Ok(Self::Verdict(Verdict { value, rationale, details: Vec::new() })),
             (None, None) => Err("it has neither `value` nor `error`".to_owned()),
         }
     }
@@ -175,7 +175,7 @@ mod tests {
     #[test]
     fn an_answer_has_a_value_or_an_error() {
         let verdict = |value: Value, rationale: Option<&str>| {
-            Ok(ProgramAnswer::Verdict(Verdict { value, rationale: rationale.map(Into::into) }))
+            Ok(ProgramAnswer::Verdict(Verdict { value, rationale: rationale.map(Into::into), details: Vec::new() }))
         };
         let failure = |words: &str| Ok(ProgramAnswer::Failure(words.into()));
         for (line, expected) in [

@@ -94,7 +94,7 @@ impl Work {
             }
             Self::Program(request) => _ = hasher.part(request.members().as_bytes()),
             // What a trace comes to is all that matters of it.
-            Self::Computed(Verdict { value, rationale }) => {
+            Self::Computed(Verdict { value, rationale, details: _ }) => {
                 hasher.part(value.to_string().as_bytes()).optional_part(rationale.as_deref().map(str::as_bytes));
             }
         }

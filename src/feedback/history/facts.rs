@@ -371,9 +371,10 @@ mod tests {
         assert!(is_own(&ours) && is_own(&with(r#""value":1"#)));
         let wire = serde_json::to_string(&crate::feedback::wire::Wire(&Feedback::from_json(&ours).unwrap())).unwrap();
         assert!(wire.contains("assessment_name") && is_own(&wire));
+        assert!(is_own(&ours.replace("LLM_JUDGE", "CODE")), "an aggregate");
         for theirs in [
             ours.replace("LLM_JUDGE", "HUMAN"),
-            ours.replace("LLM_JUDGE", "CODE"),
+            with(r#""value":1"#).replace("LLM_JUDGE", "CODE"),
             ours.replace(ID, "a-1"),
             ours.replace("run_id", "mlflow.assessment.sourceRunId"),
             with(r#""value":1,"metadata":{"judge_prompt":"prompts:/relevance/1"}"#),

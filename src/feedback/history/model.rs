@@ -21,12 +21,11 @@ struct Model<'a>(&'a [Feedback]);
 fn is_own(record: &Feedback) -> bool {
     let id = record.assessment_id.as_ref().is_some_and(|id| id.parse::<AssessmentId>().is_ok());
     let signed = SIGNATURE.iter().all(|key| record.metadata.contains_key(*key));
-    let is_ours = match record.source.source_type {
+    id && match record.source.source_type {
         SourceType::LlmJudge => signed || record.metadata.is_empty(),
         SourceType::Code => signed,
         SourceType::Human | SourceType::Unspecified => false,
-    };
-    id && is_ours
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]

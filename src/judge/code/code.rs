@@ -81,7 +81,7 @@ impl Code {
         };
         let value =
             self.verdict.check(&value).map_err(|error| RenderError::OutOfRange { reason: error.to_string() })?;
-        Ok(Verdict { value, rationale })
+        Ok(Verdict { value, rationale, details: Vec::new() })
     }
 
     /// What was found as a value of the verdict's type.
@@ -150,6 +150,7 @@ mod tests {
             "expected_documents": ["a", "c"],
             "expected_tool_calls": [{"name": "search", "arguments": {"q": "capital"}}],
             "number": 3.14,
+            "english": "This sentence is long enough that nobody would doubt which language it was written in.",
         });
         Trace {
             trace_id: "t".into(),
@@ -192,8 +193,8 @@ mod tests {
             "check = \"json\"\nactual = \"'[1]'\"",
             "check = \"number\"\nexpected = \"expectations.number\"\ntolerance = 0.01",
             "check = \"length\"\nunit = \"words\"\nmax = 20",
-            "check = \"language\"\nlanguages = [\"en\"]",
-            "check = \"language\"",
+            "check = \"language\"\nactual = \"expectations.english\"\nlanguages = [\"en\"]",
+            "check = \"language\"\nactual = \"expectations.english\"\nexpected = \"expectations.english\"",
             "check = \"pii\"\nactual = \"'a@b.com'\"",
             "check = \"tool_calls\"\narguments = \"subset\"",
             "check = \"latency_ms\"\nmax = 2000",
@@ -206,7 +207,7 @@ mod tests {
             "check = \"exact_match\"",
             "check = \"json\"",
             "check = \"number\"\nexpected = \"expectations.number\"",
-            "check = \"language\"\nlanguages = [\"German\"]",
+            "check = \"language\"\nactual = \"expectations.english\"\nlanguages = [\"German\"]",
             "check = \"pii\"",
             "check = \"tool_calls\"",
             "check = \"latency_ms\"\nmin = 1501",
@@ -219,7 +220,7 @@ mod tests {
         assert_eq!(number("check = \"recall_at_k\""), 0.5);
         assert_eq!(number("check = \"tool_calls\"\narguments = \"ignore\""), 1.0);
         assert!(number("check = \"rouge_l\"") > 0.2 && number("check = \"edit_similarity\"") < 0.5);
-        let label = verdict("type = \"category\"\nlabels = [\"eng\", \"deu\"]", "check = \"language\"");
+        let label = verdict("type = \"category\"\nlabels = [\"eng\", \"deu\"]", "check = \"language\"\nactual = \"expectations.english\"");
         assert_eq!(label, Ok((json!("eng"), None)));
         assert_eq!(
             verdict(BOOLEAN, "check = \"contains\"\nexpected = \"'Rome'\"").unwrap().1.as_deref(),
@@ -267,7 +268,7 @@ mod tests {
         for (verdict, code, words) in [
             (BOOLEAN, "", "write `value = \"EXPRESSION\"` or `check = \"NAME\"`"),
             (BOOLEAN, "value = \"1\"\ncheck = \"json\"", "exclude each other"),
-            (BOOLEAN, "value = \"input.x\"", "j.toml:5:10: no trace has `input`"),
+            (BOOLEAN, "value = \"input.x\"", "j.toml:6:10: no trace has `input`"),
             (BOOLEAN, "check = \"contains\"\nexpected = \"outputs |\"", "syntax error"),
             (
                 BOOLEAN,
