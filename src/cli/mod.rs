@@ -38,6 +38,7 @@ mod paths;
 mod plan;
 mod plan_command;
 mod print;
+mod programs;
 mod progress;
 mod progress_json;
 mod quickstart;

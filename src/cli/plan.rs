@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use judge_run::endpoint::ModelUri;
-use judge_run::judge::{Judge, library};
+use judge_run::judge::{Judge, JudgeKind, library};
 use judge_run::results::{Gate, by};
 use judge_run::run::{
     Budget, Dataset, EndpointPlan, Export, JudgePlan, PanelPlan, Policy, Reading, RunPlan, RunReport, RunSettings,
@@ -20,6 +20,7 @@ use super::error::CliError;
 use super::flags::{ConductArgs, ProgressForm, SelectionArgs};
 use super::gates::{self, Gates};
 use super::paths::{self, absolute};
+use super::programs;
 use super::quickstart;
 use super::table;
 use super::target::{Target, judge_file};
@@ -183,6 +184,11 @@ pub(crate) fn of_run(args: RunArgs, env: Env<'_>) -> Result<(Planned, Invocation
     }
     for wanted in &judge {
         let compiled = library::find(wanted).map_err(|error| CliError::of(&error))?;
+        if compiled.kind() != JudgeKind::Llm {
+            let stands_for_model = compiled.kind().uri(&compiled.name);
+            planned.add_judge(judge_plan(wanted, &compiled, stands_for_model))?;
+            continue;
+        }
         let voters = layers.voters(compiled.model.as_ref())?;
         let votes = panel.plan(&layers.file.panel, &compiled, &voters, target.log.is_some())?;
         planned.notes.extend(panel_note(&compiled, votes.as_ref()));
@@ -191,6 +197,7 @@ pub(crate) fn of_run(args: RunArgs, env: Env<'_>) -> Result<(Planned, Invocation
             planned.add_judge(judge_plan(wanted, &compiled, model))?;
         }
     }
+    programs::allowed(&planned.plan.judges, conduct.allow_commands || layers.file.allow_commands)?;
     planned.ask(|model| layers.endpoint(model, env))?;
     let names: Vec<_> = planned.plan.judges.iter().map(|judge| judge.name.as_str()).collect();
     let gates = gates.checked(&names, "run")?;
@@ -235,7 +242,7 @@ impl Planned {
         endpoint: impl Fn(&ModelUri) -> Result<(EndpointPlan, Secrets), CliError>,
     ) -> Result<(), CliError> {
         (self.plan.endpoints, self.secrets) = (Vec::new(), Vec::new());
-        for judge in &self.plan.judges {
+        for judge in self.plan.judges.iter().filter(|judge| judge.kind == JudgeKind::Llm) {
             if self.plan.endpoint(&judge.model).is_none() {
                 let (plan, secrets) = endpoint(&judge.model)?;
                 self.plan.endpoints.push(plan);
@@ -257,6 +264,7 @@ impl ConductArgs {
     pub(crate) fn apply(self, plan: &mut RunPlan) {
         let Self {
             dry_run: _,
+            allow_commands: _,
             warm_up,
             keep_answers,
             max_retries,
@@ -328,6 +336,7 @@ pub(crate) fn judge_plan(wanted: &str, compiled: &Judge, model: ModelUri) -> Jud
         version: compiled.version,
         file: judge_file(wanted).map(|path| absolute(&path)),
         blake3: digest(wanted),
+        kind: compiled.kind(),
         model,
     }
 }

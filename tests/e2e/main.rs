@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests may panic")]
 
 mod claims;
+mod code_judges;
 mod command_line;
 mod common;
 mod compact;

@@ -227,13 +227,13 @@ impl<'a> Dispatcher<'a> {
     }
 
     fn send(&mut self, lane: LaneIndex, mut job: Box<Job>) {
-        let client = self.lane(lane).client(&job);
+        let asks = self.lane(lane).asks(&job);
         let questions = self.parts.questions.clone();
         let (question, attempt) = (job.question, job.attempts);
         self.emit(&Event::Sent { lane, question, subject: &job.judgment.subject, attempt });
         self.tasks.spawn(async move {
             let started = Instant::now();
-            let attempt = ask(&client, &job, &questions[question].judge).await;
+            let attempt = ask(&asks, &job, &questions[question].judge).await;
             job.last = Some((attempt, started.elapsed()));
             Returned { lane, job }
         });
