@@ -44,7 +44,7 @@ pub(crate) fn main(args: AnchorsArgs) -> Result<ExitCode, CliError> {
     for entry in open().map_err(|error| CliError::of(&error))? {
         let Entry::Trace(located) = entry.map_err(|error| CliError::of(&error))? else { continue };
         match located.value {
-            trace if drawn.left_out(&trace).is_some() => {}
+            trace if drawn.not_selected(&trace).is_some() => {}
             // Written without inputs, it would not be read back as what it is.
             Trace { inputs: None, .. } => without_inputs += 1,
             trace => chosen.push(trace),

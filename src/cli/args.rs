@@ -13,6 +13,7 @@ use judge_run::judge::library;
 use super::flags::{
     ConductArgs, EndpointArgs, GATES, GENERAL, GateArgs, INPUT, OUTPUT, SelectionArgs, form, format_help,
 };
+use super::panel::PanelArgs;
 use super::subcommands::{
     AnchorsArgs, CheckArgs, CompactArgs, CompareArgs, CompletionsArgs, ConvertArgs, InitArgs, JudgesArgs, ManArgs,
     MergeArgs, PlanArgs, ReplayArgs, ReportArgs, ShowArgs, SimulateArgs, StatusArgs,
@@ -210,6 +211,9 @@ pub(crate) struct RunArgs {
 
     #[command(flatten)]
     pub endpoint: EndpointArgs,
+
+    #[command(flatten)]
+    pub panel: PanelArgs,
 
     /// Where feedback is written: .jsonl (a log that the next run resumes), .csv (made from a log), or `-` for standard output
     /// [default: <dataset>.feedback.jsonl in the current directory]

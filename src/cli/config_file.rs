@@ -16,6 +16,7 @@ use serde::{Deserialize, Deserializer};
 
 use super::duration;
 use super::error::CliError;
+use super::panel::PanelTable;
 use super::remedy;
 use super::suggest;
 
@@ -35,12 +36,18 @@ pub(crate) struct ConfigFile {
     pub model: Option<ModelUri>,
     /// Attempts after the first.
     pub max_retries: Option<u32>,
+    /// Whether judges may run programs.
+    #[serde(default)]
+    pub allow_commands: bool,
     /// The judges to ask when the command line names none.
     #[serde(default)]
     pub judges: Vec<String>,
     /// What to judge, and what it is like, when the command line does not say.
     #[serde(default, deserialize_with = "dataset")]
     pub dataset: DatasetTable,
+    /// Who votes where several models are asked.
+    #[serde(default)]
+    pub panel: PanelTable,
     /// What the results must be like.
     #[serde(default)]
     pub gates: GatesTable,

@@ -85,6 +85,10 @@ pub(crate) struct ConductArgs {
     #[arg(long, env = "JUDGE_RUN_DRY_RUN", help_heading = OUTPUT)]
     pub dry_run: bool,
 
+    /// Let judges of the type `command` run their programs: a judge file may come from somebody else
+    #[arg(long, env = "JUDGE_RUN_ALLOW_COMMANDS", help_heading = GENERAL)]
+    pub allow_commands: bool,
+
     /// Wait for the first answer of each judge before sending more, so that the rest hit the provider's prompt cache
     #[arg(long, env = "JUDGE_RUN_WARM_UP", help_heading = RATES)]
     pub warm_up: bool,
@@ -144,10 +148,10 @@ pub(crate) struct ConductArgs {
 /// Who is asked and how fast: what a run, a replay and a check have in common.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct EndpointArgs {
-    /// Model to ask: openai:/gpt-4.1-mini, ollama:/llama3.2, azure:/my-deployment
-    /// [default: that of judge-run.toml or of the judge, or openai:/gpt-4.1-mini]
+    /// Model to ask: openai:/gpt-4.1-mini, ollama:/llama3.2, azure:/my-deployment. Several (repeat it) vote: each verdict is a
+    /// record, and so is their aggregate [default: that of judge-run.toml or of the judge, or openai:/gpt-4.1-mini]
     #[arg(short, long, value_name = "ENDPOINT:/MODEL", env = "JUDGE_RUN_MODEL", help_heading = ENDPOINT)]
-    pub model: Option<ModelUri>,
+    pub model: Vec<ModelUri>,
 
     /// Address of an OpenAI-compatible API, up to and including /v1 [env also: OPENAI_BASE_URL]
     #[arg(long, value_name = "URL", env = "JUDGE_RUN_BASE_URL", value_hint = ValueHint::Url, help_heading = ENDPOINT)]

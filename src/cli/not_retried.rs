@@ -7,7 +7,7 @@ use std::path::Path;
 use judge_run::endpoint::ModelUri;
 use judge_run::feedback::ErrorCode;
 use judge_run::feedback::log;
-use judge_run::run::{DryRun, FailureScope, JudgePlan, QuestionSummary, RunPlan, Scope};
+use judge_run::run::{DryRunQuestion, FailureScope, JudgePlan, QuestionSummary, RunPlan, Scope};
 
 use super::command_line::quoted;
 use super::error::CliError;
@@ -227,11 +227,9 @@ impl Left {
     pub(crate) fn after_dry_run(
         &mut self,
         (judge, by): (&JudgePlan, By),
-        dry: &DryRun,
-        question: usize,
+        question: &DryRunQuestion,
         plan: &RunPlan,
     ) -> u64 {
-        let Some(question) = dry.questions.get(question) else { return 0 };
         let unmatched = question.counts.unmatched;
         self.of_question(&judge.name, &by.source_of(judge), [unmatched, 0, 0], plan);
         question.counts.planned + unmatched

@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use judge_run::endpoint::ModelUri;
-use judge_run::judge::{Judge, library};
+use judge_run::judge::{Judge, JudgeKind, library};
 use judge_run::results::{Gate, by};
 use judge_run::run::{
-    Budget, Dataset, EndpointPlan, Export, JudgePlan, Policy, Reading, RunPlan, RunReport, RunSettings, SelectionPlan,
-    Shard,
+    Budget, Dataset, EndpointPlan, Export, JudgePlan, PanelPlan, Policy, Reading, RunPlan, RunReport, RunSettings,
+    SelectionPlan, Shard,
 };
 
 use super::anchors;
@@ -20,6 +20,7 @@ use super::error::CliError;
 use super::flags::{ConductArgs, ProgressForm, SelectionArgs};
 use super::gates::{self, Gates};
 use super::paths::{self, absolute};
+use super::programs;
 use super::quickstart;
 use super::table;
 use super::target::{Target, judge_file};
@@ -120,6 +121,7 @@ pub(crate) fn of_run(args: RunArgs, env: Env<'_>) -> Result<(Planned, Invocation
         conduct,
         endpoint,
         purpose,
+        panel,
     } = args;
     let (config, env_file) = (config_path(endpoint.config.as_deref()), endpoint.env_file.as_deref().map(absolute));
     let named_config = endpoint.config.clone();
@@ -170,6 +172,7 @@ pub(crate) fn of_run(args: RunArgs, env: Env<'_>) -> Result<(Planned, Invocation
             },
             selection: selection.plan(shard),
             judges: Vec::new(),
+            panels: Vec::new(),
             endpoints: Vec::new(),
             export: target.export.map(|export| Export { path: absolute(&export.path), table: with, ..export }),
             policy: Policy {
@@ -190,13 +193,27 @@ pub(crate) fn of_run(args: RunArgs, env: Env<'_>) -> Result<(Planned, Invocation
     }
     for wanted in &judge {
         let compiled = library::find(wanted).map_err(|error| CliError::of(&error))?;
-        let model = layers.model(compiled.model.as_ref());
-        planned.add_judge(judge_plan(wanted, &compiled, model))?;
+        if compiled.kind() != JudgeKind::Llm {
+            let stands_for_model = compiled.kind().uri(&compiled.name);
+            planned.add_judge(judge_plan(wanted, &compiled, stands_for_model))?;
+            continue;
+        }
+        let voters = layers.voters(compiled.model.as_ref())?;
+        let votes = panel.plan(&layers.file.panel, &compiled, &voters, target.log.is_some())?;
+        planned.notes.extend(panel_note(&compiled, votes.as_ref()));
+        planned.plan.panels.extend(votes);
+        for model in voters {
+            planned.add_judge(judge_plan(wanted, &compiled, model))?;
+        }
     }
+    programs::allowed(&planned.plan.judges, conduct.allow_commands || layers.file.allow_commands)?;
     planned.ask(|model| layers.endpoint(model, env))?;
     let names: Vec<_> = planned.plan.judges.iter().map(|judge| judge.name.as_str()).collect();
     let gates = gates.checked(&names, "run")?;
     let until = until::of_run(&until, &names)?;
+    if !until.is_empty() && !planned.plan.panels.is_empty() {
+        return Err(CliError::usage("`--until` decides by single verdicts, and cannot be used with several votes"));
+    }
     gates::before_run(&gates, report.as_deref(), target.log.as_deref())?;
     anchors.iter().try_for_each(|anchors| anchors::before_run(anchors, target.log.as_deref()))?;
     by::compile(&by).map_err(|(source, error)| CliError::usage(format_args!("--by {source}: {error}")))?;
@@ -221,7 +238,7 @@ pub(crate) fn of_run(args: RunArgs, env: Env<'_>) -> Result<(Planned, Invocation
 
 impl Planned {
     pub(crate) fn add_judge(&mut self, judge: JudgePlan) -> Result<(), CliError> {
-        if self.plan.judges.iter().any(|other| other.name == judge.name) {
+        if self.plan.judges.iter().any(|other| (&other.name, &other.model) == (&judge.name, &judge.model)) {
             return Err(CliError::usage(format_args!("the judge `{}` is named twice", judge.name)));
         }
         self.plan.judges.push(judge);
@@ -234,7 +251,7 @@ impl Planned {
         endpoint: impl Fn(&ModelUri) -> Result<(EndpointPlan, Secrets), CliError>,
     ) -> Result<(), CliError> {
         (self.plan.endpoints, self.secrets) = (Vec::new(), Vec::new());
-        for judge in &self.plan.judges {
+        for judge in self.plan.judges.iter().filter(|judge| judge.kind == JudgeKind::Llm) {
             if self.plan.endpoint(&judge.model).is_none() {
                 let (plan, secrets) = endpoint(&judge.model)?;
                 self.plan.endpoints.push(plan);
@@ -256,6 +273,7 @@ impl ConductArgs {
     pub(crate) fn apply(self, plan: &mut RunPlan) {
         let Self {
             dry_run: _,
+            allow_commands: _,
             warm_up,
             keep_answers,
             max_retries,
@@ -312,6 +330,14 @@ impl SelectionArgs {
     }
 }
 
+/// A note on votes that can hardly differ.
+fn panel_note(judge: &Judge, panel: Option<&PanelPlan>) -> Option<String> {
+    let is_same = panel.is_some_and(|panel| panel.samples > 1) && judge.temperature() == Some(0.0);
+    is_same.then(|| {
+        format!("the votes of `{}` on one model may all be the same: its temperature is 0, see [params]", judge.name)
+    })
+}
+
 /// A judge as it is now.
 pub(crate) fn judge_plan(wanted: &str, compiled: &Judge, model: ModelUri) -> JudgePlan {
     JudgePlan {
@@ -319,6 +345,7 @@ pub(crate) fn judge_plan(wanted: &str, compiled: &Judge, model: ModelUri) -> Jud
         version: compiled.version,
         file: judge_file(wanted).map(|path| absolute(&path)),
         blake3: digest(wanted),
+        kind: compiled.kind(),
         model,
     }
 }

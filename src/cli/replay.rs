@@ -1,7 +1,7 @@
 //! `judge-run replay`: retry what failed, as the manifest says. A log may hold the records of several runs; each failure is retried as its own run was
 //! set up.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -10,7 +10,7 @@ use judge_run::endpoint::ModelUri;
 use judge_run::feedback::ErrorCode;
 use judge_run::feedback::forms::Form;
 use judge_run::feedback::log::OpinionKey;
-use judge_run::judge::library;
+use judge_run::judge::{JudgeKind, library};
 use judge_run::run::manifest::{Manifest, ManifestError};
 use judge_run::run::{Dataset, Fingerprint};
 use judge_run::run::{EndpointPlan, Event, Exit, FailureScope, JudgePlan, RunPlan, Scope, SelectionPlan, StopReason};
@@ -25,6 +25,7 @@ use super::paths;
 use super::paths::shown;
 use super::plan::{self, Invocation, Planned, digest, wanted};
 use super::print::{self, counted};
+use super::programs;
 use super::quickstart;
 use super::subcommands::ReplayArgs;
 use super::summary;
@@ -59,7 +60,7 @@ pub(crate) fn main(args: ReplayArgs) -> Result<ExitCode, CliError> {
             }
         }
     }
-    failures.rest(&mut left, replay.endpoint.model.is_some());
+    failures.rest(&mut left, !replay.endpoint.model.is_empty());
     if left.total() > 0 {
         exit = worse(exit, Exit::SomeFailed);
     }
@@ -143,14 +144,18 @@ impl Replay {
             verbose: self.conduct.verbose,
             progress: self.conduct.progress,
         };
-        let of = judges.iter().map(|judge| by.source_of(judge)).collect();
+        let samples: Vec<_> = judges.iter().map(|judge| plan.samples(&judge.name) as usize).collect();
+        let of = judges.iter().zip(&samples).flat_map(|(judge, n)| vec![by.source_of(judge); *n]).collect();
         let scope = self.scope(of);
         let opened = prepared.begin(&invocation, scope.clone(), Some(plans.to_vec()))?;
         if self.conduct.dry_run {
             let dry = dry_run::show(opened)?;
-            for (question, judge) in judges.iter().enumerate() {
-                let found = left.after_dry_run((judge, by), &dry, question, &plan);
-                failures.found(judge, by, found);
+            let mut questions = dry.questions.iter();
+            for (judge, n) in judges.iter().zip(samples) {
+                for question in questions.by_ref().take(n) {
+                    let found = left.after_dry_run((judge, by), question, &plan);
+                    failures.found(judge, by, found);
+                }
             }
             return Ok(Some(Ended { exit: Exit::AllJudged, is_last: false }));
         }
@@ -163,9 +168,12 @@ impl Replay {
                 self.failed_again.insert(opinion.sample(feedback.sample()));
             }
         })?;
-        for (judge, question) in judges.iter().zip(&report.summary.questions) {
-            let found = left.after_run((judge, by), question, &scope, &plan);
-            failures.found(judge, by, found);
+        let mut questions = report.summary.questions.iter();
+        for (judge, n) in judges.iter().zip(samples) {
+            for question in questions.by_ref().take(n) {
+                let found = left.after_run((judge, by), question, &scope, &plan);
+                failures.found(judge, by, found);
+            }
         }
         if report.ended_early() && !report.summary.read_to_end {
             self.not_reached(std::slice::from_ref(&plan), failures, left);
@@ -226,6 +234,13 @@ impl Replay {
             secrets: Vec::new(),
             notes: Vec::new(),
         };
+        if layers.one_model()?.is_some() {
+            let names: BTreeSet<_> = plan.judges.iter().map(|judge| &judge.name).collect();
+            if names.len() < plan.judges.len() {
+                // Each of the failures would be asked of it, once for each model of the panel.
+                return Err(CliError::usage("several models vote, and one other model cannot vote for all of them"));
+            }
+        }
         let mut models = Vec::new();
         for judge in &plan.judges {
             let wanted = wanted(judge);
@@ -233,10 +248,14 @@ impl Replay {
             if digest(&wanted) != judge.blake3 {
                 notes.push(format!("the judge {} has changed since the run", shown(Path::new(&wanted)).display()));
             }
-            let model = model(&layers, plan, judge, compiled.model.as_ref());
+            let model = match compiled.kind() {
+                JudgeKind::Llm => model(&layers, plan, judge, compiled.model.as_ref()),
+                _ => judge.model.clone(),
+            };
             models.push((model.clone(), judge.model.clone()));
             planned.plan.judges.push(plan::judge_plan(&wanted, &compiled, model));
         }
+        programs::allowed(&planned.plan.judges, self.conduct.allow_commands || layers.file.allow_commands)?;
         planned.ask(|model| {
             let of_run = models.iter().find(|(now, _)| now == model).and_then(|(_, then)| plan.endpoint(then));
             match of_run.filter(|of_run| of_run.model.endpoint == model.endpoint) {
@@ -320,14 +339,12 @@ impl Replay {
 
 /// The model that is asked instead of that of the run, or that one.
 fn model(layers: &Layers, plan: &RunPlan, judge: &JudgePlan, of_judge: Option<&ModelUri>) -> ModelUri {
-    let (was_simulated, names_other) = (plan.is_simulated(), layers.model.is_some() || layers.names_an_address());
+    let (was_simulated, names_other) = (plan.is_simulated(), !layers.models.is_empty() || layers.names_an_address());
     let simulate = layers.simulate || (was_simulated && !names_other);
-    match &layers.model {
+    match layers.models.first() {
         // Made-up verdicts never go by the name of a model, nor a model's by theirs.
         _ if simulate && was_simulated => judge.model.clone(),
-        chosen if simulate => {
-            ModelUri::simulated(chosen.as_ref().map_or(judge.model.model.as_str(), |uri| uri.model.as_str()))
-        }
+        chosen if simulate => ModelUri::simulated(chosen.map_or(judge.model.model.as_str(), |uri| uri.model.as_str())),
         _ if was_simulated => layers.model(of_judge),
         Some(chosen) => chosen.clone(),
         None => judge.model.clone(),

@@ -223,6 +223,20 @@ impl Group {
         self.observations.push(Observation { verdict, item, cluster, place });
     }
 
+    /// Whether it is of a judge of ours: a model, or code with a version.
+    pub(super) fn is_judge(&self) -> bool {
+        match self.source_type {
+            SourceType::LlmJudge => true,
+            SourceType::Code => !self.versions().is_empty(),
+            SourceType::Human | SourceType::Unspecified => false,
+        }
+    }
+
+    /// Whether code made it of the votes of a panel.
+    pub(super) fn is_aggregate(&self) -> bool {
+        self.source_type == SourceType::Code && self.source_id.starts_with("aggregate:")
+    }
+
     /// The versions of the judge that the opinions are of, by what is known best.
     pub(super) fn versions(&self) -> &BTreeSet<String> {
         if self.digests.is_empty() { &self.prompts } else { &self.digests }

@@ -30,6 +30,7 @@ const DOCUMENTS: [&str; 14] = [
     "ARCHITECTURE.md",
     "CHANGELOG.md",
     "docs/ci.md",
+    "docs/code-judges.md",
     "docs/configuration.md",
     "docs/endpoints.md",
     "docs/errors.md",
@@ -43,8 +44,9 @@ const DOCUMENTS: [&str; 14] = [
 ];
 
 /// The documents whose examples are run.
-const PAGES: [&str; 8] = [
+const PAGES: [&str; 9] = [
     "docs/ci.md",
+    "docs/code-judges.md",
     "docs/configuration.md",
     "docs/endpoints.md",
     "docs/gates.md",
@@ -78,7 +80,12 @@ impl Workshop {
         let mut log = GzEncoder::new(fs::File::create(path.join("logs/a.jsonl.gz")).unwrap(), Compression::fast());
         log.write_all(b"{\"prompt\": \"Why?\", \"completion\": {\"text\": \"So.\"}}\n").unwrap();
         log.finish().unwrap();
-        for (page, judge) in [("README.md", "judges/tone.toml"), ("docs/judges.md", "judges/search.toml")] {
+        for (page, judge) in [
+            ("README.md", "judges/tone.toml"),
+            ("docs/judges.md", "judges/search.toml"),
+            ("docs/code-judges.md", "judges/cites.toml"),
+            ("docs/code-judges.md", "judges/short.toml"),
+        ] {
             fs::write(path.join(judge), example(page, &format!("# {judge}\n"))).unwrap();
         }
         Self(folder)

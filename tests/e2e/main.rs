@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests may panic")]
 
+mod claims;
+mod code_judges;
 mod command_line;
 mod common;
 mod compact;
@@ -24,6 +26,7 @@ mod nightly;
 mod odd_answers;
 mod opentelemetry;
 mod outputs;
+mod panels;
 mod prices;
 mod progress;
 mod quickstart;

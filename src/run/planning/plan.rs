@@ -59,7 +59,7 @@ impl Planner {
         };
         let asked = questions.iter().filter(|(index, _)| is_asked(*index)).map(|(index, question)| Asked {
             question: index,
-            source: Source::llm_judge(question.source_id.clone()),
+            source: question.source(),
             failed: failed(index.place(), &question.source_id),
         });
         let asked = asked.collect();

@@ -1,7 +1,7 @@
 //! Random numbers for simulations.
 
 /// xorshift64*, independent of the crate's own generator.
-pub struct Rng(u64);
+pub(crate) struct Rng(pub(crate) u64);
 
 impl Default for Rng {
     fn default() -> Self {
@@ -10,14 +10,14 @@ impl Default for Rng {
 }
 
 impl Rng {
-    pub fn uniform(&mut self) -> f64 {
+    pub(crate) fn uniform(&mut self) -> f64 {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
         self.0 ^= self.0 >> 27;
         (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 11) as f64 / (1u64 << 53) as f64
     }
 
-    pub fn toss(&mut self, probability: f64) -> bool {
+    pub(crate) fn toss(&mut self, probability: f64) -> bool {
         self.uniform() < probability
     }
 }
