@@ -7,7 +7,7 @@ use judge_run::dataset::{DatasetOptions, DatasetReader};
 use judge_run::endpoint::client::Client;
 use judge_run::endpoint::provider;
 use judge_run::feedback::log::{self, Index, Mode, OpenError, OpenLog};
-use judge_run::judge::{Question, library};
+use judge_run::judge::Question;
 use judge_run::run::manifest::{Manifest, State};
 use judge_run::run::{
     DrawError, Export, JudgePlan, LaneIndex, LaneSettings, Output, RunPlan, RunSettings, Scope, Selection,
@@ -23,7 +23,7 @@ use super::open_endpoint;
 use super::open_files;
 use super::panel;
 use super::paths::shown;
-use super::plan::{Invocation, Planned, wanted};
+use super::plan::{Invocation, Planned, compiled};
 use super::print::counted;
 use super::quickstart;
 use super::reuse;
@@ -153,7 +153,7 @@ impl Prepared {
 /// The judges, compiled and bound to their models, each with its lane.
 fn questions(plan: &RunPlan, lanes: &[LaneSettings]) -> Result<Vec<(Question, LaneIndex)>, CliError> {
     let question = |judge: &JudgePlan| {
-        let compiled = library::find(&wanted(judge)).map_err(|error| CliError::of(&error))?;
+        let compiled = compiled(judge)?;
         let lane = plan.endpoints.iter().position(|endpoint| endpoint.model == judge.model).unwrap_or_default();
         let question = Question::new(compiled, &judge.model, &lanes[lane].pool.first().extra_body);
         let samples = (0..plan.samples(&judge.name)).map(|sample| question.clone().with_sample(sample));

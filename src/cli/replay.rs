@@ -11,7 +11,6 @@ use judge_run::endpoint::ModelUri;
 use judge_run::feedback::ErrorCode;
 use judge_run::feedback::forms::Form;
 use judge_run::feedback::log::OpinionKey;
-use judge_run::judge::library;
 use judge_run::run::manifest::{Manifest, ManifestError};
 use judge_run::run::{Dataset, Fingerprint};
 use judge_run::run::{
@@ -233,7 +232,7 @@ impl Replay {
         let mut models = Vec::new();
         for judge in &plan.judges {
             let wanted = wanted(judge);
-            let compiled = library::find(&wanted).map_err(|error| CliError::of(&error))?;
+            let compiled = plan::compiled(judge)?;
             if digest(&wanted) != judge.blake3 {
                 notes.push(format!("the judge {} has changed since the run", shown(Path::new(&wanted)).display()));
             }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use judge_run::files;
+use judge_run::judge::library;
 use judge_run::results::forms::{Findings, gate_text};
 use judge_run::results::gate::{GateOutcome, GateResult};
 use judge_run::results::report::Report;
@@ -24,8 +25,6 @@ use super::{gates, open, plan, print, run, summary};
 pub(crate) struct Again {
     /// The run's own arguments.
     pub args: RunArgs,
-    /// The names of its judges, in the order of `--judge`.
-    pub judges: Vec<String>,
 }
 
 /// Writes the report that was asked for, evaluates the gates, and gives the exit code with them.
@@ -72,7 +71,7 @@ fn report_on(log: &Path, gates: Gates) -> Result<Report, CliError> {
 /// Asks the judges that are worse than the baseline again about all traces, into a log of their own: only what is worse again fails. A choice of
 /// traces, such as those that flipped, would be biased.
 fn confirm(report: &mut Report, gates: &Gates, log: &Path, again: Again) -> Result<(), CliError> {
-    let Again { args, judges } = again;
+    let Again { args } = again;
     let failed: Vec<String> = gates::worse(gates, report).map(|(_, name)| name.to_owned()).collect();
     if failed.is_empty() {
         return Ok(());
@@ -80,8 +79,11 @@ fn confirm(report: &mut Report, gates: &Gates, log: &Path, again: Again) -> Resu
     let fresh = fresh_log(log);
     let names = failed.join(", ");
     print::message(format_args!("worse than the baseline: {names}; asking all again, into {}", fresh.display()));
-    let judge =
-        args.judge.iter().zip(&judges).filter(|(_, name)| failed.contains(name)).map(|(judge, _)| judge.clone());
+    // A rubric is several judges in one file.
+    let is_worse = |wanted: &&String| {
+        library::find_all(wanted).is_ok_and(|judges| judges.iter().any(|judge| failed.contains(&judge.name)))
+    };
+    let judge = args.judge.iter().filter(is_worse).cloned();
     let args = RunArgs {
         judge: judge.collect(),
         output: Some(fresh.clone()),

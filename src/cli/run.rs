@@ -22,13 +22,12 @@ pub(crate) fn main(args: RunArgs) -> Result<ExitCode, CliError> {
     let env: Env<'_> = &|name| std::env::var(name).ok();
     let again = args.confirm.then(|| args.clone());
     let (planned, invocation) = plan::of_run(args, env)?;
-    let judges: Vec<_> = planned.plan.judges.iter().map(|judge| judge.name.clone()).collect();
     let opened = open::prepare(planned, env)?.begin(&invocation, Scope::All, None)?;
     if invocation.dry_run {
         return Ok(ExitCode::from(dry_run::main(opened)?.code()));
     }
     let report = execute(opened, &mut |_| ())?;
-    let again = again.map(|args| Again { args, judges });
+    let again = again.map(|args| Again { args });
     Ok(ExitCode::from(results::exit(&report, invocation, again)?.code()))
 }
 

@@ -34,6 +34,7 @@ mod report;
 mod requests;
 mod resume;
 mod retries;
+mod rubrics;
 mod secrets;
 mod selection;
 mod sessions;

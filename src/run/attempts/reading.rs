@@ -26,6 +26,11 @@ pub(in crate::run) fn read(work: &Work, answer: &Answer, judge: &Judge) -> Resul
     }
 }
 
+/// Whether a failure is one of a verdict alone: the same answer may have others.
+pub(in crate::run) fn is_about_content(code: ErrorCode) -> bool {
+    matches!(code, ErrorCode::UnparseableVerdict | ErrorCode::OutOfRange)
+}
+
 /// Whether an answer breaks off inside its JSON object.
 pub(in crate::run) fn breaks_off(text: &str) -> bool {
     let Some(start) = text.find('{') else { return false };

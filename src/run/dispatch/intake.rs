@@ -6,7 +6,7 @@ use crate::dataset::Reject;
 use crate::feedback::log::{LogClosed, Standing};
 use crate::run::attempts::record;
 use crate::run::outcome::event::Event;
-use crate::run::planning::item::{Action, Item, Settled};
+use crate::run::planning::item::{Action, Item, Rider, Settled};
 use crate::run::planning::walk::Planned;
 
 impl Dispatcher<'_> {
@@ -60,10 +60,13 @@ impl Dispatcher<'_> {
 
     async fn item(&mut self, Item { question, action }: Item) -> Result<(), LogClosed> {
         match action {
-            Action::Ask { judgment, history } => {
+            Action::Ask { judgment, history, riders } => {
                 self.emit(&Event::Planned { question, changed: history.overrides.is_some() });
+                for Rider { question, history, .. } in &riders {
+                    self.emit(&Event::Planned { question: *question, changed: history.overrides.is_some() });
+                }
                 let lane = self.parts.questions.lane(question);
-                self.lane(lane).push(question, judgment, history);
+                self.lane(lane).push(question, judgment, history, riders);
             }
             Action::Fail(not_askable) => {
                 self.emit(&Event::Planned { question, changed: false });
