@@ -54,6 +54,11 @@ pub(crate) struct Secrets {
     pub(super) extra_body: Map<String, Value>,
 }
 
+/// The model that is asked when nothing names one.
+pub(crate) fn default_model() -> ModelUri {
+    ModelUri { endpoint: ModelUri::DEFAULT_ENDPOINT.to_owned(), model: DEFAULT_MODEL.to_owned() }
+}
+
 impl Layers {
     pub(crate) fn new(args: EndpointArgs, sends_nothing: bool) -> Result<Self, CliError> {
         let EndpointArgs {
@@ -150,7 +155,7 @@ impl Layers {
         match chosen {
             _ if self.simulate => ModelUri::simulated(chosen.map_or(SIMULATED_MODEL, |uri| uri.model.as_str())),
             Some(uri) => uri.clone(),
-            None => ModelUri { endpoint: ModelUri::DEFAULT_ENDPOINT.to_owned(), model: DEFAULT_MODEL.to_owned() },
+            None => default_model(),
         }
     }
 

@@ -9,9 +9,10 @@ use clap::{ArgAction, Args, ValueEnum, ValueHint};
 use judge_run::dataset::Format;
 use judge_run::endpoint::ModelUri;
 use judge_run::feedback::forms::Form;
-use judge_run::run::{MaxErrors, SampleSize, Shard};
+use judge_run::run::{MaxErrors, SampleSize};
 
 use super::duration;
+use super::shard::ShardArg;
 
 pub(super) const INPUT: &str = "Input";
 pub(super) const ENDPOINT: &str = "Model and endpoint";
@@ -51,9 +52,10 @@ pub(crate) struct SelectionArgs {
     #[arg(short = 'n', long, value_name = "N", env = "JUDGE_RUN_LIMIT")]
     pub limit: Option<u64>,
 
-    /// Judge one part of N, such as 3/16. A trace's part depends on its id alone
-    #[arg(long, value_name = "K/N", env = "JUDGE_RUN_SHARD")]
-    pub shard: Option<Shard>,
+    /// Judge one part of N, such as 3/16; `auto` takes K and N from Kubernetes, SLURM or CI, `auto/16` only K. A trace's part
+    /// depends on its id alone
+    #[arg(long, value_name = "K/N|auto", env = "JUDGE_RUN_SHARD")]
+    pub shard: Option<ShardArg>,
 
     /// Judge only traces that match an expression, such as "trace.tags.env == 'prod'"; it has the variables of prompts
     #[arg(long, value_name = "EXPRESSION", env = "JUDGE_RUN_FILTER")]

@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use judge_run::dataset::{DatasetOptions, DatasetReader};
+use judge_run::endpoint::ModelUri;
 use judge_run::endpoint::client::Client;
 use judge_run::endpoint::provider;
 use judge_run::feedback::log::{self, Index, Mode, OpenError, OpenLog};
@@ -53,6 +54,8 @@ pub(crate) struct Opened {
     pub quiet: bool,
     pub verbose: u8,
     pub progress: ProgressForm,
+    /// Whether the log had records before.
+    pub is_resumed: bool,
 }
 
 /// What a plan names, found and opened, but for the log.
@@ -85,6 +88,21 @@ impl Prepared {
         for lane in &self.lanes {
             for member in lane.pool.iter() {
                 Client::new(member, &lane.model).map_err(|error| CliError::of(&error))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a simulator answers everywhere, which is asked.
+    pub(crate) fn check_simulators(&self) -> Result<(), CliError> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        for lane in self.lanes.iter().filter(|lane| !ModelUri::is_simulated_source(&lane.source_id())) {
+            let client = Client::new(lane.pool.first(), &lane.model).map_err(|error| CliError::of(&error))?;
+            if !runtime.block_on(client.is_simulator()) {
+                return Err(CliError::usage_with_hint(
+                    format_args!("a simulator failed, and at {} there is none", client.address()),
+                    "`--simulate` makes the verdicts up without one",
+                ));
             }
         }
         Ok(())
@@ -146,6 +164,7 @@ impl Prepared {
             quiet: invocation.quiet,
             verbose: invocation.verbose,
             progress: invocation.progress,
+            is_resumed,
         })
     }
 }
@@ -153,7 +172,10 @@ impl Prepared {
 /// The judges, compiled and bound to their models, each with its lane.
 fn questions(plan: &RunPlan, lanes: &[LaneSettings]) -> Result<Vec<(Question, LaneIndex)>, CliError> {
     let question = |judge: &JudgePlan| {
-        let compiled = compiled(judge)?;
+        let mut compiled = compiled(judge)?;
+        if let Some(digest) = &plan.anchors {
+            compiled = compiled.for_anchors(digest);
+        }
         let lane = plan.endpoints.iter().position(|endpoint| endpoint.model == judge.model).unwrap_or_default();
         let question = Question::new(compiled, &judge.model, &lanes[lane].pool.first().extra_body);
         let samples = (0..plan.samples(&judge.name)).map(|sample| question.clone().with_sample(sample));
@@ -189,7 +211,7 @@ struct Traces {
     quickstart: Option<NamedTempFile>,
 }
 
-/// A mapping of which the first so many records of a file have nothing is said before anything is paid for.
+/// A mapping that finds nothing in this many records at the start of a file is reported before anything is paid for.
 const LOOKED_AT: usize = 100;
 
 fn traces(plan: &RunPlan, lanes: usize, notes: &mut Vec<String>) -> Result<Traces, CliError> {

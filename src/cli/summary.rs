@@ -80,7 +80,7 @@ fn write_dataset(out: &mut String, summary: &Summary, places: &Places<'_>) -> fm
     if !summary.read_to_end {
         writeln!(out, "the rest of the dataset was not read")?;
     }
-    selection::write(out, summary.shard, summary.traces, &summary.left_out, &summary.absent_trace_ids)?;
+    selection::write(out, summary.shard, summary.traces, &summary.not_selected, &summary.absent_trace_ids)?;
     if summary.rejects > 0 {
         let rejects = places.rejects.display();
         writeln!(out, "{} rejected, see {rejects}", counted(summary.rejects, "line"))?;
@@ -225,10 +225,10 @@ fn write_end(out: &mut String, report: &RunReport, command: &str) -> fmt::Result
     for hint in hints(report) {
         writeln!(out, "hint: {hint}")?;
     }
-    if reasons.is_empty() && summary.selected() == 0 && summary.left_out.other_shards == 0 {
+    if reasons.is_empty() && summary.selected() == 0 && summary.not_selected.other_shards == 0 {
         let all = || summary.questions.iter().map(|question| (question.info.unit, &question.counts.skipped));
         let why = match summary.traces {
-            0 => selection::why_nothing(summary.rejects, &summary.left_out),
+            0 => selection::why_nothing(summary.rejects, &summary.not_selected),
             _ => skipped::why_nothing(all())
                 .unwrap_or_else(|| "the dataset has none of the traces that failed".to_owned()),
         };

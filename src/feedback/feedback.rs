@@ -18,6 +18,9 @@ pub const SESSION_ID_METADATA: &str = "session_id";
 pub const ASKED_WITH_METADATA: &str = "asked_with";
 /// The member of `metadata` that names the judge's prompt: `prompts:/NAME/VERSION`.
 pub const PROMPT_METADATA: &str = "judge_prompt";
+/// The member of `metadata` that only verdicts on anchors have: the digest of the file of anchors. They are about the judge, not about the
+/// application.
+pub const ANCHORS_METADATA: &str = "anchors";
 /// The member of `metadata` that changes with the judge's prompt, schema or sampling.
 pub const DIGEST_METADATA: &str = "judge_digest";
 /// The member of `metadata` that says which verdicts are good.

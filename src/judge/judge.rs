@@ -17,7 +17,9 @@ use super::verdict::VerdictType;
 use crate::endpoint::wire::AnswerSchema;
 use crate::endpoint::wire::chat::{ChatRequest, Sampling};
 use crate::endpoint::{Instructions, ModelUri};
-use crate::feedback::{DIGEST_METADATA, GOOD_METADATA, Good, IdHasher, PROMPT_METADATA, SCALE_METADATA};
+use crate::feedback::{
+    ANCHORS_METADATA, DIGEST_METADATA, GOOD_METADATA, Good, IdHasher, PROMPT_METADATA, SCALE_METADATA,
+};
 
 /// A named question, compiled: its prompt checked, its schema written.
 #[derive(Debug)]
@@ -277,6 +279,13 @@ impl Judge {
     /// What a record says of the judge, so that it can be understood without the judge's file.
     pub(crate) fn metadata(&self) -> &[(&'static str, String)] {
         &self.metadata
+    }
+
+    /// The same judge for anchors, which says so in its records; the judgments' identity stays.
+    #[must_use]
+    pub fn for_anchors(mut self, digest: &str) -> Self {
+        self.metadata.push((ANCHORS_METADATA, digest.to_owned()));
+        self
     }
 
     fn compute_metadata(&self) -> Vec<(&'static str, String)> {

@@ -40,7 +40,7 @@ pub use setup::run_plan::{
     Withheld,
 };
 pub use setup::selection::{
-    Criteria, DrawError, InvalidSampleSize, LeftOut, LeftOutCounts, Sample, SampleSize, Selection,
+    Criteria, DrawError, InvalidSampleSize, NotSelected, NotSelectedCounts, Sample, SampleSize, Selection,
 };
 pub use setup::settings::{FailureScope, LaneSettings, Output, Policy, RunSettings, Scope, Shutdown};
 pub use setup::shard::{InvalidShard, Shard};

@@ -138,7 +138,7 @@ pub async fn run(
 }
 
 /// The questions, as those of simulated models where a simulator stands in a model's place: so that a drill resumes as a run does. Only where the
-/// log has such verdicts already; before that, the answers themselves say what they are.
+/// log has such records already; before that, the answers themselves say what they are.
 async fn as_simulated(
     questions: Vec<(Question, LaneIndex)>,
     lanes: &[LaneSettings],
@@ -147,7 +147,7 @@ async fn as_simulated(
     let mut asked = Vec::new();
     for (question, lane) in questions {
         let settings = lanes.get(lane.place());
-        let twin = question.of_simulator().filter(|twin| index.has_verdict_of(&twin.source_id)).cloned();
+        let twin = question.of_simulator().filter(|twin| index.has_record_of(&twin.source_id)).cloned();
         let is_simulated = match (&twin, settings) {
             (Some(_), Some(settings)) => Client::new(settings.pool.first(), &settings.model)?.is_simulator().await,
             _ => false,

@@ -92,7 +92,8 @@ pub(in crate::run) fn of_attempt(question: &Question, run_id: &str, outcome: Out
     let Attempt { result, answer, limits: _ } = attempt;
     let answer = answer.unwrap_or_default();
     // What a simulator makes up in a model's place is not the model's, replaces nothing, and has an id of its own.
-    let made_up = question.of_simulator().filter(|_| answer.is_simulated);
+    let is_simulated = answer.is_simulated || result.as_ref().is_err_and(|failure| failure.is_simulated);
+    let made_up = question.of_simulator().filter(|_| is_simulated);
     let mut feedback = match made_up {
         Some(question) => {
             let id = question.id(&subject.trace_id, subject.span_id.as_deref(), &work);

@@ -14,7 +14,7 @@ use crate::judge::parse::ParseMethod;
 use crate::judge::{Question, QuestionKey, Unit};
 use crate::run::dispatch::stop::GivenUp;
 use crate::run::panel::PanelSummary;
-use crate::run::setup::selection::LeftOutCounts;
+use crate::run::setup::selection::NotSelectedCounts;
 use crate::run::setup::settings::LaneSettings;
 use crate::run::setup::shard::Shard;
 use crate::run::until::UntilSummary;
@@ -27,7 +27,7 @@ pub struct Summary {
     /// The part of the dataset that the run was about, if not all.
     pub shard: Option<Shard>,
     /// Traces that were read and not selected.
-    pub left_out: LeftOutCounts,
+    pub not_selected: NotSelectedCounts,
     /// Ids that were named and that the dataset lacks.
     pub absent_trace_ids: Vec<String>,
     /// Lines that are not a trace.
@@ -165,7 +165,7 @@ impl Summary {
         Self {
             traces: 0,
             shard,
-            left_out: LeftOutCounts::default(),
+            not_selected: NotSelectedCounts::default(),
             absent_trace_ids: Vec::new(),
             rejects: 0,
             duplicates: 0,
@@ -191,7 +191,7 @@ impl Summary {
     pub fn add(&mut self, event: &Event<'_>) {
         match event {
             Event::TraceRead { .. } => self.traces += 1,
-            Event::LeftOut { why, .. } => self.left_out.add(why),
+            Event::NotSelected { why, .. } => self.not_selected.add(why),
             Event::AbsentTraceIds(ids) => self.absent_trace_ids = ids.to_vec(),
             Event::Rejected(_) => self.rejects += 1,
             Event::Duplicate => self.duplicates += 1,

@@ -52,6 +52,9 @@ pub struct RunPlan {
     pub config: Option<PathBuf>,
     /// The file of environment variables that was read, absolute.
     pub env_file: Option<PathBuf>,
+    /// Of the file of anchors, where the run judges those, to see whether the judge is what it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub anchors: Option<String>,
 }
 
 /// How a dataset is read.
@@ -365,6 +368,7 @@ pub(crate) mod tests {
             grace: Duration::from_secs(30),
             config: None,
             env_file: None,
+            anchors: None,
         }
     }
 
