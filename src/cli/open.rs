@@ -8,7 +8,7 @@ use judge_run::endpoint::ModelUri;
 use judge_run::endpoint::client::Client;
 use judge_run::endpoint::provider;
 use judge_run::feedback::log::{self, Index, Mode, OpenError, OpenLog};
-use judge_run::judge::{JudgeKind, Question, library};
+use judge_run::judge::{JudgeKind, Question};
 use judge_run::run::manifest::{Manifest, State};
 use judge_run::run::{
     DrawError, Export, JudgePlan, LaneIndex, LaneSettings, Output, RunPlan, RunSettings, Scope, Selection,
@@ -24,7 +24,7 @@ use super::open_endpoint;
 use super::open_files;
 use super::panel;
 use super::paths::shown;
-use super::plan::{Invocation, Planned, wanted};
+use super::plan::{Invocation, Planned, compiled};
 use super::print::counted;
 use super::programs;
 use super::quickstart;
@@ -181,7 +181,7 @@ fn questions(
 ) -> Result<Vec<(Question, LaneIndex)>, CliError> {
     let mut questions = Vec::new();
     for judge in &plan.judges {
-        let mut compiled = library::find(&wanted(judge)).map_err(|error| CliError::of(&error))?;
+        let mut compiled = compiled(judge)?;
         if compiled.kind() != judge.kind {
             return Err(CliError::usage(format_args!("the judge `{}` was of another type in that run", judge.name)));
         }
@@ -192,9 +192,8 @@ fn questions(
             JudgeKind::Llm => {
                 let place = plan.endpoints.iter().position(|endpoint| endpoint.model == judge.model);
                 let found = place.and_then(|place| Some((place, lanes.get(place)?.endpoint()?)));
-                let (place, lane) = found.ok_or_else(|| {
-                    CliError::usage(format_args!("the plan of `{}` names no endpoint", judge.model))
-                })?;
+                let (place, lane) = found
+                    .ok_or_else(|| CliError::usage(format_args!("the plan of `{}` names no endpoint", judge.model)))?;
                 (Question::new(compiled, &judge.model, &lane.pool.first().extra_body), place)
             }
             JudgeKind::Code => {

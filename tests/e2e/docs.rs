@@ -25,7 +25,7 @@ fn read(path: &str) -> String {
 }
 
 /// The documents with links and flags in them.
-const DOCUMENTS: [&str; 14] = [
+const DOCUMENTS: [&str; 15] = [
     "README.md",
     "ARCHITECTURE.md",
     "CHANGELOG.md",

@@ -37,6 +37,7 @@ mod report;
 mod requests;
 mod resume;
 mod retries;
+mod rubrics;
 mod secrets;
 mod selection;
 mod sessions;
