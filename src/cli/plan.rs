@@ -14,7 +14,7 @@ use judge_run::run::{
 
 use super::anchors;
 use super::args::{Purpose, RunArgs};
-use super::config_file;
+use super::config_file::{self, ConfigFile, DatasetTable};
 use super::endpoint::{self, Env, Layers, Secrets};
 use super::error::CliError;
 use super::flags::{ConductArgs, ProgressForm, SelectionArgs};
@@ -86,6 +86,17 @@ pub(crate) fn load_variables(path: &Path) -> Result<(), CliError> {
     })
 }
 
+/// The flags of a run, with what the configuration file says of dataset and judges where they say nothing.
+pub(crate) fn with_file(args: RunArgs) -> Result<RunArgs, CliError> {
+    let ConfigFile { judges, dataset: DatasetTable { path, .. }, .. } =
+        ConfigFile::load(args.endpoint.config.as_deref())?;
+    Ok(RunArgs {
+        dataset: if args.dataset.is_empty() { path } else { args.dataset },
+        judge: if args.judge.is_empty() { judges } else { args.judge },
+        ..args
+    })
+}
+
 /// The plan of a run. Judges are compiled and files are looked for; nothing is opened, made or sent.
 pub(crate) fn of_run(args: RunArgs, env: Env<'_>) -> Result<(Planned, Invocation), CliError> {
     let RunArgs {
@@ -114,9 +125,7 @@ pub(crate) fn of_run(args: RunArgs, env: Env<'_>) -> Result<(Planned, Invocation
     } = args;
     let (config, env_file) = (config_path(endpoint.config.as_deref()), endpoint.env_file.as_deref().map(absolute));
     let named_config = endpoint.config.clone();
-    let mut layers = Layers::new(endpoint, conduct.dry_run)?;
-    let dataset = if dataset.is_empty() { std::mem::take(&mut layers.file.dataset.path) } else { dataset };
-    let judge = if judge.is_empty() { std::mem::take(&mut layers.file.judges) } else { judge };
+    let layers = Layers::new(endpoint, conduct.dry_run)?;
     if dataset.is_empty() {
         return Err(CliError::usage_with_hint(
             "no dataset: name a file of traces with `--dataset`, or in judge-run.toml",

@@ -20,6 +20,7 @@ use super::running::Running;
 use super::{anchors, command_line, dry_run, plan, print, rerun, summary, table};
 
 pub(crate) fn main(args: RunArgs) -> Result<ExitCode, CliError> {
+    let args = plan::with_file(args)?;
     let env: Env<'_> = &|name| std::env::var(name).ok();
     let mut first = First { args: args.clone(), judges: Vec::new(), is_resumed: false };
     let (planned, invocation) = plan::of_run(args, env)?;
