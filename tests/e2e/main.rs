@@ -27,6 +27,7 @@ mod odd_answers;
 mod opentelemetry;
 mod outputs;
 mod panels;
+mod people;
 mod prices;
 mod progress;
 mod quickstart;

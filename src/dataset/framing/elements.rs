@@ -317,7 +317,9 @@ mod tests {
         assert_eq!(values(pretty), [None, a.clone()]);
         assert_eq!(values("[{\"a\": {\"b\": 1}, {\"a\": 1}]"), [None, a.clone()]);
         // The first stands behind the bracket of its list: only what is hardly indented is beside it.
-        for text in ["[{\"b\": 1],\n{\"a\": 1}]", "[{\"b\": 1],\n {\"a\": 1}]", "[{\"b\": 1],\n  {\"c\": 1},\n{\"a\": 1}]"] {
+        for text in
+            ["[{\"b\": 1],\n{\"a\": 1}]", "[{\"b\": 1],\n {\"a\": 1}]", "[{\"b\": 1],\n  {\"c\": 1},\n{\"a\": 1}]"]
+        {
             assert_eq!(values(text), [None, a.clone()], "{text}");
         }
     }
