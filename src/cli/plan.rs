@@ -192,18 +192,19 @@ pub(crate) fn of_run(args: RunArgs, env: Env<'_>) -> Result<(Planned, Invocation
         planned.notes.push(format!("shard {shard}, by {origin}"));
     }
     for wanted in &judge {
-        let compiled = library::find(wanted).map_err(|error| CliError::of(&error))?;
-        if compiled.kind() != JudgeKind::Llm {
-            let stands_for_model = compiled.kind().uri(&compiled.name);
-            planned.add_judge(judge_plan(wanted, &compiled, stands_for_model))?;
-            continue;
-        }
-        let voters = layers.voters(compiled.model.as_ref())?;
-        let votes = panel.plan(&layers.file.panel, &compiled, &voters, target.log.is_some())?;
-        planned.notes.extend(panel_note(&compiled, votes.as_ref()));
-        planned.plan.panels.extend(votes);
-        for model in voters {
-            planned.add_judge(judge_plan(wanted, &compiled, model))?;
+        for compiled in library::find_all(wanted).map_err(|error| CliError::of(&error))? {
+            if compiled.kind() != JudgeKind::Llm {
+                let stands_for_model = compiled.kind().uri(&compiled.name);
+                planned.add_judge(judge_plan(wanted, &compiled, stands_for_model))?;
+                continue;
+            }
+            let voters = layers.voters(compiled.model.as_ref())?;
+            let votes = panel.plan(&layers.file.panel, &compiled, &voters, target.log.is_some())?;
+            planned.notes.extend(panel_note(&compiled, votes.as_ref()));
+            planned.plan.panels.extend(votes);
+            for model in voters {
+                planned.add_judge(judge_plan(wanted, &compiled, model))?;
+            }
         }
     }
     programs::allowed(&planned.plan.judges, conduct.allow_commands || layers.file.allow_commands)?;
@@ -342,6 +343,7 @@ fn panel_note(judge: &Judge, panel: Option<&PanelPlan>) -> Option<String> {
 pub(crate) fn judge_plan(wanted: &str, compiled: &Judge, model: ModelUri) -> JudgePlan {
     JudgePlan {
         name: compiled.name.clone(),
+        rubric: (compiled.name != compiled.file_name()).then(|| compiled.file_name().to_owned()),
         version: compiled.version,
         file: judge_file(wanted).map(|path| absolute(&path)),
         blake3: digest(wanted),
@@ -352,7 +354,17 @@ pub(crate) fn judge_plan(wanted: &str, compiled: &Judge, model: ModelUri) -> Jud
 
 /// How `--judge` names a judge of a plan.
 pub(crate) fn wanted(judge: &JudgePlan) -> String {
-    judge.file.as_ref().map_or_else(|| judge.name.clone(), |file| file.display().to_string())
+    let name = judge.rubric.as_ref().unwrap_or(&judge.name);
+    judge.file.as_ref().map_or_else(|| name.clone(), |file| file.display().to_string())
+}
+
+/// The judge of a plan, or the criterion of a rubric, as it is now.
+pub(crate) fn compiled(judge: &JudgePlan) -> Result<Judge, CliError> {
+    let all = library::find_all(&wanted(judge)).map_err(|error| CliError::of(&error))?;
+    let same = |compiled: &Judge| judge.rubric.is_none() || compiled.name == judge.name;
+    all.into_iter().find(same).ok_or_else(|| {
+        CliError::usage(format_args!("the judge `{}` no longer has this criterion: `{}`", wanted(judge), judge.name))
+    })
 }
 
 /// Of a judge's TOML text; empty if it cannot be read any more.
