@@ -10,6 +10,7 @@
 //!
 //! | floor | what it is about |
 //! | --- | --- |
+//! | [`servers`] | where traces live: MLflow's tracking server; traces come from there, feedback goes there |
 //! | [`run`] | the pipeline: plan, admit, ask, record; its events and its summary |
 //! | [`results`] | what the feedback says: reports, comparisons, gates; beside `run`, and neither knows the other |
 //! | [`judge`] | what is asked: judge files, prompts, the form of the verdict and how it is read |
@@ -32,4 +33,5 @@ pub mod files;
 pub mod judge;
 pub mod results;
 pub mod run;
+pub mod servers;
 pub mod trace;

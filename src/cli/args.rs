@@ -13,6 +13,7 @@ use judge_run::judge::library;
 use super::flags::{
     ConductArgs, EndpointArgs, GATES, GENERAL, GateArgs, INPUT, OUTPUT, SelectionArgs, form, format_help,
 };
+use super::mlflow::{MlflowArgs, RunMlflowArgs};
 use super::subcommands::{
     CheckArgs, CompactArgs, CompareArgs, CompletionsArgs, ConvertArgs, JudgesArgs, ManArgs, MergeArgs, PlanArgs,
     ReplayArgs, ReportArgs, ShowArgs, SimulateArgs, StatusArgs,
@@ -158,6 +159,8 @@ pub(crate) enum Command {
     Check(Box<CheckArgs>),
     /// Convert feedback: JSON lines, MLflow assessments, or a table
     Convert(ConvertArgs),
+    /// Pull traces from an MLflow server, push feedback to it
+    Mlflow(MlflowArgs),
     /// Merge logs into one: those of shards, or of several nights
     Merge(MergeArgs),
     /// Drop superseded records from a log; every verdict is kept
@@ -174,7 +177,7 @@ pub(crate) enum Command {
 #[command(next_help_heading = INPUT)]
 pub(crate) struct RunArgs {
     /// Traces: a JSON Lines, JSON or CSV file (also .gz or .zst), a folder, a pattern such as 'logs/*.jsonl', or `-` for standard
-    /// input; `quickstart` is a built-in example. Repeatable
+    /// input; `mlflow:/EXPERIMENT` are an MLflow server's, `quickstart` is a built-in example. Repeatable
     #[arg(short, long, value_name = "FILE", env = "JUDGE_RUN_DATASET", value_hint = ValueHint::FilePath)]
     pub dataset: Vec<PathBuf>,
 
@@ -244,6 +247,9 @@ pub(crate) struct RunArgs {
     /// .html
     #[arg(long, value_name = "FILE", env = "JUDGE_RUN_REPORT", value_hint = ValueHint::FilePath, help_heading = OUTPUT)]
     pub report: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub mlflow: RunMlflowArgs,
 
     #[command(flatten)]
     pub conduct: ConductArgs,

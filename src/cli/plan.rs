@@ -96,6 +96,7 @@ pub(crate) fn of_run(args: RunArgs, env: Env<'_>) -> Result<(Planned, Invocation
         until,
         confirm: _,
         report,
+        mlflow: _,
         conduct,
         endpoint,
     } = args;

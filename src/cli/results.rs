@@ -39,7 +39,7 @@ pub(crate) fn exit(run: &RunReport, invocation: Invocation, again: Option<Again>
     let log = log.filter(|log| exit != Exit::Usage && log.exists());
     let Some(log) = log.filter(|_| !gates.is_empty() || file.is_some()) else { return Ok(exit) };
     let given = gates.gates.clone();
-    let mut report = report_on(&log, gates.clone())?;
+    let mut report = report_with(&log, gates.clone())?;
     if let Some(again) = again.filter(|_| matches!(exit, Exit::AllJudged | Exit::SomeFailed)) {
         confirm(&mut report, &gates, &log, again)?;
     }
@@ -63,7 +63,12 @@ pub(crate) fn exit(run: &RunReport, invocation: Invocation, again: Option<Again>
     })
 }
 
-fn report_on(log: &Path, gates: Gates) -> Result<Report, CliError> {
+/// What a log says.
+pub(crate) fn report_on(log: &Path) -> Result<Report, CliError> {
+    report_with(log, Gates::default())
+}
+
+fn report_with(log: &Path, gates: Gates) -> Result<Report, CliError> {
     let logs = [log.to_owned()];
     let asked = Asked { logs: &logs, by: &[], dataset: &[], good: BTreeMap::new(), level: report::DEFAULT_LEVEL };
     asked.report(gates)
@@ -98,7 +103,7 @@ fn confirm(report: &mut Report, gates: &Gates, log: &Path, again: Again) -> Resu
     let (planned, invocation) = plan::of_run(args, env)?;
     let opened = open::prepare(planned, env)?.begin(&invocation, Scope::All, None)?;
     run::execute(opened, &mut |_| ())?;
-    let second = report_on(&fresh, gates.clone().about_baseline())?;
+    let second = report_with(&fresh, gates.clone().about_baseline())?;
     let worse_again: Vec<_> = gates::worse(gates, &second).map(|(gate, _)| gate.gate.clone()).collect();
     let at_first: Vec<_> = gates::worse(gates, report).map(|(gate, _)| gate.gate.clone()).collect();
     for gate in &mut report.gates {

@@ -16,20 +16,27 @@ use super::open::{self, Opened};
 use super::progress::Progress;
 use super::results::{self, Again};
 use super::running::Running;
-use super::{command_line, dry_run, plan, print, summary, table};
+use super::{command_line, dry_run, mlflow, plan, print, summary, table};
 
 pub(crate) fn main(args: RunArgs) -> Result<ExitCode, CliError> {
     let env: Env<'_> = &|name| std::env::var(name).ok();
+    let args = mlflow::with_pulled(args)?;
     let again = args.confirm.then(|| args.clone());
+    let of_mlflow = args.mlflow.clone();
     let (planned, invocation) = plan::of_run(args, env)?;
     let judges: Vec<_> = planned.plan.judges.iter().map(|judge| judge.name.clone()).collect();
+    if !invocation.dry_run {
+        mlflow::before_run(&of_mlflow, invocation.log.as_deref())?;
+    }
     let opened = open::prepare(planned, env)?.begin(&invocation, Scope::All, None)?;
     if invocation.dry_run {
         return Ok(ExitCode::from(dry_run::main(opened)?.code()));
     }
     let report = execute(opened, &mut |_| ())?;
     let again = again.map(|args| Again { args, judges });
-    Ok(ExitCode::from(results::exit(&report, invocation, again)?.code()))
+    let log = invocation.log.clone();
+    let exit = results::exit(&report, invocation, again)?;
+    Ok(ExitCode::from(mlflow::push_of_run(&of_mlflow, log.as_deref(), exit)?.code()))
 }
 
 /// Runs what was opened, to its end, and reports what came of it. `observe` sees all events too.

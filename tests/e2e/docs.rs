@@ -25,7 +25,7 @@ fn read(path: &str) -> String {
 }
 
 /// The documents with links and flags in them.
-const DOCUMENTS: [&str; 13] = [
+const DOCUMENTS: [&str; 14] = [
     "README.md",
     "ARCHITECTURE.md",
     "CHANGELOG.md",
@@ -35,6 +35,7 @@ const DOCUMENTS: [&str; 13] = [
     "docs/gates.md",
     "docs/judge-run.example.toml",
     "docs/judges.md",
+    "docs/mlflow.md",
     "docs/report.md",
     "docs/results.md",
     "docs/scaling.md",
@@ -123,12 +124,15 @@ fn flags(text: &str) -> BTreeSet<&str> {
 #[test]
 fn every_flag_that_the_documents_name_exists() {
     let commands = ["simulate", "merge", "compact", "convert", "replay", "status", "report", "compare", "plan", "show"];
-    let helps = help(&[]) + &commands.map(|command| help(&[command])).concat();
+    let helps = help(&[])
+        + &commands.map(|command| help(&[command])).concat()
+        + &["pull", "push", "pull-feedback"].map(|command| help(&["mlflow", command])).concat();
     let declarations = helps.lines().filter(|line| line.trim_start().starts_with(['-', '[']));
     let known: BTreeSet<_> = declarations.flat_map(|line| flags(line)).collect();
     assert!(known.contains("--dataset") && known.contains("--clear-after") && known.contains("--cacert"));
-    // Of cargo.
+    // Of cargo and MLflow.
     let others = BTreeSet::from([
+        "--backend-store-uri",
         "--release",
         "--locked",
         "--path",
@@ -398,6 +402,7 @@ fn each_floor_knows_only_the_floors_below_it() {
         ("judge", &["endpoint", "trace", "feedback"]),
         ("results", &["judge", "endpoint", "dataset", "trace", "feedback", "files"]),
         ("run", &["judge", "endpoint", "dataset", "trace", "feedback", "files"]),
+        ("servers", &["results", "endpoint", "feedback", "files"]),
     ] {
         for file in rust_files(&format!("src/{floor}")) {
             let text = read(&file);

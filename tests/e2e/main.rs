@@ -19,6 +19,7 @@ mod invalid;
 mod judges;
 mod log_file;
 mod merge;
+mod mlflow;
 mod odd_answers;
 mod opentelemetry;
 mod outputs;
