@@ -263,11 +263,19 @@ pub(crate) fn command() -> clap::Command {
     let help = Arg::new("help").short('h').long("help").action(ArgAction::Help);
     let version = Arg::new("version").short('V').long("version").action(ArgAction::Version).help("Print the version");
     let last = |arg: Arg| arg.help_heading(GENERAL);
-    // Where the main command's own is replaced, clap gives none to the others either.
-    let with_help = |command: clap::Command| command.arg(help.clone().help("Print help"));
-    let command = Cli::command().disable_help_flag(true).disable_version_flag(true).mut_subcommands(with_help);
+    let command = Cli::command().disable_help_flag(true).disable_version_flag(true);
+    let command = command.mut_subcommands(|command| with_help(command, &help));
     let help = help.help("Print help; -h is short, --help has examples and exit codes");
-    command.args([last(help), last(version)]).mut_args(variables).mut_subcommands(|command| command.mut_args(variables))
+    with_variables(command.args([last(help), last(version)]))
+}
+
+/// Where the main command's own is replaced, clap gives none to the others either.
+fn with_help(command: clap::Command, help: &Arg) -> clap::Command {
+    command.mut_subcommands(|command| with_help(command, help)).arg(help.clone().help("Print help"))
+}
+
+fn with_variables(command: clap::Command) -> clap::Command {
+    command.mut_args(variables).mut_subcommands(with_variables)
 }
 
 /// The rules for variables, which are stated once, in the main command's help.

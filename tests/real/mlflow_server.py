@@ -132,8 +132,9 @@ def test(folder, uri):
     # A person's opinion comes back.
     first = found[0]
     mlflow.override_feedback(trace_id=first.trace_id, assessment_id=first.assessment_id, value=False, rationale="no", source=mlflow.entities.AssessmentSource("HUMAN", "kim"))
-    assert run("mlflow", "pull-feedback", "traces.feedback.jsonl").startswith("1 record of people")
     assert "1  overridden by somebody" in run("mlflow", "push", "traces.feedback.jsonl")
+    assert run("mlflow", "pull-feedback", "traces.feedback.jsonl").startswith("1 record of people")
+    assert f"{len(log) + 1}  there already" in run("mlflow", "push", "traces.feedback.jsonl")
 
     # A rejected verdict is not valid there.
     verdict = next(record for record in log if "error" not in record and record["assessment_id"] != first.assessment_id)

@@ -116,14 +116,18 @@ impl Asked<'_> {
 
 /// What came of it, in words.
 fn shown(pulled: &Pulled) -> String {
-    let Pulled { new, from_artifacts, without_spans, in_progress, gone } = *pulled;
+    let Pulled { new, from_artifacts, incomplete, without_spans, in_progress, gone } = *pulled;
     let mut text = counted(new, "new trace");
-    for (n, what) in [(from_artifacts, "with spans from its artifact store"), (without_spans, "without spans")] {
+    for (n, what) in [
+        (from_artifacts, "with spans from the artifact store"),
+        (incomplete, "with a part of their spans"),
+        (without_spans, "without spans"),
+    ] {
         if n > 0 {
             text.push_str(&format!(", {n} {what}"));
         }
     }
-    for (n, what) in [(in_progress, "not ended yet"), (gone, "deleted meanwhile")] {
+    for (n, what) in [(in_progress, "not whole yet"), (gone, "deleted meanwhile")] {
         if n > 0 {
             text.push_str(&format!(", {n} left out: {what}"));
         }

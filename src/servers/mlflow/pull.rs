@@ -23,6 +23,8 @@ const TOGETHER: usize = 10;
 const IN_FLIGHT: usize = 4;
 /// Traces appear when they end, and are sorted by when they began: those that began this long before the latest one are looked for again.
 const LATE_MS: i64 = 60 * 60 * 1000;
+/// A trace whose spans are not all there this long after it began will not get the others: its client sent them elsewhere, or nowhere.
+const EXPORTED_AFTER_MS: i64 = 10 * 60 * 1000;
 
 /// Which traces.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,9 +44,11 @@ pub struct Pulled {
     pub new: u64,
     /// Of these, those whose spans are in a file on the server's artifact store.
     pub from_artifacts: u64,
+    /// Of these, those of which the server has a part of the spans, and will not get the rest.
+    pub incomplete: u64,
     /// Of these, those without spans.
     pub without_spans: u64,
-    /// Traces that have not ended, which are left for the next time.
+    /// Traces that have not ended, or whose spans are still on their way, which are left for the next time.
     pub in_progress: u64,
     /// Traces that were deleted in the meantime.
     pub gone: u64,
@@ -101,7 +105,7 @@ pub async fn pull(
                 new.push((info, raw));
             }
         }
-        fetch(server, new, file, &mut pulled).await?;
+        fetch(server, new, file, &mut left_out, &mut pulled).await?;
         file.sync()?;
         on_page(&pulled);
         // What a full page leaves out is on the next, which begins at the page's last time. Where that is also its first, only the token leads on.
@@ -144,8 +148,18 @@ async fn page(
 struct Spans {
     found: HashMap<String, Box<RawValue>>,
     from_artifacts: u64,
+    incomplete: u64,
+    /// Traces whose spans are still on their way.
+    on_their_way: HashSet<String>,
     /// Traces that are no longer there.
     gone: HashSet<String>,
+}
+
+/// A trace whose spans are wanted.
+struct Wanted {
+    id: String,
+    is_on_server: bool,
+    is_recent: bool,
 }
 
 /// Gets the spans of traces and appends the traces, in their order.
@@ -153,8 +167,10 @@ async fn fetch(
     server: &Arc<Server>,
     new: Vec<(Info, Box<RawValue>)>,
     file: &mut TraceFile,
+    left_out: &mut HashSet<String>,
     pulled: &mut Pulled,
 ) -> Result<(), ServerError> {
+    let now = jiff::Timestamp::now().as_millisecond();
     let mut waiting = new.chunks(TOGETHER);
     let mut running = JoinSet::new();
     let mut all = Spans::default();
@@ -162,17 +178,26 @@ async fn fetch(
         while running.len() < IN_FLIGHT
             && let Some(traces) = waiting.next()
         {
-            let ids = traces.iter().map(|(info, _)| (info.trace_id.clone(), info.has_spans_on_server())).collect();
-            running.spawn(spans(Arc::clone(server), ids));
+            let wanted = traces.iter().map(|(info, _)| Wanted {
+                id: info.trace_id.clone(),
+                is_on_server: info.has_spans_on_server(),
+                is_recent: info.time_ms().is_none_or(|began| now - began < EXPORTED_AFTER_MS),
+            });
+            running.spawn(spans(Arc::clone(server), wanted.collect()));
         }
         let Some(done) = running.join_next().await else { break };
         let done = done.map_err(|error| unexpected(&error))??;
         all.found.extend(done.found);
         all.gone.extend(done.gone);
+        all.on_their_way.extend(done.on_their_way);
         all.from_artifacts += done.from_artifacts;
+        all.incomplete += done.incomplete;
     }
-    let there: Vec<_> = new.iter().filter(|(info, _)| !all.gone.contains(&info.trace_id)).collect();
+    let is_left = |id: &String| all.gone.contains(id) || all.on_their_way.contains(id);
+    let there: Vec<_> = new.iter().filter(|(info, _)| !is_left(&info.trace_id)).collect();
     pulled.gone += all.gone.len() as u64;
+    pulled.in_progress += all.on_their_way.iter().filter(|id| left_out.insert((*id).clone())).count() as u64;
+    pulled.incomplete += all.incomplete;
     pulled.from_artifacts += all.from_artifacts;
     pulled.new += there.len() as u64;
     pulled.without_spans += there.iter().filter(|(info, _)| !all.found.contains_key(&info.trace_id)).count() as u64;
@@ -180,28 +205,33 @@ async fn fetch(
 }
 
 /// The spans of some traces: from the server in one request if it has them, else one by one from its artifacts.
-async fn spans(server: Arc<Server>, ids: Vec<(String, bool)>) -> Result<Spans, ServerError> {
+async fn spans(server: Arc<Server>, wanted: Vec<Wanted>) -> Result<Spans, ServerError> {
     let mut spans = Spans::default();
-    let on_server: Vec<_> = ids.iter().filter(|(_, on_server)| *on_server).map(|(id, _)| id.as_str()).collect();
+    let on_server: Vec<_> = wanted.iter().filter(|one| one.is_on_server).map(|one| one.id.as_str()).collect();
+    let mut was_asked = false;
     if !on_server.is_empty() {
         match batch(&server, &on_server).await {
-            Ok(found) => {
-                let missing = on_server.iter().filter(|id| !found.contains_key(**id));
-                spans.gone = missing.map(|id| (*id).to_owned()).collect();
-                spans.found = found;
-            }
+            Ok(found) => (spans.found, was_asked) = (found, true),
             // One trace whose spans are elsewhere fails all of them; a server of before 3.5 has no such route.
             Err(error) if matches!(error.status(), Some(404 | 405 | 500)) => {}
             Err(error) => return Err(error),
         }
     }
-    for (id, _) in &ids {
-        if !spans.found.contains_key(id)
-            && !spans.gone.contains(id)
-            && let Some(found) = artifact(&server, id).await?
-        {
-            spans.from_artifacts += 1;
-            spans.found.insert(id.clone(), found);
+    for Wanted { id, is_on_server, is_recent } in wanted {
+        if spans.found.contains_key(&id) {
+            continue;
+        }
+        // What a batch leaves out was deleted, or is not whole.
+        let is_missing = is_on_server && was_asked;
+        match artifact(&server, &id).await? {
+            Some(_) if is_missing && is_recent => _ = spans.on_their_way.insert(id),
+            Some(found) => {
+                spans.incomplete += u64::from(is_missing);
+                spans.from_artifacts += u64::from(!is_missing);
+                spans.found.insert(id, found);
+            }
+            None if is_missing => _ = spans.gone.insert(id),
+            None => {}
         }
     }
     Ok(spans)

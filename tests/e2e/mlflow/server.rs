@@ -27,6 +27,8 @@ pub(super) struct Trace {
     pub(super) time_ms: i64,
     pub(super) state: &'static str,
     pub(super) in_artifacts: bool,
+    /// The server has some of its spans.
+    pub(super) is_partial: bool,
 }
 
 impl Trace {
@@ -79,6 +81,7 @@ impl Mlflow {
             time_ms: START_MS + i64::try_from(i).unwrap() * 1000,
             state: "OK",
             in_artifacts: false,
+            is_partial: false,
         };
         let state = State { traces: (0..n).map(trace).collect(), ..State::default() };
         let state = Arc::new(Mutex::new(state));
@@ -138,7 +141,7 @@ fn answer(state: &mut State, request: &Request) -> Action {
                 return refused(500, "INTERNAL_ERROR", "Trace data not stored in tracking store");
             }
             let whole = |trace: &&Trace| json!({"trace_info": trace.info(&state.assessments), "spans": trace.spans()});
-            ok(json!({"traces": found.iter().map(whole).collect::<Vec<_>>()}))
+            ok(json!({"traces": found.iter().filter(|trace| !trace.is_partial).map(whole).collect::<Vec<_>>()}))
         }
         ("GET", [.., "get-trace-artifact"]) => {
             let ids = queried(request, "request_id");
