@@ -14,29 +14,39 @@ use super::endpoint::Env;
 use super::error::CliError;
 use super::open::{self, Opened};
 use super::progress::Progress;
-use super::results::{self, Again};
+use super::rerun::First;
+use super::results;
 use super::running::Running;
-use super::{command_line, dry_run, mlflow, plan, print, summary, table};
+use super::{anchors, command_line, dry_run, mlflow, plan, print, rerun, summary, table};
 
 pub(crate) fn main(args: RunArgs) -> Result<ExitCode, CliError> {
     let env: Env<'_> = &|name| std::env::var(name).ok();
     let args = mlflow::with_pulled(args)?;
-    let again = args.confirm.then(|| args.clone());
-    let of_mlflow = args.mlflow.clone();
+    let (of_mlflow, config) = (args.mlflow.clone(), args.endpoint.config.clone());
+    let mut first = First { args: args.clone(), judges: Vec::new(), is_resumed: false };
     let (planned, invocation) = plan::of_run(args, env)?;
-    let judges: Vec<_> = planned.plan.judges.iter().map(|judge| judge.name.clone()).collect();
+    first.judges = planned.plan.judges.iter().map(|judge| (judge.name.clone(), plan::wanted(judge))).collect();
     if !invocation.dry_run {
         mlflow::before_run(&of_mlflow, invocation.log.as_deref())?;
     }
     let opened = open::prepare(planned, env)?.begin(&invocation, Scope::All, None)?;
+    first.is_resumed = opened.is_resumed;
     if invocation.dry_run {
-        return Ok(ExitCode::from(dry_run::main(opened)?.code()));
+        let exit = dry_run::main(opened)?;
+        let exit = match (&invocation.anchors, &invocation.log) {
+            (Some(anchors), Some(log)) if exit == Exit::AllJudged => anchors::dry_run(anchors, log, &first)?,
+            _ => exit,
+        };
+        return Ok(ExitCode::from(exit.code()));
+    }
+    if let Some(log) = opened.log.as_deref().filter(|_| !opened.is_resumed) {
+        rerun::set_aside(log)?;
     }
     let report = execute(opened, &mut |_| ())?;
-    let again = again.map(|args| Again { args, judges });
+    first.spend(&report);
     let log = invocation.log.clone();
-    let exit = results::exit(&report, invocation, again)?;
-    Ok(ExitCode::from(mlflow::push_of_run(&of_mlflow, log.as_deref(), exit)?.code()))
+    let exit = results::exit(&report, invocation, first)?;
+    Ok(ExitCode::from(mlflow::push_of_run(&of_mlflow, config.as_deref(), log.as_deref(), exit)?.code()))
 }
 
 /// Runs what was opened, to its end, and reports what came of it. `observe` sees all events too.
@@ -54,6 +64,7 @@ pub(crate) fn execute(opened: Opened, observe: &mut dyn FnMut(&Event<'_>)) -> Re
         quiet,
         verbose,
         progress: form,
+        is_resumed: _,
     } = opened;
     show_traces(verbose);
     if !quiet {

@@ -11,7 +11,7 @@ use judge_run::run::{
 
 use super::error::CliError;
 use super::print::{counted, escaped, one_line, short};
-use super::{failures, selection, skipped, until};
+use super::{failures, panel, selection, skipped, until};
 
 /// The files of the run.
 pub(crate) struct Places<'a> {
@@ -45,6 +45,7 @@ fn write(out: &mut String, report: &RunReport, places: &Places<'_>, made_up: boo
         writeln!(out)?;
         write_question(out, question)?;
     }
+    summary.panels.iter().try_for_each(|panel| panel::write(out, panel))?;
     summary.lanes.iter().try_for_each(|lane| write_lane(out, lane))?;
     write_endless(out, summary)?;
     if summary.unsaved > 0 {
@@ -192,7 +193,7 @@ fn write_endless(out: &mut String, summary: &Summary) -> fmt::Result {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "percentages for the eye")]
-fn write_distribution(out: &mut String, distribution: &Distribution) -> fmt::Result {
+pub(crate) fn write_distribution(out: &mut String, distribution: &Distribution) -> fmt::Result {
     match distribution {
         Distribution::Boolean { yes, no } if yes + no > 0 => {
             let share = 100.0 * *yes as f64 / (yes + no) as f64;
@@ -253,6 +254,7 @@ fn hints(report: &RunReport) -> Vec<&'static str> {
         StopReason::Strict(_) => Some("correct the line, or run without --strict to skip such lines"),
         StopReason::Dataset(_)
         | StopReason::Rejects(_)
+        | StopReason::Votes(_)
         | StopReason::Log(_)
         | StopReason::Bug
         | StopReason::Interrupted => None,

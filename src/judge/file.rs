@@ -3,6 +3,11 @@
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::answer_form::AnswerForm;
+use super::claims::Claims;
+use super::code::CodeTable;
+use super::computed::JudgeKind;
+use super::program::CommandTable;
 use super::select::SelectTable;
 use super::verdict::VerdictType;
 use crate::endpoint::ModelUri;
@@ -13,6 +18,9 @@ use crate::feedback::{Better, Good};
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct JudgeFile {
+    /// Who gives the verdict.
+    #[serde(default)]
+    pub r#type: JudgeKind,
     /// Goes up when the question changes; part of the record's `judge_prompt`.
     #[serde(default = "first_version")]
     pub version: u32,
@@ -26,8 +34,12 @@ pub struct JudgeFile {
     pub select: SelectTable,
     /// What the judge may answer.
     pub verdict: VerdictTable,
-    /// The question.
-    pub prompt: Prompts,
+    /// The question, of a judge that asks a model.
+    pub prompt: Option<Prompts>,
+    /// What is computed, of a judge of the type `code`.
+    pub code: Option<CodeTable>,
+    /// The program, of a judge of the type `command`.
+    pub command: Option<CommandTable>,
     /// How the answer is sampled.
     #[serde(default)]
     pub params: Sampling,
@@ -51,6 +63,13 @@ pub struct Prompts {
     pub truncate: Option<Truncate>,
 }
 
+impl Prompts {
+    /// Of a judge that asks no model.
+    pub(super) fn none() -> Self {
+        Self { system: None, user: Spanned::new(0..0, String::new()), max_input_tokens: None, truncate: None }
+    }
+}
+
 /// What becomes of a prompt that is longer than the judge allows.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -70,6 +89,12 @@ pub struct VerdictTable {
     min: Option<f64>,
     max: Option<f64>,
     labels: Option<Vec<String>>,
+    marks: Option<Vec<String>>,
+    max_items: Option<u32>,
+    value: Option<String>,
+    empty: Option<f64>,
+    #[serde(default)]
+    evidence: bool,
     good: Option<toml::Value>,
     better: Option<Better>,
     threshold: Option<f64>,
@@ -82,6 +107,7 @@ enum VerdictKind {
     Category,
     Integer,
     Number,
+    Claims,
 }
 
 impl VerdictTable {
@@ -90,12 +116,13 @@ impl VerdictTable {
     /// # Errors
     /// Which field is missing, superfluous or wrong.
     pub fn verdict_type(&self) -> Result<VerdictType, String> {
-        let Self { r#type, min, max, labels, good: _, better: _, threshold: _ } = self;
+        let Self { r#type, min, max, labels, .. } = self;
         if labels.is_some() && *r#type != VerdictKind::Category {
             return Err("`labels` requires type = \"category\"".to_owned());
         }
-        if (min.is_some() || max.is_some()) && !matches!(r#type, VerdictKind::Integer | VerdictKind::Number) {
-            return Err("`min` and `max` require type = \"integer\" or \"number\"".to_owned());
+        let is_number = matches!(r#type, VerdictKind::Integer | VerdictKind::Number | VerdictKind::Claims);
+        if (min.is_some() || max.is_some()) && !is_number {
+            return Err("`min` and `max` require type = \"integer\", \"number\" or \"claims\"".to_owned());
         }
         let verdict = match r#type {
             VerdictKind::Boolean => VerdictType::Boolean,
@@ -113,10 +140,36 @@ impl VerdictTable {
                 };
                 VerdictType::Integer { min: whole(*min, "min")?, max: whole(*max, "max")? }
             }
-            VerdictKind::Number => VerdictType::Number { min: *min, max: *max },
+            VerdictKind::Number | VerdictKind::Claims => VerdictType::Number { min: *min, max: *max },
         };
         verdict.validate()?;
         Ok(verdict)
+    }
+
+    /// How the answer is asked for.
+    ///
+    /// # Errors
+    /// Which field is missing, superfluous or wrong.
+    pub fn answer_form(&self) -> Result<AnswerForm, String> {
+        let Self { r#type, marks, max_items, value, empty, evidence, .. } = self;
+        if *r#type != VerdictKind::Claims {
+            let of_claims = [
+                ("marks", marks.is_some()),
+                ("max_items", max_items.is_some()),
+                ("value", value.is_some()),
+                ("empty", empty.is_some()),
+            ];
+            return match of_claims.iter().find(|(_, is_there)| *is_there) {
+                Some((name, _)) => Err(format!("`{name}` requires type = \"claims\"")),
+                None if *evidence => Ok(AnswerForm::Quoting),
+                None => Ok(AnswerForm::Value),
+            };
+        }
+        if *evidence {
+            return Err("claims have a quotation each: `evidence` is for other types".to_owned());
+        }
+        let value = value.as_ref().ok_or("claims require `value`, such as value = \"supported / total\"")?;
+        Claims::new(marks.clone().unwrap_or_default(), *max_items, value, *empty).map(AnswerForm::Claims)
     }
 
     /// Which verdicts are good, if the table says so.

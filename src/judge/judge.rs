@@ -5,7 +5,10 @@ use std::borrow::Cow;
 use serde_json::value::to_raw_value;
 use toml::Spanned;
 
-use super::file::{JudgeFile, Truncate};
+use super::answer_form::AnswerForm;
+use super::code::CodeError;
+use super::computed::{Answers, JudgeKind};
+use super::file::{JudgeFile, Prompts, Truncate};
 use super::parse::Expected;
 use super::place::Place;
 use super::prompt::{PromptTemplate, RenderError, Rendered, TemplateError, VARIABLES};
@@ -16,7 +19,9 @@ use super::verdict::VerdictType;
 use crate::endpoint::wire::AnswerSchema;
 use crate::endpoint::wire::chat::{ChatRequest, Sampling};
 use crate::endpoint::{Instructions, ModelUri};
-use crate::feedback::{DIGEST_METADATA, GOOD_METADATA, Good, IdHasher, PROMPT_METADATA, SCALE_METADATA};
+use crate::feedback::{
+    ANCHORS_METADATA, DIGEST_METADATA, GOOD_METADATA, Good, IdHasher, PROMPT_METADATA, SCALE_METADATA,
+};
 
 /// A named question, compiled: its prompt checked, its schema written.
 #[derive(Debug)]
@@ -31,10 +36,14 @@ pub struct Judge {
     pub select: Select,
     /// What the judge may answer.
     pub verdict: VerdictType,
+    /// How it is asked for.
+    pub form: AnswerForm,
     /// Which verdicts are good, if the file says so.
     pub good: Option<Good>,
     /// The model that the file names.
     pub model: Option<ModelUri>,
+    /// Who gives the verdict.
+    pub(super) answers: Answers,
     system: Instructions,
     /// The system message as it was first worded, for the identity of judgments.
     hashed_system: String,
@@ -79,7 +88,7 @@ impl Judge {
     pub fn compile(name: &str, text: &str, origin: &str) -> Result<Self, JudgeError> {
         // A checkout with other line ends is the same judge.
         let text = if text.contains('\r') { Cow::Owned(text.replace("\r\n", "\n")) } else { text.into() };
-        let file: JudgeFile = toml_file::parse(&text)
+        let mut file: JudgeFile = toml_file::parse(&text)
             .map_err(|error| JudgeError::Toml { origin: origin.to_owned(), error: Box::new(error) })?;
         let invalid = |table, reason| JudgeError::Invalid { origin: origin.to_owned(), table, reason };
         let compile = |template: &Spanned<String>, unit| {
@@ -92,11 +101,22 @@ impl Judge {
         if name.trim().is_empty() {
             return Err(invalid("verdict", "the judge has no name: name the file NAME.toml".to_owned()));
         }
-        let select = file.select.select().map_err(|reason| invalid("select", reason))?;
+        file.check_tables().map_err(|(table, reason)| invalid(table, reason))?;
+        let select = std::mem::take(&mut file.select).select().map_err(|reason| invalid("select", reason))?;
         let verdict = file.verdict.verdict_type().map_err(|reason| invalid("verdict", reason))?;
+        let form = file.verdict.answer_form().map_err(|reason| invalid("verdict", reason))?;
         let good = file.verdict.good(&verdict).map_err(|reason| invalid("verdict", reason))?;
         check(&file.params).map_err(|reason| invalid("params", reason))?;
-        let system = file.prompt.system.unwrap_or_else(|| Spanned::new(0..0, String::new()));
+        let answers = Answers::compile(&mut file, &verdict, select.unit()).map_err(|(table, error)| match error {
+            CodeError::Template { source, error } => {
+                let whole = 0..source.get_ref().len();
+                let place = Place::find(&text, source.span(), source.get_ref(), error.at().unwrap_or(&whole));
+                JudgeError::Template { origin: origin.to_owned(), place: Box::new(place), error }
+            }
+            CodeError::Invalid(reason) => invalid(table, reason),
+        })?;
+        let prompt = file.prompt.unwrap_or_else(Prompts::none);
+        let system = prompt.system.unwrap_or_else(|| Spanned::new(0..0, String::new()));
         let system = compile(&system, select.unit())?;
         // With variables the instructions would differ from trace to trace, no cache would hit, and what an application wrote would stand where
         // only the judge's author may speak.
@@ -104,12 +124,13 @@ impl Judge {
             let reason = "`system` uses variables; the trace belongs in `user`, inside a fence";
             invalid("prompt", reason.to_owned())
         })?;
-        let user = compile(&file.prompt.user, select.unit())?;
-        if user.is_constant() {
+        let user = compile(&prompt.user, select.unit())?;
+        let asks = answers.kind() == JudgeKind::Llm;
+        if asks && user.is_constant() {
             let single = VARIABLES.iter().find(|name| user.source().contains(&format!("{{{name}}}")));
             return Err(JudgeError::ShowsNothing { origin: origin.to_owned(), single: single.copied() });
         }
-        if select.unit() == Unit::Span && !user.uses_span() {
+        if asks && select.unit() == Unit::Span && !user.uses_span() {
             let reason = "`user` never uses `span`: all spans of a trace would be one question";
             return Err(invalid("prompt", reason.to_owned()));
         }
@@ -118,23 +139,26 @@ impl Judge {
             system => format!("{system}\n\n{form}"),
         };
         let max_rationale = file.params.max_rationale_chars;
-        let hashed_system = with_form(verdict.hashed_instructions());
-        let system = Instructions::new(&with_form(verdict.instructions(max_rationale)))
+        let hashed_system = with_form(form.hashed_instructions(&verdict));
+        let system = Instructions::new(&with_form(form.instructions(&verdict, max_rationale)))
             .map_err(|error| invalid("prompt", error.to_string()))?;
-        let limit = file.prompt.max_input_tokens.map(|max| (max, file.prompt.truncate.unwrap_or_default()));
-        if limit.is_none() && file.prompt.truncate.is_some() {
+        let limit = prompt.max_input_tokens.map(|max| (max, prompt.truncate.unwrap_or_default()));
+        if limit.is_none() && prompt.truncate.is_some() {
             return Err(invalid("prompt", "`truncate` needs `max_input_tokens`".to_owned()));
         }
         let raw = |schema| to_raw_value(&schema).map_err(|error| invalid("verdict", error.to_string()));
-        let schema = AnswerSchema::new(raw(verdict.json_schema())?, raw(verdict.bounded_json_schema(max_rationale))?);
+        let bounded = form.bounded_json_schema(&verdict, max_rationale);
+        let schema = AnswerSchema::new(raw(form.json_schema(&verdict))?, raw(bounded)?);
         let mut judge = Self {
             name: name.to_owned(),
             version: file.version,
             description: file.description.trim().to_owned(),
             select,
             verdict,
+            form,
             good,
             model: file.model,
+            answers,
             system,
             hashed_system,
             user,
@@ -194,6 +218,9 @@ impl Judge {
     /// form, the schema without bounds, the sampling. Limits on the answer's length are not among them: they can prevent a verdict but
     /// not change it, and raising one must not cost all the other verdicts again.
     pub(super) fn constant_parts(&self) -> [Vec<u8>; 3] {
+        if let Some(parts) = self.answers.constant_parts(self.version, self.schema.json(false).get()) {
+            return parts;
+        }
         let unlimited = Sampling { max_output_tokens: 0, ..self.sampling };
         let sampling = serde_json::to_vec(&unlimited).unwrap_or_default();
         [self.hashed_system.as_bytes().to_vec(), self.schema.json(false).get().as_bytes().to_vec(), sampling]
@@ -210,12 +237,20 @@ impl Judge {
 
     /// What the answer to this user message is read against.
     pub(crate) fn expected<'a>(&'a self, prompt: &'a str) -> Expected<'a> {
-        Expected { verdict: &self.verdict, good: self.good.as_ref(), prompt, template: self.user.source() }
+        let Self { verdict, form, good, user, .. } = self;
+        Expected { verdict, form, good: good.as_ref(), prompt, template: user.source() }
     }
 
     /// What a record says of the judge, so that it can be understood without the judge's file.
     pub(crate) fn metadata(&self) -> &[(&'static str, String)] {
         &self.metadata
+    }
+
+    /// The same judge for anchors, which says so in its records; the judgments' identity stays.
+    #[must_use]
+    pub fn for_anchors(mut self, digest: &str) -> Self {
+        self.metadata.push((ANCHORS_METADATA, digest.to_owned()));
+        self
     }
 
     fn compute_metadata(&self) -> Vec<(&'static str, String)> {
@@ -226,6 +261,11 @@ impl Judge {
         let good = self.good.as_ref().map(|good| (GOOD_METADATA, good.to_string()));
         let prompt = [(PROMPT_METADATA, self.prompt_uri()), (DIGEST_METADATA, self.digest.clone())];
         prompt.into_iter().chain(good).chain(scale).collect()
+    }
+
+    /// How freely its answers are sampled, if the file says so.
+    pub fn temperature(&self) -> Option<f64> {
+        self.sampling.temperature
     }
 
     /// `prompts:/NAME/VERSION`, as MLflow's prompt registry writes it.
@@ -324,6 +364,38 @@ mod tests {
         ] {
             assert!(judge(verdict).unwrap_err().contains(words), "{verdict}");
         }
+    }
+
+    #[test]
+    fn claims_and_quotations_are_declared_in_the_verdict() {
+        let judge = |verdict: &str| {
+            let text = format!("[verdict]\n{verdict}\n[prompt]\nuser = \"{{{{ outputs }}}}\"");
+            Judge::compile("j", &text, "j.toml").map_err(|error| error.to_string())
+        };
+        let claims = "type = \"claims\"\nmarks = [\"kept\", \"broken\"]";
+        let with = |more: &str| judge(&format!("{claims}\n{more}"));
+        let share = with("value = \"kept / total\"\nmin = 0\nmax = 1\nbetter = \"higher\"\nthreshold = 0.8").unwrap();
+        assert_eq!(share.verdict, VerdictType::Number { min: Some(0.0), max: Some(1.0) });
+        assert!(share.system.contains("\"items\": a list of your items, at most 20"));
+        // What the code makes of the items is part of what the judge is.
+        let digest = |more: &str| with(more).unwrap().digest;
+        assert_ne!(digest("value = \"kept / total\""), digest("value = \"kept\""));
+        assert_ne!(digest("value = \"kept\""), digest("value = \"kept\"\nempty = 1"));
+        for (verdict, words) in [
+            (claims, "claims require `value`"),
+            ("type = \"claims\"\nvalue = \"a\"", "claims require `marks`"),
+            (&format!("{claims}\nvalue = \"lost\""), "names `lost`"),
+            (&format!("{claims}\nvalue = \"kept\"\nevidence = true"), "a quotation each"),
+            (&format!("{claims}\nvalue = \"kept\"\nlabels = [\"a\", \"b\"]"), "`labels` requires"),
+            ("type = \"boolean\"\nmarks = [\"a\"]", "`marks` requires type = \"claims\""),
+            ("type = \"number\"\nempty = 1", "`empty` requires type = \"claims\""),
+        ] {
+            assert!(judge(verdict).unwrap_err().contains(words), "{verdict}");
+        }
+        let plain = judge("type = \"boolean\"").unwrap();
+        let quoting = judge("type = \"boolean\"\nevidence = true").unwrap();
+        assert_eq!((&plain.form, &quoting.form), (&AnswerForm::Value, &AnswerForm::Quoting));
+        assert_ne!(plain.digest, quoting.digest);
     }
 
     #[test]

@@ -1,5 +1,9 @@
 //! What is asked: judge files, prompts, the form of the verdict.
 
+mod answer_form;
+mod claims;
+pub mod code;
+mod computed;
 mod control;
 mod conversation;
 mod cut;
@@ -9,9 +13,11 @@ mod expression;
 mod fence;
 pub mod file;
 mod form;
+mod formula;
 pub mod glob;
 mod good;
 mod image;
+pub mod import;
 #[expect(clippy::module_inception, reason = "the module's one subject")]
 mod judge;
 mod judgment;
@@ -19,7 +25,9 @@ pub mod library;
 mod names;
 pub mod parse;
 mod place;
+mod program;
 pub mod prompt;
+pub mod redact;
 mod select;
 mod shown;
 mod subject;
@@ -31,11 +39,17 @@ pub mod verdict;
 mod work;
 
 pub use crate::feedback::{Better, Good, InvalidGood};
+pub use answer_form::AnswerForm;
+pub use claims::Claims;
+pub use computed::JudgeKind;
 pub(crate) use conversation::asked;
 pub use expression::Expression;
+pub use formula::Formula;
 pub use judge::{Judge, JudgeError};
 pub use judgment::{Judgment, NotAskable, Question, QuestionKey};
 pub use place::Place;
+pub use program::{CommandTable, ProgramAnswer, ProgramRequest};
+pub use prompt::RenderError;
 pub use select::{Select, SelectTable, Selected, Unit};
 pub use subject::{Subject, SubjectIds};
 pub use work::Work;

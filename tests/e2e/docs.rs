@@ -25,10 +25,12 @@ fn read(path: &str) -> String {
 }
 
 /// The documents with links and flags in them.
-const DOCUMENTS: [&str; 14] = [
+const DOCUMENTS: [&str; 16] = [
     "README.md",
     "ARCHITECTURE.md",
     "CHANGELOG.md",
+    "docs/ci.md",
+    "docs/code-judges.md",
     "docs/configuration.md",
     "docs/endpoints.md",
     "docs/errors.md",
@@ -43,7 +45,9 @@ const DOCUMENTS: [&str; 14] = [
 ];
 
 /// The documents whose examples are run.
-const PAGES: [&str; 7] = [
+const PAGES: [&str; 9] = [
+    "docs/ci.md",
+    "docs/code-judges.md",
     "docs/configuration.md",
     "docs/endpoints.md",
     "docs/gates.md",
@@ -77,7 +81,12 @@ impl Workshop {
         let mut log = GzEncoder::new(fs::File::create(path.join("logs/a.jsonl.gz")).unwrap(), Compression::fast());
         log.write_all(b"{\"prompt\": \"Why?\", \"completion\": {\"text\": \"So.\"}}\n").unwrap();
         log.finish().unwrap();
-        for (page, judge) in [("README.md", "judges/tone.toml"), ("docs/judges.md", "judges/search.toml")] {
+        for (page, judge) in [
+            ("README.md", "judges/tone.toml"),
+            ("docs/judges.md", "judges/search.toml"),
+            ("docs/code-judges.md", "judges/cites.toml"),
+            ("docs/code-judges.md", "judges/short.toml"),
+        ] {
             fs::write(path.join(judge), example(page, &format!("# {judge}\n"))).unwrap();
         }
         Self(folder)
@@ -123,7 +132,8 @@ fn flags(text: &str) -> BTreeSet<&str> {
 
 #[test]
 fn every_flag_that_the_documents_name_exists() {
-    let commands = ["simulate", "merge", "compact", "convert", "replay", "status", "report", "compare", "plan", "show"];
+    let commands =
+        ["simulate", "merge", "compact", "convert", "replay", "status", "report", "compare", "plan", "show", "anchors"];
     let helps = help(&[])
         + &commands.map(|command| help(&[command])).concat()
         + &["pull", "push", "pull-feedback"].map(|command| help(&["mlflow", command])).concat();
@@ -140,6 +150,8 @@ fn every_flag_that_the_documents_name_exists() {
         "--open",
         "--bench",
         "--no-run",
+        "--target",
+        "--example",
         "--no-default-features",
     ]);
     for document in DOCUMENTS {
@@ -402,7 +414,7 @@ fn each_floor_knows_only_the_floors_below_it() {
         ("judge", &["endpoint", "trace", "feedback"]),
         ("results", &["judge", "endpoint", "dataset", "trace", "feedback", "files"]),
         ("run", &["judge", "endpoint", "dataset", "trace", "feedback", "files"]),
-        ("servers", &["results", "endpoint", "feedback", "files"]),
+        ("servers", &["results", "judge", "endpoint", "feedback", "files"]),
     ] {
         for file in rust_files(&format!("src/{floor}")) {
             let text = read(&file);

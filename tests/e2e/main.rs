@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests may panic")]
 
+mod claims;
+mod code_judges;
 mod command_line;
 mod common;
 mod compact;
@@ -14,19 +16,23 @@ mod exit_codes;
 mod files;
 mod forms;
 mod history;
+mod init;
 mod interruption;
 mod invalid;
 mod judges;
 mod log_file;
 mod merge;
 mod mlflow;
+mod nightly;
 mod odd_answers;
 mod opentelemetry;
 mod outputs;
+mod panels;
 mod prices;
 mod progress;
 mod quickstart;
 mod rate;
+mod redact;
 mod refusals;
 mod replay;
 mod report;

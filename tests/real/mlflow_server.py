@@ -23,13 +23,14 @@ def start_server(folder):
                "--backend-store-uri", f"sqlite:///{folder}/mlflow.db", "--artifacts-destination", f"{folder}/artifacts"]
     server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=open(f"{folder}/server.log", "w"), start_new_session=True)
     uri = f"http://127.0.0.1:{port}"
-    for _ in range(600):
+    deadline = time.monotonic() + 300
+    while server.poll() is None and time.monotonic() < deadline:
         try:
             with urllib.request.urlopen(f"{uri}/health", timeout=1):
                 return server, uri
         except OSError:
             time.sleep(0.2)
-    raise SystemExit(open(f"{folder}/server.log").read())
+    raise SystemExit("the server did not start: " + open(f"{folder}/server.log").read())
 
 
 def make_traces(uri):

@@ -102,6 +102,10 @@ pub(crate) struct PushArgs {
 
     #[command(flatten)]
     pub server: ServerArgs,
+
+    /// Configuration file with [redact] [default: judge-run.toml if it exists]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub config: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

@@ -4,6 +4,7 @@ mod args;
 mod progress;
 mod pull;
 mod push;
+mod registry;
 
 use std::process::ExitCode;
 use std::sync::Arc;

@@ -5,12 +5,14 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use judge_run::run::Exit;
-use judge_run::servers::mlflow::{self, Pulled, Query, TraceFile};
+use judge_run::servers::mlflow::{self, JudgeUri, Pulled, Query, TraceFile};
 
 use super::args::{PullArgs, RunMlflowArgs, ServerArgs};
 use super::progress::Progress;
+use super::registry::with_judges;
 use super::{failed, runtime, server};
 use crate::cli::args::RunArgs;
+use crate::cli::config_file::ConfigFile;
 use crate::cli::error::CliError;
 use crate::cli::print::{self, counted, escaped};
 use crate::cli::summary;
@@ -27,12 +29,19 @@ pub(super) fn main(args: PullArgs) -> Result<ExitCode, CliError> {
     Ok(ExitCode::from(Exit::AllJudged.code()))
 }
 
-/// The arguments of a run with datasets of MLflow pulled to files beside the log, and named by these.
+/// The arguments of a run with datasets and judges of MLflow pulled to files beside the log, and named by these.
 ///
 /// So a run, its repetition and its replay judge the same traces, and need no server for them.
 pub(crate) fn with_pulled(mut args: RunArgs) -> Result<RunArgs, CliError> {
     let RunMlflowArgs { mlflow_filter, since, server, push: _ } = args.mlflow.clone();
     let is_experiment = |path: &PathBuf| experiment_of(path).is_some();
+    let file = ConfigFile::load(args.endpoint.config.as_deref())?;
+    if args.dataset.is_empty() && file.dataset.path.iter().any(is_experiment) {
+        args.dataset = file.dataset.path;
+    }
+    if args.judge.is_empty() && file.judges.iter().any(|judge| JudgeUri::is_meant(judge)) {
+        args.judge = file.judges;
+    }
     if !args.dataset.iter().any(is_experiment) {
         let flag = mlflow_filter.map(|_| "--mlflow-filter").or(since.map(|_| "--since"));
         return match flag {
@@ -40,9 +49,10 @@ pub(crate) fn with_pulled(mut args: RunArgs) -> Result<RunArgs, CliError> {
                 format_args!("`{flag}` is for a dataset on an MLflow server"),
                 "name the experiment: `--dataset mlflow:/EXPERIMENT`",
             )),
-            None => Ok(args),
+            None => with_judges(args, None),
         };
     }
+    let mut of_dataset = None;
     let folder = args.output.as_deref().and_then(Path::parent).unwrap_or(Path::new("")).to_owned();
     for path in &mut args.dataset {
         let Some(experiment) = experiment_of(path).map(ToOwned::to_owned) else { continue };
@@ -61,8 +71,9 @@ pub(crate) fn with_pulled(mut args: RunArgs) -> Result<RunArgs, CliError> {
             args.output = Some(judge_run::files::log_of_stem(stem(&name, mlflow_filter.as_deref())));
         }
         *path = file;
+        of_dataset.get_or_insert(experiment);
     }
-    Ok(args)
+    with_judges(args, of_dataset.as_deref())
 }
 
 /// The experiment that a dataset names.

@@ -8,6 +8,7 @@ use std::process::ExitCode;
 
 use judge_run::feedback::log::StandingRecords;
 use judge_run::feedback::{Feedback, SourceType};
+use judge_run::judge::redact::Redact;
 use judge_run::run::Exit;
 use judge_run::run::manifest::Manifest;
 use judge_run::servers::mlflow::{self, Described, Known, PushError, Pushed, Server};
@@ -15,14 +16,15 @@ use judge_run::servers::mlflow::{self, Described, Known, PushError, Pushed, Serv
 use super::args::{PullFeedbackArgs, PushArgs, RunMlflowArgs, ServerArgs};
 use super::progress::Progress;
 use super::{failed, runtime, server};
+use crate::cli::config_file::ConfigFile;
 use crate::cli::error::CliError;
 use crate::cli::log_hints::cannot_open;
 use crate::cli::print::{self, counted, escaped};
 use crate::cli::{results, summary};
 
 pub(super) fn main(args: PushArgs) -> Result<ExitCode, CliError> {
-    let PushArgs { log, no_run, server } = args;
-    push(&log, &server, !no_run).map(|exit| ExitCode::from(exit.code()))
+    let PushArgs { log, no_run, server, config } = args;
+    push(&log, &server, config.as_deref(), !no_run).map(|exit| ExitCode::from(exit.code()))
 }
 
 /// What is wrong with `--push` is said before anything is paid.
@@ -38,21 +40,28 @@ pub(crate) fn before_run(args: &RunMlflowArgs, log: Option<&Path>) -> Result<(),
 }
 
 /// Pushes a run's log, if that was asked for. What went wrong in the run says more than what is wrong with the push.
-pub(crate) fn push_of_run(args: &RunMlflowArgs, log: Option<&Path>, exit: Exit) -> Result<Exit, CliError> {
+pub(crate) fn push_of_run(
+    args: &RunMlflowArgs,
+    config: Option<&Path>,
+    log: Option<&Path>,
+    exit: Exit,
+) -> Result<Exit, CliError> {
     let log = log.filter(|log| args.push && !matches!(exit, Exit::Usage | Exit::Interrupted) && log.exists());
     let Some(log) = log else { return Ok(exit) };
-    let pushed = push(log, &args.server, true)?;
+    let pushed = push(log, &args.server, config, true)?;
     Ok(if exit == Exit::AllJudged { pushed } else { exit })
 }
 
-fn push(log: &Path, server_args: &ServerArgs, with_run: bool) -> Result<Exit, CliError> {
+fn push(log: &Path, server_args: &ServerArgs, config: Option<&Path>, with_run: bool) -> Result<Exit, CliError> {
     let server = server(server_args)?;
     let logs = [log.to_owned()];
     let mut records = StandingRecords::of(&logs).map_err(|error| cannot_open(&error))?;
     let described = if with_run { Some(described(log)?) } else { None };
+    let redact = Redact::of(&ConfigFile::load(config)?.redact).map_err(|error| CliError::of(&error))?;
     let mut progress = Progress::new();
     let mut on_progress = |pushed: &Pushed| progress.show(|| so_far(pushed));
-    let pushed = runtime()?.block_on(mlflow::push(&server, &mut records, described.as_ref(), &mut on_progress));
+    let pushed =
+        runtime()?.block_on(mlflow::push(&server, &mut records, described.as_ref(), redact.as_ref(), &mut on_progress));
     progress.finish();
     let pushed = pushed.map_err(|error| match error {
         PushError::Log(error) => cannot_open(&error),
@@ -81,7 +90,7 @@ fn so_far(pushed: &Pushed) -> String {
 /// What the evaluation run says: the judges by the log's manifest, the figures by its report.
 fn described(log: &Path) -> Result<Described, CliError> {
     let manifest = Manifest::read(&Manifest::path_of(log)).ok();
-    let report = results::report_on(log)?;
+    let report = results::report_of(log)?;
     let mut params = Vec::new();
     for judge in manifest.iter().filter_map(|manifest| manifest.plans.first()).flat_map(|plan| &plan.judges) {
         let name = &judge.name;

@@ -21,6 +21,9 @@ pub fn annotations(findings: &Findings<'_>) -> Vec<String> {
         let message = format!("{}{reason}", of_gate(gate));
         match gate.outcome {
             GateOutcome::Fail => errors.push(command("error", &format!("Gate fails: {}", gate.gate), &message)),
+            GateOutcome::Inconclusive if gate.is_judge_changed() => {
+                warnings.push(command("warning", &format!("The judge changed: {}", gate.gate), &message));
+            }
             GateOutcome::Inconclusive => {
                 warnings.push(command("warning", &format!("Gate is undecided: {}", gate.gate), &message));
             }

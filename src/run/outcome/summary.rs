@@ -11,8 +11,9 @@ use crate::endpoint::wire::answer::Usage;
 use crate::feedback::log::{Restored, Standing};
 use crate::feedback::{ErrorCode, Feedback, Room};
 use crate::judge::parse::ParseMethod;
-use crate::judge::{Question, QuestionKey, Unit};
+use crate::judge::{JudgeKind, Question, QuestionKey, Unit};
 use crate::run::dispatch::stop::GivenUp;
+use crate::run::panel::PanelSummary;
 use crate::run::setup::selection::NotSelectedCounts;
 use crate::run::setup::settings::LaneSettings;
 use crate::run::setup::shard::Shard;
@@ -49,6 +50,8 @@ pub struct Summary {
     pub first_messages: BTreeMap<ErrorCode, String>,
     /// One for each question, in the run's order.
     pub questions: Vec<QuestionSummary>,
+    /// One for each panel.
+    pub panels: Vec<PanelSummary>,
     /// One for each endpoint and model.
     pub lanes: Vec<LaneSummary>,
     /// What was decided about the conditions that end the run.
@@ -82,14 +85,16 @@ pub struct QuestionInfo {
     pub sample: u32,
     /// What the judge judges.
     pub unit: Unit,
+    /// Who gives the verdict.
+    pub kind: JudgeKind,
 }
 
 impl QuestionInfo {
     /// Of this question.
     pub fn of(question: &Question) -> Self {
         let QuestionKey { judge, source_id, sample } = question.key();
-        let unit = question.judge.select.unit();
-        Self { judge: judge.to_owned(), source_id: source_id.to_owned(), sample, unit }
+        let (unit, kind) = (question.judge.select.unit(), question.judge.kind());
+        Self { judge: judge.to_owned(), source_id: source_id.to_owned(), sample, unit, kind }
     }
 
     /// What distinguishes it.
@@ -174,6 +179,7 @@ impl Summary {
             endless: Endless::default(),
             first_messages: BTreeMap::new(),
             questions: questions.collect(),
+            panels: Vec::new(),
             lanes: lanes.iter().map(lane).collect(),
             until: Vec::new(),
             unsaved: 0,
@@ -236,6 +242,7 @@ impl Summary {
             | Event::Retrying { .. }
             | Event::Stopping { .. }
             | Event::Abandoned { .. }
+            | Event::LimitsReported { .. }
             | Event::Tick => {}
         }
     }
@@ -275,6 +282,11 @@ impl Summary {
     /// Of these, failures that a replay cannot retry.
     pub fn unmatched(&self) -> u64 {
         self.sum(|counts| counts.unmatched)
+    }
+
+    /// Aggregates of votes that are no verdict.
+    pub fn without_consensus(&self) -> u64 {
+        self.panels.iter().map(|panel| panel.failed).sum()
     }
 
     /// Judgments that were planned and not reached.

@@ -40,7 +40,7 @@ impl Described {
     /// With the figures of a report as metrics: `JUDGE/mean` as MLflow names it; for the pass rate and its interval, coverage, failures and cost
     /// there are no names in MLflow.
     pub fn new(run_id: &str, params: Vec<(String, String)>, report: &Report) -> Self {
-        let judges: Vec<_> = report.judges.iter().filter(|judge| judge.source_type == SourceType::LlmJudge).collect();
+        let judges: Vec<_> = report.judges.iter().filter(|judge| judge.source_type != SourceType::Human).collect();
         let mut metrics = Vec::new();
         for judge in &judges {
             let is_alone = judges.iter().filter(|other| other.name == judge.name).count() == 1;

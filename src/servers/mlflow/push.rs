@@ -19,6 +19,7 @@ use super::{Server, there::There};
 use crate::feedback::log::{OpenError, Place, StandingRecords, Stands};
 use crate::feedback::wire::{Assessment, Wire};
 use crate::feedback::{Feedback, IdHasher};
+use crate::judge::redact::Redact;
 use crate::servers::ServerError;
 
 /// Traces looked up together.
@@ -117,7 +118,7 @@ struct Item {
     earlier: Vec<Feedback>,
 }
 
-/// Sends what the records of a log say now. With `evaluation` what is sent belongs to a run on the server, made when there is something to send.
+/// Sends what the records of a log say now, without what is to be redacted. With `evaluation` what is sent belongs to a run on the server, made when there is something to send.
 ///
 /// # Errors
 /// When the log cannot be read. What the server does is in the result.
@@ -125,6 +126,7 @@ pub async fn push(
     server: &Arc<Server>,
     records: &mut StandingRecords,
     evaluation: Option<&Described>,
+    redact: Option<&Redact>,
     on_progress: &mut dyn FnMut(&Pushed),
 ) -> Result<Pushed, PushError> {
     let places = by_trace(records)?;
@@ -134,7 +136,7 @@ pub async fn push(
     while of_traces.peek().is_some() {
         let mut traces = HashMap::<String, Vec<Item>>::new();
         for place in of_traces.by_ref().take(TOGETHER).flatten() {
-            let item = item(records, place)?;
+            let item = item(records, place, redact)?;
             match item.record.trace_id.clone() {
                 Some(trace) => traces.entry(trace).or_default().push(item),
                 None => pushed.add(Fate::Failed("NO_TRACE".to_owned())),
@@ -180,13 +182,16 @@ fn by_trace(records: &mut StandingRecords) -> Result<Vec<OfTrace>, OpenError> {
     Ok(places)
 }
 
-fn item(records: &mut StandingRecords, place: &OfTrace) -> Result<Item, OpenError> {
+fn item(records: &mut StandingRecords, place: &OfTrace, redact: Option<&Redact>) -> Result<Item, OpenError> {
     let mut record = records.record(place.place)?;
-    let earlier = if record.overrides.is_some() { records.earlier(place.place)? } else { Vec::new() };
+    let mut earlier = if record.overrides.is_some() { records.earlier(place.place)? } else { Vec::new() };
     if record.assessment_id.is_none() {
         record.assessment_id = Some(own_id(&record));
     }
     record.valid = None;
+    for record in earlier.iter_mut().chain([&mut record]) {
+        redact.iter().for_each(|redact| redact.feedback(record));
+    }
     Ok(Item { record, is_rejected: place.stands == Stands::Rejected, earlier })
 }
 

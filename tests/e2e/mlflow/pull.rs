@@ -30,7 +30,13 @@ fn pages_are_bounded_by_time_and_nothing_is_skipped_or_repeated() {
     }
     server.state().traces[249].state = "IN_PROGRESS";
     server.state().traces[248].is_partial = true;
-    pull(&place, &server, &[]).exits_with(0).prints(&["249 new traces", "artifact", "1 with a part of their spans", "not whole yet", "bot"]);
+    pull(&place, &server, &[]).exits_with(0).prints(&[
+        "249 new traces",
+        "artifact",
+        "1 with a part of their spans",
+        "not whole yet",
+        "bot",
+    ]);
     assert_eq!(ids(&place).len(), 249);
     // It is a dataset.
     let run = place.run(["-d", "t.jsonl", "-J", "safety", "--simulate"]).exits_with(0);
@@ -109,4 +115,25 @@ fn a_wrong_token_and_a_server_that_is_not_there_end_it_with_a_remedy() {
         ["mlflow", "pull", "--experiment", "nobody", "-o", "u.jsonl", "--tracking-uri", &server.fake.base_url()];
     place.command(other).env("MLFLOW_TRACKING_TOKEN", "token-12345").run().exits_with(2).says(&["nobody"]);
     assert!(server.fake.seen().iter().all(|request| path(request).starts_with("/v1/")));
+}
+
+#[test]
+fn a_registered_judge_is_asked_from_a_file_beside_the_log() {
+    let scorer = include_str!("../../fixtures/mlflow/3.17.2/scorer.registered_make_judge.rest_get.json");
+    let (place, server) = (
+        Place::new(),
+        Mlflow::with(2, move |request| path(request).ends_with("/scorers/get").then(|| answers::raw(200, &[], scorer))),
+    );
+    let uri = server.fake.base_url();
+    let args = ["-d", "mlflow:/bot", "-J", "mlflow:/scorers/quality_judge", "--simulate", "--tracking-uri", &uri];
+    place.run(args).exits_with(0).says(&["mlflow-judges/quality_judge.toml"]);
+    let records = place.lines("bot.feedback.jsonl");
+    assert_eq!((records.len(), &records[0]["name"]), (2, &"quality_judge".into()));
+    assert_eq!(records[0]["metadata"]["judge_prompt"], "prompts:/quality_judge/1");
+    place.run(args).exits_with(0);
+    assert_eq!(place.lines("bot.feedback.jsonl").len(), 2, "the same judge");
+    let unknown = ["-d", "mlflow:/bot", "-J", "prompts:/none/1", "--simulate", "--tracking-uri", &uri];
+    place.run(unknown).exits_with(2).says(&["has no `prompts:/none/1`"]);
+    let wrong = ["-d", "mlflow:/bot", "-J", "prompts:/none", "--simulate", "--tracking-uri", &uri];
+    place.run(wrong).exits_with(2).says(&["prompts:/NAME/VERSION"]);
 }

@@ -23,8 +23,12 @@ fn endpoint(concurrency: usize) -> EndpointConfig {
 }
 
 fn settings(pool: impl Into<Pool>) -> LaneSettings {
+    of_endpoint(pool).into()
+}
+
+fn of_endpoint(pool: impl Into<Pool>) -> EndpointLane {
     let pool = pool.into();
-    LaneSettings { pool, model: "m".into(), prices: None, requests_per_day: None, requests_today: 0 }
+    EndpointLane { pool, model: "m".into(), prices: None, requests_per_day: None, requests_today: 0 }
 }
 
 pub(in crate::run) fn lane(concurrency: usize) -> Lane {
@@ -90,7 +94,7 @@ fn failed_with(job: Box<Job>, code: ErrorCode) -> Box<Job> {
 }
 
 pub(in crate::run) fn answered(mut job: Box<Job>, usage: Usage) -> Box<Job> {
-    let verdict = Verdict { value: true.into(), rationale: None };
+    let verdict = Verdict { value: true.into(), rationale: None, details: Vec::new() };
     let result = Ok(Scored { verdict, method: ParseMethod::Strict, truncated: false, degenerate: false });
     let answer = Some(Answer { usage: Some(usage), ..Answer::default() });
     job.last = Some((Attempt { result, answer, limits: ObservedLimits::default() }, Duration::from_secs(1)));
@@ -303,8 +307,9 @@ async fn retries_that_pile_up_keep_new_judgments_back() {
 #[tokio::test(start_paused = true)]
 async fn all_requests_of_the_day_stop_the_lane_and_earlier_ones_count() {
     let limited = |limit, today| {
-        let settings = LaneSettings { requests_per_day: Some(limit), requests_today: today, ..settings(endpoint(9)) };
-        let mut lane = Lane::new(&settings, &Policy::default(), 1, true).unwrap();
+        let settings =
+            EndpointLane { requests_per_day: Some(limit), requests_today: today, ..of_endpoint(endpoint(9)) };
+        let mut lane = Lane::new(&settings.into(), &Policy::default(), 1, true).unwrap();
         lane.has_sent = true;
         lane
     };
