@@ -15,6 +15,7 @@ use super::flags::{
 };
 use super::mlflow::{MlflowArgs, RunMlflowArgs};
 use super::panel::PanelArgs;
+use super::people_args::{AggregateArgs, AgreementArgs, CalibrateArgs, FeedbackArgs, HistoryArgs, LabelPlanArgs};
 use super::subcommands::{
     AnchorsArgs, CheckArgs, CompactArgs, CompareArgs, CompletionsArgs, ConvertArgs, InitArgs, JudgesArgs, ManArgs,
     MergeArgs, PlanArgs, ReplayArgs, ReportArgs, ShowArgs, SimulateArgs, StatusArgs,
@@ -156,6 +157,18 @@ pub(crate) enum Command {
     Show(ShowArgs),
     /// Plan how many traces a margin or a detectable drop needs, by the verdicts so far, and what they cost
     Plan(PlanArgs),
+    /// Add people's feedback to a log, reject or correct a verdict, import labels
+    Feedback(Box<FeedbackArgs>),
+    /// Show who said what of a trace, and what took its place
+    History(HistoryArgs),
+    /// Aggregate what several annotators say: majority, mean, median, Dawid-Skene
+    Aggregate(AggregateArgs),
+    /// Measure how well a judge agrees with people, and people with each other
+    Agreement(AgreementArgs),
+    /// Draw which judgments people should label, and write a sheet to fill in
+    LabelPlan(LabelPlanArgs),
+    /// Correct a judge's pass rate by people's labels
+    Calibrate(CalibrateArgs),
     /// Write a judge-run.toml, after which `judge-run` alone judges what it says
     Init(InitArgs),
     /// List the judges, or print one as a file to start your own from

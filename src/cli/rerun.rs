@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use judge_run::files;
+use judge_run::judge::library;
 use judge_run::run::{Exit, RunReport, Scope};
 
 use super::args::{Purpose, RunArgs};
@@ -31,7 +32,7 @@ impl First {
     pub(crate) fn again(&self, judges: &[String], log: PathBuf) -> RunArgs {
         let asked = self.judges.iter().filter(|(name, _)| judges.contains(name));
         let mut judge: Vec<_> = asked.map(|(_, wanted)| wanted.clone()).collect();
-        // One that several models are asked about is there several times.
+        // One that several models are asked about is there several times, and so is a rubric.
         judge.dedup();
         RunArgs { judge, purpose: Purpose::Confirmation, ..self.further(log) }
     }

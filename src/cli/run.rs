@@ -20,6 +20,7 @@ use super::running::Running;
 use super::{anchors, command_line, dry_run, mlflow, plan, print, rerun, summary, table};
 
 pub(crate) fn main(args: RunArgs) -> Result<ExitCode, CliError> {
+    let args = plan::with_file(args)?;
     let env: Env<'_> = &|name| std::env::var(name).ok();
     let args = mlflow::with_pulled(args)?;
     let (of_mlflow, config) = (args.mlflow.clone(), args.endpoint.config.clone());

@@ -322,7 +322,7 @@ fn design_effect(text: &str) -> Result<f64, String> {
 }
 
 /// The level of an interval.
-fn level(text: &str) -> Result<f64, String> {
+pub(super) fn level(text: &str) -> Result<f64, String> {
     let level = share(text).ok().filter(|level| (0.5..1.0).contains(level));
     level.ok_or_else(|| format!("invalid level `{text}`, expected 0.95 or 95%"))
 }

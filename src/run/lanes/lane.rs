@@ -20,6 +20,7 @@ use crate::judge::Judgment;
 use crate::run::attempts::prompt_check::PromptCheck;
 use crate::run::dispatch::stop::GivenUp;
 use crate::run::outcome::summary::{LaneSummary, PromptLimit};
+use crate::run::planning::item::Rider;
 use crate::run::setup::questions::QuestionIndex;
 use crate::run::setup::settings::{EndpointLane, LaneSettings, Policy};
 
@@ -130,9 +131,17 @@ impl Lane {
         self.stopped || (self.fresh.len() < self.concurrency && self.retries.len() < 2 * self.concurrency)
     }
 
-    pub(in crate::run) fn push(&mut self, question: QuestionIndex, judgment: Judgment, history: History) {
+    /// Takes in a judgment, and those that its answer answers, too.
+    pub(in crate::run) fn push(
+        &mut self,
+        question: QuestionIndex,
+        judgment: Judgment,
+        history: History,
+        riders: Vec<Rider>,
+    ) {
         if !self.stopped {
-            self.fresh.push_back(Box::new(Job::new(question, judgment, history, Arc::clone(self.ladder.profile()))));
+            let job = Job::new(question, judgment, history, Arc::clone(self.ladder.profile()));
+            self.fresh.push_back(Box::new(Job { riders, ..job }));
         }
     }
 
