@@ -37,6 +37,7 @@ const DOCUMENTS: &[&str] = &[
     "docs/gates.md",
     "docs/judge-run.example.toml",
     "docs/judges.md",
+    "docs/mlflow.md",
     "docs/people.md",
     "docs/report.md",
     "docs/results.md",
@@ -140,12 +141,14 @@ fn every_flag_that_the_documents_name_exists() {
     let helps = help(&[])
         + &commands.map(|command| help(&[command])).concat()
         + &people.map(|command| help(&[command])).concat()
-        + &edits;
+        + &edits
+        + &["pull", "push", "pull-feedback"].map(|command| help(&["mlflow", command])).concat();
     let declarations = helps.lines().filter(|line| line.trim_start().starts_with(['-', '[']));
     let known: BTreeSet<_> = declarations.flat_map(|line| flags(line)).collect();
     assert!(known.contains("--dataset") && known.contains("--clear-after") && known.contains("--cacert"));
-    // Of cargo.
+    // Of cargo and MLflow.
     let others = BTreeSet::from([
+        "--backend-store-uri",
         "--release",
         "--locked",
         "--path",
@@ -418,6 +421,7 @@ fn each_floor_knows_only_the_floors_below_it() {
         ("people", &["results", "judge", "endpoint", "dataset", "trace", "feedback", "files"]),
         ("results", &["judge", "endpoint", "dataset", "trace", "feedback", "files"]),
         ("run", &["judge", "endpoint", "dataset", "trace", "feedback", "files"]),
+        ("servers", &["results", "judge", "endpoint", "feedback", "files"]),
     ] {
         for file in rust_files(&format!("src/{floor}")) {
             let text = read(&file);
