@@ -192,9 +192,8 @@ fn questions(
             JudgeKind::Llm => {
                 let place = plan.endpoints.iter().position(|endpoint| endpoint.model == judge.model);
                 let found = place.and_then(|place| Some((place, lanes.get(place)?.endpoint()?)));
-                let (place, lane) = found.ok_or_else(|| {
-                    CliError::usage(format_args!("the plan of `{}` names no endpoint", judge.model))
-                })?;
+                let (place, lane) = found
+                    .ok_or_else(|| CliError::usage(format_args!("the plan of `{}` names no endpoint", judge.model)))?;
                 (Question::new(compiled, &judge.model, &lane.pool.first().extra_body), place)
             }
             JudgeKind::Code => {

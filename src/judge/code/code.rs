@@ -220,7 +220,10 @@ mod tests {
         assert_eq!(number("check = \"recall_at_k\""), 0.5);
         assert_eq!(number("check = \"tool_calls\"\narguments = \"ignore\""), 1.0);
         assert!(number("check = \"rouge_l\"") > 0.2 && number("check = \"edit_similarity\"") < 0.5);
-        let label = verdict("type = \"category\"\nlabels = [\"eng\", \"deu\"]", "check = \"language\"\nactual = \"expectations.english\"");
+        let label = verdict(
+            "type = \"category\"\nlabels = [\"eng\", \"deu\"]",
+            "check = \"language\"\nactual = \"expectations.english\"",
+        );
         assert_eq!(label, Ok((json!("eng"), None)));
         assert_eq!(
             verdict(BOOLEAN, "check = \"contains\"\nexpected = \"'Rome'\"").unwrap().1.as_deref(),

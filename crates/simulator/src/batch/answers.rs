@@ -24,13 +24,17 @@ pub(super) fn of(job: &Job, shared: &Shared) -> [Option<Vec<u8>>; 2] {
         }
         let undone = match job.is_cancelled() {
             true => Some(("batch_cancelled", "This request was cancelled.")),
-            false => is_in(faults.missing + faults.expired)
-                .then_some(("batch_expired", "This request could not be executed before the completion window expired.")),
+            false => is_in(faults.missing + faults.expired).then_some((
+                "batch_expired",
+                "This request could not be executed before the completion window expired.",
+            )),
         };
         match undone {
             Some((code, message)) => {
                 let error = json!({"code": code, "message": message});
-                files[1].push(json!({"id": id(&line), "custom_id": line.custom_id, "response": null, "error": error}).to_string());
+                files[1].push(
+                    json!({"id": id(&line), "custom_id": line.custom_id, "response": null, "error": error}).to_string(),
+                );
             }
             None => {
                 let (status, body) = answered(line.body, shared);
@@ -68,7 +72,8 @@ fn answered(body: &RawValue, shared: &Shared) -> (u16, serde_json::Value) {
     in_flight.outcome.fault = fault;
     if let Some(Fault::Status(status)) = fault {
         in_flight.outcome.status = Some(status);
-        let error = json!({"message": "Simulated: something went wrong.", "type": "server_error", "param": null, "code": null});
+        let error =
+            json!({"message": "Simulated: something went wrong.", "type": "server_error", "param": null, "code": null});
         return (status, json!({"error": error}));
     }
     let completion = Completion::new(&request, &lot, fault);

@@ -73,7 +73,17 @@ impl Job {
             errors.push(LineError { code: "invalid_json_line", message, line: Some(1) });
         }
         let lines = lines(&input).count();
-        Self { number, wanted, input, lines, errors, stage: Stage::Open, polls: 0, output_file_id: None, error_file_id: None }
+        Self {
+            number,
+            wanted,
+            input,
+            lines,
+            errors,
+            stage: Stage::Open,
+            polls: 0,
+            output_file_id: None,
+            error_file_id: None,
+        }
     }
 
     pub(super) fn id(&self) -> String {
@@ -136,8 +146,8 @@ impl Job {
         let status = if faults.upper { status.to_uppercase() } else { status.to_owned() };
         let shows_errors = matches!(self.stage, Stage::Ended("failed"));
         let error = |error: &LineError| json!({"code": error.code, "message": error.message, "line": error.line, "param": null});
-        let errors = shows_errors
-            .then(|| json!({"object": "list", "data": self.errors.iter().map(error).collect::<Vec<_>>()}));
+        let errors =
+            shows_errors.then(|| json!({"object": "list", "data": self.errors.iter().map(error).collect::<Vec<_>>()}));
         let done = if matches!(self.stage, Stage::Ended(_)) { self.lines } else { 0 };
         json!({
             "id": self.id(), "object": "batch", "endpoint": self.wanted.endpoint, "errors": errors,
@@ -166,7 +176,11 @@ fn check(wanted: &Wanted, input: &[u8]) -> Vec<LineError> {
             }
             Ok(line) if line.method != "POST" => wrong("invalid_method", "Invalid method.", line_number),
             Ok(line) if !met.insert(line.custom_id.clone()) => {
-                wrong("duplicate_custom_id", "The custom_id for this request is a duplicate of another request.", line_number);
+                wrong(
+                    "duplicate_custom_id",
+                    "The custom_id for this request is a duplicate of another request.",
+                    line_number,
+                );
             }
             Ok(_) => {}
         }

@@ -69,7 +69,8 @@ impl Api {
 fn input(n: usize) -> String {
     let line = |i: usize| {
         let body: Value = serde_json::from_str(&chat(&format!("prompt {i}"))).unwrap();
-        json!({"custom_id": format!("a-{i}"), "method": "POST", "url": "/v1/chat/completions", "body": body}).to_string()
+        json!({"custom_id": format!("a-{i}"), "method": "POST", "url": "/v1/chat/completions", "body": body})
+            .to_string()
     };
     (0..n).map(line).collect::<Vec<_>>().join("\n")
 }
@@ -92,7 +93,10 @@ fn a_batch_is_validated_worked_on_and_answered() {
     let listed = api.json("GET", "/v1/batches?limit=1", "");
     assert_eq!((&listed["data"][0]["id"], &listed["has_more"]), (&batch["id"], &json!(false)));
     let stats = api.json("GET", "/stats", "");
-    assert_eq!((&stats["batches"], &stats["batch_lines"], &stats["batch_lines_again"]), (&json!(1), &json!(3), &json!(0)));
+    assert_eq!(
+        (&stats["batches"], &stats["batch_lines"], &stats["batch_lines_again"]),
+        (&json!(1), &json!(3), &json!(0))
+    );
     api.submit(&input(2));
     assert_eq!(api.json("GET", "/stats", "")["batch_lines_again"], 2);
     let output = done["output_file_id"].as_str().unwrap();
