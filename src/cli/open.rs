@@ -8,7 +8,7 @@ use judge_run::endpoint::ModelUri;
 use judge_run::endpoint::client::Client;
 use judge_run::endpoint::provider;
 use judge_run::feedback::log::{self, Index, Mode, OpenError, OpenLog};
-use judge_run::judge::{JudgeKind, Question, library};
+use judge_run::judge::{JudgeKind, Question};
 use judge_run::run::manifest::{Manifest, State};
 use judge_run::run::{
     DrawError, Export, JudgePlan, LaneIndex, LaneSettings, Output, RunPlan, RunSettings, Scope, Selection,
@@ -24,7 +24,7 @@ use super::open_endpoint;
 use super::open_files;
 use super::panel;
 use super::paths::shown;
-use super::plan::{Invocation, Planned, wanted};
+use super::plan::{Invocation, Planned, compiled};
 use super::print::counted;
 use super::programs;
 use super::quickstart;
@@ -181,7 +181,7 @@ fn questions(
 ) -> Result<Vec<(Question, LaneIndex)>, CliError> {
     let mut questions = Vec::new();
     for judge in &plan.judges {
-        let mut compiled = library::find(&wanted(judge)).map_err(|error| CliError::of(&error))?;
+        let mut compiled = compiled(judge)?;
         if compiled.kind() != judge.kind {
             return Err(CliError::usage(format_args!("the judge `{}` was of another type in that run", judge.name)));
         }

@@ -14,7 +14,7 @@ use judge_run::run::{
 
 use super::anchors;
 use super::args::{Purpose, RunArgs};
-use super::config_file;
+use super::config_file::{self, ConfigFile, DatasetTable};
 use super::endpoint::{self, Env, Layers, Secrets};
 use super::error::CliError;
 use super::flags::{ConductArgs, ProgressForm, SelectionArgs};
@@ -86,6 +86,17 @@ pub(crate) fn load_variables(path: &Path) -> Result<(), CliError> {
     })
 }
 
+/// The flags of a run, with what the configuration file says of dataset and judges where they say nothing.
+pub(crate) fn with_file(args: RunArgs) -> Result<RunArgs, CliError> {
+    let ConfigFile { judges, dataset: DatasetTable { path, .. }, .. } =
+        ConfigFile::load(args.endpoint.config.as_deref())?;
+    Ok(RunArgs {
+        dataset: if args.dataset.is_empty() { path } else { args.dataset },
+        judge: if args.judge.is_empty() { judges } else { args.judge },
+        ..args
+    })
+}
+
 /// The plan of a run. Judges are compiled and files are looked for; nothing is opened, made or sent.
 pub(crate) fn of_run(args: RunArgs, env: Env<'_>) -> Result<(Planned, Invocation), CliError> {
     let RunArgs {
@@ -114,9 +125,7 @@ pub(crate) fn of_run(args: RunArgs, env: Env<'_>) -> Result<(Planned, Invocation
     } = args;
     let (config, env_file) = (config_path(endpoint.config.as_deref()), endpoint.env_file.as_deref().map(absolute));
     let named_config = endpoint.config.clone();
-    let mut layers = Layers::new(endpoint, conduct.dry_run)?;
-    let dataset = if dataset.is_empty() { std::mem::take(&mut layers.file.dataset.path) } else { dataset };
-    let judge = if judge.is_empty() { std::mem::take(&mut layers.file.judges) } else { judge };
+    let layers = Layers::new(endpoint, conduct.dry_run)?;
     if dataset.is_empty() {
         return Err(CliError::usage_with_hint(
             "no dataset: name a file of traces with `--dataset`, or in judge-run.toml",
@@ -183,18 +192,19 @@ pub(crate) fn of_run(args: RunArgs, env: Env<'_>) -> Result<(Planned, Invocation
         planned.notes.push(format!("shard {shard}, by {origin}"));
     }
     for wanted in &judge {
-        let compiled = library::find(wanted).map_err(|error| CliError::of(&error))?;
-        if compiled.kind() != JudgeKind::Llm {
-            let stands_for_model = compiled.kind().uri(&compiled.name);
-            planned.add_judge(judge_plan(wanted, &compiled, stands_for_model))?;
-            continue;
-        }
-        let voters = layers.voters(compiled.model.as_ref())?;
-        let votes = panel.plan(&layers.file.panel, &compiled, &voters, target.log.is_some())?;
-        planned.notes.extend(panel_note(&compiled, votes.as_ref()));
-        planned.plan.panels.extend(votes);
-        for model in voters {
-            planned.add_judge(judge_plan(wanted, &compiled, model))?;
+        for compiled in library::find_all(wanted).map_err(|error| CliError::of(&error))? {
+            if compiled.kind() != JudgeKind::Llm {
+                let stands_for_model = compiled.kind().uri(&compiled.name);
+                planned.add_judge(judge_plan(wanted, &compiled, stands_for_model))?;
+                continue;
+            }
+            let voters = layers.voters(compiled.model.as_ref())?;
+            let votes = panel.plan(&layers.file.panel, &compiled, &voters, target.log.is_some())?;
+            planned.notes.extend(panel_note(&compiled, votes.as_ref()));
+            planned.plan.panels.extend(votes);
+            for model in voters {
+                planned.add_judge(judge_plan(wanted, &compiled, model))?;
+            }
         }
     }
     programs::allowed(&planned.plan.judges, conduct.allow_commands || layers.file.allow_commands)?;
@@ -333,6 +343,7 @@ fn panel_note(judge: &Judge, panel: Option<&PanelPlan>) -> Option<String> {
 pub(crate) fn judge_plan(wanted: &str, compiled: &Judge, model: ModelUri) -> JudgePlan {
     JudgePlan {
         name: compiled.name.clone(),
+        rubric: (compiled.name != compiled.file_name()).then(|| compiled.file_name().to_owned()),
         version: compiled.version,
         file: judge_file(wanted).map(|path| absolute(&path)),
         blake3: digest(wanted),
@@ -343,7 +354,17 @@ pub(crate) fn judge_plan(wanted: &str, compiled: &Judge, model: ModelUri) -> Jud
 
 /// How `--judge` names a judge of a plan.
 pub(crate) fn wanted(judge: &JudgePlan) -> String {
-    judge.file.as_ref().map_or_else(|| judge.name.clone(), |file| file.display().to_string())
+    let name = judge.rubric.as_ref().unwrap_or(&judge.name);
+    judge.file.as_ref().map_or_else(|| name.clone(), |file| file.display().to_string())
+}
+
+/// The judge of a plan, or the criterion of a rubric, as it is now.
+pub(crate) fn compiled(judge: &JudgePlan) -> Result<Judge, CliError> {
+    let all = library::find_all(&wanted(judge)).map_err(|error| CliError::of(&error))?;
+    let same = |compiled: &Judge| judge.rubric.is_none() || compiled.name == judge.name;
+    all.into_iter().find(same).ok_or_else(|| {
+        CliError::usage(format_args!("the judge `{}` no longer has this criterion: `{}`", wanted(judge), judge.name))
+    })
 }
 
 /// Of a judge's TOML text; empty if it cannot be read any more.

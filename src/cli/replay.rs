@@ -10,7 +10,7 @@ use judge_run::endpoint::ModelUri;
 use judge_run::feedback::ErrorCode;
 use judge_run::feedback::forms::Form;
 use judge_run::feedback::log::OpinionKey;
-use judge_run::judge::{JudgeKind, library};
+use judge_run::judge::JudgeKind;
 use judge_run::run::manifest::{Manifest, ManifestError};
 use judge_run::run::{Dataset, Fingerprint};
 use judge_run::run::{EndpointPlan, Event, Exit, FailureScope, JudgePlan, RunPlan, Scope, SelectionPlan, StopReason};
@@ -244,7 +244,7 @@ impl Replay {
         let mut models = Vec::new();
         for judge in &plan.judges {
             let wanted = wanted(judge);
-            let compiled = library::find(&wanted).map_err(|error| CliError::of(&error))?;
+            let compiled = plan::compiled(judge)?;
             if digest(&wanted) != judge.blake3 {
                 notes.push(format!("the judge {} has changed since the run", shown(Path::new(&wanted)).display()));
             }

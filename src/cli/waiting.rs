@@ -108,6 +108,14 @@ impl Waiting {
         self.lanes.get(lane.place()).map_or("", |lane| &lane.name)
     }
 
+    /// A lane has limits that its endpoint reports; those that were given stay.
+    pub(crate) fn limited(&mut self, lane: LaneIndex, requests: Option<u64>, tokens: Option<u64>) {
+        let Some(lane) = self.lanes.get_mut(lane.place()) else { return };
+        let limit = |limit: u64| NonZeroU32::new(u32::try_from(limit).unwrap_or(u32::MAX));
+        lane.max_requests = requests.and_then(limit).or(lane.max_requests);
+        lane.max_tokens = tokens.and_then(limit).or(lane.max_tokens);
+    }
+
     /// A request was sent.
     pub(crate) fn sent(&mut self, lane: LaneIndex, now: Instant) {
         let Some(lane) = self.lanes.get_mut(lane.place()) else { return };
@@ -178,6 +186,16 @@ mod tests {
         waiting.sent(A, at(100));
         assert_eq!(waiting.longest(at(109)), None, "the time without requests does not count");
         assert_eq!(waiting.quota(at(109)), None, "no lane has limits");
+    }
+
+    #[test]
+    fn what_an_endpoint_reports_is_its_quota() {
+        let mut waiting = Waiting::new([("a:/m".to_owned(), None, None)]);
+        let now = Instant::now();
+        waiting.sent(LaneIndex::new(0), now);
+        assert_eq!(waiting.quota(now), None);
+        waiting.limited(LaneIndex::new(0), Some(500), None);
+        assert_eq!(waiting.quota(now).unwrap(), "1/500 rpm");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use toml::Spanned;
 use super::answer_form::AnswerForm;
 use super::code::CodeError;
 use super::computed::{Answers, JudgeKind};
-use super::file::{JudgeFile, Prompts, Truncate};
+use super::file::{JudgeFile, Part, Prompts, Truncate};
 use super::parse::Expected;
 use super::place::Place;
 use super::prompt::{PromptTemplate, RenderError, Rendered, TemplateError, VARIABLES};
@@ -44,7 +44,11 @@ pub struct Judge {
     pub model: Option<ModelUri>,
     /// Who gives the verdict.
     pub(super) answers: Answers,
+    /// The file's name, of which that of a criterion is a part.
+    file_name: String,
     system: Instructions,
+    /// The system message and schema in the other orders of a rubric's criteria.
+    other_orders: Vec<(Instructions, AnswerSchema)>,
     /// The system message as it was first worded, for the identity of judgments.
     hashed_system: String,
     user: PromptTemplate,
@@ -81,11 +85,26 @@ pub enum JudgeError {
 }
 
 impl Judge {
-    /// Compiles a judge file. `origin` is how messages call it.
+    /// Compiles a judge file; of a rubric, its first criterion. `origin` is how messages call it.
     ///
     /// # Errors
     /// When the text is not TOML, a field is wrong, or a template cannot work for any trace.
     pub fn compile(name: &str, text: &str, origin: &str) -> Result<Self, JudgeError> {
+        Self::compile_part(name, text, origin, 0).map(|(judge, _)| judge)
+    }
+
+    /// Compiles a judge file to all that gives feedback of its own: a rubric to its criteria, which are named `RUBRIC.CRITERION`.
+    ///
+    /// # Errors
+    /// When the text is not TOML, a field is wrong, or a template cannot work for any trace.
+    pub fn compile_all(name: &str, text: &str, origin: &str) -> Result<Vec<Self>, JudgeError> {
+        let (first, parts) = Self::compile_part(name, text, origin, 0)?;
+        let others = (1..parts).map(|part| Self::compile_part(name, text, origin, part).map(|(judge, _)| judge));
+        std::iter::once(Ok(first)).chain(others).collect()
+    }
+
+    /// One of the parts of a judge file, and how many there are.
+    fn compile_part(name: &str, text: &str, origin: &str, part: usize) -> Result<(Self, usize), JudgeError> {
         // A checkout with other line ends is the same judge.
         let text = if text.contains('\r') { Cow::Owned(text.replace("\r\n", "\n")) } else { text.into() };
         let mut file: JudgeFile = toml_file::parse(&text)
@@ -102,10 +121,9 @@ impl Judge {
             return Err(invalid("verdict", "the judge has no name: name the file NAME.toml".to_owned()));
         }
         file.check_tables().map_err(|(table, reason)| invalid(table, reason))?;
+        let Part { criterion, verdict, form, good, parts } =
+            file.part(part).map_err(|(table, reason)| invalid(table, reason))?;
         let select = std::mem::take(&mut file.select).select().map_err(|reason| invalid("select", reason))?;
-        let verdict = file.verdict.verdict_type().map_err(|reason| invalid("verdict", reason))?;
-        let form = file.verdict.answer_form().map_err(|reason| invalid("verdict", reason))?;
-        let good = file.verdict.good(&verdict).map_err(|reason| invalid("verdict", reason))?;
         check(&file.params).map_err(|reason| invalid("params", reason))?;
         let answers = Answers::compile(&mut file, &verdict, select.unit()).map_err(|(table, error)| match error {
             CodeError::Template { source, error } => {
@@ -139,18 +157,28 @@ impl Judge {
             system => format!("{system}\n\n{form}"),
         };
         let max_rationale = file.params.max_rationale_chars;
+        let with_criterion = |form: String| match &criterion {
+            Some((_, Some(description))) => format!("Criterion: {description}\n\n{form}"),
+            _ => form,
+        };
+        let with_form = |form: String| with_form(with_criterion(form));
         let hashed_system = with_form(form.hashed_instructions(&verdict));
-        let system = Instructions::new(&with_form(form.instructions(&verdict, max_rationale)))
-            .map_err(|error| invalid("prompt", error.to_string()))?;
+        let raw = |schema| to_raw_value(&schema).map_err(|error| invalid("verdict", error.to_string()));
+        let in_order = |order| {
+            let system = Instructions::new(&with_form(form.instructions(&verdict, max_rationale, order)))
+                .map_err(|error| invalid("prompt", error.to_string()))?;
+            let bounded = raw(form.bounded_json_schema(&verdict, max_rationale, order))?;
+            Ok((system, AnswerSchema::new(raw(form.json_schema(&verdict, order))?, bounded)))
+        };
+        let (system, schema) = in_order(0)?;
+        let other_orders = (1..form.orders()).map(in_order).collect::<Result<_, JudgeError>>()?;
         let limit = prompt.max_input_tokens.map(|max| (max, prompt.truncate.unwrap_or_default()));
         if limit.is_none() && prompt.truncate.is_some() {
             return Err(invalid("prompt", "`truncate` needs `max_input_tokens`".to_owned()));
         }
-        let raw = |schema| to_raw_value(&schema).map_err(|error| invalid("verdict", error.to_string()));
-        let bounded = form.bounded_json_schema(&verdict, max_rationale);
-        let schema = AnswerSchema::new(raw(form.json_schema(&verdict))?, raw(bounded)?);
         let mut judge = Self {
-            name: name.to_owned(),
+            name: criterion.map_or_else(|| name.to_owned(), |(criterion, _)| format!("{name}.{criterion}")),
+            file_name: name.to_owned(),
             version: file.version,
             description: file.description.trim().to_owned(),
             select,
@@ -160,6 +188,7 @@ impl Judge {
             model: file.model,
             answers,
             system,
+            other_orders,
             hashed_system,
             user,
             limit,
@@ -170,14 +199,14 @@ impl Judge {
         };
         judge.digest = judge.compute_digest();
         judge.metadata = judge.compute_metadata();
-        let instructions = judge.chat_request(Rendered::default()).estimated_input_tokens();
+        let instructions = judge.chat_request(Rendered::default(), "").estimated_input_tokens();
         match judge.limit {
             Some((max, _)) if u64::from(max) <= instructions => {
                 let reason =
                     format!("`max_input_tokens` is {max}, and the instructions alone take about {instructions}");
                 Err(invalid("prompt", reason))
             }
-            _ => Ok(judge),
+            _ => Ok((judge, parts)),
         }
     }
 
@@ -187,7 +216,7 @@ impl Judge {
     /// When the trace lacks something that the prompt names, or the prompt is too long.
     pub fn request<'a>(&self, subject: impl Into<Subject<'a>>) -> Result<ChatRequest, RenderError> {
         let subject = subject.into();
-        let request = self.chat_request(self.user.render(subject)?);
+        let request = self.chat_request(self.user.render(subject)?, &subject.trace().trace_id);
         let Some((allowed, truncate)) = self.limit else { return Ok(request) };
         let tokens = request.estimated_input_tokens();
         let too_many = tokens.saturating_sub(allowed.into());
@@ -200,18 +229,43 @@ impl Judge {
             (Truncate::Middle, Some(room)) => self.user.render_within(subject, room)?,
             _ => None,
         };
-        cut.map(|rendered| self.chat_request(rendered)).ok_or(RenderError::TooLong { tokens, allowed })
+        cut.map(|rendered| self.chat_request(rendered, &subject.trace().trace_id))
+            .ok_or(RenderError::TooLong { tokens, allowed })
     }
 
-    fn chat_request(&self, Rendered { text, images, notes }: Rendered) -> ChatRequest {
+    fn chat_request(&self, Rendered { text, images, notes }: Rendered, trace_id: &str) -> ChatRequest {
+        let (system, schema) = self.asked_for(trace_id);
         ChatRequest {
-            system: Some(self.system.clone()),
+            system: Some(system.clone()),
             user: text,
             images,
             notes,
-            schema: self.schema.clone(),
+            schema: schema.clone(),
             sampling: self.sampling,
         }
+    }
+
+    /// How the answer is asked for about a trace.
+    fn asked_for(&self, trace_id: &str) -> (&Instructions, &AnswerSchema) {
+        let order = match &self.form {
+            AnswerForm::Criterion { rubric, .. } => rubric.order_for(trace_id),
+            _ => 0,
+        };
+        let other = order.checked_sub(1).and_then(|other| self.other_orders.get(other));
+        other.map_or((&self.system, &self.schema), |(system, schema)| (system, schema))
+    }
+
+    /// Whether one answer is an answer to both: to two criteria of one rubric.
+    pub(crate) fn is_asked_with(&self, other: &Self) -> bool {
+        let is_criterion = |judge: &Self| matches!(judge.form, AnswerForm::Criterion { .. });
+        is_criterion(self)
+            && is_criterion(other)
+            && (&self.file_name, &self.digest) == (&other.file_name, &other.digest)
+    }
+
+    /// The name of the file, of which that of a rubric's criterion is a part.
+    pub fn file_name(&self) -> &str {
+        &self.file_name
     }
 
     /// The parts of the request that are the same for every trace, for its identity: the system message with the first wording of the
@@ -270,7 +324,7 @@ impl Judge {
 
     /// `prompts:/NAME/VERSION`, as MLflow's prompt registry writes it.
     pub fn prompt_uri(&self) -> String {
-        format!("prompts:/{}/{}", self.name, self.version)
+        format!("prompts:/{}/{}", self.file_name, self.version)
     }
 }
 

@@ -131,6 +131,11 @@ impl Question {
         Self { sample, simulated: OnceLock::new(), ..self }
     }
 
+    /// Whether one answer answers both: where they are criteria of one rubric, on the same model.
+    pub fn is_asked_with(&self, other: &Self) -> bool {
+        self.judge.is_asked_with(&other.judge) && (&self.source_id, self.sample) == (&other.source_id, other.sample)
+    }
+
     /// What distinguishes it from the run's other questions.
     pub fn key(&self) -> QuestionKey<'_> {
         QuestionKey { judge: &self.judge.name, source_id: &self.source_id, sample: self.sample }

@@ -32,6 +32,15 @@ pub fn find(wanted: &str) -> Result<Judge, JudgeError> {
     Judge::compile(&name, &text, &origin)
 }
 
+/// The same with all that gives feedback of its own: of a rubric, its criteria.
+///
+/// # Errors
+/// When there is no such judge, or its file is invalid.
+pub fn find_all(wanted: &str) -> Result<Vec<Judge>, JudgeError> {
+    let Found { name, text, origin } = look_for(wanted)?;
+    Judge::compile_all(&name, &text, &origin)
+}
+
 /// The TOML text of the judge that [`find`] would compile.
 ///
 /// # Errors

@@ -25,7 +25,7 @@ fn read(path: &str) -> String {
 }
 
 /// The documents with links and flags in them.
-const DOCUMENTS: [&str; 14] = [
+const DOCUMENTS: [&str; 15] = [
     "README.md",
     "ARCHITECTURE.md",
     "CHANGELOG.md",
@@ -37,6 +37,7 @@ const DOCUMENTS: [&str; 14] = [
     "docs/gates.md",
     "docs/judge-run.example.toml",
     "docs/judges.md",
+    "docs/people.md",
     "docs/report.md",
     "docs/results.md",
     "docs/scaling.md",
@@ -44,13 +45,14 @@ const DOCUMENTS: [&str; 14] = [
 ];
 
 /// The documents whose examples are run.
-const PAGES: [&str; 9] = [
+const PAGES: [&str; 10] = [
     "docs/ci.md",
     "docs/code-judges.md",
     "docs/configuration.md",
     "docs/endpoints.md",
     "docs/gates.md",
     "docs/judges.md",
+    "docs/people.md",
     "docs/report.md",
     "docs/results.md",
     "docs/traces.md",
@@ -133,7 +135,12 @@ fn flags(text: &str) -> BTreeSet<&str> {
 fn every_flag_that_the_documents_name_exists() {
     let commands =
         ["simulate", "merge", "compact", "convert", "replay", "status", "report", "compare", "plan", "show", "anchors"];
-    let helps = help(&[]) + &commands.map(|command| help(&[command])).concat();
+    let people = ["history", "aggregate", "agreement", "label-plan", "calibrate"];
+    let edits = ["add", "reject", "override", "import"].map(|command| help(&["feedback", command])).concat();
+    let helps = help(&[])
+        + &commands.map(|command| help(&[command])).concat()
+        + &people.map(|command| help(&[command])).concat()
+        + &edits;
     let declarations = helps.lines().filter(|line| line.trim_start().starts_with(['-', '[']));
     let known: BTreeSet<_> = declarations.flat_map(|line| flags(line)).collect();
     assert!(known.contains("--dataset") && known.contains("--clear-after") && known.contains("--cacert"));
@@ -408,6 +415,7 @@ fn each_floor_knows_only_the_floors_below_it() {
         ("dataset", &["trace", "feedback", "files"]),
         ("endpoint", &["feedback"]),
         ("judge", &["endpoint", "trace", "feedback"]),
+        ("people", &["results", "judge", "endpoint", "dataset", "trace", "feedback", "files"]),
         ("results", &["judge", "endpoint", "dataset", "trace", "feedback", "files"]),
         ("run", &["judge", "endpoint", "dataset", "trace", "feedback", "files"]),
     ] {

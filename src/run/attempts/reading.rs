@@ -48,6 +48,11 @@ fn of_program(line: &str, judge: &Judge) -> Result<Scored, Box<Failure>> {
     }
 }
 
+/// Whether a failure is one of a verdict alone: the same answer may have others.
+pub(in crate::run) fn is_about_content(code: ErrorCode) -> bool {
+    matches!(code, ErrorCode::UnparseableVerdict | ErrorCode::OutOfRange)
+}
+
 /// Whether an answer breaks off inside its JSON object.
 pub(in crate::run) fn breaks_off(text: &str) -> bool {
     let Some(start) = text.find('{') else { return false };

@@ -1,20 +1,24 @@
 //! What came of a judgment, as the record that it leaves.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::attempt::Attempt;
-use super::reading::Scored;
+use super::reading::{self, Scored};
 use crate::endpoint::Failure;
-use crate::endpoint::wire::answer::Usage;
+use crate::endpoint::pacing::observed::ObservedLimits;
+use crate::endpoint::wire::answer::{Answer, Usage};
 use crate::endpoint::wire::chat::{ResponseFormat, WireProfile};
-use crate::feedback::{AssessmentId, Feedback, FeedbackError, SAMPLE_METADATA};
+use crate::feedback::{ASKED_WITH_METADATA, AssessmentId, Feedback, FeedbackError, SAMPLE_METADATA};
 use crate::judge::parse::ParseMethod;
 use crate::judge::verdict::Verdict;
 use crate::judge::{Judgment, NotAskable, Question, SubjectIds, Work};
 use crate::run::lanes::job::{History, Job};
 use crate::run::lanes::variation::Variation;
+use crate::run::planning::item::Rider;
+use crate::run::setup::questions::Questions;
 
 /// A judgment whose last attempt has ended.
 #[derive(Debug)]
@@ -41,6 +45,44 @@ impl Outcome {
         let (attempt, latency) = last?;
         Some(Self { judgment, history, attempt, attempts, latency, profile, host, variation, used })
     }
+}
+
+impl Outcome {
+    /// Of a criterion that another one's answer answers, too. What the answer took is the other's.
+    pub(in crate::run) fn of_rider(rider: &Rider, of: &Self, questions: &Questions) -> Self {
+        let Self { judgment, attempt, attempts, latency, profile, host, variation, .. } = of;
+        let Judgment { subject, work, .. } = judgment;
+        let result = match (&attempt.result, &attempt.answer) {
+            (Err(failure), answer) if answer.is_none() || !reading::is_about_content(failure.code) => {
+                Err(failure.clone())
+            }
+            (_, answer) => {
+                let answer = answer.as_ref().map_or_else(|| Cow::Owned(Answer::default()), Cow::Borrowed);
+                reading::read(work, &answer, &questions[rider.question].judge)
+            }
+        };
+        let answer = attempt.answer.as_ref().map(|answer| Answer { content: String::new(), ..answer.clone() });
+        Self {
+            judgment: Judgment { id: rider.id, subject: subject.clone(), work: work.clone() },
+            history: rider.history,
+            attempt: Attempt { result, answer, limits: ObservedLimits::default() },
+            attempts: *attempts,
+            latency: *latency,
+            profile: Arc::clone(profile),
+            host: host.clone(),
+            variation: variation.clone(),
+            used: None,
+        }
+    }
+}
+
+/// What is told once of several records with one answer.
+const OF_THE_ANSWER: [&str; 2] = ["attempts", "latency_ms"];
+
+/// Leaves what the answer took to the record with this id.
+pub(in crate::run) fn ride(feedback: &mut Feedback, asked_with: Option<String>) {
+    feedback.metadata.retain(|key, _| !OF_THE_ANSWER.contains(&key.as_str()));
+    feedback.metadata.extend(asked_with.map(|id| (ASKED_WITH_METADATA.to_owned(), id)));
 }
 
 /// The record of a judgment that was asked, and what the judge wrote.
@@ -204,7 +246,6 @@ pub(in crate::run) fn now_ms() -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::endpoint::wire::answer::Answer;
     use crate::feedback::{
         ErrorCode, GOOD_METADATA, IdHasher, SCALE_METADATA, SESSION_ID_METADATA, SESSION_METADATA, Source,
     };
@@ -226,7 +267,7 @@ mod tests {
         let mut job = job();
         job.attempts = 2;
         job.used = answer.as_ref().and_then(|answer| answer.usage);
-        let attempt = Attempt { result, answer, limits: crate::endpoint::pacing::observed::ObservedLimits::default() };
+        let attempt = Attempt { result, answer, limits: ObservedLimits::default() };
         job.last = Some((attempt, Duration::from_millis(1234)));
         Outcome::of(job, None).unwrap()
     }

@@ -8,7 +8,7 @@ use crate::judge::parse::ParseMethod;
 use crate::judge::{Judgment, Work};
 use crate::run::attempts::record;
 use crate::run::outcome::event::Event;
-use crate::run::planning::item::{Action, Item, Settled};
+use crate::run::planning::item::{Action, Item, Rider, Settled};
 use crate::run::planning::walk::Planned;
 
 impl Dispatcher<'_> {
@@ -65,11 +65,14 @@ impl Dispatcher<'_> {
 
     async fn item(&mut self, Item { question, action }: Item) -> Result<(), LogClosed> {
         match action {
-            Action::Ask { judgment, history } => {
+            Action::Ask { judgment, history, riders } => {
                 let lane = self.parts.questions.lane(question);
                 let Judgment { id, subject, work: Work::Computed(verdict) } = judgment else {
                     self.emit(&Event::Planned { question, changed: history.overrides.is_some() });
-                    self.lane(lane).push(question, judgment, history);
+                    for Rider { question, history, .. } in &riders {
+                        self.emit(&Event::Planned { question: *question, changed: history.overrides.is_some() });
+                    }
+                    self.lane(lane).push(question, judgment, history, riders);
                     return Ok(());
                 };
                 if self.lane(lane).stopped {

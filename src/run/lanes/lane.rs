@@ -20,6 +20,7 @@ use crate::judge::Judgment;
 use crate::run::attempts::prompt_check::PromptCheck;
 use crate::run::dispatch::stop::GivenUp;
 use crate::run::outcome::summary::{LaneSummary, PromptLimit};
+use crate::run::planning::item::Rider;
 use crate::run::setup::questions::QuestionIndex;
 use crate::run::setup::settings::{EndpointLane, LaneSettings, Policy};
 
@@ -130,21 +131,33 @@ impl Lane {
         self.stopped || (self.fresh.len() < self.concurrency && self.retries.len() < 2 * self.concurrency)
     }
 
-    pub(in crate::run) fn push(&mut self, question: QuestionIndex, judgment: Judgment, history: History) {
+    /// Takes in a judgment, and those that its answer answers, too.
+    pub(in crate::run) fn push(
+        &mut self,
+        question: QuestionIndex,
+        judgment: Judgment,
+        history: History,
+        riders: Vec<Rider>,
+    ) {
         if !self.stopped {
-            self.fresh.push_back(Box::new(Job::new(question, judgment, history, Arc::clone(self.ladder.profile()))));
+            let job = Job::new(question, judgment, history, Arc::clone(self.ladder.profile()));
+            self.fresh.push_back(Box::new(Job { riders, ..job }));
         }
+    }
+
+    /// What the endpoint itself says of its limits, of requests and of tokens.
+    pub(in crate::run) fn learnt_limits(&self) -> (Option<u64>, Option<u64>) {
+        let learnt: Vec<_> = self.members.iter().map(|member| member.gate.quota().learnt()).collect();
+        if learnt.is_empty() {
+            return (None, None);
+        }
+        (learnt.iter().map(|(requests, _)| *requests).sum(), learnt.iter().map(|(_, tokens)| *tokens).sum())
     }
 
     /// Adds what was learnt of the endpoint.
     pub(in crate::run) fn summarize(&self, summary: &mut LaneSummary) {
-        let learnt: Vec<_> = self.members.iter().map(|member| member.gate.quota().learnt()).collect();
         summary.adapted = self.ladder.adapted().to_vec();
-        if learnt.is_empty() {
-            return;
-        }
-        summary.learnt_requests = learnt.iter().map(|(requests, _)| *requests).sum();
-        summary.learnt_tokens = learnt.iter().map(|(_, tokens)| *tokens).sum();
+        (summary.learnt_requests, summary.learnt_tokens) = self.learnt_limits();
         summary.prompt_limit = self.prompts.limit().map(|(tokens, unnoticed)| PromptLimit { tokens, unnoticed });
     }
 

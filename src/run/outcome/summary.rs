@@ -242,6 +242,7 @@ impl Summary {
             | Event::Retrying { .. }
             | Event::Stopping { .. }
             | Event::Abandoned { .. }
+            | Event::LimitsReported { .. }
             | Event::Tick => {}
         }
     }

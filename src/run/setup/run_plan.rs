@@ -96,6 +96,9 @@ pub struct SelectionPlan {
 pub struct JudgePlan {
     /// The `name` of the feedback.
     pub name: String,
+    /// The rubric that it is a criterion of: then its name is `RUBRIC.CRITERION`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rubric: Option<String>,
     /// The file's `version`.
     pub version: u32,
     /// Absolute; `None` for a built-in judge.
@@ -324,6 +327,7 @@ pub(crate) mod tests {
             .iter()
             .map(|(name, model)| JudgePlan {
                 name: (*name).to_owned(),
+                rubric: None,
                 version: 1,
                 file: None,
                 blake3: String::new(),
