@@ -12,9 +12,7 @@ use judge_run::feedback::log::{self, Index, Mode, OpenError, OpenLog};
 use judge_run::judge::redact::Redact;
 use judge_run::judge::{JudgeKind, Question};
 use judge_run::run::manifest::{Manifest, State};
-use judge_run::run::{
-    DrawError, Export, LaneIndex, LaneSettings, Output, RunPlan, RunSettings, Scope, Selection,
-};
+use judge_run::run::{DrawError, Export, LaneIndex, LaneSettings, Output, RunPlan, RunSettings, Scope, Selection};
 use judge_run_simulator::{BackgroundSimulator, Simulator, SimulatorConfig};
 use tempfile::NamedTempFile;
 
