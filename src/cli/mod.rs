@@ -33,6 +33,7 @@ mod label_plan;
 mod log_hints;
 mod manifest;
 mod merge;
+mod mlflow;
 mod named_logs;
 mod not_retried;
 mod notices;
@@ -112,6 +113,7 @@ pub(crate) fn main() -> ExitCode {
         Some(Command::Compact(args)) => compact::main(&args),
         Some(Command::Convert(args)) => convert::main(args),
         Some(Command::Replay(args)) => replay::main(*args),
+        Some(Command::Mlflow(args)) => mlflow::main(args),
         Some(Command::Show(args)) => show::main(args),
         Some(Command::Status(args)) => status::main(args),
         Some(Command::Report(args)) => report::main(*args),

@@ -22,6 +22,7 @@ use crate::endpoint::ModelUri;
 use crate::endpoint::prices::Prices;
 use crate::feedback::forms::Form;
 use crate::judge::JudgeKind;
+use crate::judge::redact::RedactPlan;
 use crate::judge::verdict::VerdictType;
 
 /// One run.
@@ -56,6 +57,9 @@ pub struct RunPlan {
     /// Of the file of anchors, where the run judges those, to see whether the judge is what it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub anchors: Option<String>,
+    /// What judges do not see of the traces.
+    #[serde(default, skip_serializing_if = "RedactPlan::is_empty")]
+    pub redact: RedactPlan,
 }
 
 /// How a dataset is read.
@@ -374,6 +378,7 @@ pub(crate) mod tests {
             config: None,
             env_file: None,
             anchors: None,
+            redact: RedactPlan::default(),
         }
     }
 
