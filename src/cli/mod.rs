@@ -15,6 +15,7 @@ mod dry_run;
 mod duration;
 mod endpoint;
 mod error;
+mod escalate;
 mod failures;
 mod first_screen;
 mod flags;

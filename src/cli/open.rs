@@ -178,7 +178,7 @@ fn questions(plan: &RunPlan, lanes: &[LaneSettings]) -> Result<Vec<(Question, La
         }
         let lane = plan.endpoints.iter().position(|endpoint| endpoint.model == judge.model).unwrap_or_default();
         let question = Question::new(compiled, &judge.model, &lanes[lane].pool.first().extra_body);
-        let samples = (0..plan.samples(&judge.name)).map(|sample| question.clone().with_sample(sample));
+        let samples = (0..plan.samples(judge)).map(|sample| question.clone().with_sample(sample));
         Ok(samples.map(|question| (question, LaneIndex::new(lane))).collect::<Vec<_>>())
     };
     let questions = plan.judges.iter().map(question).collect::<Result<Vec<_>, CliError>>()?;

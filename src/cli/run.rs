@@ -17,12 +17,12 @@ use super::progress::Progress;
 use super::rerun::First;
 use super::results;
 use super::running::Running;
-use super::{anchors, command_line, dry_run, plan, print, rerun, summary, table};
+use super::{anchors, command_line, dry_run, escalate, plan, print, rerun, summary, table};
 
 pub(crate) fn main(args: RunArgs) -> Result<ExitCode, CliError> {
     let env: Env<'_> = &|name| std::env::var(name).ok();
     let mut first = First { args: args.clone(), is_resumed: false };
-    let (planned, invocation) = plan::of_run(args, env)?;
+    let (planned, invocation) = plan::of_run(args, None, env)?;
     let opened = open::prepare(planned, env)?.begin(&invocation, Scope::All, None)?;
     first.is_resumed = opened.is_resumed;
     if invocation.dry_run {
@@ -38,7 +38,14 @@ pub(crate) fn main(args: RunArgs) -> Result<ExitCode, CliError> {
     }
     let report = execute(opened, &mut |_| ())?;
     first.spend(&report);
-    Ok(ExitCode::from(results::exit(&report, invocation, first)?.code()))
+    let exit = match escalate::decide(&first, &report, env)? {
+        None => results::exit(&report, invocation, first)?,
+        Some(second) => {
+            first.spend(&second);
+            escalate::exit(report.exit(), results::exit(&second, invocation, first)?)
+        }
+    };
+    Ok(ExitCode::from(exit.code()))
 }
 
 /// Runs what was opened, to its end, and reports what came of it. `observe` sees all events too.
