@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use judge_run::endpoint::ModelUri;
-use judge_run::judge::{Judge, library};
+use judge_run::judge::{Judge, JudgeKind, library};
 use judge_run::results::{Gate, by};
 use judge_run::run::{
     Budget, Dataset, EndpointPlan, Export, JudgePlan, PanelPlan, Policy, Reading, RunPlan, RunReport, RunSettings,
@@ -14,12 +14,13 @@ use judge_run::run::{
 
 use super::anchors;
 use super::args::{Purpose, RunArgs};
-use super::config_file;
+use super::config_file::{self, ConfigFile, DatasetTable};
 use super::endpoint::{self, Env, Layers, Secrets};
 use super::error::CliError;
 use super::flags::{ConductArgs, ProgressForm, SelectionArgs};
 use super::gates::{self, Gates};
 use super::paths::{self, absolute};
+use super::programs;
 use super::quickstart;
 use super::table;
 use super::target::{Target, judge_file};
@@ -85,6 +86,17 @@ pub(crate) fn load_variables(path: &Path) -> Result<(), CliError> {
     })
 }
 
+/// The flags of a run, with what the configuration file says of dataset and judges where they say nothing.
+pub(crate) fn with_file(args: RunArgs) -> Result<RunArgs, CliError> {
+    let ConfigFile { judges, dataset: DatasetTable { path, .. }, .. } =
+        ConfigFile::load(args.endpoint.config.as_deref())?;
+    Ok(RunArgs {
+        dataset: if args.dataset.is_empty() { path } else { args.dataset },
+        judge: if args.judge.is_empty() { judges } else { args.judge },
+        ..args
+    })
+}
+
 /// The plan of a run. Judges are compiled and files are looked for; nothing is opened, made or sent. `escalated` are the traces that the first votes
 /// of a cascade left open.
 pub(crate) fn of_run(
@@ -110,6 +122,7 @@ pub(crate) fn of_run(
         confirm,
         anchors,
         report,
+        mlflow: _,
         by,
         conduct,
         endpoint,
@@ -118,9 +131,7 @@ pub(crate) fn of_run(
     } = args;
     let (config, env_file) = (config_path(endpoint.config.as_deref()), endpoint.env_file.as_deref().map(absolute));
     let named_config = endpoint.config.clone();
-    let mut layers = Layers::new(endpoint, conduct.dry_run)?;
-    let dataset = if dataset.is_empty() { std::mem::take(&mut layers.file.dataset.path) } else { dataset };
-    let judge = if judge.is_empty() { std::mem::take(&mut layers.file.judges) } else { judge };
+    let layers = Layers::new(endpoint, conduct.dry_run)?;
     if dataset.is_empty() {
         return Err(CliError::usage_with_hint(
             "no dataset: name a file of traces with `--dataset`, or in judge-run.toml",
@@ -179,6 +190,7 @@ pub(crate) fn of_run(
             config,
             env_file,
             anchors: if purpose == Purpose::Anchors { anchors::digest(&dataset)? } else { None },
+            redact: layers.file.redact.clone(),
         },
         secrets: Vec::new(),
         notes: layers.file.doubts(),
@@ -188,6 +200,11 @@ pub(crate) fn of_run(
     }
     for wanted in &judge {
         for compiled in library::find_all(wanted).map_err(|error| CliError::of(&error))? {
+            if compiled.kind() != JudgeKind::Llm {
+                let stands_for_model = compiled.kind().uri(&compiled.name);
+                planned.add_judge(judge_plan(wanted, &compiled, stands_for_model))?;
+                continue;
+            }
             let voters = layers.voters(compiled.model.as_ref())?;
             let decides = panel.escalate_to.as_ref().map(|model| layers.ask(Some(model)));
             let votes = panel.plan(&layers.file.panel, &compiled, &voters, decides.as_ref(), target.log.is_some())?;
@@ -207,6 +224,7 @@ pub(crate) fn of_run(
         }
         _ => {}
     }
+    programs::allowed(&planned.plan.judges, conduct.allow_commands || layers.file.allow_commands)?;
     planned.ask(|model| layers.endpoint(model, env))?;
     let names: Vec<_> = planned.plan.judges.iter().map(|judge| judge.name.as_str()).collect();
     let gates = gates.checked(&names, "run")?;
@@ -251,7 +269,7 @@ impl Planned {
         endpoint: impl Fn(&ModelUri) -> Result<(EndpointPlan, Secrets), CliError>,
     ) -> Result<(), CliError> {
         (self.plan.endpoints, self.secrets) = (Vec::new(), Vec::new());
-        for judge in &self.plan.judges {
+        for judge in self.plan.judges.iter().filter(|judge| judge.kind == JudgeKind::Llm) {
             if self.plan.endpoint(&judge.model).is_none() {
                 let (plan, secrets) = endpoint(&judge.model)?;
                 self.plan.endpoints.push(plan);
@@ -273,6 +291,7 @@ impl ConductArgs {
     pub(crate) fn apply(self, plan: &mut RunPlan) {
         let Self {
             dry_run: _,
+            allow_commands: _,
             warm_up,
             keep_answers,
             max_retries,
@@ -345,6 +364,7 @@ pub(crate) fn judge_plan(wanted: &str, compiled: &Judge, model: ModelUri) -> Jud
         version: compiled.version,
         file: judge_file(wanted).map(|path| absolute(&path)),
         blake3: digest(wanted),
+        kind: compiled.kind(),
         model,
     }
 }

@@ -4,7 +4,6 @@
 use std::path::{Path, PathBuf};
 
 use judge_run::files;
-use judge_run::judge::library;
 use judge_run::run::{Exit, RunReport, Scope};
 
 use super::args::{Purpose, RunArgs};
@@ -21,6 +20,8 @@ use super::table::TableArgs;
 pub(crate) struct First {
     /// The arguments of the first one.
     pub args: RunArgs,
+    /// Its judges: each name, and how `--judge` names it.
+    pub judges: Vec<(String, String)>,
     /// Whether its log had records before.
     pub is_resumed: bool,
 }
@@ -28,11 +29,10 @@ pub(crate) struct First {
 impl First {
     /// The run that asks some of the judges again, about all traces.
     pub(crate) fn again(&self, judges: &[String], log: PathBuf) -> RunArgs {
-        // A rubric is several judges in one file.
-        let is_asked = |wanted: &&String| {
-            library::find_all(wanted).is_ok_and(|found| found.iter().any(|judge| judges.contains(&judge.name)))
-        };
-        let judge = self.args.judge.iter().filter(is_asked).cloned().collect();
+        let asked = self.judges.iter().filter(|(name, _)| judges.contains(name));
+        let mut judge: Vec<_> = asked.map(|(_, wanted)| wanted.clone()).collect();
+        // One that several models are asked about is there several times, and so is a rubric.
+        judge.dedup();
         RunArgs { judge, purpose: Purpose::Confirmation, ..self.further(log) }
     }
 

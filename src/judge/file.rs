@@ -7,6 +7,9 @@ use toml::Spanned;
 
 use super::answer_form::AnswerForm;
 use super::claims::Claims;
+use super::code::CodeTable;
+use super::computed::JudgeKind;
+use super::program::CommandTable;
 use super::rubric::{Criterion, Rubric};
 use super::select::SelectTable;
 use super::verdict::VerdictType;
@@ -18,6 +21,9 @@ use crate::feedback::{Better, Good};
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct JudgeFile {
+    /// Who gives the verdict.
+    #[serde(default)]
+    pub r#type: JudgeKind,
     /// Goes up when the question changes; part of the record's `judge_prompt`.
     #[serde(default = "first_version")]
     pub version: u32,
@@ -34,8 +40,12 @@ pub struct JudgeFile {
     /// Of a rubric: what is judged, each by itself.
     #[serde(default)]
     pub criteria: Vec<CriterionTable>,
-    /// The question.
-    pub prompt: Prompts,
+    /// The question, of a judge that asks a model.
+    pub prompt: Option<Prompts>,
+    /// What is computed, of a judge of the type `code`.
+    pub code: Option<CodeTable>,
+    /// The program, of a judge of the type `command`.
+    pub command: Option<CommandTable>,
     /// How the answer is sampled.
     #[serde(default)]
     pub params: Sampling,
@@ -136,6 +146,13 @@ pub struct Prompts {
     pub max_input_tokens: Option<u32>,
     /// What becomes of a prompt that is longer.
     pub truncate: Option<Truncate>,
+}
+
+impl Prompts {
+    /// Of a judge that asks no model.
+    pub(super) fn none() -> Self {
+        Self { system: None, user: Spanned::new(0..0, String::new()), max_input_tokens: None, truncate: None }
+    }
 }
 
 /// What becomes of a prompt that is longer than the judge allows.

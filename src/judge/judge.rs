@@ -6,7 +6,9 @@ use serde_json::value::to_raw_value;
 use toml::Spanned;
 
 use super::answer_form::AnswerForm;
-use super::file::{JudgeFile, Part, Truncate};
+use super::code::CodeError;
+use super::computed::{Answers, JudgeKind};
+use super::file::{JudgeFile, Part, Prompts, Truncate};
 use super::parse::Expected;
 use super::place::Place;
 use super::prompt::{PromptTemplate, RenderError, Rendered, TemplateError, VARIABLES};
@@ -40,6 +42,8 @@ pub struct Judge {
     pub good: Option<Good>,
     /// The model that the file names.
     pub model: Option<ModelUri>,
+    /// Who gives the verdict.
+    pub(super) answers: Answers,
     /// The file's name, of which that of a criterion is a part.
     file_name: String,
     system: Instructions,
@@ -103,7 +107,7 @@ impl Judge {
     fn compile_part(name: &str, text: &str, origin: &str, part: usize) -> Result<(Self, usize), JudgeError> {
         // A checkout with other line ends is the same judge.
         let text = if text.contains('\r') { Cow::Owned(text.replace("\r\n", "\n")) } else { text.into() };
-        let file: JudgeFile = toml_file::parse(&text)
+        let mut file: JudgeFile = toml_file::parse(&text)
             .map_err(|error| JudgeError::Toml { origin: origin.to_owned(), error: Box::new(error) })?;
         let invalid = |table, reason| JudgeError::Invalid { origin: origin.to_owned(), table, reason };
         let compile = |template: &Spanned<String>, unit| {
@@ -116,11 +120,21 @@ impl Judge {
         if name.trim().is_empty() {
             return Err(invalid("verdict", "the judge has no name: name the file NAME.toml".to_owned()));
         }
+        file.check_tables().map_err(|(table, reason)| invalid(table, reason))?;
         let Part { criterion, verdict, form, good, parts } =
             file.part(part).map_err(|(table, reason)| invalid(table, reason))?;
-        let select = file.select.select().map_err(|reason| invalid("select", reason))?;
+        let select = std::mem::take(&mut file.select).select().map_err(|reason| invalid("select", reason))?;
         check(&file.params).map_err(|reason| invalid("params", reason))?;
-        let system = file.prompt.system.unwrap_or_else(|| Spanned::new(0..0, String::new()));
+        let answers = Answers::compile(&mut file, &verdict, select.unit()).map_err(|(table, error)| match error {
+            CodeError::Template { source, error } => {
+                let whole = 0..source.get_ref().len();
+                let place = Place::find(&text, source.span(), source.get_ref(), error.at().unwrap_or(&whole));
+                JudgeError::Template { origin: origin.to_owned(), place: Box::new(place), error }
+            }
+            CodeError::Invalid(reason) => invalid(table, reason),
+        })?;
+        let prompt = file.prompt.unwrap_or_else(Prompts::none);
+        let system = prompt.system.unwrap_or_else(|| Spanned::new(0..0, String::new()));
         let system = compile(&system, select.unit())?;
         // With variables the instructions would differ from trace to trace, no cache would hit, and what an application wrote would stand where
         // only the judge's author may speak.
@@ -128,12 +142,13 @@ impl Judge {
             let reason = "`system` uses variables; the trace belongs in `user`, inside a fence";
             invalid("prompt", reason.to_owned())
         })?;
-        let user = compile(&file.prompt.user, select.unit())?;
-        if user.is_constant() {
+        let user = compile(&prompt.user, select.unit())?;
+        let asks = answers.kind() == JudgeKind::Llm;
+        if asks && user.is_constant() {
             let single = VARIABLES.iter().find(|name| user.source().contains(&format!("{{{name}}}")));
             return Err(JudgeError::ShowsNothing { origin: origin.to_owned(), single: single.copied() });
         }
-        if select.unit() == Unit::Span && !user.uses_span() {
+        if asks && select.unit() == Unit::Span && !user.uses_span() {
             let reason = "`user` never uses `span`: all spans of a trace would be one question";
             return Err(invalid("prompt", reason.to_owned()));
         }
@@ -157,8 +172,8 @@ impl Judge {
         };
         let (system, schema) = in_order(0)?;
         let other_orders = (1..form.orders()).map(in_order).collect::<Result<_, JudgeError>>()?;
-        let limit = file.prompt.max_input_tokens.map(|max| (max, file.prompt.truncate.unwrap_or_default()));
-        if limit.is_none() && file.prompt.truncate.is_some() {
+        let limit = prompt.max_input_tokens.map(|max| (max, prompt.truncate.unwrap_or_default()));
+        if limit.is_none() && prompt.truncate.is_some() {
             return Err(invalid("prompt", "`truncate` needs `max_input_tokens`".to_owned()));
         }
         let mut judge = Self {
@@ -171,6 +186,7 @@ impl Judge {
             form,
             good,
             model: file.model,
+            answers,
             system,
             other_orders,
             hashed_system,
@@ -256,6 +272,9 @@ impl Judge {
     /// form, the schema without bounds, the sampling. Limits on the answer's length are not among them: they can prevent a verdict but
     /// not change it, and raising one must not cost all the other verdicts again.
     pub(super) fn constant_parts(&self) -> [Vec<u8>; 3] {
+        if let Some(parts) = self.answers.constant_parts(self.version, self.schema.json(false).get()) {
+            return parts;
+        }
         let unlimited = Sampling { max_output_tokens: 0, ..self.sampling };
         let sampling = serde_json::to_vec(&unlimited).unwrap_or_default();
         [self.hashed_system.as_bytes().to_vec(), self.schema.json(false).get().as_bytes().to_vec(), sampling]

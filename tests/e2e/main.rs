@@ -4,6 +4,7 @@
 
 mod cascades;
 mod claims;
+mod code_judges;
 mod command_line;
 mod common;
 mod compact;
@@ -22,15 +23,18 @@ mod invalid;
 mod judges;
 mod log_file;
 mod merge;
+mod mlflow;
 mod nightly;
 mod odd_answers;
 mod opentelemetry;
 mod outputs;
 mod panels;
+mod people;
 mod prices;
 mod progress;
 mod quickstart;
 mod rate;
+mod redact;
 mod refusals;
 mod replay;
 mod report;

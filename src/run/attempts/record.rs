@@ -11,7 +11,7 @@ use crate::endpoint::Failure;
 use crate::endpoint::pacing::observed::ObservedLimits;
 use crate::endpoint::wire::answer::{Answer, Usage};
 use crate::endpoint::wire::chat::{ResponseFormat, WireProfile};
-use crate::feedback::{ASKED_WITH_METADATA, AssessmentId, Feedback, FeedbackError, SAMPLE_METADATA, Source};
+use crate::feedback::{ASKED_WITH_METADATA, AssessmentId, Feedback, FeedbackError, SAMPLE_METADATA};
 use crate::judge::parse::ParseMethod;
 use crate::judge::verdict::Verdict;
 use crate::judge::{Judgment, NotAskable, Question, SubjectIds, Work};
@@ -108,7 +108,7 @@ pub(in crate::run) fn of_attempt(question: &Question, run_id: &str, outcome: Out
     put("attempts", attempts.to_string());
     put("latency_ms", latency.as_millis().to_string());
     work.notes().metadata().for_each(|(key, value)| put(key, value));
-    if let Some(changes) = variation.names() {
+    if let Some(changes) = variation.names().filter(|_| matches!(work, Work::Chat(_))) {
         put("reask", changes);
     }
     if let Some(usage) = used {
@@ -127,10 +127,11 @@ pub(in crate::run) fn of_attempt(question: &Question, run_id: &str, outcome: Out
     if let Some(model) = answer.model {
         put("model", model);
     }
-    if profile.response_format != ResponseFormat::JsonSchema {
+    let is_chat = matches!(work, Work::Chat(_));
+    if is_chat && profile.response_format != ResponseFormat::JsonSchema {
         put("response_format", profile.response_format.as_str().to_owned());
     }
-    if !profile.dropped.is_empty() {
+    if is_chat && !profile.dropped.is_empty() {
         put("dropped_parameters", profile.dropped.iter().map(String::as_str).collect::<Vec<_>>().join(","));
     }
     if let Some(request_id) = answer.request_id {
@@ -166,6 +167,24 @@ pub(in crate::run) fn keep_request(feedback: &mut Feedback, work: &Work) {
     let (system, user) = work.texts();
     let request = serde_json::json!({"system": shortened(system), "user": shortened(user)});
     feedback.metadata.insert("request".to_owned(), request.to_string());
+}
+
+/// The record of a judgment whose verdict follows from the trace.
+pub(in crate::run) fn of_computed(
+    question: &Question,
+    run_id: &str,
+    id: AssessmentId,
+    subject: SubjectIds,
+    history: History,
+    verdict: Verdict,
+) -> Feedback {
+    let Verdict { value, rationale, details: _ } = verdict;
+    Feedback {
+        value: Some(value),
+        rationale,
+        overrides: history.overrides.map(|id| id.to_string()),
+        ..base(question, run_id, id, subject, history)
+    }
 }
 
 /// A longer text keeps this many characters of either end.
@@ -211,7 +230,7 @@ fn base(question: &Question, run_id: &str, id: AssessmentId, subject: SubjectIds
     Feedback {
         assessment_id: Some(id.to_string()),
         name: question.judge.name.clone(),
-        source: Source::llm_judge(question.source_id.clone()),
+        source: question.source(),
         create_time_ms: history.create_time_ms.unwrap_or(now),
         last_update_time_ms: now,
         trace_id: Some(trace_id),
@@ -237,7 +256,9 @@ pub(in crate::run) fn now_ms() -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::feedback::{ErrorCode, GOOD_METADATA, IdHasher, SCALE_METADATA, SESSION_ID_METADATA, SESSION_METADATA};
+    use crate::feedback::{
+        ErrorCode, GOOD_METADATA, IdHasher, SCALE_METADATA, SESSION_ID_METADATA, SESSION_METADATA, Source,
+    };
     use crate::judge::Judge;
     use crate::run::lanes::lane::tests::job;
 

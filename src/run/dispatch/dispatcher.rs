@@ -144,6 +144,7 @@ impl<'a> Dispatcher<'a> {
                 },
                 () = sleep_until(wake) => Flow::Continue,
                 _ = tick.tick() => {
+                    self.report_limits();
                     self.emit(&Event::Tick);
                     Flow::Continue
                 }
@@ -216,14 +217,24 @@ impl<'a> Dispatcher<'a> {
         &mut self.parts.lanes[lane.place()]
     }
 
+    fn report_limits(&mut self) {
+        for lane in (0..self.parts.lanes.len()).map(LaneIndex::new) {
+            if let (requests, tokens) = self.lane(lane).learnt_limits()
+                && requests.or(tokens).is_some()
+            {
+                self.emit(&Event::LimitsReported { lane, requests, tokens });
+            }
+        }
+    }
+
     fn send(&mut self, lane: LaneIndex, mut job: Box<Job>) {
-        let client = self.lane(lane).client(&job);
+        let asks = self.lane(lane).asks(&job);
         let questions = self.parts.questions.clone();
         let (question, attempt) = (job.question, job.attempts);
         self.emit(&Event::Sent { lane, question, subject: &job.judgment.subject, attempt });
         self.tasks.spawn(async move {
             let started = Instant::now();
-            let attempt = ask(&client, &job, &questions).await;
+            let attempt = ask(&asks, &job, &questions).await;
             job.last = Some((attempt, started.elapsed()));
             Returned { lane, job }
         });

@@ -95,10 +95,12 @@ impl Job {
         }
     }
 
-    /// The request as it was put the last time.
-    pub(in crate::run) fn asked(&self) -> Asked<'_> {
-        let Work::Chat(request) = &self.judgment.work;
-        Asked { request, profile: &self.profile, max_output: self.max_output }
+    /// The request to a model as it was put the last time.
+    pub(in crate::run) fn asked(&self) -> Option<Asked<'_>> {
+        match &self.judgment.work {
+            Work::Chat(request) => Some(Asked { request, profile: &self.profile, max_output: self.max_output }),
+            Work::Program(_) | Work::Computed(_) => None,
+        }
     }
 
     /// Takes no more room for the answer than the endpoint says is left. Returns whether that is less than before.

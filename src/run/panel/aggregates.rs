@@ -19,13 +19,13 @@ use crate::run::setup::run_plan::Aggregation;
 
 /// The members of a vote's metadata that are true of the aggregate.
 const IN_COMMON: [&str; 7] = [
+    ANCHORS_METADATA,
     PROMPT_METADATA,
     DIGEST_METADATA,
     GOOD_METADATA,
     SCALE_METADATA,
     SESSION_METADATA,
     SESSION_ID_METADATA,
-    ANCHORS_METADATA,
 ];
 /// Records that are handed to the log together.
 const TOGETHER: usize = 256;

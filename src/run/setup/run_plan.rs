@@ -21,6 +21,8 @@ use crate::dataset::{Format, Mapping};
 use crate::endpoint::ModelUri;
 use crate::endpoint::prices::Prices;
 use crate::feedback::forms::Form;
+use crate::judge::JudgeKind;
+use crate::judge::redact::RedactPlan;
 use crate::judge::verdict::VerdictType;
 
 /// One run.
@@ -37,7 +39,7 @@ pub struct RunPlan {
     /// The judges of which several votes become one verdict.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub panels: Vec<PanelPlan>,
-    /// One for each model of the judges.
+    /// One for each model that judges ask.
     pub endpoints: Vec<EndpointPlan>,
     /// What is made from the log at the end.
     pub export: Option<Export>,
@@ -55,6 +57,9 @@ pub struct RunPlan {
     /// Of the file of anchors, where the run judges those, to see whether the judge is what it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub anchors: Option<String>,
+    /// What judges do not see of the traces.
+    #[serde(default, skip_serializing_if = "RedactPlan::is_empty")]
+    pub redact: RedactPlan,
 }
 
 /// How a dataset is read.
@@ -104,7 +109,10 @@ pub struct JudgePlan {
     pub file: Option<PathBuf>,
     /// Of the TOML text.
     pub blake3: String,
-    /// The model.
+    /// Who gives the verdict.
+    #[serde(default)]
+    pub kind: JudgeKind,
+    /// The model, or what stands for it.
     pub model: ModelUri,
 }
 
@@ -256,7 +264,7 @@ pub struct TablePlan {
 }
 
 impl RunPlan {
-    /// The endpoint of a model.
+    /// The endpoint of a model that judges ask.
     pub fn endpoint(&self, model: &ModelUri) -> Option<&EndpointPlan> {
         self.endpoints.iter().find(|endpoint| endpoint.model == *model)
     }
@@ -356,6 +364,7 @@ pub(crate) mod tests {
                 version: 1,
                 file: None,
                 blake3: String::new(),
+                kind: JudgeKind::Llm,
                 model: model.parse().unwrap(),
             })
             .collect();
@@ -398,6 +407,7 @@ pub(crate) mod tests {
             config: None,
             env_file: None,
             anchors: None,
+            redact: RedactPlan::default(),
         }
     }
 

@@ -23,8 +23,12 @@ fn endpoint(concurrency: usize) -> EndpointConfig {
 }
 
 fn settings(pool: impl Into<Pool>) -> LaneSettings {
+    of_endpoint(pool).into()
+}
+
+fn of_endpoint(pool: impl Into<Pool>) -> EndpointLane {
     let pool = pool.into();
-    LaneSettings { pool, model: "m".into(), prices: None, requests_per_day: None, requests_today: 0 }
+    EndpointLane { pool, model: "m".into(), prices: None, requests_per_day: None, requests_today: 0 }
 }
 
 pub(in crate::run) fn lane(concurrency: usize) -> Lane {
@@ -303,8 +307,9 @@ async fn retries_that_pile_up_keep_new_judgments_back() {
 #[tokio::test(start_paused = true)]
 async fn all_requests_of_the_day_stop_the_lane_and_earlier_ones_count() {
     let limited = |limit, today| {
-        let settings = LaneSettings { requests_per_day: Some(limit), requests_today: today, ..settings(endpoint(9)) };
-        let mut lane = Lane::new(&settings, &Policy::default(), 1, true).unwrap();
+        let settings =
+            EndpointLane { requests_per_day: Some(limit), requests_today: today, ..of_endpoint(endpoint(9)) };
+        let mut lane = Lane::new(&settings.into(), &Policy::default(), 1, true).unwrap();
         lane.has_sent = true;
         lane
     };
