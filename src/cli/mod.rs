@@ -18,6 +18,7 @@ mod dry_run;
 mod duration;
 mod endpoint;
 mod error;
+mod escalate;
 mod failures;
 mod feedback;
 mod feedback_import;
