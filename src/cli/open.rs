@@ -12,9 +12,7 @@ use judge_run::feedback::log::{self, Index, Mode, OpenError, OpenLog};
 use judge_run::judge::redact::Redact;
 use judge_run::judge::{JudgeKind, Question};
 use judge_run::run::manifest::{Manifest, State};
-use judge_run::run::{
-    DrawError, Export, JudgePlan, LaneIndex, LaneSettings, Output, RunPlan, RunSettings, Scope, Selection,
-};
+use judge_run::run::{DrawError, Export, LaneIndex, LaneSettings, Output, RunPlan, RunSettings, Scope, Selection};
 use judge_run_simulator::{BackgroundSimulator, Simulator, SimulatorConfig};
 use tempfile::NamedTempFile;
 
@@ -101,7 +99,8 @@ impl Prepared {
     /// Whether a simulator answers everywhere, which is asked.
     pub(crate) fn check_simulators(&self) -> Result<(), CliError> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        for lane in self.lanes.iter().filter(|lane| !ModelUri::is_simulated_source(&lane.source_id())) {
+        let asked = self.lanes.iter().filter_map(LaneSettings::endpoint);
+        for lane in asked.filter(|lane| !ModelUri::is_simulated_source(&lane.source_id())) {
             let client = Client::new(lane.pool.first(), &lane.model).map_err(|error| CliError::of(&error))?;
             if !runtime.block_on(client.is_simulator()) {
                 return Err(CliError::usage_with_hint(

@@ -4,7 +4,6 @@
 use std::path::{Path, PathBuf};
 
 use judge_run::files;
-use judge_run::judge::library;
 use judge_run::run::{Exit, RunReport, Scope};
 
 use super::args::{Purpose, RunArgs};

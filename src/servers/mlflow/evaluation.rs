@@ -243,6 +243,7 @@ mod tests {
             judges,
             gates: Vec::new(),
             comparisons: Vec::new(),
+            anchors: Vec::new(),
             warnings: Vec::new(),
         };
         Described::new("run-1", Vec::new(), &report).metrics.into_iter().collect()
