@@ -89,6 +89,7 @@ impl AgreementGate {
             low: figure.map(|figure| figure.low),
             high: figure.map(|figure| figure.high),
             threshold: self.threshold,
+            cause: None,
             reason,
             traces: Vec::new(),
         }
