@@ -31,7 +31,7 @@ impl First {
     pub(crate) fn again(&self, judges: &[String], log: PathBuf) -> RunArgs {
         let asked = self.judges.iter().filter(|(name, _)| judges.contains(name));
         let mut judge: Vec<_> = asked.map(|(_, wanted)| wanted.clone()).collect();
-        // One that several models are asked about is there several times.
+        // One that several models are asked about is there several times, and so is a rubric.
         judge.dedup();
         RunArgs { judge, purpose: Purpose::Confirmation, ..self.further(log) }
     }
@@ -80,7 +80,7 @@ impl First {
 /// Opens a further run.
 pub(crate) fn opened(args: RunArgs) -> Result<(Opened, Invocation), CliError> {
     let env: Env<'_> = &|name| std::env::var(name).ok();
-    let (planned, invocation) = plan::of_run(args, env)?;
+    let (planned, invocation) = plan::of_run(args, None, env)?;
     let opened = open::prepare(planned, env)?.begin(&invocation, Scope::All, None)?;
     Ok((opened, invocation))
 }

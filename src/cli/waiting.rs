@@ -79,7 +79,7 @@ impl Waiting {
     /// Of the lanes of a run, in its order.
     pub(crate) fn of(lanes: &[LaneSettings]) -> Self {
         Self::new(lanes.iter().map(|lane| {
-            let limits = dry_run::limits(&lane.pool);
+            let limits = lane.endpoint().map(|lane| dry_run::limits(&lane.pool)).unwrap_or_default();
             (lane.source_id(), limits.rpm, limits.tpm)
         }))
     }
