@@ -82,6 +82,7 @@ impl AgreementGate {
             _ => None,
         };
         GateResult {
+            cause: None,
             gate: self.text.clone(),
             outcome,
             estimate: figure.map(|figure| figure.estimate),

@@ -25,7 +25,7 @@ fn read(path: &str) -> String {
 }
 
 /// The documents with links and flags in them.
-const DOCUMENTS: [&str; 15] = [
+const DOCUMENTS: &[&str] = &[
     "README.md",
     "ARCHITECTURE.md",
     "CHANGELOG.md",
@@ -37,6 +37,7 @@ const DOCUMENTS: [&str; 15] = [
     "docs/gates.md",
     "docs/judge-run.example.toml",
     "docs/judges.md",
+    "docs/mlflow.md",
     "docs/people.md",
     "docs/report.md",
     "docs/results.md",
@@ -140,12 +141,14 @@ fn every_flag_that_the_documents_name_exists() {
     let helps = help(&[])
         + &commands.map(|command| help(&[command])).concat()
         + &people.map(|command| help(&[command])).concat()
-        + &edits;
+        + &edits
+        + &["pull", "push", "pull-feedback"].map(|command| help(&["mlflow", command])).concat();
     let declarations = helps.lines().filter(|line| line.trim_start().starts_with(['-', '[']));
     let known: BTreeSet<_> = declarations.flat_map(|line| flags(line)).collect();
     assert!(known.contains("--dataset") && known.contains("--clear-after") && known.contains("--cacert"));
-    // Of cargo.
+    // Of cargo and MLflow.
     let others = BTreeSet::from([
+        "--backend-store-uri",
         "--release",
         "--locked",
         "--path",
@@ -157,7 +160,7 @@ fn every_flag_that_the_documents_name_exists() {
         "--example",
         "--no-default-features",
     ]);
-    for document in DOCUMENTS {
+    for document in DOCUMENTS.iter().copied() {
         let text = read(document);
         let unknown: Vec<_> = flags(&text).into_iter().filter(|f| !known.contains(f) && !others.contains(f)).collect();
         assert!(
@@ -365,7 +368,7 @@ fn the_example_configuration_shows_every_key() {
 
 #[test]
 fn links_to_files_lead_somewhere() {
-    for document in DOCUMENTS.into_iter().chain(["datasets/README.md"]) {
+    for document in DOCUMENTS.iter().copied().chain(["datasets/README.md"]) {
         let text = read(document);
         let folder = Path::new(ROOT).join(document).parent().unwrap().to_owned();
         for rest in text.split("](").skip(1) {
@@ -418,6 +421,7 @@ fn each_floor_knows_only_the_floors_below_it() {
         ("people", &["results", "judge", "endpoint", "dataset", "trace", "feedback", "files"]),
         ("results", &["judge", "endpoint", "dataset", "trace", "feedback", "files"]),
         ("run", &["judge", "endpoint", "dataset", "trace", "feedback", "files"]),
+        ("servers", &["results", "judge", "endpoint", "feedback", "files"]),
     ] {
         for file in rust_files(&format!("src/{floor}")) {
             let text = read(&file);

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests may panic")]
 
+mod cascades;
 mod claims;
 mod code_judges;
 mod command_line;
@@ -22,6 +23,7 @@ mod invalid;
 mod judges;
 mod log_file;
 mod merge;
+mod mlflow;
 mod nightly;
 mod odd_answers;
 mod opentelemetry;
@@ -32,6 +34,7 @@ mod prices;
 mod progress;
 mod quickstart;
 mod rate;
+mod redact;
 mod refusals;
 mod replay;
 mod report;
