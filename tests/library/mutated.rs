@@ -195,10 +195,8 @@ fn read_body(bytes: &[u8], _: &Path, rng: &mut Rng) {
     let mut headers = HeaderMap::new();
     let names =
         ["retry-after", "retry-after-ms", "x-ratelimit-reset-requests", "x-ratelimit-reset", "cf-mitigated", "server"];
-    for name in names {
-        if rng.bool() {
-            continue;
-        }
+    let drawn: Vec<_> = names.into_iter().filter(|_| rng.bool()).collect();
+    for name in drawn {
         let start = rng.usize(..=bytes.len());
         let value = HeaderValue::from_bytes(&bytes[start..bytes.len().min(start + 20)]);
         value.map_or((), |value| _ = headers.insert(HeaderName::from_static(name), value));
