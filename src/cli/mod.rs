@@ -37,6 +37,7 @@ mod manifest;
 mod merge;
 mod mlflow;
 mod named_logs;
+mod neighbours;
 mod not_retried;
 mod notices;
 mod open;
@@ -116,6 +117,8 @@ pub(crate) fn main() -> ExitCode {
         Some(Command::Convert(args)) => convert::main(args),
         Some(Command::Replay(args)) => replay::main(*args),
         Some(Command::Mlflow(args)) => mlflow::main(args),
+        Some(Command::Phoenix(args)) => neighbours::phoenix(args),
+        Some(Command::Langfuse(args)) => neighbours::langfuse(args),
         Some(Command::Show(args)) => show::main(args),
         Some(Command::Status(args)) => status::main(args),
         Some(Command::Report(args)) => report::main(*args),

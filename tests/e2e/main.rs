@@ -24,6 +24,7 @@ mod judges;
 mod log_file;
 mod merge;
 mod mlflow;
+mod neighbours;
 mod nightly;
 mod odd_answers;
 mod opentelemetry;
