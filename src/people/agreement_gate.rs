@@ -82,7 +82,6 @@ impl AgreementGate {
             _ => None,
         };
         GateResult {
-            cause: None,
             gate: self.text.clone(),
             outcome,
             estimate: figure.map(|figure| figure.estimate),
