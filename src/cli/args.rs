@@ -13,9 +13,11 @@ use judge_run::judge::library;
 use super::flags::{
     ConductArgs, EndpointArgs, GATES, GENERAL, GateArgs, INPUT, OUTPUT, SelectionArgs, form, format_help,
 };
+use super::judges::args::JudgesArgs;
+use super::setting::Setting;
 use super::subcommands::{
-    CheckArgs, CompactArgs, CompareArgs, CompletionsArgs, ConvertArgs, JudgesArgs, ManArgs, MergeArgs, PlanArgs,
-    ReplayArgs, ReportArgs, ShowArgs, SimulateArgs, StatusArgs,
+    CheckArgs, CompactArgs, CompareArgs, CompletionsArgs, ConvertArgs, ManArgs, MergeArgs, PlanArgs, ReplayArgs,
+    ReportArgs, ShowArgs, SimulateArgs, StatusArgs,
 };
 use super::suggest;
 use super::table::TableArgs;
@@ -152,8 +154,8 @@ pub(crate) enum Command {
     Show(ShowArgs),
     /// Plan how many traces a margin or a detectable drop needs, by the verdicts so far, and what they cost
     Plan(PlanArgs),
-    /// List the judges, or print one as a file to start your own from
-    Judges(JudgesArgs),
+    /// List the judges; show, write, check, preview and test them
+    Judges(Box<JudgesArgs>),
     /// Send one small request to an endpoint: does it answer, what does it support, what are its limits
     Check(Box<CheckArgs>),
     /// Convert feedback: JSON lines, MLflow assessments, or a table
@@ -189,6 +191,10 @@ pub(crate) struct RunArgs {
     /// Judge to ask: a name (see `judge-run judges`) or a TOML file. Repeatable, or separated by commas
     #[arg(short = 'J', long, value_name = "NAME|FILE", env = "JUDGE_RUN_JUDGE", value_delimiter = ',')]
     pub judge: Vec<String>,
+
+    /// Set a parameter of a judge, such as guidelines.guidelines='Quote no prices'. Repeatable; lists take one item each time
+    #[arg(long, value_name = "JUDGE.NAME=VALUE", env = "JUDGE_RUN_SET")]
+    pub set: Vec<Setting>,
 
     #[command(flatten)]
     pub selection: SelectionArgs,

@@ -46,6 +46,7 @@ mod reuse;
 mod run;
 mod running;
 mod selection;
+mod setting;
 mod show;
 mod simulate;
 mod skipped;
@@ -99,7 +100,7 @@ pub(crate) fn main() -> ExitCode {
         Some(Command::Report(args)) => report::main(*args),
         Some(Command::Compare(args)) => compare::main(args),
         Some(Command::Plan(args)) => plan_command::main(args),
-        Some(Command::Judges(args)) => judges::main(&args),
+        Some(Command::Judges(args)) => judges::main(*args),
         Some(Command::Completions(args)) => generate::completions(&args),
         Some(Command::Man(args)) => generate::man(&args),
     };

@@ -151,7 +151,8 @@ impl Prepared {
 /// The judges, compiled and bound to their models, each with its lane.
 fn questions(plan: &RunPlan, lanes: &[LaneSettings]) -> Result<Vec<(Question, LaneIndex)>, CliError> {
     let question = |judge: &JudgePlan| {
-        let compiled = library::find(&wanted(judge)).map_err(|error| CliError::of(&error))?;
+        let compiled =
+            library::find_with(&wanted(judge), |_| judge.params.clone()).map_err(|error| CliError::of(&error))?;
         let lane = plan.endpoints.iter().position(|endpoint| endpoint.model == judge.model).unwrap_or_default();
         let question = Question::new(compiled, &judge.model, &lanes[lane].pool.first().extra_body);
         Ok((question, LaneIndex::new(lane)))

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use judge_run::endpoint::ModelUri;
-use judge_run::judge::{Judge, library};
+use judge_run::judge::{Given, Judge, library};
 use judge_run::results::Gate;
 use judge_run::run::Dataset;
 use judge_run::run::{Budget, EndpointPlan, Export, JudgePlan, Policy, Reading, RunPlan, RunSettings, SelectionPlan};
@@ -17,6 +17,7 @@ use super::flags::{ConductArgs, ProgressForm, SelectionArgs};
 use super::gates::{self, Gates};
 use super::paths::{self, absolute};
 use super::quickstart;
+use super::setting;
 use super::table;
 use super::target::{Target, judge_file};
 use super::until;
@@ -84,6 +85,7 @@ pub(crate) fn of_run(args: RunArgs, env: Env<'_>) -> Result<(Planned, Invocation
         map,
         dataset_format,
         judge,
+        set,
         selection,
         strict,
         max_line_bytes,
@@ -146,10 +148,12 @@ pub(crate) fn of_run(args: RunArgs, env: Env<'_>) -> Result<(Planned, Invocation
         notes: layers.file.doubts(),
     };
     for wanted in &judge {
-        let compiled = library::find(wanted).map_err(|error| CliError::of(&error))?;
+        let given = |name: &str| setting::of_judge(&set, name);
+        let compiled = library::find_with(wanted, given).map_err(|error| CliError::of(&error))?;
         let model = layers.model(compiled.model.as_ref());
-        planned.add_judge(judge_plan(wanted, &compiled, model))?;
+        planned.add_judge(judge_plan(wanted, &compiled, model, given(&compiled.name)))?;
     }
+    setting::check(&set, planned.plan.judges.iter().map(|judge| judge.name.as_str()))?;
     planned.ask(|model| layers.endpoint(model, env))?;
     let names: Vec<_> = planned.plan.judges.iter().map(|judge| judge.name.as_str()).collect();
     let gates = gates.checked(&names, "run")?;
@@ -251,13 +255,14 @@ impl From<SelectionArgs> for SelectionPlan {
 }
 
 /// A judge as it is now.
-pub(crate) fn judge_plan(wanted: &str, compiled: &Judge, model: ModelUri) -> JudgePlan {
+pub(crate) fn judge_plan(wanted: &str, compiled: &Judge, model: ModelUri, params: Given) -> JudgePlan {
     JudgePlan {
         name: compiled.name.clone(),
         version: compiled.version,
         file: judge_file(wanted).map(|path| absolute(&path)),
         blake3: digest(wanted),
         model,
+        params,
     }
 }
 

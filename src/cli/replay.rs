@@ -219,13 +219,14 @@ impl Replay {
         let mut models = Vec::new();
         for judge in &plan.judges {
             let wanted = wanted(judge);
-            let compiled = library::find(&wanted).map_err(|error| CliError::of(&error))?;
+            let compiled =
+                library::find_with(&wanted, |_| judge.params.clone()).map_err(|error| CliError::of(&error))?;
             if digest(&wanted) != judge.blake3 {
                 notes.push(format!("the judge {} has changed since the run", shown(Path::new(&wanted)).display()));
             }
             let model = model(&layers, plan, judge, compiled.model.as_ref());
             models.push((model.clone(), judge.model.clone()));
-            planned.plan.judges.push(plan::judge_plan(&wanted, &compiled, model));
+            planned.plan.judges.push(plan::judge_plan(&wanted, &compiled, model, judge.params.clone()));
         }
         planned.ask(|model| {
             let of_run = models.iter().find(|(now, _)| now == model).and_then(|(_, then)| plan.endpoint(then));

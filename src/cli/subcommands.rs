@@ -436,12 +436,6 @@ Examples:
     judge-run -d traces.jsonl -J safety,relevance -o - | judge-run convert - x.wide.csv";
 
 #[derive(Debug, Args)]
-pub(crate) struct JudgesArgs {
-    /// Judge to print as a file
-    pub name: Option<String>,
-}
-
-#[derive(Debug, Args)]
 pub(crate) struct ManArgs {
     /// Command to describe, such as simulate
     pub command: Option<String>,

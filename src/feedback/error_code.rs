@@ -282,6 +282,11 @@ error_codes! {
         hint: Hint::Quotes("Your last verdict was rejected: "),
         ..ANSWERED
     }
+    Abstained "ABSTAINED" "the judge found that the material does not allow a verdict; an answer, not a failure" {
+        remedy: "read its reasons; add to the trace what it misses, or judge it by hand",
+        is_resumable: false,
+        ..ANSWERED
+    }
     BudgetExceeded "BUDGET_EXCEEDED" "the run's own budget does not allow this request" {
         remedy: "raise the budget and run the same command again",
         ..RESERVED
@@ -348,6 +353,13 @@ impl RecordedErrorCode {
             Self::Known(code) => code.as_str(),
             Self::Foreign(name) => name,
         }
+    }
+}
+
+impl RecordedErrorCode {
+    /// Whether the judge chose not to say: an opinion like a verdict, and no failure.
+    pub fn is_abstention(&self) -> bool {
+        matches!(self, Self::Known(ErrorCode::Abstained))
     }
 }
 

@@ -15,7 +15,7 @@ pub use error_code::{
 };
 pub use feedback::{
     DIGEST_METADATA, Feedback, FeedbackError, GOOD_METADATA, PROMPT_METADATA, SAMPLE_METADATA, SCALE_METADATA,
-    SESSION_ID_METADATA, SESSION_METADATA, Source, SourceType,
+    SCORES_METADATA, SESSION_ID_METADATA, SESSION_METADATA, Source, SourceType,
 };
 pub use good::{Better, Good, InvalidGood};
 pub use id::{AssessmentId, IdHasher, InvalidAssessmentId};

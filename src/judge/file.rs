@@ -1,12 +1,16 @@
 //! Judge files: a named question with a prompt, a verdict type and a version, in TOML.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::examples::Example;
+use super::labels::LabelTraits;
+use super::parameters::ParamsTable;
 use super::select::SelectTable;
 use super::verdict::VerdictType;
 use crate::endpoint::ModelUri;
-use crate::endpoint::wire::chat::Sampling;
 use crate::feedback::{Better, Good};
 
 /// A judge file as written.
@@ -28,9 +32,12 @@ pub struct JudgeFile {
     pub verdict: VerdictTable,
     /// The question.
     pub prompt: Prompts,
-    /// How the answer is sampled.
+    /// How the answer is sampled, and what the judge leaves to its user to say.
     #[serde(default)]
-    pub params: Sampling,
+    pub params: ParamsTable,
+    /// Judgments as they should be.
+    #[serde(default)]
+    pub examples: Vec<Example>,
 }
 
 fn first_version() -> u32 {
@@ -73,6 +80,16 @@ pub struct VerdictTable {
     good: Option<toml::Value>,
     better: Option<Better>,
     threshold: Option<f64>,
+    #[serde(default)]
+    pub(super) unknown: bool,
+    #[serde(default)]
+    multiple: bool,
+    #[serde(default)]
+    ordered: bool,
+    #[serde(default)]
+    case_sensitive: bool,
+    #[serde(default)]
+    scores: BTreeMap<String, f64>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -90,7 +107,7 @@ impl VerdictTable {
     /// # Errors
     /// Which field is missing, superfluous or wrong.
     pub fn verdict_type(&self) -> Result<VerdictType, String> {
-        let Self { r#type, min, max, labels, good: _, better: _, threshold: _ } = self;
+        let Self { r#type, min, max, labels, .. } = self;
         if labels.is_some() && *r#type != VerdictKind::Category {
             return Err("`labels` requires type = \"category\"".to_owned());
         }
@@ -99,9 +116,11 @@ impl VerdictTable {
         }
         let verdict = match r#type {
             VerdictKind::Boolean => VerdictType::Boolean,
-            VerdictKind::Category => VerdictType::Category {
-                labels: labels.clone().ok_or("a category requires `labels`, such as labels = [\"good\", \"bad\"]")?,
-            },
+            VerdictKind::Category => {
+                let labels =
+                    labels.clone().ok_or("a category requires `labels`, such as labels = [\"good\", \"bad\"]")?;
+                if self.multiple { VerdictType::Labels { labels } } else { VerdictType::Category { labels } }
+            }
             VerdictKind::Integer => {
                 let whole = |end: Option<f64>, name| {
                     let end = end.ok_or(format!("an integer scale requires `{name}`"))?;
@@ -119,6 +138,26 @@ impl VerdictTable {
         Ok(verdict)
     }
 
+    /// What is declared of the labels, if the table makes sense.
+    ///
+    /// # Errors
+    /// Which field contradicts the type or another field.
+    pub fn label_traits(&self, verdict: &VerdictType) -> Result<LabelTraits, String> {
+        let traits =
+            LabelTraits { ordered: self.ordered, case_sensitive: self.case_sensitive, scores: self.scores.clone() };
+        match verdict {
+            VerdictType::Category { labels } => traits.validate(labels, false)?,
+            VerdictType::Labels { labels } => traits.validate(labels, true)?,
+            _ if self.multiple || traits != LabelTraits::default() => {
+                return Err(
+                    "`multiple`, `ordered`, `case_sensitive` and `scores` require type = \"category\"".to_owned()
+                );
+            }
+            _ => {}
+        }
+        Ok(traits)
+    }
+
     /// Which verdicts are good, if the table says so.
     ///
     /// # Errors
@@ -131,10 +170,12 @@ impl VerdictTable {
             (_, None, None) => Ok(None),
             (VerdictType::Boolean, Some(toml::Value::Boolean(good)), None) => Ok(Some(Good::Boolean(*good))),
             (VerdictType::Boolean, ..) => Err("write `good = true` or `good = false`".to_owned()),
-            (VerdictType::Category { labels }, Some(toml::Value::Array(good)), None) => {
-                good_labels(labels, good).map(Some)
-            }
-            (VerdictType::Category { labels }, ..) => {
+            (
+                VerdictType::Category { labels } | VerdictType::Labels { labels },
+                Some(toml::Value::Array(good)),
+                None,
+            ) => good_labels(labels, good).map(Some),
+            (VerdictType::Category { labels } | VerdictType::Labels { labels }, ..) => {
                 let first = labels.first().map_or("good", String::as_str);
                 Err(format!("write `good` as a list of labels, such as good = [\"{first}\"]"))
             }

@@ -5,7 +5,11 @@ use std::borrow::Cow;
 use serde_json::value::to_raw_value;
 use toml::Spanned;
 
+use super::abstain;
+use super::examples;
 use super::file::{JudgeFile, Truncate};
+use super::labels::LabelTraits;
+use super::parameters::{Given, Parameters};
 use super::parse::Expected;
 use super::place::Place;
 use super::prompt::{PromptTemplate, RenderError, Rendered, TemplateError, VARIABLES};
@@ -16,7 +20,9 @@ use super::verdict::VerdictType;
 use crate::endpoint::wire::AnswerSchema;
 use crate::endpoint::wire::chat::{ChatRequest, Sampling};
 use crate::endpoint::{Instructions, ModelUri};
-use crate::feedback::{DIGEST_METADATA, GOOD_METADATA, Good, IdHasher, PROMPT_METADATA, SCALE_METADATA};
+use crate::feedback::{
+    DIGEST_METADATA, GOOD_METADATA, Good, IdHasher, PROMPT_METADATA, SCALE_METADATA, SCORES_METADATA,
+};
 
 /// A named question, compiled: its prompt checked, its schema written.
 #[derive(Debug)]
@@ -31,6 +37,10 @@ pub struct Judge {
     pub select: Select,
     /// What the judge may answer.
     pub verdict: VerdictType,
+    /// What is declared of its labels.
+    pub labels: LabelTraits,
+    /// Whether it may say that the material does not allow a verdict.
+    pub can_abstain: bool,
     /// Which verdicts are good, if the file says so.
     pub good: Option<Good>,
     /// The model that the file names.
@@ -39,6 +49,7 @@ pub struct Judge {
     /// The system message as it was first worded, for the identity of judgments.
     hashed_system: String,
     user: PromptTemplate,
+    parameters: Parameters,
     /// Tokens that a prompt may have, and what becomes of a longer one.
     limit: Option<(u32, Truncate)>,
     schema: AnswerSchema,
@@ -77,13 +88,24 @@ impl Judge {
     /// # Errors
     /// When the text is not TOML, a field is wrong, or a template cannot work for any trace.
     pub fn compile(name: &str, text: &str, origin: &str) -> Result<Self, JudgeError> {
+        Self::compile_with(name, text, origin, &Given::new())
+    }
+
+    /// The same, with what was said for its parameters.
+    ///
+    /// # Errors
+    /// As [`Self::compile`], and when a parameter is unknown, or its value of another type.
+    pub fn compile_with(name: &str, text: &str, origin: &str, given: &Given) -> Result<Self, JudgeError> {
         // A checkout with other line ends is the same judge.
         let text = if text.contains('\r') { Cow::Owned(text.replace("\r\n", "\n")) } else { text.into() };
         let file: JudgeFile = toml_file::parse(&text)
             .map_err(|error| JudgeError::Toml { origin: origin.to_owned(), error: Box::new(error) })?;
         let invalid = |table, reason| JudgeError::Invalid { origin: origin.to_owned(), table, reason };
+        let sampling = file.params.sampling;
+        let parameters = Parameters::resolve(&file.params.parameters, given);
+        let parameters = parameters.map_err(|reason| invalid("params", reason))?;
         let compile = |template: &Spanned<String>, unit| {
-            PromptTemplate::compile_for(template.get_ref(), unit).map_err(|error| {
+            PromptTemplate::compile_with(template.get_ref(), unit, &parameters).map_err(|error| {
                 let whole = 0..template.get_ref().len();
                 let place = Place::find(&text, template.span(), template.get_ref(), error.at().unwrap_or(&whole));
                 JudgeError::Template { origin: origin.to_owned(), place: Box::new(place), error }
@@ -94,8 +116,10 @@ impl Judge {
         }
         let select = file.select.select().map_err(|reason| invalid("select", reason))?;
         let verdict = file.verdict.verdict_type().map_err(|reason| invalid("verdict", reason))?;
+        let labels = file.verdict.label_traits(&verdict).map_err(|reason| invalid("verdict", reason))?;
         let good = file.verdict.good(&verdict).map_err(|reason| invalid("verdict", reason))?;
-        check(&file.params).map_err(|reason| invalid("params", reason))?;
+        let can_abstain = file.verdict.unknown;
+        check(&sampling).map_err(|reason| invalid("params", reason))?;
         let system = file.prompt.system.unwrap_or_else(|| Spanned::new(0..0, String::new()));
         let system = compile(&system, select.unit())?;
         // With variables the instructions would differ from trace to trace, no cache would hit, and what an application wrote would stand where
@@ -113,11 +137,14 @@ impl Judge {
             let reason = "`user` never uses `span`: all spans of a trace would be one question";
             return Err(invalid("prompt", reason.to_owned()));
         }
-        let with_form = |form: String| match system.trim() {
-            "" => form,
-            system => format!("{system}\n\n{form}"),
+        let examples = examples::shown(&file.examples, &verdict, can_abstain);
+        let examples = examples.map_err(|reason| invalid("examples", reason))?;
+        let abstention = if can_abstain { abstain::INSTRUCTIONS } else { "" };
+        let with_form = |form: String| {
+            let parts = [Some(system.trim()).filter(|system| !system.is_empty()), examples.as_deref(), Some(&form)];
+            parts.into_iter().flatten().collect::<Vec<_>>().join("\n\n") + abstention
         };
-        let max_rationale = file.params.max_rationale_chars;
+        let max_rationale = sampling.max_rationale_chars;
         let hashed_system = with_form(verdict.hashed_instructions());
         let system = Instructions::new(&with_form(verdict.instructions(max_rationale)))
             .map_err(|error| invalid("prompt", error.to_string()))?;
@@ -125,7 +152,10 @@ impl Judge {
         if limit.is_none() && file.prompt.truncate.is_some() {
             return Err(invalid("prompt", "`truncate` needs `max_input_tokens`".to_owned()));
         }
-        let raw = |schema| to_raw_value(&schema).map_err(|error| invalid("verdict", error.to_string()));
+        let raw = |schema| {
+            let schema = if can_abstain { abstain::schema(schema) } else { schema };
+            to_raw_value(&schema).map_err(|error| invalid("verdict", error.to_string()))
+        };
         let schema = AnswerSchema::new(raw(verdict.json_schema())?, raw(verdict.bounded_json_schema(max_rationale))?);
         let mut judge = Self {
             name: name.to_owned(),
@@ -133,20 +163,23 @@ impl Judge {
             description: file.description.trim().to_owned(),
             select,
             verdict,
+            labels,
+            can_abstain,
             good,
             model: file.model,
             system,
             hashed_system,
             user,
+            parameters,
             limit,
             schema,
-            sampling: file.params,
+            sampling,
             digest: String::new(),
             metadata: Vec::new(),
         };
         judge.digest = judge.compute_digest();
         judge.metadata = judge.compute_metadata();
-        let instructions = judge.chat_request(Rendered::default()).estimated_input_tokens();
+        let instructions = judge.instruction_tokens();
         match judge.limit {
             Some((max, _)) if u64::from(max) <= instructions => {
                 let reason =
@@ -205,12 +238,48 @@ impl Judge {
             hasher.part(&part);
         }
         hasher.part(self.user.source().as_bytes());
+        // Only where there are any: the digests of judges without parameters are older.
+        if let Some(parameters) = self.parameters.json() {
+            hasher.part(b"parameters").part(parameters.as_bytes());
+        }
         format!("{:016x}", hasher.finish_u64())
+    }
+
+    /// What the judge requires and a trace, span or session lacks: then the judge does not apply to it.
+    pub fn lacks<'a>(&self, subject: impl Into<Subject<'a>>) -> Option<&str> {
+        let subject = subject.into();
+        self.select
+            .requires
+            .iter()
+            .find(|needed| !needed.is_met(subject, &self.parameters))
+            .map(|needed| needed.as_str())
+    }
+
+    /// The judge's parameters, with their values.
+    pub(super) fn parameters(&self) -> &Parameters {
+        &self.parameters
+    }
+
+    /// Tokens that the instructions take, by the estimate of [`ChatRequest::estimated_input_tokens`].
+    pub fn instruction_tokens(&self) -> u64 {
+        self.chat_request(Rendered::default()).estimated_input_tokens()
+    }
+
+    /// Of all that shapes its verdicts, but for the model: its prompt, schema, sampling and parameters; 16 hex digits.
+    pub fn digest(&self) -> &str {
+        &self.digest
     }
 
     /// What the answer to this user message is read against.
     pub(crate) fn expected<'a>(&'a self, prompt: &'a str) -> Expected<'a> {
-        Expected { verdict: &self.verdict, good: self.good.as_ref(), prompt, template: self.user.source() }
+        Expected {
+            verdict: &self.verdict,
+            good: self.good.as_ref(),
+            case_sensitive: self.labels.case_sensitive,
+            can_abstain: self.can_abstain,
+            prompt,
+            template: self.user.source(),
+        }
     }
 
     /// What a record says of the judge, so that it can be understood without the judge's file.
@@ -224,8 +293,10 @@ impl Judge {
             _ => None,
         };
         let good = self.good.as_ref().map(|good| (GOOD_METADATA, good.to_string()));
+        let scores = (!self.labels.scores.is_empty())
+            .then(|| (SCORES_METADATA, serde_json::to_string(&self.labels.scores).unwrap_or_default()));
         let prompt = [(PROMPT_METADATA, self.prompt_uri()), (DIGEST_METADATA, self.digest.clone())];
-        prompt.into_iter().chain(good).chain(scale).collect()
+        prompt.into_iter().chain(good).chain(scale).chain(scores).collect()
     }
 
     /// `prompts:/NAME/VERSION`, as MLflow's prompt registry writes it.
@@ -280,9 +351,9 @@ mod tests {
         assert_eq!(text, "j.toml: [verdict]: an integer scale requires `max`");
         let text = error("[verdict]\ntype = \"boolean\"\nlabels = [\"a\"]\n[prompt]\nuser = \"{{ outputs }}\"");
         assert_eq!(text, "j.toml: [verdict]: `labels` requires type = \"category\"");
-        let text = error(&format!("{VERDICT}user = \"{{{{ answer }}}}\""));
-        assert!(text.starts_with("j.toml:4:12: no trace has `answer`, known: `inputs`"), "{text}");
-        assert!(text.ends_with("\n  |\n4 | {{ answer }}\n  |    ^^^^^^"), "{text}");
+        let text = error(&format!("{VERDICT}user = \"{{{{ reply }}}}\""));
+        assert!(text.starts_with("j.toml:4:12: no trace has `reply`, known: `inputs`"), "{text}");
+        assert!(text.ends_with("\n  |\n4 | {{ reply }}\n  |    ^^^^^"), "{text}");
         for shows_nothing in ["", "Judge {inputs}.", "{# {{ inputs }} #}"] {
             let text = error(&format!("{VERDICT}user = \"{shows_nothing}\""));
             assert_eq!(text, "j.toml: [prompt]: `user` shows nothing of what is judged");

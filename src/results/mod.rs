@@ -14,6 +14,7 @@ pub mod gate;
 mod gate_text;
 mod gating;
 mod hash;
+pub mod judge_test;
 pub mod judgments;
 mod opinions;
 mod pairs;

@@ -9,7 +9,7 @@ use super::reading::Scored;
 use crate::endpoint::Failure;
 use crate::endpoint::wire::answer::Usage;
 use crate::endpoint::wire::chat::{ResponseFormat, WireProfile};
-use crate::feedback::{AssessmentId, Feedback, FeedbackError, SAMPLE_METADATA, Source};
+use crate::feedback::{AssessmentId, ErrorCode, Feedback, FeedbackError, SAMPLE_METADATA, Source};
 use crate::judge::parse::ParseMethod;
 use crate::judge::{Judgment, NotAskable, Question, SubjectIds};
 use crate::run::lanes::job::{History, Job};
@@ -103,7 +103,14 @@ pub(in crate::run) fn of_attempt(question: &Question, run_id: &str, outcome: Out
             if degenerate {
                 put("rationale", "degenerate".to_owned());
             }
-            feedback.value = Some(verdict.value);
+            if verdict.value.is_null() {
+                let error_message = "the judge says that the material does not allow a verdict".to_owned();
+                let error_code = ErrorCode::Abstained.into();
+                feedback.error =
+                    Some(FeedbackError { error_code, error_message: Some(error_message), stack_trace: None });
+            } else {
+                feedback.value = Some(verdict.value);
+            }
             feedback.rationale = verdict.rationale;
             feedback.overrides = history.overrides.filter(|_| made_up.is_none()).map(|id| id.to_string());
         }
@@ -182,7 +189,7 @@ pub(in crate::run) fn now_ms() -> i64 {
 mod tests {
     use super::*;
     use crate::endpoint::wire::answer::Answer;
-    use crate::feedback::{ErrorCode, GOOD_METADATA, IdHasher, SCALE_METADATA, SESSION_ID_METADATA, SESSION_METADATA};
+    use crate::feedback::{GOOD_METADATA, IdHasher, SCALE_METADATA, SESSION_ID_METADATA, SESSION_METADATA};
     use crate::judge::Judge;
     use crate::judge::verdict::Verdict;
     use crate::run::lanes::lane::tests::job;

@@ -20,6 +20,7 @@ use crate::dataset::{Format, Mapping};
 use crate::endpoint::ModelUri;
 use crate::endpoint::prices::Prices;
 use crate::feedback::forms::Form;
+use crate::judge::Given;
 
 /// One run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -95,6 +96,9 @@ pub struct JudgePlan {
     pub blake3: String,
     /// The model.
     pub model: ModelUri,
+    /// What was said for its parameters.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub params: Given,
 }
 
 /// An endpoint and one model on it.
@@ -203,6 +207,7 @@ impl RunPlan {
                 .map(|endpoint| (endpoint.extra_body.clone(), endpoint.withheld.extra_body.clone()))
         };
         (&judge.name, &judge.file, &judge.model) == (&of_other.name, &of_other.file, &of_other.model)
+            && judge.params == of_other.params
             && other.datasets.iter().all(has)
             && (self.selection.shard.is_none() || self.selection.shard == other.selection.shard)
             && (&self.reading.format, &self.reading.map) == (&other.reading.format, &other.reading.map)
@@ -245,6 +250,7 @@ pub(crate) mod tests {
                 file: None,
                 blake3: String::new(),
                 model: model.parse().unwrap(),
+                params: Given::new(),
             })
             .collect();
         let endpoints = judges.iter().map(|judge| EndpointPlan {
