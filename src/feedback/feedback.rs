@@ -16,6 +16,9 @@ pub const SAMPLE_METADATA: &str = "sample";
 pub const SESSION_ID_METADATA: &str = "session_id";
 /// The member of `metadata` that names the judge's prompt: `prompts:/NAME/VERSION`.
 pub const PROMPT_METADATA: &str = "judge_prompt";
+/// The member of `metadata` that only verdicts on anchors have: the digest of the file of anchors. They are about the judge, not about the
+/// application.
+pub const ANCHORS_METADATA: &str = "anchors";
 /// The member of `metadata` that changes with the judge's prompt, schema or sampling.
 pub const DIGEST_METADATA: &str = "judge_digest";
 /// The member of `metadata` that says which verdicts are good.
@@ -24,6 +27,12 @@ pub const GOOD_METADATA: &str = "good";
 pub const SCALE_METADATA: &str = "scale";
 /// The number that stands for each label of a category, as a JSON object, where the judge declares them.
 pub const SCORES_METADATA: &str = "scores";
+/// The member of `metadata` with the items of a list of claims, as JSON: `[{"text", "quote", "mark"}]`.
+pub const ITEMS_METADATA: &str = "items";
+/// The member of `metadata` that says how many of a judge's quotations stand in what it was shown: `3/4`.
+pub const EVIDENCE_METADATA: &str = "evidence";
+/// The member of `metadata` with those that do not, as a JSON list of at most five.
+pub const MISSING_EVIDENCE_METADATA: &str = "evidence_missing";
 
 /// One opinion, or one failure to get one, about a trace, a span of it or its session.
 ///
@@ -88,6 +97,11 @@ impl Source {
     /// The source of a verdict by a model; `model_uri` as in `openai:/gpt-4.1-mini`.
     pub fn llm_judge(model_uri: impl Into<String>) -> Self {
         Self { source_type: SourceType::LlmJudge, source_id: Some(model_uri.into()) }
+    }
+
+    /// The source of what code makes, such as `aggregate:majority`.
+    pub fn code(source_id: impl Into<String>) -> Self {
+        Self { source_type: SourceType::Code, source_id: Some(source_id.into()) }
     }
 }
 

@@ -14,8 +14,9 @@ pub use error_code::{
     ErrorCode, ErrorTraits, Hint, Pause, RecordedErrorCode, Retry, Room, StopsAfter, UnknownErrorCode,
 };
 pub use feedback::{
-    DIGEST_METADATA, Feedback, FeedbackError, GOOD_METADATA, PROMPT_METADATA, SAMPLE_METADATA, SCALE_METADATA,
-    SCORES_METADATA, SESSION_ID_METADATA, SESSION_METADATA, Source, SourceType,
+    ANCHORS_METADATA, DIGEST_METADATA, EVIDENCE_METADATA, Feedback, FeedbackError, GOOD_METADATA, ITEMS_METADATA,
+    MISSING_EVIDENCE_METADATA, PROMPT_METADATA, SAMPLE_METADATA, SCALE_METADATA, SCORES_METADATA, SESSION_ID_METADATA,
+    SESSION_METADATA, Source, SourceType,
 };
 pub use good::{Better, Good, InvalidGood};
 pub use id::{AssessmentId, IdHasher, InvalidAssessmentId};

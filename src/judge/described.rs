@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::verdict::VerdictType;
-use super::{Judge, library};
+use super::{AnswerForm, Judge, library};
 use crate::feedback::Good;
 
 impl Judge {
@@ -26,27 +26,41 @@ impl Judge {
     fn described_verdict(&self) -> Value {
         let mut verdict = Map::new();
         let mut put = |key: &str, value: Value| verdict.insert(key.to_owned(), value);
-        match &self.verdict {
-            VerdictType::Boolean => _ = put("type", "boolean".into()),
-            VerdictType::Category { labels } => {
-                put("type", "category".into());
-                put("labels", json!(labels));
+        if let AnswerForm::Claims(claims) = &self.form {
+            put("type", "claims".into());
+            put("marks", json!(claims.marks));
+            put("value", claims.formula.to_string().into());
+            put("max_items", claims.max_items.into());
+            for (key, number) in
+                [("empty", claims.empty), ("min", self.verdict.scale().0), ("max", self.verdict.scale().1)]
+            {
+                if let Some(number) = number {
+                    put(key, json!(number));
+                }
             }
-            VerdictType::Labels { labels } => {
-                put("type", "category".into());
-                put("labels", json!(labels));
-                put("multiple", true.into());
-            }
-            VerdictType::Integer { min, max } => {
-                put("type", "integer".into());
-                put("min", json!(min));
-                put("max", json!(max));
-            }
-            VerdictType::Number { min, max } => {
-                put("type", "number".into());
-                for (key, end) in [("min", min), ("max", max)] {
-                    if let Some(end) = end {
-                        put(key, json!(end));
+        } else {
+            match &self.verdict {
+                VerdictType::Boolean => _ = put("type", "boolean".into()),
+                VerdictType::Category { labels } => {
+                    put("type", "category".into());
+                    put("labels", json!(labels));
+                }
+                VerdictType::Labels { labels } => {
+                    put("type", "category".into());
+                    put("labels", json!(labels));
+                    put("multiple", true.into());
+                }
+                VerdictType::Integer { min, max } => {
+                    put("type", "integer".into());
+                    put("min", json!(min));
+                    put("max", json!(max));
+                }
+                VerdictType::Number { min, max } => {
+                    put("type", "number".into());
+                    for (key, end) in [("min", min), ("max", max)] {
+                        if let Some(end) = end {
+                            put(key, json!(end));
+                        }
                     }
                 }
             }
@@ -55,6 +69,7 @@ impl Judge {
             ("ordered", self.labels.ordered),
             ("case_sensitive", self.labels.case_sensitive),
             ("unknown", self.can_abstain),
+            ("evidence", self.form == AnswerForm::Quoting),
         ] {
             if is_declared {
                 put(key, true.into());

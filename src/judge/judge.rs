@@ -6,6 +6,7 @@ use serde_json::value::to_raw_value;
 use toml::Spanned;
 
 use super::abstain;
+use super::answer_form::AnswerForm;
 use super::examples;
 use super::file::{JudgeFile, Truncate};
 use super::labels::LabelTraits;
@@ -21,7 +22,7 @@ use crate::endpoint::wire::AnswerSchema;
 use crate::endpoint::wire::chat::{ChatRequest, Sampling};
 use crate::endpoint::{Instructions, ModelUri};
 use crate::feedback::{
-    DIGEST_METADATA, GOOD_METADATA, Good, IdHasher, PROMPT_METADATA, SCALE_METADATA, SCORES_METADATA,
+    ANCHORS_METADATA, DIGEST_METADATA, GOOD_METADATA, Good, IdHasher, PROMPT_METADATA, SCALE_METADATA, SCORES_METADATA,
 };
 
 /// A named question, compiled: its prompt checked, its schema written.
@@ -41,6 +42,8 @@ pub struct Judge {
     pub labels: LabelTraits,
     /// Whether it may say that the material does not allow a verdict.
     pub can_abstain: bool,
+    /// How it is asked for.
+    pub form: AnswerForm,
     /// Which verdicts are good, if the file says so.
     pub good: Option<Good>,
     /// The model that the file names.
@@ -117,6 +120,7 @@ impl Judge {
         let select = file.select.select().map_err(|reason| invalid("select", reason))?;
         let verdict = file.verdict.verdict_type().map_err(|reason| invalid("verdict", reason))?;
         let labels = file.verdict.label_traits(&verdict).map_err(|reason| invalid("verdict", reason))?;
+        let form = file.verdict.answer_form().map_err(|reason| invalid("verdict", reason))?;
         let good = file.verdict.good(&verdict).map_err(|reason| invalid("verdict", reason))?;
         let can_abstain = file.verdict.unknown;
         check(&sampling).map_err(|reason| invalid("params", reason))?;
@@ -139,24 +143,31 @@ impl Judge {
         }
         let examples = examples::shown(&file.examples, &verdict, can_abstain);
         let examples = examples.map_err(|reason| invalid("examples", reason))?;
-        let abstention = if can_abstain { abstain::INSTRUCTIONS } else { "" };
+        let is_of_claims = matches!(form, AnswerForm::Claims(_));
+        if is_of_claims && !file.examples.is_empty() {
+            return Err(invalid("examples", "examples have a value, and claims have items".to_owned()));
+        }
+        // A list of claims says by itself that it has none.
+        let abstains_by_null = can_abstain && !is_of_claims;
+        let abstention = if abstains_by_null { abstain::INSTRUCTIONS } else { "" };
         let with_form = |form: String| {
             let parts = [Some(system.trim()).filter(|system| !system.is_empty()), examples.as_deref(), Some(&form)];
             parts.into_iter().flatten().collect::<Vec<_>>().join("\n\n") + abstention
         };
         let max_rationale = sampling.max_rationale_chars;
-        let hashed_system = with_form(verdict.hashed_instructions());
-        let system = Instructions::new(&with_form(verdict.instructions(max_rationale)))
+        let hashed_system = with_form(form.hashed_instructions(&verdict));
+        let system = Instructions::new(&with_form(form.instructions(&verdict, max_rationale)))
             .map_err(|error| invalid("prompt", error.to_string()))?;
         let limit = file.prompt.max_input_tokens.map(|max| (max, file.prompt.truncate.unwrap_or_default()));
         if limit.is_none() && file.prompt.truncate.is_some() {
             return Err(invalid("prompt", "`truncate` needs `max_input_tokens`".to_owned()));
         }
         let raw = |schema| {
-            let schema = if can_abstain { abstain::schema(schema) } else { schema };
+            let schema = if abstains_by_null { abstain::schema(schema) } else { schema };
             to_raw_value(&schema).map_err(|error| invalid("verdict", error.to_string()))
         };
-        let schema = AnswerSchema::new(raw(verdict.json_schema())?, raw(verdict.bounded_json_schema(max_rationale))?);
+        let bounded = form.bounded_json_schema(&verdict, max_rationale);
+        let schema = AnswerSchema::new(raw(form.json_schema(&verdict))?, raw(bounded)?);
         let mut judge = Self {
             name: name.to_owned(),
             version: file.version,
@@ -165,6 +176,7 @@ impl Judge {
             verdict,
             labels,
             can_abstain,
+            form,
             good,
             model: file.model,
             system,
@@ -274,6 +286,7 @@ impl Judge {
     pub(crate) fn expected<'a>(&'a self, prompt: &'a str) -> Expected<'a> {
         Expected {
             verdict: &self.verdict,
+            form: &self.form,
             good: self.good.as_ref(),
             case_sensitive: self.labels.case_sensitive,
             can_abstain: self.can_abstain,
@@ -287,6 +300,13 @@ impl Judge {
         &self.metadata
     }
 
+    /// The same judge for anchors, which says so in its records; the judgments' identity stays.
+    #[must_use]
+    pub fn for_anchors(mut self, digest: &str) -> Self {
+        self.metadata.push((ANCHORS_METADATA, digest.to_owned()));
+        self
+    }
+
     fn compute_metadata(&self) -> Vec<(&'static str, String)> {
         let scale = match self.verdict.scale() {
             (Some(min), Some(max)) => Some((SCALE_METADATA, format!("{min}..{max}"))),
@@ -297,6 +317,11 @@ impl Judge {
             .then(|| (SCORES_METADATA, serde_json::to_string(&self.labels.scores).unwrap_or_default()));
         let prompt = [(PROMPT_METADATA, self.prompt_uri()), (DIGEST_METADATA, self.digest.clone())];
         prompt.into_iter().chain(good).chain(scale).chain(scores).collect()
+    }
+
+    /// How freely its answers are sampled, if the file says so.
+    pub fn temperature(&self) -> Option<f64> {
+        self.sampling.temperature
     }
 
     /// `prompts:/NAME/VERSION`, as MLflow's prompt registry writes it.
@@ -395,6 +420,38 @@ mod tests {
         ] {
             assert!(judge(verdict).unwrap_err().contains(words), "{verdict}");
         }
+    }
+
+    #[test]
+    fn claims_and_quotations_are_declared_in_the_verdict() {
+        let judge = |verdict: &str| {
+            let text = format!("[verdict]\n{verdict}\n[prompt]\nuser = \"{{{{ outputs }}}}\"");
+            Judge::compile("j", &text, "j.toml").map_err(|error| error.to_string())
+        };
+        let claims = "type = \"claims\"\nmarks = [\"kept\", \"broken\"]";
+        let with = |more: &str| judge(&format!("{claims}\n{more}"));
+        let share = with("value = \"kept / total\"\nmin = 0\nmax = 1\nbetter = \"higher\"\nthreshold = 0.8").unwrap();
+        assert_eq!(share.verdict, VerdictType::Number { min: Some(0.0), max: Some(1.0) });
+        assert!(share.system.contains("\"items\": a list of your items, at most 20"));
+        // What the code makes of the items is part of what the judge is.
+        let digest = |more: &str| with(more).unwrap().digest;
+        assert_ne!(digest("value = \"kept / total\""), digest("value = \"kept\""));
+        assert_ne!(digest("value = \"kept\""), digest("value = \"kept\"\nempty = 1"));
+        for (verdict, words) in [
+            (claims, "claims require `value`"),
+            ("type = \"claims\"\nvalue = \"a\"", "claims require `marks`"),
+            (&format!("{claims}\nvalue = \"lost\""), "names `lost`"),
+            (&format!("{claims}\nvalue = \"kept\"\nevidence = true"), "a quotation each"),
+            (&format!("{claims}\nvalue = \"kept\"\nlabels = [\"a\", \"b\"]"), "`labels` requires"),
+            ("type = \"boolean\"\nmarks = [\"a\"]", "`marks` requires type = \"claims\""),
+            ("type = \"number\"\nempty = 1", "`empty` requires type = \"claims\""),
+        ] {
+            assert!(judge(verdict).unwrap_err().contains(words), "{verdict}");
+        }
+        let plain = judge("type = \"boolean\"").unwrap();
+        let quoting = judge("type = \"boolean\"\nevidence = true").unwrap();
+        assert_eq!((&plain.form, &quoting.form), (&AnswerForm::Value, &AnswerForm::Quoting));
+        assert_ne!(plain.digest, quoting.digest);
     }
 
     #[test]

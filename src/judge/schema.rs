@@ -47,7 +47,12 @@ pub fn of_judge_files() -> Value {
                 "required": ["type"],
                 "additionalProperties": false,
                 "properties": {
-                    "type": {"enum": ["boolean", "category", "integer", "number"]},
+                    "type": {"enum": ["boolean", "category", "integer", "number", "claims"]},
+                    "marks": {"type": "array", "items": {"type": "string"}, "minItems": 1, "uniqueItems": true, "description": "Of claims: what an item may be marked as"},
+                    "value": {"type": "string", "description": "Of claims: an expression over the numbers of items with each mark, and `total`"},
+                    "empty": {"type": "number", "description": "Of claims: the value where `value` has none"},
+                    "max_items": {"type": "integer", "minimum": 1, "maximum": 50, "default": 20, "description": "Of claims"},
+                    "evidence": {"type": "boolean", "default": false, "description": "Asks for quotations, which are looked up in what was judged"},
                     "labels": {"type": "array", "items": {"type": "string", "minLength": 1}, "minItems": 2,
                                "uniqueItems": true, "description": "Of a category"},
                     "multiple": {"type": "boolean", "default": false, "description": "Several labels at once: the value is a list"},

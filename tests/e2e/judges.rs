@@ -359,3 +359,65 @@ fn mistakes_of_judge_files_are_found_with_their_place() {
     assert!(finished.stdout.contains("^^^^^"), "{}", finished.stdout);
     place.run(["judges", "check", "unfenced.toml", "--max-tokens", "10"]).exits_with(2);
 }
+
+#[test]
+fn a_judge_is_tested_by_minimal_pairs_resumed_and_gated() {
+    let place = Place::new();
+    // This one finds relevant whatever is not empty.
+    let fake = Fake::start(|request| {
+        let user = request.json()["messages"][1]["content"].as_str().unwrap().to_owned();
+        let answer = user.split("<answer-").nth(1).unwrap().split('\n').nth(1).unwrap().to_owned();
+        answers::verdict(!answer.is_empty())
+    });
+    let base_url = fake.base_url();
+    let args = ["judges", "test", "relevance", "-m", "e:/m", "--base-url", &base_url, "--format", "json"];
+    let tested: serde_json::Value = serde_json::from_str(&place.run(args).exits_with(0).stdout).unwrap();
+    assert_eq!((&tested["judge"], &tested["model"], &tested["n"]), (&json!("relevance"), &json!("e:/m"), &json!(18)));
+    let accuracy = tested["accuracy"]["estimate"].as_f64().unwrap();
+    // Right about the nine that are relevant, and the empty one.
+    assert!((accuracy - 10.0 / 18.0).abs() < 1e-9, "{tested:#}");
+    assert!(tested["accuracy"]["low"].as_f64().unwrap() < accuracy);
+    assert_eq!((&tested["pairs"]["n"], &tested["pairs"]["count"]), (&json!(9), &json!(1)));
+    for name in ["placebo", "length", "style"] {
+        assert_eq!(tested["flips"][name]["count"], 0, "{name}");
+    }
+    assert_eq!(tested["flips"]["length"]["beyond_placebo"]["estimate"], 0.0);
+    assert_eq!(tested["wrong"].as_array().unwrap().len(), 8);
+    let asked = fake.count();
+    place.run(args.into_iter().chain(["--fail-under", "0.9"])).exits_with(1);
+    assert_eq!(fake.count(), asked, "the log has the verdicts");
+    place.write("mine.toml", judge_file("Is it brief?", ""));
+    place.run(["judges", "test", "mine.toml", "--simulate"]).exits_with(2).says(&["tests/mine.jsonl"]);
+    let pair = json!({"pair": "p", "differs": "length", "both": {}, "one": {"expected": true, "answer": "Yes."},
+        "other": {"expected": false, "answer": "Well, yes."}});
+    place.write("tests/mine.jsonl", pair.to_string());
+    place.run(["judges", "test", "mine.toml", "--simulate", "--once"]).exits_with(0).prints(&["accuracy", "of 2 traces"]);
+}
+
+#[test]
+fn a_judge_is_certified_by_labels_of_people_or_refused() {
+    let place = Place::with_traces(40);
+    let fake = Fake::start(|request| answers::verdict(request.trace() % 2 == 0));
+    let base_url = fake.base_url();
+    let labels = |wrong: usize| {
+        let label = |n: usize| if (n % 2 == 0) == (n >= wrong) { "good" } else { "bad" };
+        "trace_id,label\n".to_owned() + &(0..40).map(|n| format!("trace-{n},{}\n", label(n))).collect::<String>()
+    };
+    let test = |bar: &str| {
+        let args = ["judges", "test", "safety", "-m", "e:/m", "--base-url", &base_url, "-d", "traces.jsonl"];
+        place.run(args.into_iter().chain(["--labels", "labels.csv", "--bar", bar, "--format", "json"]))
+    };
+    place.write("labels.csv", labels(0));
+    let certificate: serde_json::Value = serde_json::from_str(&test("0.8").exits_with(0).stdout).unwrap();
+    assert_eq!((&certificate["labels"]["certified"], &certificate["labels"]["n"]), (&json!(true), &json!(40)));
+    // 20 of 20: 0.05^(1/20).
+    let low = certificate["labels"]["sensitivity"]["low"].as_f64().unwrap();
+    assert!((low - 0.05_f64.powf(0.05)).abs() < 1e-6, "{low}");
+    test("0.9").exits_with(1);
+    place.write("labels.csv", labels(8));
+    let refused: serde_json::Value = serde_json::from_str(&test("0.8").exits_with(1).stdout).unwrap();
+    assert_eq!(refused["labels"]["certified"], false);
+    assert!(refused["labels"]["reason"].as_str().unwrap().contains("sensitivity"));
+    place.write("labels.csv", "trace_id,label\ntrace-0,perhaps\n");
+    test("0.8").exits_with(2).says(&["`labels.csv`:2: the label `perhaps`"]);
+}

@@ -63,8 +63,13 @@ fn assert_valid(openai: &Validator, body: &Value) {
 /// A verdict that the request's own schema allows.
 fn fitting(request: &Request) -> Action {
     let body = request.json();
-    let value = &body["response_format"]["json_schema"]["schema"]["properties"]["value"];
+    let properties = &body["response_format"]["json_schema"]["schema"]["properties"];
+    if let Some(marks) = properties.pointer("/items/items/properties/mark/enum") {
+        let item = json!({"text": "An item.", "quote": "", "mark": marks[0]});
+        return answers::completion(&json!({"items": [item]}).to_string());
+    }
     // Where the judge may abstain, its type is the first of two.
+    let value = &properties["value"];
     let value = value.get("anyOf").map_or(value, |types| &types[0]);
     answers::verdict(match (&value["enum"][0], value["type"].as_str().unwrap()) {
         (Value::Null, "boolean") => true.into(),
@@ -134,13 +139,22 @@ fn every_request_is_one_that_openai_documents() {
 
 /// What OpenAI's structured outputs want of a schema, and that the judge reasons before it decides.
 fn assert_strict(schema: &Value) {
+    assert_eq!(schema["additionalProperties"], false);
+    jsonschema::draft202012::meta::validate(schema).unwrap();
     let properties = schema["properties"].as_object().unwrap();
+    if let Some(items) = properties.get("items") {
+        assert_eq!((&schema["required"], properties.len()), (&json!(["items"]), 1));
+        let item = &items["items"];
+        assert_eq!(
+            (&item["additionalProperties"], &item["required"]),
+            (&json!(false), &json!(["text", "quote", "mark"]))
+        );
+        return;
+    }
     assert_eq!(properties.keys().collect::<Vec<_>>(), ["rationale", "value"], "reasons come first");
     assert_eq!(schema["required"], json!(["rationale", "value"]));
-    assert_eq!(schema["additionalProperties"], false);
     assert_eq!(schema["type"], "object");
     assert_eq!(properties["rationale"]["type"], "string");
-    jsonschema::draft202012::meta::validate(schema).unwrap();
     let allowed = ["type", "enum", "description", "minimum", "maximum", "anyOf", "items"];
     for key in properties["value"].as_object().unwrap().keys() {
         assert!(allowed.contains(&key.as_str()), "{key} is not taken in strict mode");

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use crate::common::Place;
+use crate::common::{Fake, Place, answers};
 
 const LOG: &str = "traces.feedback.jsonl";
 const REJECTS: &str = "traces.feedback.rejects.jsonl";
@@ -39,7 +39,8 @@ fn line(document: &str) -> String {
 #[track_caller]
 fn assert_asked_alike(form: &str, whole: &Asked, traces: usize) {
     let (asked, _, _) = judge(form);
-    assert_eq!(asked.len(), traces * JUDGES.len());
+    let ids: std::collections::BTreeSet<_> = asked.keys().map(|(trace, _)| trace).collect();
+    assert_eq!(ids.len(), traces, "some judge applies to each");
     for (key, id) in &asked {
         assert_eq!(Some(id), whole.get(key), "{key:?}");
     }
@@ -68,7 +69,8 @@ fn what_a_page_of_a_search_lacks_is_said() {
     let (whole, _, _) = judge(mlflow!("3.17.2/traces.to_json.jsonl"));
     let (asked, place, said) = judge(&line(mlflow!("3.17.2/traces.rest_search_v3.page1.json")));
     let rejects = place.lines(REJECTS);
-    assert_eq!(asked.len() + rejects.len() * JUDGES.len(), 12 * JUDGES.len());
+    let ids: std::collections::BTreeSet<_> = asked.keys().map(|(trace, _)| trace).collect();
+    assert_eq!(ids.len() + rejects.len(), 12);
     for reject in &rejects {
         let reason = reject["reason"].as_str().unwrap();
         assert!(reason.starts_with("`traces[") && reason.contains("no spans: export the trace whole"), "{reason}");
@@ -79,9 +81,8 @@ fn what_a_page_of_a_search_lacks_is_said() {
         if record["name"] == "hallucination" {
             continue;
         }
-        if record["name"] == "groundedness" {
-            assert_eq!(record["error"]["error_message"], "the trace has no `spans` (line 3 of the judge's prompt)");
-        } else if record["error"].is_null() {
+        assert_ne!(record["name"], "groundedness", "it does not apply where nothing was retrieved");
+        if record["error"].is_null() {
             let key = (record["trace_id"].as_str().unwrap().to_owned(), record["name"].as_str().unwrap().to_owned());
             assert_eq!(record["assessment_id"].as_str(), whole.get(&key).map(String::as_str), "{key:?}");
         }
@@ -158,4 +159,40 @@ fn the_runs_of_langsmith_make_one_trace_with_its_documents() {
     let finished = place.run(["-d", "runs.jsonl", "-J", "groundedness", "--simulate", "-o", LOG]).exits_with(0);
     let finished = finished.prints(&["1 trace, 1 request", "failed         0"]);
     assert_eq!(finished.stderr, "", "every field is known");
+}
+
+#[test]
+fn several_answers_of_a_row_are_a_trace_each_where_both_are_mapped() {
+    let preference = json!({"id": "p1", "prompt": "Is it open?", "chosen": "Yes, until six.", "rejected": "No."});
+    let table = "id;question;small;large\nr1;Is it open?;No idea.;Until six.\nr2;And on Sunday?;;Closed.\n";
+    let both = ["--map", "trace_id=id", "--map", "outputs=chosen", "--map", "outputs=rejected"];
+    let columns =
+        ["--map", "trace_id=id", "--map", "inputs=question", "--map", "outputs=small", "--map", "outputs=large"];
+    let judged = |name: &str, content: &str, more: &[&str]| {
+        let fake = Fake::start(|_| answers::verdict(true));
+        let place = Place::new();
+        place.write(name, content);
+        let args = ["-d", name, "-J", "relevance", "-o", LOG, "--base-url", &fake.base_url(), "-j", "1"];
+        let finished = place.command(args.iter().chain(more)).run().exits_with(0);
+        let ids: Vec<_> =
+            place.lines(LOG).iter().map(|record| record["trace_id"].as_str().unwrap().to_owned()).collect();
+        let prompts: Vec<_> =
+            fake.seen().iter().map(|request| request.json()["messages"][1]["content"].to_string()).collect();
+        (ids, prompts, finished.stderr)
+    };
+    // Without a word only the first is read, and a note says so.
+    let (ids, prompts, stderr) = judged("a.jsonl", &preference.to_string(), &[]);
+    assert!(ids.len() == 1 && prompts[0].contains("until six") && !prompts[0].contains("No."), "{ids:?} {prompts:?}");
+    assert!(stderr.contains("--map outputs=chosen --map outputs=rejected"), "{stderr}");
+
+    let (ids, prompts, _) = judged("a.jsonl", &preference.to_string(), &both);
+    assert_eq!(ids, ["p1#chosen", "p1#rejected"]);
+    assert!(prompts[0].contains("until six") && !prompts[0].contains("No."), "{prompts:?}");
+    assert!(prompts[1].contains("No.") && !prompts[1].contains("until six"), "{prompts:?}");
+    assert!(prompts.iter().all(|prompt| prompt.contains("Is it open?")), "{prompts:?}");
+
+    let (ids, prompts, _) = judged("b.csv", table, &columns);
+    assert_eq!(ids, ["r1#small", "r1#large", "r2"]);
+    assert!(prompts[0].contains("No idea.") && prompts[1].contains("Until six."), "{prompts:?}");
+    assert!(prompts[2].contains("Closed."), "{prompts:?}");
 }

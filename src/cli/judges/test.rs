@@ -16,10 +16,11 @@ use judge_run::run::{Exit, Scope};
 use serde_json::{Value, json};
 
 use super::args::TestArgs;
-use crate::cli::args::RunArgs;
+use crate::cli::args::{Purpose, RunArgs};
 use crate::cli::endpoint::Env;
 use crate::cli::error::CliError;
 use crate::cli::flags::{ConductArgs, EndpointArgs, GateArgs, SelectionArgs};
+use crate::cli::panel::PanelArgs;
 use crate::cli::print::{counted, one_line};
 use crate::cli::setting::{self, Setting};
 use crate::cli::table::TableArgs;
@@ -36,6 +37,9 @@ pub(super) fn main(args: TestArgs) -> Result<ExitCode, CliError> {
         return Err(CliError::usage(format_args!("the log of a test is a .jsonl file, not `{}`", log.display())));
     }
     conduct.quiet |= format == "json";
+    if endpoint.model.len() > 1 {
+        return Err(CliError::usage("a judge is tested on one model at a time: give `--model` once"));
+    }
     let asked = |dataset: Vec<PathBuf>| Asked {
         judge: &judge,
         wanted: &wanted,
@@ -184,6 +188,10 @@ impl Asked<'_> {
             until: Vec::new(),
             confirm: false,
             report: None,
+            anchors: None,
+            by: Vec::new(),
+            panel: PanelArgs::default(),
+            purpose: Purpose::default(),
             conduct,
         };
         let env: Env<'_> = &|name| std::env::var(name).ok();
