@@ -10,7 +10,9 @@
 //!
 //! | floor | what it is about |
 //! | --- | --- |
+//! | [`servers`] | where traces live: MLflow's tracking server; traces come from there, feedback goes there |
 //! | [`run`] | the pipeline: plan, admit, ask, record; its events and its summary |
+//! | [`people`] | what people say of traces, and what that says of a judge: import, aggregation, agreement, calibration |
 //! | [`results`] | what the feedback says: reports, comparisons, gates; beside `run`, and neither knows the other |
 //! | [`judge`] | what is asked: judge files, prompts, the form of the verdict and how it is read |
 //! | [`endpoint`] | who is asked: client, failures, quota, the simulated endpoint |
@@ -30,6 +32,8 @@ pub mod endpoint;
 pub mod feedback;
 pub mod files;
 pub mod judge;
+pub mod people;
 pub mod results;
 pub mod run;
+pub mod servers;
 pub mod trace;

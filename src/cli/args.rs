@@ -14,7 +14,9 @@ use super::flags::{
     ConductArgs, EndpointArgs, GATES, GENERAL, GateArgs, INPUT, OUTPUT, SelectionArgs, form, format_help,
 };
 use super::judges::args::JudgesArgs;
+use super::mlflow::{MlflowArgs, RunMlflowArgs};
 use super::panel::PanelArgs;
+use super::people_args::{AggregateArgs, AgreementArgs, CalibrateArgs, FeedbackArgs, HistoryArgs, LabelPlanArgs};
 use super::setting::Setting;
 use super::subcommands::{
     AnchorsArgs, CheckArgs, CompactArgs, CompareArgs, CompletionsArgs, ConvertArgs, InitArgs, ManArgs, MergeArgs,
@@ -157,6 +159,18 @@ pub(crate) enum Command {
     Show(ShowArgs),
     /// Plan how many traces a margin or a detectable drop needs, by the verdicts so far, and what they cost
     Plan(PlanArgs),
+    /// Add people's feedback to a log, reject or correct a verdict, import labels
+    Feedback(Box<FeedbackArgs>),
+    /// Show who said what of a trace, and what took its place
+    History(HistoryArgs),
+    /// Aggregate what several annotators say: majority, mean, median, Dawid-Skene
+    Aggregate(AggregateArgs),
+    /// Measure how well a judge agrees with people, and people with each other
+    Agreement(AgreementArgs),
+    /// Draw which judgments people should label, and write a sheet to fill in
+    LabelPlan(LabelPlanArgs),
+    /// Correct a judge's pass rate by people's labels
+    Calibrate(CalibrateArgs),
     /// Write a judge-run.toml, after which `judge-run` alone judges what it says
     Init(InitArgs),
     /// List the judges; show, write, check, preview and test them
@@ -167,6 +181,8 @@ pub(crate) enum Command {
     Anchors(AnchorsArgs),
     /// Convert feedback: JSON lines, MLflow assessments, or a table
     Convert(ConvertArgs),
+    /// Pull traces from an MLflow server, push feedback to it
+    Mlflow(MlflowArgs),
     /// Merge logs into one: those of shards, or of several nights
     Merge(MergeArgs),
     /// Drop superseded records from a log; every verdict is kept
@@ -183,7 +199,7 @@ pub(crate) enum Command {
 #[command(next_help_heading = INPUT)]
 pub(crate) struct RunArgs {
     /// Traces: a JSON Lines, JSON or CSV file (also .gz or .zst), a folder, a pattern such as 'logs/*.jsonl', or `-` for standard
-    /// input; `quickstart` is a built-in example. Repeatable
+    /// input; `mlflow:/EXPERIMENT` are an MLflow server's, `quickstart` is a built-in example. Repeatable
     #[arg(short, long, value_name = "FILE", env = "JUDGE_RUN_DATASET", value_hint = ValueHint::FilePath)]
     pub dataset: Vec<PathBuf>,
 
@@ -195,7 +211,7 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "NAME", env = "JUDGE_RUN_DATASET_FORMAT", long_help = format_help())]
     pub dataset_format: Option<Format>,
 
-    /// Judge to ask: a name (see `judge-run judges`) or a TOML file. Repeatable, or separated by commas
+    /// Judge to ask: a name (see `judge-run judges`), a TOML file, or an MLflow server's: mlflow:/scorers/NAME, prompts:/NAME/1. Repeatable, or separated by commas
     #[arg(short = 'J', long, value_name = "NAME|FILE", env = "JUDGE_RUN_JUDGE", value_delimiter = ',')]
     pub judge: Vec<String>,
 
@@ -271,6 +287,9 @@ pub(crate) struct RunArgs {
     pub by: Vec<String>,
 
     #[command(flatten)]
+    pub mlflow: RunMlflowArgs,
+
+    #[command(flatten)]
     pub conduct: ConductArgs,
 
     /// What the run is for.
@@ -298,11 +317,19 @@ pub(crate) fn command() -> clap::Command {
     let help = Arg::new("help").short('h').long("help").action(ArgAction::Help);
     let version = Arg::new("version").short('V').long("version").action(ArgAction::Version).help("Print the version");
     let last = |arg: Arg| arg.help_heading(GENERAL);
-    // Where the main command's own is replaced, clap gives none to the others either.
-    let with_help = |command: clap::Command| command.arg(help.clone().help("Print help"));
-    let command = Cli::command().disable_help_flag(true).disable_version_flag(true).mut_subcommands(with_help);
+    let command = Cli::command().disable_help_flag(true).disable_version_flag(true);
+    let command = command.mut_subcommands(|command| with_help(command, &help));
     let help = help.help("Print help; -h is short, --help has examples and exit codes");
-    command.args([last(help), last(version)]).mut_args(variables).mut_subcommands(|command| command.mut_args(variables))
+    with_variables(command.args([last(help), last(version)]))
+}
+
+/// Where the main command's own is replaced, clap gives none to the others either.
+fn with_help(command: clap::Command, help: &Arg) -> clap::Command {
+    command.mut_subcommands(|command| with_help(command, help)).arg(help.clone().help("Print help"))
+}
+
+fn with_variables(command: clap::Command) -> clap::Command {
+    command.mut_args(variables).mut_subcommands(with_variables)
 }
 
 /// The rules for variables, which are stated once, in the main command's help.

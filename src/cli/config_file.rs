@@ -9,6 +9,7 @@ use judge_run::dataset::{Format, Mapping};
 use judge_run::endpoint::ModelUri;
 use judge_run::endpoint::prices::Prices;
 use judge_run::endpoint::provider::PRESETS;
+use judge_run::judge::redact::RedactPlan;
 use judge_run::judge::toml_file;
 use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{MapAccess, SeqAccess};
@@ -36,6 +37,9 @@ pub(crate) struct ConfigFile {
     pub model: Option<ModelUri>,
     /// Attempts after the first.
     pub max_retries: Option<u32>,
+    /// Whether judges may run programs.
+    #[serde(default)]
+    pub allow_commands: bool,
     /// The judges to ask when the command line names none.
     #[serde(default)]
     pub judges: Vec<String>,
@@ -45,6 +49,9 @@ pub(crate) struct ConfigFile {
     /// Who votes where several models are asked.
     #[serde(default)]
     pub panel: PanelTable,
+    /// What judges do not see of traces, and servers not of records.
+    #[serde(default)]
+    pub redact: RedactPlan,
     /// What the results must be like.
     #[serde(default)]
     pub gates: GatesTable,

@@ -1,7 +1,10 @@
 //! The command line: flags, configuration, progress and messages. The only place that knows clap or the terminal.
 
+mod aggregate;
+mod agreement;
 mod anchors;
 mod args;
+mod calibrate;
 mod check;
 mod command_line;
 mod compact;
@@ -16,16 +19,21 @@ mod duration;
 mod endpoint;
 mod error;
 mod failures;
+mod feedback;
+mod feedback_import;
 mod first_screen;
 mod flags;
 mod forms;
 mod gates;
 mod generate;
+mod history;
 mod init;
 mod judges;
+mod label_plan;
 mod log_hints;
 mod manifest;
 mod merge;
+mod mlflow;
 mod named_logs;
 mod not_retried;
 mod notices;
@@ -35,12 +43,15 @@ mod open_files;
 mod page;
 mod panel;
 mod paths;
+mod people_args;
 mod plan;
 mod plan_command;
 mod print;
+mod programs;
 mod progress;
 mod progress_json;
 mod quickstart;
+mod raters;
 mod recorded;
 mod rejects;
 mod remedy;
@@ -103,12 +114,19 @@ pub(crate) fn main() -> ExitCode {
         Some(Command::Compact(args)) => compact::main(&args),
         Some(Command::Convert(args)) => convert::main(args),
         Some(Command::Replay(args)) => replay::main(*args),
+        Some(Command::Mlflow(args)) => mlflow::main(args),
         Some(Command::Show(args)) => show::main(args),
         Some(Command::Status(args)) => status::main(args),
         Some(Command::Report(args)) => report::main(*args),
         Some(Command::Compare(args)) => compare::main(args),
         Some(Command::Anchors(args)) => anchors::main(args),
         Some(Command::Plan(args)) => plan_command::main(args),
+        Some(Command::Feedback(args)) => feedback::main(*args),
+        Some(Command::History(args)) => history::main(args),
+        Some(Command::Aggregate(args)) => aggregate::main(args),
+        Some(Command::Agreement(args)) => agreement::main(args),
+        Some(Command::LabelPlan(args)) => label_plan::main(args),
+        Some(Command::Calibrate(args)) => calibrate::main(args),
         Some(Command::Init(args)) => init::main(args),
         Some(Command::Judges(args)) => judges::main(*args),
         Some(Command::Completions(args)) => generate::completions(&args),

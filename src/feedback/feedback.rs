@@ -14,6 +14,8 @@ pub const SESSION_METADATA: &str = "mlflow.trace.session";
 pub const SAMPLE_METADATA: &str = "sample";
 /// The member of `metadata` with the session of the trace that a record is about. (One about a session has [`SESSION_METADATA`] instead.)
 pub const SESSION_ID_METADATA: &str = "session_id";
+/// The member of `metadata` with the id of the record that has the request and the tokens of an answer that this one shares.
+pub const ASKED_WITH_METADATA: &str = "asked_with";
 /// The member of `metadata` that names the judge's prompt: `prompts:/NAME/VERSION`.
 pub const PROMPT_METADATA: &str = "judge_prompt";
 /// The member of `metadata` that only verdicts on anchors have: the digest of the file of anchors. They are about the judge, not about the
@@ -33,6 +35,11 @@ pub const ITEMS_METADATA: &str = "items";
 pub const EVIDENCE_METADATA: &str = "evidence";
 /// The member of `metadata` with those that do not, as a JSON list of at most five.
 pub const MISSING_EVIDENCE_METADATA: &str = "evidence_missing";
+
+/// The member of `metadata` that says who rejected a verdict, in the record that marks it.
+pub const REJECTED_BY_METADATA: &str = "rejected_by";
+/// The member of `metadata` that says who deleted feedback, in the record that marks it: it counts for nothing any more.
+pub const DELETED_BY_METADATA: &str = "deleted_by";
 
 /// One opinion, or one failure to get one, about a trace, a span of it or its session.
 ///
@@ -97,6 +104,11 @@ impl Source {
     /// The source of a verdict by a model; `model_uri` as in `openai:/gpt-4.1-mini`.
     pub fn llm_judge(model_uri: impl Into<String>) -> Self {
         Self { source_type: SourceType::LlmJudge, source_id: Some(model_uri.into()) }
+    }
+
+    /// The source of feedback by a person, such as `anna@example.com`.
+    pub fn human(name: impl Into<String>) -> Self {
+        Self { source_type: SourceType::Human, source_id: Some(name.into()) }
     }
 
     /// The source of what code makes, such as `aggregate:majority`.
@@ -175,6 +187,11 @@ impl Feedback {
     pub fn is_good(&self) -> Option<bool> {
         let good: Good = self.metadata.get(GOOD_METADATA)?.parse().ok()?;
         good.is_good(self.value.as_ref().filter(|_| !self.is_error())?)
+    }
+
+    /// Whether somebody took it back.
+    pub fn is_deleted(&self) -> bool {
+        self.valid == Some(false) && self.metadata.contains_key(DELETED_BY_METADATA)
     }
 
     /// The error's code, if it is one of ours.
@@ -359,6 +376,19 @@ mod tests {
             r#"{"name":"factual_accuracy","value":0.85,"rationale":"3 of 4 facts","source":{"source_type":"LLM_JUDGE","source_id":"openai:/gpt-4o-mini"},"metadata":{"judge_prompt":"prompts:/factual_accuracy/1"},"create_time_ms":1,"last_update_time_ms":2,"trace_id":"tr-1"}"#
         );
         assert_eq!(Feedback::from_json(&text).unwrap(), feedback);
+    }
+
+    #[test]
+    fn a_code_of_ours_is_known_and_another_tools_is_not() {
+        let code = |code: &str| {
+            let source = r#"{"source_type": "LLM_JUDGE", "source_id": "m"}"#;
+            let text = format!(
+                r#"{{"name": "j", "error": {{"error_code": "{code}"}}, "source": {source}, "create_time_ms": 1, "last_update_time_ms": 1, "trace_id": "t"}}"#
+            );
+            Feedback::from_json(&text).unwrap().error_code()
+        };
+        assert_eq!((code("TIMEOUT"), code("SOMETHING_ELSE")), (Some(ErrorCode::Timeout), None));
+        assert_eq!(Feedback::default().error_code(), None);
     }
 
     #[test]

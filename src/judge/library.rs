@@ -6,6 +6,7 @@ use super::{Given, Judge, JudgeError};
 
 /// The judges in the binary: names and TOML texts.
 pub const BUILT_IN: &[(&str, &str)] = &[
+    ("answer_length", include_str!("../../judges/answer_length.toml")),
     ("bias", include_str!("../../judges/bias.toml")),
     ("citation_support", include_str!("../../judges/citation_support.toml")),
     ("completeness", include_str!("../../judges/completeness.toml")),
@@ -16,6 +17,7 @@ pub const BUILT_IN: &[(&str, &str)] = &[
     ("conversation_tool_efficiency", include_str!("../../judges/conversation_tool_efficiency.toml")),
     ("correctness", include_str!("../../judges/correctness.toml")),
     ("equivalence", include_str!("../../judges/equivalence.toml")),
+    ("exact_match", include_str!("../../judges/exact_match.toml")),
     ("factual_accuracy", include_str!("../../judges/factual_accuracy.toml")),
     ("fluency", include_str!("../../judges/fluency.toml")),
     ("groundedness", include_str!("../../judges/groundedness.toml")),
@@ -25,6 +27,7 @@ pub const BUILT_IN: &[(&str, &str)] = &[
     ("injection_success", include_str!("../../judges/injection_success.toml")),
     ("instruction_following", include_str!("../../judges/instruction_following.toml")),
     ("knowledge_retention", include_str!("../../judges/knowledge_retention.toml")),
+    ("latency", include_str!("../../judges/latency.toml")),
     ("non_advice", include_str!("../../judges/non_advice.toml")),
     ("pii_leak", include_str!("../../judges/pii_leak.toml")),
     ("refusal", include_str!("../../judges/refusal.toml")),
@@ -40,6 +43,7 @@ pub const BUILT_IN: &[(&str, &str)] = &[
     ("tool_result_use", include_str!("../../judges/tool_result_use.toml")),
     ("trajectory", include_str!("../../judges/trajectory.toml")),
     ("user_frustration", include_str!("../../judges/user_frustration.toml")),
+    ("valid_json", include_str!("../../judges/valid_json.toml")),
 ];
 
 /// Other names of built-in judges, MLflow's most of them: a judge that is asked for by one of these has it in its feedback, so that it lines up with
@@ -90,6 +94,23 @@ pub fn find(wanted: &str) -> Result<Judge, JudgeError> {
 pub fn find_with(wanted: &str, given: impl FnOnce(&str) -> Given) -> Result<Judge, JudgeError> {
     let Found { name, text, origin } = look_for(wanted)?;
     Judge::compile_with(&name, &text, &origin, &given(&name))
+}
+
+/// The same with all that gives feedback of its own: of a rubric, its criteria.
+///
+/// # Errors
+/// When there is no such judge, or its file is invalid.
+pub fn find_all(wanted: &str) -> Result<Vec<Judge>, JudgeError> {
+    find_all_with(wanted, |_| Given::new())
+}
+
+/// The same, with what was said for the parameters of the judge of this name.
+///
+/// # Errors
+/// As [`find_all`], and when a parameter is unknown or its value of another type.
+pub fn find_all_with(wanted: &str, given: impl FnOnce(&str) -> Given) -> Result<Vec<Judge>, JudgeError> {
+    let Found { name, text, origin } = look_for(wanted)?;
+    Judge::compile_all(&name, &text, &origin, &given(&name))
 }
 
 /// The TOML text of the judge that [`find`] would compile.

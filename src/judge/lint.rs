@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use toml::Spanned;
 
-use super::file::JudgeFile;
+use super::file::{JudgeFile, Prompts};
 use super::names::{PARAMETERS, VARIABLES};
 use super::parameters::Given;
 use super::place::Place;
@@ -54,8 +54,12 @@ pub fn check(name: &str, text: &str, max_tokens: u64) -> Vec<Finding> {
     let Ok(file) = toml_file::parse::<JudgeFile>(&text) else { return Vec::new() };
     let mut findings = Findings { text: &text, found: Vec::new() };
     findings.labels(&judge);
-    findings.unfenced(&file.prompt.user);
-    findings.unguarded(&judge, &file.prompt.user);
+    if let Some(prompt) = &file.prompt {
+        findings.unfenced(&prompt.user);
+        findings.unguarded(&judge, &prompt.user);
+        findings.wording(&judge, prompt);
+        findings.parameters(&file, prompt);
+    }
     if judge.good.is_none() {
         let message = "no `good` (or `better`): without it there is no pass rate, no gate, and `pass` is not read";
         findings.add(Severity::Warning, findings.key("[verdict]"), message);
@@ -64,8 +68,6 @@ pub fn check(name: &str, text: &str, max_tokens: u64) -> Vec<Finding> {
         let message = "no `description`: reports cannot say what the verdict means";
         findings.add(Severity::Warning, 0, message);
     }
-    findings.wording(&judge, &file);
-    findings.parameters(&file);
     findings.examples(&file);
     let tokens = judge.instruction_tokens();
     if tokens > max_tokens {
@@ -245,11 +247,11 @@ impl Findings<'_> {
     }
 
     /// What the instructions say.
-    fn wording(&mut self, judge: &Judge, file: &JudgeFile) {
+    fn wording(&mut self, judge: &Judge, prompt: &Prompts) {
         let empty = Spanned::new(0..0, String::new());
-        let system = file.prompt.system.as_ref().unwrap_or(&empty);
+        let system = prompt.system.as_ref().unwrap_or(&empty);
         let lower = system.get_ref().to_ascii_lowercase();
-        let user = file.prompt.user.get_ref();
+        let user = prompt.user.get_ref();
         let template = PromptTemplate::compile_with(user, judge.select.unit(), judge.parameters());
         let shown: Vec<_> = template.iter().flat_map(PromptTemplate::variables).collect();
         let mut says = |words: &[&str], why: &str| {
@@ -292,9 +294,9 @@ impl Findings<'_> {
         }
     }
 
-    fn parameters(&mut self, file: &JudgeFile) {
+    fn parameters(&mut self, file: &JudgeFile, prompt: &Prompts) {
         let source = |template: &Spanned<String>| template.get_ref().clone();
-        let all = source(&file.prompt.user) + &file.prompt.system.as_ref().map(source).unwrap_or_default();
+        let all = source(&prompt.user) + &prompt.system.as_ref().map(source).unwrap_or_default();
         for name in file.params.parameters.keys() {
             if !all.contains(&format!("{PARAMETERS}.{name}")) {
                 let message = format!("the parameter `{name}` is never used");

@@ -19,12 +19,25 @@ pub fn of_judge_files() -> Value {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "A judge of judge-run",
         "type": "object",
-        "required": ["verdict", "prompt"],
+        "required": ["verdict"],
         "additionalProperties": false,
         "properties": {
             "version": {"type": "integer", "minimum": 0, "default": 1, "description": "Goes up when the question changes"},
             "description": text("What the judge finds out, in one line; of a boolean what true means"),
             "model": text("The model to ask, unless the command line or the configuration names one: ENDPOINT:/MODEL"),
+            "type": {"enum": ["llm", "code", "command"], "default": "llm", "description": "Who gives the verdict: a model, an expression or check, a program"},
+            "code": {"type": "object", "description": "What is computed, of a judge of the type code"},
+            "command": {"type": "object", "description": "The program, of a judge of the type command"},
+            "criteria": {
+                "type": "array",
+                "description": "Of a rubric: what is judged, each by itself",
+                "items": {
+                    "type": "object",
+                    "required": ["name", "description", "verdict"],
+                    "additionalProperties": false,
+                    "properties": {"name": text("Behind the judge's name"), "description": text("What is judged"), "verdict": {"type": "object"}},
+                },
+            },
             "select": {
                 "type": "object",
                 "description": "What is judged",
@@ -41,33 +54,7 @@ pub fn of_judge_files() -> Value {
                     },
                 },
             },
-            "verdict": {
-                "type": "object",
-                "description": "What the judge may answer",
-                "required": ["type"],
-                "additionalProperties": false,
-                "properties": {
-                    "type": {"enum": ["boolean", "category", "integer", "number", "claims"]},
-                    "marks": {"type": "array", "items": {"type": "string"}, "minItems": 1, "uniqueItems": true, "description": "Of claims: what an item may be marked as"},
-                    "value": {"type": "string", "description": "Of claims: an expression over the numbers of items with each mark, and `total`"},
-                    "empty": {"type": "number", "description": "Of claims: the value where `value` has none"},
-                    "max_items": {"type": "integer", "minimum": 1, "maximum": 50, "default": 20, "description": "Of claims"},
-                    "evidence": {"type": "boolean", "default": false, "description": "Asks for quotations, which are looked up in what was judged"},
-                    "labels": {"type": "array", "items": {"type": "string", "minLength": 1}, "minItems": 2,
-                               "uniqueItems": true, "description": "Of a category"},
-                    "multiple": {"type": "boolean", "default": false, "description": "Several labels at once: the value is a list"},
-                    "ordered": {"type": "boolean", "default": false, "description": "The labels stand from one end of a scale to the other"},
-                    "scores": {"type": "object", "additionalProperties": {"type": "number"}, "description": "A number for each label"},
-                    "case_sensitive": {"type": "boolean", "default": false, "description": "m and M are two labels"},
-                    "min": {"type": "number", "description": "The lowest number"},
-                    "max": {"type": "number", "description": "The highest number"},
-                    "good": {"anyOf": [{"type": "boolean"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}],
-                             "description": "Which verdicts are good: a boolean, or a list of labels"},
-                    "better": {"enum": ["higher", "lower"], "description": "Which end of a scale is good"},
-                    "threshold": {"type": "number", "description": "The last number that is good"},
-                    "unknown": {"type": "boolean", "default": false, "description": "The judge may say that the material does not allow a verdict"},
-                },
-            },
+            "verdict": verdict_table(),
             "prompt": {
                 "type": "object",
                 "required": ["user"],
@@ -120,6 +107,46 @@ pub fn of_judge_files() -> Value {
     })
 }
 
+/// `[verdict]`.
+fn verdict_table() -> Value {
+    let of_answer = json!({
+        "type": {"enum": ["boolean", "category", "integer", "number", "claims", "rubric"]},
+                    "calls": {"enum": ["one", "each"], "default": "one", "description": "Of a rubric: one request for all criteria, or one for each"},
+                    "order": {"enum": ["shuffle", "fixed"], "default": "shuffle", "description": "Of a rubric"},
+                    "marks": {"type": "array", "items": {"type": "string"}, "minItems": 1, "uniqueItems": true, "description": "Of claims: what an item may be marked as"},
+                    "value": {"type": "string", "description": "Of claims: an expression over the numbers of items with each mark, and `total`"},
+                    "empty": {"type": "number", "description": "Of claims: the value where `value` has none"},
+                    "max_items": {"type": "integer", "minimum": 1, "maximum": 50, "default": 20, "description": "Of claims"},
+                    "evidence": {"type": "boolean", "default": false, "description": "Asks for quotations, which are looked up in what was judged"},
+                    "labels": {"type": "array", "items": {"type": "string", "minLength": 1}, "minItems": 2,
+                               "uniqueItems": true, "description": "Of a category"},
+                    "multiple": {"type": "boolean", "default": false, "description": "Several labels at once: the value is a list"},
+                    "ordered": {"type": "boolean", "default": false, "description": "The labels stand from one end of a scale to the other"},
+                    "scores": {"type": "object", "additionalProperties": {"type": "number"}, "description": "A number for each label"},
+                    "case_sensitive": {"type": "boolean", "default": false, "description": "m and M are two labels"},
+    });
+    let of_meaning = json!({
+        "min": {"type": "number", "description": "The lowest number"},
+                    "max": {"type": "number", "description": "The highest number"},
+                    "good": {"anyOf": [{"type": "boolean"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}],
+                             "description": "Which verdicts are good: a boolean, or a list of labels"},
+                    "better": {"enum": ["higher", "lower"], "description": "Which end of a scale is good"},
+                    "threshold": {"type": "number", "description": "The last number that is good"},
+                    "unknown": {"type": "boolean", "default": false, "description": "The judge may say that the material does not allow a verdict"},
+    });
+    let mut properties = serde_json::Map::new();
+    for part in [of_answer, of_meaning] {
+        properties.extend(part.as_object().cloned().unwrap_or_default());
+    }
+    json!({
+        "type": "object",
+        "description": "What the judge may answer",
+        "required": ["type"],
+        "additionalProperties": false,
+        "properties": properties,
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -149,6 +176,7 @@ mod tests {
             judge("[[examples]]\ninputs = \"x\"\nvalue = true"),
             judge("").replace("boolean", "bool"),
             judge("").replace("user =", "usr ="),
+            judge("typ = \"code\""),
         ] {
             assert!(!is_valid(&validator, &text), "{text}");
             assert!(Judge::compile("j", &text, "j").is_err(), "{text}");

@@ -331,11 +331,12 @@ fn varied(answer: &Value, variant: Variant) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::judge::{Judge, library};
+    use crate::judge::{Judge, JudgeKind, library};
 
     #[test]
     fn every_built_in_judge_has_a_suite_of_8_to_20_pairs_with_allowed_verdicts() {
-        for (name, text) in library::BUILT_IN {
+        let asks = |(name, text): &&(&str, &str)| Judge::compile(name, text, name).unwrap().kind() == JudgeKind::Llm;
+        for (name, text) in library::BUILT_IN.iter().filter(asks) {
             let (_, suite) = SUITES.iter().find(|(suite, _)| suite == name).unwrap_or_else(|| panic!("{name}"));
             let suite = Suite::read(name, suite).unwrap_or_else(|error| panic!("{name}: {error}"));
             assert!((8..=20).contains(&suite.pairs()), "{name}: {}", suite.pairs());

@@ -26,17 +26,20 @@ fn read(path: &str) -> String {
 }
 
 /// The documents with links and flags in them.
-const DOCUMENTS: [&str; 14] = [
+const DOCUMENTS: &[&str] = &[
     "README.md",
     "ARCHITECTURE.md",
     "CHANGELOG.md",
     "docs/ci.md",
+    "docs/code-judges.md",
     "docs/configuration.md",
     "docs/endpoints.md",
     "docs/errors.md",
     "docs/gates.md",
     "docs/judge-run.example.toml",
     "docs/judges.md",
+    "docs/mlflow.md",
+    "docs/people.md",
     "docs/report.md",
     "docs/results.md",
     "docs/scaling.md",
@@ -44,12 +47,14 @@ const DOCUMENTS: [&str; 14] = [
 ];
 
 /// The documents whose examples are run.
-const PAGES: [&str; 8] = [
+const PAGES: [&str; 10] = [
     "docs/ci.md",
+    "docs/code-judges.md",
     "docs/configuration.md",
     "docs/endpoints.md",
     "docs/gates.md",
     "docs/judges.md",
+    "docs/people.md",
     "docs/report.md",
     "docs/results.md",
     "docs/traces.md",
@@ -79,7 +84,12 @@ impl Workshop {
         let mut log = GzEncoder::new(fs::File::create(path.join("logs/a.jsonl.gz")).unwrap(), Compression::fast());
         log.write_all(b"{\"prompt\": \"Why?\", \"completion\": {\"text\": \"So.\"}}\n").unwrap();
         log.finish().unwrap();
-        for (page, judge) in [("README.md", "judges/tone.toml"), ("docs/judges.md", "judges/search.toml")] {
+        for (page, judge) in [
+            ("README.md", "judges/tone.toml"),
+            ("docs/judges.md", "judges/search.toml"),
+            ("docs/code-judges.md", "judges/cites.toml"),
+            ("docs/code-judges.md", "judges/short.toml"),
+        ] {
             fs::write(path.join(judge), example(page, &format!("# {judge}\n"))).unwrap();
         }
         Self(folder)
@@ -127,12 +137,19 @@ fn flags(text: &str) -> BTreeSet<&str> {
 fn every_flag_that_the_documents_name_exists() {
     let commands =
         ["simulate", "merge", "compact", "convert", "replay", "status", "report", "compare", "plan", "show", "anchors"];
-    let helps = help(&[]) + &commands.map(|command| help(&[command])).concat();
+    let people = ["history", "aggregate", "agreement", "label-plan", "calibrate"];
+    let edits = ["add", "reject", "override", "import"].map(|command| help(&["feedback", command])).concat();
+    let helps = help(&[])
+        + &commands.map(|command| help(&[command])).concat()
+        + &people.map(|command| help(&[command])).concat()
+        + &edits
+        + &["pull", "push", "pull-feedback"].map(|command| help(&["mlflow", command])).concat();
     let declarations = helps.lines().filter(|line| line.trim_start().starts_with(['-', '[']));
     let known: BTreeSet<_> = declarations.flat_map(|line| flags(line)).collect();
     assert!(known.contains("--dataset") && known.contains("--clear-after") && known.contains("--cacert"));
-    // Of cargo.
+    // Of cargo and MLflow.
     let others = BTreeSet::from([
+        "--backend-store-uri",
         "--release",
         "--locked",
         "--path",
@@ -144,7 +161,7 @@ fn every_flag_that_the_documents_name_exists() {
         "--example",
         "--no-default-features",
     ]);
-    for document in DOCUMENTS {
+    for document in DOCUMENTS.iter().copied() {
         let text = read(document);
         let unknown: Vec<_> = flags(&text).into_iter().filter(|f| !known.contains(f) && !others.contains(f)).collect();
         assert!(
@@ -352,7 +369,7 @@ fn the_example_configuration_shows_every_key() {
 
 #[test]
 fn links_to_files_lead_somewhere() {
-    for document in DOCUMENTS.into_iter().chain(["datasets/README.md"]) {
+    for document in DOCUMENTS.iter().copied().chain(["datasets/README.md"]) {
         let text = read(document);
         let folder = Path::new(ROOT).join(document).parent().unwrap().to_owned();
         for rest in text.split("](").skip(1) {
@@ -402,8 +419,10 @@ fn each_floor_knows_only_the_floors_below_it() {
         ("dataset", &["trace", "feedback", "files"]),
         ("endpoint", &["feedback"]),
         ("judge", &["endpoint", "trace", "feedback"]),
+        ("people", &["results", "judge", "endpoint", "dataset", "trace", "feedback", "files"]),
         ("results", &["judge", "endpoint", "dataset", "trace", "feedback", "files"]),
         ("run", &["judge", "endpoint", "dataset", "trace", "feedback", "files"]),
+        ("servers", &["results", "judge", "endpoint", "feedback", "files"]),
     ] {
         for file in rust_files(&format!("src/{floor}")) {
             let text = read(&file);

@@ -391,7 +391,10 @@ fn a_judge_is_tested_by_minimal_pairs_resumed_and_gated() {
     let pair = json!({"pair": "p", "differs": "length", "both": {}, "one": {"expected": true, "answer": "Yes."},
         "other": {"expected": false, "answer": "Well, yes."}});
     place.write("tests/mine.jsonl", pair.to_string());
-    place.run(["judges", "test", "mine.toml", "--simulate", "--once"]).exits_with(0).prints(&["accuracy", "of 2 traces"]);
+    place
+        .run(["judges", "test", "mine.toml", "--simulate", "--once"])
+        .exits_with(0)
+        .prints(&["accuracy", "of 2 traces"]);
 }
 
 #[test]

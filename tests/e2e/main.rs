@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests may panic")]
 
 mod claims;
+mod code_judges;
 mod command_line;
 mod common;
 mod compact;
@@ -21,21 +22,25 @@ mod invalid;
 mod judges;
 mod log_file;
 mod merge;
+mod mlflow;
 mod nightly;
 mod odd_answers;
 mod opentelemetry;
 mod outputs;
 mod panels;
+mod people;
 mod prices;
 mod progress;
 mod quickstart;
 mod rate;
+mod redact;
 mod refusals;
 mod replay;
 mod report;
 mod requests;
 mod resume;
 mod retries;
+mod rubrics;
 mod secrets;
 mod selection;
 mod sessions;

@@ -202,6 +202,11 @@ fn a_runs_gates_are_checked_before_anything_is_paid_and_decide_its_exit_code() {
     let report: Value = serde_json::from_str(&place.read("r.json")).unwrap();
     assert_eq!((&report["gates"][0]["outcome"], &report["judges"][0]["n_scored"]), (&json!("fail"), &json!(19)));
     judge(&["--fail-under", "95%", "-q"]).exits_with(1).says(&["gate FAIL"]);
+    // One failure of twenty: Wilson's interval is 0.0089 to 0.2361.
+    let errors = place.run(["report", "traces.feedback.jsonl", "--gate", "errors <= 5%", "--format", "json"]);
+    let gate = parsed(errors.exits_with(0))["gates"][0].clone();
+    let ends = ["estimate", "low", "high"].map(|end| (gate[end].as_f64().unwrap() * 1e4).round());
+    assert_eq!(ends, [500.0, 89.0, 2361.0], "{gate}");
     // The same gates from the configuration; one about a judge that is not asked is noted.
     let config = "[gates]\nrequire = [\"safety.pass >= 0.95\", \"tone.mean >= 3\"]\n";
     place.write("judge-run.toml", config);
@@ -383,6 +388,16 @@ fn a_plan_says_how_many_traces_are_needed_and_what_they_cost() {
     // Connor (1987): 311.59 pairs for 5 points with 10 % of discordant ones.
     assert_eq!((&judge["drop"]["traces"], &judge["n"]), (&json!(312), &json!(100)));
     place.run(["plan", "a.jsonl"]).exits_with(0).prints(&["margin      0.0200: ", "drop        0.0500: 312 traces"]);
+    let assumed = ["plan", "--rate", "90%", "--traces", "500", "--cost-per-judgment", "0.002"];
+    place
+        .run(assumed)
+        .exits_with(0)
+        .prints(&["two such runs would show a difference of 0.0396", "312 traces, cost 0.62"]);
+    let of_json =
+        parsed(place.run([&assumed[..], &["--format", "json", "--design-effect", "2"]].concat()).exits_with(0));
+    assert_eq!(of_json["judges"][0]["drop"]["traces"], 624);
+    place.run(["plan"]).exits_with(2).says(&["LOG"]);
+    place.run(["plan", "a.jsonl", "--rate", "0.9"]).exits_with(2).says(&["cannot be used with"]);
     place.run(["plan", "a.jsonl", "--drop", "0"]).exits_with(2).says(&["--drop must lie between 0 and 1"]);
 }
 

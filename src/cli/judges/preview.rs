@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use judge_run::endpoint::client::{Client, without_credentials};
 use judge_run::endpoint::provider;
 use judge_run::endpoint::wire::chat::ChatRequest;
-use judge_run::judge::{Judge, Subject, Unit, library};
+use judge_run::judge::{Judge, JudgeKind, Subject, Unit, library};
 use judge_run::run::Exit;
 use judge_run::trace::{Session, Trace};
 use judge_run_simulator::{Simulator, SimulatorConfig};
@@ -23,7 +23,10 @@ pub(super) fn main(args: PreviewArgs) -> Result<ExitCode, CliError> {
     let PreviewArgs { judge, dataset, trace, set, text, endpoint } = args;
     let given = |name: &str| setting::of_judge(&set, name);
     let judge = library::find_with(&judge, given).map_err(|error| CliError::of(&error))?;
-    setting::check(&set, std::iter::once(judge.name.as_str()))?;
+    setting::check(&set, std::iter::once(judge.file_name()))?;
+    if judge.kind() != JudgeKind::Llm {
+        return Err(CliError::usage(format_args!("the judge {} asks no model", judge.name)));
+    }
     let (id, request) = request(&judge, &dataset, trace.as_deref())?;
     let mut stdout = std::io::stdout().lock();
     if text {

@@ -1,15 +1,18 @@
 //! The feedback log: append-only JSONL, one record a line, owned by one writer.
 
+mod append;
 mod compact;
 mod displaced;
 mod error;
 mod exchange;
 mod file;
 mod holders;
+mod ids;
 mod index;
 mod lines;
 mod lock;
 mod merge;
+mod of_trace;
 mod open;
 mod repair;
 mod requests;
@@ -22,12 +25,15 @@ mod writer;
 mod written;
 
 pub use super::history::{OpinionKey, Standing};
+pub use append::Appender;
 pub use compact::{Compacted, compact, would_compact};
 pub use error::OpenError;
+pub use ids::known_ids;
 pub use index::{Index, Seen};
 pub(super) use lines::LineReader;
 pub use lock::{is_locked, lock_holder};
 pub use merge::{Conflicts, MergeError, Merged, MergedInput, merge};
+pub use of_trace::{State, TraceRecord, of_trace};
 pub use open::{Mode, OpenLog, OpenReport};
 pub use requests::requests_since;
 pub use restored::Restored;

@@ -21,8 +21,9 @@ use crate::dataset::{Format, Mapping};
 use crate::endpoint::ModelUri;
 use crate::endpoint::prices::Prices;
 use crate::feedback::forms::Form;
-use crate::judge::Given;
+use crate::judge::redact::RedactPlan;
 use crate::judge::verdict::VerdictType;
+use crate::judge::{Given, JudgeKind};
 
 /// One run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -38,7 +39,7 @@ pub struct RunPlan {
     /// The judges of which several votes become one verdict.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub panels: Vec<PanelPlan>,
-    /// One for each model of the judges.
+    /// One for each model that judges ask.
     pub endpoints: Vec<EndpointPlan>,
     /// What is made from the log at the end.
     pub export: Option<Export>,
@@ -56,6 +57,9 @@ pub struct RunPlan {
     /// Of the file of anchors, where the run judges those, to see whether the judge is what it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub anchors: Option<String>,
+    /// What judges do not see of the traces.
+    #[serde(default, skip_serializing_if = "RedactPlan::is_empty")]
+    pub redact: RedactPlan,
 }
 
 /// How a dataset is read.
@@ -96,13 +100,19 @@ pub struct SelectionPlan {
 pub struct JudgePlan {
     /// The `name` of the feedback.
     pub name: String,
+    /// The rubric that it is a criterion of: then its name is `RUBRIC.CRITERION`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rubric: Option<String>,
     /// The file's `version`.
     pub version: u32,
     /// Absolute; `None` for a built-in judge.
     pub file: Option<PathBuf>,
     /// Of the TOML text.
     pub blake3: String,
-    /// The model.
+    /// Who gives the verdict.
+    #[serde(default)]
+    pub kind: JudgeKind,
+    /// The model, or what stands for it.
     pub model: ModelUri,
     /// What was said for its parameters.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -250,7 +260,7 @@ pub struct TablePlan {
 }
 
 impl RunPlan {
-    /// The endpoint of a model.
+    /// The endpoint of a model that judges ask.
     pub fn endpoint(&self, model: &ModelUri) -> Option<&EndpointPlan> {
         self.endpoints.iter().find(|endpoint| endpoint.model == *model)
     }
@@ -325,9 +335,11 @@ pub(crate) mod tests {
             .iter()
             .map(|(name, model)| JudgePlan {
                 name: (*name).to_owned(),
+                rubric: None,
                 version: 1,
                 file: None,
                 blake3: String::new(),
+                kind: JudgeKind::Llm,
                 model: model.parse().unwrap(),
                 params: Given::new(),
             })
@@ -371,6 +383,7 @@ pub(crate) mod tests {
             config: None,
             env_file: None,
             anchors: None,
+            redact: RedactPlan::default(),
         }
     }
 

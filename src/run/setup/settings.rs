@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashSet};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -14,9 +15,11 @@ use crate::dataset::DatasetReader;
 use crate::endpoint::ModelUri;
 use crate::endpoint::config::Pool;
 use crate::endpoint::prices::Prices;
+use crate::endpoint::program::ProgramConfig;
 use crate::feedback::ErrorCode;
 use crate::feedback::log::{OpenLog, OpinionKey, ReuseLog, Standing};
 use crate::judge::Question;
+use crate::judge::redact::Redact;
 use crate::run::panel::Panel;
 use crate::run::until::Until;
 
@@ -42,6 +45,8 @@ pub struct RunSettings {
     pub rejects: PathBuf,
     /// Only these traces.
     pub selection: Selection,
+    /// What judges do not see of them.
+    pub redact: Option<Arc<Redact>>,
     /// When it is decided, and the order in which traces are asked for that.
     pub until: Option<Until>,
     /// Stop at the first line that is not a trace.
@@ -133,9 +138,20 @@ impl Default for Policy {
     }
 }
 
+/// Who answers the questions of a lane.
+#[derive(Debug, Clone)]
+pub enum LaneSettings {
+    /// A model.
+    Endpoint(Box<EndpointLane>),
+    /// A judge's program.
+    Program(ProgramConfig),
+    /// Nobody is asked: verdicts are computed as the dataset is read.
+    Code,
+}
+
 /// One endpoint and one model on it: what shares a quota.
 #[derive(Debug, Clone)]
-pub struct LaneSettings {
+pub struct EndpointLane {
     /// The endpoint: all its deployments and keys.
     pub pool: Pool,
     /// The model's name on it.
@@ -149,6 +165,39 @@ pub struct LaneSettings {
 }
 
 impl LaneSettings {
+    /// The model URI, or what stands for it.
+    pub fn source_id(&self) -> String {
+        match self {
+            Self::Endpoint(lane) => lane.source_id(),
+            Self::Program(program) => program.source_id.clone(),
+            Self::Code => "code".to_owned(),
+        }
+    }
+
+    /// The endpoint, if it is one.
+    pub fn endpoint(&self) -> Option<&EndpointLane> {
+        match self {
+            Self::Endpoint(lane) => Some(lane),
+            Self::Program(_) | Self::Code => None,
+        }
+    }
+
+    /// The same, to be changed.
+    pub fn endpoint_mut(&mut self) -> Option<&mut EndpointLane> {
+        match self {
+            Self::Endpoint(lane) => Some(lane),
+            Self::Program(_) | Self::Code => None,
+        }
+    }
+}
+
+impl From<EndpointLane> for LaneSettings {
+    fn from(lane: EndpointLane) -> Self {
+        Self::Endpoint(Box::new(lane))
+    }
+}
+
+impl EndpointLane {
     /// The model URI.
     pub fn source_id(&self) -> String {
         ModelUri { endpoint: self.pool.name().to_owned(), model: self.model.clone() }.to_string()
