@@ -12,6 +12,7 @@
 //! | --- | --- |
 //! | [`run`] | the pipeline: plan, admit, ask, record; its events and its summary |
 //! | [`results`] | what the feedback says: reports, comparisons, gates; beside `run`, and neither knows the other |
+//! | `intake` and `review` | servers for applications and people who give feedback; only with the feature `cli` |
 //! | [`judge`] | what is asked: judge files, prompts, the form of the verdict and how it is read |
 //! | [`endpoint`] | who is asked: client, failures, quota, the simulated endpoint |
 //! | [`dataset`] | what is judged: files, lines, one file a trace dialect |
@@ -29,7 +30,11 @@ pub mod dataset;
 pub mod endpoint;
 pub mod feedback;
 pub mod files;
+#[cfg(feature = "cli")]
+pub mod intake;
 pub mod judge;
 pub mod results;
+#[cfg(feature = "cli")]
+pub mod review;
 pub mod run;
 pub mod trace;

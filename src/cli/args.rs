@@ -13,6 +13,7 @@ use judge_run::judge::library;
 use super::flags::{
     ConductArgs, EndpointArgs, GATES, GENERAL, GateArgs, INPUT, OUTPUT, SelectionArgs, form, format_help,
 };
+use super::servers::{ReviewArgs, ServeFeedbackArgs};
 use super::subcommands::{
     CheckArgs, CompactArgs, CompareArgs, CompletionsArgs, ConvertArgs, JudgesArgs, ManArgs, MergeArgs, PlanArgs,
     ReplayArgs, ReportArgs, ShowArgs, SimulateArgs, StatusArgs,
@@ -162,6 +163,10 @@ pub(crate) enum Command {
     Merge(MergeArgs),
     /// Drop superseded records from a log; every verdict is kept
     Compact(CompactArgs),
+    /// Review traces on a page in a browser: label them, and reject or correct verdicts
+    Review(Box<ReviewArgs>),
+    /// Take feedback from applications and their users into a log, as MLflow's server does
+    ServeFeedback(ServeFeedbackArgs),
     /// Serve a simulated OpenAI-compatible endpoint, with quotas and faults
     Simulate(SimulateArgs),
     /// Print a completion script for a shell

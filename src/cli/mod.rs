@@ -43,9 +43,12 @@ mod replay;
 mod report;
 mod results;
 mod reuse;
+mod review;
 mod run;
 mod running;
 mod selection;
+mod serve_feedback;
+mod servers;
 mod show;
 mod simulate;
 mod skipped;
@@ -99,6 +102,8 @@ pub(crate) fn main() -> ExitCode {
         Some(Command::Report(args)) => report::main(*args),
         Some(Command::Compare(args)) => compare::main(args),
         Some(Command::Plan(args)) => plan_command::main(args),
+        Some(Command::Review(args)) => review::main(*args),
+        Some(Command::ServeFeedback(args)) => serve_feedback::main(args),
         Some(Command::Judges(args)) => judges::main(&args),
         Some(Command::Completions(args)) => generate::completions(&args),
         Some(Command::Man(args)) => generate::man(&args),

@@ -23,6 +23,11 @@ pub const GOOD_METADATA: &str = "good";
 /// The member of `metadata` with the ends of the scale, such as `1..5`.
 pub const SCALE_METADATA: &str = "scale";
 
+/// The member of `metadata` that says who rejected a verdict, in the record that marks it.
+pub const REJECTED_BY_METADATA: &str = "rejected_by";
+/// The member of `metadata` that says who deleted feedback, in the record that marks it: it counts for nothing any more.
+pub const DELETED_BY_METADATA: &str = "deleted_by";
+
 /// One opinion, or one failure to get one, about a trace, a span of it or its session.
 ///
 /// This is `mlflow.entities.Feedback`; `Serialize` and `Deserialize` are the flat form of its concept page. For the form that
@@ -159,6 +164,11 @@ impl Feedback {
     pub fn is_good(&self) -> Option<bool> {
         let good: Good = self.metadata.get(GOOD_METADATA)?.parse().ok()?;
         good.is_good(self.value.as_ref().filter(|_| !self.is_error())?)
+    }
+
+    /// Whether somebody took it back.
+    pub fn is_deleted(&self) -> bool {
+        self.valid == Some(false) && self.metadata.contains_key(DELETED_BY_METADATA)
     }
 
     /// The error's code, if it is one of ours.

@@ -12,7 +12,7 @@ pub struct AssessmentId([u8; 16]);
 
 impl AssessmentId {
     /// Any id in 16 bytes: one of this form as it is, another's as its hash.
-    pub(super) fn of_any(id: &str) -> Self {
+    pub(crate) fn of_any(id: &str) -> Self {
         id.parse().unwrap_or_else(|_| IdHasher::new("judge-run foreign id 1").part(id.as_bytes()).finish())
     }
 

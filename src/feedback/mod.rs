@@ -14,8 +14,8 @@ pub use error_code::{
     ErrorCode, ErrorTraits, Hint, Pause, RecordedErrorCode, Retry, Room, StopsAfter, UnknownErrorCode,
 };
 pub use feedback::{
-    DIGEST_METADATA, Feedback, FeedbackError, GOOD_METADATA, PROMPT_METADATA, SAMPLE_METADATA, SCALE_METADATA,
-    SESSION_ID_METADATA, SESSION_METADATA, Source, SourceType,
+    DELETED_BY_METADATA, DIGEST_METADATA, Feedback, FeedbackError, GOOD_METADATA, PROMPT_METADATA,
+    REJECTED_BY_METADATA, SAMPLE_METADATA, SCALE_METADATA, SESSION_ID_METADATA, SESSION_METADATA, Source, SourceType,
 };
 pub use good::{Better, Good, InvalidGood};
 pub use id::{AssessmentId, IdHasher, InvalidAssessmentId};

@@ -25,7 +25,7 @@ fn read(path: &str) -> String {
 }
 
 /// The documents with links and flags in them.
-const DOCUMENTS: [&str; 13] = [
+const DOCUMENTS: [&str; 15] = [
     "README.md",
     "ARCHITECTURE.md",
     "CHANGELOG.md",
@@ -33,10 +33,12 @@ const DOCUMENTS: [&str; 13] = [
     "docs/endpoints.md",
     "docs/errors.md",
     "docs/gates.md",
+    "docs/intake.md",
     "docs/judge-run.example.toml",
     "docs/judges.md",
     "docs/report.md",
     "docs/results.md",
+    "docs/review.md",
     "docs/scaling.md",
     "docs/traces.md",
 ];
@@ -46,9 +48,11 @@ const PAGES: [&str; 7] = [
     "docs/configuration.md",
     "docs/endpoints.md",
     "docs/gates.md",
+    "docs/intake.md",
     "docs/judges.md",
     "docs/report.md",
     "docs/results.md",
+    "docs/review.md",
     "docs/traces.md",
 ];
 
@@ -122,7 +126,7 @@ fn flags(text: &str) -> BTreeSet<&str> {
 
 #[test]
 fn every_flag_that_the_documents_name_exists() {
-    let commands = ["simulate", "merge", "compact", "convert", "replay", "status", "report", "compare", "plan", "show"];
+    let commands = ["simulate", "merge", "compact", "convert", "replay", "status", "report", "compare", "plan", "show", "review", "serve-feedback"];
     let helps = help(&[]) + &commands.map(|command| help(&[command])).concat();
     let declarations = helps.lines().filter(|line| line.trim_start().starts_with(['-', '[']));
     let known: BTreeSet<_> = declarations.flat_map(|line| flags(line)).collect();
@@ -398,6 +402,8 @@ fn each_floor_knows_only_the_floors_below_it() {
         ("judge", &["endpoint", "trace", "feedback"]),
         ("results", &["judge", "endpoint", "dataset", "trace", "feedback", "files"]),
         ("run", &["judge", "endpoint", "dataset", "trace", "feedback", "files"]),
+        ("intake", &["feedback"]),
+        ("review", &["results", "judge", "dataset", "feedback"]),
     ] {
         for file in rust_files(&format!("src/{floor}")) {
             let text = read(&file);

@@ -1,10 +1,12 @@
 //! The feedback log: append-only JSONL, one record a line, owned by one writer.
 
+mod add;
 mod compact;
 mod displaced;
 mod error;
 mod exchange;
 mod file;
+mod follow;
 mod holders;
 mod index;
 mod lines;
@@ -22,8 +24,10 @@ mod writer;
 mod written;
 
 pub use super::history::{OpinionKey, Standing};
+pub use add::add;
 pub use compact::{Compacted, compact, would_compact};
 pub use error::OpenError;
+pub use follow::{Follower, News};
 pub use index::{Index, Seen};
 pub(super) use lines::LineReader;
 pub use lock::{is_locked, lock_holder};
