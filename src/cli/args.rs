@@ -13,10 +13,11 @@ use judge_run::judge::library;
 use super::flags::{
     ConductArgs, EndpointArgs, GATES, GENERAL, GateArgs, INPUT, OUTPUT, SelectionArgs, form, format_help,
 };
+use super::panel::PanelArgs;
 use super::servers::{ReviewArgs, ServeFeedbackArgs};
 use super::subcommands::{
-    CheckArgs, CompactArgs, CompareArgs, CompletionsArgs, ConvertArgs, JudgesArgs, ManArgs, MergeArgs, PlanArgs,
-    ReplayArgs, ReportArgs, ShowArgs, SimulateArgs, StatusArgs,
+    AnchorsArgs, CheckArgs, CompactArgs, CompareArgs, CompletionsArgs, ConvertArgs, InitArgs, JudgesArgs, ManArgs,
+    MergeArgs, PlanArgs, ReplayArgs, ReportArgs, ShowArgs, SimulateArgs, StatusArgs,
 };
 use super::suggest;
 use super::table::TableArgs;
@@ -63,7 +64,9 @@ Examples:
     judge-run compare last-night.jsonl tonight.jsonl
     judge-run -d traces.jsonl -J safety --gate 'safety.pass >= 0.99' --gate 'errors <= 1%'
 
-Configuration, read from judge-run.toml in the current directory:
+Configuration, read from judge-run.toml in the current directory (`judge-run init` writes one):
+  dataset = "traces.jsonl"
+  judges = ["factual_accuracy", "safety"]
   model = "openai:/gpt-4.1-mini"
 
   [endpoints.openai]
@@ -153,10 +156,14 @@ pub(crate) enum Command {
     Show(ShowArgs),
     /// Plan how many traces a margin or a detectable drop needs, by the verdicts so far, and what they cost
     Plan(PlanArgs),
+    /// Write a judge-run.toml, after which `judge-run` alone judges what it says
+    Init(InitArgs),
     /// List the judges, or print one as a file to start your own from
     Judges(JudgesArgs),
     /// Send one small request to an endpoint: does it answer, what does it support, what are its limits
     Check(Box<CheckArgs>),
+    /// Choose anchors: traces that are kept with their texts, by which nightly runs notice that the judge changed
+    Anchors(AnchorsArgs),
     /// Convert feedback: JSON lines, MLflow assessments, or a table
     Convert(ConvertArgs),
     /// Merge logs into one: those of shards, or of several nights
@@ -210,6 +217,9 @@ pub(crate) struct RunArgs {
     #[command(flatten)]
     pub endpoint: EndpointArgs,
 
+    #[command(flatten)]
+    pub panel: PanelArgs,
+
     /// Where feedback is written: .jsonl (a log that the next run resumes), .csv (made from a log), or `-` for standard output
     /// [default: <dataset>.feedback.jsonl in the current directory]
     #[arg(short, long, value_name = "FILE", env = "JUDGE_RUN_OUTPUT", value_hint = ValueHint::FilePath,
@@ -245,13 +255,38 @@ pub(crate) struct RunArgs {
     #[arg(long, env = "JUDGE_RUN_CONFIRM", help_heading = GATES)]
     pub confirm: bool,
 
+    /// Also judge these anchors (see `judge-run anchors`), anew with each log, into LOG.anchors.jsonl: if the verdicts on them move
+    /// away from those of the baseline's nights, it is the judge that changed
+    #[arg(long, value_name = "FILE", env = "JUDGE_RUN_ANCHORS", value_hint = ValueHint::FilePath, help_heading = GATES)]
+    pub anchors: Option<PathBuf>,
+
     /// Write a report on the log at the end; its name decides the form: .txt, .json, .md, .xml (JUnit), .csv or
     /// .html
     #[arg(long, value_name = "FILE", env = "JUDGE_RUN_REPORT", value_hint = ValueHint::FilePath, help_heading = OUTPUT)]
     pub report: Option<PathBuf>,
 
+    /// Divide the report by an expression over the trace, such as trace.tags.env, or by model, session or metadata.KEY. Repeatable
+    #[arg(long, value_name = "EXPRESSION", env = "JUDGE_RUN_BY", requires = "report", help_heading = OUTPUT)]
+    pub by: Vec<String>,
+
     #[command(flatten)]
     pub conduct: ConductArgs,
+
+    /// What the run is for.
+    #[arg(skip)]
+    pub purpose: Purpose,
+}
+
+/// What a run is for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// To judge the application.
+    #[default]
+    Application,
+    /// To ask again what is worse than the baseline.
+    Confirmation,
+    /// To see whether the judge is what it was.
+    Anchors,
 }
 
 /// The command line as clap knows it: for parsing, help, completions and the manual page.

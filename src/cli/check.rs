@@ -24,6 +24,7 @@ use super::subcommands::CheckArgs;
 pub(crate) fn main(args: CheckArgs) -> Result<ExitCode, CliError> {
     let env: Env<'_> = &|name| std::env::var(name).ok();
     let layers = Layers::new(args.endpoint, false)?;
+    layers.one_model()?;
     let uri = layers.model(None);
     let (plan, secrets) = layers.endpoint(&uri, env)?;
     let simulator = if plan.is_simulated() { Some(Simulator::spawn(SimulatorConfig::default())?) } else { None };

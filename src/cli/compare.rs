@@ -8,14 +8,15 @@ use judge_run::results::compare::{Comparison, ComparisonReport};
 use judge_run::results::forms::Findings;
 use judge_run::results::gate::GateResult;
 use judge_run::results::report::SCHEMA_VERSION;
-use judge_run::results::{CompareOptions, Evidence, Options, Side, compare, evaluate};
+use judge_run::results::{Compared, Evidence, Options, Side, compare, evaluate};
 
+use super::companions::{nights_before, side};
 use super::config_file::ConfigFile;
 use super::error::CliError;
 use super::forms::Inputs;
 use super::gates::{self, Gates};
 use super::log_hints::cannot_open;
-use super::named_logs::{expanded, side};
+use super::named_logs::expanded;
 use super::report::given_good;
 use super::subcommands::CompareArgs;
 
@@ -29,19 +30,16 @@ pub(crate) fn main(args: CompareArgs) -> Result<ExitCode, CliError> {
             "`judge-run report` has those, also with `--baseline`",
         ));
     }
-    let (base, new) = (listed(&base)?, listed(&new)?);
+    let new = listed(&new)?;
+    // A log may be compared with itself; a pattern does not mean it.
+    let base = if base.exists() { vec![base] } else { nights_before(listed(&base)?, &new) };
     let inputs = Inputs { logs: &new, others: &base, ..Inputs::default() };
     form.check(inputs)?;
     let (mut of_base, mut of_new) = (side(&base)?, side(&new)?);
     let gates = gates.checked(&of_new.names().collect::<Vec<_>>(), "new log")?;
     let good = given_good(&good)?;
-    let options = CompareOptions {
-        level,
-        margin: margin.unwrap_or(gates::DEFAULT_MARGIN),
-        good: good.clone(),
-        ..CompareOptions::default()
-    };
-    let comparisons = compare(&mut of_base, &mut of_new, &options).map_err(|error| cannot_open(&error))?;
+    let compared = compare(&mut of_base, &mut of_new, &gates.options(level, good.clone()));
+    let Compared { comparisons, anchors } = compared.map_err(|error| cannot_open(&error))?;
     let options = Options { level, good, ..Options::default() };
     let outcomes = of_gates(&gates, of_new, &options, &comparisons)?;
     let names = |logs: &[PathBuf]| logs.iter().map(|log| log.display().to_string()).collect();
@@ -50,6 +48,7 @@ pub(crate) fn main(args: CompareArgs) -> Result<ExitCode, CliError> {
         base: names(&base),
         new: names(&new),
         comparisons,
+        anchors,
         gates: outcomes,
         warnings: Vec::new(),
     };

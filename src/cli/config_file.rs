@@ -10,15 +10,23 @@ use judge_run::endpoint::ModelUri;
 use judge_run::endpoint::prices::Prices;
 use judge_run::endpoint::provider::PRESETS;
 use judge_run::judge::toml_file;
+use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
+use serde::de::{MapAccess, SeqAccess};
 use serde::{Deserialize, Deserializer};
 
 use super::duration;
 use super::error::CliError;
+use super::panel::PanelTable;
 use super::remedy;
 use super::suggest;
 
 /// The file that is read when it is there.
 pub(crate) const DEFAULT_PATH: &str = "judge-run.toml";
+
+/// Whether it is.
+pub(crate) fn is_there() -> bool {
+    Path::new(DEFAULT_PATH).is_file()
+}
 
 /// The whole file.
 #[derive(Debug, Default, Deserialize)]
@@ -28,9 +36,15 @@ pub(crate) struct ConfigFile {
     pub model: Option<ModelUri>,
     /// Attempts after the first.
     pub max_retries: Option<u32>,
-    /// What datasets are like when the command line does not say.
+    /// The judges to ask when the command line names none.
     #[serde(default)]
+    pub judges: Vec<String>,
+    /// What to judge, and what it is like, when the command line does not say.
+    #[serde(default, deserialize_with = "dataset")]
     pub dataset: DatasetTable,
+    /// Who votes where several models are asked.
+    #[serde(default)]
+    pub panel: PanelTable,
     /// What the results must be like.
     #[serde(default)]
     pub gates: GatesTable,
@@ -49,17 +63,63 @@ pub(crate) struct GatesTable {
     /// Logs or patterns.
     #[serde(default)]
     pub baseline: Vec<PathBuf>,
+    /// As with `--anchors`.
+    pub anchors: Option<PathBuf>,
 }
 
 /// `[dataset]`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct DatasetTable {
+    /// As with `--dataset`: one, or several.
+    #[serde(default, deserialize_with = "one_or_several")]
+    pub path: Vec<PathBuf>,
     #[serde(default, deserialize_with = "format")]
     pub format: Option<Format>,
     /// Fields by the columns or keys that they are taken from.
     #[serde(default, deserialize_with = "mappings")]
     pub map: Vec<Mapping>,
+}
+
+/// `dataset = "traces.jsonl"` says no more than where it is.
+fn dataset<'de, D: Deserializer<'de>>(deserializer: D) -> Result<DatasetTable, D::Error> {
+    struct Visitor;
+
+    impl<'de> serde::de::Visitor<'de> for Visitor {
+        type Value = DatasetTable;
+
+        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("a path, a list of paths, or a table with `path`, `format` and `map`")
+        }
+
+        fn visit_str<E: serde::de::Error>(self, path: &str) -> Result<Self::Value, E> {
+            Ok(DatasetTable { path: vec![path.into()], ..DatasetTable::default() })
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, paths: A) -> Result<Self::Value, A::Error> {
+            let path = Vec::deserialize(SeqAccessDeserializer::new(paths))?;
+            Ok(DatasetTable { path, ..DatasetTable::default() })
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, table: A) -> Result<Self::Value, A::Error> {
+            DatasetTable::deserialize(MapAccessDeserializer::new(table))
+        }
+    }
+
+    deserializer.deserialize_any(Visitor)
+}
+
+fn one_or_several<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<PathBuf>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "wrong type, expected a path, or a list of paths")]
+    enum Paths {
+        One(PathBuf),
+        Several(Vec<PathBuf>),
+    }
+    Ok(match Paths::deserialize(deserializer)? {
+        Paths::One(path) => vec![path],
+        Paths::Several(paths) => paths,
+    })
 }
 
 fn format<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Format>, D::Error> {
@@ -244,6 +304,25 @@ mod tests {
         assert!(error.starts_with("2:10: invalid value for `dataset.format`, expected one or two of jsonl"), "{error}");
         let error = read("[dataset]\nmap = { question = \"Frage\" }").unwrap_err();
         assert!(error.starts_with("2:7: invalid value for `dataset.map`, expected FIELD = "), "{error}");
+    }
+
+    #[test]
+    fn what_is_judged_is_one_path_or_several_or_a_table() {
+        let paths = |text: &str| {
+            let file = read(text)?;
+            Ok::<_, String>(
+                file.dataset.path.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(" "),
+            )
+        };
+        assert_eq!(paths("dataset = \"a.jsonl\""), Ok("a.jsonl".into()));
+        assert_eq!(paths("dataset = [\"a.jsonl\", \"b/*.csv\"]"), Ok("a.jsonl b/*.csv".into()));
+        assert_eq!(paths("[dataset]\npath = \"a.jsonl\"\nformat = \"csv\""), Ok("a.jsonl".into()));
+        assert_eq!(paths("[dataset]\npath = [\"a\", \"b\"]"), Ok("a b".into()));
+        assert_eq!(paths("judges = [\"safety\"]"), Ok(String::new()));
+        for (text, at) in [("dataset = 3", "1:11: "), ("dataset = [3]", "1:1"), ("[dataset]\npath = 3", "2:8: ")] {
+            let error = paths(text).unwrap_err();
+            assert!(error.starts_with(at) && error.contains("dataset") && error.contains("path"), "{error}");
+        }
     }
 
     #[test]

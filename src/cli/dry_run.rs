@@ -22,9 +22,9 @@ const REJECTS_SHOWN: usize = 20;
 /// Shows what a run would do.
 pub(crate) fn main(opened: Opened) -> Result<Exit, CliError> {
     let dry = show(opened)?;
-    if dry.left_out.other_shards == 0 {
+    if dry.not_selected.other_shards == 0 {
         let why = match dry.traces {
-            0 => Some(selection::why_nothing(dry.rejects.len() as u64, &dry.left_out)),
+            0 => Some(selection::why_nothing(dry.rejects.len() as u64, &dry.not_selected)),
             _ => skipped::why_nothing(
                 dry.questions.iter().map(|question| (question.info.unit, &question.counts.skipped)),
             )
@@ -73,7 +73,7 @@ struct Lane {
 
 fn write(out: &mut String, dry: &DryRun, lanes: &[Lane], prompts: bool) -> fmt::Result {
     writeln!(out, "dry run: nothing is sent\n\n{}", counted(dry.traces, "trace"))?;
-    selection::write(out, dry.shard, dry.traces, &dry.left_out, &dry.absent_trace_ids)?;
+    selection::write(out, dry.shard, dry.traces, &dry.not_selected, &dry.absent_trace_ids)?;
     if dry.duplicates > 0 {
         writeln!(out, "{} would be skipped: repeats of a trace", counted(dry.duplicates, "line"))?;
     }

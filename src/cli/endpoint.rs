@@ -32,7 +32,7 @@ pub(crate) type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
 pub(crate) struct Layers {
     pub file: ConfigFile,
     /// `--model`.
-    pub model: Option<ModelUri>,
+    pub models: Vec<ModelUri>,
     /// `--simulate`.
     pub simulate: bool,
     /// `--prices`.
@@ -54,10 +54,15 @@ pub(crate) struct Secrets {
     pub(super) extra_body: Map<String, Value>,
 }
 
+/// The model that is asked when nothing names one.
+pub(crate) fn default_model() -> ModelUri {
+    ModelUri { endpoint: ModelUri::DEFAULT_ENDPOINT.to_owned(), model: DEFAULT_MODEL.to_owned() }
+}
+
 impl Layers {
     pub(crate) fn new(args: EndpointArgs, sends_nothing: bool) -> Result<Self, CliError> {
         let EndpointArgs {
-            model,
+            model: models,
             base_url,
             api_key_env,
             simulate,
@@ -97,7 +102,7 @@ impl Layers {
             None => None,
         };
         let file = ConfigFile::load(config.as_deref())?;
-        Ok(Self { file, model, simulate, prices, flags, variables: EndpointTable::default(), sends_nothing })
+        Ok(Self { file, models, simulate, prices, flags, variables: EndpointTable::default(), sends_nothing })
     }
 
     /// With variables that rank below an earlier plan.
@@ -118,11 +123,39 @@ impl Layers {
 
     /// The model to ask: the one that was named, that of the configuration, that of the judge, or the default.
     pub(crate) fn model(&self, of_judge: Option<&ModelUri>) -> ModelUri {
-        let chosen = self.model.as_ref().or(self.file.model.as_ref()).or(of_judge);
+        self.ask(self.models.first().or(self.file.model.as_ref()).or(of_judge))
+    }
+
+    /// The models that vote: those that were named, those of the configuration's panel, or else the one to ask.
+    pub(crate) fn voters(&self, of_judge: Option<&ModelUri>) -> Result<Vec<ModelUri>, CliError> {
+        let named = if self.models.is_empty() { &self.file.panel.models } else { &self.models };
+        if named.is_empty() {
+            return Ok(vec![self.model(of_judge)]);
+        }
+        let voters: Vec<_> = named.iter().map(|uri| self.ask(Some(uri))).collect();
+        match voters.iter().enumerate().find(|(place, uri)| voters[..*place].contains(uri)) {
+            Some((_, twice)) => Err(CliError::usage_with_hint(
+                format_args!("the model {twice} is named twice"),
+                "to ask a model several times, use `--samples`",
+            )),
+            None => Ok(voters),
+        }
+    }
+
+    /// The only model that was named, for commands that ask one.
+    pub(crate) fn one_model(&self) -> Result<Option<&ModelUri>, CliError> {
+        match self.models.as_slice() {
+            [] => Ok(None),
+            [only] => Ok(Some(only)),
+            _ => Err(CliError::usage("`--model` is given several times, and this command asks one model")),
+        }
+    }
+
+    fn ask(&self, chosen: Option<&ModelUri>) -> ModelUri {
         match chosen {
             _ if self.simulate => ModelUri::simulated(chosen.map_or(SIMULATED_MODEL, |uri| uri.model.as_str())),
             Some(uri) => uri.clone(),
-            None => ModelUri { endpoint: ModelUri::DEFAULT_ENDPOINT.to_owned(), model: DEFAULT_MODEL.to_owned() },
+            None => default_model(),
         }
     }
 
@@ -478,7 +511,7 @@ mod tests {
         let file: ConfigFile = toml_file::parse(config).unwrap();
         Layers {
             file,
-            model: None,
+            models: Vec::new(),
             simulate: false,
             prices: None,
             flags,

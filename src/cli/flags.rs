@@ -9,9 +9,10 @@ use clap::{ArgAction, Args, ValueEnum, ValueHint};
 use judge_run::dataset::Format;
 use judge_run::endpoint::ModelUri;
 use judge_run::feedback::forms::Form;
-use judge_run::run::{MaxErrors, SampleSize, Shard};
+use judge_run::run::{MaxErrors, SampleSize};
 
 use super::duration;
+use super::shard::ShardArg;
 
 pub(super) const INPUT: &str = "Input";
 pub(super) const ENDPOINT: &str = "Model and endpoint";
@@ -51,9 +52,10 @@ pub(crate) struct SelectionArgs {
     #[arg(short = 'n', long, value_name = "N", env = "JUDGE_RUN_LIMIT")]
     pub limit: Option<u64>,
 
-    /// Judge one part of N, such as 3/16. A trace's part depends on its id alone
-    #[arg(long, value_name = "K/N", env = "JUDGE_RUN_SHARD")]
-    pub shard: Option<Shard>,
+    /// Judge one part of N, such as 3/16; `auto` takes K and N from Kubernetes, SLURM or CI, `auto/16` only K. A trace's part
+    /// depends on its id alone
+    #[arg(long, value_name = "K/N|auto", env = "JUDGE_RUN_SHARD")]
+    pub shard: Option<ShardArg>,
 
     /// Judge only traces that match an expression, such as "trace.tags.env == 'prod'"; it has the variables of prompts
     #[arg(long, value_name = "EXPRESSION", env = "JUDGE_RUN_FILTER")]
@@ -142,10 +144,10 @@ pub(crate) struct ConductArgs {
 /// Who is asked and how fast: what a run, a replay and a check have in common.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct EndpointArgs {
-    /// Model to ask: openai:/gpt-4.1-mini, ollama:/llama3.2, azure:/my-deployment
-    /// [default: that of judge-run.toml or of the judge, or openai:/gpt-4.1-mini]
+    /// Model to ask: openai:/gpt-4.1-mini, ollama:/llama3.2, azure:/my-deployment. Several (repeat it) vote: each verdict is a
+    /// record, and so is their aggregate [default: that of judge-run.toml or of the judge, or openai:/gpt-4.1-mini]
     #[arg(short, long, value_name = "ENDPOINT:/MODEL", env = "JUDGE_RUN_MODEL", help_heading = ENDPOINT)]
-    pub model: Option<ModelUri>,
+    pub model: Vec<ModelUri>,
 
     /// Address of an OpenAI-compatible API, up to and including /v1 [env also: OPENAI_BASE_URL]
     #[arg(long, value_name = "URL", env = "JUDGE_RUN_BASE_URL", value_hint = ValueHint::Url, help_heading = ENDPOINT)]

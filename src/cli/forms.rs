@@ -3,19 +3,21 @@
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
+use anstyle::AnsiColor;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueHint};
 use judge_run::feedback::log::StandingRecords;
 use judge_run::files;
 use judge_run::results::by::{self, TraceFacts};
-use judge_run::results::forms::{Findings, Form, Page, PageTraces, annotations};
+use judge_run::results::forms::{Findings, Form, Page, PageTraces, annotations, gate_text};
+use judge_run::results::gate::GateResult;
 use judge_run::results::judgments::Judgments;
 
 use super::error::CliError;
 use super::flags::OUTPUT;
 use super::manifest::now_ms;
 use super::recorded::Recorded;
-use super::{log_hints, page, print};
+use super::{log_hints, page, print, summary};
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = OUTPUT)]
@@ -95,6 +97,11 @@ impl FormArgs {
         let form = self.form()?;
         match self.file() {
             Some(path) => write_as(form, path, findings, inputs)?,
+            None if form == Form::Text => {
+                let mut text = Vec::new();
+                Details::read(form, findings, inputs)?.write(form, findings, &mut text)?;
+                summary::print(&painted(&String::from_utf8_lossy(&text)))?;
+            }
             None => {
                 let mut stdout = BufWriter::with_capacity(1 << 16, io::stdout().lock());
                 Details::read(form, findings, inputs)?.write(form, findings, &mut stdout)?;
@@ -162,6 +169,41 @@ impl Details {
         let Self { judgments, traces, about, facts } = self;
         let page = Page { judgments, traces, about: about.clone(), facts: facts.clone(), created_ms: now_ms() };
         form.write(findings, &page, out)
+    }
+}
+
+/// A gate as text, coloured.
+pub(crate) fn gate(gate: &GateResult) -> String {
+    painted(&gate_text(gate))
+}
+
+/// A report as text, with its signs coloured; a terminal that shows no colours, and `NO_COLOR`, take them out again.
+fn painted(text: &str) -> String {
+    text.split_inclusive('\n').map(painted_line).collect()
+}
+
+fn painted_line(line: &str) -> String {
+    let (good, bad) = (AnsiColor::Green.on_default(), AnsiColor::Red.on_default());
+    let unsure = AnsiColor::Yellow.on_default();
+    // Whatever stands at the beginning of a line is judge-run's own.
+    let words = [
+        ("gate pass", good),
+        ("gate FAIL", bad.bold()),
+        ("gate inconclusive", unsure),
+        ("gate judge changed", unsure),
+        ("warning:", unsure),
+    ];
+    let ends = [(": better", good), (": WORSE", bad.bold()), (": JUDGE CHANGED", unsure)];
+    if let Some((word, style)) = words.iter().find(|(word, _)| line.starts_with(word)) {
+        return format!("{style}{word}{style:#}{}", &line[word.len()..]);
+    }
+    let (body, end) = line.strip_suffix('\n').map_or((line, ""), |body| (body, "\n"));
+    match ends.iter().find(|(word, _)| body.ends_with(word) && !body.starts_with(' ')) {
+        Some((word, style)) => {
+            let before = &body[..body.len() - word.len()];
+            format!("{before}: {style}{}{style:#}{end}", word.trim_start_matches(": "))
+        }
+        None => line.to_owned(),
     }
 }
 

@@ -1,22 +1,26 @@
 //! Gates: where they are given, and what is said when one does not hold.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use judge_run::judge::Good;
+use judge_run::results::compare::Comparison;
 use judge_run::results::forms::gate_text;
-use judge_run::results::gate::{GateOutcome, GateResult};
-use judge_run::results::report::Report;
-use judge_run::results::{Condition, Figure, Gate, unknown_name};
+use judge_run::results::gate::{Cause, GateOutcome, GateResult};
+use judge_run::results::report::{Report, Warning, WarningCode};
+use judge_run::results::{CompareOptions, Condition, Figure, Gate, unknown_name};
 use judge_run::run::Exit;
 
+use super::companions::{self, side};
 use super::config_file::ConfigFile;
 use super::error::CliError;
 use super::flags::GateArgs;
 use super::forms::of_file;
-use super::named_logs::{expanded, side};
+use super::named_logs::expanded;
 use super::suggest;
 use super::{paths, print};
 
-/// A margin that nobody named.
+/// The margin where none is given.
 pub(crate) const DEFAULT_MARGIN: f64 = 0.02;
 
 /// The gates of a command, and what they are compared with.
@@ -28,6 +32,8 @@ pub(crate) struct Gates {
     baseline: Vec<PathBuf>,
     /// Whether the baseline is that of `judge-run.toml`, whose patterns match nothing on the first night.
     may_be_missing: bool,
+    /// A log that is no part of the baseline, although a pattern may match it.
+    not: Option<PathBuf>,
     margin: f64,
 }
 
@@ -46,7 +52,8 @@ impl Gates {
         }
         let may_be_missing = baseline.is_empty();
         let baseline = if may_be_missing { file.gates.baseline.clone() } else { baseline };
-        let gates = Self { gates, typed, baseline, may_be_missing, margin: margin.unwrap_or(DEFAULT_MARGIN) };
+        let gates =
+            Self { gates, typed, baseline, may_be_missing, not: None, margin: margin.unwrap_or(DEFAULT_MARGIN) };
         match gates.gates.iter().find(|gate| gate.needs_baseline() && gates.baseline.is_empty()) {
             Some(gate) => Err(CliError::usage_with_hint(
                 format_args!("the gate `{}` needs a baseline", gate.text),
@@ -66,10 +73,11 @@ impl Gates {
         Self::of(GateArgs { gate, fail_under: None, baseline: base, margin }, file)
     }
 
-    /// Only those that compare, whichever judges are there.
-    pub(crate) fn about_baseline(mut self) -> Self {
+    /// Only those that compare, whichever judges are there; with a baseline of which this log is no part.
+    pub(crate) fn about_baseline(mut self, log: &Path) -> Self {
         self.gates.retain(Gate::needs_baseline);
         self.typed = 0;
+        self.not = Some(log.to_owned());
         self
     }
 
@@ -102,13 +110,25 @@ impl Gates {
         Ok(self)
     }
 
-    /// The logs of the baseline and the margin, if there is one.
-    pub(crate) fn baseline(&self) -> Result<Option<(Vec<PathBuf>, f64)>, CliError> {
+    /// The logs of the baseline, if there are any: nights before these, which a pattern may match as well.
+    pub(crate) fn baseline(&self, these: &[PathBuf]) -> Result<Option<Vec<PathBuf>>, CliError> {
         let is_there = |path: &&PathBuf| {
             !self.may_be_missing || paths::expanded(path).is_ok_and(|found| found.iter().all(|path| path.exists()))
         };
         let named: Vec<_> = self.baseline.iter().filter(is_there).cloned().collect();
-        if named.is_empty() { Ok(None) } else { Ok(Some((expanded(&named)?, self.margin))) }
+        let these: Vec<_> = these.iter().chain(&self.not).cloned().collect();
+        let nights = companions::nights_before(expanded(&named)?, &these);
+        Ok(Some(nights).filter(|nights| !nights.is_empty()))
+    }
+
+    /// How a comparison is made.
+    pub(crate) fn options(&self, level: f64, good: BTreeMap<String, Good>) -> CompareOptions {
+        let margin = |gate: &Gate| match gate.condition {
+            Condition::NoWorse(margin) => Some((gate.name.clone(), margin)),
+            Condition::Figure(..) | Condition::AtLeast(_) => None,
+        };
+        let gates = self.gates.iter().filter_map(margin).collect();
+        CompareOptions { level, margin: self.margin, gates, good, ..CompareOptions::default() }
     }
 }
 
@@ -124,20 +144,18 @@ pub(crate) fn before_run(gates: &Gates, report: Option<&Path>, log: Option<&Path
             "name a log: `-o FILE`",
         ));
     }
-    if let Some((baseline, _)) = gates.baseline()? {
-        side(&baseline)?;
-    }
-    Ok(())
+    let these: Vec<_> = log.map(Path::to_owned).into_iter().collect();
+    gates.baseline(&these)?.map_or(Ok(()), |baseline| side(&baseline).map(drop))
 }
 
-/// The results that are worse than the baseline, each with its judge.
+/// The results that became worse than the baseline, each with its judge; not those that were worse before.
 pub(crate) fn worse<'a>(gates: &'a Gates, report: &'a Report) -> impl Iterator<Item = (&'a GateResult, &'a str)> {
     let about_baseline = gates.gates.iter().filter(|gate| gate.needs_baseline());
     about_baseline.flat_map(move |gate| {
         report.comparisons.iter().filter_map(move |comparison| {
             let is_it = |of: &&GateResult| of.outcome == GateOutcome::Fail && of.gate == gate.title(&comparison.name);
             let is_about = gate.name.as_ref().is_none_or(|name| *name == comparison.name);
-            let failed = report.gates.iter().find(is_it).filter(|_| is_about)?;
+            let failed = report.gates.iter().find(is_it).filter(|_| is_about && comparison.worse_since.is_none())?;
             Some((failed, comparison.name.as_str()))
         })
     })
@@ -153,12 +171,45 @@ pub(crate) fn tolerate_failures(gates: &[Gate], results: &[GateResult]) -> bool 
     gates.iter().filter(is_about_all).any(held)
 }
 
-/// Whether all gates hold. Those that do not are said on the standard error, unless they are shown already.
+/// Whether all gates hold. Those that do not are said on the standard error, unless they are shown already; those that had nothing to go by in any
+/// case, so that nobody takes them for a gate that holds.
 pub(crate) fn verdict(gates: &[GateResult], is_shown: bool) -> Exit {
     if !is_shown {
         for gate in gates.iter().filter(|gate| gate.outcome != GateOutcome::Pass) {
             print::message(gate_text(gate).trim_end());
         }
     }
-    if gates.iter().any(|gate| gate.outcome == GateOutcome::Fail) { Exit::GateFailed } else { Exit::AllJudged }
+    let of = |cause| gates.iter().filter(move |gate| gate.cause == Some(cause));
+    for gate in of(Cause::NothingJudged) {
+        print::message(format_args!(
+            "warning: the gate `{}` decides nothing: nothing was judged",
+            print::one_line(&gate.gate)
+        ));
+    }
+    for gate in of(Cause::NoFigure) {
+        let why = gate.reason.as_deref().unwrap_or("there is no such figure");
+        print::message(format_args!(
+            "warning: the gate `{}` decides nothing: {}",
+            print::one_line(&gate.gate),
+            print::one_line(why)
+        ));
+    }
+    if gates.iter().any(|gate| gate.outcome == GateOutcome::Fail) {
+        Exit::GateFailed
+    } else if of(Cause::NothingJudged).next().is_some() {
+        Exit::SomeFailed
+    } else {
+        Exit::AllJudged
+    }
+}
+
+/// What the nights and the anchors say, whatever the gates.
+pub(crate) fn said(comparisons: &[Comparison]) {
+    for comparison in comparisons {
+        let is_said = |warning: &&Warning| matches!(warning.code, WarningCode::JudgeChanged | WarningCode::Drift);
+        for warning in comparison.warnings.iter().filter(is_said) {
+            let (name, message) = (print::one_line(&comparison.name), print::one_line(&warning.message));
+            print::message(format_args!("warning: {name}: {message}"));
+        }
+    }
 }

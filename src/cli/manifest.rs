@@ -50,7 +50,8 @@ impl Record {
     /// Takes in what happened, and writes at the first event and every few seconds; a warning if that fails.
     pub(crate) fn add(&mut self, event: &Event<'_>) -> Option<String> {
         self.summary.add(event);
-        if let Event::TraceRead { bytes_read, total_bytes } | Event::LeftOut { bytes_read, total_bytes, .. } = event {
+        if let Event::TraceRead { bytes_read, total_bytes } | Event::NotSelected { bytes_read, total_bytes, .. } = event
+        {
             (self.manifest.counts.bytes_read, self.manifest.counts.bytes_total) = (*bytes_read, *total_bytes);
         }
         let is_due = match self.written {

@@ -13,7 +13,7 @@ use super::target::Target;
 
 pub(crate) fn main(args: MergeArgs) -> Result<ExitCode, CliError> {
     let MergeArgs { logs, output, overwrite } = args;
-    let Target { log: Some(output), export: None } = Target::new(Some(output), None, &[])? else {
+    let Target { log: Some(output), export: None } = Target::new(Some(output), None, &[], None)? else {
         return Err(CliError::usage_with_hint("the output of a merge is a log", "name a .jsonl file: `-o all.jsonl`"));
     };
     let merged = log::merge(&logs, &output, overwrite).map_err(|error| failed(&error))?;

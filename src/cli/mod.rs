@@ -1,11 +1,14 @@
 //! The command line: flags, configuration, progress and messages. The only place that knows clap or the terminal.
 
+mod anchors;
 mod args;
 mod check;
 mod command_line;
 mod compact;
+mod companions;
 mod compare;
 mod config_file;
+mod confirmation;
 mod convert;
 mod dataset_hints;
 mod dry_run;
@@ -18,6 +21,7 @@ mod flags;
 mod forms;
 mod gates;
 mod generate;
+mod init;
 mod judges;
 mod log_hints;
 mod manifest;
@@ -29,6 +33,7 @@ mod open;
 mod open_endpoint;
 mod open_files;
 mod page;
+mod panel;
 mod paths;
 mod plan;
 mod plan_command;
@@ -41,6 +46,7 @@ mod rejects;
 mod remedy;
 mod replay;
 mod report;
+mod rerun;
 mod results;
 mod reuse;
 mod review;
@@ -49,6 +55,7 @@ mod running;
 mod selection;
 mod serve_feedback;
 mod servers;
+mod shard;
 mod show;
 mod simulate;
 mod skipped;
@@ -82,7 +89,8 @@ pub(crate) fn main() -> ExitCode {
         }
     };
     // Nothing was asked for. In a script that is a mistake, so it is not a success.
-    if std::env::args_os().len() <= 1 && cli.run.dataset.is_empty() && cli.run.judge.is_empty() {
+    let says_nothing = std::env::args_os().len() <= 1 && cli.run.dataset.is_empty() && cli.run.judge.is_empty();
+    if says_nothing && !config_file::is_there() {
         first_screen::show();
         return ExitCode::from(Exit::Usage.code());
     }
@@ -101,9 +109,11 @@ pub(crate) fn main() -> ExitCode {
         Some(Command::Status(args)) => status::main(args),
         Some(Command::Report(args)) => report::main(*args),
         Some(Command::Compare(args)) => compare::main(args),
+        Some(Command::Anchors(args)) => anchors::main(args),
         Some(Command::Plan(args)) => plan_command::main(args),
         Some(Command::Review(args)) => review::main(*args),
         Some(Command::ServeFeedback(args)) => serve_feedback::main(args),
+        Some(Command::Init(args)) => init::main(args),
         Some(Command::Judges(args)) => judges::main(&args),
         Some(Command::Completions(args)) => generate::completions(&args),
         Some(Command::Man(args)) => generate::man(&args),

@@ -2,28 +2,18 @@
 
 use std::path::PathBuf;
 
-use judge_run::feedback::log::StandingRecords;
-use judge_run::results::Side;
-use judge_run::results::by::TraceFacts;
+use judge_run::files;
 
 use super::error::CliError;
-use super::log_hints::cannot_open;
 use super::paths;
 
-/// The logs that are named, patterns expanded.
+/// The logs that are named, patterns expanded. A pattern does not mean what stands beside the logs that it matches.
 pub(crate) fn expanded(named: &[PathBuf]) -> Result<Vec<PathBuf>, CliError> {
     let mut logs = Vec::new();
     for path in named {
         let found = paths::expanded(path)
             .map_err(|error| CliError::usage(format_args!("no log `{}`: {error}", path.display())))?;
-        logs.extend(found);
+        logs.extend(found.into_iter().filter(|log| log == path || !files::is_companion(log)));
     }
     Ok(logs)
-}
-
-/// One side of a comparison: each log is a run.
-pub(crate) fn side(logs: &[PathBuf]) -> Result<Side, CliError> {
-    let open = |log: &PathBuf| StandingRecords::of(std::slice::from_ref(log)).map_err(|error| cannot_open(&error));
-    let runs = logs.iter().map(open).collect::<Result<Vec<_>, _>>()?;
-    Side::of(runs, &TraceFacts::default()).map_err(|error| cannot_open(&error))
 }

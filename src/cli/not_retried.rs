@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
 use std::path::Path;
 
+use judge_run::endpoint::ModelUri;
 use judge_run::feedback::ErrorCode;
 use judge_run::feedback::log;
-use judge_run::run::{DryRun, FailureScope, JudgePlan, QuestionSummary, RunPlan, Scope};
+use judge_run::run::{DryRunQuestion, FailureScope, JudgePlan, QuestionSummary, RunPlan, Scope};
 
 use super::command_line::quoted;
 use super::error::CliError;
@@ -84,37 +85,36 @@ impl Failures {
     }
 
     /// Failures of a judge that no dataset had so far.
-    pub(crate) fn open(&self, judge: &JudgePlan) -> u64 {
-        self.get(judge).map_or(0, |of_judge| of_judge.selected.saturating_sub(of_judge.found))
+    pub(crate) fn open(&self, judge: &JudgePlan, by: By) -> u64 {
+        let source_id = by.source_of(judge);
+        let of_judge = self.judges.iter().find(|of_judge| of_judge.is(judge, &source_id));
+        of_judge.map_or(0, |of_judge| of_judge.selected.saturating_sub(of_judge.found))
     }
 
-    fn get(&self, judge: &JudgePlan) -> Option<&OfJudge> {
-        self.judges.iter().find(|of_judge| of_judge.is(judge))
-    }
-
-    fn get_mut(&mut self, judge: &JudgePlan) -> Option<&mut OfJudge> {
-        self.judges.iter_mut().find(|of_judge| of_judge.is(judge))
+    fn get_mut(&mut self, judge: &JudgePlan, by: By) -> Option<&mut OfJudge> {
+        let source_id = by.source_of(judge);
+        self.judges.iter_mut().find(|of_judge| of_judge.is(judge, &source_id))
     }
 
     /// Takes in that a plan has these judges.
     pub(crate) fn covered_by(&mut self, plan: &RunPlan) {
-        for judge in &plan.judges {
-            if let Some(of_judge) = self.get_mut(judge) {
+        for (judge, by) in plan.judges.iter().flat_map(|judge| By::ALL.map(|by| (judge, by))) {
+            if let Some(of_judge) = self.get_mut(judge, by) {
                 of_judge.plan.get_or_insert_with(|| plan.clone());
             }
         }
     }
 
     /// Takes in what a run, or a dry run, found of a judge's failures.
-    pub(crate) fn found(&mut self, judge: &JudgePlan, found: u64) {
-        if let Some(of_judge) = self.get_mut(judge) {
+    pub(crate) fn found(&mut self, judge: &JudgePlan, by: By, found: u64) {
+        if let Some(of_judge) = self.get_mut(judge, by) {
             of_judge.found += found;
         }
     }
 
     /// Takes in that a plan with this judge cannot be repeated.
-    pub(crate) fn blocked(&mut self, judge: &JudgePlan, reason: &str) {
-        if let Some(of_judge) = self.get_mut(judge) {
+    pub(crate) fn blocked(&mut self, judge: &JudgePlan, by: By, reason: &str) {
+        if let Some(of_judge) = self.get_mut(judge, by) {
             of_judge.blocked.get_or_insert_with(|| reason.to_owned());
         }
     }
@@ -138,8 +138,28 @@ impl Failures {
 }
 
 impl OfJudge {
-    fn is(&self, judge: &JudgePlan) -> bool {
-        self.name == judge.name && self.source_id == judge.model.to_string()
+    fn is(&self, judge: &JudgePlan, source_id: &str) -> bool {
+        self.name == judge.name && self.source_id == source_id
+    }
+}
+
+/// Who failed in a run: the model of its plan, or a simulator that answered in its place, whose records are its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum By {
+    Model,
+    Simulator,
+}
+
+impl By {
+    pub(crate) const ALL: [Self; 2] = [Self::Model, Self::Simulator];
+
+    /// Under which name a judge's records are; none where a simulated model was asked for, in whose place no simulator can be.
+    pub(crate) fn source_of(self, judge: &JudgePlan) -> String {
+        match self {
+            Self::Model => judge.model.to_string(),
+            Self::Simulator if judge.model.is_simulated() => String::new(),
+            Self::Simulator => ModelUri::simulated(&judge.model.model).to_string(),
+        }
     }
 }
 
@@ -185,37 +205,39 @@ impl Left {
     /// Takes in what a run left of the failures that it found, and returns how many it found.
     pub(crate) fn after_run(
         &mut self,
-        judge: &JudgePlan,
+        (judge, by): (&JudgePlan, By),
         question: &QuestionSummary,
         scope: &Scope,
-        is_other_model: bool,
         plan: &RunPlan,
     ) -> u64 {
         let counts = &question.counts;
-        if is_other_model {
+        let source_id = by.source_of(judge);
+        if question.info.source_id != source_id {
             // Only what the first model failed at is looked up: the other has an opinion about it by now, or is asked for one.
-            self.of_question(judge, 0, 0, counts.unjudged(), plan);
+            self.of_question(&judge.name, &source_id, [0, 0, counts.unjudged()], plan);
             return counts.selected();
         }
         let kept: u64 = counts.kept_failed.iter().filter(|(code, _)| scope.selects(**code)).map(|(_, n)| n).sum();
-        self.of_question(judge, counts.unmatched, kept.saturating_sub(counts.unmatched), counts.unjudged(), plan);
+        let left = [counts.unmatched, kept.saturating_sub(counts.unmatched), counts.unjudged()];
+        self.of_question(&judge.name, &source_id, left, plan);
         counts.planned + kept.max(counts.unmatched)
     }
 
     /// The same of a dry run.
-    pub(crate) fn after_dry_run(&mut self, judge: &JudgePlan, dry: &DryRun, question: usize, plan: &RunPlan) -> u64 {
-        let Some(question) = dry.questions.get(question) else { return 0 };
+    pub(crate) fn after_dry_run(
+        &mut self,
+        (judge, by): (&JudgePlan, By),
+        question: &DryRunQuestion,
+        plan: &RunPlan,
+    ) -> u64 {
         let unmatched = question.counts.unmatched;
-        self.of_question(judge, unmatched, 0, 0, plan);
+        self.of_question(&judge.name, &by.source_of(judge), [unmatched, 0, 0], plan);
         question.counts.planned + unmatched
     }
 
-    fn of_question(&mut self, judge: &JudgePlan, changed: u64, incomplete: u64, unjudged: u64, plan: &RunPlan) {
-        let source_id = judge.model.to_string();
-        for (reason, n) in
-            [(Reason::Changed, changed), (Reason::StillIncomplete, incomplete), (Reason::NotReached, unjudged)]
-        {
-            self.add(&judge.name, &source_id, reason, n, Some(plan));
+    fn of_question(&mut self, name: &str, source_id: &str, left: [u64; 3], plan: &RunPlan) {
+        for (reason, n) in [Reason::Changed, Reason::StillIncomplete, Reason::NotReached].into_iter().zip(left) {
+            self.add(name, source_id, reason, n, Some(plan));
         }
     }
 
@@ -261,8 +283,8 @@ impl fmt::Display for Reason {
 fn command(plan: Option<&RunPlan>, name: &str, source_id: &str, log: &str) -> String {
     let mut words = vec!["judge-run".to_owned()];
     let mut put = |flag: &str, value: &str| words.extend([flag.to_owned(), quoted(value)]);
-    let judge = plan
-        .and_then(|plan| plan.judges.iter().find(|judge| judge.name == name && judge.model.to_string() == source_id));
+    let is_of = |judge: &&JudgePlan| By::ALL.map(|by| by.source_of(judge)).iter().any(|source| source == source_id);
+    let judge = plan.and_then(|plan| plan.judges.iter().filter(|judge| judge.name == name).find(is_of));
     match plan {
         None => put("-d", "FILE"),
         Some(plan) => plan.datasets.iter().for_each(|dataset| put("-d", &shown(&dataset.path).display().to_string())),
@@ -271,7 +293,7 @@ fn command(plan: Option<&RunPlan>, name: &str, source_id: &str, log: &str) -> St
     match plan.filter(|plan| plan.is_simulated()) {
         Some(_) => words.push("--simulate".to_owned()),
         None => {
-            put("-m", source_id);
+            put("-m", &judge.map_or_else(|| source_id.to_owned(), |judge| judge.model.to_string()));
             let endpoint = plan.zip(judge).and_then(|(plan, judge)| plan.endpoint(&judge.model));
             if let Some([member]) = endpoint.map(|endpoint| endpoint.members.as_slice())
                 && let Some(base_url) = &member.base_url

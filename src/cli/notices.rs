@@ -16,9 +16,8 @@ pub(crate) fn notes(notices: &Notices) -> Vec<String> {
         match notice {
             Notice::ReadAs { name, field } => read_as.push(format!("`{}` as `{field}`", one_line(name))),
             Notice::OneOfSeveral { read, other, field } => notes.push(format!(
-                "read the answer `{}` and not `{}` ({n}x); to judge the other, map it, e.g. --map {field}={}",
+                "read the answer `{0}` and not `{1}` ({n}x); to judge both, as a trace each: --map {field}={0} --map {field}={1}",
                 one_line(read),
-                one_line(other),
                 one_line(other)
             )),
             Notice::UnknownField(name) => match meant(name) {
@@ -107,7 +106,7 @@ mod tests {
             ["read `answer` as `outputs`, `question` as `inputs`; say otherwise with --map"]
         });
         let pair = Notice::OneOfSeveral { read: "chosen".into(), other: "rejected".into(), field: "outputs" };
-        assert!(noted(vec![(pair, 2)])[0].ends_with("--map outputs=rejected"));
+        assert!(noted(vec![(pair, 2)])[0].ends_with("--map outputs=chosen --map outputs=rejected"));
     }
 
     #[test]

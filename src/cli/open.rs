@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use judge_run::dataset::{DatasetOptions, DatasetReader};
+use judge_run::endpoint::ModelUri;
 use judge_run::endpoint::client::Client;
 use judge_run::endpoint::provider;
 use judge_run::feedback::log::{self, Index, Mode, OpenError, OpenLog};
@@ -21,6 +22,7 @@ use super::flags::ProgressForm;
 use super::manifest::Record;
 use super::open_endpoint;
 use super::open_files;
+use super::panel;
 use super::paths::shown;
 use super::plan::{Invocation, Planned, wanted};
 use super::print::counted;
@@ -52,6 +54,8 @@ pub(crate) struct Opened {
     pub quiet: bool,
     pub verbose: u8,
     pub progress: ProgressForm,
+    /// Whether the log had records before.
+    pub is_resumed: bool,
 }
 
 /// What a plan names, found and opened, but for the log.
@@ -89,6 +93,21 @@ impl Prepared {
         Ok(())
     }
 
+    /// Whether a simulator answers everywhere, which is asked.
+    pub(crate) fn check_simulators(&self) -> Result<(), CliError> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        for lane in self.lanes.iter().filter(|lane| !ModelUri::is_simulated_source(&lane.source_id())) {
+            let client = Client::new(lane.pool.first(), &lane.model).map_err(|error| CliError::of(&error))?;
+            if !runtime.block_on(client.is_simulator()) {
+                return Err(CliError::usage_with_hint(
+                    format_args!("a simulator failed, and at {} there is none", client.address()),
+                    "`--simulate` makes the verdicts up without one",
+                ));
+            }
+        }
+        Ok(())
+    }
+
     /// Opens the log. `plans` is what the manifest keeps; if it is `None`, this plan and those of earlier runs over the same log.
     pub(crate) fn begin(
         self,
@@ -108,6 +127,7 @@ impl Prepared {
         let Records { output, known, is_resumed } = records(invocation, &mut notes)?;
         let run = RunSettings {
             datasets,
+            panels: panel::panels(&plan, &questions),
             questions,
             scope,
             lanes,
@@ -144,6 +164,7 @@ impl Prepared {
             quiet: invocation.quiet,
             verbose: invocation.verbose,
             progress: invocation.progress,
+            is_resumed,
         })
     }
 }
@@ -151,12 +172,17 @@ impl Prepared {
 /// The judges, compiled and bound to their models, each with its lane.
 fn questions(plan: &RunPlan, lanes: &[LaneSettings]) -> Result<Vec<(Question, LaneIndex)>, CliError> {
     let question = |judge: &JudgePlan| {
-        let compiled = library::find(&wanted(judge)).map_err(|error| CliError::of(&error))?;
+        let mut compiled = library::find(&wanted(judge)).map_err(|error| CliError::of(&error))?;
+        if let Some(digest) = &plan.anchors {
+            compiled = compiled.for_anchors(digest);
+        }
         let lane = plan.endpoints.iter().position(|endpoint| endpoint.model == judge.model).unwrap_or_default();
         let question = Question::new(compiled, &judge.model, &lanes[lane].pool.first().extra_body);
-        Ok((question, LaneIndex::new(lane)))
+        let samples = (0..plan.samples(&judge.name)).map(|sample| question.clone().with_sample(sample));
+        Ok(samples.map(|question| (question, LaneIndex::new(lane))).collect::<Vec<_>>())
     };
-    plan.judges.iter().map(question).collect()
+    let questions = plan.judges.iter().map(question).collect::<Result<Vec<_>, CliError>>()?;
+    Ok(questions.into_iter().flatten().collect())
 }
 
 /// A note for each provider's name under which another host is asked.
@@ -185,7 +211,7 @@ struct Traces {
     quickstart: Option<NamedTempFile>,
 }
 
-/// A mapping of which the first so many records of a file have nothing is said before anything is paid for.
+/// A mapping that finds nothing in this many records at the start of a file is reported before anything is paid for.
 const LOOKED_AT: usize = 100;
 
 fn traces(plan: &RunPlan, lanes: usize, notes: &mut Vec<String>) -> Result<Traces, CliError> {

@@ -2,14 +2,18 @@
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use judge_run::endpoint::ModelUri;
 use judge_run::judge::{Judge, library};
-use judge_run::results::Gate;
-use judge_run::run::Dataset;
-use judge_run::run::{Budget, EndpointPlan, Export, JudgePlan, Policy, Reading, RunPlan, RunSettings, SelectionPlan};
+use judge_run::results::{Gate, by};
+use judge_run::run::{
+    Budget, Dataset, EndpointPlan, Export, JudgePlan, PanelPlan, Policy, Reading, RunPlan, RunReport, RunSettings,
+    SelectionPlan, Shard,
+};
 
-use super::args::RunArgs;
+use super::anchors;
+use super::args::{Purpose, RunArgs};
 use super::config_file;
 use super::endpoint::{self, Env, Layers, Secrets};
 use super::error::CliError;
@@ -41,8 +45,12 @@ pub(crate) struct Invocation {
     pub gates: Gates,
     /// Pass rates that end the run once they are decided.
     pub until: Vec<Gate>,
+    /// Traces by which a change of the judge is noticed.
+    pub anchors: Option<PathBuf>,
     /// Where a report on the log is written at the end.
     pub report: Option<PathBuf>,
+    /// What divides the report.
+    pub by: Vec<String>,
     pub dry_run: bool,
     pub quiet: bool,
     pub verbose: u8,
@@ -94,43 +102,67 @@ pub(crate) fn of_run(args: RunArgs, env: Env<'_>) -> Result<(Planned, Invocation
         table,
         gates,
         until,
-        confirm: _,
+        confirm,
+        anchors,
         report,
+        by,
         conduct,
         endpoint,
+        purpose,
+        panel,
     } = args;
+    let (config, env_file) = (config_path(endpoint.config.as_deref()), endpoint.env_file.as_deref().map(absolute));
+    let named_config = endpoint.config.clone();
+    let mut layers = Layers::new(endpoint, conduct.dry_run)?;
+    let dataset = if dataset.is_empty() { std::mem::take(&mut layers.file.dataset.path) } else { dataset };
+    let judge = if judge.is_empty() { std::mem::take(&mut layers.file.judges) } else { judge };
     if dataset.is_empty() {
         return Err(CliError::usage_with_hint(
-            "no dataset: name a file of traces with `--dataset`",
+            "no dataset: name a file of traces with `--dataset`, or in judge-run.toml",
             format_args!("to try: {}", quickstart::COMMAND),
+        ));
+    }
+    if confirm && dataset.iter().any(|path| path.as_os_str() == "-") {
+        return Err(CliError::usage_with_hint(
+            "--confirm may have to ask all traces again, and standard input can be read only once",
+            "write the traces to a file first",
         ));
     }
     if judge.is_empty() {
         let known: Vec<_> = library::names().into_iter().map(|(name, _)| name).collect();
         return Err(CliError::usage_with_hint(
-            "no judge: name one with `--judge`",
+            "no judge: name one with `--judge`, or in judge-run.toml",
             format_args!("known: {}", known.join(", ")),
         ));
     }
-    let target = Target::new(output, output_format, &dataset)?;
+    let (shard, shard_origin) = match selection.shard {
+        Some(shard) => shard.resolve(env).map(|(shard, origin)| (Some(shard), origin))?,
+        None => (None, None),
+    };
+    let target = Target::new(output, output_format, &dataset, shard.filter(|_| shard_origin.is_some()))?;
     let with = table.plan(target.export.as_ref().map(|export| export.form))?;
     table::check(&with, &dataset)?;
-    target.check_overwrites(&dataset, &judge, endpoint.config.as_deref(), overwrite)?;
+    target.check_overwrites(&dataset, &judge, named_config.as_deref(), overwrite)?;
     let dataset = paths::datasets(&dataset, &target.written())?;
-    let (config, env_file) = (config_path(endpoint.config.as_deref()), endpoint.env_file.as_deref().map(absolute));
-    let layers = Layers::new(endpoint, conduct.dry_run)?;
-    let gates = Gates::of(gates, &layers.file)?;
+    let gates = if purpose == Purpose::Application { Gates::of(gates, &layers.file)? } else { Gates::default() };
+    let anchors = anchors.or_else(|| layers.file.gates.anchors.clone());
+    let anchors = anchors.filter(|_| purpose == Purpose::Application);
     let mut planned = Planned {
         plan: RunPlan {
             datasets: dataset.iter().map(|path| dataset_plan(path)).collect(),
-            reading: Reading {
-                format: dataset_format.or(layers.file.dataset.format),
-                map: if map.is_empty() { layers.file.dataset.map.clone() } else { map },
-                max_line_bytes,
-                strict,
+            reading: match purpose {
+                // They are in judge-run's own form, whatever the dataset is in.
+                Purpose::Anchors => Reading { format: None, map: Vec::new(), max_line_bytes, strict },
+                Purpose::Application | Purpose::Confirmation => Reading {
+                    format: dataset_format.or(layers.file.dataset.format),
+                    map: if map.is_empty() { layers.file.dataset.map.clone() } else { map },
+                    max_line_bytes,
+                    strict,
+                },
             },
-            selection: selection.into(),
+            selection: selection.plan(shard),
             judges: Vec::new(),
+            panels: Vec::new(),
             endpoints: Vec::new(),
             export: target.export.map(|export| Export { path: absolute(&export.path), table: with, ..export }),
             policy: Policy {
@@ -141,27 +173,43 @@ pub(crate) fn of_run(args: RunArgs, env: Env<'_>) -> Result<(Planned, Invocation
             grace: RunSettings::DEFAULT_GRACE,
             config,
             env_file,
+            anchors: if purpose == Purpose::Anchors { anchors::digest(&dataset)? } else { None },
         },
         secrets: Vec::new(),
         notes: layers.file.doubts(),
     };
+    if let Some((shard, origin)) = shard.zip(shard_origin) {
+        planned.notes.push(format!("shard {shard}, by {origin}"));
+    }
     for wanted in &judge {
         let compiled = library::find(wanted).map_err(|error| CliError::of(&error))?;
-        let model = layers.model(compiled.model.as_ref());
-        planned.add_judge(judge_plan(wanted, &compiled, model))?;
+        let voters = layers.voters(compiled.model.as_ref())?;
+        let votes = panel.plan(&layers.file.panel, &compiled, &voters, target.log.is_some())?;
+        planned.notes.extend(panel_note(&compiled, votes.as_ref()));
+        planned.plan.panels.extend(votes);
+        for model in voters {
+            planned.add_judge(judge_plan(wanted, &compiled, model))?;
+        }
     }
     planned.ask(|model| layers.endpoint(model, env))?;
     let names: Vec<_> = planned.plan.judges.iter().map(|judge| judge.name.as_str()).collect();
     let gates = gates.checked(&names, "run")?;
     let until = until::of_run(&until, &names)?;
+    if !until.is_empty() && !planned.plan.panels.is_empty() {
+        return Err(CliError::usage("`--until` decides by single verdicts, and cannot be used with several votes"));
+    }
     gates::before_run(&gates, report.as_deref(), target.log.as_deref())?;
+    anchors.iter().try_for_each(|anchors| anchors::before_run(anchors, target.log.as_deref()))?;
+    by::compile(&by).map_err(|(source, error)| CliError::usage(format_args!("--by {source}: {error}")))?;
     let invocation = Invocation {
         log: target.log,
         overwrite,
         reuse,
         gates,
         until,
+        anchors,
         report,
+        by,
         dry_run: conduct.dry_run,
         quiet: conduct.quiet,
         verbose: conduct.verbose,
@@ -174,7 +222,7 @@ pub(crate) fn of_run(args: RunArgs, env: Env<'_>) -> Result<(Planned, Invocation
 
 impl Planned {
     pub(crate) fn add_judge(&mut self, judge: JudgePlan) -> Result<(), CliError> {
-        if self.plan.judges.iter().any(|other| other.name == judge.name) {
+        if self.plan.judges.iter().any(|other| (&other.name, &other.model) == (&judge.name, &judge.model)) {
             return Err(CliError::usage(format_args!("the judge `{}` is named twice", judge.name)));
         }
         self.plan.judges.push(judge);
@@ -237,17 +285,40 @@ impl ConductArgs {
     }
 }
 
+impl ConductArgs {
+    /// Takes what a run has spent from the budgets, which are those of the command as a whole.
+    pub(crate) fn spend(&mut self, report: &RunReport) {
+        let questions = &report.summary.questions;
+        let Self { max_cost, max_tokens_total, time_limit, .. } = self;
+        let cost: f64 = questions.iter().filter_map(|question| question.cost).sum();
+        let tokens: u64 = questions.iter().map(|q| q.usage.input_tokens + q.usage.output_tokens).sum();
+        *max_cost = max_cost.map(|limit| (limit - cost).max(0.0));
+        *max_tokens_total = max_tokens_total.map(|limit| limit.saturating_sub(tokens));
+        *time_limit =
+            time_limit.map(|limit| limit.saturating_sub(report.summary.elapsed).max(Duration::from_millis(1)));
+    }
+}
+
 fn set<T>(planned: &mut T, flag: Option<T>) {
     if let Some(value) = flag {
         *planned = value;
     }
 }
 
-impl From<SelectionArgs> for SelectionPlan {
-    fn from(args: SelectionArgs) -> Self {
-        let SelectionArgs { limit, shard, filter, sample, seed, stratify, trace_id } = args;
-        Self { shard, trace_ids: trace_id, filter, sample, seed: seed.unwrap_or(0), stratify, limit }
+impl SelectionArgs {
+    /// With the part that this process judges.
+    fn plan(self, shard: Option<Shard>) -> SelectionPlan {
+        let Self { limit, shard: _, filter, sample, seed, stratify, trace_id } = self;
+        SelectionPlan { shard, trace_ids: trace_id, filter, sample, seed: seed.unwrap_or(0), stratify, limit }
     }
+}
+
+/// A note on votes that can hardly differ.
+fn panel_note(judge: &Judge, panel: Option<&PanelPlan>) -> Option<String> {
+    let is_same = panel.is_some_and(|panel| panel.samples > 1) && judge.temperature() == Some(0.0);
+    is_same.then(|| {
+        format!("the votes of `{}` on one model may all be the same: its temperature is 0, see [params]", judge.name)
+    })
 }
 
 /// A judge as it is now.
@@ -278,6 +349,5 @@ pub(crate) fn dataset_plan(path: &Path) -> Dataset {
 
 /// The configuration file that is read, if any.
 fn config_path(named: Option<&Path>) -> Option<PathBuf> {
-    let default = Path::new(config_file::DEFAULT_PATH);
-    named.or_else(|| default.is_file().then_some(default)).map(absolute)
+    named.or_else(|| config_file::is_there().then_some(Path::new(config_file::DEFAULT_PATH))).map(absolute)
 }

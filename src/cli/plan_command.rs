@@ -7,7 +7,6 @@ use judge_run::results::planning::{Need, Needs, Wanted, needs};
 use judge_run::run::Exit;
 use serde_json::json;
 
-use super::config_file::ConfigFile;
 use super::error::CliError;
 use super::gates::Gates;
 use super::named_logs::expanded;
@@ -26,7 +25,7 @@ pub(crate) fn main(args: PlanArgs) -> Result<ExitCode, CliError> {
     let logs = expanded(&logs)?;
     let asked = Asked { logs: &logs, by: &[], dataset: &[], good: given_good(&good)?, level };
     // Gates are not what is planned.
-    let report = asked.report(Gates::of(super::flags::GateArgs::default(), &ConfigFile::default())?)?;
+    let report = asked.report(Gates::default())?.report;
     let wanted = Wanted { margin, drop, discordance, level };
     let all: Vec<Needs> = report.judges.iter().filter_map(|judge| needs(judge, &wanted)).collect();
     summary::print(&match format.as_str() {

@@ -24,7 +24,7 @@ const BAR_AFTER: Duration = Duration::from_millis(500);
 
 /// The first JSON line comes after a second, the others at this interval.
 const JSON_INTERVAL: Duration = Duration::from_secs(5);
-/// Of so many judges the pass rate is shown.
+/// The pass rate is shown for at most this many judges.
 const RATES_SHOWN: usize = 3;
 
 pub(crate) struct Progress {

@@ -1,11 +1,10 @@
 //! `judge-run replay`: retry what failed, as the manifest says. A log may hold the records of several runs; each failure is retried as its own run was
 //! set up.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Duration;
 
 use judge_run::endpoint::ModelUri;
 use judge_run::feedback::ErrorCode;
@@ -14,15 +13,13 @@ use judge_run::feedback::log::OpinionKey;
 use judge_run::judge::library;
 use judge_run::run::manifest::{Manifest, ManifestError};
 use judge_run::run::{Dataset, Fingerprint};
-use judge_run::run::{
-    EndpointPlan, Event, Exit, FailureScope, JudgePlan, RunPlan, RunReport, Scope, SelectionPlan, StopReason,
-};
+use judge_run::run::{EndpointPlan, Event, Exit, FailureScope, JudgePlan, RunPlan, Scope, SelectionPlan, StopReason};
 
 use super::endpoint::{Env, Layers};
 use super::error::CliError;
 use super::flags::{ConductArgs, EndpointArgs};
 use super::gates::Gates;
-use super::not_retried::{Failures, Left, Reason};
+use super::not_retried::{By, Failures, Left, Reason};
 use super::open::{self, Prepared};
 use super::paths;
 use super::paths::shown;
@@ -51,17 +48,18 @@ pub(crate) fn main(args: ReplayArgs) -> Result<ExitCode, CliError> {
     };
     let mut failures = Failures::of(&replay.log, &replay.scope(Vec::new()))?;
     let (mut left, mut exit) = (Left::default(), Exit::AllJudged);
-    for i in 0..plans.len() {
+    'plans: for i in 0..plans.len() {
         failures.covered_by(&plans[i]);
-        if let Some(of_run) = replay.plan(&mut plans, i, &mut failures, &mut left)? {
+        for by in By::ALL {
+            let Some(of_run) = replay.plan(&mut plans, (i, by), &mut failures, &mut left)? else { continue };
             exit = worse(exit, of_run.exit);
             if of_run.is_last {
-                replay.not_reached(&plans[i + 1..], &mut failures, &mut left);
-                break;
+                replay.not_reached(&plans[i..], &mut failures, &mut left);
+                break 'plans;
             }
         }
     }
-    failures.rest(&mut left, replay.endpoint.model.is_some());
+    failures.rest(&mut left, !replay.endpoint.model.is_empty());
     if left.total() > 0 {
         exit = worse(exit, Exit::SomeFailed);
     }
@@ -102,27 +100,28 @@ impl Replay {
         Scope::Failures(FailureScope { only, of, invalid: self.include_invalid, except })
     }
 
-    /// Retries what failed in the runs of one plan; `None` where nothing did, or where it cannot be retried.
+    /// Retries what failed in the runs of one plan, by the model or by a simulator in its place; `None` where nothing did, or where it cannot be
+    /// retried.
     fn plan(
         &mut self,
         plans: &mut [RunPlan],
-        i: usize,
+        (i, by): (usize, By),
         failures: &mut Failures,
         left: &mut Left,
     ) -> Result<Option<Ended>, CliError> {
         let env: Env<'_> = &|name| std::env::var(name).ok();
         let mut plan = plans[i].clone();
-        plan.retain_judges(|judge| failures.open(judge) > 0);
+        plan.retain_judges(|judge| failures.open(judge, by) > 0);
         if plan.judges.is_empty() {
             return Ok(None);
         }
         let judges = plan.judges.clone();
         let several = plans.len() > 1;
-        let (datasets, prepared) = match self.prepared(&plan, several, env) {
+        let (datasets, prepared) = match self.prepared(&plan, by, several, env) {
             Ok(prepared) => prepared,
             Err(error) => {
                 let reason = error.into_line();
-                judges.iter().for_each(|judge| failures.blocked(judge, &reason));
+                judges.iter().for_each(|judge| failures.blocked(judge, by, &reason));
                 return Ok(None);
             }
         };
@@ -135,6 +134,8 @@ impl Replay {
             overwrite: false,
             reuse: Vec::new(),
             gates: Gates::default(),
+            anchors: None,
+            by: Vec::new(),
             until: Vec::new(),
             report: None,
             dry_run: self.conduct.dry_run,
@@ -142,14 +143,18 @@ impl Replay {
             verbose: self.conduct.verbose,
             progress: self.conduct.progress,
         };
-        let of = judges.iter().map(|judge| judge.model.to_string()).collect();
+        let samples: Vec<_> = judges.iter().map(|judge| plan.samples(&judge.name) as usize).collect();
+        let of = judges.iter().zip(&samples).flat_map(|(judge, n)| vec![by.source_of(judge); *n]).collect();
         let scope = self.scope(of);
         let opened = prepared.begin(&invocation, scope.clone(), Some(plans.to_vec()))?;
         if self.conduct.dry_run {
             let dry = dry_run::show(opened)?;
-            for (question, judge) in judges.iter().enumerate() {
-                let found = left.after_dry_run(judge, &dry, question, &plan);
-                failures.found(judge, found);
+            let mut questions = dry.questions.iter();
+            for (judge, n) in judges.iter().zip(samples) {
+                for question in questions.by_ref().take(n) {
+                    let found = left.after_dry_run((judge, by), question, &plan);
+                    failures.found(judge, by, found);
+                }
             }
             return Ok(Some(Ended { exit: Exit::AllJudged, is_last: false }));
         }
@@ -162,15 +167,17 @@ impl Replay {
                 self.failed_again.insert(opinion.sample(feedback.sample()));
             }
         })?;
-        for (judge, question) in judges.iter().zip(&report.summary.questions) {
-            let is_other_model = question.info.source_id != judge.model.to_string();
-            let found = left.after_run(judge, question, &scope, is_other_model, &plan);
-            failures.found(judge, found);
+        let mut questions = report.summary.questions.iter();
+        for (judge, n) in judges.iter().zip(samples) {
+            for question in questions.by_ref().take(n) {
+                let found = left.after_run((judge, by), question, &scope, &plan);
+                failures.found(judge, by, found);
+            }
         }
         if report.ended_early() && !report.summary.read_to_end {
             self.not_reached(std::slice::from_ref(&plan), failures, left);
         }
-        self.spend(&report);
+        self.conduct.spend(&report);
         let is_last = matches!(report.stop, Some(StopReason::Interrupted | StopReason::Budget(_)));
         let exit = match report.exit() {
             // None of the traces is in this dataset.
@@ -181,7 +188,13 @@ impl Replay {
     }
 
     /// A plan that can be run, and the files that it reads.
-    fn prepared(&self, plan: &RunPlan, several: bool, env: Env<'_>) -> Result<(Vec<Dataset>, Prepared), CliError> {
+    fn prepared(
+        &self,
+        plan: &RunPlan,
+        by: By,
+        several: bool,
+        env: Env<'_>,
+    ) -> Result<(Vec<Dataset>, Prepared), CliError> {
         let mut planned = self.replanned(plan, env)?;
         let datasets = planned.plan.datasets.clone();
         if several {
@@ -191,6 +204,10 @@ impl Replay {
         }
         let prepared = open::prepare(planned, env)?;
         prepared.check_clients()?;
+        if by == By::Simulator && !self.conduct.dry_run {
+            // A model is not asked because a simulator failed.
+            prepared.check_simulators()?;
+        }
         Ok((datasets, prepared))
     }
 
@@ -216,6 +233,13 @@ impl Replay {
             secrets: Vec::new(),
             notes: Vec::new(),
         };
+        if layers.one_model()?.is_some() {
+            let names: BTreeSet<_> = plan.judges.iter().map(|judge| &judge.name).collect();
+            if names.len() < plan.judges.len() {
+                // Each of the failures would be asked of it, once for each model of the panel.
+                return Err(CliError::usage("several models vote, and one other model cannot vote for all of them"));
+            }
+        }
         let mut models = Vec::new();
         for judge in &plan.judges {
             let wanted = wanted(judge);
@@ -270,26 +294,14 @@ impl Replay {
         Ok(now)
     }
 
-    /// What is spent of the budgets of the command line, which are those of the replay as a whole.
-    fn spend(&mut self, report: &RunReport) {
-        let questions = &report.summary.questions;
-        let ConductArgs { max_cost, max_tokens_total, time_limit, .. } = &mut self.conduct;
-        let cost: f64 = questions.iter().filter_map(|question| question.cost).sum();
-        let tokens: u64 = questions.iter().map(|q| q.usage.input_tokens + q.usage.output_tokens).sum();
-        *max_cost = max_cost.map(|limit| (limit - cost).max(0.0));
-        *max_tokens_total = max_tokens_total.map(|limit| limit.saturating_sub(tokens));
-        *time_limit =
-            time_limit.map(|limit| limit.saturating_sub(report.summary.elapsed).max(Duration::from_millis(1)));
-    }
-
     /// The failures of plans that have no turn any more.
     fn not_reached(&self, plans: &[RunPlan], failures: &mut Failures, left: &mut Left) {
         for plan in plans {
             failures.covered_by(plan);
-            for judge in &plan.judges {
-                let source_id = judge.model.to_string();
-                left.add(&judge.name, &source_id, Reason::NotReached, failures.open(judge), Some(plan));
-                failures.found(judge, failures.open(judge));
+            for (judge, by) in plan.judges.iter().flat_map(|judge| By::ALL.map(|by| (judge, by))) {
+                let open = failures.open(judge, by);
+                left.add(&judge.name, &by.source_of(judge), Reason::NotReached, open, Some(plan));
+                failures.found(judge, by, open);
             }
         }
     }
@@ -322,14 +334,12 @@ impl Replay {
 
 /// The model that is asked instead of that of the run, or that one.
 fn model(layers: &Layers, plan: &RunPlan, judge: &JudgePlan, of_judge: Option<&ModelUri>) -> ModelUri {
-    let (was_simulated, names_other) = (plan.is_simulated(), layers.model.is_some() || layers.names_an_address());
+    let (was_simulated, names_other) = (plan.is_simulated(), !layers.models.is_empty() || layers.names_an_address());
     let simulate = layers.simulate || (was_simulated && !names_other);
-    match &layers.model {
+    match layers.models.first() {
         // Made-up verdicts never go by the name of a model, nor a model's by theirs.
         _ if simulate && was_simulated => judge.model.clone(),
-        chosen if simulate => {
-            ModelUri::simulated(chosen.as_ref().map_or(judge.model.model.as_str(), |uri| uri.model.as_str()))
-        }
+        chosen if simulate => ModelUri::simulated(chosen.map_or(judge.model.model.as_str(), |uri| uri.model.as_str())),
         _ if was_simulated => layers.model(of_judge),
         Some(chosen) => chosen.clone(),
         None => judge.model.clone(),
@@ -338,7 +348,7 @@ fn model(layers: &Layers, plan: &RunPlan, judge: &JudgePlan, of_judge: Option<&M
 
 /// The log that is meant; what was made from a log stands for it.
 fn log_of(named: PathBuf) -> Result<PathBuf, CliError> {
-    let log = Target::new(Some(named.clone()), None, &[])?.log.unwrap_or(named);
+    let log = Target::new(Some(named.clone()), None, &[], None)?.log.unwrap_or(named);
     if !log.is_file() {
         return Err(CliError::usage_with_hint(
             format_args!("no log `{}`", log.display()),

@@ -10,16 +10,18 @@ use judge_run::judge::Good;
 use judge_run::results::by::{self, By, TraceFacts};
 use judge_run::results::forms::Findings;
 use judge_run::results::report::Report;
-use judge_run::results::{CompareOptions, Evidence, Options, Results, Side, compare, evaluate, slices_of};
+use judge_run::results::{Evidence, Options, Results, Side, compare, evaluate, slices_of};
 use judge_run::run::Exit;
 use judge_run::run::manifest::Manifest;
 
+use super::companions::{self, side};
 use super::config_file::ConfigFile;
+use super::confirmation;
 use super::error::CliError;
 use super::forms::Inputs;
 use super::gates::{self, Gates};
 use super::log_hints::cannot_open;
-use super::named_logs::{expanded, side};
+use super::named_logs::expanded;
 use super::print;
 use super::subcommands::ReportArgs;
 use super::{paths, quickstart};
@@ -32,15 +34,22 @@ pub(crate) fn main(args: ReportArgs) -> Result<ExitCode, CliError> {
     let inputs = Inputs { logs: &logs, others: &[], datasets: &dataset, by: &by };
     form.check(inputs)?;
     let asked = Asked { logs: &logs, by: &by, dataset: &dataset, good: given_good(&good)?, level };
-    let report = asked.report(gates)?;
+    let Reported { report, .. } = asked.report(gates)?;
     form.write(&Findings::Report(&report), inputs)?;
     Ok(ExitCode::from(verdict(&report, form.is_text_on_stdout()).code()))
 }
 
-/// The level of intervals that nobody named.
+/// The level of intervals where none is given.
 pub(crate) const DEFAULT_LEVEL: f64 = 0.95;
 
+/// A report, and the names of the judges that are worse than the baseline and that no second run was asked about.
+pub(crate) struct Reported {
+    pub report: Report,
+    pub unconfirmed: Vec<String>,
+}
+
 /// What a report is asked to be about.
+#[derive(Clone)]
 pub(crate) struct Asked<'a> {
     pub logs: &'a [PathBuf],
     pub by: &'a [String],
@@ -50,8 +59,8 @@ pub(crate) struct Asked<'a> {
 }
 
 impl Asked<'_> {
-    pub(crate) fn report(self, gates: Gates) -> Result<Report, CliError> {
-        let Self { logs, by, dataset, good, level } = self;
+    pub(crate) fn report(self, gates: Gates) -> Result<Reported, CliError> {
+        let Self { logs, by, dataset, good, level } = self.clone();
         let mut by =
             by::compile(by).map_err(|(source, error)| CliError::usage(format_args!("--by {source}: {error}")))?;
         let asked = by.len();
@@ -73,11 +82,13 @@ impl Asked<'_> {
         };
         let names = logs.iter().map(|log| log.display().to_string()).collect();
         let mut report = results.report(names, &options, asked);
-        if let Some((baseline, margin)) = gates.baseline()? {
+        if let Some(baseline) = gates.baseline(logs)? {
             let mut base = side(&baseline)?;
-            let mut new = Side::of_read(records, results);
-            let options = CompareOptions { level, margin, good, ..CompareOptions::default() };
-            report.comparisons = compare(&mut base, &mut new, &options).map_err(|error| cannot_open(&error))?;
+            let anchors = companions::anchors(logs)?;
+            let mut new = Side::of_read(records, results, anchors).map_err(|error| cannot_open(&error))?;
+            let compared = compare(&mut base, &mut new, &gates.options(level, good));
+            let compared = compared.map_err(|error| cannot_open(&error))?;
+            (report.comparisons, report.anchors) = (compared.comparisons, compared.anchors);
             (records, results) = new.into_read().ok_or_else(|| CliError::Other("no log was read".to_owned()))?;
         }
         let evidence = Evidence {
@@ -88,7 +99,11 @@ impl Asked<'_> {
             unjudged: &counts(&manifests, |judge| judge.unjudged),
         };
         report.gates = evaluate(&gates.gates, evidence).map_err(|error| cannot_open(&error))?;
-        Ok(report)
+        let unconfirmed = match logs {
+            [log] => confirmation::settle(&mut report, &gates, log, self)?,
+            _ => Vec::new(),
+        };
+        Ok(Reported { report, unconfirmed })
     }
 }
 

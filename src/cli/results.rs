@@ -1,125 +1,95 @@
-//! After a run: its report, its gates, and what they make of the exit code.
+//! After a run: the anchors, its report, its gates, and what they make of the exit code.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use judge_run::files;
-use judge_run::results::forms::{Findings, gate_text};
-use judge_run::results::gate::{GateOutcome, GateResult};
-use judge_run::results::report::Report;
-use judge_run::run::{Exit, RunReport, Scope};
+use judge_run::results::forms::Findings;
+use judge_run::run::{Exit, RunReport};
 use judge_run_statistics::sequential::Settled;
 
-use super::args::RunArgs;
-use super::endpoint::Env;
 use super::error::CliError;
-use super::flags::GateArgs;
 use super::forms::{Inputs, write_file};
 use super::gates::Gates;
 use super::plan::Invocation;
-use super::report::{self, Asked};
-use super::{gates, open, plan, print, run, summary};
+use super::report::{self, Asked, Reported};
+use super::rerun::{self, First, is_whole};
+use super::{anchors, forms, gates, print, summary};
 
-/// How judges are asked anew.
-pub(crate) struct Again {
-    /// The run's own arguments.
-    pub args: RunArgs,
-    /// The names of its judges, in the order of `--judge`.
-    pub judges: Vec<String>,
-}
-
-/// Writes the report that was asked for, evaluates the gates, and gives the exit code with them.
-pub(crate) fn exit(run: &RunReport, invocation: Invocation, again: Option<Again>) -> Result<Exit, CliError> {
-    let Invocation { log, gates, report: file, quiet, .. } = invocation;
+/// Judges the anchors, writes the report that was asked for, evaluates the gates, and gives the exit code with them.
+pub(crate) fn exit(run: &RunReport, invocation: Invocation, mut first: First) -> Result<Exit, CliError> {
+    let Invocation { log, gates, report: file, by, anchors, quiet, .. } = invocation;
     let is_missed = run.summary.until.iter().any(|until| until.settled == Settled::Missed);
-    let exit = match run.exit() {
-        Exit::AllJudged | Exit::SomeFailed if is_missed => Exit::GateFailed,
-        exit => exit,
-    };
-    let log = log.filter(|log| exit != Exit::Usage && log.exists());
-    let Some(log) = log.filter(|_| !gates.is_empty() || file.is_some()) else { return Ok(exit) };
-    let given = gates.gates.clone();
-    let mut report = report_on(&log, gates.clone())?;
-    if let Some(again) = again.filter(|_| matches!(exit, Exit::AllJudged | Exit::SomeFailed)) {
-        confirm(&mut report, &gates, &log, again)?;
+    let mut exit = run.exit();
+    let Some(log) = log.filter(|log| exit != Exit::Usage && log.exists()) else { return Ok(exit) };
+    if let Some(anchors) = anchors.filter(|_| is_whole(exit))
+        && let Some((of_anchors, of_exit)) = anchors::judge(&anchors, &log, &first, run)?
+    {
+        first.spend(&of_anchors);
+        exit = if is_whole(of_exit) { exit } else { of_exit };
     }
+    if is_missed && is_whole(exit) {
+        exit = Exit::GateFailed;
+    }
+    if gates.is_empty() && file.is_none() {
+        return Ok(exit);
+    }
+    let given = gates.gates.clone();
+    let report_again = || report_on(&log, &by, gates.clone());
+    let mut reported = report_again()?;
+    if first.args.confirm && is_whole(exit) {
+        exit = confirm(&mut reported, &log, &first, report_again)?.unwrap_or(exit);
+    }
+    let report = reported.report;
     if let Some(file) = &file {
-        let logs = [log];
-        write_file(file, &Findings::Report(&report), Inputs { logs: &logs, ..Inputs::default() })?;
+        let logs = [log.clone()];
+        write_file(file, &Findings::Report(&report), Inputs { logs: &logs, by: &by, ..Inputs::default() })?;
     }
     if !quiet {
-        let lines: String = report.gates.iter().map(|gate| format!("\n{}", gate_text(gate))).collect();
+        let lines: String = report.gates.iter().map(|gate| format!("\n{}", forms::gate(gate))).collect();
         match summary::print(&lines) {
             Ok(()) | Err(CliError::BrokenPipe) => {}
             Err(error) => return Err(error),
         }
+        gates::said(&report.comparisons);
     }
     let verdict = gates::verdict(&report.gates, !quiet);
-    let only_failures = run.summary.rejects + run.summary.left_out.failed == 0;
+    let only_failures = run.summary.rejects + run.summary.not_selected.failed == 0;
     Ok(match (exit, verdict) {
         (Exit::AllJudged | Exit::SomeFailed, Exit::GateFailed) => Exit::GateFailed,
-        (Exit::SomeFailed, _) if only_failures && gates::tolerate_failures(&given, &report.gates) => Exit::AllJudged,
+        (Exit::AllJudged, Exit::SomeFailed) => Exit::SomeFailed,
+        (Exit::SomeFailed, Exit::AllJudged) if only_failures && gates::tolerate_failures(&given, &report.gates) => {
+            Exit::AllJudged
+        }
         _ => exit,
     })
 }
 
-fn report_on(log: &Path, gates: Gates) -> Result<Report, CliError> {
+fn report_on(log: &Path, by: &[String], gates: Gates) -> Result<Reported, CliError> {
     let logs = [log.to_owned()];
-    let asked = Asked { logs: &logs, by: &[], dataset: &[], good: BTreeMap::new(), level: report::DEFAULT_LEVEL };
-    asked.report(gates)
+    Asked { logs: &logs, by, dataset: &[], good: BTreeMap::new(), level: report::DEFAULT_LEVEL }.report(gates)
 }
 
-/// Asks the judges that are worse than the baseline again about all traces, into a log of their own: only what is worse again fails. A choice of
-/// traces, such as those that flipped, would be biased.
-fn confirm(report: &mut Report, gates: &Gates, log: &Path, again: Again) -> Result<(), CliError> {
-    let Again { args, judges } = again;
-    let failed: Vec<String> = gates::worse(gates, report).map(|(_, name)| name.to_owned()).collect();
-    if failed.is_empty() {
-        return Ok(());
+/// Asks the judges that are worse than the baseline again about all traces, into a log of their own, by which the gates are settled. A choice of
+/// traces, such as those that flipped, would be biased. What was red before, or was asked again before, is not asked.
+fn confirm(
+    reported: &mut Reported,
+    log: &Path,
+    first: &First,
+    again: impl FnOnce() -> Result<Reported, CliError>,
+) -> Result<Option<Exit>, CliError> {
+    if reported.unconfirmed.is_empty() {
+        return Ok(None);
     }
-    let fresh = fresh_log(log);
-    let names = failed.join(", ");
+    let (fresh, names) = (files::confirm_of(log), reported.unconfirmed.join(", "));
+    if first.is_spent() {
+        print::message(format_args!(
+            "warning: worse than the baseline: {names}; the budget is spent, so nothing confirms it"
+        ));
+        return Ok(Some(Exit::Stopped));
+    }
     print::message(format_args!("worse than the baseline: {names}; asking all again, into {}", fresh.display()));
-    let judge =
-        args.judge.iter().zip(&judges).filter(|(_, name)| failed.contains(name)).map(|(judge, _)| judge.clone());
-    let args = RunArgs {
-        judge: judge.collect(),
-        output: Some(fresh.clone()),
-        output_format: None,
-        overwrite: true,
-        reuse: Vec::new(),
-        gates: GateArgs::default(),
-        until: Vec::new(),
-        report: None,
-        confirm: false,
-        ..args
-    };
-    let env: Env<'_> = &|name| std::env::var(name).ok();
-    let (planned, invocation) = plan::of_run(args, env)?;
-    let opened = open::prepare(planned, env)?.begin(&invocation, Scope::All, None)?;
-    run::execute(opened, &mut |_| ())?;
-    let second = report_on(&fresh, gates.clone().about_baseline())?;
-    let worse_again: Vec<_> = gates::worse(gates, &second).map(|(gate, _)| gate.gate.clone()).collect();
-    let at_first: Vec<_> = gates::worse(gates, report).map(|(gate, _)| gate.gate.clone()).collect();
-    for gate in &mut report.gates {
-        if at_first.contains(&gate.gate) {
-            settle(gate, worse_again.contains(&gate.gate));
-        }
-    }
-    Ok(())
-}
-
-fn settle(gate: &mut GateResult, is_confirmed: bool) {
-    let reason = gate.reason.take().unwrap_or_default();
-    gate.reason = Some(if is_confirmed {
-        format!("{reason}; a fresh run confirms it")
-    } else {
-        gate.outcome = GateOutcome::Inconclusive;
-        format!("{reason}; a fresh run does not confirm it")
-    });
-}
-
-/// `feedback.jsonl` -> `feedback.confirm.jsonl`.
-fn fresh_log(log: &Path) -> PathBuf {
-    files::with_suffix(&log.with_extension(""), "confirm.jsonl")
+    let (_, exit) = rerun::run(first.again(&reported.unconfirmed, fresh))?;
+    *reported = again()?;
+    Ok((!is_whole(exit)).then_some(exit))
 }

@@ -14,22 +14,32 @@ use super::endpoint::Env;
 use super::error::CliError;
 use super::open::{self, Opened};
 use super::progress::Progress;
-use super::results::{self, Again};
+use super::rerun::First;
+use super::results;
 use super::running::Running;
-use super::{command_line, dry_run, plan, print, summary, table};
+use super::{anchors, command_line, dry_run, plan, print, rerun, summary, table};
 
 pub(crate) fn main(args: RunArgs) -> Result<ExitCode, CliError> {
     let env: Env<'_> = &|name| std::env::var(name).ok();
-    let again = args.confirm.then(|| args.clone());
+    let mut first = First { args: args.clone(), judges: Vec::new(), is_resumed: false };
     let (planned, invocation) = plan::of_run(args, env)?;
-    let judges: Vec<_> = planned.plan.judges.iter().map(|judge| judge.name.clone()).collect();
+    first.judges = planned.plan.judges.iter().map(|judge| judge.name.clone()).collect();
     let opened = open::prepare(planned, env)?.begin(&invocation, Scope::All, None)?;
+    first.is_resumed = opened.is_resumed;
     if invocation.dry_run {
-        return Ok(ExitCode::from(dry_run::main(opened)?.code()));
+        let exit = dry_run::main(opened)?;
+        let exit = match (&invocation.anchors, &invocation.log) {
+            (Some(anchors), Some(log)) if exit == Exit::AllJudged => anchors::dry_run(anchors, log, &first)?,
+            _ => exit,
+        };
+        return Ok(ExitCode::from(exit.code()));
+    }
+    if let Some(log) = opened.log.as_deref().filter(|_| !opened.is_resumed) {
+        rerun::set_aside(log)?;
     }
     let report = execute(opened, &mut |_| ())?;
-    let again = again.map(|args| Again { args, judges });
-    Ok(ExitCode::from(results::exit(&report, invocation, again)?.code()))
+    first.spend(&report);
+    Ok(ExitCode::from(results::exit(&report, invocation, first)?.code()))
 }
 
 /// Runs what was opened, to its end, and reports what came of it. `observe` sees all events too.
@@ -47,6 +57,7 @@ pub(crate) fn execute(opened: Opened, observe: &mut dyn FnMut(&Event<'_>)) -> Re
         quiet,
         verbose,
         progress: form,
+        is_resumed: _,
     } = opened;
     show_traces(verbose);
     if !quiet {

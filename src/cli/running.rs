@@ -98,7 +98,7 @@ impl Running {
     pub(crate) fn add(&mut self, event: &Event<'_>, now: Instant) {
         match event {
             Event::Planned { .. } => self.planned += 1,
-            Event::TraceRead { bytes_read, total_bytes } | Event::LeftOut { bytes_read, total_bytes, .. } => {
+            Event::TraceRead { bytes_read, total_bytes } | Event::NotSelected { bytes_read, total_bytes, .. } => {
                 #[expect(clippy::cast_precision_loss, reason = "a share for the eye")]
                 let share = total_bytes.filter(|total| *total > 0).map(|total| *bytes_read as f64 / total as f64);
                 self.read = share;

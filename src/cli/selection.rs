@@ -5,7 +5,7 @@ use std::fmt::{self, Write};
 use std::path::{Path, PathBuf};
 
 use judge_run::judge::Expression;
-use judge_run::run::{Criteria, LeftOutCounts, Sample, SelectionPlan, Shard};
+use judge_run::run::{Criteria, NotSelectedCounts, Sample, SelectionPlan, Shard};
 
 use super::error::CliError;
 use super::print::{counted, one_line};
@@ -71,12 +71,12 @@ pub(crate) fn write(
     out: &mut String,
     shard: Option<Shard>,
     traces: u64,
-    left_out: &LeftOutCounts,
+    not_selected: &NotSelectedCounts,
     absent: &[String],
 ) -> fmt::Result {
-    let LeftOutCounts { other_shards, not_named, filtered, not_drawn, failed, first_failure } = left_out;
+    let NotSelectedCounts { other_shards, not_named, filtered, not_drawn, failed, first_failure } = not_selected;
     if let Some(shard) = shard {
-        let of_shard = traces + left_out.of_shard();
+        let of_shard = traces + not_selected.of_shard();
         writeln!(out, "shard {shard}: {of_shard} of {}", counted(of_shard + other_shards, "trace"))?;
     }
     let kinds = [(not_named, "not named"), (filtered, "filtered out"), (not_drawn, "not in the sample")];
@@ -99,8 +99,8 @@ pub(crate) fn write(
 }
 
 /// Why there is nothing to judge, where no trace is taken.
-pub(crate) fn why_nothing(rejects: u64, left_out: &LeftOutCounts) -> String {
-    match (left_out.of_shard(), rejects) {
+pub(crate) fn why_nothing(rejects: u64, not_selected: &NotSelectedCounts) -> String {
+    match (not_selected.of_shard(), rejects) {
         (0, 0) => "the dataset is empty".to_owned(),
         (0, 1) => "the only record of the dataset is not a trace".to_owned(),
         (0, n) => format!("none of the {n} records of the dataset is a trace"),
@@ -115,21 +115,22 @@ mod tests {
 
     #[test]
     fn an_empty_dataset_and_one_without_a_selected_trace_are_distinguished() {
-        let none = LeftOutCounts::default();
+        let none = NotSelectedCounts::default();
         assert!(why_nothing(0, &none).ends_with("is empty"));
         assert!(why_nothing(1, &none).contains("the only record"));
         assert!(why_nothing(7, &none).contains("none of the 7 records"));
-        let filtered = LeftOutCounts { filtered: 3, not_drawn: 1, ..none };
+        let filtered = NotSelectedCounts { filtered: 3, not_drawn: 1, ..none };
         assert_eq!(why_nothing(1, &filtered), "none of the 4 traces of the dataset is selected");
     }
 
     #[test]
     fn what_is_not_selected_is_reported_by_kind_and_harmless_for_a_terminal() {
-        let mut left_out = LeftOutCounts { other_shards: 10, filtered: 2, not_drawn: 1, ..LeftOutCounts::default() };
-        (left_out.failed, left_out.first_failure) = (1, Some("t\u{1b}[2J: why".to_owned()));
+        let mut not_selected =
+            NotSelectedCounts { other_shards: 10, filtered: 2, not_drawn: 1, ..NotSelectedCounts::default() };
+        (not_selected.failed, not_selected.first_failure) = (1, Some("t\u{1b}[2J: why".to_owned()));
         let absent: Vec<_> = (0..7).map(|n| format!("t{n}")).collect();
         let mut text = String::new();
-        write(&mut text, "1/2".parse().ok(), 4, &left_out, &absent).unwrap();
+        write(&mut text, "1/2".parse().ok(), 4, &not_selected, &absent).unwrap();
         let expected = "shard 1/2: 8 of 18 traces\nnot selected: 2 traces filtered out, 1 trace not in the sample\n\
                         not selected: 1 trace for which an expression failed; the first: t [2J: why\n\
                         not in the dataset: 7 trace ids: t0, t1, t2, t3, t4, ...\n";

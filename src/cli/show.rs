@@ -5,7 +5,7 @@ use std::fmt::{self, Write};
 use std::process::ExitCode;
 
 use judge_run::feedback::log::StandingRecords;
-use judge_run::feedback::{ErrorCode, Feedback, SourceType};
+use judge_run::feedback::{EVIDENCE_METADATA, ErrorCode, Feedback, MISSING_EVIDENCE_METADATA, SourceType};
 use judge_run::results::forms::plain::{clip, escaped, guarded, one_line, pad, width, wrap};
 use judge_run::results::judgments::{Judgment, Judgments, Outcome};
 use judge_run::run::Exit;
@@ -220,6 +220,7 @@ fn write_judgment(out: &mut String, judgment: &Judgment, lines: usize) -> fmt::R
     {
         quote(out, text, lines)?;
     }
+    write_evidence(out, feedback, lines)?;
     if let Some(traits) = feedback.error_code().map(ErrorCode::traits) {
         let text = format!("{}; remedy: {}", traits.meaning, traits.remedy);
         wrap(&text, COLUMNS - 2).iter().try_for_each(|line| writeln!(out, "  {line}"))?;
@@ -228,6 +229,18 @@ fn write_judgment(out: &mut String, judgment: &Judgment, lines: usize) -> fmt::R
         writeln!(out, "  before: {}", clip(&verdict(record), 60))?;
     }
     Ok(())
+}
+
+/// How many of the judge's quotations stand in what it was shown, and those that do not.
+fn write_evidence(out: &mut String, feedback: &Feedback, lines: usize) -> fmt::Result {
+    let Some(evidence) = feedback.metadata.get(EVIDENCE_METADATA) else { return Ok(()) };
+    writeln!(out, "  evidence: {} quotes found in what was judged", one_line(evidence))?;
+    let missing = feedback.metadata.get(MISSING_EVIDENCE_METADATA);
+    let missing: Vec<String> = missing.and_then(|list| serde_json::from_str(list).ok()).unwrap_or_default();
+    missing.iter().try_for_each(|text| {
+        writeln!(out, "  not found:")?;
+        quote(out, text, lines)
+    })
 }
 
 /// A value as text: the only text of an object as it stands, everything else as JSON.

@@ -24,7 +24,7 @@ const ENDING: &str = ".feedback.jsonl";
 pub(crate) fn main(args: StatusArgs) -> Result<ExitCode, CliError> {
     let StatusArgs { log, json } = args;
     let log = match log {
-        Some(log) => Target::new(Some(log.clone()), None, &[])?.log.unwrap_or(log),
+        Some(log) => Target::new(Some(log.clone()), None, &[], None)?.log.unwrap_or(log),
         None => only_log()?,
     };
     let io_error = |source| cannot_open(&OpenError::Io { path: log.clone(), source });

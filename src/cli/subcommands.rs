@@ -1,17 +1,20 @@
 //! The arguments of the subcommands.
 
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueHint};
+use judge_run::dataset::{Format, Mapping};
+use judge_run::endpoint::ModelUri;
 use judge_run::feedback::ErrorCode;
 use judge_run::feedback::forms::{Form, INCLUDED};
 use judge_run_simulator::{Dialect, FaultPlan};
 
+use super::config_file;
 use super::duration;
-use super::flags::{ConductArgs, EndpointArgs, GATES, GateArgs, INPUT, OUTPUT, form, share};
+use super::flags::{ConductArgs, EndpointArgs, GATES, GateArgs, INPUT, OUTPUT, form, format_help, share};
 use super::forms::FormArgs;
 
 #[derive(Debug, Args)]
@@ -197,6 +200,64 @@ pub(crate) struct CompareArgs {
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = GATES)]
     pub config: Option<PathBuf>,
 }
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Anchors are judged anew each night, beside the dataset. Their texts never change, so if the verdicts
+on them move, the judge did, and not the application. Choose them once, and keep the file.
+
+Examples:
+  Choose a hundred, and judge them each night:
+    judge-run anchors traces.jsonl -n 100 -o anchors.jsonl
+    judge-run -d traces.jsonl -J safety -o nights/2026-01-05.jsonl --anchors anchors.jsonl \\
+      --baseline 'nights/*.jsonl' --gate 'no worse than baseline' --confirm
+  As many of each kind:
+    judge-run anchors traces.jsonl -n 20 --stratify trace.tags.scenario -o anchors.jsonl")]
+pub(crate) struct AnchorsArgs {
+    /// Traces to choose from, as with --dataset of a run
+    #[arg(required = true, value_name = "DATASET", value_hint = ValueHint::FilePath)]
+    pub dataset: Vec<PathBuf>,
+
+    /// How many to choose; with --stratify, of each value
+    #[arg(short = 'n', long, value_name = "N", default_value_t = DEFAULT_ANCHORS, help_heading = INPUT)]
+    pub number: NonZeroUsize,
+
+    /// Choose others
+    #[arg(long, value_name = "N", default_value_t = 0, help_heading = INPUT)]
+    pub seed: u64,
+
+    /// Choose only from traces that match an expression, such as "trace.tags.env == 'prod'"
+    #[arg(long, value_name = "EXPRESSION", help_heading = INPUT)]
+    pub filter: Option<String>,
+
+    /// Choose from each value of an expression, such as trace.tags.env
+    #[arg(long, value_name = "EXPRESSION", help_heading = INPUT)]
+    pub stratify: Option<String>,
+
+    /// Read a field from a column or key with another name, as in a run. Repeatable
+    #[arg(long, value_name = "FIELD=NAME", help_heading = INPUT)]
+    pub map: Vec<Mapping>,
+
+    /// Format of the dataset, if it cannot be detected
+    #[arg(long, value_name = "NAME", long_help = format_help(), help_heading = INPUT)]
+    pub dataset_format: Option<Format>,
+
+    /// File to write: JSON lines, one trace a line
+    #[arg(short, long, value_name = "FILE", default_value = "anchors.jsonl", value_hint = ValueHint::FilePath,
+          help_heading = OUTPUT)]
+    pub output: PathBuf,
+
+    /// Replace anchors that were chosen before; the old file is kept as <output>.bak
+    #[arg(long, help_heading = OUTPUT)]
+    pub overwrite: bool,
+
+    /// Configuration file that says how the dataset is read [default: judge-run.toml if it exists]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = INPUT)]
+    pub config: Option<PathBuf>,
+}
+
+/// They show a change of about 10 points.
+const DEFAULT_ANCHORS: NonZeroUsize = NonZeroUsize::new(100).unwrap();
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -434,6 +495,44 @@ Examples:
     judge-run convert reviewed.csv reviewed.jsonl
   The judges of a run side by side, without a log:
     judge-run -d traces.jsonl -J safety,relevance -o - | judge-run convert - x.wide.csv";
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  Try it on a built-in dataset:
+    judge-run init && judge-run --simulate
+
+  Every night the same command, `judge-run`:
+    judge-run init -d 'traces/*.jsonl' -J safety,relevance -m openai:/gpt-4.1-mini --gate 'safety.pass >= 0.99'")]
+pub(crate) struct InitArgs {
+    /// File to write; it must not exist yet
+    #[arg(value_name = "FILE", default_value = config_file::DEFAULT_PATH, value_hint = ValueHint::FilePath)]
+    pub file: PathBuf,
+
+    /// Traces to judge: a file, a folder or a pattern. Repeatable [default: quickstart, a built-in example]
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub dataset: Vec<PathBuf>,
+
+    /// Read a field from a column or key with another name, such as inputs.question=Frage. Repeatable
+    #[arg(long, value_name = "FIELD=NAME")]
+    pub map: Vec<Mapping>,
+
+    /// Judge to ask: a name or a TOML file. Repeatable, or separated by commas [default: factual_accuracy]
+    #[arg(short = 'J', long, value_name = "NAME|FILE", value_delimiter = ',')]
+    pub judge: Vec<String>,
+
+    /// Model to ask [default: openai:/gpt-4.1-mini]
+    #[arg(short, long, value_name = "ENDPOINT:/MODEL")]
+    pub model: Option<ModelUri>,
+
+    /// What must hold, such as 'safety.pass >= 0.99'. Repeatable
+    #[arg(long, value_name = "CONDITION")]
+    pub gate: Vec<String>,
+
+    /// Logs to compare with. Repeatable, or separated by commas
+    #[arg(long, value_name = "LOG", value_delimiter = ',', value_hint = ValueHint::FilePath)]
+    pub baseline: Vec<PathBuf>,
+}
 
 #[derive(Debug, Args)]
 pub(crate) struct JudgesArgs {

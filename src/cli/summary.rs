@@ -11,7 +11,7 @@ use judge_run::run::{
 
 use super::error::CliError;
 use super::print::{counted, escaped, one_line, short};
-use super::{failures, selection, skipped, until};
+use super::{failures, panel, selection, skipped, until};
 
 /// The files of the run.
 pub(crate) struct Places<'a> {
@@ -45,6 +45,7 @@ fn write(out: &mut String, report: &RunReport, places: &Places<'_>, made_up: boo
         writeln!(out)?;
         write_question(out, question)?;
     }
+    summary.panels.iter().try_for_each(|panel| panel::write(out, panel))?;
     summary.lanes.iter().try_for_each(|lane| write_lane(out, lane))?;
     write_endless(out, summary)?;
     if summary.unsaved > 0 {
@@ -79,7 +80,7 @@ fn write_dataset(out: &mut String, summary: &Summary, places: &Places<'_>) -> fm
     if !summary.read_to_end {
         writeln!(out, "the rest of the dataset was not read")?;
     }
-    selection::write(out, summary.shard, summary.traces, &summary.left_out, &summary.absent_trace_ids)?;
+    selection::write(out, summary.shard, summary.traces, &summary.not_selected, &summary.absent_trace_ids)?;
     if summary.rejects > 0 {
         let rejects = places.rejects.display();
         writeln!(out, "{} rejected, see {rejects}", counted(summary.rejects, "line"))?;
@@ -192,7 +193,7 @@ fn write_endless(out: &mut String, summary: &Summary) -> fmt::Result {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "percentages for the eye")]
-fn write_distribution(out: &mut String, distribution: &Distribution) -> fmt::Result {
+pub(crate) fn write_distribution(out: &mut String, distribution: &Distribution) -> fmt::Result {
     match distribution {
         Distribution::Boolean { yes, no } if yes + no > 0 => {
             let share = 100.0 * *yes as f64 / (yes + no) as f64;
@@ -224,10 +225,10 @@ fn write_end(out: &mut String, report: &RunReport, command: &str) -> fmt::Result
     for hint in hints(report) {
         writeln!(out, "hint: {hint}")?;
     }
-    if reasons.is_empty() && summary.selected() == 0 && summary.left_out.other_shards == 0 {
+    if reasons.is_empty() && summary.selected() == 0 && summary.not_selected.other_shards == 0 {
         let all = || summary.questions.iter().map(|question| (question.info.unit, &question.counts.skipped));
         let why = match summary.traces {
-            0 => selection::why_nothing(summary.rejects, &summary.left_out),
+            0 => selection::why_nothing(summary.rejects, &summary.not_selected),
             _ => skipped::why_nothing(all())
                 .unwrap_or_else(|| "the dataset has none of the traces that failed".to_owned()),
         };
@@ -253,6 +254,7 @@ fn hints(report: &RunReport) -> Vec<&'static str> {
         StopReason::Strict(_) => Some("correct the line, or run without --strict to skip such lines"),
         StopReason::Dataset(_)
         | StopReason::Rejects(_)
+        | StopReason::Votes(_)
         | StopReason::Log(_)
         | StopReason::Bug
         | StopReason::Interrupted => None,

@@ -8,7 +8,7 @@ use judge_run::feedback::forms::Form;
 use judge_run::feedback::{Feedback, SourceType};
 use judge_run::files;
 use judge_run::judge::library;
-use judge_run::run::{Export, TablePlan};
+use judge_run::run::{Export, Shard, TablePlan};
 use memchr::memmem;
 
 use super::config_file;
@@ -32,10 +32,19 @@ pub(crate) struct Target {
 }
 
 impl Target {
-    /// By the name of the output, unless the form is named.
-    pub(crate) fn new(output: Option<PathBuf>, form: Option<Form>, dataset: &[PathBuf]) -> Result<Self, CliError> {
+    /// By the name of the output, unless the form is named. `own_part` is that of a process whose command is also that of others, which write beside
+    /// it: it stands in the name that nobody chose.
+    pub(crate) fn new(
+        output: Option<PathBuf>,
+        form: Option<Form>,
+        dataset: &[PathBuf],
+        own_part: Option<Shard>,
+    ) -> Result<Self, CliError> {
         let Some(output) = output else {
-            let stem = dataset.first().map_or_else(|| "stdin".into(), |path| paths::stem(path));
+            let mut stem = dataset.first().map_or_else(|| "stdin".into(), |path| paths::stem(path));
+            if let Some(part) = own_part {
+                stem.push(format!(".shard-{}", part.to_string().replace('/', "-of-")));
+            }
             let export = form.filter(|form| *form != Form::Jsonl);
             let export = export.map(|form| Export {
                 path: files::with_suffix(Path::new(&stem), form.extension()),
@@ -217,7 +226,7 @@ mod tests {
     #[test]
     fn the_form_of_an_output_follows_from_its_name() {
         let target = |output: &str, form| {
-            let target = Target::new(Some(output.into()), form, &[]).ok()?;
+            let target = Target::new(Some(output.into()), form, &[], None).ok()?;
             Some((target.log?, target.export.map(|export| (export.path, export.form))))
         };
         let made = |log: &str, path: &str, form| Some((log.into(), Some((path.into(), form))));
@@ -232,12 +241,14 @@ mod tests {
         assert_eq!(target("x.jsonl", None), Some(("x.jsonl".into(), None)));
         assert_eq!(target("x.log", Some(Form::Jsonl)), Some(("x.log".into(), None)));
         assert_eq!((target("x.json", None), target("x.csv", Some(Form::Jsonl)), target("-", csv)), (None, None, None));
-        let named = Target::new(None, csv, &["d/traces.jsonl".into()]).ok().unwrap();
+        let named = Target::new(None, csv, &["d/traces.jsonl".into()], None).ok().unwrap();
         assert_eq!(named.export.map(|export| export.path), Some("traces.csv".into()));
         assert_eq!(named.log, Some("traces.feedback.jsonl".into()));
-        assert!(Target::new(Some("-".into()), None, &[]).is_ok_and(|target| target.log.is_none()));
-        let default = Target::new(None, None, &["d/traces.jsonl".into()]).ok().and_then(|target| target.log);
-        assert_eq!(default, Some("traces.feedback.jsonl".into()));
+        assert!(Target::new(Some("-".into()), None, &[], None).is_ok_and(|target| target.log.is_none()));
+        let default =
+            |part| Target::new(None, None, &["d/traces.jsonl".into()], part).ok().and_then(|target| target.log);
+        assert_eq!(default(None), Some("traces.feedback.jsonl".into()));
+        assert_eq!(default(Shard::new(3, 16)), Some("traces.shard-3-of-16.feedback.jsonl".into()));
     }
 
     #[test]
@@ -256,7 +267,7 @@ mod tests {
             std::fs::write(path(name), "{}").unwrap();
         }
         let refused = |output: &str, dataset: &str, judge: &str| {
-            let target = Target::new(Some(path(output)), None, &[]).ok().unwrap();
+            let target = Target::new(Some(path(output)), None, &[], None).ok().unwrap();
             let judges = [path(judge).display().to_string()];
             match target.check_overwrites(&[path("none"), path(dataset)], &judges, Some(&path("c.toml")), false) {
                 Ok(()) => "fine".to_owned(),

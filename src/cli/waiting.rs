@@ -118,7 +118,7 @@ impl Waiting {
         lane.requests.add(1, now);
     }
 
-    /// An answer with so many tokens, or a failure, came.
+    /// An answer with this number of tokens, or a failure, arrived.
     pub(crate) fn returned(&mut self, lane: LaneIndex, tokens: u64, now: Instant) {
         let Some(lane) = self.lanes.get_mut(lane.place()) else { return };
         lane.in_flight = lane.in_flight.saturating_sub(1);

@@ -79,6 +79,29 @@ pub(crate) fn apply(mappings: &[Mapping], used: &mut [bool], object: &mut Map<St
     Ok(is_mapped)
 }
 
+/// The names that one field is mapped from, where an object has several of them; empty where there is no such field. Then it stands for several
+/// traces, one a name.
+pub(crate) fn alternatives(mappings: &[Mapping], object: &Map<String, Value>) -> Vec<usize> {
+    let of = |target: &str| {
+        let is_there = |mapping: &Mapping| mapping.target == target && get(object, &mapping.source).is_some();
+        (0..mappings.len()).filter(|i| is_there(&mappings[*i])).collect::<Vec<_>>()
+    };
+    let mut repeated = repeated(mappings).into_iter();
+    repeated.find_map(|mapping| Some(of(&mapping.target)).filter(|names| names.len() > 1)).unwrap_or_default()
+}
+
+/// The mappings to a field that others are to as well.
+pub(crate) fn repeated(mappings: &[Mapping]) -> Vec<Mapping> {
+    let is_repeated = |mapping: &&Mapping| mappings.iter().filter(|other| other.target == mapping.target).count() > 1;
+    mappings.iter().filter(is_repeated).cloned().collect()
+}
+
+/// An object without what these mappings name.
+pub(crate) fn without(mut object: Map<String, Value>, mappings: &[&Mapping]) -> Map<String, Value> {
+    mappings.iter().for_each(|mapping| remove(&mut object, &mapping.source));
+    object
+}
+
 /// Puts a value where a name with dots says. Dots mean members only where the field is an object of a trace's; tags and metadata
 /// have members with dots in their names.
 ///
@@ -159,6 +182,20 @@ mod tests {
         assert_eq!(twice, Ok((true, json!({"inputs": {"a": {"x": 1}, "b": {"c": {"x": 1}}}}))));
         assert_eq!(mapped(&["inputs=a.b.c"], &json!({"a": {"b": {"c": 1}}})), Ok((true, json!({"inputs": 1}))));
         assert_eq!(mapped(&["inputs=a"], &json!({"b": 1})), Ok((false, json!({"b": 1}))));
+    }
+
+    #[test]
+    fn an_object_with_several_names_of_one_field_stands_for_several_traces() {
+        let names = |texts: &[&str], object: Value| {
+            let mappings: Vec<Mapping> = texts.iter().map(|mapping| mapping.parse().unwrap()).collect();
+            alternatives(&mappings, object.as_object().unwrap())
+        };
+        let texts = ["inputs=q", "outputs=a", "user=u", "outputs=b.c", "outputs=d"];
+        assert_eq!(names(&texts, json!({"q": 1, "a": 2, "b": {"c": 3}, "u": 4})), [1, 3]);
+        assert_eq!(names(&texts, json!({"q": 1, "d": 2})), [] as [usize; 0]);
+        assert_eq!(names(&texts[..3], json!({"q": 1, "a": 2, "u": 3})), [] as [usize; 0]);
+        let Value::Object(object) = json!({"q": 1, "b": {"c": 3}, "a": 2}) else { panic!() };
+        assert_eq!(json!(without(object, &[&"outputs=b.c".parse().unwrap()])), json!({"q": 1, "a": 2}));
     }
 
     #[test]

@@ -94,7 +94,7 @@ impl DatasetReader {
         Ok(Self::of_sources(sources, max_line_bytes, format, mappings))
     }
 
-    /// The mappings that have nothing to map among the first records of each file, at most so many of each: probably their names are misspelt.
+    /// The mappings that have nothing to map among the first records of each file, at most this many of each: probably their names are misspelt.
     /// Files that can be read only once are not looked at, and then there are none.
     ///
     /// # Errors

@@ -282,6 +282,11 @@ error_codes! {
         hint: Hint::Quotes("Your last verdict was rejected: "),
         ..ANSWERED
     }
+    NoConsensus "NO_CONSENSUS" "the votes of a panel are no verdict together: too few of them, or a tie" {
+        remedy: "run the same command again for the votes that failed, lower `quorum`, or ask an odd number of votes",
+        is_resumable: false,
+        ..ANSWERED
+    }
     BudgetExceeded "BUDGET_EXCEEDED" "the run's own budget does not allow this request" {
         remedy: "raise the budget and run the same command again",
         ..RESERVED

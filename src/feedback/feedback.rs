@@ -16,12 +16,21 @@ pub const SAMPLE_METADATA: &str = "sample";
 pub const SESSION_ID_METADATA: &str = "session_id";
 /// The member of `metadata` that names the judge's prompt: `prompts:/NAME/VERSION`.
 pub const PROMPT_METADATA: &str = "judge_prompt";
+/// The member of `metadata` that only verdicts on anchors have: the digest of the file of anchors. They are about the judge, not about the
+/// application.
+pub const ANCHORS_METADATA: &str = "anchors";
 /// The member of `metadata` that changes with the judge's prompt, schema or sampling.
 pub const DIGEST_METADATA: &str = "judge_digest";
 /// The member of `metadata` that says which verdicts are good.
 pub const GOOD_METADATA: &str = "good";
 /// The member of `metadata` with the ends of the scale, such as `1..5`.
 pub const SCALE_METADATA: &str = "scale";
+/// The member of `metadata` with the items of a list of claims, as JSON: `[{"text", "quote", "mark"}]`.
+pub const ITEMS_METADATA: &str = "items";
+/// The member of `metadata` that says how many of a judge's quotations stand in what it was shown: `3/4`.
+pub const EVIDENCE_METADATA: &str = "evidence";
+/// The member of `metadata` with those that do not, as a JSON list of at most five.
+pub const MISSING_EVIDENCE_METADATA: &str = "evidence_missing";
 
 /// The member of `metadata` that says who rejected a verdict, in the record that marks it.
 pub const REJECTED_BY_METADATA: &str = "rejected_by";
@@ -91,6 +100,11 @@ impl Source {
     /// The source of a verdict by a model; `model_uri` as in `openai:/gpt-4.1-mini`.
     pub fn llm_judge(model_uri: impl Into<String>) -> Self {
         Self { source_type: SourceType::LlmJudge, source_id: Some(model_uri.into()) }
+    }
+
+    /// The source of what code makes, such as `aggregate:majority`.
+    pub fn code(source_id: impl Into<String>) -> Self {
+        Self { source_type: SourceType::Code, source_id: Some(source_id.into()) }
     }
 }
 

@@ -14,8 +14,9 @@ pub use error_code::{
     ErrorCode, ErrorTraits, Hint, Pause, RecordedErrorCode, Retry, Room, StopsAfter, UnknownErrorCode,
 };
 pub use feedback::{
-    DELETED_BY_METADATA, DIGEST_METADATA, Feedback, FeedbackError, GOOD_METADATA, PROMPT_METADATA,
-    REJECTED_BY_METADATA, SAMPLE_METADATA, SCALE_METADATA, SESSION_ID_METADATA, SESSION_METADATA, Source, SourceType,
+    ANCHORS_METADATA, DELETED_BY_METADATA, DIGEST_METADATA, EVIDENCE_METADATA, Feedback, FeedbackError, GOOD_METADATA,
+    ITEMS_METADATA, MISSING_EVIDENCE_METADATA, PROMPT_METADATA, REJECTED_BY_METADATA, SAMPLE_METADATA, SCALE_METADATA,
+    SESSION_ID_METADATA, SESSION_METADATA, Source, SourceType,
 };
 pub use good::{Better, Good, InvalidGood};
 pub use id::{AssessmentId, IdHasher, InvalidAssessmentId};

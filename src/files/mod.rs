@@ -4,6 +4,9 @@ pub(crate) mod encoding;
 mod names;
 mod replace;
 
-pub use names::{backup_of, damaged_of, log_of_stem, manifest_of, rejects_of, rescued_of, temporary_of, with_suffix};
+pub use names::{
+    anchors_of, backup_of, confirm_of, damaged_of, is_companion, log_of_stem, manifest_of, rejects_of, rescued_of,
+    temporary_of, with_suffix,
+};
 pub(crate) use replace::is_at;
 pub use replace::{Replacement, keep_backup, open_beside, real_path, replace};

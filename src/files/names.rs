@@ -15,6 +15,27 @@ pub fn manifest_of(log: &Path) -> PathBuf {
     log.with_extension("run.json")
 }
 
+/// The log of the same judges on anchors: `feedback.jsonl` -> `feedback.anchors.jsonl`.
+pub fn anchors_of(log: &Path) -> PathBuf {
+    log.with_extension(ANCHORS)
+}
+
+/// The log of a second run over the same traces, which confirms what the first found: `feedback.jsonl` -> `feedback.confirm.jsonl`.
+pub fn confirm_of(log: &Path) -> PathBuf {
+    log.with_extension(CONFIRM)
+}
+
+const ANCHORS: &str = "anchors.jsonl";
+const CONFIRM: &str = "confirm.jsonl";
+
+/// Whether a log stands beside another, and is no night of its own.
+pub fn is_companion(log: &Path) -> bool {
+    let name = log.file_name().unwrap_or_default().to_string_lossy();
+    [ANCHORS, CONFIRM]
+        .iter()
+        .any(|end| name.strip_suffix(end).is_some_and(|rest| rest.len() > 1 && rest.ends_with('.')))
+}
+
 /// Where the lines of a dataset go that are not traces: `feedback.jsonl` -> `feedback.rejects.jsonl`.
 pub fn rejects_of(log: &Path) -> PathBuf {
     log.with_extension("rejects.jsonl")
@@ -74,5 +95,15 @@ mod tests {
         let rescued = [1, 2, 3].map(|n| rescued_of(Path::new("x.jsonl"), n));
         assert_eq!(rescued, ["x.jsonl.rescued", "x.jsonl.rescued-2", "x.jsonl.rescued-3"].map(PathBuf::from));
         assert_eq!(backup_of(Path::new("x.csv")), Path::new("x.csv.bak"));
+    }
+
+    #[test]
+    fn companions_are_known_by_their_names() {
+        let log = Path::new("nights/2026-01-05.jsonl");
+        for (companion, name) in [(anchors_of(log), "anchors"), (confirm_of(log), "confirm")] {
+            assert_eq!(companion, PathBuf::from(format!("nights/2026-01-05.{name}.jsonl")));
+            assert!(is_companion(&companion) && !is_companion(log));
+        }
+        assert!(!is_companion(Path::new("anchors.jsonl")) && !is_companion(Path::new("my-anchors.jsonl")));
     }
 }

@@ -3,6 +3,8 @@
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::answer_form::AnswerForm;
+use super::claims::Claims;
 use super::select::SelectTable;
 use super::verdict::VerdictType;
 use crate::endpoint::ModelUri;
@@ -70,6 +72,12 @@ pub struct VerdictTable {
     min: Option<f64>,
     max: Option<f64>,
     labels: Option<Vec<String>>,
+    marks: Option<Vec<String>>,
+    max_items: Option<u32>,
+    value: Option<String>,
+    empty: Option<f64>,
+    #[serde(default)]
+    evidence: bool,
     good: Option<toml::Value>,
     better: Option<Better>,
     threshold: Option<f64>,
@@ -82,6 +90,7 @@ enum VerdictKind {
     Category,
     Integer,
     Number,
+    Claims,
 }
 
 impl VerdictTable {
@@ -90,12 +99,13 @@ impl VerdictTable {
     /// # Errors
     /// Which field is missing, superfluous or wrong.
     pub fn verdict_type(&self) -> Result<VerdictType, String> {
-        let Self { r#type, min, max, labels, good: _, better: _, threshold: _ } = self;
+        let Self { r#type, min, max, labels, .. } = self;
         if labels.is_some() && *r#type != VerdictKind::Category {
             return Err("`labels` requires type = \"category\"".to_owned());
         }
-        if (min.is_some() || max.is_some()) && !matches!(r#type, VerdictKind::Integer | VerdictKind::Number) {
-            return Err("`min` and `max` require type = \"integer\" or \"number\"".to_owned());
+        let is_number = matches!(r#type, VerdictKind::Integer | VerdictKind::Number | VerdictKind::Claims);
+        if (min.is_some() || max.is_some()) && !is_number {
+            return Err("`min` and `max` require type = \"integer\", \"number\" or \"claims\"".to_owned());
         }
         let verdict = match r#type {
             VerdictKind::Boolean => VerdictType::Boolean,
@@ -113,10 +123,36 @@ impl VerdictTable {
                 };
                 VerdictType::Integer { min: whole(*min, "min")?, max: whole(*max, "max")? }
             }
-            VerdictKind::Number => VerdictType::Number { min: *min, max: *max },
+            VerdictKind::Number | VerdictKind::Claims => VerdictType::Number { min: *min, max: *max },
         };
         verdict.validate()?;
         Ok(verdict)
+    }
+
+    /// How the answer is asked for.
+    ///
+    /// # Errors
+    /// Which field is missing, superfluous or wrong.
+    pub fn answer_form(&self) -> Result<AnswerForm, String> {
+        let Self { r#type, marks, max_items, value, empty, evidence, .. } = self;
+        if *r#type != VerdictKind::Claims {
+            let of_claims = [
+                ("marks", marks.is_some()),
+                ("max_items", max_items.is_some()),
+                ("value", value.is_some()),
+                ("empty", empty.is_some()),
+            ];
+            return match of_claims.iter().find(|(_, is_there)| *is_there) {
+                Some((name, _)) => Err(format!("`{name}` requires type = \"claims\"")),
+                None if *evidence => Ok(AnswerForm::Quoting),
+                None => Ok(AnswerForm::Value),
+            };
+        }
+        if *evidence {
+            return Err("claims have a quotation each: `evidence` is for other types".to_owned());
+        }
+        let value = value.as_ref().ok_or("claims require `value`, such as value = \"supported / total\"")?;
+        Claims::new(marks.clone().unwrap_or_default(), *max_items, value, *empty).map(AnswerForm::Claims)
     }
 
     /// Which verdicts are good, if the table says so.

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use serde_json::value::to_raw_value;
 use toml::Spanned;
 
+use super::answer_form::AnswerForm;
 use super::file::{JudgeFile, Truncate};
 use super::parse::Expected;
 use super::place::Place;
@@ -16,7 +17,9 @@ use super::verdict::VerdictType;
 use crate::endpoint::wire::AnswerSchema;
 use crate::endpoint::wire::chat::{ChatRequest, Sampling};
 use crate::endpoint::{Instructions, ModelUri};
-use crate::feedback::{DIGEST_METADATA, GOOD_METADATA, Good, IdHasher, PROMPT_METADATA, SCALE_METADATA};
+use crate::feedback::{
+    ANCHORS_METADATA, DIGEST_METADATA, GOOD_METADATA, Good, IdHasher, PROMPT_METADATA, SCALE_METADATA,
+};
 
 /// A named question, compiled: its prompt checked, its schema written.
 #[derive(Debug)]
@@ -31,6 +34,8 @@ pub struct Judge {
     pub select: Select,
     /// What the judge may answer.
     pub verdict: VerdictType,
+    /// How it is asked for.
+    pub form: AnswerForm,
     /// Which verdicts are good, if the file says so.
     pub good: Option<Good>,
     /// The model that the file names.
@@ -94,6 +99,7 @@ impl Judge {
         }
         let select = file.select.select().map_err(|reason| invalid("select", reason))?;
         let verdict = file.verdict.verdict_type().map_err(|reason| invalid("verdict", reason))?;
+        let form = file.verdict.answer_form().map_err(|reason| invalid("verdict", reason))?;
         let good = file.verdict.good(&verdict).map_err(|reason| invalid("verdict", reason))?;
         check(&file.params).map_err(|reason| invalid("params", reason))?;
         let system = file.prompt.system.unwrap_or_else(|| Spanned::new(0..0, String::new()));
@@ -118,21 +124,23 @@ impl Judge {
             system => format!("{system}\n\n{form}"),
         };
         let max_rationale = file.params.max_rationale_chars;
-        let hashed_system = with_form(verdict.hashed_instructions());
-        let system = Instructions::new(&with_form(verdict.instructions(max_rationale)))
+        let hashed_system = with_form(form.hashed_instructions(&verdict));
+        let system = Instructions::new(&with_form(form.instructions(&verdict, max_rationale)))
             .map_err(|error| invalid("prompt", error.to_string()))?;
         let limit = file.prompt.max_input_tokens.map(|max| (max, file.prompt.truncate.unwrap_or_default()));
         if limit.is_none() && file.prompt.truncate.is_some() {
             return Err(invalid("prompt", "`truncate` needs `max_input_tokens`".to_owned()));
         }
         let raw = |schema| to_raw_value(&schema).map_err(|error| invalid("verdict", error.to_string()));
-        let schema = AnswerSchema::new(raw(verdict.json_schema())?, raw(verdict.bounded_json_schema(max_rationale))?);
+        let bounded = form.bounded_json_schema(&verdict, max_rationale);
+        let schema = AnswerSchema::new(raw(form.json_schema(&verdict))?, raw(bounded)?);
         let mut judge = Self {
             name: name.to_owned(),
             version: file.version,
             description: file.description.trim().to_owned(),
             select,
             verdict,
+            form,
             good,
             model: file.model,
             system,
@@ -210,12 +218,20 @@ impl Judge {
 
     /// What the answer to this user message is read against.
     pub(crate) fn expected<'a>(&'a self, prompt: &'a str) -> Expected<'a> {
-        Expected { verdict: &self.verdict, good: self.good.as_ref(), prompt, template: self.user.source() }
+        let Self { verdict, form, good, user, .. } = self;
+        Expected { verdict, form, good: good.as_ref(), prompt, template: user.source() }
     }
 
     /// What a record says of the judge, so that it can be understood without the judge's file.
     pub(crate) fn metadata(&self) -> &[(&'static str, String)] {
         &self.metadata
+    }
+
+    /// The same judge for anchors, which says so in its records; the judgments' identity stays.
+    #[must_use]
+    pub fn for_anchors(mut self, digest: &str) -> Self {
+        self.metadata.push((ANCHORS_METADATA, digest.to_owned()));
+        self
     }
 
     fn compute_metadata(&self) -> Vec<(&'static str, String)> {
@@ -226,6 +242,11 @@ impl Judge {
         let good = self.good.as_ref().map(|good| (GOOD_METADATA, good.to_string()));
         let prompt = [(PROMPT_METADATA, self.prompt_uri()), (DIGEST_METADATA, self.digest.clone())];
         prompt.into_iter().chain(good).chain(scale).collect()
+    }
+
+    /// How freely its answers are sampled, if the file says so.
+    pub fn temperature(&self) -> Option<f64> {
+        self.sampling.temperature
     }
 
     /// `prompts:/NAME/VERSION`, as MLflow's prompt registry writes it.
@@ -324,6 +345,38 @@ mod tests {
         ] {
             assert!(judge(verdict).unwrap_err().contains(words), "{verdict}");
         }
+    }
+
+    #[test]
+    fn claims_and_quotations_are_declared_in_the_verdict() {
+        let judge = |verdict: &str| {
+            let text = format!("[verdict]\n{verdict}\n[prompt]\nuser = \"{{{{ outputs }}}}\"");
+            Judge::compile("j", &text, "j.toml").map_err(|error| error.to_string())
+        };
+        let claims = "type = \"claims\"\nmarks = [\"kept\", \"broken\"]";
+        let with = |more: &str| judge(&format!("{claims}\n{more}"));
+        let share = with("value = \"kept / total\"\nmin = 0\nmax = 1\nbetter = \"higher\"\nthreshold = 0.8").unwrap();
+        assert_eq!(share.verdict, VerdictType::Number { min: Some(0.0), max: Some(1.0) });
+        assert!(share.system.contains("\"items\": a list of your items, at most 20"));
+        // What the code makes of the items is part of what the judge is.
+        let digest = |more: &str| with(more).unwrap().digest;
+        assert_ne!(digest("value = \"kept / total\""), digest("value = \"kept\""));
+        assert_ne!(digest("value = \"kept\""), digest("value = \"kept\"\nempty = 1"));
+        for (verdict, words) in [
+            (claims, "claims require `value`"),
+            ("type = \"claims\"\nvalue = \"a\"", "claims require `marks`"),
+            (&format!("{claims}\nvalue = \"lost\""), "names `lost`"),
+            (&format!("{claims}\nvalue = \"kept\"\nevidence = true"), "a quotation each"),
+            (&format!("{claims}\nvalue = \"kept\"\nlabels = [\"a\", \"b\"]"), "`labels` requires"),
+            ("type = \"boolean\"\nmarks = [\"a\"]", "`marks` requires type = \"claims\""),
+            ("type = \"number\"\nempty = 1", "`empty` requires type = \"claims\""),
+        ] {
+            assert!(judge(verdict).unwrap_err().contains(words), "{verdict}");
+        }
+        let plain = judge("type = \"boolean\"").unwrap();
+        let quoting = judge("type = \"boolean\"\nevidence = true").unwrap();
+        assert_eq!((&plain.form, &quoting.form), (&AnswerForm::Value, &AnswerForm::Quoting));
+        assert_ne!(plain.digest, quoting.digest);
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! What is asked: judge files, prompts, the form of the verdict.
 
+mod answer_form;
+mod claims;
 mod control;
 mod conversation;
 mod cut;
@@ -9,6 +11,7 @@ mod expression;
 mod fence;
 pub mod file;
 mod form;
+mod formula;
 pub mod glob;
 mod good;
 mod image;
@@ -31,8 +34,11 @@ pub mod verdict;
 mod work;
 
 pub use crate::feedback::{Better, Good, InvalidGood};
+pub use answer_form::AnswerForm;
+pub use claims::Claims;
 pub(crate) use conversation::asked;
 pub use expression::Expression;
+pub use formula::Formula;
 pub use judge::{Judge, JudgeError};
 pub use judgment::{Judgment, NotAskable, Question, QuestionKey};
 pub use place::Place;

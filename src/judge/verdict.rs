@@ -37,7 +37,12 @@ pub struct Verdict {
     pub value: Value,
     /// The reasoning, if the judge gave one.
     pub rationale: Option<String>,
+    /// What else the answer gives, for the record's metadata.
+    pub details: Vec<Detail>,
 }
+
+/// A member of a record's metadata.
+pub type Detail = (&'static str, String);
 
 impl VerdictType {
     /// Checks a value that was read from an answer. Whole floats count as integers; nothing else is converted.

@@ -43,8 +43,12 @@ pub enum WarningCode {
     MixedTypes,
     /// There are too few clusters for the interval to have its level.
     FewClusters,
-    /// The judge's prompt or its version changed within the log.
+    /// The judge is not what it was: its prompt, its version, its model, or its verdicts on the anchors.
     JudgeChanged,
+    /// Small losses add up over nights, none of which is worse by itself.
+    Drift,
+    /// Some nights of the baseline are in no figure.
+    NightsLeftOut,
     /// Lines of a log are not records.
     NotRecords,
     /// Some verdicts have no place in the slices, because what divides them is not known.

@@ -17,6 +17,9 @@ pub struct ComparisonReport {
     pub new: Vec<String>,
     /// One for each judge.
     pub comparisons: Vec<Comparison>,
+    /// The same judges on the anchors: whether they are what they were.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub anchors: Vec<Comparison>,
     /// In the order in which they were given.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub gates: Vec<super::gate::GateResult>,
@@ -71,6 +74,16 @@ pub struct Comparison {
     /// The smallest difference that would be found with 80 % power.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub minimum_detectable: Option<f64>,
+    /// The nights of the baseline, in the order of time, where there are more than the first ones. Those that were worse, and those of a
+    /// judge that changed, are in no figure.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub nights: Vec<NightResult>,
+    /// The night since which it is worse: none after it was shown to be within the margin.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub worse_since: Option<String>,
+    /// Whether small losses add up, tonight included.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drift: Option<Drift>,
     /// The difference that does not matter, in the unit of the difference.
     pub margin: f64,
     /// Of numbers: the length of their scale, or else of the range that was seen, of which margins are parts.
@@ -89,6 +102,11 @@ pub struct Comparison {
 }
 
 impl Comparison {
+    /// Whether both are about the same judge on the same model.
+    pub fn is_of_judge(&self, other: &Self) -> bool {
+        (&self.name, &self.source_id) == (&other.name, &other.source_id)
+    }
+
     /// Whether lower values are better.
     pub fn is_lower_better(&self) -> bool {
         let good = self.good.as_ref().and_then(|good| good.parse::<Good>().ok());
@@ -101,6 +119,52 @@ pub(super) fn is_lower_better(good: Option<&Good>, measure: Option<Measure>) -> 
         (Some(Good::Boolean(good)), Some(Measure::True)) => !good,
         (Some(good), Some(Measure::Mean)) => good.is_lower_better(),
         _ => false,
+    }
+}
+
+/// A night of a baseline.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct NightResult {
+    /// Its log.
+    pub log: String,
+    /// What it was found to be when it was held against the nights before.
+    pub outcome: NightOutcome,
+    /// That night minus those before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub difference: Option<f64>,
+}
+
+/// What a night of a baseline was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NightOutcome {
+    /// One of the first, which are taken as they are.
+    First,
+    /// Shown to be within the margin.
+    Pass,
+    /// Worse, and worse again where it was asked again.
+    Worse,
+    /// Neither is shown.
+    Inconclusive,
+    /// The judge was not what it had been, by its verdicts on the anchors.
+    JudgeChanged,
+}
+
+/// Whether small losses add up over nights, none of which is worse by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Drift {
+    /// Grows with each night that is below the first ones by more than a point.
+    pub evidence: f64,
+    /// Over so many nights.
+    pub nights: u64,
+    /// What the evidence must reach.
+    pub alarm: f64,
+}
+
+impl Drift {
+    /// Whether the evidence is enough.
+    pub fn is_alarm(&self) -> bool {
+        self.evidence >= self.alarm
     }
 }
 

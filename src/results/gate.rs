@@ -21,6 +21,9 @@ pub struct GateResult {
     pub high: Option<f64>,
     /// What it is compared with.
     pub threshold: f64,
+    /// What kind of reason there is, where it does not hold or cannot be decided.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<Cause>,
     /// Why it does not hold, or cannot be decided, in words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
@@ -39,6 +42,37 @@ pub enum GateOutcome {
     Fail,
     /// The results do not decide it.
     Inconclusive,
+}
+
+/// Why a gate does not hold, or cannot be decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cause {
+    /// The figure is on the wrong side of the threshold.
+    Threshold,
+    /// It is worse than the baseline.
+    Worse,
+    /// An earlier night was worse, and none has been shown to be within the margin since.
+    StillWorse,
+    /// It was worse than the baseline, and a second run was not.
+    NotConfirmed,
+    /// The judge is not what it was, so a difference is not the application's alone.
+    JudgeChanged,
+    /// Nothing was judged.
+    NothingJudged,
+    /// There are verdicts, and they have no such figure.
+    NoFigure,
+    /// There is nothing to compare with.
+    NoBaseline,
+    /// The verdicts show neither.
+    Undecided,
+}
+
+impl GateResult {
+    /// Whether it is undecided because the judge changed.
+    pub fn is_judge_changed(&self) -> bool {
+        self.outcome == GateOutcome::Inconclusive && self.cause == Some(Cause::JudgeChanged)
+    }
 }
 
 /// A trace that a gate failed for.

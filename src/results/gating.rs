@@ -7,10 +7,10 @@ use judge_run_statistics::proportion::wilson;
 use super::by::{self, By};
 use super::compare::{Comparison, Measure, Outcome};
 use super::figures::{self, ratio};
-use super::gate::{GateOutcome, GateResult, GateTrace};
+use super::gate::{Cause, GateOutcome, GateResult, GateTrace};
 use super::gate_text::{Condition, Figure, Gate, Part};
 use super::opinions::{Group, Observation, Results, Verdict};
-use super::report::{Estimate, Figures};
+use super::report::{Estimate, Figures, WarningCode};
 use super::reporting::Options;
 use crate::feedback::SourceType;
 use crate::feedback::log::{OpenError, StandingRecords};
@@ -86,8 +86,13 @@ impl<'a> Evidence<'a> {
     fn groups(&self, gate: &Gate) -> Vec<usize> {
         let groups = || self.results.groups.iter().enumerate();
         let of_name = |group: &Group| gate.name.as_ref().is_none_or(|name| *name == group.name);
-        let judges: Vec<_> =
-            groups().filter(|(_, group)| of_name(group) && group.source_type == SourceType::LlmJudge).collect();
+        // Of votes, their aggregate is the verdict.
+        let has_aggregate = |name: &str| groups().any(|(_, group)| group.name == name && group.is_aggregate());
+        let is_judge = |group: &Group| match group.source_type {
+            SourceType::LlmJudge => !has_aggregate(&group.name),
+            _ => group.is_aggregate(),
+        };
+        let judges: Vec<_> = groups().filter(|(_, group)| of_name(group) && is_judge(group)).collect();
         let named = || groups().filter(|(_, group)| gate.name.is_some() && of_name(group)).collect();
         let found: Vec<(usize, &Group)> = if judges.is_empty() { named() } else { judges };
         found.into_iter().map(|(index, _)| index).collect()
@@ -126,6 +131,7 @@ impl<'a> Evidence<'a> {
             low: None,
             high: None,
             threshold,
+            cause: None,
             reason: None,
             traces: Vec::new(),
         };
@@ -135,6 +141,7 @@ impl<'a> Evidence<'a> {
             Figure::Errors | Figure::Coverage => (&None, Part::Estimate),
         };
         let Some(Estimate { estimate, low, high, .. }) = estimate else {
+            result.cause = Some(if figures.n_scored == 0 { Cause::NothingJudged } else { Cause::NoFigure });
             result.reason = Some(why_nothing(figure, &figures, good.is_some()));
             return Ok(result);
         };
@@ -145,7 +152,8 @@ impl<'a> Evidence<'a> {
             Part::Upper => *high,
         };
         let holds = comparator.holds(value, threshold);
-        result.outcome = if holds { GateOutcome::Pass } else { GateOutcome::Fail };
+        (result.outcome, result.cause) =
+            if holds { (GateOutcome::Pass, None) } else { (GateOutcome::Fail, Some(Cause::Threshold)) };
         let bound =
             figures.bounds.map(|bounds| if holds == comparator.wants_high() { bounds.low } else { bounds.high });
         if let Some(bound) =
@@ -192,10 +200,10 @@ impl<'a> Evidence<'a> {
         let part = if figure == Figure::Errors { failed } else { scored };
         let share = ratio(part, all);
         let interval = wilson(part, all, self.options.level).ok().filter(|_| all > 0);
-        let outcome = match (all, holds(share)) {
-            (0, _) => GateOutcome::Inconclusive,
-            (_, true) => GateOutcome::Pass,
-            (_, false) => GateOutcome::Fail,
+        let (outcome, cause) = match (all, holds(share)) {
+            (0, _) => (GateOutcome::Inconclusive, Some(Cause::NothingJudged)),
+            (_, true) => (GateOutcome::Pass, None),
+            (_, false) => (GateOutcome::Fail, Some(Cause::Threshold)),
         };
         let reason = match figure {
             _ if all == 0 => "no judgments".to_owned(),
@@ -212,6 +220,7 @@ impl<'a> Evidence<'a> {
             low: interval.map(|interval| interval.lower),
             high: interval.map(|interval| interval.upper),
             threshold,
+            cause,
             reason: (outcome != GateOutcome::Pass).then_some(reason),
             traces,
         })
@@ -229,6 +238,7 @@ impl<'a> Evidence<'a> {
                 low: None,
                 high: None,
                 threshold: -margin,
+                cause: Some(Cause::NoBaseline),
                 reason: Some("there are no verdicts of a baseline to compare with".to_owned()),
                 traces: Vec::new(),
             }];
@@ -288,9 +298,16 @@ fn why_nothing(figure: Figure, figures: &Figures, is_good_known: bool) -> String
     }
 }
 
-/// Worse only where that is shown, no worse only where that is shown, and otherwise neither.
+/// By its version, or by what it said of the anchors.
+fn why_changed(comparison: &Comparison) -> String {
+    let mut warnings = comparison.warnings.iter().filter(|warning| warning.code == WarningCode::JudgeChanged);
+    let why = warnings.next_back().map_or("the judge changed", |warning| warning.message.as_str());
+    format!("{why}; the difference is not the application's alone")
+}
+
+/// Worse only where that is shown, tonight or on a night since which nothing else was; no worse only where that is shown; otherwise neither.
 fn no_worse(gate: &Gate, comparison: &Comparison, margin: f64) -> GateResult {
-    let Comparison { difference, outcome, base, new, p_worse, minimum_detectable, .. } = comparison;
+    let Comparison { difference, outcome, base, new, p_worse, minimum_detectable, worse_since, .. } = comparison;
     // In the unit of the difference.
     let margin = match comparison.measure {
         Some(Measure::Mean) => margin * comparison.unit.unwrap_or(1.0),
@@ -305,25 +322,29 @@ fn no_worse(gate: &Gate, comparison: &Comparison, margin: f64) -> GateResult {
     let is_worse = p_worse.is_some_and(|p| p < ALPHA) && base != new;
     let detectable =
         || minimum_detectable.map(|mde| format!("; only {mde:.4} or more would be found")).unwrap_or_default();
-    let (result, reason) = match outcome {
-        Outcome::JudgeChanged => (
-            GateOutcome::Inconclusive,
-            Some("the judge changed, so the difference is not the application's alone".to_owned()),
-        ),
+    let undecided = |cause, reason: String| (GateOutcome::Inconclusive, Some(cause), Some(reason));
+    let p = p_worse.unwrap_or(0.0);
+    let (result, cause, reason) = match outcome {
+        Outcome::JudgeChanged => undecided(Cause::JudgeChanged, why_changed(comparison)),
         _ if difference.is_none() => {
-            (GateOutcome::Inconclusive, Some("too few pairs, or verdicts that cannot be compared".to_owned()))
+            undecided(Cause::Undecided, "too few pairs, or verdicts that cannot be compared".to_owned())
         }
-        _ if is_within => (GateOutcome::Pass, None),
+        _ if is_within => (GateOutcome::Pass, None, None),
         _ if is_worse => {
-            (GateOutcome::Fail, Some(format!("worse than the baseline (p = {:.4})", p_worse.unwrap_or(0.0))))
+            let reason = match worse_since {
+                Some(night) => format!("worse than the baseline (p = {p:.4}), since {night}"),
+                None => format!("worse than the baseline (p = {p:.4})"),
+            };
+            (GateOutcome::Fail, Some(Cause::Worse), Some(reason))
         }
-        _ => (
-            GateOutcome::Inconclusive,
-            Some(format!(
-                "neither worse nor within the margin is shown by {} pairs{}",
-                comparison.n_pairs,
-                detectable()
-            )),
+        _ if worse_since.is_some() => {
+            let night = worse_since.as_deref().unwrap_or_default();
+            let reason = format!("worse since {night}, and not shown to be within the margin again");
+            (GateOutcome::Fail, Some(Cause::StillWorse), Some(reason))
+        }
+        _ => undecided(
+            Cause::Undecided,
+            format!("neither worse nor within the margin is shown by {} pairs{}", comparison.n_pairs, detectable()),
         ),
     };
     let trace = |flip: &super::compare::Flip| GateTrace {
@@ -343,6 +364,7 @@ fn no_worse(gate: &Gate, comparison: &Comparison, margin: f64) -> GateResult {
         low: difference.as_ref().map(|difference| difference.low),
         high: difference.as_ref().map(|difference| difference.high),
         threshold,
+        cause,
         reason,
         traces: comparison.flips.iter().take(shown).map(trace).collect(),
     }

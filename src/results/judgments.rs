@@ -5,10 +5,10 @@ use serde_json::Value;
 use super::by::{By, TraceFacts};
 use super::report::JudgeReport;
 use crate::feedback::log::{OpenError, StandingRecords, Stands};
-use crate::feedback::{Feedback, GOOD_METADATA};
+use crate::feedback::{ANCHORS_METADATA, Feedback, GOOD_METADATA};
 use crate::judge::Good;
 
-/// A page lists so many; of more, those that say the least are left out.
+/// A page lists at most this many; beyond that, those that say the least are left out.
 pub const MAX_LISTED: usize = 50_000;
 
 /// The judgments of a report.
@@ -89,22 +89,31 @@ impl Judgments {
     /// When a log cannot be read any more.
     pub fn read(records: &mut StandingRecords, judges: &[JudgeReport]) -> Result<Self, OpenError> {
         let good: Vec<Option<Good>> = judges.iter().map(|judge| judge.good.as_ref()?.parse().ok()).collect();
-        let (mut first, mut rest) = (Vec::new(), Vec::new());
-        let mut all = 0_u64;
+        let (mut first, mut rest, mut anchors) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut all, mut all_anchors) = (0_u64, 0_u64);
         records.for_each(|place, stands, line| {
             let Some(feedback) = std::str::from_utf8(line).ok().and_then(|line| Feedback::from_json(line).ok()) else {
                 return;
             };
-            all += 1;
+            let is_anchor = feedback.metadata.contains_key(ANCHORS_METADATA);
+            *if is_anchor { &mut all_anchors } else { &mut all } += 1;
             let judge = judges.iter().position(|judge| is_by(judge, &feedback));
             let own = || feedback.metadata.get(GOOD_METADATA)?.parse().ok();
             let good = judge.and_then(|judge| good[judge].clone()).or_else(own);
             let outcome = Outcome::of(&feedback, stands, good.as_ref());
-            let listed = if outcome < Outcome::Scored { &mut first } else { &mut rest };
+            let listed = match () {
+                () if is_anchor => &mut anchors,
+                () if outcome < Outcome::Scored => &mut first,
+                () => &mut rest,
+            };
             if listed.len() < MAX_LISTED {
                 listed.push((place, Judgment { feedback, outcome, earlier: Vec::new(), slices: Vec::new() }));
             }
         })?;
+        // As in the figures: verdicts on anchors are about the judge, unless there is nothing else.
+        if all == 0 {
+            (all, rest) = (all_anchors, anchors);
+        }
         rest.truncate(MAX_LISTED.saturating_sub(first.len()));
         first.append(&mut rest);
         first.sort_unstable_by_key(|(place, _)| *place);

@@ -8,7 +8,8 @@ use super::hash::hash;
 use super::report::Usage;
 use crate::feedback::log::{OpenError, Place, StandingRecords, Stands};
 use crate::feedback::{
-    DIGEST_METADATA, GOOD_METADATA, PROMPT_METADATA, SCALE_METADATA, SESSION_ID_METADATA, SESSION_METADATA, SourceType,
+    ANCHORS_METADATA, DIGEST_METADATA, GOOD_METADATA, PROMPT_METADATA, SCALE_METADATA, SESSION_ID_METADATA,
+    SESSION_METADATA, SourceType,
 };
 use crate::judge::Good;
 
@@ -42,6 +43,10 @@ pub(super) struct Group {
     pub scale: Option<(f64, f64)>,
     /// The versions of the judge by digest, and by the name of its prompt, which alone older logs have.
     pub digests: BTreeSet<String>,
+    /// The files of anchors that they are about, by digest; none where they are about the application.
+    pub anchors: BTreeSet<String>,
+    /// The latest run of which there is a record: these ids begin with the time.
+    pub last_run: String,
     pub prompts: BTreeSet<String>,
     pub labels: Interned,
     pub codes: Interned,
@@ -112,16 +117,30 @@ impl Results {
         self.groups.iter().map(|group| group.name.as_str())
     }
 
-    /// Reads all records. `by` divides them; `facts` is what is known of their traces from the dataset, if that is read.
+    /// Reads all records. `by` divides them; `facts` is what is known of their traces from the dataset, if that is read. Verdicts on anchors are
+    /// about the judge: they are left out, unless there is nothing else.
     ///
     /// # Errors
     /// When a log cannot be read any more.
     pub fn read(records: &mut StandingRecords, by: &[By], facts: &TraceFacts) -> Result<Self, OpenError> {
+        let results = Self::read_those(records, by, facts, |is_anchor| !is_anchor)?;
+        if results.groups.is_empty() { Self::read_those(records, by, facts, |_| true) } else { Ok(results) }
+    }
+
+    fn read_those(
+        records: &mut StandingRecords,
+        by: &[By],
+        facts: &TraceFacts,
+        is_meant: fn(bool) -> bool,
+    ) -> Result<Self, OpenError> {
         let mut groups: Vec<Group> = Vec::new();
         let mut group_of: HashMap<u64, usize> = HashMap::new();
         let mut values: Vec<Interned> = by.iter().map(|_| Interned::default()).collect();
         records.for_each(|place, stands, line| {
             let Some(extract) = Extract::read(line) else { return };
+            if !is_meant(extract.metadata.get(ANCHORS_METADATA).is_some()) {
+                return;
+            }
             let key = hash(&[&extract.name, extract.source_type.as_str(), &extract.source_id]);
             let group = *group_of.entry(key).or_insert_with(|| {
                 groups.push(Group::of(&extract, by.len()));
@@ -159,10 +178,15 @@ impl Group {
         if let Some(scale) = metadata.get(SCALE_METADATA).and_then(scale) {
             self.scale = Some(scale);
         }
-        for (versions, key) in [(&mut self.digests, DIGEST_METADATA), (&mut self.prompts, PROMPT_METADATA)] {
+        let Self { digests, prompts, anchors, .. } = self;
+        let versions = [(digests, DIGEST_METADATA), (prompts, PROMPT_METADATA), (anchors, ANCHORS_METADATA)];
+        for (versions, key) in versions {
             if let Some(version) = metadata.get(key).filter(|version| !versions.contains(*version)) {
                 versions.insert(version.to_owned());
             }
+        }
+        if let Some(run) = metadata.get("run_id").filter(|run| *run > self.last_run.as_str()) {
+            run.clone_into(&mut self.last_run);
         }
         // What another run paid for is in its own log.
         if metadata.get("reused_from").is_none() {
@@ -197,6 +221,11 @@ impl Group {
         };
         let cluster = session.or(trace).unwrap_or_else(place_hash);
         self.observations.push(Observation { verdict, item, cluster, place });
+    }
+
+    /// Whether code made it of the votes of a panel.
+    pub(super) fn is_aggregate(&self) -> bool {
+        self.source_type == SourceType::Code && self.source_id.starts_with("aggregate:")
     }
 
     /// The versions of the judge that the opinions are of, by what is known best.

@@ -76,6 +76,18 @@ pub(super) fn analyse(pairs: &mut [Pair], is_share: bool, range: Option<f64>, le
     }
 }
 
+/// The mean difference and its standard error, cluster-robust (CR1) where items share a cluster. `None` where the differences do not vary.
+pub(super) fn standard_error(pairs: &mut [Pair]) -> Option<(f64, f64)> {
+    pairs.sort_by_key(|pair| pair.cluster);
+    let differences = |pairs: &[Pair]| pairs.iter().map(|pair| pair.new - pair.base).collect::<Moments>();
+    let clusters: Vec<Moments> = pairs.chunk_by(|a, b| a.cluster == b.cluster).map(differences).collect();
+    let estimate = match clusters.len() < pairs.len() {
+        true => ClusteredMean::from_moments(&clusters).ok()?.estimate,
+        false => differences(pairs).estimate().ok()?,
+    };
+    (estimate.standard_error > 0.0).then_some((estimate.mean, estimate.standard_error))
+}
+
 fn is_whole(value: f64) -> bool {
     value == 0.0 || value == 1.0
 }

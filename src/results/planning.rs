@@ -41,7 +41,7 @@ pub struct Needs {
     pub detectable_now: f64,
 }
 
-/// So many traces, for so much.
+/// A number of traces, and its cost.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Need {
     /// What is wanted, in the unit of the verdicts.

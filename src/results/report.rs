@@ -27,6 +27,9 @@ pub struct Report {
     /// With the baseline, if there is one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub comparisons: Vec<Comparison>,
+    /// The same judges on the anchors: whether they are what they were.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub anchors: Vec<Comparison>,
     /// About the whole report.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<Warning>,

@@ -48,7 +48,15 @@ impl Results {
             let lines = counted(self.other_lines, "line");
             warnings.push(Warning { code: WarningCode::NotRecords, message: format!("{lines} not a feedback record") });
         }
-        Report { schema_version: SCHEMA_VERSION, logs, judges, gates: Vec::new(), comparisons: Vec::new(), warnings }
+        Report {
+            schema_version: SCHEMA_VERSION,
+            logs,
+            judges,
+            gates: Vec::new(),
+            comparisons: Vec::new(),
+            anchors: Vec::new(),
+            warnings,
+        }
     }
 
     /// Which verdicts of a group are good: what the user says, else what records of this name say, else what the built-in judge of this

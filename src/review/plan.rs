@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
+use crate::feedback::forms::text_of_cell;
+
 /// What is to be labelled, in this order.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct LabelPlan {
@@ -76,8 +78,8 @@ fn table_rows(text: &str) -> Result<Vec<(u64, Map<String, Value>)>, InvalidPlan>
     for record in table.records() {
         let record = record.map_err(|error| invalid(0, error))?;
         let line = record.position().map_or(0, csv::Position::line);
-        let cells = header.iter().zip(record.iter()).filter(|(_, cell)| !cell.is_empty());
-        rows.push((line, cells.map(|(name, cell)| (name.trim().to_owned(), cell.into())).collect()));
+        let cells = header.iter().zip(record.iter()).filter_map(|(name, cell)| Some((name, text_of_cell(cell)?)));
+        rows.push((line, cells.map(|(name, text)| (name.trim().to_owned(), text.into())).collect()));
     }
     Ok(rows)
 }
@@ -105,12 +107,12 @@ mod tests {
 
     #[test]
     fn lines_and_tables_say_the_same() {
-        let json = "{\"trace_id\":\"a\",\"name\":\"safety\",\"inclusion_probability\":0.25,\"verdict\":true}\n\n{\"trace_id\":\"b\"}\n";
-        let table = "trace_id,name,inclusion_probability,verdict\na,safety,0.25,true\nb,,,\n";
+        let json = "{\"trace_id\":\"a\",\"name\":\"safety\",\"inclusion_probability\":0.25,\"verdict\":true}\n\n{\"trace_id\":\"=b\"}\n";
+        let table = "trace_id,name,inclusion_probability,verdict\na,safety,0.25,true\n'=b,,,\n";
         let plan = LabelPlan::read(json).unwrap();
         assert_eq!(plan, LabelPlan::read(table).unwrap());
         assert_eq!(plan.rows[0].drawn, BTreeMap::from([("inclusion_probability".into(), "0.25".into())]));
-        assert_eq!((plan.rows[1].trace_id.as_str(), &plan.rows[1].name), ("b", &None));
+        assert_eq!((plan.rows[1].trace_id.as_str(), &plan.rows[1].name), ("=b", &None));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::run::planning::item::{Action, Item, Settled};
 use crate::run::planning::plan::{Known, Planner};
 use crate::run::planning::walk::{Planned, Walk};
 use crate::run::setup::questions::Questions;
-use crate::run::setup::selection::LeftOutCounts;
+use crate::run::setup::selection::NotSelectedCounts;
 use crate::run::setup::settings::RunSettings;
 use crate::run::setup::shard::Shard;
 
@@ -22,7 +22,7 @@ pub struct DryRun {
     /// The part of the dataset that it is about, if not all.
     pub shard: Option<Shard>,
     /// Traces that it would not select.
-    pub left_out: LeftOutCounts,
+    pub not_selected: NotSelectedCounts,
     /// Ids that were named and that the dataset lacks.
     pub absent_trace_ids: Vec<String>,
     /// Lines that are not a trace.
@@ -37,12 +37,12 @@ pub struct DryRun {
     pub questions: Vec<DryRunQuestion>,
 }
 
-/// What one question would come to.
+/// What one question would ask and cost.
 #[derive(Debug, Default)]
 pub struct DryRunQuestion {
     /// Which question.
     pub info: QuestionInfo,
-    /// How many judgments would come to what; all that would be asked are only planned.
+    /// How many judgments would be asked, kept or skipped; those to be asked are only planned.
     pub counts: Counts,
     /// Traces, spans or sessions that the judge cannot be asked about; they are among the planned ones.
     pub not_askable: u64,
@@ -112,8 +112,8 @@ pub fn dry_run(settings: RunSettings, index: Index) -> Result<DryRun, DatasetErr
                 items
             }
             Planned::Session { items, .. } => items,
-            Planned::LeftOut { why, .. } => {
-                dry.left_out.add(&why);
+            Planned::NotSelected { why, .. } => {
+                dry.not_selected.add(&why);
                 continue;
             }
             Planned::Reject(reject) => {

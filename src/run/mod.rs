@@ -14,6 +14,7 @@ mod dry_run;
 mod included;
 mod lanes;
 mod outcome;
+mod panel;
 mod planning;
 mod setup;
 mod start;
@@ -27,6 +28,7 @@ pub use outcome::distribution::Distribution;
 pub use outcome::event::Event;
 pub use outcome::exit::{Exit, RunReport};
 pub use outcome::summary::{Endless, LaneSummary, PromptLimit, QuestionInfo, QuestionSummary, Summary};
+pub use panel::{Panel, PanelSummary};
 pub use planning::item::Settled;
 pub use planning::skipped::{SkipCounts, SkipReason};
 pub use setup::budget::{Budget, Exhausted, MaxErrors};
@@ -34,10 +36,11 @@ pub use setup::fingerprint::{Dataset, Fingerprint};
 pub use setup::manifest;
 pub use setup::questions::{LaneIndex, QuestionIndex};
 pub use setup::run_plan::{
-    EndpointPlan, Export, JudgePlan, MemberPlan, Reading, RunPlan, SelectionPlan, TablePlan, Withheld,
+    Aggregation, EndpointPlan, Export, JudgePlan, MemberPlan, PanelPlan, Reading, RunPlan, SelectionPlan, TablePlan,
+    Withheld,
 };
 pub use setup::selection::{
-    Criteria, DrawError, InvalidSampleSize, LeftOut, LeftOutCounts, Sample, SampleSize, Selection,
+    Criteria, DrawError, InvalidSampleSize, NotSelected, NotSelectedCounts, Sample, SampleSize, Selection,
 };
 pub use setup::settings::{FailureScope, LaneSettings, Output, Policy, RunSettings, Scope, Shutdown};
 pub use setup::shard::{InvalidShard, Shard};

@@ -13,6 +13,7 @@ use crate::run::lanes::lane::Lane;
 use crate::run::outcome::event::Event;
 use crate::run::outcome::exit::RunReport;
 use crate::run::outcome::summary::Summary;
+use crate::run::panel::aggregate;
 use crate::run::planning::plan::Known;
 use crate::run::planning::readers::Readers;
 use crate::run::planning::rejects::Rejects;
@@ -51,6 +52,7 @@ pub async fn run(
     let RunSettings {
         datasets,
         questions,
+        panels,
         scope,
         lanes: lane_settings,
         output,
@@ -71,6 +73,7 @@ pub async fn run(
         }
         Output::Stdout => (None, Index::default()),
     };
+    let path = log.as_ref().map(|log| log.path().to_owned());
     let questions = Questions::new(as_simulated(questions, &lane_settings, &index).await?);
     let lanes = lane_settings.iter().enumerate().map(|(place, lane)| {
         let asked = questions.on(LaneIndex::new(place));
@@ -104,7 +107,7 @@ pub async fn run(
         strict,
         keep_answers: policy.keep_answers,
         total_bytes,
-        run_id,
+        run_id: run_id.clone(),
         budget,
         patience: patience.clone(),
         until: until.map(Progress::new),
@@ -112,6 +115,17 @@ pub async fn run(
     });
     dispatcher.run(readers).await;
     let (mut summary, log, mut stop) = dispatcher.end().await;
+    if let Some(path) = path.filter(|_| !panels.is_empty()) {
+        let aggregated = tokio::select! {
+            biased;
+            aggregated = aggregate(&panels, path, &log, &run_id) => aggregated,
+            () = patience.clone().ends() => Ok(Vec::new()),
+        };
+        match aggregated {
+            Ok(panels) => summary.panels = panels,
+            Err(error) => stop = stop.or(Some(StopReason::Votes(error))),
+        }
+    }
     match log.close(patience.ends()).await {
         Ok(restored) => summary.log = restored,
         Err(error) => {
@@ -124,7 +138,7 @@ pub async fn run(
 }
 
 /// The questions, as those of simulated models where a simulator stands in a model's place: so that a drill resumes as a run does. Only where the
-/// log has such verdicts already; before that, the answers themselves say what they are.
+/// log has such records already; before that, the answers themselves say what they are.
 async fn as_simulated(
     questions: Vec<(Question, LaneIndex)>,
     lanes: &[LaneSettings],
@@ -133,7 +147,7 @@ async fn as_simulated(
     let mut asked = Vec::new();
     for (question, lane) in questions {
         let settings = lanes.get(lane.place());
-        let twin = question.of_simulator().filter(|twin| index.has_verdict_of(&twin.source_id)).cloned();
+        let twin = question.of_simulator().filter(|twin| index.has_record_of(&twin.source_id)).cloned();
         let is_simulated = match (&twin, settings) {
             (Some(_), Some(settings)) => Client::new(settings.pool.first(), &settings.model)?.is_simulator().await,
             _ => false,

@@ -68,7 +68,7 @@ impl Waves {
         let mut hashes = Vec::new();
         for entry in DatasetReader::open(dataset.clone())? {
             if let Entry::Trace(trace) = entry?
-                && selection.left_out(&trace.value).is_none()
+                && selection.not_selected(&trace.value).is_none()
             {
                 hashes.push(hash(seed, &trace.value));
             }

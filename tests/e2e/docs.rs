@@ -25,10 +25,11 @@ fn read(path: &str) -> String {
 }
 
 /// The documents with links and flags in them.
-const DOCUMENTS: [&str; 15] = [
+const DOCUMENTS: [&str; 16] = [
     "README.md",
     "ARCHITECTURE.md",
     "CHANGELOG.md",
+    "docs/ci.md",
     "docs/configuration.md",
     "docs/endpoints.md",
     "docs/errors.md",
@@ -44,7 +45,8 @@ const DOCUMENTS: [&str; 15] = [
 ];
 
 /// The documents whose examples are run.
-const PAGES: [&str; 7] = [
+const PAGES: [&str; 8] = [
+    "docs/ci.md",
     "docs/configuration.md",
     "docs/endpoints.md",
     "docs/gates.md",
@@ -126,7 +128,21 @@ fn flags(text: &str) -> BTreeSet<&str> {
 
 #[test]
 fn every_flag_that_the_documents_name_exists() {
-    let commands = ["simulate", "merge", "compact", "convert", "replay", "status", "report", "compare", "plan", "show", "review", "serve-feedback"];
+    let commands = [
+        "simulate",
+        "merge",
+        "compact",
+        "convert",
+        "replay",
+        "status",
+        "report",
+        "compare",
+        "plan",
+        "show",
+        "anchors",
+        "review",
+        "serve-feedback",
+    ];
     let helps = help(&[]) + &commands.map(|command| help(&[command])).concat();
     let declarations = helps.lines().filter(|line| line.trim_start().starts_with(['-', '[']));
     let known: BTreeSet<_> = declarations.flat_map(|line| flags(line)).collect();
@@ -140,6 +156,8 @@ fn every_flag_that_the_documents_name_exists() {
         "--open",
         "--bench",
         "--no-run",
+        "--target",
+        "--example",
         "--no-default-features",
     ]);
     for document in DOCUMENTS {

@@ -60,12 +60,12 @@ fn a_log_that_is_moved_keeps_its_records_where_it_is() {
 #[test]
 fn a_log_that_another_file_replaces_is_kept_beside_it() {
     let (place, fake, latch, running) = half_done();
-    place.write("other", "somebody else's\n");
+    place.write("other", "someone else's\n");
     std::fs::rename(place.path("other"), place.path(LOG)).unwrap();
     latch.open();
     let rescued = format!("{LOG}.rescued");
     running.finish().exits_with(4).prints(&[&rescued]);
-    assert_eq!(place.read(LOG), "somebody else's\n");
+    assert_eq!(place.read(LOG), "someone else's\n");
     std::fs::rename(place.path(&rescued), place.path(LOG)).unwrap();
     nothing_is_lost(&place, &fake);
 }

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests may panic")]
 
+mod claims;
 mod command_line;
 mod common;
 mod compact;
@@ -14,15 +15,18 @@ mod exit_codes;
 mod files;
 mod forms;
 mod history;
+mod init;
 mod intake;
 mod interruption;
 mod invalid;
 mod judges;
 mod log_file;
 mod merge;
+mod nightly;
 mod odd_answers;
 mod opentelemetry;
 mod outputs;
+mod panels;
 mod prices;
 mod progress;
 mod quickstart;

@@ -1,11 +1,12 @@
 //! `replay`: what failed is asked again as the manifest says, and nothing else.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::Value;
 
-use crate::common::{Action, Fake, Place, answers};
+use crate::common::{Action, Fake, Place, SimulatorProcess, answers};
 
 const LOG: &str = "traces.feedback.jsonl";
 const MANIFEST: &str = "traces.feedback.run.json";
@@ -476,4 +477,49 @@ fn variables_are_for_new_runs_and_fill_in_what_the_manifest_does_not_keep() {
     replay.exits_with(0).prints(&["safety  on a:/m"]);
     assert_eq!((asked_after(&fake, 3), elsewhere.count()), (vec![1], 0));
     assert_eq!(fake.seen()[3].header("x-tenant"), Some("s3cret"));
+}
+
+#[test]
+fn what_a_simulator_failed_at_in_a_models_place_is_retried_with_it_or_without_it() {
+    let place = Place::with_traces(8);
+    let simulator = SimulatorProcess::start(&["--fail", "500=50%"]);
+    let args = ["-m", "gpu:/qwen3", "--max-retries", "0", "-o", "log.jsonl"];
+    place.judge(&simulator.base_url(), &args).run().exits_with(3);
+    let failed = |place: &Place| {
+        let lines = place.lines("log.jsonl");
+        assert!(lines.iter().all(|record| record["source"]["source_id"] == "simulated:/qwen3"), "{lines:?}");
+        let last: HashMap<_, _> = lines.iter().map(|record| (record["trace_id"].to_string(), record)).collect();
+        last.values().filter(|record| record["value"].is_null()).count()
+    };
+    assert!(failed(&place) > 0);
+    // A model is never asked because a simulator failed.
+    drop(simulator);
+    let fake = Fake::start(|_| answers::verdict(true));
+    let replay = |more: &[&str]| place.run(["replay", "log.jsonl"].iter().chain(more));
+    replay(&["--base-url", &fake.base_url()]).exits_with(3).prints(&["a simulator failed, and at ", "--simulate"]);
+    assert!(fake.seen().iter().all(|request| !request.line.starts_with("POST")));
+    replay(&["--dry-run"]).exits_with(0).prints(&[&format!("requests       {}\n", failed(&place))]);
+    // Another one in the same place, which answers.
+    let simulator = SimulatorProcess::start(&[]);
+    let before = failed(&place);
+    replay(&["--base-url", &simulator.base_url()]).exits_with(0).prints(&[&format!("{before} requests")]);
+    assert_eq!(failed(&place), 0);
+    replay(&[]).exits_with(0).prints(&["nothing to replay"]);
+}
+
+#[test]
+fn a_simulators_failures_are_retried_without_it() {
+    let place = Place::with_traces(4);
+    let simulator = SimulatorProcess::start(&["--fail", "500=100%"]);
+    let run =
+        || place.judge(&simulator.base_url(), &["-m", "gpu:/qwen3", "--max-retries", "0", "-o", "log.jsonl"]).run();
+    run().exits_with(4);
+    // Once more: they are known, and none is there twice.
+    run().exits_with(4);
+    drop(simulator);
+    place
+        .run(["replay", "log.jsonl", "--simulate"])
+        .exits_with(0)
+        .prints(&["4 traces, 4 requests", "on simulated:/qwen3"]);
+    place.run(["status", "log.jsonl"]).prints(&["failed         0"]);
 }

@@ -288,7 +288,7 @@ fn a_changed_judge_is_an_outcome_of_its_own() {
         [("prompt.jsonl", "the judge's prompt"), ("model.jsonl", "the model changed: e:/m before, e:/m2 now")]
     {
         let gate = ["compare", "base.jsonl", new, "--format", "json", "--gate", "no worse than baseline"];
-        let report = parsed(place.run(gate).exits_with(0).says(&["gate inconclusive"]));
+        let report = parsed(place.run(gate).exits_with(0).says(&["gate judge changed"]));
         let of = &report["comparisons"][0];
         assert_eq!((&of["outcome"], &of["difference"]["estimate"]), (&json!("judge_changed"), &json!(-0.4)));
         assert!(of["warnings"][0]["message"].as_str().unwrap().contains(words));
@@ -328,7 +328,7 @@ fn a_run_ends_once_it_is_decided_and_the_next_one_pays_nothing() {
     assert!(log.len() == asked && log.iter().any(|id| id.len() == "trace-900".len()), "not the first ones");
     judge(&until).exits_with(0).prints(&["of 1000 traces asked"]);
     assert_eq!(fake.count(), asked, "the same traces, which the log has");
-    // A stricter condition goes on where the other ended.
+    // A stricter condition continues where the other ended.
     judge(&["--until", "safety.pass >= 0.97"]).exits_with(0);
     let more = fake.count();
     assert!(more > asked && more < 600, "{more}");

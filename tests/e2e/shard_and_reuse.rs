@@ -29,6 +29,37 @@ fn shards_together_judge_every_trace_once() {
 }
 
 #[test]
+fn one_command_on_every_machine_judges_every_trace_once() {
+    let place = Place::with_traces(40);
+    let run = |index: &str, shard: &str| {
+        let command = place.command(["-d", "traces.jsonl", "-J", "safety", "--simulate", "--shard", shard]);
+        command.env("JOB_COMPLETION_INDEX", index).run()
+    };
+    for index in ["0", "1", "2"] {
+        run(index, "auto/3").exits_with(0).says(&["by JOB_COMPLETION_INDEX"]);
+    }
+    let logs = ["1", "2", "3"].map(|number| format!("traces.shard-{number}-of-3.feedback.jsonl"));
+    let all: Vec<_> = logs.iter().flat_map(|log| traces(&place, log)).collect();
+    assert_eq!((all.len(), all.iter().collect::<BTreeSet<_>>().len()), (40, 40));
+    // Once more, as when a pod is started again.
+    run("1", "auto/3").exits_with(0).prints(&[" 0 requests"]);
+    // A replay judges the same part, wherever it runs.
+    place.run(["replay", &logs[1]]).exits_with(0).prints(&["nothing to replay"]);
+}
+
+#[test]
+fn a_part_that_the_environment_does_not_name_is_refused() {
+    let place = Place::with_traces(1);
+    let command = || place.command(["-d", "traces.jsonl", "-J", "safety", "--simulate", "--shard", "auto"]);
+    command().run().exits_with(2).says(&["JUDGE_RUN_SHARD_INDEX"]);
+    command().env("JOB_COMPLETION_INDEX", "0").run().exits_with(2).says(&["auto/16"]);
+    let matrix = || command().env("JUDGE_RUN_SHARD_INDEX", "0").env("JUDGE_RUN_SHARD_COUNT", "2");
+    matrix().env("CI_NODE_INDEX", "2").env("CI_NODE_TOTAL", "2").run().exits_with(2).says(&["GitLab says 2/2"]);
+    let finished = matrix().run().exits_with(0);
+    assert!(!finished.stderr.contains("warning"), "{}", finished.stderr);
+}
+
+#[test]
 fn the_limit_counts_traces_of_the_shard() {
     let place = Place::with_traces(60);
     let fake = Fake::start(|_| answers::verdict(true));

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use crate::common::Place;
+use crate::common::{Fake, Place, answers};
 
 const LOG: &str = "traces.feedback.jsonl";
 const REJECTS: &str = "traces.feedback.rejects.jsonl";
@@ -158,4 +158,40 @@ fn the_runs_of_langsmith_make_one_trace_with_its_documents() {
     let finished = place.run(["-d", "runs.jsonl", "-J", "groundedness", "--simulate", "-o", LOG]).exits_with(0);
     let finished = finished.prints(&["1 trace, 1 request", "failed         0"]);
     assert_eq!(finished.stderr, "", "every field is known");
+}
+
+#[test]
+fn several_answers_of_a_row_are_a_trace_each_where_both_are_mapped() {
+    let preference = json!({"id": "p1", "prompt": "Is it open?", "chosen": "Yes, until six.", "rejected": "No."});
+    let table = "id;question;small;large\nr1;Is it open?;No idea.;Until six.\nr2;And on Sunday?;;Closed.\n";
+    let both = ["--map", "trace_id=id", "--map", "outputs=chosen", "--map", "outputs=rejected"];
+    let columns =
+        ["--map", "trace_id=id", "--map", "inputs=question", "--map", "outputs=small", "--map", "outputs=large"];
+    let judged = |name: &str, content: &str, more: &[&str]| {
+        let fake = Fake::start(|_| answers::verdict(true));
+        let place = Place::new();
+        place.write(name, content);
+        let args = ["-d", name, "-J", "relevance", "-o", LOG, "--base-url", &fake.base_url(), "-j", "1"];
+        let finished = place.command(args.iter().chain(more)).run().exits_with(0);
+        let ids: Vec<_> =
+            place.lines(LOG).iter().map(|record| record["trace_id"].as_str().unwrap().to_owned()).collect();
+        let prompts: Vec<_> =
+            fake.seen().iter().map(|request| request.json()["messages"][1]["content"].to_string()).collect();
+        (ids, prompts, finished.stderr)
+    };
+    // Without a word only the first is read, and a note says so.
+    let (ids, prompts, stderr) = judged("a.jsonl", &preference.to_string(), &[]);
+    assert!(ids.len() == 1 && prompts[0].contains("until six") && !prompts[0].contains("No."), "{ids:?} {prompts:?}");
+    assert!(stderr.contains("--map outputs=chosen --map outputs=rejected"), "{stderr}");
+
+    let (ids, prompts, _) = judged("a.jsonl", &preference.to_string(), &both);
+    assert_eq!(ids, ["p1#chosen", "p1#rejected"]);
+    assert!(prompts[0].contains("until six") && !prompts[0].contains("No."), "{prompts:?}");
+    assert!(prompts[1].contains("No.") && !prompts[1].contains("until six"), "{prompts:?}");
+    assert!(prompts.iter().all(|prompt| prompt.contains("Is it open?")), "{prompts:?}");
+
+    let (ids, prompts, _) = judged("b.csv", table, &columns);
+    assert_eq!(ids, ["r1#small", "r1#large", "r2"]);
+    assert!(prompts[0].contains("No idea.") && prompts[1].contains("Until six."), "{prompts:?}");
+    assert!(prompts[2].contains("Closed."), "{prompts:?}");
 }

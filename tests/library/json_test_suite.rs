@@ -74,7 +74,7 @@ fn check(cases: &[(String, Vec<u8>)], format: &str) {
     let read = read(&bytes, format);
     let ends = places.iter().skip(1).map(|(_, offset)| *offset).chain([u64::MAX]).collect::<Vec<_>>();
     for (((name, _), (line, offset)), end) in cases.iter().zip(places).zip(ends) {
-        // Where an object is whole, what is wrong behind it is told of itself.
+        // Where an object is whole, what is wrong after it is reported separately.
         let is_told = read.range(offset..end).any(|(_, read)| read.is_err());
         let is_wrong = name.starts_with("n_") && !PYTHONS.contains(&name.as_str());
         assert!(is_told || !is_wrong, "{name} was read as {:?}", read.get(&offset));

@@ -3,12 +3,14 @@
 Playwright brings no browser: Chromium is found on the path, or named by CHROMIUM. Without one the script says so and ends.
 With SCREENSHOTS=FOLDER it leaves pictures of every view, width and colour scheme there, to be looked at.
 """
+import http.server
 import json
 import os
 import pathlib
 import shutil
 import subprocess
 import tempfile
+import threading
 import time
 
 from axe_playwright_python.sync_playwright import Axe
@@ -288,6 +290,46 @@ def looks(browser, folder):
     blind.kill()
 
 
+def thumbs(browser, folder):
+    """The button of docs/intake.md on a page of another origin: only of one that is allowed."""
+    (folder / "tokens.txt").write_text("page 9e02d41ab7c3f610 post-only\n")
+    html = (ROOT / "docs/intake.md").read_text(encoding="utf-8").split("```html\n")[1].split("```")[0]
+    pages = http.server.ThreadingHTTPServer(("127.0.0.1", 0), http.server.BaseHTTPRequestHandler)
+    origin = f"http://127.0.0.1:{pages.server_port}"
+    for allowed in [origin, "https://shop.example"]:
+        command = [JUDGE_RUN, "serve-feedback", "thumbs.jsonl", "--listen", "127.0.0.1:0", "--tokens", "tokens.txt", "--cors", allowed]
+        intake = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        address = intake.stdout.readline().strip()
+
+        class Page(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                body = f"<!doctype html><meta charset=utf-8>{html.replace('https://feedback.shop.example', address)}".encode()
+                self.send_response(200)
+                self.send_header("content-type", "text/html")
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_):
+                pass
+
+        pages.RequestHandlerClass = Page
+        threading.Thread(target=pages.serve_forever, daemon=True).start()
+        page = browser.new_context().new_page()
+        page.goto(origin)
+        said_ = []
+        page.on("response", lambda answer: said_.append(answer.status) if answer.request.method == "POST" else None)
+        page.on("requestfailed", lambda request: said_.append("refused"))
+        page.click("button")
+        while not said_:
+            page.wait_for_timeout(20)
+        assert said_ == [200 if allowed == origin else "refused"], said_
+        pages.shutdown()
+        intake.terminate()
+        intake.wait()
+    lines = [json.loads(line) for line in (folder / "thumbs.jsonl").read_text(encoding="utf-8").split("\n") if line]
+    assert [(line["name"], line["value"], line["metadata"]["received_by"]) for line in lines] == [("helpful", True, "page")], lines
+
+
 def main():
     if CHROMIUM is None:
         print("skipped: there is no Chromium (name one with CHROMIUM=...)")
@@ -301,6 +343,7 @@ def main():
         keep_everything(browser, folder)
         blind_and_letters(browser, folder)
         verdicts(browser, folder)
+        thumbs(browser, folder)
         looks(browser, folder)
         browser.close()
         print(f"Chromium: {TRACES} traces with two labels each by keyboard in {took:.1f} s; nothing lost in reloads, two windows and a kill")

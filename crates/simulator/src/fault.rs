@@ -121,7 +121,7 @@ const DEFAULT_CLEAR_AFTER: u32 = 2;
 const ALL: u32 = 1_000_000;
 
 impl FaultPlan {
-    /// A request that drew a fault fails `tries` times (2 if this is not called) and is then answered well; 0: for ever.
+    /// A request that drew a fault fails `tries` times (2 if this is not called) and is then answered well; 0: always.
     #[must_use]
     pub fn clear_after(mut self, tries: u32) -> Self {
         self.clear_after = tries;
@@ -133,7 +133,7 @@ impl FaultPlan {
         NAMED.iter().map(|(_, name, meaning)| (*name, *meaning))
     }
 
-    /// How often a request fails before it is answered well; 0: for ever.
+    /// How often a request fails before it is answered well; 0: always.
     pub(super) fn tries(&self) -> u32 {
         self.clear_after
     }

@@ -6,7 +6,12 @@
 
 #![expect(clippy::print_stdout, reason = "the table is what this program is for")]
 
+#[path = "shared/rng.rs"]
+mod rng;
+
+use judge_run_statistics::agreement::{Metric, Votes, Weights};
 use judge_run_statistics::bootstrap::Bootstrap;
+use judge_run_statistics::calibration::{self, Labelled, Stratum, lee, neyman, post_stratified};
 use judge_run_statistics::mean::{Moments, clustered_mean, mean};
 use judge_run_statistics::paired::{PairedCounts, mcnemar_exact, mcnemar_mid_p, sign_flip, tango};
 use judge_run_statistics::proportion::{clopper_pearson, jeffreys, wilson, wilson_effective};
@@ -15,25 +20,11 @@ use judge_run_statistics::sequential::{
     Answers, AsymptoticSequence, DriftAlarm, FiniteShare, Settled, discordant_e_value,
 };
 use judge_run_statistics::{Alternative, Error};
+use rng::Rng;
 
-/// xorshift64*, independent of the crate's own generator.
-struct Rng(u64);
-
-impl Rng {
-    fn uniform(&mut self) -> f64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 11) as f64 / (1u64 << 53) as f64
-    }
-
-    fn toss(&mut self, probability: f64) -> bool {
-        self.uniform() < probability
-    }
-
-    fn normal(&mut self) -> f64 {
-        (-2.0 * (1.0 - self.uniform()).ln()).sqrt() * (std::f64::consts::TAU * self.uniform()).cos()
-    }
+/// A standard normal (Box and Muller 1958).
+fn normal(rng: &mut Rng) -> f64 {
+    (-2.0 * (1.0 - rng.uniform()).ln()).sqrt() * (std::f64::consts::TAU * rng.uniform()).cos()
 }
 
 /// Counts how often something happens over a number of repetitions.
@@ -60,12 +51,14 @@ impl Table {
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let repetitions = std::env::args().nth(1).map_or(Ok(4_000), |argument| argument.parse())?;
-    let mut table = Table { repetitions, rng: Rng(0x9e37_79b9_7f4a_7c15) };
+    let mut table = Table { repetitions, rng: Rng::default() };
     println!("{:<62} {:>8} {:>8}", "", "promised", "found");
     proportions(&mut table)?;
     means(&mut table)?;
     pairs(&mut table)?;
     sequences(&mut table)?;
+    corrections(&mut table)?;
+    agreements(&mut table)?;
     Ok(())
 }
 
@@ -110,7 +103,7 @@ fn means(table: &mut Table) -> Result<(), Error> {
     let skewed = |rng: &mut Rng, n| (0..n).map(|_| -(1.0 - rng.uniform()).ln()).collect::<Vec<f64>>();
     let sample_mean = |sample: &[f64]| sample.iter().sum::<f64>() / sample.len() as f64;
     table.row("t, 12 normal scores", "0.95", |rng| {
-        let scores: Vec<f64> = (0..12).map(|_| rng.normal()).collect();
+        let scores: Vec<f64> = (0..12).map(|_| normal(rng)).collect();
         Ok(mean(&scores)?.interval(0.95)?.contains(0.0))
     })?;
     table.row("t, 30 exponential scores", "~ 0.95", |rng| Ok(mean(&skewed(rng, 30))?.interval(0.95)?.contains(1.0)))?;
@@ -124,9 +117,9 @@ fn means(table: &mut Table) -> Result<(), Error> {
         table.row(name, "~ 0.95", |rng| {
             let (mut scores, mut clusters) = (Vec::new(), Vec::new());
             for group in 0..groups {
-                let shared = rng.normal();
+                let shared = normal(rng);
                 for _ in 0..=(9.0 * rng.uniform()) as usize {
-                    scores.push(shared + rng.normal());
+                    scores.push(shared + normal(rng));
                     clusters.push(group);
                 }
             }
@@ -163,7 +156,7 @@ fn pairs(table: &mut Table) -> Result<(), Error> {
     })?;
     for n in [12, 60] {
         table.row(&format!("sign flips, {n} pairs, no difference"), "<= 0.05", |rng| {
-            let differences: Vec<f64> = (0..n).map(|_| rng.normal()).collect();
+            let differences: Vec<f64> = (0..n).map(|_| normal(rng)).collect();
             Ok(sign_flip(&differences, Alternative::TwoSided, 999, rng.0)?.p_value <= 0.05)
         })?;
     }
@@ -216,7 +209,7 @@ fn sequences(table: &mut Table) -> Result<(), Error> {
     table.row("drift alarm at 100 within 90 nights at the margin", "<= 0.9", |rng| {
         let mut alarm = DriftAlarm::new(0.01)?;
         for _ in 0..90 {
-            if alarm.update(-0.01 + 0.01 * rng.normal(), 0.01)? >= 100.0 {
+            if alarm.update(-0.01 + 0.01 * normal(rng), 0.01)? >= 100.0 {
                 return Ok(true);
             }
         }
@@ -244,4 +237,77 @@ fn settle(rng: &mut Rng, items: u32, passing: u32) -> Result<(Settled, u32), Err
         }
     }
     Ok((Settled::Open, items))
+}
+
+/// A judge of 1,000 items, of which people label some: at random, or as `neyman` divides them among verdicts; or they label others.
+fn corrections(table: &mut Table) -> Result<(), Error> {
+    for (good, sensitivity, specificity, labels) in
+        [(0.8, 0.9, 0.8, 50), (0.8, 0.9, 0.8, 200), (0.95, 0.9, 0.8, 50), (0.8, 0.7, 0.6, 100)]
+    {
+        let item = move |rng: &mut Rng| {
+            let is_good = rng.toss(good);
+            (is_good, rng.toss(if is_good { sensitivity } else { 1.0 - specificity }))
+        };
+        let name = |what| format!("{what}: {labels} labels, {good} good, judge {sensitivity}/{specificity}");
+        for is_planned in [false, true] {
+            let what = if is_planned { "Jeffreys, Neyman" } else { "Jeffreys, random" };
+            table.row(&name(what), "~ 0.95", |rng| {
+                let items: Vec<(bool, bool)> = (0..1_000).map(|_| item(rng)).collect();
+                let passed = items.iter().filter(|(_, verdict)| *verdict).count() as u64;
+                let counts = if is_planned {
+                    let given = neyman(&[(passed, 0.9), (1_000 - passed, 0.4)], labels, 5)?;
+                    [given[0].labels, given[1].labels]
+                } else {
+                    let of_passed = items[..labels as usize].iter().filter(|(_, verdict)| *verdict).count() as u64;
+                    [of_passed, labels - of_passed]
+                };
+                let stratum = |verdict: bool, labelled: u64, all: u64| {
+                    let of = items.iter().filter(|(_, said)| *said == verdict).take(labelled as usize);
+                    Stratum { items: all, labelled, passed: of.filter(|(is_good, _)| *is_good).count() as f64 }
+                };
+                let strata = [stratum(true, counts[0], passed), stratum(false, counts[1], 1_000 - passed)];
+                Ok(post_stratified(&strata, calibration::Weights::Population, 1.0, 0.95)?.interval.contains(good))
+            })?;
+        }
+        table.row(&name("Lee, balanced labels from elsewhere"), "~ 0.95", |rng| {
+            let passed = (0..1_000).filter(|_| item(rng).1).count() as u64;
+            let mut labelled = Labelled::default();
+            for label in 0..labels {
+                let is_good = label % 2 == 0;
+                labelled.add(is_good, rng.toss(if is_good { sensitivity } else { 1.0 - specificity }));
+            }
+            // A judge that these labels cannot tell from chance is refused.
+            Ok(lee(&labelled, passed, 1_000, 0.95).map_or(true, |found| found.interval.contains(good)))
+        })?;
+    }
+    Ok(())
+}
+
+/// Three raters of two categories who are right with some probability, apart from each other: their coefficients have closed forms.
+fn agreements(table: &mut Table) -> Result<(), Error> {
+    for (items, good, right) in [(100, 0.5, 0.9), (100, 0.8, 0.9), (400, 0.9, 0.85)] {
+        let rated = |rng: &mut Rng| {
+            let mut votes = Votes::new(2);
+            for _ in 0..items {
+                let is_good = rng.toss(good);
+                votes.add((0..3).map(|_| usize::from(rng.toss(right) == is_good)).collect::<Vec<_>>());
+            }
+            votes
+        };
+        let observed = right * right + (1.0 - right) * (1.0 - right);
+        let share = good * right + (1.0 - good) * (1.0 - right);
+        let by_chance = [share * share + (1.0 - share) * (1.0 - share), 2.0 * share * (1.0 - share)];
+        let [kappa, ac1] = by_chance.map(|expected| (observed - expected) / (1.0 - expected));
+        let name = |what| format!("{what}: {items} items, {good} good, raters {right}");
+        table.row(&name("Fleiss' kappa"), "~ 0.95", |rng| {
+            Ok(rated(rng).fleiss(Weights::Identity, 0.95)?.interval.contains(kappa))
+        })?;
+        table.row(&name("Krippendorff's alpha"), "~ 0.95", |rng| {
+            Ok(rated(rng).krippendorff(Metric::Nominal, &[0.0, 1.0], 0.95)?.interval.contains(kappa))
+        })?;
+        table.row(&name("Gwet's AC1"), "~ 0.95", |rng| {
+            Ok(rated(rng).gwet(Weights::Identity, 0.95)?.interval.contains(ac1))
+        })?;
+    }
+    Ok(())
 }

@@ -50,6 +50,11 @@ pub enum Error {
         /// The number given.
         got: usize,
     },
+    /// All values are the same, so that the result is not defined.
+    Constant {
+        /// What does not vary.
+        what: &'static str,
+    },
     /// All resamples lie on one side of the estimate, so its bias cannot be estimated.
     OneSidedResamples,
 }
@@ -63,6 +68,7 @@ impl fmt::Display for Error {
             Self::CountExceedsTotal { count, total } => write!(f, "the count {count} exceeds the total {total}"),
             Self::LengthMismatch { left, right } => write!(f, "the samples differ in length: {left} and {right}"),
             Self::TooFew { what, required, got } => write!(f, "at least {required} {what} required, got {got}"),
+            Self::Constant { what } => write!(f, "the {what} are all the same"),
             Self::OneSidedResamples => write!(f, "all resamples lie on one side of the estimate"),
         }
     }

@@ -19,6 +19,10 @@
 //! | "No difference": how large a one could have been missed? | [`power::Design::minimum_detectable_difference`] |
 //! | How many items are needed? | [`power::Design`], [`power::sample_size_for_margin`] |
 //! | May I look after each item, and stop early? | [`sequential`] |
+//! | How well do raters agree? | [`agreement`] |
+//! | ... and may a judge stand in for one of them? | [`agreement::alt_test`] |
+//! | What did several raters mean together? | [`aggregate`] |
+//! | A judge passes 70 %: how many would people pass? | [`calibration`] |
 //!
 //! # Conventions
 //!
@@ -35,7 +39,10 @@
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
+pub mod aggregate;
+pub mod agreement;
 pub mod bootstrap;
+pub mod calibration;
 pub mod mean;
 pub mod multiple;
 pub mod paired;

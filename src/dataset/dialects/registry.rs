@@ -8,6 +8,7 @@ use crate::dataset::dialects::{
     anthropic, braintrust, dataframe, gemini, helicone, inspect, langfuse, langsmith, mlflow, mlflow_rows, openai,
     opik, otel, plain, promptfoo, rows, sharegpt, weave,
 };
+use crate::dataset::framing::columns::Columns;
 use crate::dataset::framing::record::{Content, Record};
 use crate::dataset::mapping::{self, MESSAGES, Mapping};
 use crate::dataset::names::Guess;
@@ -88,16 +89,75 @@ impl Reading {
     /// Why it is not a trace, and what to do about it.
     pub(crate) fn read(&mut self, record: &Record<'_>, notices: &mut Notices) -> Result<Read, Problem> {
         let mut object = record.object(notices)?;
+        let names = mapping::alternatives(&self.mappings, &object);
+        if !names.is_empty() {
+            return Ok(Read::Several(self.read_alternatives(record, &object, &names, notices)));
+        }
         let is_mapped = match &record.content {
             _ if self.mappings.is_empty() => false,
-            // The columns of a table are mapped with its header.
+            // The columns of a table are mapped with its header, except where several are for one field.
             Content::Row(columns) => {
-                let used = self.mappings.iter().zip(&mut self.used).filter(|(_, used)| !**used);
-                used.for_each(|(mapping, used)| *used = columns.has(&mapping.source));
+                self.use_columns(columns);
+                let repeated = mapping::repeated(&self.mappings);
+                mapping::apply(&repeated, &mut vec![false; repeated.len()], &mut object)?;
                 false
             }
             _ => mapping::apply(&self.mappings, &mut self.used, &mut object)?,
         };
+        self.read_mapped(object, is_mapped, notices)
+    }
+
+    fn use_columns(&mut self, columns: &Columns) {
+        let used = self.mappings.iter().zip(&mut self.used).filter(|(_, used)| !**used);
+        used.for_each(|(mapping, used)| *used = columns.has(&mapping.source));
+    }
+
+    /// One trace for each of the names that one field is mapped from: its id tells which.
+    fn read_alternatives(
+        &mut self,
+        record: &Record<'_>,
+        object: &Map<String, Value>,
+        names: &[usize],
+        notices: &mut Notices,
+    ) -> Vec<Result<Found, Problem>> {
+        let all = self.mappings.clone();
+        let is_row = if let Content::Row(columns) = &record.content {
+            self.use_columns(columns);
+            true
+        } else {
+            false
+        };
+        let mut read_one = |name: usize| {
+            let others: Vec<_> = names.iter().filter(|other| **other != name).map(|other| &all[*other]).collect();
+            let mut one = mapping::without(object.clone(), &others);
+            // The other columns of a table are mapped already.
+            let wanted = |i: &usize| if is_row { *i == name } else { *i == name || !names.contains(i) };
+            let wanted: Vec<_> = (0..all.len()).filter(wanted).collect();
+            let mappings: Vec<_> = wanted.iter().map(|i| all[*i].clone()).collect();
+            let mut used = vec![false; mappings.len()];
+            mapping::apply(&mappings, &mut used, &mut one)?;
+            wanted.iter().zip(used).for_each(|(i, used)| self.used[*i] |= used);
+            match self.read_mapped(one, !is_row, notices)? {
+                Read::One(Found::Trace(mut trace)) => {
+                    if !trace.trace_id.is_empty() {
+                        trace.trace_id = format!("{}#{}", trace.trace_id, all[name].source);
+                    }
+                    Ok(Found::Trace(trace))
+                }
+                Read::One(found) => Ok(found),
+                Read::Several(_) => Err(Problem::from(format!("`{}` is several traces in one", all[name].source))),
+            }
+        };
+        names.iter().map(|name| read_one(*name)).collect()
+    }
+
+    /// Reads an object whose fields are in their places.
+    fn read_mapped(
+        &self,
+        mut object: Map<String, Value>,
+        is_mapped: bool,
+        notices: &mut Notices,
+    ) -> Result<Read, Problem> {
         if is_mapped && let Some(answer) = object.get_mut("outputs") {
             rows::take_answer(answer);
         }

@@ -53,8 +53,12 @@ impl Columns {
             let names: Vec<_> = names.iter().map(|name| format!("`{name}`")).collect();
             return Err(format!("`{}` is mapped, and the columns are {}", mapping.source, names.join(", ")));
         }
+        // Where several are there, they are not one field of one trace.
+        let is_one = |mapping: &&Mapping| {
+            mappings.iter().filter(|other| other.target == mapping.target).filter(is_there).count() == 1
+        };
         let targets = names.iter().map(|name| {
-            let mapped = mappings.iter().filter(|mapping| mapping.source == *name);
+            let mapped = mappings.iter().filter(|mapping| mapping.source == *name).filter(is_one);
             let mapped: Vec<_> = mapped.map(|mapping| mapping.target.clone()).collect();
             if mapped.is_empty() { vec![name.clone()] } else { mapped }
         });

@@ -1,7 +1,7 @@
 //! Where one object ends and the next begins: lines, elements of a JSON list, rows of a table.
 
 mod cells;
-mod columns;
+pub(super) mod columns;
 mod detect;
 mod elements;
 pub(super) mod limits;

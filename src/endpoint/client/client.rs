@@ -138,17 +138,18 @@ impl Client {
             let what = format!("{} after {}", status.as_u16(), seconds(started.elapsed()));
             self.show("answer", &what, &bytes);
         }
+        let is_simulated = response.headers().contains_key(SIMULATOR_HEADER);
         let read = if status.is_success() { Answer::from_body(&bytes) } else { Err(NoAnswer::Error) };
         match read {
             Ok(mut answer) => {
                 answer.request_id = request_id_header(response.headers());
                 answer.request_id.iter_mut().for_each(|id| self.secrets.removed_from_text(id));
-                answer.is_simulated |= response.headers().contains_key(SIMULATOR_HEADER);
+                answer.is_simulated |= is_simulated;
                 Ok(answer)
             }
             Err(NoAnswer::NotCompletion(_) | NoAnswer::Error | NoAnswer::NoChoices | NoAnswer::CutStream) => {
                 let headers = self.secrets.removed_from_headers(response.headers());
-                Err(self.refusal(status.as_u16(), &headers, &bytes).into())
+                Err(Failure { is_simulated, ..self.refusal(status.as_u16(), &headers, &bytes) }.into())
             }
         }
     }

@@ -204,7 +204,7 @@ fn forms(secret: &[u8]) -> Vec<Vec<u8>> {
     forms
 }
 
-/// The characters of base64 that depend on the secret alone, where so many bytes stand before it.
+/// The characters of base64 that depend on the secret alone, where this number of bytes stands before it.
 fn base64_inside(secret: &[u8], before: usize) -> Vec<u8> {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let bytes: Vec<u8> = std::iter::repeat_n(0, before).chain(secret.iter().copied()).collect();

@@ -47,6 +47,8 @@ pub struct Failure {
     pub concurrency_limit: bool,
     /// The part of the request that the endpoint does not take, if it says so.
     pub rejected: Option<Rejected>,
+    /// Whether a simulator says it.
+    pub is_simulated: bool,
 }
 
 /// A part of the request that the endpoint does not take; put otherwise, the same request may pass.
@@ -95,6 +97,7 @@ impl Failure {
             fatal: false,
             concurrency_limit: false,
             rejected: None,
+            is_simulated: false,
         }
     }
 

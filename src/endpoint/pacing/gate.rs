@@ -43,7 +43,7 @@ const MIN_CHANCE: f64 = 0.03;
 const MAX_CHANCE: f64 = 0.4;
 /// How much one request moves it.
 const CHANCE_STEP: f64 = 0.05;
-/// So many probes in a row are requests of which none was refused before.
+/// At most this many probes in a row are requests that were not refused before.
 const FIRST_PROBES: u32 = 3;
 
 /// The state of one endpoint and model.

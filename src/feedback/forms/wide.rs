@@ -129,7 +129,7 @@ impl Wide {
     }
 
     /// The first title of each judge's columns, all different, in the order of names and sources. It follows from name and source alone, so that
-    /// nobody's changes when another model appears; only where two are spelt alike in snake case, the later has a number.
+    /// no name changes when another model appears; only where two are spelt alike in snake case does the later get a number.
     fn titles(&self) -> Vec<(String, u32)> {
         let mut taken = HashSet::new();
         let mut titles = Vec::new();

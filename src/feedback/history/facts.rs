@@ -115,7 +115,12 @@ impl<'a> Parts<'a, '_> {
         let Parts { name, trace_id, span_id, source_type, source_id, metadata, says, create_time_ms, .. } = self;
         let own_id = self.id.and_then(|id| id.parse::<AssessmentId>().ok());
         let id = own_id.or_else(|| self.id.map(AssessmentId::of_any));
-        let is_own = own_id.is_some() && source_type == SourceType::LlmJudge && metadata.is_ours();
+        let is_own = own_id.is_some()
+            && match source_type {
+                SourceType::LlmJudge => metadata.is_ours(),
+                SourceType::Code => metadata.is_signed(),
+                SourceType::Human | SourceType::Unspecified => false,
+            };
         let about = About { trace_id, span_id, name: &name, source_type, source_id: source_id.as_deref() };
         let opinion = about.key(is_own, id).sample(metadata.sample);
         let overrides = self.overrides.filter(|_| !matches!(says, Says::Failure(_))).map(AssessmentId::of_any);
@@ -156,7 +161,11 @@ impl Metadata {
     }
 
     fn is_ours(self) -> bool {
-        self.members == 0 || self.signed == SIGNATURE.len()
+        self.members == 0 || self.is_signed()
+    }
+
+    fn is_signed(self) -> bool {
+        self.signed == SIGNATURE.len()
     }
 }
 
@@ -362,9 +371,10 @@ mod tests {
         assert!(is_own(&ours) && is_own(&with(r#""value":1"#)));
         let wire = serde_json::to_string(&crate::feedback::wire::Wire(&Feedback::from_json(&ours).unwrap())).unwrap();
         assert!(wire.contains("assessment_name") && is_own(&wire));
+        assert!(is_own(&ours.replace("LLM_JUDGE", "CODE")), "an aggregate");
         for theirs in [
             ours.replace("LLM_JUDGE", "HUMAN"),
-            ours.replace("LLM_JUDGE", "CODE"),
+            with(r#""value":1"#).replace("LLM_JUDGE", "CODE"),
             ours.replace(ID, "a-1"),
             ours.replace("run_id", "mlflow.assessment.sourceRunId"),
             with(r#""value":1,"metadata":{"judge_prompt":"prompts:/relevance/1"}"#),

@@ -21,7 +21,11 @@ struct Model<'a>(&'a [Feedback]);
 fn is_own(record: &Feedback) -> bool {
     let id = record.assessment_id.as_ref().is_some_and(|id| id.parse::<AssessmentId>().is_ok());
     let signed = SIGNATURE.iter().all(|key| record.metadata.contains_key(*key));
-    id && record.source.source_type == SourceType::LlmJudge && (signed || record.metadata.is_empty())
+    id && match record.source.source_type {
+        SourceType::LlmJudge => signed || record.metadata.is_empty(),
+        SourceType::Code => signed,
+        SourceType::Human | SourceType::Unspecified => false,
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -224,7 +224,7 @@ impl Within {
     }
 }
 
-/// Whether what a verdict overrides, and what that overrides, and so on, comes to `id`.
+/// Whether what a verdict overrides, and what that overrides, and so on, leads to `id`.
 fn leads_to(opinion: &[impl AsRef<Step>], from: &Step, id: AssessmentId) -> bool {
     let mut next = from.overrides;
     for _ in 0..opinion.len().min(MAX_CHAIN) {

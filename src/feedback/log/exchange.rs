@@ -58,7 +58,7 @@ impl LogFile {
         let io_error = |source| OpenError::Io { path: path.clone(), source };
         let mut rest = Rest { from: copied };
         rest.copy(&self.file, new.file(), false).map_err(io_error)?;
-        // Should a process hold it for ever, it keeps a name.
+        // If a process never releases it, it keeps a name.
         let kept_in = (1..).map(|n| files::rescued_of(&path, n)).take(100);
         let kept_in = kept_in.into_iter().find(|kept_in| std::fs::hard_link(&path, kept_in).is_ok());
         let old = self.take_over(new.commit())?;

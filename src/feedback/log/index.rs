@@ -3,7 +3,7 @@
 mod build;
 mod entry;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
 pub(super) use build::IndexBuilder;
 use entry::Entry;
@@ -49,16 +49,16 @@ pub struct Index {
     entries: Vec<Entry>,
     /// Where the keys with the same first bits begin, and at last the end: keys are hashes, so each part has about [`PART`] of them.
     parts: Vec<u32>,
-    /// The models that gave a verdict.
-    proven: HashSet<String>,
+    /// The models with records, and whether each gave a verdict.
+    models: HashMap<String, bool>,
 }
 
 impl Index {
-    fn new(entries: Vec<Entry>, proven: HashSet<String>) -> Self {
+    fn new(entries: Vec<Entry>, models: HashMap<String, bool>) -> Self {
         let count = (entries.len() / PART).next_power_of_two() as u64;
         let first_of = |part| entries.partition_point(|entry| entry.opinion.part(count) < part);
         let parts = (0..=count).map(|part| u32::try_from(first_of(part)).unwrap_or(u32::MAX)).collect();
-        Self { entries, parts, proven }
+        Self { entries, parts, models }
     }
 
     /// The entries of an opinion.
@@ -130,7 +130,12 @@ impl Index {
 
     /// Whether the log has a verdict by this model.
     pub fn has_verdict_of(&self, source_id: &str) -> bool {
-        self.proven.contains(source_id)
+        self.models.get(source_id).is_some_and(|is_proven| *is_proven)
+    }
+
+    /// Whether the log has a verdict or a failure of this model.
+    pub fn has_record_of(&self, source_id: &str) -> bool {
+        self.models.contains_key(source_id)
     }
 
     /// Verdicts and failures in the index.
@@ -286,5 +291,6 @@ mod tests {
         let index = index(&[failed, human, record(3, "b", Some(1.into()))]);
         assert!(index.has_verdict_of("m"));
         assert!(!index.has_verdict_of("failing") && !index.has_verdict_of("person"));
+        assert!(index.has_record_of("failing") && !index.has_record_of("person") && !index.has_record_of("none"));
     }
 }

@@ -65,6 +65,11 @@ impl OpenLog {
         Ok(Self { file, mode, index, report })
     }
 
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.file.path
+    }
+
     /// What a log knows, without locking or repairing it; nothing if there is none.
     ///
     /// # Errors

@@ -155,7 +155,7 @@ fn put_after_overridden(opinion: &mut [Line<usize>], events: &[Event]) {
     opinion.iter_mut().zip(places).for_each(|(line, place)| line.step.place = place);
 }
 
-/// Whether what a verdict overrides, and what that overrides, and so on, comes to `id`.
+/// Whether what a verdict overrides, and what that overrides, and so on, leads to `id`.
 fn leads_to(opinion: &[Line<usize>], from: AssessmentId, id: AssessmentId) -> bool {
     let mut next = Some(from);
     for _ in 0..opinion.len().min(MAX_PASSES) {

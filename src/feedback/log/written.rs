@@ -30,7 +30,7 @@ enum Copies {
 }
 
 impl Written {
-    /// To a log of this length, with so many records.
+    /// To a log of this length, with this number of records.
     pub(super) fn begin(of_others: u64, end: u64) -> Self {
         Self { of_others, end, ..Self::default() }
     }
@@ -65,7 +65,7 @@ impl Written {
         self.end = end;
     }
 
-    /// Takes in that the log, now of this length, has again what this process wrote, beside so many records of others.
+    /// Takes in that the log, now of this length, has again what this process wrote, beside this number of records of others.
     pub(super) fn is_whole_again(&mut self, of_others: u64, end: u64) {
         self.of_others = of_others;
         if let Copies::Dropped | Copies::None = self.copies {

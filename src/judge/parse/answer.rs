@@ -6,7 +6,9 @@ use super::coerce::{self, Reading};
 use super::expected::Expected;
 use super::keys::{RATIONALE_KEYS, is_key, is_pass_key, is_value_key};
 use super::outcome::{DIFFERING, Miss, ParseMethod, Parsed};
-use super::tolerant;
+use super::{evidence, tolerant};
+use crate::judge::AnswerForm;
+use crate::judge::answer_form::QUOTES_KEY;
 use crate::judge::form::{VALUE_KEY, is_placeholder};
 use crate::judge::verdict::Verdict;
 
@@ -37,6 +39,12 @@ pub(super) fn read(mut object: Map<String, Value>, expected: &Expected<'_>) -> O
         Some(value) => candidate(value, expected),
         None => agreed(&mut object, expected).or_else(|| wrapper(&mut object, expected)),
     };
+    if *expected.form == AnswerForm::Quoting
+        && let Some(Ok(Answer { verdict: Verdict { details, .. }, .. })) = &mut answer
+        && let Some(Value::Array(quotes)) = object.remove(QUOTES_KEY)
+    {
+        *details = evidence::details(quotes.iter().filter_map(Value::as_str), expected);
+    }
     if let Some(Ok(Answer { verdict: Verdict { rationale: rationale @ None, .. }, .. })) = &mut answer {
         *rationale = RATIONALE_KEYS.iter().find_map(|name| {
             let key = object.keys().find(|key| key.eq_ignore_ascii_case(name))?.clone();
@@ -112,7 +120,9 @@ fn candidate(value: Value, expected: &Expected<'_>) -> Option<Result<Answer, Mis
         }
     }
     Some(match coerce::from_json(&value, expected) {
-        Reading::Value(value) => Ok(Answer { verdict: Verdict { value, rationale: None }, is_wrapped: false }),
+        Reading::Value(value) => {
+            Ok(Answer { verdict: Verdict { value, rationale: None, details: Vec::new() }, is_wrapped: false })
+        }
         Reading::OutOfRange(error) => Err(Miss::OutOfRange(error)),
         Reading::Ambiguous(why) => Err(Miss::Unparseable(why)),
         Reading::Nothing => Err(Miss::Unparseable("the verdict cannot be read")),

@@ -21,7 +21,7 @@ pub(super) const MAX_RATIONALE: usize = 4000;
 pub(super) fn read(body: &str, expected: &Expected<'_>, echo: &Echo<'_>) -> Result<Parsed, Miss> {
     match coerce::whole(&visible(body), expected) {
         Reading::Value(value) => {
-            let verdict = Verdict { value, rationale: None };
+            let verdict = Verdict { value, rationale: None, details: Vec::new() };
             return Ok(Parsed { verdict, method: ParseMethod::Tolerant });
         }
         Reading::OutOfRange(error) => return Err(Miss::OutOfRange(error)),
@@ -56,7 +56,8 @@ pub(super) fn read(body: &str, expected: &Expected<'_>, echo: &Echo<'_>) -> Resu
         return Ok(object(body, answer, &range));
     }
     let rationale = body.chars().take(MAX_RATIONALE).collect();
-    Ok(Parsed { verdict: Verdict { value: settled.value, rationale: Some(rationale) }, method: ParseMethod::Pattern })
+    let verdict = Verdict { value: settled.value, rationale: Some(rationale), details: Vec::new() };
+    Ok(Parsed { verdict, method: ParseMethod::Pattern })
 }
 
 fn of_objects(objects: &[Object], prose: &Prose) -> Vec<Claim> {

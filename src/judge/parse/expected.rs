@@ -1,6 +1,7 @@
 //! What an answer is read against.
 
 use crate::feedback::Good;
+use crate::judge::AnswerForm;
 use crate::judge::verdict::VerdictType;
 
 /// What the reading of an answer depends on.
@@ -8,6 +9,8 @@ use crate::judge::verdict::VerdictType;
 pub struct Expected<'a> {
     /// What it may answer.
     pub verdict: &'a VerdictType,
+    /// How it was asked for.
+    pub form: &'a AnswerForm,
     /// Which of that is good: only then `pass` and `fail` mean anything.
     pub good: Option<&'a Good>,
     /// The user message that it was shown: a verdict that stands there is not the judge's own.
@@ -19,6 +22,6 @@ pub struct Expected<'a> {
 impl<'a> From<&'a VerdictType> for Expected<'a> {
     /// A judge that was shown nothing to quote.
     fn from(verdict: &'a VerdictType) -> Self {
-        Self { verdict, good: None, prompt: "", template: "" }
+        Self { verdict, form: &AnswerForm::Value, good: None, prompt: "", template: "" }
     }
 }

@@ -3,11 +3,13 @@
 mod answer;
 mod apart;
 mod claim;
+mod claims;
 mod coerce;
 mod collect;
 mod conclusion;
 mod cursor;
 mod echo;
+mod evidence;
 mod expected;
 mod keys;
 mod label;
@@ -29,6 +31,7 @@ mod tolerant;
 mod tone;
 mod turn;
 mod weigh;
+mod whole_object;
 
 pub use expected::Expected;
 pub use limits::{MAX_BYTES, MAX_NESTING};

@@ -8,7 +8,8 @@ use super::expected::Expected;
 use super::limits::{MAX_BYTES, MAX_NESTING};
 use super::outcome::{DIFFERING, Miss, ParseFailure, ParseMethod, Parsed};
 use super::strict::Whole;
-use super::{collect, strip, turn};
+use super::{claims, collect, evidence, strip, turn};
+use crate::judge::AnswerForm;
 use crate::judge::control;
 
 /// Reads the verdict out of the text that a judge wrote. Pure, total, and in time linear in the text.
@@ -26,7 +27,18 @@ pub fn parse_verdict<'a>(text: &str, expected: impl Into<Expected<'a>>) -> Resul
     if text.len() > MAX_BYTES {
         return Err(Miss::Unparseable("the answer is longer than 1 MB").in_answer(text));
     }
-    read(text, &expected.into(), Strings::AreOpened).map_err(|miss| miss.in_answer(text))
+    let expected = expected.into();
+    let parsed = match expected.form {
+        AnswerForm::Claims(claims) => claims::read(text, claims, &expected),
+        AnswerForm::Value => read(text, &expected, Strings::AreOpened),
+        AnswerForm::Quoting => read(text, &expected, Strings::AreOpened).map(|mut parsed| {
+            if parsed.verdict.details.is_empty() {
+                parsed.verdict.details = evidence::details(std::iter::empty(), &expected);
+            }
+            parsed
+        }),
+    };
+    parsed.map_err(|miss| miss.in_answer(text))
 }
 
 /// Whether a text that is one JSON string is read again as what it encodes.

@@ -8,7 +8,7 @@ use super::plain::{clip, one_line};
 use crate::results::compare::Outcome;
 use crate::results::gate::GateOutcome;
 
-/// GitHub shows so many of a kind for a step.
+/// GitHub shows at most this many annotations of a kind for a step.
 const MAX: usize = 10;
 const MAX_MESSAGE: usize = 1000;
 
@@ -21,6 +21,9 @@ pub fn annotations(findings: &Findings<'_>) -> Vec<String> {
         let message = format!("{}{reason}", of_gate(gate));
         match gate.outcome {
             GateOutcome::Fail => errors.push(command("error", &format!("Gate fails: {}", gate.gate), &message)),
+            GateOutcome::Inconclusive if gate.is_judge_changed() => {
+                warnings.push(command("warning", &format!("The judge changed: {}", gate.gate), &message));
+            }
             GateOutcome::Inconclusive => {
                 warnings.push(command("warning", &format!("Gate is undecided: {}", gate.gate), &message));
             }

@@ -80,7 +80,11 @@ fn gate_case(gate: &GateResult, judge: &str) -> TestCase {
     };
     if gate.outcome != GateOutcome::Pass {
         let reason = gate.reason.as_ref().map(|reason| format!("; {reason}")).unwrap_or_default();
-        status.set_type(if gate.outcome == GateOutcome::Fail { "gate" } else { "inconclusive" });
+        status.set_type(match gate.outcome {
+            GateOutcome::Fail => "gate",
+            _ if gate.is_judge_changed() => "judge_changed",
+            _ => "inconclusive",
+        });
         status.set_message(XmlString::new(clip(&one_line(&format!("{}{reason}", of_gate(gate))), MAX_MESSAGE)));
         let traces: Vec<_> = gate
             .traces

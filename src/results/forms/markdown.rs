@@ -33,7 +33,11 @@ pub(super) fn write(results: &Findings<'_>) -> Result<String, fmt::Error> {
         writeln!(out, "\n{}", prose(sentence))?;
     }
     let mut sections = vec![warnings(results.warnings())?, gates(results.gates())?, judges(results)?];
-    sections.extend([failures(results.judges())?, changes(results.comparisons())?]);
+    sections.extend([
+        failures(results.judges())?,
+        changes("Comparison with the baseline", results.comparisons())?,
+        changes("The judges on the anchors", results.anchors())?,
+    ]);
     for judge in results.judges() {
         sections.push(slices(judge)?);
     }
@@ -132,6 +136,7 @@ fn gates(gates: &[GateResult]) -> Result<String, fmt::Error> {
         let outcome = match gate.outcome {
             GateOutcome::Pass => "✅ passes",
             GateOutcome::Fail => "❌ **fails**",
+            GateOutcome::Inconclusive if gate.is_judge_changed() => "⚠️ the judge changed",
             GateOutcome::Inconclusive => "❔ undecided",
         };
         let reason =
@@ -230,7 +235,7 @@ fn failures(judges: &[JudgeReport]) -> Result<String, fmt::Error> {
     Ok(folded(&counted(all, "failed judgment"), &table(&["Code", "Number:", "Meaning", "Remedy"], rows)))
 }
 
-fn changes(comparisons: &[Comparison]) -> Result<String, fmt::Error> {
+fn changes(title: &str, comparisons: &[Comparison]) -> Result<String, fmt::Error> {
     if comparisons.is_empty() {
         return Ok(String::new());
     }
@@ -263,7 +268,7 @@ fn changes(comparisons: &[Comparison]) -> Result<String, fmt::Error> {
         "Only now:",
         "Detectable:",
     ];
-    let mut out = folded("Comparison with the baseline", &table(&columns, comparisons.iter().map(row)));
+    let mut out = folded(title, &table(&columns, comparisons.iter().map(row)));
     for comparison in comparisons.iter().filter(|comparison| !comparison.flips.is_empty()) {
         let rows = comparison.flips.iter().take(MAX_FLIPS).map(|flip| {
             let rationale = |text: &Option<String>| code(text.as_deref().unwrap_or_default());

@@ -65,6 +65,14 @@ impl Findings<'_> {
         }
     }
 
+    /// The judges on the anchors.
+    fn anchors(&self) -> &[Comparison] {
+        match self {
+            Self::Report(report) => &report.anchors,
+            Self::Comparison(comparison) => &comparison.anchors,
+        }
+    }
+
     fn warnings(&self) -> &[Warning] {
         match self {
             Self::Report(report) => &report.warnings,
@@ -105,6 +113,12 @@ fn json(results: &Findings<'_>, out: &mut dyn Write) -> io::Result<()> {
         Findings::Comparison(comparison) => serde_json::to_writer_pretty(&mut *out, comparison)?,
     }
     out.write_all(b"\n")
+}
+
+/// By how much a comparison moved, with its interval.
+pub(super) fn moved(comparison: &Comparison) -> String {
+    let unit = figures::Unit::of(comparison.measure);
+    comparison.difference.as_ref().map(|difference| unit.difference(difference)).unwrap_or_default()
 }
 
 /// A verdict on one line: a text as it stands, everything else as JSON.

@@ -52,7 +52,7 @@ pub fn width(text: &str) -> usize {
     text.chars().map(|c| c.width().unwrap_or(0)).sum()
 }
 
-/// At most so many columns, with `…` where something is cut.
+/// Cut to a number of columns, with `…` where something is missing.
 pub fn clip(text: &str, columns: usize) -> String {
     if width(text) <= columns {
         return text.to_owned();
@@ -70,13 +70,13 @@ pub fn clip(text: &str, columns: usize) -> String {
     kept + "…"
 }
 
-/// Filled with spaces to so many columns.
+/// Padded with spaces to a number of columns.
 pub fn pad(text: &str, columns: usize) -> String {
     let missing = columns.saturating_sub(width(text));
     format!("{text}{}", " ".repeat(missing))
 }
 
-/// Lines of at most so many columns, broken between words where that is possible.
+/// Lines of at most a number of columns, broken between words where that is possible.
 pub fn wrap(text: &str, columns: usize) -> Vec<String> {
     let mut lines = Vec::new();
     let mut line = String::new();

@@ -84,12 +84,13 @@ fn judgments() -> Judgments {
 }
 
 fn comparison() -> ComparisonReport {
-    let Report { comparisons, gates, warnings, .. } = report();
+    let Report { comparisons, anchors, gates, warnings, .. } = report();
     ComparisonReport {
         schema_version: 1,
         base: vec!["base.jsonl".into()],
         new: vec!["new.jsonl".into()],
         comparisons,
+        anchors,
         gates,
         warnings,
     }

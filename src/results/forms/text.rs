@@ -8,7 +8,7 @@ use super::figures::{self, Unit, count, counted, milliseconds, percent, probabil
 use super::headline::Headline;
 use super::plain::{clip, guarded, one_line, pad, wrap};
 use crate::feedback::{ErrorCode, SourceType};
-use crate::results::compare::{Comparison, Flip, Measure, Outcome};
+use crate::results::compare::{Comparison, Flip, Measure, NightOutcome, NightResult, Outcome};
 use crate::results::gate::{GateOutcome, GateResult, GateTrace};
 use crate::results::report::{Bin, Category, Estimate, Figures, JudgeReport, Method, Slice, Warning};
 
@@ -39,6 +39,7 @@ pub(super) fn write(results: &Findings<'_>) -> Result<String, fmt::Error> {
     for comparison in results.comparisons() {
         write_comparison(&mut out, comparison)?;
     }
+    write_anchors(&mut out, results.anchors())?;
     Ok(guarded(&out))
 }
 
@@ -90,6 +91,7 @@ fn write_gate(out: &mut String, gate: &GateResult) -> fmt::Result {
     let word = match gate.outcome {
         GateOutcome::Pass => "pass",
         GateOutcome::Fail => "FAIL",
+        GateOutcome::Inconclusive if gate.is_judge_changed() => "judge changed",
         GateOutcome::Inconclusive => "inconclusive",
     };
     let figures = figures::of_gate(gate);
@@ -333,10 +335,48 @@ fn write_comparison(out: &mut String, comparison: &Comparison) -> fmt::Result {
         entry(out, "detectable", &format!("a difference of {smallest} or more"))?;
     }
     warnings(out, &comparison.warnings, "  ")?;
+    if !comparison.nights.is_empty() {
+        entry(out, "nights", &nights(comparison))?;
+    }
     if comparison.n_flips > 0 {
         entry(out, "changed", &counted(comparison.n_flips, "verdict"))?;
     }
     comparison.flips.iter().take(SHOWN).try_for_each(|flip| write_flip(out, flip))
+}
+
+/// The nights of the baseline, a sign each, and the state that they leave.
+fn nights(comparison: &Comparison) -> String {
+    let sign = |night: &NightResult| match night.outcome {
+        NightOutcome::First => '-',
+        NightOutcome::Pass => '+',
+        NightOutcome::Worse => 'X',
+        NightOutcome::Inconclusive => '?',
+        NightOutcome::JudgeChanged => 'J',
+    };
+    let signs: String = comparison.nights.iter().map(sign).collect();
+    let since = comparison.worse_since.as_ref().map(|night| format!("; worse since {}", one_line(night)));
+    format!("{signs} (- first, + pass, ? inconclusive, X worse, J judge changed){}", since.unwrap_or_default())
+}
+
+/// The judges on the anchors, a line each: what moved there is the judge.
+fn write_anchors(out: &mut String, anchors: &[Comparison]) -> fmt::Result {
+    if !anchors.is_empty() {
+        writeln!(out, "\nanchors")?;
+    }
+    for of in anchors {
+        let (moved, n) = (super::moved(of), counted(of.n_pairs, "anchor"));
+        let word = match of.outcome {
+            Outcome::JudgeChanged => "THE JUDGE CHANGED",
+            Outcome::Equivalent => "the judge is what it was",
+            _ => "no change of the judge is shown",
+        };
+        let p = of.p_adjusted.map(|p| format!(", {}", probability(p))).unwrap_or_default();
+        entry(out, &one_line(&of.name), &format!("{word}: {moved} on {n}{p}"))?;
+        if of.outcome == Outcome::JudgeChanged {
+            of.flips.iter().take(SHOWN).try_for_each(|flip| write_flip(out, flip))?;
+        }
+    }
+    Ok(())
 }
 
 fn write_flip(out: &mut String, flip: &Flip) -> fmt::Result {

@@ -6,7 +6,7 @@ use crate::endpoint::wire::finish::Finish;
 use crate::feedback::ErrorCode;
 use crate::judge::parse::{Expected, ParseMethod, Parsed, has_periodic_tail, parse_verdict};
 use crate::judge::verdict::Verdict;
-use crate::judge::{Judge, Work};
+use crate::judge::{AnswerForm, Judge, Work};
 
 /// A verdict and how it was read.
 #[derive(Debug)]
@@ -57,7 +57,9 @@ fn scored(answer: &Answer, expected: Expected<'_>, max_rationale_chars: u32) -> 
     }
     match parse_verdict(&answer.content, expected) {
         Ok(Parsed { verdict, method }) => {
-            let degenerate = verdict.rationale.as_deref().is_some_and(|text| is_degenerate(text, max_rationale_chars));
+            // What code writes of a list of claims is as long as the list.
+            let max_chars = if let AnswerForm::Claims(_) = expected.form { u32::MAX } else { max_rationale_chars };
+            let degenerate = verdict.rationale.as_deref().is_some_and(|text| is_degenerate(text, max_chars));
             Ok(Scored { verdict, method, truncated, degenerate })
         }
         Err(error) if truncated => {

@@ -11,6 +11,7 @@ use crate::endpoint::wire::answer::Usage;
 use crate::endpoint::wire::chat::{ResponseFormat, WireProfile};
 use crate::feedback::{AssessmentId, Feedback, FeedbackError, SAMPLE_METADATA, Source};
 use crate::judge::parse::ParseMethod;
+use crate::judge::verdict::Verdict;
 use crate::judge::{Judgment, NotAskable, Question, SubjectIds};
 use crate::run::lanes::job::{History, Job};
 use crate::run::lanes::variation::Variation;
@@ -49,7 +50,8 @@ pub(in crate::run) fn of_attempt(question: &Question, run_id: &str, outcome: Out
     let Attempt { result, answer, limits: _ } = attempt;
     let answer = answer.unwrap_or_default();
     // What a simulator makes up in a model's place is not the model's, replaces nothing, and has an id of its own.
-    let made_up = question.of_simulator().filter(|_| answer.is_simulated);
+    let is_simulated = answer.is_simulated || result.as_ref().is_err_and(|failure| failure.is_simulated);
+    let made_up = question.of_simulator().filter(|_| is_simulated);
     let mut feedback = match made_up {
         Some(question) => {
             let id = question.id(&subject.trace_id, subject.span_id.as_deref(), &work);
@@ -57,13 +59,13 @@ pub(in crate::run) fn of_attempt(question: &Question, run_id: &str, outcome: Out
         }
         None => base(question, run_id, id, subject, history),
     };
-    let mut put = |key: &str, value: String| feedback.metadata.insert(key.to_owned(), value);
+    let mut put = |key: &str, value: String| _ = feedback.metadata.insert(key.to_owned(), value);
     if let Some(host) = host {
         put("host", host.to_string());
     }
     put("attempts", attempts.to_string());
     put("latency_ms", latency.as_millis().to_string());
-    work.notes().metadata().for_each(|(key, value)| _ = put(key, value));
+    work.notes().metadata().for_each(|(key, value)| put(key, value));
     if let Some(changes) = variation.names() {
         put("reask", changes);
     }
@@ -103,12 +105,14 @@ pub(in crate::run) fn of_attempt(question: &Question, run_id: &str, outcome: Out
             if degenerate {
                 put("rationale", "degenerate".to_owned());
             }
-            feedback.value = Some(verdict.value);
-            feedback.rationale = verdict.rationale;
+            let Verdict { value, rationale, details } = verdict;
+            details.into_iter().for_each(|(key, value)| put(key, value));
+            feedback.value = Some(value);
+            feedback.rationale = rationale;
             feedback.overrides = history.overrides.filter(|_| made_up.is_none()).map(|id| id.to_string());
         }
         Err(failure) => {
-            failure.metadata().for_each(|(key, value)| _ = put(key, value));
+            failure.metadata().for_each(|(key, value)| put(key, value));
             feedback.error = Some(error(*failure));
         }
     }
@@ -184,7 +188,6 @@ mod tests {
     use crate::endpoint::wire::answer::Answer;
     use crate::feedback::{ErrorCode, GOOD_METADATA, IdHasher, SCALE_METADATA, SESSION_ID_METADATA, SESSION_METADATA};
     use crate::judge::Judge;
-    use crate::judge::verdict::Verdict;
     use crate::run::lanes::lane::tests::job;
 
     fn question(sample: u32) -> Question {
@@ -194,7 +197,7 @@ mod tests {
     }
 
     fn verdict() -> Result<Scored, Box<Failure>> {
-        let verdict = Verdict { value: true.into(), rationale: Some("so".into()) };
+        let verdict = Verdict { value: true.into(), rationale: Some("so".into()), details: Vec::new() };
         Ok(Scored { verdict, method: ParseMethod::Strict, truncated: false, degenerate: false })
     }
 

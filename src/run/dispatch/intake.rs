@@ -21,8 +21,11 @@ impl Dispatcher<'_> {
                 self.items(items, failures).await?;
             }
             Planned::Session { items, failures } => self.items(items, failures).await?,
-            Planned::Duplicate | Planned::Reject(_) | Planned::LeftOut { .. } | Planned::End { .. } if !is_first => {}
-            Planned::LeftOut { bytes_read, why } => self.emit(&Event::LeftOut { why: &why, bytes_read, total_bytes }),
+            Planned::Duplicate | Planned::Reject(_) | Planned::NotSelected { .. } | Planned::End { .. }
+                if !is_first => {}
+            Planned::NotSelected { bytes_read, why } => {
+                self.emit(&Event::NotSelected { why: &why, bytes_read, total_bytes })
+            }
             Planned::Duplicate => self.emit(&Event::Duplicate),
             Planned::End { notices, absent } => {
                 if !notices.is_empty() {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::dataset::{DatasetError, Reject};
 use crate::feedback::ErrorCode;
-use crate::feedback::log::WriteError;
+use crate::feedback::log::{OpenError, WriteError};
 use crate::run::setup::budget::Exhausted;
 
 /// Why an endpoint, or one member of its pool, is asked no more. Other lanes continue.
@@ -84,6 +84,9 @@ pub enum StopReason {
     /// The log.
     #[error(transparent)]
     Log(WriteError),
+    /// The votes of panels could not be read.
+    #[error("cannot read the log for the aggregates of its votes; the same command makes them")]
+    Votes(#[source] OpenError),
     /// An attempt panicked.
     #[error("an attempt died of a bug; please report it. The judgments in flight are left for the next run")]
     Bug,

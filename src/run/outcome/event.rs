@@ -11,7 +11,7 @@ use crate::judge::parse::ParseMethod;
 use crate::run::dispatch::stop::{GivenUp, StopReason};
 use crate::run::planning::item::Settled;
 use crate::run::setup::questions::{LaneIndex, QuestionIndex};
-use crate::run::setup::selection::LeftOut;
+use crate::run::setup::selection::NotSelected;
 
 /// Something that happened.
 #[derive(Debug, Clone, Copy)]
@@ -25,9 +25,9 @@ pub enum Event<'a> {
         total_bytes: Option<u64>,
     },
     /// A trace was read that the run is not about.
-    LeftOut {
+    NotSelected {
         /// Why not.
-        why: &'a LeftOut,
+        why: &'a NotSelected,
         /// Of all files, so far.
         bytes_read: u64,
         /// `None` when the length is unknown.

@@ -51,14 +51,19 @@ impl RunReport {
                 | StopReason::Strict(_)
                 | StopReason::Dataset(_)
                 | StopReason::Rejects(_)
+                | StopReason::Votes(_)
                 | StopReason::Log(_),
             ) => Exit::Stopped,
             None if self.ended_early() || summary.log.lost > 0 => Exit::Stopped,
             // A shard may be empty: then its work is done.
-            None if summary.selected() == 0 && summary.left_out.other_shards == 0 => Exit::Usage,
+            None if summary.selected() == 0 && summary.not_selected.other_shards == 0 => Exit::Usage,
             // Whatever they are: a run without one verdict is not a run with some failures.
             None if summary.scored() == 0 && summary.failed() > summary.unmatched() => Exit::Stopped,
-            None if summary.failed() + summary.rejects + summary.left_out.failed > 0 => Exit::SomeFailed,
+            None if summary.failed() + summary.without_consensus() + summary.rejects + summary.not_selected.failed
+                > 0 =>
+            {
+                Exit::SomeFailed
+            }
             None => Exit::AllJudged,
         }
     }

@@ -13,7 +13,8 @@ use crate::feedback::{ErrorCode, Feedback, Room};
 use crate::judge::parse::ParseMethod;
 use crate::judge::{Question, QuestionKey, Unit};
 use crate::run::dispatch::stop::GivenUp;
-use crate::run::setup::selection::LeftOutCounts;
+use crate::run::panel::PanelSummary;
+use crate::run::setup::selection::NotSelectedCounts;
 use crate::run::setup::settings::LaneSettings;
 use crate::run::setup::shard::Shard;
 use crate::run::until::UntilSummary;
@@ -26,7 +27,7 @@ pub struct Summary {
     /// The part of the dataset that the run was about, if not all.
     pub shard: Option<Shard>,
     /// Traces that were read and not selected.
-    pub left_out: LeftOutCounts,
+    pub not_selected: NotSelectedCounts,
     /// Ids that were named and that the dataset lacks.
     pub absent_trace_ids: Vec<String>,
     /// Lines that are not a trace.
@@ -49,6 +50,8 @@ pub struct Summary {
     pub first_messages: BTreeMap<ErrorCode, String>,
     /// One for each question, in the run's order.
     pub questions: Vec<QuestionSummary>,
+    /// One for each panel.
+    pub panels: Vec<PanelSummary>,
     /// One for each endpoint and model.
     pub lanes: Vec<LaneSummary>,
     /// What was decided about the conditions that end the run.
@@ -162,7 +165,7 @@ impl Summary {
         Self {
             traces: 0,
             shard,
-            left_out: LeftOutCounts::default(),
+            not_selected: NotSelectedCounts::default(),
             absent_trace_ids: Vec::new(),
             rejects: 0,
             duplicates: 0,
@@ -174,6 +177,7 @@ impl Summary {
             endless: Endless::default(),
             first_messages: BTreeMap::new(),
             questions: questions.collect(),
+            panels: Vec::new(),
             lanes: lanes.iter().map(lane).collect(),
             until: Vec::new(),
             unsaved: 0,
@@ -187,7 +191,7 @@ impl Summary {
     pub fn add(&mut self, event: &Event<'_>) {
         match event {
             Event::TraceRead { .. } => self.traces += 1,
-            Event::LeftOut { why, .. } => self.left_out.add(why),
+            Event::NotSelected { why, .. } => self.not_selected.add(why),
             Event::AbsentTraceIds(ids) => self.absent_trace_ids = ids.to_vec(),
             Event::Rejected(_) => self.rejects += 1,
             Event::Duplicate => self.duplicates += 1,
@@ -275,6 +279,11 @@ impl Summary {
     /// Of these, failures that a replay cannot retry.
     pub fn unmatched(&self) -> u64 {
         self.sum(|counts| counts.unmatched)
+    }
+
+    /// Aggregates of votes that are no verdict.
+    pub fn without_consensus(&self) -> u64 {
+        self.panels.iter().map(|panel| panel.failed).sum()
     }
 
     /// Judgments that were planned and not reached.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::item::Item;
 use super::plan::Planner;
 use crate::dataset::{DatasetError, DatasetReader, Entry, Notice, Notices, Reject, Sessions};
-use crate::run::setup::selection::{LeftOut, Selecting, Selection};
+use crate::run::setup::selection::{NotSelected, Selecting, Selection};
 use crate::run::until::WaveWalk;
 use crate::trace::Session;
 
@@ -24,9 +24,9 @@ pub(in crate::run) enum Planned {
         failures: u64,
     },
     /// A trace that is not selected.
-    LeftOut {
+    NotSelected {
         bytes_read: u64,
-        why: LeftOut,
+        why: NotSelected,
     },
     Reject(Reject),
     Duplicate,
@@ -55,7 +55,7 @@ impl Planned {
     pub(in crate::run) fn is_counted_only(&self) -> bool {
         match self {
             Self::Trace { items, .. } | Self::Session { items, .. } => items.iter().all(Item::is_counted_only),
-            Self::LeftOut { .. } | Self::Duplicate => true,
+            Self::NotSelected { .. } | Self::Duplicate => true,
             Self::Reject(_) | Self::Unreadable(_) | Self::WaveEnd | Self::End { .. } => false,
         }
     }
@@ -129,10 +129,10 @@ impl<'a> Walk<'a> {
                     return None;
                 }
                 let bytes_read = self.dataset.bytes_read();
-                match self.selecting.left_out(&trace) {
+                match self.selecting.not_selected(&trace) {
                     // Counted in the first wave.
                     Some(_) if !is_first_wave => return None,
-                    Some(why) => Planned::LeftOut { bytes_read, why },
+                    Some(why) => Planned::NotSelected { bytes_read, why },
                     None if self.waves.as_ref().is_some_and(|waves| !waves.holds(&trace)) => return None,
                     None => {
                         let (items, failures) = self.planner.items(&trace);
@@ -184,7 +184,7 @@ impl<'a> Walk<'a> {
         let Stage::Sessions(sessions, taken) = &mut self.stage else { return None };
         let enough = self.selection.limit.is_some_and(|limit| *taken >= limit);
         match sessions.next().filter(|_| !enough) {
-            Some(Ok(session)) if self.selection.left_out(session.last()).is_some() => {
+            Some(Ok(session)) if self.selection.not_selected(session.last()).is_some() => {
                 Some(Planned::Session { items: self.planner.session_left_out(), failures: 0 })
             }
             Some(Ok(session)) => {

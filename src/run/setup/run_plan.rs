@@ -4,6 +4,7 @@
 //! The manifest keeps it, so that a failure can be retried later as its own run was set up.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -20,6 +21,7 @@ use crate::dataset::{Format, Mapping};
 use crate::endpoint::ModelUri;
 use crate::endpoint::prices::Prices;
 use crate::feedback::forms::Form;
+use crate::judge::verdict::VerdictType;
 
 /// One run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -32,6 +34,9 @@ pub struct RunPlan {
     pub selection: SelectionPlan,
     /// The judges, each with its model.
     pub judges: Vec<JudgePlan>,
+    /// The judges of which several votes become one verdict.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub panels: Vec<PanelPlan>,
     /// One for each model of the judges.
     pub endpoints: Vec<EndpointPlan>,
     /// What is made from the log at the end.
@@ -47,6 +52,9 @@ pub struct RunPlan {
     pub config: Option<PathBuf>,
     /// The file of environment variables that was read, absolute.
     pub env_file: Option<PathBuf>,
+    /// Of the file of anchors, where the run judges those, to see whether the judge is what it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub anchors: Option<String>,
 }
 
 /// How a dataset is read.
@@ -95,6 +103,66 @@ pub struct JudgePlan {
     pub blake3: String,
     /// The model.
     pub model: ModelUri,
+}
+
+/// A judge of which several votes become one verdict.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PanelPlan {
+    /// The judge's name.
+    pub judge: String,
+    /// The models.
+    pub voters: Vec<ModelUri>,
+    /// Votes of each of them.
+    pub samples: u32,
+    /// How the votes become one verdict.
+    pub aggregation: Aggregation,
+    /// Verdicts that it takes.
+    pub quorum: u32,
+}
+
+/// How several votes become one verdict.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Aggregation {
+    /// What most of them say; nothing where several are said as often.
+    Majority,
+    /// The mean of numbers.
+    Mean,
+    /// The median of numbers.
+    Median,
+}
+
+impl Aggregation {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Majority, Self::Mean, Self::Median];
+
+    /// The name in plans and records.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Majority => "majority",
+            Self::Mean => "mean",
+            Self::Median => "median",
+        }
+    }
+
+    /// What suits a type of verdict: numbers keep more in their mean than in the most frequent of them.
+    pub const fn of(verdict: &VerdictType) -> Self {
+        match verdict {
+            VerdictType::Integer { .. } | VerdictType::Number { .. } => Self::Mean,
+            VerdictType::Boolean | VerdictType::Category { .. } => Self::Majority,
+        }
+    }
+
+    /// Whether verdicts of this type have one.
+    pub const fn suits(self, verdict: &VerdictType) -> bool {
+        matches!(self, Self::Majority) || matches!(verdict, VerdictType::Integer { .. } | VerdictType::Number { .. })
+    }
+}
+
+impl fmt::Display for Aggregation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
 }
 
 /// An endpoint and one model on it.
@@ -183,6 +251,16 @@ impl RunPlan {
         self.endpoints.iter().find(|endpoint| endpoint.model == *model)
     }
 
+    /// The panel of a judge.
+    pub fn panel(&self, judge: &str) -> Option<&PanelPlan> {
+        self.panels.iter().find(|panel| panel.judge == judge)
+    }
+
+    /// Independent answers that a judge is asked for, of each model.
+    pub fn samples(&self, judge: &str) -> u32 {
+        self.panel(judge).map_or(1, |panel| panel.samples)
+    }
+
     /// Whether verdicts are made up inside the process.
     pub fn is_simulated(&self) -> bool {
         self.endpoints.iter().any(EndpointPlan::is_simulated)
@@ -204,6 +282,7 @@ impl RunPlan {
         };
         (&judge.name, &judge.file, &judge.model) == (&of_other.name, &of_other.file, &of_other.model)
             && other.datasets.iter().all(has)
+            && self.samples(&judge.name) >= other.samples(&of_other.name)
             && (self.selection.shard.is_none() || self.selection.shard == other.selection.shard)
             && (&self.reading.format, &self.reading.map) == (&other.reading.format, &other.reading.map)
             && body(self, judge) == body(other, of_other)
@@ -276,6 +355,7 @@ pub(crate) mod tests {
                 strict: false,
             },
             selection: SelectionPlan { sample: Some("5%".parse().unwrap()), ..SelectionPlan::default() },
+            panels: Vec::new(),
             endpoints: endpoints.collect(),
             judges,
             export: None,
@@ -284,6 +364,7 @@ pub(crate) mod tests {
             grace: Duration::from_secs(30),
             config: None,
             env_file: None,
+            anchors: None,
         }
     }
 

@@ -49,7 +49,7 @@ pub struct Selection {
 
 /// Why a trace is not taken.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum LeftOut {
+pub enum NotSelected {
     /// It belongs to another shard.
     OtherShard,
     /// Its id is none of those that were named.
@@ -64,7 +64,7 @@ pub enum LeftOut {
 
 /// How many traces were not taken.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct LeftOutCounts {
+pub struct NotSelectedCounts {
     /// Traces of other shards.
     pub other_shards: u64,
     /// Traces with other ids than those that were named.
@@ -79,15 +79,15 @@ pub struct LeftOutCounts {
     pub first_failure: Option<String>,
 }
 
-impl LeftOutCounts {
+impl NotSelectedCounts {
     /// Counts one.
-    pub fn add(&mut self, why: &LeftOut) {
+    pub fn add(&mut self, why: &NotSelected) {
         match why {
-            LeftOut::OtherShard => self.other_shards += 1,
-            LeftOut::NotNamed => self.not_named += 1,
-            LeftOut::Filtered => self.filtered += 1,
-            LeftOut::NotDrawn => self.not_drawn += 1,
-            LeftOut::Failed(reason) => {
+            NotSelected::OtherShard => self.other_shards += 1,
+            NotSelected::NotNamed => self.not_named += 1,
+            NotSelected::Filtered => self.filtered += 1,
+            NotSelected::NotDrawn => self.not_drawn += 1,
+            NotSelected::Failed(reason) => {
                 self.failed += 1;
                 self.first_failure.get_or_insert_with(|| reason.clone());
             }
@@ -120,29 +120,29 @@ impl Criteria {
 
 impl Selection {
     /// Why a trace is not taken; `None` if it is. The limit is not looked at: it counts what is taken.
-    pub fn left_out(&self, trace: &Trace) -> Option<LeftOut> {
+    pub fn not_selected(&self, trace: &Trace) -> Option<NotSelected> {
         if self.shard.is_some_and(|shard| !shard.contains(&trace.trace_id)) {
-            return Some(LeftOut::OtherShard);
+            return Some(NotSelected::OtherShard);
         }
-        if let Some(left_out) = self.not_eligible(trace) {
-            return Some(left_out);
+        if let Some(not_selected) = self.not_eligible(trace) {
+            return Some(not_selected);
         }
         match self.sample.as_ref()?.contains(trace) {
             Ok(true) => None,
-            Ok(false) => Some(LeftOut::NotDrawn),
-            Err(reason) => Some(LeftOut::Failed(reason)),
+            Ok(false) => Some(NotSelected::NotDrawn),
+            Err(reason) => Some(NotSelected::Failed(reason)),
         }
     }
 
     /// Why a trace cannot be drawn, in whichever shard.
-    fn not_eligible(&self, trace: &Trace) -> Option<LeftOut> {
+    fn not_eligible(&self, trace: &Trace) -> Option<NotSelected> {
         if self.trace_ids.as_ref().is_some_and(|ids| !ids.contains(&trace.trace_id)) {
-            return Some(LeftOut::NotNamed);
+            return Some(NotSelected::NotNamed);
         }
         match self.filter.as_ref()?.holds(trace) {
             Ok(true) => None,
-            Ok(false) => Some(LeftOut::Filtered),
-            Err(reason) => Some(LeftOut::Failed(format!("{}: the filter: {reason}", trace.trace_id))),
+            Ok(false) => Some(NotSelected::Filtered),
+            Err(reason) => Some(NotSelected::Failed(format!("{}: the filter: {reason}", trace.trace_id))),
         }
     }
 
@@ -325,12 +325,12 @@ impl Selecting {
     }
 
     /// Why the next trace is not taken; `None` if it is.
-    pub(in crate::run) fn left_out(&mut self, trace: &Trace) -> Option<LeftOut> {
+    pub(in crate::run) fn not_selected(&mut self, trace: &Trace) -> Option<NotSelected> {
         self.absent.remove(&trace.trace_id);
         self.unmet.retain(|member| !has(trace, member));
-        let left_out = self.selection.left_out(trace);
-        self.taken += u64::from(left_out.is_none());
-        left_out
+        let not_selected = self.selection.not_selected(trace);
+        self.taken += u64::from(not_selected.is_none());
+        not_selected
     }
 
     /// The ids that were named and are not in the dataset; none where it was not read to its end.
@@ -381,7 +381,7 @@ mod tests {
         let mut selecting = Selecting::new(Arc::new(criteria.draw(|| panic!()).unwrap()));
         let unmet = |selecting: &Selecting| selecting.unmet().map(ToOwned::to_owned).collect::<Vec<_>>();
         assert_eq!(unmet(&selecting).len(), 4);
-        selecting.left_out(&trace(1));
+        selecting.not_selected(&trace(1));
         assert_eq!(unmet(&selecting), ["inputs.question", "trace.tags.none"]);
     }
 
@@ -427,7 +427,7 @@ mod tests {
     fn drawn(criteria: Criteria, n: usize) -> BTreeSet<usize> {
         let (_folder, reader) = dataset(n);
         let selection = criteria.draw(|| Ok(reader)).unwrap();
-        (0..n).filter(|n| selection.left_out(&trace(*n)).is_none()).collect()
+        (0..n).filter(|n| selection.not_selected(&trace(*n)).is_none()).collect()
     }
 
     fn sample(text: &str, seed: u64, n: usize) -> BTreeSet<usize> {
@@ -482,16 +482,21 @@ mod tests {
 
     #[test]
     fn why_a_trace_is_left_out_is_told_and_counted() {
-        let why = |selection: &Selection, n: usize| selection.left_out(&trace(n));
+        let why = |selection: &Selection, n: usize| selection.not_selected(&trace(n));
         let ids = |ids: &[&str]| Some(ids.iter().map(|id| (*id).to_owned()).collect());
         let named = selection(Criteria { trace_ids: ids(&["trace-1", "x"]), ..Criteria::default() });
-        assert_eq!((why(&named, 1), why(&named, 2)), (None, Some(LeftOut::NotNamed)));
+        assert_eq!((why(&named, 1), why(&named, 2)), (None, Some(NotSelected::NotNamed)));
         let filter = Some(Expression::compile("'a' in inputs.n").unwrap());
         let failing = selection(Criteria { filter, ..Criteria::default() });
-        let Some(LeftOut::Failed(reason)) = why(&failing, 1) else { panic!("it has no text to look in") };
+        let Some(NotSelected::Failed(reason)) = why(&failing, 1) else { panic!("it has no text to look in") };
         assert!(reason.starts_with("trace-1: the filter: cannot perform a containment check"), "{reason}");
-        let mut counts = LeftOutCounts::default();
-        for why in [LeftOut::OtherShard, LeftOut::NotDrawn, LeftOut::Failed("a".into()), LeftOut::Failed("b".into())] {
+        let mut counts = NotSelectedCounts::default();
+        for why in [
+            NotSelected::OtherShard,
+            NotSelected::NotDrawn,
+            NotSelected::Failed("a".into()),
+            NotSelected::Failed("b".into()),
+        ] {
             counts.add(&why);
         }
         assert_eq!((counts.of_shard(), counts.first_failure.as_deref()), (3, Some("a")));
@@ -503,7 +508,7 @@ mod tests {
             let trace_ids = Some(["trace-1", "trace-2"].map(ToOwned::to_owned).into());
             let selection = selection(Criteria { trace_ids, limit, ..Criteria::default() });
             let mut selecting = Selecting::new(Arc::new(selection));
-            met.iter().for_each(|n| drop(selecting.left_out(&trace(*n))));
+            met.iter().for_each(|n| drop(selecting.not_selected(&trace(*n))));
             (selecting.is_done(), selecting.absent())
         };
         assert_eq!(absent(None, &[0, 2]), (false, vec!["trace-1".to_owned()]));
@@ -519,7 +524,7 @@ mod tests {
 
     fn sample_of_one(seed: u64, n: usize) -> bool {
         let sample = Sample::new(size("0.5%"), seed, None);
-        selection(Criteria { sample: Some(sample), ..Criteria::default() }).left_out(&trace(n)).is_none()
+        selection(Criteria { sample: Some(sample), ..Criteria::default() }).not_selected(&trace(n)).is_none()
     }
 
     #[test]

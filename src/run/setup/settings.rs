@@ -17,6 +17,7 @@ use crate::endpoint::prices::Prices;
 use crate::feedback::ErrorCode;
 use crate::feedback::log::{OpenLog, OpinionKey, ReuseLog, Standing};
 use crate::judge::Question;
+use crate::run::panel::Panel;
 use crate::run::until::Until;
 
 /// One run.
@@ -27,6 +28,8 @@ pub struct RunSettings {
     pub datasets: Vec<DatasetReader>,
     /// What is asked about each of them, and on which lane.
     pub questions: Vec<(Question, LaneIndex)>,
+    /// The judges that have several votes, and what becomes of these. Only with a log, of which the aggregates are made.
+    pub panels: Vec<Panel>,
     /// Which of the judgments.
     pub scope: Scope,
     /// The endpoints and models.

@@ -15,6 +15,12 @@ pub struct Shard {
 }
 
 impl Shard {
+    /// The part with this number, from 1, of so many; `None` where there is no such part.
+    pub fn new(number: u32, of: u32) -> Option<Self> {
+        let shard = Self { number: NonZeroU32::new(number)?, of: NonZeroU32::new(of)? };
+        (number <= of).then_some(shard)
+    }
+
     /// Whether the trace is in this part. The same in every version: a night may have begun with an older one.
     pub fn contains(self, trace_id: &str) -> bool {
         let hash = IdHasher::new("judge-run shard 1").part(trace_id.as_bytes()).finish_u64();
@@ -35,9 +41,8 @@ impl FromStr for Shard {
 
     fn from_str(text: &str) -> Result<Self, InvalidShard> {
         let (number, of) = text.trim().split_once('/').ok_or(InvalidShard)?;
-        let shard =
-            Self { number: number.parse().map_err(|_| InvalidShard)?, of: of.parse().map_err(|_| InvalidShard)? };
-        if shard.number <= shard.of { Ok(shard) } else { Err(InvalidShard) }
+        let whole = |text: &str| text.parse().map_err(|_| InvalidShard);
+        Self::new(whole(number)?, whole(of)?).ok_or(InvalidShard)
     }
 }
 

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests may")]
 
 mod packages;
+mod people;
 mod worked;
 
 use judge_run_statistics::{Alternative, Interval};

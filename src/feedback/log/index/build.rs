@@ -1,6 +1,6 @@
 //! Making an index, record by record.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use super::Index;
 use super::entry::Entry;
@@ -14,8 +14,8 @@ const FIRST: usize = 4096;
 #[derive(Debug, Default)]
 pub(in crate::feedback::log) struct IndexBuilder {
     entries: Vec<Entry>,
-    /// The models that gave a verdict.
-    proven: HashSet<String>,
+    /// The models with records, and whether each gave a verdict.
+    models: HashMap<String, bool>,
     overrides: Vec<Override>,
     /// What the last records of others' ids override.
     others: HashMap<(OpinionKey, AssessmentId), (AssessmentId, u64)>,
@@ -91,11 +91,12 @@ impl IndexBuilder {
             // Too little is made up for later, and what is not used takes no memory.
             let _ = self.entries.try_reserve_exact(usize::try_from(left.saturating_add(left / 32)).unwrap_or(0));
         }
-        if let Some(source_id) = &facts.source_id
-            && !matches!(facts.says, Says::Failure(_))
-            && !self.proven.contains(&**source_id)
-        {
-            self.proven.insert(source_id.clone().into_owned());
+        if let Some(source_id) = &facts.source_id {
+            let is_verdict = !matches!(facts.says, Says::Failure(_));
+            match self.models.get_mut(&**source_id) {
+                Some(is_proven) => *is_proven |= is_verdict,
+                None => _ = self.models.insert(source_id.clone().into_owned(), is_verdict),
+            }
         }
     }
 
@@ -141,7 +142,7 @@ impl IndexBuilder {
         }
         self.entries.truncate(kept);
         self.entries.shrink_to_fit();
-        Index::new(self.entries, self.proven)
+        Index::new(self.entries, self.models)
     }
 
     /// The entries of an opinion, once they are sorted.

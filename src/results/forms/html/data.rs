@@ -19,7 +19,7 @@ const RATIONALES: usize = 16_000_000;
 /// Of texts in the figures, and of metadata.
 const MAX_TEXT: usize = 4_000;
 const MAX_VALUE: usize = 1_000;
-/// The traces of a page are parsed by so many, when one of them is looked at.
+/// The traces of a page are parsed in chunks of this many, when one of them is looked at.
 const TRACES_PER_BLOCK: usize = 100;
 /// Metadata that has a place of its own.
 const SHOWN_ELSEWHERE: [&str; 3] = ["latency_ms", SESSION_METADATA, SESSION_ID_METADATA];

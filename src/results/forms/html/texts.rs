@@ -7,7 +7,7 @@ use crate::results::forms::figures::count;
 /// Greater integers are no numbers of a script.
 const MAX_SAFE_INTEGER: u64 = 1 << 53;
 
-/// The beginning of a text, at most so many characters; how many are missing.
+/// The beginning of a text, at most `limit` characters, and how many are missing.
 pub(super) fn beginning(text: &str, max: usize) -> (&str, usize) {
     match text.char_indices().nth(max) {
         Some((end, _)) => (&text[..end], text[end..].chars().count()),
@@ -15,7 +15,7 @@ pub(super) fn beginning(text: &str, max: usize) -> (&str, usize) {
     }
 }
 
-/// A text with at most so many characters, and what is missing.
+/// A text cut to a number of characters, and how many are missing.
 pub(super) fn shortened(text: &str, max: usize) -> String {
     match beginning(text, max) {
         (_, 0) => text.to_owned(),
@@ -39,7 +39,7 @@ pub(super) fn fit(value: &mut Value, room: usize) -> usize {
     limit(value, max)
 }
 
-/// Shortens every text in a value to so many characters. How many are missing.
+/// Shortens every text in a value to a number of characters. Returns how many are missing.
 pub(super) fn limit(value: &mut Value, max: usize) -> usize {
     let mut missing = 0;
     each_text(value, &mut |text| {

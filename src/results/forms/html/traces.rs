@@ -12,8 +12,8 @@ use crate::trace::Trace;
 
 /// What all traces of a page have together, in characters; each has an equal part of it, within limits.
 const ROOM: usize = 48_000_000;
-const LEAST_ROOM: usize = 2_000;
-const MOST_ROOM: usize = 400_000;
+const MIN_ROOM: usize = 2_000;
+const MAX_ROOM: usize = 400_000;
 /// More spans of one trace are left out.
 const MAX_SPANS: usize = 300;
 const MAX_TITLE: usize = 160;
@@ -42,7 +42,7 @@ impl PageTraces {
     pub fn of(judgments: &Judgments) -> Self {
         let ids = judgments.listed.iter().filter_map(|judgment| judgment.feedback.trace_id.clone());
         let shown: HashMap<_, _> = ids.map(|id| (id, None)).collect();
-        let room = (ROOM / shown.len().max(1)).clamp(LEAST_ROOM, MOST_ROOM);
+        let room = (ROOM / shown.len().max(1)).clamp(MIN_ROOM, MAX_ROOM);
         Self { shown, room }
     }
 

@@ -44,7 +44,7 @@ fn parts<'a>(log: LogWriter, on_event: &'a mut dyn FnMut(&Event<'_>)) -> Parts<'
 }
 
 impl Dispatcher<'_> {
-    /// Sends so many judgments, whose answers come back at once.
+    /// Sends this number of judgments, whose answers come back at once.
     async fn ask(&mut self, judgments: usize) {
         let index = LaneIndex::new(0);
         for _ in 0..judgments {

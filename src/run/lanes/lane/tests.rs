@@ -90,7 +90,7 @@ fn failed_with(job: Box<Job>, code: ErrorCode) -> Box<Job> {
 }
 
 pub(in crate::run) fn answered(mut job: Box<Job>, usage: Usage) -> Box<Job> {
-    let verdict = Verdict { value: true.into(), rationale: None };
+    let verdict = Verdict { value: true.into(), rationale: None, details: Vec::new() };
     let result = Ok(Scored { verdict, method: ParseMethod::Strict, truncated: false, degenerate: false });
     let answer = Some(Answer { usage: Some(usage), ..Answer::default() });
     job.last = Some((Attempt { result, answer, limits: ObservedLimits::default() }, Duration::from_secs(1)));

@@ -11,7 +11,7 @@ use crate::run::planning::item::Settled;
 use crate::run::planning::skipped::SkipReason;
 use crate::run::setup::budget::Exhausted;
 use crate::run::setup::questions::{LaneIndex, QuestionIndex};
-use crate::run::setup::selection::LeftOut;
+use crate::run::setup::selection::NotSelected;
 
 const FIRST: QuestionIndex = QuestionIndex::new(0);
 const SECOND: QuestionIndex = QuestionIndex::new(1);
@@ -77,7 +77,7 @@ fn questions_and_lanes_are_named() {
 fn each_line_of_the_dataset_is_counted_by_what_it_is() {
     let mut summary = summary();
     let read = Event::TraceRead { bytes_read: 1, total_bytes: None };
-    let other = Event::LeftOut { why: &LeftOut::OtherShard, bytes_read: 1, total_bytes: None };
+    let other = Event::NotSelected { why: &NotSelected::OtherShard, bytes_read: 1, total_bytes: None };
     let ids = ["a".to_owned(), "b".to_owned()];
     for event in [read, read, read, other, other, Event::Duplicate, Event::FailuresFound(3), Event::FailuresFound(4)] {
         summary.add(&event);
@@ -85,7 +85,7 @@ fn each_line_of_the_dataset_is_counted_by_what_it_is() {
     assert!(!summary.read_to_end);
     summary.add(&Event::DatasetRead);
     summary.add(&Event::AbsentTraceIds(&ids));
-    assert_eq!((summary.traces, summary.left_out.other_shards, summary.duplicates), (3, 2, 1));
+    assert_eq!((summary.traces, summary.not_selected.other_shards, summary.duplicates), (3, 2, 1));
     assert_eq!((summary.failures_found, summary.read_to_end, summary.absent_trace_ids.len()), (7, true, 2));
     assert_eq!((summary.rejects, summary.requests, summary.selected()), (0, 0, 0));
 }
@@ -229,10 +229,10 @@ fn the_exit_code_says_how_a_run_ended() {
 
 #[test]
 fn an_empty_shard_is_done_and_rejects_and_failed_filters_are_failures() {
-    let left_out = |why: LeftOut| {
-        move |summary: &mut Summary| summary.add(&Event::LeftOut { why: &why, bytes_read: 1, total_bytes: None })
+    let not_selected = |why: NotSelected| {
+        move |summary: &mut Summary| summary.add(&Event::NotSelected { why: &why, bytes_read: 1, total_bytes: None })
     };
-    assert_eq!(exit(None, left_out(LeftOut::OtherShard)), Exit::AllJudged);
+    assert_eq!(exit(None, not_selected(NotSelected::OtherShard)), Exit::AllJudged);
     let with_verdict = |change: fn(&mut Summary)| {
         exit(None, |summary| {
             record(summary, FIRST, &scored(1.0), None);
@@ -240,7 +240,7 @@ fn an_empty_shard_is_done_and_rejects_and_failed_filters_are_failures() {
         })
     };
     assert_eq!(with_verdict(|summary| summary.rejects += 1), Exit::SomeFailed);
-    assert_eq!(with_verdict(|summary| summary.left_out.failed += 1), Exit::SomeFailed);
+    assert_eq!(with_verdict(|summary| summary.not_selected.failed += 1), Exit::SomeFailed);
     assert_eq!(with_verdict(|summary| summary.duplicates += 1), Exit::AllJudged);
 }
 

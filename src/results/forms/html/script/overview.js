@@ -1,6 +1,7 @@
 // The answer, the gates and a card a judge.
 
 const WHO = { LLM_JUDGE: "model", HUMAN: "person", CODE: "program" };
+const lookOf = (gate) => (gate.outcome === "inconclusive" && gate.cause === "judge_changed" ? CHANGE.judge_changed : GATE[gate.outcome]);
 const GATE = { pass: { sign: "✓", tone: "good", word: "passes" }, fail: { sign: "✗", tone: "bad", word: "fails" }, inconclusive: { sign: "?", tone: "unknown", word: "is undecided" } };
 const CHANGE = {
   better: { sign: "▲", tone: "good", word: "better" },
@@ -40,7 +41,7 @@ function gatesOf() {
   const order = ["fail", "inconclusive", "pass"];
   const gates = [...report.gates].sort((a, b) => order.indexOf(a.outcome) - order.indexOf(b.outcome));
   const rows = gates.map((gate) => {
-    const look = GATE[gate.outcome];
+    const look = lookOf(gate);
     const hasInterval = gate.low !== undefined && gate.high !== undefined;
     const values = [gate.estimate, gate.low, gate.high, gate.threshold].filter((x) => Number.isFinite(x));
     const asShare = values.every((x) => x >= 0 && x <= 1);
@@ -101,6 +102,7 @@ function cardOf(judge, i, common) {
     about.about && judge.source_type === "LLM_JUDGE" ? h("p", { class: "about" }, own(about.about)) : null,
     h("p", { class: "main" }, mainFigure(judge, main, asShare)),
     comparison ? changeOf(comparison) : null,
+    (comparison?.warnings ?? []).map((warning) => h("p", { class: "warning small" }, own(warning.message))),
     main ? intervalPlot({ label: `${judge.name}: ${words}${baseWords}, n ${count(main.n)}`, scale, isShare: asShare, now: main, base, tone }) : null,
     base === undefined ? null : h("p", { class: "legend quiet small" }, "● now  ○ baseline"),
     distributionOf(judge, ofValues),
@@ -117,9 +119,8 @@ function mainFigure(judge, main, asShare) {
 
 const WHAT = { mean: "mean ", true: "true " };
 
-function changeOf(comparison) {
+function changeOf(comparison, look = CHANGE[comparison.outcome]) {
   const asShare = comparison.measure !== "mean";
-  const look = CHANGE[comparison.outcome];
   const { difference } = comparison;
   const show = (x) => (asShare ? signed(bare(x)) : signed(figure(x)));
   const unit = asShare ? " points" : "";

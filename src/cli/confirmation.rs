@@ -1,0 +1,59 @@
+//! `LOG.confirm.jsonl`: what judges that became worse than the baseline said when they were asked again. Only what is worse again fails.
+
+use std::path::Path;
+
+use judge_run::files;
+use judge_run::results::gate::{Cause, GateOutcome, GateResult};
+use judge_run::results::report::Report;
+use judge_run::run::manifest::{Manifest, State};
+
+use super::error::CliError;
+use super::gates::{self, Gates};
+use super::report::Asked;
+
+/// Settles the gates of a log by the run that was to confirm it, where there is one. Gives the names of the judges that are worse and were not
+/// asked again, or not to the end.
+pub(crate) fn settle(
+    report: &mut Report,
+    gates: &Gates,
+    log: &Path,
+    asked: Asked<'_>,
+) -> Result<Vec<String>, CliError> {
+    let worse = |report: &Report| -> Vec<(String, String)> {
+        let worse = gates::worse(gates, report);
+        worse.map(|(gate, name)| (gate.gate.clone(), name.to_owned())).collect()
+    };
+    let at_first = worse(report);
+    let fresh = files::confirm_of(log);
+    let mut names: Vec<String> = at_first.iter().map(|(_, name)| name.clone()).collect();
+    names.dedup();
+    if at_first.is_empty() || !fresh.is_file() {
+        return Ok(names);
+    }
+    let is_cut = Manifest::read(&Manifest::path_of(&fresh)).is_ok_and(|manifest| manifest.state != State::Finished);
+    let logs = [fresh];
+    let second =
+        Asked { logs: &logs, by: &[], dataset: &[], ..asked }.report(gates.clone().about_baseline(log))?.report;
+    let again = worse(&second);
+    let was_asked = |name: &String| second.judges.iter().any(|judge| judge.name == *name);
+    for gate in &mut report.gates {
+        let Some((_, name)) = at_first.iter().find(|(of, _)| *of == gate.gate) else { continue };
+        match () {
+            () if is_cut => not_confirmed(gate, "the fresh run that was to confirm it did not come to its end"),
+            () if !was_asked(name) => {}
+            () if again.iter().any(|(of, _)| *of == gate.gate) => add(gate, "a fresh run confirms it"),
+            () => not_confirmed(gate, "a fresh run does not confirm it"),
+        }
+    }
+    names.retain(|name| is_cut || !was_asked(name));
+    Ok(names)
+}
+
+fn not_confirmed(gate: &mut GateResult, why: &str) {
+    (gate.outcome, gate.cause) = (GateOutcome::Inconclusive, Some(Cause::NotConfirmed));
+    add(gate, why);
+}
+
+fn add(gate: &mut GateResult, why: &str) {
+    gate.reason = Some(format!("{}; {why}", gate.reason.take().unwrap_or_default()));
+}

@@ -1,0 +1,136 @@
+//! Panels: the flags and the table that ask for several votes, and what the closing summary says of them.
+
+use std::fmt::{self, Write as _};
+
+use clap::Args;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use judge_run::endpoint::ModelUri;
+use judge_run::judge::{Judge, Question};
+use judge_run::run::{Aggregation, LaneIndex, Panel, PanelPlan, PanelSummary, RunPlan};
+use serde::Deserialize;
+
+use super::error::CliError;
+use super::flags::ENDPOINT;
+use super::print::{counted, one_line};
+use super::summary::write_distribution;
+
+/// Votes of one model at most: more are a mistake.
+const MAX_SAMPLES: i64 = 100;
+
+/// How many votes each judge has, and what becomes of them.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct PanelArgs {
+    /// Ask each judge N times about each trace, and add an aggregate of its votes [default: 1]
+    #[arg(long, value_name = "N", env = "JUDGE_RUN_SAMPLES", help_heading = ENDPOINT,
+          value_parser = clap::value_parser!(u32).range(1..=MAX_SAMPLES))]
+    pub samples: Option<u32>,
+
+    /// Verdicts that an aggregate of several votes takes [default: more than half of the votes]
+    #[arg(long, value_name = "N", env = "JUDGE_RUN_QUORUM", help_heading = ENDPOINT,
+          value_parser = clap::value_parser!(u32).range(1..))]
+    pub quorum: Option<u32>,
+
+    /// How several votes become one verdict [default: majority; of numbers, mean]
+    #[arg(long, value_name = "METHOD", env = "JUDGE_RUN_AGGREGATE", help_heading = ENDPOINT, value_parser = aggregation())]
+    pub aggregate: Option<Aggregation>,
+}
+
+fn aggregation() -> impl TypedValueParser<Value = Aggregation> {
+    let of = |name: String| {
+        Aggregation::ALL.into_iter().find(|known| known.as_str() == name).unwrap_or(Aggregation::Majority)
+    };
+    PossibleValuesParser::new(Aggregation::ALL.map(Aggregation::as_str)).map(of)
+}
+
+/// `[panel]`: who votes where the command line does not say.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PanelTable {
+    /// Each judge is asked all of them.
+    #[serde(default)]
+    pub models: Vec<ModelUri>,
+    pub samples: Option<u32>,
+    pub quorum: Option<u32>,
+    pub aggregate: Option<Aggregation>,
+}
+
+impl PanelArgs {
+    /// The panel of a judge, if it has several votes. The command line wins over `table`. `has_log` is whether there is a log that the aggregates can be made from.
+    pub(crate) fn plan(
+        &self,
+        table: &PanelTable,
+        judge: &Judge,
+        voters: &[ModelUri],
+        has_log: bool,
+    ) -> Result<Option<PanelPlan>, CliError> {
+        let samples = self.samples.or(table.samples).unwrap_or(1).max(1);
+        let votes = u32::try_from(voters.len()).unwrap_or(u32::MAX).saturating_mul(samples);
+        if votes < 2 {
+            let Some(quorum) = self.quorum.filter(|quorum| *quorum > 1) else { return Ok(None) };
+            return Err(CliError::usage_with_hint(
+                format_args!("a quorum of {quorum} needs several votes"),
+                "ask several models with `--model`, or one several times with `--samples`",
+            ));
+        }
+        if !has_log {
+            return Err(CliError::usage_with_hint(
+                "several votes need a log, which their aggregate is made from",
+                "name a file with `--output`",
+            ));
+        }
+        // What is configured for a whole panel holds for a part of it as far as it can.
+        let configured = table.quorum.map(|quorum| quorum.clamp(1, votes));
+        let quorum = self.quorum.or(configured).unwrap_or(votes / 2 + 1);
+        if quorum > votes {
+            return Err(CliError::usage(format_args!(
+                "a quorum of {quorum} is more than the {votes} votes of `{}`",
+                judge.name
+            )));
+        }
+        let aggregation = self.aggregate.or(table.aggregate).unwrap_or(Aggregation::of(&judge.verdict));
+        if !aggregation.suits(&judge.verdict) {
+            return Err(CliError::usage(format_args!(
+                "the verdicts of `{}` are no numbers, and have no {aggregation}",
+                judge.name
+            )));
+        }
+        Ok(Some(PanelPlan { judge: judge.name.clone(), voters: voters.to_vec(), samples, aggregation, quorum }))
+    }
+}
+
+/// The panels of a plan, for the questions that are asked.
+pub(crate) fn panels(plan: &RunPlan, questions: &[(Question, LaneIndex)]) -> Vec<Panel> {
+    let panel = |planned: &PanelPlan| {
+        let (question, _) = questions.iter().find(|(question, _)| question.judge.name == planned.judge)?;
+        Some(Panel {
+            judge: planned.judge.clone(),
+            verdict: question.judge.verdict.clone(),
+            voters: planned.voters.iter().map(ToString::to_string).collect(),
+            samples: planned.samples,
+            aggregation: planned.aggregation,
+            quorum: planned.quorum,
+        })
+    };
+    plan.panels.iter().filter_map(panel).collect()
+}
+
+/// What the votes came to.
+pub(crate) fn write(out: &mut String, summary: &PanelSummary) -> fmt::Result {
+    let PanelSummary { panel, scored, unanimous, short, failed, pending, written: _, without, distribution } = summary;
+    let Panel { judge, aggregation, quorum, .. } = panel;
+    writeln!(out, "\n{}  aggregate:{aggregation} of {} votes", one_line(judge), panel.votes())?;
+    write!(out, "  scored   {scored:>7}")?;
+    write_distribution(out, distribution)?;
+    writeln!(out)?;
+    writeln!(out, "  failed   {failed:>7}")?;
+    let mut line = |label: &str, n: u64, words: &str| {
+        if n == 0 { Ok(()) } else { writeln!(out, "  {label:<8} {n:>7}  {words}") }
+    };
+    line("agreed", *unanimous, "all votes say the same")?;
+    line("short", *short, &format!("of fewer votes than {}, but the quorum of {quorum} is met", panel.votes()))?;
+    line("pending", *pending, "not all votes are asked yet")?;
+    for (voter, votes) in without {
+        writeln!(out, "  {} without a verdict: {}", counted(*votes, "vote"), one_line(voter))?;
+    }
+    Ok(())
+}

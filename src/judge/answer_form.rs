@@ -1,0 +1,117 @@
+//! How an answer is asked for: a value with its reasoning, the same with quotations, or a list of claims.
+
+use serde_json::{Value, json};
+
+use super::claims::Claims;
+use super::verdict::VerdictType;
+
+/// The key of the passages that bear a verdict out.
+pub(super) const QUOTES_KEY: &str = "quotes";
+/// More quotations show no more.
+const MAX_QUOTES: u32 = 5;
+/// Characters that a bounded schema allows for one.
+const MAX_QUOTE_CHARS: u32 = 400;
+
+/// How a judge's answer is asked for and read.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub enum AnswerForm {
+    /// A rationale and a value.
+    #[default]
+    Value,
+    /// The same, and before it the passages that bear it out.
+    Quoting,
+    /// Items with marks, of which code makes the value.
+    Claims(Claims),
+}
+
+impl AnswerForm {
+    /// The JSON schema of the answer, in the subset that every strict endpoint takes.
+    pub(super) fn json_schema(&self, verdict: &VerdictType) -> Value {
+        match self {
+            Self::Value => verdict.json_schema(),
+            Self::Quoting => with_quotes(&verdict.json_schema(), &quotes(false)),
+            Self::Claims(claims) => claims.json_schema(),
+        }
+    }
+
+    /// The same for endpoints that enforce more keywords: nothing in it can continue without end.
+    pub(super) fn bounded_json_schema(&self, verdict: &VerdictType, max_rationale_chars: u32) -> Value {
+        match self {
+            Self::Value => verdict.bounded_json_schema(max_rationale_chars),
+            Self::Quoting => with_quotes(&verdict.bounded_json_schema(max_rationale_chars), &quotes(true)),
+            Self::Claims(claims) => claims.bounded_json_schema(),
+        }
+    }
+
+    /// What the prompt says about the form of the answer.
+    pub(super) fn instructions(&self, verdict: &VerdictType, max_rationale_chars: u32) -> String {
+        match self {
+            Self::Value => verdict.instructions(max_rationale_chars),
+            Self::Quoting => with_quotes_in_words(&verdict.instructions(max_rationale_chars)),
+            Self::Claims(claims) => claims.instructions(),
+        }
+    }
+
+    /// What stands for these in the identity of a judgment: see [`VerdictType::hashed_instructions`].
+    pub(super) fn hashed_instructions(&self, verdict: &VerdictType) -> String {
+        match self {
+            Self::Value => verdict.hashed_instructions(),
+            Self::Quoting => with_quotes_in_words(&verdict.hashed_instructions()),
+            Self::Claims(claims) => format!("{}\nrange: {verdict}", claims.hashed()),
+        }
+    }
+}
+
+fn quotes(is_bounded: bool) -> Value {
+    let description = format!("at most {MAX_QUOTES} passages that bear the verdict out, word for word");
+    if is_bounded {
+        let quote = json!({"type": "string", "maxLength": MAX_QUOTE_CHARS});
+        return json!({"type": "array", "description": description, "items": quote, "maxItems": MAX_QUOTES});
+    }
+    json!({"type": "array", "description": description, "items": {"type": "string"}})
+}
+
+/// The schema with the quotations before everything else: what a judge looks up first, it reasons about.
+fn with_quotes(schema: &Value, quotes: &Value) -> Value {
+    let mut with = schema.clone();
+    let keys = schema["required"].as_array().into_iter().flatten();
+    with["required"] = std::iter::once(&Value::from(QUOTES_KEY)).chain(keys).cloned().collect();
+    let properties = schema["properties"].as_object().into_iter().flatten();
+    let properties = properties.map(|(key, value)| (key.clone(), value.clone()));
+    with["properties"] =
+        Value::Object(std::iter::once((QUOTES_KEY.to_owned(), quotes.clone())).chain(properties).collect());
+    with
+}
+
+fn with_quotes_in_words(instructions: &str) -> String {
+    let quotes = format!(
+        "these three keys, in this order:\n\"{QUOTES_KEY}\": a list of at most {MAX_QUOTES} strings, the passages that bear \
+         your verdict out, copied word for word from what you were shown; [] if there are none."
+    );
+    instructions.replacen("these two keys, in this order:", &quotes, 1).replacen(
+        "Form: {",
+        &format!("Form: {{\"{QUOTES_KEY}\":[\"<a passage>\"],"),
+        1,
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quotations_come_first_in_schema_and_words() {
+        let (form, verdict) = (AnswerForm::Quoting, VerdictType::Boolean);
+        let schema = form.json_schema(&verdict);
+        assert_eq!(schema["required"], json!(["quotes", "rationale", "value"]));
+        assert_eq!(schema["properties"].as_object().unwrap().keys().next().unwrap(), "quotes");
+        assert_eq!(schema["properties"]["quotes"]["maxItems"], Value::Null);
+        let bounded = form.bounded_json_schema(&verdict, 1200);
+        assert_eq!(bounded["properties"]["quotes"]["maxItems"], MAX_QUOTES);
+        assert_eq!(bounded["properties"]["rationale"]["maxLength"], 1200);
+        let words = form.instructions(&verdict, 1200);
+        assert!(words.contains("exactly these three keys, in this order:\n\"quotes\": a list"), "{words}");
+        assert!(words.contains("Form: {\"quotes\":[\"<a passage>\"],\"rationale\":"), "{words}");
+        assert_eq!(AnswerForm::Value.instructions(&verdict, 1200), verdict.instructions(1200));
+    }
+}

@@ -1,0 +1,148 @@
+//! What votes come to, as records: made from the log at the end of a run, so that they know the votes of all runs, cost nothing, and are
+//! made again by the next run if this one is killed before.
+
+use std::path::PathBuf;
+
+use serde_json::Value;
+
+use super::combine::{Combined, combine};
+use super::panel::{Panel, PanelSummary};
+use super::votes::{Subject, Vote, Votes};
+use crate::feedback::log::{LogClosed, LogWriter, OpenError, Standing};
+use crate::feedback::{
+    AssessmentId, DIGEST_METADATA, ErrorCode, Feedback, FeedbackError, GOOD_METADATA, IdHasher, PROMPT_METADATA,
+    SCALE_METADATA, SESSION_ID_METADATA, SESSION_METADATA,
+};
+use crate::run::attempts::record::now_ms;
+
+/// The members of a vote's metadata that are true of the aggregate.
+const IN_COMMON: [&str; 6] =
+    [PROMPT_METADATA, DIGEST_METADATA, GOOD_METADATA, SCALE_METADATA, SESSION_METADATA, SESSION_ID_METADATA];
+/// Records that are handed to the log together.
+const TOGETHER: usize = 256;
+
+/// Brings the aggregates of a log up to date with its votes.
+///
+/// # Errors
+/// When the log cannot be read. Where it cannot be written any more, closing it says so.
+pub(in crate::run) async fn aggregate(
+    panels: &[Panel],
+    log: PathBuf,
+    writer: &LogWriter,
+    run_id: &str,
+) -> Result<Vec<PanelSummary>, OpenError> {
+    let mut summaries: Vec<_> = panels.iter().map(PanelSummary::new).collect();
+    let Votes { subjects, values, mut records } = Votes::read(panels, log)?;
+    let mut unwritten = Vec::new();
+    for subject in &subjects {
+        let summary = &mut summaries[subject.panel];
+        let panel = &panels[subject.panel];
+        let said: Vec<_> = subject.votes.iter().filter_map(|vote| vote.value).collect();
+        for (number, voter) in panel.voters.iter().enumerate() {
+            let given = subject.votes.iter().filter(|vote| vote.voter == number && vote.value.is_some()).count() as u64;
+            let missing = u64::from(panel.samples).saturating_sub(given);
+            if missing > 0 {
+                *summary.without.entry(voter.clone()).or_default() += missing;
+            }
+        }
+        let are_all_in = subject.votes.len() >= panel.votes() as usize;
+        if said.len() < panel.quorum as usize && !are_all_in {
+            summary.pending += 1;
+            continue;
+        }
+        let votes: Vec<_> = said.iter().map(|number| &values[*number]).collect();
+        let combined = combine(panel.aggregation, &votes, panel.votes(), panel.quorum);
+        match &combined {
+            Ok(Combined { value, is_unanimous, .. }) => {
+                summary.scored += 1;
+                summary.unanimous += u64::from(*is_unanimous);
+                summary.short += u64::from(said.len() < panel.votes() as usize);
+                let aggregate = Feedback { value: Some(value.clone()), ..Feedback::default() };
+                summary.distribution.add(Standing::of(&aggregate));
+            }
+            Err(_) => summary.failed += 1,
+        }
+        let id = id(panel, subject, &values, combined.is_ok());
+        if subject.standing.is_some_and(|standing| standing.id == id) {
+            continue;
+        }
+        summary.written += 1;
+        let mut feedback = base(panel, records.record(subject.votes[0].place)?, run_id, id);
+        feedback.rationale = Some(said_by_whom(panel, &subject.votes, &values));
+        feedback.metadata.insert("votes".to_owned(), format!("{}/{}", said.len(), panel.votes()));
+        match combined {
+            Ok(Combined { value, agreement, .. }) => {
+                feedback.value = Some(value);
+                feedback.metadata.insert("agreement".to_owned(), agreement);
+                let replaced = subject.standing.filter(|standing| standing.is_verdict);
+                feedback.overrides = replaced.map(|standing| standing.id.to_string());
+            }
+            Err(reason) => {
+                let error_code = ErrorCode::NoConsensus.into();
+                feedback.error =
+                    Some(FeedbackError { error_code, error_message: Some(reason.to_string()), stack_trace: None });
+            }
+        }
+        unwritten.push(feedback);
+        if unwritten.len() == TOGETHER && writer.append_all(std::mem::take(&mut unwritten)).await == Err(LogClosed) {
+            return Ok(summaries);
+        }
+    }
+    if !unwritten.is_empty() {
+        // Should the log be closed, closing it says so.
+        let _ = writer.append_all(unwritten).await;
+    }
+    Ok(summaries)
+}
+
+/// The identity of an aggregate: the votes that it is made of, and how. Later votes make another one, which overrides it.
+fn id(panel: &Panel, subject: &Subject, values: &[Value], is_verdict: bool) -> AssessmentId {
+    let mut hasher = IdHasher::new("judge-run aggregate 1");
+    hasher.part(panel.judge.as_bytes()).part(panel.aggregation.as_str().as_bytes());
+    hasher.part(subject.about.as_bytes()).part(if is_verdict { b"verdict" } else { b"failure" });
+    for vote in &subject.votes {
+        if let Some(value) = vote.value {
+            hasher.part(vote.id.as_bytes()).part(values[value].to_string().as_bytes());
+        }
+    }
+    hasher.finish()
+}
+
+fn base(panel: &Panel, vote: Feedback, run_id: &str, id: AssessmentId) -> Feedback {
+    let now = now_ms();
+    let Feedback { trace_id, span_id, mut metadata, .. } = vote;
+    metadata.retain(|key, _| IN_COMMON.contains(&key.as_str()));
+    metadata.insert("run_id".to_owned(), run_id.to_owned());
+    Feedback {
+        assessment_id: Some(id.to_string()),
+        name: panel.judge.clone(),
+        source: panel.source(),
+        create_time_ms: now,
+        last_update_time_ms: now,
+        trace_id,
+        span_id,
+        metadata,
+        ..Feedback::default()
+    }
+}
+
+/// `true: openai:/a, openai:/b`, a line for each verdict, and one for those that gave none.
+fn said_by_whom(panel: &Panel, votes: &[Vote], values: &[Value]) -> String {
+    let name = |vote: &Vote| match (panel.samples, &panel.voters[vote.voter]) {
+        (1, voter) => voter.clone(),
+        (_, voter) => format!("{voter} #{}", vote.sample + 1),
+    };
+    let mut lines: Vec<(Option<usize>, Vec<String>)> = Vec::new();
+    for vote in votes {
+        match lines.iter_mut().find(|(value, _)| *value == vote.value) {
+            Some((_, voters)) => voters.push(name(vote)),
+            None => lines.push((vote.value, vec![name(vote)])),
+        }
+    }
+    lines.sort_by_key(|(value, voters)| (value.is_none(), std::cmp::Reverse(voters.len())));
+    let line = |(value, voters): &(Option<usize>, Vec<String>)| {
+        let value = value.map_or_else(|| "no verdict".to_owned(), |number| values[number].to_string());
+        format!("{value}: {}", voters.join(", "))
+    };
+    lines.iter().map(line).collect::<Vec<_>>().join("\n")
+}

@@ -1,0 +1,10 @@
+//! Panels: several votes on one question, each a record of its own, and the aggregate that code makes of them.
+
+mod aggregates;
+mod combine;
+#[expect(clippy::module_inception, reason = "the module's one subject")]
+mod panel;
+mod votes;
+
+pub(in crate::run) use aggregates::aggregate;
+pub use panel::{Panel, PanelSummary};

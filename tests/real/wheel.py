@@ -1,0 +1,43 @@
+"""The wheel: built by maturin, installed into an empty environment, and tried without a checkout, a Rust toolchain or a network."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import venv
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def run(*command, **more):
+    ended = subprocess.run([str(word) for word in command], capture_output=True, text=True, **more)
+    assert ended.returncode == 0, (command, ended.stdout[-2000:], ended.stderr[-4000:])
+    return ended.stdout
+
+
+with tempfile.TemporaryDirectory() as folder:
+    folder = Path(folder)
+    maturin = Path(sys.executable).parent / "maturin"
+    run(maturin, "build", "--release", "--locked", "--out", folder / "wheels", cwd=ROOT)
+    (wheel,) = (folder / "wheels").glob("*.whl")
+    # Of no Python in particular, and with the binary alone.
+    assert "-py3-none-" in wheel.name, wheel.name
+
+    venv.create(folder / "venv", with_pip=True)
+    binaries = folder / "venv" / ("Scripts" if os.name == "nt" else "bin")
+    run(binaries / "python", "-m", "pip", "install", "-q", "--no-index", "--disable-pip-version-check", wheel)
+    work = folder / "work"
+    work.mkdir()
+    alone = {"cwd": work, "env": {"PATH": str(binaries)}}
+    version = run("judge-run", "--version", **alone)
+    assert version.split()[1] in wheel.name, (version, wheel.name)
+    run("judge-run", "--dataset", "quickstart", "--judge", "factual_accuracy", "--simulate", **alone)
+    records = [json.loads(line) for line in (work / "quickstart.feedback.jsonl").read_text().splitlines()]
+    assert len(records) == 25 and all("value" in record for record in records)
+    run("judge-run", "init", **alone)
+    run("judge-run", "--simulate", "-q", **alone)
+    size = wheel.stat().st_size / 1e6
+
+print(f"wheel: {wheel.name}, {size:.1f} MB, judges the quickstart in an empty environment")
