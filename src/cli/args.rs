@@ -14,6 +14,7 @@ use super::flags::{
     ConductArgs, EndpointArgs, GATES, GENERAL, GateArgs, INPUT, OUTPUT, SelectionArgs, form, format_help,
 };
 use super::panel::PanelArgs;
+use super::people_args::{AggregateArgs, AgreementArgs, CalibrateArgs, FeedbackArgs, HistoryArgs, LabelPlanArgs};
 use super::servers::{ReviewArgs, ServeFeedbackArgs};
 use super::subcommands::{
     AnchorsArgs, CheckArgs, CompactArgs, CompareArgs, CompletionsArgs, ConvertArgs, InitArgs, JudgesArgs, ManArgs,
@@ -156,6 +157,18 @@ pub(crate) enum Command {
     Show(ShowArgs),
     /// Plan how many traces a margin or a detectable drop needs, by the verdicts so far, and what they cost
     Plan(PlanArgs),
+    /// Add people's feedback to a log, reject or correct a verdict, import labels
+    Feedback(Box<FeedbackArgs>),
+    /// Show who said what of a trace, and what took its place
+    History(HistoryArgs),
+    /// Aggregate what several annotators say: majority, mean, median, Dawid-Skene
+    Aggregate(AggregateArgs),
+    /// Measure how well a judge agrees with people, and people with each other
+    Agreement(AgreementArgs),
+    /// Draw which judgments people should label, and write a sheet to fill in
+    LabelPlan(LabelPlanArgs),
+    /// Correct a judge's pass rate by people's labels
+    Calibrate(CalibrateArgs),
     /// Write a judge-run.toml, after which `judge-run` alone judges what it says
     Init(InitArgs),
     /// List the judges, or print one as a file to start your own from
@@ -298,7 +311,8 @@ pub(crate) fn command() -> clap::Command {
     let version = Arg::new("version").short('V').long("version").action(ArgAction::Version).help("Print the version");
     let last = |arg: Arg| arg.help_heading(GENERAL);
     // Where the main command's own is replaced, clap gives none to the others either.
-    let with_help = |command: clap::Command| command.arg(help.clone().help("Print help"));
+    let help_of = |command: clap::Command| command.arg(help.clone().help("Print help"));
+    let with_help = |command: clap::Command| help_of(command).mut_subcommands(help_of);
     let command = Cli::command().disable_help_flag(true).disable_version_flag(true).mut_subcommands(with_help);
     let help = help.help("Print help; -h is short, --help has examples and exit codes");
     command.args([last(help), last(version)]).mut_args(variables).mut_subcommands(|command| command.mut_args(variables))

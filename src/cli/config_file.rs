@@ -36,6 +36,9 @@ pub(crate) struct ConfigFile {
     pub model: Option<ModelUri>,
     /// Attempts after the first.
     pub max_retries: Option<u32>,
+    /// Whether judges may run programs.
+    #[serde(default)]
+    pub allow_commands: bool,
     /// The judges to ask when the command line names none.
     #[serde(default)]
     pub judges: Vec<String>,

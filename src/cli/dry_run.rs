@@ -9,6 +9,7 @@ use judge_run::endpoint::config::Pool;
 use judge_run::endpoint::pacing::quota::Limits;
 use judge_run::endpoint::prices::Prices;
 use judge_run::endpoint::wire::answer::Usage;
+use judge_run::judge::JudgeKind;
 use judge_run::run::{self, DryRun, Exit};
 
 use super::error::CliError;
@@ -42,8 +43,8 @@ pub(crate) fn main(opened: Opened) -> Result<Exit, CliError> {
 /// Shows what a run would do, and gives the counts.
 pub(crate) fn show(opened: Opened) -> Result<DryRun, CliError> {
     let lane =
-        |lane: &run::LaneSettings| Lane { uri: lane.source_id(), limits: limits(&lane.pool), prices: lane.prices };
-    let lanes: Vec<_> = opened.run.lanes.iter().map(lane).collect();
+        |lane: &run::EndpointLane| Lane { uri: lane.source_id(), limits: limits(&lane.pool), prices: lane.prices };
+    let lanes: Vec<_> = opened.run.lanes.iter().filter_map(run::LaneSettings::endpoint).map(lane).collect();
     let Opened { run: settings, known, notes, quickstart: _file, quiet, verbose, .. } = opened;
     let dry = run::dry_run(settings, known).map_err(|error| CliError::of(&error))?;
     let mut text = String::new();
@@ -92,7 +93,11 @@ fn write(out: &mut String, dry: &DryRun, lanes: &[Lane], prompts: bool) -> fmt::
     for question in &dry.questions {
         let (info, counts) = (&question.info, &question.counts);
         writeln!(out, "\n{}{}", escaped(&info.key().to_string()), skipped::unit(info.unit))?;
-        writeln!(out, "  requests {:>7}", question.requests())?;
+        match question.info.kind {
+            JudgeKind::Llm => writeln!(out, "  requests {:>7}", question.requests())?,
+            JudgeKind::Code => writeln!(out, "  computed {:>7}", question.requests())?,
+            JudgeKind::Command => writeln!(out, "  asked    {:>7}  of a program", question.requests())?,
+        }
         let kept = counts.already_in_log() - counts.unmatched.min(counts.already_in_log());
         if kept > 0 {
             writeln!(out, "  skipped  {kept:>7}  already in the log")?;
@@ -118,7 +123,7 @@ fn write(out: &mut String, dry: &DryRun, lanes: &[Lane], prompts: bool) -> fmt::
         if let Some(reason) = &question.first_reason {
             writeln!(out, "  failing  {:>7}  cannot be asked; the first: {}", question.not_askable, one_line(reason))?;
         }
-        if question.requests() > 0 {
+        if question.requests() > 0 && question.info.kind == JudgeKind::Llm {
             let (input, output) = (short(question.input_tokens), short(question.max_output_tokens));
             writeln!(out, "  tokens   {input:>7} in (estimated), at most {output} out")?;
         }

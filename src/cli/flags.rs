@@ -85,6 +85,10 @@ pub(crate) struct ConductArgs {
     #[arg(long, env = "JUDGE_RUN_DRY_RUN", help_heading = OUTPUT)]
     pub dry_run: bool,
 
+    /// Let judges of the type `command` run their programs: a judge file may come from somebody else
+    #[arg(long, env = "JUDGE_RUN_ALLOW_COMMANDS", help_heading = GENERAL)]
+    pub allow_commands: bool,
+
     /// Wait for the first answer of each judge before sending more, so that the rest hit the provider's prompt cache
     #[arg(long, env = "JUDGE_RUN_WARM_UP", help_heading = RATES)]
     pub warm_up: bool,

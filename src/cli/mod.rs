@@ -1,7 +1,10 @@
 //! The command line: flags, configuration, progress and messages. The only place that knows clap or the terminal.
 
+mod aggregate;
+mod agreement;
 mod anchors;
 mod args;
+mod calibrate;
 mod check;
 mod command_line;
 mod compact;
@@ -16,13 +19,17 @@ mod duration;
 mod endpoint;
 mod error;
 mod failures;
+mod feedback;
+mod feedback_import;
 mod first_screen;
 mod flags;
 mod forms;
 mod gates;
 mod generate;
+mod history;
 mod init;
 mod judges;
+mod label_plan;
 mod log_hints;
 mod manifest;
 mod merge;
@@ -35,12 +42,15 @@ mod open_files;
 mod page;
 mod panel;
 mod paths;
+mod people_args;
 mod plan;
 mod plan_command;
 mod print;
+mod programs;
 mod progress;
 mod progress_json;
 mod quickstart;
+mod raters;
 mod recorded;
 mod rejects;
 mod remedy;
@@ -113,6 +123,12 @@ pub(crate) fn main() -> ExitCode {
         Some(Command::Plan(args)) => plan_command::main(args),
         Some(Command::Review(args)) => review::main(*args),
         Some(Command::ServeFeedback(args)) => serve_feedback::main(args),
+        Some(Command::Feedback(args)) => feedback::main(*args),
+        Some(Command::History(args)) => history::main(args),
+        Some(Command::Aggregate(args)) => aggregate::main(args),
+        Some(Command::Agreement(args)) => agreement::main(args),
+        Some(Command::LabelPlan(args)) => label_plan::main(args),
+        Some(Command::Calibrate(args)) => calibrate::main(args),
         Some(Command::Init(args)) => init::main(args),
         Some(Command::Judges(args)) => judges::main(&args),
         Some(Command::Completions(args)) => generate::completions(&args),

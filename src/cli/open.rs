@@ -8,7 +8,7 @@ use judge_run::endpoint::ModelUri;
 use judge_run::endpoint::client::Client;
 use judge_run::endpoint::provider;
 use judge_run::feedback::log::{self, Index, Mode, OpenError, OpenLog};
-use judge_run::judge::{Question, library};
+use judge_run::judge::{JudgeKind, Question};
 use judge_run::run::manifest::{Manifest, State};
 use judge_run::run::{
     DrawError, Export, JudgePlan, LaneIndex, LaneSettings, Output, RunPlan, RunSettings, Scope, Selection,
@@ -24,8 +24,9 @@ use super::open_endpoint;
 use super::open_files;
 use super::panel;
 use super::paths::shown;
-use super::plan::{Invocation, Planned, wanted};
+use super::plan::{Invocation, Planned, compiled};
 use super::print::counted;
+use super::programs;
 use super::quickstart;
 use super::reuse;
 use super::selection;
@@ -74,18 +75,20 @@ pub(crate) fn prepare(planned: Planned, env: Env<'_>) -> Result<Prepared, CliErr
     let simulator = if plan.is_simulated() { Some(Simulator::spawn(SimulatorConfig::default())?) } else { None };
     let lanes = plan.endpoints.iter().zip(&secrets);
     let lanes = lanes.map(|(plan, secrets)| open_endpoint::open(plan, secrets, simulator.as_ref(), env));
-    let mut lanes: Vec<LaneSettings> = lanes.collect::<Result<_, _>>()?;
-    let questions = questions(&plan, &lanes)?;
+    let mut lanes: Vec<LaneSettings> = lanes.map(|lane| lane.map(Into::into)).collect::<Result<_, _>>()?;
+    let questions = questions(&plan, &mut lanes, env)?;
     notes.extend(other_hosts(&plan).chain(dated_prices(&plan)));
     let traces = traces(&plan, lanes.len(), &mut notes)?;
-    notes.extend(open_files::make_room(lanes.iter_mut().flat_map(|lane| lane.pool.iter_mut())));
+    notes.extend(open_files::make_room(
+        lanes.iter_mut().filter_map(LaneSettings::endpoint_mut).flat_map(|lane| lane.pool.iter_mut()),
+    ));
     Ok(Prepared { plan, lanes, questions, traces, simulator, notes })
 }
 
 impl Prepared {
     /// Whether every endpoint can be asked as it is configured; nothing is sent.
     pub(crate) fn check_clients(&self) -> Result<(), CliError> {
-        for lane in &self.lanes {
+        for lane in self.lanes.iter().filter_map(LaneSettings::endpoint) {
             for member in lane.pool.iter() {
                 Client::new(member, &lane.model).map_err(|error| CliError::of(&error))?;
             }
@@ -169,20 +172,47 @@ impl Prepared {
     }
 }
 
-/// The judges, compiled and bound to their models, each with its lane.
-fn questions(plan: &RunPlan, lanes: &[LaneSettings]) -> Result<Vec<(Question, LaneIndex)>, CliError> {
-    let question = |judge: &JudgePlan| {
-        let mut compiled = library::find(&wanted(judge)).map_err(|error| CliError::of(&error))?;
+/// The judges, compiled and bound to their models, each with its lane. Lanes of judges that ask no model are added: one for each program, and one for
+/// all that is computed.
+fn questions(
+    plan: &RunPlan,
+    lanes: &mut Vec<LaneSettings>,
+    env: Env<'_>,
+) -> Result<Vec<(Question, LaneIndex)>, CliError> {
+    let mut questions = Vec::new();
+    for judge in &plan.judges {
+        let mut compiled = compiled(judge)?;
+        if compiled.kind() != judge.kind {
+            return Err(CliError::usage(format_args!("the judge `{}` was of another type in that run", judge.name)));
+        }
         if let Some(digest) = &plan.anchors {
             compiled = compiled.for_anchors(digest);
         }
-        let lane = plan.endpoints.iter().position(|endpoint| endpoint.model == judge.model).unwrap_or_default();
-        let question = Question::new(compiled, &judge.model, &lanes[lane].pool.first().extra_body);
+        let (question, lane) = match compiled.kind() {
+            JudgeKind::Llm => {
+                let place = plan.endpoints.iter().position(|endpoint| endpoint.model == judge.model);
+                let found = place.and_then(|place| Some((place, lanes.get(place)?.endpoint()?)));
+                let (place, lane) = found
+                    .ok_or_else(|| CliError::usage(format_args!("the plan of `{}` names no endpoint", judge.model)))?;
+                (Question::new(compiled, &judge.model, &lane.pool.first().extra_body), place)
+            }
+            JudgeKind::Code => {
+                let place = lanes.iter().position(|lane| matches!(lane, LaneSettings::Code));
+                let place = place.unwrap_or_else(|| {
+                    lanes.push(LaneSettings::Code);
+                    lanes.len() - 1
+                });
+                (Question::without_model(compiled), place)
+            }
+            JudgeKind::Command => {
+                lanes.extend(programs::config(&compiled, env)?.map(LaneSettings::Program));
+                (Question::without_model(compiled), lanes.len() - 1)
+            }
+        };
         let samples = (0..plan.samples(&judge.name)).map(|sample| question.clone().with_sample(sample));
-        Ok(samples.map(|question| (question, LaneIndex::new(lane))).collect::<Vec<_>>())
-    };
-    let questions = plan.judges.iter().map(question).collect::<Result<Vec<_>, CliError>>()?;
-    Ok(questions.into_iter().flatten().collect())
+        questions.extend(samples.map(|question| (question, LaneIndex::new(lane))));
+    }
+    Ok(questions)
 }
 
 /// A note for each provider's name under which another host is asked.
@@ -272,11 +302,11 @@ fn records(invocation: &Invocation, notes: &mut Vec<String>) -> Result<Records, 
 fn count_requests(lanes: &mut [LaneSettings], log: Option<&Path>) {
     const DAY_MS: i64 = 24 * 60 * 60 * 1000;
     if let Some(log) = log
-        && lanes.iter().any(|lane| lane.requests_per_day.is_some())
+        && lanes.iter().filter_map(LaneSettings::endpoint).any(|lane| lane.requests_per_day.is_some())
     {
         let now = jiff::Timestamp::now().as_millisecond();
         let requests = log::requests_since(log, now - now.rem_euclid(DAY_MS)).unwrap_or_default();
-        for lane in lanes {
+        for lane in lanes.iter_mut().filter_map(LaneSettings::endpoint_mut) {
             lane.requests_today = requests.get(&lane.source_id()).copied().unwrap_or(0);
         }
     }

@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use judge_run::endpoint::config::{EndpointConfig, Pool};
 use judge_run::endpoint::pacing::quota::Limits;
 use judge_run::endpoint::provider::{self, KeyHeader};
-use judge_run::run::{EndpointPlan, LaneSettings};
+use judge_run::run::{EndpointLane, EndpointPlan};
 use judge_run_simulator::BackgroundSimulator;
 use secrecy::SecretString;
 
@@ -20,7 +20,7 @@ pub(crate) fn open(
     secrets: &Secrets,
     simulator: Option<&BackgroundSimulator>,
     env: Env<'_>,
-) -> Result<LaneSettings, CliError> {
+) -> Result<EndpointLane, CliError> {
     let name = &plan.model.endpoint;
     let preset = provider::preset(name);
     let (mut headers, mut parts) = (Vec::new(), Vec::new());
@@ -65,7 +65,7 @@ pub(crate) fn open(
     let mut members = members.into_iter();
     let first = members.next().ok_or_else(|| CliError::usage(format_args!("the plan of `{name}` names no address")))?;
     let pool = Pool::new(first, members.collect());
-    Ok(LaneSettings {
+    Ok(EndpointLane {
         pool,
         model: plan.model.model.clone(),
         prices: plan.prices,

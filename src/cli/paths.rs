@@ -15,7 +15,7 @@ use super::error::CliError;
 const DATASETS: [&str; 5] = [".jsonl", ".ndjson", ".json", ".csv", ".tsv"];
 const COMPRESSED: [&str; 3] = [".gz", ".zst", ".zstd"];
 /// What a run leaves: its log by the usual name, and the files beside it.
-const OURS: [&str; 3] = [".feedback.jsonl", ".rejects.jsonl", ".run.json"];
+const OURS: [&str; 4] = [".feedback.jsonl", ".rejects.jsonl", ".run.json", ".label-plan.json"];
 
 /// The files of the named datasets, without those that the run itself writes.
 ///

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use judge_run::endpoint::ModelUri;
-use judge_run::judge::{Judge, library};
+use judge_run::judge::{Judge, JudgeKind, library};
 use judge_run::results::{Gate, by};
 use judge_run::run::{
     Budget, Dataset, EndpointPlan, Export, JudgePlan, PanelPlan, Policy, Reading, RunPlan, RunReport, RunSettings,
@@ -14,12 +14,13 @@ use judge_run::run::{
 
 use super::anchors;
 use super::args::{Purpose, RunArgs};
-use super::config_file;
+use super::config_file::{self, ConfigFile, DatasetTable};
 use super::endpoint::{self, Env, Layers, Secrets};
 use super::error::CliError;
 use super::flags::{ConductArgs, ProgressForm, SelectionArgs};
 use super::gates::{self, Gates};
 use super::paths::{self, absolute};
+use super::programs;
 use super::quickstart;
 use super::table;
 use super::target::{Target, judge_file};
@@ -85,6 +86,17 @@ pub(crate) fn load_variables(path: &Path) -> Result<(), CliError> {
     })
 }
 
+/// The flags of a run, with what the configuration file says of dataset and judges where they say nothing.
+pub(crate) fn with_file(args: RunArgs) -> Result<RunArgs, CliError> {
+    let ConfigFile { judges, dataset: DatasetTable { path, .. }, .. } =
+        ConfigFile::load(args.endpoint.config.as_deref())?;
+    Ok(RunArgs {
+        dataset: if args.dataset.is_empty() { path } else { args.dataset },
+        judge: if args.judge.is_empty() { judges } else { args.judge },
+        ..args
+    })
+}
+
 /// The plan of a run. Judges are compiled and files are looked for; nothing is opened, made or sent.
 pub(crate) fn of_run(args: RunArgs, env: Env<'_>) -> Result<(Planned, Invocation), CliError> {
     let RunArgs {
@@ -113,9 +125,7 @@ pub(crate) fn of_run(args: RunArgs, env: Env<'_>) -> Result<(Planned, Invocation
     } = args;
     let (config, env_file) = (config_path(endpoint.config.as_deref()), endpoint.env_file.as_deref().map(absolute));
     let named_config = endpoint.config.clone();
-    let mut layers = Layers::new(endpoint, conduct.dry_run)?;
-    let dataset = if dataset.is_empty() { std::mem::take(&mut layers.file.dataset.path) } else { dataset };
-    let judge = if judge.is_empty() { std::mem::take(&mut layers.file.judges) } else { judge };
+    let layers = Layers::new(endpoint, conduct.dry_run)?;
     if dataset.is_empty() {
         return Err(CliError::usage_with_hint(
             "no dataset: name a file of traces with `--dataset`, or in judge-run.toml",
@@ -182,15 +192,22 @@ pub(crate) fn of_run(args: RunArgs, env: Env<'_>) -> Result<(Planned, Invocation
         planned.notes.push(format!("shard {shard}, by {origin}"));
     }
     for wanted in &judge {
-        let compiled = library::find(wanted).map_err(|error| CliError::of(&error))?;
-        let voters = layers.voters(compiled.model.as_ref())?;
-        let votes = panel.plan(&layers.file.panel, &compiled, &voters, target.log.is_some())?;
-        planned.notes.extend(panel_note(&compiled, votes.as_ref()));
-        planned.plan.panels.extend(votes);
-        for model in voters {
-            planned.add_judge(judge_plan(wanted, &compiled, model))?;
+        for compiled in library::find_all(wanted).map_err(|error| CliError::of(&error))? {
+            if compiled.kind() != JudgeKind::Llm {
+                let stands_for_model = compiled.kind().uri(&compiled.name);
+                planned.add_judge(judge_plan(wanted, &compiled, stands_for_model))?;
+                continue;
+            }
+            let voters = layers.voters(compiled.model.as_ref())?;
+            let votes = panel.plan(&layers.file.panel, &compiled, &voters, target.log.is_some())?;
+            planned.notes.extend(panel_note(&compiled, votes.as_ref()));
+            planned.plan.panels.extend(votes);
+            for model in voters {
+                planned.add_judge(judge_plan(wanted, &compiled, model))?;
+            }
         }
     }
+    programs::allowed(&planned.plan.judges, conduct.allow_commands || layers.file.allow_commands)?;
     planned.ask(|model| layers.endpoint(model, env))?;
     let names: Vec<_> = planned.plan.judges.iter().map(|judge| judge.name.as_str()).collect();
     let gates = gates.checked(&names, "run")?;
@@ -235,7 +252,7 @@ impl Planned {
         endpoint: impl Fn(&ModelUri) -> Result<(EndpointPlan, Secrets), CliError>,
     ) -> Result<(), CliError> {
         (self.plan.endpoints, self.secrets) = (Vec::new(), Vec::new());
-        for judge in &self.plan.judges {
+        for judge in self.plan.judges.iter().filter(|judge| judge.kind == JudgeKind::Llm) {
             if self.plan.endpoint(&judge.model).is_none() {
                 let (plan, secrets) = endpoint(&judge.model)?;
                 self.plan.endpoints.push(plan);
@@ -257,6 +274,7 @@ impl ConductArgs {
     pub(crate) fn apply(self, plan: &mut RunPlan) {
         let Self {
             dry_run: _,
+            allow_commands: _,
             warm_up,
             keep_answers,
             max_retries,
@@ -325,16 +343,28 @@ fn panel_note(judge: &Judge, panel: Option<&PanelPlan>) -> Option<String> {
 pub(crate) fn judge_plan(wanted: &str, compiled: &Judge, model: ModelUri) -> JudgePlan {
     JudgePlan {
         name: compiled.name.clone(),
+        rubric: (compiled.name != compiled.file_name()).then(|| compiled.file_name().to_owned()),
         version: compiled.version,
         file: judge_file(wanted).map(|path| absolute(&path)),
         blake3: digest(wanted),
+        kind: compiled.kind(),
         model,
     }
 }
 
 /// How `--judge` names a judge of a plan.
 pub(crate) fn wanted(judge: &JudgePlan) -> String {
-    judge.file.as_ref().map_or_else(|| judge.name.clone(), |file| file.display().to_string())
+    let name = judge.rubric.as_ref().unwrap_or(&judge.name);
+    judge.file.as_ref().map_or_else(|| name.clone(), |file| file.display().to_string())
+}
+
+/// The judge of a plan, or the criterion of a rubric, as it is now.
+pub(crate) fn compiled(judge: &JudgePlan) -> Result<Judge, CliError> {
+    let all = library::find_all(&wanted(judge)).map_err(|error| CliError::of(&error))?;
+    let same = |compiled: &Judge| judge.rubric.is_none() || compiled.name == judge.name;
+    all.into_iter().find(same).ok_or_else(|| {
+        CliError::usage(format_args!("the judge `{}` no longer has this criterion: `{}`", wanted(judge), judge.name))
+    })
 }
 
 /// Of a judge's TOML text; empty if it cannot be read any more.

@@ -10,7 +10,7 @@ use judge_run::endpoint::ModelUri;
 use judge_run::feedback::ErrorCode;
 use judge_run::feedback::forms::Form;
 use judge_run::feedback::log::OpinionKey;
-use judge_run::judge::library;
+use judge_run::judge::JudgeKind;
 use judge_run::run::manifest::{Manifest, ManifestError};
 use judge_run::run::{Dataset, Fingerprint};
 use judge_run::run::{EndpointPlan, Event, Exit, FailureScope, JudgePlan, RunPlan, Scope, SelectionPlan, StopReason};
@@ -25,6 +25,7 @@ use super::paths;
 use super::paths::shown;
 use super::plan::{self, Invocation, Planned, digest, wanted};
 use super::print::{self, counted};
+use super::programs;
 use super::quickstart;
 use super::subcommands::ReplayArgs;
 use super::summary;
@@ -243,14 +244,18 @@ impl Replay {
         let mut models = Vec::new();
         for judge in &plan.judges {
             let wanted = wanted(judge);
-            let compiled = library::find(&wanted).map_err(|error| CliError::of(&error))?;
+            let compiled = plan::compiled(judge)?;
             if digest(&wanted) != judge.blake3 {
                 notes.push(format!("the judge {} has changed since the run", shown(Path::new(&wanted)).display()));
             }
-            let model = model(&layers, plan, judge, compiled.model.as_ref());
+            let model = match compiled.kind() {
+                JudgeKind::Llm => model(&layers, plan, judge, compiled.model.as_ref()),
+                _ => judge.model.clone(),
+            };
             models.push((model.clone(), judge.model.clone()));
             planned.plan.judges.push(plan::judge_plan(&wanted, &compiled, model));
         }
+        programs::allowed(&planned.plan.judges, self.conduct.allow_commands || layers.file.allow_commands)?;
         planned.ask(|model| {
             let of_run = models.iter().find(|(now, _)| now == model).and_then(|(_, then)| plan.endpoint(then));
             match of_run.filter(|of_run| of_run.model.endpoint == model.endpoint) {

@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use judge_run::files;
+use judge_run::judge::library;
 use judge_run::run::{Exit, RunReport, Scope};
 
 use super::args::{Purpose, RunArgs};
@@ -20,8 +21,8 @@ use super::table::TableArgs;
 pub(crate) struct First {
     /// The arguments of the first one.
     pub args: RunArgs,
-    /// The names of its judges, in the order of `--judge`.
-    pub judges: Vec<String>,
+    /// Its judges: each name, and how `--judge` names it.
+    pub judges: Vec<(String, String)>,
     /// Whether its log had records before.
     pub is_resumed: bool,
 }
@@ -29,8 +30,10 @@ pub(crate) struct First {
 impl First {
     /// The run that asks some of the judges again, about all traces.
     pub(crate) fn again(&self, judges: &[String], log: PathBuf) -> RunArgs {
-        let asked = self.args.judge.iter().zip(&self.judges).filter(|(_, name)| judges.contains(name));
-        let judge = asked.map(|(judge, _)| judge.clone()).collect();
+        let asked = self.judges.iter().filter(|(name, _)| judges.contains(name));
+        let mut judge: Vec<_> = asked.map(|(_, wanted)| wanted.clone()).collect();
+        // One that several models are asked about is there several times, and so is a rubric.
+        judge.dedup();
         RunArgs { judge, purpose: Purpose::Confirmation, ..self.further(log) }
     }
 

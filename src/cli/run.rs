@@ -20,10 +20,11 @@ use super::running::Running;
 use super::{anchors, command_line, dry_run, plan, print, rerun, summary, table};
 
 pub(crate) fn main(args: RunArgs) -> Result<ExitCode, CliError> {
+    let args = plan::with_file(args)?;
     let env: Env<'_> = &|name| std::env::var(name).ok();
     let mut first = First { args: args.clone(), judges: Vec::new(), is_resumed: false };
     let (planned, invocation) = plan::of_run(args, env)?;
-    first.judges = planned.plan.judges.iter().map(|judge| judge.name.clone()).collect();
+    first.judges = planned.plan.judges.iter().map(|judge| (judge.name.clone(), plan::wanted(judge))).collect();
     let opened = open::prepare(planned, env)?.begin(&invocation, Scope::All, None)?;
     first.is_resumed = opened.is_resumed;
     if invocation.dry_run {

@@ -128,6 +128,7 @@ impl Running {
                     passes.good += u64::from(is_good);
                 }
             }
+            Event::LimitsReported { lane, requests, tokens } => self.lanes.limited(*lane, *requests, *tokens),
             Event::Retrying { failure, .. } => {
                 let what = if failure.pause_scope() == Pause::Endpoint { "waiting" } else { "retrying" };
                 self.paused = Some(format!("{what}: {}", failure.code));

@@ -14,7 +14,7 @@ use judge_run_simulator::{Dialect, FaultPlan};
 
 use super::config_file;
 use super::duration;
-use super::flags::{ConductArgs, EndpointArgs, GATES, GateArgs, INPUT, OUTPUT, form, format_help, share};
+use super::flags::{ConductArgs, EndpointArgs, GATES, GateArgs, INPUT, OUTPUT, amount, form, format_help, share};
 use super::forms::FormArgs;
 
 #[derive(Debug, Args)]
@@ -266,11 +266,29 @@ verdicts of one session depend on each other; the rest follows.
 
 Examples:
   How many traces for an interval of 1 point to either side, and to find a drop of 3?
-    judge-run plan traces.feedback.jsonl --margin 1% --drop 3%")]
+    judge-run plan traces.feedback.jsonl --margin 1% --drop 3%
+  Before there is a log: if nine of ten pass, and a judgment costs 0.2 cents (as --dry-run says)?
+    judge-run plan --rate 90% --traces 500 --cost-per-judgment 0.002")]
 pub(crate) struct PlanArgs {
     /// The logs
-    #[arg(required = true, value_name = "LOG", value_hint = ValueHint::FilePath)]
+    #[arg(required_unless_present = "rate", value_name = "LOG", value_hint = ValueHint::FilePath)]
     pub logs: Vec<PathBuf>,
+
+    /// Without a log: the pass rate that is expected
+    #[arg(long, value_name = "SHARE", value_parser = share, conflicts_with_all = ["logs", "good"], help_heading = INPUT)]
+    pub rate: Option<f64>,
+
+    /// Without a log: how many traces there are
+    #[arg(short = 'n', long, visible_alias = "n", value_name = "N", requires = "rate", help_heading = INPUT)]
+    pub traces: Option<u64>,
+
+    /// Without a log: how many verdicts are worth one that is independent, where traces of a session are alike
+    #[arg(long, value_name = "FACTOR", default_value_t = 1.0, value_parser = design_effect, help_heading = INPUT)]
+    pub design_effect: f64,
+
+    /// Without a log: what one judgment costs
+    #[arg(long, value_name = "AMOUNT", requires = "rate", value_parser = amount, help_heading = INPUT)]
+    pub cost_per_judgment: Option<f64>,
 
     /// Half the width of the interval: a share, or a part of the range of numbers
     #[arg(long, value_name = "SHARE", default_value = "0.02", value_parser = share, help_heading = INPUT)]
@@ -297,8 +315,14 @@ pub(crate) struct PlanArgs {
     pub format: String,
 }
 
+/// At least 1.
+fn design_effect(text: &str) -> Result<f64, String> {
+    let factor = text.trim().parse().ok().filter(|factor: &f64| factor.is_finite() && *factor >= 1.0);
+    factor.ok_or_else(|| format!("invalid design effect `{text}`, expected 1 or more"))
+}
+
 /// The level of an interval.
-fn level(text: &str) -> Result<f64, String> {
+pub(super) fn level(text: &str) -> Result<f64, String> {
     let level = share(text).ok().filter(|level| (0.5..1.0).contains(level));
     level.ok_or_else(|| format!("invalid level `{text}`, expected 0.95 or 95%"))
 }

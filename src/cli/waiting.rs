@@ -79,7 +79,7 @@ impl Waiting {
     /// Of the lanes of a run, in its order.
     pub(crate) fn of(lanes: &[LaneSettings]) -> Self {
         Self::new(lanes.iter().map(|lane| {
-            let limits = dry_run::limits(&lane.pool);
+            let limits = lane.endpoint().map(|lane| dry_run::limits(&lane.pool)).unwrap_or_default();
             (lane.source_id(), limits.rpm, limits.tpm)
         }))
     }
@@ -106,6 +106,14 @@ impl Waiting {
     /// What a lane is called.
     pub(crate) fn name(&self, lane: LaneIndex) -> &str {
         self.lanes.get(lane.place()).map_or("", |lane| &lane.name)
+    }
+
+    /// A lane has limits that its endpoint reports; those that were given stay.
+    pub(crate) fn limited(&mut self, lane: LaneIndex, requests: Option<u64>, tokens: Option<u64>) {
+        let Some(lane) = self.lanes.get_mut(lane.place()) else { return };
+        let limit = |limit: u64| NonZeroU32::new(u32::try_from(limit).unwrap_or(u32::MAX));
+        lane.max_requests = requests.and_then(limit).or(lane.max_requests);
+        lane.max_tokens = tokens.and_then(limit).or(lane.max_tokens);
     }
 
     /// A request was sent.
@@ -178,6 +186,16 @@ mod tests {
         waiting.sent(A, at(100));
         assert_eq!(waiting.longest(at(109)), None, "the time without requests does not count");
         assert_eq!(waiting.quota(at(109)), None, "no lane has limits");
+    }
+
+    #[test]
+    fn what_an_endpoint_reports_is_its_quota() {
+        let mut waiting = Waiting::new([("a:/m".to_owned(), None, None)]);
+        let now = Instant::now();
+        waiting.sent(LaneIndex::new(0), now);
+        assert_eq!(waiting.quota(now), None);
+        waiting.limited(LaneIndex::new(0), Some(500), None);
+        assert_eq!(waiting.quota(now).unwrap(), "1/500 rpm");
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod failure;
 mod model_uri;
 pub mod pacing;
 pub mod prices;
+pub mod program;
 pub mod provider;
 pub mod wire;
 

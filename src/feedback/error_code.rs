@@ -300,6 +300,28 @@ error_codes! {
         is_resumable: false,
         ..ANSWERED
     }
+    ProgramFailed "PROGRAM_FAILED" "the judge's program ended before it answered, or could not be started" {
+        remedy: "read the message; try the program by hand with a line of `judge-run show --json`",
+        retry: Retry::Times(1),
+        stops_after: StopsAfter { unproven: Some(3), proven: None },
+        ..UNANSWERED
+    }
+    ProgramTimeout "PROGRAM_TIMEOUT" "the judge's program did not answer within its time limit, and was ended" {
+        remedy: "raise `timeout` in the judge file's `[command]`, or find out why the program hangs",
+        retry: Retry::Times(1),
+        stops_after: StopsAfter { unproven: Some(3), proven: None },
+        ..UNANSWERED
+    }
+    ProgramMalformed "PROGRAM_MALFORMED" "what the judge's program wrote is not an answer to what it was asked" {
+        remedy: "let the program write one JSON object a line, with the `id` that it was asked about; what else it has to say belongs on standard error",
+        retry: Retry::Times(1),
+        stops_after: StopsAfter { unproven: Some(3), proven: None },
+        ..ANSWERED
+    }
+    ProgramError "PROGRAM_ERROR" "the judge's program reports that it cannot judge this" {
+        remedy: "read its words in the message",
+        ..ANSWERED
+    }
     BatchExpired "BATCH_EXPIRED" "the provider's batch expired before this request was done" {
         remedy: "submit it again",
         ..RESERVED

@@ -14,6 +14,8 @@ pub const SESSION_METADATA: &str = "mlflow.trace.session";
 pub const SAMPLE_METADATA: &str = "sample";
 /// The member of `metadata` with the session of the trace that a record is about. (One about a session has [`SESSION_METADATA`] instead.)
 pub const SESSION_ID_METADATA: &str = "session_id";
+/// The member of `metadata` with the id of the record that has the request and the tokens of an answer that this one shares.
+pub const ASKED_WITH_METADATA: &str = "asked_with";
 /// The member of `metadata` that names the judge's prompt: `prompts:/NAME/VERSION`.
 pub const PROMPT_METADATA: &str = "judge_prompt";
 /// The member of `metadata` that only verdicts on anchors have: the digest of the file of anchors. They are about the judge, not about the
@@ -100,6 +102,11 @@ impl Source {
     /// The source of a verdict by a model; `model_uri` as in `openai:/gpt-4.1-mini`.
     pub fn llm_judge(model_uri: impl Into<String>) -> Self {
         Self { source_type: SourceType::LlmJudge, source_id: Some(model_uri.into()) }
+    }
+
+    /// The source of feedback by a person, such as `anna@example.com`.
+    pub fn human(name: impl Into<String>) -> Self {
+        Self { source_type: SourceType::Human, source_id: Some(name.into()) }
     }
 
     /// The source of what code makes, such as `aggregate:majority`.

@@ -1,8 +1,12 @@
 //! How an answer is asked for: a value with its reasoning, the same with quotations, or a list of claims.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
 use super::claims::Claims;
+use super::form::length;
+use super::rubric::Rubric;
 use super::verdict::VerdictType;
 
 /// The key of the passages that bear a verdict out.
@@ -22,33 +26,51 @@ pub enum AnswerForm {
     Quoting,
     /// Items with marks, of which code makes the value.
     Claims(Claims),
+    /// A rationale and a value for each criterion of a rubric; what is read is one of them.
+    Criterion {
+        /// All criteria.
+        rubric: Arc<Rubric>,
+        /// Which one.
+        index: usize,
+    },
 }
 
 impl AnswerForm {
+    /// In how many orders its parts are asked for. The others of these functions take the number of one.
+    pub(super) fn orders(&self) -> usize {
+        match self {
+            Self::Value | Self::Quoting | Self::Claims(_) => 1,
+            Self::Criterion { rubric, .. } => rubric.orders(),
+        }
+    }
+
     /// The JSON schema of the answer, in the subset that every strict endpoint takes.
-    pub(super) fn json_schema(&self, verdict: &VerdictType) -> Value {
+    pub(super) fn json_schema(&self, verdict: &VerdictType, order: usize) -> Value {
         match self {
             Self::Value => verdict.json_schema(),
             Self::Quoting => with_quotes(&verdict.json_schema(), &quotes(false)),
             Self::Claims(claims) => claims.json_schema(),
+            Self::Criterion { rubric, .. } => rubric.json_schema(order),
         }
     }
 
     /// The same for endpoints that enforce more keywords: nothing in it can continue without end.
-    pub(super) fn bounded_json_schema(&self, verdict: &VerdictType, max_rationale_chars: u32) -> Value {
+    pub(super) fn bounded_json_schema(&self, verdict: &VerdictType, max_rationale_chars: u32, order: usize) -> Value {
         match self {
             Self::Value => verdict.bounded_json_schema(max_rationale_chars),
             Self::Quoting => with_quotes(&verdict.bounded_json_schema(max_rationale_chars), &quotes(true)),
             Self::Claims(claims) => claims.bounded_json_schema(),
+            Self::Criterion { rubric, .. } => rubric.bounded_json_schema(order, max_rationale_chars),
         }
     }
 
     /// What the prompt says about the form of the answer.
-    pub(super) fn instructions(&self, verdict: &VerdictType, max_rationale_chars: u32) -> String {
+    pub(super) fn instructions(&self, verdict: &VerdictType, max_rationale_chars: u32, order: usize) -> String {
         match self {
             Self::Value => verdict.instructions(max_rationale_chars),
             Self::Quoting => with_quotes_in_words(&verdict.instructions(max_rationale_chars)),
             Self::Claims(claims) => claims.instructions(),
+            Self::Criterion { rubric, .. } => rubric.instructions(order, &length(max_rationale_chars)),
         }
     }
 
@@ -58,6 +80,7 @@ impl AnswerForm {
             Self::Value => verdict.hashed_instructions(),
             Self::Quoting => with_quotes_in_words(&verdict.hashed_instructions()),
             Self::Claims(claims) => format!("{}\nrange: {verdict}", claims.hashed()),
+            Self::Criterion { rubric, .. } => rubric.instructions(0, "a few sentences"),
         }
     }
 }
@@ -102,16 +125,16 @@ mod tests {
     #[test]
     fn quotations_come_first_in_schema_and_words() {
         let (form, verdict) = (AnswerForm::Quoting, VerdictType::Boolean);
-        let schema = form.json_schema(&verdict);
+        let schema = form.json_schema(&verdict, 0);
         assert_eq!(schema["required"], json!(["quotes", "rationale", "value"]));
         assert_eq!(schema["properties"].as_object().unwrap().keys().next().unwrap(), "quotes");
         assert_eq!(schema["properties"]["quotes"]["maxItems"], Value::Null);
-        let bounded = form.bounded_json_schema(&verdict, 1200);
+        let bounded = form.bounded_json_schema(&verdict, 1200, 0);
         assert_eq!(bounded["properties"]["quotes"]["maxItems"], MAX_QUOTES);
         assert_eq!(bounded["properties"]["rationale"]["maxLength"], 1200);
-        let words = form.instructions(&verdict, 1200);
+        let words = form.instructions(&verdict, 1200, 0);
         assert!(words.contains("exactly these three keys, in this order:\n\"quotes\": a list"), "{words}");
         assert!(words.contains("Form: {\"quotes\":[\"<a passage>\"],\"rationale\":"), "{words}");
-        assert_eq!(AnswerForm::Value.instructions(&verdict, 1200), verdict.instructions(1200));
+        assert_eq!(AnswerForm::Value.instructions(&verdict, 1200, 0), verdict.instructions(1200));
     }
 }

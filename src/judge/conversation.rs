@@ -52,7 +52,7 @@ fn only_argument(object: &Map<String, Value>) -> Option<&Value> {
 }
 
 /// What the application said in the end.
-fn answered(outputs: &Value) -> &Value {
+pub(super) fn answered(outputs: &Value) -> &Value {
     if let Some(message) = last_message(outputs, &["assistant", "ai"]) {
         return text_of(message);
     }

@@ -1,10 +1,16 @@
 //! Judge files: a named question with a prompt, a verdict type and a version, in TOML.
 
+use std::sync::Arc;
+
 use serde::Deserialize;
 use toml::Spanned;
 
 use super::answer_form::AnswerForm;
 use super::claims::Claims;
+use super::code::CodeTable;
+use super::computed::JudgeKind;
+use super::program::CommandTable;
+use super::rubric::{Criterion, Rubric};
 use super::select::SelectTable;
 use super::verdict::VerdictType;
 use crate::endpoint::ModelUri;
@@ -15,6 +21,9 @@ use crate::feedback::{Better, Good};
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct JudgeFile {
+    /// Who gives the verdict.
+    #[serde(default)]
+    pub r#type: JudgeKind,
     /// Goes up when the question changes; part of the record's `judge_prompt`.
     #[serde(default = "first_version")]
     pub version: u32,
@@ -28,8 +37,15 @@ pub struct JudgeFile {
     pub select: SelectTable,
     /// What the judge may answer.
     pub verdict: VerdictTable,
-    /// The question.
-    pub prompt: Prompts,
+    /// Of a rubric: what is judged, each by itself.
+    #[serde(default)]
+    pub criteria: Vec<CriterionTable>,
+    /// The question, of a judge that asks a model.
+    pub prompt: Option<Prompts>,
+    /// What is computed, of a judge of the type `code`.
+    pub code: Option<CodeTable>,
+    /// The program, of a judge of the type `command`.
+    pub command: Option<CommandTable>,
     /// How the answer is sampled.
     #[serde(default)]
     pub params: Sampling,
@@ -37,6 +53,85 @@ pub struct JudgeFile {
 
 fn first_version() -> u32 {
     1
+}
+
+/// `[[criteria]]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CriterionTable {
+    name: String,
+    description: String,
+    verdict: VerdictTable,
+}
+
+/// What of a judge file gives feedback of its own.
+pub(super) struct Part {
+    /// Of a rubric: the criterion's name, and its description where it is asked about alone.
+    pub(super) criterion: Option<(String, Option<String>)>,
+    pub(super) verdict: VerdictType,
+    pub(super) form: AnswerForm,
+    pub(super) good: Option<Good>,
+    /// How many there are.
+    pub(super) parts: usize,
+}
+
+impl JudgeFile {
+    /// One of the parts: of a rubric a criterion, else the whole.
+    ///
+    /// # Errors
+    /// The table at fault, and what is wrong with it.
+    pub(super) fn part(&self, index: usize) -> Result<Part, (&'static str, String)> {
+        let in_verdict = |reason| ("verdict", reason);
+        let Some((calls, order)) = self.verdict.rubric().map_err(in_verdict)? else {
+            if !self.criteria.is_empty() {
+                return Err(in_verdict("[[criteria]] require type = \"rubric\"".to_owned()));
+            }
+            let verdict = self.verdict.verdict_type().map_err(in_verdict)?;
+            let form = self.verdict.answer_form().map_err(in_verdict)?;
+            let good = self.verdict.good(&verdict).map_err(in_verdict)?;
+            return Ok(Part { criterion: None, verdict, form, good, parts: 1 });
+        };
+        let criterion = |table: &CriterionTable| {
+            let in_criterion = |reason| ("criteria", format!("`{}`: {reason}", table.name));
+            let verdict = table.verdict.verdict_type().map_err(in_criterion)?;
+            if table.verdict.answer_form().map_err(in_criterion)? != AnswerForm::Value {
+                return Err(in_criterion("a criterion is a boolean, a category, an integer or a number".to_owned()));
+            }
+            let good = table.verdict.good(&verdict).map_err(in_criterion)?;
+            Ok(Criterion { name: table.name.clone(), description: table.description.clone(), verdict, good })
+        };
+        let criteria = self.criteria.iter().map(criterion).collect::<Result<Vec<_>, _>>()?;
+        let rubric = Rubric::new(criteria, order == Order::Shuffle).map_err(|reason| ("criteria", reason))?;
+        let parts = rubric.criteria.len();
+        let Criterion { name, description, verdict, good } = rubric.criteria[index.min(parts - 1)].clone();
+        let (description, form) = match calls {
+            Calls::One => (None, AnswerForm::Criterion { rubric: Arc::new(rubric), index }),
+            Calls::Each => (Some(description.trim().to_owned()), AnswerForm::Value),
+        };
+        Ok(Part { criterion: Some((name, description)), verdict, form, good, parts })
+    }
+}
+
+/// How many requests a rubric takes for a trace.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Calls {
+    /// One for all criteria.
+    #[default]
+    One,
+    /// One for each.
+    Each,
+}
+
+/// The order in which criteria are asked for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Order {
+    /// Another one for each trace, of a few.
+    #[default]
+    Shuffle,
+    /// That of the file.
+    Fixed,
 }
 
 /// `[prompt]`: the two messages.
@@ -51,6 +146,13 @@ pub struct Prompts {
     pub max_input_tokens: Option<u32>,
     /// What becomes of a prompt that is longer.
     pub truncate: Option<Truncate>,
+}
+
+impl Prompts {
+    /// Of a judge that asks no model.
+    pub(super) fn none() -> Self {
+        Self { system: None, user: Spanned::new(0..0, String::new()), max_input_tokens: None, truncate: None }
+    }
 }
 
 /// What becomes of a prompt that is longer than the judge allows.
@@ -78,6 +180,8 @@ pub struct VerdictTable {
     empty: Option<f64>,
     #[serde(default)]
     evidence: bool,
+    calls: Option<Calls>,
+    order: Option<Order>,
     good: Option<toml::Value>,
     better: Option<Better>,
     threshold: Option<f64>,
@@ -91,6 +195,7 @@ enum VerdictKind {
     Integer,
     Number,
     Claims,
+    Rubric,
 }
 
 impl VerdictTable {
@@ -123,10 +228,30 @@ impl VerdictTable {
                 };
                 VerdictType::Integer { min: whole(*min, "min")?, max: whole(*max, "max")? }
             }
+            VerdictKind::Rubric => return Err("a criterion cannot be a rubric".to_owned()),
             VerdictKind::Number | VerdictKind::Claims => VerdictType::Number { min: *min, max: *max },
         };
         verdict.validate()?;
         Ok(verdict)
+    }
+
+    /// How the criteria are asked about, if there are any.
+    ///
+    /// # Errors
+    /// Which field is superfluous.
+    fn rubric(&self) -> Result<Option<(Calls, Order)>, String> {
+        let Self { r#type, calls, order, good, better, threshold, evidence, .. } = self;
+        if *r#type != VerdictKind::Rubric {
+            return match (calls, order) {
+                (Some(_), _) => Err("`calls` requires type = \"rubric\"".to_owned()),
+                (_, Some(_)) => Err("`order` requires type = \"rubric\"".to_owned()),
+                (None, None) => Ok(None),
+            };
+        }
+        if good.is_some() || better.is_some() || threshold.is_some() || *evidence {
+            return Err("a rubric has no verdict of its own: say in each of the [[criteria]] what is good".to_owned());
+        }
+        Ok(Some((calls.unwrap_or_default(), order.unwrap_or_default())))
     }
 
     /// How the answer is asked for.

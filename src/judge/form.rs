@@ -68,10 +68,7 @@ impl VerdictType {
 
     /// What the prompt says about the form of the answer, for endpoints that ignore the schema.
     pub fn instructions(&self, max_rationale_chars: u32) -> String {
-        let length = match (max_rationale_chars / CHARS_PER_SENTENCE).max(1) {
-            1 => "one sentence".to_owned(),
-            sentences => format!("at most {sentences} sentences"),
-        };
+        let length = length(max_rationale_chars);
         self.instructions_with(&[
             &format!("your reasoning in {length}; write it before you decide"),
             &format!("your reasoning, {length}"),
@@ -99,6 +96,14 @@ impl VerdictType {
              \"{VALUE_KEY}\": your verdict, {self}.\n\
              Form: {example}"
         )
+    }
+}
+
+/// How long a rationale may be, in words.
+pub(super) fn length(max_rationale_chars: u32) -> String {
+    match (max_rationale_chars / CHARS_PER_SENTENCE).max(1) {
+        1 => "one sentence".to_owned(),
+        sentences => format!("at most {sentences} sentences"),
     }
 }
 

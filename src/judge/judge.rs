@@ -6,7 +6,9 @@ use serde_json::value::to_raw_value;
 use toml::Spanned;
 
 use super::answer_form::AnswerForm;
-use super::file::{JudgeFile, Truncate};
+use super::code::CodeError;
+use super::computed::{Answers, JudgeKind};
+use super::file::{JudgeFile, Part, Prompts, Truncate};
 use super::parse::Expected;
 use super::place::Place;
 use super::prompt::{PromptTemplate, RenderError, Rendered, TemplateError, VARIABLES};
@@ -40,7 +42,13 @@ pub struct Judge {
     pub good: Option<Good>,
     /// The model that the file names.
     pub model: Option<ModelUri>,
+    /// Who gives the verdict.
+    pub(super) answers: Answers,
+    /// The file's name, of which that of a criterion is a part.
+    file_name: String,
     system: Instructions,
+    /// The system message and schema in the other orders of a rubric's criteria.
+    other_orders: Vec<(Instructions, AnswerSchema)>,
     /// The system message as it was first worded, for the identity of judgments.
     hashed_system: String,
     user: PromptTemplate,
@@ -77,14 +85,29 @@ pub enum JudgeError {
 }
 
 impl Judge {
-    /// Compiles a judge file. `origin` is how messages call it.
+    /// Compiles a judge file; of a rubric, its first criterion. `origin` is how messages call it.
     ///
     /// # Errors
     /// When the text is not TOML, a field is wrong, or a template cannot work for any trace.
     pub fn compile(name: &str, text: &str, origin: &str) -> Result<Self, JudgeError> {
+        Self::compile_part(name, text, origin, 0).map(|(judge, _)| judge)
+    }
+
+    /// Compiles a judge file to all that gives feedback of its own: a rubric to its criteria, which are named `RUBRIC.CRITERION`.
+    ///
+    /// # Errors
+    /// When the text is not TOML, a field is wrong, or a template cannot work for any trace.
+    pub fn compile_all(name: &str, text: &str, origin: &str) -> Result<Vec<Self>, JudgeError> {
+        let (first, parts) = Self::compile_part(name, text, origin, 0)?;
+        let others = (1..parts).map(|part| Self::compile_part(name, text, origin, part).map(|(judge, _)| judge));
+        std::iter::once(Ok(first)).chain(others).collect()
+    }
+
+    /// One of the parts of a judge file, and how many there are.
+    fn compile_part(name: &str, text: &str, origin: &str, part: usize) -> Result<(Self, usize), JudgeError> {
         // A checkout with other line ends is the same judge.
         let text = if text.contains('\r') { Cow::Owned(text.replace("\r\n", "\n")) } else { text.into() };
-        let file: JudgeFile = toml_file::parse(&text)
+        let mut file: JudgeFile = toml_file::parse(&text)
             .map_err(|error| JudgeError::Toml { origin: origin.to_owned(), error: Box::new(error) })?;
         let invalid = |table, reason| JudgeError::Invalid { origin: origin.to_owned(), table, reason };
         let compile = |template: &Spanned<String>, unit| {
@@ -97,12 +120,21 @@ impl Judge {
         if name.trim().is_empty() {
             return Err(invalid("verdict", "the judge has no name: name the file NAME.toml".to_owned()));
         }
-        let select = file.select.select().map_err(|reason| invalid("select", reason))?;
-        let verdict = file.verdict.verdict_type().map_err(|reason| invalid("verdict", reason))?;
-        let form = file.verdict.answer_form().map_err(|reason| invalid("verdict", reason))?;
-        let good = file.verdict.good(&verdict).map_err(|reason| invalid("verdict", reason))?;
+        file.check_tables().map_err(|(table, reason)| invalid(table, reason))?;
+        let Part { criterion, verdict, form, good, parts } =
+            file.part(part).map_err(|(table, reason)| invalid(table, reason))?;
+        let select = std::mem::take(&mut file.select).select().map_err(|reason| invalid("select", reason))?;
         check(&file.params).map_err(|reason| invalid("params", reason))?;
-        let system = file.prompt.system.unwrap_or_else(|| Spanned::new(0..0, String::new()));
+        let answers = Answers::compile(&mut file, &verdict, select.unit()).map_err(|(table, error)| match error {
+            CodeError::Template { source, error } => {
+                let whole = 0..source.get_ref().len();
+                let place = Place::find(&text, source.span(), source.get_ref(), error.at().unwrap_or(&whole));
+                JudgeError::Template { origin: origin.to_owned(), place: Box::new(place), error }
+            }
+            CodeError::Invalid(reason) => invalid(table, reason),
+        })?;
+        let prompt = file.prompt.unwrap_or_else(Prompts::none);
+        let system = prompt.system.unwrap_or_else(|| Spanned::new(0..0, String::new()));
         let system = compile(&system, select.unit())?;
         // With variables the instructions would differ from trace to trace, no cache would hit, and what an application wrote would stand where
         // only the judge's author may speak.
@@ -110,12 +142,13 @@ impl Judge {
             let reason = "`system` uses variables; the trace belongs in `user`, inside a fence";
             invalid("prompt", reason.to_owned())
         })?;
-        let user = compile(&file.prompt.user, select.unit())?;
-        if user.is_constant() {
+        let user = compile(&prompt.user, select.unit())?;
+        let asks = answers.kind() == JudgeKind::Llm;
+        if asks && user.is_constant() {
             let single = VARIABLES.iter().find(|name| user.source().contains(&format!("{{{name}}}")));
             return Err(JudgeError::ShowsNothing { origin: origin.to_owned(), single: single.copied() });
         }
-        if select.unit() == Unit::Span && !user.uses_span() {
+        if asks && select.unit() == Unit::Span && !user.uses_span() {
             let reason = "`user` never uses `span`: all spans of a trace would be one question";
             return Err(invalid("prompt", reason.to_owned()));
         }
@@ -124,18 +157,28 @@ impl Judge {
             system => format!("{system}\n\n{form}"),
         };
         let max_rationale = file.params.max_rationale_chars;
+        let with_criterion = |form: String| match &criterion {
+            Some((_, Some(description))) => format!("Criterion: {description}\n\n{form}"),
+            _ => form,
+        };
+        let with_form = |form: String| with_form(with_criterion(form));
         let hashed_system = with_form(form.hashed_instructions(&verdict));
-        let system = Instructions::new(&with_form(form.instructions(&verdict, max_rationale)))
-            .map_err(|error| invalid("prompt", error.to_string()))?;
-        let limit = file.prompt.max_input_tokens.map(|max| (max, file.prompt.truncate.unwrap_or_default()));
-        if limit.is_none() && file.prompt.truncate.is_some() {
+        let raw = |schema| to_raw_value(&schema).map_err(|error| invalid("verdict", error.to_string()));
+        let in_order = |order| {
+            let system = Instructions::new(&with_form(form.instructions(&verdict, max_rationale, order)))
+                .map_err(|error| invalid("prompt", error.to_string()))?;
+            let bounded = raw(form.bounded_json_schema(&verdict, max_rationale, order))?;
+            Ok((system, AnswerSchema::new(raw(form.json_schema(&verdict, order))?, bounded)))
+        };
+        let (system, schema) = in_order(0)?;
+        let other_orders = (1..form.orders()).map(in_order).collect::<Result<_, JudgeError>>()?;
+        let limit = prompt.max_input_tokens.map(|max| (max, prompt.truncate.unwrap_or_default()));
+        if limit.is_none() && prompt.truncate.is_some() {
             return Err(invalid("prompt", "`truncate` needs `max_input_tokens`".to_owned()));
         }
-        let raw = |schema| to_raw_value(&schema).map_err(|error| invalid("verdict", error.to_string()));
-        let bounded = form.bounded_json_schema(&verdict, max_rationale);
-        let schema = AnswerSchema::new(raw(form.json_schema(&verdict))?, raw(bounded)?);
         let mut judge = Self {
-            name: name.to_owned(),
+            name: criterion.map_or_else(|| name.to_owned(), |(criterion, _)| format!("{name}.{criterion}")),
+            file_name: name.to_owned(),
             version: file.version,
             description: file.description.trim().to_owned(),
             select,
@@ -143,7 +186,9 @@ impl Judge {
             form,
             good,
             model: file.model,
+            answers,
             system,
+            other_orders,
             hashed_system,
             user,
             limit,
@@ -154,14 +199,14 @@ impl Judge {
         };
         judge.digest = judge.compute_digest();
         judge.metadata = judge.compute_metadata();
-        let instructions = judge.chat_request(Rendered::default()).estimated_input_tokens();
+        let instructions = judge.chat_request(Rendered::default(), "").estimated_input_tokens();
         match judge.limit {
             Some((max, _)) if u64::from(max) <= instructions => {
                 let reason =
                     format!("`max_input_tokens` is {max}, and the instructions alone take about {instructions}");
                 Err(invalid("prompt", reason))
             }
-            _ => Ok(judge),
+            _ => Ok((judge, parts)),
         }
     }
 
@@ -171,7 +216,7 @@ impl Judge {
     /// When the trace lacks something that the prompt names, or the prompt is too long.
     pub fn request<'a>(&self, subject: impl Into<Subject<'a>>) -> Result<ChatRequest, RenderError> {
         let subject = subject.into();
-        let request = self.chat_request(self.user.render(subject)?);
+        let request = self.chat_request(self.user.render(subject)?, &subject.trace().trace_id);
         let Some((allowed, truncate)) = self.limit else { return Ok(request) };
         let tokens = request.estimated_input_tokens();
         let too_many = tokens.saturating_sub(allowed.into());
@@ -184,24 +229,52 @@ impl Judge {
             (Truncate::Middle, Some(room)) => self.user.render_within(subject, room)?,
             _ => None,
         };
-        cut.map(|rendered| self.chat_request(rendered)).ok_or(RenderError::TooLong { tokens, allowed })
+        cut.map(|rendered| self.chat_request(rendered, &subject.trace().trace_id))
+            .ok_or(RenderError::TooLong { tokens, allowed })
     }
 
-    fn chat_request(&self, Rendered { text, images, notes }: Rendered) -> ChatRequest {
+    fn chat_request(&self, Rendered { text, images, notes }: Rendered, trace_id: &str) -> ChatRequest {
+        let (system, schema) = self.asked_for(trace_id);
         ChatRequest {
-            system: Some(self.system.clone()),
+            system: Some(system.clone()),
             user: text,
             images,
             notes,
-            schema: self.schema.clone(),
+            schema: schema.clone(),
             sampling: self.sampling,
         }
+    }
+
+    /// How the answer is asked for about a trace.
+    fn asked_for(&self, trace_id: &str) -> (&Instructions, &AnswerSchema) {
+        let order = match &self.form {
+            AnswerForm::Criterion { rubric, .. } => rubric.order_for(trace_id),
+            _ => 0,
+        };
+        let other = order.checked_sub(1).and_then(|other| self.other_orders.get(other));
+        other.map_or((&self.system, &self.schema), |(system, schema)| (system, schema))
+    }
+
+    /// Whether one answer is an answer to both: to two criteria of one rubric.
+    pub(crate) fn is_asked_with(&self, other: &Self) -> bool {
+        let is_criterion = |judge: &Self| matches!(judge.form, AnswerForm::Criterion { .. });
+        is_criterion(self)
+            && is_criterion(other)
+            && (&self.file_name, &self.digest) == (&other.file_name, &other.digest)
+    }
+
+    /// The name of the file, of which that of a rubric's criterion is a part.
+    pub fn file_name(&self) -> &str {
+        &self.file_name
     }
 
     /// The parts of the request that are the same for every trace, for its identity: the system message with the first wording of the
     /// form, the schema without bounds, the sampling. Limits on the answer's length are not among them: they can prevent a verdict but
     /// not change it, and raising one must not cost all the other verdicts again.
     pub(super) fn constant_parts(&self) -> [Vec<u8>; 3] {
+        if let Some(parts) = self.answers.constant_parts(self.version, self.schema.json(false).get()) {
+            return parts;
+        }
         let unlimited = Sampling { max_output_tokens: 0, ..self.sampling };
         let sampling = serde_json::to_vec(&unlimited).unwrap_or_default();
         [self.hashed_system.as_bytes().to_vec(), self.schema.json(false).get().as_bytes().to_vec(), sampling]
@@ -251,7 +324,7 @@ impl Judge {
 
     /// `prompts:/NAME/VERSION`, as MLflow's prompt registry writes it.
     pub fn prompt_uri(&self) -> String {
-        format!("prompts:/{}/{}", self.name, self.version)
+        format!("prompts:/{}/{}", self.file_name, self.version)
     }
 }
 

@@ -7,9 +7,9 @@ use serde_json::{Map, Value};
 
 use super::prompt::RenderError;
 use super::subject::{Subject, SubjectIds};
-use super::{Judge, Work};
+use super::{Judge, JudgeKind, Work};
 use crate::endpoint::ModelUri;
-use crate::feedback::{AssessmentId, IdHasher};
+use crate::feedback::{AssessmentId, IdHasher, Source};
 
 /// Members of a request that change no verdict.
 const IMMATERIAL: [&str; 2] = ["prompt_cache_key", "service_tier"];
@@ -82,6 +82,13 @@ impl Question {
         Self::of_source(judge.into(), model.to_string(), extra)
     }
 
+    /// Of a judge that asks no model.
+    pub fn without_model(judge: impl Into<Arc<Judge>>) -> Self {
+        let judge = judge.into();
+        let source_id = judge.kind().source_id(&judge.name);
+        Self::of_source(judge, source_id, Vec::new())
+    }
+
     fn of_source(judge: Arc<Judge>, source_id: String, extra: Vec<(String, String)>) -> Self {
         let mut identity = IdHasher::new("judge-run judgment 1");
         identity.part(judge.name.as_bytes()).part(source_id.as_bytes());
@@ -99,7 +106,7 @@ impl Question {
     /// The same question as a simulator answers it in the model's place: its answers are made up, and never the model's own. `None` where the
     /// model is a simulated one anyway.
     pub fn of_simulator(&self) -> Option<&Self> {
-        if ModelUri::is_simulated_source(&self.source_id) {
+        if self.judge.kind() != JudgeKind::Llm || ModelUri::is_simulated_source(&self.source_id) {
             return None;
         }
         // Each answer of a simulator asks for it.
@@ -110,10 +117,23 @@ impl Question {
         }))
     }
 
+    /// Whose opinions its records are.
+    pub fn source(&self) -> Source {
+        match self.judge.kind() {
+            JudgeKind::Llm => Source::llm_judge(self.source_id.clone()),
+            JudgeKind::Code | JudgeKind::Command => Source::code(self.source_id.clone()),
+        }
+    }
+
     /// The same judge on the same model, asked for another independent answer.
     #[must_use]
     pub fn with_sample(self, sample: u32) -> Self {
         Self { sample, simulated: OnceLock::new(), ..self }
+    }
+
+    /// Whether one answer answers both: where they are criteria of one rubric, on the same model.
+    pub fn is_asked_with(&self, other: &Self) -> bool {
+        self.judge.is_asked_with(&other.judge) && (&self.source_id, self.sample) == (&other.source_id, other.sample)
     }
 
     /// What distinguishes it from the run's other questions.
@@ -127,10 +147,7 @@ impl Question {
     /// When the trace lacks something that the prompt names.
     pub fn judgment<'a>(&self, subject: impl Into<Subject<'a>>) -> Result<Judgment, Box<NotAskable>> {
         let subject = subject.into();
-        let work = match self.judge.request(subject) {
-            Ok(request) => Work::Chat(request),
-            Err(error) => return Err(self.not_askable(subject, error)),
-        };
+        let work = self.judge.work(subject).map_err(|error| self.not_askable(subject, error))?;
         let id = self.id(&subject.trace().trace_id, subject.span_id(), &work);
         Ok(Judgment { id, subject: subject.ids(), work })
     }

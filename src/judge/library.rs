@@ -6,13 +6,17 @@ use super::{Judge, JudgeError};
 
 /// The judges in the binary: names and TOML texts.
 pub const BUILT_IN: &[(&str, &str)] = &[
+    ("answer_length", include_str!("../../judges/answer_length.toml")),
     ("conversation_completeness", include_str!("../../judges/conversation_completeness.toml")),
+    ("exact_match", include_str!("../../judges/exact_match.toml")),
     ("factual_accuracy", include_str!("../../judges/factual_accuracy.toml")),
     ("groundedness", include_str!("../../judges/groundedness.toml")),
     ("hallucination", include_str!("../../judges/hallucination.toml")),
+    ("latency", include_str!("../../judges/latency.toml")),
     ("relevance", include_str!("../../judges/relevance.toml")),
     ("retrieval_relevance", include_str!("../../judges/retrieval_relevance.toml")),
     ("safety", include_str!("../../judges/safety.toml")),
+    ("valid_json", include_str!("../../judges/valid_json.toml")),
 ];
 
 /// The folder that is searched before the built-in judges.
@@ -26,6 +30,15 @@ pub const FOLDER: &str = "judges";
 pub fn find(wanted: &str) -> Result<Judge, JudgeError> {
     let Found { name, text, origin } = look_for(wanted)?;
     Judge::compile(&name, &text, &origin)
+}
+
+/// The same with all that gives feedback of its own: of a rubric, its criteria.
+///
+/// # Errors
+/// When there is no such judge, or its file is invalid.
+pub fn find_all(wanted: &str) -> Result<Vec<Judge>, JudgeError> {
+    let Found { name, text, origin } = look_for(wanted)?;
+    Judge::compile_all(&name, &text, &origin)
 }
 
 /// The TOML text of the judge that [`find`] would compile.

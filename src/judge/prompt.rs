@@ -43,6 +43,18 @@ pub enum RenderError {
         /// The line of the template, counted from 1.
         line: usize,
     },
+    /// The same, for a computation that has no lines.
+    #[error("{reason}")]
+    Lacking {
+        /// What is missing or wrong, naming the variable.
+        reason: String,
+    },
+    /// What was computed is none of the values that the verdict may have.
+    #[error("{reason}")]
+    OutOfRange {
+        /// What is allowed, and what came.
+        reason: String,
+    },
     /// The prompt is longer than the judge allows.
     #[error("the prompt takes about {tokens} tokens, and the judge's `max_input_tokens` is {allowed}")]
     TooLong {
@@ -57,7 +69,8 @@ impl RenderError {
     /// The code of the record.
     pub fn code(&self) -> ErrorCode {
         match self {
-            Self::Input { .. } => ErrorCode::InputError,
+            Self::Input { .. } | Self::Lacking { .. } => ErrorCode::InputError,
+            Self::OutOfRange { .. } => ErrorCode::OutOfRange,
             Self::TooLong { .. } => ErrorCode::RequestTooLarge,
         }
     }

@@ -1,5 +1,7 @@
 //! What it takes to answer a judgment.
 
+use super::ProgramRequest;
+use super::verdict::Verdict;
 use crate::endpoint::wire::PromptNotes;
 use crate::endpoint::wire::chat::ChatRequest;
 use crate::feedback::IdHasher;
@@ -10,6 +12,10 @@ use crate::feedback::IdHasher;
 pub enum Work {
     /// A chat model is asked.
     Chat(ChatRequest),
+    /// A program is asked.
+    Program(ProgramRequest),
+    /// Nobody is asked: the verdict follows from the trace.
+    Computed(Verdict),
 }
 
 impl Work {
@@ -17,6 +23,8 @@ impl Work {
     pub fn bytes(&self) -> usize {
         match self {
             Self::Chat(request) => request.user.len() + request.image_bytes(),
+            Self::Program(request) => request.members().len(),
+            Self::Computed(verdict) => verdict.rationale.as_ref().map_or(0, String::len),
         }
     }
 
@@ -24,6 +32,7 @@ impl Work {
     pub fn estimated_input_tokens(&self) -> u64 {
         match self {
             Self::Chat(request) => request.estimated_input_tokens(),
+            Self::Program(_) | Self::Computed(_) => 0,
         }
     }
 
@@ -31,6 +40,7 @@ impl Work {
     pub fn estimated_text_tokens(&self) -> Option<u64> {
         match self {
             Self::Chat(request) => request.images.is_empty().then(|| request.estimated_text_tokens()),
+            Self::Program(_) | Self::Computed(_) => None,
         }
     }
 
@@ -38,6 +48,7 @@ impl Work {
     pub fn temperature(&self) -> Option<f64> {
         match self {
             Self::Chat(request) => request.sampling.temperature,
+            Self::Program(_) | Self::Computed(_) => None,
         }
     }
 
@@ -45,6 +56,7 @@ impl Work {
     pub fn max_output_tokens(&self) -> u32 {
         match self {
             Self::Chat(request) => request.sampling.max_output_tokens,
+            Self::Program(_) | Self::Computed(_) => 0,
         }
     }
 
@@ -52,6 +64,7 @@ impl Work {
     pub fn notes(&self) -> PromptNotes {
         match self {
             Self::Chat(request) => request.notes,
+            Self::Program(_) | Self::Computed(_) => PromptNotes::default(),
         }
     }
 
@@ -59,7 +72,14 @@ impl Work {
     pub fn texts(&self) -> (&str, &str) {
         match self {
             Self::Chat(request) => (request.system.as_deref().unwrap_or_default(), &request.user),
+            Self::Program(request) => ("", request.members()),
+            Self::Computed(_) => ("", ""),
         }
+    }
+
+    /// Whether somebody is asked, a model or a program.
+    pub fn is_asked(&self) -> bool {
+        !matches!(self, Self::Computed(_))
     }
 
     /// Adds what determines the answer, beyond what all judgments of its question share.
@@ -71,6 +91,11 @@ impl Work {
                 for image in &request.images {
                     hasher.part(b"image").part(image.as_bytes());
                 }
+            }
+            Self::Program(request) => _ = hasher.part(request.members().as_bytes()),
+            // What a trace comes to is all that matters of it.
+            Self::Computed(Verdict { value, rationale, details: _ }) => {
+                hasher.part(value.to_string().as_bytes()).optional_part(rationale.as_deref().map(str::as_bytes));
             }
         }
     }

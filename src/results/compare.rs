@@ -205,6 +205,8 @@ pub enum Test {
     PairedT,
     /// The t test of differences in clusters (CR1).
     ClusterT,
+    /// The permutation test of a night against those before, item by item; exact for shares.
+    Permutation,
 }
 
 /// The conclusion of a comparison.

@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, HashMap};
 use judge_run_statistics::multiple::holm;
 use serde_json::Value;
 
-use super::compare::{Comparison, Flip, Measure, NightOutcome, Outcome};
+use super::compare::{Comparison, Flip, Measure, NightOutcome, Outcome, Test};
 use super::forms;
 use super::gating::ALPHA;
-use super::items::{Item, Terms};
+use super::items::{Item, Pool, Terms};
 use super::nights::{History, histories};
 use super::pairs::{Analysis, Pair, analyse};
 use super::report::{Warning, WarningCode};
@@ -75,7 +75,16 @@ pub fn compare(base: &mut Side, new: &mut Side, options: &CompareOptions) -> Res
         accepted.retain(|said| history.accepted.contains(&said.run) && are_the_same(said));
         let is_comparable = history.is_same_judge && !now.is_empty() && !accepted.is_empty();
         let nights = History { is_same_judge: true, ..History::default() };
-        is_comparable.then(|| Draft::of((of_base, of_new), accepted, now, &nights, options))
+        is_comparable.then(|| {
+            let terms = Terms::of(&accepted, &now, options);
+            let mut pool = Pool::default();
+            accepted.iter().for_each(|said| pool.add(&terms.items(&[*said])));
+            let p_value = pool.likeness(&terms.items(&now));
+            let mut draft = Draft::of((of_base, of_new), accepted, now, &nights, options);
+            draft.comparison.p_value = p_value;
+            draft.comparison.test = p_value.map(|_| Test::Permutation);
+            draft
+        })
     });
     let mut anchors = corrected(anchors.collect());
     anchors.iter_mut().for_each(Draft::is_of_anchors);

@@ -12,7 +12,6 @@ use super::gate_text::{Condition, Figure, Gate, Part};
 use super::opinions::{Group, Observation, Results, Verdict};
 use super::report::{Estimate, Figures, WarningCode};
 use super::reporting::Options;
-use crate::feedback::SourceType;
 use crate::feedback::log::{OpenError, StandingRecords};
 use crate::judge::prompt::TemplateError;
 
@@ -82,16 +81,13 @@ pub fn evaluate(gates: &[Gate], mut evidence: Evidence<'_>) -> Result<Vec<GateRe
 }
 
 impl<'a> Evidence<'a> {
-    /// The judges that a gate is about; of people and programs only those that it names.
+    /// The judges that a gate is about; of people and other programs only those that it names.
     fn groups(&self, gate: &Gate) -> Vec<usize> {
         let groups = || self.results.groups.iter().enumerate();
         let of_name = |group: &Group| gate.name.as_ref().is_none_or(|name| *name == group.name);
         // Of votes, their aggregate is the verdict.
         let has_aggregate = |name: &str| groups().any(|(_, group)| group.name == name && group.is_aggregate());
-        let is_judge = |group: &Group| match group.source_type {
-            SourceType::LlmJudge => !has_aggregate(&group.name),
-            _ => group.is_aggregate(),
-        };
+        let is_judge = |group: &Group| group.is_judge() && (group.is_aggregate() || !has_aggregate(&group.name));
         let judges: Vec<_> = groups().filter(|(_, group)| of_name(group) && is_judge(group)).collect();
         let named = || groups().filter(|(_, group)| gate.name.is_some() && of_name(group)).collect();
         let found: Vec<(usize, &Group)> = if judges.is_empty() { named() } else { judges };

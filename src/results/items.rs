@@ -2,6 +2,9 @@
 
 use std::collections::HashMap;
 
+use judge_run_statistics::Alternative;
+use judge_run_statistics::paired::{Block, block_permutation};
+
 use super::compare::{Measure, is_lower_better};
 use super::comparing::CompareOptions;
 use super::figures;
@@ -10,6 +13,9 @@ use super::pairs::Pair;
 use super::side::Said;
 use crate::feedback::log::Place;
 use crate::judge::Good;
+
+/// Of a permutation test that cannot be exact: enough for an error rate of 1 %, corrected for some judges.
+const RESAMPLES: u64 = 20_000;
 
 /// What a comparison of one judge is made in.
 #[derive(Debug, Clone)]
@@ -124,10 +130,10 @@ fn items(said: &[Said<'_>], measure: Measure, good: Option<&Good>) -> Vec<(u64, 
     all.chunk_by(|a, b| a.0 == b.0).map(of_item).collect()
 }
 
-/// The mean of each item over the runs so far, to which more are added one by one.
+/// What each item was in the runs so far, to which more are added one by one.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Pool {
-    means: HashMap<u64, (f64, u32)>,
+    values: HashMap<u64, Vec<f64>>,
     pub runs: usize,
 }
 
@@ -135,17 +141,26 @@ impl Pool {
     pub(super) fn add(&mut self, items: &[(u64, Item)]) {
         self.runs += 1;
         for (id, item) in items {
-            let (sum, runs) = self.means.entry(*id).or_default();
-            (*sum, *runs) = (*sum + item.mean, *runs + 1);
+            self.values.entry(*id).or_default().push(item.mean);
         }
     }
 
-    /// The items that both have.
+    /// The items that both have, each against its mean.
     pub(super) fn pairs(&self, items: &[(u64, Item)]) -> Vec<Pair> {
         let pair = |(id, now): &(u64, Item)| {
-            let (sum, runs) = self.means.get(id)?;
-            Some(Pair { cluster: now.cluster, base: sum / f64::from(*runs), new: now.mean })
+            let values = self.values.get(id)?;
+            #[expect(clippy::cast_precision_loss, reason = "a number of runs")]
+            let base = values.iter().sum::<f64>() / values.len() as f64;
+            Some(Pair { cluster: now.cluster, base, new: now.mean })
         };
         items.iter().filter_map(pair).collect()
+    }
+
+    /// The p-value of the hypothesis that a further run is like those so far, item by item; `None` without an item that both have.
+    pub(super) fn likeness(&self, items: &[(u64, Item)]) -> Option<f64> {
+        let block = |(id, now): &(u64, Item)| Some(Block { earlier: self.values.get(id)?.clone(), new: now.mean });
+        let blocks: Vec<Block> = items.iter().filter_map(block).collect();
+        let test = block_permutation(&blocks, Alternative::TwoSided, RESAMPLES, 0).ok()?;
+        Some(test.p_value)
     }
 }

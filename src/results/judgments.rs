@@ -95,6 +95,9 @@ impl Judgments {
             let Some(feedback) = std::str::from_utf8(line).ok().and_then(|line| Feedback::from_json(line).ok()) else {
                 return;
             };
+            if feedback.is_deleted() && stands == Stands::Rejected {
+                return;
+            }
             let is_anchor = feedback.metadata.contains_key(ANCHORS_METADATA);
             *if is_anchor { &mut all_anchors } else { &mut all } += 1;
             let judge = judges.iter().position(|judge| is_by(judge, &feedback));

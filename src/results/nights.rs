@@ -5,6 +5,8 @@
 //! is worse is red, and red stays until a night is shown to be within the margin. Red nights, and nights of a judge that changed, are in no
 //! baseline: otherwise a loss would become what the next night is compared with.
 
+use std::collections::BTreeSet;
+
 use judge_run_statistics::multiple::holm;
 use judge_run_statistics::sequential::DriftAlarm;
 
@@ -83,7 +85,8 @@ struct Walk<'a> {
     /// What is left to say of the last night.
     now: Vec<(u64, Item)>,
     pool: Pool,
-    anchors: Pool,
+    /// With the digest of the file that they are of; those of another say nothing about these.
+    anchors: (BTreeSet<String>, Pool),
     drift: Option<(Pool, DriftAlarm, u64)>,
     history: History,
 }
@@ -106,7 +109,7 @@ impl<'a> Walk<'a> {
             terms,
             usable,
             pool: Pool::default(),
-            anchors: Pool::default(),
+            anchors: Default::default(),
             drift: None,
             history: History { is_same_judge, other_versions, ..History::default() },
         }
@@ -129,10 +132,9 @@ impl<'a> Walk<'a> {
         let again = of.again.as_ref().and_then(|results| said(run, results, &self.key));
         let again = again.and_then(|again| self.test(&self.pool, &self.terms.items(&[again])));
         let anchors = of.anchors.as_ref().and_then(|read| said(run, &read.results, &self.key));
-        let anchors = anchors.and_then(|anchors| {
-            let mut pairs = self.anchors.pairs(&self.terms.items(&[anchors]));
-            analyse(&mut pairs, self.terms.is_share(), self.terms.range(), self.level).map(|found| found.p_value)
-        });
+        let (digest, pool) = &self.anchors;
+        let anchors = anchors.filter(|anchors| anchors.group.anchors == *digest);
+        let anchors = anchors.and_then(|anchors| pool.likeness(&self.terms.items(&[anchors])));
         Some(Seen {
             difference,
             p_worse: Some(p_worse),
@@ -188,7 +190,10 @@ impl<'a> Walk<'a> {
             self.history.accepted.push(run);
             let anchors = base.runs[run].anchors.as_ref().and_then(|read| said(run, &read.results, &self.key));
             if let Some(anchors) = anchors {
-                self.anchors.add(&self.terms.items(&[anchors]));
+                if self.anchors.0 != anchors.group.anchors {
+                    self.anchors = (anchors.group.anchors.clone(), Pool::default());
+                }
+                self.anchors.1.add(&self.terms.items(&[anchors]));
             }
             if self.pool.runs == FIRST_NIGHTS {
                 let margin = DRIFT_MARGIN * self.terms.range().unwrap_or(1.0);

@@ -8,8 +8,8 @@ use super::hash::hash;
 use super::report::Usage;
 use crate::feedback::log::{OpenError, Place, StandingRecords, Stands};
 use crate::feedback::{
-    ANCHORS_METADATA, DIGEST_METADATA, GOOD_METADATA, PROMPT_METADATA, SCALE_METADATA, SESSION_ID_METADATA,
-    SESSION_METADATA, SourceType,
+    ANCHORS_METADATA, DELETED_BY_METADATA, DIGEST_METADATA, GOOD_METADATA, PROMPT_METADATA, SCALE_METADATA,
+    SESSION_ID_METADATA, SESSION_METADATA, SourceType,
 };
 use crate::judge::Good;
 
@@ -138,7 +138,8 @@ impl Results {
         let mut values: Vec<Interned> = by.iter().map(|_| Interned::default()).collect();
         records.for_each(|place, stands, line| {
             let Some(extract) = Extract::read(line) else { return };
-            if !is_meant(extract.metadata.get(ANCHORS_METADATA).is_some()) {
+            let is_deleted = stands == Stands::Rejected && extract.metadata.get(DELETED_BY_METADATA).is_some();
+            if is_deleted || !is_meant(extract.metadata.get(ANCHORS_METADATA).is_some()) {
                 return;
             }
             let key = hash(&[&extract.name, extract.source_type.as_str(), &extract.source_id]);
@@ -221,6 +222,15 @@ impl Group {
         };
         let cluster = session.or(trace).unwrap_or_else(place_hash);
         self.observations.push(Observation { verdict, item, cluster, place });
+    }
+
+    /// Whether it is of a judge of ours: a model, or code with a version.
+    pub(super) fn is_judge(&self) -> bool {
+        match self.source_type {
+            SourceType::LlmJudge => true,
+            SourceType::Code => !self.versions().is_empty(),
+            SourceType::Human | SourceType::Unspecified => false,
+        }
     }
 
     /// Whether code made it of the votes of a panel.

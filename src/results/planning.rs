@@ -1,6 +1,7 @@
 //! How many traces a question needs: for an interval of some width, or to find a drop of some size.
 
 use judge_run_statistics::power::{Design, sample_size_for_margin};
+use judge_run_statistics::proportion::wilson_effective;
 use serde::{Deserialize, Serialize};
 
 use super::report::{Estimate, JudgeReport};
@@ -35,10 +36,54 @@ pub struct Needs {
     pub margin: Need,
     /// To find a drop of this size with 80 % power.
     pub drop: Need,
-    /// Half the width of the interval so far.
-    pub margin_now: f64,
+    /// Half the width of the interval so far; absent where nothing is known of so many traces.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub margin_now: Option<f64>,
     /// The smallest drop that two runs over as many traces as so far would show.
-    pub detectable_now: f64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detectable_now: Option<f64>,
+}
+
+/// What is assumed where there is no log yet.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Assumed {
+    /// The share of verdicts that are good.
+    pub rate: f64,
+    /// How many traces there are, if that is known.
+    pub traces: Option<u64>,
+    /// How many verdicts are worth one that is independent: more than 1 where traces of a session are alike.
+    pub design_effect: f64,
+    /// Of one judgment, in US dollars.
+    pub cost_usd: Option<f64>,
+}
+
+/// What a judge of shares needs, by what is assumed; `None` where a share is none, or nothing is wanted.
+pub fn needs_of(assumed: &Assumed, wanted: &Wanted) -> Option<Needs> {
+    let Assumed { rate, traces, design_effect, cost_usd } = *assumed;
+    let design = Design { alpha: 1.0 - wanted.level, ..Design::default() };
+    let discordance = wanted.discordance.max(wanted.drop);
+    let need = |wanted: f64, independent: f64| {
+        let traces = (independent * design_effect).ceil();
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "positive, and saturating")]
+        Need { wanted, traces: traces as u64, cost_usd: cost_usd.map(|each| each * traces) }
+    };
+    #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^53")]
+    let effective = traces.filter(|n| *n > 0).map(|n| n as f64 / design_effect);
+    let half = |n: f64| {
+        let interval = wilson_effective(rate, n, wanted.level).ok()?;
+        Some((interval.upper - interval.lower) / 2.0)
+    };
+    Some(Needs {
+        name: String::new(),
+        source_id: String::new(),
+        estimate: rate,
+        n: traces.unwrap_or(0),
+        design_effect,
+        margin: need(wanted.margin, sample_size_for_margin(rate, wanted.margin, wanted.level).ok()?),
+        drop: need(wanted.drop, design.sample_size_mcnemar(discordance, wanted.drop).ok()?),
+        margin_now: effective.and_then(half),
+        detectable_now: effective.and_then(|n| design.minimum_detectable_difference(discordance.sqrt(), n).ok()),
+    })
 }
 
 /// A number of traces, and its cost.
@@ -95,8 +140,8 @@ pub fn needs(judge: &JudgeReport, wanted: &Wanted) -> Option<Needs> {
         design_effect,
         margin: need(wanted.margin, for_margin),
         drop: need(wanted.drop, for_drop),
-        margin_now: (high - low) / 2.0,
-        detectable_now: design.minimum_detectable_difference(sd, effective).ok()?,
+        margin_now: Some((high - low) / 2.0),
+        detectable_now: Some(design.minimum_detectable_difference(sd, effective).ok()?),
     })
 }
 
@@ -136,10 +181,28 @@ mod tests {
         assert_eq!((needs.drop.traces, needs.drop.cost_usd.map(|cost| (1e6 * cost).round())), (312, Some(624_000.0)));
         assert!((800..900).contains(&needs.margin.traces), "{needs:?}");
         // (1.96 + 0.84) sqrt(0.1 / 500).
-        assert!((needs.detectable_now - 0.03962).abs() < 1e-5, "{needs:?}");
+        assert!((needs.detectable_now.unwrap() - 0.03962).abs() < 1e-5, "{needs:?}");
         let clusters = Some(Clusters { n: 50, design_effect: 2.0 });
         let clustered = super::needs(&judge(Figures { clusters, ..share }), &WANTED).unwrap();
         assert_eq!(clustered.drop.traces, 624, "twice as many");
+    }
+
+    #[test]
+    fn without_a_log_a_plan_rests_on_what_is_assumed() {
+        let assumed = Assumed { rate: 0.9, traces: Some(500), design_effect: 1.0, cost_usd: Some(0.002) };
+        let needs = needs_of(&assumed, &WANTED).unwrap();
+        let logged = super::needs(&judge(Figures { pass: estimate(0.9, 0.87, 0.92), ..Figures::default() }), &WANTED);
+        let logged = logged.unwrap();
+        assert_eq!(
+            (&needs.margin, &needs.drop, needs.detectable_now),
+            (&logged.margin, &logged.drop, logged.detectable_now)
+        );
+        // Wilson's interval of 450 of 500: 0.87060 to 0.92334.
+        assert!((needs.margin_now.unwrap() - 0.026_37).abs() < 1e-5, "{needs:?}");
+        let without =
+            needs_of(&Assumed { traces: None, design_effect: 2.0, cost_usd: None, ..assumed }, &WANTED).unwrap();
+        assert_eq!((without.drop.traces, without.margin_now, without.drop.cost_usd), (624, None, None));
+        assert_eq!(needs_of(&Assumed { rate: 1.5, ..assumed }, &WANTED), None);
     }
 
     #[test]

@@ -9,7 +9,6 @@ use super::opinions::{Group, Observation, Results, Verdict};
 use super::report::{Estimate, Figures, JudgeReport, Report, SCHEMA_VERSION, Slice, Usage, Warning, WarningCode};
 use crate::endpoint::prices::Prices;
 use crate::endpoint::wire::answer;
-use crate::feedback::SourceType;
 use crate::judge::{Good, Judge, library};
 
 /// What a report is made with, beside the opinions.
@@ -158,7 +157,7 @@ fn warnings(group: &Group, known: &KnownGood, figures: &Figures, by: usize, is_g
             format!("records disagree about which verdicts are good; {good}, the last, holds"),
         );
     }
-    if group.versions().len() > 1 && group.source_type == SourceType::LlmJudge {
+    if group.versions().len() > 1 && group.is_judge() {
         let n = group.versions().len();
         warn(WarningCode::JudgeChanged, format!("the verdicts are of {n} versions of the judge"));
     }
@@ -218,6 +217,7 @@ mod tests {
 
     use super::super::by::{self, TraceFacts};
     use super::*;
+    use crate::feedback::SourceType;
     use crate::feedback::log::StandingRecords;
     use crate::trace::Trace;
 

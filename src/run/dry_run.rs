@@ -6,7 +6,7 @@ use crate::dataset::{DatasetError, Hint, Notices};
 use crate::feedback::log::{Index, Standing};
 use crate::run::outcome::counts::Counts;
 use crate::run::outcome::summary::QuestionInfo;
-use crate::run::planning::item::{Action, Item, Settled};
+use crate::run::planning::item::{Action, Item, Rider, Settled};
 use crate::run::planning::plan::{Known, Planner};
 use crate::run::planning::walk::{Planned, Walk};
 use crate::run::setup::questions::Questions;
@@ -48,6 +48,8 @@ pub struct DryRunQuestion {
     pub not_askable: u64,
     /// Why, for the first of them.
     pub first_reason: Option<String>,
+    /// Judgments that an answer to another criterion of the same rubric answers; they are among the planned ones.
+    pub riding: u64,
     /// Tokens of all prompts, estimated.
     pub input_tokens: u64,
     /// Tokens that all answers may have at most.
@@ -59,7 +61,7 @@ pub struct DryRunQuestion {
 impl DryRunQuestion {
     /// Requests that would be sent.
     pub fn requests(&self) -> u64 {
-        self.counts.planned - self.not_askable
+        self.counts.planned - self.not_askable - self.riding
     }
 
     fn add(&mut self, action: Action) {
@@ -72,7 +74,7 @@ impl DryRunQuestion {
                 self.not_askable += 1;
                 self.first_reason.get_or_insert_with(|| not_askable.error.to_string());
             }
-            Action::Ask { judgment, history } => {
+            Action::Ask { judgment, history, riders: _ } => {
                 self.counts.plan(history.overrides.is_some());
                 let work = judgment.work;
                 self.input_tokens += work.estimated_input_tokens();
@@ -135,6 +137,14 @@ pub fn dry_run(settings: RunSettings, index: Index) -> Result<DryRun, DatasetErr
             }
         };
         for Item { question, action } in items {
+            if let Action::Ask { riders, .. } = &action {
+                for Rider { question, history, .. } in riders {
+                    if let Some(question) = dry.questions.get_mut(question.place()) {
+                        question.counts.plan(history.overrides.is_some());
+                        question.riding += 1;
+                    }
+                }
+            }
             if let Some(question) = dry.questions.get_mut(question.place()) {
                 question.add(action);
             }

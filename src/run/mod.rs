@@ -42,7 +42,7 @@ pub use setup::run_plan::{
 pub use setup::selection::{
     Criteria, DrawError, InvalidSampleSize, NotSelected, NotSelectedCounts, Sample, SampleSize, Selection,
 };
-pub use setup::settings::{FailureScope, LaneSettings, Output, Policy, RunSettings, Scope, Shutdown};
+pub use setup::settings::{EndpointLane, FailureScope, LaneSettings, Output, Policy, RunSettings, Scope, Shutdown};
 pub use setup::shard::{InvalidShard, Shard};
 pub use start::{StartError, run};
 pub use until::{Until, UntilCondition, UntilSummary, Waves};

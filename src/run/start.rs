@@ -146,10 +146,10 @@ async fn as_simulated(
 ) -> Result<Vec<(Question, LaneIndex)>, ClientError> {
     let mut asked = Vec::new();
     for (question, lane) in questions {
-        let settings = lanes.get(lane.place());
+        let settings = lanes.get(lane.place()).and_then(LaneSettings::endpoint);
         let twin = question.of_simulator().filter(|twin| index.has_record_of(&twin.source_id)).cloned();
         let is_simulated = match (&twin, settings) {
-            (Some(_), Some(settings)) => Client::new(settings.pool.first(), &settings.model)?.is_simulator().await,
+            (Some(_), Some(lane)) => Client::new(lane.pool.first(), &lane.model)?.is_simulator().await,
             _ => false,
         };
         asked.push((twin.filter(|_| is_simulated).unwrap_or(question), lane));

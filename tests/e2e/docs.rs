@@ -25,11 +25,12 @@ fn read(path: &str) -> String {
 }
 
 /// The documents with links and flags in them.
-const DOCUMENTS: [&str; 16] = [
+const DOCUMENTS: [&str; 17] = [
     "README.md",
     "ARCHITECTURE.md",
     "CHANGELOG.md",
     "docs/ci.md",
+    "docs/code-judges.md",
     "docs/configuration.md",
     "docs/endpoints.md",
     "docs/errors.md",
@@ -37,6 +38,7 @@ const DOCUMENTS: [&str; 16] = [
     "docs/intake.md",
     "docs/judge-run.example.toml",
     "docs/judges.md",
+    "docs/people.md",
     "docs/report.md",
     "docs/results.md",
     "docs/review.md",
@@ -45,13 +47,15 @@ const DOCUMENTS: [&str; 16] = [
 ];
 
 /// The documents whose examples are run.
-const PAGES: [&str; 8] = [
+const PAGES: [&str; 10] = [
     "docs/ci.md",
+    "docs/code-judges.md",
     "docs/configuration.md",
     "docs/endpoints.md",
     "docs/gates.md",
     "docs/intake.md",
     "docs/judges.md",
+    "docs/people.md",
     "docs/report.md",
     "docs/results.md",
     "docs/review.md",
@@ -82,7 +86,12 @@ impl Workshop {
         let mut log = GzEncoder::new(fs::File::create(path.join("logs/a.jsonl.gz")).unwrap(), Compression::fast());
         log.write_all(b"{\"prompt\": \"Why?\", \"completion\": {\"text\": \"So.\"}}\n").unwrap();
         log.finish().unwrap();
-        for (page, judge) in [("README.md", "judges/tone.toml"), ("docs/judges.md", "judges/search.toml")] {
+        for (page, judge) in [
+            ("README.md", "judges/tone.toml"),
+            ("docs/judges.md", "judges/search.toml"),
+            ("docs/code-judges.md", "judges/cites.toml"),
+            ("docs/code-judges.md", "judges/short.toml"),
+        ] {
             fs::write(path.join(judge), example(page, &format!("# {judge}\n"))).unwrap();
         }
         Self(folder)
@@ -143,7 +152,12 @@ fn every_flag_that_the_documents_name_exists() {
         "review",
         "serve-feedback",
     ];
-    let helps = help(&[]) + &commands.map(|command| help(&[command])).concat();
+    let people = ["history", "aggregate", "agreement", "label-plan", "calibrate"];
+    let edits = ["add", "reject", "override", "import"].map(|command| help(&["feedback", command])).concat();
+    let helps = help(&[])
+        + &commands.map(|command| help(&[command])).concat()
+        + &people.map(|command| help(&[command])).concat()
+        + &edits;
     let declarations = helps.lines().filter(|line| line.trim_start().starts_with(['-', '[']));
     let known: BTreeSet<_> = declarations.flat_map(|line| flags(line)).collect();
     assert!(known.contains("--dataset") && known.contains("--clear-after") && known.contains("--cacert"));
@@ -418,6 +432,7 @@ fn each_floor_knows_only_the_floors_below_it() {
         ("dataset", &["trace", "feedback", "files"]),
         ("endpoint", &["feedback"]),
         ("judge", &["endpoint", "trace", "feedback"]),
+        ("people", &["results", "judge", "endpoint", "dataset", "trace", "feedback", "files"]),
         ("results", &["judge", "endpoint", "dataset", "trace", "feedback", "files"]),
         ("run", &["judge", "endpoint", "dataset", "trace", "feedback", "files"]),
         ("intake", &["feedback"]),

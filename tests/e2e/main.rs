@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests may panic")]
 
 mod claims;
+mod code_judges;
 mod command_line;
 mod common;
 mod compact;
@@ -27,6 +28,7 @@ mod odd_answers;
 mod opentelemetry;
 mod outputs;
 mod panels;
+mod people;
 mod prices;
 mod progress;
 mod quickstart;
@@ -38,6 +40,7 @@ mod requests;
 mod resume;
 mod retries;
 mod review;
+mod rubrics;
 mod secrets;
 mod selection;
 mod sessions;

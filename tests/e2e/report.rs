@@ -383,6 +383,16 @@ fn a_plan_says_how_many_traces_are_needed_and_what_they_cost() {
     // Connor (1987): 311.59 pairs for 5 points with 10 % of discordant ones.
     assert_eq!((&judge["drop"]["traces"], &judge["n"]), (&json!(312), &json!(100)));
     place.run(["plan", "a.jsonl"]).exits_with(0).prints(&["margin      0.0200: ", "drop        0.0500: 312 traces"]);
+    let assumed = ["plan", "--rate", "90%", "--traces", "500", "--cost-per-judgment", "0.002"];
+    place
+        .run(assumed)
+        .exits_with(0)
+        .prints(&["two such runs would show a difference of 0.0396", "312 traces, cost 0.62"]);
+    let of_json =
+        parsed(place.run([&assumed[..], &["--format", "json", "--design-effect", "2"]].concat()).exits_with(0));
+    assert_eq!(of_json["judges"][0]["drop"]["traces"], 624);
+    place.run(["plan"]).exits_with(2).says(&["LOG"]);
+    place.run(["plan", "a.jsonl", "--rate", "0.9"]).exits_with(2).says(&["cannot be used with"]);
     place.run(["plan", "a.jsonl", "--drop", "0"]).exits_with(2).says(&["--drop must lie between 0 and 1"]);
 }
 

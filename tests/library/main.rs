@@ -4,5 +4,6 @@
 
 mod json_test_suite;
 mod mlflow_wire;
+mod mutated;
 mod opentelemetry;
 mod verdict_parser;

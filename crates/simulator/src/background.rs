@@ -67,7 +67,7 @@ impl BackgroundSimulator {
 
     /// What it has seen and done so far.
     pub fn stats(&self) -> Stats {
-        self.shared.counters.stats()
+        self.shared.stats()
     }
 }
 

@@ -11,6 +11,7 @@ use axum::extract::{ConnectInfo, State};
 use axum::http::{Response, StatusCode};
 use tokio::sync::watch;
 
+use super::batch::Batches;
 use super::completion::Completion;
 use super::config::SimulatorConfig;
 use super::connection::{Ending, Hangup};
@@ -22,7 +23,7 @@ use super::limits::{Limits, Refusal};
 use super::lot::Lot;
 use super::paced::Paced;
 use super::request::ChatRequest;
-use super::stats::{Counters, InFlight};
+use super::stats::{Counters, InFlight, Stats};
 use super::unsupported;
 
 /// What all requests share.
@@ -30,6 +31,7 @@ use super::unsupported;
 pub(super) struct Shared {
     pub(super) config: SimulatorConfig,
     pub(super) counters: Counters,
+    pub(super) batches: Batches,
     /// Becomes true when the simulator shuts down: requests that hang let go.
     pub(super) stopping: watch::Sender<bool>,
     limits: Limits,
@@ -43,11 +45,18 @@ impl Shared {
         Self {
             limits: Limits::new(config.rpm, config.tpm, config.burst),
             counters: Counters::default(),
+            batches: Batches::default(),
             stopping: watch::Sender::new(false),
             failures: Mutex::default(),
             answers: AtomicU64::default(),
             config,
         }
+    }
+
+    /// What it has seen and done.
+    pub(super) fn stats(&self) -> Stats {
+        let (batches, batch_lines, batch_lines_again) = self.batches.counts();
+        Stats { batches, batch_lines, batch_lines_again, ..self.counters.stats() }
     }
 
     /// The fault that this request gets this time.

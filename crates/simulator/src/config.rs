@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::batch::BatchFaults;
 use super::dialect::Dialect;
 use super::fault::FaultPlan;
 
@@ -26,6 +27,8 @@ pub struct SimulatorConfig {
     pub context: Option<u64>,
     /// What goes wrong.
     pub faults: FaultPlan,
+    /// What goes wrong with batches.
+    pub batch_faults: BatchFaults,
     /// The model that `GET /v1/models` lists. Chat requests are answered whatever model they name.
     pub model: String,
 }
@@ -43,6 +46,7 @@ impl Default for SimulatorConfig {
             dialect: Dialect::default(),
             context: None,
             faults: FaultPlan::default(),
+            batch_faults: BatchFaults::default(),
             model: "simulated".to_owned(),
         }
     }

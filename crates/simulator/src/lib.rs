@@ -10,11 +10,14 @@
 //! | path (also without `/v1`) | answer |
 //! | --- | --- |
 //! | `POST /v1/chat/completions` | a `chat.completion` that fits the request's JSON schema, or a fault |
+//! | `POST /v1/files`, `GET` and `DELETE /v1/files/{id}`, `GET /v1/files/{id}/content` | uploaded files and results |
+//! | `POST` and `GET /v1/batches`, `GET /v1/batches/{id}`, `POST /v1/batches/{id}/cancel` | batches, which end after a few polls |
 //! | `GET /v1/models` | the configured model |
 //! | `GET /health` | `{"status":"ok"}` |
 //! | `GET /stats` | [`Stats`] as JSON |
 
 mod background;
+mod batch;
 mod chat;
 mod completion;
 mod config;
@@ -36,6 +39,7 @@ mod tests;
 mod unsupported;
 
 pub use background::BackgroundSimulator;
+pub use batch::{BatchFaults, InvalidBatchFaults};
 pub use config::SimulatorConfig;
 pub use dialect::{Dialect, UnknownDialect};
 pub use fault::{FaultPlan, InvalidFaultPlan};

@@ -13,6 +13,7 @@ use axum::routing::{get, post};
 use serde_json::json;
 use tokio::net::TcpListener;
 
+use super::batch;
 use super::chat::{Shared, complete};
 use super::config::SimulatorConfig;
 use super::connection::{Accepting, Hangup};
@@ -76,7 +77,7 @@ fn routes(shared: Arc<Shared>) -> Router {
     let own = Router::new()
         .route("/health", get(async || json_answer(StatusCode::OK, &json!({"status": "ok"}))))
         .route("/stats", get(stats));
-    let api = api.merge(own);
+    let api = api.merge(batch::routes()).merge(own);
     Router::new()
         .nest("/v1", api.clone())
         .merge(api)
@@ -96,7 +97,7 @@ async fn models(State(shared): State<Arc<Shared>>) -> Response<Body> {
 }
 
 async fn stats(State(shared): State<Arc<Shared>>) -> Response<Body> {
-    json_answer(StatusCode::OK, &shared.counters.stats())
+    json_answer(StatusCode::OK, &shared.stats())
 }
 
 async fn not_found(method: Method, uri: Uri) -> Response<Body> {

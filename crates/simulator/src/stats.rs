@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::completion::Usage;
 use super::fault::Fault;
 
-/// Counts over the simulator's life, of chat requests alone; `GET /stats` gives them as JSON.
+/// Counts over the simulator's life, of chat requests, also those in batches; `GET /stats` gives them as JSON.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Stats {
@@ -26,6 +26,12 @@ pub struct Stats {
     pub answers_by_status: BTreeMap<u16, u64>,
     /// Faults by their name in the plan.
     pub faults: BTreeMap<String, u64>,
+    /// Batches that were submitted.
+    pub batches: u64,
+    /// Lines of those that passed validation.
+    pub batch_lines: u64,
+    /// Of these, with the `custom_id` of an earlier one.
+    pub batch_lines_again: u64,
     /// Requests that are being answered now.
     pub concurrent_requests: u64,
     /// The most that were being answered at once.

@@ -21,7 +21,7 @@ fn start(faults: &str) -> BackgroundSimulator {
     Simulator::spawn(config(faults)).unwrap()
 }
 
-fn chat(prompt: &str) -> String {
+pub(super) fn chat(prompt: &str) -> String {
     let schema =
         json!({"type": "object", "properties": {"rationale": {"type": "string"}, "value": {"type": "number"}}});
     json!({
@@ -33,7 +33,7 @@ fn chat(prompt: &str) -> String {
     .to_string()
 }
 
-fn request(method: &str, path: &str, body: &str) -> String {
+pub(super) fn request(method: &str, path: &str, body: &str) -> String {
     let length = body.len();
     format!(
         "{method} {path} HTTP/1.1\r\nhost: simulator\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}"
@@ -41,7 +41,7 @@ fn request(method: &str, path: &str, body: &str) -> String {
 }
 
 /// All bytes of the answer, or the error that the connection ended with.
-fn exchange(address: SocketAddr, request: &str) -> io::Result<String> {
+pub(super) fn exchange(address: SocketAddr, request: &str) -> io::Result<String> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.write_all(request.as_bytes())?;

@@ -14,6 +14,7 @@
 //! | Two runs, pass or fail: do they differ? | [`paired::mcnemar_mid_p`], [`paired::mcnemar_exact`] |
 //! | ... and by how much? | [`paired::tango`] |
 //! | Two runs, scores: do they differ, and by how much? | [`mean::paired_mean`], [`paired::sign_flip`] |
+//! | A new run against several earlier ones: did anything change? | [`paired::block_permutation`] |
 //! | ... when several items belong to one session? | [`mean::clustered_mean`] of the differences |
 //! | Several metrics are tested: which differ? | [`multiple::holm`], [`multiple::benjamini_hochberg`] |
 //! | "No difference": how large a one could have been missed? | [`power::Design::minimum_detectable_difference`] |

@@ -315,7 +315,13 @@ mod tests {
         }
         let pretty = "[\n  {\n    \"a\": {\n      \"b\": 1\n  },\n  {\n    \"a\": 1\n  }\n]";
         assert_eq!(values(pretty), [None, a.clone()]);
-        assert_eq!(values("[{\"a\": {\"b\": 1}, {\"a\": 1}]"), [None, a]);
+        assert_eq!(values("[{\"a\": {\"b\": 1}, {\"a\": 1}]"), [None, a.clone()]);
+        // The first stands behind the bracket of its list: only what is hardly indented is beside it.
+        for text in
+            ["[{\"b\": 1],\n{\"a\": 1}]", "[{\"b\": 1],\n {\"a\": 1}]", "[{\"b\": 1],\n  {\"c\": 1},\n{\"a\": 1}]"]
+        {
+            assert_eq!(values(text), [None, a.clone()], "{text}");
+        }
     }
 
     #[test]

@@ -3,8 +3,8 @@
 //! Everything that reads a log decides by it: the index that a run resumes from, `status`, `convert`, `compact`, `merge`, `--reuse`, `replay`.
 //!
 //! # Whose record it is
-//! *Our own* are the records that judge-run wrote: of a model ([`SourceType::LlmJudge`]), with an id of our form, and with our metadata (`run_id` and
-//! `judge_prompt`), which every form of feedback keeps. A record without any metadata counts as one whose metadata was removed. MLflow's ids look like
+//! *Our own* are the records that judge-run wrote: of a model ([`SourceType::LlmJudge`]) or a judge's code, with an id of our form, and with our metadata
+//! (`run_id` and `judge_prompt`), which every form of feedback keeps. A model's record without any metadata counts as one whose metadata was removed. MLflow's ids look like
 //! ours, and other tools ask models too, but their metadata is different. All other records are *others'*.
 //!
 //! # Of one id

@@ -4,6 +4,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
+use super::file::take_back;
 use crate::feedback::Feedback;
 use crate::files::is_at;
 
@@ -16,7 +17,7 @@ const MAX_TRIES: u32 = 8;
 /// exchanges the file has nobody to wait for.
 ///
 /// # Errors
-/// When the file cannot be written. What was written of the records is blank then.
+/// When the file cannot be written. What was written of the records is taken back then.
 pub fn add(path: &Path, records: &[Feedback]) -> io::Result<()> {
     let mut lines = Vec::new();
     for record in records {
@@ -49,7 +50,7 @@ fn append_lines(file: &mut File, path: &Path, lines: &[u8]) -> io::Result<()> {
     let end = file.stream_position()?;
     let result = if length < bytes.len() { Err(io::ErrorKind::StorageFull.into()) } else { file.sync_data() };
     if result.is_err() {
-        blank(file, path, end.saturating_sub(length as u64), end)?;
+        take_back(file, path, end.saturating_sub(length as u64), end)?;
     }
     result
 }
@@ -62,17 +63,6 @@ fn ends_within_a_line(file: &mut File) -> io::Result<bool> {
     // Cut meanwhile, it ends with nothing.
     let read = file.read(&mut byte)?;
     Ok(read == 1 && byte != *b"\n")
-}
-
-/// Makes white space of what was written, which the next line may begin with: others may have written after it.
-fn blank(file: &File, path: &Path, start: u64, end: u64) -> io::Result<()> {
-    // What is open for appending writes nowhere else.
-    let mut writable = OpenOptions::new().write(true).open(path)?;
-    if !is_at(file, path)? || !is_at(&writable, path)? {
-        return Err(io::ErrorKind::NotFound.into());
-    }
-    writable.seek(SeekFrom::Start(start))?;
-    writable.write_all(&vec![b' '; usize::try_from(end - start).unwrap_or(0)])
 }
 
 /// Whether no path names it any more. A file that another took the place of has a name until what was appended to it is copied.
@@ -118,19 +108,6 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("f.jsonl");
         std::fs::write(&path, "{\"name\":\"whole\"}\n{\"name\":\"ha").unwrap();
-        add(&path, &[named("next")]).unwrap();
-        assert_eq!(names(&path), ["whole", "next"]);
-    }
-
-    #[test]
-    fn what_could_not_be_written_whole_is_blank() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("f.jsonl");
-        add(&path, &[named("whole")]).unwrap();
-        let start = path.metadata().unwrap().len();
-        let mut file = OpenOptions::new().append(true).open(&path).unwrap();
-        file.write_all(b"{\"name\":\"ha").unwrap();
-        blank(&file, &path, start, path.metadata().unwrap().len()).unwrap();
         add(&path, &[named("next")]).unwrap();
         assert_eq!(names(&path), ["whole", "next"]);
     }

@@ -75,23 +75,10 @@ impl LogFile {
         Ok(start)
     }
 
-    /// Takes back half a line that was written here. Where others may have written after it, it cannot be cut off: then it becomes white space, which
-    /// the next line may begin with.
     fn take_back(&mut self, start: u64, end: u64) -> io::Result<()> {
-        if start == end {
-            return Ok(());
+        if take_back(&self.file, &self.path, start, end)? {
+            self.written.reaches(start, end);
         }
-        if self.file.metadata()?.len() == end && is_held_by_others(&self.file) == Some(false) {
-            return self.file.set_len(start);
-        }
-        // What is open for appending writes nowhere else.
-        let mut file = OpenOptions::new().write(true).open(&self.path)?;
-        if !is_at(&file, &self.path)? || !is_at(&self.file, &self.path)? {
-            return Err(io::ErrorKind::NotFound.into());
-        }
-        file.seek(SeekFrom::Start(start))?;
-        file.write_all(&vec![b' '; usize::try_from(end - start).unwrap_or(0)])?;
-        self.written.reaches(start, end);
         Ok(())
     }
 
@@ -145,6 +132,25 @@ impl Drop for LogFile {
             let _ = std::fs::remove_file(&self.path);
         }
     }
+}
+
+/// Takes back half a line that was written here. Where others may have written after it, it cannot be cut off: then it becomes white space, which
+/// the next line may begin with, and the answer is true.
+pub(super) fn take_back(file: &File, path: &Path, start: u64, end: u64) -> io::Result<bool> {
+    if start == end {
+        return Ok(false);
+    }
+    if file.metadata()?.len() == end && is_held_by_others(file) == Some(false) {
+        return file.set_len(start).map(|()| false);
+    }
+    // What is open for appending writes nowhere else.
+    let mut other = OpenOptions::new().write(true).open(path)?;
+    if !is_at(&other, path)? || !is_at(file, path)? {
+        return Err(io::ErrorKind::NotFound.into());
+    }
+    other.seek(SeekFrom::Start(start))?;
+    other.write_all(&vec![b' '; usize::try_from(end - start).unwrap_or(0)])?;
+    Ok(true)
 }
 
 /// Opening would make a log, or wait until something writes to a pipe.

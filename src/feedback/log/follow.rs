@@ -93,14 +93,12 @@ impl Follower {
     }
 
     fn open(&self) -> Result<Option<File>, OpenError> {
-        if self.path.is_dir() {
-            return Err(OpenError::Directory { path: self.path.clone() });
+        match self.path.metadata() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Ok(metadata) if metadata.is_dir() => return Err(OpenError::Directory { path: self.path.clone() }),
+            _ => refuse_what_is_no_file(&self.path)?,
         }
-        match File::open(&self.path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(source) => Err(OpenError::Io { path: self.path.clone(), source }),
-            Ok(file) => refuse_what_is_no_file(&self.path).map(|()| Some(file)),
-        }
+        File::open(&self.path).map(Some).map_err(|source| OpenError::Io { path: self.path.clone(), source })
     }
 
     /// The record at a place that was handed over.

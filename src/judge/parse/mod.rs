@@ -7,6 +7,7 @@ mod claims;
 mod coerce;
 mod collect;
 mod conclusion;
+mod criterion;
 mod cursor;
 mod echo;
 mod evidence;

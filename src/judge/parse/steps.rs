@@ -8,7 +8,7 @@ use super::expected::Expected;
 use super::limits::{MAX_BYTES, MAX_NESTING};
 use super::outcome::{DIFFERING, Miss, ParseFailure, ParseMethod, Parsed};
 use super::strict::Whole;
-use super::{claims, collect, evidence, strip, turn};
+use super::{claims, collect, criterion, evidence, strip, turn};
 use crate::judge::AnswerForm;
 use crate::judge::control;
 
@@ -30,6 +30,7 @@ pub fn parse_verdict<'a>(text: &str, expected: impl Into<Expected<'a>>) -> Resul
     let expected = expected.into();
     let parsed = match expected.form {
         AnswerForm::Claims(claims) => claims::read(text, claims, &expected),
+        AnswerForm::Criterion { rubric, index } => criterion::read(text, &rubric.criteria[*index].name, &expected),
         AnswerForm::Value => read(text, &expected, Strings::AreOpened),
         AnswerForm::Quoting => read(text, &expected, Strings::AreOpened).map(|mut parsed| {
             if parsed.verdict.details.is_empty() {

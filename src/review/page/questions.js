@@ -116,6 +116,8 @@ function renderQuestions() {
   if (!old) return render();
   old.replaceWith(questionsPart());
   fillFields();
-  document.getElementById("said-part")?.replaceChildren(...saidOf());
+  const said = document.getElementById("said-part");
+  said?.replaceChildren(...saidOf());
+  if (said) linkQuotes(document.querySelector(".happened"), said);
   if (typing) document.getElementById(typing)?.focus({ preventScroll: true });
 }

@@ -6,7 +6,7 @@ use crate::endpoint::wire::finish::Finish;
 use crate::feedback::ErrorCode;
 use crate::judge::parse::{Expected, ParseMethod, Parsed, has_periodic_tail, parse_verdict};
 use crate::judge::verdict::Verdict;
-use crate::judge::{AnswerForm, Judge, Work};
+use crate::judge::{AnswerForm, Judge, ProgramAnswer, Work};
 
 /// A verdict and how it was read.
 #[derive(Debug)]
@@ -19,11 +19,38 @@ pub(in crate::run) struct Scored {
     pub degenerate: bool,
 }
 
+impl Scored {
+    /// A verdict that did not have to be read out of words.
+    pub(in crate::run) fn exact(verdict: Verdict) -> Self {
+        Self { verdict, method: ParseMethod::Strict, truncated: false, degenerate: false }
+    }
+}
+
 /// Reads the answer to a judgment.
 pub(in crate::run) fn read(work: &Work, answer: &Answer, judge: &Judge) -> Result<Scored, Box<Failure>> {
     match work {
         Work::Chat(request) => scored(answer, judge.expected(&request.user), request.sampling.max_rationale_chars),
+        Work::Program(_) => of_program(&answer.content, judge),
+        Work::Computed(verdict) => Ok(Scored::exact(verdict.clone())),
     }
+}
+
+/// Reads the line of a program. What it says once it would say again.
+fn of_program(line: &str, judge: &Judge) -> Result<Scored, Box<Failure>> {
+    let failure = |code, message: &str| Failure { retryable: Some(false), ..Failure::new(code, message) }.into();
+    match ProgramAnswer::read(line) {
+        Ok(ProgramAnswer::Verdict(verdict)) => match judge.verdict.check(&verdict.value) {
+            Ok(value) => Ok(Scored::exact(Verdict { value, ..verdict })),
+            Err(error) => Err(failure(ErrorCode::OutOfRange, &error.to_string())),
+        },
+        Ok(ProgramAnswer::Failure(words)) => Err(failure(ErrorCode::ProgramError, &words)),
+        Err(reason) => Err(failure(ErrorCode::ProgramMalformed, &format!("the answer cannot be used: {reason}"))),
+    }
+}
+
+/// Whether a failure is one of a verdict alone: the same answer may have others.
+pub(in crate::run) fn is_about_content(code: ErrorCode) -> bool {
+    matches!(code, ErrorCode::UnparseableVerdict | ErrorCode::OutOfRange)
 }
 
 /// Whether an answer breaks off inside its JSON object.

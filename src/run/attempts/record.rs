@@ -1,20 +1,24 @@
 //! What came of a judgment, as the record that it leaves.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::attempt::Attempt;
-use super::reading::Scored;
+use super::reading::{self, Scored};
 use crate::endpoint::Failure;
-use crate::endpoint::wire::answer::Usage;
+use crate::endpoint::pacing::observed::ObservedLimits;
+use crate::endpoint::wire::answer::{Answer, Usage};
 use crate::endpoint::wire::chat::{ResponseFormat, WireProfile};
-use crate::feedback::{AssessmentId, Feedback, FeedbackError, SAMPLE_METADATA, Source};
+use crate::feedback::{ASKED_WITH_METADATA, AssessmentId, Feedback, FeedbackError, SAMPLE_METADATA};
 use crate::judge::parse::ParseMethod;
 use crate::judge::verdict::Verdict;
-use crate::judge::{Judgment, NotAskable, Question, SubjectIds};
+use crate::judge::{Judgment, NotAskable, Question, SubjectIds, Work};
 use crate::run::lanes::job::{History, Job};
 use crate::run::lanes::variation::Variation;
+use crate::run::planning::item::Rider;
+use crate::run::setup::questions::Questions;
 
 /// A judgment whose last attempt has ended.
 #[derive(Debug)]
@@ -43,6 +47,44 @@ impl Outcome {
     }
 }
 
+impl Outcome {
+    /// Of a criterion that another one's answer answers, too. What the answer took is the other's.
+    pub(in crate::run) fn of_rider(rider: &Rider, of: &Self, questions: &Questions) -> Self {
+        let Self { judgment, attempt, attempts, latency, profile, host, variation, .. } = of;
+        let Judgment { subject, work, .. } = judgment;
+        let result = match (&attempt.result, &attempt.answer) {
+            (Err(failure), answer) if answer.is_none() || !reading::is_about_content(failure.code) => {
+                Err(failure.clone())
+            }
+            (_, answer) => {
+                let answer = answer.as_ref().map_or_else(|| Cow::Owned(Answer::default()), Cow::Borrowed);
+                reading::read(work, &answer, &questions[rider.question].judge)
+            }
+        };
+        let answer = attempt.answer.as_ref().map(|answer| Answer { content: String::new(), ..answer.clone() });
+        Self {
+            judgment: Judgment { id: rider.id, subject: subject.clone(), work: work.clone() },
+            history: rider.history,
+            attempt: Attempt { result, answer, limits: ObservedLimits::default() },
+            attempts: *attempts,
+            latency: *latency,
+            profile: Arc::clone(profile),
+            host: host.clone(),
+            variation: variation.clone(),
+            used: None,
+        }
+    }
+}
+
+/// What is told once of several records with one answer.
+const OF_THE_ANSWER: [&str; 2] = ["attempts", "latency_ms"];
+
+/// Leaves what the answer took to the record with this id.
+pub(in crate::run) fn ride(feedback: &mut Feedback, asked_with: Option<String>) {
+    feedback.metadata.retain(|key, _| !OF_THE_ANSWER.contains(&key.as_str()));
+    feedback.metadata.extend(asked_with.map(|id| (ASKED_WITH_METADATA.to_owned(), id)));
+}
+
 /// The record of a judgment that was asked, and what the judge wrote.
 pub(in crate::run) fn of_attempt(question: &Question, run_id: &str, outcome: Outcome) -> (Feedback, Option<String>) {
     let Outcome { judgment, history, attempt, attempts, latency, profile, host, variation, used } = outcome;
@@ -66,7 +108,7 @@ pub(in crate::run) fn of_attempt(question: &Question, run_id: &str, outcome: Out
     put("attempts", attempts.to_string());
     put("latency_ms", latency.as_millis().to_string());
     work.notes().metadata().for_each(|(key, value)| put(key, value));
-    if let Some(changes) = variation.names() {
+    if let Some(changes) = variation.names().filter(|_| matches!(work, Work::Chat(_))) {
         put("reask", changes);
     }
     if let Some(usage) = used {
@@ -85,10 +127,11 @@ pub(in crate::run) fn of_attempt(question: &Question, run_id: &str, outcome: Out
     if let Some(model) = answer.model {
         put("model", model);
     }
-    if profile.response_format != ResponseFormat::JsonSchema {
+    let is_chat = matches!(work, Work::Chat(_));
+    if is_chat && profile.response_format != ResponseFormat::JsonSchema {
         put("response_format", profile.response_format.as_str().to_owned());
     }
-    if !profile.dropped.is_empty() {
+    if is_chat && !profile.dropped.is_empty() {
         put("dropped_parameters", profile.dropped.iter().map(String::as_str).collect::<Vec<_>>().join(","));
     }
     if let Some(request_id) = answer.request_id {
@@ -117,6 +160,24 @@ pub(in crate::run) fn of_attempt(question: &Question, run_id: &str, outcome: Out
         }
     }
     (feedback, Some(answer.content).filter(|text| !text.is_empty()))
+}
+
+/// The record of a judgment whose verdict follows from the trace.
+pub(in crate::run) fn of_computed(
+    question: &Question,
+    run_id: &str,
+    id: AssessmentId,
+    subject: SubjectIds,
+    history: History,
+    verdict: Verdict,
+) -> Feedback {
+    let Verdict { value, rationale, details: _ } = verdict;
+    Feedback {
+        value: Some(value),
+        rationale,
+        overrides: history.overrides.map(|id| id.to_string()),
+        ..base(question, run_id, id, subject, history)
+    }
 }
 
 /// A longer answer keeps this many characters of either end.
@@ -159,7 +220,7 @@ fn base(question: &Question, run_id: &str, id: AssessmentId, subject: SubjectIds
     Feedback {
         assessment_id: Some(id.to_string()),
         name: question.judge.name.clone(),
-        source: Source::llm_judge(question.source_id.clone()),
+        source: question.source(),
         create_time_ms: history.create_time_ms.unwrap_or(now),
         last_update_time_ms: now,
         trace_id: Some(trace_id),
@@ -185,8 +246,9 @@ pub(in crate::run) fn now_ms() -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::endpoint::wire::answer::Answer;
-    use crate::feedback::{ErrorCode, GOOD_METADATA, IdHasher, SCALE_METADATA, SESSION_ID_METADATA, SESSION_METADATA};
+    use crate::feedback::{
+        ErrorCode, GOOD_METADATA, IdHasher, SCALE_METADATA, SESSION_ID_METADATA, SESSION_METADATA, Source,
+    };
     use crate::judge::Judge;
     use crate::run::lanes::lane::tests::job;
 
@@ -205,7 +267,7 @@ mod tests {
         let mut job = job();
         job.attempts = 2;
         job.used = answer.as_ref().and_then(|answer| answer.usage);
-        let attempt = Attempt { result, answer, limits: crate::endpoint::pacing::observed::ObservedLimits::default() };
+        let attempt = Attempt { result, answer, limits: ObservedLimits::default() };
         job.last = Some((attempt, Duration::from_millis(1234)));
         Outcome::of(job, None).unwrap()
     }

@@ -22,6 +22,7 @@ use crate::run::lanes::lane::{Lane, Step};
 use crate::run::lanes::retry::Next;
 use crate::run::outcome::event::Event;
 use crate::run::outcome::summary::Summary;
+use crate::run::planning::item::Rider;
 use crate::run::planning::readers::{Arrived, Readers};
 use crate::run::planning::rejects::Rejects;
 use crate::run::setup::budget::{Budget, Exhausted, Spent};
@@ -143,6 +144,7 @@ impl<'a> Dispatcher<'a> {
                 },
                 () = sleep_until(wake) => Flow::Continue,
                 _ = tick.tick() => {
+                    self.report_limits();
                     self.emit(&Event::Tick);
                     Flow::Continue
                 }
@@ -215,14 +217,24 @@ impl<'a> Dispatcher<'a> {
         &mut self.parts.lanes[lane.place()]
     }
 
+    fn report_limits(&mut self) {
+        for lane in (0..self.parts.lanes.len()).map(LaneIndex::new) {
+            if let (requests, tokens) = self.lane(lane).learnt_limits()
+                && requests.or(tokens).is_some()
+            {
+                self.emit(&Event::LimitsReported { lane, requests, tokens });
+            }
+        }
+    }
+
     fn send(&mut self, lane: LaneIndex, mut job: Box<Job>) {
-        let client = self.lane(lane).client(&job);
+        let asks = self.lane(lane).asks(&job);
         let questions = self.parts.questions.clone();
         let (question, attempt) = (job.question, job.attempts);
         self.emit(&Event::Sent { lane, question, subject: &job.judgment.subject, attempt });
         self.tasks.spawn(async move {
             let started = Instant::now();
-            let attempt = ask(&client, &job, &questions[question].judge).await;
+            let attempt = ask(&asks, &job, &questions).await;
             job.last = Some((attempt, started.elapsed()));
             Returned { lane, job }
         });
@@ -290,8 +302,9 @@ impl<'a> Dispatcher<'a> {
     }
 
     /// Records what the last attempt of a judgment brought.
-    pub(in crate::run) fn finish(&mut self, job: Job) {
+    pub(in crate::run) fn finish(&mut self, mut job: Job) {
         let question = job.question;
+        let riders = std::mem::take(&mut job.riders);
         let host = self.parts.lanes[self.parts.questions.lane(question).place()].host(&job);
         let Some(outcome) = record::Outcome::of(job, host) else { return };
         // What could still have succeeded is left to the next run when the user ends this one.
@@ -299,12 +312,22 @@ impl<'a> Dispatcher<'a> {
         if interrupted && outcome.attempt.result.as_ref().is_err_and(|failure| failure.may_retry()) {
             return;
         }
+        let riding = riders.iter().map(|rider| record::Outcome::of_rider(rider, &outcome, &self.parts.questions));
+        let riding: Vec<_> = riding.collect();
         let method = outcome.attempt.result.as_ref().ok().map(|scored| scored.method);
         let (mut feedback, answer) = record::of_attempt(&self.parts.questions[question], &self.parts.run_id, outcome);
         if let Some(answer) = answer.as_deref().filter(|_| self.parts.keep_answers) {
             record::keep_answer(&mut feedback, answer);
         }
+        let asked_with = feedback.assessment_id.clone();
         self.record(question, feedback, answer.as_deref(), method);
+        // All of them go to the log together: what was paid for once is saved at once.
+        for (Rider { question, .. }, outcome) in riders.into_iter().zip(riding) {
+            let method = outcome.attempt.result.as_ref().ok().map(|scored| scored.method);
+            let (mut feedback, _) = record::of_attempt(&self.parts.questions[question], &self.parts.run_id, outcome);
+            record::ride(&mut feedback, asked_with.clone());
+            self.record(question, feedback, None, method);
+        }
     }
 
     /// Counts a record and puts it before the log.

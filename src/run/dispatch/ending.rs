@@ -59,6 +59,9 @@ impl Dispatcher<'_> {
         // What is still in flight is let go. The readers' channels are closed, so they end by themselves; one that blocks on standard input
         // is left behind.
         drop(tasks);
+        for lane in &lanes {
+            lane.close().await;
+        }
         (summary, log, stop)
     }
 }

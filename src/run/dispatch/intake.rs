@@ -4,9 +4,11 @@ use super::dispatcher::Dispatcher;
 use super::stop::StopReason;
 use crate::dataset::Reject;
 use crate::feedback::log::{LogClosed, Standing};
+use crate::judge::parse::ParseMethod;
+use crate::judge::{Judgment, Work};
 use crate::run::attempts::record;
 use crate::run::outcome::event::Event;
-use crate::run::planning::item::{Action, Item, Settled};
+use crate::run::planning::item::{Action, Item, Rider, Settled};
 use crate::run::planning::walk::Planned;
 
 impl Dispatcher<'_> {
@@ -63,10 +65,23 @@ impl Dispatcher<'_> {
 
     async fn item(&mut self, Item { question, action }: Item) -> Result<(), LogClosed> {
         match action {
-            Action::Ask { judgment, history } => {
-                self.emit(&Event::Planned { question, changed: history.overrides.is_some() });
+            Action::Ask { judgment, history, riders } => {
                 let lane = self.parts.questions.lane(question);
-                self.lane(lane).push(question, judgment, history);
+                let Judgment { id, subject, work: Work::Computed(verdict) } = judgment else {
+                    self.emit(&Event::Planned { question, changed: history.overrides.is_some() });
+                    for Rider { question, history, .. } in &riders {
+                        self.emit(&Event::Planned { question: *question, changed: history.overrides.is_some() });
+                    }
+                    self.lane(lane).push(question, judgment, history, riders);
+                    return Ok(());
+                };
+                if self.lane(lane).stopped {
+                    return Ok(());
+                }
+                self.emit(&Event::Planned { question, changed: history.overrides.is_some() });
+                let (asked, run_id) = (&self.parts.questions[question], &self.parts.run_id);
+                let feedback = record::of_computed(asked, run_id, id, subject, history, verdict);
+                self.record(question, feedback, None, Some(ParseMethod::Strict));
             }
             Action::Fail(not_askable) => {
                 self.emit(&Event::Planned { question, changed: false });

@@ -14,6 +14,7 @@ use crate::endpoint::{Failure, Rejected};
 use crate::feedback::{AssessmentId, ErrorCode};
 use crate::judge::{Judgment, Work};
 use crate::run::attempts::attempt::Attempt;
+use crate::run::planning::item::Rider;
 use crate::run::setup::questions::QuestionIndex;
 
 /// What a record takes from the log that it goes to.
@@ -31,6 +32,8 @@ pub(in crate::run) struct Job {
     pub question: QuestionIndex,
     pub judgment: Judgment,
     pub history: History,
+    /// The other criteria of a rubric that the answer is about.
+    pub riders: Vec<Rider>,
     /// Attempts so far.
     pub attempts: u32,
     /// Of these, not held against the judgment: the request had to be put otherwise, or the connection had been closed before.
@@ -73,6 +76,7 @@ impl Job {
             question,
             judgment,
             history,
+            riders: Vec::new(),
             attempts: 0,
             free_attempts: 0,
             failures: Vec::new(),
@@ -91,10 +95,12 @@ impl Job {
         }
     }
 
-    /// The request as it was put the last time.
-    pub(in crate::run) fn asked(&self) -> Asked<'_> {
-        let Work::Chat(request) = &self.judgment.work;
-        Asked { request, profile: &self.profile, max_output: self.max_output }
+    /// The request to a model as it was put the last time.
+    pub(in crate::run) fn asked(&self) -> Option<Asked<'_>> {
+        match &self.judgment.work {
+            Work::Chat(request) => Some(Asked { request, profile: &self.profile, max_output: self.max_output }),
+            Work::Program(_) | Work::Computed(_) => None,
+        }
     }
 
     /// Takes no more room for the answer than the endpoint says is left. Returns whether that is less than before.

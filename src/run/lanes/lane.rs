@@ -9,18 +9,20 @@ use tokio::time::Instant;
 
 use super::job::History;
 use super::job::{Due, Job};
-use super::member::Member;
-use crate::endpoint::client::{Client, ClientError};
+use super::member::{Asks, Member};
+use crate::endpoint::client::ClientError;
 use crate::endpoint::pacing::gate::{Admission, Pass};
 use crate::endpoint::prices::Prices;
 use crate::endpoint::provider;
+use crate::endpoint::wire::chat::WireProfile;
 use crate::endpoint::wire::ladder::Ladder;
 use crate::judge::Judgment;
 use crate::run::attempts::prompt_check::PromptCheck;
 use crate::run::dispatch::stop::GivenUp;
 use crate::run::outcome::summary::{LaneSummary, PromptLimit};
+use crate::run::planning::item::Rider;
 use crate::run::setup::questions::QuestionIndex;
-use crate::run::setup::settings::{LaneSettings, Policy};
+use crate::run::setup::settings::{EndpointLane, LaneSettings, Policy};
 
 /// What a lane does next.
 #[derive(Debug)]
@@ -77,29 +79,51 @@ impl Lane {
         questions: usize,
         proven: bool,
     ) -> Result<Self, ClientError> {
-        let &LaneSettings { ref pool, ref model, prices, requests_per_day, requests_today } = settings;
+        let lane = match settings {
+            LaneSettings::Endpoint(lane) => lane,
+            LaneSettings::Program(program) => {
+                let member = Member::of_program(program, policy, proven);
+                return Ok(Self::plain(vec![member], program.processes, policy));
+            }
+            // It holds nothing, and is never full.
+            LaneSettings::Code => return Ok(Self::plain(Vec::new(), 1, policy)),
+        };
+        let &EndpointLane { ref pool, ref model, prices, requests_per_day, requests_today } = &**lane;
         let first = pool.first();
         let members = pool.iter().map(|member| Member::new(member, model, policy, proven));
+        let members = members.collect::<Result<_, _>>()?;
+        let concurrency = pool.iter().map(|member| member.concurrency).sum();
         Ok(Self {
             ladder: Ladder::new(
                 provider::wire_profile(first.preset, &first.base_url, model),
                 first.extra_body.keys().cloned(),
             ),
+            prices,
+            to_warm_up: if policy.warm_up { questions } else { 0 },
+            requests_today: requests_per_day.map(|limit| RequestsToday { limit, before: requests_today, sent: 0 }),
+            ..Self::plain(members, concurrency, policy)
+        })
+    }
+
+    /// One without anything of an endpoint's.
+    fn plain(members: Vec<Member>, concurrency: usize, policy: &Policy) -> Self {
+        Self {
+            members,
+            concurrency,
+            ladder: Ladder::new(WireProfile::default(), []),
             has_sent: false,
             head_start: None,
             input_ratio: 1.0,
-            prices,
-            members: members.collect::<Result<_, _>>()?,
-            concurrency: pool.iter().map(|member| member.concurrency).sum(),
+            prices: None,
             fresh: VecDeque::new(),
             retries: BinaryHeap::new(),
             sequence: 0,
             policy: *policy,
-            to_warm_up: if policy.warm_up { questions } else { 0 },
+            to_warm_up: 0,
             stopped: false,
-            requests_today: requests_per_day.map(|limit| RequestsToday { limit, before: requests_today, sent: 0 }),
+            requests_today: None,
             prompts: PromptCheck::default(),
-        })
+        }
     }
 
     /// Whether the lane should be given more judgments. It holds few: memory must not grow with the dataset.
@@ -107,18 +131,33 @@ impl Lane {
         self.stopped || (self.fresh.len() < self.concurrency && self.retries.len() < 2 * self.concurrency)
     }
 
-    pub(in crate::run) fn push(&mut self, question: QuestionIndex, judgment: Judgment, history: History) {
+    /// Takes in a judgment, and those that its answer answers, too.
+    pub(in crate::run) fn push(
+        &mut self,
+        question: QuestionIndex,
+        judgment: Judgment,
+        history: History,
+        riders: Vec<Rider>,
+    ) {
         if !self.stopped {
-            self.fresh.push_back(Box::new(Job::new(question, judgment, history, Arc::clone(self.ladder.profile()))));
+            let job = Job::new(question, judgment, history, Arc::clone(self.ladder.profile()));
+            self.fresh.push_back(Box::new(Job { riders, ..job }));
         }
+    }
+
+    /// What the endpoint itself says of its limits, of requests and of tokens.
+    pub(in crate::run) fn learnt_limits(&self) -> (Option<u64>, Option<u64>) {
+        let learnt: Vec<_> = self.members.iter().map(|member| member.gate.quota().learnt()).collect();
+        if learnt.is_empty() {
+            return (None, None);
+        }
+        (learnt.iter().map(|(requests, _)| *requests).sum(), learnt.iter().map(|(_, tokens)| *tokens).sum())
     }
 
     /// Adds what was learnt of the endpoint.
     pub(in crate::run) fn summarize(&self, summary: &mut LaneSummary) {
-        let learnt: Vec<_> = self.members.iter().map(|member| member.gate.quota().learnt()).collect();
         summary.adapted = self.ladder.adapted().to_vec();
-        summary.learnt_requests = learnt.iter().map(|(requests, _)| *requests).sum();
-        summary.learnt_tokens = learnt.iter().map(|(_, tokens)| *tokens).sum();
+        (summary.learnt_requests, summary.learnt_tokens) = self.learnt_limits();
         summary.prompt_limit = self.prompts.limit().map(|(tokens, unnoticed)| PromptLimit { tokens, unnoticed });
     }
 
@@ -130,9 +169,16 @@ impl Lane {
         self.members.iter().map(|member| member.gate.in_flight()).sum()
     }
 
-    /// The client of the member that a judgment was given to.
-    pub(in crate::run) fn client(&self, job: &Job) -> Arc<Client> {
-        Arc::clone(&self.members[job.member].client)
+    /// Whom the member asks that a judgment was given to.
+    pub(in crate::run) fn asks(&self, job: &Job) -> Asks {
+        self.members[job.member].asks.clone()
+    }
+
+    /// Lets programs end. Nothing is in flight any more.
+    pub(in crate::run) async fn close(&self) {
+        for member in &self.members {
+            member.asks.close().await;
+        }
     }
 
     /// Where a judgment was asked, unless that is where the endpoint's name says.

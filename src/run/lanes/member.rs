@@ -13,11 +13,29 @@ use super::job::Job;
 use crate::endpoint::client::{Client, ClientError, without_credentials};
 use crate::endpoint::config::EndpointConfig;
 use crate::endpoint::pacing::gate::{Admission, Gate};
-use crate::endpoint::pacing::quota::Quota;
+use crate::endpoint::pacing::quota::{Limits, Quota};
+use crate::endpoint::program::{Program, ProgramConfig};
 use crate::endpoint::{Failure, ModelUri, provider};
 use crate::feedback::Pause;
 use crate::run::dispatch::stop::GivenUp;
 use crate::run::setup::settings::Policy;
+
+/// Who is asked.
+#[derive(Debug, Clone)]
+pub(in crate::run) enum Asks {
+    Endpoint(Arc<Client>),
+    Program(Arc<Program>),
+}
+
+impl Asks {
+    pub(in crate::run) async fn close(&self) {
+        if let Self::Program(program) = self {
+            let program = Arc::clone(program);
+            // What is not waited for is killed when it is dropped.
+            let _ = tokio::task::spawn_blocking(move || program.close()).await;
+        }
+    }
+}
 
 /// One deployment or key.
 pub(in crate::run) struct Member {
@@ -25,7 +43,7 @@ pub(in crate::run) struct Member {
     pub name: String,
     /// Its host, unless that is where the endpoint's name says.
     pub other_host: Option<Arc<str>>,
-    pub client: Arc<Client>,
+    pub asks: Asks,
     pub gate: Gate,
     pub health: Health,
     /// It is asked no more.
@@ -57,12 +75,25 @@ impl Member {
                 None => address,
             },
             other_host: other_host(endpoint),
-            client: Arc::new(Client::new(endpoint, model)?),
+            asks: Asks::Endpoint(Arc::new(Client::new(endpoint, model)?)),
             gate: Gate::new(quota, endpoint.concurrency),
             health: Health::new(proven, policy.max_pause, endpoint.concurrency, endpoint.timeout),
             stopped: false,
             timeout: endpoint.timeout,
         })
+    }
+
+    /// The only member of a program's lane.
+    pub(in crate::run) fn of_program(program: &ProgramConfig, policy: &Policy, proven: bool) -> Self {
+        Self {
+            name: program.source_id.clone(),
+            other_host: None,
+            asks: Asks::Program(Arc::new(Program::new(program.clone()))),
+            gate: Gate::new(Quota::new(Limits::default(), false), program.processes),
+            health: Health::new(proven, policy.max_pause, program.processes, program.timeout),
+            stopped: false,
+            timeout: program.timeout,
+        }
     }
 
     /// The most tokens that a request to it can ever have: 0 if it is asked no more.

@@ -41,13 +41,17 @@ impl Lane {
         let Some(failure) = failure else {
             member.gate.answered(job.pass, job.reserved, used);
             member.health.succeeded();
-            self.ladder.answered(job.asked());
+            if let Some(asked) = job.asked() {
+                self.ladder.answered(asked);
+            }
             self.to_warm_up = self.to_warm_up.saturating_sub(1);
             return (Next::Record(job), None);
         };
         let failure = member.health.in_context(failure);
         let mut job = job;
-        if job.fits_into_room(&failure) || self.ladder.refused(job.asked(), &failure) {
+        let is_put_otherwise =
+            job.fits_into_room(&failure) || job.asked().is_some_and(|asked| self.ladder.refused(asked, &failure));
+        if is_put_otherwise {
             self.members[place].gate.released(job.pass);
             return (self.put_back(job, failure), None);
         }

@@ -73,15 +73,28 @@ mod tests {
         job
     }
 
+    fn request(job: &Job) -> &ChatRequest {
+        match &job.judgment.work {
+            Work::Chat(request) => request,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn request_mut(job: &mut Job) -> &mut ChatRequest {
+        match &mut job.judgment.work {
+            Work::Chat(request) => request,
+            other => panic!("{other:?}"),
+        }
+    }
+
     fn sent(job: &Job) -> ChatRequest {
-        let Work::Chat(request) = &job.judgment.work;
-        job.variation.applied(request).into_owned()
+        job.variation.applied(request(job)).into_owned()
     }
 
     #[test]
     fn a_plain_request_is_sent_as_it_is() {
         let job = job();
-        let Work::Chat(request) = &job.judgment.work;
+        let request = request(&job);
         assert!(matches!(job.variation.applied(request), Cow::Borrowed(_)));
         assert_eq!(job.variation.names(), None);
         let job = after(ErrorCode::ServerError, "Oops.", None, Duration::ZERO);
@@ -94,7 +107,7 @@ mod tests {
         let job = after(ErrorCode::OutOfRange, message, Some("{}"), Duration::ZERO);
         assert_eq!(sent(&job).user, format!("u\n\nYour last verdict was rejected: {message}."));
         assert_eq!((job.variation.names().as_deref(), job.max_output), (Some("hint"), 2048));
-        let Work::Chat(request) = &job.judgment.work;
+        let request = request(&job);
         assert_eq!(request.user, "u", "the judgment itself stays what it was");
     }
 
@@ -121,11 +134,11 @@ mod tests {
         let mut job = super::super::lane::tests::job();
         std::sync::Arc::make_mut(&mut job.profile).dropped.insert("temperature".into());
         assert!(!job.takes_temperature(&job.profile));
-        let Work::Chat(request) = &mut job.judgment.work;
+        let request = request_mut(&mut job);
         request.sampling.temperature = None;
         std::sync::Arc::make_mut(&mut job.profile).dropped.clear();
         assert!(!job.takes_temperature(&job.profile), "a judge that names none has its reason");
-        let Work::Chat(request) = &mut job.judgment.work;
+        let request = request_mut(&mut job);
         request.sampling.temperature = Some(LOOP_TEMPERATURE);
         assert!(!job.takes_temperature(&job.profile));
     }

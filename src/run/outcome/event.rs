@@ -133,6 +133,15 @@ pub enum Event<'a> {
         /// Requests in flight.
         in_flight: usize,
     },
+    /// An endpoint reported its limits, of which the user gave none. Once a second while they are known.
+    LimitsReported {
+        /// Of this lane.
+        lane: LaneIndex,
+        /// Requests a minute.
+        requests: Option<u64>,
+        /// Tokens a minute.
+        tokens: Option<u64>,
+    },
     /// A second went by.
     Tick,
 }

@@ -11,7 +11,7 @@ use crate::endpoint::wire::answer::Usage;
 use crate::feedback::log::{Restored, Standing};
 use crate::feedback::{ErrorCode, Feedback, Room};
 use crate::judge::parse::ParseMethod;
-use crate::judge::{Question, QuestionKey, Unit};
+use crate::judge::{JudgeKind, Question, QuestionKey, Unit};
 use crate::run::dispatch::stop::GivenUp;
 use crate::run::panel::PanelSummary;
 use crate::run::setup::selection::NotSelectedCounts;
@@ -85,14 +85,16 @@ pub struct QuestionInfo {
     pub sample: u32,
     /// What the judge judges.
     pub unit: Unit,
+    /// Who gives the verdict.
+    pub kind: JudgeKind,
 }
 
 impl QuestionInfo {
     /// Of this question.
     pub fn of(question: &Question) -> Self {
         let QuestionKey { judge, source_id, sample } = question.key();
-        let unit = question.judge.select.unit();
-        Self { judge: judge.to_owned(), source_id: source_id.to_owned(), sample, unit }
+        let (unit, kind) = (question.judge.select.unit(), question.judge.kind());
+        Self { judge: judge.to_owned(), source_id: source_id.to_owned(), sample, unit, kind }
     }
 
     /// What distinguishes it.
@@ -240,6 +242,7 @@ impl Summary {
             | Event::Retrying { .. }
             | Event::Stopping { .. }
             | Event::Abandoned { .. }
+            | Event::LimitsReported { .. }
             | Event::Tick => {}
         }
     }

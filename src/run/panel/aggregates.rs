@@ -10,14 +10,21 @@ use super::panel::{Panel, PanelSummary};
 use super::votes::{Subject, Vote, Votes};
 use crate::feedback::log::{LogClosed, LogWriter, OpenError, Standing};
 use crate::feedback::{
-    AssessmentId, DIGEST_METADATA, ErrorCode, Feedback, FeedbackError, GOOD_METADATA, IdHasher, PROMPT_METADATA,
-    SCALE_METADATA, SESSION_ID_METADATA, SESSION_METADATA,
+    ANCHORS_METADATA, AssessmentId, DIGEST_METADATA, ErrorCode, Feedback, FeedbackError, GOOD_METADATA, IdHasher,
+    PROMPT_METADATA, SCALE_METADATA, SESSION_ID_METADATA, SESSION_METADATA,
 };
 use crate::run::attempts::record::now_ms;
 
 /// The members of a vote's metadata that are true of the aggregate.
-const IN_COMMON: [&str; 6] =
-    [PROMPT_METADATA, DIGEST_METADATA, GOOD_METADATA, SCALE_METADATA, SESSION_METADATA, SESSION_ID_METADATA];
+const IN_COMMON: [&str; 7] = [
+    ANCHORS_METADATA,
+    PROMPT_METADATA,
+    DIGEST_METADATA,
+    GOOD_METADATA,
+    SCALE_METADATA,
+    SESSION_METADATA,
+    SESSION_ID_METADATA,
+];
 /// Records that are handed to the log together.
 const TOGETHER: usize = 256;
 

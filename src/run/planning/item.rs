@@ -19,7 +19,7 @@ pub(in crate::run) struct Item {
 #[expect(clippy::large_enum_variant, reason = "nearly every judgment is asked")]
 pub(in crate::run) enum Action {
     /// Ask, and record the answer.
-    Ask { judgment: Judgment, history: History },
+    Ask { judgment: Judgment, history: History, riders: Vec<Rider> },
     /// Record that it cannot be asked.
     Fail(Box<NotAskable>),
     /// Append the log's own record again: what overrides it was given to a prompt, trace or parameter that is not asked any more.
@@ -28,6 +28,14 @@ pub(in crate::run) enum Action {
     Reuse(Box<Feedback>),
     /// Nothing but to count it.
     Count(Settled),
+}
+
+/// Another question that the same answer answers: a criterion of the same rubric.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::run) struct Rider {
+    pub question: QuestionIndex,
+    pub id: AssessmentId,
+    pub history: History,
 }
 
 /// What became of a judgment that is not asked.

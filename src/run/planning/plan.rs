@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use super::item::{Action, Item, Settled};
+use super::item::{Action, Item, Rider, Settled};
 use super::skipped::SkipReason;
 use crate::feedback::log::{Index, OpinionKey, ReuseLog, Seen, Standing};
 use crate::feedback::{AssessmentId, Feedback, Source};
-use crate::judge::{Judge, Selected, Subject, Unit};
+use crate::judge::{Judge, Judgment, Selected, Subject, Unit};
 use crate::run::attempts::record;
 use crate::run::lanes::job::History;
 use crate::run::setup::questions::{QuestionIndex, Questions};
@@ -19,6 +19,8 @@ pub(in crate::run) struct Planner {
     asked: Vec<Asked>,
     scope: Scope,
     known: Arc<Known>,
+    /// Whether criteria are asked together.
+    has_rubrics: bool,
 }
 
 /// What was judged before.
@@ -59,11 +61,12 @@ impl Planner {
         };
         let asked = questions.iter().filter(|(index, _)| is_asked(*index)).map(|(index, question)| Asked {
             question: index,
-            source: Source::llm_judge(question.source_id.clone()),
+            source: question.source(),
             failed: failed(index.place(), &question.source_id),
         });
         let asked = asked.collect();
-        Self { questions, asked, scope: scope.clone(), known }
+        let has_rubrics = questions.iter().any(|(_, question)| question.is_asked_with(question));
+        Self { has_rubrics, questions, asked, scope: scope.clone(), known }
     }
 
     fn judge(&self, asked: &Asked) -> &Judge {
@@ -103,7 +106,7 @@ impl Planner {
                 }
             }
         }
-        (items, failures)
+        (self.asked_together(items), failures)
     }
 
     /// What becomes of a session, and how many failures it has that the run is about.
@@ -111,7 +114,7 @@ impl Planner {
         let mut failures = 0;
         let items = self.asked_of_sessions();
         let items = items.filter_map(|asked| self.item_in_scope(asked, session.into(), &mut failures)).collect();
-        (items, failures)
+        (self.asked_together(items), failures)
     }
 
     /// What becomes of a session that the run is not about.
@@ -128,6 +131,43 @@ impl Planner {
         match self.scope {
             Scope::All => Some(self.item(asked, subject, None)),
             Scope::Failures(_) => self.item_of_failure(asked, subject, failures),
+        }
+    }
+
+    /// Puts the criteria of a rubric about one subject into one request.
+    fn asked_together(&self, items: Vec<Item>) -> Vec<Item> {
+        if !self.has_rubrics {
+            return items;
+        }
+        let mut together: Vec<Item> = Vec::with_capacity(items.len());
+        for item in items {
+            if let Action::Ask { judgment, history, .. } = &item.action
+                && let Some(riders) =
+                    together.iter_mut().find_map(|first| self.riders_of(first, item.question, judgment))
+            {
+                riders.push(Rider { question: item.question, id: judgment.id, history: *history });
+            } else {
+                together.push(item);
+            }
+        }
+        together
+    }
+
+    /// Where a judgment belongs that this item's answer answers, too.
+    fn riders_of<'i>(
+        &self,
+        item: &'i mut Item,
+        question: QuestionIndex,
+        judgment: &Judgment,
+    ) -> Option<&'i mut Vec<Rider>> {
+        let (first, other) = (&self.questions[item.question], &self.questions[question]);
+        match &mut item.action {
+            Action::Ask { judgment: of_item, riders, .. }
+                if first.is_asked_with(other) && of_item.subject == judgment.subject =>
+            {
+                Some(riders)
+            }
+            _ => None,
         }
     }
 
@@ -196,7 +236,7 @@ impl Planner {
                 return Action::Reinstate { standing, offset, overrides: by };
             }
         };
-        Action::Ask { judgment, history }
+        Action::Ask { judgment, history, riders: Vec::new() }
     }
 
     /// The verdict of another run's log, as it goes to this run's, which has none.

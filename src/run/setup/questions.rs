@@ -60,9 +60,13 @@ impl Questions {
         self.lanes[question.0]
     }
 
-    /// How many questions are asked on a lane.
+    /// How many questions have requests of their own on a lane.
     pub(in crate::run) fn on(&self, lane: LaneIndex) -> usize {
-        self.lanes.iter().filter(|other| **other == lane).count()
+        let of_lane = || self.iter().filter(|(index, _)| self.lane(*index) == lane);
+        let is_first = |index: QuestionIndex, question: &Question| {
+            !of_lane().any(|(other, earlier)| other < index && earlier.is_asked_with(question))
+        };
+        of_lane().filter(|(index, question)| is_first(*index, question)).count()
     }
 }
 

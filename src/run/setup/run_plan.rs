@@ -21,6 +21,7 @@ use crate::dataset::{Format, Mapping};
 use crate::endpoint::ModelUri;
 use crate::endpoint::prices::Prices;
 use crate::feedback::forms::Form;
+use crate::judge::JudgeKind;
 use crate::judge::verdict::VerdictType;
 
 /// One run.
@@ -37,7 +38,7 @@ pub struct RunPlan {
     /// The judges of which several votes become one verdict.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub panels: Vec<PanelPlan>,
-    /// One for each model of the judges.
+    /// One for each model that judges ask.
     pub endpoints: Vec<EndpointPlan>,
     /// What is made from the log at the end.
     pub export: Option<Export>,
@@ -95,13 +96,19 @@ pub struct SelectionPlan {
 pub struct JudgePlan {
     /// The `name` of the feedback.
     pub name: String,
+    /// The rubric that it is a criterion of: then its name is `RUBRIC.CRITERION`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rubric: Option<String>,
     /// The file's `version`.
     pub version: u32,
     /// Absolute; `None` for a built-in judge.
     pub file: Option<PathBuf>,
     /// Of the TOML text.
     pub blake3: String,
-    /// The model.
+    /// Who gives the verdict.
+    #[serde(default)]
+    pub kind: JudgeKind,
+    /// The model, or what stands for it.
     pub model: ModelUri,
 }
 
@@ -246,7 +253,7 @@ pub struct TablePlan {
 }
 
 impl RunPlan {
-    /// The endpoint of a model.
+    /// The endpoint of a model that judges ask.
     pub fn endpoint(&self, model: &ModelUri) -> Option<&EndpointPlan> {
         self.endpoints.iter().find(|endpoint| endpoint.model == *model)
     }
@@ -320,9 +327,11 @@ pub(crate) mod tests {
             .iter()
             .map(|(name, model)| JudgePlan {
                 name: (*name).to_owned(),
+                rubric: None,
                 version: 1,
                 file: None,
                 blake3: String::new(),
+                kind: JudgeKind::Llm,
                 model: model.parse().unwrap(),
             })
             .collect();

@@ -14,6 +14,7 @@ use crate::dataset::DatasetReader;
 use crate::endpoint::ModelUri;
 use crate::endpoint::config::Pool;
 use crate::endpoint::prices::Prices;
+use crate::endpoint::program::ProgramConfig;
 use crate::feedback::ErrorCode;
 use crate::feedback::log::{OpenLog, OpinionKey, ReuseLog, Standing};
 use crate::judge::Question;
@@ -133,9 +134,20 @@ impl Default for Policy {
     }
 }
 
+/// Who answers the questions of a lane.
+#[derive(Debug, Clone)]
+pub enum LaneSettings {
+    /// A model.
+    Endpoint(Box<EndpointLane>),
+    /// A judge's program.
+    Program(ProgramConfig),
+    /// Nobody is asked: verdicts are computed as the dataset is read.
+    Code,
+}
+
 /// One endpoint and one model on it: what shares a quota.
 #[derive(Debug, Clone)]
-pub struct LaneSettings {
+pub struct EndpointLane {
     /// The endpoint: all its deployments and keys.
     pub pool: Pool,
     /// The model's name on it.
@@ -149,6 +161,39 @@ pub struct LaneSettings {
 }
 
 impl LaneSettings {
+    /// The model URI, or what stands for it.
+    pub fn source_id(&self) -> String {
+        match self {
+            Self::Endpoint(lane) => lane.source_id(),
+            Self::Program(program) => program.source_id.clone(),
+            Self::Code => "code".to_owned(),
+        }
+    }
+
+    /// The endpoint, if it is one.
+    pub fn endpoint(&self) -> Option<&EndpointLane> {
+        match self {
+            Self::Endpoint(lane) => Some(lane),
+            Self::Program(_) | Self::Code => None,
+        }
+    }
+
+    /// The same, to be changed.
+    pub fn endpoint_mut(&mut self) -> Option<&mut EndpointLane> {
+        match self {
+            Self::Endpoint(lane) => Some(lane),
+            Self::Program(_) | Self::Code => None,
+        }
+    }
+}
+
+impl From<EndpointLane> for LaneSettings {
+    fn from(lane: EndpointLane) -> Self {
+        Self::Endpoint(Box::new(lane))
+    }
+}
+
+impl EndpointLane {
     /// The model URI.
     pub fn source_id(&self) -> String {
         ModelUri { endpoint: self.pool.name().to_owned(), model: self.model.clone() }.to_string()

@@ -6,7 +6,7 @@
 //! | where the labels are from | function |
 //! | --- | --- |
 //! | a random sample of these items, also one with other shares of passes and fails | [`post_stratified`] |
-//! | a random sample, and verdicts are numbers | [`ppi_plus_plus`] |
+//! | a random sample, and verdicts are numbers | [`ppi_plus_plus`]; with other shares of verdicts [`stratified_mean`] |
 //! | elsewhere: older, curated, balanced; the judge's error rates carry over | [`lee`], [`rogan_gladen`] |
 //!
 //! None of them helps where the judge is no better than a coin: see [`Labelled::informedness`], and [`Labelled::adds_information`].
@@ -19,7 +19,7 @@ mod transferred;
 
 pub use design::{Allocation, labels_for_width, neyman};
 pub use labelled::Labelled;
-pub use ppi::{Ppi, ppi_plus_plus};
+pub use ppi::{Ppi, ppi_plus_plus, stratified_mean};
 pub use stratified::{Stratum, Weights, post_stratified};
 pub use transferred::{calibration_split, lee, rogan_gladen};
 

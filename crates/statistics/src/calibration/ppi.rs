@@ -65,6 +65,46 @@ pub fn ppi_plus_plus(
     Ok(Ppi { corrected: Corrected { estimate, standard_error: Some(standard_error), interval }, lambda })
 }
 
+/// The mean over strata of a judge's verdicts, of which each was labelled at random and none needs to be labelled as densely as another. `strata` are
+/// the items N_k of each and people's labels in it; one without labels has the mean of all.
+///
+/// With W_k = N_k / N and n items: θ = Σ W_k Ȳ_k, Var θ = Σ W_k² s_k² / m_k + Σ W_k (Ȳ_k - θ)² / n; where a stratum has one label only, s² is that of all
+/// labels. The interval is normal. `design_effect` multiplies the variance.
+///
+/// Source: Fisch et al. (2024), "Stratified prediction-powered inference", arXiv 2406.04291; with verdicts as strata the judge's values cancel.
+///
+/// # Errors
+///
+/// [`Error::TooFew`] for fewer than two labels or no items, [`Error::NotFinite`], [`Error::Domain`] for the level and the design effect.
+pub fn stratified_mean(strata: &[(u64, &[f64])], design_effect: f64, level: f64) -> Result<Corrected, Error> {
+    open_unit("level", level)?;
+    crate::error::positive("design_effect", design_effect)?;
+    let labels: Vec<f64> = strata.iter().flat_map(|(_, labels)| labels.iter().copied()).collect();
+    all_finite(&labels)?;
+    at_least(2, "labels", labels.len())?;
+    let items: u64 = strata.iter().map(|(items, _)| items).sum();
+    at_least(1, "items", usize::try_from(items).unwrap_or(usize::MAX))?;
+    let sample = |values: &[f64]| variance(values) * values.len() as f64 / (values.len() as f64 - 1.0);
+    let (all_mean, all_variance, n) = (mean(&labels), sample(&labels), items as f64);
+    let of = |labels: &[f64]| match labels.len() {
+        0 => (all_mean, all_variance),
+        1 => (labels[0], all_variance),
+        m => (mean(labels), sample(labels) / m as f64),
+    };
+    let estimate: f64 = strata.iter().map(|(items, labels)| *items as f64 / n * of(labels).0).sum();
+    let variance: f64 = strata
+        .iter()
+        .map(|(items, labels)| {
+            let (share, (mean, variance)) = (*items as f64 / n, of(labels));
+            share * share * variance + share * (mean - estimate).powi(2) / n
+        })
+        .sum();
+    let standard_error = (variance * design_effect).sqrt();
+    let margin = two_sided_z(level) * standard_error;
+    let interval = Interval { lower: estimate - margin, upper: estimate + margin, level };
+    Ok(Corrected { estimate, standard_error: Some(standard_error), interval })
+}
+
 fn mean(values: &[f64]) -> f64 {
     values.iter().sum::<f64>() / values.len() as f64
 }
@@ -91,6 +131,19 @@ mod tests {
         assert!(ppi_plus_plus(&two, &[0.0, f64::NAN], &two, 1.0, 0.95).is_err());
         assert!(ppi_plus_plus(&two, &two, &two, 0.0, 0.95).is_err());
         assert!(ppi_plus_plus(&two, &two, &two, 1.0, 0.0).is_err());
+    }
+
+    #[test]
+    fn strata_count_by_their_items_however_many_labels_they_have() {
+        let found = stratified_mean(&[(900, &[1.0, 1.0, 1.0, 0.0]), (100, &[0.0, 1.0])], 1.0, 0.95).unwrap();
+        assert!((found.estimate - (0.9 * 0.75 + 0.1 * 0.5)).abs() < 1e-12);
+        let variance =
+            0.81 * 0.25 / 4.0 + 0.01 * 0.5 / 2.0 + (0.9 * 0.025f64.powi(2) + 0.1 * 0.225f64.powi(2)) / 1_000.0;
+        assert!((found.standard_error.unwrap() - variance.sqrt()).abs() < 1e-12, "{found:?}");
+        assert!(
+            stratified_mean(&[(9, &[1.0])], 1.0, 0.95).is_err()
+                && stratified_mean(&[(0, &[1.0, 2.0])], 1.0, 0.95).is_err()
+        );
     }
 
     proptest! {

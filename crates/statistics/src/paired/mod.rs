@@ -2,12 +2,14 @@
 //!
 //! For verdicts that pass or fail: [`PairedCounts`], with [`mcnemar_exact`] or [`mcnemar_mid_p`] for the p-value and
 //! [`tango`] for the interval of the difference. For scores: [`sign_flip`] here, or the paired t test of
-//! [`paired_mean`](crate::mean::paired_mean). All differences are new minus base.
+//! [`paired_mean`](crate::mean::paired_mean). For a new run against several earlier ones: [`block_permutation`]. All differences are new minus base.
 
+mod blocks;
 mod counts;
 mod permutation;
 mod tango;
 
+pub use blocks::{Block, BlockPermutation, MAX_EXACT_BLOCKS, block_permutation};
 pub use counts::{PairedCounts, mcnemar_exact, mcnemar_mid_p};
 pub use permutation::{MAX_EXACT_PAIRS, SignFlip, sign_flip};
 pub use tango::tango;

@@ -141,6 +141,7 @@ fn what_is_no_message_is_told_apart() {
     {
         assert!(!is_said(&value) && !is_message(&value), "{value}");
     }
+    assert!(is_said(&json!([{"type": "text", "text": "Hi"}])));
     assert!(is_said(&json!("text")) && !is_message(&json!("text")));
     assert!(!is_dialogue(&json!([])) && !is_dialogue(&json!([{"role": "user", "content": "a"}, 7])));
     assert!(!is_of_langchain(&json!([{"role": "user", "content": "a"}])) && !is_of_langchain(&json!([])));

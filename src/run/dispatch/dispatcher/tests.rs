@@ -10,21 +10,21 @@ use super::*;
 use crate::endpoint::config::EndpointConfig;
 use crate::feedback::log::writer_to;
 use crate::judge::{Judge, Question};
-use crate::run::setup::settings::{LaneSettings, Policy};
+use crate::run::setup::settings::{EndpointLane, Policy};
 
 /// The parts of a run of one judge on one lane.
 fn parts<'a>(log: LogWriter, on_event: &'a mut dyn FnMut(&Event<'_>)) -> Parts<'a> {
     let text = "[verdict]\ntype = \"boolean\"\n[prompt]\nuser = \"{{ outputs }}\"";
     let judge = Judge::compile("j", text, "j").unwrap();
     let question = Question::new(judge, &"e:/m".parse().unwrap(), &serde_json::Map::new());
-    let settings = LaneSettings {
+    let settings = EndpointLane {
         pool: EndpointConfig::new("e", "http://127.0.0.1:9/v1").into(),
         model: "m".into(),
         prices: None,
         requests_per_day: None,
         requests_today: 0,
     };
-    let summary = Summary::new([&question].into_iter(), &[settings], None);
+    let summary = Summary::new([&question].into_iter(), &[settings.into()], None);
     let (_, shutdown) = watch::channel(Shutdown::No);
     Parts {
         summary,

@@ -23,8 +23,12 @@ fn endpoint(concurrency: usize) -> EndpointConfig {
 }
 
 fn settings(pool: impl Into<Pool>) -> LaneSettings {
+    of_endpoint(pool).into()
+}
+
+fn of_endpoint(pool: impl Into<Pool>) -> EndpointLane {
     let pool = pool.into();
-    LaneSettings { pool, model: "m".into(), prices: None, requests_per_day: None, requests_today: 0 }
+    EndpointLane { pool, model: "m".into(), prices: None, requests_per_day: None, requests_today: 0 }
 }
 
 pub(in crate::run) fn lane(concurrency: usize) -> Lane {
@@ -40,7 +44,7 @@ fn busy(concurrency: usize, policy: Policy, judgments: usize) -> Lane {
 }
 
 pub(in crate::run) fn push(lane: &mut Lane, judgments: usize) {
-    (0..judgments).for_each(|_| lane.push(QuestionIndex::new(0), judgment("u"), History::default()));
+    (0..judgments).for_each(|_| lane.push(QuestionIndex::new(0), judgment("u"), History::default(), Vec::new()));
 }
 
 /// A judgment that was not sent yet.
@@ -303,8 +307,9 @@ async fn retries_that_pile_up_keep_new_judgments_back() {
 #[tokio::test(start_paused = true)]
 async fn all_requests_of_the_day_stop_the_lane_and_earlier_ones_count() {
     let limited = |limit, today| {
-        let settings = LaneSettings { requests_per_day: Some(limit), requests_today: today, ..settings(endpoint(9)) };
-        let mut lane = Lane::new(&settings, &Policy::default(), 1, true).unwrap();
+        let settings =
+            EndpointLane { requests_per_day: Some(limit), requests_today: today, ..of_endpoint(endpoint(9)) };
+        let mut lane = Lane::new(&settings.into(), &Policy::default(), 1, true).unwrap();
         lane.has_sent = true;
         lane
     };
@@ -325,7 +330,7 @@ async fn all_requests_of_the_day_stop_the_lane_and_earlier_ones_count() {
 async fn a_prompt_that_no_minutes_quota_holds_is_not_sent() {
     let limits = crate::endpoint::pacing::quota::Limits { tpm: std::num::NonZeroU32::new(1_000), ..Default::default() };
     let mut lane = Lane::new(&settings(EndpointConfig { limits, ..endpoint(2) }), &Policy::default(), 1, true).unwrap();
-    lane.push(QuestionIndex::new(0), judgment(&"x".repeat(8_000)), History::default());
+    lane.push(QuestionIndex::new(0), judgment(&"x".repeat(8_000)), History::default(), Vec::new());
     push(&mut lane, 1);
     let Step::TooLarge { needs, allowed, .. } = lane.next(Instant::now()) else { panic!("sent") };
     assert_eq!((needs, allowed), (2_004, 1_000));
@@ -419,7 +424,7 @@ async fn the_estimate_of_prompts_follows_what_the_endpoint_counts() {
 async fn a_verdict_on_a_cut_prompt_is_a_failure() {
     let mut lane = busy(1, Policy::default(), 0);
     for (chars, read) in [(8_000, 2_050), (14_000, 2_050)] {
-        lane.push(QuestionIndex::new(0), judgment(&"x".repeat(chars)), History::default());
+        lane.push(QuestionIndex::new(0), judgment(&"x".repeat(chars)), History::default(), Vec::new());
         let job = next(&mut lane).unwrap();
         let (Next::Record(job), None) = lane.returned(answered(job, used(read, 1))) else { panic!("not recorded") };
         let code = job.last.unwrap().0.result.err().map(|failure| failure.code);

@@ -12,6 +12,7 @@ use crate::run::planning::skipped::SkipReason;
 use crate::run::setup::budget::Exhausted;
 use crate::run::setup::questions::{LaneIndex, QuestionIndex};
 use crate::run::setup::selection::NotSelected;
+use crate::run::setup::settings::EndpointLane;
 
 const FIRST: QuestionIndex = QuestionIndex::new(0);
 const SECOND: QuestionIndex = QuestionIndex::new(1);
@@ -25,14 +26,14 @@ fn summary() -> Summary {
         let judge = Judge::compile("j", text, "j").unwrap();
         Question::new(judge, &model.parse().unwrap(), &serde_json::Map::new())
     };
-    let lane = LaneSettings {
+    let lane = EndpointLane {
         pool: EndpointConfig::new("e", "http://h/v1").into(),
         model: "m".into(),
         prices: None,
         requests_per_day: None,
         requests_today: 0,
     };
-    Summary::new([question("e:/m"), question("e:/n").with_sample(2)].iter(), &[lane], None)
+    Summary::new([question("e:/m"), question("e:/n").with_sample(2)].iter(), &[lane.into()], None)
 }
 
 fn scored(value: f64) -> Feedback {

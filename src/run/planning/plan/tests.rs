@@ -202,7 +202,7 @@ fn the_same_judge_on_two_models_and_three_times_on_one_gives_four_opinions() {
         items.into_iter().map(|item| item.action).collect()
     };
     let asked = |action: &Action| match action {
-        Action::Ask { judgment, history } => (judgment.id, history.overrides),
+        Action::Ask { judgment, history, .. } => (judgment.id, history.overrides),
         other => panic!("{other:?}"),
     };
     let fresh: Vec<_> = plan(&[], "one").iter().map(asked).collect();

@@ -1,0 +1,123 @@
+//! A program that is asked line by line: one JSON object in, one out, matched by id. It is kept running, and started again after a crash or a hang.
+
+mod process;
+mod text;
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use process::{Died, Process};
+use text::quoted;
+
+use super::Failure;
+use crate::endpoint::wire::answer::Answer;
+use crate::feedback::ErrorCode;
+
+/// How a program is run.
+#[derive(Debug, Clone)]
+pub struct ProgramConfig {
+    /// What its feedback is filed under.
+    pub source_id: String,
+    /// The program and its arguments; no shell reads them.
+    pub argv: Vec<String>,
+    /// All that it sees of the environment.
+    pub env: Vec<(String, String)>,
+    /// How many of it run at once.
+    pub processes: usize,
+    /// For one answer.
+    pub timeout: Duration,
+}
+
+/// A program and its processes, which are started as they are needed.
+#[derive(Debug)]
+pub struct Program {
+    config: ProgramConfig,
+    idle: Mutex<Vec<Process>>,
+}
+
+/// How long processes may take to end once their input has.
+const GRACE: Duration = Duration::from_secs(5);
+
+impl Program {
+    /// Nothing is started yet.
+    pub fn new(config: ProgramConfig) -> Self {
+        Self { config, idle: Mutex::default() }
+    }
+
+    /// Asks about one judgment: `members` are those of the line after its id, with the closing brace. A process that does not answer properly is ended,
+    /// since what it would say next could be about anything.
+    ///
+    /// # Errors
+    /// Why there is no answer.
+    pub async fn ask(&self, id: &str, members: &str) -> Result<Answer, Box<Failure>> {
+        let process = match self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop() {
+            Some(process) => process,
+            None => Process::start(&self.config).map_err(|error| self.cannot_start(&error))?,
+        };
+        let line = format!("{{\"id\":\"{id}\",{members}\n");
+        let asked = tokio::time::timeout(self.config.timeout, process.ask(line)).await;
+        let content = match asked {
+            Ok(Ok(content)) => content,
+            Ok(Err(died)) => {
+                // Its last words may take a moment to arrive.
+                let failure = tokio::task::spawn_blocking(move || failed(&died, process)).await;
+                let unknown = || Failure::new(ErrorCode::ProgramFailed, "the program ended before it answered");
+                return Err(failure.unwrap_or_else(|_| unknown()).into());
+            }
+            Err(_) => {
+                let message =
+                    format!("no answer within {} s; the program was ended", self.config.timeout.as_secs_f64());
+                return Err(Failure::new(ErrorCode::ProgramTimeout, &message).into());
+            }
+        };
+        let unusable = match id_of(&content) {
+            Ok(answered) if answered == id => None,
+            Ok(other) => Some(format!("the answer is about {}, and {id} was asked", quoted(&other))),
+            Err(reason) => Some(format!("not a line of the protocol, {reason}: {}", quoted(&content))),
+        };
+        if let Some(message) = unusable {
+            return Err(Failure::new(ErrorCode::ProgramMalformed, &message).into());
+        }
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(process);
+        Ok(Answer { content, ..Answer::default() })
+    }
+
+    /// Lets all processes end by themselves, and ends those that do not. Waits, so it is not for a thread that others wait for.
+    pub fn close(&self) {
+        let processes = std::mem::take(&mut *self.idle.lock().unwrap_or_else(PoisonError::into_inner));
+        processes.iter().for_each(Process::end_input);
+        let deadline = std::time::Instant::now() + GRACE;
+        processes.into_iter().for_each(|process| process.wait(deadline));
+    }
+
+    fn cannot_start(&self, error: &std::io::Error) -> Box<Failure> {
+        let program = self.config.argv.first().map_or("", String::as_str);
+        let message = format!("cannot start {}: {error}", quoted(program));
+        // The next attempt would fail in the same way.
+        Failure { fatal: true, retryable: Some(false), ..Failure::new(ErrorCode::ProgramFailed, &message) }.into()
+    }
+}
+
+/// What a process that ended said of it.
+fn failed(died: &Died, process: Process) -> Failure {
+    if let Died::TooLong { limit } = died {
+        let message = format!("an answer of more than {} MiB; the program was ended", limit >> 20);
+        return Failure::new(ErrorCode::ProgramMalformed, &message);
+    }
+    let (status, complaint) = process.end();
+    let status = status.map_or_else(|| "its output ended".to_owned(), |status| status.to_string());
+    let said = complaint.map_or_else(String::new, |text| format!(": {}", text::harmless(&text)));
+    Failure::new(ErrorCode::ProgramFailed, &format!("the program ended before it answered ({status}){said}"))
+}
+
+/// The id that an answer is about.
+fn id_of(line: &str) -> Result<String, String> {
+    #[derive(serde::Deserialize)]
+    struct Line {
+        id: String,
+    }
+    serde_json::from_str::<Line>(line).map(|line| line.id).map_err(|error| error.to_string())
+}
+
+#[cfg(all(test, unix))]
+mod tests;

@@ -1,0 +1,26 @@
+//! The ids of a log, whatever became of their records.
+
+use std::collections::HashSet;
+use std::fs::File;
+use std::path::Path;
+
+use super::OpenError;
+use super::file::refuse_what_is_no_file;
+use super::lines::for_each_line;
+use crate::feedback::AssessmentId;
+
+/// All ids of a log's records: 16 bytes each.
+///
+/// # Errors
+/// When the log cannot be read.
+pub fn known_ids(path: &Path) -> Result<HashSet<AssessmentId>, OpenError> {
+    let io_error = |source| OpenError::Io { path: path.to_owned(), source };
+    if path.is_dir() {
+        return Err(OpenError::Directory { path: path.to_owned() });
+    }
+    refuse_what_is_no_file(path)?;
+    let file = File::open(path).map_err(io_error)?;
+    let mut ids = HashSet::new();
+    for_each_line(&file, |_, _, facts| ids.extend(facts.and_then(|facts| facts.id))).map_err(io_error)?;
+    Ok(ids)
+}

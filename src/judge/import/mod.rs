@@ -1,0 +1,66 @@
+//! MLflow's judges and prompts as judge files: what `scorers/get`, `scorers/list` and `model-versions/get` answer, read from a file.
+
+mod prompt;
+mod scorer;
+mod toml_text;
+mod value_type;
+
+use serde_json::Value;
+
+/// A judge file, made of something else.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Imported {
+    /// What it is called.
+    pub name: String,
+    /// The text of the file.
+    pub toml: String,
+    /// What could not be carried over, or was decided instead, in words.
+    pub notes: Vec<String>,
+}
+
+/// Why something is no judge here.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotImported {
+    /// Not JSON.
+    #[error("not JSON: {0}")]
+    Json(String),
+    /// JSON of another kind.
+    #[error("neither a scorer nor a prompt of MLflow: expected `scorer`, `scorers` or `model_version`")]
+    OtherJson,
+    /// A scorer or prompt of a kind that has no counterpart.
+    #[error("`{name}` {reason}")]
+    Unsupported {
+        /// What it is called.
+        name: String,
+        /// What it is.
+        reason: String,
+    },
+}
+
+/// Reads all judges in the text of a file.
+///
+/// # Errors
+/// When the text has none. One that cannot be carried over stands in the list with its reason.
+pub fn import(text: &str) -> Result<Vec<Result<Imported, NotImported>>, NotImported> {
+    let json: Value = serde_json::from_str(text).map_err(|error| NotImported::Json(error.to_string()))?;
+    if let Some(scorers) = json.get("scorers").and_then(Value::as_array) {
+        return Ok(scorers.iter().map(scorer::import).collect());
+    }
+    if let Some(versions) = json.get("model_versions").and_then(Value::as_array) {
+        return Ok(versions.iter().map(prompt::import).collect());
+    }
+    let one = match (json.get("scorer"), json.get("model_version")) {
+        (Some(scorer), _) => scorer::import(scorer),
+        (None, Some(version)) => prompt::import(version),
+        (None, None) if json.get("instructions_judge_pydantic_data").is_some() => scorer::import(&json),
+        (None, None) => return Err(NotImported::OtherJson),
+    };
+    Ok(vec![one])
+}
+
+fn unsupported(name: &str, reason: impl Into<String>) -> NotImported {
+    NotImported::Unsupported { name: name.to_owned(), reason: reason.into() }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,73 @@
+//! From a JSON schema of an answer to the type of a verdict.
+
+use serde_json::Value;
+
+use super::toml_text::quoted;
+
+/// A `[verdict]` table.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) enum ValueType {
+    #[default]
+    Boolean,
+    Number,
+    Labels(Vec<String>),
+}
+
+impl ValueType {
+    pub(super) fn toml(&self) -> String {
+        match self {
+            Self::Boolean => "type = \"boolean\"\n".to_owned(),
+            Self::Number => "type = \"number\"\n".to_owned(),
+            Self::Labels(labels) => {
+                let labels: Vec<_> = labels.iter().map(|label| quoted(label)).collect();
+                let good = match labels.first() {
+                    Some(first) if labels.len() == 2 && first == "\"yes\"" => "good = [\"yes\"]\n",
+                    _ => "",
+                };
+                format!("type = \"category\"\nlabels = [{}]\n{good}", labels.join(", "))
+            }
+        }
+    }
+
+    /// The type of a schema, with what is lost.
+    pub(super) fn of(schema: &Value, notes: &mut Vec<String>) -> Result<Self, String> {
+        let texts =
+            |values: &Vec<Value>| -> Vec<String> { values.iter().filter_map(Value::as_str).map(Into::into).collect() };
+        if let Some(labels) = schema.get("enum").and_then(Value::as_array).map(texts).filter(|labels| labels.len() > 1)
+        {
+            return Ok(Self::Labels(labels));
+        }
+        if let Some(parts) = schema.get("anyOf").and_then(Value::as_array) {
+            let is_null = |part: &&Value| part.get("type").is_some_and(|kind| kind == "null");
+            let others: Vec<_> = parts.iter().filter(|part| !is_null(part)).collect();
+            if let ([only], true) = (others.as_slice(), others.len() < parts.len()) {
+                notes.push("the judge may answer nothing at all, which is not carried over".to_owned());
+                return Self::of(only, notes);
+            }
+        }
+        match schema.get("type").and_then(Value::as_str) {
+            Some("boolean") => Ok(Self::Boolean),
+            Some("number") => {
+                notes.push(
+                    "the scale of the numbers is not known: set `min`, `max` and `better` in [verdict]".to_owned(),
+                );
+                Ok(Self::Number)
+            }
+            Some("integer") => {
+                notes.push(
+                    "the scale of the whole numbers is not known: set type = \"integer\" with `min`, `max` and `better` in [verdict]".to_owned(),
+                );
+                Ok(Self::Number)
+            }
+            Some("string") => {
+                notes.push(
+                    "the judge may answer any text: `labels` are yes and no now, set those that it should give"
+                        .to_owned(),
+                );
+                Ok(Self::Labels(vec!["yes".to_owned(), "no".to_owned()]))
+            }
+            Some(other) => Err(format!("answers with an {other}, and a verdict here is one value")),
+            None => Err("answers with a value of several types, and a verdict here has one".to_owned()),
+        }
+    }
+}

@@ -1,0 +1,603 @@
+//! How well raters agree: a judge with people, and people with each other.
+
+use std::collections::BTreeMap;
+
+use judge_run_statistics::aggregate::majority;
+use judge_run_statistics::agreement::{self, Closeness, Coefficient, Confusion, Votes, Weights};
+use serde::Serialize;
+use serde_json::Value;
+
+use super::ratings::{Item, Ratings, Said};
+
+pub use judge_run_statistics::agreement::Metric;
+
+/// Values beyond this many are not categories: then only alpha is given.
+const MAX_CATEGORIES: usize = 20;
+/// Kappa below and agreement above these contradict each other.
+const PARADOX: (f64, f64) = (0.4, 0.8);
+
+/// What is wanted.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Settings {
+    /// The judge, as an index of the raters, that the others are compared with.
+    pub judge: Option<usize>,
+    /// The people, or whoever they are.
+    pub people: Vec<usize>,
+    /// How far values are apart; `None` for what fits them.
+    pub metric: Option<Metric>,
+    /// Of the intervals.
+    pub level: f64,
+    /// What a person costs more than the judge, as the alt-test has it.
+    pub epsilon: f64,
+    /// How many disagreements are listed.
+    pub listed: usize,
+}
+
+/// How well raters agree.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Agreement {
+    /// What is judged.
+    pub name: String,
+    /// Items with two ratings at least.
+    pub n_items: u64,
+    /// All raters.
+    pub n_raters: u64,
+    /// Who they are.
+    pub raters: Vec<RaterCount>,
+    /// The judge that is compared with people, if there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub judge: Option<String>,
+    /// The share of items on which the judge says what most people say; of two raters without a judge, on which both say the same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub accuracy: Option<f64>,
+    /// Its interval.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub accuracy_interval: Option<Ends>,
+    /// Cohen's kappa, of the same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kappa: Option<Estimate>,
+    /// The same with quadratic weights, on a scale.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weighted_kappa: Option<Estimate>,
+    /// Fleiss' kappa of all raters.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fleiss: Option<f64>,
+    /// Its interval.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fleiss_interval: Option<Ends>,
+    /// Krippendorff's alpha of all raters.
+    pub alpha: Option<Alpha>,
+    /// The same with other metrics, where values are numbers.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub alphas: Vec<Alpha>,
+    /// Gwet's AC1 of all raters.
+    pub ac1: Option<Estimate>,
+    /// Gwet's AC2 with quadratic weights, on a scale.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ac2: Option<Estimate>,
+    /// Who said what where the other said what.
+    pub confusion: ConfusionTable,
+    /// Items on which people are divided evenly, so that the judge is not compared with them.
+    pub n_ties: u64,
+    /// How well people agree with each other: no judge can be expected to do better.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub people: Option<Ceiling>,
+    /// The judge with each person.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub judge_with: Vec<Pair>,
+    /// Whether the judge may stand in for one of the people.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub alt_test: Option<AltTest>,
+    /// What the figures do not say by themselves.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<Warning>,
+    /// Where the judge and people (or two raters) differ, the surest first.
+    pub disagreements: Vec<Disagreement>,
+}
+
+/// A rater, and on how many items it says something.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[expect(missing_docs, reason = "named by what they are")]
+pub struct RaterCount {
+    pub source_type: &'static str,
+    pub source_id: String,
+    pub n: u64,
+}
+
+/// The ends of an interval.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[expect(missing_docs, reason = "named by what they are")]
+pub struct Ends {
+    pub low: f64,
+    pub high: f64,
+}
+
+/// An estimate with its interval.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[expect(missing_docs, reason = "named by what they are")]
+pub struct Estimate {
+    pub estimate: f64,
+    pub low: f64,
+    pub high: f64,
+}
+
+/// Krippendorff's alpha.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Alpha {
+    /// With its interval.
+    #[serde(flatten)]
+    pub estimate: Estimate,
+    /// How far values are apart.
+    pub metric: &'static str,
+}
+
+/// Counts of two sides.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct ConfusionTable {
+    /// Whose the rows are.
+    pub rows: String,
+    /// Whose the columns are.
+    pub columns: String,
+    /// The values, in the order of rows and columns.
+    pub labels: Vec<String>,
+    /// Row by row.
+    pub counts: Vec<Vec<u64>>,
+}
+
+/// How well people agree with each other.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[expect(missing_docs, reason = "named as in `Agreement`")]
+pub struct Ceiling {
+    pub n_items: u64,
+    pub n_raters: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fleiss: Option<f64>,
+    pub alpha: Option<Alpha>,
+    pub ac1: Option<Estimate>,
+    /// Each with each.
+    pub pairs: Vec<Pair>,
+}
+
+/// Two raters.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[expect(missing_docs, reason = "named as in `Agreement`")]
+pub struct Pair {
+    pub a: String,
+    pub b: String,
+    pub n: u64,
+    pub agreement: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kappa: Option<Estimate>,
+}
+
+/// The alternative annotator test.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct AltTest {
+    /// What a person costs more than the judge.
+    pub epsilon: f64,
+    /// The share of people that the judge is not worse than.
+    pub winning_rate: f64,
+    /// How often the judge is as close to the others as a person is.
+    pub average_advantage: f64,
+    /// Whether the judge may stand in for a person: the winning rate is one half at least.
+    pub passed: bool,
+    /// Person by person.
+    pub annotators: Vec<AltAnnotator>,
+}
+
+/// A person in the alternative annotator test.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[expect(missing_docs, reason = "named by what they are")]
+pub struct AltAnnotator {
+    pub source_id: String,
+    pub n: u64,
+    pub advantage: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub p_value: Option<f64>,
+    pub matched: bool,
+}
+
+/// Something to know.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Warning {
+    /// A stable name.
+    pub code: &'static str,
+    /// In words.
+    pub message: String,
+}
+
+/// An item on which two sides differ.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Disagreement {
+    /// The trace.
+    pub trace_id: String,
+    /// The span, if it is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub span_id: Option<String>,
+    /// What the judge says (without one: the second rater).
+    pub judge: Value,
+    /// What most people say (without a judge: the first rater).
+    pub people: Value,
+    /// The share of people who say so.
+    pub share: f64,
+    /// How sure the judge is, where it says so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub confidence: Option<f64>,
+    /// The judge's reasoning.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rationale: Option<String>,
+}
+
+/// How well raters agree.
+///
+/// # Errors
+/// When no two rated the same items, or all ratings are the same.
+pub fn agreement(ratings: &Ratings, settings: &Settings) -> Result<Agreement, judge_run_statistics::Error> {
+    Study::of(ratings, settings).agreement()
+}
+
+/// The ratings that count, by category.
+struct Study<'a> {
+    ratings: &'a Ratings,
+    settings: &'a Settings,
+    raters: Vec<usize>,
+    categories: Vec<Said>,
+    /// Of the categories, where they are numbers.
+    values: Option<Vec<f64>>,
+    metric: Metric,
+}
+
+/// What two sides say of an item.
+struct Sides<'a> {
+    item: &'a Item,
+    row: usize,
+    column: usize,
+    share: f64,
+}
+
+impl<'a> Study<'a> {
+    fn of(ratings: &'a Ratings, settings: &'a Settings) -> Self {
+        let raters: Vec<usize> = settings.judge.into_iter().chain(settings.people.iter().copied()).collect();
+        let categories = ratings.categories(&raters);
+        let is_number = |said: &Said| matches!(said, Said::Number(_));
+        let values: Option<Vec<f64>> =
+            categories.iter().map(|said| said.number().filter(|_| is_number(said))).collect::<Option<_>>();
+        let are_whole = values.as_ref().is_some_and(|values| values.iter().all(|value| value.fract() == 0.0));
+        // Whole numbers may be codes: they are a scale where a judge says so.
+        let fitting = match (&values, are_whole) {
+            (None, _) => Metric::Nominal,
+            (Some(_), false) => Metric::Interval,
+            (Some(_), true) if ratings.is_scale => Metric::Ordinal,
+            (Some(_), true) => Metric::Nominal,
+        };
+        let metric = settings.metric.filter(|_| values.is_some()).unwrap_or(fitting);
+        Self { ratings, settings, raters, categories, values, metric }
+    }
+
+    fn place(&self, said: &Said) -> Option<usize> {
+        self.categories.iter().position(|category| category == said)
+    }
+
+    fn are_categories(&self) -> bool {
+        self.categories.len() <= MAX_CATEGORIES
+    }
+
+    fn is_scale(&self) -> bool {
+        self.metric != Metric::Nominal
+    }
+
+    fn votes(&self, raters: &[usize]) -> Votes {
+        let mut votes = Votes::new(self.categories.len());
+        for item in &self.ratings.items {
+            votes.add(raters.iter().filter_map(|rater| self.place(item.said(*rater)?)));
+        }
+        votes
+    }
+
+    fn alpha(&self, votes: &Votes, metric: Metric) -> Result<Alpha, judge_run_statistics::Error> {
+        let numbers: Vec<f64>;
+        let values = match &self.values {
+            Some(values) => values,
+            None => {
+                #[expect(clippy::cast_precision_loss, reason = "few")]
+                let places = (0..self.categories.len()).map(|place| place as f64).collect();
+                numbers = places;
+                &numbers
+            }
+        };
+        let found = votes.krippendorff(metric, values, self.settings.level)?;
+        Ok(Alpha { estimate: estimate(&found), metric: metric_name(metric) })
+    }
+
+    /// Where both sides say something: the judge and most people, or two raters.
+    fn sides(&self) -> (Vec<Sides<'a>>, u64, [String; 2]) {
+        let Settings { judge, people, .. } = self.settings;
+        let (rows, column): (&[usize], usize) = match (judge, people.as_slice()) {
+            (Some(judge), people) => (people, *judge),
+            (None, [first, second]) => (std::slice::from_ref(first), *second),
+            (None, _) => return (Vec::new(), 0, [String::new(), String::new()]),
+        };
+        let mut ties = 0;
+        let mut sides = Vec::new();
+        for item in &self.ratings.items {
+            let Some(column) = item.said(column).and_then(|said| self.place(said)) else { continue };
+            let mut counts = vec![0_u64; self.categories.len()];
+            let said = rows.iter().filter_map(|rater| self.place(item.said(*rater)?));
+            said.for_each(|place| counts[place] += 1);
+            let all: u64 = counts.iter().sum();
+            match majority(&counts) {
+                #[expect(clippy::cast_precision_loss, reason = "few")]
+                Some(row) => sides.push(Sides { item, row, column, share: counts[row] as f64 / all as f64 }),
+                None => ties += u64::from(all > 0),
+            }
+        }
+        let name_of = |rater: usize| self.ratings.raters[rater].source_id.clone();
+        let row_name = if let [only] = rows { name_of(*only) } else { "people".to_owned() };
+        (sides, ties, [row_name, name_of(column)])
+    }
+
+    fn pair(&self, a: usize, b: usize) -> Option<Pair> {
+        let mut confusion = Confusion::new(self.categories.len());
+        for item in &self.ratings.items {
+            if let (Some(a), Some(b)) = (item.said(a), item.said(b)) {
+                confusion.add(self.place(a)?, self.place(b)?);
+            }
+        }
+        let (agreement, _) = confusion.accuracy(self.settings.level).ok().filter(|_| confusion.items() > 0)?;
+        let kappa = confusion.cohen(Weights::Identity, self.settings.level).ok().filter(|_| self.are_categories());
+        let name = |rater: usize| self.ratings.raters[rater].source_id.clone();
+        Some(Pair { a: name(a), b: name(b), n: confusion.items(), agreement, kappa: kappa.as_ref().map(estimate) })
+    }
+
+    fn ceiling(&self) -> Option<Ceiling> {
+        let people = &self.settings.people;
+        if people.len() < 2 || self.settings.judge.is_none() {
+            return None;
+        }
+        let votes = self.votes(people);
+        let level = self.settings.level;
+        let pairs = (0..people.len()).flat_map(|i| (i + 1..people.len()).map(move |j| (i, j)));
+        Some(Ceiling {
+            n_items: self.items_with_two(people),
+            n_raters: people.len() as u64,
+            fleiss: votes
+                .fleiss(Weights::Identity, level)
+                .ok()
+                .filter(|_| self.are_categories())
+                .map(|found| found.estimate),
+            alpha: self.alpha(&votes, self.metric).ok(),
+            ac1: votes.gwet(Weights::Identity, level).ok().filter(|_| self.are_categories()).as_ref().map(estimate),
+            pairs: pairs.filter_map(|(i, j)| self.pair(people[i], people[j])).collect(),
+        })
+    }
+
+    fn items_with_two(&self, raters: &[usize]) -> u64 {
+        let has_two = |item: &&Item| raters.iter().filter(|rater| item.said(**rater).is_some()).count() >= 2;
+        self.ratings.items.iter().filter(has_two).count() as u64
+    }
+
+    fn alt_test(&self) -> Option<AltTest> {
+        let Settings { judge, people, epsilon, .. } = self.settings;
+        #[expect(clippy::cast_precision_loss, reason = "few")]
+        let number = |said: &Said| match (&self.values, self.place(said)) {
+            (Some(values), Some(place)) => values.get(place).copied(),
+            (None, Some(place)) => Some(place as f64),
+            _ => None,
+        };
+        let column = |rater: usize| -> Vec<Option<f64>> {
+            self.ratings.items.iter().map(|item| item.said(rater).and_then(number)).collect()
+        };
+        let closeness = if self.is_scale() { Closeness::Distance } else { Closeness::Same };
+        let columns: Vec<_> = people.iter().map(|person| column(*person)).collect();
+        let found = agreement::alt_test(&column((*judge)?), &columns, closeness, *epsilon, 0.05).ok()?;
+        let annotators = people.iter().zip(&found.annotators).map(|(person, annotator)| AltAnnotator {
+            source_id: self.ratings.raters[*person].source_id.clone(),
+            n: annotator.items as u64,
+            advantage: annotator.advantage,
+            p_value: annotator.p_value,
+            matched: annotator.is_matched,
+        });
+        Some(AltTest {
+            epsilon: *epsilon,
+            winning_rate: found.winning_rate,
+            average_advantage: found.average_advantage,
+            passed: found.passed,
+            annotators: annotators.collect(),
+        })
+    }
+
+    fn agreement(&self) -> Result<Agreement, judge_run_statistics::Error> {
+        let level = self.settings.level;
+        let votes = self.votes(&self.raters);
+        let (sides, n_ties, [rows, columns]) = self.sides();
+        let mut confusion = Confusion::new(self.categories.len());
+        sides.iter().for_each(|sides| confusion.add(sides.row, sides.column));
+        let has_sides = confusion.items() > 0 && self.are_categories();
+        let of_sides = |weights| confusion.cohen(weights, level).ok().filter(|_| has_sides).as_ref().map(estimate);
+        let accuracy = confusion.accuracy(level)?;
+        let accuracy = Some(accuracy).filter(|_| has_sides);
+        let categorical = |found: Result<Coefficient, _>| found.ok().filter(|_| self.are_categories());
+        // Where chance explains everything there is no alpha, but agreement; where nobody overlaps there is nothing.
+        let alpha = match self.alpha(&votes, self.metric) {
+            Ok(alpha) => Some(alpha),
+            Err(judge_run_statistics::Error::Constant { .. }) => None,
+            Err(error) => return Err(error),
+        };
+        let fleiss = categorical(votes.fleiss(Weights::Identity, level));
+        let ac1 = categorical(votes.gwet(Weights::Identity, level));
+        let on_scale = |found: Option<Estimate>| found.filter(|_| self.is_scale());
+        let kappa = of_sides(Weights::Identity);
+        let mut found = Agreement {
+            name: self.ratings.name.clone(),
+            n_items: self.items_with_two(&self.raters),
+            n_raters: self.raters.len() as u64,
+            raters: self.raters.iter().map(|rater| self.count(*rater)).collect(),
+            judge: self.settings.judge.map(|judge| self.ratings.raters[judge].source_id.clone()),
+            accuracy: accuracy.map(|(share, _)| share),
+            accuracy_interval: accuracy.map(|(_, interval)| Ends { low: interval.lower, high: interval.upper }),
+            kappa,
+            weighted_kappa: on_scale(of_sides(Weights::Quadratic)),
+            fleiss: fleiss.map(|found| found.estimate),
+            fleiss_interval: fleiss.map(|found| Ends { low: found.interval.lower, high: found.interval.upper }),
+            alpha,
+            alphas: match &self.values {
+                None => Vec::new(),
+                Some(_) => [Metric::Nominal, Metric::Ordinal, Metric::Interval]
+                    .iter()
+                    .filter_map(|metric| self.alpha(&votes, *metric).ok())
+                    .collect(),
+            },
+            ac1: ac1.as_ref().map(estimate),
+            ac2: on_scale(categorical(votes.gwet(Weights::Quadratic, level)).as_ref().map(estimate)),
+            confusion: self.table(&confusion, rows, columns),
+            n_ties,
+            people: self.ceiling(),
+            judge_with: self
+                .settings
+                .judge
+                .into_iter()
+                .flat_map(|judge| self.settings.people.iter().filter_map(move |person| self.pair(*person, judge)))
+                .collect(),
+            alt_test: self.alt_test(),
+            warnings: Vec::new(),
+            disagreements: self.disagreements(&sides),
+        };
+        found.warnings = self.warnings(&found, fleiss.as_ref());
+        Ok(found)
+    }
+
+    fn count(&self, rater: usize) -> RaterCount {
+        let of = &self.ratings.raters[rater];
+        let n = self.ratings.items.iter().filter(|item| item.said(rater).is_some()).count() as u64;
+        RaterCount { source_type: of.source_type.as_str(), source_id: of.source_id.clone(), n }
+    }
+
+    /// The table of two sides; of more raters the pairs of their ratings, each in both orders.
+    fn table(&self, confusion: &Confusion, rows: String, columns: String) -> ConfusionTable {
+        if !self.are_categories() {
+            return ConfusionTable::default();
+        }
+        let labels = self.categories.iter().filter_map(Said::text).collect();
+        if confusion.items() > 0 {
+            return ConfusionTable { rows, columns, labels, counts: confusion.rows().to_vec() };
+        }
+        let mut pairs = Confusion::new(self.categories.len());
+        for item in &self.ratings.items {
+            let said: Vec<usize> = self.raters.iter().filter_map(|rater| self.place(item.said(*rater)?)).collect();
+            for (i, a) in said.iter().enumerate() {
+                said.iter().enumerate().filter(|(j, _)| *j != i).for_each(|(_, b)| pairs.add(*a, *b));
+            }
+        }
+        let (rows, columns) = ("one rater".to_owned(), "another".to_owned());
+        ConfusionTable { rows, columns, labels, counts: pairs.rows().to_vec() }
+    }
+
+    fn disagreements(&self, sides: &[Sides<'_>]) -> Vec<Disagreement> {
+        let column = self.settings.judge.or_else(|| self.settings.people.get(1).copied());
+        let mut found: Vec<(f64, Disagreement)> = Vec::new();
+        for Sides { item, row, column: said, share } in sides.iter().filter(|sides| sides.row != sides.column) {
+            let rating = column.and_then(|column| item.by(column));
+            let far = match &self.values {
+                Some(values) => (values[*row] - values[*said]).abs(),
+                None => 1.0,
+            };
+            let confidence = rating.and_then(|rating| rating.confidence);
+            let disagreement = Disagreement {
+                trace_id: item.trace_id.clone(),
+                span_id: item.span_id.clone(),
+                judge: self.categories[*said].json(),
+                people: self.categories[*row].json(),
+                share: *share,
+                confidence,
+                rationale: rating.and_then(|rating| rating.rationale.clone()),
+            };
+            found.push((far * share * confidence.unwrap_or(1.0), disagreement));
+        }
+        found.sort_by(|(a, _), (b, _)| b.total_cmp(a));
+        found.into_iter().take(self.settings.listed).map(|(_, disagreement)| disagreement).collect()
+    }
+
+    fn warnings(&self, found: &Agreement, fleiss: Option<&Coefficient>) -> Vec<Warning> {
+        let mut warnings = Vec::new();
+        let kappa = found.kappa.map(|kappa| kappa.estimate).or(found.fleiss);
+        let observed = found.accuracy.or(fleiss.map(|found| found.agreement));
+        if let (Some(kappa), Some(observed), Some(ac1)) = (kappa, observed, found.ac1)
+            && kappa < PARADOX.0
+            && observed > PARADOX.1
+        {
+            let all: f64 = found.confusion.counts.iter().flatten().map(|count| *count as f64).sum();
+            let rows = found.confusion.counts.iter().enumerate().map(|(k, row)| {
+                let column: u64 = found.confusion.counts.iter().map(|other| other[k]).sum();
+                (row.iter().sum::<u64>() + column) as f64 / (2.0 * all)
+            });
+            let prevalence = rows.fold(0.0, f64::max);
+            warnings.push(Warning {
+                code: "kappa_paradox",
+                message: format!(
+                    "{:.1}% agree, but kappa is {kappa:.2}, because {:.1}% of the ratings are of one value; AC1 is {:.2}",
+                    100.0 * observed,
+                    100.0 * prevalence,
+                    ac1.estimate
+                ),
+            });
+        }
+        let are_codes = self.values.is_some() && self.metric == Metric::Nominal && self.settings.metric.is_none();
+        if are_codes && self.categories.len() > 2 {
+            warnings.push(Warning {
+                code: "whole_numbers_as_labels",
+                message: "no record says that these whole numbers are a scale, so they are compared as labels"
+                    .to_owned(),
+            });
+        }
+        if found.n_items < 30 {
+            warnings
+                .push(Warning { code: "few_items", message: format!("only {} items have two ratings", found.n_items) });
+        }
+        if found.alpha.is_none() {
+            warnings.push(Warning {
+                code: "one_value",
+                message: "all ratings are the same, so that nothing can be corrected for chance".to_owned(),
+            });
+        }
+        if found.n_ties > 0 {
+            let message =
+                format!("people are divided evenly on {} items, which are not compared with the judge", found.n_ties);
+            warnings.push(Warning { code: "ties", message });
+        }
+        warnings
+    }
+}
+
+fn estimate(found: &Coefficient) -> Estimate {
+    Estimate { estimate: found.estimate, low: found.interval.lower, high: found.interval.upper }
+}
+
+/// The name of a metric in JSON and on the command line.
+pub const fn metric_name(metric: Metric) -> &'static str {
+    match metric {
+        Metric::Nominal => "nominal",
+        Metric::Ordinal => "ordinal",
+        Metric::Interval => "interval",
+        Metric::Ratio => "ratio",
+    }
+}
+
+impl Agreement {
+    /// The figures that a gate may be about, each with the ends of its interval.
+    pub fn figures(&self) -> BTreeMap<&'static str, Estimate> {
+        let with = |estimate: Option<f64>, ends: Option<Ends>| {
+            let (estimate, Ends { low, high }) = (estimate?, ends?);
+            Some(Estimate { estimate, low, high })
+        };
+        let figures = [
+            ("accuracy", with(self.accuracy, self.accuracy_interval)),
+            ("kappa", self.kappa),
+            ("weighted_kappa", self.weighted_kappa),
+            ("fleiss", with(self.fleiss, self.fleiss_interval)),
+            ("alpha", self.alpha.map(|alpha| alpha.estimate)),
+            ("ac1", self.ac1),
+            ("ac2", self.ac2),
+        ];
+        figures.into_iter().filter_map(|(name, figure)| Some((name, figure?))).collect()
+    }
+}

@@ -1,0 +1,153 @@
+//! What of imported feedback a log does not have yet.
+
+use std::collections::{HashMap, HashSet};
+use std::path::Path;
+
+use crate::feedback::log::{OpenError, StandingRecords, Stands, known_ids};
+use crate::feedback::{AssessmentId, Feedback};
+use crate::people::edit::content_id;
+
+/// What a log has, to add to.
+#[derive(Debug, Default)]
+pub struct Adoption {
+    /// All ids, whatever became of their records.
+    ids: HashSet<AssessmentId>,
+    /// What each source says of each thing: the record that stands.
+    standing: HashMap<Key, Feedback>,
+    /// How often the same was said before, in this import.
+    repeats: HashMap<AssessmentId, u64>,
+}
+
+/// Name, source, trace and span.
+type Key = (String, String, Option<String>, Option<String>, Option<String>);
+
+/// What becomes of a record that is to be added.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Adopted {
+    /// It is new.
+    New(Feedback),
+    /// It takes the place of what the same source said before.
+    Replacing(Feedback),
+    /// It is there already.
+    Known,
+}
+
+impl Adoption {
+    /// Reads a log; one that does not exist is empty.
+    ///
+    /// # Errors
+    /// When it cannot be read, or is not a log.
+    pub fn of(log: &Path) -> Result<Self, OpenError> {
+        if !log.exists() {
+            return Ok(Self::default());
+        }
+        let mut adoption = Self { ids: known_ids(log)?, ..Self::default() };
+        let mut records = StandingRecords::of(&[log.to_owned()])?;
+        records.for_each(|_, stands, line| {
+            let record = std::str::from_utf8(line).ok().and_then(|line| Feedback::from_json(line).ok());
+            if let Some(record) = record.filter(|_| stands == Stands::Verdict) {
+                adoption.standing.insert(key(&record), record);
+            }
+        })?;
+        Ok(adoption)
+    }
+
+    /// Gives a record its id, and says whether it is to be added. The id follows from what it says, so that a file that is imported twice adds nothing
+    /// the second time; one source says one thing of one trace, so that what it says later overrides what it said before.
+    pub fn adopt(&mut self, record: Feedback) -> Adopted {
+        let id = record.assessment_id.as_deref().map(AssessmentId::of_any).unwrap_or_else(|| {
+            let first = content_id(&record, b"");
+            let repeats = self.repeats.entry(first).or_default();
+            *repeats += 1;
+            if *repeats == 1 { first } else { content_id(&record, &(*repeats - 1).to_le_bytes()) }
+        });
+        if !self.ids.insert(id) {
+            return Adopted::Known;
+        }
+        let key = key(&record);
+        let before = self.standing.get(&key);
+        let is_said = |before: &&Feedback| before.value == record.value && before.rationale == record.rationale;
+        if record.assessment_id.is_none() && before.filter(is_said).is_some() {
+            return Adopted::Known;
+        }
+        if record.assessment_id.is_some() {
+            // A record that somebody else wrote stays what it is.
+            self.standing.insert(key, record.clone());
+            return if record.overrides.is_none() { Adopted::New(record) } else { Adopted::Replacing(record) };
+        }
+        let record = Feedback { assessment_id: Some(id.to_string()), ..record };
+        self.succeed(record)
+    }
+
+    /// Adds a record with an id that follows from its content, which takes the place of what its source said before, unless that is the same. It may come
+    /// back to what was said before that.
+    pub fn adopt_successor(&mut self, record: Feedback) -> Adopted {
+        let before = self.standing.get(&key(&record));
+        if before.is_some_and(|before| before.assessment_id == record.assessment_id) {
+            return Adopted::Known;
+        }
+        self.succeed(record)
+    }
+
+    fn succeed(&mut self, record: Feedback) -> Adopted {
+        let key = key(&record);
+        let before = self.standing.get(&key).and_then(|before| before.assessment_id.clone());
+        let record = Feedback { overrides: before, ..record };
+        self.standing.insert(key, record.clone());
+        if record.overrides.is_none() { Adopted::New(record) } else { Adopted::Replacing(record) }
+    }
+}
+
+fn key(record: &Feedback) -> Key {
+    let source = &record.source;
+    (
+        record.name.clone(),
+        source.source_type.as_str().to_owned(),
+        source.source_id.clone(),
+        record.trace_id.clone(),
+        record.span_id.clone(),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::feedback::Source;
+
+    fn said(value: bool) -> Feedback {
+        Feedback {
+            name: "helpful".into(),
+            value: Some(json!(value)),
+            source: Source::human("anna"),
+            trace_id: Some("t".into()),
+            ..Feedback::default()
+        }
+    }
+
+    fn added(adopted: Adopted) -> Option<Feedback> {
+        match adopted {
+            Adopted::New(record) | Adopted::Replacing(record) => Some(record),
+            Adopted::Known => None,
+        }
+    }
+
+    #[test]
+    fn what_is_imported_twice_is_added_once_and_the_last_holds() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = folder.path().join("f.jsonl");
+        let file = [said(true), said(false), said(true)];
+        let mut adoption = Adoption::of(&log).unwrap();
+        let records: Vec<Feedback> = file.iter().filter_map(|record| added(adoption.adopt(record.clone()))).collect();
+        assert_eq!(records.len(), 3);
+        assert_eq!(records[1].overrides, records[0].assessment_id);
+        assert_eq!(records[2].overrides, records[1].assessment_id);
+        let lines: String = records.iter().map(|record| serde_json::to_string(record).unwrap() + "\n").collect();
+        std::fs::write(&log, lines).unwrap();
+        let mut again = Adoption::of(&log).unwrap();
+        assert!(file.iter().all(|record| again.adopt(record.clone()) == Adopted::Known));
+        let corrected = added(again.adopt(said(false))).unwrap();
+        assert_eq!(corrected.overrides, records[2].assessment_id);
+    }
+}

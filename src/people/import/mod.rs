@@ -1,0 +1,190 @@
+//! Labels and other tools' feedback, read out of files: a file of this folder for each form.
+
+mod adopt;
+mod deepeval;
+mod fields;
+mod label_studio;
+mod langfuse;
+mod phoenix;
+mod rows;
+mod traces;
+
+use std::io;
+use std::path::Path;
+
+use serde_json::{Map, Value};
+
+pub use adopt::{Adopted, Adoption};
+pub use fields::{Field, InvalidMapping, Mapping};
+
+use crate::feedback::Feedback;
+
+/// The member of `metadata` that says what kind of file feedback was read from.
+pub const IMPORTED_METADATA: &str = "imported_from";
+
+/// What the file does not say.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Options {
+    /// What is judged.
+    pub name: Option<String>,
+    /// Who says it.
+    pub author: Option<String>,
+    /// Fields that go by other names.
+    pub map: Vec<Mapping>,
+    /// Of feedback without a time: Unix milliseconds.
+    pub now_ms: i64,
+}
+
+/// What a file says.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Imported {
+    /// What kind of file it is, such as `csv` or `langfuse`; several where kinds are mixed.
+    pub forms: Vec<&'static str>,
+    /// Feedback, in the file's order. Without an id, unless it is a record of judge-run or MLflow.
+    pub records: Vec<Feedback>,
+    /// What could not be read.
+    pub rejects: Vec<Reject>,
+    /// Rows without a value: nobody labelled them yet.
+    pub unlabelled: u64,
+}
+
+/// A row, line or element that is no feedback.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reject {
+    /// Its line, or of a JSON list the number of its element; from 1.
+    pub line: u64,
+    /// What is wrong, with the field.
+    pub reason: String,
+}
+
+/// Why nothing can be read.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages say it")]
+pub enum ImportError {
+    #[error("cannot read it")]
+    Read(#[source] io::Error),
+    #[error("it is empty")]
+    Empty,
+    #[error("not JSON: {0}")]
+    Json(#[source] serde_json::Error),
+    #[error("no column `{field}`; columns: {}", columns.join(", "))]
+    NoColumn { field: &'static str, columns: Vec<String> },
+    #[error("no column `{column}` to read `{field}` from; columns: {}", columns.join(", "))]
+    Unmapped { column: String, field: &'static str, columns: Vec<String> },
+    #[error("not a table: {0}")]
+    Table(#[source] csv::Error),
+    #[error(transparent)]
+    Traces(#[from] crate::dataset::DatasetError),
+}
+
+/// What reads an object of one form; `None` where it says nothing yet.
+type Reader = fn(&Map<String, Value>, &Options) -> Result<Vec<Feedback>, String>;
+
+/// A form of feedback in JSON: its name, whether an object has it, and how it is read.
+const FORMS: [(&str, fn(&Map<String, Value>) -> bool, Reader); 6] = [
+    ("feedback", rows::is_record, rows::read_record),
+    ("langfuse", langfuse::fits, langfuse::read),
+    ("phoenix", phoenix::fits, phoenix::read),
+    ("label-studio", label_studio::fits, label_studio::read),
+    ("deepeval", deepeval::fits, deepeval::read),
+    ("json", rows::fits, rows::read),
+];
+
+/// Lists that pages of an API and exports stand in.
+const LISTS: [&str; 4] = ["data", "annotations", "assessments", "scores"];
+
+/// Reads a file. `bytes` are its content; `path` is needed for what is read as a dataset (results of promptfoo and Inspect).
+///
+/// # Errors
+/// When nothing of it can be read. Single rows that cannot are [`Imported::rejects`].
+pub fn read(path: Option<&Path>, bytes: &[u8], options: &Options) -> Result<Imported, ImportError> {
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    let text = bytes.trim_ascii();
+    let is_packed = text.starts_with(b"PK") || text.starts_with(&[0x1f, 0x8b]) || text.starts_with(&[0x28, 0xb5, 0x2f]);
+    match (text.first(), path) {
+        (None, _) => Err(ImportError::Empty),
+        (Some(_), Some(path)) if is_packed => traces::read(path, options),
+        (Some(b'{' | b'['), _) => json(path, text, options),
+        (Some(_), _) => rows::table(bytes, options),
+    }
+}
+
+fn json(path: Option<&Path>, text: &[u8], options: &Options) -> Result<Imported, ImportError> {
+    let mut imported = Imported::default();
+    let first_line = text.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    let is_lines = first_line.len() < text.len() && serde_json::from_slice::<Map<String, Value>>(first_line).is_ok();
+    if is_lines {
+        for (number, line) in (1..).zip(text.split(|byte| *byte == b'\n')) {
+            match serde_json::from_slice(line) {
+                _ if line.trim_ascii().is_empty() => {}
+                Ok(Value::Object(object)) if number == 1 && traces::fits(&object) => return traces_of(path, options),
+                Ok(value) => imported.add(number, &value, options),
+                Err(error) => imported.rejects.push(Reject { line: number, reason: format!("not JSON: {error}") }),
+            }
+        }
+        return Ok(imported);
+    }
+    let elements = match serde_json::from_slice(text).map_err(ImportError::Json)? {
+        Value::Object(object) if traces::fits(&object) => return traces_of(path, options),
+        Value::Object(mut object) if !FORMS.iter().any(|(_, fits, _)| fits(&object)) => {
+            match LISTS.iter().find_map(|key| object.get_mut(*key).and_then(Value::as_array_mut).map(std::mem::take)) {
+                Some(list) => list,
+                None => vec![Value::Object(object)],
+            }
+        }
+        Value::Array(list) => list,
+        other => vec![other],
+    };
+    if elements.first().and_then(Value::as_object).is_some_and(traces::fits) {
+        return traces_of(path, options);
+    }
+    for (number, element) in (1..).zip(&elements) {
+        imported.add(number, element, options);
+    }
+    Ok(imported)
+}
+
+fn traces_of(path: Option<&Path>, options: &Options) -> Result<Imported, ImportError> {
+    match path {
+        Some(path) => traces::read(path, options),
+        None => Err(ImportError::Read(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "results with whole traces are read from a file, not from standard input",
+        ))),
+    }
+}
+
+impl Imported {
+    fn add(&mut self, line: u64, value: &Value, options: &Options) {
+        let mut reject = |reason: String| self.rejects.push(Reject { line, reason });
+        let Value::Object(object) = value else { return reject("not an object".to_owned()) };
+        let renamed = fields::renamed(object, &options.map);
+        let Some((form, _, read)) = FORMS.iter().find(|(_, fits, _)| fits(&renamed)) else {
+            return reject(rows::missing(&renamed));
+        };
+        match read(&renamed, options) {
+            Err(reason) => reject(reason),
+            Ok(records) => {
+                self.unlabelled += u64::from(records.is_empty());
+                self.extend(form, records);
+            }
+        }
+    }
+
+    /// Adds feedback that was read from a form.
+    fn extend(&mut self, form: &'static str, records: Vec<Feedback>) {
+        if !self.forms.contains(&form) {
+            self.forms.push(form);
+        }
+        for mut record in records {
+            // A record of judge-run or MLflow stays what it is.
+            if form != "feedback" {
+                record.metadata.insert(IMPORTED_METADATA.to_owned(), form.to_owned());
+            }
+            self.records.push(record);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,14 @@
+//! What people say of traces: their feedback in a log, and what it says of a judge.
+
+pub mod aggregate;
+pub mod agreement;
+mod agreement_gate;
+pub mod calibrate;
+pub mod edit;
+pub mod import;
+pub mod plan;
+pub mod ratings;
+
+pub use agreement_gate::AgreementGate;
+pub use edit::{Author, Wanted};
+pub use ratings::Ratings;

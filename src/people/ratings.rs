@@ -1,0 +1,305 @@
+//! Who rated what: the feedback of all sources under one name, item by item.
+
+use std::collections::{BTreeSet, HashMap};
+
+use serde_json::Value;
+
+use crate::feedback::log::{OpenError, StandingRecords, Stands};
+use crate::feedback::{
+    DIGEST_METADATA, Feedback, GOOD_METADATA, Good, SCALE_METADATA, SESSION_ID_METADATA, SESSION_METADATA, SourceType,
+};
+
+/// All that is said under one name.
+#[derive(Debug, Clone, Default)]
+pub struct Ratings {
+    /// What is judged.
+    pub name: String,
+    /// Who judges, in the order in which they first appear.
+    pub raters: Vec<Rater>,
+    /// What is judged: traces, or spans.
+    pub items: Vec<Item>,
+    /// Which verdicts are good, as the judge's records say.
+    pub good: Option<Good>,
+    /// Whether numbers are known to be of a scale.
+    pub is_scale: bool,
+}
+
+/// A person, a judge or a program.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rater {
+    /// What it is.
+    pub source_type: SourceType,
+    /// Who.
+    pub source_id: String,
+}
+
+/// A trace or a span, and what was said of it.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Item {
+    /// The trace.
+    pub trace_id: String,
+    /// The span, if it is one.
+    pub span_id: Option<String>,
+    /// What belongs together: the session, failing that the trace.
+    pub cluster: String,
+    /// At most one of each rater.
+    pub ratings: Vec<Rating>,
+}
+
+/// What a rater says of an item.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rating {
+    /// The index of the rater.
+    pub rater: usize,
+    /// What it says.
+    pub said: Said,
+    /// Why.
+    pub rationale: Option<String>,
+    /// How sure the judge is, in `0..=1`, where it says so.
+    pub confidence: Option<f64>,
+    /// The version of the judge.
+    pub digest: Option<String>,
+    /// Whether it was used to write the judge: then it certifies nothing.
+    pub is_example: bool,
+}
+
+/// A verdict, or none.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Said {
+    /// A boolean.
+    Boolean(bool),
+    /// A number.
+    Number(f64),
+    /// A label.
+    Label(String),
+    /// The judge failed or did not want to say, or the value is of another form.
+    Nothing,
+}
+
+/// The member of a label's metadata that says that a judge was written with it.
+pub const EXAMPLE_METADATA: &str = "judge_example";
+
+impl Said {
+    /// As text: `true`, `4`, `good`; nothing where nothing is said.
+    pub fn text(&self) -> Option<String> {
+        match self {
+            Self::Boolean(value) => Some(value.to_string()),
+            Self::Number(value) => Some(value.to_string()),
+            Self::Label(label) => Some(label.clone()),
+            Self::Nothing => None,
+        }
+    }
+
+    /// As a number: itself, or 1 and 0 for true and false.
+    pub fn number(&self) -> Option<f64> {
+        match self {
+            Self::Boolean(value) => Some(f64::from(u8::from(*value))),
+            Self::Number(value) => Some(*value),
+            Self::Label(_) | Self::Nothing => None,
+        }
+    }
+
+    /// As JSON.
+    pub fn json(&self) -> Value {
+        match self {
+            Self::Boolean(value) => (*value).into(),
+            Self::Number(value) => whole(*value).map_or_else(|| (*value).into(), Into::into),
+            Self::Label(label) => label.clone().into(),
+            Self::Nothing => Value::Null,
+        }
+    }
+
+    /// Whether it is good.
+    pub fn is_good(&self, good: Option<&Good>) -> Option<bool> {
+        match (good, self) {
+            (Some(good), _) => good.is_good(&self.json()),
+            (None, Self::Boolean(value)) => Some(*value),
+            (None, Self::Label(label)) => word(label),
+            _ => None,
+        }
+    }
+
+    fn of(record: &Feedback, stands: Stands) -> Self {
+        match (stands, &record.value) {
+            (Stands::Verdict, Some(Value::Bool(value))) => Self::Boolean(*value),
+            (Stands::Verdict, Some(Value::Number(number))) => number.as_f64().map_or(Self::Nothing, Self::Number),
+            (Stands::Verdict, Some(Value::String(label))) => Self::Label(label.trim().to_owned()),
+            _ => Self::Nothing,
+        }
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "it is whole and small")]
+fn whole(value: f64) -> Option<i64> {
+    (value.fract() == 0.0 && value.abs() < 1e15).then_some(value as i64)
+}
+
+/// What people write for true and false.
+fn word(label: &str) -> Option<bool> {
+    match label.trim().to_ascii_lowercase().as_str() {
+        "true" | "yes" | "y" | "pass" | "passed" | "good" | "correct" | "1" => Some(true),
+        "false" | "no" | "n" | "fail" | "failed" | "bad" | "incorrect" | "wrong" | "0" => Some(false),
+        _ => None,
+    }
+}
+
+impl Ratings {
+    /// Reads what is said under a name. Rejected and deleted feedback is none; of several samples of a judge the first counts.
+    ///
+    /// # Errors
+    /// When a log cannot be read any more.
+    pub fn read(records: &mut StandingRecords, name: &str) -> Result<Self, OpenError> {
+        let mut ratings = Self { name: name.to_owned(), ..Self::default() };
+        let mut items: HashMap<(String, Option<String>), usize> = HashMap::new();
+        let needle = serde_json::to_string(name).unwrap_or_default();
+        let finder = memchr::memmem::Finder::new(needle.as_bytes());
+        records.for_each(|_, stands, line| {
+            if finder.find(line).is_none() && !line.contains(&b'\\') || stands == Stands::Rejected {
+                return;
+            }
+            let record = std::str::from_utf8(line).ok().and_then(|line| Feedback::from_json(line).ok());
+            let Some(record) = record.filter(|record| record.name == name && record.sample() == 0) else { return };
+            let Some(trace_id) = record.trace_id.clone() else { return };
+            let item = *items.entry((trace_id.clone(), record.span_id.clone())).or_insert_with(|| {
+                ratings.items.push(Item { trace_id, span_id: record.span_id.clone(), ..Item::default() });
+                ratings.items.len() - 1
+            });
+            ratings.add(item, &record, stands);
+        })?;
+        ratings.use_one_form();
+        Ok(ratings)
+    }
+
+    fn add(&mut self, item: usize, record: &Feedback, stands: Stands) {
+        let source = &record.source;
+        let rater = Rater { source_type: source.source_type, source_id: source.source_id.clone().unwrap_or_default() };
+        let rater = self.raters.iter().position(|known| *known == rater).unwrap_or_else(|| {
+            self.raters.push(rater);
+            self.raters.len() - 1
+        });
+        let metadata = |key: &str| record.metadata.get(key);
+        if let Some(good) = metadata(GOOD_METADATA).and_then(|good| good.parse::<Good>().ok()) {
+            self.is_scale |= matches!(good, Good::Scale { .. });
+            self.good = Some(good);
+        }
+        self.is_scale |= metadata(SCALE_METADATA).is_some();
+        let item = &mut self.items[item];
+        if let Some(session) = metadata(SESSION_ID_METADATA).or_else(|| metadata(SESSION_METADATA)) {
+            item.cluster = format!("session {session}");
+        } else if item.cluster.is_empty() {
+            item.cluster = format!("trace {}", item.trace_id);
+        }
+        let confidence = metadata("confidence").and_then(|text| text.parse().ok());
+        let rating = Rating {
+            rater,
+            said: Said::of(record, stands),
+            rationale: record.rationale.clone(),
+            confidence: confidence.filter(|confidence: &f64| (0.0..=1.0).contains(confidence)),
+            digest: metadata(DIGEST_METADATA).cloned(),
+            is_example: metadata(EXAMPLE_METADATA).is_some(),
+        };
+        // Of two opinions of one source, which stand beside each other, the later holds.
+        item.ratings.retain(|known| known.rater != rating.rater);
+        item.ratings.push(rating);
+    }
+
+    /// Where somebody says true and false, `yes`, `pass` and 1 of others mean the same.
+    fn use_one_form(&mut self) {
+        let all = || self.items.iter().flat_map(|item| &item.ratings);
+        if !all().any(|rating| matches!(rating.said, Said::Boolean(_))) {
+            return;
+        }
+        for rating in self.items.iter_mut().flat_map(|item| &mut item.ratings) {
+            let meant = match &rating.said {
+                Said::Label(label) => word(label),
+                Said::Number(number) if *number == 1.0 || *number == 0.0 => Some(*number == 1.0),
+                _ => None,
+            };
+            if let Some(meant) = meant {
+                rating.said = Said::Boolean(meant);
+            }
+        }
+    }
+
+    /// The raters of a type.
+    pub fn of_type(&self, source_type: SourceType) -> Vec<usize> {
+        (0..self.raters.len()).filter(|rater| self.raters[*rater].source_type == source_type).collect()
+    }
+
+    /// The raters of these names; the first that nobody has is the error.
+    ///
+    /// # Errors
+    /// The name that nobody has.
+    pub fn named(&self, names: &[String]) -> Result<Vec<usize>, String> {
+        let of =
+            |name: &String| self.raters.iter().position(|rater| rater.source_id == *name).ok_or_else(|| name.clone());
+        names.iter().map(of).collect()
+    }
+
+    /// The categories that raters used, in their order: false before true, numbers by size, labels by letters.
+    pub fn categories(&self, raters: &[usize]) -> Vec<Said> {
+        let mut found: Vec<Said> = Vec::new();
+        let mut texts = BTreeSet::new();
+        for rating in self.items.iter().flat_map(|item| &item.ratings) {
+            if raters.contains(&rating.rater) && rating.said.text().is_some_and(|text| texts.insert(text)) {
+                found.push(rating.said.clone());
+            }
+        }
+        found.sort_by(|a, b| {
+            let key = |said: &Said| (said.number().is_none(), said.text());
+            match (a.number(), b.number()) {
+                (Some(a), Some(b)) => a.total_cmp(&b),
+                _ => key(a).cmp(&key(b)),
+            }
+        });
+        found
+    }
+}
+
+impl Item {
+    /// What a rater says of it.
+    pub fn by(&self, rater: usize) -> Option<&Rating> {
+        self.ratings.iter().find(|rating| rating.rater == rater)
+    }
+
+    /// Where somebody says something.
+    pub fn said(&self, rater: usize) -> Option<&Said> {
+        self.by(rater).map(|rating| &rating.said).filter(|said| **said != Said::Nothing)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(lines: &[&str]) -> Ratings {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("f.jsonl");
+        std::fs::write(&path, lines.join("\n") + "\n").unwrap();
+        Ratings::read(&mut StandingRecords::of(&[path]).unwrap(), "j").unwrap()
+    }
+
+    #[test]
+    fn sources_are_raters_and_words_are_what_they_mean() {
+        let ratings = read(&[
+            r#"{"assessment_id":"a-1","name":"j","value":false,"source":{"source_type":"LLM_JUDGE","source_id":"m"},"trace_id":"t","metadata":{"good":"false","session_id":"s","judge_digest":"d","judge_prompt":"p"}}"#,
+            r#"{"assessment_id":"x1","name":"j","value":"yes","source":{"source_type":"HUMAN","source_id":"anna"},"trace_id":"t"}"#,
+            r#"{"assessment_id":"x2","name":"j","value":0,"source":{"source_type":"HUMAN","source_id":"bea"},"trace_id":"t"}"#,
+            r#"{"assessment_id":"x3","name":"other","value":1,"source":{"source_type":"HUMAN","source_id":"bea"},"trace_id":"t"}"#,
+            r#"{"assessment_id":"x4","name":"j","value":true,"valid":false,"source":{"source_type":"HUMAN","source_id":"cem"},"trace_id":"t"}"#,
+            r#"{"assessment_id":"x5","name":"j","error":{"error_code":"TIMEOUT"},"source":{"source_type":"LLM_JUDGE","source_id":"m"},"trace_id":"u"}"#,
+        ]);
+        assert_eq!((ratings.items.len(), ratings.raters.len()), (2, 3));
+        let item = &ratings.items[0];
+        let said: Vec<_> = item.ratings.iter().map(|rating| rating.said.clone()).collect();
+        assert_eq!(said, [Said::Boolean(false), Said::Boolean(true), Said::Boolean(false)]);
+        assert_eq!((item.cluster.as_str(), item.ratings[0].digest.as_deref()), ("session s", Some("d")));
+        assert_eq!(ratings.good, Some(Good::Boolean(false)));
+        assert_eq!(item.ratings[0].said.is_good(ratings.good.as_ref()), Some(true));
+        assert_eq!(ratings.items[1].ratings[0].said, Said::Nothing);
+        assert_eq!(ratings.of_type(SourceType::Human), [1, 2]);
+        assert_eq!(ratings.named(&["bea".into()]), Ok(vec![2]));
+        assert_eq!(ratings.named(&["dan".into()]), Err("dan".into()));
+        assert_eq!(ratings.categories(&[0, 1, 2]), [Said::Boolean(false), Said::Boolean(true)]);
+    }
+}
