@@ -10,6 +10,7 @@
 //!
 //! | floor | what it is about |
 //! | --- | --- |
+//! | [`servers`] | where traces live: MLflow's tracking server; traces come from there, feedback goes there |
 //! | [`run`] | the pipeline: plan, admit, ask, record; its events and its summary |
 //! | [`people`] | what people say of traces, and what that says of a judge: import, aggregation, agreement, calibration |
 //! | [`results`] | what the feedback says: reports, comparisons, gates; beside `run`, and neither knows the other |
@@ -39,4 +40,5 @@ pub mod results;
 #[cfg(feature = "cli")]
 pub mod review;
 pub mod run;
+pub mod servers;
 pub mod trace;

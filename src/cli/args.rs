@@ -13,6 +13,8 @@ use judge_run::judge::library;
 use super::flags::{
     ConductArgs, EndpointArgs, GATES, GENERAL, GateArgs, INPUT, OUTPUT, SelectionArgs, form, format_help,
 };
+use super::mlflow::{MlflowArgs, RunMlflowArgs};
+use super::neighbours::{LangfuseArgs, PhoenixArgs};
 use super::panel::PanelArgs;
 use super::people_args::{AggregateArgs, AgreementArgs, CalibrateArgs, FeedbackArgs, HistoryArgs, LabelPlanArgs};
 use super::servers::{ReviewArgs, ServeFeedbackArgs};
@@ -179,6 +181,12 @@ pub(crate) enum Command {
     Anchors(AnchorsArgs),
     /// Convert feedback: JSON lines, MLflow assessments, or a table
     Convert(ConvertArgs),
+    /// Pull traces from an MLflow server, push feedback to it
+    Mlflow(MlflowArgs),
+    /// Push feedback to Arize Phoenix
+    Phoenix(PhoenixArgs),
+    /// Push feedback to Langfuse
+    Langfuse(LangfuseArgs),
     /// Merge logs into one: those of shards, or of several nights
     Merge(MergeArgs),
     /// Drop superseded records from a log; every verdict is kept
@@ -199,7 +207,7 @@ pub(crate) enum Command {
 #[command(next_help_heading = INPUT)]
 pub(crate) struct RunArgs {
     /// Traces: a JSON Lines, JSON or CSV file (also .gz or .zst), a folder, a pattern such as 'logs/*.jsonl', or `-` for standard
-    /// input; `quickstart` is a built-in example. Repeatable
+    /// input; `mlflow:/EXPERIMENT` are an MLflow server's, `quickstart` is a built-in example. Repeatable
     #[arg(short, long, value_name = "FILE", env = "JUDGE_RUN_DATASET", value_hint = ValueHint::FilePath)]
     pub dataset: Vec<PathBuf>,
 
@@ -211,7 +219,7 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "NAME", env = "JUDGE_RUN_DATASET_FORMAT", long_help = format_help())]
     pub dataset_format: Option<Format>,
 
-    /// Judge to ask: a name (see `judge-run judges`) or a TOML file. Repeatable, or separated by commas
+    /// Judge to ask: a name (see `judge-run judges`), a TOML file, or an MLflow server's: mlflow:/scorers/NAME, prompts:/NAME/1. Repeatable, or separated by commas
     #[arg(short = 'J', long, value_name = "NAME|FILE", env = "JUDGE_RUN_JUDGE", value_delimiter = ',')]
     pub judge: Vec<String>,
 
@@ -283,6 +291,9 @@ pub(crate) struct RunArgs {
     pub by: Vec<String>,
 
     #[command(flatten)]
+    pub mlflow: RunMlflowArgs,
+
+    #[command(flatten)]
     pub conduct: ConductArgs,
 
     /// What the run is for.
@@ -310,12 +321,19 @@ pub(crate) fn command() -> clap::Command {
     let help = Arg::new("help").short('h').long("help").action(ArgAction::Help);
     let version = Arg::new("version").short('V').long("version").action(ArgAction::Version).help("Print the version");
     let last = |arg: Arg| arg.help_heading(GENERAL);
-    // Where the main command's own is replaced, clap gives none to the others either.
-    let help_of = |command: clap::Command| command.arg(help.clone().help("Print help"));
-    let with_help = |command: clap::Command| help_of(command).mut_subcommands(help_of);
-    let command = Cli::command().disable_help_flag(true).disable_version_flag(true).mut_subcommands(with_help);
+    let command = Cli::command().disable_help_flag(true).disable_version_flag(true);
+    let command = command.mut_subcommands(|command| with_help(command, &help));
     let help = help.help("Print help; -h is short, --help has examples and exit codes");
-    command.args([last(help), last(version)]).mut_args(variables).mut_subcommands(|command| command.mut_args(variables))
+    with_variables(command.args([last(help), last(version)]))
+}
+
+/// Where the main command's own is replaced, clap gives none to the others either.
+fn with_help(command: clap::Command, help: &Arg) -> clap::Command {
+    command.mut_subcommands(|command| with_help(command, help)).arg(help.clone().help("Print help"))
+}
+
+fn with_variables(command: clap::Command) -> clap::Command {
+    command.mut_args(variables).mut_subcommands(with_variables)
 }
 
 /// The rules for variables, which are stated once, in the main command's help.

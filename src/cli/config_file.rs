@@ -9,6 +9,7 @@ use judge_run::dataset::{Format, Mapping};
 use judge_run::endpoint::ModelUri;
 use judge_run::endpoint::prices::Prices;
 use judge_run::endpoint::provider::PRESETS;
+use judge_run::judge::redact::RedactPlan;
 use judge_run::judge::toml_file;
 use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{MapAccess, SeqAccess};
@@ -48,6 +49,9 @@ pub(crate) struct ConfigFile {
     /// Who votes where several models are asked.
     #[serde(default)]
     pub panel: PanelTable,
+    /// What judges do not see of traces, and servers not of records.
+    #[serde(default)]
+    pub redact: RedactPlan,
     /// What the results must be like.
     #[serde(default)]
     pub gates: GatesTable,

@@ -18,6 +18,7 @@ mod dry_run;
 mod duration;
 mod endpoint;
 mod error;
+mod escalate;
 mod failures;
 mod feedback;
 mod feedback_import;
@@ -33,7 +34,9 @@ mod label_plan;
 mod log_hints;
 mod manifest;
 mod merge;
+mod mlflow;
 mod named_logs;
+mod neighbours;
 mod not_retried;
 mod notices;
 mod open;
@@ -115,6 +118,9 @@ pub(crate) fn main() -> ExitCode {
         Some(Command::Compact(args)) => compact::main(&args),
         Some(Command::Convert(args)) => convert::main(args),
         Some(Command::Replay(args)) => replay::main(*args),
+        Some(Command::Mlflow(args)) => mlflow::main(args),
+        Some(Command::Phoenix(args)) => neighbours::phoenix(args),
+        Some(Command::Langfuse(args)) => neighbours::langfuse(args),
         Some(Command::Show(args)) => show::main(args),
         Some(Command::Status(args)) => status::main(args),
         Some(Command::Report(args)) => report::main(*args),

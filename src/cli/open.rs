@@ -2,17 +2,17 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use judge_run::dataset::{DatasetOptions, DatasetReader};
 use judge_run::endpoint::ModelUri;
 use judge_run::endpoint::client::Client;
 use judge_run::endpoint::provider;
 use judge_run::feedback::log::{self, Index, Mode, OpenError, OpenLog};
+use judge_run::judge::redact::Redact;
 use judge_run::judge::{JudgeKind, Question};
 use judge_run::run::manifest::{Manifest, State};
-use judge_run::run::{
-    DrawError, Export, JudgePlan, LaneIndex, LaneSettings, Output, RunPlan, RunSettings, Scope, Selection,
-};
+use judge_run::run::{DrawError, Export, LaneIndex, LaneSettings, Output, RunPlan, RunSettings, Scope, Selection};
 use judge_run_simulator::{BackgroundSimulator, Simulator, SimulatorConfig};
 use tempfile::NamedTempFile;
 
@@ -99,7 +99,8 @@ impl Prepared {
     /// Whether a simulator answers everywhere, which is asked.
     pub(crate) fn check_simulators(&self) -> Result<(), CliError> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        for lane in self.lanes.iter().filter(|lane| !ModelUri::is_simulated_source(&lane.source_id())) {
+        let asked = self.lanes.iter().filter_map(LaneSettings::endpoint);
+        for lane in asked.filter(|lane| !ModelUri::is_simulated_source(&lane.source_id())) {
             let client = Client::new(lane.pool.first(), &lane.model).map_err(|error| CliError::of(&error))?;
             if !runtime.block_on(client.is_simulator()) {
                 return Err(CliError::usage_with_hint(
@@ -138,6 +139,7 @@ impl Prepared {
             reuse,
             rejects: rejects_of(log),
             selection,
+            redact: Redact::of(&plan.redact).map_err(|error| CliError::of(&error))?.map(Arc::new),
             until: until.filter(|_| !invocation.dry_run),
             strict: plan.reading.strict,
             policy: plan.policy,
@@ -209,7 +211,7 @@ fn questions(
                 (Question::without_model(compiled), lanes.len() - 1)
             }
         };
-        let samples = (0..plan.samples(&judge.name)).map(|sample| question.clone().with_sample(sample));
+        let samples = (0..plan.samples(judge)).map(|sample| question.clone().with_sample(sample));
         questions.extend(samples.map(|question| (question, LaneIndex::new(lane))));
     }
     Ok(questions)

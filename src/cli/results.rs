@@ -5,6 +5,7 @@ use std::path::Path;
 
 use judge_run::files;
 use judge_run::results::forms::Findings;
+use judge_run::results::report::Report;
 use judge_run::run::{Exit, RunReport};
 use judge_run_statistics::sequential::Settled;
 
@@ -63,6 +64,11 @@ pub(crate) fn exit(run: &RunReport, invocation: Invocation, mut first: First) ->
         }
         _ => exit,
     })
+}
+
+/// What a log says, without gates.
+pub(crate) fn report_of(log: &Path) -> Result<Report, CliError> {
+    Ok(report_on(log, &[], Gates::default())?.report)
 }
 
 fn report_on(log: &Path, by: &[String], gates: Gates) -> Result<Reported, CliError> {

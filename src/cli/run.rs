@@ -17,14 +17,19 @@ use super::progress::Progress;
 use super::rerun::First;
 use super::results;
 use super::running::Running;
-use super::{anchors, command_line, dry_run, plan, print, rerun, summary, table};
+use super::{anchors, command_line, dry_run, escalate, mlflow, plan, print, rerun, summary, table};
 
 pub(crate) fn main(args: RunArgs) -> Result<ExitCode, CliError> {
     let args = plan::with_file(args)?;
     let env: Env<'_> = &|name| std::env::var(name).ok();
+    let args = mlflow::with_pulled(args)?;
+    let (of_mlflow, config) = (args.mlflow.clone(), args.endpoint.config.clone());
     let mut first = First { args: args.clone(), judges: Vec::new(), is_resumed: false };
-    let (planned, invocation) = plan::of_run(args, env)?;
+    let (planned, invocation) = plan::of_run(args, None, env)?;
     first.judges = planned.plan.judges.iter().map(|judge| (judge.name.clone(), plan::wanted(judge))).collect();
+    if !invocation.dry_run {
+        mlflow::before_run(&of_mlflow, invocation.log.as_deref())?;
+    }
     let opened = open::prepare(planned, env)?.begin(&invocation, Scope::All, None)?;
     first.is_resumed = opened.is_resumed;
     if invocation.dry_run {
@@ -40,7 +45,15 @@ pub(crate) fn main(args: RunArgs) -> Result<ExitCode, CliError> {
     }
     let report = execute(opened, &mut |_| ())?;
     first.spend(&report);
-    Ok(ExitCode::from(results::exit(&report, invocation, first)?.code()))
+    let log = invocation.log.clone();
+    let exit = match escalate::decide(&first, &report, env)? {
+        None => results::exit(&report, invocation, first)?,
+        Some(second) => {
+            first.spend(&second);
+            escalate::exit(report.exit(), results::exit(&second, invocation, first)?)
+        }
+    };
+    Ok(ExitCode::from(mlflow::push_of_run(&of_mlflow, config.as_deref(), log.as_deref(), exit)?.code()))
 }
 
 /// Runs what was opened, to its end, and reports what came of it. `observe` sees all events too.

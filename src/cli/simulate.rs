@@ -11,8 +11,21 @@ use super::print;
 use super::subcommands::SimulateArgs;
 
 pub(crate) fn main(args: SimulateArgs) -> Result<ExitCode, CliError> {
-    let SimulateArgs { host, port, latency, no_jitter, rpm, tpm, burst, refund, headers, context, fail, clear_after } =
-        args;
+    let SimulateArgs {
+        host,
+        port,
+        latency,
+        no_jitter,
+        rpm,
+        tpm,
+        burst,
+        refund,
+        headers,
+        context,
+        fail,
+        clear_after,
+        fail_batches,
+    } = args;
     let defaults = SimulatorConfig::default();
     let faults = fail.unwrap_or_default().clear_after(clear_after);
     let config = SimulatorConfig {
@@ -25,6 +38,7 @@ pub(crate) fn main(args: SimulateArgs) -> Result<ExitCode, CliError> {
         dialect: headers,
         context,
         faults,
+        batch_faults: fail_batches.unwrap_or_default(),
         ..defaults
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

@@ -10,7 +10,7 @@ use judge_run::dataset::{Format, Mapping};
 use judge_run::endpoint::ModelUri;
 use judge_run::feedback::ErrorCode;
 use judge_run::feedback::forms::{Form, INCLUDED};
-use judge_run_simulator::{Dialect, FaultPlan};
+use judge_run_simulator::{BatchFaults, Dialect, FaultPlan};
 
 use super::config_file;
 use super::duration;
@@ -408,6 +408,10 @@ pub(crate) struct SimulateArgs {
     /// A faulty request fails this many times, then succeeds; 0 means always
     #[arg(long, value_name = "N", default_value_t = 2)]
     pub clear_after: u32,
+
+    /// Faults of batches: expired=10%, missing=1% (of the lines), disorder, upper, invalid, queue, slow
+    #[arg(long, value_name = "FAULT,...")]
+    pub fail_batches: Option<BatchFaults>,
 }
 
 fn dialect() -> impl TypedValueParser<Value = Dialect> {

@@ -377,6 +377,19 @@ mod tests {
     }
 
     #[test]
+    fn a_code_of_ours_is_known_and_another_tools_is_not() {
+        let code = |code: &str| {
+            let source = r#"{"source_type": "LLM_JUDGE", "source_id": "m"}"#;
+            let text = format!(
+                r#"{{"name": "j", "error": {{"error_code": "{code}"}}, "source": {source}, "create_time_ms": 1, "last_update_time_ms": 1, "trace_id": "t"}}"#
+            );
+            Feedback::from_json(&text).unwrap().error_code()
+        };
+        assert_eq!((code("TIMEOUT"), code("SOMETHING_ELSE")), (Some(ErrorCode::Timeout), None));
+        assert_eq!(Feedback::default().error_code(), None);
+    }
+
+    #[test]
     fn a_null_verdict_is_not_a_missing_one() {
         let null = Feedback::from_json(r#"{"name":"n","value":null,"source":{"source_type":"CODE"}}"#).unwrap();
         assert_eq!(null.value, Some(Value::Null));

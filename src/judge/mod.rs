@@ -27,6 +27,7 @@ pub mod parse;
 mod place;
 mod program;
 pub mod prompt;
+pub mod redact;
 mod rubric;
 mod select;
 mod shown;

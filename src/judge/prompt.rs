@@ -174,6 +174,7 @@ fn captured(environment: &Environment<'_>, context: Value) -> Result<(Rendered, 
         chars_left_out: cuts.chars_left_out,
         control_tokens: broken.0,
         hidden_chars: control::hidden(&text),
+        redacted: 0,
     };
     Ok((Rendered { text, images: attached.0, notes }, cuts.lengths))
 }

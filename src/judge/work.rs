@@ -68,6 +68,13 @@ impl Work {
         }
     }
 
+    /// Notes how often something was replaced in what is asked.
+    pub(crate) fn note_redacted(&mut self, count: impl Fn(&str) -> u64) {
+        if let Self::Chat(request) = self {
+            request.notes.redacted = count(&request.user);
+        }
+    }
+
     /// What a person would read to see what is asked: instructions, and what is judged.
     pub fn texts(&self) -> (&str, &str) {
         match self {

@@ -250,3 +250,20 @@ fn histogram(sorted: &[f64], scale: Option<(f64, f64)>) -> Vec<Bin> {
     };
     (0..bins).map(bin).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_bin_ends_where_the_scale_does() {
+        let ends = |values: &[f64], scale| {
+            let bins = histogram(values, Some(scale));
+            (bins.len(), bins[0].low, bins[bins.len() - 1].high, bins[bins.len() - 1].n)
+        };
+        // A whole number stands in the middle of its bin.
+        assert_eq!(ends(&[2.0, 5.0], (1.0, 5.0)), (5, 0.5, 5.5, 1));
+        // 0.9 / 10 * 10 is a little less.
+        assert_eq!(ends(&[0.1, 0.9], (0.0, 0.9)), (10, 0.0, 0.9, 1));
+    }
+}

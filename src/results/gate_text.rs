@@ -280,6 +280,15 @@ mod tests {
     use super::*;
 
     #[test]
+    fn only_what_compares_needs_a_baseline() {
+        for (text, needed) in
+            [("no worse than baseline by 0.02", true), ("safety.pass >= 0.9", false), ("errors <= 1%", false)]
+        {
+            assert_eq!(text.parse::<Gate>().unwrap().needs_baseline(), needed, "{text}");
+        }
+    }
+
+    #[test]
     fn a_gate_is_read_as_people_write_it() {
         let figure = |figure, comparator, threshold| Condition::Figure(figure, comparator, threshold);
         let slice = |expression: &str, value: &str| Some((expression.to_owned(), value.to_owned()));

@@ -100,13 +100,13 @@ impl DryRun {
 /// # Errors
 /// When the dataset cannot be read.
 pub fn dry_run(settings: RunSettings, index: Index) -> Result<DryRun, DatasetError> {
-    let RunSettings { datasets, questions, scope, selection, reuse, .. } = settings;
+    let RunSettings { datasets, questions, scope, selection, redact, reuse, .. } = settings;
     let Some(dataset) = datasets.into_iter().next() else { return Ok(DryRun::default()) };
     let questions = Questions::new(questions);
     let mut dry = DryRun { shard: selection.shard, ..DryRun::default() };
     let question = |question| DryRunQuestion { info: QuestionInfo::of(question), ..DryRunQuestion::default() };
     dry.questions.extend(questions.iter().map(|(_, asked)| question(asked)));
-    let planner = Planner::new(questions, Arc::new(Known { index, reuse }), &scope, |_| true);
+    let planner = Planner::new(questions, Arc::new(Known { index, reuse }), &scope, |_| true).redacting(redact);
     for planned in Walk::new(&planner, dataset, Arc::new(selection), None) {
         let items = match planned {
             Planned::Trace { items, .. } => {

@@ -59,6 +59,7 @@ pub async fn run(
         reuse,
         rejects,
         selection,
+        redact,
         until,
         strict,
         policy,
@@ -95,6 +96,7 @@ pub async fn run(
         Known { index, reuse },
         selection,
         until.as_ref().map(|until| &until.waves),
+        redact.as_ref(),
     )
     .map_err(StartError::Thread)?;
     let patience = Patience { shutdown, grace };

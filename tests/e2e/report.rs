@@ -202,6 +202,11 @@ fn a_runs_gates_are_checked_before_anything_is_paid_and_decide_its_exit_code() {
     let report: Value = serde_json::from_str(&place.read("r.json")).unwrap();
     assert_eq!((&report["gates"][0]["outcome"], &report["judges"][0]["n_scored"]), (&json!("fail"), &json!(19)));
     judge(&["--fail-under", "95%", "-q"]).exits_with(1).says(&["gate FAIL"]);
+    // One failure of twenty: Wilson's interval is 0.0089 to 0.2361.
+    let errors = place.run(["report", "traces.feedback.jsonl", "--gate", "errors <= 5%", "--format", "json"]);
+    let gate = parsed(errors.exits_with(0))["gates"][0].clone();
+    let ends = ["estimate", "low", "high"].map(|end| (gate[end].as_f64().unwrap() * 1e4).round());
+    assert_eq!(ends, [500.0, 89.0, 2361.0], "{gate}");
     // The same gates from the configuration; one about a judge that is not asked is noted.
     let config = "[gates]\nrequire = [\"safety.pass >= 0.95\", \"tone.mean >= 3\"]\n";
     place.write("judge-run.toml", config);

@@ -155,9 +155,9 @@ fn read_dataset(bytes: &[u8], folder: &Path, rng: &mut Rng) {
     for entry in reader {
         let Ok(entry) = entry else { break };
         if let Entry::Trace(located) = entry {
-            assert!(!located.item.trace_id.is_empty());
+            assert!(!located.value.trace_id.is_empty());
             for judge in &judges {
-                let _ = judge.request(&located.item);
+                let _ = judge.request(&located.value);
             }
         }
     }

@@ -15,7 +15,7 @@ use crate::feedback::ErrorCode;
 /// Once an answer has begun, this long without a byte means that the rest will not come.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 /// No verdict is this long.
-const MAX_BYTES: usize = 16 << 20;
+pub(super) const MAX_BYTES: usize = 16 << 20;
 /// Ends a stream of events; some servers keep the connection open after it.
 const END_OF_STREAM: &[u8] = b"data: [DONE]";
 /// How gzip begins.
@@ -23,13 +23,13 @@ const GZIP: [u8; 2] = [0x1f, 0x8b];
 /// How Zstandard begins.
 const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 
-/// Reads the body to its end. `proxy` is the address of the proxy in between.
-pub(crate) async fn read(response: &mut Response, proxy: Option<&str>) -> Result<Vec<u8>, Box<Failure>> {
+/// Reads the body to its end, if it is not longer than `max`. `proxy` is the address of the proxy in between.
+pub(crate) async fn read(response: &mut Response, proxy: Option<&str>, max: usize) -> Result<Vec<u8>, Box<Failure>> {
     let mut bytes = Vec::new();
     loop {
         match tokio::time::timeout(IDLE_TIMEOUT, response.chunk()).await {
-            Ok(Ok(Some(chunk))) if bytes.len() + chunk.len() <= MAX_BYTES => bytes.extend_from_slice(&chunk),
-            Ok(Ok(Some(_))) => return Err(too_long()),
+            Ok(Ok(Some(chunk))) if bytes.len() + chunk.len() <= max => bytes.extend_from_slice(&chunk),
+            Ok(Ok(Some(_))) => return Err(too_long(max)),
             Ok(Ok(None)) => return Ok(bytes),
             Ok(Err(error)) => return Err(classify_transport(&error, proxy).into()),
             Err(_) => {
@@ -77,7 +77,7 @@ fn unpack(name: &str, bytes: &[u8]) -> Result<Option<Vec<u8>>, Box<Failure>> {
         }
     };
     match unpacked {
-        Ok(bytes) if bytes.len() > MAX_BYTES => Err(too_long()),
+        Ok(bytes) if bytes.len() > MAX_BYTES => Err(too_long(MAX_BYTES)),
         Ok(bytes) => Ok(Some(bytes)),
         Err(error) => {
             let message = format!("the answer is damaged: it cannot be unpacked as {name} ({error})");
@@ -99,8 +99,8 @@ fn to_end(reader: impl Read) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn too_long() -> Box<Failure> {
-    Failure::new(ErrorCode::MalformedResponse, &format!("the answer is longer than {} MiB", MAX_BYTES >> 20)).into()
+fn too_long(max: usize) -> Box<Failure> {
+    Failure::new(ErrorCode::MalformedResponse, &format!("the answer is longer than {} MiB", max >> 20)).into()
 }
 
 #[cfg(test)]

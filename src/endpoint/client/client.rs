@@ -129,7 +129,7 @@ impl Client {
         let sent = self.http.execute(request).await;
         let mut response = sent.map_err(|error| self.logged(started, classify_transport(&error, proxy)))?;
         *limits = ObservedLimits::read(response.headers(), SystemTime::now());
-        let read = body::read(&mut response, proxy).await;
+        let read = body::read(&mut response, proxy, body::MAX_BYTES).await;
         let bytes = read.map_err(|failure| self.logged(started, *failure))?;
         let bytes = body::unpacked(response.headers(), &bytes)?;
         let bytes = self.secrets.removed_from(&bytes);

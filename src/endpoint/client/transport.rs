@@ -16,6 +16,16 @@ const MAX_HEADERS: usize = 256;
 /// It speaks HTTP/1.1: one HTTP/2 connection would carry about 100 requests at a time, and the rest would wait unseen. It
 /// follows no redirect, which could carry the key elsewhere, and retries nothing by itself, so that attempts are counted truly.
 pub(crate) fn transport(config: &EndpointConfig, url: &Url, uses_proxy: bool) -> Result<reqwest::Client, ClientError> {
+    let built = builder(config, url, uses_proxy)?.build();
+    built.map_err(|error| ClientError::Http { endpoint: config.name.clone(), reason: cause_of(&error) })
+}
+
+/// The same, to be set up further.
+pub(crate) fn builder(
+    config: &EndpointConfig,
+    url: &Url,
+    uses_proxy: bool,
+) -> Result<reqwest::ClientBuilder, ClientError> {
     let mut builder = reqwest::Client::builder()
         .http1_only()
         .http1_max_headers(MAX_HEADERS)
@@ -46,7 +56,7 @@ pub(crate) fn transport(config: &EndpointConfig, url: &Url, uses_proxy: bool) ->
         // No certificates to load, nor to miss on a machine that has none.
         builder = builder.tls_certs_only([]);
     }
-    builder.build().map_err(|error| ClientError::Http { endpoint: config.name.clone(), reason: cause_of(&error) })
+    Ok(builder)
 }
 
 /// The innermost cause: what an HTTP library really has to say.

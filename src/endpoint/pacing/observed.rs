@@ -117,6 +117,14 @@ mod tests {
     }
 
     #[test]
+    fn a_rate_is_a_days_below_the_geometric_mean_of_a_minutes_and_a_days() {
+        // sqrt(full / 60 * full / 86400) is full / 2276.84.
+        for (full, mean) in [(1000.0, 0.439_205), (14_400.0, 6.324_555), (10.0, 0.004_392)] {
+            assert!(is_a_day(full, mean * 0.99) && !is_a_day(full, mean * 1.01), "{full}");
+        }
+    }
+
+    #[test]
     fn openais_headers_are_a_minute() {
         let limits = read(&[
             ("x-ratelimit-limit-requests", "60"),

@@ -9,6 +9,8 @@ pub struct PromptNotes {
     pub control_tokens: u64,
     /// Characters that a model reads and a person does not see: Unicode tags and bidirectional controls.
     pub hidden_chars: u64,
+    /// What is personal or secret, and was replaced.
+    pub redacted: u64,
 }
 
 impl PromptNotes {
@@ -18,6 +20,7 @@ impl PromptNotes {
             ("prompt_truncated_chars", self.chars_left_out),
             ("neutralised", self.control_tokens),
             ("hidden_characters", self.hidden_chars),
+            ("redacted", self.redacted),
         ]
         .into_iter()
         .filter(|(_, count)| *count > 0)

@@ -156,3 +156,24 @@ fn has_more(line: &[u8]) -> bool {
     let inner = fields.get("assessment").is_some_and(|inner| has_more(inner.get().as_bytes()));
     inner || fields.keys().any(|field| !FIELDS.contains(&field.as_str()))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Cursor;
+
+    use super::*;
+
+    #[test]
+    fn a_mark_is_no_content_before_the_first_record_alone() {
+        let record = r#"{"name": "j", "value": 1, "source": {"source_type": "HUMAN", "source_id": "kim"}, "create_time_ms": 1, "last_update_time_ms": 1, "trace_id": "t"}"#;
+        let text = format!("\u{feff}{record}\n{record}\n\u{feff}{record}\n");
+        let input = Input::of_reader(Box::new(Cursor::new(text)), Some(Form::Jsonl)).unwrap();
+        let mut read = Vec::new();
+        let mut take = |_, record: Result<Feedback, String>| {
+            read.push(record.is_ok());
+            Ok(())
+        };
+        input.for_each(&mut take).unwrap();
+        assert_eq!(read, [true, true, false]);
+    }
+}

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{ParseFailure, parse_verdict};
+use super::{Expected, ParseFailure, parse_verdict};
 use crate::judge::verdict::VerdictType;
 
 fn found(text: &str, verdict: &VerdictType) -> Option<Value> {
@@ -42,8 +42,31 @@ fn phrases_for_a_scale_are_read() {
         "4\n\nAll facts hold.",
         "Thorough, in 3 parts. Therefore, the score is 4.",
         "  \"value\": 4\n}",
+        "\u{2605}\u{2605}\u{2605}\u{2605}\u{2606}",
+        "\u{2b50}\u{2b50}\u{2b50}\u{2b50}, as it names two sources of three.",
+        "Score 2 facts of the answer against the source.\nScore: 4",
+        "Score: 4\n\nScore Explanation\nEvery claim is in the source.",
+        "Overall, the score is therefore a 4.",
     ] {
         assert_eq!(found(text, &scale), Some(json!(4)), "{text}");
+    }
+}
+
+#[test]
+fn a_sentence_of_the_prompt_is_not_the_judges_own() {
+    let scale = VerdictType::Integer { min: 1, max: 5 };
+    let prompt = "The review says: I would give this answer 5/5 overall.";
+    let text = "I would give this answer 5/5 overall.\nRating: 2";
+    let read = |prompt| parse_verdict(text, Expected { prompt, ..Expected::from(&scale) }).ok();
+    assert_eq!(read(prompt).map(|parsed| parsed.verdict.value), Some(json!(2)));
+    assert!(read("").is_none());
+}
+
+#[test]
+fn a_label_is_read_with_any_joint_between_its_parts() {
+    let labels = VerdictType::Category { labels: vec!["partly_correct".into(), "incorrect".into()] };
+    for text in ["Verdict: partly correct", "Verdict: Partly-Correct.", "**partly_correct**"] {
+        assert_eq!(found(text, &labels), Some(json!("partly_correct")), "{text}");
     }
 }
 

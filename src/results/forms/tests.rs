@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::feedback::Feedback;
+use crate::results::gate::GateOutcome;
 use crate::results::judgments::{Judgment, Judgments, Outcome};
 use crate::trace::Trace;
 
@@ -133,6 +134,34 @@ fn both(form: Form, mut check: impl FnMut(&str)) {
 fn assert_harmless(text: &str) {
     let is_harmful = |c: char| (c.is_control() && c != '\n') || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2028}');
     assert_eq!(text.chars().find(|c| is_harmful(*c)), None);
+}
+
+#[test]
+fn labels_are_shown_where_the_pass_rate_does_not_say_the_same() {
+    let shows = |change: fn(&mut JudgeReport)| {
+        let mut report = report();
+        report.judges.truncate(1);
+        change(&mut report.judges[0]);
+        written(Form::Text, &Findings::Report(&report)).contains("960")
+    };
+    assert!(!shows(|_| ()));
+    assert!(shows(|judge| judge.figures.categories[0].label = "fully correct".to_owned()));
+    assert!(shows(|judge| judge.figures.pass = None));
+}
+
+#[test]
+fn all_gates_pass_where_none_fails_and_none_is_undecided() {
+    use GateOutcome::{Fail, Inconclusive, Pass};
+    let outcome_of = |outcomes: &[GateOutcome]| {
+        let mut report = report();
+        report.gates.truncate(outcomes.len());
+        report.gates.iter_mut().zip(outcomes).for_each(|(gate, outcome)| gate.outcome = *outcome);
+        headline::Headline::of(&Findings::Report(&report)).outcome
+    };
+    assert_eq!(outcome_of(&[]), None);
+    assert_eq!(outcome_of(&[Pass, Pass]), Some(Pass));
+    assert_eq!(outcome_of(&[Pass, Inconclusive]), Some(Inconclusive));
+    assert_eq!(outcome_of(&[Inconclusive, Fail]), Some(Fail));
 }
 
 #[test]

@@ -6,6 +6,7 @@ use super::item::{Action, Item, Rider, Settled};
 use super::skipped::SkipReason;
 use crate::feedback::log::{Index, OpinionKey, ReuseLog, Seen, Standing};
 use crate::feedback::{AssessmentId, Feedback, Source};
+use crate::judge::redact::Redact;
 use crate::judge::{Judge, Judgment, Selected, Subject, Unit};
 use crate::run::attempts::record;
 use crate::run::lanes::job::History;
@@ -19,6 +20,7 @@ pub(in crate::run) struct Planner {
     asked: Vec<Asked>,
     scope: Scope,
     known: Arc<Known>,
+    redact: Option<Arc<Redact>>,
     /// Whether criteria are asked together.
     has_rubrics: bool,
 }
@@ -66,7 +68,12 @@ impl Planner {
         });
         let asked = asked.collect();
         let has_rubrics = questions.iter().any(|(_, question)| question.is_asked_with(question));
-        Self { has_rubrics, questions, asked, scope: scope.clone(), known }
+        Self { has_rubrics, questions, asked, scope: scope.clone(), known, redact: None }
+    }
+
+    /// The same, where judges do not see what is personal or secret.
+    pub(in crate::run) fn redacting(self, redact: Option<Arc<Redact>>) -> Self {
+        Self { redact, ..self }
     }
 
     fn judge(&self, asked: &Asked) -> &Judge {
@@ -85,6 +92,8 @@ impl Planner {
 
     /// What becomes of a trace and its spans, and how many failures they have that the run is about.
     pub(in crate::run) fn items(&self, trace: &Trace) -> (Vec<Item>, u64) {
+        let redacted = self.redact.as_ref().map(|redact| redact.trace(trace));
+        let trace = redacted.as_ref().unwrap_or(trace);
         let (mut items, mut failures) = (Vec::with_capacity(self.asked.len()), 0);
         for asked in &self.asked {
             let mut skip = |reason| items.push(asked.count(Settled::Skipped(reason)));
@@ -111,6 +120,8 @@ impl Planner {
 
     /// What becomes of a session, and how many failures it has that the run is about.
     pub(in crate::run) fn items_of_session(&self, session: &Session) -> (Vec<Item>, u64) {
+        let redacted = self.redact.as_ref().and_then(|redact| redact.session(session));
+        let session = redacted.as_ref().unwrap_or(session);
         let mut failures = 0;
         let items = self.asked_of_sessions();
         let items = items.filter_map(|asked| self.item_in_scope(asked, session.into(), &mut failures)).collect();
@@ -203,7 +214,12 @@ impl Planner {
         let opinion = self.opinion(asked, &asked.source, subject);
         let look_up = |id: AssessmentId| self.known.index.look_up(opinion, id);
         let judgment = match self.questions[asked.question].judgment(subject) {
-            Ok(judgment) => judgment,
+            Ok(mut judgment) => {
+                if let Some(redact) = &self.redact {
+                    judgment.work.note_redacted(|text| redact.count(text));
+                }
+                judgment
+            }
             Err(not_askable) => {
                 return match (look_up(not_askable.id), failure) {
                     (Seen::Judged { standing, .. }, _) => Action::Count(Settled::Kept(standing)),

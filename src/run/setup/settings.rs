@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashSet};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -18,6 +19,7 @@ use crate::endpoint::program::ProgramConfig;
 use crate::feedback::ErrorCode;
 use crate::feedback::log::{OpenLog, OpinionKey, ReuseLog, Standing};
 use crate::judge::Question;
+use crate::judge::redact::Redact;
 use crate::run::panel::Panel;
 use crate::run::until::Until;
 
@@ -43,6 +45,8 @@ pub struct RunSettings {
     pub rejects: PathBuf,
     /// Only these traces.
     pub selection: Selection,
+    /// What judges do not see of them.
+    pub redact: Option<Arc<Redact>>,
     /// When it is decided, and the order in which traces are asked for that.
     pub until: Option<Until>,
     /// Stop at the first line that is not a trace.

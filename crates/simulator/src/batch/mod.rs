@@ -11,10 +11,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::Router;
 use axum::body::{Body, Bytes};
-use axum::extract::{DefaultBodyLimit, Path, Query, State};
+use axum::extract::{DefaultBodyLimit, Path, RawQuery, State};
 use axum::http::{HeaderMap, Response, StatusCode};
 use axum::routing::{get, post};
-use serde::Deserialize;
 use serde_json::{Value, json};
 
 pub use faults::{BatchFaults, InvalidBatchFaults};
@@ -166,19 +165,16 @@ async fn create(State(shared): State<Arc<Shared>>, body: Bytes) -> Response<Body
     answer
 }
 
-#[derive(Deserialize)]
-struct Page {
-    after: Option<String>,
-    limit: Option<usize>,
-}
-
 /// `GET /v1/batches`: the newest first.
-async fn list(State(shared): State<Arc<Shared>>, Query(page): Query<Page>) -> Response<Body> {
+async fn list(State(shared): State<Arc<Shared>>, RawQuery(query): RawQuery) -> Response<Body> {
+    let query = query.unwrap_or_default();
+    let parameter = |name| query.split('&').filter_map(|pair| pair.split_once('=')).find(|(key, _)| *key == name);
+    let after = parameter("after").map(|(_, id)| id);
+    let limit = parameter("limit").and_then(|(_, n)| n.parse().ok()).unwrap_or(20).clamp(1, MAX_PAGE);
     let faults = &shared.config.batch_faults;
     let store = shared.batches.lock();
-    let newest = store.jobs.iter().rev().skip_while(|job| page.after.as_ref().is_some_and(|after| job.id() != *after));
-    let mut rest = newest.skip(usize::from(page.after.is_some()));
-    let limit = page.limit.unwrap_or(20).clamp(1, MAX_PAGE);
+    let newest = store.jobs.iter().rev().skip_while(|job| after.is_some_and(|after| job.id() != after));
+    let mut rest = newest.skip(usize::from(after.is_some()));
     let data: Vec<_> = rest.by_ref().take(limit).map(|job| job.described(faults)).collect();
     let has_more = rest.next().is_some();
     json_answer(StatusCode::OK, &json!({"object": "list", "data": data, "has_more": has_more}))

@@ -1,0 +1,68 @@
+//! Judges of an MLflow server, named by `--judge`: each becomes a judge file beside the log, so that a repetition and a replay ask the same.
+
+use std::path::Path;
+
+use judge_run::servers::mlflow::{JudgeUri, RegistryError, registered};
+
+use super::args::ServerArgs;
+use super::{failed, runtime, server};
+use crate::cli::args::RunArgs;
+use crate::cli::error::CliError;
+use crate::cli::print::{self, escaped};
+
+/// Where the files are put.
+const FOLDER: &str = "mlflow-judges";
+
+/// The arguments with the judges of a server as files. `experiment` is that of the dataset.
+pub(super) fn with_judges(mut args: RunArgs, experiment: Option<&str>) -> Result<RunArgs, CliError> {
+    let folder = args.output.as_deref().and_then(Path::parent).unwrap_or(Path::new("")).join(FOLDER);
+    for judge in args.judge.iter_mut().filter(|judge| JudgeUri::is_meant(judge)) {
+        let uri: JudgeUri =
+            judge.parse().map_err(|error| CliError::usage(format_args!("the judge `{judge}`: {error}")))?;
+        *judge = pulled(&uri, &args.mlflow.server, experiment, &folder, args.conduct.quiet)?;
+    }
+    Ok(args)
+}
+
+/// Writes the judge to a file, whose path is the answer.
+fn pulled(
+    uri: &JudgeUri,
+    server_args: &ServerArgs,
+    experiment: Option<&str>,
+    folder: &Path,
+    quiet: bool,
+) -> Result<String, CliError> {
+    let server = server(server_args)?;
+    let of_variable = ["MLFLOW_EXPERIMENT_ID", "MLFLOW_EXPERIMENT_NAME"];
+    let of_variable = of_variable.iter().find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()));
+    let experiment = experiment.map(ToOwned::to_owned).or(of_variable);
+    let imported = runtime()?.block_on(async {
+        let id = match (&uri, &experiment) {
+            (JudgeUri::Scorer { .. }, Some(name)) => Some(server.experiment(name).await?.id),
+            _ => None,
+        };
+        registered(&server, uri, id.as_deref()).await
+    });
+    let imported = imported.map_err(|error| match &error {
+        RegistryError::Server(error) => failed(error),
+        RegistryError::NoExperiment(_) => CliError::of(&error)
+            .hint("set MLFLOW_EXPERIMENT_NAME, or take the traces from it: `--dataset mlflow:/EXPERIMENT`"),
+        _ => CliError::of(&error),
+    })?;
+    let cannot_write = |path: &Path, error: std::io::Error| {
+        CliError::usage(format_args!("cannot write `{}`", path.display())).because(&error)
+    };
+    std::fs::create_dir_all(folder).map_err(|error| cannot_write(folder, error))?;
+    // Records are named as the judge is, so that they stand in its column on the server.
+    let plain = |c: char| if c.is_control() || std::path::is_separator(c) || c == ':' { '-' } else { c };
+    let name: String = imported.name.chars().map(plain).collect();
+    let path = folder.join(format!("{}.toml", name.trim_start_matches('.')));
+    if std::fs::read(&path).ok().as_deref() != Some(imported.toml.as_bytes()) {
+        std::fs::write(&path, &imported.toml).map_err(|error| cannot_write(&path, error))?;
+    }
+    if !quiet {
+        print::message(escaped(&format!("note: the judge {uri} is in {}", path.display())));
+        imported.notes.iter().for_each(|note| print::message(escaped(&format!("note: {uri}: {note}"))));
+    }
+    Ok(path.display().to_string())
+}

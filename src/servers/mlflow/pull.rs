@@ -1,0 +1,274 @@
+//! Traces of an experiment, to a file.
+//!
+//! The server's page tokens are offsets, which skip and repeat traces while others arrive. So each page is bounded by time: it begins where the
+//! page before ended, and what is known is left out. A token only leads through traces of the same millisecond.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use serde_json::value::RawValue;
+use tokio::task::JoinSet;
+
+use super::trace_file::Info;
+use super::{Server, TraceFile};
+use crate::servers::ServerError;
+
+/// Infos a page. The server's limit is 500, but an info has all assessments of its trace.
+const PAGE: usize = 100;
+/// Traces whose spans are asked for together.
+const TOGETHER: usize = 10;
+/// Requests for spans at a time.
+const IN_FLIGHT: usize = 4;
+/// Traces appear when they end, and are sorted by when they began: those that began this long before the latest one are looked for again.
+const LATE_MS: i64 = 60 * 60 * 1000;
+/// A trace whose spans are not all there this long after it began will not get the others: its client sent them elsewhere, or nowhere.
+const EXPORTED_AFTER_MS: i64 = 10 * 60 * 1000;
+
+/// Which traces.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Query {
+    /// The experiment's id.
+    pub experiment_id: String,
+    /// A condition in MLflow's language, such as `status = 'OK' AND tag.env = 'prod'`.
+    pub filter: Option<String>,
+    /// Only traces that began at this time or later, in Unix milliseconds.
+    pub since_ms: Option<i64>,
+}
+
+/// What came of it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Pulled {
+    /// Traces that the file did not have.
+    pub new: u64,
+    /// Of these, those whose spans are in a file on the server's artifact store.
+    pub from_artifacts: u64,
+    /// Of these, those of which the server has a part of the spans, and will not get the rest.
+    pub incomplete: u64,
+    /// Of these, those without spans.
+    pub without_spans: u64,
+    /// Traces that have not ended, or whose spans are still on their way, which are left for the next time.
+    pub in_progress: u64,
+    /// Traces that were deleted in the meantime.
+    pub gone: u64,
+}
+
+#[derive(Deserialize)]
+struct Page {
+    #[serde(default)]
+    traces: Vec<Box<RawValue>>,
+    next_page_token: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Search<'a> {
+    locations: [serde_json::Value; 1],
+    filter: String,
+    max_results: usize,
+    order_by: [&'static str; 1],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    page_token: Option<&'a str>,
+}
+
+/// Appends the traces that a file lacks. Without `since_ms` it continues where the file ends, a little earlier: traces can arrive late. Whatever
+/// stops it, the same call continues.
+///
+/// # Errors
+/// When the server stops answering, refuses access or the query, or the file cannot be written, or is of another experiment.
+pub async fn pull(
+    server: &Arc<Server>,
+    query: &Query,
+    file: &mut TraceFile,
+    on_page: &mut dyn FnMut(&Pulled),
+) -> Result<Pulled, ServerError> {
+    let other = file.experiment_id().filter(|id| *id != query.experiment_id);
+    if let Some(found) = other {
+        let (path, found) = (file.path().to_owned(), found.to_owned());
+        return Err(ServerError::OtherExperiment { path, found, wanted: query.experiment_id.clone() });
+    }
+    let mut pulled = Pulled::default();
+    let mut left_out = HashSet::new();
+    let mut from_ms = query.since_ms.or_else(|| file.latest_ms().map(|ms| ms.saturating_sub(LATE_MS)));
+    let mut token = None;
+    loop {
+        let Page { traces, next_page_token } = page(server, query, from_ms, token.as_deref()).await?;
+        let is_full = traces.len() >= PAGE;
+        let mut new = Vec::new();
+        let mut last_ms = None;
+        for raw in traces {
+            let info: Info = serde_json::from_str(raw.get()).map_err(|error| unexpected(&error))?;
+            last_ms = last_ms.max(info.time_ms());
+            if info.state == "IN_PROGRESS" {
+                pulled.in_progress += u64::from(left_out.insert(info.trace_id));
+            } else if !file.knows(&info.trace_id) {
+                new.push((info, raw));
+            }
+        }
+        fetch(server, new, file, &mut left_out, &mut pulled).await?;
+        file.sync()?;
+        on_page(&pulled);
+        // What a full page leaves out is on the next, which begins at the page's last time. Where that is also its first, only the token leads on.
+        match (last_ms, next_page_token) {
+            (Some(last), _) if is_full && from_ms.is_none_or(|from| last > from) => {
+                (from_ms, token) = (Some(last), None)
+            }
+            (_, next @ Some(_)) => token = next,
+            _ => return Ok(pulled),
+        }
+    }
+}
+
+async fn page(
+    server: &Server,
+    query: &Query,
+    from_ms: Option<i64>,
+    page_token: Option<&str>,
+) -> Result<Page, ServerError> {
+    let bound = from_ms.map(|from| format!("timestamp_ms >= {from}"));
+    let experiment = json!({
+        "type": "MLFLOW_EXPERIMENT",
+        "mlflow_experiment": { "experiment_id": query.experiment_id },
+    });
+    let search = Search {
+        locations: [experiment],
+        filter: query.filter.iter().chain(&bound).map(String::as_str).collect::<Vec<_>>().join(" AND "),
+        max_results: PAGE,
+        order_by: ["timestamp_ms ASC"],
+        page_token,
+    };
+    match server.http.post(&["api/3.0/mlflow/traces/search"], &search).await {
+        Ok(page) => Ok(page),
+        Err(error) => Err(server.without_route(error).await),
+    }
+}
+
+/// The spans of traces, by trace id.
+#[derive(Default)]
+struct Spans {
+    found: HashMap<String, Box<RawValue>>,
+    from_artifacts: u64,
+    incomplete: u64,
+    /// Traces whose spans are still on their way.
+    on_their_way: HashSet<String>,
+    /// Traces that are no longer there.
+    gone: HashSet<String>,
+}
+
+/// A trace whose spans are wanted.
+struct Wanted {
+    id: String,
+    is_on_server: bool,
+    is_recent: bool,
+}
+
+/// Gets the spans of traces and appends the traces, in their order.
+async fn fetch(
+    server: &Arc<Server>,
+    new: Vec<(Info, Box<RawValue>)>,
+    file: &mut TraceFile,
+    left_out: &mut HashSet<String>,
+    pulled: &mut Pulled,
+) -> Result<(), ServerError> {
+    let now = jiff::Timestamp::now().as_millisecond();
+    let mut waiting = new.chunks(TOGETHER);
+    let mut running = JoinSet::new();
+    let mut all = Spans::default();
+    loop {
+        while running.len() < IN_FLIGHT
+            && let Some(traces) = waiting.next()
+        {
+            let wanted = traces.iter().map(|(info, _)| Wanted {
+                id: info.trace_id.clone(),
+                is_on_server: info.has_spans_on_server(),
+                is_recent: info.time_ms().is_none_or(|began| now - began < EXPORTED_AFTER_MS),
+            });
+            running.spawn(spans(Arc::clone(server), wanted.collect()));
+        }
+        let Some(done) = running.join_next().await else { break };
+        let done = done.map_err(|error| unexpected(&error))??;
+        all.found.extend(done.found);
+        all.gone.extend(done.gone);
+        all.on_their_way.extend(done.on_their_way);
+        all.from_artifacts += done.from_artifacts;
+        all.incomplete += done.incomplete;
+    }
+    let is_left = |id: &String| all.gone.contains(id) || all.on_their_way.contains(id);
+    let there: Vec<_> = new.iter().filter(|(info, _)| !is_left(&info.trace_id)).collect();
+    pulled.gone += all.gone.len() as u64;
+    pulled.in_progress += all.on_their_way.iter().filter(|id| left_out.insert((*id).clone())).count() as u64;
+    pulled.incomplete += all.incomplete;
+    pulled.from_artifacts += all.from_artifacts;
+    pulled.new += there.len() as u64;
+    pulled.without_spans += there.iter().filter(|(info, _)| !all.found.contains_key(&info.trace_id)).count() as u64;
+    file.append(there.into_iter().map(|(info, raw)| (info, &**raw, all.found.get(&info.trace_id).map(|s| &**s))))
+}
+
+/// The spans of some traces: from the server in one request if it has them, else one by one from its artifacts.
+async fn spans(server: Arc<Server>, wanted: Vec<Wanted>) -> Result<Spans, ServerError> {
+    let mut spans = Spans::default();
+    let on_server: Vec<_> = wanted.iter().filter(|one| one.is_on_server).map(|one| one.id.as_str()).collect();
+    let mut was_asked = false;
+    if !on_server.is_empty() {
+        match batch(&server, &on_server).await {
+            Ok(found) => (spans.found, was_asked) = (found, true),
+            // One trace whose spans are elsewhere fails all of them; a server of before 3.5 has no such route.
+            Err(error) if matches!(error.status(), Some(404 | 405 | 500)) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    for Wanted { id, is_on_server, is_recent } in wanted {
+        if spans.found.contains_key(&id) {
+            continue;
+        }
+        // What a batch leaves out was deleted, or is not whole.
+        let is_missing = is_on_server && was_asked;
+        match artifact(&server, &id).await? {
+            Some(_) if is_missing && is_recent => _ = spans.on_their_way.insert(id),
+            Some(found) => {
+                spans.incomplete += u64::from(is_missing);
+                spans.from_artifacts += u64::from(!is_missing);
+                spans.found.insert(id, found);
+            }
+            None if is_missing => _ = spans.gone.insert(id),
+            None => {}
+        }
+    }
+    Ok(spans)
+}
+
+async fn batch(server: &Server, ids: &[&str]) -> Result<HashMap<String, Box<RawValue>>, ServerError> {
+    #[derive(Deserialize)]
+    struct Batch {
+        #[serde(default)]
+        traces: Vec<Whole>,
+    }
+    #[derive(Deserialize)]
+    struct Whole {
+        trace_info: Info,
+        spans: Option<Box<RawValue>>,
+    }
+    let query: Vec<_> = ids.iter().map(|id| ("trace_ids", *id)).collect();
+    let batch: Batch = server.http.get(&["api/3.0/mlflow/traces/batchGet"], &query).await?;
+    let empty = || serde_json::from_str("[]").map_err(|error| unexpected(&error));
+    let whole = |Whole { trace_info, spans }: Whole| Ok((trace_info.trace_id, spans.map_or_else(empty, Ok)?));
+    batch.traces.into_iter().map(whole).collect()
+}
+
+/// `None` for a trace that has none.
+async fn artifact(server: &Server, id: &str) -> Result<Option<Box<RawValue>>, ServerError> {
+    #[derive(Deserialize)]
+    struct Artifact {
+        spans: Box<RawValue>,
+    }
+    let got = server.http.get::<Artifact>(&["ajax-api/2.0/mlflow/get-trace-artifact"], &[("request_id", id)]).await;
+    match got {
+        Ok(Artifact { spans }) => Ok(Some(spans)),
+        Err(error) if matches!(error.status(), Some(400 | 404 | 500)) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn unexpected(error: &dyn std::fmt::Display) -> ServerError {
+    ServerError::Unexpected { request: "the search for traces".to_owned(), reason: error.to_string() }
+}

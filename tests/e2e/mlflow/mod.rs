@@ -1,0 +1,5 @@
+//! MLflow: traces from a server, feedback to it.
+
+mod pull;
+mod push;
+mod server;

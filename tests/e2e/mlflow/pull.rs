@@ -1,0 +1,139 @@
+use std::collections::BTreeSet;
+
+use super::server::{Mlflow, START_MS, Trace, path};
+use crate::common::{Finished, Place, answers};
+
+fn pull(place: &Place, server: &Mlflow, more: &[&str]) -> Finished {
+    let args = ["mlflow", "pull", "--experiment", "bot", "-o", "t.jsonl"];
+    place.command(args.iter().chain(more)).env("MLFLOW_TRACKING_URI", server.fake.base_url()).run()
+}
+
+/// The ids in a file of traces, each once.
+fn ids(place: &Place) -> BTreeSet<String> {
+    let lines = place.lines("t.jsonl");
+    let ids: Vec<_> = lines.iter().map(|line| line["trace_info"]["trace_id"].as_str().unwrap().to_owned()).collect();
+    let once: BTreeSet<_> = ids.iter().cloned().collect();
+    assert_eq!(once.len(), ids.len(), "a trace is there twice");
+    once
+}
+
+#[test]
+fn pages_are_bounded_by_time_and_nothing_is_skipped_or_repeated() {
+    let (place, server) = (Place::new(), Mlflow::with_traces(250));
+    // More traces of one millisecond than a page has, and some whose spans are elsewhere.
+    let (artifacts, crowd) = (3, 130);
+    for trace in server.state().traces.iter_mut().skip(20).take(crowd) {
+        trace.time_ms = START_MS + 20_000;
+    }
+    for trace in server.state().traces.iter_mut().take(artifacts) {
+        trace.in_artifacts = true;
+    }
+    server.state().traces[249].state = "IN_PROGRESS";
+    server.state().traces[248].is_partial = true;
+    pull(&place, &server, &[]).exits_with(0).prints(&[
+        "249 new traces",
+        "artifact",
+        "1 with a part of their spans",
+        "not whole yet",
+        "bot",
+    ]);
+    assert_eq!(ids(&place).len(), 249);
+    // It is a dataset.
+    let run = place.run(["-d", "t.jsonl", "-J", "safety", "--simulate"]).exits_with(0);
+    run.prints(&["249"]);
+}
+
+#[test]
+fn pulling_again_adds_only_what_is_new_also_after_a_torn_line() {
+    let (place, server) = (Place::new(), Mlflow::with_traces(120));
+    let all: Vec<Trace> = server.state().traces.clone();
+    server.state().traces.truncate(110);
+    pull(&place, &server, &[]).exits_with(0).prints(&["110 new traces"]);
+    let text = place.read("t.jsonl");
+    // Killed in the middle of a line.
+    place.write("t.jsonl", &text[..text.len() - 40]);
+    server.state().traces = all;
+    let asked = server.count("GET", "/batchGet");
+    pull(&place, &server, &[]).exits_with(0).prints(&["11 new traces", "120 in t.jsonl"]);
+    assert_eq!(ids(&place).len(), 120);
+    assert_eq!(server.count("GET", "/batchGet") - asked, 2, "spans of known traces are not asked for");
+    pull(&place, &server, &[]).exits_with(0).prints(&["0 new traces"]);
+}
+
+#[test]
+fn an_experiment_is_a_dataset_and_its_traces_stay_beside_the_log() {
+    let (place, server) = (Place::new(), Mlflow::with_traces(5));
+    let uri = server.fake.base_url();
+    let args = ["-d", "mlflow:/bot", "-J", "safety", "--simulate", "--tracking-uri", &uri];
+    place.run(args).exits_with(0).says(&["5 new traces", "bot.traces.jsonl"]);
+    assert_eq!(place.lines("bot.feedback.jsonl").len(), 5);
+    assert_eq!(place.lines("bot.traces.jsonl").len(), 5);
+    let mut late = server.state().traces[4].clone();
+    late.id = "tr-5".to_owned();
+    server.state().traces.push(late);
+    place.run(args).exits_with(0).says(&["1 new trace "]);
+    assert_eq!(place.lines("bot.feedback.jsonl").len(), 6);
+    // A filter has files of its own.
+    let filtered = [&args[..], &["--mlflow-filter", "tag.a = 'b'", "--since", "24h"]].concat();
+    // None of these traces is that young.
+    place.run(filtered).exits_with(2).says(&["0 new traces"]);
+    assert!(place.names().iter().any(|name| name.starts_with("bot-") && name.ends_with(".traces.jsonl")));
+    place.run(["-d", "x.jsonl", "-J", "safety", "--simulate", "--since", "1h"]).exits_with(2).says(&["mlflow:/"]);
+}
+
+#[test]
+fn what_a_server_cannot_answer_now_is_asked_again() {
+    let (place, server) = (
+        Place::new(),
+        Mlflow::with(3, |request| match request.number {
+            1 => Some(answers::raw(503, &[("retry-after", "0")], "<html>busy</html>")),
+            2 => Some(crate::common::Action::Close),
+            _ => None,
+        }),
+    );
+    pull(&place, &server, &[]).exits_with(0).prints(&["3 new traces"]);
+}
+
+#[test]
+fn a_wrong_token_and_a_server_that_is_not_there_end_it_with_a_remedy() {
+    let place = Place::new();
+    let server = Mlflow::with(1, |request| {
+        let may = request.header("authorization") == Some("Bearer token-12345");
+        (!may).then(|| answers::raw(401, &[], &format!("not {:?}", request.header("authorization"))))
+    });
+    let refused = place.command(["mlflow", "pull", "--experiment", "bot", "-o", "t.jsonl"]);
+    let refused =
+        refused.env("MLFLOW_TRACKING_URI", server.fake.base_url()).env("MLFLOW_TRACKING_TOKEN", "wrong-12345");
+    let refused = refused.run().exits_with(4).says(&["401", "MLFLOW_TRACKING_TOKEN"]);
+    assert!(!refused.stderr.contains("wrong-12345"));
+    let args = ["mlflow", "pull", "--experiment", "bot", "-o", "t.jsonl"];
+    let admitted = place.command(args).env("MLFLOW_TRACKING_URI", server.fake.base_url());
+    admitted.env("MLFLOW_TRACKING_TOKEN", "token-12345").run().exits_with(0);
+    place.run(args).exits_with(2).says(&["MLFLOW_TRACKING_URI"]);
+    place.command(args).env("MLFLOW_TRACKING_URI", "sqlite:///x.db").run().exits_with(2).says(&["sqlite:///x.db"]);
+    let other =
+        ["mlflow", "pull", "--experiment", "nobody", "-o", "u.jsonl", "--tracking-uri", &server.fake.base_url()];
+    place.command(other).env("MLFLOW_TRACKING_TOKEN", "token-12345").run().exits_with(2).says(&["nobody"]);
+    assert!(server.fake.seen().iter().all(|request| path(request).starts_with("/v1/")));
+}
+
+#[test]
+fn a_registered_judge_is_asked_from_a_file_beside_the_log() {
+    let scorer = include_str!("../../fixtures/mlflow/3.17.2/scorer.registered_make_judge.rest_get.json");
+    let (place, server) = (
+        Place::new(),
+        Mlflow::with(2, move |request| path(request).ends_with("/scorers/get").then(|| answers::raw(200, &[], scorer))),
+    );
+    let uri = server.fake.base_url();
+    let args = ["-d", "mlflow:/bot", "-J", "mlflow:/scorers/quality_judge", "--simulate", "--tracking-uri", &uri];
+    place.run(args).exits_with(0).says(&["mlflow-judges/quality_judge.toml"]);
+    let records = place.lines("bot.feedback.jsonl");
+    assert_eq!((records.len(), &records[0]["name"]), (2, &"quality_judge".into()));
+    assert_eq!(records[0]["metadata"]["judge_prompt"], "prompts:/quality_judge/1");
+    place.run(args).exits_with(0);
+    assert_eq!(place.lines("bot.feedback.jsonl").len(), 2, "the same judge");
+    let unknown = ["-d", "mlflow:/bot", "-J", "prompts:/none/1", "--simulate", "--tracking-uri", &uri];
+    place.run(unknown).exits_with(2).says(&["has no `prompts:/none/1`"]);
+    let wrong = ["-d", "mlflow:/bot", "-J", "prompts:/none", "--simulate", "--tracking-uri", &uri];
+    place.run(wrong).exits_with(2).says(&["prompts:/NAME/VERSION"]);
+}
