@@ -18,6 +18,7 @@ use super::mlflow::{MlflowArgs, RunMlflowArgs};
 use super::neighbours::{LangfuseArgs, PhoenixArgs};
 use super::panel::PanelArgs;
 use super::people_args::{AggregateArgs, AgreementArgs, CalibrateArgs, FeedbackArgs, HistoryArgs, LabelPlanArgs};
+use super::servers::{ReviewArgs, ServeFeedbackArgs};
 use super::setting::Setting;
 use super::subcommands::{
     AnchorsArgs, CheckArgs, CompactArgs, CompareArgs, CompletionsArgs, ConvertArgs, InitArgs, ManArgs, MergeArgs,
@@ -192,6 +193,10 @@ pub(crate) enum Command {
     Merge(MergeArgs),
     /// Drop superseded records from a log; every verdict is kept
     Compact(CompactArgs),
+    /// Review traces on a page in a browser: label them, and reject or correct verdicts
+    Review(Box<ReviewArgs>),
+    /// Take feedback from applications and their users into a log, as MLflow's server does
+    ServeFeedback(ServeFeedbackArgs),
     /// Serve a simulated OpenAI-compatible endpoint, with quotas and faults
     Simulate(SimulateArgs),
     /// Print a completion script for a shell

@@ -62,9 +62,12 @@ mod report;
 mod rerun;
 mod results;
 mod reuse;
+mod review;
 mod run;
 mod running;
 mod selection;
+mod serve_feedback;
+mod servers;
 mod setting;
 mod shard;
 mod show;
@@ -125,6 +128,8 @@ pub(crate) fn main() -> ExitCode {
         Some(Command::Compare(args)) => compare::main(args),
         Some(Command::Anchors(args)) => anchors::main(args),
         Some(Command::Plan(args)) => plan_command::main(args),
+        Some(Command::Review(args)) => review::main(*args),
+        Some(Command::ServeFeedback(args)) => serve_feedback::main(args),
         Some(Command::Feedback(args)) => feedback::main(*args),
         Some(Command::History(args)) => history::main(args),
         Some(Command::Aggregate(args)) => aggregate::main(args),

@@ -36,12 +36,14 @@ const DOCUMENTS: &[&str] = &[
     "docs/endpoints.md",
     "docs/errors.md",
     "docs/gates.md",
+    "docs/intake.md",
     "docs/judge-run.example.toml",
     "docs/judges.md",
     "docs/mlflow.md",
     "docs/people.md",
     "docs/report.md",
     "docs/results.md",
+    "docs/review.md",
     "docs/scaling.md",
     "docs/traces.md",
 ];
@@ -135,8 +137,21 @@ fn flags(text: &str) -> BTreeSet<&str> {
 
 #[test]
 fn every_flag_that_the_documents_name_exists() {
-    let commands =
-        ["simulate", "merge", "compact", "convert", "replay", "status", "report", "compare", "plan", "show", "anchors"];
+    let commands = [
+        "simulate",
+        "merge",
+        "compact",
+        "convert",
+        "replay",
+        "status",
+        "report",
+        "compare",
+        "plan",
+        "show",
+        "anchors",
+        "review",
+        "serve-feedback",
+    ];
     let people = ["history", "aggregate", "agreement", "label-plan", "calibrate"];
     let edits = ["add", "reject", "override", "import"].map(|command| help(&["feedback", command])).concat();
     let helps = help(&[])
@@ -423,6 +438,8 @@ fn each_floor_knows_only_the_floors_below_it() {
         ("people", &["results", "judge", "endpoint", "dataset", "trace", "feedback", "files"]),
         ("results", &["judge", "endpoint", "dataset", "trace", "feedback", "files"]),
         ("run", &["judge", "endpoint", "dataset", "trace", "feedback", "files"]),
+        ("intake", &["feedback"]),
+        ("review", &["results", "judge", "dataset", "feedback"]),
         ("servers", &["results", "judge", "endpoint", "feedback", "files"]),
     ] {
         for file in rust_files(&format!("src/{floor}")) {

@@ -38,7 +38,8 @@ impl Operand {
     /// # Errors
     /// What the trace lacks, or why it cannot be evaluated, without a value of the trace.
     pub(super) fn value(&self, subject: Subject<'_>) -> Result<Value, String> {
-        let value = self.compiled.eval(context(subject, &self.used, None)).map_err(|error| explained(&error, subject))?;
+        let value =
+            self.compiled.eval(context(subject, &self.used, None)).map_err(|error| explained(&error, subject))?;
         if value.is_undefined() {
             return Err(format!("the {} has no `{}`", subject.noun(), self.source));
         }
