@@ -197,7 +197,7 @@ impl Asked<'_> {
             conduct,
         };
         let env: Env<'_> = &|name| std::env::var(name).ok();
-        let (planned, mut invocation) = plan::of_run(args, env)?;
+        let (planned, mut invocation) = plan::of_run(args, None, env)?;
         // Gates of judge-run.toml are about the application, not about its judges.
         invocation.gates = crate::cli::gates::Gates::default();
         let model = planned.plan.judges.first().map(|judge| judge.model.to_string()).unwrap_or_default();
