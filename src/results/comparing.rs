@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use judge_run_statistics::multiple::holm;
 use serde_json::Value;
 
-use super::compare::{Comparison, Flip, Measure, NightOutcome, Outcome, Test};
+use super::compare::{Comparison, Drift, Flip, Measure, NightOutcome, Outcome, Test};
 use super::forms;
 use super::gating::ALPHA;
 use super::items::{Item, Pool, Terms};
@@ -272,7 +272,8 @@ impl Draft {
         // What is plainly worse is no drift, and another judge says nothing of it.
         let is_worse = self.comparison.p_worse.is_some_and(|p| p < ALPHA);
         let is_plain = is_worse || self.comparison.outcome == Outcome::JudgeChanged;
-        if let Some(drift) = self.comparison.drift.filter(|drift| drift.is_alarm() && !is_plain) {
+        self.comparison.drift = self.comparison.drift.filter(|_| !is_plain);
+        if let Some(drift) = self.comparison.drift.filter(Drift::is_alarm) {
             let message = format!(
                 "small losses add up over {} nights: evidence {:.0}, an alarm at {:.0}",
                 drift.nights, drift.evidence, drift.alarm
