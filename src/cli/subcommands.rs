@@ -563,12 +563,6 @@ pub(crate) struct InitArgs {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct JudgesArgs {
-    /// Judge to print as a file
-    pub name: Option<String>,
-}
-
-#[derive(Debug, Args)]
 pub(crate) struct ManArgs {
     /// Command to describe, such as simulate
     pub command: Option<String>,

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests may panic")]
 
+mod cascades;
 mod claims;
 mod code_judges;
 mod command_line;
@@ -17,6 +18,7 @@ mod files;
 mod forms;
 mod history;
 mod init;
+mod intake;
 mod interruption;
 mod invalid;
 mod judges;
@@ -41,6 +43,7 @@ mod report;
 mod requests;
 mod resume;
 mod retries;
+mod review;
 mod rubrics;
 mod secrets;
 mod selection;

@@ -11,7 +11,7 @@ use crate::endpoint::Failure;
 use crate::endpoint::pacing::observed::ObservedLimits;
 use crate::endpoint::wire::answer::{Answer, Usage};
 use crate::endpoint::wire::chat::{ResponseFormat, WireProfile};
-use crate::feedback::{ASKED_WITH_METADATA, AssessmentId, Feedback, FeedbackError, SAMPLE_METADATA};
+use crate::feedback::{ASKED_WITH_METADATA, AssessmentId, ErrorCode, Feedback, FeedbackError, SAMPLE_METADATA};
 use crate::judge::parse::ParseMethod;
 use crate::judge::verdict::Verdict;
 use crate::judge::{Judgment, NotAskable, Question, SubjectIds, Work};
@@ -150,7 +150,14 @@ pub(in crate::run) fn of_attempt(question: &Question, run_id: &str, outcome: Out
             }
             let Verdict { value, rationale, details } = verdict;
             details.into_iter().for_each(|(key, value)| put(key, value));
-            feedback.value = Some(value);
+            if value.is_null() {
+                let error_message = "the judge says that the material does not allow a verdict".to_owned();
+                let error_code = ErrorCode::Abstained.into();
+                feedback.error =
+                    Some(FeedbackError { error_code, error_message: Some(error_message), stack_trace: None });
+            } else {
+                feedback.value = Some(value);
+            }
             feedback.rationale = rationale;
             feedback.overrides = history.overrides.filter(|_| made_up.is_none()).map(|id| id.to_string());
         }
@@ -160,6 +167,13 @@ pub(in crate::run) fn of_attempt(question: &Question, run_id: &str, outcome: Out
         }
     }
     (feedback, Some(answer.content).filter(|text| !text.is_empty()))
+}
+
+/// Keeps what the judge was asked, so that a verdict can be checked: the two messages, as JSON. (A hint of a re-ask is not part of them.)
+pub(in crate::run) fn keep_request(feedback: &mut Feedback, work: &Work) {
+    let (system, user) = work.texts();
+    let request = serde_json::json!({"system": shortened(system), "user": shortened(user)});
+    feedback.metadata.insert("request".to_owned(), request.to_string());
 }
 
 /// The record of a judgment whose verdict follows from the trace.
@@ -180,21 +194,24 @@ pub(in crate::run) fn of_computed(
     }
 }
 
-/// A longer answer keeps this many characters of either end.
+/// A longer text keeps this many characters of either end.
 const KEPT_END: usize = 10_000;
 
 /// Keeps what the judge wrote, so that a reading can be checked.
 pub(in crate::run) fn keep_answer(feedback: &mut Feedback, answer: &str) {
-    let length = answer.chars().count();
-    let kept = match length.checked_sub(2 * KEPT_END).filter(|omitted| *omitted > 0) {
-        None => answer.to_owned(),
+    feedback.metadata.insert("answer".to_owned(), shortened(answer));
+}
+
+fn shortened(text: &str) -> String {
+    let length = text.chars().count();
+    match length.checked_sub(2 * KEPT_END).filter(|omitted| *omitted > 0) {
+        None => text.to_owned(),
         Some(omitted) => {
             let (head, tail): (String, String) =
-                (answer.chars().take(KEPT_END).collect(), answer.chars().skip(length - KEPT_END).collect());
+                (text.chars().take(KEPT_END).collect(), text.chars().skip(length - KEPT_END).collect());
             format!("{head}\n[... {omitted} characters omitted ...]\n{tail}")
         }
-    };
-    feedback.metadata.insert("answer".to_owned(), kept);
+    }
 }
 
 /// The record of a trace, span or session that the judge cannot be asked about.
@@ -246,9 +263,7 @@ pub(in crate::run) fn now_ms() -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::feedback::{
-        ErrorCode, GOOD_METADATA, IdHasher, SCALE_METADATA, SESSION_ID_METADATA, SESSION_METADATA, Source,
-    };
+    use crate::feedback::{GOOD_METADATA, IdHasher, SCALE_METADATA, SESSION_ID_METADATA, SESSION_METADATA, Source};
     use crate::judge::Judge;
     use crate::run::lanes::lane::tests::job;
 
