@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use judge_run::endpoint::ModelUri;
+use judge_run::judge::redact::Redact;
 use judge_run::judge::{Given, Judge, JudgeKind, library};
 use judge_run::results::{Gate, by};
 use judge_run::run::{
@@ -163,6 +164,7 @@ pub(crate) fn of_run(
     target.check_overwrites(&dataset, &judge, named_config.as_deref(), overwrite)?;
     let dataset = paths::datasets(&dataset, &target.written())?;
     let gates = if purpose == Purpose::Application { Gates::of(gates, &layers.file)? } else { Gates::default() };
+    Redact::of(&layers.file.redact).map_err(|error| CliError::of(&error))?;
     let anchors = anchors.or_else(|| layers.file.gates.anchors.clone());
     let anchors = anchors.filter(|_| purpose == Purpose::Application);
     let mut planned = Planned {

@@ -85,7 +85,13 @@ impl Rule {
             return Err(invalid("has a name with other characters than letters, digits, - and _".to_owned()));
         }
         let compiled = RegexBuilder::new(expression).size_limit(MAX_COMPILED).build();
-        let compiled = compiled.map_err(|error| invalid(format!("is no regular expression: {error}")))?;
+        // The library shows the expression over several lines, and then says what is wrong.
+        let said = |error: regex::Error| {
+            let text = error.to_string();
+            let reason = text.lines().last().unwrap_or_default().trim_start_matches("error: ");
+            invalid(format!("is no regular expression: {reason}"))
+        };
+        let compiled = compiled.map_err(said)?;
         if compiled.is_match("") {
             return Err(invalid("finds an empty text, so it would replace everything".to_owned()));
         }
