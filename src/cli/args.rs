@@ -14,6 +14,7 @@ use super::flags::{
     ConductArgs, EndpointArgs, GATES, GENERAL, GateArgs, INPUT, OUTPUT, SelectionArgs, form, format_help,
 };
 use super::mlflow::{MlflowArgs, RunMlflowArgs};
+use super::neighbours::{LangfuseArgs, PhoenixArgs};
 use super::panel::PanelArgs;
 use super::people_args::{AggregateArgs, AgreementArgs, CalibrateArgs, FeedbackArgs, HistoryArgs, LabelPlanArgs};
 use super::subcommands::{
@@ -181,6 +182,10 @@ pub(crate) enum Command {
     Convert(ConvertArgs),
     /// Pull traces from an MLflow server, push feedback to it
     Mlflow(MlflowArgs),
+    /// Push feedback to Arize Phoenix
+    Phoenix(PhoenixArgs),
+    /// Push feedback to Langfuse
+    Langfuse(LangfuseArgs),
     /// Merge logs into one: those of shards, or of several nights
     Merge(MergeArgs),
     /// Drop superseded records from a log; every verdict is kept

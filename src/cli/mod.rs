@@ -18,6 +18,7 @@ mod dry_run;
 mod duration;
 mod endpoint;
 mod error;
+mod escalate;
 mod failures;
 mod feedback;
 mod feedback_import;
@@ -27,6 +28,7 @@ mod forms;
 mod gates;
 mod generate;
 mod history;
+mod import_judges;
 mod init;
 mod judges;
 mod label_plan;
@@ -35,6 +37,7 @@ mod manifest;
 mod merge;
 mod mlflow;
 mod named_logs;
+mod neighbours;
 mod not_retried;
 mod notices;
 mod open;
@@ -114,6 +117,8 @@ pub(crate) fn main() -> ExitCode {
         Some(Command::Convert(args)) => convert::main(args),
         Some(Command::Replay(args)) => replay::main(*args),
         Some(Command::Mlflow(args)) => mlflow::main(args),
+        Some(Command::Phoenix(args)) => neighbours::phoenix(args),
+        Some(Command::Langfuse(args)) => neighbours::langfuse(args),
         Some(Command::Show(args)) => show::main(args),
         Some(Command::Status(args)) => status::main(args),
         Some(Command::Report(args)) => report::main(*args),
