@@ -14,6 +14,7 @@
 //! | [`run`] | the pipeline: plan, admit, ask, record; its events and its summary |
 //! | [`people`] | what people say of traces, and what that says of a judge: import, aggregation, agreement, calibration |
 //! | [`results`] | what the feedback says: reports, comparisons, gates; beside `run`, and neither knows the other |
+//! | `intake` and `review` | servers for applications and people who give feedback; only with the feature `cli` |
 //! | [`judge`] | what is asked: judge files, prompts, the form of the verdict and how it is read |
 //! | [`endpoint`] | who is asked: client, failures, quota, the simulated endpoint |
 //! | [`dataset`] | what is judged: files, lines, one file a trace dialect |
@@ -31,9 +32,13 @@ pub mod dataset;
 pub mod endpoint;
 pub mod feedback;
 pub mod files;
+#[cfg(feature = "cli")]
+pub mod intake;
 pub mod judge;
 pub mod people;
 pub mod results;
+#[cfg(feature = "cli")]
+pub mod review;
 pub mod run;
 pub mod servers;
 pub mod trace;

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use judge_run::feedback::log::{Appender, StandingRecords, Stands};
+use judge_run::feedback::log::{StandingRecords, Stands};
 use judge_run::feedback::{Feedback, SourceType};
 use judge_run::people::edit::{About, NoId, typed_value};
 use judge_run::people::{Author, Wanted};
@@ -196,9 +196,8 @@ pub(super) fn shown(record: &Feedback) -> String {
 }
 
 pub(super) fn append(log: &Path, record: &Feedback) -> Result<(), CliError> {
-    let mut appender = Appender::open(log).map_err(|error| cannot_open(&error))?;
-    let written = appender.append(record).and_then(|()| appender.sync());
-    written.map_err(|error| CliError::Other(format!("cannot write `{}`: {error}", log.display())))
+    judge_run::feedback::log::add(log, std::slice::from_ref(record))
+        .map_err(|error| CliError::Other(format!("cannot write `{}`: {error}", log.display())))
 }
 
 fn done(text: &str) -> Result<ExitCode, CliError> {

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use judge_run::feedback::Feedback;
-use judge_run::feedback::log::Appender;
+use judge_run::feedback::log::add;
 use judge_run::people::import::{self, Adopted, Adoption, ImportError, Imported, Options};
 use judge_run::run::Exit;
 
@@ -37,7 +37,7 @@ pub(crate) fn main(args: ImportArgs) -> Result<ExitCode, CliError> {
         return Err(nothing(&shown, &imported));
     }
     let mut adoption = Adoption::of(&log).map_err(|error| cannot_open(&error))?;
-    let mut appender = if dry_run { None } else { Some(Appender::open(&log).map_err(|error| cannot_open(&error))?) };
+    let mut new = Vec::new();
     let mut counts = Counts::default();
     for record in imported.records {
         let is_new = match adoption.adopt(record) {
@@ -50,12 +50,10 @@ pub(crate) fn main(args: ImportArgs) -> Result<ExitCode, CliError> {
         };
         let Some((record, is_new)) = is_new else { continue };
         counts.add(&record, is_new);
-        if let Some(appender) = &mut appender {
-            appender.append(&record).map_err(|error| cannot_write(&log, &error))?;
-        }
+        new.push(record);
     }
-    if let Some(appender) = &appender {
-        appender.sync().map_err(|error| cannot_write(&log, &error))?;
+    if !dry_run && !new.is_empty() {
+        add(&log, &new).map_err(|error| cannot_write(&log, &error))?;
     }
     for reject in imported.rejects.iter().take(MAX_SHOWN) {
         print::message(format_args!("{}:{}: {}", one_line(&shown), reject.line, one_line(&reject.reason)));
@@ -79,10 +77,7 @@ fn content(file: &Path, is_stdin: bool) -> std::io::Result<Vec<u8>> {
 }
 
 fn cannot_write(log: &Path, error: &std::io::Error) -> CliError {
-    CliError::Other(format!(
-        "cannot write `{}`: {error}; what was added so far stays, and the same command adds the rest",
-        log.display()
-    ))
+    CliError::Other(format!("cannot write `{}`: {error}; nothing was added", log.display()))
 }
 
 fn failed(file: &str, error: &ImportError) -> CliError {

@@ -28,7 +28,6 @@ mod forms;
 mod gates;
 mod generate;
 mod history;
-mod import_judges;
 mod init;
 mod judges;
 mod label_plan;
@@ -63,9 +62,13 @@ mod report;
 mod rerun;
 mod results;
 mod reuse;
+mod review;
 mod run;
 mod running;
 mod selection;
+mod serve_feedback;
+mod servers;
+mod setting;
 mod shard;
 mod show;
 mod simulate;
@@ -125,6 +128,8 @@ pub(crate) fn main() -> ExitCode {
         Some(Command::Compare(args)) => compare::main(args),
         Some(Command::Anchors(args)) => anchors::main(args),
         Some(Command::Plan(args)) => plan_command::main(args),
+        Some(Command::Review(args)) => review::main(*args),
+        Some(Command::ServeFeedback(args)) => serve_feedback::main(args),
         Some(Command::Feedback(args)) => feedback::main(*args),
         Some(Command::History(args)) => history::main(args),
         Some(Command::Aggregate(args)) => aggregate::main(args),
@@ -132,7 +137,7 @@ pub(crate) fn main() -> ExitCode {
         Some(Command::LabelPlan(args)) => label_plan::main(args),
         Some(Command::Calibrate(args)) => calibrate::main(args),
         Some(Command::Init(args)) => init::main(args),
-        Some(Command::Judges(args)) => judges::main(&args),
+        Some(Command::Judges(args)) => judges::main(*args),
         Some(Command::Completions(args)) => generate::completions(&args),
         Some(Command::Man(args)) => generate::man(&args),
     };

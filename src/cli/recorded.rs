@@ -22,40 +22,9 @@ impl Recorded {
     /// Opens what is named. If nothing is, what the newest plan of each log was about: a dataset that is not there any more is reported, and
     /// nothing is known of its traces.
     pub(crate) fn open(named: &[PathBuf], logs: &[PathBuf]) -> Result<Self, CliError> {
-        let mut recorded = Self { readers: Vec::new(), _quickstart: Vec::new() };
-        if !named.is_empty() {
-            recorded.add(DatasetOptions::new(paths::datasets(named, logs)?))?;
-            return Ok(recorded);
-        }
-        let mut known: Vec<Vec<PathBuf>> = Vec::new();
-        for log in logs {
-            let Ok(manifest) = Manifest::read(&Manifest::path_of(log)) else { continue };
-            let Some(plan) = manifest.plans.into_iter().next() else { continue };
-            let datasets: Vec<_> = plan.datasets.iter().map(|dataset| paths::shown(&dataset.path)).collect();
-            if let Some(missing) = datasets.iter().find(|path| !is_there(path)) {
-                print::message(format_args!(
-                    "the dataset {} is not there any more, so its texts are not shown (to show them: --dataset FILE)",
-                    print::one_line(&missing.display().to_string())
-                ));
-            } else if !known.contains(&datasets) {
-                known.push(datasets.clone());
-                recorded.add(DatasetOptions {
-                    max_line_bytes: plan.reading.max_line_bytes,
-                    format: plan.reading.format.unwrap_or_default(),
-                    mappings: plan.reading.map,
-                    ..DatasetOptions::new(datasets)
-                })?;
-            }
-        }
-        Ok(recorded)
-    }
-
-    fn add(&mut self, options: DatasetOptions) -> Result<(), CliError> {
-        let (paths, file) = quickstart::as_files(options.paths)?;
-        let options = DatasetOptions { paths, ..options };
-        self.readers.push(DatasetReader::open(options).map_err(|error| CliError::of(&error))?);
-        self._quickstart.extend(file);
-        Ok(())
+        let (options, quickstart) = options(named, logs)?;
+        let open = |options| DatasetReader::open(options).map_err(|error| CliError::of(&error));
+        Ok(Self { readers: options.into_iter().map(open).collect::<Result<_, _>>()?, _quickstart: quickstart })
     }
 
     /// Calls `take` with each trace until it wants no more.
@@ -79,6 +48,45 @@ impl Recorded {
         }
         Ok(())
     }
+}
+
+/// Where the traces are, and the files that must last as long as they are read.
+pub(crate) fn options(
+    named: &[PathBuf],
+    logs: &[PathBuf],
+) -> Result<(Vec<DatasetOptions>, Vec<NamedTempFile>), CliError> {
+    let mut found = (Vec::new(), Vec::new());
+    let mut add = |options: DatasetOptions| {
+        let (paths, file) = quickstart::as_files(options.paths)?;
+        found.0.push(DatasetOptions { paths, ..options });
+        found.1.extend(file);
+        Ok::<_, CliError>(())
+    };
+    if !named.is_empty() {
+        add(DatasetOptions::new(paths::datasets(named, logs)?))?;
+        return Ok(found);
+    }
+    let mut known: Vec<Vec<PathBuf>> = Vec::new();
+    for log in logs {
+        let Ok(manifest) = Manifest::read(&Manifest::path_of(log)) else { continue };
+        let Some(plan) = manifest.plans.into_iter().next() else { continue };
+        let datasets: Vec<_> = plan.datasets.iter().map(|dataset| paths::shown(&dataset.path)).collect();
+        if let Some(missing) = datasets.iter().find(|path| !is_there(path)) {
+            print::message(format_args!(
+                "the dataset {} is not there any more, so its texts are not shown (to show them: --dataset FILE)",
+                print::one_line(&missing.display().to_string())
+            ));
+        } else if !known.contains(&datasets) {
+            known.push(datasets.clone());
+            add(DatasetOptions {
+                max_line_bytes: plan.reading.max_line_bytes,
+                format: plan.reading.format.unwrap_or_default(),
+                mappings: plan.reading.map,
+                ..DatasetOptions::new(datasets)
+            })?;
+        }
+    }
+    Ok(found)
 }
 
 /// Standard input was read by the run, and has no second time.

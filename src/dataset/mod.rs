@@ -12,6 +12,7 @@
 //! # Ok::<(), judge_run::dataset::DatasetError>(())
 //! ```
 
+mod again;
 mod assemble;
 mod depth;
 mod dialects;
@@ -29,6 +30,7 @@ mod register;
 mod reject;
 mod source;
 
+pub use again::TracesById;
 pub(crate) use assemble::Sessions;
 pub use dialects::Dialect;
 pub use entry::{Duplicate, Entry, Stats};

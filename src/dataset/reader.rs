@@ -91,7 +91,7 @@ impl DatasetReader {
         for source in sources.iter().filter_map(Source::again) {
             open_records(source, format, &mappings, max_line_bytes)?;
         }
-        Ok(Self::from_sources(sources, max_line_bytes, format, mappings))
+        Ok(Self::of_sources(sources, max_line_bytes, format, mappings))
     }
 
     /// The mappings that have nothing to map among the first records of each file, at most this many of each: probably their names are misspelt.
@@ -118,7 +118,12 @@ impl DatasetReader {
         Ok(reading.unused().cloned().collect())
     }
 
-    fn from_sources(waiting: VecDeque<Source>, max_line_bytes: usize, format: Format, mappings: Vec<Mapping>) -> Self {
+    pub(super) fn of_sources(
+        waiting: VecDeque<Source>,
+        max_line_bytes: usize,
+        format: Format,
+        mappings: Vec<Mapping>,
+    ) -> Self {
         Self {
             total_bytes: waiting.iter().map(|source| source.length).sum(),
             waiting,
@@ -140,6 +145,13 @@ impl DatasetReader {
     /// How many bytes were read so far, of all files.
     pub fn bytes_read(&self) -> u64 {
         self.bytes_before + self.current.as_ref().map_or(0, Current::bytes_read)
+    }
+
+    /// Whether the latest entry is one of a line of a file that is not compressed, so that it can be read again there.
+    pub(super) fn is_on_a_line(&self) -> bool {
+        let is_plain =
+            |current: &Current| matches!(current.records, Records::Lines(_)) && current.container == Container::None;
+        self.whole.is_none() && self.current.as_ref().is_some_and(is_plain)
     }
 
     /// What was found so far.
@@ -272,12 +284,12 @@ mod tests {
         source
     }
 
-    fn from_sources(sources: impl IntoIterator<Item = Source>) -> DatasetReader {
-        DatasetReader::from_sources(sources.into_iter().collect(), 200, Format::default(), Vec::new())
+    fn of_sources(sources: impl IntoIterator<Item = Source>) -> DatasetReader {
+        DatasetReader::of_sources(sources.into_iter().collect(), 200, Format::default(), Vec::new())
     }
 
     fn reader(files: &[(&str, &str)]) -> DatasetReader {
-        from_sources(files.iter().map(|(name, text)| source(name, text)))
+        of_sources(files.iter().map(|(name, text)| source(name, text)))
     }
 
     fn entries(text: &str) -> (Vec<Entry>, Stats) {
@@ -384,7 +396,7 @@ mod tests {
             }
         }
         let torn = Source::stream("torn", Box::new(Torn(false)));
-        let mut reader = from_sources([torn, source("b", "{\"inputs\":2}")]);
+        let mut reader = of_sources([torn, source("b", "{\"inputs\":2}")]);
         assert_eq!(reader.total_bytes(), None);
         assert!(matches!(reader.next(), Some(Ok(Entry::Trace(_)))));
         let error = reader.next().unwrap().unwrap_err();

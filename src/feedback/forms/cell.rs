@@ -25,7 +25,7 @@ pub(crate) fn cell(text: Option<&str>) -> String {
 }
 
 /// What [`cell`] wrote.
-pub(super) fn text(cell: &str) -> Option<&str> {
+pub(crate) fn text(cell: &str) -> Option<&str> {
     match cell.strip_prefix('\'') {
         _ if cell.is_empty() => None,
         Some(rest) if is_guarded(rest) => Some(rest),

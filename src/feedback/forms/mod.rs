@@ -15,6 +15,8 @@ mod wide;
 mod write;
 
 pub(crate) use cell::cell as text_cell;
+#[cfg(feature = "cli")]
+pub(crate) use cell::text as text_of_cell;
 pub use convert::{Converted, convert};
 pub use error::ConvertError;
 pub use export::{export, replace};

@@ -1,11 +1,12 @@
 //! The feedback log: append-only JSONL, one record a line, owned by one writer.
 
-mod append;
+mod add;
 mod compact;
 mod displaced;
 mod error;
 mod exchange;
 mod file;
+mod follow;
 mod holders;
 mod ids;
 mod index;
@@ -25,9 +26,10 @@ mod writer;
 mod written;
 
 pub use super::history::{OpinionKey, Standing};
-pub use append::Appender;
+pub use add::add;
 pub use compact::{Compacted, compact, would_compact};
 pub use error::OpenError;
+pub use follow::{Follower, News};
 pub use ids::known_ids;
 pub use index::{Index, Seen};
 pub(super) use lines::LineReader;

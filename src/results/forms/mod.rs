@@ -5,7 +5,7 @@ mod figures;
 mod form;
 mod github;
 mod headline;
-mod html;
+pub(crate) mod html;
 mod junit;
 mod markdown;
 pub mod plain;

@@ -2,6 +2,7 @@
 
 pub(crate) mod answers;
 mod fake;
+pub(crate) mod http;
 mod place;
 mod simulator;
 

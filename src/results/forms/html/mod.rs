@@ -18,18 +18,22 @@ use super::headline::Headline;
 use super::plain::one_line;
 use crate::results::judgments::Judgments;
 pub use traces::PageTraces;
+#[cfg(feature = "cli")]
+pub(crate) use traces::Shown;
 
 const PAGE: &str = include_str!("page.html");
-const STYLE: &str = include_str!("style.css");
-/// In the order in which they run, inside one function.
-const SCRIPTS: [&str; 9] = [
+pub(crate) const STYLE: &str = include_str!("style.css");
+/// How a trace is shown, on every page.
+pub(crate) const SHOWN: [&str; 3] =
+    [include_str!("script/elements.js"), include_str!("script/texts.js"), include_str!("script/happened.js")];
+/// In the order in which they run after those, inside one function.
+const SCRIPTS: [&str; 8] = [
     include_str!("script/base.js"),
     include_str!("script/plots.js"),
     include_str!("script/state.js"),
     include_str!("script/overview.js"),
     include_str!("script/sections.js"),
     include_str!("script/table.js"),
-    include_str!("script/texts.js"),
     include_str!("script/trace.js"),
     include_str!("script/main.js"),
 ];
@@ -51,7 +55,7 @@ pub struct Page<'a> {
 
 pub(super) fn write(results: &Findings<'_>, page: &Page<'_>, out: &mut dyn Write) -> io::Result<()> {
     let headline = Headline::of(results);
-    let script = format!("(() => {{\n\"use strict\";\n{}}})();\n", SCRIPTS.concat());
+    let script = format!("(() => {{\n\"use strict\";\n{}{}}})();\n", SHOWN.concat(), SCRIPTS.concat());
     let policy = format!(
         "default-src 'none'; style-src '{}'; script-src '{}'; img-src data:; base-uri 'none'; form-action 'none'",
         hash(STYLE),
@@ -88,8 +92,17 @@ fn hash(text: &str) -> String {
 }
 
 /// Text in HTML, also between quotes.
-fn attribute(text: &str) -> String {
+pub(crate) fn attribute(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;").replace('\'', "&#39;")
+}
+
+/// JSON inside a script element, as a text.
+#[cfg(feature = "cli")]
+pub(crate) fn escaped(json: &str) -> String {
+    let mut out = Vec::with_capacity(json.len());
+    // Writing to memory cannot fail, and what was UTF-8 stays it.
+    let _ = block(json, &mut out);
+    String::from_utf8(out).unwrap_or_default()
 }
 
 /// JSON inside a script element: nothing in it is a tag or a comment, and what ends a line in scripts is escaped.

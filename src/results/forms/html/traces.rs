@@ -26,15 +26,15 @@ pub struct PageTraces {
 }
 
 #[derive(Debug, Clone)]
-pub(super) struct Shown {
+pub(crate) struct Shown {
     /// What was asked, on one line.
-    pub(super) title: String,
-    pub(super) session: Option<String>,
+    pub(crate) title: String,
+    pub(crate) session: Option<String>,
     /// The trace as JSON.
-    pub(super) json: String,
+    pub(crate) json: String,
     /// How many characters of it are missing.
-    pub(super) cut: usize,
-    pub(super) spans_left_out: usize,
+    pub(crate) cut: usize,
+    pub(crate) spans_left_out: usize,
 }
 
 impl PageTraces {
@@ -66,16 +66,23 @@ impl PageTraces {
 
 impl Shown {
     fn of(trace: &Trace, room: usize) -> Self {
-        let spans_left_out = trace.spans.len().saturating_sub(MAX_SPANS);
         // What is too deep for JSON was none of the readers'.
-        let mut value = serde_json::to_value(trace).unwrap_or(Value::Null);
+        Self::of_json(serde_json::to_value(trace).unwrap_or(Value::Null), room)
+    }
+
+    /// Of a trace as it is serialized, shortened to so many characters.
+    pub(crate) fn of_json(mut value: Value, room: usize) -> Self {
+        let title = value.get("inputs").map(|inputs| title(asked(inputs))).unwrap_or_default();
+        let session =
+            value.get("session_id").and_then(Value::as_str).filter(|id| !id.is_empty()).map(ToOwned::to_owned);
+        let mut spans_left_out = 0;
         if let Some(Value::Array(spans)) = value.get_mut("spans") {
+            spans_left_out = spans.len().saturating_sub(MAX_SPANS);
             spans.truncate(MAX_SPANS);
         }
         keep_integers(&mut value);
         let cut = fit(&mut value, room);
-        let title = trace.inputs.as_ref().map(|inputs| title(asked(inputs))).unwrap_or_default();
-        Self { title, session: trace.session().map(ToOwned::to_owned), json: value.to_string(), cut, spans_left_out }
+        Self { title, session, json: value.to_string(), cut, spans_left_out }
     }
 }
 

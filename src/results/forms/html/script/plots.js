@@ -1,7 +1,6 @@
 // Small plots. Places are shares of the width, so that they fit any; each says in words what it shows.
 
 const HEIGHT = 28;
-const across = (share) => `${(100 * Math.min(1, Math.max(0, share))).toFixed(3)}%`;
 
 function plot(label, height, ...shapes) {
   return svg("svg", { class: "plot", role: "img", "aria-label": visible(label), width: "100%", height }, ...shapes);

@@ -1,13 +1,28 @@
 // How texts and values of any form are shown.
 
 const LONG_LINES = 12;
+// Of more characters only the beginning is laid out, until the rest is asked for.
+const HUGE = 20_000;
 const IMAGE = /^data:image\/(?:png|jpeg|gif|webp);base64,[A-Za-z0-9+/=]+$/;
 
 // A text with its line breaks; what a judge quoted of it is marked.
 function textBlock(text, quotes) {
+  if (text.length > HUGE) return h("div", { class: "text-block" }, pieces(text).map((piece) => h("p", { class: "text piece", dir: "auto" }, marked(piece, quotes))));
   const parts = text.split(/^```[^\n]*\n?/m);
   const blocks = parts.map((part, i) => (i % 2 ? h("pre", { class: "code-block" }, marked(part, quotes)) : part.trim() || parts.length === 1 ? h("p", { class: "text", dir: "auto" }, marked(part.replace(/^\n+|\s+$/g, ""), quotes)) : null));
   return h("div", { class: "text-block" }, blocks);
+}
+
+// A text in parts that a browser can lay out one by one, divided at spaces.
+function pieces(text) {
+  const found = [];
+  for (let from = 0; from < text.length;) {
+    const space = text.lastIndexOf(" ", from + HUGE);
+    const to = text.length - from <= HUGE ? text.length : space > from ? space + 1 : from + HUGE;
+    found.push(text.slice(from, to));
+    from = to;
+  }
+  return found;
 }
 
 function marked(text, quotes) {
@@ -26,12 +41,14 @@ function marked(text, quotes) {
 
 // Folded at some lines, where it is longer.
 function foldable(text, quotes, lines = LONG_LINES) {
-  const body = textBlock(text, quotes);
+  const isHuge = text.length > HUGE;
+  const body = textBlock(isHuge ? text.slice(0, HUGE) : text, quotes);
   const isLong = text.length > lines * 110 || text.split("\n", lines + 2).length > lines + 1;
   if (!isLong) return body;
   const fold = h("div", { class: `fold lines-${lines}` }, body);
   const button = h("button", { type: "button", class: "more", "aria-expanded": "false", click: () => {
     const open = fold.classList.toggle("open");
+    if (open && isHuge && fold.firstChild === body) fold.replaceChildren(textBlock(text, quotes));
     button.setAttribute("aria-expanded", String(open));
     button.textContent = open ? "Show less" : more;
   } });

@@ -1,0 +1,90 @@
+//! Who is let in: whoever has the token of the address that was printed, or knows the password, and only by a page of this server.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use judge_run_web::{Answer, Hosts, Method, Request, Token, header, same_origin};
+
+/// After a wrong password, so that none is found by trying.
+const WRONG_PASSWORD: Duration = Duration::from_secs(1);
+
+/// Lets in, or not.
+#[derive(Debug)]
+pub struct Guard {
+    hosts: Hosts,
+    listening: IpAddr,
+    cookie: String,
+    token: String,
+    known: Token,
+    password: Option<Token>,
+}
+
+/// Whether a request is let in.
+pub(super) enum Entry {
+    Allowed,
+    /// Not before a password.
+    Stranger,
+    /// Anything else is the answer.
+    Answer(Answer),
+}
+
+impl Guard {
+    /// For a server at this address. `None` where the system has no random numbers.
+    pub fn new(address: std::net::SocketAddr, hosts: &[String], password: Option<&str>) -> Option<Self> {
+        let token = judge_run_web::random_id()?;
+        Some(Self {
+            hosts: Hosts::of(address, hosts),
+            listening: address.ip(),
+            // Cookies know no ports: two reviews on one machine are two cookies.
+            cookie: format!("judge-run-review-{}", address.port()),
+            known: Token::new(&token),
+            token,
+            password: password.map(Token::new),
+        })
+    }
+
+    /// What the first address of the page has after its `?`; nothing where a password is asked for.
+    pub fn query(&self) -> String {
+        if self.password.is_some() { String::new() } else { format!("?token={}", self.token) }
+    }
+
+    /// Whether a request is let in.
+    pub(super) fn check(&self, request: &Request) -> Entry {
+        if !self.hosts.allow(request, self.listening) {
+            return Entry::Answer(Answer::text(403, "This server is not known by that name.\n"));
+        }
+        let is_read = matches!(request.method, Method::GET | Method::HEAD);
+        if !is_read && !same_origin(request) {
+            return Entry::Answer(Answer::text(403, "Only pages of this server may do that.\n"));
+        }
+        if request.cookie(&self.cookie).is_some_and(|token| self.known.is(token)) {
+            return Entry::Allowed;
+        }
+        let by_address =
+            self.password.is_none() && request.parameter("token").is_some_and(|token| self.known.is(&token));
+        if by_address && is_read && request.path == "/" {
+            return Entry::Answer(self.welcome());
+        }
+        Entry::Stranger
+    }
+
+    /// Whether strangers can say a password.
+    pub(super) fn has_password(&self) -> bool {
+        self.password.is_some()
+    }
+
+    /// Lets in whoever knows the password.
+    pub(super) async fn log_in(&self, password: &str) -> Option<Answer> {
+        if self.password.as_ref().is_some_and(|known| known.is(password)) {
+            return Some(self.welcome());
+        }
+        tokio::time::sleep(WRONG_PASSWORD).await;
+        None
+    }
+
+    /// The token goes from the address into a cookie that no script and no other site gets.
+    fn welcome(&self) -> Answer {
+        let cookie = format!("{}={}; HttpOnly; SameSite=Strict; Path=/", self.cookie, self.token);
+        Answer::text(303, "").with(header::LOCATION, "/").with(header::SET_COOKIE, &cookie)
+    }
+}
