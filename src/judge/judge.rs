@@ -155,7 +155,7 @@ impl Judge {
             CodeError::Template { source, error } => {
                 let whole = 0..source.get_ref().len();
                 let place = Place::find(&text, source.span(), source.get_ref(), error.at().unwrap_or(&whole));
-                JudgeError::Template { origin: origin.to_owned(), place: Box::new(place), error }
+                JudgeError::Template { origin: origin.to_owned(), place: Box::new(place), error: *error }
             }
             CodeError::Invalid(reason) => invalid(table, reason),
         })?;

@@ -55,7 +55,7 @@ impl Check {
         let operand = |written: &Option<toml::Spanned<String>>| {
             let compile = |source: &toml::Spanned<String>| {
                 Operand::compile(source.get_ref(), unit)
-                    .map_err(|error| CodeError::Template { source: source.clone(), error })
+                    .map_err(|error| CodeError::Template { source: source.clone(), error: Box::new(error) })
             };
             written.as_ref().map(compile).transpose()
         };
@@ -74,8 +74,9 @@ impl Check {
             }
         };
         let not_negative = [("tolerance", table.tolerance), ("relative", table.relative)];
-        if let Some((key, value)) =
-            not_negative.into_iter().find_map(|(key, value)| Some((key, value.filter(|value| !(*value >= 0.0))?)))
+        if let Some((key, value)) = not_negative
+            .into_iter()
+            .find_map(|(key, value)| Some((key, value.filter(|value| value.is_nan() || *value < 0.0)?)))
         {
             return Err(invalid(format!("`{key}` must be at least 0, not {value}")));
         }

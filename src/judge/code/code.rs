@@ -35,7 +35,7 @@ pub enum CodeError {
         /// As written.
         source: Spanned<String>,
         /// What is wrong with it.
-        error: TemplateError,
+        error: Box<TemplateError>,
     },
     /// A key.
     Invalid(String),
@@ -51,7 +51,7 @@ impl Code {
         let what = match (&table.value, table.check) {
             (Some(source), _) => What::Expression(
                 Operand::compile(source.get_ref(), unit)
-                    .map_err(|error| CodeError::Template { source: source.clone(), error })?,
+                    .map_err(|error| CodeError::Template { source: source.clone(), error: Box::new(error) })?,
             ),
             (None, Some(name)) => {
                 gives(name.gives(), table, verdict)

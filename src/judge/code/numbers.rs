@@ -15,19 +15,16 @@ pub(super) fn number(value: &Value) -> Option<f64> {
 /// English, and is the decimal point otherwise.
 fn last_number(text: &str) -> Option<f64> {
     let is_part = |c: char| c.is_ascii_digit() || matches!(c, '.' | ',');
-    let mut end = text.rfind(|c: char| c.is_ascii_digit())? + 1;
+    let end = text.rfind(|c: char| c.is_ascii_digit())? + 1;
     // An exponent belongs to the number before it.
     let exponent = exponent_before(text, end);
-    let digits_end = exponent.map_or(end, |at| at);
+    let digits_end = exponent.unwrap_or(end);
     let start = text[..digits_end]
         .rfind(|c: char| !is_part(c))
         .map_or(0, |at| at + text[at..].chars().next().map_or(1, char::len_utf8));
     let mut written = &text[start..digits_end];
     while let Some(rest) = written.strip_prefix(['.', ',']) {
         written = rest;
-    }
-    if exponent.is_none() {
-        end = digits_end;
     }
     let plain = plain(written);
     let sign = if is_negative(&text[..digits_end - written.len()]) { "-" } else { "" };
