@@ -1,6 +1,6 @@
 //! What several people say together of each item, as feedback of its own.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use judge_run_statistics::aggregate::{DawidSkene, Label, majority};
 use judge_run_statistics::quantile::Sorted;
@@ -136,7 +136,8 @@ impl Eq for AggregateError {}
 /// # Errors
 /// When nobody voted, or votes are not of the method's kind.
 pub fn aggregate(ratings: &Ratings, raters: &[usize], settings: &Settings) -> Result<Aggregate, AggregateError> {
-    let voted = |item: &&Item| raters.iter().any(|rater| item.said(*rater).is_some());
+    let are_meant = ratings.are_meant(raters);
+    let voted = |item: &&Item| item.said_by(&are_meant).next().is_some();
     let items: Vec<&Item> = ratings.items.iter().filter(voted).collect();
     if items.is_empty() {
         return Err(AggregateError::Nobody { name: ratings.name.clone() });
@@ -166,9 +167,9 @@ struct Decided {
     annotators: Vec<Annotator>,
 }
 
-fn votes(ratings: &Ratings, raters: &[usize], item: &Item) -> BTreeMap<String, Value> {
-    let vote = |rater: &usize| Some((ratings.raters[*rater].source_id.clone(), item.said(*rater)?.json()));
-    raters.iter().filter_map(vote).collect()
+fn votes(ratings: &Ratings, are_meant: &[bool], item: &Item) -> BTreeMap<String, Value> {
+    let vote = |(rater, said): (usize, &Said)| (ratings.raters[rater].source_id.clone(), said.json());
+    item.said_by(are_meant).map(vote).collect()
 }
 
 fn undecided(item: &Item, votes: BTreeMap<String, Value>, quorum: u64) -> AggregateItem {
@@ -194,12 +195,14 @@ fn of_categories(
     let categories = ratings.categories(raters);
     let names: Vec<String> = categories.iter().filter_map(Said::text).collect();
     let place = |said: &Said| categories.iter().position(|category| category == said);
-    let labels = items.iter().enumerate().flat_map(|(item, of)| {
-        let label = move |(rater, id): (usize, &usize)| Some((item, rater, of.said(*id)?));
-        raters.iter().enumerate().filter_map(label)
-    });
-    let labels: Vec<Label> =
-        labels.filter_map(|(item, rater, said)| Some(Label { item, rater, category: place(said)? })).collect();
+    let are_meant = ratings.are_meant(raters);
+    let columns: HashMap<usize, usize> = raters.iter().enumerate().map(|(column, rater)| (*rater, column)).collect();
+    let mut labels: Vec<Label> = Vec::new();
+    for (item, of) in items.iter().enumerate() {
+        let label =
+            |(rater, said): (usize, &Said)| Some(Label { item, rater: *columns.get(&rater)?, category: place(said)? });
+        labels.extend(of.said_by(&are_meant).filter_map(label));
+    }
     let named = |shares: &[f64]| names.iter().cloned().zip(shares.iter().copied()).collect::<BTreeMap<_, _>>();
     // One category alone leaves nothing to estimate.
     let model = match settings.method {
@@ -214,7 +217,7 @@ fn of_categories(
     let mut winners = Vec::new();
     let mut decided = Vec::new();
     for (number, item) in items.iter().enumerate() {
-        let mut of_item = undecided(item, votes(ratings, raters, item), settings.quorum);
+        let mut of_item = undecided(item, votes(ratings, &are_meant, item), settings.quorum);
         let all: u64 = counts[number].iter().sum();
         let shares: Vec<f64> = match &model {
             Some(model) => model.posteriors[number].clone(),
@@ -233,15 +236,20 @@ fn of_categories(
         winners.push(winner);
         decided.push(of_item);
     }
+    let mut counted = vec![(0_u64, 0_u64, 0_u64); raters.len()];
+    for label in &labels {
+        let (n, judged, right) = &mut counted[label.rater];
+        *n += 1;
+        *judged += u64::from(winners[label.item].is_some());
+        *right += u64::from(winners[label.item] == Some(label.category));
+    }
     let annotators = raters.iter().enumerate().map(|(rater, id)| {
-        let own = || labels.iter().filter(|label| label.rater == rater);
-        let judged = own().filter(|label| winners[label.item].is_some()).count();
-        let right = own().filter(|label| winners[label.item] == Some(label.category)).count();
+        let (n, judged, right) = counted[rater];
         let found = model.as_ref().filter(|model| rater < model.accuracies.len());
         let share = (judged > 0).then(|| right as f64 / judged as f64);
         Annotator {
             source_id: ratings.raters[*id].source_id.clone(),
-            n: own().count() as u64,
+            n,
             accuracy: found.map(|model| model.accuracies[rater]).or(share),
             mean_absolute_difference: None,
             confusion: found.map_or_else(BTreeMap::new, |model| {
@@ -269,13 +277,15 @@ fn of_numbers(
     settings: &Settings,
 ) -> Result<Decided, AggregateError> {
     let method = settings.method;
+    let are_meant = ratings.are_meant(raters);
+    let columns: HashMap<usize, usize> = raters.iter().enumerate().map(|(column, rater)| (*rater, column)).collect();
     let mut decided = Vec::new();
     let mut differences: Vec<Vec<f64>> = vec![Vec::new(); raters.len()];
     let mut counts = vec![0; raters.len()];
     for item in items {
         let mut numbers = Vec::new();
-        for (rater, id) in raters.iter().enumerate() {
-            let Some(said) = item.said(*id) else { continue };
+        for (rater, said) in item.said_by(&are_meant) {
+            let Some(rater) = columns.get(&rater).copied() else { continue };
             let not_a_number = || AggregateError::NotNumbers { method, value: said.text().unwrap_or_default() };
             numbers.push((rater, said.number().ok_or_else(not_a_number)?));
             counts[rater] += 1;
@@ -285,7 +295,7 @@ fn of_numbers(
             Method::Median => Sorted::new(values)?.median(),
             _ => values.iter().sum::<f64>() / values.len() as f64,
         };
-        let mut of_item = undecided(item, votes(ratings, raters, item), settings.quorum);
+        let mut of_item = undecided(item, votes(ratings, &are_meant, item), settings.quorum);
         if of_item.undecided.is_none() {
             of_item.value = Said::Number(together).json();
             numbers.iter().for_each(|(rater, value)| differences[*rater].push((value - together).abs()));

@@ -13,6 +13,10 @@ pub use judge_run_statistics::agreement::Metric;
 
 /// Values beyond this many are not categories: then only alpha is given.
 const MAX_CATEGORIES: usize = 20;
+/// Numbers with more distinct values are rounded to this many levels of their range.
+const MAX_LEVELS: usize = 101;
+/// With more people, each is not compared with each.
+const MAX_PEOPLE: usize = 50;
 /// Kappa below and agreement above these contradict each other.
 const PARADOX: (f64, f64) = (0.4, 0.8);
 
@@ -245,6 +249,8 @@ struct Study<'a> {
     /// Of the categories, where they are numbers.
     values: Option<Vec<f64>>,
     metric: Metric,
+    /// The lowest value and the distance of levels, where numbers are rounded.
+    levels: Option<(f64, f64)>,
 }
 
 /// What two sides say of an item.
@@ -271,11 +277,29 @@ impl<'a> Study<'a> {
             (Some(_), true) => Metric::Nominal,
         };
         let metric = settings.metric.filter(|_| values.is_some()).unwrap_or(fitting);
-        Self { ratings, settings, raters, categories, values, metric }
+        let mut study = Self { ratings, settings, raters, categories, values, metric, levels: None };
+        study.round();
+        study
+    }
+
+    /// Rounds numbers of which there are too many to count each.
+    #[expect(clippy::cast_precision_loss, reason = "few")]
+    fn round(&mut self) {
+        let Some(values) = self.values.as_ref().filter(|values| values.len() > MAX_LEVELS) else { return };
+        let (Some(low), Some(high)) = (values.first(), values.last()) else { return };
+        let (low, step) = (*low, (high - low) / (MAX_LEVELS - 1) as f64);
+        let levels: Vec<f64> = (0..MAX_LEVELS).map(|level| low + step * level as f64).collect();
+        self.categories = levels.iter().map(|level| Said::Number(*level)).collect();
+        self.values = Some(levels);
+        self.levels = Some((low, step));
     }
 
     fn place(&self, said: &Said) -> Option<usize> {
-        self.categories.iter().position(|category| category == said)
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between the levels")]
+        match self.levels {
+            Some((low, step)) => Some((((said.number()? - low) / step).round() as usize).min(MAX_LEVELS - 1)),
+            None => self.categories.iter().position(|category| category == said),
+        }
     }
 
     fn are_categories(&self) -> bool {
@@ -288,8 +312,9 @@ impl<'a> Study<'a> {
 
     fn votes(&self, raters: &[usize]) -> Votes {
         let mut votes = Votes::new(self.categories.len());
+        let are_meant = self.ratings.are_meant(raters);
         for item in &self.ratings.items {
-            votes.add(raters.iter().filter_map(|rater| self.place(item.said(*rater)?)));
+            votes.add(item.said_by(&are_meant).filter_map(|(_, said)| self.place(said)));
         }
         votes
     }
@@ -317,12 +342,13 @@ impl<'a> Study<'a> {
             (None, [first, second]) => (std::slice::from_ref(first), *second),
             (None, _) => return (Vec::new(), 0, [String::new(), String::new()]),
         };
+        let are_rows = self.ratings.are_meant(rows);
         let mut ties = 0;
         let mut sides = Vec::new();
         for item in &self.ratings.items {
             let Some(column) = item.said(column).and_then(|said| self.place(said)) else { continue };
             let mut counts = vec![0_u64; self.categories.len()];
-            let said = rows.iter().filter_map(|rater| self.place(item.said(*rater)?));
+            let said = item.said_by(&are_rows).filter_map(|(_, said)| self.place(said));
             said.for_each(|place| counts[place] += 1);
             let all: u64 = counts.iter().sum();
             match majority(&counts) {
@@ -367,17 +393,26 @@ impl<'a> Study<'a> {
                 .map(|found| found.estimate),
             alpha: self.alpha(&votes, self.metric).ok(),
             ac1: votes.gwet(Weights::Identity, level).ok().filter(|_| self.are_categories()).as_ref().map(estimate),
-            pairs: pairs.filter_map(|(i, j)| self.pair(people[i], people[j])).collect(),
+            pairs: pairs.filter(|_| self.are_few()).filter_map(|(i, j)| self.pair(people[i], people[j])).collect(),
         })
     }
 
+    /// Whether each can be compared with each.
+    fn are_few(&self) -> bool {
+        self.settings.people.len() <= MAX_PEOPLE
+    }
+
     fn items_with_two(&self, raters: &[usize]) -> u64 {
-        let has_two = |item: &&Item| raters.iter().filter(|rater| item.said(**rater).is_some()).count() >= 2;
+        let are_meant = self.ratings.are_meant(raters);
+        let has_two = |item: &&Item| item.said_by(&are_meant).count() >= 2;
         self.ratings.items.iter().filter(has_two).count() as u64
     }
 
     fn alt_test(&self) -> Option<AltTest> {
         let Settings { judge, people, epsilon, .. } = self.settings;
+        if !self.are_few() {
+            return None;
+        }
         #[expect(clippy::cast_precision_loss, reason = "few")]
         let number = |said: &Said| match (&self.values, self.place(said)) {
             (Some(values), Some(place)) => values.get(place).copied(),
@@ -431,7 +466,7 @@ impl<'a> Study<'a> {
             name: self.ratings.name.clone(),
             n_items: self.items_with_two(&self.raters),
             n_raters: self.raters.len() as u64,
-            raters: self.raters.iter().map(|rater| self.count(*rater)).collect(),
+            raters: self.counts(),
             judge: self.settings.judge.map(|judge| self.ratings.raters[judge].source_id.clone()),
             accuracy: accuracy.map(|(share, _)| share),
             accuracy_interval: accuracy.map(|(_, interval)| Ends { low: interval.lower, high: interval.upper }),
@@ -455,6 +490,7 @@ impl<'a> Study<'a> {
             judge_with: self
                 .settings
                 .judge
+                .filter(|_| self.are_few())
                 .into_iter()
                 .flat_map(|judge| self.settings.people.iter().filter_map(move |person| self.pair(*person, judge)))
                 .collect(),
@@ -466,10 +502,16 @@ impl<'a> Study<'a> {
         Ok(found)
     }
 
-    fn count(&self, rater: usize) -> RaterCount {
-        let of = &self.ratings.raters[rater];
-        let n = self.ratings.items.iter().filter(|item| item.said(rater).is_some()).count() as u64;
-        RaterCount { source_type: of.source_type.as_str(), source_id: of.source_id.clone(), n }
+    fn counts(&self) -> Vec<RaterCount> {
+        let mut counts = vec![0; self.ratings.raters.len()];
+        for rating in self.ratings.items.iter().flat_map(|item| &item.ratings) {
+            counts[rating.rater] += u64::from(rating.said != Said::Nothing);
+        }
+        let count = |rater: &usize| {
+            let of = &self.ratings.raters[*rater];
+            RaterCount { source_type: of.source_type.as_str(), source_id: of.source_id.clone(), n: counts[*rater] }
+        };
+        self.raters.iter().map(count).collect()
     }
 
     /// The table of two sides; of more raters the pairs of their ratings, each in both orders.
@@ -481,9 +523,10 @@ impl<'a> Study<'a> {
         if confusion.items() > 0 {
             return ConfusionTable { rows, columns, labels, counts: confusion.rows().to_vec() };
         }
+        let are_meant = self.ratings.are_meant(&self.raters);
         let mut pairs = Confusion::new(self.categories.len());
         for item in &self.ratings.items {
-            let said: Vec<usize> = self.raters.iter().filter_map(|rater| self.place(item.said(*rater)?)).collect();
+            let said: Vec<usize> = item.said_by(&are_meant).filter_map(|(_, said)| self.place(said)).collect();
             for (i, a) in said.iter().enumerate() {
                 said.iter().enumerate().filter(|(j, _)| *j != i).for_each(|(_, b)| pairs.add(*a, *b));
             }
@@ -552,6 +595,14 @@ impl<'a> Study<'a> {
         if found.n_items < 30 {
             warnings
                 .push(Warning { code: "few_items", message: format!("only {} items have two ratings", found.n_items) });
+        }
+        if self.levels.is_some() {
+            let message = "numbers are rounded to a hundredth of their range".to_owned();
+            warnings.push(Warning { code: "rounded", message });
+        }
+        if !self.are_few() {
+            let message = format!("with more than {MAX_PEOPLE} people, each is not compared with each");
+            warnings.push(Warning { code: "many_people", message });
         }
         if found.alpha.is_none() {
             warnings.push(Warning {

@@ -26,7 +26,7 @@ pub struct Ratings {
 }
 
 /// A person, a judge or a program.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Rater {
     /// What it is.
     pub source_type: SourceType,
@@ -152,6 +152,7 @@ impl Ratings {
     pub fn read(records: &mut StandingRecords, name: &str) -> Result<Self, OpenError> {
         let mut ratings = Self { name: name.to_owned(), ..Self::default() };
         let mut items: HashMap<(String, Option<String>), usize> = HashMap::new();
+        let mut raters: HashMap<Rater, usize> = HashMap::new();
         let needle = serde_json::to_string(name).unwrap_or_default();
         let finder = memchr::memmem::Finder::new(needle.as_bytes());
         records.for_each(|_, stands, line| {
@@ -169,19 +170,20 @@ impl Ratings {
                 ratings.items.push(Item { trace_id, span_id: record.span_id.clone(), ..Item::default() });
                 ratings.items.len() - 1
             });
-            ratings.add(item, &record, stands);
+            let source = &record.source;
+            let rater =
+                Rater { source_type: source.source_type, source_id: source.source_id.clone().unwrap_or_default() };
+            let rater = *raters.entry(rater.clone()).or_insert_with(|| {
+                ratings.raters.push(rater);
+                ratings.raters.len() - 1
+            });
+            ratings.add(item, rater, &record, stands);
         })?;
         ratings.use_one_form();
         Ok(ratings)
     }
 
-    fn add(&mut self, item: usize, record: &Feedback, stands: Stands) {
-        let source = &record.source;
-        let rater = Rater { source_type: source.source_type, source_id: source.source_id.clone().unwrap_or_default() };
-        let rater = self.raters.iter().position(|known| *known == rater).unwrap_or_else(|| {
-            self.raters.push(rater);
-            self.raters.len() - 1
-        });
+    fn add(&mut self, item: usize, rater: usize, record: &Feedback, stands: Stands) {
         let metadata = |key: &str| record.metadata.get(key);
         if let Some(good) = metadata(GOOD_METADATA).and_then(|good| good.parse::<Good>().ok()) {
             self.is_scale |= matches!(good, Good::Scale { .. });
@@ -226,6 +228,17 @@ impl Ratings {
         }
     }
 
+    /// For each of all raters, whether it is one of these.
+    pub fn are_meant(&self, raters: &[usize]) -> Vec<bool> {
+        let mut are_meant = vec![false; self.raters.len()];
+        for rater in raters {
+            if let Some(is_meant) = are_meant.get_mut(*rater) {
+                *is_meant = true;
+            }
+        }
+        are_meant
+    }
+
     /// The raters of a type.
     pub fn of_type(&self, source_type: SourceType) -> Vec<usize> {
         (0..self.raters.len()).filter(|rater| self.raters[*rater].source_type == source_type).collect()
@@ -245,9 +258,10 @@ impl Ratings {
     pub fn categories(&self, raters: &[usize]) -> Vec<Said> {
         let mut found: Vec<Said> = Vec::new();
         let mut texts = BTreeSet::new();
-        for rating in self.items.iter().flat_map(|item| &item.ratings) {
-            if raters.contains(&rating.rater) && rating.said.text().is_some_and(|text| texts.insert(text)) {
-                found.push(rating.said.clone());
+        let are_meant = self.are_meant(raters);
+        for (_, said) in self.items.iter().flat_map(|item| item.said_by(&are_meant)) {
+            if said.text().is_some_and(|text| texts.insert(text)) {
+                found.push(said.clone());
             }
         }
         found.sort_by(|a, b| {
@@ -265,6 +279,12 @@ impl Item {
     /// What a rater says of it.
     pub fn by(&self, rater: usize) -> Option<&Rating> {
         self.ratings.iter().find(|rating| rating.rater == rater)
+    }
+
+    /// What some of all raters say of it: those whose place is true.
+    pub fn said_by<'a>(&'a self, are_meant: &'a [bool]) -> impl Iterator<Item = (usize, &'a Said)> + 'a {
+        let meant = self.ratings.iter().filter(|rating| are_meant.get(rating.rater).copied().unwrap_or(false));
+        meant.filter(|rating| rating.said != Said::Nothing).map(|rating| (rating.rater, &rating.said))
     }
 
     /// Where somebody says something.

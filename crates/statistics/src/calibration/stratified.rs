@@ -26,14 +26,14 @@ pub enum Weights {
 }
 
 /// Points of the integration: the ends of the interval hold to about 1e-5.
-const POINTS: usize = 1 << 12;
+const POINTS: usize = 1 << 13;
 /// Quantiles that a distribution is tabulated at.
 const KNOTS: usize = 512;
 
 /// The post-stratified share of items that people would pass: its posterior median and interval, with Jeffreys priors.
 ///
 /// With N_k items in stratum k, m_k of them labelled and y_k of these passed: μ_k ~ Beta(y_k + ½, m_k - y_k + ½), the shares of the strata W ~
-/// Dirichlet(N_k + ½), and θ = Σ W_k μ_k. A stratum without labels says nothing, so its μ_k is anywhere in `0..=1`. With [`Weights::These`] the shares
+/// Dirichlet(N_k + ½), and θ = Σ W_k μ_k. A stratum without labels leaves its μ_k anywhere. With [`Weights::These`] the shares
 /// are N_k / N, and labels are worth m_k / (1 - m_k / N_k): of what is labelled nothing is unknown.
 ///
 /// Labels must be random within each stratum; how many each has may be chosen ([`neyman`](super::neyman)). `design_effect` divides labels and items: how
@@ -78,19 +78,24 @@ pub fn post_stratified(
     // The stratum that matters most is integrated exactly, at each point of a lattice over all others.
     let spread = |k: usize| strata[k].items as f64 * (means[k].at(0.84) - means[k].at(0.16));
     let exact = (0..means.len()).max_by(|a, b| spread(*a).total_cmp(&spread(*b))).unwrap_or(0);
-    let mut lattice = Lattice::new(means.len() + shares.len());
+    let mut lattice = Lattice::new(means.len() - 1 + shares.len());
     let points: Vec<(f64, f64, f64)> = (0..POINTS)
         .map(|i| {
             let point = lattice.next();
-            let (of_means, of_shares) = point.split_at(means.len());
+            let (of_means, of_shares) = point.split_at(means.len() - 1);
+            let mut of_means = of_means.iter();
             let (mut left, mut others, mut own) = (1.0, 0.0, 0.0);
-            for (k, (mean, u)) in means.iter().zip(of_means).enumerate() {
+            for (k, mean) in means.iter().enumerate() {
                 let share = match weights {
                     Weights::These => strata[k].items as f64 / total,
                     Weights::Population => left * shares.get(k).map_or(1.0, |share| share.at(of_shares[k])),
                 };
                 left -= share;
-                if k == exact { own = share } else { others += share * mean.at(*u) }
+                if k == exact {
+                    own = share;
+                } else if let Some(u) = of_means.next() {
+                    others += share * mean.at(*u);
+                }
             }
             // A window over the sequence makes its error fall with the square of the points and more.
             let angle = std::f64::consts::PI * (i as f64 + 0.5) / POINTS as f64;
@@ -115,9 +120,6 @@ pub fn post_stratified(
 impl Stratum {
     /// What is known of its share of passes.
     fn mean(&self, weights: Weights, design_effect: f64) -> Table {
-        if self.labelled == 0 {
-            return Table::of_beta(1.0, 1.0);
-        }
         let (items, labelled) = (self.items as f64, self.labelled as f64);
         let worth = match weights {
             Weights::Population => 1.0 / design_effect,
@@ -129,11 +131,15 @@ impl Stratum {
 }
 
 /// The quantiles of a distribution over `0..=1`, at the middles of equal parts of probability.
-struct Table(Vec<f64>);
+struct Table {
+    quantiles: Vec<f64>,
+    /// Of the beta distribution; a point has none.
+    shape: Option<(f64, f64)>,
+}
 
 impl Table {
     fn of_point(value: f64) -> Self {
-        Self(vec![value])
+        Self { quantiles: vec![value], shape: None }
     }
 
     fn of_beta(a: f64, b: f64) -> Self {
@@ -163,12 +169,12 @@ impl Table {
             quantiles.push(x);
             last = x;
         }
-        Self(quantiles)
+        Self { quantiles, shape: Some((a, b)) }
     }
 
     /// The quantile of a probability in `0..1`.
     fn at(&self, probability: f64) -> f64 {
-        let Self(quantiles) = self;
+        let Self { quantiles, .. } = self;
         let place = probability * quantiles.len() as f64 - 0.5;
         let last = quantiles.len() - 1;
         let low = (place.max(0.0) as usize).min(last);
@@ -180,20 +186,16 @@ impl Table {
 impl Table {
     /// How much of it lies below a value: the inverse of [`Table::at`].
     fn below(&self, value: f64) -> f64 {
-        let Self(quantiles) = self;
-        let (n, next) = (quantiles.len() as f64, quantiles.partition_point(|quantile| *quantile < value));
-        // Beyond the first and the last there is half a part.
-        let (low, high) = match next {
-            0 => return if value > 0.0 && quantiles.len() > 1 { 0.5 * value / quantiles[0] / n } else { 0.0 },
-            next if next == quantiles.len() => (quantiles[next - 1], 1.0),
-            next => (quantiles[next - 1], quantiles[next]),
-        };
-        if quantiles.len() == 1 || value >= 1.0 {
-            return 1.0;
+        let Self { quantiles, shape } = self;
+        let next = quantiles.partition_point(|quantile| *quantile < value);
+        let Some((a, b)) = *shape else { return next as f64 };
+        // Beyond the first and the last the table says nothing.
+        if next == 0 || next == quantiles.len() {
+            return beta_cdf(value, a, b);
         }
+        let (low, high) = (quantiles[next - 1], quantiles[next]);
         let part = if high > low { (value - low) / (high - low) } else { 1.0 };
-        let width = if next == quantiles.len() { 0.5 } else { 1.0 };
-        (next as f64 - 0.5 + width * part) / n
+        (next as f64 - 0.5 + part) / quantiles.len() as f64
     }
 }
 
