@@ -6,10 +6,14 @@ use std::process::ExitCode;
 use judge_run::judge::{Unit, library};
 
 use super::error::CliError;
+use super::import_judges;
 use super::print;
-use super::subcommands::JudgesArgs;
+use super::subcommands::{JudgesArgs, JudgesCommand};
 
 pub(crate) fn main(args: &JudgesArgs) -> Result<ExitCode, CliError> {
+    if let Some(JudgesCommand::Import(args)) = &args.command {
+        return import_judges::main(args);
+    }
     let mut stdout = std::io::stdout().lock();
     if let Some(name) = &args.name {
         stdout.write_all(library::source(name).map_err(|error| CliError::of(&error))?.as_bytes())?;

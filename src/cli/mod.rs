@@ -28,6 +28,7 @@ mod forms;
 mod gates;
 mod generate;
 mod history;
+mod import_judges;
 mod init;
 mod judges;
 mod label_plan;

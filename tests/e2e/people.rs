@@ -296,6 +296,9 @@ fn agreement_says_how_well_a_judge_and_people_agree_and_gates_hold_or_fail() {
     let found = json_of(place.run(args).exits_with(0));
     assert_eq!((found["n_raters"].clone(), found["people"]["n_raters"].clone()), (json!(4), json!(3)));
     assert!(found["alt_test"]["winning_rate"].is_number() && found["people"]["pairs"].as_array().unwrap().len() == 3);
+    let people = json_of(place.run(args.iter().chain(&["--people", "bea,cem"])).exits_with(0));
+    assert_eq!((people["n_raters"].clone(), people["judge"].clone()), (json!(2), Value::Null));
+    near(&people["accuracy"], 0.95, 1e-9);
     place.run(["agreement", LOG, "--name", "helpful", "--judge", "nobody"]).exits_with(2).says(&["e:/m"]);
 }
 

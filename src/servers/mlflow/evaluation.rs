@@ -231,6 +231,7 @@ mod tests {
             usage: crate::results::report::Usage::default(),
             latency_ms: None,
             readings: BTreeMap::new(),
+            evidence: None,
             slices: Vec::new(),
             warnings: Vec::new(),
         }
