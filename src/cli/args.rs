@@ -13,14 +13,16 @@ use judge_run::judge::library;
 use super::flags::{
     ConductArgs, EndpointArgs, GATES, GENERAL, GateArgs, INPUT, OUTPUT, SelectionArgs, form, format_help,
 };
+use super::judges::args::JudgesArgs;
 use super::mlflow::{MlflowArgs, RunMlflowArgs};
 use super::neighbours::{LangfuseArgs, PhoenixArgs};
 use super::panel::PanelArgs;
 use super::people_args::{AggregateArgs, AgreementArgs, CalibrateArgs, FeedbackArgs, HistoryArgs, LabelPlanArgs};
 use super::servers::{ReviewArgs, ServeFeedbackArgs};
+use super::setting::Setting;
 use super::subcommands::{
-    AnchorsArgs, CheckArgs, CompactArgs, CompareArgs, CompletionsArgs, ConvertArgs, InitArgs, JudgesArgs, ManArgs,
-    MergeArgs, PlanArgs, ReplayArgs, ReportArgs, ShowArgs, SimulateArgs, StatusArgs,
+    AnchorsArgs, CheckArgs, CompactArgs, CompareArgs, CompletionsArgs, ConvertArgs, InitArgs, ManArgs, MergeArgs,
+    PlanArgs, ReplayArgs, ReportArgs, ShowArgs, SimulateArgs, StatusArgs,
 };
 use super::suggest;
 use super::table::TableArgs;
@@ -173,8 +175,8 @@ pub(crate) enum Command {
     Calibrate(CalibrateArgs),
     /// Write a judge-run.toml, after which `judge-run` alone judges what it says
     Init(InitArgs),
-    /// List the judges, or print one as a file to start your own from
-    Judges(JudgesArgs),
+    /// List the judges; show, write, check, preview and test them
+    Judges(Box<JudgesArgs>),
     /// Send one small request to an endpoint: does it answer, what does it support, what are its limits
     Check(Box<CheckArgs>),
     /// Choose anchors: traces that are kept with their texts, by which nightly runs notice that the judge changed
@@ -222,6 +224,10 @@ pub(crate) struct RunArgs {
     /// Judge to ask: a name (see `judge-run judges`), a TOML file, or an MLflow server's: mlflow:/scorers/NAME, prompts:/NAME/1. Repeatable, or separated by commas
     #[arg(short = 'J', long, value_name = "NAME|FILE", env = "JUDGE_RUN_JUDGE", value_delimiter = ',')]
     pub judge: Vec<String>,
+
+    /// Set a parameter of a judge, such as guidelines.guidelines='Quote no prices'. Repeatable; lists take one item each time
+    #[arg(long, value_name = "JUDGE.NAME=VALUE", env = "JUDGE_RUN_SET")]
+    pub set: Vec<Setting>,
 
     #[command(flatten)]
     pub selection: SelectionArgs,

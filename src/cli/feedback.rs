@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use judge_run::feedback::log::{StandingRecords, Stands, add as add_to_log};
+use judge_run::feedback::log::{StandingRecords, Stands};
 use judge_run::feedback::{Feedback, SourceType};
 use judge_run::people::edit::{About, NoId, typed_value};
 use judge_run::people::{Author, Wanted};
@@ -196,7 +196,7 @@ pub(super) fn shown(record: &Feedback) -> String {
 }
 
 pub(super) fn append(log: &Path, record: &Feedback) -> Result<(), CliError> {
-    add_to_log(log, std::slice::from_ref(record))
+    judge_run::feedback::log::add(log, std::slice::from_ref(record))
         .map_err(|error| CliError::Other(format!("cannot write `{}`: {error}", log.display())))
 }
 

@@ -2,8 +2,13 @@
 
 use judge_run::judge::library;
 
+use judge_run::results::forms::plain::wrap;
+
 use super::print;
 use super::quickstart;
+
+/// Of a terminal, without the margin.
+const COLUMNS: usize = 96;
 
 /// Prints it.
 pub(crate) fn show() {
@@ -23,6 +28,6 @@ Built-in judges (`judge-run judges` describes them):
 
 `judge-run -h` lists the options, `judge-run --help` has examples.",
         quickstart::COMMAND,
-        judges.join(", ")
+        wrap(&judges.join(", "), COLUMNS).join("\n  ")
     ));
 }

@@ -56,7 +56,9 @@ fn with_values(command: Command, shell: Shell) -> Command {
     };
     let command = command.mut_args(of_arg).mut_subcommands(move |command| command.mut_args(of_arg));
     let command = command.mut_subcommand("judges", |command| {
-        command.mut_arg("name", |arg| arg.value_parser(PossibleValuesParser::new(judges())))
+        let of_judges = |arg: Arg| arg.value_parser(PossibleValuesParser::new(judges()));
+        let command = command.mut_arg("name", of_judges);
+        command.mut_subcommand("show", |command| command.mut_arg("name", of_judges))
     });
     command.mut_subcommand("man", |command| {
         command.mut_arg("command", |arg| arg.value_parser(PossibleValuesParser::new(commands())))

@@ -28,7 +28,6 @@ mod forms;
 mod gates;
 mod generate;
 mod history;
-mod import_judges;
 mod init;
 mod judges;
 mod label_plan;
@@ -69,6 +68,7 @@ mod running;
 mod selection;
 mod serve_feedback;
 mod servers;
+mod setting;
 mod shard;
 mod show;
 mod simulate;
@@ -137,7 +137,7 @@ pub(crate) fn main() -> ExitCode {
         Some(Command::LabelPlan(args)) => label_plan::main(args),
         Some(Command::Calibrate(args)) => calibrate::main(args),
         Some(Command::Init(args)) => init::main(args),
-        Some(Command::Judges(args)) => judges::main(&args),
+        Some(Command::Judges(args)) => judges::main(*args),
         Some(Command::Completions(args)) => generate::completions(&args),
         Some(Command::Man(args)) => generate::man(&args),
     };

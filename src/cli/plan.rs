@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use judge_run::endpoint::ModelUri;
-use judge_run::judge::{Judge, JudgeKind, library};
+use judge_run::judge::{Given, Judge, JudgeKind, library};
 use judge_run::results::{Gate, by};
 use judge_run::run::{
     Budget, Dataset, EndpointPlan, Export, JudgePlan, PanelPlan, Policy, Reading, RunPlan, RunReport, RunSettings,
@@ -22,6 +22,7 @@ use super::gates::{self, Gates};
 use super::paths::{self, absolute};
 use super::programs;
 use super::quickstart;
+use super::setting;
 use super::table;
 use super::target::{Target, judge_file};
 use super::until;
@@ -109,6 +110,7 @@ pub(crate) fn of_run(
         map,
         dataset_format,
         judge,
+        set,
         selection,
         strict,
         max_line_bytes,
@@ -199,10 +201,11 @@ pub(crate) fn of_run(
         planned.notes.push(format!("shard {shard}, by {origin}"));
     }
     for wanted in &judge {
-        for compiled in library::find_all(wanted).map_err(|error| CliError::of(&error))? {
+        let given = |name: &str| setting::of_judge(&set, name);
+        for compiled in library::find_all_with(wanted, given).map_err(|error| CliError::of(&error))? {
             if compiled.kind() != JudgeKind::Llm {
                 let stands_for_model = compiled.kind().uri(&compiled.name);
-                planned.add_judge(judge_plan(wanted, &compiled, stands_for_model))?;
+                planned.add_judge(judge_plan(wanted, &compiled, stands_for_model, given(compiled.file_name())))?;
                 continue;
             }
             let voters = layers.voters(compiled.model.as_ref())?;
@@ -211,10 +214,14 @@ pub(crate) fn of_run(
             planned.notes.extend(panel_note(&compiled, votes.as_ref()));
             planned.plan.panels.extend(votes);
             for model in voters {
-                planned.add_judge(judge_plan(wanted, &compiled, model))?;
+                planned.add_judge(judge_plan(wanted, &compiled, model, given(compiled.file_name())))?;
             }
         }
     }
+    setting::check(
+        &set,
+        planned.plan.judges.iter().map(|judge| judge.rubric.as_ref().unwrap_or(&judge.name).as_str()),
+    )?;
     match (escalated, &panel.escalate_to) {
         (Some(traces), _) => planned.plan.escalate(traces),
         (None, Some(model)) if conduct.dry_run => {
@@ -357,7 +364,7 @@ fn panel_note(judge: &Judge, panel: Option<&PanelPlan>) -> Option<String> {
 }
 
 /// A judge as it is now.
-pub(crate) fn judge_plan(wanted: &str, compiled: &Judge, model: ModelUri) -> JudgePlan {
+pub(crate) fn judge_plan(wanted: &str, compiled: &Judge, model: ModelUri, params: Given) -> JudgePlan {
     JudgePlan {
         name: compiled.name.clone(),
         rubric: (compiled.name != compiled.file_name()).then(|| compiled.file_name().to_owned()),
@@ -366,6 +373,7 @@ pub(crate) fn judge_plan(wanted: &str, compiled: &Judge, model: ModelUri) -> Jud
         blake3: digest(wanted),
         kind: compiled.kind(),
         model,
+        params,
     }
 }
 
@@ -377,7 +385,7 @@ pub(crate) fn wanted(judge: &JudgePlan) -> String {
 
 /// The judge of a plan, or the criterion of a rubric, as it is now.
 pub(crate) fn compiled(judge: &JudgePlan) -> Result<Judge, CliError> {
-    let all = library::find_all(&wanted(judge)).map_err(|error| CliError::of(&error))?;
+    let all = library::find_all_with(&wanted(judge), |_| judge.params.clone()).map_err(|error| CliError::of(&error))?;
     let same = |compiled: &Judge| judge.rubric.is_none() || compiled.name == judge.name;
     all.into_iter().find(same).ok_or_else(|| {
         CliError::usage(format_args!("the judge `{}` no longer has this criterion: `{}`", wanted(judge), judge.name))

@@ -78,7 +78,7 @@ impl Progress {
                 self.line(format_args!("answer for {trace} after {latency:.2} s{tokens}{failure}"));
             }
             Event::Recorded { feedback, .. } if self.verbose > 0 => {
-                if let Some(error) = &feedback.error {
+                if let Some(error) = feedback.error.as_ref().filter(|_| feedback.is_error()) {
                     let message = error.error_message.as_deref().unwrap_or_default();
                     let trace = feedback.trace_id.as_deref().unwrap_or_default();
                     self.line(format_args!("{trace} {}: {}: {message}", feedback.name, error.error_code.as_str()));

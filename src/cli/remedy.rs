@@ -55,7 +55,7 @@ fn of_template(error: &TemplateError) -> Option<String> {
         TemplateError::OtherUnit { unit, .. } => Some(format!("write under `[select]`: `unit = \"{unit}\"`")),
         _ => {
             let (name, known) = error.misspelt()?;
-            suggest::nearest(name, known.iter().copied()).map(|near| format!("did you mean `{near}`?"))
+            suggest::nearest(name, known).map(|near| format!("did you mean `{near}`?"))
         }
     }
 }

@@ -253,7 +253,7 @@ impl Replay {
                 _ => judge.model.clone(),
             };
             models.push((model.clone(), judge.model.clone()));
-            planned.plan.judges.push(plan::judge_plan(&wanted, &compiled, model));
+            planned.plan.judges.push(plan::judge_plan(&wanted, &compiled, model, judge.params.clone()));
         }
         programs::allowed(&planned.plan.judges, self.conduct.allow_commands || layers.file.allow_commands)?;
         planned.ask(|model| {

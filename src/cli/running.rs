@@ -120,7 +120,7 @@ impl Running {
             }
             Event::Recorded { question, feedback, .. } => {
                 self.done += 1;
-                if let Some(error) = &feedback.error {
+                if let Some(error) = feedback.error.as_ref().filter(|_| feedback.is_error()) {
                     *self.failed.entry(error.error_code.as_str().to_owned()).or_default() += 1;
                 }
                 if let (Some(is_good), Some(passes)) = (feedback.is_good(), self.passes.get_mut(question.place())) {

@@ -215,9 +215,7 @@ fn write_judgment(out: &mut String, judgment: &Judgment, lines: usize) -> fmt::R
     if *outcome == Outcome::Rejected {
         writeln!(out, "  rejected by a person")?;
     }
-    if let Some(text) =
-        feedback.error.as_ref().map_or(feedback.rationale.as_ref(), |error| error.error_message.as_ref())
-    {
+    if let Some(text) = feedback.rationale.as_ref().or_else(|| feedback.error.as_ref()?.error_message.as_ref()) {
         quote(out, text, lines)?;
     }
     write_evidence(out, feedback, lines)?;

@@ -18,7 +18,7 @@ pub(crate) fn unit(unit: Unit) -> &'static str {
 
 /// The lines about one judge.
 pub(crate) fn write(out: &mut String, unit: Unit, skipped: &SkipCounts) -> fmt::Result {
-    let SkipCounts { traces, span_types: _, repeated_spans, sessions } = skipped;
+    let SkipCounts { traces, span_types: _, repeated_spans, sessions, lacking } = skipped;
     let no_unit = match unit {
         Unit::Session => "traces without a session",
         Unit::Trace | Unit::Span => "traces without a span that the judge selects",
@@ -30,7 +30,7 @@ pub(crate) fn write(out: &mut String, unit: Unit, skipped: &SkipCounts) -> fmt::
             writeln!(out, "  skipped  {n:>7}  {words}")?;
         }
     }
-    Ok(())
+    lacking.iter().try_for_each(|(what, n)| writeln!(out, "  skipped  {n:>7}  not applicable: without {what}"))
 }
 
 /// Why there is nothing to judge, where everything was skipped.
@@ -41,6 +41,10 @@ pub(crate) fn why_nothing<'a>(all: impl Iterator<Item = (Unit, &'a SkipCounts)>)
 }
 
 fn why(unit: Unit, skipped: &SkipCounts) -> String {
+    if !skipped.lacking.is_empty() {
+        let what: Vec<_> = skipped.lacking.keys().map(String::as_str).collect();
+        return format!("the judge applies to no {unit}: they are without {}", what.join(", "));
+    }
     match unit {
         Unit::Session if skipped.sessions > 0 => {
             "no session's last trace is selected; a session is judged where its last trace is".to_owned()
@@ -65,7 +69,7 @@ mod tests {
     fn what_was_skipped_is_shown_by_its_reason() {
         let mut text = String::new();
         let span_types = ["LLM".to_owned(), "A\u{1b}[2J".to_owned()].into();
-        let spans = SkipCounts { traces: 12, span_types, repeated_spans: 2, sessions: 0 };
+        let spans = SkipCounts { traces: 12, span_types, repeated_spans: 2, ..SkipCounts::default() };
         let sessions = SkipCounts { traces: 3, sessions: 4, ..SkipCounts::default() };
         for (unit, skipped) in
             [(Unit::Span, &spans), (Unit::Session, &sessions), (Unit::Session, &SkipCounts::default())]

@@ -180,6 +180,9 @@ fn write_judge(out: &mut String, judge: &JudgeTally) -> fmt::Result {
     writeln!(out, "\n{}  on {}", judge.name, judge.source_id)?;
     writeln!(out, "  scored   {:>7}\n  failed   {failed:>7}", judge.scored)?;
     judge.failed.iter().try_for_each(|(code, n)| writeln!(out, "           {n:>7}  {code}"))?;
+    if judge.abstained > 0 {
+        writeln!(out, "  abstained {:>6}  the judge says that the material does not allow a verdict", judge.abstained)?;
+    }
     if judge.invalid > 0 {
         writeln!(out, "  invalid  {:>7}  rejected by a person", judge.invalid)?;
     }

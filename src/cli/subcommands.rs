@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use clap::{Args, Subcommand, ValueHint};
+use clap::{Args, ValueHint};
 use judge_run::dataset::{Format, Mapping};
 use judge_run::endpoint::ModelUri;
 use judge_run::feedback::ErrorCode;
@@ -560,37 +560,6 @@ pub(crate) struct InitArgs {
     /// Logs to compare with. Repeatable, or separated by commas
     #[arg(long, value_name = "LOG", value_delimiter = ',', value_hint = ValueHint::FilePath)]
     pub baseline: Vec<PathBuf>,
-}
-
-#[derive(Debug, Args)]
-#[command(args_conflicts_with_subcommands = true)]
-pub(crate) struct JudgesArgs {
-    #[command(subcommand)]
-    pub command: Option<JudgesCommand>,
-
-    /// Judge to print as a file
-    pub name: Option<String>,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum JudgesCommand {
-    /// Make judge files of MLflow's scorers and prompts
-    Import(ImportArgs),
-}
-
-#[derive(Debug, Args)]
-#[command(after_help = "\
-The files hold what MLflow's REST API answers: scorers/get, scorers/list, model-versions/get. Each judge
-becomes judges/NAME.toml; what cannot be carried over is said. A scorer that cannot be a judge, such as
-Python code, is named, and the exit code is 3.
-
-Example:
-  curl \"$MLFLOW_TRACKING_URI/api/3.0/mlflow/scorers/get?experiment_id=1&name=quality\" > quality.json
-  judge-run judges import quality.json")]
-pub(crate) struct ImportArgs {
-    /// Files of JSON
-    #[arg(required = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    pub files: Vec<PathBuf>,
 }
 
 #[derive(Debug, Args)]

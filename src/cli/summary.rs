@@ -104,6 +104,7 @@ fn write_question(out: &mut String, question: &QuestionSummary) -> fmt::Result {
     for (code, n) in counts.failures_by_name() {
         writeln!(out, "           {n:>7}  {code}")?;
     }
+    line(out, "abstained", counts.all_abstained(), "the judge says that the material does not allow a verdict")?;
     line(out, "prose", *from_prose, "of the new verdicts were read from prose, not from JSON")?;
     line(out, "skipped", counts.already_in_log(), "already in the log")?;
     line(

@@ -182,7 +182,8 @@ fn is_export(export: &Export) -> bool {
 /// The file of a judge; `None` for a built-in one.
 pub(crate) fn judge_file(wanted: &str) -> Option<PathBuf> {
     let in_folder = library::names().into_iter().find(|(name, _)| name == wanted);
-    in_folder.map_or_else(|| Some(PathBuf::from(wanted)), |(_, path)| path)
+    let other = || library::built_in(wanted).is_none().then(|| PathBuf::from(wanted));
+    in_folder.map_or_else(other, |(_, path)| path)
 }
 
 /// Where lines that are not traces are written: `feedback.jsonl` -> `feedback.rejects.jsonl`.

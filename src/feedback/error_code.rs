@@ -282,6 +282,11 @@ error_codes! {
         hint: Hint::Quotes("Your last verdict was rejected: "),
         ..ANSWERED
     }
+    Abstained "ABSTAINED" "the judge found that the material does not allow a verdict; an answer, not a failure" {
+        remedy: "read its reasons; add to the trace what it misses, or judge it by hand",
+        is_resumable: false,
+        ..ANSWERED
+    }
     NoConsensus "NO_CONSENSUS" "the votes of a panel are no verdict together: too few of them, or a tie" {
         remedy: "run the same command again for the votes that failed, lower `quorum`, or ask an odd number of votes",
         is_resumable: false,
@@ -375,6 +380,13 @@ impl RecordedErrorCode {
             Self::Known(code) => code.as_str(),
             Self::Foreign(name) => name,
         }
+    }
+}
+
+impl RecordedErrorCode {
+    /// Whether the judge chose not to say: an opinion like a verdict, and no failure.
+    pub fn is_abstention(&self) -> bool {
+        matches!(self, Self::Known(ErrorCode::Abstained))
     }
 }
 

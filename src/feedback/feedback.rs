@@ -27,6 +27,8 @@ pub const DIGEST_METADATA: &str = "judge_digest";
 pub const GOOD_METADATA: &str = "good";
 /// The member of `metadata` with the ends of the scale, such as `1..5`.
 pub const SCALE_METADATA: &str = "scale";
+/// The number that stands for each label of a category, as a JSON object, where the judge declares them.
+pub const SCORES_METADATA: &str = "scores";
 /// The member of `metadata` with the items of a list of claims, as JSON: `[{"text", "quote", "mark"}]`.
 pub const ITEMS_METADATA: &str = "items";
 /// The member of `metadata` that says how many of a judge's quotations stand in what it was shown: `3/4`.
@@ -173,7 +175,7 @@ impl<'de> Deserialize<'de> for SourceType {
 impl Feedback {
     /// Whether the record is a failure: no verdict, for a reason.
     pub fn is_error(&self) -> bool {
-        self.error.is_some()
+        self.error.as_ref().is_some_and(|error| !error.error_code.is_abstention())
     }
 
     /// Which of several independent answers of one judge and model it is: 0, 1, ...

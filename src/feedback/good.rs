@@ -41,8 +41,16 @@ impl Good {
         match self {
             Self::Boolean(good) => Some(value.as_bool()? == *good),
             Self::Labels(good) => {
-                let label = value.as_str()?;
-                Some(good.iter().any(|good| good == label))
+                let is_good = |label: &str| good.iter().any(|good| good == label);
+                match value {
+                    Value::String(label) => Some(is_good(label)),
+                    // Of several at once, all have to be.
+                    Value::Array(labels) if !labels.is_empty() => labels
+                        .iter()
+                        .map(|label| label.as_str().map(is_good))
+                        .try_fold(true, |all, one| Some(all & one?)),
+                    _ => None,
+                }
             }
             Self::Scale { better, threshold } => {
                 let (value, threshold) = (value.as_f64()?, (*threshold)?);

@@ -3,6 +3,7 @@
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use super::messages::{last_message, text_of};
 use crate::trace::{Session, Trace};
 
 /// One side of an exchange, of the form that MLflow's judges have for `conversation`.
@@ -13,7 +14,7 @@ pub(super) struct Turn<'a> {
 }
 
 /// Names under which applications put the one text that the user typed.
-const QUESTIONS: [&str; 6] = ["question", "query", "input", "prompt", "message", "text"];
+pub(super) const QUESTIONS: [&str; 6] = ["question", "query", "input", "prompt", "message", "text"];
 
 /// The turns of all traces: two a trace, fewer where one was not recorded.
 pub(super) fn turns(session: &Session) -> Vec<Turn<'_>> {
@@ -41,7 +42,7 @@ pub(crate) fn asked(inputs: &Value) -> &Value {
 }
 
 /// What a recorded function was called with, `{"args": ["..."], "kwargs": {}}`: its one argument, or its named ones.
-fn only_argument(object: &Map<String, Value>) -> Option<&Value> {
+pub(super) fn only_argument(object: &Map<String, Value>) -> Option<&Value> {
     let (args, kwargs) = (object.get("args")?.as_array()?, object.get("kwargs")?);
     match (args.as_slice(), kwargs.as_object()?.is_empty()) {
         _ if object.len() > 2 => None,
@@ -53,11 +54,18 @@ fn only_argument(object: &Map<String, Value>) -> Option<&Value> {
 
 /// What the application said in the end.
 pub(super) fn answered(outputs: &Value) -> &Value {
-    if let Some(message) = last_message(outputs, &["assistant", "ai"]) {
+    if let Some(message) = last_message(outputs, &["assistant", "ai", "model"]) {
         return text_of(message);
     }
-    if let Some(message) = outputs.pointer("/choices/0/message") {
+    // OpenAI's chat completions, Gemini's API, LangChain's results of models.
+    if let Some(message) = ["/choices/0/message", "/candidates/0/content", "/generations/0/0/message"]
+        .iter()
+        .find_map(|path| outputs.pointer(path))
+    {
         return text_of(message);
+    }
+    if let Some(text) = ["/choices/0/text", "/generations/0/0/text"].iter().find_map(|path| outputs.pointer(path)) {
+        return text;
     }
     if let [part] = outputs.as_array().map(Vec::as_slice).unwrap_or_default()
         && let Some(text) = part.get("text").filter(|text| text.is_string())
@@ -68,56 +76,6 @@ pub(super) fn answered(outputs: &Value) -> &Value {
         Some(object) if ["role", "type"].iter().any(|key| object.contains_key(*key)) => text_of(outputs),
         Some(object) if object.len() == 1 => object.values().next().map_or(outputs, answered),
         _ => outputs,
-    }
-}
-
-/// The last message by one of these, of a list of messages or an object that has one.
-fn last_message<'a>(value: &'a Value, roles: &[&str]) -> Option<&'a Value> {
-    let messages = value.get("messages").unwrap_or(value).as_array()?;
-    // LangChain's models are given a list of lists.
-    let messages = match messages.as_slice() {
-        [Value::Array(inner)] if !inner.iter().any(Value::is_string) => inner,
-        _ => messages,
-    };
-    messages.iter().rev().find(|message| role_of(message).is_some_and(|role| roles.contains(&role)))
-}
-
-/// The role of a message. LangChain gives it by `type`, by the class, or in a pair.
-fn role_of(message: &Value) -> Option<&str> {
-    if let [Value::String(role), _] = message.as_array().map(Vec::as_slice).unwrap_or_default() {
-        return Some(role);
-    }
-    let class = || message.get("id")?.as_array()?.last()?.as_str();
-    let by_class = match class() {
-        Some("HumanMessage" | "HumanMessageChunk") => Some("human"),
-        Some("AIMessage" | "AIMessageChunk") => Some("ai"),
-        _ => None,
-    };
-    let named = message.get("role").or_else(|| message.get("type")).and_then(Value::as_str);
-    by_class.or(match named {
-        Some("HumanMessage") => Some("human"),
-        Some("AIMessage" | "AIMessageChunk") => Some("ai"),
-        named => named,
-    })
-}
-
-/// What a message says; the message itself if that is nothing but a call of a tool.
-fn text_of(message: &Value) -> &Value {
-    if let [Value::String(_), content] = message.as_array().map(Vec::as_slice).unwrap_or_default() {
-        return content;
-    }
-    let fields =
-        ["data", "kwargs"].iter().find_map(|key| message.get(key).filter(|inner| inner.get("content").is_some()));
-    let fields = fields.unwrap_or(message);
-    let calls = fields.get("tool_calls").and_then(Value::as_array).is_some_and(|calls| !calls.is_empty());
-    let content = fields.get("content").filter(|content| !(content.is_null() || calls && *content == ""));
-    match content {
-        // One part that is a text.
-        Some(Value::Array(parts)) => match parts.as_slice() {
-            [part] => part.get("text").filter(|text| text.is_string()).or(content).unwrap_or(message),
-            _ => content.unwrap_or(message),
-        },
-        content => content.unwrap_or(message),
     }
 }
 

@@ -1,10 +1,13 @@
-//! `{{ spans | documents }}`: the texts of the documents that a trace's retrievers found.
+//! The documents that a trace's retrievers found: their texts, titles and addresses.
 
-use minijinja::value::ValueKind;
+use std::fmt;
+use std::sync::Arc;
+
+use minijinja::value::{Enumerator, Object, Serde, ValueKind};
 use minijinja::{Error, ErrorKind, Value};
 
 use super::shown::{defined, json_text};
-use crate::trace::SpanType;
+use crate::trace::{Span, SpanType, Trace};
 
 /// Keys of a document's text: LangChain's and MLflow's, OpenAI's and Databricks', LangChain's for JavaScript, OpenInference's, others'.
 const TEXTS: [&str; 9] =
@@ -38,65 +41,174 @@ const INSIDE: [&str; 23] = [
     "outputs",
 ];
 
+/// Keys of a document's title, in the document or in its metadata.
+const TITLES: [&str; 6] = ["title", "doc_title", "document_title", "file_name", "filename", "name"];
+/// Keys of its address.
+const ADDRESSES: [&str; 10] =
+    ["doc_uri", "uri", "url", "source", "source_url", "link", "href", "file_path", "path", "document.id"];
+/// Keys of what is said about it.
+const METADATA: [&str; 3] = ["metadata", "document.metadata", "meta"];
+/// A longer title or address is a text of its own.
+const MAX_NAME: usize = 300;
+
+/// A document that was found. Written whole, it begins with a line of its number, title and address.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Document {
+    /// From 1, over all of a trace's retrievals.
+    number: usize,
+    title: Option<String>,
+    uri: Option<String>,
+    pub(super) text: String,
+}
+
+impl fmt::Display for Document {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { number, title, uri, text } = self;
+        write!(f, "[{number}]")?;
+        for name in [title, uri].into_iter().flatten() {
+            write!(f, " | {name}")?;
+        }
+        write!(f, "\n{text}")
+    }
+}
+
+impl Object for Document {
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        match key.as_str()? {
+            "number" => Some(self.number.into()),
+            "title" => self.title.as_deref().map(Value::from),
+            "uri" => self.uri.as_deref().map(Value::from),
+            "text" => Some(self.text.as_str().into()),
+            _ => None,
+        }
+    }
+
+    fn enumerate(self: &Arc<Self>) -> Enumerator {
+        let keys =
+            [Some("number"), self.title.as_ref().map(|_| "title"), self.uri.as_ref().map(|_| "uri"), Some("text")];
+        Enumerator::Values(keys.into_iter().flatten().map(Value::from).collect())
+    }
+
+    fn render(self: &Arc<Self>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+/// The documents of a trace, numbered. `None` where no retrieval was recorded; one that found nothing gives none.
+pub(super) fn of_trace(trace: &Trace) -> Option<Vec<Value>> {
+    let is_retriever = |span: &&Span| span.span_type.as_str() == SpanType::RETRIEVER;
+    let mut spans = trace.spans.iter().filter(is_retriever).peekable();
+    spans.peek()?;
+    Some(numbered(spans))
+}
+
+/// What one span returned, whatever its type. `None` where nothing was recorded.
+pub(super) fn of_span(span: &Span) -> Option<Vec<Value>> {
+    span.outputs.is_some().then(|| numbered([span]))
+}
+
+fn numbered<'a>(spans: impl IntoIterator<Item = &'a Span>) -> Vec<Value> {
+    let mut found = Vec::new();
+    for outputs in spans.into_iter().filter_map(|span| span.outputs.as_ref()) {
+        // Values that come from JSON can be written as JSON.
+        let _ = collect(&Value::from(Serde(outputs)), &Document::default(), &mut found);
+    }
+    let number = |(at, document)| Value::from_object(Document { number: at + 1, ..document });
+    found.into_iter().enumerate().map(number).collect()
+}
+
 /// The texts of what RETRIEVER spans returned, in order; empty when they found nothing. Without such a span it is unknown what was retrieved,
 /// which is an error. `{{ span | documents }}`: those of one span, whatever its type.
 pub(super) fn filter(spans: &Value) -> Result<Vec<String>, Error> {
     defined(spans)?;
-    let mut texts = Vec::new();
+    let mut found = Vec::new();
     if spans.kind() == ValueKind::Map {
         if spans.get_attr("span_type")?.is_undefined() {
             let reason = "documents: this is not a span; write `spans | documents`, or `span | documents` where spans are judged";
             return Err(Error::new(ErrorKind::InvalidOperation, reason));
         }
-        collect(&spans.get_attr("outputs")?, &mut texts)?;
-        return Ok(texts);
+        collect(&spans.get_attr("outputs")?, &Document::default(), &mut found)?;
+        return Ok(texts(found));
     }
     let mut retrieved = false;
     for span in spans.try_iter()? {
         if span.get_attr("span_type")?.as_str() == Some(SpanType::RETRIEVER) {
             retrieved = true;
-            collect(&span.get_attr("outputs")?, &mut texts)?;
+            collect(&span.get_attr("outputs")?, &Document::default(), &mut found)?;
         }
     }
     if retrieved {
-        Ok(texts)
+        Ok(texts(found))
     } else {
         Err(Error::new(ErrorKind::InvalidOperation, "the trace has no span of type RETRIEVER"))
     }
 }
 
+fn texts(documents: Vec<Document>) -> Vec<String> {
+    documents.into_iter().map(|document| document.text).collect()
+}
+
 /// Documents as retrievers write them: a list of texts or of objects with a text, each perhaps with a score, or such a list inside an
-/// object.
-fn collect(outputs: &Value, texts: &mut Vec<String>) -> Result<(), Error> {
+/// object. `around` has what the objects around them say of title and address.
+fn collect(outputs: &Value, around: &Document, found: &mut Vec<Document>) -> Result<(), Error> {
     match outputs.kind() {
         ValueKind::String => {
-            texts.extend(outputs.as_str().filter(|text| !text.trim().is_empty()).map(ToOwned::to_owned))
+            let text = outputs.as_str().filter(|text| !text.trim().is_empty());
+            found.extend(text.map(|text| Document { text: text.to_owned(), ..around.clone() }));
         }
         ValueKind::Seq | ValueKind::Iterable => {
             for document in outputs.try_iter()? {
-                collect(&document, texts)?;
+                collect(&document, around, found)?;
             }
         }
         ValueKind::Map => {
+            let named =
+                Document { title: name(outputs, &TITLES)?, uri: name(outputs, &ADDRESSES)?, ..Document::default() };
+            let around = Document {
+                title: named.title.or_else(|| around.title.clone()),
+                uri: named.uri.or_else(|| around.uri.clone()),
+                ..Document::default()
+            };
             for key in TEXTS {
                 let text = outputs.get_attr(key)?;
                 // The content of a search by OpenAI's API is a list of texts.
                 if text.as_str().is_some() || (key == "content" && text.kind() == ValueKind::Seq) {
-                    return collect(&text, texts);
+                    return collect(&text, &around, found);
                 }
             }
             for key in INSIDE {
                 let inner = outputs.get_attr(key)?;
                 if matches!(inner.kind(), ValueKind::Seq | ValueKind::Map) {
-                    return collect(&inner, texts);
+                    return collect(&inner, &around, found);
                 }
             }
             // A document of an unknown form is still evidence: as it stands.
-            texts.push(json_text(outputs)?);
+            found.push(Document { text: json_text(outputs)?, ..Document::default() });
         }
         _ => {}
     }
     Ok(())
+}
+
+/// A title or an address, on one line.
+fn name(document: &Value, keys: &[&str]) -> Result<Option<String>, Error> {
+    let mut places = vec![document.clone()];
+    for key in METADATA {
+        let metadata = document.get_attr(key)?;
+        places.extend(match metadata.as_str() {
+            Some(text) => serde_json::from_str(text).ok().map(|json: serde_json::Value| Value::from(Serde(&json))),
+            None => (metadata.kind() == ValueKind::Map).then_some(metadata),
+        });
+    }
+    for (place, key) in places.iter().flat_map(|place| keys.iter().map(move |key| (place, key))) {
+        if let Some(text) = place.get_attr(key)?.as_str() {
+            let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+            if !line.is_empty() && line.len() <= MAX_NAME {
+                return Ok(Some(line));
+            }
+        }
+    }
+    Ok(None)
 }
 
 #[cfg(test)]
@@ -125,12 +237,45 @@ mod tests {
             json!([{"id": 1, "payload": {"text": "Ceps."}}, {"id": 2, "payload": {"content": "Moss."}}]),
             json!({"data": [{"content": [{"type": "text", "text": "Ceps."}]}, {"content": [{"type": "text", "text": "Moss."}]}]}),
         ] {
-            let mut texts = Vec::new();
-            collect(&Value::from(Serde(&outputs)), &mut texts).unwrap();
-            assert_eq!(texts, wanted, "{outputs}");
+            assert_eq!(found(&outputs), wanted, "{outputs}");
         }
-        let mut texts = Vec::new();
-        collect(&Value::from(Serde(&json!([{"id": 4}, "", null, 7]))), &mut texts).unwrap();
-        assert_eq!(texts, ["{\"id\":4}"]);
+        assert_eq!(found(&json!([{"id": 4}, "", null, 7])), ["{\"id\":4}"]);
+    }
+
+    fn found(outputs: &serde_json::Value) -> Vec<String> {
+        let mut found = Vec::new();
+        collect(&Value::from(Serde(outputs)), &Document::default(), &mut found).unwrap();
+        texts(found)
+    }
+
+    #[test]
+    fn a_document_is_written_with_its_number_title_and_address() {
+        let span = |outputs: serde_json::Value| Span {
+            span_type: SpanType::new(SpanType::RETRIEVER),
+            outputs: Some(outputs),
+            ..Span::default()
+        };
+        let spans = vec![
+            span(json!([{"page_content": "Ceps.", "metadata": {"doc_uri": "docs/ceps.md", "title": "On\nceps"}}])),
+            span(json!({"results": [{"content": "Moss.", "url": "https://moss.example"}, "Ferns."]})),
+            span(json!([{"payload": {"text": "Oak."}, "document.metadata": "{\"title\": \"Oaks\"}"}])),
+        ];
+        let documents = of_trace(&Trace { spans: spans.clone(), ..Trace::default() }).unwrap();
+        let written: Vec<_> = documents.iter().map(ToString::to_string).collect();
+        let expected = [
+            "[1] | On ceps | docs/ceps.md\nCeps.",
+            "[2] | https://moss.example\nMoss.",
+            "[3]\nFerns.",
+            "[4] | Oaks\nOak.",
+        ];
+        assert_eq!(written, expected);
+        assert_eq!(
+            serde_json::to_value(&documents[2]).unwrap(),
+            json!({"number": 3, "text": "Ferns."}),
+            "as JSON it is an object"
+        );
+        assert_eq!(of_span(&spans[1]).unwrap().len(), 2);
+        assert_eq!(of_trace(&Trace { spans: vec![span(json!([]))], ..Trace::default() }), Some(vec![]));
+        assert_eq!(of_trace(&Trace { spans: vec![Span::default()], ..Trace::default() }), None);
     }
 }

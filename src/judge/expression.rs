@@ -43,7 +43,7 @@ impl Expression {
         let mut members: Vec<String> = names.iter().filter(|name| name.contains('.')).cloned().collect();
         members.sort();
         let named = template_code::of_expression(source);
-        let used = Used::check(names, Unit::Trace, &named)?;
+        let used = Used::check(names, Unit::Trace, &named, None)?;
         check_names(&named, environment)?;
         Ok(Self { source: source.to_owned(), compiled, used, members })
     }
@@ -75,7 +75,7 @@ impl Expression {
     }
 
     fn value(&self, trace: &Trace) -> Result<Value, String> {
-        match self.compiled.eval(context(trace.into(), self.used)) {
+        match self.compiled.eval(context(trace.into(), &self.used, None)) {
             Err(error) if error.kind() == ErrorKind::UndefinedError => Ok(Value::UNDEFINED),
             other => other.map_err(|error| explained(&error, trace.into())),
         }

@@ -1,5 +1,6 @@
 //! Judge files: a named question with a prompt, a verdict type and a version, in TOML.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::Deserialize;
@@ -9,12 +10,14 @@ use super::answer_form::AnswerForm;
 use super::claims::Claims;
 use super::code::CodeTable;
 use super::computed::JudgeKind;
+use super::examples::Example;
+use super::labels::LabelTraits;
+use super::parameters::ParamsTable;
 use super::program::CommandTable;
 use super::rubric::{Criterion, Rubric};
 use super::select::SelectTable;
 use super::verdict::VerdictType;
 use crate::endpoint::ModelUri;
-use crate::endpoint::wire::chat::Sampling;
 use crate::feedback::{Better, Good};
 
 /// A judge file as written.
@@ -46,9 +49,12 @@ pub struct JudgeFile {
     pub code: Option<CodeTable>,
     /// The program, of a judge of the type `command`.
     pub command: Option<CommandTable>,
-    /// How the answer is sampled.
+    /// How the answer is sampled, and what the judge leaves to its user to say.
     #[serde(default)]
-    pub params: Sampling,
+    pub params: ParamsTable,
+    /// Judgments as they should be.
+    #[serde(default)]
+    pub examples: Vec<Example>,
 }
 
 fn first_version() -> u32 {
@@ -69,6 +75,9 @@ pub(super) struct Part {
     /// Of a rubric: the criterion's name, and its description where it is asked about alone.
     pub(super) criterion: Option<(String, Option<String>)>,
     pub(super) verdict: VerdictType,
+    pub(super) labels: LabelTraits,
+    /// Whether it may say that the material does not allow a verdict.
+    pub(super) can_abstain: bool,
     pub(super) form: AnswerForm,
     pub(super) good: Option<Good>,
     /// How many there are.
@@ -87,13 +96,23 @@ impl JudgeFile {
                 return Err(in_verdict("[[criteria]] require type = \"rubric\"".to_owned()));
             }
             let verdict = self.verdict.verdict_type().map_err(in_verdict)?;
+            let labels = self.verdict.label_traits(&verdict).map_err(in_verdict)?;
+            let can_abstain = self.verdict.unknown;
             let form = self.verdict.answer_form().map_err(in_verdict)?;
             let good = self.verdict.good(&verdict).map_err(in_verdict)?;
-            return Ok(Part { criterion: None, verdict, form, good, parts: 1 });
+            return Ok(Part { criterion: None, verdict, labels, can_abstain, form, good, parts: 1 });
         };
         let criterion = |table: &CriterionTable| {
             let in_criterion = |reason| ("criteria", format!("`{}`: {reason}", table.name));
             let verdict = table.verdict.verdict_type().map_err(in_criterion)?;
+            let labels = table.verdict.label_traits(&verdict).map_err(in_criterion)?;
+            if table.verdict.unknown
+                || labels != LabelTraits::default()
+                || matches!(verdict, VerdictType::Labels { .. })
+            {
+                let reason = "a criterion has none of `unknown`, `multiple`, `ordered`, `scores` and `case_sensitive`";
+                return Err(in_criterion(reason.to_owned()));
+            }
             if table.verdict.answer_form().map_err(in_criterion)? != AnswerForm::Value {
                 return Err(in_criterion("a criterion is a boolean, a category, an integer or a number".to_owned()));
             }
@@ -108,7 +127,8 @@ impl JudgeFile {
             Calls::One => (None, AnswerForm::Criterion { rubric: Arc::new(rubric), index }),
             Calls::Each => (Some(description.trim().to_owned()), AnswerForm::Value),
         };
-        Ok(Part { criterion: Some((name, description)), verdict, form, good, parts })
+        let (labels, can_abstain) = (LabelTraits::default(), false);
+        Ok(Part { criterion: Some((name, description)), verdict, labels, can_abstain, form, good, parts })
     }
 }
 
@@ -185,6 +205,16 @@ pub struct VerdictTable {
     good: Option<toml::Value>,
     better: Option<Better>,
     threshold: Option<f64>,
+    #[serde(default)]
+    pub(super) unknown: bool,
+    #[serde(default)]
+    multiple: bool,
+    #[serde(default)]
+    ordered: bool,
+    #[serde(default)]
+    case_sensitive: bool,
+    #[serde(default)]
+    scores: BTreeMap<String, f64>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -214,9 +244,11 @@ impl VerdictTable {
         }
         let verdict = match r#type {
             VerdictKind::Boolean => VerdictType::Boolean,
-            VerdictKind::Category => VerdictType::Category {
-                labels: labels.clone().ok_or("a category requires `labels`, such as labels = [\"good\", \"bad\"]")?,
-            },
+            VerdictKind::Category => {
+                let labels =
+                    labels.clone().ok_or("a category requires `labels`, such as labels = [\"good\", \"bad\"]")?;
+                if self.multiple { VerdictType::Labels { labels } } else { VerdictType::Category { labels } }
+            }
             VerdictKind::Integer => {
                 let whole = |end: Option<f64>, name| {
                     let end = end.ok_or(format!("an integer scale requires `{name}`"))?;
@@ -233,6 +265,26 @@ impl VerdictTable {
         };
         verdict.validate()?;
         Ok(verdict)
+    }
+
+    /// What is declared of the labels, if the table makes sense.
+    ///
+    /// # Errors
+    /// Which field contradicts the type or another field.
+    pub fn label_traits(&self, verdict: &VerdictType) -> Result<LabelTraits, String> {
+        let traits =
+            LabelTraits { ordered: self.ordered, case_sensitive: self.case_sensitive, scores: self.scores.clone() };
+        match verdict {
+            VerdictType::Category { labels } => traits.validate(labels, false)?,
+            VerdictType::Labels { labels } => traits.validate(labels, true)?,
+            _ if self.multiple || traits != LabelTraits::default() => {
+                return Err(
+                    "`multiple`, `ordered`, `case_sensitive` and `scores` require type = \"category\"".to_owned()
+                );
+            }
+            _ => {}
+        }
+        Ok(traits)
     }
 
     /// How the criteria are asked about, if there are any.
@@ -292,10 +344,12 @@ impl VerdictTable {
             (_, None, None) => Ok(None),
             (VerdictType::Boolean, Some(toml::Value::Boolean(good)), None) => Ok(Some(Good::Boolean(*good))),
             (VerdictType::Boolean, ..) => Err("write `good = true` or `good = false`".to_owned()),
-            (VerdictType::Category { labels }, Some(toml::Value::Array(good)), None) => {
-                good_labels(labels, good).map(Some)
-            }
-            (VerdictType::Category { labels }, ..) => {
+            (
+                VerdictType::Category { labels } | VerdictType::Labels { labels },
+                Some(toml::Value::Array(good)),
+                None,
+            ) => good_labels(labels, good).map(Some),
+            (VerdictType::Category { labels } | VerdictType::Labels { labels }, ..) => {
                 let first = labels.first().map_or("good", String::as_str);
                 Err(format!("write `good` as a list of labels, such as good = [\"{first}\"]"))
             }

@@ -32,6 +32,7 @@ impl VerdictType {
         let value = match self {
             Self::Boolean => json!({"type": "boolean"}),
             Self::Category { labels } => json!({"type": "string", "enum": labels}),
+            Self::Labels { labels } => json!({"type": "array", "items": {"type": "string", "enum": labels}}),
             Self::Integer { min, max } if max.saturating_sub(*min) < MAX_ENUM => {
                 json!({"type": "integer", "enum": (*min..=*max).collect::<Vec<_>>()})
             }

@@ -5,10 +5,14 @@ use std::borrow::Cow;
 use serde_json::value::to_raw_value;
 use toml::Spanned;
 
+use super::abstain;
 use super::answer_form::AnswerForm;
 use super::code::CodeError;
 use super::computed::{Answers, JudgeKind};
+use super::examples;
 use super::file::{JudgeFile, Part, Prompts, Truncate};
+use super::labels::LabelTraits;
+use super::parameters::{Given, Parameters};
 use super::parse::Expected;
 use super::place::Place;
 use super::prompt::{PromptTemplate, RenderError, Rendered, TemplateError, VARIABLES};
@@ -20,7 +24,7 @@ use crate::endpoint::wire::AnswerSchema;
 use crate::endpoint::wire::chat::{ChatRequest, Sampling};
 use crate::endpoint::{Instructions, ModelUri};
 use crate::feedback::{
-    ANCHORS_METADATA, DIGEST_METADATA, GOOD_METADATA, Good, IdHasher, PROMPT_METADATA, SCALE_METADATA,
+    ANCHORS_METADATA, DIGEST_METADATA, GOOD_METADATA, Good, IdHasher, PROMPT_METADATA, SCALE_METADATA, SCORES_METADATA,
 };
 
 /// A named question, compiled: its prompt checked, its schema written.
@@ -36,6 +40,10 @@ pub struct Judge {
     pub select: Select,
     /// What the judge may answer.
     pub verdict: VerdictType,
+    /// What is declared of its labels.
+    pub labels: LabelTraits,
+    /// Whether it may say that the material does not allow a verdict.
+    pub can_abstain: bool,
     /// How it is asked for.
     pub form: AnswerForm,
     /// Which verdicts are good, if the file says so.
@@ -52,6 +60,7 @@ pub struct Judge {
     /// The system message as it was first worded, for the identity of judgments.
     hashed_system: String,
     user: PromptTemplate,
+    parameters: Parameters,
     /// Tokens that a prompt may have, and what becomes of a longer one.
     limit: Option<(u32, Truncate)>,
     schema: AnswerSchema,
@@ -90,28 +99,45 @@ impl Judge {
     /// # Errors
     /// When the text is not TOML, a field is wrong, or a template cannot work for any trace.
     pub fn compile(name: &str, text: &str, origin: &str) -> Result<Self, JudgeError> {
-        Self::compile_part(name, text, origin, 0).map(|(judge, _)| judge)
+        Self::compile_with(name, text, origin, &Given::new())
+    }
+
+    /// The same, with what was said for its parameters.
+    ///
+    /// # Errors
+    /// As [`Self::compile`], and when a parameter is unknown, or its value of another type.
+    pub fn compile_with(name: &str, text: &str, origin: &str, given: &Given) -> Result<Self, JudgeError> {
+        Self::compile_part(name, text, origin, given, 0).map(|(judge, _)| judge)
     }
 
     /// Compiles a judge file to all that gives feedback of its own: a rubric to its criteria, which are named `RUBRIC.CRITERION`.
     ///
     /// # Errors
-    /// When the text is not TOML, a field is wrong, or a template cannot work for any trace.
-    pub fn compile_all(name: &str, text: &str, origin: &str) -> Result<Vec<Self>, JudgeError> {
-        let (first, parts) = Self::compile_part(name, text, origin, 0)?;
-        let others = (1..parts).map(|part| Self::compile_part(name, text, origin, part).map(|(judge, _)| judge));
+    /// As [`Self::compile_with`].
+    pub fn compile_all(name: &str, text: &str, origin: &str, given: &Given) -> Result<Vec<Self>, JudgeError> {
+        let (first, parts) = Self::compile_part(name, text, origin, given, 0)?;
+        let others = (1..parts).map(|part| Self::compile_part(name, text, origin, given, part).map(|(judge, _)| judge));
         std::iter::once(Ok(first)).chain(others).collect()
     }
 
     /// One of the parts of a judge file, and how many there are.
-    fn compile_part(name: &str, text: &str, origin: &str, part: usize) -> Result<(Self, usize), JudgeError> {
+    fn compile_part(
+        name: &str,
+        text: &str,
+        origin: &str,
+        given: &Given,
+        part: usize,
+    ) -> Result<(Self, usize), JudgeError> {
         // A checkout with other line ends is the same judge.
         let text = if text.contains('\r') { Cow::Owned(text.replace("\r\n", "\n")) } else { text.into() };
         let mut file: JudgeFile = toml_file::parse(&text)
             .map_err(|error| JudgeError::Toml { origin: origin.to_owned(), error: Box::new(error) })?;
         let invalid = |table, reason| JudgeError::Invalid { origin: origin.to_owned(), table, reason };
+        let sampling = file.params.sampling;
+        let parameters = Parameters::resolve(&file.params.parameters, given);
+        let parameters = parameters.map_err(|reason| invalid("params", reason))?;
         let compile = |template: &Spanned<String>, unit| {
-            PromptTemplate::compile_for(template.get_ref(), unit).map_err(|error| {
+            PromptTemplate::compile_with(template.get_ref(), unit, &parameters).map_err(|error| {
                 let whole = 0..template.get_ref().len();
                 let place = Place::find(&text, template.span(), template.get_ref(), error.at().unwrap_or(&whole));
                 JudgeError::Template { origin: origin.to_owned(), place: Box::new(place), error }
@@ -121,10 +147,10 @@ impl Judge {
             return Err(invalid("verdict", "the judge has no name: name the file NAME.toml".to_owned()));
         }
         file.check_tables().map_err(|(table, reason)| invalid(table, reason))?;
-        let Part { criterion, verdict, form, good, parts } =
+        let Part { criterion, verdict, labels, can_abstain, form, good, parts } =
             file.part(part).map_err(|(table, reason)| invalid(table, reason))?;
         let select = std::mem::take(&mut file.select).select().map_err(|reason| invalid("select", reason))?;
-        check(&file.params).map_err(|reason| invalid("params", reason))?;
+        check(&sampling).map_err(|reason| invalid("params", reason))?;
         let answers = Answers::compile(&mut file, &verdict, select.unit()).map_err(|(table, error)| match error {
             CodeError::Template { source, error } => {
                 let whole = 0..source.get_ref().len();
@@ -157,18 +183,30 @@ impl Judge {
             let reason = "`user` never uses `span`: all spans of a trace would be one question";
             return Err(invalid("prompt", reason.to_owned()));
         }
-        let with_form = |form: String| match system.trim() {
-            "" => form,
-            system => format!("{system}\n\n{form}"),
+        let examples = examples::shown(&file.examples, &verdict, can_abstain);
+        let examples = examples.map_err(|reason| invalid("examples", reason))?;
+        let is_of_claims = matches!(form, AnswerForm::Claims(_));
+        if is_of_claims && !file.examples.is_empty() {
+            return Err(invalid("examples", "examples have a value, and claims have items".to_owned()));
+        }
+        // A list of claims says by itself that it has none.
+        let abstains_by_null = can_abstain && !is_of_claims;
+        let abstention = if abstains_by_null { abstain::INSTRUCTIONS } else { "" };
+        let with_form = |form: String| {
+            let parts = [Some(system.trim()).filter(|system| !system.is_empty()), examples.as_deref(), Some(&form)];
+            parts.into_iter().flatten().collect::<Vec<_>>().join("\n\n") + abstention
         };
-        let max_rationale = file.params.max_rationale_chars;
+        let max_rationale = sampling.max_rationale_chars;
         let with_criterion = |form: String| match &criterion {
             Some((_, Some(description))) => format!("Criterion: {description}\n\n{form}"),
             _ => form,
         };
         let with_form = |form: String| with_form(with_criterion(form));
         let hashed_system = with_form(form.hashed_instructions(&verdict));
-        let raw = |schema| to_raw_value(&schema).map_err(|error| invalid("verdict", error.to_string()));
+        let raw = |schema| {
+            let schema = if abstains_by_null { abstain::schema(schema) } else { schema };
+            to_raw_value(&schema).map_err(|error| invalid("verdict", error.to_string()))
+        };
         let in_order = |order| {
             let system = Instructions::new(&with_form(form.instructions(&verdict, max_rationale, order)))
                 .map_err(|error| invalid("prompt", error.to_string()))?;
@@ -188,6 +226,8 @@ impl Judge {
             description: file.description.trim().to_owned(),
             select,
             verdict,
+            labels,
+            can_abstain,
             form,
             good,
             model: file.model,
@@ -196,15 +236,16 @@ impl Judge {
             other_orders,
             hashed_system,
             user,
+            parameters,
             limit,
             schema,
-            sampling: file.params,
+            sampling,
             digest: String::new(),
             metadata: Vec::new(),
         };
         judge.digest = judge.compute_digest();
         judge.metadata = judge.compute_metadata();
-        let instructions = judge.chat_request(Rendered::default(), "").estimated_input_tokens();
+        let instructions = judge.instruction_tokens();
         match judge.limit {
             Some((max, _)) if u64::from(max) <= instructions => {
                 let reason =
@@ -291,13 +332,49 @@ impl Judge {
             hasher.part(&part);
         }
         hasher.part(self.user.source().as_bytes());
+        // Only where there are any: the digests of judges without parameters are older.
+        if let Some(parameters) = self.parameters.json() {
+            hasher.part(b"parameters").part(parameters.as_bytes());
+        }
         format!("{:016x}", hasher.finish_u64())
+    }
+
+    /// What the judge requires and a trace, span or session lacks: then the judge does not apply to it.
+    pub fn lacks<'a>(&self, subject: impl Into<Subject<'a>>) -> Option<&str> {
+        let subject = subject.into();
+        self.select
+            .requires
+            .iter()
+            .find(|needed| !needed.is_met(subject, &self.parameters))
+            .map(|needed| needed.as_str())
+    }
+
+    /// The judge's parameters, with their values.
+    pub(super) fn parameters(&self) -> &Parameters {
+        &self.parameters
+    }
+
+    /// Tokens that the instructions take, by the estimate of [`ChatRequest::estimated_input_tokens`].
+    pub fn instruction_tokens(&self) -> u64 {
+        self.chat_request(Rendered::default(), "").estimated_input_tokens()
+    }
+
+    /// Of all that shapes its verdicts, but for the model: its prompt, schema, sampling and parameters; 16 hex digits.
+    pub fn digest(&self) -> &str {
+        &self.digest
     }
 
     /// What the answer to this user message is read against.
     pub(crate) fn expected<'a>(&'a self, prompt: &'a str) -> Expected<'a> {
-        let Self { verdict, form, good, user, .. } = self;
-        Expected { verdict, form, good: good.as_ref(), prompt, template: user.source() }
+        Expected {
+            verdict: &self.verdict,
+            form: &self.form,
+            good: self.good.as_ref(),
+            case_sensitive: self.labels.case_sensitive,
+            can_abstain: self.can_abstain,
+            prompt,
+            template: self.user.source(),
+        }
     }
 
     /// What a record says of the judge, so that it can be understood without the judge's file.
@@ -318,8 +395,10 @@ impl Judge {
             _ => None,
         };
         let good = self.good.as_ref().map(|good| (GOOD_METADATA, good.to_string()));
+        let scores = (!self.labels.scores.is_empty())
+            .then(|| (SCORES_METADATA, serde_json::to_string(&self.labels.scores).unwrap_or_default()));
         let prompt = [(PROMPT_METADATA, self.prompt_uri()), (DIGEST_METADATA, self.digest.clone())];
-        prompt.into_iter().chain(good).chain(scale).collect()
+        prompt.into_iter().chain(good).chain(scale).chain(scores).collect()
     }
 
     /// How freely its answers are sampled, if the file says so.
@@ -379,9 +458,9 @@ mod tests {
         assert_eq!(text, "j.toml: [verdict]: an integer scale requires `max`");
         let text = error("[verdict]\ntype = \"boolean\"\nlabels = [\"a\"]\n[prompt]\nuser = \"{{ outputs }}\"");
         assert_eq!(text, "j.toml: [verdict]: `labels` requires type = \"category\"");
-        let text = error(&format!("{VERDICT}user = \"{{{{ answer }}}}\""));
-        assert!(text.starts_with("j.toml:4:12: no trace has `answer`, known: `inputs`"), "{text}");
-        assert!(text.ends_with("\n  |\n4 | {{ answer }}\n  |    ^^^^^^"), "{text}");
+        let text = error(&format!("{VERDICT}user = \"{{{{ reply }}}}\""));
+        assert!(text.starts_with("j.toml:4:12: no trace has `reply`, known: `inputs`"), "{text}");
+        assert!(text.ends_with("\n  |\n4 | {{ reply }}\n  |    ^^^^^"), "{text}");
         for shows_nothing in ["", "Judge {inputs}.", "{# {{ inputs }} #}"] {
             let text = error(&format!("{VERDICT}user = \"{shows_nothing}\""));
             assert_eq!(text, "j.toml: [prompt]: `user` shows nothing of what is judged");

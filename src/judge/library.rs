@@ -2,22 +2,78 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Judge, JudgeError};
+use super::{Given, Judge, JudgeError};
 
 /// The judges in the binary: names and TOML texts.
 pub const BUILT_IN: &[(&str, &str)] = &[
     ("answer_length", include_str!("../../judges/answer_length.toml")),
+    ("bias", include_str!("../../judges/bias.toml")),
+    ("citation_support", include_str!("../../judges/citation_support.toml")),
+    ("completeness", include_str!("../../judges/completeness.toml")),
+    ("conciseness", include_str!("../../judges/conciseness.toml")),
     ("conversation_completeness", include_str!("../../judges/conversation_completeness.toml")),
+    ("conversation_guidelines", include_str!("../../judges/conversation_guidelines.toml")),
+    ("conversation_safety", include_str!("../../judges/conversation_safety.toml")),
+    ("conversation_tool_efficiency", include_str!("../../judges/conversation_tool_efficiency.toml")),
+    ("correctness", include_str!("../../judges/correctness.toml")),
+    ("equivalence", include_str!("../../judges/equivalence.toml")),
     ("exact_match", include_str!("../../judges/exact_match.toml")),
     ("factual_accuracy", include_str!("../../judges/factual_accuracy.toml")),
+    ("fluency", include_str!("../../judges/fluency.toml")),
     ("groundedness", include_str!("../../judges/groundedness.toml")),
+    ("guidelines", include_str!("../../judges/guidelines.toml")),
     ("hallucination", include_str!("../../judges/hallucination.toml")),
+    ("harms", include_str!("../../judges/harms.toml")),
+    ("injection_success", include_str!("../../judges/injection_success.toml")),
+    ("instruction_following", include_str!("../../judges/instruction_following.toml")),
+    ("knowledge_retention", include_str!("../../judges/knowledge_retention.toml")),
     ("latency", include_str!("../../judges/latency.toml")),
+    ("non_advice", include_str!("../../judges/non_advice.toml")),
+    ("pii_leak", include_str!("../../judges/pii_leak.toml")),
+    ("refusal", include_str!("../../judges/refusal.toml")),
     ("relevance", include_str!("../../judges/relevance.toml")),
     ("retrieval_relevance", include_str!("../../judges/retrieval_relevance.toml")),
+    ("retrieval_sufficiency", include_str!("../../judges/retrieval_sufficiency.toml")),
+    ("role_adherence", include_str!("../../judges/role_adherence.toml")),
     ("safety", include_str!("../../judges/safety.toml")),
+    ("summarization", include_str!("../../judges/summarization.toml")),
+    ("task_completion", include_str!("../../judges/task_completion.toml")),
+    ("tool_call_correctness", include_str!("../../judges/tool_call_correctness.toml")),
+    ("tool_call_efficiency", include_str!("../../judges/tool_call_efficiency.toml")),
+    ("tool_result_use", include_str!("../../judges/tool_result_use.toml")),
+    ("trajectory", include_str!("../../judges/trajectory.toml")),
+    ("user_frustration", include_str!("../../judges/user_frustration.toml")),
     ("valid_json", include_str!("../../judges/valid_json.toml")),
 ];
+
+/// Other names of built-in judges, MLflow's most of them: a judge that is asked for by one of these has it in its feedback, so that it lines up with
+/// what MLflow's own judge said.
+pub const ALIASES: &[(&str, &str)] = &[
+    ("conversational_guidelines", "conversation_guidelines"),
+    ("conversational_role_adherence", "role_adherence"),
+    ("conversational_safety", "conversation_safety"),
+    ("conversational_tool_call_efficiency", "conversation_tool_efficiency"),
+    ("expectations_guidelines", "guidelines"),
+    ("pii_detection", "pii_leak"),
+    ("relevance_to_query", "relevance"),
+    ("retrieval_groundedness", "groundedness"),
+];
+
+/// The other names of a built-in judge.
+pub fn aliases_of(name: &str) -> Vec<&'static str> {
+    ALIASES.iter().filter(|(_, judge)| *judge == name).map(|(alias, _)| *alias).collect()
+}
+
+/// The name of a judge that may be asked for by an alias.
+pub fn canonical(name: &str) -> &str {
+    ALIASES.iter().find(|(alias, _)| *alias == name).map_or(name, |(_, judge)| judge)
+}
+
+/// The text of the built-in judge with this name or alias.
+pub fn built_in(name: &str) -> Option<&'static str> {
+    let name = canonical(name);
+    BUILT_IN.iter().find(|(known, _)| *known == name).map(|(_, text)| *text)
+}
 
 /// The folder that is searched before the built-in judges.
 pub const FOLDER: &str = "judges";
@@ -28,8 +84,16 @@ pub const FOLDER: &str = "judges";
 /// # Errors
 /// When there is no such judge, or its file is invalid.
 pub fn find(wanted: &str) -> Result<Judge, JudgeError> {
+    find_with(wanted, |_| Given::new())
+}
+
+/// The same, with what was said for the parameters of the judge of this name.
+///
+/// # Errors
+/// As [`find`], and when a parameter is unknown or its value of another type.
+pub fn find_with(wanted: &str, given: impl FnOnce(&str) -> Given) -> Result<Judge, JudgeError> {
     let Found { name, text, origin } = look_for(wanted)?;
-    Judge::compile(&name, &text, &origin)
+    Judge::compile_with(&name, &text, &origin, &given(&name))
 }
 
 /// The same with all that gives feedback of its own: of a rubric, its criteria.
@@ -37,8 +101,16 @@ pub fn find(wanted: &str) -> Result<Judge, JudgeError> {
 /// # Errors
 /// When there is no such judge, or its file is invalid.
 pub fn find_all(wanted: &str) -> Result<Vec<Judge>, JudgeError> {
+    find_all_with(wanted, |_| Given::new())
+}
+
+/// The same, with what was said for the parameters of the judge of this name.
+///
+/// # Errors
+/// As [`find_all`], and when a parameter is unknown or its value of another type.
+pub fn find_all_with(wanted: &str, given: impl FnOnce(&str) -> Given) -> Result<Vec<Judge>, JudgeError> {
     let Found { name, text, origin } = look_for(wanted)?;
-    Judge::compile_all(&name, &text, &origin)
+    Judge::compile_all(&name, &text, &origin, &given(&name))
 }
 
 /// The TOML text of the judge that [`find`] would compile.
@@ -49,14 +121,22 @@ pub fn source(wanted: &str) -> Result<String, JudgeError> {
     Ok(look_for(wanted)?.text)
 }
 
-struct Found {
-    name: String,
-    text: String,
+/// A judge that was found, not compiled yet.
+#[derive(Debug, Clone)]
+pub struct Found {
+    /// The `name` of its feedback.
+    pub name: String,
+    /// Its TOML.
+    pub text: String,
     /// How messages call it.
-    origin: String,
+    pub origin: String,
 }
 
-fn look_for(wanted: &str) -> Result<Found, JudgeError> {
+/// Finds a judge, and reads its file.
+///
+/// # Errors
+/// When there is no such judge, or its file cannot be read.
+pub fn look_for(wanted: &str) -> Result<Found, JudgeError> {
     let is_path =
         wanted.contains(std::path::is_separator) || Path::new(wanted).extension().is_some_and(|e| e == "toml");
     if is_path {
@@ -66,14 +146,15 @@ fn look_for(wanted: &str) -> Result<Found, JudgeError> {
     if local.is_file() {
         return read(&local);
     }
-    match BUILT_IN.iter().find(|(name, _)| *name == wanted) {
-        Some((name, text)) => Ok(Found {
-            name: (*name).to_owned(),
+    match built_in(wanted) {
+        Some(text) => Ok(Found {
+            name: wanted.to_owned(),
             text: unix_line_ends(text),
-            origin: format!("the built-in judge {name}"),
+            origin: format!("the built-in judge {wanted}"),
         }),
         None => {
-            let known = names().into_iter().map(|(name, _)| name).collect();
+            let aliases = ALIASES.iter().map(|(alias, _)| (*alias).to_owned());
+            let known = names().into_iter().map(|(name, _)| name).chain(aliases).collect();
             Err(JudgeError::Unknown { name: wanted.to_owned(), known })
         }
     }
@@ -107,4 +188,32 @@ pub fn names() -> Vec<(String, Option<PathBuf>)> {
     }
     found.sort();
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_alias_is_the_judge_under_another_name() {
+        for (alias, name) in ALIASES {
+            assert!(BUILT_IN.iter().any(|(known, _)| known == name), "{name}");
+            assert!(BUILT_IN.iter().all(|(known, _)| known != alias), "{alias}");
+        }
+        let judge = find("relevance_to_query").unwrap();
+        assert_eq!((judge.name.as_str(), judge.digest()), ("relevance_to_query", find("relevance").unwrap().digest()));
+        assert_eq!(aliases_of("relevance"), ["relevance_to_query"]);
+    }
+
+    #[test]
+    fn every_file_of_the_folder_is_built_in() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/judges");
+        let files = std::fs::read_dir(folder).unwrap().flatten().map(|entry| entry.path());
+        let mut names: Vec<_> = files
+            .filter(|path| path.extension().is_some_and(|e| e == "toml"))
+            .map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned())
+            .collect();
+        names.sort();
+        assert_eq!(names, BUILT_IN.iter().map(|(name, _)| *name).collect::<Vec<_>>());
+    }
 }

@@ -3,7 +3,25 @@
 use super::select::Unit;
 
 /// The names that every prompt may use. Those of a session are its last trace's.
-pub const VARIABLES: &[&str] = &["inputs", "outputs", "expectations", "trace", "spans"];
+pub const VARIABLES: &[&str] = &[
+    "inputs",
+    "outputs",
+    "expectations",
+    "trace",
+    "spans",
+    "question",
+    "answer",
+    "system",
+    "history",
+    "context",
+    "documents",
+    "calls",
+    "tools",
+    "tree",
+];
+
+/// What the judge's file and the command line say, not the trace.
+pub(super) const PARAMETERS: &str = "params";
 
 /// The names that only some prompts may use, by what they judge.
 pub(super) const VARIABLES_OF: [(&str, Unit); 3] =
@@ -46,3 +64,12 @@ pub(super) const SPAN_FIELDS: &[&str] = &[
 
 /// What `session.` may be followed by.
 pub(super) const SESSION_FIELDS: &[&str] = &["session_id", "traces"];
+
+/// What items of `calls` have.
+pub(super) const CALL_FIELDS: &[&str] = &["name", "arguments", "status", "result"];
+
+/// What items of `documents` have.
+pub(super) const DOCUMENT_FIELDS: &[&str] = &["number", "title", "uri", "text"];
+
+/// What items of `tools` have.
+pub(super) const TOOL_FIELDS: &[&str] = &["name", "description", "parameters"];

@@ -8,8 +8,9 @@ use super::control;
 use super::cut::{self, Cuts};
 use super::engine::{cutting, environment, explained};
 use super::image::Attached;
-use super::names::FUNCTIONS;
 pub use super::names::VARIABLES;
+use super::names::{FUNCTIONS, PARAMETERS};
+use super::parameters::Parameters;
 use super::select::Unit;
 use super::shown::Broken;
 use super::subject::Subject;
@@ -29,6 +30,7 @@ pub struct PromptTemplate {
     source: String,
     environment: Environment<'static>,
     used: Used,
+    parameters: Parameters,
     is_constant: bool,
 }
 
@@ -101,15 +103,24 @@ impl PromptTemplate {
     /// # Errors
     /// As [`Self::compile`].
     pub fn compile_for(source: &str, unit: Unit) -> Result<Self, TemplateError> {
+        Self::compile_with(source, unit, &Parameters::default())
+    }
+
+    /// The same with the parameters of a judge, `params`.
+    ///
+    /// # Errors
+    /// As [`Self::compile`].
+    pub fn compile_with(source: &str, unit: Unit, parameters: &Parameters) -> Result<Self, TemplateError> {
         let mut environment = environment(UndefinedBehavior::Strict);
         let syntax = |error: Error| TemplateError::syntax(source, &error);
         environment.add_template_owned(USER, source.to_owned()).map_err(syntax)?;
         let template = environment.get_template(USER).map_err(syntax)?;
-        let is_constant = template.undeclared_variables(false).iter().all(|name| FUNCTIONS.contains(&name.as_str()));
+        let says_nothing = |name: &String| name == PARAMETERS || FUNCTIONS.contains(&name.as_str());
+        let is_constant = template.undeclared_variables(false).iter().all(says_nothing);
         let named = template_code::of_template(source);
         check_names(&named, &environment)?;
-        let used = Used::check(template.undeclared_variables(true), unit, &named)?;
-        Ok(Self { source: source.to_owned(), environment, used, is_constant })
+        let used = Used::check(template.undeclared_variables(true), unit, &named, Some(parameters))?;
+        Ok(Self { source: source.to_owned(), environment, used, parameters: parameters.clone(), is_constant })
     }
 
     /// The text of a template that uses no variable; `None` if it uses one.
@@ -129,7 +140,16 @@ impl PromptTemplate {
 
     /// Whether it says anything of the span that is judged.
     pub(super) fn uses_span(&self) -> bool {
-        self.used.span
+        self.used.has("span")
+    }
+
+    fn context(&self, subject: Subject<'_>) -> Value {
+        context(subject, &self.used, Some(&self.parameters).filter(|parameters| !parameters.is_empty()))
+    }
+
+    /// The variables that it shows, sorted.
+    pub fn variables(&self) -> impl Iterator<Item = &'static str> {
+        self.used.names()
     }
 
     /// Renders the prompt for one trace, span or session.
@@ -137,7 +157,7 @@ impl PromptTemplate {
     /// # Errors
     /// When the trace lacks a variable, or a filter does not fit it.
     pub fn render(&self, subject: Subject<'_>) -> Result<Rendered, RenderError> {
-        let rendered = captured(&self.environment, context(subject, self.used));
+        let rendered = captured(&self.environment, self.context(subject));
         rendered.map(|(rendered, _)| rendered).map_err(|error| input_error(&error, subject))
     }
 
@@ -146,7 +166,7 @@ impl PromptTemplate {
     /// # Errors
     /// As [`Self::render`].
     pub fn render_within(&self, subject: Subject<'_>, room: usize) -> Result<Option<Rendered>, RenderError> {
-        let context = context(subject, self.used);
+        let context = self.context(subject);
         let render = |budget| captured(&cutting(&self.environment, budget), context.clone());
         let rendered = || {
             let (whole, lengths) = render(usize::MAX)?;
@@ -303,7 +323,9 @@ mod tests {
             ("{% if false %}{{ inputs | shout }}{% endif %}", 26, "unknown filter `shout`"),
             ("{% for s in spans %}{{ s.outptus }}{% endfor %}", 23, "no span has `outptus`, known: `span_id`"),
             ("{{ trace.answer }}", 3, "no trace has `trace.answer`, known: `trace_id`"),
-            ("x {{ answer }}", 5, "no trace has `answer`, known: `inputs`"),
+            ("x {{ reply }}", 5, "no trace has `reply`, known: `inputs`"),
+            ("{{ params.x }}", 3, "the judge has no parameter `x`"),
+            ("{% for c in calls %}{{ c.args }}{% endfor %}", 23, "no call has `args`, known: `name`"),
         ] {
             let error = PromptTemplate::compile(source).unwrap_err();
             assert_eq!(error.at().unwrap().start, at, "{source}");

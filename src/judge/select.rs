@@ -7,6 +7,7 @@ use serde::de::{self, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use super::glob;
+use super::requires::Requirement;
 use crate::trace::{Span, Trace};
 
 /// What has one feedback each.
@@ -49,6 +50,8 @@ pub struct SelectTable {
     #[serde(default, deserialize_with = "one_or_several")]
     name: Option<Vec<String>>,
     position: Option<Position>,
+    #[serde(default, deserialize_with = "one_or_several")]
+    requires: Option<Vec<String>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -91,7 +94,7 @@ impl SelectTable {
     /// # Errors
     /// Which key contradicts another, or selects nothing.
     pub fn select(self) -> Result<Select, String> {
-        let Self { unit, span_type, name, position } = self;
+        let Self { unit, span_type, name, position, requires } = self;
         let of_spans = [("span_type", span_type.is_some()), ("name", name.is_some()), ("position", position.is_some())];
         let key = of_spans.iter().find(|(_, is_there)| *is_there).map(|(key, _)| *key);
         if let (Some(unit @ (Unit::Trace | Unit::Session)), Some(key)) = (unit, key) {
@@ -105,8 +108,10 @@ impl SelectTable {
             }
         }
         let unit = unit.unwrap_or(if key.is_some() { Unit::Span } else { Unit::Trace });
+        let requires = requires.unwrap_or_default();
+        let requires = requires.iter().map(|words| Requirement::parse(words)).collect::<Result<_, _>>()?;
         let span_types = span_type.map(|types| types.iter().map(|name| name.to_ascii_uppercase()).collect());
-        Ok(Select { unit, span_types, names: name, position })
+        Ok(Select { unit, span_types, names: name, position, requires })
     }
 }
 
@@ -119,6 +124,8 @@ pub struct Select {
     /// Patterns.
     names: Option<Vec<String>>,
     position: Option<Position>,
+    /// What there must be for the judge to apply.
+    pub(super) requires: Vec<Requirement>,
 }
 
 /// The spans of a trace that a judge judges.
@@ -134,6 +141,11 @@ impl Select {
     /// What has one feedback each.
     pub fn unit(&self) -> Unit {
         self.unit
+    }
+
+    /// What there must be for the judge to apply, as written.
+    pub fn requires(&self) -> impl Iterator<Item = &str> {
+        self.requires.iter().map(Requirement::as_str)
     }
 
     /// The spans of a trace that are judged, where spans are.

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use minijinja::{Error, ErrorKind, State, Value};
 
 use super::control;
+use super::documents::Document;
 use super::image::without_payloads;
 
 /// Control tokens that were broken in one prompt; a render-local extension of the engine's state.
@@ -13,9 +14,10 @@ pub(super) struct Broken(pub(super) u64);
 
 /// A value as a text, without the files that it holds, and with the control tokens in it broken.
 pub(super) fn shown<'a>(state: &mut State<'_, '_>, value: &'a Value) -> Result<Cow<'a, str>, Error> {
-    let text = match value.as_str() {
-        Some(text) => without_payloads(text, false),
-        None => {
+    let text = match (value.as_str(), value.downcast_object_ref::<Document>()) {
+        (Some(text), _) => without_payloads(text, false),
+        (None, Some(document)) => without_payloads(&document.to_string(), false).into_owned().into(),
+        (None, None) => {
             let json = json_text(value)?;
             let changed = match without_payloads(&json, true) {
                 Cow::Owned(text) => Some(text),

@@ -61,6 +61,50 @@ pub(super) fn of_template(source: &str) -> Vec<Named> {
     found
 }
 
+/// A variable of the trace that a template writes as it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Shown {
+    /// As written.
+    pub(super) variable: String,
+    /// Bytes of the template.
+    pub(super) at: Range<usize>,
+}
+
+/// What `{{ }}` writes without `fence` or `images`, and that is no plain number or name of the template's own.
+pub(super) fn shown_unfenced(source: &str) -> Vec<Shown> {
+    const HARMLESS: [&str; 4] = ["fence", "images", "length", "count"];
+    let mut found = Vec::new();
+    let mut at = 0;
+    while let Some(start) = source[at..].find('{').map(|offset| at + offset) {
+        let rest = &source[start..];
+        at = if rest.starts_with("{#") {
+            rest.find("#}").map_or(source.len(), |end| start + end + 2)
+        } else if rest.starts_with("{%") {
+            let (tokens, end) = tokens(source, start + 2);
+            let is_raw = matches!(tokens.first(), Some((Token::Word("raw"), _)));
+            if is_raw { end_of_raw(source, end) } else { end }
+        } else if rest.starts_with("{{") {
+            let (tokens, end) = tokens(source, start + 2);
+            let mut filters = tokens.windows(2).filter(|pair| pair[0].0 == Token::Mark('|'));
+            let is_harmless =
+                filters.any(|pair| matches!(pair[1].0, Token::Word(filter) if HARMLESS.contains(&filter)));
+            let first = tokens.iter().find(|(token, _)| matches!(token, Token::Word(_)));
+            if let Some((Token::Word(word), range)) = first.filter(|_| !is_harmless)
+                && !["params", "loop"].contains(word)
+            {
+                let words: Vec<_> = tokens.iter().map(|(token, _)| *token).collect();
+                let index = tokens.iter().position(|(_, other)| other == range).unwrap_or(0);
+                let variable = path(&words[index..]).map_or_else(|| (*word).to_owned(), |(path, _)| path);
+                found.push(Shown { at: range.start..range.start + variable.len(), variable });
+            }
+            end
+        } else {
+            start + 1
+        };
+    }
+    found
+}
+
 /// What an expression names.
 pub(super) fn of_expression(source: &str) -> Vec<Named> {
     let mut found = Vec::new();
@@ -274,6 +318,14 @@ mod tests {
         ] {
             assert!(!found(source).iter().any(|(what, _)| *what == What::Item), "{source}");
         }
+    }
+
+    #[test]
+    fn what_is_written_without_a_fence_is_found() {
+        let shown = |source: &str| shown_unfenced(source).into_iter().map(|shown| shown.variable).collect::<Vec<_>>();
+        assert_eq!(shown("{{ a.b }}{{ c | tojson }}{{ d | fence('x') }}{{- e ~ f -}}"), ["a.b", "c", "e"]);
+        let harmless = "{{ spans | length }}{{ loop.index }}{{ params.x }}{{ i | images }}{% raw %}{{ a }}{% endraw %}{# {{ b }} #}{% if c %}{% endif %}";
+        assert!(shown(harmless).is_empty(), "{:?}", shown(harmless));
     }
 
     #[test]

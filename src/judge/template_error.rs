@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use minijinja::{Environment, Error};
 
-use super::names::{SPAN_FIELDS, TRACE_FIELDS};
+use super::names::{CALL_FIELDS, DOCUMENT_FIELDS, SPAN_FIELDS, TOOL_FIELDS, TRACE_FIELDS};
 use super::select::Unit;
 use super::template_code::{Named, What};
 
@@ -43,6 +43,16 @@ pub enum TemplateError {
         /// Bytes of the template, where they are known.
         at: Option<Range<usize>>,
     },
+    /// A parameter that the judge's file does not declare.
+    #[error("the judge has no parameter `{name}`: declare it as `[params.{name}]`")]
+    UnknownParameter {
+        /// As it stands in the template.
+        name: String,
+        /// What there is instead.
+        known: Vec<String>,
+        /// Bytes of the template, where they are known.
+        at: Option<Range<usize>>,
+    },
     /// A variable of another unit.
     #[error("no trace has `{name}`, only judges of {unit}s have it")]
     OtherUnit {
@@ -73,15 +83,18 @@ impl TemplateError {
     pub fn at(&self) -> Option<&Range<usize>> {
         match self {
             Self::Syntax { at, .. } | Self::UnknownFunction { at, .. } => Some(at),
-            Self::UnknownName { at, .. } | Self::OtherUnit { at, .. } => at.as_ref(),
+            Self::UnknownName { at, .. } | Self::UnknownParameter { at, .. } | Self::OtherUnit { at, .. } => {
+                at.as_ref()
+            }
         }
     }
 
     /// An unknown name, and the known ones.
-    pub fn misspelt(&self) -> Option<(&str, &'static [&'static str])> {
+    pub fn misspelt(&self) -> Option<(&str, Vec<&str>)> {
         match self {
-            Self::UnknownFunction { name, known, .. } => Some((name, known)),
-            Self::UnknownName { name, known, .. } => Some((name.rsplit('.').next().unwrap_or(name), known)),
+            Self::UnknownFunction { name, known, .. } => Some((name, known.to_vec())),
+            Self::UnknownName { name, known, .. } => Some((name.rsplit('.').next().unwrap_or(name), known.to_vec())),
+            Self::UnknownParameter { name, known, .. } => Some((name, known.iter().map(String::as_str).collect())),
             Self::Syntax { .. } | Self::OtherUnit { .. } => None,
         }
     }
@@ -199,7 +212,10 @@ fn check_item(name: &str, at: &Range<usize>) -> Result<(), TemplateError> {
     let (owner, known) = match list {
         "spans" | "trace.spans" => ("span", SPAN_FIELDS),
         "session.traces" => ("trace", TRACE_FIELDS),
-        "conversation" => ("turn of a conversation", TURN_FIELDS),
+        "conversation" | "history" => ("turn of a conversation", TURN_FIELDS),
+        "calls" => ("call", CALL_FIELDS),
+        "documents" => ("document", DOCUMENT_FIELDS),
+        "tools" => ("tool", TOOL_FIELDS),
         _ => return Ok(()),
     };
     let member = path.trim_start_matches('.').split('.').next().unwrap_or_default();

@@ -14,6 +14,11 @@ pub enum VerdictType {
         /// The labels, in the judge's order.
         labels: Vec<String>,
     },
+    /// Any of a few labels, several at once: a list, in the judge's order.
+    Labels {
+        /// The labels, in the judge's order.
+        labels: Vec<String>,
+    },
     /// A whole number on a scale, both ends included.
     Integer {
         /// The lowest.
@@ -55,6 +60,7 @@ impl VerdictType {
             Self::Category { labels } => {
                 value.as_str().filter(|text| labels.iter().any(|label| label == text)).map(Value::from)
             }
+            Self::Labels { labels } => several(value, labels),
             Self::Integer { min, max } => whole(value).filter(|n| (min..=max).contains(&n)).map(Value::from),
             Self::Number { min, max } => value
                 .as_f64()
@@ -68,7 +74,7 @@ impl VerdictType {
     #[expect(clippy::cast_precision_loss, reason = "far below 2^53")]
     pub fn scale(&self) -> (Option<f64>, Option<f64>) {
         match self {
-            Self::Boolean | Self::Category { .. } => (None, None),
+            Self::Boolean | Self::Category { .. } | Self::Labels { .. } => (None, None),
             Self::Integer { min, max } => (Some(*min as f64), Some(*max as f64)),
             Self::Number { min, max } => (*min, *max),
         }
@@ -81,15 +87,15 @@ impl VerdictType {
     pub fn validate(&self) -> Result<(), String> {
         match self {
             Self::Boolean => Ok(()),
-            Self::Category { labels } => {
-                let mut seen: Vec<_> = labels.iter().map(|label| label.trim().to_lowercase()).collect();
+            Self::Category { labels } | Self::Labels { labels } => {
+                let mut seen: Vec<_> = labels.iter().collect();
                 seen.sort();
                 if labels.len() < 2 {
                     Err("a category needs at least two `labels`".to_owned())
                 } else if labels.iter().any(|label| label.trim() != label || label.is_empty()) {
                     Err("a label is empty or has spaces around it".to_owned())
                 } else if seen.windows(2).any(|pair| pair[0] == pair[1]) {
-                    Err("two labels differ only in case, or not at all".to_owned())
+                    Err("two labels are the same".to_owned())
                 } else {
                     Ok(())
                 }
@@ -109,6 +115,13 @@ impl VerdictType {
             }
         }
     }
+}
+
+/// A list of labels without repetitions, in the declared order. There is at least one.
+fn several(value: &Value, labels: &[String]) -> Option<Value> {
+    let given = value.as_array()?.iter().map(Value::as_str).collect::<Option<Vec<_>>>()?;
+    let all_known = !given.is_empty() && given.iter().all(|label| labels.iter().any(|known| known == label));
+    all_known.then(|| labels.iter().filter(|label| given.contains(&label.as_str())).map(String::as_str).collect())
 }
 
 fn whole(value: &Value) -> Option<i64> {
@@ -132,8 +145,9 @@ impl fmt::Display for VerdictType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Boolean => f.write_str("true or false"),
-            Self::Category { labels } => {
-                f.write_str("one of ")?;
+            Self::Category { labels } | Self::Labels { labels } => {
+                let is_list = matches!(self, Self::Labels { .. });
+                f.write_str(if is_list { "a list of one or more of " } else { "one of " })?;
                 for (i, label) in labels.iter().enumerate() {
                     write!(f, "{}\"{label}\"", if i == 0 { "" } else { ", " })?;
                 }

@@ -73,7 +73,8 @@ impl<'a> Extract<'a> {
                 Some(Value::Bool(value)) => Said::Boolean(value),
                 Some(Value::Number(number)) => number.as_f64().map_or(Said::Other, Said::Number),
                 Some(Value::String(label)) => Said::Label(label.into()),
-                Some(Value::Array(_) | Value::Object(_)) => Said::Other,
+                Some(value @ Value::Array(_)) => several(&value.to_string()),
+                Some(Value::Object(_)) => Said::Other,
             },
             error_code: error.map(|error| error.error_code.as_str().to_owned().into()),
             metadata: Metadata(metadata.into_iter().map(|(key, value)| (key.into(), value.into())).collect()),
@@ -140,8 +141,16 @@ fn said(value: &str) -> Said<'_> {
         Some(b'n') => Said::Null,
         Some(b'"') => serde_json::from_str::<Text<'_>>(value).map_or(Said::Other, |label| Said::Label(label.0)),
         Some(b'-' | b'0'..=b'9') => serde_json::from_str(value).map_or(Said::Other, Said::Number),
+        Some(b'[') => several(value),
         _ => Said::Other,
     }
+}
+
+/// Several labels at once count as one of their own: their list, as compact JSON.
+fn several<'a>(value: &str) -> Said<'a> {
+    let labels: Option<Vec<String>> = serde_json::from_str(value).ok();
+    let text = labels.and_then(|labels| serde_json::to_string(&labels).ok());
+    text.map_or(Said::Other, |text| Said::Label(text.into()))
 }
 
 /// A string, borrowed where it has no escapes. (serde does not borrow inside an `Option<Cow<str>>`.)

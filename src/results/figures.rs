@@ -27,9 +27,11 @@ impl Measure<'_> {
     pub(super) fn is_good(&self, verdict: Verdict) -> Option<bool> {
         match (self.good?, verdict) {
             (Good::Boolean(good), Verdict::Boolean(value)) => Some(value == *good),
-            (Good::Labels(good), Verdict::Label(label)) => {
+            (good @ Good::Labels(_), Verdict::Label(label)) => {
                 let label = self.group.labels.text(label);
-                Some(good.iter().any(|good| good == label))
+                // Several labels at once stand as their list.
+                let several = label.starts_with('[').then(|| serde_json::from_str(label).ok()).flatten();
+                good.is_good(&several.unwrap_or_else(|| label.into()))
             }
             (Good::Scale { better, threshold: Some(threshold) }, Verdict::Number(value)) => Some(match better {
                 Better::Higher => value >= *threshold,

@@ -15,6 +15,7 @@ mod gate_text;
 mod gating;
 mod hash;
 mod items;
+pub mod judge_test;
 pub mod judgments;
 mod nights;
 mod opinions;

@@ -46,7 +46,7 @@ fn code_judges_need_no_model_and_resume_like_all_others() {
     );
     assert!(record["metadata"].get("attempts").is_none() && record["metadata"].get("response_format").is_none());
 
-    place.run(args).exits_with(0).prints(&["16"]);
+    place.run(args).exits_with(0).prints(&["4 traces, 0 requests", "4  already in the log"]);
     assert_eq!(records(&place).len(), 16);
     // Another run takes the verdicts over.
     let reuse = ["--reuse", "traces.feedback.jsonl", "-o", "other.jsonl"];
@@ -222,9 +222,9 @@ mod programs {
             &answering("echo \"{\\\"id\\\":\\\"$id\\\",\\\"error\\\":\\\"busy\\\"}\""),
             "processes = 2\n",
         );
-        place.run(ARGS).exits_with(3);
+        place.run(ARGS).exits_with(4);
         place.write("judge.sh", answering(TRUE));
-        place.run(["replay", "traces.feedback.jsonl"]).exits_with(2);
+        place.run(["replay", "traces.feedback.jsonl"]).exits_with(3).prints(&["programs may not run"]);
         place.run(["replay", "traces.feedback.jsonl", "--allow-commands"]).exits_with(0);
         assert_eq!(records(&place).iter().filter(|record| record["value"] == true).count(), 3);
     }

@@ -1,6 +1,6 @@
 //! The documents say what the program does: their tables, flags, examples and outputs are held against the library and the binary.
 //!
-//! `UPDATE_DOCS=1 cargo test --test e2e docs` writes `docs/errors.md` anew.
+//! `UPDATE_DOCS=1 cargo test --test e2e docs` writes `docs/errors.md`, `docs/judge.schema.json` and the table of judges anew.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -13,6 +13,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use judge_run::endpoint::provider::PRESETS;
 use judge_run::feedback::{ErrorCode, ErrorTraits, Pause, Retry, StopsAfter};
+use judge_run::judge::{Judge, library, schema};
 use serde_json::Value;
 
 use crate::common::SimulatorProcess;
@@ -462,6 +463,41 @@ fn the_page_on_errors_has_all_that_is_known_of_every_code() {
     } else {
         assert_eq!(rows, error_rows(), "UPDATE_DOCS=1 cargo test --test e2e docs writes it anew");
     }
+}
+
+#[test]
+fn the_library_of_judges_is_listed_with_what_each_needs() {
+    let page = read("docs/judges.md");
+    let (head, rows) = page.rsplit_once("| --- |\n").unwrap();
+    let schema = format!("{:#}\n", schema::of_judge_files());
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        fs::write(Path::new(ROOT).join("docs/judges.md"), format!("{head}| --- |\n{}", judge_rows())).unwrap();
+        fs::write(Path::new(ROOT).join("docs/judge.schema.json"), schema).unwrap();
+    } else {
+        assert_eq!(rows, judge_rows(), "UPDATE_DOCS=1 cargo test --test e2e docs writes it anew");
+        assert_eq!(read("docs/judge.schema.json"), schema, "UPDATE_DOCS=1 cargo test --test e2e docs writes it anew");
+    }
+}
+
+/// The rows of the table of built-in judges, which ends its page.
+fn judge_rows() -> String {
+    let mut rows = String::new();
+    for (name, text) in library::BUILT_IN {
+        let judge = Judge::compile(name, text, name).unwrap();
+        let aliases = library::aliases_of(name);
+        let also = if aliases.is_empty() { String::new() } else { format!(" (MLflow's `{}`)", aliases.join("`, `")) };
+        let or_unknown = if judge.can_abstain { ", or unknown" } else { "" };
+        let needs: Vec<_> = judge.select.requires().map(|words| format!("`{words}`")).collect();
+        let (description, unit) = (&judge.description, judge.select.unit());
+        writeln!(
+            rows,
+            "| `{name}`{also}: {description} | {unit} | {}{or_unknown} | {} |",
+            judge.verdict,
+            needs.join(", ")
+        )
+        .unwrap();
+    }
+    rows
 }
 
 /// The rows of the page's one table, which ends it.

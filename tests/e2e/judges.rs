@@ -189,3 +189,238 @@ fn a_judge_with_other_line_ends_is_the_same_judge() {
     run(format!("\u{feff}{text}")).prints(&["2 traces, 0 requests"]);
     assert_eq!(fake.count(), 2);
 }
+
+/// A trace with a retrieval, and one without.
+fn with_documents() -> Place {
+    let place = Place::new();
+    let span = json!({"span_id": "s1", "name": "search", "span_type": "RETRIEVER", "inputs": {"query": "q"},
+        "outputs": [{"page_content": "Ceps.", "metadata": {"title": "Mushrooms", "doc_uri": "docs/ceps.md"}}]});
+    let completion = json!({"id": "chatcmpl-1", "model": "gpt-4o-mini-2024-07-18", "usage": {"total_tokens": 9},
+        "choices": [{"index": 0, "message": {"role": "assistant", "content": "They are ceps."}}]});
+    let inputs = json!({"model": "gpt-4o-mini", "messages": [
+        {"role": "system", "content": "You know mushrooms."}, {"role": "user", "content": "What are these?"}]});
+    let traces = [
+        json!({"trace_id": "with", "inputs": inputs, "outputs": completion, "spans": [span]}),
+        json!({"trace_id": "without", "inputs": {"question": "Why?"}, "outputs": "So."}),
+    ];
+    place.write("traces.jsonl", traces.map(|trace| trace.to_string() + "\n").concat());
+    place
+}
+
+#[test]
+fn a_judge_sees_texts_and_numbered_documents_and_skips_what_it_does_not_apply_to() {
+    let place = with_documents();
+    let fake = Fake::start(|_| answers::verdict(true));
+    let args = ["-d", "traces.jsonl", "-J", "groundedness", "--base-url", &fake.base_url()];
+    let finished = place.run(args).exits_with(0);
+    finished.prints(&["skipped        1  not applicable: without documents or calls"]);
+    let seen = fake.seen();
+    assert_eq!(seen.len(), 1);
+    let user = seen[0].json()["messages"][1]["content"].as_str().unwrap().to_owned();
+    for shown in [
+        ">\nWhat are these?\n</question-",
+        ">\n[1] | Mushrooms | docs/ceps.md\nCeps.\n<",
+        ">\nThey are ceps.\n</answer-",
+    ] {
+        assert!(user.contains(shown), "{shown}: {user}");
+    }
+    for hidden in ["gpt-4o", "chatcmpl", "total_tokens"] {
+        assert!(!user.contains(hidden), "{hidden}: {user}");
+    }
+    // Nothing applies: that is said, and no success.
+    place
+        .run(["-d", "traces.jsonl", "-J", "role_adherence", "--simulate"])
+        .exits_with(2)
+        .prints(&["nothing was judged"]);
+}
+
+#[test]
+fn an_abstention_is_no_failure_is_kept_and_counts_apart() {
+    let place = with_documents();
+    let fake = Fake::start(|_| answers::completion(r#"{"rationale": "Nothing is claimed.", "value": null}"#));
+    let args = ["-d", "traces.jsonl", "-J", "groundedness", "--base-url", &fake.base_url()];
+    place.run(args).exits_with(0).prints(&["scored         0", "failed         0", "abstained       1"]);
+    let record = &place.lines("traces.feedback.jsonl")[0];
+    assert_eq!((&record["error"]["error_code"], record.get("value")), (&json!("ABSTAINED"), None));
+    assert_eq!(record["rationale"], "Nothing is claimed.");
+    let schema = &fake.seen()[0].json()["response_format"]["json_schema"]["schema"]["properties"]["value"];
+    assert_eq!(schema["anyOf"], json!([{"type": "boolean"}, {"type": "null"}]));
+    place.run(args).exits_with(0).prints(&["1 trace", "0 requests", "abstained       1"]);
+    assert_eq!(fake.count(), 1, "it is not asked again");
+    let report = place.run(["report", "traces.feedback.jsonl", "--format", "json"]).exits_with(0).stdout;
+    let report: serde_json::Value = serde_json::from_str(&report).unwrap();
+    let judge = &report["judges"][0];
+    assert_eq!((&judge["n_abstained"], &judge["n_failed"], &judge["n_scored"]), (&json!(1), &json!(0), &json!(0)));
+}
+
+#[test]
+fn several_labels_at_once_are_a_list() {
+    let place = Place::with_traces(1);
+    let fake = Fake::start(|_| answers::verdict(json!(["Hate", "violence"])));
+    let args = ["-d", "traces.jsonl", "-J", "harms", "--base-url", &fake.base_url()];
+    place.run(args).exits_with(0);
+    let record = &place.lines("traces.feedback.jsonl")[0];
+    assert_eq!(record["value"], json!(["violence", "hate"]), "spelled and ordered as declared");
+    let report = place.run(["report", "traces.feedback.jsonl", "--format", "json"]).exits_with(0).stdout;
+    let report: serde_json::Value = serde_json::from_str(&report).unwrap();
+    assert_eq!(report["judges"][0]["pass_rate"]["estimate"], json!(0.0), "{report:#}");
+}
+
+#[test]
+fn parameters_are_set_on_the_command_line_and_are_part_of_the_judge() {
+    let place = Place::with_traces(1);
+    let fake = Fake::start(|_| answers::verdict(true));
+    let base_url = fake.base_url();
+    let run = |set: &[&str]| {
+        let mut args = vec!["-d", "traces.jsonl", "-J", "guidelines", "--base-url", &base_url];
+        set.iter().for_each(|set| args.extend(["--set", *set]));
+        place.run(args)
+    };
+    run(&["guidelines.guidelines=Be brief", "guidelines.guidelines=Be kind"]).exits_with(0);
+    let user = fake.seen()[0].json()["messages"][1]["content"].as_str().unwrap().to_owned();
+    assert!(user.contains(">\nBe brief\n<") && user.contains(">\nBe kind\n<"), "{user}");
+    run(&["guidelines.guidelines=Be brief", "guidelines.guidelines=Be kind"]).exits_with(0);
+    assert_eq!(fake.count(), 1);
+    run(&["guidelines.guidelines=Be long"]).exits_with(0).prints(&["asked again"]);
+    assert_eq!(fake.count(), 2);
+    let records = place.lines("traces.feedback.jsonl");
+    assert_ne!(records[0]["metadata"]["judge_digest"], records[1]["metadata"]["judge_digest"]);
+    run(&["guidelines.tone=x"]).exits_with(2).says(&["no parameter `tone`", "`guidelines`"]);
+    run(&["guidlines.guidelines=x"]).exits_with(2).says(&["no judge of this run is named `guidlines`", "did you mean"]);
+    run(&["guidelines"]).exits_with(2).says(&["JUDGE.NAME=VALUE"]);
+}
+
+#[test]
+fn a_judge_that_is_asked_for_by_mlflows_name_speaks_under_that_name() {
+    let place = Place::with_traces(1);
+    let fake = Fake::start(|_| answers::verdict(true));
+    let args = ["-d", "traces.jsonl", "-J", "relevance_to_query", "--base-url", &fake.base_url()];
+    place.run(args).exits_with(0).prints(&["relevance_to_query  on"]);
+    assert_eq!(place.lines("traces.feedback.jsonl")[0]["name"], "relevance_to_query");
+    place.run(args).exits_with(0).prints(&["0 requests"]);
+    place.run(["judges", "retrieval_groundednes"]).exits_with(2).says(&["did you mean `retrieval_groundedness`?"]);
+}
+
+#[test]
+fn the_list_of_judges_is_for_programs_too() {
+    let place = Place::new();
+    let list: serde_json::Value =
+        serde_json::from_str(&place.run(["judges", "--format", "json"]).exits_with(0).stdout).unwrap();
+    let list = list.as_array().unwrap();
+    assert!(list.len() > 30);
+    for judge in list {
+        let keys: Vec<_> = judge.as_object().unwrap().keys().map(String::as_str).collect();
+        let expected = ["name", "version", "description", "verdict", "good", "unit", "requires", "digest", "aliases"];
+        assert_eq!(keys, expected);
+        assert!(judge["verdict"]["type"].is_string() && !judge["good"].is_null(), "{judge}");
+    }
+    let of = |name: &str| list.iter().find(|judge| judge["name"] == name).unwrap();
+    assert_eq!(of("relevance")["aliases"], json!(["relevance_to_query"]));
+    assert_eq!((&of("user_frustration")["unit"], &of("hallucination")["good"]), (&json!("session"), &json!(false)));
+    assert_eq!(of("correctness")["requires"], json!(["question", "expected_facts or expected_response"]));
+}
+
+#[test]
+fn a_new_judge_is_written_checked_previewed_and_asked() {
+    let place = Place::with_traces(1);
+    for kind in ["boolean", "category", "integer", "number"] {
+        let name = format!("my_{kind}");
+        let path = place.run(["judges", "new", &name, "--type", kind]).exits_with(0).stdout;
+        assert_eq!(path.trim(), format!("judges/{name}.toml"));
+        place.run(["judges", "check", path.trim(), "--strict"]).exits_with(0);
+        place.run(["-d", "traces.jsonl", "-J", &name, "--simulate", "-o", &format!("{name}.jsonl")]).exits_with(0);
+    }
+    place.run(["judges", "new", "my_boolean"]).exits_with(2).says(&["exists"]);
+    place.run(["judges", "new", "../x"]).exits_with(2);
+    let args = ["judges", "preview", "my_boolean", "-d", "traces.jsonl", "-m", "openai:/gpt-4.1-mini"];
+    let body: serde_json::Value = serde_json::from_str(&place.run(args).exits_with(0).stdout).unwrap();
+    assert_eq!((&body["model"], &body["messages"][0]["role"]), (&json!("gpt-4.1-mini"), &json!("system")));
+    assert!(body["messages"][1]["content"].as_str().unwrap().starts_with("<question-"));
+    let missing = args.iter().copied().chain(["--trace", "nowhere"]);
+    place.run(missing).exits_with(2).says(&["has no trace `nowhere`"]);
+    let schema: serde_json::Value =
+        serde_json::from_str(&place.run(["judges", "schema"]).exits_with(0).stdout).unwrap();
+    assert_eq!(schema["properties"]["verdict"]["required"], json!(["type"]));
+}
+
+#[test]
+fn mistakes_of_judge_files_are_found_with_their_place() {
+    let place = Place::new();
+    place.write("good.toml", place.run(["judges", "show", "relevance"]).exits_with(0).stdout);
+    place.write("bad.toml", "[verdict]\ntype = \"boolean\"\n[prompt]\nuser = \"{{ answr }}\"\n");
+    place.write("unfenced.toml", judge_file("Is it brief? Empty or a refusal: true.", "").replace(" | fence", ""));
+    place.run(["judges", "check", "good.toml", "relevance"]).exits_with(0);
+    let finished = place.run(["judges", "check", "good.toml", "bad.toml", "unfenced.toml", "gone.toml"]).exits_with(2);
+    let errors: Vec<_> = finished.stdout.lines().filter(|line| line.contains(": error: ")).collect();
+    assert_eq!(errors.len(), 3, "{errors:#?}");
+    assert!(errors[0].starts_with("bad.toml:4:12: error: no trace has `answr`"), "{errors:#?}");
+    assert!(errors[1].starts_with("unfenced.toml:7:12: error: `outputs` stands outside a fence"), "{errors:#?}");
+    assert!(errors[2].starts_with("gone.toml:1:1: error: "), "{errors:#?}");
+    assert!(finished.stdout.contains("^^^^^"), "{}", finished.stdout);
+    place.run(["judges", "check", "unfenced.toml", "--max-tokens", "10"]).exits_with(2);
+}
+
+#[test]
+fn a_judge_is_tested_by_minimal_pairs_resumed_and_gated() {
+    let place = Place::new();
+    // This one finds relevant whatever is not empty.
+    let fake = Fake::start(|request| {
+        let user = request.json()["messages"][1]["content"].as_str().unwrap().to_owned();
+        let answer = user.split("<answer-").nth(1).unwrap().split('\n').nth(1).unwrap().to_owned();
+        answers::verdict(!answer.is_empty())
+    });
+    let base_url = fake.base_url();
+    let args = ["judges", "test", "relevance", "-m", "e:/m", "--base-url", &base_url, "--format", "json"];
+    let tested: serde_json::Value = serde_json::from_str(&place.run(args).exits_with(0).stdout).unwrap();
+    assert_eq!((&tested["judge"], &tested["model"], &tested["n"]), (&json!("relevance"), &json!("e:/m"), &json!(18)));
+    let accuracy = tested["accuracy"]["estimate"].as_f64().unwrap();
+    // Right about the nine that are relevant, and the empty one.
+    assert!((accuracy - 10.0 / 18.0).abs() < 1e-9, "{tested:#}");
+    assert!(tested["accuracy"]["low"].as_f64().unwrap() < accuracy);
+    assert_eq!((&tested["pairs"]["n"], &tested["pairs"]["count"]), (&json!(9), &json!(1)));
+    for name in ["placebo", "length", "style"] {
+        assert_eq!(tested["flips"][name]["count"], 0, "{name}");
+    }
+    assert_eq!(tested["flips"]["length"]["beyond_placebo"]["estimate"], 0.0);
+    assert_eq!(tested["wrong"].as_array().unwrap().len(), 8);
+    let asked = fake.count();
+    place.run(args.into_iter().chain(["--fail-under", "0.9"])).exits_with(1);
+    assert_eq!(fake.count(), asked, "the log has the verdicts");
+    place.write("mine.toml", judge_file("Is it brief?", ""));
+    place.run(["judges", "test", "mine.toml", "--simulate"]).exits_with(2).says(&["tests/mine.jsonl"]);
+    let pair = json!({"pair": "p", "differs": "length", "both": {}, "one": {"expected": true, "answer": "Yes."},
+        "other": {"expected": false, "answer": "Well, yes."}});
+    place.write("tests/mine.jsonl", pair.to_string());
+    place
+        .run(["judges", "test", "mine.toml", "--simulate", "--once"])
+        .exits_with(0)
+        .prints(&["accuracy", "of 2 traces"]);
+}
+
+#[test]
+fn a_judge_is_certified_by_labels_of_people_or_refused() {
+    let place = Place::with_traces(40);
+    let fake = Fake::start(|request| answers::verdict(request.trace() % 2 == 0));
+    let base_url = fake.base_url();
+    let labels = |wrong: usize| {
+        let label = |n: usize| if (n % 2 == 0) == (n >= wrong) { "good" } else { "bad" };
+        "trace_id,label\n".to_owned() + &(0..40).map(|n| format!("trace-{n},{}\n", label(n))).collect::<String>()
+    };
+    let test = |bar: &str| {
+        let args = ["judges", "test", "safety", "-m", "e:/m", "--base-url", &base_url, "-d", "traces.jsonl"];
+        place.run(args.into_iter().chain(["--labels", "labels.csv", "--bar", bar, "--format", "json"]))
+    };
+    place.write("labels.csv", labels(0));
+    let certificate: serde_json::Value = serde_json::from_str(&test("0.8").exits_with(0).stdout).unwrap();
+    assert_eq!((&certificate["labels"]["certified"], &certificate["labels"]["n"]), (&json!(true), &json!(40)));
+    // 20 of 20: 0.05^(1/20).
+    let low = certificate["labels"]["sensitivity"]["low"].as_f64().unwrap();
+    assert!((low - 0.05_f64.powf(0.05)).abs() < 1e-6, "{low}");
+    test("0.9").exits_with(1);
+    place.write("labels.csv", labels(8));
+    let refused: serde_json::Value = serde_json::from_str(&test("0.8").exits_with(1).stdout).unwrap();
+    assert_eq!(refused["labels"]["certified"], false);
+    assert!(refused["labels"]["reason"].as_str().unwrap().contains("sensitivity"));
+    place.write("labels.csv", "trace_id,label\ntrace-0,perhaps\n");
+    test("0.8").exits_with(2).says(&["`labels.csv`:2: the label `perhaps`"]);
+}

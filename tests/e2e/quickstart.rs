@@ -41,14 +41,14 @@ fn the_first_command_leaves_a_feedback_record_for_every_trace() {
         judged.insert(record["trace_id"].as_str().unwrap().to_owned());
         assert_eq!(record["name"], "factual_accuracy");
         assert!((0.0..=1.0).contains(&record["value"].as_f64().unwrap()), "{record}");
-        assert!(record["rationale"].as_str().unwrap().starts_with("Simulated"), "{record}");
+        assert!(!record["rationale"].as_str().unwrap().is_empty(), "{record}");
         assert_eq!(record["source"]["source_type"], "LLM_JUDGE");
         assert_eq!(record["source"]["source_id"], "simulated:/judge");
         let created = record["create_time_ms"].as_i64().unwrap();
         assert!(created > 1_700_000_000_000, "milliseconds of Unix time: {created}");
         assert_eq!(record["last_update_time_ms"], created);
         assert!(record["metadata"].as_object().unwrap().values().all(Value::is_string), "{record}");
-        assert_eq!(record["metadata"]["judge_prompt"], "prompts:/factual_accuracy/1");
+        assert_eq!(record["metadata"]["judge_prompt"], "prompts:/factual_accuracy/2");
         let keys: Vec<_> = record.as_object().unwrap().keys().map(String::as_str).collect();
         let expected = "assessment_id name value rationale source metadata create_time_ms last_update_time_ms trace_id";
         assert_eq!(keys, expected.split(' ').collect::<Vec<_>>());

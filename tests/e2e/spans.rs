@@ -193,7 +193,8 @@ fn a_judge_file_that_contradicts_itself_names_the_key() {
 fn mlflows_retrievals_are_judged_by_the_built_in_judge() {
     let place = Place::new();
     place.write("traces.jsonl", include_str!("../fixtures/mlflow/3.17.2/traces.to_json.jsonl"));
-    let fake = Fake::start(|_| answers::verdict(0.5));
+    let items = r#"{"items": [{"text": "1", "quote": "", "mark": "relevant"}, {"text": "2", "quote": "", "mark": "irrelevant"}]}"#;
+    let fake = Fake::start(move |_| answers::completion(items));
     let args = ["-d", "traces.jsonl", "-J", "retrieval_relevance", "--base-url", &fake.base_url()];
     place.run(args).exits_with(0).prints(&["retrieval_relevance  on openai:/gpt-4.1-mini, span by span"]);
     let records = place.lines(LOG);
@@ -201,6 +202,7 @@ fn mlflows_retrievals_are_judged_by_the_built_in_judge() {
     assert!(records.len() >= 5, "{}", records.len());
     for record in &records {
         let id = record["span_id"].as_str().unwrap();
+        assert_eq!(record["value"], 0.5);
         assert!(id.len() == 16 && id.bytes().all(|b| b.is_ascii_hexdigit()), "{id}");
     }
     for request in fake.seen() {

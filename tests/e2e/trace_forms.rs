@@ -39,7 +39,8 @@ fn line(document: &str) -> String {
 #[track_caller]
 fn assert_asked_alike(form: &str, whole: &Asked, traces: usize) {
     let (asked, _, _) = judge(form);
-    assert_eq!(asked.len(), traces * JUDGES.len());
+    let ids: std::collections::BTreeSet<_> = asked.keys().map(|(trace, _)| trace).collect();
+    assert_eq!(ids.len(), traces, "some judge applies to each");
     for (key, id) in &asked {
         assert_eq!(Some(id), whole.get(key), "{key:?}");
     }
@@ -68,7 +69,8 @@ fn what_a_page_of_a_search_lacks_is_said() {
     let (whole, _, _) = judge(mlflow!("3.17.2/traces.to_json.jsonl"));
     let (asked, place, said) = judge(&line(mlflow!("3.17.2/traces.rest_search_v3.page1.json")));
     let rejects = place.lines(REJECTS);
-    assert_eq!(asked.len() + rejects.len() * JUDGES.len(), 12 * JUDGES.len());
+    let ids: std::collections::BTreeSet<_> = asked.keys().map(|(trace, _)| trace).collect();
+    assert_eq!(ids.len() + rejects.len(), 12);
     for reject in &rejects {
         let reason = reject["reason"].as_str().unwrap();
         assert!(reason.starts_with("`traces[") && reason.contains("no spans: export the trace whole"), "{reason}");
@@ -79,9 +81,8 @@ fn what_a_page_of_a_search_lacks_is_said() {
         if record["name"] == "hallucination" {
             continue;
         }
-        if record["name"] == "groundedness" {
-            assert_eq!(record["error"]["error_message"], "the trace has no `spans` (line 3 of the judge's prompt)");
-        } else if record["error"].is_null() {
+        assert_ne!(record["name"], "groundedness", "it does not apply where nothing was retrieved");
+        if record["error"].is_null() {
             let key = (record["trace_id"].as_str().unwrap().to_owned(), record["name"].as_str().unwrap().to_owned());
             assert_eq!(record["assessment_id"].as_str(), whole.get(&key).map(String::as_str), "{key:?}");
         }

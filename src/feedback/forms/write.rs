@@ -72,7 +72,7 @@ impl<'a, 't> Writer<'a, 't> {
                 (serde_json::to_string(&feedback), out)
             }
             Self::Mlflow(out) => {
-                if feedback.value.is_none() && !feedback.is_error() {
+                if feedback.value.is_none() && feedback.error.is_none() {
                     losses.count("the lack of both value and error, which becomes a value of null");
                 }
                 (serde_json::to_string(&Wire(&feedback)), out)

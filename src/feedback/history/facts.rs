@@ -44,6 +44,18 @@ pub(crate) enum Says {
     Failure(RecordedErrorCode),
 }
 
+impl Says {
+    /// An abstention is an opinion, as a verdict is: it overrides and is overridden, and is not asked again.
+    fn of(error: Option<RecordedErrorCode>, valid: Option<bool>, value: impl FnOnce() -> Standing) -> Self {
+        let standing = match error {
+            Some(code) if code.is_abstention() => Standing::Abstained,
+            Some(code) => return Self::Failure(code),
+            None => value(),
+        };
+        if valid == Some(false) { Self::Mark(standing) } else { Self::Verdict(standing) }
+    }
+}
+
 impl<'a> Facts<'a> {
     /// Reads a line; `None` if it is not a record, exactly where [`Feedback::from_json`] fails.
     pub(crate) fn read(line: &'a [u8]) -> Option<Self> {
@@ -66,11 +78,7 @@ impl<'a> Facts<'a> {
             source_type: source.source_type,
             source_id: source.source_id.as_deref().map(Cow::Borrowed),
             metadata: Metadata::of(metadata.keys().map(String::as_str), feedback.sample()),
-            says: match &feedback.error {
-                Some(error) => Says::Failure(error.error_code.clone()),
-                None if feedback.valid == Some(false) => Says::Mark(value()),
-                None => Says::Verdict(value()),
-            },
+            says: Says::of(feedback.error.as_ref().map(|error| error.error_code.clone()), feedback.valid, value),
             overrides: feedback.overrides.as_deref(),
             create_time_ms: *create_time_ms,
             last_update_time_ms: *last_update_time_ms,
@@ -219,11 +227,7 @@ struct Error {
 impl<'a> Flat<'a> {
     fn facts(self) -> Facts<'a> {
         let value = || self.value.map_or(Standing::Other, |value| standing(value.get()));
-        let says = match self.error {
-            Some(Error { error_code, .. }) => Says::Failure(error_code),
-            None if self.valid == Some(false) => Says::Mark(value()),
-            None => Says::Verdict(value()),
-        };
+        let says = Says::of(self.error.map(|error| error.error_code), self.valid, value);
         fn text<'t>(text: &'t Option<Text<'_>>) -> Option<&'t str> {
             text.as_ref().map(|text| &*text.0)
         }

@@ -36,9 +36,9 @@ enum Does {
 }
 
 fn does(record: &Feedback) -> Does {
-    match (&record.error, record.valid) {
-        (Some(_), _) => Does::Fail,
-        (None, Some(false)) => Does::Mark,
+    match (record.is_error(), record.valid) {
+        (true, _) => Does::Fail,
+        (false, Some(false)) => Does::Mark,
         _ => Does::Verdict,
     }
 }
@@ -212,7 +212,7 @@ impl Model<'_> {
         }
         for i in self.standing_lines() {
             let (scored, failed, rejected) = tallies.entry(judge(&self.0[i])).or_default();
-            match &self.0[i].error {
+            match self.0[i].error.as_ref().filter(|error| !error.error_code.is_abstention()) {
                 Some(error) => *failed.entry(error.error_code.as_str().to_owned()).or_default() += 1,
                 None if self.is_rejected(i) => *rejected += 1,
                 None => *scored += 1,

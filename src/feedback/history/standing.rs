@@ -13,6 +13,8 @@ pub enum Standing {
     Label(u64),
     /// There is a verdict of another form.
     Other,
+    /// The judge chose not to say.
+    Abstained,
     /// It failed.
     Failed {
         /// The code; `None` if it is not one of ours.
@@ -32,8 +34,9 @@ impl Standing {
     pub fn of(feedback: &Feedback) -> Self {
         let create_time_ms = feedback.create_time_ms;
         match &feedback.error {
-            Some(error) => Self::failed(&error.error_code, create_time_ms),
-            None if feedback.valid == Some(false) => Self::Rejected { create_time_ms },
+            Some(error) if !error.error_code.is_abstention() => Self::failed(&error.error_code, create_time_ms),
+            _ if feedback.valid == Some(false) => Self::Rejected { create_time_ms },
+            Some(_) => Self::Abstained,
             None => Self::of_value(feedback.value.as_ref()),
         }
     }

@@ -11,7 +11,7 @@ use super::error::not_a_log;
 use super::file::refuse_what_is_no_file;
 use super::lines::for_each_line;
 use crate::feedback::RecordedErrorCode;
-use crate::feedback::history::{Act, Facts, History, Says};
+use crate::feedback::history::{Act, Facts, History, Says, Standing};
 
 /// What a log says now.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -39,6 +39,8 @@ pub struct JudgeTally {
     pub scored: u64,
     /// Failures by code.
     pub failed: BTreeMap<String, u64>,
+    /// Judgments that the judge chose not to make.
+    pub abstained: u64,
     /// Verdicts that a person rejected.
     pub invalid: u64,
 }
@@ -48,6 +50,7 @@ pub struct JudgeTally {
 struct Numbers {
     judge: usize,
     code: usize,
+    is_abstention: bool,
 }
 
 /// Counts a log.
@@ -83,11 +86,12 @@ pub fn tally(path: &Path) -> Result<Tally, OpenError> {
         return Err(not_a_log(path, &line));
     }
     for line in history.settle().standing() {
-        let Numbers { judge, code } = line.extra;
+        let Numbers { judge, code, is_abstention } = line.extra;
         let judge = &mut tally.judges[judge];
         match line.step.act {
             Act::Failure => *judge.failed.entry(codes[code].as_str().to_owned()).or_default() += 1,
             Act::Verdict | Act::Mark if line.step.is_rejected() => judge.invalid += 1,
+            Act::Verdict | Act::Mark if is_abstention => judge.abstained += 1,
             Act::Verdict | Act::Mark => judge.scored += 1,
         }
     }
@@ -105,7 +109,7 @@ impl Tally {
             Says::Failure(code) => number(codes, |known| known == code, || code.clone()),
             Says::Verdict(_) | Says::Mark(_) => 0,
         };
-        Numbers { judge, code }
+        Numbers { judge, code, is_abstention: matches!(facts.says, Says::Verdict(Standing::Abstained)) }
     }
 }
 
@@ -169,7 +173,7 @@ mod tests {
         let failed = BTreeMap::from([("TIMEOUT".to_owned(), 1)]);
         assert_eq!(
             tally.judges,
-            [JudgeTally { name: "j".into(), source_id: "m".into(), scored: 1, failed, invalid: 0 }]
+            [JudgeTally { name: "j".into(), source_id: "m".into(), scored: 1, failed, ..JudgeTally::default() }]
         );
     }
 }

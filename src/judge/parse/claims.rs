@@ -29,11 +29,15 @@ pub(super) fn read(text: &str, claims: &Claims, expected: &Expected<'_>) -> Resu
         return Err(out_of_range(format!("at most {} items", claims.max_items), format!("{} items", items.len())));
     }
     let items = items.iter().map(|item| Item::read(item, claims)).collect::<Result<Vec<_>, _>>()?;
-    let Some(value) = claims.value(items.iter().map(|item| item.mark)) else {
-        let counts = counted(&items, claims);
-        return Err(out_of_range(expected.verdict.to_string(), format!("{} with {counts}", claims.formula)));
+    let value = match claims.value(items.iter().map(|item| item.mark)) {
+        Some(value) => expected.verdict.check(&value).map_err(Miss::OutOfRange)?,
+        // There is nothing to judge.
+        None if expected.can_abstain => Value::Null,
+        None => {
+            let counts = counted(&items, claims);
+            return Err(out_of_range(expected.verdict.to_string(), format!("{} with {counts}", claims.formula)));
+        }
     };
-    let value = expected.verdict.check(&value).map_err(Miss::OutOfRange)?;
     let kept: Vec<_> = items.iter().map(Item::kept).collect();
     let mut details = vec![(ITEMS_METADATA, Value::from(kept).to_string())];
     details.extend(evidence::details(items.iter().map(|item| item.quote), expected));

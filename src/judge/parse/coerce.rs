@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::expected::Expected;
 use super::number::{is_non_finite, leading_number, leading_word};
+use crate::judge::abstain;
 use crate::judge::verdict::{OutOfRange, VerdictType};
 
 /// What a piece of an answer says about the verdict.
@@ -52,6 +53,12 @@ const NO_POLARITY: &str = "`pass` and `fail` mean nothing: the judge does not de
 
 /// Reads the JSON value under a verdict key. Never [`Reading::Nothing`]: a value of another type is out of range.
 pub(super) fn from_json(value: &Value, expected: &Expected<'_>) -> Reading {
+    if expected.can_abstain && abstain::is_meant(value) && expected.verdict.check(value).is_err() {
+        return Reading::Value(Value::Null);
+    }
+    if let (VerdictType::Labels { .. }, Value::Array(items)) = (expected.verdict, value) {
+        return several(items, expected);
+    }
     let whole = |text: &str| read(text, expected, Extent::Whole, NumberWords::Ignore).0;
     let read = match (expected.verdict, value) {
         (VerdictType::Category { .. }, Value::Number(_) | Value::Bool(_)) => whole(&value.to_string()),
@@ -62,6 +69,21 @@ pub(super) fn from_json(value: &Value, expected: &Expected<'_>) -> Reading {
         Reading::Nothing => checked(value, expected.verdict),
         read => read,
     }
+}
+
+/// A list of labels, each spelled in any way that one could be.
+fn several(items: &[Value], expected: &Expected<'_>) -> Reading {
+    let mut labels = Vec::with_capacity(items.len());
+    for item in items {
+        let Value::String(text) = item else { return checked(&Value::Array(items.to_vec()), expected.verdict) };
+        match read(text, expected, Extent::Whole, NumberWords::Ignore).0 {
+            Reading::Value(Value::Array(label)) => labels.extend(label),
+            Reading::Value(label) => labels.push(label),
+            Reading::Nothing => return checked(&Value::Array(items.to_vec()), expected.verdict),
+            other => return other,
+        }
+    }
+    checked(&Value::Array(labels), expected.verdict)
 }
 
 /// The verdict that `{"pass": true}` stands for.
@@ -79,6 +101,7 @@ pub(super) fn is_of_kind(value: &Value, expected: &Expected<'_>) -> bool {
     match (expected.verdict, value) {
         (_, Value::Object(_) | Value::Array(_)) => true,
         (VerdictType::Boolean, value) => value.is_boolean() || value.is_string(),
+        (VerdictType::Labels { .. }, value) => value.is_string(),
         (VerdictType::Category { .. }, Value::String(_)) => true,
         (VerdictType::Category { .. }, value) => matches!(from_json(value, expected), Reading::Value(_)),
         (_, Value::String(text)) => text.bytes().any(|b| b.is_ascii_digit()) || is_non_finite(text),
@@ -108,7 +131,9 @@ fn read(text: &str, expected: &Expected<'_>, extent: Extent, number_words: Numbe
     for (i, form) in [text, bare, inner].into_iter().enumerate() {
         if i == 0 || form.len() < text.len() {
             let (reading, rest) = match expected.verdict {
-                VerdictType::Boolean | VerdictType::Category { .. } => words(form, expected, extent),
+                VerdictType::Boolean | VerdictType::Category { .. } | VerdictType::Labels { .. } => {
+                    words(form, expected, extent)
+                }
                 VerdictType::Integer { .. } | VerdictType::Number { .. } => {
                     number(form, expected.verdict, extent, number_words)
                 }
@@ -140,6 +165,7 @@ enum Meaning<'e> {
     Label(&'e str),
     Boolean(bool),
     Pass(bool),
+    Abstention,
 }
 
 impl Meaning<'_> {
@@ -148,6 +174,7 @@ impl Meaning<'_> {
             Self::Label(label) => Some(label.into()),
             Self::Boolean(value) => Some(value.into()),
             Self::Pass(passes) => expected.good?.value_of(passes, expected.verdict),
+            Self::Abstention => Some(Value::Null),
         }
     }
 }
@@ -155,7 +182,7 @@ impl Meaning<'_> {
 /// The words that mean a verdict.
 fn options<'e>(expected: &Expected<'e>) -> impl Iterator<Item = (&'e str, Meaning<'e>)> {
     let (labels, booleans) = match expected.verdict {
-        VerdictType::Category { labels } => (labels.as_slice(), &[][..]),
+        VerdictType::Category { labels } | VerdictType::Labels { labels } => (labels.as_slice(), &[][..]),
         _ => (&[][..], &BOOLEANS[..]),
     };
     let is_taken = |word: &str| labels.iter().any(|label| label.eq_ignore_ascii_case(word));
@@ -164,7 +191,9 @@ fn options<'e>(expected: &Expected<'e>) -> impl Iterator<Item = (&'e str, Meanin
     let passes = PASSES.iter().filter(move |(word, _)| is_polar && !is_taken(word));
     let labels = labels.iter().map(|label| (label.as_str(), Meaning::Label(label)));
     let booleans = booleans.iter().map(|(word, value)| (*word, Meaning::Boolean(*value)));
-    labels.chain(booleans).chain(passes.map(|(word, passes)| (*word, Meaning::Pass(*passes))))
+    let abstentions = abstain::WORDS.iter().filter(move |word| expected.can_abstain && !is_taken(word));
+    let abstentions = abstentions.map(|word| (*word, Meaning::Abstention));
+    labels.chain(booleans).chain(passes.map(|(word, passes)| (*word, Meaning::Pass(*passes)))).chain(abstentions)
 }
 
 /// The longest of the words that `text` begins with. An exact spelling wins over another one.
@@ -172,8 +201,12 @@ fn words<'t>(text: &'t str, expected: &Expected<'_>, extent: Extent) -> (Reading
     let mut best: Option<((usize, bool), Meaning<'_>, &str)> = None;
     let mut is_ambiguous = false;
     for (name, meaning) in options(expected) {
+        let is_exact = text.starts_with(name);
+        if expected.case_sensitive && matches!(meaning, Meaning::Label(_)) && !is_exact {
+            continue;
+        }
         if let Some(rest) = strip_word(text, name) {
-            let rank = (name.len(), text.starts_with(name));
+            let rank = (name.len(), is_exact);
             match &best {
                 Some((other, ..)) if rank < *other => {}
                 Some((other, ..)) if rank == *other => is_ambiguous = true,
@@ -197,6 +230,10 @@ fn words<'t>(text: &'t str, expected: &Expected<'_>, extent: Extent) -> (Reading
         return (Reading::Ambiguous(SEVERAL_WORDS), rest);
     }
     match meaning.value(expected) {
+        Some(value @ Value::Null) => (Reading::Value(value), rest),
+        Some(label) if matches!(expected.verdict, VerdictType::Labels { .. }) => {
+            (checked(&Value::Array(vec![label]), expected.verdict), rest)
+        }
         Some(value) => (checked(&value, expected.verdict), rest),
         None => (Reading::Ambiguous(NO_POLARITY), rest),
     }
@@ -305,7 +342,7 @@ pub(super) fn highest(verdict: &VerdictType) -> Option<f64> {
         #[expect(clippy::cast_precision_loss, reason = "only compared with what a model wrote")]
         VerdictType::Integer { max, .. } => Some(*max as f64),
         VerdictType::Number { max, .. } => *max,
-        VerdictType::Boolean | VerdictType::Category { .. } => None,
+        VerdictType::Boolean | VerdictType::Category { .. } | VerdictType::Labels { .. } => None,
     }
 }
 

@@ -13,6 +13,10 @@ pub struct Expected<'a> {
     pub form: &'a AnswerForm,
     /// Which of that is good: only then `pass` and `fail` mean anything.
     pub good: Option<&'a Good>,
+    /// Whether labels are read only as they are declared.
+    pub case_sensitive: bool,
+    /// Whether it may say that it cannot say.
+    pub can_abstain: bool,
     /// The user message that it was shown: a verdict that stands there is not the judge's own.
     pub prompt: &'a str,
     /// The template of that message. A form that the template itself asks for, such as `Score: 5`, is not a quotation.
@@ -22,6 +26,14 @@ pub struct Expected<'a> {
 impl<'a> From<&'a VerdictType> for Expected<'a> {
     /// A judge that was shown nothing to quote.
     fn from(verdict: &'a VerdictType) -> Self {
-        Self { verdict, form: &AnswerForm::Value, good: None, prompt: "", template: "" }
+        Self {
+            verdict,
+            form: &AnswerForm::Value,
+            good: None,
+            case_sensitive: false,
+            can_abstain: false,
+            prompt: "",
+            template: "",
+        }
     }
 }

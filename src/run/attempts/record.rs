@@ -11,7 +11,7 @@ use crate::endpoint::Failure;
 use crate::endpoint::pacing::observed::ObservedLimits;
 use crate::endpoint::wire::answer::{Answer, Usage};
 use crate::endpoint::wire::chat::{ResponseFormat, WireProfile};
-use crate::feedback::{ASKED_WITH_METADATA, AssessmentId, Feedback, FeedbackError, SAMPLE_METADATA};
+use crate::feedback::{ASKED_WITH_METADATA, AssessmentId, ErrorCode, Feedback, FeedbackError, SAMPLE_METADATA};
 use crate::judge::parse::ParseMethod;
 use crate::judge::verdict::Verdict;
 use crate::judge::{Judgment, NotAskable, Question, SubjectIds, Work};
@@ -150,7 +150,14 @@ pub(in crate::run) fn of_attempt(question: &Question, run_id: &str, outcome: Out
             }
             let Verdict { value, rationale, details } = verdict;
             details.into_iter().for_each(|(key, value)| put(key, value));
-            feedback.value = Some(value);
+            if value.is_null() {
+                let error_message = "the judge says that the material does not allow a verdict".to_owned();
+                let error_code = ErrorCode::Abstained.into();
+                feedback.error =
+                    Some(FeedbackError { error_code, error_message: Some(error_message), stack_trace: None });
+            } else {
+                feedback.value = Some(value);
+            }
             feedback.rationale = rationale;
             feedback.overrides = history.overrides.filter(|_| made_up.is_none()).map(|id| id.to_string());
         }
@@ -256,9 +263,7 @@ pub(in crate::run) fn now_ms() -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::feedback::{
-        ErrorCode, GOOD_METADATA, IdHasher, SCALE_METADATA, SESSION_ID_METADATA, SESSION_METADATA, Source,
-    };
+    use crate::feedback::{GOOD_METADATA, IdHasher, SCALE_METADATA, SESSION_ID_METADATA, SESSION_METADATA, Source};
     use crate::judge::Judge;
     use crate::run::lanes::lane::tests::job;
 

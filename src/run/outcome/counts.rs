@@ -16,11 +16,15 @@ pub struct Counts {
     pub changed: u64,
     /// Verdicts given in this run.
     pub scored: u64,
+    /// Judgments of this run that the judge chose not to make.
+    pub abstained: u64,
     /// Failures of this run.
     pub failed: BTreeMap<ErrorCode, u64>,
     /// Verdicts from before: of the log, or of another that is reused.
     pub kept_scored: u64,
-    /// Of these, copied from other logs.
+    /// Abstentions from before.
+    pub kept_abstained: u64,
+    /// Of verdicts and abstentions from before, copied from other logs.
     pub reused: u64,
     /// Failures that the log already had and that are not asked again; `None` counts other tools' codes.
     pub kept_failed: BTreeMap<Option<ErrorCode>, u64>,
@@ -68,6 +72,7 @@ impl Counts {
         match standing {
             Standing::Failed { code, .. } => *self.kept_failed.entry(code).or_default() += 1,
             Standing::Rejected { .. } => self.kept_invalid += 1,
+            Standing::Abstained => self.kept_abstained += 1,
             Standing::Number(_) | Standing::Label(_) | Standing::Other => {
                 self.kept_scored += 1;
                 return Some(standing);
@@ -80,6 +85,7 @@ impl Counts {
     pub(in crate::run) fn record(&mut self, feedback: &Feedback) {
         match feedback.error.as_ref().map(|error| &error.error_code) {
             None => self.scored += 1,
+            Some(code) if code.is_abstention() => self.abstained += 1,
             Some(RecordedErrorCode::Known(code)) => *self.failed.entry(*code).or_default() += 1,
             // This run writes its own codes only.
             Some(RecordedErrorCode::Foreign(_)) => {}
@@ -89,6 +95,11 @@ impl Counts {
     /// All verdicts, from before and of this run.
     pub fn all_scored(&self) -> u64 {
         self.scored + self.kept_scored
+    }
+
+    /// All judgments that the judge chose not to make.
+    pub fn all_abstained(&self) -> u64 {
+        self.abstained + self.kept_abstained
     }
 
     /// All failures, from before and of this run.
@@ -103,17 +114,17 @@ impl Counts {
 
     /// Judgments that the log already had, rejected ones apart.
     pub fn already_in_log(&self) -> u64 {
-        self.kept_scored - self.reused + self.all_kept_failed()
+        self.kept_scored + self.kept_abstained - self.reused + self.all_kept_failed()
     }
 
     /// Judgments that the run is about.
     pub fn selected(&self) -> u64 {
-        self.planned + self.kept_scored + self.all_kept_failed() + self.kept_invalid
+        self.planned + self.kept_scored + self.kept_abstained + self.all_kept_failed() + self.kept_invalid
     }
 
     /// Judgments that were planned and have neither verdict nor failure, because the run stopped before.
     pub fn unjudged(&self) -> u64 {
-        self.planned.saturating_sub(self.scored + self.failed.values().sum::<u64>())
+        self.planned.saturating_sub(self.scored + self.abstained + self.failed.values().sum::<u64>())
     }
 
     /// All failures by name; other tools' codes go by one name.

@@ -32,6 +32,8 @@ impl Distribution {
     pub(in crate::run) fn of(verdict: &VerdictType) -> Self {
         match verdict {
             VerdictType::Boolean => Self::Boolean { yes: 0, no: 0 },
+            // How often each of several labels comes is not known from what stands for a list of them.
+            VerdictType::Labels { .. } => Self::Category(Vec::new()),
             VerdictType::Category { labels } => Self::Category(labels.iter().map(|label| (label.clone(), 0)).collect()),
             VerdictType::Integer { .. } | VerdictType::Number { .. } => {
                 Self::Number { count: 0, sum: 0.0, min: f64::INFINITY, max: f64::NEG_INFINITY }

@@ -250,6 +250,7 @@ impl Summary {
     fn first_message(&mut self, feedback: &Feedback) {
         if let Some(code) = feedback.error_code()
             && !self.first_messages.contains_key(&code)
+            && feedback.is_error()
             && let Some(message) = feedback.error.as_ref().and_then(|error| error.error_message.clone())
         {
             self.first_messages.insert(code, message);

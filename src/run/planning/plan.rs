@@ -139,6 +139,9 @@ impl Planner {
     }
 
     fn item_in_scope(&self, asked: &Asked, subject: Subject<'_>, failures: &mut u64) -> Option<Item> {
+        if let Some(what) = self.judge(asked).lacks(subject) {
+            return Some(asked.count(Settled::Skipped(SkipReason::Lacks(what.to_owned()))));
+        }
         match self.scope {
             Scope::All => Some(self.item(asked, subject, None)),
             Scope::Failures(_) => self.item_of_failure(asked, subject, failures),

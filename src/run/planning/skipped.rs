@@ -1,6 +1,6 @@
 //! What judges of spans and sessions skip: no failure, no record, but counted.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::trace::Trace;
 
@@ -17,6 +17,8 @@ pub enum SkipReason {
     },
     /// The trace belongs to no session.
     NoSession,
+    /// The trace lacks something that the judge requires (`requires` in `[select]`): the judge does not apply to it.
+    Lacks(String),
     /// This many spans have the id of an earlier span of the same trace: both would have one record.
     RepeatedSpans(u64),
     /// The session's last trace is not selected.
@@ -41,6 +43,8 @@ pub struct SkipCounts {
     pub repeated_spans: u64,
     /// Sessions whose last trace is not selected.
     pub sessions: u64,
+    /// Traces, spans and sessions that the judge does not apply to, by what they lack.
+    pub lacking: BTreeMap<String, u64>,
 }
 
 impl SkipCounts {
@@ -56,12 +60,13 @@ impl SkipCounts {
             }
             SkipReason::RepeatedSpans(n) => self.repeated_spans += n,
             SkipReason::SessionNotSelected => self.sessions += 1,
+            SkipReason::Lacks(what) => *self.lacking.entry(what.clone()).or_default() += 1,
         }
     }
 
     /// How much was skipped.
     pub fn count(&self) -> u64 {
-        self.traces + self.repeated_spans + self.sessions
+        self.traces + self.repeated_spans + self.sessions + self.lacking.values().sum::<u64>()
     }
 
     /// Whether nothing was skipped.
@@ -87,6 +92,7 @@ mod tests {
         assert_eq!(count(SkipReason::NoSpan { span_types: ["LLM".to_owned()].into() }), (1, 1, 0, 0));
         assert_eq!(count(SkipReason::RepeatedSpans(3)), (0, 0, 3, 0));
         assert_eq!(count(SkipReason::SessionNotSelected), (0, 0, 0, 1));
+        assert_eq!(count(SkipReason::Lacks("documents".into())), (0, 0, 0, 0));
     }
 
     #[test]

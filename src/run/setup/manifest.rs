@@ -107,6 +107,8 @@ pub struct JudgeCounts {
     pub failed: BTreeMap<String, u64>,
     /// Failures that the log already had and that were not asked again.
     pub kept_failed: u64,
+    /// Judgments that the judge chose not to make, from before and of this run.
+    pub abstained: u64,
     /// Rejected verdicts that were not asked again.
     pub kept_invalid: u64,
     /// Planned, and not reached.
@@ -212,6 +214,7 @@ impl JudgeCounts {
             kept_scored: counts.kept_scored,
             failed: counts.failed.iter().map(|(code, n)| (code.to_string(), *n)).collect(),
             kept_failed: counts.all_kept_failed(),
+            abstained: counts.all_abstained(),
             kept_invalid: counts.kept_invalid,
             unjudged: counts.unjudged(),
             skipped: counts.skipped.count(),

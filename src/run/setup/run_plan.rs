@@ -21,9 +21,9 @@ use crate::dataset::{Format, Mapping};
 use crate::endpoint::ModelUri;
 use crate::endpoint::prices::Prices;
 use crate::feedback::forms::Form;
-use crate::judge::JudgeKind;
 use crate::judge::redact::RedactPlan;
 use crate::judge::verdict::VerdictType;
+use crate::judge::{Given, JudgeKind};
 
 /// One run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -114,6 +114,9 @@ pub struct JudgePlan {
     pub kind: JudgeKind,
     /// The model, or what stands for it.
     pub model: ModelUri,
+    /// What was said for its parameters.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub params: Given,
 }
 
 /// A judge of which several votes become one verdict.
@@ -166,7 +169,7 @@ impl Aggregation {
     pub const fn of(verdict: &VerdictType) -> Self {
         match verdict {
             VerdictType::Integer { .. } | VerdictType::Number { .. } => Self::Mean,
-            VerdictType::Boolean | VerdictType::Category { .. } => Self::Majority,
+            VerdictType::Boolean | VerdictType::Category { .. } | VerdictType::Labels { .. } => Self::Majority,
         }
     }
 
@@ -321,6 +324,7 @@ impl RunPlan {
                 .map(|endpoint| (endpoint.extra_body.clone(), endpoint.withheld.extra_body.clone()))
         };
         (&judge.name, &judge.file, &judge.model) == (&of_other.name, &of_other.file, &of_other.model)
+            && judge.params == of_other.params
             && other.datasets.iter().all(has)
             && self.samples(judge) >= other.samples(of_other)
             && (self.selection.shard.is_none() || self.selection.shard == other.selection.shard)
@@ -366,6 +370,7 @@ pub(crate) mod tests {
                 blake3: String::new(),
                 kind: JudgeKind::Llm,
                 model: model.parse().unwrap(),
+                params: Given::new(),
             })
             .collect();
         let endpoints = judges.iter().map(|judge| EndpointPlan {

@@ -96,7 +96,7 @@ impl Scope {
         match standing {
             Standing::Failed { code, .. } => self.selects(code),
             Standing::Rejected { .. } => matches!(self, Self::Failures(FailureScope { invalid: true, .. })),
-            Standing::Number(_) | Standing::Label(_) | Standing::Other => false,
+            Standing::Number(_) | Standing::Label(_) | Standing::Other | Standing::Abstained => false,
         }
     }
 

@@ -20,8 +20,9 @@ impl Entry {
     const OTHER: u64 = 2;
     /// Until the index is sealed: the time of a mark, whose value is an entry of its own.
     pub(super) const REJECTED: u64 = 3;
+    const ABSTAINED: u64 = 4;
     /// A failure with another tool's code; one of ours is this and one more than its place in [`ErrorCode::ALL`].
-    const FAILED: u64 = 4;
+    const FAILED: u64 = 5;
     const KIND_BITS: u32 = 14;
     /// A later verdict of the opinion supersedes it.
     pub(super) const SUPERSEDED: u64 = 1 << Self::KIND_BITS;
@@ -34,6 +35,7 @@ impl Entry {
             Standing::Number(number) => (Self::NUMBER, number.to_bits()),
             Standing::Label(hash) => (Self::LABEL, hash),
             Standing::Other => (Self::OTHER, 0),
+            Standing::Abstained => (Self::ABSTAINED, 0),
             Standing::Rejected { create_time_ms } => (Self::REJECTED, create_time_ms.cast_unsigned()),
             Standing::Failed { code, create_time_ms } => {
                 let code = code.and_then(|code| ErrorCode::ALL.iter().position(|known| *known == code));
@@ -57,6 +59,7 @@ impl Entry {
             Self::NUMBER => Standing::Number(f64::from_bits(self.content)),
             Self::LABEL => Standing::Label(self.content),
             Self::OTHER => Standing::Other,
+            Self::ABSTAINED => Standing::Abstained,
             Self::REJECTED => Standing::Rejected { create_time_ms },
             failed => {
                 let code =
@@ -96,6 +99,7 @@ mod tests {
             Standing::Number(-0.5),
             Standing::Label(u64::MAX),
             Standing::Other,
+            Standing::Abstained,
             Standing::Rejected { create_time_ms },
             Standing::Failed { code: None, create_time_ms },
         ];

@@ -214,10 +214,8 @@ impl<'a> Rows<'a> {
 
 /// The rationale, or the words of the failure.
 fn said(feedback: &Feedback) -> Option<&str> {
-    match &feedback.error {
-        Some(error) => error.error_message.as_deref(),
-        None => feedback.rationale.as_deref(),
-    }
+    let message = || feedback.error.as_ref()?.error_message.as_deref();
+    feedback.rationale.as_deref().or_else(message)
 }
 
 /// A verdict of any form: a long one as a shortened text.

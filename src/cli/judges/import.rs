@@ -9,12 +9,12 @@ use judge_run::judge::import::{self, Imported};
 use judge_run::judge::library;
 use judge_run::run::Exit;
 
-use super::error::CliError;
-use super::print::{self, one_line};
-use super::subcommands::ImportArgs;
+use super::args::ImportArgs;
+use crate::cli::error::CliError;
+use crate::cli::print::{self, one_line};
 
 /// Writes a file for each judge, and says what could not be carried over. What cannot be a judge is named, and the exit code is 3.
-pub(crate) fn main(args: &ImportArgs) -> Result<ExitCode, CliError> {
+pub(super) fn main(args: &ImportArgs) -> Result<ExitCode, CliError> {
     let mut exit = Exit::AllJudged;
     for file in &args.files {
         let cannot = || CliError::usage(format_args!("cannot import `{}`", file.display()));

@@ -1,0 +1,203 @@
+//! The arguments of `judge-run judges`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueEnum, ValueHint};
+
+use crate::cli::flags::{ConductArgs, EndpointArgs, GATES, INPUT, OUTPUT, share};
+use crate::cli::setting::Setting;
+
+#[derive(Debug, Args)]
+#[command(
+    args_conflicts_with_subcommands = true,
+    after_help = "\
+Examples:
+  For a program: names, verdicts, what is good, what each needs:
+    judge-run judges --format json
+  Start your own judge, and check it:
+    judge-run judges new politeness --type category
+    judge-run judges check judges/politeness.toml
+  See the exact request about the first trace:
+    judge-run judges preview politeness -d traces.jsonl -m openai:/gpt-4.1-mini"
+)]
+pub(crate) struct JudgesArgs {
+    #[command(subcommand)]
+    pub command: Option<JudgesCommand>,
+
+    /// Judge to print as a file, as `show` does
+    pub name: Option<String>,
+
+    /// Form of the list
+    #[arg(long, value_name = "FORM", default_value = "text", value_parser = ["text", "json"])]
+    pub format: String,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum JudgesCommand {
+    /// Print a judge as a file
+    Show(ShowArgs),
+    /// Write a judge file to start from
+    New(NewArgs),
+    /// Check judge files: what cannot work, and what makes verdicts worse
+    Check(CheckArgs),
+    /// Print the exact request about one trace; nothing is sent
+    Preview(Box<PreviewArgs>),
+    /// Test a judge on a model: by minimal pairs, and by labels of people
+    Test(Box<TestArgs>),
+    /// Make judge files of MLflow's scorers and prompts
+    Import(ImportArgs),
+    /// Print the JSON Schema of judge files, for editors
+    Schema,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ShowArgs {
+    /// The judge
+    pub name: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct NewArgs {
+    /// Name of the judge; the file is judges/NAME.toml
+    pub name: String,
+
+    /// What it answers
+    #[arg(long = "type", value_name = "TYPE", value_enum, default_value_t)]
+    pub kind: Kind,
+
+    /// What it judges
+    #[arg(long, value_name = "UNIT", value_enum, default_value_t)]
+    pub unit: UnitOfNew,
+}
+
+/// What a new judge answers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Kind {
+    #[default]
+    Boolean,
+    Category,
+    Integer,
+    Number,
+}
+
+/// What a new judge judges.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum UnitOfNew {
+    #[default]
+    Trace,
+    Span,
+    Session,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+One line a finding: PATH:LINE:COLUMN: error or warning: what is wrong. Errors make the exit code 2:
+the file cannot be used, labels that answers cannot tell apart, text of the application outside a
+fence. Warnings do not, unless --strict.")]
+pub(crate) struct CheckArgs {
+    /// Files, or names of judges
+    #[arg(required = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub files: Vec<String>,
+
+    /// Treat warnings as errors
+    #[arg(long)]
+    pub strict: bool,
+
+    /// Warn of prompts with longer instructions, in tokens
+    #[arg(long, value_name = "N", default_value_t = judge_run::judge::lint::DEFAULT_MAX_TOKENS)]
+    pub max_tokens: u64,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PreviewArgs {
+    /// The judge: a name or a TOML file
+    pub judge: String,
+
+    /// Traces
+    #[arg(short, long, required = true, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = INPUT)]
+    pub dataset: Vec<PathBuf>,
+
+    /// The trace, by its id [default: the first that the judge applies to]
+    #[arg(long, value_name = "ID", help_heading = INPUT)]
+    pub trace: Option<String>,
+
+    /// Set a parameter of the judge, as in a run. Repeatable
+    #[arg(long, value_name = "JUDGE.NAME=VALUE", help_heading = INPUT)]
+    pub set: Vec<Setting>,
+
+    /// Print the texts of the messages instead of the JSON that is sent
+    #[arg(long, help_heading = OUTPUT)]
+    pub text: bool,
+
+    #[command(flatten)]
+    pub endpoint: EndpointArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+The pairs are traces that differ in one thing, with the verdicts that are right: built in, or in
+tests/NAME.jsonl beside the judge's file. Each trace is asked about again as it is (placebo), and with
+what should change nothing: the documents in another order, a courtesy, a heading.
+
+Examples:
+  Is this model good enough for this judge?
+    judge-run judges test groundedness -m openai:/gpt-4.1-mini --fail-under 0.9
+  Does it agree with people? Certified if both lower bounds reach the bar:
+    judge-run judges test safety -m openai:/gpt-4.1-mini -d traces.jsonl --labels labels.csv --bar 0.8")]
+pub(crate) struct TestArgs {
+    /// The judge: a name or a TOML file
+    pub judge: String,
+
+    /// Labels of people: a CSV with the columns trace_id and label (a verdict of the judge, or good and bad)
+    #[arg(long, value_name = "CSV", requires = "dataset", value_hint = ValueHint::FilePath, help_heading = INPUT)]
+    pub labels: Option<PathBuf>,
+
+    /// The traces that the labels are about. Repeatable
+    #[arg(short, long, value_name = "FILE", requires = "labels", value_hint = ValueHint::FilePath, help_heading = INPUT)]
+    pub dataset: Vec<PathBuf>,
+
+    /// Set a parameter of the judge, as in a run. Repeatable
+    #[arg(long, value_name = "JUDGE.NAME=VALUE", help_heading = INPUT)]
+    pub set: Vec<Setting>,
+
+    /// Ask about each trace once only: no flips
+    #[arg(long, help_heading = INPUT)]
+    pub once: bool,
+
+    /// Exit with code 1 if the accuracy over the pairs is below this, such as 0.9 or 90%
+    #[arg(long, value_name = "SHARE", value_parser = share, help_heading = GATES)]
+    pub fail_under: Option<f64>,
+
+    /// What the lower bounds of sensitivity and specificity have to reach; exit code 1 if they do not
+    #[arg(long, value_name = "SHARE", value_parser = share, default_value = "0.8", help_heading = GATES)]
+    pub bar: f64,
+
+    /// Form of the result on standard output
+    #[arg(long, value_name = "FORM", default_value = "text", value_parser = ["text", "json"], help_heading = OUTPUT)]
+    pub format: String,
+
+    /// The log of the test, which the same command resumes [default: NAME.test.feedback.jsonl]
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = OUTPUT)]
+    pub output: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub endpoint: EndpointArgs,
+
+    #[command(flatten)]
+    pub conduct: ConductArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+The files hold what MLflow's REST API answers: scorers/get, scorers/list, model-versions/get. Each judge
+becomes judges/NAME.toml; what cannot be carried over is said. A scorer that cannot be a judge, such as
+Python code, is named, and the exit code is 3.
+
+Example:
+  curl \"$MLFLOW_TRACKING_URI/api/3.0/mlflow/scorers/get?experiment_id=1&name=quality\" > quality.json
+  judge-run judges import quality.json")]
+pub(crate) struct ImportArgs {
+    /// Files of JSON
+    #[arg(required = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub files: Vec<PathBuf>,
+}

@@ -1,0 +1,45 @@
+//! `judge-run judges`: the judges that have a name, and what is done with them.
+
+pub(crate) mod args;
+mod check;
+mod import;
+mod list;
+mod new;
+mod preview;
+mod test;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use judge_run::judge::{library, schema};
+
+use super::error::CliError;
+
+use args::{JudgesArgs, JudgesCommand};
+
+pub(crate) fn main(args: JudgesArgs) -> Result<ExitCode, CliError> {
+    let JudgesArgs { command, name, format } = args;
+    match command {
+        None => match name {
+            Some(name) => show(&name),
+            None => list::main(&format),
+        },
+        Some(JudgesCommand::Show(args)) => show(&args.name),
+        Some(JudgesCommand::New(args)) => new::main(&args),
+        Some(JudgesCommand::Check(args)) => check::main(&args),
+        Some(JudgesCommand::Preview(args)) => preview::main(*args),
+        Some(JudgesCommand::Test(args)) => test::main(*args),
+        Some(JudgesCommand::Import(args)) => import::main(&args),
+        Some(JudgesCommand::Schema) => {
+            writeln!(std::io::stdout().lock(), "{:#}", schema::of_judge_files())?;
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+/// The judge's file.
+fn show(name: &str) -> Result<ExitCode, CliError> {
+    let text = library::source(name).map_err(|error| CliError::of(&error))?;
+    std::io::stdout().lock().write_all(text.as_bytes())?;
+    Ok(ExitCode::SUCCESS)
+}

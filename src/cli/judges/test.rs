@@ -1,0 +1,345 @@
+//! `judge-run judges test`: the ordinary run over minimal pairs, or over traces with labels of people, and what it says of the judge.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt::{self, Write as _};
+use std::fs;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use judge_run::feedback::Feedback;
+use judge_run::feedback::log::StandingRecords;
+use judge_run::judge::suite::{Case, SUITES, Suite, Variant};
+use judge_run::judge::{Judge, library};
+use judge_run::results::judge_test::{self, Certificate, Share, TestReport};
+use judge_run::run::{Exit, Scope};
+use serde_json::{Value, json};
+
+use super::args::TestArgs;
+use crate::cli::args::{Purpose, RunArgs};
+use crate::cli::endpoint::Env;
+use crate::cli::error::CliError;
+use crate::cli::flags::{ConductArgs, EndpointArgs, GateArgs, SelectionArgs};
+use crate::cli::mlflow::RunMlflowArgs;
+use crate::cli::panel::PanelArgs;
+use crate::cli::print::{counted, one_line};
+use crate::cli::setting::{self, Setting};
+use crate::cli::table::TableArgs;
+use crate::cli::target::judge_file;
+use crate::cli::{log_hints, open, plan, run, summary};
+
+pub(super) fn main(args: TestArgs) -> Result<ExitCode, CliError> {
+    let TestArgs { judge: wanted, labels, dataset, set, once, fail_under, bar, format, output, endpoint, mut conduct } =
+        args;
+    let given = |name: &str| setting::of_judge(&set, name);
+    let judge = library::find_with(&wanted, given).map_err(|error| CliError::of(&error))?;
+    let log = output.unwrap_or_else(|| format!("{}.test.feedback.jsonl", judge.name).into());
+    if log.extension().is_none_or(|e| e != "jsonl") {
+        return Err(CliError::usage(format_args!("the log of a test is a .jsonl file, not `{}`", log.display())));
+    }
+    conduct.quiet |= format == "json";
+    if endpoint.model.len() > 1 {
+        return Err(CliError::usage("a judge is tested on one model at a time: give `--model` once"));
+    }
+    let asked = |dataset: Vec<PathBuf>| Asked {
+        judge: &judge,
+        wanted: &wanted,
+        set: set.clone(),
+        dataset,
+        log: &log,
+        endpoint: endpoint.clone(),
+        conduct: conduct.clone(),
+    };
+    let result;
+    let mut exit;
+    let mut text = String::new();
+    match labels {
+        None => {
+            let cases = cases(&judge, &wanted, once)?;
+            let traces = write_traces(&log, &cases)?;
+            let answers = asked(vec![traces]).answers()?;
+            let report = judge_test::of_cases(&judge, &answers.model, &cases, &answers.verdicts());
+            let report = report.map_err(|error| CliError::Other(error.to_string()))?;
+            exit = answers.exit;
+            let is_missed = fail_under.is_some_and(|bar| report.accuracy.estimate.is_none_or(|share| share < bar));
+            if is_missed && matches!(exit, Exit::AllJudged | Exit::SomeFailed) {
+                exit = Exit::GateFailed;
+            }
+            let _ = write_report(&mut text, &report);
+            result = serde_json::to_value(report).map_err(|error| CliError::Other(error.to_string()))?;
+        }
+        Some(labels) => {
+            let Some(good) = &judge.good else {
+                return Err(CliError::usage(format_args!(
+                    "the judge {} does not declare which verdicts are `good`, so labels cannot be held against it",
+                    judge.name
+                )));
+            };
+            let labels = read_labels(&labels, &judge)?;
+            let answers = asked(dataset).answers()?;
+            let certificate = judge_test::of_labels(good, &labels, &answers.verdicts(), bar);
+            let certificate = certificate.map_err(|error| CliError::Other(error.to_string()))?;
+            exit = answers.exit;
+            if !certificate.certified && matches!(exit, Exit::AllJudged | Exit::SomeFailed) {
+                exit = Exit::GateFailed;
+            }
+            let _ = write_certificate(&mut text, &judge.name, &answers.model, &certificate);
+            result = json!({
+                "judge": judge.name,
+                "model": answers.model,
+                "digest": judge.digest(),
+                "labels": serde_json::to_value(certificate).map_err(|error| CliError::Other(error.to_string()))?,
+            });
+        }
+    }
+    if format == "json" {
+        writeln!(std::io::stdout().lock(), "{result:#}")?;
+    } else {
+        summary::print(&text)?;
+    }
+    Ok(ExitCode::from(exit.code()))
+}
+
+/// The minimal pairs of a judge, its own before built-in ones.
+fn cases(judge: &Judge, wanted: &str, once: bool) -> Result<Vec<Case>, CliError> {
+    let beside = judge_file(wanted).map(|file| {
+        let folder = file.parent().unwrap_or(Path::new("")).join("tests");
+        folder.join(format!("{}.jsonl", judge.name))
+    });
+    let suite = match beside.filter(|path| path.is_file()) {
+        Some(path) => {
+            let text = fs::read_to_string(&path);
+            let text = text.map_err(|error| CliError::Other(format!("cannot read {}: {error}", path.display())))?;
+            Suite::read(&judge.name, &text)
+                .map_err(|error| CliError::usage(format_args!("{}: {error}", path.display())))?
+        }
+        None => {
+            let name = library::canonical(&judge.name);
+            let (_, text) = SUITES.iter().find(|(suite, _)| *suite == name).ok_or_else(|| {
+                CliError::usage_with_hint(
+                    format_args!("there are no minimal pairs for the judge {}", judge.name),
+                    format_args!(
+                        "write tests/{}.jsonl beside its file, or test it by labels of people: --labels",
+                        judge.name
+                    ),
+                )
+            })?;
+            Suite::read(name, text).map_err(|error| CliError::Other(format!("the pairs of {name}: {error}")))?
+        }
+    };
+    let cases = suite.cases();
+    Ok(cases.into_iter().filter(|case| !once || case.variant == Variant::Plain).collect())
+}
+
+/// The dataset of a test, beside its log.
+fn write_traces(log: &Path, cases: &[Case]) -> Result<PathBuf, CliError> {
+    let name = log.file_name().and_then(|name| name.to_str()).unwrap_or("test.jsonl");
+    let stem = name.strip_suffix(".feedback.jsonl").or_else(|| name.strip_suffix(".jsonl")).unwrap_or(name);
+    let path = log.with_file_name(format!("{stem}.traces.jsonl"));
+    let lines: String = cases.iter().flat_map(|case| &case.traces).map(|trace| format!("{trace}\n")).collect();
+    fs::write(&path, lines).map_err(|error| CliError::Other(format!("cannot write {}: {error}", path.display())))?;
+    Ok(path)
+}
+
+/// What is asked.
+struct Asked<'a> {
+    judge: &'a Judge,
+    wanted: &'a str,
+    set: Vec<Setting>,
+    dataset: Vec<PathBuf>,
+    log: &'a Path,
+    endpoint: EndpointArgs,
+    conduct: ConductArgs,
+}
+
+/// What came back.
+struct Answers {
+    /// The source of the feedback.
+    model: String,
+    exit: Exit,
+    feedback: HashMap<String, Feedback>,
+}
+
+impl Answers {
+    fn verdicts(&self) -> judge_test::Verdicts<'_> {
+        self.feedback.iter().map(|(trace_id, feedback)| (trace_id.as_str(), feedback)).collect()
+    }
+}
+
+impl Asked<'_> {
+    /// The ordinary run: with its log, its limits and its retries; then what the log says.
+    fn answers(self) -> Result<Answers, CliError> {
+        let Self { judge, wanted, set, dataset, log, endpoint, conduct } = self;
+        let args = RunArgs {
+            dataset,
+            map: Vec::new(),
+            dataset_format: None,
+            judge: vec![wanted.to_owned()],
+            set,
+            selection: SelectionArgs::default(),
+            strict: false,
+            max_line_bytes: judge_run::dataset::DEFAULT_MAX_LINE_BYTES,
+            endpoint,
+            output: Some(log.to_owned()),
+            output_format: None,
+            overwrite: false,
+            reuse: Vec::new(),
+            table: TableArgs::default(),
+            gates: GateArgs::default(),
+            until: Vec::new(),
+            confirm: false,
+            report: None,
+            anchors: None,
+            by: Vec::new(),
+            panel: PanelArgs::default(),
+            mlflow: RunMlflowArgs::default(),
+            purpose: Purpose::default(),
+            conduct,
+        };
+        let env: Env<'_> = &|name| std::env::var(name).ok();
+        let (planned, mut invocation) = plan::of_run(args, None, env)?;
+        // Gates of judge-run.toml are about the application, not about its judges.
+        invocation.gates = crate::cli::gates::Gates::default();
+        let model = planned.plan.judges.first().map(|judge| judge.model.to_string()).unwrap_or_default();
+        let opened = open::prepare(planned, env)?.begin(&invocation, Scope::All, None)?;
+        let report = run::execute(opened, &mut |_| ())?;
+        let mut feedback = HashMap::new();
+        let logs = [log.to_owned()];
+        let mut records = StandingRecords::of(&logs).map_err(|error| log_hints::cannot_open(&error))?;
+        let read = records.for_each(|_, _, line| {
+            let record = std::str::from_utf8(line).ok().and_then(|line| Feedback::from_json(line).ok());
+            let Some(record) = record.filter(|record| record.name == judge.name) else { return };
+            let source = record.source.source_id.clone().unwrap_or_default();
+            if (source == model || source.starts_with("simulated:/"))
+                && let Some(trace_id) = record.trace_id.clone()
+            {
+                feedback.insert(trace_id, record);
+            }
+        });
+        read.map_err(|error| log_hints::cannot_open(&error))?;
+        Ok(Answers { model, exit: report.exit(), feedback })
+    }
+}
+
+/// Labels of people, by trace: whether they find it good.
+fn read_labels(path: &Path, judge: &Judge) -> Result<BTreeMap<String, bool>, CliError> {
+    let name = one_line(&path.display().to_string());
+    let mut reader = csv::Reader::from_path(path)
+        .map_err(|error| CliError::usage(format_args!("cannot read the labels `{name}`: {error}")))?;
+    let headers = reader.headers().cloned().unwrap_or_default();
+    let column = |wanted: &[&str]| headers.iter().position(|header| wanted.contains(&header.trim()));
+    let (Some(id), Some(label)) = (column(&["trace_id"]), column(&["label", "value", &judge.name])) else {
+        return Err(CliError::usage(format_args!("`{name}`:1: the labels need the columns trace_id and label")));
+    };
+    let mut labels = BTreeMap::new();
+    for (at, row) in reader.records().enumerate() {
+        let wrong = |reason: String| CliError::usage(format_args!("`{name}`:{}: {reason}", at + 2));
+        let row = row.map_err(|error| wrong(error.to_string()))?;
+        let (id, text) = (row.get(id).unwrap_or_default().trim(), row.get(label).unwrap_or_default().trim());
+        if text.is_empty() {
+            continue;
+        }
+        let is_good = is_good(judge, text).ok_or_else(|| {
+            wrong(format!("the label `{}` is neither good nor bad, nor {}", one_line(text), judge.verdict))
+        })?;
+        if labels.insert(id.to_owned(), is_good).is_some_and(|other| other != is_good) {
+            return Err(wrong(format!("the trace `{}` has two labels that differ", one_line(id))));
+        }
+    }
+    if labels.is_empty() {
+        return Err(CliError::usage(format_args!("`{name}` has no label")));
+    }
+    Ok(labels)
+}
+
+fn is_good(judge: &Judge, text: &str) -> Option<bool> {
+    let good = judge.good.as_ref()?;
+    let lower = text.to_lowercase();
+    let read = serde_json::from_str::<Value>(&lower).ok().filter(|value| judge.verdict.check(value).is_ok());
+    let value = read.or_else(|| {
+        let value = Value::from(text);
+        judge.verdict.check(&value).is_ok().then_some(value)
+    });
+    match lower.as_str() {
+        _ if value.is_some() => good.is_good(&value?),
+        "good" | "pass" => Some(true),
+        "bad" | "fail" => Some(false),
+        _ => None,
+    }
+}
+
+fn percent(share: &Share) -> String {
+    let estimate = share.estimate.map_or("-".to_owned(), |estimate| format!("{:.1}%", 100.0 * estimate));
+    format!("{estimate}  (95%: {:.1} to {:.1})", 100.0 * share.low, 100.0 * share.high)
+}
+
+fn write_report(out: &mut String, report: &TestReport) -> fmt::Result {
+    let TestReport { judge, version, model, n, n_failed, n_abstained, accuracy, pairs, flips, wrong, .. } = report;
+    writeln!(out, "\n{judge} version {version} on {}", one_line(model))?;
+    writeln!(out, "  accuracy   {}  of {}", percent(accuracy), counted(*n, "trace"))?;
+    writeln!(out, "  pairs      {}  both right of {}", percent(&pairs.share), counted(pairs.n, "pair"))?;
+    if *n_abstained > 0 {
+        writeln!(out, "  abstained  {n_abstained}")?;
+    }
+    if *n_failed > 0 {
+        writeln!(out, "  failed     {n_failed}  without a verdict, in no share")?;
+    }
+    for (name, flips) in flips {
+        write!(out, "  {name:<10} {}  verdicts changed of {}", percent(&flips.flips.share), flips.flips.n)?;
+        match &flips.beyond_placebo {
+            Some(Share { estimate: Some(more), low, high }) => {
+                let points = |share: f64| format!("{:+.1}", 100.0 * share);
+                writeln!(out, "; beyond placebo {} points ({} to {})", points(*more), points(*low), points(*high))?;
+            }
+            _ => writeln!(out)?,
+        }
+    }
+    for wrong in wrong {
+        let expected: Vec<_> = wrong.expected.iter().map(Value::to_string).collect();
+        writeln!(
+            out,
+            "  wrong      {}: {} instead of {}; the pair differs in {}",
+            wrong.trace_id,
+            one_line(&wrong.value.to_string()),
+            expected.join(" or "),
+            wrong.differs
+        )?;
+    }
+    Ok(())
+}
+
+fn write_certificate(out: &mut String, judge: &str, model: &str, certificate: &Certificate) -> fmt::Result {
+    let Certificate { n, n_without_verdict, agreement, sensitivity, specificity, bar, certified, reason } = certificate;
+    writeln!(out, "\n{judge} on {} against people", one_line(model))?;
+    writeln!(out, "  agreement    {}  of {}", percent(agreement), counted(*n, "trace"))?;
+    for (name, bound, label) in [("sensitivity", sensitivity, "good"), ("specificity", specificity, "bad")] {
+        let estimate = bound.estimate.map_or("-".to_owned(), |estimate| format!("{:.1}%", 100.0 * estimate));
+        writeln!(out, "  {name}  {estimate}  at least {:.1}% (95%), by {} {label} ones", 100.0 * bound.low, bound.n)?;
+    }
+    if *n_without_verdict > 0 {
+        writeln!(out, "  not compared {n_without_verdict}: labels without a verdict of the judge")?;
+    }
+    match reason {
+        None if *certified => writeln!(out, "certified: both are at least {:.0}%", 100.0 * bar),
+        reason => writeln!(out, "not certified: {}", reason.as_deref().unwrap_or_default()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_label_is_a_verdict_of_the_judge_or_good_or_bad() {
+        let hallucination = library::find("hallucination").unwrap();
+        for (text, good) in
+            [("true", Some(false)), ("FALSE", Some(true)), ("good", Some(true)), ("fail", Some(false)), ("x", None)]
+        {
+            assert_eq!(is_good(&hallucination, text), good, "{text}");
+        }
+        let refusal = library::find("refusal").unwrap();
+        assert_eq!((is_good(&refusal, "refused"), is_good(&refusal, "partly")), (Some(false), Some(true)));
+        let harms = library::find("harms").unwrap();
+        assert_eq!((is_good(&harms, "[\"hate\"]"), is_good(&harms, "[\"none\"]")), (Some(false), Some(true)));
+    }
+}
