@@ -22,8 +22,9 @@ pub(crate) fn main(args: AgreementArgs) -> Result<ExitCode, CliError> {
     let gates = gate.iter().map(|text| text.parse::<AgreementGate>().map_err(CliError::usage));
     let gates = gates.collect::<Result<Vec<_>, _>>()?;
     let ratings = raters::ratings(&logs, &name)?;
-    let judge = raters::judge(&ratings, judge.as_deref())?;
     let named = !people.is_empty();
+    // Who names people alone compares these alone.
+    let judge = if named && judge.is_none() { None } else { raters::judge(&ratings, judge.as_deref())? };
     let mut people = raters::people(&ratings, &people)?;
     people.retain(|person| Some(*person) != judge);
     if judge.is_none() && !named {

@@ -15,6 +15,7 @@ use super::flags::{
 };
 use super::judges::args::JudgesArgs;
 use super::mlflow::{MlflowArgs, RunMlflowArgs};
+use super::neighbours::{LangfuseArgs, PhoenixArgs};
 use super::panel::PanelArgs;
 use super::people_args::{AggregateArgs, AgreementArgs, CalibrateArgs, FeedbackArgs, HistoryArgs, LabelPlanArgs};
 use super::setting::Setting;
@@ -183,6 +184,10 @@ pub(crate) enum Command {
     Convert(ConvertArgs),
     /// Pull traces from an MLflow server, push feedback to it
     Mlflow(MlflowArgs),
+    /// Push feedback to Arize Phoenix
+    Phoenix(PhoenixArgs),
+    /// Push feedback to Langfuse
+    Langfuse(LangfuseArgs),
     /// Merge logs into one: those of shards, or of several nights
     Merge(MergeArgs),
     /// Drop superseded records from a log; every verdict is kept

@@ -151,7 +151,8 @@ impl Layers {
         }
     }
 
-    fn ask(&self, chosen: Option<&ModelUri>) -> ModelUri {
+    /// A model as it is asked: by its own name, or by a simulator.
+    pub(crate) fn ask(&self, chosen: Option<&ModelUri>) -> ModelUri {
         match chosen {
             _ if self.simulate => ModelUri::simulated(chosen.map_or(SIMULATED_MODEL, |uri| uri.model.as_str())),
             Some(uri) => uri.clone(),

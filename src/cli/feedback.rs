@@ -70,7 +70,7 @@ enum Mark {
 
 fn mark(args: MarkArgs, mark: Mark) -> Result<ExitCode, CliError> {
     let MarkArgs { which, because, author } = args;
-    let author = of_author(author)?;
+    let author = of_author(author.or_else(|| Some(of_machine().unwrap_or_else(|| "unknown".to_owned()))))?;
     let is_marked = |stands: Stands| stands == Stands::Rejected;
     let (record, stands) = match mark {
         Mark::Accept => one(&which, is_marked)?,
@@ -118,11 +118,16 @@ fn no_id(record: &Feedback, error: NoId) -> CliError {
 
 /// Who is meant by `--as`, or is at the machine.
 pub(super) fn of_author(given: Option<String>) -> Result<Author, CliError> {
-    let of_machine = || ["USER", "LOGNAME", "USERNAME"].iter().find_map(|name| std::env::var(name).ok());
     let name = given.or_else(of_machine).filter(|name| !name.trim().is_empty()).ok_or_else(|| {
         CliError::usage_with_hint("it is not known who says it", "add `--as`, such as `--as anna@example.com`")
     })?;
     Ok(Author::person(name.trim(), now_ms()))
+}
+
+/// The user of this machine.
+fn of_machine() -> Option<String> {
+    let name = ["USER", "LOGNAME", "USERNAME"].iter().find_map(|name| std::env::var(name).ok());
+    name.filter(|name| !name.trim().is_empty())
 }
 
 /// The records that opinions stand as, of those that are meant.

@@ -93,7 +93,7 @@ pub(crate) struct ConductArgs {
     #[arg(long, env = "JUDGE_RUN_WARM_UP", help_heading = RATES)]
     pub warm_up: bool,
 
-    /// Keep what each judge wrote in the metadata of its record, as `answer`
+    /// Keep what each judge was asked and wrote in the metadata of its record, as `request` and `answer`
     #[arg(long, env = "JUDGE_RUN_KEEP_ANSWERS", help_heading = OUTPUT)]
     pub keep_answers: bool,
 

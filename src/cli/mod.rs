@@ -18,6 +18,7 @@ mod dry_run;
 mod duration;
 mod endpoint;
 mod error;
+mod escalate;
 mod failures;
 mod feedback;
 mod feedback_import;
@@ -35,6 +36,7 @@ mod manifest;
 mod merge;
 mod mlflow;
 mod named_logs;
+mod neighbours;
 mod not_retried;
 mod notices;
 mod open;
@@ -115,6 +117,8 @@ pub(crate) fn main() -> ExitCode {
         Some(Command::Convert(args)) => convert::main(args),
         Some(Command::Replay(args)) => replay::main(*args),
         Some(Command::Mlflow(args)) => mlflow::main(args),
+        Some(Command::Phoenix(args)) => neighbours::phoenix(args),
+        Some(Command::Langfuse(args)) => neighbours::langfuse(args),
         Some(Command::Show(args)) => show::main(args),
         Some(Command::Status(args)) => status::main(args),
         Some(Command::Report(args)) => report::main(*args),

@@ -211,7 +211,7 @@ fn questions(
                 (Question::without_model(compiled), lanes.len() - 1)
             }
         };
-        let samples = (0..plan.samples(&judge.name)).map(|sample| question.clone().with_sample(sample));
+        let samples = (0..plan.samples(judge)).map(|sample| question.clone().with_sample(sample));
         questions.extend(samples.map(|question| (question, LaneIndex::new(lane))));
     }
     Ok(questions)

@@ -33,6 +33,15 @@ pub(crate) struct PanelArgs {
     /// How several votes become one verdict [default: majority; of numbers, mean]
     #[arg(long, value_name = "METHOD", env = "JUDGE_RUN_AGGREGATE", help_heading = ENDPOINT, value_parser = aggregation())]
     pub aggregate: Option<Aggregation>,
+
+    /// Ask this stronger model, too, but only where the other votes differ or one of them has no verdict; its verdict decides
+    #[arg(long, value_name = "ENDPOINT:/MODEL", env = "JUDGE_RUN_ESCALATE_TO", help_heading = ENDPOINT,
+          conflicts_with_all = ["quorum", "aggregate", "confirm", "anchors"])]
+    pub escalate_to: Option<ModelUri>,
+
+    /// With --escalate-to: also where the verdict is bad
+    #[arg(long, env = "JUDGE_RUN_ESCALATE_BAD", help_heading = ENDPOINT, requires = "escalate_to")]
+    pub escalate_bad: bool,
 }
 
 fn aggregation() -> impl TypedValueParser<Value = Aggregation> {
@@ -61,9 +70,13 @@ impl PanelArgs {
         table: &PanelTable,
         judge: &Judge,
         voters: &[ModelUri],
+        decides: Option<&ModelUri>,
         has_log: bool,
     ) -> Result<Option<PanelPlan>, CliError> {
         let samples = self.samples.or(table.samples).unwrap_or(1).max(1);
+        if let Some(last) = decides {
+            return self.cascade(judge, voters, last, samples, has_log).map(Some);
+        }
         let votes = u32::try_from(voters.len()).unwrap_or(u32::MAX).saturating_mul(samples);
         if votes < 2 {
             let Some(quorum) = self.quorum.filter(|quorum| *quorum > 1) else { return Ok(None) };
@@ -72,12 +85,7 @@ impl PanelArgs {
                 "ask several models with `--model`, or one several times with `--samples`",
             ));
         }
-        if !has_log {
-            return Err(CliError::usage_with_hint(
-                "several votes need a log, which their aggregate is made from",
-                "name a file with `--output`",
-            ));
-        }
+        needs_log(has_log)?;
         // What is configured for a whole panel holds for a part of it as far as it can.
         let configured = table.quorum.map(|quorum| quorum.clamp(1, votes));
         let quorum = self.quorum.or(configured).unwrap_or(votes / 2 + 1);
@@ -94,8 +102,47 @@ impl PanelArgs {
                 judge.name
             )));
         }
-        Ok(Some(PanelPlan { judge: judge.name.clone(), voters: voters.to_vec(), samples, aggregation, quorum }))
+        let judge = judge.name.clone();
+        Ok(Some(PanelPlan { judge, voters: voters.to_vec(), samples, aggregation, quorum, escalates_bad: false }))
     }
+
+    fn cascade(
+        &self,
+        judge: &Judge,
+        voters: &[ModelUri],
+        last: &ModelUri,
+        samples: u32,
+        has_log: bool,
+    ) -> Result<PanelPlan, CliError> {
+        needs_log(has_log)?;
+        if voters.contains(last) {
+            return Err(CliError::usage(format_args!("{last} votes already, and cannot decide as well")));
+        }
+        if self.escalate_bad && judge.good.is_none() {
+            return Err(CliError::usage_with_hint(
+                format_args!("--escalate-bad: the judge `{}` does not say which verdicts are good", judge.name),
+                "add `good`, or `better` and `threshold`, to its [verdict]",
+            ));
+        }
+        Ok(PanelPlan {
+            judge: judge.name.clone(),
+            voters: voters.iter().chain([last]).cloned().collect(),
+            samples,
+            aggregation: Aggregation::Cascade,
+            quorum: 1,
+            escalates_bad: self.escalate_bad,
+        })
+    }
+}
+
+fn needs_log(has_log: bool) -> Result<(), CliError> {
+    if has_log {
+        return Ok(());
+    }
+    Err(CliError::usage_with_hint(
+        "several votes need a log, which their aggregate is made from",
+        "name a file with `--output`",
+    ))
 }
 
 /// The panels of a plan, for the questions that are asked.
@@ -105,10 +152,12 @@ pub(crate) fn panels(plan: &RunPlan, questions: &[(Question, LaneIndex)]) -> Vec
         Some(Panel {
             judge: planned.judge.clone(),
             verdict: question.judge.verdict.clone(),
+            good: question.judge.good.clone(),
             voters: planned.voters.iter().map(ToString::to_string).collect(),
             samples: planned.samples,
             aggregation: planned.aggregation,
             quorum: planned.quorum,
+            escalates_bad: planned.escalates_bad,
         })
     };
     plan.panels.iter().filter_map(panel).collect()
@@ -116,16 +165,25 @@ pub(crate) fn panels(plan: &RunPlan, questions: &[(Question, LaneIndex)]) -> Vec
 
 /// What the votes came to.
 pub(crate) fn write(out: &mut String, summary: &PanelSummary) -> fmt::Result {
-    let PanelSummary { panel, scored, unanimous, short, failed, pending, written: _, without, distribution } = summary;
-    let Panel { judge, aggregation, quorum, .. } = panel;
-    writeln!(out, "\n{}  aggregate:{aggregation} of {} votes", one_line(judge), panel.votes())?;
+    let PanelSummary { panel, scored, unanimous, short, failed, pending, without, distribution, .. } = summary;
+    let Panel { judge, aggregation, quorum, voters, .. } = panel;
+    let last = voters.last().filter(|_| *aggregation == Aggregation::Cascade);
+    match last {
+        Some(last) => writeln!(out, "\n{}  aggregate:cascade, decided by {}", one_line(judge), one_line(last))?,
+        None => writeln!(out, "\n{}  aggregate:{aggregation} of {} votes", one_line(judge), panel.votes())?,
+    }
     write!(out, "  scored   {scored:>7}")?;
     write_distribution(out, distribution)?;
     writeln!(out)?;
     writeln!(out, "  failed   {failed:>7}")?;
     let mut line = |label: &str, n: u64, words: &str| {
-        if n == 0 { Ok(()) } else { writeln!(out, "  {label:<8} {n:>7}  {words}") }
+        if n == 0 { Ok(()) } else { writeln!(out, "  {label:<9}{n:>7}  {words}") }
     };
+    if let Some(last) = last {
+        let spared = scored.saturating_sub(summary.decided_by_last);
+        line("spared", spared, "decided by the first votes")?;
+        line("escalated", summary.decided_by_last, &format!("decided by {}", one_line(last)))?;
+    }
     line("agreed", *unanimous, "all votes say the same")?;
     line("short", *short, &format!("of fewer votes than {}, but the quorum of {quorum} is met", panel.votes()))?;
     line("pending", *pending, "not all votes are asked yet")?;

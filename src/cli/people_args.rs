@@ -266,6 +266,8 @@ kappa.lower.
 Examples:
   How well does the judge agree with people, and people with each other?
     judge-run agreement traces.feedback.jsonl --name helpful
+  And two people, without the judge?
+    judge-run agreement traces.feedback.jsonl --name helpful --people anna,bea
   For a program, with exit code 1 if the judge does not agree enough:
     judge-run agreement traces.feedback.jsonl --name helpful --format json --gate 'kappa.lower >= 0.6'")]
 pub(crate) struct AgreementArgs {

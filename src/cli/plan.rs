@@ -98,8 +98,13 @@ pub(crate) fn with_file(args: RunArgs) -> Result<RunArgs, CliError> {
     })
 }
 
-/// The plan of a run. Judges are compiled and files are looked for; nothing is opened, made or sent.
-pub(crate) fn of_run(args: RunArgs, env: Env<'_>) -> Result<(Planned, Invocation), CliError> {
+/// The plan of a run. Judges are compiled and files are looked for; nothing is opened, made or sent. `escalated` are the traces that the first votes
+/// of a cascade left open.
+pub(crate) fn of_run(
+    args: RunArgs,
+    escalated: Option<Vec<String>>,
+    env: Env<'_>,
+) -> Result<(Planned, Invocation), CliError> {
     let RunArgs {
         dataset,
         map,
@@ -204,7 +209,8 @@ pub(crate) fn of_run(args: RunArgs, env: Env<'_>) -> Result<(Planned, Invocation
                 continue;
             }
             let voters = layers.voters(compiled.model.as_ref())?;
-            let votes = panel.plan(&layers.file.panel, &compiled, &voters, target.log.is_some())?;
+            let decides = panel.escalate_to.as_ref().map(|model| layers.ask(Some(model)));
+            let votes = panel.plan(&layers.file.panel, &compiled, &voters, decides.as_ref(), target.log.is_some())?;
             planned.notes.extend(panel_note(&compiled, votes.as_ref()));
             planned.plan.panels.extend(votes);
             for model in voters {
@@ -216,6 +222,15 @@ pub(crate) fn of_run(args: RunArgs, env: Env<'_>) -> Result<(Planned, Invocation
         &set,
         planned.plan.judges.iter().map(|judge| judge.rubric.as_ref().unwrap_or(&judge.name).as_str()),
     )?;
+    match (escalated, &panel.escalate_to) {
+        (Some(traces), _) => planned.plan.escalate(traces),
+        (None, Some(model)) if conduct.dry_run => {
+            planned
+                .notes
+                .push(format!("{model} is asked only about what the other votes leave open; not counted here"));
+        }
+        _ => {}
+    }
     programs::allowed(&planned.plan.judges, conduct.allow_commands || layers.file.allow_commands)?;
     planned.ask(|model| layers.endpoint(model, env))?;
     let names: Vec<_> = planned.plan.judges.iter().map(|judge| judge.name.as_str()).collect();

@@ -144,7 +144,7 @@ impl Replay {
             verbose: self.conduct.verbose,
             progress: self.conduct.progress,
         };
-        let samples: Vec<_> = judges.iter().map(|judge| plan.samples(&judge.name) as usize).collect();
+        let samples: Vec<_> = judges.iter().map(|judge| plan.samples(judge) as usize).collect();
         let of = judges.iter().zip(&samples).flat_map(|(judge, n)| vec![by.source_of(judge); *n]).collect();
         let scope = self.scope(of);
         let opened = prepared.begin(&invocation, scope.clone(), Some(plans.to_vec()))?;

@@ -80,7 +80,7 @@ impl First {
 /// Opens a further run.
 pub(crate) fn opened(args: RunArgs) -> Result<(Opened, Invocation), CliError> {
     let env: Env<'_> = &|name| std::env::var(name).ok();
-    let (planned, invocation) = plan::of_run(args, env)?;
+    let (planned, invocation) = plan::of_run(args, None, env)?;
     let opened = open::prepare(planned, env)?.begin(&invocation, Scope::All, None)?;
     Ok((opened, invocation))
 }

@@ -17,7 +17,7 @@ use super::progress::Progress;
 use super::rerun::First;
 use super::results;
 use super::running::Running;
-use super::{anchors, command_line, dry_run, mlflow, plan, print, rerun, summary, table};
+use super::{anchors, command_line, dry_run, escalate, mlflow, plan, print, rerun, summary, table};
 
 pub(crate) fn main(args: RunArgs) -> Result<ExitCode, CliError> {
     let args = plan::with_file(args)?;
@@ -25,7 +25,7 @@ pub(crate) fn main(args: RunArgs) -> Result<ExitCode, CliError> {
     let args = mlflow::with_pulled(args)?;
     let (of_mlflow, config) = (args.mlflow.clone(), args.endpoint.config.clone());
     let mut first = First { args: args.clone(), judges: Vec::new(), is_resumed: false };
-    let (planned, invocation) = plan::of_run(args, env)?;
+    let (planned, invocation) = plan::of_run(args, None, env)?;
     first.judges = planned.plan.judges.iter().map(|judge| (judge.name.clone(), plan::wanted(judge))).collect();
     if !invocation.dry_run {
         mlflow::before_run(&of_mlflow, invocation.log.as_deref())?;
@@ -46,7 +46,13 @@ pub(crate) fn main(args: RunArgs) -> Result<ExitCode, CliError> {
     let report = execute(opened, &mut |_| ())?;
     first.spend(&report);
     let log = invocation.log.clone();
-    let exit = results::exit(&report, invocation, first)?;
+    let exit = match escalate::decide(&first, &report, env)? {
+        None => results::exit(&report, invocation, first)?,
+        Some(second) => {
+            first.spend(&second);
+            escalate::exit(report.exit(), results::exit(&second, invocation, first)?)
+        }
+    };
     Ok(ExitCode::from(mlflow::push_of_run(&of_mlflow, config.as_deref(), log.as_deref(), exit)?.code()))
 }
 

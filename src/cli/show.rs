@@ -219,6 +219,12 @@ fn write_judgment(out: &mut String, judgment: &Judgment, lines: usize) -> fmt::R
         quote(out, text, lines)?;
     }
     write_evidence(out, feedback, lines)?;
+    for (key, title) in [("request", "asked"), ("answer", "answered")] {
+        if let Some(text) = feedback.metadata.get(key).filter(|_| lines == usize::MAX) {
+            writeln!(out, "  {title}:")?;
+            quote(out, &messages(text), lines)?;
+        }
+    }
     if let Some(traits) = feedback.error_code().map(ErrorCode::traits) {
         let text = format!("{}; remedy: {}", traits.meaning, traits.remedy);
         wrap(&text, COLUMNS - 2).iter().try_for_each(|line| writeln!(out, "  {line}"))?;
@@ -227,6 +233,13 @@ fn write_judgment(out: &mut String, judgment: &Judgment, lines: usize) -> fmt::R
         writeln!(out, "  before: {}", clip(&verdict(record), 60))?;
     }
     Ok(())
+}
+
+/// The messages of a request one after the other, and any other text as it is.
+fn messages(text: &str) -> String {
+    let request: Option<HashMap<String, String>> = serde_json::from_str(text).ok();
+    let parts = request.and_then(|request| Some(format!("{}\n\n{}", request.get("system")?, request.get("user")?)));
+    parts.unwrap_or_else(|| text.to_owned())
 }
 
 /// How many of the judge's quotations stand in what it was shown, and those that do not.

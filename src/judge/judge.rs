@@ -159,6 +159,11 @@ impl Judge {
             }
             CodeError::Invalid(reason) => invalid(table, reason),
         })?;
+        if answers.kind() != JudgeKind::Llm && form != AnswerForm::Value {
+            let kind = answers.kind().as_str();
+            let reason = format!("a judge of type \"{kind}\" gives one value: no rubric, no claims, no evidence");
+            return Err(invalid("verdict", reason));
+        }
         let prompt = file.prompt.unwrap_or_else(Prompts::none);
         let system = prompt.system.unwrap_or_else(|| Spanned::new(0..0, String::new()));
         let system = compile(&system, select.unit())?;

@@ -82,13 +82,13 @@ impl AgreementGate {
             _ => None,
         };
         GateResult {
-            cause: None,
             gate: self.text.clone(),
             outcome,
             estimate: figure.map(|figure| figure.estimate),
             low: figure.map(|figure| figure.low),
             high: figure.map(|figure| figure.high),
             threshold: self.threshold,
+            cause: None,
             reason,
             traces: Vec::new(),
         }

@@ -471,6 +471,13 @@ fn warnings(settings: &Settings<'_>, cases: &[Case<'_>]) -> Vec<Warning> {
                 .to_owned(),
         });
     }
+    if settings.plan.is_some() && !is_sample {
+        warnings.push(Warning {
+            code: "planned_by_verdict",
+            message: "the labels were drawn by verdict, which shifts sensitivity and specificity: `jeffreys` fits them"
+                .to_owned(),
+        });
+    }
     let drawn = cases.iter().filter(|case| case.probability.is_some());
     let open = drawn.filter(|case| case.people.is_none()).count();
     if open > 0 {

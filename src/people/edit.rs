@@ -11,6 +11,9 @@ use crate::feedback::{
 /// The member of `metadata` with the reason why feedback was rejected or deleted.
 const BECAUSE_METADATA: &str = "because";
 
+/// The member of `metadata` of deleted feedback with the id of what it overrode.
+const OVERRODE_METADATA: &str = "overrode";
+
 /// Who says something, and when.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Author {
@@ -75,16 +78,19 @@ impl Author {
     /// # Errors
     /// When the record has no id by which it could be named.
     pub fn deletes(&self, record: &Feedback, because: Option<String>) -> Result<Feedback, NoId> {
-        Ok(Feedback { overrides: None, ..self.marks(record, DELETED_BY_METADATA, because)? })
+        let mut deleted = self.marks(record, DELETED_BY_METADATA, because)?;
+        deleted.metadata.extend(deleted.overrides.take().map(|overridden| (OVERRODE_METADATA.to_owned(), overridden)));
+        Ok(deleted)
     }
 
-    /// The record again, no longer marked.
+    /// The record again, no longer marked; what was deleted overrides again what it overrode.
     ///
     /// # Errors
     /// When the record has no id by which it could be named.
     pub fn accepts(&self, record: &Feedback) -> Result<Feedback, NoId> {
         let mut accepted = Feedback { valid: None, last_update_time_ms: self.now_ms, ..record.clone() };
         accepted.assessment_id.as_ref().ok_or(NoId)?;
+        accepted.overrides = accepted.metadata.remove(OVERRODE_METADATA).or(accepted.overrides);
         for key in [REJECTED_BY_METADATA, DELETED_BY_METADATA, BECAUSE_METADATA] {
             accepted.metadata.remove(key);
         }
@@ -241,7 +247,8 @@ mod tests {
         assert_eq!(standing(&log), [(second.clone(), true)]);
         let deleted = anna.deletes(&second, None).unwrap();
         assert!(deleted.is_deleted());
-        assert_eq!(standing(&[&log[..], &[deleted.clone()]].concat()), [(first, true), (deleted, false)]);
+        assert_eq!(standing(&[&log[..], &[deleted.clone()]].concat()), [(first, true), (deleted.clone(), false)]);
+        assert_eq!(anna.accepts(&deleted).unwrap(), second);
     }
 
     #[test]

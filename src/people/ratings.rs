@@ -6,7 +6,8 @@ use serde_json::Value;
 
 use crate::feedback::log::{OpenError, StandingRecords, Stands};
 use crate::feedback::{
-    DIGEST_METADATA, Feedback, GOOD_METADATA, Good, SCALE_METADATA, SESSION_ID_METADATA, SESSION_METADATA, SourceType,
+    ANCHORS_METADATA, DIGEST_METADATA, Feedback, GOOD_METADATA, Good, SCALE_METADATA, SESSION_ID_METADATA,
+    SESSION_METADATA, SourceType,
 };
 
 /// All that is said under one name.
@@ -158,7 +159,11 @@ impl Ratings {
                 return;
             }
             let record = std::str::from_utf8(line).ok().and_then(|line| Feedback::from_json(line).ok());
-            let Some(record) = record.filter(|record| record.name == name && record.sample() == 0) else { return };
+            // Anchors are judged to watch the judge: they are none of the items.
+            let is_meant = |record: &Feedback| {
+                record.name == name && record.sample() == 0 && !record.metadata.contains_key(ANCHORS_METADATA)
+            };
+            let Some(record) = record.filter(is_meant) else { return };
             let Some(trace_id) = record.trace_id.clone() else { return };
             let item = *items.entry((trace_id.clone(), record.span_id.clone())).or_insert_with(|| {
                 ratings.items.push(Item { trace_id, span_id: record.span_id.clone(), ..Item::default() });

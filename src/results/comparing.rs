@@ -269,6 +269,16 @@ impl Draft {
                 }
                 _ => Outcome::Inconclusive,
             };
+        // What is plainly worse is no drift, and another judge says nothing of it.
+        let is_worse = self.comparison.p_worse.is_some_and(|p| p < ALPHA);
+        let is_plain = is_worse || self.comparison.outcome == Outcome::JudgeChanged;
+        if let Some(drift) = self.comparison.drift.filter(|drift| drift.is_alarm() && !is_plain) {
+            let message = format!(
+                "small losses add up over {} nights: evidence {:.0}, an alarm at {:.0}",
+                drift.nights, drift.evidence, drift.alarm
+            );
+            self.comparison.warnings.push(Warning { code: WarningCode::Drift, message });
+        }
     }
 
     /// On anchors the application has no part, so what moved is the judge. The error rate is that of gates: each false alarm hides a loss.
@@ -331,13 +341,6 @@ fn of_nights(history: &History) -> Vec<Warning> {
     if !why.is_empty() {
         let message = format!("nights that are not in the baseline: {}", why.join(", "));
         warnings.push(Warning { code: WarningCode::NightsLeftOut, message });
-    }
-    if let Some(drift) = history.drift.filter(|drift| drift.is_alarm()) {
-        let message = format!(
-            "small losses add up over {} nights: evidence {:.0}, an alarm at {:.0}",
-            drift.nights, drift.evidence, drift.alarm
-        );
-        warnings.push(Warning { code: WarningCode::Drift, message });
     }
     warnings
 }

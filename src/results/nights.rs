@@ -182,7 +182,8 @@ impl<'a> Walk<'a> {
             NightOutcome::Pass => self.history.worse_since = None,
             NightOutcome::First | NightOutcome::Inconclusive | NightOutcome::JudgeChanged => {}
         }
-        if outcome != NightOutcome::JudgeChanged {
+        // What is plainly worse is no drift, and another judge says nothing of it.
+        if !matches!(outcome, NightOutcome::JudgeChanged | NightOutcome::Worse) {
             self.drifts(&items);
         }
         if self.history.worse_since.is_none() && outcome != NightOutcome::JudgeChanged {

@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use super::by::{By, TraceFacts};
 use super::extract::{Extract, Said};
 use super::hash::hash;
-use super::report::Usage;
+use super::report::{Evidence, Usage};
 use crate::feedback::log::{OpenError, Place, StandingRecords, Stands};
 use crate::feedback::{
-    ANCHORS_METADATA, DELETED_BY_METADATA, DIGEST_METADATA, GOOD_METADATA, PROMPT_METADATA, SCALE_METADATA,
-    SESSION_ID_METADATA, SESSION_METADATA, SourceType,
+    ANCHORS_METADATA, DELETED_BY_METADATA, DIGEST_METADATA, EVIDENCE_METADATA, GOOD_METADATA, PROMPT_METADATA,
+    SCALE_METADATA, SESSION_ID_METADATA, SESSION_METADATA, SourceType,
 };
 use crate::judge::Good;
 
@@ -57,6 +57,7 @@ pub(super) struct Group {
     pub cache_written_tokens: u64,
     pub latencies_ms: Vec<f64>,
     pub readings: BTreeMap<String, u64>,
+    pub evidence: Option<Evidence>,
 }
 
 /// An opinion.
@@ -208,6 +209,11 @@ impl Group {
             if self.source_type == SourceType::LlmJudge && metadata.get(PROMPT_METADATA).is_some() {
                 *self.readings.entry(method.to_owned()).or_default() += 1;
             }
+            if let Some((found, quotes)) = metadata.get(EVIDENCE_METADATA).and_then(evidence) {
+                let evidence = self.evidence.get_or_insert_default();
+                evidence.quotes = evidence.quotes.saturating_add(quotes);
+                evidence.found = evidence.found.saturating_add(found);
+            }
         }
         let trace = trace_id.as_deref().map(|id| hash(&[id]));
         let whole_session = metadata.get(SESSION_METADATA);
@@ -262,6 +268,13 @@ impl Group {
             self.latencies_ms.push(latency as f64);
         }
     }
+}
+
+/// `3/4`.
+fn evidence(text: &str) -> Option<(u64, u64)> {
+    let (found, quotes) = text.split_once('/')?;
+    let (found, quotes) = (found.parse::<u64>().ok()?, quotes.parse::<u64>().ok()?);
+    (found <= quotes).then_some((found, quotes))
 }
 
 /// `1..5`.

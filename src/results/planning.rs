@@ -162,6 +162,7 @@ mod tests {
             usage: Usage { cost_usd: Some(1.0), ..Usage::default() },
             latency_ms: None,
             readings: Default::default(),
+            evidence: None,
             slices: Vec::new(),
             warnings: Vec::new(),
         }

@@ -62,12 +62,24 @@ pub struct JudgeReport {
     /// How verdicts were read from answers, by method; `strict` is the form that was asked for.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub readings: BTreeMap<String, u64>,
+    /// Of a judge that quotes what it was shown: its quotations, in all verdicts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<Evidence>,
     /// The same figures for parts of the dataset.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub slices: Vec<Slice>,
     /// About this judge.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<Warning>,
+}
+
+/// Quotations of a judge.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Evidence {
+    /// How many there are.
+    pub quotes: u64,
+    /// How many of them stand in what was judged.
+    pub found: u64,
 }
 
 /// What verdicts say. Failures are counted, and are in no share or mean.

@@ -103,6 +103,7 @@ impl Results {
             usage: Usage { cost_usd: price.map(|prices| cost(group, prices)), ..group.usage.clone() },
             latency_ms: latency(group.latencies_ms.clone()),
             readings: group.readings.clone(),
+            evidence: group.evidence,
             slices: slices.collect(),
             warnings: warnings(group, &known, &figures, by, options.given_good(&group.name)),
             figures,
@@ -275,6 +276,19 @@ mod tests {
         assert_eq!(judge.figures.categories[0].label, "false");
         assert_eq!(judge.readings, BTreeMap::from([("strict".to_owned(), 100)]));
         assert!(judge.figures.mean.is_none() && judge.figures.clusters.is_none());
+    }
+
+    #[test]
+    fn quotations_are_added_up() {
+        let evidence = ["3/4", "2/2", "0/0", "5/4", "x"].map(|evidence| json!({"good": "true", "evidence": evidence}));
+        let log: String = evidence
+            .iter()
+            .enumerate()
+            .map(|(n, metadata)| record(&format!("t{n}"), "j", &json!({"value": true}), metadata))
+            .collect();
+        let judge = report(&log).judges.remove(0);
+        assert_eq!(judge.evidence, Some(super::super::report::Evidence { quotes: 6, found: 5 }));
+        assert_eq!(report(&record("t", "j", &json!({"value": true}), &json!({}))).judges[0].evidence, None);
     }
 
     #[test]

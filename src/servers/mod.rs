@@ -1,9 +1,13 @@
 //! Servers that traces live on: where they come from, and where feedback about them goes.
 //!
-//! One folder or file per server. They share [`http`](self): requests that are repeated until they are answered, and their errors.
+//! One folder or file per server. They share requests that are repeated until they are answered, and their errors.
 
 mod error;
 mod http;
+pub mod langfuse;
 pub mod mlflow;
+pub mod phoenix;
+mod sending;
 
 pub use error::ServerError;
+pub use sending::Sent;

@@ -229,3 +229,21 @@ mod programs {
         assert_eq!(records(&place).iter().filter(|record| record["value"] == true).count(), 3);
     }
 }
+
+#[test]
+fn judges_and_prompts_of_mlflow_become_judge_files() {
+    let place = place(1);
+    let fixture = |name: &str| format!("{}/tests/fixtures/mlflow/3.17.2/{name}", env!("CARGO_MANIFEST_DIR"));
+    let file = fixture("scorer.registered_make_judge.json");
+    let import = place.run(["judges", "import", &file, &fixture("prompt.chat.json")]).exits_with(0);
+    assert_eq!(import.stdout, "judges/quality_judge.toml\njudges/chat_judge.toml\n");
+    import.says(&["note: quality_judge: ", "note: chat_judge: "]);
+    place.run(["-d", "traces.jsonl", "-J", "quality_judge,chat_judge", "--simulate"]).exits_with(0);
+    place.run(["judges", "import", &file]).exits_with(2).says(&["`judges/quality_judge.toml` exists"]);
+    place.write(
+        "code.json",
+        json!({"scorer": {"serialized_scorer": "{\"name\": \"../x\", \"call_source\": \"1\"}"}}).to_string(),
+    );
+    place.run(["judges", "import", "code.json"]).exits_with(3).says(&["is Python code"]);
+    place.run(["judges", "import", "traces.jsonl"]).exits_with(2).says(&["neither a scorer nor a prompt"]);
+}

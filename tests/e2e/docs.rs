@@ -143,7 +143,8 @@ fn every_flag_that_the_documents_name_exists() {
         + &commands.map(|command| help(&[command])).concat()
         + &people.map(|command| help(&[command])).concat()
         + &edits
-        + &["pull", "push", "pull-feedback"].map(|command| help(&["mlflow", command])).concat();
+        + &["pull", "push", "pull-feedback"].map(|command| help(&["mlflow", command])).concat()
+        + &help(&["phoenix", "push"]);
     let declarations = helps.lines().filter(|line| line.trim_start().starts_with(['-', '[']));
     let known: BTreeSet<_> = declarations.flat_map(|line| flags(line)).collect();
     assert!(known.contains("--dataset") && known.contains("--clear-after") && known.contains("--cacert"));

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests may panic")]
 
+mod cascades;
 mod claims;
 mod code_judges;
 mod command_line;
@@ -23,6 +24,7 @@ mod judges;
 mod log_file;
 mod merge;
 mod mlflow;
+mod neighbours;
 mod nightly;
 mod odd_answers;
 mod opentelemetry;

@@ -67,6 +67,9 @@ fn answers_are_kept_on_demand() {
     assert_eq!((&record["value"], &record["metadata"]["answer"]), (&json!(true), &json!("All claims hold.\n\nYes")));
     let (record, _) = judged("type = \"boolean\"", "x", "I would rather not say.", &["--keep-answers"]);
     assert_eq!(record["metadata"]["answer"], "I would rather not say.");
+    let request: Value = serde_json::from_str(record["metadata"]["request"].as_str().unwrap()).unwrap();
+    assert!(request["system"].as_str().unwrap().starts_with("Judge.\n\nAnswer with one JSON object"), "{request}");
+    assert!(request["user"].as_str().unwrap().contains(">\nx\n</"), "{request}");
     let (record, _) = judged("type = \"boolean\"", "x", "true", &[]);
     assert!(record["metadata"].get("answer").is_none(), "{record}");
 }

@@ -130,7 +130,7 @@ fn read_verdict(bytes: &[u8], _: &Path, rng: &mut Rng) {
     let verdicts = [
         VerdictType::Boolean,
         VerdictType::Integer { min: 1, max: 5 },
-        VerdictType::Number { min: 0.0, max: 1.0 },
+        VerdictType::Number { min: Some(0.0), max: Some(1.0) },
         VerdictType::Category { labels: vec!["good".into(), "not good".into(), "Output (a)".into()] },
     ];
     let prompt: String = text.chars().take(rng.usize(..200)).collect();
@@ -195,7 +195,8 @@ fn read_body(bytes: &[u8], _: &Path, rng: &mut Rng) {
     let mut headers = HeaderMap::new();
     let names =
         ["retry-after", "retry-after-ms", "x-ratelimit-reset-requests", "x-ratelimit-reset", "cf-mitigated", "server"];
-    for name in names.into_iter().filter(|_| rng.bool()) {
+    let drawn: Vec<_> = names.into_iter().filter(|_| rng.bool()).collect();
+    for name in drawn {
         let start = rng.usize(..=bytes.len());
         let value = HeaderValue::from_bytes(&bytes[start..bytes.len().min(start + 20)]);
         value.map_or((), |value| _ = headers.insert(HeaderName::from_static(name), value));

@@ -19,6 +19,7 @@
 //! | Several metrics are tested: which differ? | [`multiple::holm`], [`multiple::benjamini_hochberg`] |
 //! | "No difference": how large a one could have been missed? | [`power::Design::minimum_detectable_difference`] |
 //! | How many items are needed? | [`power::Design`], [`power::sample_size_for_margin`] |
+//! | Candidates were compared in pairs: how strong is each? | [`ranking::bradley_terry`] |
 //! | May I look after each item, and stop early? | [`sequential`] |
 //! | How well do raters agree? | [`agreement`] |
 //! | ... and may a judge stand in for one of them? | [`agreement::alt_test`] |
@@ -50,6 +51,7 @@ pub mod paired;
 pub mod power;
 pub mod proportion;
 pub mod quantile;
+pub mod ranking;
 pub mod sequential;
 
 mod error;

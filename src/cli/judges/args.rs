@@ -44,6 +44,8 @@ pub(crate) enum JudgesCommand {
     Preview(Box<PreviewArgs>),
     /// Test a judge on a model: by minimal pairs, and by labels of people
     Test(Box<TestArgs>),
+    /// Make judge files of MLflow's scorers and prompts
+    Import(ImportArgs),
     /// Print the JSON Schema of judge files, for editors
     Schema,
 }
@@ -183,4 +185,19 @@ pub(crate) struct TestArgs {
 
     #[command(flatten)]
     pub conduct: ConductArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+The files hold what MLflow's REST API answers: scorers/get, scorers/list, model-versions/get. Each judge
+becomes judges/NAME.toml; what cannot be carried over is said. A scorer that cannot be a judge, such as
+Python code, is named, and the exit code is 3.
+
+Example:
+  curl \"$MLFLOW_TRACKING_URI/api/3.0/mlflow/scorers/get?experiment_id=1&name=quality\" > quality.json
+  judge-run judges import quality.json")]
+pub(crate) struct ImportArgs {
+    /// Files of JSON
+    #[arg(required = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub files: Vec<PathBuf>,
 }

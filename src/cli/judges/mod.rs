@@ -2,6 +2,7 @@
 
 pub(crate) mod args;
 mod check;
+mod import;
 mod list;
 mod new;
 mod preview;
@@ -13,6 +14,7 @@ use std::process::ExitCode;
 use judge_run::judge::{library, schema};
 
 use super::error::CliError;
+
 use args::{JudgesArgs, JudgesCommand};
 
 pub(crate) fn main(args: JudgesArgs) -> Result<ExitCode, CliError> {
@@ -27,6 +29,7 @@ pub(crate) fn main(args: JudgesArgs) -> Result<ExitCode, CliError> {
         Some(JudgesCommand::Check(args)) => check::main(&args),
         Some(JudgesCommand::Preview(args)) => preview::main(*args),
         Some(JudgesCommand::Test(args)) => test::main(*args),
+        Some(JudgesCommand::Import(args)) => import::main(&args),
         Some(JudgesCommand::Schema) => {
             writeln!(std::io::stdout().lock(), "{:#}", schema::of_judge_files())?;
             Ok(ExitCode::SUCCESS)

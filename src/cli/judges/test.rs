@@ -20,6 +20,7 @@ use crate::cli::args::{Purpose, RunArgs};
 use crate::cli::endpoint::Env;
 use crate::cli::error::CliError;
 use crate::cli::flags::{ConductArgs, EndpointArgs, GateArgs, SelectionArgs};
+use crate::cli::mlflow::RunMlflowArgs;
 use crate::cli::panel::PanelArgs;
 use crate::cli::print::{counted, one_line};
 use crate::cli::setting::{self, Setting};
@@ -191,6 +192,7 @@ impl Asked<'_> {
             anchors: None,
             by: Vec::new(),
             panel: PanelArgs::default(),
+            mlflow: RunMlflowArgs::default(),
             purpose: Purpose::default(),
             conduct,
         };

@@ -304,6 +304,8 @@ mod tests {
         assert!(other(&both).contains("[prompt]: belongs to judges of type \"llm\""));
         let model = format!("type = \"code\"\nmodel = \"m\"\n{verdict}\n[code]\nvalue = \"true\"");
         assert!(other(&model).contains("leave out `model`"));
+        let quoting = format!("type = \"code\"\n{verdict}\nevidence = true\n[code]\nvalue = \"true\"");
+        assert!(other(&quoting).contains("gives one value"));
     }
 
     #[test]

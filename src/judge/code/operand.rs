@@ -28,7 +28,7 @@ impl Operand {
             .compile_expression_owned(source.to_owned())
             .map_err(|error| TemplateError::syntax(source, &error))?;
         let named = template_code::of_expression(source);
-        let used = Used::check(compiled.undeclared_variables(true), unit, &named)?;
+        let used = Used::check(compiled.undeclared_variables(true), unit, &named, None)?;
         check_names(&named, &STRICT)?;
         Ok(Self { source: source.to_owned(), compiled, used })
     }
@@ -38,7 +38,7 @@ impl Operand {
     /// # Errors
     /// What the trace lacks, or why it cannot be evaluated, without a value of the trace.
     pub(super) fn value(&self, subject: Subject<'_>) -> Result<Value, String> {
-        let value = self.compiled.eval(context(subject, self.used)).map_err(|error| explained(&error, subject))?;
+        let value = self.compiled.eval(context(subject, &self.used, None)).map_err(|error| explained(&error, subject))?;
         if value.is_undefined() {
             return Err(format!("the {} has no `{}`", subject.noun(), self.source));
         }

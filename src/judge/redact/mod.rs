@@ -83,7 +83,7 @@ impl Redact {
     pub fn feedback(&self, feedback: &mut Feedback) {
         feedback.rationale.iter_mut().for_each(|text| self.own(text));
         feedback.value.iter_mut().for_each(|value| self.value(value));
-        for error in &mut feedback.error {
+        if let Some(error) = &mut feedback.error {
             error.error_message.iter_mut().chain(&mut error.stack_trace).for_each(|text| self.own(text));
         }
         // By its session a record is known.

@@ -45,7 +45,9 @@ impl Adoption {
         let mut records = StandingRecords::of(&[log.to_owned()])?;
         records.for_each(|_, stands, line| {
             let record = std::str::from_utf8(line).ok().and_then(|line| Feedback::from_json(line).ok());
-            if let Some(record) = record.filter(|_| stands == Stands::Verdict) {
+            // What runs write is theirs: a panel's aggregate has the same source as one of people's votes.
+            let is_others = |record: &Feedback| !record.metadata.contains_key("run_id");
+            if let Some(record) = record.filter(|record| stands == Stands::Verdict && is_others(record)) {
                 adoption.standing.insert(key(&record), record);
             }
         })?;

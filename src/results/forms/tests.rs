@@ -199,6 +199,8 @@ fn junit_counts_failing_gates_as_failures_failed_judgments_as_errors_and_the_und
     both(Form::Junit, |xml| {
         assert_harmless(xml);
         let junit = Junit::deserialize_from_str(xml).unwrap();
+        let root = xml.lines().find(|line| line.starts_with("<testsuites ")).unwrap();
+        assert!(!root.contains("skipped") && xml.matches(" skipped=\"").count() == junit.test_suites.len(), "{root}");
         let sum = |of: fn(&quick_junit::TestSuite) -> usize| junit.test_suites.iter().map(of).sum::<usize>();
         assert_eq!(
             (junit.tests, junit.failures, junit.errors),

@@ -10,7 +10,7 @@ use super::plain::{clip, guarded, one_line, pad, wrap};
 use crate::feedback::{ErrorCode, SourceType};
 use crate::results::compare::{Comparison, Flip, Measure, NightOutcome, NightResult, Outcome};
 use crate::results::gate::{GateOutcome, GateResult, GateTrace};
-use crate::results::report::{Bin, Category, Estimate, Figures, JudgeReport, Method, Slice, Warning};
+use crate::results::report::{Bin, Category, Estimate, Evidence, Figures, JudgeReport, Method, Slice, Warning};
 
 /// One less than a terminal has: a line that is guarded has one more.
 const COLUMNS: usize = 79;
@@ -272,6 +272,9 @@ fn write_usage(out: &mut String, judge: &JudgeReport) -> fmt::Result {
         let all: Vec<_> =
             judge.readings.iter().map(|(method, n)| format!("{} {}", one_line(method), count(*n))).collect();
         entry(out, "read as", &all.join(", "))?;
+    }
+    if let Some(Evidence { quotes, found }) = judge.evidence {
+        entry(out, "evidence", &format!("{} of {} quotes stand in what was judged", count(found), count(quotes)))?;
     }
     Ok(())
 }

@@ -315,9 +315,11 @@ impl<'a> Dispatcher<'a> {
         let riding = riders.iter().map(|rider| record::Outcome::of_rider(rider, &outcome, &self.parts.questions));
         let riding: Vec<_> = riding.collect();
         let method = outcome.attempt.result.as_ref().ok().map(|scored| scored.method);
+        let work = self.parts.keep_answers.then(|| outcome.judgment.work.clone());
         let (mut feedback, answer) = record::of_attempt(&self.parts.questions[question], &self.parts.run_id, outcome);
-        if let Some(answer) = answer.as_deref().filter(|_| self.parts.keep_answers) {
-            record::keep_answer(&mut feedback, answer);
+        if let Some(work) = work {
+            record::keep_request(&mut feedback, &work);
+            answer.as_deref().into_iter().for_each(|answer| record::keep_answer(&mut feedback, answer));
         }
         let asked_with = feedback.assessment_id.clone();
         self.record(question, feedback, answer.as_deref(), method);

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
-use super::combine::{Combined, combine};
+use super::cascade::{self, Decided};
+use super::combine::{Combined, NoConsensus, combine};
 use super::panel::{Panel, PanelSummary};
 use super::votes::{Subject, Vote, Votes};
 use crate::feedback::log::{LogClosed, LogWriter, OpenError, Standing};
@@ -14,6 +15,7 @@ use crate::feedback::{
     PROMPT_METADATA, SCALE_METADATA, SESSION_ID_METADATA, SESSION_METADATA,
 };
 use crate::run::attempts::record::now_ms;
+use crate::run::setup::run_plan::Aggregation;
 
 /// The members of a vote's metadata that are true of the aggregate.
 const IN_COMMON: [&str; 7] = [
@@ -45,25 +47,50 @@ pub(in crate::run) async fn aggregate(
         let summary = &mut summaries[subject.panel];
         let panel = &panels[subject.panel];
         let said: Vec<_> = subject.votes.iter().filter_map(|vote| vote.value).collect();
-        for (number, voter) in panel.voters.iter().enumerate() {
+        let is_cascade = panel.aggregation == Aggregation::Cascade;
+        // Of a cascade, the one that decides need not be asked.
+        for (number, voter) in panel.voters.iter().enumerate().take(panel.voters.len() - usize::from(is_cascade)) {
             let given = subject.votes.iter().filter(|vote| vote.voter == number && vote.value.is_some()).count() as u64;
             let missing = u64::from(panel.samples).saturating_sub(given);
             if missing > 0 {
                 *summary.without.entry(voter.clone()).or_default() += missing;
             }
         }
-        let are_all_in = subject.votes.len() >= panel.votes() as usize;
-        if said.len() < panel.quorum as usize && !are_all_in {
-            summary.pending += 1;
-            continue;
-        }
-        let votes: Vec<_> = said.iter().map(|number| &values[*number]).collect();
-        let combined = combine(panel.aggregation, &votes, panel.votes(), panel.quorum);
+        let combined = if is_cascade {
+            match decided(panel, subject, &values) {
+                Decided::AtOnce(combined) => Ok(combined),
+                Decided::ByTheLast(combined) => {
+                    summary.decided_by_last += 1;
+                    Ok(combined)
+                }
+                Decided::NotAtAll(why) => {
+                    summary.escalated.extend(records.record(subject.votes[0].place)?.trace_id);
+                    Err(NoConsensus::Undecided(why))
+                }
+                Decided::Escalated => {
+                    summary.pending += 1;
+                    summary.escalated.extend(records.record(subject.votes[0].place)?.trace_id);
+                    continue;
+                }
+                Decided::Pending => {
+                    summary.pending += 1;
+                    continue;
+                }
+            }
+        } else {
+            let are_all_in = subject.votes.len() >= panel.votes() as usize;
+            if said.len() < panel.quorum as usize && !are_all_in {
+                summary.pending += 1;
+                continue;
+            }
+            let votes: Vec<_> = said.iter().map(|number| &values[*number]).collect();
+            combine(panel.aggregation, &votes, panel.votes(), panel.quorum)
+        };
         match &combined {
             Ok(Combined { value, is_unanimous, .. }) => {
                 summary.scored += 1;
                 summary.unanimous += u64::from(*is_unanimous);
-                summary.short += u64::from(said.len() < panel.votes() as usize);
+                summary.short += u64::from(!is_cascade && said.len() < panel.votes() as usize);
                 let aggregate = Feedback { value: Some(value.clone()), ..Feedback::default() };
                 summary.distribution.add(Standing::of(&aggregate));
             }
@@ -100,6 +127,15 @@ pub(in crate::run) async fn aggregate(
         let _ = writer.append_all(unwritten).await;
     }
     Ok(summaries)
+}
+
+/// What a cascade comes to.
+fn decided(panel: &Panel, subject: &Subject, values: &[Value]) -> Decided {
+    let is_last = |vote: &&Vote| vote.voter + 1 == panel.voters.len();
+    let first: Vec<_> = subject.votes.iter().filter(|vote| !is_last(vote)).collect();
+    let verdicts: Vec<_> = first.iter().filter_map(|vote| vote.value).map(|number| &values[number]).collect();
+    let last = subject.votes.iter().find(is_last).map(|vote| vote.value.map(|number| &values[number]));
+    cascade::decide(panel, &verdicts, first.len(), last)
 }
 
 /// The identity of an aggregate: the votes that it is made of, and how. Later votes make another one, which overrides it.

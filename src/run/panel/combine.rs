@@ -22,6 +22,8 @@ pub(super) enum NoConsensus {
     Tie { values: Vec<String>, most: usize, votes: usize },
     #[error("not all of the votes are numbers")]
     NotNumbers,
+    #[error("{0}")]
+    Undecided(String),
 }
 
 /// Makes one verdict of those that were given.
@@ -35,7 +37,7 @@ pub(super) fn combine(
         return Err(NoConsensus::Quorum { votes: votes.len(), asked, quorum });
     }
     match aggregation {
-        Aggregation::Majority => majority(votes),
+        Aggregation::Majority | Aggregation::Cascade => majority(votes),
         Aggregation::Mean | Aggregation::Median => {
             let mut numbers: Vec<f64> = votes.iter().filter_map(|vote| vote.as_f64()).collect();
             if numbers.len() < votes.len() {

@@ -1,8 +1,8 @@
 //! Who votes, and what becomes of the votes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::feedback::Source;
+use crate::feedback::{Good, Source};
 use crate::judge::verdict::VerdictType;
 use crate::run::outcome::distribution::Distribution;
 use crate::run::setup::run_plan::Aggregation;
@@ -14,20 +14,40 @@ pub struct Panel {
     pub judge: String,
     /// What it may answer.
     pub verdict: VerdictType,
-    /// The model URIs.
+    /// Which verdicts are good.
+    pub good: Option<Good>,
+    /// The model URIs; of a cascade, the one that decides comes last.
     pub voters: Vec<String>,
-    /// Votes of each of them.
+    /// Votes of each of them; of the one that decides, one.
     pub samples: u32,
     /// How the votes become one verdict.
     pub aggregation: Aggregation,
     /// Verdicts that it takes.
     pub quorum: u32,
+    /// Of a cascade: whether bad verdicts are left to the one that decides.
+    pub escalates_bad: bool,
 }
 
 impl Panel {
     /// Votes that it has where none fails.
     pub fn votes(&self) -> u32 {
-        u32::try_from(self.voters.len()).unwrap_or(u32::MAX).saturating_mul(self.samples)
+        match self.aggregation {
+            Aggregation::Cascade => self.first_votes().saturating_add(1),
+            _ => u32::try_from(self.voters.len()).unwrap_or(u32::MAX).saturating_mul(self.samples),
+        }
+    }
+
+    /// Of a cascade: the votes before the one that decides.
+    pub(super) fn first_votes(&self) -> u32 {
+        u32::try_from(self.voters.len()).unwrap_or(u32::MAX).saturating_sub(1).saturating_mul(self.samples)
+    }
+
+    /// Votes that a voter has.
+    pub(super) fn votes_of(&self, voter: usize) -> u32 {
+        match self.aggregation {
+            Aggregation::Cascade if voter + 1 == self.voters.len() => 1,
+            _ => self.samples,
+        }
     }
 
     /// The source of its aggregates.
@@ -53,6 +73,10 @@ pub struct PanelSummary {
     pub pending: u64,
     /// Aggregates that this run wrote.
     pub written: u64,
+    /// Of a cascade: traces about which the one that decides is to be asked, and how many it has decided.
+    pub escalated: BTreeSet<String>,
+    /// Of a cascade: verdicts of the one that decides.
+    pub decided_by_last: u64,
     /// By voter, the votes that are missing or have no verdict.
     pub without: BTreeMap<String, u64>,
     /// The aggregates.
@@ -69,6 +93,8 @@ impl PanelSummary {
             failed: 0,
             pending: 0,
             written: 0,
+            escalated: BTreeSet::new(),
+            decided_by_last: 0,
             without: BTreeMap::new(),
             distribution: Distribution::of(&panel.verdict),
         }

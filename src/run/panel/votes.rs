@@ -89,7 +89,7 @@ impl Found {
         let voter = panel.voters.iter().position(|voter| voter == source_id);
         let Some(voter) = voter.filter(|_| feedback.source.source_type == SourceType::LlmJudge) else { return };
         let sample = feedback.sample();
-        if sample >= panel.samples {
+        if sample >= panel.votes_of(voter) {
             return;
         }
         let value = feedback.value.as_ref().filter(|_| stands == Stands::Verdict).map(|value| self.number(value));

@@ -124,14 +124,17 @@ pub struct JudgePlan {
 pub struct PanelPlan {
     /// The judge's name.
     pub judge: String,
-    /// The models.
+    /// The models; of a cascade, the one that decides comes last.
     pub voters: Vec<ModelUri>,
-    /// Votes of each of them.
+    /// Votes of each of them; of the one that decides, one.
     pub samples: u32,
     /// How the votes become one verdict.
     pub aggregation: Aggregation,
     /// Verdicts that it takes.
     pub quorum: u32,
+    /// Of a cascade: whether bad verdicts are left to the one that decides.
+    #[serde(default)]
+    pub escalates_bad: bool,
 }
 
 /// How several votes become one verdict.
@@ -144,10 +147,12 @@ pub enum Aggregation {
     Mean,
     /// The median of numbers.
     Median,
+    /// What the first votes say where they say the same, and else what the last voter says, who is asked only there.
+    Cascade,
 }
 
 impl Aggregation {
-    /// All of them.
+    /// Those that are over all votes alike.
     pub const ALL: [Self; 3] = [Self::Majority, Self::Mean, Self::Median];
 
     /// The name in plans and records.
@@ -156,6 +161,7 @@ impl Aggregation {
             Self::Majority => "majority",
             Self::Mean => "mean",
             Self::Median => "median",
+            Self::Cascade => "cascade",
         }
     }
 
@@ -169,7 +175,8 @@ impl Aggregation {
 
     /// Whether verdicts of this type have one.
     pub const fn suits(self, verdict: &VerdictType) -> bool {
-        matches!(self, Self::Majority) || matches!(verdict, VerdictType::Integer { .. } | VerdictType::Number { .. })
+        matches!(self, Self::Majority | Self::Cascade)
+            || matches!(verdict, VerdictType::Integer { .. } | VerdictType::Number { .. })
     }
 }
 
@@ -270,9 +277,31 @@ impl RunPlan {
         self.panels.iter().find(|panel| panel.judge == judge)
     }
 
-    /// Independent answers that a judge is asked for, of each model.
-    pub fn samples(&self, judge: &str) -> u32 {
-        self.panel(judge).map_or(1, |panel| panel.samples)
+    /// Independent answers that a judge is asked for, of one model.
+    pub fn samples(&self, judge: &JudgePlan) -> u32 {
+        self.panel(&judge.name).map_or(1, |panel| match panel.aggregation {
+            Aggregation::Cascade if panel.voters.last() == Some(&judge.model) => 1,
+            _ => panel.samples,
+        })
+    }
+
+    /// Leaves the judges that have cascades with the models that decide, about these traces alone.
+    pub fn escalate(&mut self, trace_ids: Vec<String>) {
+        let Self { judges, panels, selection, .. } = self;
+        let decides = |judge: &JudgePlan| {
+            let panel = panels.iter().find(|panel| panel.judge == judge.name)?;
+            (panel.aggregation == Aggregation::Cascade).then(|| panel.voters.last().cloned())?
+        };
+        let mut left: Vec<JudgePlan> = Vec::new();
+        for judge in judges.drain(..) {
+            if let Some(model) = decides(&judge)
+                && !left.iter().any(|other| other.name == judge.name)
+            {
+                left.push(JudgePlan { model, ..judge });
+            }
+        }
+        *judges = left;
+        *selection = SelectionPlan { trace_ids, ..SelectionPlan::default() };
     }
 
     /// Whether verdicts are made up inside the process.
@@ -297,7 +326,7 @@ impl RunPlan {
         (&judge.name, &judge.file, &judge.model) == (&of_other.name, &of_other.file, &of_other.model)
             && judge.params == of_other.params
             && other.datasets.iter().all(has)
-            && self.samples(&judge.name) >= other.samples(&of_other.name)
+            && self.samples(judge) >= other.samples(of_other)
             && (self.selection.shard.is_none() || self.selection.shard == other.selection.shard)
             && (&self.reading.format, &self.reading.map) == (&other.reading.format, &other.reading.map)
             && body(self, judge) == body(other, of_other)

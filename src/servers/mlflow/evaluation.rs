@@ -231,6 +231,7 @@ mod tests {
             usage: crate::results::report::Usage::default(),
             latency_ms: None,
             readings: BTreeMap::new(),
+            evidence: None,
             slices: Vec::new(),
             warnings: Vec::new(),
         }
@@ -243,6 +244,7 @@ mod tests {
             judges,
             gates: Vec::new(),
             comparisons: Vec::new(),
+            anchors: Vec::new(),
             warnings: Vec::new(),
         };
         Described::new("run-1", Vec::new(), &report).metrics.into_iter().collect()

@@ -153,7 +153,7 @@ mod tests {
 
     #[test]
     fn a_judge_that_says_what_all_say_passes_and_one_that_contradicts_does_not() {
-        let truth = |i: usize| f64::from(i % 3 == 0);
+        let truth = |i: usize| f64::from(i.is_multiple_of(3));
         let people: Vec<_> =
             (0..3).map(|h| ratings(60, |i| if i % 10 == h { 1.0 - truth(i) } else { truth(i) })).collect();
         let good = alt_test(&ratings(60, truth), &people, Closeness::Same, 0.1, 0.05).unwrap();

@@ -4,6 +4,7 @@
 
 mod packages;
 mod people;
+mod ranking;
 mod worked;
 
 use judge_run_statistics::{Alternative, Interval};

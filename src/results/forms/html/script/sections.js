@@ -49,13 +49,13 @@ function anchorsOf() {
   const WORD = { judge_changed: CHANGE.judge_changed, equivalent: { ...CHANGE.equivalent, word: "the judge is what it was" } };
   const row = (of) => {
     const look = WORD[of.outcome] ?? { ...CHANGE.inconclusive, word: "no change of the judge is shown" };
-    return h("li", { class: "card" },
+    return h("div", { class: "comparison" },
       h("h3", {}, own(of.name), h("span", { class: "quiet" }, ` ${counted(of.n_pairs, "anchor")}`)),
       changeOf(of, look),
       of.outcome === "judge_changed" && of.flips.length
         ? h("ol", { class: "flips" }, of.flips.slice(0, FLIPS).map((flip) => flipOf(of, flip))) : null);
   };
-  return section("anchors", "The judges on the anchors", h("ul", { class: "failures" }, anchors.map(row)));
+  return section("anchors", "The judges on the anchors", anchors.map(row));
 }
 
 function flipOf(comparison, flip) {
