@@ -3,7 +3,7 @@
 use std::str::FromStr;
 
 use super::agreement::Agreement;
-use crate::results::gate::{GateOutcome, GateResult};
+use crate::results::gate::{Cause, GateOutcome, GateResult};
 use crate::results::{Comparator, GateError, Part};
 
 /// The figures that a gate may be about.
@@ -76,6 +76,11 @@ impl AgreementGate {
             Some(value) if self.comparator.holds(value, self.threshold) => GateOutcome::Pass,
             Some(_) => GateOutcome::Fail,
         };
+        let cause = match outcome {
+            GateOutcome::Pass => None,
+            GateOutcome::Fail => Some(Cause::Threshold),
+            GateOutcome::Inconclusive => Some(Cause::NoFigure),
+        };
         let reason = match (value, outcome) {
             (None, _) => Some(format!("there is no {} of these ratings", self.figure)),
             (Some(value), GateOutcome::Fail) => Some(format!("it is {value:.4}, over {} items", agreement.n_items)),
@@ -88,7 +93,7 @@ impl AgreementGate {
             low: figure.map(|figure| figure.low),
             high: figure.map(|figure| figure.high),
             threshold: self.threshold,
-            cause: None,
+            cause,
             reason,
             traces: Vec::new(),
         }
