@@ -236,7 +236,8 @@ impl Findings<'_> {
             is_checked.iter().any(|words| source.contains(words.as_str()))
         };
         for name in template.variables().filter(|name| !always.contains(name)) {
-            if !required(name) && !guarded(name) && !(name == "expectations" && source.contains("params.")) {
+            let is_chosen_by_parameter = name == "expectations" && source.contains("params.");
+            if !(required(name) || guarded(name) || is_chosen_by_parameter) {
                 let message = format!(
                     "a trace without `{name}` becomes a failure: write `requires = [\"{name}\"]` under [select], or test `{name} is defined`"
                 );

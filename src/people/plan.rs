@@ -279,7 +279,8 @@ pub struct SheetRow {
 /// When it cannot be written.
 pub fn write_csv(rows: &[SheetRow], out: &mut dyn Write) -> io::Result<()> {
     let mut writer = csv::Writer::from_writer(out);
-    let optional: [(&str, fn(&SheetRow) -> Option<&str>); 5] = [
+    type Column = (&'static str, fn(&SheetRow) -> Option<&str>);
+    let optional: [Column; 5] = [
         ("span_id", |row| row.span_id.as_deref()),
         ("inputs", |row| row.inputs.as_deref()),
         ("outputs", |row| row.outputs.as_deref()),

@@ -60,7 +60,10 @@ impl LabelPlan {
     }
 }
 
-fn json_rows(text: &str) -> Result<Vec<(u64, Map<String, Value>)>, InvalidPlan> {
+/// A row, and its line.
+type Row = (u64, Map<String, Value>);
+
+fn json_rows(text: &str) -> Result<Vec<Row>, InvalidPlan> {
     let lines = (1..).zip(text.split('\n')).filter(|(_, line)| !line.trim().is_empty());
     let read = |(line, text): (u64, &str)| {
         let fields = serde_json::from_str(text).map_err(|error| InvalidPlan { line, reason: error.to_string() })?;
@@ -69,7 +72,7 @@ fn json_rows(text: &str) -> Result<Vec<(u64, Map<String, Value>)>, InvalidPlan> 
     lines.map(read).collect()
 }
 
-fn table_rows(text: &str) -> Result<Vec<(u64, Map<String, Value>)>, InvalidPlan> {
+fn table_rows(text: &str) -> Result<Vec<Row>, InvalidPlan> {
     let mut table =
         csv::ReaderBuilder::new().flexible(true).from_reader(text.trim_start_matches('\u{feff}').as_bytes());
     let invalid = |line, error: csv::Error| InvalidPlan { line, reason: error.to_string() };

@@ -185,8 +185,10 @@ fn traces_that_mlflow_wrote_are_judged() {
     place.write("old.jsonl", old);
     place.write("new.jsonl", new);
     let fake = agreeing();
+    // Of those that lack an output, it says so.
+    place.write("mine.toml", "[verdict]\ntype = \"boolean\"\n[prompt]\nuser = \"{{ inputs }} {{ outputs }}\"\n");
     let args =
-        ["-d", "old.jsonl", "-d", "new.jsonl", "-J", "relevance", "-o", "f.jsonl", "--base-url", &fake.base_url()];
+        ["-d", "old.jsonl", "-d", "new.jsonl", "-J", "mine.toml", "-o", "f.jsonl", "--base-url", &fake.base_url()];
     let finished = place.run(args);
     assert!(matches!(finished.code, Some(0 | 3)), "{finished:#?}");
     assert!(!place.names().contains(&"f.rejects.jsonl".to_owned()), "{}", finished.stderr);

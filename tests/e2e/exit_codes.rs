@@ -64,7 +64,7 @@ fn a_trace_that_lacks_what_the_judge_needs_is_3_and_is_not_sent() {
     place.judge(&fake.base_url(), &[]).run().exits_with(3).prints(&["1  INPUT_ERROR"]);
     let records = place.lines("traces.feedback.jsonl");
     let failed = records.iter().find(|record| record["trace_id"] == "bare").unwrap();
-    assert!(failed["error"]["error_message"].as_str().unwrap().contains("`outputs`"), "{failed}");
+    assert!(failed["error"]["error_message"].as_str().unwrap().contains("`answer`"), "{failed}");
     assert_eq!((fake.count(), records.len()), (1, 2));
 }
 

@@ -166,7 +166,7 @@ fn columns_of_other_names_are_suggested_mapped_and_replayed() {
         .says(&["a.csv:5: the row has 2 cells and the header 5 columns", "`lang` (2x)"])
         .prints(&["2 traces, 2 requests"]);
     let prompt = fake.seen()[0].json()["messages"][1]["content"].as_str().unwrap().to_owned();
-    assert!(prompt.contains(r"Why,\nthough?") && prompt.contains("Because."), "{prompt}");
+    assert!(prompt.contains("Why,\nthough?") && prompt.contains("Because."), "{prompt}");
     let replayed = place.run(["replay", "a.feedback.jsonl", "--only", "INVALID_REQUEST"]);
     assert!(!replayed.stderr.contains("unknown form"), "{}", replayed.stderr);
     assert_eq!(judged(&place, "a.feedback.jsonl"), ["1".to_owned(), "2".to_owned()].into());

@@ -245,7 +245,7 @@ fn an_abstention_is_no_failure_is_kept_and_counts_apart() {
     assert_eq!(record["rationale"], "Nothing is claimed.");
     let schema = &fake.seen()[0].json()["response_format"]["json_schema"]["schema"]["properties"]["value"];
     assert_eq!(schema["anyOf"], json!([{"type": "boolean"}, {"type": "null"}]));
-    place.run(args).exits_with(0).prints(&["1 trace", "0 requests", "abstained       1"]);
+    place.run(args).exits_with(0).prints(&["2 traces", "0 requests", "abstained       1"]);
     assert_eq!(fake.count(), 1, "it is not asked again");
     let report = place.run(["report", "traces.feedback.jsonl", "--format", "json"]).exits_with(0).stdout;
     let report: serde_json::Value = serde_json::from_str(&report).unwrap();
@@ -263,7 +263,7 @@ fn several_labels_at_once_are_a_list() {
     assert_eq!(record["value"], json!(["violence", "hate"]), "spelled and ordered as declared");
     let report = place.run(["report", "traces.feedback.jsonl", "--format", "json"]).exits_with(0).stdout;
     let report: serde_json::Value = serde_json::from_str(&report).unwrap();
-    assert_eq!(report["judges"][0]["pass_rate"]["estimate"], json!(0.0), "{report:#}");
+    assert_eq!(report["judges"][0]["pass"]["estimate"], json!(0.0), "{report:#}");
 }
 
 #[test]

@@ -63,7 +63,7 @@ fn a_record_tells_what_it_took() {
         ("output_tokens", "10"),
         ("model", "fake-model-2026-01-01"),
         ("request_id", "req-1"),
-        ("judge_prompt", "prompts:/safety/1"),
+        ("judge_prompt", "prompts:/safety/2"),
     ] {
         assert_eq!(metadata[key], value, "{key}");
     }

@@ -74,11 +74,11 @@ fn what_is_wrong_with_a_judge_file_is_named_with_file_and_field() {
 #[test]
 fn a_template_with_an_unknown_variable_is_refused_before_anything_is_sent() {
     let place = Place::with_traces(1);
-    place.write("mine.toml", "[verdict]\ntype = \"boolean\"\n[prompt]\nuser = \"{{ answer }}\"\n");
+    place.write("mine.toml", "[verdict]\ntype = \"boolean\"\n[prompt]\nuser = \"{{ reply }}\"\n");
     refused(
         &place,
         &["-d", "traces.jsonl", "-J", "mine.toml"],
-        &["mine.toml", "no trace has `answer`", "`inputs`, `outputs`, `expectations`"],
+        &["mine.toml", "no trace has `reply`", "`inputs`, `outputs`, `expectations`"],
     );
 }
 

@@ -10,6 +10,7 @@ fn program(script: &str, seconds: f64) -> Program {
     })
 }
 
+#[expect(clippy::unwrap_used, reason = "a test")]
 async fn code(script: &str, seconds: f64) -> (ErrorCode, String) {
     let failure = program(script, seconds).ask("a-1", "\"trace\":{}}").await.unwrap_err();
     (failure.code, failure.message)

@@ -149,13 +149,13 @@ mod tests {
             "expected_response": "Paris is the capital.",
             "expected_documents": ["a", "c"],
             "expected_tool_calls": [{"name": "search", "arguments": {"q": "capital"}}],
-            "number": 3.14,
+            "number": 3.25,
             "english": "This sentence is long enough that nobody would doubt which language it was written in.",
         });
         Trace {
             trace_id: "t".into(),
             inputs: Some(json!({"question": "What is the capital of France, and why is it so well known?"})),
-            outputs: Some(json!({"answer": "The capital is Paris, which is about 3.141 times as large."})),
+            outputs: Some(json!({"answer": "The capital is Paris, which is about 3.251 times as large."})),
             expectations: expectations.as_object().cloned().unwrap(),
             spans: vec![
                 span("r", "RETRIEVER", json!("q"), json!([{"id": "a"}, {"id": "b"}])),

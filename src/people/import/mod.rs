@@ -80,8 +80,11 @@ pub enum ImportError {
 /// What reads an object of one form; `None` where it says nothing yet.
 type Reader = fn(&Map<String, Value>, &Options) -> Result<Vec<Feedback>, String>;
 
+/// Whether an object has a form.
+type Fits = fn(&Map<String, Value>) -> bool;
+
 /// A form of feedback in JSON: its name, whether an object has it, and how it is read.
-const FORMS: [(&str, fn(&Map<String, Value>) -> bool, Reader); 6] = [
+const FORMS: [(&str, Fits, Reader); 6] = [
     ("feedback", rows::is_record, rows::read_record),
     ("langfuse", langfuse::fits, langfuse::read),
     ("phoenix", phoenix::fits, phoenix::read),

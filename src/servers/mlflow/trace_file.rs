@@ -236,6 +236,6 @@ mod tests {
         let path = folder.path().join("t.jsonl");
         std::fs::write(&path, "{\"trace_id\":\"t\",\"inputs\":1}\n").unwrap();
         assert!(matches!(TraceFile::open(&path), Err(ServerError::NotPulled { line: 1, .. })));
-        assert_eq!(std::fs::read_to_string(&path).unwrap().len(), 30);
+        assert_eq!(std::fs::read_to_string(&path).unwrap().len(), 28);
     }
 }
