@@ -247,7 +247,10 @@ mod tests {
         assert_eq!(standing(&log), [(second.clone(), true)]);
         let deleted = anna.deletes(&second, None).unwrap();
         assert!(deleted.is_deleted());
-        assert_eq!(standing(&[&log[..], std::slice::from_ref(&deleted)].concat()), [(first, true), (deleted.clone(), false)]);
+        assert_eq!(
+            standing(&[&log[..], std::slice::from_ref(&deleted)].concat()),
+            [(first, true), (deleted.clone(), false)]
+        );
         assert_eq!(anna.accepts(&deleted).unwrap(), second);
     }
 

@@ -82,7 +82,8 @@ fn reports_gates_and_comparisons_know_code_judges() {
 fn a_trace_that_lacks_what_is_compared_is_a_failure_once() {
     let place = Place::new();
     place.write("traces.jsonl", "{\"trace_id\":\"t\",\"inputs\":1,\"outputs\":\"x\"}\n{\"trace_id\":\"u\",\"inputs\":1,\"outputs\":\"x\",\"expectations\":{\"expected_response\":\"x\"}}\n");
-    let args = ["-d", "traces.jsonl", "-J", "exact_match"];
+    place.write("same.toml", "type = \"code\"\n[verdict]\ntype = \"boolean\"\n[code]\ncheck = \"exact_match\"\n");
+    let args = ["-d", "traces.jsonl", "-J", "same.toml"];
     place.run(args).exits_with(3);
     place.run(args).exits_with(3);
     let all = records(&place);

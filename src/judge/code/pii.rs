@@ -74,7 +74,8 @@ pub(super) fn find(text: &str, kinds: &[Kind]) -> (usize, Option<String>) {
 /// ISO/IEC 7812-1, annex B.
 fn luhn(text: &str) -> bool {
     let digits: Vec<u32> = text.chars().filter_map(|c| c.to_digit(10)).collect();
-    let doubled = |(i, digit): (usize, &u32)| if i.is_multiple_of(2) { *digit } else { digit * 2 % 10 + digit * 2 / 10 };
+    let doubled =
+        |(i, digit): (usize, &u32)| if i.is_multiple_of(2) { *digit } else { digit * 2 % 10 + digit * 2 / 10 };
     let sum: u32 = digits.iter().rev().enumerate().map(doubled).sum();
     // Zeros alone pass, and are no card.
     (13..=19).contains(&digits.len()) && sum.is_multiple_of(10) && digits.iter().any(|digit| *digit != digits[0])
