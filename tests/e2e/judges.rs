@@ -403,7 +403,7 @@ fn a_judge_is_certified_by_labels_of_people_or_refused() {
     let fake = Fake::start(|request| answers::verdict(request.trace() % 2 == 0));
     let base_url = fake.base_url();
     let labels = |wrong: usize| {
-        let label = |n: usize| if (n % 2 == 0) == (n >= wrong) { "good" } else { "bad" };
+        let label = |n: usize| if n.is_multiple_of(2) == (n >= wrong) { "good" } else { "bad" };
         "trace_id,label\n".to_owned() + &(0..40).map(|n| format!("trace-{n},{}\n", label(n))).collect::<String>()
     };
     let test = |bar: &str| {
