@@ -41,9 +41,9 @@ def judged(command, parts, variables):
             run(command, **variables(index))
         logs = sorted(str(log) for log in Path(folder).glob("traces.shard-*.feedback.jsonl"))
         run([BINARY, "merge", *logs, "-o", "all.jsonl"])
-        lines = (Path(folder) / "all.jsonl").read_text().splitlines()
+        lines = (Path(folder) / "all.jsonl").read_text().rstrip("\n").split("\n")
         ids = sorted(json.loads(line)["trace_id"] for line in lines)
-        wanted = (Path(folder) / "traces.jsonl").read_text().splitlines()
+        wanted = (Path(folder) / "traces.jsonl").read_text().rstrip("\n").split("\n")
         assert ids == sorted(json.loads(line)["trace_id"] for line in wanted), ids
 
 
