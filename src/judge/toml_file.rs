@@ -70,7 +70,9 @@ pub fn parse<T: DeserializeOwned>(text: &str) -> Result<T, TomlError> {
 
 /// The library's message quotes the line, and serde's the value. Only what comes from neither is kept.
 fn without_values(text: &str, mut error: toml::de::Error) -> TomlError {
-    let at = error.span().map_or(0, |span| span.start).min(text.len());
+    // An error that the parser cannot place is about a key that it names.
+    let named = || quoted(error.message()).and_then(|key| line_of(text, key));
+    let at = error.span().map(|span| span.start).or_else(named).unwrap_or(0).min(text.len());
     let before = text.get(..at).unwrap_or_default();
     let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
     let (line, column) = (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1);
@@ -97,6 +99,19 @@ fn without_values(text: &str, mut error: toml::de::Error) -> TomlError {
         None => path.to_owned(),
     };
     TomlError { line, column, key, problem, expected }
+}
+
+/// Where the first line begins that gives a key its value.
+fn line_of(text: &str, key: &str) -> Option<usize> {
+    let mut at = 0;
+    for line in text.split_inclusive('\n') {
+        let rest = line.trim_start().strip_prefix(key);
+        if rest.is_some_and(|rest| rest.trim_start().starts_with('=')) {
+            return Some(at + line.len() - line.trim_start().len());
+        }
+        at += line.len();
+    }
+    None
 }
 
 /// The first name in backticks.
