@@ -252,10 +252,10 @@ mod tests {
     #[test]
     fn mistakes_are_named_with_their_place() {
         for (text, message) in [
-            ("# 1\n[params]\ntempratur = 1", "unknown key `params.tempratur`"),
+            ("[params]\ntempratur = 1", "unknown key `params.tempratur`"),
             ("[params.x]\ndefalt = 1", "unknown key `params.x.defalt`"),
             ("[params]\ntemperature = \"hot\"", "wrong type of value for `params.temperature`"),
-            ("# 1\n[params]\nlist = [1]", "unknown key `params.list`"),
+            ("[params]\nlist = [1]", "unknown key `params.list`"),
         ] {
             let error = resolved(text, &[]).unwrap_err();
             assert!(error.starts_with("2:") && error.contains(message), "{error}");
