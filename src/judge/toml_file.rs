@@ -70,9 +70,11 @@ pub fn parse<T: DeserializeOwned>(text: &str) -> Result<T, TomlError> {
 
 /// The library's message quotes the line, and serde's the value. Only what comes from neither is kept.
 fn without_values(text: &str, mut error: toml::de::Error) -> TomlError {
-    // An error that the parser cannot place is about a key that it names.
-    let named = || quoted(error.message()).and_then(|key| line_of(text, key));
-    let at = error.span().map(|span| span.start).or_else(named).unwrap_or(0).min(text.len());
+    let at = error.span().map_or(0, |span| span.start).min(text.len());
+    // Where a visitor refuses a key, the parser gives the place of the whole table.
+    let refused = quoted(error.message()).filter(|_| error.message().starts_with("unknown field `"));
+    let is_elsewhere = |key: &&str| !text[at..].starts_with(*key);
+    let at = refused.filter(is_elsewhere).and_then(|key| line_of(text, key)).unwrap_or(at);
     let before = text.get(..at).unwrap_or_default();
     let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
     let (line, column) = (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1);

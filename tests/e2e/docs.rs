@@ -158,7 +158,6 @@ fn every_flag_that_the_documents_name_exists() {
         + &commands.map(|command| help(&[command])).concat()
         + &people.map(|command| help(&[command])).concat()
         + &edits
-        + &["new", "check", "preview", "test"].map(|command| help(&["judges", command])).concat()
         + &["pull", "push", "pull-feedback"].map(|command| help(&["mlflow", command])).concat()
         + &["new", "check", "preview", "test"].map(|command| help(&["judges", command])).concat()
         + &help(&["phoenix", "push"]);
