@@ -22,16 +22,18 @@ impl Place {
     /// The place of `meant` in a template, which is the value at `span` in the text of a file.
     pub(super) fn find(file: &str, span: Range<usize>, template: &str, meant: &Range<usize>) -> Self {
         let at = in_file(file, span, meant.start);
-        let before = &file[..at];
+        // An error's place may lie inside a character.
+        let before = file.get(..at).unwrap_or_default();
         let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
         let code = template_code::around(template, meant.start);
         let chars = |text: &str| text.chars().count();
-        let start = chars(&template[code.start..meant.start.clamp(code.start, code.end)]);
-        let len = chars(&template[meant.start.min(code.end)..meant.end.clamp(meant.start.min(code.end), code.end)]);
+        let part = |range: Range<usize>| template.get(range).unwrap_or_default();
+        let start = chars(part(code.start..meant.start.clamp(code.start, code.end)));
+        let len = chars(part(meant.start.min(code.end)..meant.end.clamp(meant.start.min(code.end), code.end)));
         Self {
             line: before.matches('\n').count() + 1,
-            column: chars(&file[line_start..at]) + 1,
-            code: template[code].to_owned(),
+            column: chars(&before[line_start..]) + 1,
+            code: part(code).to_owned(),
             meant: start..start + len.max(1),
         }
     }
