@@ -2,6 +2,7 @@
 
 mod abstain;
 mod answer_form;
+mod check_digits;
 mod claims;
 pub mod code;
 mod computed;

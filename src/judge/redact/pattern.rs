@@ -4,6 +4,7 @@ use regex::{Captures, Regex, RegexBuilder};
 use serde::{Deserialize, Serialize};
 
 use super::InvalidRedaction;
+use crate::judge::check_digits::{is_card, is_iban, longest};
 
 /// A regular expression of one's own may take this much memory.
 const MAX_COMPILED: usize = 1 << 20;
@@ -110,30 +111,4 @@ impl Rule {
         });
         Some(replaced.into_owned()).filter(|replaced| replaced != text)
     }
-}
-
-/// How much of a number in groups is right: other groups may follow it.
-fn longest(text: &str, is_right: fn(&str) -> bool) -> usize {
-    let ends = text.char_indices().rev().filter(|(_, c)| matches!(c, ' ' | '-')).map(|(at, _)| at);
-    std::iter::once(text.len()).chain(ends).find(|end| is_right(&text[..*end])).unwrap_or(0)
-}
-
-/// Luhn's check: every second digit from the right is doubled, and the sum of all digits is a multiple of ten.
-fn is_card(text: &str) -> bool {
-    let digits: Vec<u32> = text.chars().filter_map(|c| c.to_digit(10)).collect();
-    let doubled = |(place, digit): (usize, &u32)| match (place % 2, digit * 2) {
-        (0, _) => *digit,
-        (_, doubled) => doubled / 10 + doubled % 10,
-    };
-    let sum: u32 = digits.iter().rev().enumerate().map(doubled).sum();
-    (13..=19).contains(&digits.len()) && sum.is_multiple_of(10) && digits.iter().any(|digit| *digit != 0)
-}
-
-/// The check of ISO 13616: the first four characters at the end, letters as numbers from 10, modulo 97 is 1.
-fn is_iban(text: &str) -> bool {
-    let plain: String = text.chars().filter(|c| *c != ' ').collect();
-    let (Some(country), Some(rest)) = (plain.get(..4), plain.get(4..)) else { return false };
-    let digits = rest.chars().chain(country.chars()).filter_map(|c| c.to_digit(36));
-    let modulo = digits.fold(0, |sum, digit| (sum * if digit < 10 { 10 } else { 100 } + digit) % 97);
-    (15..=34).contains(&plain.len()) && modulo == 1
 }
