@@ -87,6 +87,8 @@ pub(crate) enum UnitOfNew {
     Trace,
     Span,
     Session,
+    /// Which of two outputs is better; --type has no part in it
+    Pair,
 }
 
 #[derive(Debug, Args)]

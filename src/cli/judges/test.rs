@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use judge_run::feedback::Feedback;
 use judge_run::feedback::log::StandingRecords;
 use judge_run::judge::suite::{Case, SUITES, Suite, Variant};
-use judge_run::judge::{Judge, library};
+use judge_run::judge::{Judge, Unit, library};
 use judge_run::results::judge_test::{self, Certificate, Share, TestReport};
 use judge_run::run::{Exit, Scope};
 use serde_json::{Value, json};
@@ -24,6 +24,7 @@ use crate::cli::mlflow::RunMlflowArgs;
 use crate::cli::panel::PanelArgs;
 use crate::cli::print::{counted, one_line};
 use crate::cli::setting::{self, Setting};
+use crate::cli::sides::{SideArg, SideArgs};
 use crate::cli::table::TableArgs;
 use crate::cli::target::judge_file;
 use crate::cli::{log_hints, open, plan, run, summary};
@@ -56,8 +57,8 @@ pub(super) fn main(args: TestArgs) -> Result<ExitCode, CliError> {
     match labels {
         None => {
             let cases = cases(&judge, &wanted, once)?;
-            let traces = write_traces(&log, &cases)?;
-            let answers = asked(vec![traces]).answers()?;
+            let traces = write_traces(&log, &judge, &cases)?;
+            let answers = asked(traces).answers()?;
             let report = judge_test::of_cases(&judge, &answers.model, &cases, &answers.verdicts());
             let report = report.map_err(|error| CliError::Other(error.to_string()))?;
             exit = answers.exit;
@@ -100,6 +101,9 @@ pub(super) fn main(args: TestArgs) -> Result<ExitCode, CliError> {
     Ok(ExitCode::from(exit.code()))
 }
 
+/// What the sides of a test are called: as a judge of pairs calls them.
+const SIDES: [&str; 2] = ["answer_a", "answer_b"];
+
 /// The minimal pairs of a judge, its own before built-in ones.
 fn cases(judge: &Judge, wanted: &str, once: bool) -> Result<Vec<Case>, CliError> {
     let beside = judge_file(wanted).map(|file| {
@@ -131,14 +135,22 @@ fn cases(judge: &Judge, wanted: &str, once: bool) -> Result<Vec<Case>, CliError>
     Ok(cases.into_iter().filter(|case| !once || case.variant == Variant::Plain).collect())
 }
 
-/// The dataset of a test, beside its log.
-fn write_traces(log: &Path, cases: &[Case]) -> Result<PathBuf, CliError> {
+/// The dataset of a test, beside its log; of a judge of pairs, one for each side.
+fn write_traces(log: &Path, judge: &Judge, cases: &[Case]) -> Result<Vec<PathBuf>, CliError> {
     let name = log.file_name().and_then(|name| name.to_str()).unwrap_or("test.jsonl");
     let stem = name.strip_suffix(".feedback.jsonl").or_else(|| name.strip_suffix(".jsonl")).unwrap_or(name);
-    let path = log.with_file_name(format!("{stem}.traces.jsonl"));
-    let lines: String = cases.iter().flat_map(|case| &case.traces).map(|trace| format!("{trace}\n")).collect();
-    fs::write(&path, lines).map_err(|error| CliError::Other(format!("cannot write {}: {error}", path.display())))?;
-    Ok(path)
+    let write = |name: &str, traces: &mut dyn Iterator<Item = &Value>| {
+        let path = log.with_file_name(format!("{stem}.{name}.jsonl"));
+        let lines: String = traces.map(|trace| format!("{trace}\n")).collect();
+        fs::write(&path, lines).map_err(|error| CliError::Other(format!("cannot write {}: {error}", path.display())))?;
+        Ok(path)
+    };
+    if judge.select.unit() != Unit::Pair {
+        return Ok(vec![write("traces", &mut cases.iter().flat_map(|case| &case.traces))?]);
+    }
+    let side = |number: usize| cases.iter().filter_map(move |case| case.traces.get(number));
+    let sides = SIDES.iter().enumerate();
+    sides.map(|(number, name)| write(&format!("traces.{name}"), &mut side(number))).collect()
 }
 
 /// What is asked.
@@ -170,12 +182,16 @@ impl Asked<'_> {
     /// The ordinary run: with its log, its limits and its retries; then what the log says.
     fn answers(self) -> Result<Answers, CliError> {
         let Self { judge, wanted, set, dataset, log, endpoint, conduct } = self;
+        let side = SIDES.iter().zip(&dataset).filter(|_| judge.select.unit() == Unit::Pair);
+        let side = side.map(|(name, path)| SideArg::new(name, path.clone())).collect();
+        let sides = SideArgs { side, pair_by: None };
         let args = RunArgs {
             dataset,
             map: Vec::new(),
             dataset_format: None,
             judge: vec![wanted.to_owned()],
             set,
+            sides,
             selection: SelectionArgs::default(),
             strict: false,
             max_line_bytes: judge_run::dataset::DEFAULT_MAX_LINE_BYTES,
@@ -211,13 +227,26 @@ impl Asked<'_> {
             let Some(record) = record.filter(|record| record.name == judge.name) else { return };
             let source = record.source.source_id.clone().unwrap_or_default();
             if (source == model || source.starts_with("simulated:/"))
-                && let Some(trace_id) = record.trace_id.clone()
+                && let Some(trace_id) = tested(&record)
             {
                 feedback.insert(trace_id, record);
             }
         });
         read.map_err(|error| log_hints::cannot_open(&error))?;
         Ok(Answers { model, exit: report.exit(), feedback })
+    }
+}
+
+/// The case that a record is about. Of two answers, the opposite order of a plain case is a case of its own, and that of others is of no interest.
+fn tested(record: &Feedback) -> Option<String> {
+    let trace_id = record.trace_id.as_ref()?;
+    match record.compared() {
+        None => Some(trace_id.clone()),
+        Some(shown) if shown == SIDES => Some(trace_id.clone()),
+        Some(_) => {
+            let case = trace_id.strip_suffix(Variant::Plain.as_str())?;
+            Some(format!("{case}{}", Variant::Order.as_str()))
+        }
     }
 }
 
