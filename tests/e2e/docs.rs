@@ -231,7 +231,7 @@ fn the_first_command_of_the_readme_prints_what_the_readme_shows() {
     let readme = read("README.md");
     let block = blocks(&readme, "console")[0];
     let (command, shown) = block.split_once('\n').unwrap();
-    let args: Vec<_> = command.strip_prefix("$ cargo run --release -- ").unwrap().split(' ').collect();
+    let args: Vec<_> = command.strip_prefix("$ cargo run -- ").unwrap().split(' ').collect();
     let workshop = Workshop::new();
     let printed = stdout(&workshop.judge_run(&args));
     let untimed = |text: &str| {
