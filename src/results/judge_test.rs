@@ -13,7 +13,7 @@ use crate::judge::Judge;
 use crate::judge::suite::{Case, Variant};
 
 /// The level of the intervals.
-const LEVEL: f64 = 0.95;
+pub(super) const LEVEL: f64 = 0.95;
 /// The level of a two-sided interval whose lower end is a one-sided 95 % bound.
 const ONE_SIDED: f64 = 0.90;
 /// Numbers that differ by less than this part of their scale are the same verdict.
@@ -135,8 +135,12 @@ pub struct Bound {
 }
 
 fn answer_of<'a>(verdicts: &Verdicts<'a>, trace_id: &str) -> Option<&'a Value> {
+    answer(verdicts.get(trace_id)?)
+}
+
+/// What a record says; null is an abstention. `None` for a failure.
+pub fn answer(feedback: &Feedback) -> Option<&Value> {
     const ABSTAINED: &Value = &Value::Null;
-    let feedback = *verdicts.get(trace_id)?;
     match (&feedback.value, &feedback.error) {
         (Some(value), None) => Some(value),
         (_, Some(error)) if error.error_code.is_abstention() => Some(ABSTAINED),
@@ -168,7 +172,7 @@ fn ratio(count: u64, n: u64) -> Option<f64> {
     (n > 0).then(|| count as f64 / n as f64)
 }
 
-fn counted(outcomes: impl IntoIterator<Item = bool>) -> Result<Counted, Error> {
+pub(super) fn counted(outcomes: impl IntoIterator<Item = bool>) -> Result<Counted, Error> {
     let (mut n, mut count) = (0, 0);
     for outcome in outcomes {
         n += 1;

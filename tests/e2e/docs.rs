@@ -159,7 +159,7 @@ fn every_flag_that_the_documents_name_exists() {
         + &people.map(|command| help(&[command])).concat()
         + &edits
         + &["pull", "push", "pull-feedback"].map(|command| help(&["mlflow", command])).concat()
-        + &["new", "check", "preview", "test"].map(|command| help(&["judges", command])).concat()
+        + &["new", "check", "preview", "test", "attack"].map(|command| help(&["judges", command])).concat()
         + &help(&["phoenix", "push"]);
     let declarations = helps.lines().filter(|line| line.trim_start().starts_with(['-', '[']));
     let known: BTreeSet<_> = declarations.flat_map(|line| flags(line)).collect();
