@@ -2,6 +2,7 @@
 
 mod abstain;
 mod answer_form;
+pub mod attack;
 mod check_digits;
 mod claims;
 pub mod code;

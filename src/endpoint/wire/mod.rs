@@ -2,6 +2,7 @@
 
 pub mod answer;
 pub mod chat;
+mod escape;
 pub mod finish;
 mod instructions;
 pub mod ladder;
