@@ -133,7 +133,7 @@ impl Pattern {
         };
         let (planted, is_shown) = match judge.select.unit() {
             Unit::Span => (in_spans(), true),
-            Unit::Session => (in_answer(), true),
+            Unit::Session | Unit::Pair => (in_answer(), true),
             Unit::Trace => {
                 let prompt = |trace: &Trace| judge.request(trace).ok().map(|request| request.user);
                 let own = prompt(trace);
