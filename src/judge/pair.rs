@@ -84,7 +84,8 @@ impl PairIds {
 
     pub(super) fn metadata(&self) -> impl Iterator<Item = (&'static str, &str)> {
         let ([a, b], [of_a, of_b]) = (&self.names, &self.trace_ids);
-        let members = [(ANSWER_A_METADATA, a), (ANSWER_B_METADATA, b), (TRACE_A_METADATA, of_a), (TRACE_B_METADATA, of_b)];
+        let members =
+            [(ANSWER_A_METADATA, a), (ANSWER_B_METADATA, b), (TRACE_A_METADATA, of_a), (TRACE_B_METADATA, of_b)];
         members.into_iter().map(|(key, value)| (key, &**value))
     }
 }

@@ -6,6 +6,7 @@ mod escape;
 pub mod finish;
 mod instructions;
 pub mod ladder;
+pub mod logprobs;
 mod members;
 mod profile;
 mod prompt_notes;
