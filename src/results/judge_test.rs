@@ -1,5 +1,6 @@
 //! Whether a judge on a model judges as it should: its verdicts against those of minimal pairs, or of people.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 
 use judge_run_statistics::Error;
@@ -22,7 +23,7 @@ const SAME_NUMBER: f64 = 0.1;
 const AS_EXPECTED: f64 = 0.02;
 
 /// The verdicts of a judge, by trace: null is an abstention, and a failure has none.
-pub type Verdicts<'a> = HashMap<&'a str, &'a Feedback>;
+pub type Verdicts<'a> = HashMap<Cow<'a, str>, &'a Feedback>;
 
 /// What came of a test by minimal pairs.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -335,7 +336,7 @@ mod tests {
                 (case, feedback)
             })
             .collect();
-        let verdicts = records.iter().map(|(case, feedback)| (case.trace_id.as_str(), feedback)).collect();
+        let verdicts = records.iter().map(|(case, feedback)| (case.trace_id.as_str().into(), feedback)).collect();
         let report = of_cases(&judge(), "e:/m", &cases, &verdicts).unwrap();
         assert_eq!((report.n, report.n_failed, report.n_abstained), (3, 1, 1), "a failure is in no share");
         assert_eq!(report.accuracy.estimate, Some(2.0 / 3.0));
@@ -364,7 +365,7 @@ mod tests {
                 }
             }
             labels.insert("gone".to_owned(), true);
-            let verdicts = records.iter().map(|(id, feedback)| (id.as_str(), feedback)).collect();
+            let verdicts = records.iter().map(|(id, feedback)| (id.as_str().into(), feedback)).collect();
             of_labels(&Good::Boolean(true), &labels, &verdicts, 0.8).unwrap()
         };
         let good = certificate(50, 2);

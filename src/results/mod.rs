@@ -21,6 +21,7 @@ pub mod judgments;
 mod nights;
 mod opinions;
 mod pairs;
+mod pairwise;
 pub mod planning;
 pub mod report;
 mod reporting;

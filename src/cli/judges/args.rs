@@ -90,6 +90,8 @@ pub(crate) enum UnitOfNew {
     Trace,
     Span,
     Session,
+    /// Which of two outputs is better; --type has no part in it
+    Pair,
 }
 
 #[derive(Debug, Args)]

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use judge_run::feedback::Feedback;
 use judge_run::feedback::log::StandingRecords;
-use judge_run::judge::Judge;
+use judge_run::judge::{Judge, Unit};
 use judge_run::run::{Exit, Scope};
 
 use crate::cli::args::{Purpose, RunArgs};
@@ -15,8 +15,12 @@ use crate::cli::flags::{ConductArgs, EndpointArgs, GateArgs, SelectionArgs};
 use crate::cli::mlflow::RunMlflowArgs;
 use crate::cli::panel::PanelArgs;
 use crate::cli::setting::Setting;
+use crate::cli::sides::{SideArg, SideArgs};
 use crate::cli::table::TableArgs;
 use crate::cli::{log_hints, open, plan, run};
+
+/// What the sides of a test are called: as a judge of pairs calls them.
+pub(super) const SIDES: [&str; 2] = ["answer_a", "answer_b"];
 
 /// What is asked.
 pub(super) struct Asked<'a> {
@@ -39,15 +43,18 @@ pub(super) struct Answers {
 }
 
 impl Asked<'_> {
-    /// The ordinary run: with its log, its limits and its retries; then what the log says.
+    /// The ordinary run: with its log, its limits and its retries; then what the log says. A judge of pairs has a dataset for each side.
     pub(super) fn answers(&self, dataset: Vec<PathBuf>) -> Result<Answers, CliError> {
         let Self { judge, wanted, set, log, endpoint, conduct } = *self;
+        let side = SIDES.iter().zip(&dataset).filter(|_| judge.select.unit() == Unit::Pair);
+        let side = side.map(|(name, path)| SideArg::new(name, path.clone())).collect();
         let args = RunArgs {
             dataset,
             map: Vec::new(),
             dataset_format: None,
             judge: vec![wanted.to_owned()],
             set: set.to_vec(),
+            sides: SideArgs { side, pair_by: None },
             selection: SelectionArgs::default(),
             strict: false,
             max_line_bytes: judge_run::dataset::DEFAULT_MAX_LINE_BYTES,

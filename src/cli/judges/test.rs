@@ -1,14 +1,16 @@
 //! `judge-run judges test`: the ordinary run over minimal pairs, or over traces with labels of people, and what it says of the judge.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
 use std::fs;
 use std::io::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use judge_run::feedback::Feedback;
 use judge_run::judge::suite::{Case, SUITES, Suite, Variant};
-use judge_run::judge::{Judge, library};
+use judge_run::judge::{Judge, Unit, library};
 use judge_run::results::judge_test::{self, Certificate, Share, TestReport};
 use judge_run::run::Exit;
 use serde_json::{Value, json};
@@ -38,8 +40,7 @@ pub(super) fn main(args: TestArgs) -> Result<ExitCode, CliError> {
     match labels {
         None => {
             let cases = cases(&judge, &wanted, once)?;
-            let lines: String = cases.iter().flat_map(|case| &case.traces).map(|trace| format!("{trace}\n")).collect();
-            let answers = asked.answers(vec![asked::write_traces(&log, "traces", &lines)?])?;
+            let answers = asked.answers(write_traces(&log, &judge, &cases)?)?;
             let report = judge_test::of_cases(&judge, &answers.model, &cases, &verdicts(&answers));
             let report = report.map_err(|error| CliError::Other(error.to_string()))?;
             exit = answers.exit;
@@ -82,8 +83,35 @@ pub(super) fn main(args: TestArgs) -> Result<ExitCode, CliError> {
     Ok(ExitCode::from(exit.code()))
 }
 
+/// What is said of the traces of minimal pairs, and of people's labels.
 fn verdicts(answers: &Answers) -> judge_test::Verdicts<'_> {
-    answers.records.iter().filter_map(|record| Some((record.trace_id.as_deref()?, record))).collect()
+    answers.records.iter().filter_map(|record| Some((tested(record)?, record))).collect()
+}
+
+/// The case that a record is about. Of two answers, the opposite order of a plain case is a case of its own, and that of others is of no interest.
+fn tested(record: &Feedback) -> Option<Cow<'_, str>> {
+    let trace_id = record.trace_id.as_deref()?;
+    match record.compared() {
+        Some(shown) if shown != asked::SIDES => {
+            let case = trace_id.strip_suffix(Variant::Plain.as_str())?;
+            Some(format!("{case}{}", Variant::Order.as_str()).into())
+        }
+        _ => Some(trace_id.into()),
+    }
+}
+
+/// The dataset of a test, beside its log; of a judge of pairs, one for each side.
+fn write_traces(log: &Path, judge: &Judge, cases: &[Case]) -> Result<Vec<PathBuf>, CliError> {
+    let lines = |traces: &mut dyn Iterator<Item = &Value>| traces.map(|trace| format!("{trace}\n")).collect::<String>();
+    if judge.select.unit() != Unit::Pair {
+        let all = lines(&mut cases.iter().flat_map(|case| &case.traces));
+        return Ok(vec![asked::write_traces(log, "traces", &all)?]);
+    }
+    let side = |(number, name): (usize, &&str)| {
+        let of_side = lines(&mut cases.iter().filter_map(|case| case.traces.get(number)));
+        asked::write_traces(log, &format!("traces.{name}"), &of_side)
+    };
+    asked::SIDES.iter().enumerate().map(side).collect()
 }
 
 /// The minimal pairs of a judge, its own before built-in ones.
