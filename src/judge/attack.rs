@@ -134,6 +134,8 @@ impl Pattern {
         let (planted, is_shown) = match judge.select.unit() {
             Unit::Span => (in_spans(), true),
             Unit::Session => (in_answer(), true),
+            // No verdict about a pair is good or bad.
+            Unit::Pair => return None,
             Unit::Trace => {
                 let prompt = |trace: &Trace| judge.request(trace).ok().map(|request| request.user);
                 let own = prompt(trace);
