@@ -35,6 +35,7 @@ mod people;
 mod prices;
 mod progress;
 mod quickstart;
+mod quota_server;
 mod rate;
 mod redact;
 mod refusals;
