@@ -114,4 +114,4 @@ with tempfile.TemporaryDirectory() as folder:
     archives(folder)
     if platform.system() == "Linux":
         action(folder)
-print(f"packaging: seven archives, the formula, the action and the workflow; {linted}")
+print(f"release: seven archives, the formula, the action and the workflow; {linted}")
