@@ -60,7 +60,10 @@ impl Progress {
     }
 
     pub(crate) fn show(&mut self, event: &Event<'_>) {
-        self.running.add(event, Instant::now());
+        // Nobody sees the figures of a quiet run.
+        if !self.quiet {
+            self.running.add(event, Instant::now());
+        }
         match event {
             Event::Noticed(noticed) => {
                 for note in notices::notes(noticed) {
@@ -159,10 +162,13 @@ impl Progress {
     }
 
     fn update_bar(&mut self) {
+        if !self.on_terminal {
+            return;
+        }
         let now = Instant::now();
         let since = if self.bar.is_some() { now - self.last_drawn } else { self.running.elapsed(now) };
         let wait = if self.bar.is_some() { FRAME } else { BAR_AFTER };
-        if !self.on_terminal || since < wait {
+        if since < wait {
             return;
         }
         self.last_drawn = now;

@@ -44,5 +44,6 @@ pub use setup::selection::{
 };
 pub use setup::settings::{EndpointLane, FailureScope, LaneSettings, Output, Policy, RunSettings, Scope, Shutdown};
 pub use setup::shard::{InvalidShard, Shard};
+pub use setup::sides::{Sides, SidesError, SidesPlan};
 pub use start::{StartError, run};
 pub use until::{Until, UntilCondition, UntilSummary, Waves};

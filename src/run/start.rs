@@ -16,7 +16,7 @@ use crate::run::outcome::event::Event;
 use crate::run::outcome::exit::RunReport;
 use crate::run::outcome::summary::Summary;
 use crate::run::panel::aggregate;
-use crate::run::planning::plan::Known;
+use crate::run::planning::plan::{Known, Makes};
 use crate::run::planning::readers::Readers;
 use crate::run::planning::rejects::Rejects;
 use crate::run::setup::questions::{LaneIndex, Questions};
@@ -62,6 +62,7 @@ pub async fn run(
         rejects,
         selection,
         redact,
+        sides,
         until,
         strict,
         policy,
@@ -103,7 +104,7 @@ pub async fn run(
         Known { index, reuse },
         selection,
         until.as_ref().map(|until| &until.waves),
-        redact.as_ref(),
+        &Makes { redact, sides },
     )
     .map_err(StartError::Thread)?;
     let patience = Patience { shutdown, grace };

@@ -161,7 +161,7 @@ fn every_flag_that_the_documents_name_exists() {
         + &people.map(|command| help(&[command])).concat()
         + &edits
         + &["pull", "push", "pull-feedback"].map(|command| help(&["mlflow", command])).concat()
-        + &["new", "check", "preview", "test"].map(|command| help(&["judges", command])).concat()
+        + &["new", "check", "preview", "test", "attack"].map(|command| help(&["judges", command])).concat()
         + &help(&["phoenix", "push"]);
     let declarations = helps.lines().filter(|line| line.trim_start().starts_with(['-', '[']));
     let known: BTreeSet<_> = declarations.flat_map(|line| flags(line)).collect();
@@ -233,7 +233,7 @@ fn the_first_command_of_the_readme_prints_what_the_readme_shows() {
     let readme = read("README.md");
     let block = blocks(&readme, "console")[0];
     let (command, shown) = block.split_once('\n').unwrap();
-    let args: Vec<_> = command.strip_prefix("$ cargo run --release -- ").unwrap().split(' ').collect();
+    let args: Vec<_> = command.strip_prefix("$ cargo run -- ").unwrap().split(' ').collect();
     let workshop = Workshop::new();
     let printed = stdout(&workshop.judge_run(&args));
     let untimed = |text: &str| {

@@ -30,6 +30,7 @@ mod nightly;
 mod odd_answers;
 mod opentelemetry;
 mod outputs;
+mod pairs;
 mod panels;
 mod people;
 mod prices;

@@ -17,6 +17,7 @@ use super::millis;
 use super::selection::SampleSize;
 use super::settings::Policy;
 use super::shard::Shard;
+use super::sides::SidesPlan;
 use crate::dataset::{Format, Mapping};
 use crate::endpoint::ModelUri;
 use crate::endpoint::prices::Prices;
@@ -60,6 +61,9 @@ pub struct RunPlan {
     /// What judges do not see of the traces.
     #[serde(default, skip_serializing_if = "RedactPlan::is_empty")]
     pub redact: RedactPlan,
+    /// Whose outputs are compared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sides: Option<SidesPlan>,
 }
 
 /// How a dataset is read.
@@ -147,6 +151,8 @@ pub enum Aggregation {
     Mean,
     /// The median of numbers.
     Median,
+    /// Of a judge of pairs: what most of its comparisons say, each in both orders; a side wins one only in both.
+    Pair,
     /// What the first votes say where they say the same, and else what the last voter says, who is asked only there.
     Cascade,
 }
@@ -162,6 +168,7 @@ impl Aggregation {
             Self::Mean => "mean",
             Self::Median => "median",
             Self::Cascade => "cascade",
+            Self::Pair => "pair",
         }
     }
 
@@ -175,7 +182,7 @@ impl Aggregation {
 
     /// Whether verdicts of this type have one.
     pub const fn suits(self, verdict: &VerdictType) -> bool {
-        matches!(self, Self::Majority | Self::Cascade)
+        matches!(self, Self::Majority | Self::Cascade | Self::Pair)
             || matches!(verdict, VerdictType::Integer { .. } | VerdictType::Number { .. })
     }
 }
@@ -337,6 +344,7 @@ impl RunPlan {
         };
         (&judge.name, &judge.file, &judge.model) == (&of_other.name, &of_other.file, &of_other.model)
             && judge.params == of_other.params
+            && self.sides == other.sides
             && other.datasets.iter().all(has)
             && self.samples(judge) >= other.samples(of_other)
             && (self.selection.shard.is_none() || self.selection.shard == other.selection.shard)
@@ -426,6 +434,7 @@ pub(crate) mod tests {
             env_file: None,
             anchors: None,
             redact: RedactPlan::default(),
+            sides: None,
         }
     }
 
