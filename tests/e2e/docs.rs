@@ -30,6 +30,7 @@ const DOCUMENTS: &[&str] = &[
     "README.md",
     "ARCHITECTURE.md",
     "CHANGELOG.md",
+    "docs/SKILL.md",
     "docs/ci.md",
     "docs/code-judges.md",
     "docs/configuration.md",
@@ -49,7 +50,8 @@ const DOCUMENTS: &[&str] = &[
 ];
 
 /// The documents whose examples are run.
-const PAGES: [&str; 10] = [
+const PAGES: [&str; 11] = [
+    "docs/SKILL.md",
     "docs/ci.md",
     "docs/code-judges.md",
     "docs/configuration.md",
