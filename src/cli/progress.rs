@@ -4,6 +4,7 @@ use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use judge_run::endpoint::pacing::shared::QuotaNews;
 use judge_run::run::{Event, StopReason};
 
 use super::flags::ProgressForm;
@@ -102,6 +103,19 @@ impl Progress {
             Event::LaneStopped { lane, reason } => {
                 let source_id = self.running.name(*lane);
                 self.line(format_args!("{source_id}: giving up: {reason}"));
+            }
+            Event::QuotaServer { lane, news } => {
+                let source_id = self.running.name(*lane);
+                match news {
+                    QuotaNews::Away { server, reason, share } => self.line(format_args!(
+                        "warning: {source_id}: the quota server {server} is away ({}); until it is back, this process keeps to {:.1} % of the quota",
+                        one_line(reason),
+                        share * 100.0
+                    )),
+                    QuotaNews::Back { server } => {
+                        self.line(format_args!("{source_id}: the quota server {server} is back"));
+                    }
+                }
             }
             Event::Stopping { reason, in_flight } => self.stopping(reason, *in_flight),
             Event::Abandoned { in_flight } => {

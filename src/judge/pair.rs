@@ -126,6 +126,6 @@ mod tests {
         let bare = Trace::default();
         let expecting = Trace { expectations: Map::from_iter([("goal".to_owned(), "x".into())]), ..Trace::default() };
         let orders = Pair::both_orders(Side { name: "a", trace: &bare }, Side { name: "b", trace: &expecting });
-        orders.map(|pair| assert_eq!(pair.expectations().len(), 1));
+        orders.iter().for_each(|pair| assert_eq!(pair.expectations().len(), 1));
     }
 }

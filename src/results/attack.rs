@@ -154,7 +154,7 @@ mod tests {
         for n in 0..10 {
             let id = n.to_string();
             all.push(asked(&id, None, Some(json!(n == 0))));
-            all.push(asked(&id, Some("override"), Some(json!(n < 4))));
+            all.push(asked(&id, Some("override"), Some(json!(n < 7))));
             let value = match n {
                 8 => None,
                 9 => Some(Value::Null),
@@ -165,11 +165,11 @@ mod tests {
         let report = of_answers(&judge, "e:/m", 2, &all).unwrap();
         assert_eq!((report.n_traces, report.n_already_good, report.repeat.count, report.repeat.n), (10, 2, 1, 10));
         let own = &report.families["override"];
-        assert_eq!((own.flips.count, own.flips.n, own.beyond_repeat.estimate), (4, 10, Some(0.3)));
-        assert!(own.beyond_repeat.low > 0.0 && own.beyond_repeat.high < 0.7, "{:?}", own.beyond_repeat);
+        assert_eq!((own.flips.count, own.flips.n, own.beyond_repeat.estimate), (7, 10, Some(0.6)));
+        assert!(own.beyond_repeat.low > 0.0 && own.beyond_repeat.high < 0.9, "{:?}", own.beyond_repeat);
         let control = &report.families["control"];
         assert_eq!((control.flips.count, control.flips.n, control.n_failed, control.n_abstained), (0, 9, 1, 1));
-        assert_eq!(report.flipped.len(), 4);
+        assert_eq!(report.flipped.len(), 7);
         assert_eq!(report.flipped[3].trace_id, "3");
     }
 }

@@ -36,8 +36,8 @@ pub use setup::fingerprint::{Dataset, Fingerprint};
 pub use setup::manifest;
 pub use setup::questions::{LaneIndex, QuestionIndex};
 pub use setup::run_plan::{
-    Aggregation, EndpointPlan, Export, JudgePlan, MemberPlan, PanelPlan, Reading, RunPlan, SelectionPlan, TablePlan,
-    Withheld,
+    Aggregation, EndpointPlan, Export, JudgePlan, MemberPlan, PanelPlan, QuotaPlan, Reading, RunPlan, SelectionPlan,
+    TablePlan, Withheld,
 };
 pub use setup::selection::{
     Criteria, DrawError, InvalidSampleSize, NotSelected, NotSelectedCounts, Sample, SampleSize, Selection,

@@ -1,6 +1,8 @@
 //! Starts a run: from settings to lanes, readers, log and dispatcher; and its end: from the dispatcher to the report.
 
-use tokio::sync::watch;
+use std::sync::Arc;
+
+use tokio::sync::{Notify, watch};
 
 use crate::dataset::DatasetReader;
 use crate::endpoint::client::{Client, ClientError};
@@ -81,7 +83,12 @@ pub async fn run(
         let asked = questions.on(LaneIndex::new(place));
         Lane::new(lane, &policy, asked, index.has_verdict_of(&lane.source_id()))
     });
-    let lanes = lanes.collect::<Result<_, _>>()?;
+    let mut lanes = lanes.collect::<Result<Vec<_>, _>>()?;
+    let wake = Arc::new(Notify::new());
+    let mut shares_quota = false;
+    for (lane, settings) in lanes.iter_mut().zip(&lane_settings) {
+        shares_quota |= settings.endpoint().is_some_and(|settings| lane.share_quotas(settings, &wake));
+    }
     let total_bytes = datasets.first().and_then(DatasetReader::total_bytes);
     let rejects = Rejects::new(rejects).map_err(StartError::Rejects)?;
     // Only now, when the run is known to be possible, may it set an earlier log aside.
@@ -105,6 +112,7 @@ pub async fn run(
         summary,
         questions,
         lanes,
+        shared_quota: shares_quota.then_some(wake),
         log,
         rejects,
         strict,

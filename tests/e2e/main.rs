@@ -37,6 +37,7 @@ mod people;
 mod prices;
 mod progress;
 mod quickstart;
+mod quota_server;
 mod rate;
 mod redact;
 mod refusals;

@@ -11,8 +11,8 @@ use serde_json::{Map, Value};
 
 use crate::endpoint::wire::AnswerSchema;
 use crate::endpoint::wire::PromptNotes;
-use crate::endpoint::wire::escape::write_string;
 use crate::endpoint::wire::instructions::Instructions;
+use crate::json_string::write_string;
 
 pub use crate::endpoint::wire::profile::{LimitField, ResponseFormat, WireProfile};
 

@@ -2,7 +2,6 @@
 
 pub mod answer;
 pub mod chat;
-mod escape;
 pub mod finish;
 mod instructions;
 pub mod ladder;

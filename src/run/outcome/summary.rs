@@ -246,6 +246,7 @@ impl Summary {
             | Event::Stopping { .. }
             | Event::Abandoned { .. }
             | Event::LimitsReported { .. }
+            | Event::QuotaServer { .. }
             | Event::Tick => {}
         }
     }

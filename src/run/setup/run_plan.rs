@@ -209,6 +209,9 @@ pub struct EndpointPlan {
     pub timeout: Duration,
     /// Requests a day.
     pub rpd: Option<u64>,
+    /// Where requests and tokens a minute are those of several processes, who keeps them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quota_server: Option<QuotaPlan>,
     /// The provider's service tier.
     pub service_tier: Option<String>,
     /// Numbers and switches that every request body has.
@@ -218,6 +221,15 @@ pub struct EndpointPlan {
     /// What requests have and the plan does not show.
     #[serde(default)]
     pub withheld: Withheld,
+}
+
+/// A quota of several processes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct QuotaPlan {
+    /// Of a Redis or Valkey server, without a user or a password.
+    pub address: String,
+    /// What this process takes while the server is away.
+    pub share: Option<f64>,
 }
 
 /// One deployment or key.
@@ -396,6 +408,7 @@ pub(crate) mod tests {
             ca_cert: None,
             timeout: Duration::from_secs(600),
             rpd: None,
+            quota_server: None,
             service_tier: None,
             extra_body: Map::new(),
             prices: None,

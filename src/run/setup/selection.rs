@@ -396,6 +396,24 @@ mod tests {
         assert_eq!(unmet(&selecting), ["inputs.question", "trace.tags.none"]);
     }
 
+    #[test]
+    fn every_field_with_members_is_searched_for_the_one_that_is_named() {
+        let trace = Trace {
+            outputs: Some(serde_json::json!({"items": [{"a": 1}]})),
+            expectations: [("lang".to_owned(), "en".into())].into_iter().collect(),
+            metadata: [("run".to_owned(), "1".to_owned())].into(),
+            ..trace(1)
+        };
+        for there in
+            ["inputs.n", "trace.outputs.items.0.a", "expectations.lang", "tags.kind", "metadata.run", "user", "spans.x"]
+        {
+            assert!(has(&trace, there), "{there}");
+        }
+        for not_there in ["inputs.m", "outputs.items.1.a", "expectations.facts", "trace.tags.lang", "metadata.kind"] {
+            assert!(!has(&trace, not_there), "{not_there}");
+        }
+    }
+
     fn size(text: &str) -> SampleSize {
         text.parse().unwrap()
     }

@@ -7,7 +7,7 @@ const BLOCK: usize = 32;
 /// Appends the text as a JSON string, to the byte as serde_json writes it.
 ///
 /// Source: RFC 8259, section 7.
-pub(super) fn write_string(out: &mut Vec<u8>, text: &str) {
+pub(crate) fn write_string(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
     let (blocks, rest) = text.as_bytes().as_chunks::<BLOCK>();
     for block in blocks {
