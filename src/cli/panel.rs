@@ -110,13 +110,7 @@ impl PanelArgs {
     }
 
     /// Of a judge of pairs: each comparison asks in both orders, so there are always several votes.
-    fn of_pairs(
-        &self,
-        judge: &Judge,
-        voters: &[ModelUri],
-        samples: u32,
-        has_log: bool,
-    ) -> Result<PanelPlan, CliError> {
+    fn of_pairs(&self, judge: &Judge, voters: &[ModelUri], samples: u32, has_log: bool) -> Result<PanelPlan, CliError> {
         needs_log(has_log)?;
         let of_others = [("--aggregate", self.aggregate.is_some()), ("--escalate-to", self.escalate_to.is_some())];
         if let Some((flag, _)) = of_others.iter().find(|(_, is_given)| *is_given) {

@@ -188,12 +188,9 @@ pub(crate) fn of_run(
             reading: match purpose {
                 // They are in judge-run's own form, whatever the dataset is in.
                 Purpose::Anchors => Reading { format: None, map: Vec::new(), max_line_bytes, strict },
-                Purpose::Application | Purpose::Confirmation => Reading {
-                    format: dataset_format.or(layers.file.dataset.format),
-                    map,
-                    max_line_bytes,
-                    strict,
-                },
+                Purpose::Application | Purpose::Confirmation => {
+                    Reading { format: dataset_format.or(layers.file.dataset.format), map, max_line_bytes, strict }
+                }
             },
             selection: selection.plan(shard),
             judges: Vec::new(),
@@ -241,7 +238,9 @@ pub(crate) fn of_run(
     }
     planned.plan.sides = sides::of_judges(sides, &all, is_compared)?;
     if planned.plan.sides.is_some() && (confirm || anchors.is_some()) {
-        return Err(CliError::usage("--confirm and --anchors are about judges of traces, not about judges that compare outputs"));
+        return Err(CliError::usage(
+            "--confirm and --anchors are about judges of traces, not about judges that compare outputs",
+        ));
     }
     setting::check(
         &set,

@@ -115,7 +115,11 @@ pub(crate) fn of_judges(
             Ok(Some(plan))
         }
         (None, Some(judge), Some(_)) if is_typed => Err(CliError::usage_with_hint(
-            format_args!("--side is for judges that compare outputs, and `{}` judges {}s", judge.name, judge.select.unit()),
+            format_args!(
+                "--side is for judges that compare outputs, and `{}` judges {}s",
+                judge.name,
+                judge.select.unit()
+            ),
             "use the judge `preference`, or name the files with `--dataset`",
         )),
         (None, ..) => Ok(None),

@@ -84,7 +84,8 @@ impl PairIds {
 
     pub(super) fn metadata(&self) -> impl Iterator<Item = (&'static str, &str)> {
         let ([a, b], [of_a, of_b]) = (&self.names, &self.trace_ids);
-        let members = [(ANSWER_A_METADATA, a), (ANSWER_B_METADATA, b), (TRACE_A_METADATA, of_a), (TRACE_B_METADATA, of_b)];
+        let members =
+            [(ANSWER_A_METADATA, a), (ANSWER_B_METADATA, b), (TRACE_A_METADATA, of_a), (TRACE_B_METADATA, of_b)];
         members.into_iter().map(|(key, value)| (key, &**value))
     }
 }
@@ -125,6 +126,6 @@ mod tests {
         let bare = Trace::default();
         let expecting = Trace { expectations: Map::from_iter([("goal".to_owned(), "x".into())]), ..Trace::default() };
         let orders = Pair::both_orders(Side { name: "a", trace: &bare }, Side { name: "b", trace: &expecting });
-        orders.map(|pair| assert_eq!(pair.expectations().len(), 1));
+        orders.iter().for_each(|pair| assert_eq!(pair.expectations().len(), 1));
     }
 }

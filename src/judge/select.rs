@@ -237,7 +237,7 @@ mod tests {
     fn contradictions_name_the_key() {
         for (toml, words) in [
             ("unit = \"session\"\nspan_type = \"TOOL\"", "`span_type` selects spans, and `unit` is \"session\""),
- ("unit = \"pair\"\nname = \"a\"", "`name` selects spans, and `unit` is \"pair\""),
+            ("unit = \"pair\"\nname = \"a\"", "`name` selects spans, and `unit` is \"pair\""),
             ("unit = \"trace\"\nname = \"a\"", "`name` selects spans, and `unit` is \"trace\""),
             ("unit = \"trace\"\nposition = \"root\"", "`position` selects spans"),
             ("span_type = []", "`span_type` is empty"),

@@ -283,7 +283,8 @@ fn traces(id: &str, whole: &Map<String, Value>, variant: Variant) -> Result<Vec<
             return Ok(Vec::new());
         }
         // What is changed is the answer that should not win.
-        let loser = if whole.get("expected").is_some_and(|expected| expected == "answer_b") { answer_a } else { answer_b };
+        let loser =
+            if whole.get("expected").is_some_and(|expected| expected == "answer_b") { answer_a } else { answer_b };
         let side = |answer: &Value| {
             let mut side = trace(id.to_owned(), messages.clone(), None);
             side["outputs"] = if answer == loser { varied(answer, variant) } else { answer.clone() };

@@ -7,7 +7,9 @@ use minijinja::value::Serde;
 
 use super::conversation::turns;
 use super::documents;
-use super::names::{FUNCTIONS, NOT_OF_PAIRS, PARAMETERS, SESSION_FIELDS, SPAN_FIELDS, TRACE_FIELDS, VARIABLES, VARIABLES_OF};
+use super::names::{
+    FUNCTIONS, NOT_OF_PAIRS, PARAMETERS, SESSION_FIELDS, SPAN_FIELDS, TRACE_FIELDS, VARIABLES, VARIABLES_OF,
+};
 use super::parameters::Parameters;
 use super::said;
 use super::select::Unit;
@@ -145,8 +147,12 @@ pub(super) fn value(name: &str, subject: Subject<'_>) -> Option<Value> {
             ("session", Subject::Session(session)) => Some(Value::from(Serde(session))),
             ("answer_a", Subject::Pair(pair)) => said::answer(pair.a.trace),
             ("answer_b", Subject::Pair(pair)) => said::answer(pair.b.trace),
-            ("outputs_a", Subject::Pair(pair)) => pair.a.trace.outputs.as_ref().map(|outputs| Value::from(Serde(outputs))),
-            ("outputs_b", Subject::Pair(pair)) => pair.b.trace.outputs.as_ref().map(|outputs| Value::from(Serde(outputs))),
+            ("outputs_a", Subject::Pair(pair)) => {
+                pair.a.trace.outputs.as_ref().map(|outputs| Value::from(Serde(outputs)))
+            }
+            ("outputs_b", Subject::Pair(pair)) => {
+                pair.b.trace.outputs.as_ref().map(|outputs| Value::from(Serde(outputs)))
+            }
             ("trace_a", Subject::Pair(pair)) => Some(Value::from(Serde(pair.a.trace))),
             ("trace_b", Subject::Pair(pair)) => Some(Value::from(Serde(pair.b.trace))),
             _ => None,

@@ -249,7 +249,8 @@ fn rate(scores: Vec<(u64, f64)>, level: f64) -> Option<Estimate> {
 
 /// The model of the strengths; `None` where the sides are not all connected by comparisons.
 fn fit(decisions: &[Decision], sides: usize) -> Option<BradleyTerry> {
-    let battle = |of: &Decision| Battle { first: of.sides[0], second: of.sides[1], score: of.score, cluster: of.cluster };
+    let battle =
+        |of: &Decision| Battle { first: of.sides[0], second: of.sides[1], score: of.score, cluster: of.cluster };
     bradley_terry(sides, &decisions.iter().map(battle).collect::<Vec<_>>()).ok()
 }
 

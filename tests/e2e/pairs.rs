@@ -116,7 +116,8 @@ fn both_orders_are_asked_and_a_side_wins_only_in_both() {
     system(&place, "new", &[("t1", "better"), ("t2", "bad"), ("t3", "same")]);
     run(&place, &fake, &SIDES).exits_with(0);
     assert_eq!(fake.count(), 8);
-    let overriding: Vec<_> = aggregates(&place, LOG).into_iter().filter(|record| record["overrides"].is_string()).collect();
+    let overriding: Vec<_> =
+        aggregates(&place, LOG).into_iter().filter(|record| record["overrides"].is_string()).collect();
     assert_eq!(decided(&overriding), expected(&[("t1", "tie", "inconsistent")]));
 }
 
@@ -172,7 +173,8 @@ fn traces_with_ids_of_their_own_are_paired_by_what_the_user_says() {
     let (place, fake) = (Place::new(), fake());
     place.write("pick.toml", JUDGE);
     let line = |id: &str, item: &str, answer: &str| {
-        json!({"trace_id": id, "inputs": {"question": "Q"}, "outputs": answer, "tags": {"item": item}}).to_string() + "\n"
+        json!({"trace_id": id, "inputs": {"question": "Q"}, "outputs": answer, "tags": {"item": item}}).to_string()
+            + "\n"
     };
     place.write("old.jsonl", line("o1", "x", "bad") + &line("o2", "y", "good"));
     place.write("new.jsonl", line("n1", "y", "bad") + &line("n2", "x", "good"));

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand, ValueEnum, ValueHint};
 
 use crate::cli::flags::{ConductArgs, EndpointArgs, GATES, INPUT, OUTPUT, share};
+use crate::cli::mlflow::ServerArgs;
 use crate::cli::setting::Setting;
 
 #[derive(Debug, Args)]
@@ -250,15 +251,31 @@ pub(crate) struct AttackArgs {
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-The files hold what MLflow's REST API answers: scorers/get, scorers/list, model-versions/get. Each judge
+A file holds what MLflow's REST API answers: scorers/get, scorers/list, model-versions/get. Each judge
 becomes judges/NAME.toml; what cannot be carried over is said. A scorer that cannot be a judge, such as
 Python code, is named, and the exit code is 3.
 
-Example:
-  curl \"$MLFLOW_TRACKING_URI/api/3.0/mlflow/scorers/get?experiment_id=1&name=quality\" > quality.json
-  judge-run judges import quality.json")]
+Examples:
+  All judges of an experiment, or one of them, or a prompt:
+    judge-run judges import --from-server --experiment support-bot
+    judge-run judges import mlflow:/scorers/quality --experiment support-bot
+    judge-run judges import prompts:/accuracy@latest
+  Without a connection:
+    curl \"$MLFLOW_TRACKING_URI/api/3.0/mlflow/scorers/get?experiment_id=1&name=quality\" > quality.json
+    judge-run judges import quality.json")]
 pub(crate) struct ImportArgs {
-    /// Files of JSON
-    #[arg(required = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    pub files: Vec<PathBuf>,
+    /// Files of JSON, or judges on the server: mlflow:/scorers/NAME, prompts:/NAME/VERSION, prompts:/NAME@ALIAS
+    #[arg(required_unless_present = "from_server", value_name = "FILE|URI", value_hint = ValueHint::FilePath)]
+    pub from: Vec<String>,
+
+    /// All scorers of the experiment on the server
+    #[arg(long)]
+    pub from_server: bool,
+
+    /// The experiment that the scorers belong to: its name or id [default: MLFLOW_EXPERIMENT_ID, MLFLOW_EXPERIMENT_NAME]
+    #[arg(long, value_name = "NAME|ID")]
+    pub experiment: Option<String>,
+
+    #[command(flatten)]
+    pub server: ServerArgs,
 }

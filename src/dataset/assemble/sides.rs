@@ -65,8 +65,7 @@ mod tests {
             .iter()
             .map(|group| group.iter().map(|trace| (trace.side, trace.outputs.clone())).collect())
             .collect();
-        let expected =
-            [vec![(0, outputs("q0")), (0, outputs("again")), (1, outputs("q1"))], vec![(0, outputs("r0"))]];
+        let expected = [vec![(0, outputs("q0")), (0, outputs("again")), (1, outputs("q1"))], vec![(0, outputs("r0"))]];
         assert_eq!(found, expected);
     }
 }

@@ -10,7 +10,8 @@ use serde_json::value::RawValue;
 use super::opinion::{About, name_hash};
 use super::{Act, OpinionKey, Standing, Step};
 use crate::feedback::{
-    ANSWER_A_METADATA, ANSWER_B_METADATA, AssessmentId, Feedback, IdHasher, PROMPT_METADATA, RecordedErrorCode, SAMPLE_METADATA, SourceType,
+    ANSWER_A_METADATA, ANSWER_B_METADATA, AssessmentId, Feedback, IdHasher, PROMPT_METADATA, RecordedErrorCode,
+    SAMPLE_METADATA, SourceType,
 };
 
 /// The members of `metadata` by which a record of our own is known.
@@ -78,7 +79,8 @@ impl<'a> Facts<'a> {
             source_type: source.source_type,
             source_id: source.source_id.as_deref().map(Cow::Borrowed),
             metadata: Metadata {
-                compared: [ANSWER_A_METADATA, ANSWER_B_METADATA].map(|key| metadata.get(key).map(|name| name_hash(name))),
+                compared: [ANSWER_A_METADATA, ANSWER_B_METADATA]
+                    .map(|key| metadata.get(key).map(|name| name_hash(name))),
                 ..Metadata::of(metadata.keys().map(String::as_str), feedback.sample())
             },
             says: Says::of(feedback.error.as_ref().map(|error| error.error_code.clone()), feedback.valid, value),

@@ -299,7 +299,8 @@ fn write_pairwise(out: &mut String, pairwise: &Pairwise) -> fmt::Result {
     for side in pairwise.sides.iter().take(3 * SHOWN) {
         let SideFigures { name, wins, losses, ties, win_rate, strength } = side;
         let rate = win_rate.as_ref().map(|rate| Unit::Share.estimate(rate)).unwrap_or_default();
-        let strength = strength.as_ref().map(|strength| format!("  {}", strength_in_words(strength))).unwrap_or_default();
+        let strength =
+            strength.as_ref().map(|strength| format!("  {}", strength_in_words(strength))).unwrap_or_default();
         let name = pad(&clip(&one_line(name), SIDE), SIDE);
         writeln!(out, "  {name} {:>8} {:>8} {:>8}  {rate}{strength}", count(*wins), count(*losses), count(*ties))?;
     }

@@ -12,9 +12,9 @@ use super::panel::{Panel, PanelSummary};
 use super::votes::{Subject, Vote, Votes};
 use crate::feedback::log::{LogClosed, LogWriter, OpenError, Standing};
 use crate::feedback::{
-    ANCHORS_METADATA, ANSWER_A_METADATA, ANSWER_B_METADATA, AssessmentId, DIGEST_METADATA, ErrorCode, Feedback, FeedbackError, GOOD_METADATA, IdHasher,
-    PROMPT_METADATA, SCALE_METADATA, SESSION_ID_METADATA, SESSION_METADATA, TRACE_A_METADATA,
-    TRACE_B_METADATA,
+    ANCHORS_METADATA, ANSWER_A_METADATA, ANSWER_B_METADATA, AssessmentId, DIGEST_METADATA, ErrorCode, Feedback,
+    FeedbackError, GOOD_METADATA, IdHasher, PROMPT_METADATA, SCALE_METADATA, SESSION_ID_METADATA, SESSION_METADATA,
+    TRACE_A_METADATA, TRACE_B_METADATA,
 };
 use crate::run::attempts::record::now_ms;
 use crate::run::setup::run_plan::Aggregation;
@@ -161,7 +161,8 @@ impl PanelSummary {
 /// What the aggregate says of the pair that it is about, in the order of the sides: `vote` is one of its votes.
 fn compared(panel: &Panel, subject: &Subject, vote: &Feedback) -> Vec<(String, String)> {
     let Some(sides) = subject.sides else { return Vec::new() };
-    let mut traces = [TRACE_A_METADATA, TRACE_B_METADATA].map(|key| vote.metadata.get(key).cloned().unwrap_or_default());
+    let mut traces =
+        [TRACE_A_METADATA, TRACE_B_METADATA].map(|key| vote.metadata.get(key).cloned().unwrap_or_default());
     if vote.compared().is_some_and(|[shown_first, _]| shown_first != panel.sides[sides[0]]) {
         traces.reverse();
     }

@@ -66,7 +66,9 @@ impl Votes {
         })?;
         let Found { mut subjects, values, .. } = found;
         subjects.retain(|subject| !subject.votes.is_empty());
-        subjects.iter_mut().for_each(|subject| subject.votes.sort_by_key(|vote| (vote.voter, vote.sample, vote.is_swapped)));
+        subjects
+            .iter_mut()
+            .for_each(|subject| subject.votes.sort_by_key(|vote| (vote.voter, vote.sample, vote.is_swapped)));
         Ok(Self { subjects, values, records })
     }
 }
@@ -98,7 +100,8 @@ impl Found {
         let sides = shown.map(|[a, b]| [a.min(b), a.max(b)]);
         let source_id = feedback.source.source_id.as_deref().unwrap_or_default();
         if feedback.source == panel.source() {
-            self.subject(number, feedback, sides).standing = Some(Aggregate { id, is_verdict: stands == Stands::Verdict });
+            self.subject(number, feedback, sides).standing =
+                Some(Aggregate { id, is_verdict: stands == Stands::Verdict });
             return;
         }
         let voter = panel.voters.iter().position(|voter| voter == source_id);

@@ -113,7 +113,11 @@ impl Criteria {
         let Self { shard, trace_ids, filter, sample, limit, of_first_side } = self;
         let mut selection = Selection { shard, limit, trace_ids, filter, sample: None };
         if let Some(sample) = sample {
-            let last = if sample.needs_all_traces() { selection.last_drawn(&sample, of_first_side, open()?)? } else { HashMap::new() };
+            let last = if sample.needs_all_traces() {
+                selection.last_drawn(&sample, of_first_side, open()?)?
+            } else {
+                HashMap::new()
+            };
             selection.sample = Some(DrawnSample { sample, last });
         }
         Ok(selection)
