@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 
 use super::args::TestArgs;
 use crate::cli::args::{Purpose, RunArgs};
+use crate::cli::batch_args::BatchArgs;
 use crate::cli::endpoint::Env;
 use crate::cli::error::CliError;
 use crate::cli::flags::{ConductArgs, EndpointArgs, GateArgs, SelectionArgs};
@@ -192,6 +193,7 @@ impl Asked<'_> {
             anchors: None,
             by: Vec::new(),
             panel: PanelArgs::default(),
+            batch: BatchArgs::default(),
             mlflow: RunMlflowArgs::default(),
             purpose: Purpose::default(),
             conduct,
