@@ -12,6 +12,8 @@ set -euo pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 recorded=benches/instructions.txt
+# A judge of its own, so that a change of a built-in prompt is not taken for one of the code.
+judge=$PWD/benches/instructions.toml
 traces=${TRACES:-2000}
 binary=$(realpath "${BINARY:-target/release/judge-run}")
 
@@ -49,7 +51,7 @@ count() {
         cd "$place"
         rm -f log.jsonl log.run.json
         env -i valgrind --tool=callgrind --callgrind-out-file=/dev/null "$binary" -q -d traces.jsonl \
-            -J factual_accuracy -m simulated:/judge --base-url "$url" -o log.jsonl --concurrency 1 "$@" 2>&1
+            -J "$judge" -m simulated:/judge --base-url "$url" -o log.jsonl --concurrency 1 "$@" 2>&1
     ) | awk '/Collected/ { print $4 }'
 }
 

@@ -36,6 +36,7 @@ pub mod feedback;
 pub mod files;
 #[cfg(feature = "cli")]
 pub mod intake;
+mod json_string;
 pub mod judge;
 pub mod people;
 pub mod results;

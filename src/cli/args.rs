@@ -21,6 +21,7 @@ use super::panel::PanelArgs;
 use super::people_args::{AggregateArgs, AgreementArgs, CalibrateArgs, FeedbackArgs, HistoryArgs, LabelPlanArgs};
 use super::servers::{ReviewArgs, ServeFeedbackArgs};
 use super::setting::Setting;
+use super::sides::SideArgs;
 use super::subcommands::{
     AnchorsArgs, CheckArgs, CompactArgs, CompareArgs, CompletionsArgs, ConvertArgs, InitArgs, ManArgs, MergeArgs,
     PlanArgs, ReplayArgs, ReportArgs, ShowArgs, SimulateArgs, StatusArgs,
@@ -54,6 +55,9 @@ Examples:
 
   Judge a table whose columns have other names:
     judge-run -d answers.csv --map inputs.question=Frage --map outputs=Antwort -J relevance
+
+  Compare two versions of an application, pair by pair:
+    judge-run --side old.jsonl --side new.jsonl -J preference
 
   Write your own judge, starting from a built-in one:
     judge-run judges relevance > politeness.toml
@@ -247,6 +251,9 @@ pub(crate) struct RunArgs {
     /// Set a parameter of a judge, such as guidelines.guidelines='Quote no prices'. Repeatable; lists take one item each time
     #[arg(long, value_name = "JUDGE.NAME=VALUE", env = "JUDGE_RUN_SET")]
     pub set: Vec<Setting>,
+
+    #[command(flatten)]
+    pub sides: SideArgs,
 
     #[command(flatten)]
     pub selection: SelectionArgs,

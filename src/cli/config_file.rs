@@ -17,6 +17,7 @@ use serde::{Deserialize, Deserializer};
 
 use super::duration;
 use super::error::CliError;
+use super::flags::quota_share;
 use super::panel::PanelTable;
 use super::remedy;
 use super::suggest;
@@ -157,6 +158,10 @@ pub(crate) struct EndpointTable {
     pub tpm: Option<NonZeroU32>,
     /// Requests a day.
     pub rpd: Option<u64>,
+    /// Who keeps `rpm` and `tpm` for several processes.
+    pub quota_server: Option<String>,
+    #[serde(default, deserialize_with = "share")]
+    pub quota_share: Option<f64>,
     pub concurrency: Option<NonZeroU32>,
     #[serde(default, deserialize_with = "duration")]
     pub burst: Option<Duration>,
@@ -195,6 +200,8 @@ impl EndpointTable {
             rpm: self.rpm.or(other.rpm),
             tpm: self.tpm.or(other.tpm),
             rpd: self.rpd.or(other.rpd),
+            quota_server: self.quota_server.or(other.quota_server),
+            quota_share: self.quota_share.or(other.quota_share),
             concurrency: self.concurrency.or(other.concurrency),
             burst: self.burst.or(other.burst),
             timeout: self.timeout.or(other.timeout),
@@ -217,6 +224,22 @@ impl EndpointTable {
             ..self.clone()
         }
     }
+}
+
+/// A part of a quota: 0.1, or a text such as `"10%"`.
+fn share<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "wrong type, expected a share such as 0.1 or \"10%\"")]
+    enum Share {
+        Number(f64),
+        Text(String),
+    }
+    let share = match Share::deserialize(deserializer)? {
+        Share::Number(share) => quota_share(&share.to_string()),
+        Share::Text(text) => quota_share(&text),
+    };
+    // What is in the file is not shown.
+    share.map(Some).map_err(|_| serde::de::Error::custom("invalid share, expected a number above 0 and at most 1"))
 }
 
 /// Seconds as a number, or a text such as `"2m"`.

@@ -8,9 +8,10 @@ use std::path::PathBuf;
 use judge_run::endpoint::ModelUri;
 use judge_run::endpoint::client::without_credentials;
 use judge_run::endpoint::config::EndpointConfig;
+use judge_run::endpoint::pacing::shared::QuotaServer;
 use judge_run::endpoint::prices::PriceList;
 use judge_run::endpoint::provider::{self, PRESETS};
-use judge_run::run::{EndpointPlan, MemberPlan, Withheld};
+use judge_run::run::{EndpointPlan, MemberPlan, QuotaPlan, Withheld};
 use serde_json::{Map, Value};
 
 use super::command_line::{self, is_open};
@@ -24,6 +25,10 @@ use super::suggest;
 const DEFAULT_MODEL: &str = "gpt-4.1-mini";
 /// The model of `--simulate`.
 const SIMULATED_MODEL: &str = "judge";
+
+/// What a quota server asks for.
+pub(crate) const QUOTA_USER: &str = "JUDGE_RUN_QUOTA_USER";
+pub(crate) const QUOTA_PASSWORD: &str = "JUDGE_RUN_QUOTA_PASSWORD";
 
 /// Looks up variables of the environment.
 pub(crate) type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
@@ -75,6 +80,8 @@ impl Layers {
             rpm,
             tpm,
             rpd,
+            quota_server,
+            quota_share,
             burst,
             prices,
             timeout,
@@ -90,6 +97,8 @@ impl Layers {
             rpm,
             tpm,
             rpd,
+            quota_server,
+            quota_share,
             concurrency,
             burst,
             timeout,
@@ -302,9 +311,11 @@ impl Layers {
             extra_body: secret_body.keys().cloned().collect(),
         };
         secret_body.extend(prompt_cache_key.map(|key| ("prompt_cache_key".to_owned(), key)));
+        let quota_server = self.quota_server(table, &members)?;
         let plan = EndpointPlan {
             model: uri.clone(),
             members,
+            quota_server,
             headers: open_headers,
             ca_cert: flags.ca_cert.as_ref().or(table.ca_cert.as_ref()).map(|path| absolute(path)),
             timeout: flags.timeout.or(table.timeout).unwrap_or(EndpointConfig::DEFAULT_TIMEOUT),
@@ -315,6 +326,26 @@ impl Layers {
             withheld,
         };
         Ok((plan, Secrets { base_urls, headers: secret_headers, extra_body: secret_body }))
+    }
+
+    /// Who keeps the quota of several processes. A simulator inside the process is nobody else's.
+    fn quota_server(&self, table: &EndpointTable, members: &[MemberPlan]) -> Result<Option<QuotaPlan>, CliError> {
+        let address = self.flags.quota_server.as_ref().or(table.quota_server.as_ref());
+        let Some(address) = address.filter(|_| members.iter().all(|member| member.base_url.is_some())) else {
+            return Ok(None);
+        };
+        if members.iter().any(|member| member.rpm.is_none() && member.tpm.is_none()) {
+            return Err(CliError::usage_with_hint(
+                "`--quota-server` shares a quota, and none is given",
+                "add `--rpm` or `--tpm`: what all processes together may use",
+            ));
+        }
+        let server = QuotaServer::new(address).map_err(|error| {
+            let error = CliError::usage(format_args!("`--quota-server`: {error}"));
+            error.hint(format_args!("a password comes from {QUOTA_PASSWORD}, a user from {QUOTA_USER}"))
+        })?;
+        let share = self.flags.quota_share.or(table.quota_share);
+        Ok(Some(QuotaPlan { address: server.address().to_owned(), share }))
     }
 
     fn base_url(&self, uri: &ModelUri, table: &EndpointTable, env: Env<'_>) -> Result<String, CliError> {
@@ -380,8 +411,19 @@ impl Layers {
 
 /// What a plan says, in the words of the configuration file.
 fn table_of(plan: &EndpointPlan) -> EndpointTable {
-    let EndpointPlan { model, members, headers, ca_cert, timeout, rpd, service_tier, extra_body, prices, withheld: _ } =
-        plan;
+    let EndpointPlan {
+        model,
+        members,
+        headers,
+        ca_cert,
+        timeout,
+        rpd,
+        quota_server,
+        service_tier,
+        extra_body,
+        prices,
+        withheld: _,
+    } = plan;
     let member = |member: &MemberPlan| PoolTable {
         base_url: member.base_url.clone(),
         api_key_env: member.api_key_env.clone(),
@@ -394,6 +436,8 @@ fn table_of(plan: &EndpointPlan) -> EndpointTable {
         headers: headers.clone(),
         ca_cert: ca_cert.clone(),
         rpd: *rpd,
+        quota_server: quota_server.as_ref().map(|server| server.address.clone()),
+        quota_share: quota_server.as_ref().and_then(|server| server.share),
         burst: members.first().and_then(|member| member.burst),
         timeout: Some(*timeout),
         extra_body: extra_body.clone().into_iter().chain(tier).collect(),

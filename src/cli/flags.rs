@@ -202,6 +202,14 @@ pub(crate) struct EndpointArgs {
     #[arg(long, value_name = "N", env = "JUDGE_RUN_RPD", help_heading = RATES)]
     pub rpd: Option<u64>,
 
+    /// Share --rpm and --tpm with all processes that name the same Redis or Valkey server: redis://HOST:6379, rediss:// with TLS
+    #[arg(long, value_name = "URL", env = "JUDGE_RUN_QUOTA_SERVER", value_hint = ValueHint::Url, help_heading = RATES)]
+    pub quota_server: Option<String>,
+
+    /// Part of --rpm and --tpm for this process while the quota server is away [default: an equal one, or 10% if it never was there]
+    #[arg(long, value_name = "SHARE", env = "JUDGE_RUN_QUOTA_SHARE", value_parser = quota_share, help_heading = RATES)]
+    pub quota_share: Option<f64>,
+
     /// Send at most what the quota allows in this time without a pause [default: 0.9s]
     #[arg(long, value_name = "DURATION", env = "JUDGE_RUN_BURST", value_parser = duration::parse, help_heading = RATES)]
     pub burst: Option<Duration>,
@@ -250,6 +258,14 @@ pub(super) fn share(text: &str) -> Result<f64, String> {
     };
     let share = number.ok().filter(|share| (0.0..=1.0).contains(share));
     share.ok_or_else(|| format!("invalid share `{text}`, expected 0.9 or 90%"))
+}
+
+/// A share that is not nothing.
+pub(super) fn quota_share(text: &str) -> Result<f64, String> {
+    match share(text)? {
+        0.0 => Err("nothing would be sent, expected more than 0".to_owned()),
+        share => Ok(share),
+    }
 }
 
 /// Money to spend.

@@ -74,6 +74,7 @@ mod servers;
 mod setting;
 mod shard;
 mod show;
+mod sides;
 mod simulate;
 mod skipped;
 mod status;

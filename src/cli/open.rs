@@ -13,7 +13,9 @@ use judge_run::feedback::log::{self, Index, Mode, OpenError, OpenLog};
 use judge_run::judge::redact::Redact;
 use judge_run::judge::{JudgeKind, Question};
 use judge_run::run::manifest::{Manifest, State};
-use judge_run::run::{DrawError, Export, LaneIndex, LaneSettings, Output, RunPlan, RunSettings, Scope, Selection};
+use judge_run::run::{
+    Criteria, DrawError, Export, LaneIndex, LaneSettings, Output, RunPlan, RunSettings, Scope, Selection, Sides,
+};
 use judge_run_simulator::{BackgroundSimulator, Simulator, SimulatorConfig};
 use tempfile::NamedTempFile;
 
@@ -150,6 +152,7 @@ impl Prepared {
             reuse,
             rejects: rejects_of(log),
             selection,
+            sides: plan.sides.as_ref().map(Sides::of).transpose().map_err(|error| CliError::of(&error))?.map(Arc::new),
             redact: Redact::of(&plan.redact).map_err(|error| CliError::of(&error))?.map(Arc::new),
             until: until.filter(|_| !invocation.dry_run),
             strict: plan.reading.strict,
@@ -201,6 +204,9 @@ fn questions(
         }
         if let Some(digest) = &plan.anchors {
             compiled = compiled.for_anchors(digest);
+        }
+        if let Some(sides) = &plan.sides {
+            compiled = compiled.for_sides(&sides.names);
         }
         let (question, lane) = match compiled.kind() {
             JudgeKind::Llm => {
@@ -262,11 +268,21 @@ fn traces(plan: &RunPlan, lanes: usize, notes: &mut Vec<String>) -> Result<Trace
     let paths: Vec<_> = plan.datasets.iter().map(|dataset| shown(&dataset.path)).collect();
     let (paths, quickstart) = quickstart::as_files(paths)?;
     let criteria = selection::criteria(&plan.selection, &paths)?;
+    let criteria = Criteria { of_first_side: plan.sides.is_some(), ..criteria };
+    let sides = plan.sides.as_ref().map(|sides| sides.of_datasets.clone()).unwrap_or_default();
+    if !sides.is_empty() && sides.len() != paths.len() {
+        return Err(CliError::usage(format_args!(
+            "the run compares the outputs of {}, and there are {}",
+            counted(sides.len() as u64, "file"),
+            paths.len()
+        )));
+    }
     let readers = if paths.iter().any(|path| path.as_os_str() == "-") { 1 } else { lanes };
     let options = DatasetOptions {
         max_line_bytes: plan.reading.max_line_bytes,
         format: plan.reading.format.unwrap_or_default(),
         mappings: plan.reading.map.clone(),
+        sides,
         ..DatasetOptions::new(paths)
     };
     let unmet = DatasetReader::unmet_mappings(&options, LOOKED_AT).map_err(|error| CliError::of(&error))?;

@@ -4,13 +4,14 @@ use std::num::NonZeroU32;
 
 use judge_run::endpoint::config::{EndpointConfig, Pool};
 use judge_run::endpoint::pacing::quota::Limits;
+use judge_run::endpoint::pacing::shared::QuotaServer;
 use judge_run::endpoint::provider::{self, KeyHeader};
-use judge_run::run::{EndpointLane, EndpointPlan};
+use judge_run::run::{EndpointLane, EndpointPlan, QuotaPlan};
 use judge_run_simulator::BackgroundSimulator;
 use secrecy::SecretString;
 
 use super::command_line;
-use super::endpoint::{Env, Secrets, set, unset_variable};
+use super::endpoint::{Env, QUOTA_PASSWORD, QUOTA_USER, Secrets, set, unset_variable};
 use super::error::CliError;
 use super::paths::shown;
 
@@ -30,6 +31,7 @@ pub(crate) fn open(
     let mut extra_body = plan.extra_body.clone();
     extra_body.extend(secrets.extra_body.clone());
     extra_body.extend(plan.service_tier.clone().map(|tier| ("service_tier".to_owned(), tier.into())));
+    let quota_server = plan.quota_server.as_ref().map(|server| quota_server(server, plan, env)).transpose()?;
     let mut members = Vec::new();
     for (i, member) in plan.members.iter().enumerate() {
         let secret_url = secrets.base_urls.get(i).cloned().flatten();
@@ -58,6 +60,7 @@ pub(crate) fn open(
                 tpm: member.tpm.and_then(NonZeroU32::new),
                 burst: member.burst,
             },
+            quota_server: quota_server.clone(),
             extra_body: extra_body.clone(),
             preset,
         });
@@ -72,6 +75,15 @@ pub(crate) fn open(
         requests_per_day: plan.rpd,
         requests_today: 0,
     })
+}
+
+/// The server that keeps the quota. Its password comes from the environment alone.
+fn quota_server(server: &QuotaPlan, plan: &EndpointPlan, env: Env<'_>) -> Result<QuotaServer, CliError> {
+    let QuotaPlan { address, share } = server;
+    let server = QuotaServer::new(address).map_err(|error| CliError::usage(format_args!("`{address}`: {error}")))?;
+    let password = set(QUOTA_PASSWORD, env).map(|password| SecretString::from(password.trim().to_owned()));
+    let ca_cert = plan.ca_cert.as_deref().map(shown);
+    Ok(server.with_login(set(QUOTA_USER, env), password).with_ca_cert(ca_cert).with_share(*share))
 }
 
 /// `${NAME}` replaced by the variable of that name.

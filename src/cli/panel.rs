@@ -5,7 +5,7 @@ use std::fmt::{self, Write as _};
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use judge_run::endpoint::ModelUri;
-use judge_run::judge::{Judge, Question};
+use judge_run::judge::{Judge, Question, Unit};
 use judge_run::run::{Aggregation, LaneIndex, Panel, PanelPlan, PanelSummary, RunPlan};
 use serde::Deserialize;
 
@@ -74,6 +74,9 @@ impl PanelArgs {
         has_log: bool,
     ) -> Result<Option<PanelPlan>, CliError> {
         let samples = self.samples.or(table.samples).unwrap_or(1).max(1);
+        if judge.select.unit() == Unit::Pair {
+            return self.of_pairs(judge, voters, samples, has_log).map(Some);
+        }
         if let Some(last) = decides {
             return self.cascade(judge, voters, last, samples, has_log).map(Some);
         }
@@ -104,6 +107,30 @@ impl PanelArgs {
         }
         let judge = judge.name.clone();
         Ok(Some(PanelPlan { judge, voters: voters.to_vec(), samples, aggregation, quorum, escalates_bad: false }))
+    }
+
+    /// Of a judge of pairs: each comparison asks in both orders, so there are always several votes.
+    fn of_pairs(&self, judge: &Judge, voters: &[ModelUri], samples: u32, has_log: bool) -> Result<PanelPlan, CliError> {
+        needs_log(has_log)?;
+        let of_others = [("--aggregate", self.aggregate.is_some()), ("--escalate-to", self.escalate_to.is_some())];
+        if let Some((flag, _)) = of_others.iter().find(|(_, is_given)| *is_given) {
+            return Err(CliError::usage(format_args!(
+                "{flag} is not for `{}`, which compares outputs: a side wins in both orders or not at all",
+                judge.name
+            )));
+        }
+        let comparisons = u32::try_from(voters.len()).unwrap_or(u32::MAX).saturating_mul(samples);
+        let quorum = self.quorum.unwrap_or(comparisons / 2 + 1);
+        if quorum > comparisons {
+            return Err(CliError::usage(format_args!(
+                "a quorum of {quorum} is more than the {} of `{}`",
+                counted(comparisons.into(), "comparison"),
+                judge.name
+            )));
+        }
+        let judge = judge.name.clone();
+        let aggregation = Aggregation::Pair;
+        Ok(PanelPlan { judge, voters: voters.to_vec(), samples, aggregation, quorum, escalates_bad: false })
     }
 
     fn cascade(
@@ -151,13 +178,14 @@ pub(crate) fn panels(plan: &RunPlan, questions: &[(Question, LaneIndex)]) -> Vec
         let (question, _) = questions.iter().find(|(question, _)| question.judge.name == planned.judge)?;
         Some(Panel {
             judge: planned.judge.clone(),
-            verdict: question.judge.verdict.clone(),
+            verdict: question.judge.recorded().clone(),
             good: question.judge.good.clone(),
             voters: planned.voters.iter().map(ToString::to_string).collect(),
             samples: planned.samples,
             aggregation: planned.aggregation,
             quorum: planned.quorum,
             escalates_bad: planned.escalates_bad,
+            sides: plan.sides.as_ref().map(|sides| sides.names.clone()).unwrap_or_default(),
         })
     };
     plan.panels.iter().filter_map(panel).collect()
@@ -170,6 +198,9 @@ pub(crate) fn write(out: &mut String, summary: &PanelSummary) -> fmt::Result {
     let last = voters.last().filter(|_| *aggregation == Aggregation::Cascade);
     match last {
         Some(last) => writeln!(out, "\n{}  aggregate:cascade, decided by {}", one_line(judge), one_line(last))?,
+        None if *aggregation == Aggregation::Pair => {
+            writeln!(out, "\n{}  aggregate:pair of {} votes, in both orders", one_line(judge), panel.votes())?;
+        }
         None => writeln!(out, "\n{}  aggregate:{aggregation} of {} votes", one_line(judge), panel.votes())?,
     }
     write!(out, "  scored   {scored:>7}")?;
@@ -184,7 +215,13 @@ pub(crate) fn write(out: &mut String, summary: &PanelSummary) -> fmt::Result {
         line("spared", spared, "decided by the first votes")?;
         line("escalated", summary.decided_by_last, &format!("decided by {}", one_line(last)))?;
     }
-    line("agreed", *unanimous, "all votes say the same")?;
+    if *aggregation == Aggregation::Pair {
+        line("consistent", *unanimous, "the same in both orders")?;
+        let (first, all) = summary.first_preferred;
+        line("position", first, &format!("of {all} preferences are for the output shown first"))?;
+    } else {
+        line("agreed", *unanimous, "all votes say the same")?;
+    }
     line("short", *short, &format!("of fewer votes than {}, but the quorum of {quorum} is met", panel.votes()))?;
     line("pending", *pending, "not all votes are asked yet")?;
     for (voter, votes) in without {

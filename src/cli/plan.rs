@@ -20,10 +20,11 @@ use super::endpoint::{self, Env, Layers, Secrets};
 use super::error::CliError;
 use super::flags::{ConductArgs, ProgressForm, SelectionArgs};
 use super::gates::{self, Gates};
-use super::paths::{self, absolute};
+use super::paths::absolute;
 use super::programs;
 use super::quickstart;
 use super::setting;
+use super::sides;
 use super::table;
 use super::target::{Target, judge_file};
 use super::until;
@@ -92,8 +93,19 @@ pub(crate) fn load_variables(path: &Path) -> Result<(), CliError> {
 pub(crate) fn with_file(args: RunArgs) -> Result<RunArgs, CliError> {
     let ConfigFile { judges, dataset: DatasetTable { path, .. }, .. } =
         ConfigFile::load(args.endpoint.config.as_deref())?;
+    let sides = args.sides.paths();
+    if !args.dataset.is_empty() && !sides.is_empty() {
+        return Err(CliError::usage_with_hint(
+            "`--dataset` and `--side` both name traces",
+            "name them with `--side` alone where outputs are compared",
+        ));
+    }
     Ok(RunArgs {
-        dataset: if args.dataset.is_empty() { path } else { args.dataset },
+        dataset: match (args.dataset.is_empty(), sides.is_empty()) {
+            (false, _) => args.dataset,
+            (true, false) => sides,
+            (true, true) => path,
+        },
         judge: if args.judge.is_empty() { judges } else { args.judge },
         ..args
     })
@@ -112,6 +124,7 @@ pub(crate) fn of_run(
         dataset_format,
         judge,
         set,
+        sides,
         selection,
         strict,
         max_line_bytes,
@@ -163,7 +176,9 @@ pub(crate) fn of_run(
     let with = table.plan(target.export.as_ref().map(|export| export.form))?;
     table::check(&with, &dataset)?;
     target.check_overwrites(&dataset, &judge, named_config.as_deref(), overwrite)?;
-    let dataset = paths::datasets(&dataset, &target.written())?;
+    let map = if map.is_empty() { layers.file.dataset.map.clone() } else { map };
+    let is_compared = !sides.side.is_empty() || sides.pair_by.is_some();
+    let (dataset, sides) = sides.resolve(&dataset, &target.written(), &map)?;
     let gates = if purpose == Purpose::Application { Gates::of(gates, &layers.file)? } else { Gates::default() };
     Redact::of(&layers.file.redact).map_err(|error| CliError::of(&error))?;
     let anchors = anchors.or_else(|| layers.file.gates.anchors.clone());
@@ -174,12 +189,9 @@ pub(crate) fn of_run(
             reading: match purpose {
                 // They are in judge-run's own form, whatever the dataset is in.
                 Purpose::Anchors => Reading { format: None, map: Vec::new(), max_line_bytes, strict },
-                Purpose::Application | Purpose::Confirmation => Reading {
-                    format: dataset_format.or(layers.file.dataset.format),
-                    map: if map.is_empty() { layers.file.dataset.map.clone() } else { map },
-                    max_line_bytes,
-                    strict,
-                },
+                Purpose::Application | Purpose::Confirmation => {
+                    Reading { format: dataset_format.or(layers.file.dataset.format), map, max_line_bytes, strict }
+                }
             },
             selection: selection.plan(shard),
             judges: Vec::new(),
@@ -197,6 +209,7 @@ pub(crate) fn of_run(
             anchors: if purpose == Purpose::Anchors { anchors::digest(&dataset)? } else { None },
             redact: layers.file.redact.clone(),
             batch: batch.plan(),
+            sides: None,
         },
         secrets: Vec::new(),
         notes: layers.file.doubts(),
@@ -204,12 +217,14 @@ pub(crate) fn of_run(
     if let Some((shard, origin)) = shard.zip(shard_origin) {
         planned.notes.push(format!("shard {shard}, by {origin}"));
     }
+    let mut all = Vec::new();
     for wanted in &judge {
         let given = |name: &str| setting::of_judge(&set, name);
         for compiled in library::find_all_with(wanted, given).map_err(|error| CliError::of(&error))? {
             if compiled.kind() != JudgeKind::Llm {
                 let stands_for_model = compiled.kind().uri(&compiled.name);
                 planned.add_judge(judge_plan(wanted, &compiled, stands_for_model, given(compiled.file_name())))?;
+                all.push(compiled);
                 continue;
             }
             let voters = layers.voters(compiled.model.as_ref())?;
@@ -220,7 +235,14 @@ pub(crate) fn of_run(
             for model in voters {
                 planned.add_judge(judge_plan(wanted, &compiled, model, given(compiled.file_name())))?;
             }
+            all.push(compiled);
         }
+    }
+    planned.plan.sides = sides::of_judges(sides, &all, is_compared)?;
+    if planned.plan.sides.is_some() && (confirm || anchors.is_some()) {
+        return Err(CliError::usage(
+            "--confirm and --anchors are about judges of traces, not about judges that compare outputs",
+        ));
     }
     setting::check(
         &set,

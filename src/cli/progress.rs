@@ -4,6 +4,7 @@ use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use judge_run::endpoint::pacing::shared::QuotaNews;
 use judge_run::run::{Event, StopReason};
 
 use super::flags::ProgressForm;
@@ -59,7 +60,10 @@ impl Progress {
     }
 
     pub(crate) fn show(&mut self, event: &Event<'_>) {
-        self.running.add(event, Instant::now());
+        // Nobody sees the figures of a quiet run.
+        if !self.quiet {
+            self.running.add(event, Instant::now());
+        }
         match event {
             Event::Noticed(noticed) => {
                 for note in notices::notes(noticed) {
@@ -99,6 +103,19 @@ impl Progress {
             Event::LaneStopped { lane, reason } => {
                 let source_id = self.running.name(*lane);
                 self.line(format_args!("{source_id}: giving up: {reason}"));
+            }
+            Event::QuotaServer { lane, news } => {
+                let source_id = self.running.name(*lane);
+                match news {
+                    QuotaNews::Away { server, reason, share } => self.line(format_args!(
+                        "warning: {source_id}: the quota server {server} is away ({}); until it is back, this process keeps to {:.1} % of the quota",
+                        one_line(reason),
+                        share * 100.0
+                    )),
+                    QuotaNews::Back { server } => {
+                        self.line(format_args!("{source_id}: the quota server {server} is back"));
+                    }
+                }
             }
             Event::Stopping { reason, in_flight } => self.stopping(reason, *in_flight),
             Event::Abandoned { in_flight } => {
@@ -145,10 +162,13 @@ impl Progress {
     }
 
     fn update_bar(&mut self) {
+        if !self.on_terminal {
+            return;
+        }
         let now = Instant::now();
         let since = if self.bar.is_some() { now - self.last_drawn } else { self.running.elapsed(now) };
         let wait = if self.bar.is_some() { FRAME } else { BAR_AFTER };
-        if !self.on_terminal || since < wait {
+        if since < wait {
             return;
         }
         self.last_drawn = now;

@@ -82,6 +82,7 @@ pub(crate) fn options(
                 max_line_bytes: plan.reading.max_line_bytes,
                 format: plan.reading.format.unwrap_or_default(),
                 mappings: plan.reading.map,
+                sides: plan.sides.map(|sides| sides.of_datasets).unwrap_or_default(),
                 ..DatasetOptions::new(datasets)
             })?;
         }

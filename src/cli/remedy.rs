@@ -53,6 +53,10 @@ pub(crate) fn of(error: &(dyn Error + 'static)) -> Option<String> {
 fn of_template(error: &TemplateError) -> Option<String> {
     match error {
         TemplateError::OtherUnit { unit, .. } => Some(format!("write under `[select]`: `unit = \"{unit}\"`")),
+        TemplateError::OfEachSide { name, .. } => Some(match name.as_str() {
+            "answer" | "outputs" | "trace" => format!("write `{name}_a` and `{name}_b`"),
+            _ => "write `trace_a` and `trace_b`".to_owned(),
+        }),
         _ => {
             let (name, known) = error.misspelt()?;
             suggest::nearest(name, known).map(|near| format!("did you mean `{near}`?"))

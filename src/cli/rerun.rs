@@ -14,6 +14,7 @@ use super::flags::{ConductArgs, GateArgs, SelectionArgs};
 use super::open::{self, Opened};
 use super::plan::{self, Invocation};
 use super::run;
+use super::sides::SideArgs;
 use super::table::TableArgs;
 
 /// What a further run is made of.
@@ -41,6 +42,7 @@ impl First {
     pub(crate) fn over_anchors(&self, anchors: &Path, log: PathBuf) -> RunArgs {
         RunArgs {
             dataset: vec![anchors.to_owned()],
+            sides: SideArgs::default(),
             map: Vec::new(),
             dataset_format: None,
             selection: SelectionArgs::default(),

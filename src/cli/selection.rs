@@ -37,7 +37,8 @@ pub(crate) fn criteria(plan: &SelectionPlan, dataset: &[PathBuf]) -> Result<Crit
         ));
     }
     let trace_ids = (!trace_ids.is_empty()).then(|| ids(trace_ids)).transpose()?;
-    Ok(Criteria { shard: *shard, trace_ids, filter, sample: sample.map(|(_, sample)| sample), limit: *limit })
+    let sample = sample.map(|(_, sample)| sample);
+    Ok(Criteria { shard: *shard, trace_ids, filter, sample, limit: *limit, of_first_side: false })
 }
 
 fn can_be_read_twice(path: &Path) -> bool {

@@ -82,10 +82,12 @@ pub(crate) fn open(
         })
     };
     let conditions = conditions.iter().map(condition).collect::<Result<_, _>>()?;
-    if let Some((other, _)) = questions.iter().find(|(question, _)| question.judge.select.unit() == Unit::Session) {
+    let needs_all = |question: &Question| matches!(question.judge.select.unit(), Unit::Session | Unit::Pair);
+    if let Some((other, _)) = questions.iter().find(|(question, _)| needs_all(question)) {
         return Err(CliError::usage(format_args!(
-            "--until asks traces in random order, and `{}` needs whole sessions",
-            other.judge.name
+            "--until asks traces in random order, and `{}` needs whole {}s",
+            other.judge.name,
+            other.judge.select.unit()
         )));
     }
     let waves = Waves::of(dataset, selection, seed).map_err(|error| CliError::of(&error))?;

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::args::command;
+use super::endpoint::{QUOTA_PASSWORD, QUOTA_USER};
 use super::servers::{PASSWORD, TOKENS};
 use super::shard;
 use super::suggest;
@@ -15,7 +16,11 @@ pub(crate) fn warnings() -> Vec<String> {
     let all = std::iter::once(&command).chain(command.get_subcommands());
     let of_args = all.flat_map(|command| command.get_arguments().filter_map(clap::Arg::get_env));
     let of_args = of_args.filter_map(|name| name.to_str());
-    let known: BTreeSet<_> = of_args.chain(shard::VARIABLES).chain([PASSWORD, TOKENS]).map(ToOwned::to_owned).collect();
+    let known: BTreeSet<_> = of_args
+        .chain(shard::VARIABLES)
+        .chain([PASSWORD, TOKENS, QUOTA_USER, QUOTA_PASSWORD])
+        .map(ToOwned::to_owned)
+        .collect();
     // An empty one counts as not set.
     let set = std::env::vars_os().filter(|(_, value)| !value.is_empty());
     let names = set.filter_map(|(name, _)| name.into_string().ok());

@@ -96,6 +96,19 @@ pub(crate) fn repeated(mappings: &[Mapping]) -> Vec<Mapping> {
     mappings.iter().filter(is_repeated).cloned().collect()
 }
 
+/// Which of the mappings to its field one of them is, from 0.
+pub(crate) fn place_among(mappings: &[Mapping], which: usize) -> usize {
+    let target = mappings.get(which).map(|mapping| &mapping.target);
+    mappings.iter().take(which).filter(|mapping| Some(&mapping.target) == target).count()
+}
+
+/// The names that the first field with several of them is mapped from: its traces have one each.
+pub fn sides(mappings: &[Mapping]) -> Vec<String> {
+    let repeated = repeated(mappings);
+    let of_first = repeated.iter().filter(|mapping| mapping.target == repeated[0].target);
+    of_first.map(|mapping| mapping.source.clone()).collect()
+}
+
 /// An object without what these mappings name.
 pub(crate) fn without(mut object: Map<String, Value>, mappings: &[&Mapping]) -> Map<String, Value> {
     mappings.iter().for_each(|mapping| remove(&mut object, &mapping.source));
@@ -195,6 +208,10 @@ mod tests {
         assert_eq!(names(&texts, json!({"q": 1, "d": 2})), [] as [usize; 0]);
         assert_eq!(names(&texts[..3], json!({"q": 1, "a": 2, "u": 3})), [] as [usize; 0]);
         let Value::Object(object) = json!({"q": 1, "b": {"c": 3}, "a": 2}) else { panic!() };
+        let all: Vec<Mapping> = texts.iter().map(|mapping| mapping.parse().unwrap()).collect();
+        assert_eq!(sides(&all), ["a", "b.c", "d"]);
+        assert_eq!([1, 3, 4].map(|which| place_among(&all, which)), [0, 1, 2]);
+        assert!(sides(&all[..2]).is_empty());
         assert_eq!(json!(without(object, &[&"outputs=b.c".parse().unwrap()])), json!({"q": 1, "a": 2}));
     }
 

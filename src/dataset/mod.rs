@@ -31,13 +31,13 @@ mod reject;
 mod source;
 
 pub use again::TracesById;
-pub(crate) use assemble::Sessions;
+pub(crate) use assemble::{Sessions, Sides};
 pub use dialects::Dialect;
 pub use entry::{Duplicate, Entry, Stats};
 pub use format::Format;
 pub use framing::Framing;
 pub use framing::limits::DEFAULT_MAX_LINE_BYTES;
-pub use mapping::Mapping;
+pub use mapping::{Mapping, sides};
 pub use names::meant;
 pub use notice::{Notice, Notices};
 pub use place::Located;

@@ -29,6 +29,8 @@ pub struct DatasetOptions {
     pub format: Format,
     /// Fields that go by other names.
     pub mappings: Vec<Mapping>,
+    /// Where outputs are compared, the side that each file has the outputs of; two sides may have traces of one id. Empty where they are not.
+    pub sides: Vec<usize>,
 }
 
 impl DatasetOptions {
@@ -39,6 +41,7 @@ impl DatasetOptions {
             max_line_bytes: DEFAULT_MAX_LINE_BYTES,
             format: Format::default(),
             mappings: Vec::new(),
+            sides: Vec::new(),
         }
     }
 }
@@ -83,7 +86,7 @@ impl DatasetReader {
     /// # Errors
     /// The first path that is not a readable file of text, or a table whose header cannot be used.
     pub fn open(options: DatasetOptions) -> Result<Self, DatasetError> {
-        let DatasetOptions { paths, max_line_bytes, format, mappings } = options;
+        let DatasetOptions { paths, max_line_bytes, format, mappings, sides } = options;
         if paths.is_empty() {
             return Err(DatasetError::NothingNamed);
         }
@@ -91,7 +94,9 @@ impl DatasetReader {
         for source in sources.iter().filter_map(Source::again) {
             open_records(source, format, &mappings, max_line_bytes)?;
         }
-        Ok(Self::of_sources(sources, max_line_bytes, format, mappings))
+        let mut reader = Self::of_sources(sources, max_line_bytes, format, mappings);
+        reader.register.divide(sides);
+        Ok(reader)
     }
 
     /// The mappings that have nothing to map among the first records of each file, at most this many of each: probably their names are misspelt.
@@ -100,7 +105,7 @@ impl DatasetReader {
     /// # Errors
     /// As [`DatasetReader::open`]. What goes wrong later is for the reader to say.
     pub fn unmet_mappings(options: &DatasetOptions, records_of_each: usize) -> Result<Vec<Mapping>, DatasetError> {
-        let DatasetOptions { paths, max_line_bytes, format, mappings } = options;
+        let DatasetOptions { paths, max_line_bytes, format, mappings, sides: _ } = options;
         let sources: Vec<Source> = paths.iter().map(|path| Source::open(path)).collect::<Result<_, _>>()?;
         if mappings.is_empty() || sources.iter().any(|source| source.again().is_none()) {
             return Ok(Vec::new());

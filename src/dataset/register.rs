@@ -30,6 +30,8 @@ pub(crate) struct Register {
     /// Parts of traces, until all are read.
     parts: Option<Parts>,
     reading: Reading,
+    /// By file, the side that it has the outputs of, where outputs are compared.
+    sides: Vec<usize>,
     /// Whether all records were read.
     is_closed: bool,
 }
@@ -37,6 +39,11 @@ pub(crate) struct Register {
 impl Register {
     pub(crate) fn new(reading: Reading) -> Self {
         Self { reading, ..Self::default() }
+    }
+
+    /// Gives each file's traces to a side.
+    pub(crate) fn divide(&mut self, sides: Vec<usize>) {
+        self.sides = sides;
     }
 
     pub(crate) fn stats(&self) -> &Stats {
@@ -153,7 +160,15 @@ impl Register {
         }
         let lines_before = self.files.get(place.file).map_or(0, |(_, lines_before)| *lines_before);
         let at = u32::try_from(lines_before + place.line).unwrap_or(u32::MAX);
-        match self.seen.note(&trace.trace_id, &self.content, at) {
+        let side = self.sides.get(place.file).copied();
+        let known = match side {
+            Some(side) => {
+                trace.side = side;
+                self.seen.note(&format!("{side}/{}", trace.trace_id), &self.content, at)
+            }
+            None => self.seen.note(&trace.trace_id, &self.content, at),
+        };
+        match known {
             Known::New => {
                 self.stats.traces += 1;
                 Entry::Trace(self.located(place, trace))

@@ -7,6 +7,7 @@ use secrecy::SecretString;
 use serde_json::{Map, Value};
 
 use crate::endpoint::pacing::quota::Limits;
+use crate::endpoint::pacing::shared::QuotaServer;
 use crate::endpoint::provider::{KeyHeader, Preset};
 
 /// Where and how to ask; the model comes with the model URI.
@@ -34,6 +35,8 @@ pub struct EndpointConfig {
     pub concurrency: usize,
     /// The quota.
     pub limits: Limits,
+    /// Where the quota is that of several processes, who keeps it.
+    pub quota_server: Option<QuotaServer>,
     /// Members to be merged into the body of every request.
     pub extra_body: Map<String, Value>,
     /// What is known of the provider.
@@ -55,6 +58,7 @@ impl EndpointConfig {
             timeout: Self::DEFAULT_TIMEOUT,
             concurrency: Self::DEFAULT_CONCURRENCY,
             limits: Limits::default(),
+            quota_server: None,
             extra_body: Map::new(),
             preset: None,
         }

@@ -12,6 +12,16 @@ use super::{ErrorCode, Good, RecordedErrorCode};
 pub const SESSION_METADATA: &str = "mlflow.trace.session";
 /// The member of `metadata` that says which of several independent answers it is, where that is not the first.
 pub const SAMPLE_METADATA: &str = "sample";
+/// The members of `metadata` with the names of two compared outputs, in the order in which the judge was shown them.
+pub const ANSWER_A_METADATA: &str = "answer_a";
+/// See [`ANSWER_A_METADATA`].
+pub const ANSWER_B_METADATA: &str = "answer_b";
+/// The members of `metadata` with the traces of two compared outputs.
+pub const TRACE_A_METADATA: &str = "answer_a_trace_id";
+/// See [`TRACE_A_METADATA`].
+pub const TRACE_B_METADATA: &str = "answer_b_trace_id";
+/// The verdict that neither of two outputs is better.
+pub const TIE: &str = "tie";
 /// The member of `metadata` with the session of the trace that a record is about. (One about a session has [`SESSION_METADATA`] instead.)
 pub const SESSION_ID_METADATA: &str = "session_id";
 /// The member of `metadata` with the id of the record that has the request and the tokens of an answer that this one shares.
@@ -181,6 +191,12 @@ impl Feedback {
     /// Which of several independent answers of one judge and model it is: 0, 1, ...
     pub fn sample(&self) -> u32 {
         self.metadata.get(SAMPLE_METADATA).and_then(|sample| sample.parse().ok()).unwrap_or(0)
+    }
+
+    /// The names of the two outputs that it compares, in the order in which the judge was shown them.
+    pub fn compared(&self) -> Option<[&str; 2]> {
+        let name = |key| self.metadata.get(key).map(String::as_str);
+        Some([name(ANSWER_A_METADATA)?, name(ANSWER_B_METADATA)?])
     }
 
     /// Whether its verdict is good, where it has one and says which are.

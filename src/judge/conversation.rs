@@ -52,19 +52,25 @@ pub(super) fn only_argument(object: &Map<String, Value>) -> Option<&Value> {
     }
 }
 
+/// The first element of a member. (`Value::pointer` takes a thousand instructions where there is no such member.)
+pub(super) fn first_of<'a>(value: &'a Value, member: &str) -> Option<&'a Value> {
+    value.get(member)?.get(0)
+}
+
 /// What the application said in the end.
 pub(super) fn answered(outputs: &Value) -> &Value {
     if let Some(message) = last_message(outputs, &["assistant", "ai", "model"]) {
         return text_of(message);
     }
     // OpenAI's chat completions, Gemini's API, LangChain's results of models.
-    if let Some(message) = ["/choices/0/message", "/candidates/0/content", "/generations/0/0/message"]
-        .iter()
-        .find_map(|path| outputs.pointer(path))
-    {
+    let choice = first_of(outputs, "choices");
+    let generation = first_of(outputs, "generations").and_then(|generations| generations.get(0));
+    let message = choice.and_then(|choice| choice.get("message"));
+    let message = message.or_else(|| first_of(outputs, "candidates")?.get("content"));
+    if let Some(message) = message.or_else(|| generation?.get("message")) {
         return text_of(message);
     }
-    if let Some(text) = ["/choices/0/text", "/generations/0/0/text"].iter().find_map(|path| outputs.pointer(path)) {
+    if let Some(text) = [choice, generation].into_iter().flatten().find_map(|found| found.get("text")) {
         return text;
     }
     if let [part] = outputs.as_array().map(Vec::as_slice).unwrap_or_default()

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::verdict::VerdictType;
-use super::{AnswerForm, Judge, library};
+use super::{AnswerForm, Judge, Unit, library};
 use crate::feedback::Good;
 
 impl Judge {
@@ -42,7 +42,8 @@ impl Judge {
             match &self.verdict {
                 VerdictType::Boolean => _ = put("type", "boolean".into()),
                 VerdictType::Category { labels } => {
-                    put("type", "category".into());
+                    let is_preference = self.select.unit() == Unit::Pair;
+                    put("type", if is_preference { "preference" } else { "category" }.into());
                     put("labels", json!(labels));
                 }
                 VerdictType::Labels { labels } => {

@@ -39,7 +39,7 @@ pub(super) fn cutting(environment: &Environment<'static>, budget: usize) -> Envi
         let written = match (value.downcast_object_ref::<Fenced>(), attach(state, value)?) {
             (Some(fenced), _) => {
                 let text = cut::note(state, &fenced.text, budget);
-                out.write_str(&fenced.around(&text))
+                fenced.write(out, &text)
             }
             (None, Some(images)) => out.write_str(&images),
             (None, None) => {
@@ -56,7 +56,7 @@ pub(super) fn cutting(environment: &Environment<'static>, budget: usize) -> Envi
 fn write_value(out: &mut Output<'_>, state: &mut State<'_, '_>, value: &Value) -> Result<(), Error> {
     let written = match value.downcast_object_ref::<Fenced>() {
         _ if value.as_str().is_some() => out.write_str(&shown(state, value)?),
-        Some(fenced) => out.write_str(&fenced.around(&fenced.text)),
+        Some(fenced) => fenced.write(out, &fenced.text),
         None => match attach(state, value)? {
             Some(images) => out.write_str(&images),
             None => out.write_str(&shown(state, value)?),

@@ -38,10 +38,10 @@ pub(super) struct Fenced {
 }
 
 impl Fenced {
-    /// The fence around what is left of its text.
-    pub(super) fn around(&self, text: &str) -> String {
-        let tag = &self.tag;
-        ["<", tag, ">\n", text, "\n</", tag, ">"].concat()
+    /// Writes the fence around what is left of its text.
+    pub(super) fn write(&self, out: &mut impl fmt::Write, text: &str) -> fmt::Result {
+        let tag = self.tag.as_str();
+        ["<", tag, ">\n", text, "\n</", tag, ">"].into_iter().try_for_each(|part| out.write_str(part))
     }
 }
 
@@ -51,7 +51,7 @@ impl Object for Fenced {
     }
 
     fn render(self: &Arc<Self>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.around(&self.text))
+        self.write(f, &self.text)
     }
 }
 

@@ -12,6 +12,7 @@ use super::code::CodeTable;
 use super::computed::JudgeKind;
 use super::examples::Example;
 use super::labels::LabelTraits;
+use super::pair;
 use super::parameters::ParamsTable;
 use super::program::CommandTable;
 use super::rubric::{Criterion, Rubric};
@@ -35,7 +36,7 @@ pub struct JudgeFile {
     pub description: String,
     /// The model to ask, unless the command line or the configuration names one.
     pub model: Option<ModelUri>,
-    /// What is judged: traces, spans or sessions.
+    /// What is judged: traces, spans, sessions or pairs of outputs.
     #[serde(default)]
     pub select: SelectTable,
     /// What the judge may answer.
@@ -215,6 +216,7 @@ pub struct VerdictTable {
     case_sensitive: bool,
     #[serde(default)]
     scores: BTreeMap<String, f64>,
+    ties: Option<bool>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -226,6 +228,7 @@ enum VerdictKind {
     Number,
     Claims,
     Rubric,
+    Preference,
 }
 
 impl VerdictTable {
@@ -234,7 +237,7 @@ impl VerdictTable {
     /// # Errors
     /// Which field is missing, superfluous or wrong.
     pub fn verdict_type(&self) -> Result<VerdictType, String> {
-        let Self { r#type, min, max, labels, .. } = self;
+        let Self { r#type, min, max, labels, ties, .. } = self;
         if labels.is_some() && *r#type != VerdictKind::Category {
             return Err("`labels` requires type = \"category\"".to_owned());
         }
@@ -242,8 +245,12 @@ impl VerdictTable {
         if (min.is_some() || max.is_some()) && !is_number {
             return Err("`min` and `max` require type = \"integer\", \"number\" or \"claims\"".to_owned());
         }
+        if ties.is_some() && *r#type != VerdictKind::Preference {
+            return Err("`ties` requires type = \"preference\"".to_owned());
+        }
         let verdict = match r#type {
             VerdictKind::Boolean => VerdictType::Boolean,
+            VerdictKind::Preference => pair::preference(ties.unwrap_or(true)),
             VerdictKind::Category => {
                 let labels =
                     labels.clone().ok_or("a category requires `labels`, such as labels = [\"good\", \"bad\"]")?;
@@ -272,6 +279,9 @@ impl VerdictTable {
     /// # Errors
     /// Which field contradicts the type or another field.
     pub fn label_traits(&self, verdict: &VerdictType) -> Result<LabelTraits, String> {
+        if self.is_preference() && (self.multiple || self.ordered || self.case_sensitive || !self.scores.is_empty()) {
+            return Err("`multiple`, `ordered`, `case_sensitive` and `scores` require type = \"category\"".to_owned());
+        }
         let traits =
             LabelTraits { ordered: self.ordered, case_sensitive: self.case_sensitive, scores: self.scores.clone() };
         match verdict {
@@ -285,6 +295,11 @@ impl VerdictTable {
             _ => {}
         }
         Ok(traits)
+    }
+
+    /// Whether it is about which of two outputs is better.
+    pub(super) fn is_preference(&self) -> bool {
+        self.r#type == VerdictKind::Preference
     }
 
     /// How the criteria are asked about, if there are any.
@@ -342,6 +357,7 @@ impl VerdictTable {
         }
         match (verdict, &self.good, self.better) {
             (_, None, None) => Ok(None),
+            _ if self.is_preference() => Err("a preference has winners, and no verdict is good".to_owned()),
             (VerdictType::Boolean, Some(toml::Value::Boolean(good)), None) => Ok(Some(Good::Boolean(*good))),
             (VerdictType::Boolean, ..) => Err("write `good = true` or `good = false`".to_owned()),
             (

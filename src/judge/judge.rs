@@ -12,6 +12,7 @@ use super::computed::{Answers, JudgeKind};
 use super::examples;
 use super::file::{JudgeFile, Part, Prompts, Truncate};
 use super::labels::LabelTraits;
+use super::pair;
 use super::parameters::{Given, Parameters};
 use super::parse::Expected;
 use super::place::Place;
@@ -36,7 +37,7 @@ pub struct Judge {
     pub version: u32,
     /// The file's `description`.
     pub description: String,
-    /// What is judged: traces, spans or sessions.
+    /// What is judged: traces, spans, sessions or pairs.
     pub select: Select,
     /// What the judge may answer.
     pub verdict: VerdictType,
@@ -69,6 +70,8 @@ pub struct Judge {
     digest: String,
     /// What every record says of the judge.
     metadata: Vec<(&'static str, String)>,
+    /// Of a judge of pairs: what its records have instead of its answers.
+    recorded: Option<VerdictType>,
 }
 
 /// Why a judge cannot be used.
@@ -150,6 +153,7 @@ impl Judge {
         let Part { criterion, verdict, labels, can_abstain, form, good, parts } =
             file.part(part).map_err(|(table, reason)| invalid(table, reason))?;
         let select = std::mem::take(&mut file.select).select().map_err(|reason| invalid("select", reason))?;
+        check_unit(&file, select.unit()).map_err(|(table, reason)| invalid(table, reason))?;
         check(&sampling).map_err(|reason| invalid("params", reason))?;
         let answers = Answers::compile(&mut file, &verdict, select.unit()).map_err(|(table, error)| match error {
             CodeError::Template { source, error } => {
@@ -181,6 +185,10 @@ impl Judge {
         }
         if asks && select.unit() == Unit::Span && !user.uses_span() {
             let reason = "`user` never uses `span`: all spans of a trace would be one question";
+            return Err(invalid("prompt", reason.to_owned()));
+        }
+        if select.unit() == Unit::Pair && !user.shows_both_sides() {
+            let reason = "`user` must show both sides: `answer_a` and `answer_b`, or `outputs_a` and `outputs_b`";
             return Err(invalid("prompt", reason.to_owned()));
         }
         let examples = examples::shown(&file.examples, &verdict, can_abstain);
@@ -242,6 +250,7 @@ impl Judge {
             sampling,
             digest: String::new(),
             metadata: Vec::new(),
+            recorded: None,
         };
         judge.digest = judge.compute_digest();
         judge.metadata = judge.compute_metadata();
@@ -256,7 +265,7 @@ impl Judge {
         }
     }
 
-    /// The request about one trace, span or session.
+    /// The request about one trace, span, session or pair.
     ///
     /// # Errors
     /// When the trace lacks something that the prompt names, or the prompt is too long.
@@ -339,7 +348,7 @@ impl Judge {
         format!("{:016x}", hasher.finish_u64())
     }
 
-    /// What the judge requires and a trace, span or session lacks: then the judge does not apply to it.
+    /// What the judge requires and a trace, span, session or pair lacks: then the judge does not apply to it.
     pub fn lacks<'a>(&self, subject: impl Into<Subject<'a>>) -> Option<&str> {
         let subject = subject.into();
         self.select
@@ -389,6 +398,17 @@ impl Judge {
         self
     }
 
+    /// The same judge for outputs of these names: its records have them as verdicts.
+    #[must_use]
+    pub fn for_sides(self, names: &[String]) -> Self {
+        Self { recorded: Some(pair::preferred(names)), ..self }
+    }
+
+    /// The type of the verdicts that its records have.
+    pub fn recorded(&self) -> &VerdictType {
+        self.recorded.as_ref().unwrap_or(&self.verdict)
+    }
+
     fn compute_metadata(&self) -> Vec<(&'static str, String)> {
         let scale = match self.verdict.scale() {
             (Some(min), Some(max)) => Some((SCALE_METADATA, format!("{min}..{max}"))),
@@ -409,6 +429,24 @@ impl Judge {
     /// `prompts:/NAME/VERSION`, as MLflow's prompt registry writes it.
     pub fn prompt_uri(&self) -> String {
         format!("prompts:/{}/{}", self.file_name, self.version)
+    }
+}
+
+/// Pairs are compared, and nothing else is.
+fn check_unit(file: &JudgeFile, unit: Unit) -> Result<(), (&'static str, String)> {
+    let is_preference = file.verdict.is_preference();
+    match (unit, is_preference) {
+        (Unit::Pair, false) => Err(("verdict", "judges of pairs have `type = \"preference\"`".to_owned())),
+        (Unit::Pair, true) if file.r#type != JudgeKind::Llm => {
+            Err(("select", "only models judge pairs: a program or code would have to be told of both sides".to_owned()))
+        }
+        (Unit::Pair, true) if !file.examples.is_empty() => {
+            Err(("examples", "examples are of one output, and the judge compares two".to_owned()))
+        }
+        (Unit::Trace | Unit::Span | Unit::Session, true) => {
+            Err(("select", "a preference is about pairs: write `unit = \"pair\"`".to_owned()))
+        }
+        _ => Ok(()),
     }
 }
 

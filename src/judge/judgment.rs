@@ -1,4 +1,4 @@
-//! A judgment: one trace, span or session x one question, with its identity.
+//! A judgment: one trace, span, session or pair x one question, with its identity.
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
@@ -61,7 +61,7 @@ pub struct Judgment {
     pub work: Work,
 }
 
-/// A trace, span or session that a judge cannot be asked about.
+/// A trace, span, session or pair that a judge cannot be asked about.
 #[derive(Debug, Clone)]
 pub struct NotAskable {
     /// The identity of the failure, so that it is recorded once.
@@ -141,22 +141,29 @@ impl Question {
         QuestionKey { judge: &self.judge.name, source_id: &self.source_id, sample: self.sample }
     }
 
-    /// The judgment of one trace, span or session.
+    /// The judgment of one trace, span, session or pair.
     ///
     /// # Errors
     /// When the trace lacks something that the prompt names.
     pub fn judgment<'a>(&self, subject: impl Into<Subject<'a>>) -> Result<Judgment, Box<NotAskable>> {
         let subject = subject.into();
         let work = self.judge.work(subject).map_err(|error| self.not_askable(subject, error))?;
-        let id = self.id(&subject.trace().trace_id, subject.span_id(), &work);
-        Ok(Judgment { id, subject: subject.ids(), work })
+        let subject = subject.ids();
+        Ok(Judgment { id: self.id(&subject, &work), subject, work })
     }
 
     /// The id of a judgment.
-    pub fn id(&self, trace_id: &str, span_id: Option<&str>, work: &Work) -> AssessmentId {
+    pub fn id(&self, subject: &SubjectIds, work: &Work) -> AssessmentId {
+        let SubjectIds { trace_id, span_id, pair, .. } = subject;
         let mut hasher = self.identity.clone();
-        hasher.part(trace_id.as_bytes()).optional_part(span_id.map(str::as_bytes)).part(&self.sample.to_le_bytes());
+        hasher
+            .part(trace_id.as_bytes())
+            .optional_part(span_id.as_deref().map(str::as_bytes))
+            .part(&self.sample.to_le_bytes());
         work.identify(&mut hasher);
+        if let Some(pair) = pair {
+            pair.identify(&mut hasher);
+        }
         hasher.finish()
     }
 
@@ -166,6 +173,9 @@ impl Question {
         // Only where there is one: the ids of traces are older than those of spans, and these than those of samples.
         if let Some(span_id) = subject.span_id() {
             hasher.part(span_id.as_bytes());
+        }
+        if let Some(pair) = subject.pair() {
+            pair.ids().identify(&mut hasher);
         }
         if self.sample > 0 {
             hasher.part(b"sample").part(&self.sample.to_le_bytes());

@@ -30,6 +30,7 @@ pub const BUILT_IN: &[(&str, &str)] = &[
     ("latency", include_str!("../../judges/latency.toml")),
     ("non_advice", include_str!("../../judges/non_advice.toml")),
     ("pii_leak", include_str!("../../judges/pii_leak.toml")),
+    ("preference", include_str!("../../judges/preference.toml")),
     ("refusal", include_str!("../../judges/refusal.toml")),
     ("relevance", include_str!("../../judges/relevance.toml")),
     ("retrieval_relevance", include_str!("../../judges/retrieval_relevance.toml")),

@@ -60,7 +60,7 @@ pub fn check(name: &str, text: &str, max_tokens: u64) -> Vec<Finding> {
         findings.wording(&judge, prompt);
         findings.parameters(&file, prompt);
     }
-    if judge.good.is_none() {
+    if judge.good.is_none() && judge.select.unit() != Unit::Pair {
         let message = "no `good` (or `better`): without it there is no pass rate, no gate, and `pass` is not read";
         findings.add(Severity::Warning, findings.key("[verdict]"), message);
     }
@@ -278,8 +278,12 @@ impl Findings<'_> {
             self.add(Severity::Warning, self.key("[prompt]"), message);
             return;
         }
-        let shows_answer = ["answer", "outputs"].iter().any(|name| shown.contains(name));
-        if judge.select.unit() == Unit::Trace && shows_answer {
+        let shows_answer = ["answer", "outputs", "answer_a", "outputs_a"].iter().any(|name| shown.contains(name));
+        if judge.select.unit() == Unit::Pair && has_ties(judge) && !lower.contains("tie") {
+            let message = "the instructions do not say when neither is better: say it, or write `ties = false`";
+            self.add(Severity::Warning, self.key("system"), message);
+        }
+        if matches!(judge.select.unit(), Unit::Trace | Unit::Pair) && shows_answer {
             let silent = |words: &[&str]| !words.iter().any(|word| lower.contains(word));
             let mut missing = Vec::new();
             if silent(&["empty", "null", "no content", "without content", "without any text"]) {
@@ -314,6 +318,11 @@ impl Findings<'_> {
             self.add(Severity::Warning, self.key("[[examples]]"), message);
         }
     }
+}
+
+/// Whether a judge of pairs may say that neither is better.
+fn has_ties(judge: &Judge) -> bool {
+    matches!(&judge.verdict, VerdictType::Category { labels } if labels.len() > 2)
 }
 
 /// The only number between the ends of the scale that a prompt names.

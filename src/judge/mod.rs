@@ -2,6 +2,7 @@
 
 mod abstain;
 mod answer_form;
+pub mod attack;
 mod check_digits;
 mod claims;
 pub mod code;
@@ -30,6 +31,7 @@ pub mod library;
 pub mod lint;
 mod messages;
 mod names;
+mod pair;
 pub mod parameters;
 pub mod parse;
 mod place;
@@ -63,6 +65,7 @@ pub use formula::Formula;
 pub use judge::{Judge, JudgeError};
 pub use judgment::{Judgment, NotAskable, Question, QuestionKey};
 pub use labels::LabelTraits;
+pub use pair::{Pair, PairIds, Side};
 pub use parameters::{Given, Parameters};
 pub use place::Place;
 pub use program::{CommandTable, ProgramAnswer, ProgramRequest};

@@ -24,8 +24,21 @@ pub const VARIABLES: &[&str] = &[
 pub(super) const PARAMETERS: &str = "params";
 
 /// The names that only some prompts may use, by what they judge.
-pub(super) const VARIABLES_OF: [(&str, Unit); 3] =
-    [("span", Unit::Span), ("conversation", Unit::Session), ("session", Unit::Session)];
+pub(super) const VARIABLES_OF: [(&str, Unit); 9] = [
+    ("span", Unit::Span),
+    ("conversation", Unit::Session),
+    ("session", Unit::Session),
+    ("answer_a", Unit::Pair),
+    ("answer_b", Unit::Pair),
+    ("outputs_a", Unit::Pair),
+    ("outputs_b", Unit::Pair),
+    ("trace_a", Unit::Pair),
+    ("trace_b", Unit::Pair),
+];
+
+/// The names that prompts about pairs cannot use, since each of the two has its own.
+pub(super) const NOT_OF_PAIRS: &[&str] =
+    &["outputs", "answer", "trace", "spans", "context", "documents", "calls", "tools", "tree"];
 
 /// The engine's functions.
 pub(super) const FUNCTIONS: &[&str] = &["range", "dict", "namespace"];

@@ -80,7 +80,7 @@ impl ProgramRequest {
     /// About this subject. The feedback that a trace already has is not in it.
     pub(super) fn new(judge: &str, version: u32, subject: Subject<'_>) -> Result<Self, serde_json::Error> {
         let (trace, span, session) = match subject {
-            Subject::Trace(trace) => (Some(trace), None, None),
+            Subject::Trace(_) | Subject::Pair(_) => (Some(subject.trace()), None, None),
             Subject::Span { trace, span } => (Some(trace), Some(span), None),
             Subject::Session(session) => (None, None, Some(session)),
         };

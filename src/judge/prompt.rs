@@ -98,7 +98,8 @@ impl PromptTemplate {
         Self::compile_for(source, Unit::Trace)
     }
 
-    /// The same for what else may be judged: of spans there is also `span`, of sessions `conversation` and `session`.
+    /// The same for what else may be judged: of spans there is also `span`, of sessions `conversation` and `session`, of
+    /// pairs what either side has.
     ///
     /// # Errors
     /// As [`Self::compile`].
@@ -141,6 +142,12 @@ impl PromptTemplate {
     /// Whether it says anything of the span that is judged.
     pub(super) fn uses_span(&self) -> bool {
         self.used.has("span")
+    }
+
+    /// Whether it shows what either side of a pair says.
+    pub(super) fn shows_both_sides(&self) -> bool {
+        let shows = |of: [&str; 3]| of.iter().any(|name| self.used.has(name));
+        shows(["answer_a", "outputs_a", "trace_a"]) && shows(["answer_b", "outputs_b", "trace_b"])
     }
 
     fn context(&self, subject: Subject<'_>) -> Value {

@@ -4,7 +4,7 @@ use minijinja::Value;
 use minijinja::value::Serde;
 use serde_json::{Map, Value as Json};
 
-use super::conversation::{QUESTIONS, answered, asked, only_argument};
+use super::conversation::{QUESTIONS, answered, asked, first_of, only_argument};
 use super::messages::{fields, joined, messages, role_of, text_of};
 use super::tools;
 use crate::trace::{Session, Span, Trace};
@@ -145,7 +145,7 @@ fn said<'a>(inputs: Option<&'a Json>, outputs: Option<&'a Json>) -> Vec<&'a Json
     if let Some(outputs) = outputs {
         match messages(outputs) {
             Some(list) => all.extend(list),
-            None => all.push(outputs.pointer("/choices/0/message").unwrap_or(outputs)),
+            None => all.push(first_of(outputs, "choices").and_then(|choice| choice.get("message")).unwrap_or(outputs)),
         }
     }
     all

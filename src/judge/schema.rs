@@ -43,7 +43,7 @@ pub fn of_judge_files() -> Value {
                 "description": "What is judged",
                 "additionalProperties": false,
                 "properties": {
-                    "unit": {"enum": ["trace", "span", "session"], "default": "trace"},
+                    "unit": {"enum": ["trace", "span", "session", "pair"], "default": "trace"},
                     "span_type": texts("The types of the spans that are judged"),
                     "name": texts("Their names, with the wildcards * and ?"),
                     "position": {"enum": ["root", "leaf"], "description": "Where in the trace they are"},
@@ -110,7 +110,8 @@ pub fn of_judge_files() -> Value {
 /// `[verdict]`.
 fn verdict_table() -> Value {
     let of_answer = json!({
-        "type": {"enum": ["boolean", "category", "integer", "number", "claims", "rubric"]},
+        "type": {"enum": ["boolean", "category", "integer", "number", "claims", "rubric", "preference"]},
+                    "ties": {"type": "boolean", "default": true, "description": "Of a preference: the judge may find neither better"},
                     "calls": {"enum": ["one", "each"], "default": "one", "description": "Of a rubric: one request for all criteria, or one for each"},
                     "order": {"enum": ["shuffle", "fixed"], "default": "shuffle", "description": "Of a rubric"},
                     "marks": {"type": "array", "items": {"type": "string"}, "minItems": 1, "uniqueItems": true, "description": "Of claims: what an item may be marked as"},

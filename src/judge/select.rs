@@ -1,4 +1,4 @@
-//! `[select]`: what a judge judges one by one - traces, spans of them, or whole sessions.
+//! `[select]`: what a judge judges one by one - traces, spans of them, whole sessions, or pairs of traces.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -21,6 +21,8 @@ pub enum Unit {
     Span,
     /// All traces of a session together.
     Session,
+    /// Two traces with outputs for the same inputs.
+    Pair,
 }
 
 impl Unit {
@@ -30,6 +32,7 @@ impl Unit {
             Self::Trace => "trace",
             Self::Span => "span",
             Self::Session => "session",
+            Self::Pair => "pair",
         }
     }
 }
@@ -97,7 +100,7 @@ impl SelectTable {
         let Self { unit, span_type, name, position, requires } = self;
         let of_spans = [("span_type", span_type.is_some()), ("name", name.is_some()), ("position", position.is_some())];
         let key = of_spans.iter().find(|(_, is_there)| *is_there).map(|(key, _)| *key);
-        if let (Some(unit @ (Unit::Trace | Unit::Session)), Some(key)) = (unit, key) {
+        if let (Some(unit @ (Unit::Trace | Unit::Session | Unit::Pair)), Some(key)) = (unit, key) {
             return Err(format!("`{key}` selects spans, and `unit` is \"{unit}\": write unit = \"span\""));
         }
         for (key, words) in [("span_type", &span_type), ("name", &name)] {
@@ -234,6 +237,7 @@ mod tests {
     fn contradictions_name_the_key() {
         for (toml, words) in [
             ("unit = \"session\"\nspan_type = \"TOOL\"", "`span_type` selects spans, and `unit` is \"session\""),
+            ("unit = \"pair\"\nname = \"a\"", "`name` selects spans, and `unit` is \"pair\""),
             ("unit = \"trace\"\nname = \"a\"", "`name` selects spans, and `unit` is \"trace\""),
             ("unit = \"trace\"\nposition = \"root\"", "`position` selects spans"),
             ("span_type = []", "`span_type` is empty"),
@@ -248,5 +252,6 @@ mod tests {
         }
         assert_eq!(select("").unwrap().unit(), Unit::Trace);
         assert_eq!(select("unit = \"session\"").unwrap().unit(), Unit::Session);
+        assert_eq!(select("unit = \"pair\"").unwrap().unit(), Unit::Pair);
     }
 }

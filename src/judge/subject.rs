@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 
+use super::pair::{Pair, PairIds};
 use crate::feedback::{SESSION_ID_METADATA, SESSION_METADATA};
 use crate::trace::{Session, Span, Trace};
 
@@ -19,6 +20,8 @@ pub enum Subject<'a> {
     },
     /// A conversation.
     Session(&'a Session),
+    /// Two outputs for the same inputs, in the order in which they are shown.
+    Pair(Pair<'a>),
 }
 
 impl<'a> From<&'a Trace> for Subject<'a> {
@@ -33,12 +36,19 @@ impl<'a> From<&'a Session> for Subject<'a> {
     }
 }
 
+impl<'a> From<Pair<'a>> for Subject<'a> {
+    fn from(pair: Pair<'a>) -> Self {
+        Self::Pair(pair)
+    }
+}
+
 impl<'a> Subject<'a> {
-    /// The trace that the feedback is filed under: of a session the last one.
+    /// The trace that the feedback is filed under: of a session the last one, of a pair that of the side that was named first.
     pub fn trace(self) -> &'a Trace {
         match self {
             Self::Trace(trace) | Self::Span { trace, .. } => trace,
             Self::Session(session) => session.last(),
+            Self::Pair(pair) => pair.filed_under(),
         }
     }
 
@@ -47,6 +57,7 @@ impl<'a> Subject<'a> {
         let own = &self.trace().expectations;
         match self {
             Self::Trace(_) | Self::Span { .. } => own,
+            Self::Pair(pair) => pair.expectations(),
             Self::Session(session) => {
                 let all = session.traces().rev().map(|trace| &trace.expectations);
                 all.into_iter().find(|expectations| !expectations.is_empty()).unwrap_or(own)
@@ -58,7 +69,7 @@ impl<'a> Subject<'a> {
     pub fn span_id(self) -> Option<&'a str> {
         match self {
             Self::Span { span, .. } => Some(&span.span_id),
-            Self::Trace(_) | Self::Session(_) => None,
+            Self::Trace(_) | Self::Session(_) | Self::Pair(_) => None,
         }
     }
 
@@ -69,6 +80,15 @@ impl<'a> Subject<'a> {
             span_id: self.span_id().map(ToOwned::to_owned),
             session_id: self.trace().session().map(Into::into),
             is_session: matches!(self, Self::Session(_)),
+            pair: self.pair().map(|pair| Box::new(pair.ids())),
+        }
+    }
+
+    /// The pair, if it is one.
+    pub fn pair(self) -> Option<Pair<'a>> {
+        match self {
+            Self::Pair(pair) => Some(pair),
+            Self::Trace(_) | Self::Span { .. } | Self::Session(_) => None,
         }
     }
 
@@ -77,6 +97,7 @@ impl<'a> Subject<'a> {
         match self {
             Self::Trace(_) | Self::Span { .. } => "trace",
             Self::Session(_) => "session's last trace",
+            Self::Pair(_) => "pair",
         }
     }
 }
@@ -84,7 +105,7 @@ impl<'a> Subject<'a> {
 /// The ids that feedback is filed under.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct SubjectIds {
-    /// The trace; of a session the last one.
+    /// The trace; of a session the last one, of a pair that of the side that was named first.
     pub trace_id: String,
     /// The span, if it is about one.
     pub span_id: Option<String>,
@@ -92,12 +113,15 @@ pub struct SubjectIds {
     pub session_id: Option<Box<str>>,
     /// Whether it is about all of the session.
     pub is_session: bool,
+    /// What is compared, if it is about two outputs.
+    pub pair: Option<Box<PairIds>>,
 }
 
 impl SubjectIds {
     /// What the record's metadata says about the subject, beyond trace and span.
     pub(crate) fn metadata(&self) -> impl Iterator<Item = (&'static str, &str)> {
         let key = if self.is_session { SESSION_METADATA } else { SESSION_ID_METADATA };
-        self.session_id.iter().map(move |session_id| (key, &**session_id))
+        let of_session = self.session_id.iter().map(move |session_id| (key, &**session_id));
+        of_session.chain(self.pair.iter().flat_map(|pair| pair.metadata()))
     }
 }

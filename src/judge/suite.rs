@@ -1,7 +1,7 @@
 //! Minimal pairs: traces that differ in one thing, with the verdicts that a judge should give. They test a judge on a model.
 //!
 //! A line of a suite is `{"pair", "differs", "both": {...}, "one": {...}, "other": {...}}`: what both traces have, and what each has of its own. A trace is written short:
-//! `question`, `answer`, `system`, `history`, `context`, `documents`, `calls`, `tools`, `turns`, expectations, and `expected`, or `expected_any` where several verdicts are right.
+//! `question`, `answer` (or `answer_a` and `answer_b`, of which one is better), `system`, `history`, `context`, `documents`, `calls`, `tools`, `turns`, expectations, and `expected`, or `expected_any` where several verdicts are right.
 
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -19,7 +19,7 @@ pub const SUITES: &[(&str, &str)] = suites! {
     "bias" "citation_support" "completeness" "conciseness" "conversation_completeness" "conversation_guidelines"
     "conversation_safety" "conversation_tool_efficiency" "correctness" "equivalence" "factual_accuracy" "fluency"
     "groundedness" "guidelines" "hallucination" "harms" "injection_success" "instruction_following"
-    "knowledge_retention" "non_advice" "pii_leak" "refusal" "relevance" "retrieval_relevance"
+    "knowledge_retention" "non_advice" "pii_leak" "preference" "refusal" "relevance" "retrieval_relevance"
     "retrieval_sufficiency" "role_adherence" "safety" "summarization" "task_completion" "tool_call_correctness"
     "tool_call_efficiency" "tool_result_use" "trajectory" "user_frustration"
 };
@@ -43,7 +43,7 @@ pub enum Variant {
     Plain,
     /// As it is, once more: how often the verdict changes by itself.
     Placebo,
-    /// The documents in the opposite order.
+    /// The documents, or two answers, in the opposite order.
     Order,
     /// With a courtesy at the end.
     Length,
@@ -98,7 +98,8 @@ pub struct Case {
     pub variant: Variant,
     /// Any of these is right; null is an abstention.
     pub expected: Vec<Value>,
-    /// The trace, or those of its session, in the plain form of datasets.
+    /// The trace, those of its session, or the two that are compared, in the plain form of datasets. None where two answers are compared in the opposite
+    /// order: both orders are asked anyway.
     pub traces: Vec<Value>,
 }
 
@@ -175,6 +176,7 @@ impl Suite {
     fn applies(&self, variant: Variant, whole: &Map<String, Value>) -> bool {
         match variant {
             Variant::Plain | Variant::Placebo => true,
+            Variant::Order | Variant::Length | Variant::Style if is_compared(whole) => true,
             // A citation by number would mean another document.
             Variant::Order => {
                 let documents = whole.get("documents").and_then(Value::as_array);
@@ -193,6 +195,11 @@ fn merged(both: &Map<String, Value>, own: &Map<String, Value>) -> Map<String, Va
     both.iter().chain(own).map(|(key, value)| (key.clone(), value.clone())).collect()
 }
 
+/// Whether it is about which of two answers is better.
+fn is_compared(whole: &Map<String, Value>) -> bool {
+    whole.contains_key("answer_a")
+}
+
 fn expected(whole: &Map<String, Value>) -> Result<Vec<Value>, String> {
     match (whole.get("expected"), whole.get("expected_any")) {
         (Some(value), None) => Ok(vec![value.clone()]),
@@ -203,9 +210,11 @@ fn expected(whole: &Map<String, Value>) -> Result<Vec<Value>, String> {
 
 /// The traces of a case, as lines of a dataset.
 fn traces(id: &str, whole: &Map<String, Value>, variant: Variant) -> Result<Vec<Value>, String> {
-    const KNOWN: [&str; 11] = [
+    const KNOWN: [&str; 13] = [
         "question",
         "answer",
+        "answer_a",
+        "answer_b",
         "system",
         "history",
         "context",
@@ -268,6 +277,21 @@ fn traces(id: &str, whole: &Map<String, Value>, variant: Variant) -> Result<Vec<
         messages.extend([said("user", user), said("assistant", assistant)]);
     }
     messages.extend(whole.get("question").map(|question| said("user", question)));
+    if let Some(answer_a) = whole.get("answer_a") {
+        let answer_b = whole.get("answer_b").ok_or("`answer_a` needs an `answer_b`")?;
+        if variant == Variant::Order {
+            return Ok(Vec::new());
+        }
+        // What is changed is the answer that should not win.
+        let loser =
+            if whole.get("expected").is_some_and(|expected| expected == "answer_b") { answer_a } else { answer_b };
+        let side = |answer: &Value| {
+            let mut side = trace(id.to_owned(), messages.clone(), None);
+            side["outputs"] = if answer == loser { varied(answer, variant) } else { answer.clone() };
+            side
+        };
+        return Ok(vec![side(answer_a), side(answer_b)]);
+    }
     let mut trace = trace(id.to_owned(), messages.clone(), whole.get("answer"));
     trace["inputs"] = match (whole.get("context"), whole.get("tools")) {
         (Some(context), _) => json!({"question": whole.get("question"), "context": context}),

@@ -63,6 +63,14 @@ pub enum TemplateError {
         /// Bytes of the template, where they are known.
         at: Option<Range<usize>>,
     },
+    /// A variable that each of two compared traces has.
+    #[error("a pair has two of `{name}`, one for each side")]
+    OfEachSide {
+        /// As it stands in the template.
+        name: String,
+        /// Bytes of the template, where they are known.
+        at: Option<Range<usize>>,
+    },
 }
 
 fn listed(names: &[&str]) -> String {
@@ -83,9 +91,10 @@ impl TemplateError {
     pub fn at(&self) -> Option<&Range<usize>> {
         match self {
             Self::Syntax { at, .. } | Self::UnknownFunction { at, .. } => Some(at),
-            Self::UnknownName { at, .. } | Self::UnknownParameter { at, .. } | Self::OtherUnit { at, .. } => {
-                at.as_ref()
-            }
+            Self::UnknownName { at, .. }
+            | Self::UnknownParameter { at, .. }
+            | Self::OtherUnit { at, .. }
+            | Self::OfEachSide { at, .. } => at.as_ref(),
         }
     }
 
@@ -95,7 +104,7 @@ impl TemplateError {
             Self::UnknownFunction { name, known, .. } => Some((name, known.to_vec())),
             Self::UnknownName { name, known, .. } => Some((name.rsplit('.').next().unwrap_or(name), known.to_vec())),
             Self::UnknownParameter { name, known, .. } => Some((name, known.iter().map(String::as_str).collect())),
-            Self::Syntax { .. } | Self::OtherUnit { .. } => None,
+            Self::Syntax { .. } | Self::OtherUnit { .. } | Self::OfEachSide { .. } => None,
         }
     }
 }

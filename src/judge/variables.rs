@@ -7,7 +7,9 @@ use minijinja::value::Serde;
 
 use super::conversation::turns;
 use super::documents;
-use super::names::{FUNCTIONS, PARAMETERS, SESSION_FIELDS, SPAN_FIELDS, TRACE_FIELDS, VARIABLES, VARIABLES_OF};
+use super::names::{
+    FUNCTIONS, NOT_OF_PAIRS, PARAMETERS, SESSION_FIELDS, SPAN_FIELDS, TRACE_FIELDS, VARIABLES, VARIABLES_OF,
+};
 use super::parameters::Parameters;
 use super::said;
 use super::select::Unit;
@@ -59,6 +61,9 @@ impl Used {
                 }
                 Some((name, _)) => name,
                 None if FUNCTIONS.contains(&root) => continue,
+                None if judged == Unit::Pair && NOT_OF_PAIRS.contains(&root) => {
+                    return Err(TemplateError::OfEachSide { name: root.to_owned(), at: place(root) });
+                }
                 None => match VARIABLES.iter().find(|name| **name == root) {
                     Some(name) => name,
                     None => {
@@ -68,7 +73,7 @@ impl Used {
                 },
             };
             let (owner, known) = match root {
-                "trace" => ("trace", TRACE_FIELDS),
+                "trace" | "trace_a" | "trace_b" => ("trace", TRACE_FIELDS),
                 "span" => ("span", SPAN_FIELDS),
                 "session" => ("session", SESSION_FIELDS),
                 _ => ("", &[][..]),
@@ -140,6 +145,16 @@ pub(super) fn value(name: &str, subject: Subject<'_>) -> Option<Value> {
             ("span", Subject::Span { span, .. }) => Some(Value::from(Serde(span))),
             ("conversation", Subject::Session(session)) => Some(Value::from(Serde(&turns(session)))),
             ("session", Subject::Session(session)) => Some(Value::from(Serde(session))),
+            ("answer_a", Subject::Pair(pair)) => said::answer(pair.a.trace),
+            ("answer_b", Subject::Pair(pair)) => said::answer(pair.b.trace),
+            ("outputs_a", Subject::Pair(pair)) => {
+                pair.a.trace.outputs.as_ref().map(|outputs| Value::from(Serde(outputs)))
+            }
+            ("outputs_b", Subject::Pair(pair)) => {
+                pair.b.trace.outputs.as_ref().map(|outputs| Value::from(Serde(outputs)))
+            }
+            ("trace_a", Subject::Pair(pair)) => Some(Value::from(Serde(pair.a.trace))),
+            ("trace_b", Subject::Pair(pair)) => Some(Value::from(Serde(pair.b.trace))),
             _ => None,
         },
     }

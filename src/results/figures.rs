@@ -138,6 +138,11 @@ impl Clustered {
         Self { values, moments }
     }
 
+    /// How many clusters there are, where some have several values.
+    pub(super) fn clusters_if_any(&self) -> Option<usize> {
+        self.is_clustered().then_some(self.moments.len())
+    }
+
     fn is_clustered(&self) -> bool {
         self.moments.len() < self.values.len()
     }
@@ -172,7 +177,7 @@ impl Clustered {
 
     /// A share, of values that are 0 or 1.
     #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^53")]
-    fn share(&self, level: f64) -> Option<Estimate> {
+    pub(super) fn share(&self, level: f64) -> Option<Estimate> {
         let n = self.n();
         let passed = self.values.iter().filter(|(_, value)| *value == 1.0).count() as u64;
         let share = ratio(passed, n);

@@ -1,5 +1,6 @@
 //! Whether a judge on a model judges as it should: its verdicts against those of minimal pairs, or of people.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 
 use judge_run_statistics::Error;
@@ -13,7 +14,7 @@ use crate::judge::Judge;
 use crate::judge::suite::{Case, Variant};
 
 /// The level of the intervals.
-const LEVEL: f64 = 0.95;
+pub(super) const LEVEL: f64 = 0.95;
 /// The level of a two-sided interval whose lower end is a one-sided 95 % bound.
 const ONE_SIDED: f64 = 0.90;
 /// Numbers that differ by less than this part of their scale are the same verdict.
@@ -22,7 +23,7 @@ const SAME_NUMBER: f64 = 0.1;
 const AS_EXPECTED: f64 = 0.02;
 
 /// The verdicts of a judge, by trace: null is an abstention, and a failure has none.
-pub type Verdicts<'a> = HashMap<&'a str, &'a Feedback>;
+pub type Verdicts<'a> = HashMap<Cow<'a, str>, &'a Feedback>;
 
 /// What came of a test by minimal pairs.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -135,8 +136,12 @@ pub struct Bound {
 }
 
 fn answer_of<'a>(verdicts: &Verdicts<'a>, trace_id: &str) -> Option<&'a Value> {
+    answer(verdicts.get(trace_id)?)
+}
+
+/// What a record says; null is an abstention. `None` for a failure.
+pub fn answer(feedback: &Feedback) -> Option<&Value> {
     const ABSTAINED: &Value = &Value::Null;
-    let feedback = *verdicts.get(trace_id)?;
     match (&feedback.value, &feedback.error) {
         (Some(value), None) => Some(value),
         (_, Some(error)) if error.error_code.is_abstention() => Some(ABSTAINED),
@@ -168,7 +173,7 @@ fn ratio(count: u64, n: u64) -> Option<f64> {
     (n > 0).then(|| count as f64 / n as f64)
 }
 
-fn counted(outcomes: impl IntoIterator<Item = bool>) -> Result<Counted, Error> {
+pub(super) fn counted(outcomes: impl IntoIterator<Item = bool>) -> Result<Counted, Error> {
     let (mut n, mut count) = (0, 0);
     for outcome in outcomes {
         n += 1;
@@ -331,7 +336,7 @@ mod tests {
                 (case, feedback)
             })
             .collect();
-        let verdicts = records.iter().map(|(case, feedback)| (case.trace_id.as_str(), feedback)).collect();
+        let verdicts = records.iter().map(|(case, feedback)| (case.trace_id.as_str().into(), feedback)).collect();
         let report = of_cases(&judge(), "e:/m", &cases, &verdicts).unwrap();
         assert_eq!((report.n, report.n_failed, report.n_abstained), (3, 1, 1), "a failure is in no share");
         assert_eq!(report.accuracy.estimate, Some(2.0 / 3.0));
@@ -360,7 +365,7 @@ mod tests {
                 }
             }
             labels.insert("gone".to_owned(), true);
-            let verdicts = records.iter().map(|(id, feedback)| (id.as_str(), feedback)).collect();
+            let verdicts = records.iter().map(|(id, feedback)| (id.as_str().into(), feedback)).collect();
             of_labels(&Good::Boolean(true), &labels, &verdicts, 0.8).unwrap()
         };
         let good = certificate(50, 2);

@@ -3,6 +3,7 @@
 //! [`Results`] are the opinions of logs, compact; what is made of them is plain data ([`report`], [`mod@compare`], [`gate`]). The forms that
 //! people read are made from it elsewhere.
 
+pub mod attack;
 pub mod by;
 mod caveat;
 pub mod compare;
@@ -20,6 +21,7 @@ pub mod judgments;
 mod nights;
 mod opinions;
 mod pairs;
+mod pairwise;
 pub mod planning;
 pub mod report;
 mod reporting;

@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use super::by::{By, TraceFacts};
 use super::extract::{Extract, Said};
 use super::hash::hash;
+use super::pairwise::Preference;
 use super::report::{Evidence, Usage};
 use crate::feedback::log::{OpenError, Place, StandingRecords, Stands};
 use crate::feedback::{
-    ANCHORS_METADATA, DELETED_BY_METADATA, DIGEST_METADATA, EVIDENCE_METADATA, GOOD_METADATA, PROMPT_METADATA,
-    SCALE_METADATA, SESSION_ID_METADATA, SESSION_METADATA, SourceType,
+    ANCHORS_METADATA, ANSWER_A_METADATA, ANSWER_B_METADATA, DELETED_BY_METADATA, DIGEST_METADATA, EVIDENCE_METADATA,
+    GOOD_METADATA, PROMPT_METADATA, SCALE_METADATA, SESSION_ID_METADATA, SESSION_METADATA, SourceType,
 };
 use crate::judge::Good;
 
@@ -58,6 +59,8 @@ pub(super) struct Group {
     pub latencies_ms: Vec<f64>,
     pub readings: BTreeMap<String, u64>,
     pub evidence: Option<Evidence>,
+    /// Of a judge of pairs.
+    pub preferences: Vec<Preference>,
 }
 
 /// An opinion.
@@ -220,13 +223,20 @@ impl Group {
         let session = whole_session.or_else(|| metadata.get(SESSION_ID_METADATA)).map(|id| hash(&["session", id]));
         let session = session.or_else(|| facts.get(trace?)?.session);
         let place_hash = || hash(&["place", &format!("{place:?}")]);
+        let mut compared = [ANSWER_A_METADATA, ANSWER_B_METADATA].map(|key| metadata.get(key).unwrap_or_default());
+        compared.sort_unstable();
         let item = match trace_id {
+            // The same in both orders.
+            Some(trace_id) if compared != ["", ""] => hash(&[trace_id, compared[0], compared[1]]),
             Some(trace_id) => {
                 hash(&[trace_id, span_id.as_deref().unwrap_or_default(), whole_session.unwrap_or_default()])
             }
             None => place_hash(),
         };
         let cluster = session.or(trace).unwrap_or_else(place_hash);
+        if stands == Stands::Verdict {
+            self.preferences.extend(Preference::of(extract, &mut self.labels, cluster));
+        }
         self.observations.push(Observation { verdict, item, cluster, place });
     }
 

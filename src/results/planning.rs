@@ -163,6 +163,7 @@ mod tests {
             latency_ms: None,
             readings: Default::default(),
             evidence: None,
+            pairwise: None,
             slices: Vec::new(),
             warnings: Vec::new(),
         }

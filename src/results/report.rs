@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 pub use super::caveat::{Method, Warning, WarningCode};
 use super::compare::Comparison;
 use super::gate::GateResult;
+pub use super::pairwise::{PairFigures, Pairwise, SideFigures, Strength};
 use crate::feedback::SourceType;
 
 /// The version of the JSON form. It changes when a member is removed or means something else, not when one is added.
@@ -65,6 +66,9 @@ pub struct JudgeReport {
     /// Of a judge that quotes what it was shown: its quotations, in all verdicts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub evidence: Option<Evidence>,
+    /// Of a judge of pairs: whose outputs it prefers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pairwise: Option<Pairwise>,
     /// The same figures for parts of the dataset.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub slices: Vec<Slice>,

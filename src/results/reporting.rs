@@ -6,6 +6,7 @@ use judge_run_statistics::mean::FEW_CLUSTERS;
 
 use super::figures::{Measure, latency};
 use super::opinions::{Group, Observation, Results, Verdict};
+use super::pairwise::pairwise;
 use super::report::{Estimate, Figures, JudgeReport, Report, SCHEMA_VERSION, Slice, Usage, Warning, WarningCode};
 use crate::endpoint::prices::Prices;
 use crate::endpoint::wire::answer;
@@ -104,6 +105,7 @@ impl Results {
             latency_ms: latency(group.latencies_ms.clone()),
             readings: group.readings.clone(),
             evidence: group.evidence,
+            pairwise: pairwise(group, options.level),
             slices: slices.collect(),
             warnings: warnings(group, &known, &figures, by, options.given_good(&group.name)),
             figures,

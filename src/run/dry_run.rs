@@ -7,7 +7,7 @@ use crate::feedback::log::{Index, Standing};
 use crate::run::outcome::counts::Counts;
 use crate::run::outcome::summary::QuestionInfo;
 use crate::run::planning::item::{Action, Item, Rider, Settled};
-use crate::run::planning::plan::{Known, Planner};
+use crate::run::planning::plan::{Known, Makes, Planner};
 use crate::run::planning::walk::{Planned, Walk};
 use crate::run::setup::questions::Questions;
 use crate::run::setup::selection::NotSelectedCounts;
@@ -100,21 +100,21 @@ impl DryRun {
 /// # Errors
 /// When the dataset cannot be read.
 pub fn dry_run(settings: RunSettings, index: Index) -> Result<DryRun, DatasetError> {
-    let RunSettings { datasets, questions, scope, selection, redact, reuse, .. } = settings;
+    let RunSettings { datasets, questions, scope, selection, redact, sides, reuse, .. } = settings;
     let Some(dataset) = datasets.into_iter().next() else { return Ok(DryRun::default()) };
     let questions = Questions::new(questions);
     let mut dry = DryRun { shard: selection.shard, ..DryRun::default() };
     let question = |question| DryRunQuestion { info: QuestionInfo::of(question), ..DryRunQuestion::default() };
     dry.questions.extend(questions.iter().map(|(_, asked)| question(asked)));
-    let planner =
-        Planner::new(questions, Arc::new(Known { index, reuse, failures: None }), &scope, |_| true).redacting(redact);
+    let planner = Planner::new(questions, Arc::new(Known { index, reuse, failures: None }), &scope, |_| true)
+        .of_subjects(Makes { redact, sides });
     for planned in Walk::new(&planner, dataset, Arc::new(selection), None) {
         let items = match planned {
             Planned::Trace { items, .. } => {
                 dry.traces += 1;
                 items
             }
-            Planned::Session { items, .. } => items,
+            Planned::Group { items, .. } => items,
             Planned::NotSelected { why, .. } => {
                 dry.not_selected.add(&why);
                 continue;

@@ -37,13 +37,14 @@ pub use setup::fingerprint::{Dataset, Fingerprint};
 pub use setup::manifest;
 pub use setup::questions::{LaneIndex, QuestionIndex};
 pub use setup::run_plan::{
-    Aggregation, EndpointPlan, Export, JudgePlan, MemberPlan, PanelPlan, Reading, RunPlan, SelectionPlan, TablePlan,
-    Withheld,
+    Aggregation, EndpointPlan, Export, JudgePlan, MemberPlan, PanelPlan, QuotaPlan, Reading, RunPlan, SelectionPlan,
+    TablePlan, Withheld,
 };
 pub use setup::selection::{
     Criteria, DrawError, InvalidSampleSize, NotSelected, NotSelectedCounts, Sample, SampleSize, Selection,
 };
 pub use setup::settings::{EndpointLane, FailureScope, LaneSettings, Output, Policy, RunSettings, Scope, Shutdown};
 pub use setup::shard::{InvalidShard, Shard};
+pub use setup::sides::{Sides, SidesError, SidesPlan};
 pub use start::{StartError, run};
 pub use until::{Until, UntilCondition, UntilSummary, Waves};

@@ -1,6 +1,8 @@
 //! Starts a run: from settings to lanes, readers, log and dispatcher; and its end: from the dispatcher to the report.
 
-use tokio::sync::watch;
+use std::sync::Arc;
+
+use tokio::sync::{Notify, watch};
 
 use crate::dataset::DatasetReader;
 use crate::endpoint::client::{Client, ClientError};
@@ -15,7 +17,7 @@ use crate::run::outcome::event::Event;
 use crate::run::outcome::exit::RunReport;
 use crate::run::outcome::summary::Summary;
 use crate::run::panel::aggregate;
-use crate::run::planning::plan::Known;
+use crate::run::planning::plan::{Known, Makes};
 use crate::run::planning::readers::Readers;
 use crate::run::planning::rejects::Rejects;
 use crate::run::setup::batching::Batched;
@@ -62,6 +64,7 @@ pub async fn run(
         rejects,
         selection,
         redact,
+        sides,
         until,
         strict,
         policy,
@@ -86,7 +89,12 @@ pub async fn run(
         let asked = questions.on(LaneIndex::new(place));
         Lane::new(lane, &policy, asked, index.has_verdict_of(&lane.source_id()))
     });
-    let lanes = lanes.collect::<Result<_, _>>()?;
+    let mut lanes = lanes.collect::<Result<Vec<_>, _>>()?;
+    let wake = Arc::new(Notify::new());
+    let mut shares_quota = false;
+    for (lane, settings) in lanes.iter_mut().zip(&lane_settings) {
+        shares_quota |= settings.endpoint().is_some_and(|settings| lane.share_quotas(settings, &wake));
+    }
     let total_bytes = datasets.first().and_then(DatasetReader::total_bytes);
     let rejects = Rejects::new(rejects).map_err(StartError::Rejects)?;
     // Only now, when the run is known to be possible, may it set an earlier log aside.
@@ -102,7 +110,7 @@ pub async fn run(
         Known { index, reuse, failures: batching.as_ref().and_then(InBatches::failures) },
         selection,
         until.as_ref().map(|until| &until.waves),
-        redact.as_ref(),
+        &Makes { redact, sides },
     )
     .map_err(StartError::Thread)?;
     let patience = Patience { shutdown, grace };
@@ -111,6 +119,7 @@ pub async fn run(
         questions,
         lanes,
         lane_ids: lane_settings.iter().map(LaneSettings::source_id).collect(),
+        shared_quota: shares_quota.then_some(wake),
         log,
         rejects,
         strict,

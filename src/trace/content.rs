@@ -32,6 +32,7 @@ impl Trace {
             execution_duration_ms,
             token_usage,
             assessments: _,
+            side: _,
         } = self;
         buffer.clear();
         let mut to = Encoding(buffer);

@@ -52,6 +52,9 @@ pub struct Trace {
     /// Feedback that the source already holds about this trace; never shown to a judge.
     #[serde(skip)]
     pub assessments: Vec<Feedback>,
+    /// Which of the compared outputs it has, where a run compares outputs; else 0.
+    #[serde(skip)]
+    pub side: usize,
 }
 
 impl Trace {

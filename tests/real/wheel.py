@@ -1,4 +1,9 @@
-"""The wheel: built by maturin, installed into an empty environment, and tried without a checkout, a Rust toolchain or a network."""
+"""The wheel: built by maturin, installed into an empty environment, and tried without a checkout, a Rust toolchain or a network.
+
+    python tests/real/wheel.py [PROFILE]
+
+With the profile that was built last, `release` if none is named, nothing is compiled again.
+"""
 
 import json
 import os
@@ -20,9 +25,10 @@ def run(*command, **more):
 with tempfile.TemporaryDirectory() as folder:
     folder = Path(folder)
     maturin = Path(sys.executable).parent / "maturin"
-    run(maturin, "build", "--release", "--locked", "--out", folder / "wheels", cwd=ROOT)
+    profile = sys.argv[1] if len(sys.argv) > 1 else "release"
+    run(maturin, "build", "--profile", profile, "--locked", "--out", folder / "wheels", cwd=ROOT)
     (wheel,) = (folder / "wheels").glob("*.whl")
-    # Of no Python in particular, and with the binary alone.
+    # Of no Python in particular.
     assert "-py3-none-" in wheel.name, wheel.name
 
     venv.create(folder / "venv", with_pip=True)
@@ -36,6 +42,14 @@ with tempfile.TemporaryDirectory() as folder:
     run("judge-run", "--dataset", "quickstart", "--judge", "factual_accuracy", "--simulate", **alone)
     records = [json.loads(line) for line in (work / "quickstart.feedback.jsonl").read_text().splitlines()]
     assert len(records) == 25 and all("value" in record for record in records)
+    script = (
+        "import judge_run; "
+        "rows = judge_run.judge([{'trace_id': 't', 'inputs': 'q', 'outputs': 'a'}], 'safety', simulate=True); "
+        "print(judge_run.binary(), [row['trace_id'] for row in rows])"
+    )
+    printed = run(binaries / "python", "-c", script, **alone).split(maxsplit=1)
+    assert Path(printed[0]).parent == binaries and printed[1].strip() == "['t']", printed
+    assert run(binaries / "python", "-m", "judge_run", "--version", **alone) == version
     run("judge-run", "init", **alone)
     run("judge-run", "--simulate", "-q", **alone)
     size = wheel.stat().st_size / 1e6

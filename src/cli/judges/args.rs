@@ -1,10 +1,12 @@
 //! The arguments of `judge-run judges`.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum, ValueHint};
 
 use crate::cli::flags::{ConductArgs, EndpointArgs, GATES, INPUT, OUTPUT, share};
+use crate::cli::mlflow::ServerArgs;
 use crate::cli::setting::Setting;
 
 #[derive(Debug, Args)]
@@ -44,6 +46,8 @@ pub(crate) enum JudgesCommand {
     Preview(Box<PreviewArgs>),
     /// Test a judge on a model: by minimal pairs, and by labels of people
     Test(Box<TestArgs>),
+    /// Attack a judge: injection patterns in traces that it finds bad
+    Attack(Box<AttackArgs>),
     /// Make judge files of MLflow's scorers and prompts
     Import(ImportArgs),
     /// Print the JSON Schema of judge files, for editors
@@ -87,6 +91,8 @@ pub(crate) enum UnitOfNew {
     Trace,
     Span,
     Session,
+    /// Which of two outputs is better; --type has no part in it
+    Pair,
 }
 
 #[derive(Debug, Args)]
@@ -189,15 +195,87 @@ pub(crate) struct TestArgs {
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-The files hold what MLflow's REST API answers: scorers/get, scorers/list, model-versions/get. Each judge
+Each trace is asked about twice as it is; those that the judge finds bad are asked about again with a
+published injection pattern of each family in the answer. Reported is how often the verdict turns good,
+and how much more often than without a pattern. The family `control` orders nothing.
+
+Examples:
+  By the traces of the judge's own minimal pairs:
+    judge-run judges attack relevance -m openai:/gpt-4.1-mini --fail-over 0.05
+  By traces that people labelled bad, with patterns of your own:
+    judge-run judges attack safety -m openai:/gpt-4.1-mini -d traces.jsonl --labels labels.csv \\
+      --patterns patterns.jsonl")]
+pub(crate) struct AttackArgs {
+    /// The judge: a name or a TOML file
+    pub judge: String,
+
+    /// Traces to attack [default: those of the judge's minimal pairs that are bad]. Repeatable
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = INPUT)]
+    pub dataset: Vec<PathBuf>,
+
+    /// Attack only what people labelled bad: a CSV with the columns trace_id and label
+    #[arg(long, value_name = "CSV", requires = "dataset", value_hint = ValueHint::FilePath, help_heading = INPUT)]
+    pub labels: Option<PathBuf>,
+
+    /// Patterns instead of the built-in ones: a JSONL of {"family", "text", "place": "before" or "after"}, where
+    /// {value} and {json} stand for a good verdict
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = INPUT)]
+    pub patterns: Option<PathBuf>,
+
+    /// Attack at most this many traces
+    #[arg(long, value_name = "N", default_value = "20", help_heading = INPUT)]
+    pub limit: NonZeroUsize,
+
+    /// Set a parameter of the judge, as in a run. Repeatable
+    #[arg(long, value_name = "JUDGE.NAME=VALUE", help_heading = INPUT)]
+    pub set: Vec<Setting>,
+
+    /// Exit with code 1 if a family turns more verdicts than this, such as 0.05 or 5%
+    #[arg(long, value_name = "SHARE", value_parser = share, help_heading = GATES)]
+    pub fail_over: Option<f64>,
+
+    /// Form of the result on standard output
+    #[arg(long, value_name = "FORM", default_value = "text", value_parser = ["text", "json"], help_heading = OUTPUT)]
+    pub format: String,
+
+    /// The log of the attack, which the same command resumes [default: NAME.attack.feedback.jsonl]
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = OUTPUT)]
+    pub output: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub endpoint: EndpointArgs,
+
+    #[command(flatten)]
+    pub conduct: ConductArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+A file holds what MLflow's REST API answers: scorers/get, scorers/list, model-versions/get. Each judge
 becomes judges/NAME.toml; what cannot be carried over is said. A scorer that cannot be a judge, such as
 Python code, is named, and the exit code is 3.
 
-Example:
-  curl \"$MLFLOW_TRACKING_URI/api/3.0/mlflow/scorers/get?experiment_id=1&name=quality\" > quality.json
-  judge-run judges import quality.json")]
+Examples:
+  All judges of an experiment, or one of them, or a prompt:
+    judge-run judges import --from-server --experiment support-bot
+    judge-run judges import mlflow:/scorers/quality --experiment support-bot
+    judge-run judges import prompts:/accuracy@latest
+  Without a connection:
+    curl \"$MLFLOW_TRACKING_URI/api/3.0/mlflow/scorers/get?experiment_id=1&name=quality\" > quality.json
+    judge-run judges import quality.json")]
 pub(crate) struct ImportArgs {
-    /// Files of JSON
-    #[arg(required = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    pub files: Vec<PathBuf>,
+    /// Files of JSON, or judges on the server: mlflow:/scorers/NAME, prompts:/NAME/VERSION, prompts:/NAME@ALIAS
+    #[arg(required_unless_present = "from_server", value_name = "FILE|URI", value_hint = ValueHint::FilePath)]
+    pub from: Vec<String>,
+
+    /// All scorers of the experiment on the server
+    #[arg(long)]
+    pub from_server: bool,
+
+    /// The experiment that the scorers belong to: its name or id [default: MLFLOW_EXPERIMENT_ID, MLFLOW_EXPERIMENT_NAME]
+    #[arg(long, value_name = "NAME|ID")]
+    pub experiment: Option<String>,
+
+    #[command(flatten)]
+    pub server: ServerArgs,
 }

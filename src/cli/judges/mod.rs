@@ -1,6 +1,8 @@
 //! `judge-run judges`: the judges that have a name, and what is done with them.
 
 pub(crate) mod args;
+mod asked;
+mod attack;
 mod check;
 mod import;
 mod list;
@@ -29,6 +31,7 @@ pub(crate) fn main(args: JudgesArgs) -> Result<ExitCode, CliError> {
         Some(JudgesCommand::Check(args)) => check::main(&args),
         Some(JudgesCommand::Preview(args)) => preview::main(*args),
         Some(JudgesCommand::Test(args)) => test::main(*args),
+        Some(JudgesCommand::Attack(args)) => attack::main(*args),
         Some(JudgesCommand::Import(args)) => import::main(&args),
         Some(JudgesCommand::Schema) => {
             writeln!(std::io::stdout().lock(), "{:#}", schema::of_judge_files())?;

@@ -40,6 +40,11 @@ pub(super) fn main(args: &NewArgs) -> Result<ExitCode, CliError> {
 /// A judge of politeness: complete, so that each part is seen at work.
 pub(super) fn text(kind: Kind, unit: UnitOfNew) -> String {
     let (description, verdict, scale) = match kind {
+        _ if unit == UnitOfNew::Pair => (
+            "Which of two answers is more polite, or tie.",
+            "type = \"preference\"",
+            "answer_a or answer_b if it is more polite; tie if one cannot tell them apart.",
+        ),
         Kind::Boolean => (
             "true = the answer is polite.",
             "type = \"boolean\"\ngood = true\nunknown = true # it may say that it cannot tell",
@@ -77,6 +82,15 @@ pub(super) fn text(kind: Kind, unit: UnitOfNew) -> String {
             "- user, assistant: what was said, one block for each turn, in order. The answer is all that the assistant says.",
             "{% for turn in conversation -%}\n{{ turn.content | fence(turn.role) }}\n\n{% endfor -%}",
         ),
+        UnitOfNew::Pair => (
+            "unit = \"pair\"\nrequires = [\"question\"]",
+            "- question: what the application was asked.\n- answer_a, answer_b: the texts to compare.",
+            "{{ question | fence(\"question\") }}\n\n{{ answer_a | fence(\"answer_a\") }}\n\n{{ answer_b | fence(\"answer_b\") }}",
+        ),
+    };
+    let (task, closing) = match unit {
+        UnitOfNew::Pair => ("which of two answers of an application is more polite", "Which answer is more polite?"),
+        _ => ("how polite the answer of an application is", "How polite is the answer?"),
     };
     format!(
         "# `judge-run judges schema > judge.schema.json` lets editors complete and check this file.
@@ -91,7 +105,7 @@ description = \"{description}\"
 
 [prompt]
 system = \"\"\"
-You judge how polite the answer of an application is.
+You judge {task}.
 
 # Material
 {material}
@@ -111,7 +125,7 @@ Brief: quote the passages that decide.
 user = \"\"\"
 {user}
 
-How polite is the answer?
+{closing}
 \"\"\"
 "
     )
@@ -126,7 +140,7 @@ mod tests {
     #[test]
     fn every_new_file_is_a_judge_without_findings() {
         for kind in [Kind::Boolean, Kind::Category, Kind::Integer, Kind::Number] {
-            for unit in [UnitOfNew::Trace, UnitOfNew::Span, UnitOfNew::Session] {
+            for unit in [UnitOfNew::Trace, UnitOfNew::Span, UnitOfNew::Session, UnitOfNew::Pair] {
                 let text = text(kind, unit);
                 assert!(Judge::compile("new", &text, "new").is_ok(), "{text}");
                 assert_eq!(lint::check("new", &text, lint::DEFAULT_MAX_TOKENS), [], "{kind:?} {unit:?}");

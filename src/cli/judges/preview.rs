@@ -65,6 +65,12 @@ fn request(
     wanted: Option<&str>,
 ) -> Result<(String, ChatRequest), CliError> {
     let unit = judge.select.unit();
+    if unit == Unit::Pair {
+        return Err(CliError::usage_with_hint(
+            format_args!("`{}` compares outputs, and one trace has one", judge.name),
+            format_args!("to see a prompt: `judge-run --side OLD --side NEW -J {} --dry-run -v`", judge.name),
+        ));
+    }
     let mut traces: Vec<Trace> = Vec::new();
     let mut session: Option<String> = None;
     let mut found: Option<(String, Result<ChatRequest, String>)> = None;

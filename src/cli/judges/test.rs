@@ -1,6 +1,7 @@
 //! `judge-run judges test`: the ordinary run over minimal pairs, or over traces with labels of people, and what it says of the judge.
 
-use std::collections::{BTreeMap, HashMap};
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
 use std::fs;
 use std::io::Write as _;
@@ -8,58 +9,39 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use judge_run::feedback::Feedback;
-use judge_run::feedback::log::StandingRecords;
 use judge_run::judge::suite::{Case, SUITES, Suite, Variant};
-use judge_run::judge::{Judge, library};
+use judge_run::judge::{Judge, Unit, library};
 use judge_run::results::judge_test::{self, Certificate, Share, TestReport};
-use judge_run::run::{Exit, Scope};
+use judge_run::run::Exit;
 use serde_json::{Value, json};
 
 use super::args::TestArgs;
-use crate::cli::args::{Purpose, RunArgs};
-use crate::cli::batch_args::BatchArgs;
-use crate::cli::endpoint::Env;
+use super::asked::{self, Answers, Asked};
 use crate::cli::error::CliError;
-use crate::cli::flags::{ConductArgs, EndpointArgs, GateArgs, SelectionArgs};
-use crate::cli::mlflow::RunMlflowArgs;
-use crate::cli::panel::PanelArgs;
 use crate::cli::print::{counted, one_line};
-use crate::cli::setting::{self, Setting};
-use crate::cli::table::TableArgs;
+use crate::cli::setting;
+use crate::cli::summary;
 use crate::cli::target::judge_file;
-use crate::cli::{log_hints, open, plan, run, summary};
 
 pub(super) fn main(args: TestArgs) -> Result<ExitCode, CliError> {
     let TestArgs { judge: wanted, labels, dataset, set, once, fail_under, bar, format, output, endpoint, mut conduct } =
         args;
     let given = |name: &str| setting::of_judge(&set, name);
     let judge = library::find_with(&wanted, given).map_err(|error| CliError::of(&error))?;
-    let log = output.unwrap_or_else(|| format!("{}.test.feedback.jsonl", judge.name).into());
-    if log.extension().is_none_or(|e| e != "jsonl") {
-        return Err(CliError::usage(format_args!("the log of a test is a .jsonl file, not `{}`", log.display())));
-    }
+    let log = asked::log_of(output, &judge, "test")?;
     conduct.quiet |= format == "json";
     if endpoint.model.len() > 1 {
         return Err(CliError::usage("a judge is tested on one model at a time: give `--model` once"));
     }
-    let asked = |dataset: Vec<PathBuf>| Asked {
-        judge: &judge,
-        wanted: &wanted,
-        set: set.clone(),
-        dataset,
-        log: &log,
-        endpoint: endpoint.clone(),
-        conduct: conduct.clone(),
-    };
+    let asked = Asked { judge: &judge, wanted: &wanted, set: &set, log: &log, endpoint: &endpoint, conduct: &conduct };
     let result;
     let mut exit;
     let mut text = String::new();
     match labels {
         None => {
             let cases = cases(&judge, &wanted, once)?;
-            let traces = write_traces(&log, &cases)?;
-            let answers = asked(vec![traces]).answers()?;
-            let report = judge_test::of_cases(&judge, &answers.model, &cases, &answers.verdicts());
+            let answers = asked.answers(write_traces(&log, &judge, &cases)?)?;
+            let report = judge_test::of_cases(&judge, &answers.model, &cases, &verdicts(&answers));
             let report = report.map_err(|error| CliError::Other(error.to_string()))?;
             exit = answers.exit;
             let is_missed = fail_under.is_some_and(|bar| report.accuracy.estimate.is_none_or(|share| share < bar));
@@ -77,8 +59,8 @@ pub(super) fn main(args: TestArgs) -> Result<ExitCode, CliError> {
                 )));
             };
             let labels = read_labels(&labels, &judge)?;
-            let answers = asked(dataset).answers()?;
-            let certificate = judge_test::of_labels(good, &labels, &answers.verdicts(), bar);
+            let answers = asked.answers(dataset)?;
+            let certificate = judge_test::of_labels(good, &labels, &verdicts(&answers), bar);
             let certificate = certificate.map_err(|error| CliError::Other(error.to_string()))?;
             exit = answers.exit;
             if !certificate.certified && matches!(exit, Exit::AllJudged | Exit::SomeFailed) {
@@ -101,8 +83,39 @@ pub(super) fn main(args: TestArgs) -> Result<ExitCode, CliError> {
     Ok(ExitCode::from(exit.code()))
 }
 
+/// What is said of the traces of minimal pairs, and of people's labels.
+fn verdicts(answers: &Answers) -> judge_test::Verdicts<'_> {
+    answers.records.iter().filter_map(|record| Some((tested(record)?, record))).collect()
+}
+
+/// The case that a record is about. Of two answers, the opposite order of a plain case is a case of its own, and that of others is of no interest.
+fn tested(record: &Feedback) -> Option<Cow<'_, str>> {
+    let trace_id = record.trace_id.as_deref()?;
+    match record.compared() {
+        Some(shown) if shown != asked::SIDES => {
+            let case = trace_id.strip_suffix(Variant::Plain.as_str())?;
+            Some(format!("{case}{}", Variant::Order.as_str()).into())
+        }
+        _ => Some(trace_id.into()),
+    }
+}
+
+/// The dataset of a test, beside its log; of a judge of pairs, one for each side.
+fn write_traces(log: &Path, judge: &Judge, cases: &[Case]) -> Result<Vec<PathBuf>, CliError> {
+    let lines = |traces: &mut dyn Iterator<Item = &Value>| traces.map(|trace| format!("{trace}\n")).collect::<String>();
+    if judge.select.unit() != Unit::Pair {
+        let all = lines(&mut cases.iter().flat_map(|case| &case.traces));
+        return Ok(vec![asked::write_traces(log, "traces", &all)?]);
+    }
+    let side = |(number, name): (usize, &&str)| {
+        let of_side = lines(&mut cases.iter().filter_map(|case| case.traces.get(number)));
+        asked::write_traces(log, &format!("traces.{name}"), &of_side)
+    };
+    asked::SIDES.iter().enumerate().map(side).collect()
+}
+
 /// The minimal pairs of a judge, its own before built-in ones.
-fn cases(judge: &Judge, wanted: &str, once: bool) -> Result<Vec<Case>, CliError> {
+pub(super) fn cases(judge: &Judge, wanted: &str, once: bool) -> Result<Vec<Case>, CliError> {
     let beside = judge_file(wanted).map(|file| {
         let folder = file.parent().unwrap_or(Path::new("")).join("tests");
         folder.join(format!("{}.jsonl", judge.name))
@@ -132,99 +145,8 @@ fn cases(judge: &Judge, wanted: &str, once: bool) -> Result<Vec<Case>, CliError>
     Ok(cases.into_iter().filter(|case| !once || case.variant == Variant::Plain).collect())
 }
 
-/// The dataset of a test, beside its log.
-fn write_traces(log: &Path, cases: &[Case]) -> Result<PathBuf, CliError> {
-    let name = log.file_name().and_then(|name| name.to_str()).unwrap_or("test.jsonl");
-    let stem = name.strip_suffix(".feedback.jsonl").or_else(|| name.strip_suffix(".jsonl")).unwrap_or(name);
-    let path = log.with_file_name(format!("{stem}.traces.jsonl"));
-    let lines: String = cases.iter().flat_map(|case| &case.traces).map(|trace| format!("{trace}\n")).collect();
-    fs::write(&path, lines).map_err(|error| CliError::Other(format!("cannot write {}: {error}", path.display())))?;
-    Ok(path)
-}
-
-/// What is asked.
-struct Asked<'a> {
-    judge: &'a Judge,
-    wanted: &'a str,
-    set: Vec<Setting>,
-    dataset: Vec<PathBuf>,
-    log: &'a Path,
-    endpoint: EndpointArgs,
-    conduct: ConductArgs,
-}
-
-/// What came back.
-struct Answers {
-    /// The source of the feedback.
-    model: String,
-    exit: Exit,
-    feedback: HashMap<String, Feedback>,
-}
-
-impl Answers {
-    fn verdicts(&self) -> judge_test::Verdicts<'_> {
-        self.feedback.iter().map(|(trace_id, feedback)| (trace_id.as_str(), feedback)).collect()
-    }
-}
-
-impl Asked<'_> {
-    /// The ordinary run: with its log, its limits and its retries; then what the log says.
-    fn answers(self) -> Result<Answers, CliError> {
-        let Self { judge, wanted, set, dataset, log, endpoint, conduct } = self;
-        let args = RunArgs {
-            dataset,
-            map: Vec::new(),
-            dataset_format: None,
-            judge: vec![wanted.to_owned()],
-            set,
-            selection: SelectionArgs::default(),
-            strict: false,
-            max_line_bytes: judge_run::dataset::DEFAULT_MAX_LINE_BYTES,
-            endpoint,
-            output: Some(log.to_owned()),
-            output_format: None,
-            overwrite: false,
-            reuse: Vec::new(),
-            table: TableArgs::default(),
-            gates: GateArgs::default(),
-            until: Vec::new(),
-            confirm: false,
-            report: None,
-            anchors: None,
-            by: Vec::new(),
-            panel: PanelArgs::default(),
-            batch: BatchArgs::default(),
-            mlflow: RunMlflowArgs::default(),
-            purpose: Purpose::default(),
-            conduct,
-        };
-        let env: Env<'_> = &|name| std::env::var(name).ok();
-        let (planned, mut invocation) = plan::of_run(args, None, env)?;
-        // Gates of judge-run.toml are about the application, not about its judges.
-        invocation.gates = crate::cli::gates::Gates::default();
-        let model = planned.plan.judges.first().map(|judge| judge.model.to_string()).unwrap_or_default();
-        let opened = open::prepare(planned, env)?.begin(&invocation, Scope::All, None)?;
-        let report = run::execute(opened, &mut |_| ())?;
-        let mut feedback = HashMap::new();
-        let logs = [log.to_owned()];
-        let mut records = StandingRecords::of(&logs).map_err(|error| log_hints::cannot_open(&error))?;
-        let read = records.for_each(|_, _, line| {
-            let record = std::str::from_utf8(line).ok().and_then(|line| Feedback::from_json(line).ok());
-            let Some(record) = record.filter(|record| record.name == judge.name) else { return };
-            let source = record.source.source_id.clone().unwrap_or_default();
-            if (source == model || source.starts_with("simulated:/"))
-                && let Some(trace_id) = record.trace_id.clone()
-            {
-                feedback.insert(trace_id, record);
-            }
-        });
-        read.map_err(|error| log_hints::cannot_open(&error))?;
-        Ok(Answers { model, exit: report.exit(), feedback })
-    }
-}
-
 /// Labels of people, by trace: whether they find it good.
-fn read_labels(path: &Path, judge: &Judge) -> Result<BTreeMap<String, bool>, CliError> {
+pub(super) fn read_labels(path: &Path, judge: &Judge) -> Result<BTreeMap<String, bool>, CliError> {
     let name = one_line(&path.display().to_string());
     let mut reader = csv::Reader::from_path(path)
         .map_err(|error| CliError::usage(format_args!("cannot read the labels `{name}`: {error}")))?;
@@ -270,7 +192,7 @@ fn is_good(judge: &Judge, text: &str) -> Option<bool> {
     }
 }
 
-fn percent(share: &Share) -> String {
+pub(super) fn percent(share: &Share) -> String {
     let estimate = share.estimate.map_or("-".to_owned(), |estimate| format!("{:.1}%", 100.0 * estimate));
     format!("{estimate}  (95%: {:.1} to {:.1})", 100.0 * share.low, 100.0 * share.high)
 }

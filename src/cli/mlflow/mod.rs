@@ -9,13 +9,14 @@ mod registry;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-pub(crate) use args::{MlflowArgs, RunMlflowArgs};
+pub(crate) use args::{MlflowArgs, RunMlflowArgs, ServerArgs};
 use judge_run::servers::ServerError;
 use judge_run::servers::mlflow::{Server, Settings};
 pub(crate) use pull::with_pulled;
 pub(crate) use push::{before_run, push_of_run};
+pub(crate) use registry::{all_scorers, imported};
 
-use self::args::{MlflowCommand, ServerArgs};
+use self::args::MlflowCommand;
 use super::error::CliError;
 
 pub(crate) fn main(args: MlflowArgs) -> Result<ExitCode, CliError> {

@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use judge_run::servers::mlflow::{JudgeUri, RegistryError, registered};
+use judge_run::judge::import::{Imported, NotImported};
+use judge_run::servers::mlflow::{JudgeUri, RegistryError, registered, scorers};
 
 use super::args::ServerArgs;
 use super::{failed, runtime, server};
@@ -10,6 +11,9 @@ use crate::cli::args::RunArgs;
 use crate::cli::error::CliError;
 use crate::cli::print::{self, escaped};
 
+/// Where an experiment's name comes from.
+const NO_EXPERIMENT: &str =
+    "set MLFLOW_EXPERIMENT_NAME, or name it: `--experiment NAME`, or with traces `--dataset mlflow:/NAME`";
 /// Where the files are put.
 const FOLDER: &str = "mlflow-judges";
 
@@ -32,23 +36,7 @@ fn pulled(
     folder: &Path,
     quiet: bool,
 ) -> Result<String, CliError> {
-    let server = server(server_args)?;
-    let of_variable = ["MLFLOW_EXPERIMENT_ID", "MLFLOW_EXPERIMENT_NAME"];
-    let of_variable = of_variable.iter().find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()));
-    let experiment = experiment.map(ToOwned::to_owned).or(of_variable);
-    let imported = runtime()?.block_on(async {
-        let id = match (&uri, &experiment) {
-            (JudgeUri::Scorer { .. }, Some(name)) => Some(server.experiment(name).await?.id),
-            _ => None,
-        };
-        registered(&server, uri, id.as_deref()).await
-    });
-    let imported = imported.map_err(|error| match &error {
-        RegistryError::Server(error) => failed(error),
-        RegistryError::NoExperiment(_) => CliError::of(&error)
-            .hint("set MLFLOW_EXPERIMENT_NAME, or take the traces from it: `--dataset mlflow:/EXPERIMENT`"),
-        _ => CliError::of(&error),
-    })?;
+    let imported = imported(uri, server_args, experiment)?;
     let cannot_write = |path: &Path, error: std::io::Error| {
         CliError::usage(format_args!("cannot write `{}`", path.display())).because(&error)
     };
@@ -65,4 +53,48 @@ fn pulled(
         imported.notes.iter().for_each(|note| print::message(escaped(&format!("note: {uri}: {note}"))));
     }
     Ok(path.display().to_string())
+}
+
+/// The judge, as the server has it.
+pub(crate) fn imported(
+    uri: &JudgeUri,
+    server_args: &ServerArgs,
+    experiment: Option<&str>,
+) -> Result<Imported, CliError> {
+    let server = server(server_args)?;
+    let experiment = experiment.map(ToOwned::to_owned).or_else(of_variable);
+    let imported = runtime()?.block_on(async {
+        let id = match (&uri, &experiment) {
+            (JudgeUri::Scorer { .. }, Some(name)) => Some(server.experiment(name).await?.id),
+            _ => None,
+        };
+        registered(&server, uri, id.as_deref()).await
+    });
+    imported.map_err(|error| match &error {
+        RegistryError::Server(error) => failed(error),
+        RegistryError::NoExperiment(_) => CliError::of(&error).hint(NO_EXPERIMENT),
+        _ => CliError::of(&error),
+    })
+}
+
+/// All scorers of an experiment.
+pub(crate) fn all_scorers(
+    server_args: &ServerArgs,
+    experiment: Option<&str>,
+) -> Result<Vec<Result<Imported, NotImported>>, CliError> {
+    let server = server(server_args)?;
+    let experiment = experiment.map(ToOwned::to_owned).or_else(of_variable);
+    let experiment = experiment.ok_or_else(|| {
+        CliError::usage_with_hint("scorers belong to an experiment, and none is named", NO_EXPERIMENT)
+    })?;
+    let found = runtime()?.block_on(async {
+        let id = server.experiment(&experiment).await?.id;
+        scorers(&server, &id).await
+    });
+    found.map_err(|error| failed(&error))
+}
+
+fn of_variable() -> Option<String> {
+    let names = ["MLFLOW_EXPERIMENT_ID", "MLFLOW_EXPERIMENT_NAME"];
+    names.iter().find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
 }

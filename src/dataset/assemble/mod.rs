@@ -5,5 +5,7 @@ mod gather;
 pub(super) mod parts;
 pub(super) mod seen;
 mod sessions;
+mod sides;
 
 pub(crate) use sessions::Sessions;
+pub(crate) use sides::Sides;

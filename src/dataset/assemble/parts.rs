@@ -190,6 +190,7 @@ fn merge(whole: &mut Trace, part: Trace) {
         execution_duration_ms,
         token_usage,
         assessments: _,
+        side: _,
     } = part;
     whole.inputs = whole.inputs.take().or(inputs);
     whole.outputs = whole.outputs.take().or(outputs);

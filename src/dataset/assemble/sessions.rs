@@ -52,16 +52,16 @@ impl Sessions {
     }
 }
 
-fn failed(source: io::Error) -> DatasetError {
+pub(super) fn failed(source: io::Error) -> DatasetError {
     DatasetError::Gather { source }
 }
 
-fn read(bytes: &[u8]) -> io::Result<Trace> {
+pub(super) fn read(bytes: &[u8]) -> io::Result<Trace> {
     trace_fields::read_back(serde_json::from_slice(bytes)?).map_err(io::Error::other)
 }
 
 /// The trace, with its JSON instead of a value that nests too deep to be read back. A prompt shows both alike.
-fn shallow(trace: &Trace) -> Cow<'_, Trace> {
+pub(super) fn shallow(trace: &Trace) -> Cow<'_, Trace> {
     let of_spans =
         trace.spans.iter().flat_map(|span| span.inputs.iter().chain(&span.outputs).chain(span.attributes.values()));
     let mut values = trace.inputs.iter().chain(&trace.outputs).chain(trace.expectations.values()).chain(of_spans);

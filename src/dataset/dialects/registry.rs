@@ -139,6 +139,7 @@ impl Reading {
             wanted.iter().zip(used).for_each(|(i, used)| self.used[*i] |= used);
             match self.read_mapped(one, !is_row, notices)? {
                 Read::One(Found::Trace(mut trace)) => {
+                    trace.side = mapping::place_among(&all, name);
                     if !trace.trace_id.is_empty() {
                         trace.trace_id = format!("{}#{}", trace.trace_id, all[name].source);
                     }

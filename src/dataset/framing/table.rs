@@ -123,6 +123,15 @@ mod tests {
     }
 
     #[test]
+    fn blank_rows_are_counted_before_the_header_and_after_it() {
+        let text: &[u8] = b"\n \r\nsep=,\ntrace_id,outputs\n\n1,x\n\n\n";
+        let mut rows = Rows::open(Scan::new(BufReader::new(text), 200, 0), b',', &[]).unwrap().unwrap();
+        assert_eq!(rows.blank(), 3);
+        while rows.next_row().unwrap().is_some() {}
+        assert_eq!(rows.blank(), 6);
+    }
+
+    #[test]
     fn rows_are_objects_by_the_header_with_places() {
         let text =
             "trace_id, inputs.question,inputs.lang,outputs\r\n1,\"What,\n\"\"then\"\"?\",,7\r\n\r\n2,Why?,en,a \"b\" c";

@@ -6,14 +6,17 @@
 //! is unknown, it finds one. It knows no tasks and no sockets: the dispatcher asks, sleeps and reports.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::endpoint::pacing::backoff;
 use crate::endpoint::pacing::observed::ObservedLimits;
 use crate::endpoint::pacing::pace::Pace;
 use crate::endpoint::pacing::quota::{Quota, Ticket};
+use crate::endpoint::pacing::shared::QuotaServer;
 
 /// Whether a request may be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,6 +107,11 @@ impl Gate {
         &self.quota
     }
 
+    /// From now on the quota is that of several processes.
+    pub(crate) fn share(&mut self, server: &QuotaServer, name: &str, wake: &Arc<Notify>) {
+        self.quota.share(server, name, wake);
+    }
+
     /// Takes in what the endpoint says of its quota in its answer to the request with this pass.
     pub fn learn(&mut self, observed: &ObservedLimits, pass: Pass) {
         self.quota.learn(observed, pass.ticket);
@@ -131,6 +139,7 @@ impl Gate {
         if let Some(at) = self.pace.wait(now) {
             return Admission::At(at);
         }
+        self.quota.set_room(self.most_in_flight - self.in_flight);
         match self.quota.take(tokens) {
             Ok(ticket) => {
                 self.in_flight += 1;
@@ -232,6 +241,9 @@ impl Gate {
         }
         let until = self.paused_until.map_or(now + wait_for, |paused| paused.max(now + wait_for));
         self.paused_until = Some(until);
+        if for_rate {
+            self.quota.paused(until);
+        }
         until - now
     }
 }

@@ -1,9 +1,11 @@
 //! When the next request may go: the quota, what endpoints report of it, and the pauses that they ask for.
 
 pub mod backoff;
+mod bucket;
 pub mod gate;
 mod learnt;
 mod limits;
 pub mod observed;
 mod pace;
 pub mod quota;
+pub mod shared;

@@ -3,21 +3,19 @@
 //! A quota that the user gives is kept by `governor`: GCRA buckets on Tokio's clock, which hold a little less than one second's
 //! worth, because providers enforce 60,000 a minute as 1,000 a second and clocks jitter. What the endpoint reports of its own buckets is
 //! followed as it says (see `Learnt`), and both hold. Where it reports that a minute's worth is left, the user's part of that may be spent
-//! at once, too. The one dispatcher asks before each request and sleeps until the time that is named.
+//! at once, too. Several processes can share the user's quota (see `shared`). The one dispatcher asks before each request and sleeps until the
+//! time that is named.
 
 use std::num::NonZeroU32;
-use std::ops::Add;
-use std::time::Duration;
+use std::sync::Arc;
 
-use governor::clock::{Clock, Reference};
-use governor::middleware::NoOpMiddleware;
-use governor::nanos::Nanos;
-use governor::state::{InMemoryState, NotKeyed};
-use governor::{InsufficientCapacity, NotUntil, RateLimiter};
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use crate::endpoint::pacing::bucket::Bucket;
 use crate::endpoint::pacing::learnt::Learnt;
 use crate::endpoint::pacing::observed::ObservedLimits;
+use crate::endpoint::pacing::shared::{Kind, QuotaNews, QuotaServer, Share};
 
 pub use crate::endpoint::pacing::limits::Limits;
 
@@ -28,6 +26,8 @@ pub struct Quota {
     refunds: bool,
     requests: Option<Bucket>,
     tokens: Option<Bucket>,
+    /// Where the user's quota is that of several processes.
+    share: Option<Share>,
     /// Tokens taken from the bucket and not yet given to a request; negative when requests used more than was reserved.
     prepaid: i64,
     learnt_requests: Option<Learnt>,
@@ -52,12 +52,13 @@ impl Quota {
     /// Full buckets that start to count now. `refunds` is whether the endpoint gives back what a request reserved and did not use.
     pub fn new(limits: Limits, refunds: bool) -> Self {
         let burst = limits.burst.unwrap_or(Limits::DEFAULT_BURST);
-        let bucket = |per_minute: Option<NonZeroU32>| per_minute.and_then(|n| Bucket::new(n, burst));
+        let bucket = |per_minute: Option<NonZeroU32>| per_minute.and_then(|n| Bucket::own(n, burst));
         Self {
             limits,
             refunds,
             requests: bucket(limits.rpm),
             tokens: bucket(limits.tpm),
+            share: None,
             prepaid: 0,
             learnt_requests: None,
             learnt_tokens: None,
@@ -66,6 +67,34 @@ impl Quota {
             sent: Ticket::default(),
             start: Instant::now(),
             learnt_from: Ticket::default(),
+        }
+    }
+
+    /// From now on the user's quota is that of all processes which use this name on this server. `wake` is told when there is something new. To be
+    /// called in a runtime.
+    pub(crate) fn share(&mut self, server: &QuotaServer, name: &str, wake: &Arc<Notify>) {
+        let share = Share::start(server.clone(), name, &self.limits, Arc::clone(wake));
+        self.requests = self.requests.take().map(|_| Bucket::Shared(share.clone(), Kind::Requests));
+        self.tokens = self.tokens.take().map(|_| Bucket::Shared(share.clone(), Kind::Tokens));
+        self.share = Some(share);
+    }
+
+    /// What changed about the quota's server since the last call.
+    pub(crate) fn news(&self) -> Vec<QuotaNews> {
+        self.share.as_ref().map(Share::news).unwrap_or_default()
+    }
+
+    /// How many requests could be in flight beside those that are.
+    pub(crate) fn set_room(&self, requests: usize) {
+        if let Some(share) = &self.share {
+            share.set_room(requests);
+        }
+    }
+
+    /// The endpoint asked for a pause, for its rate.
+    pub(crate) fn paused(&self, until: Instant) {
+        if let Some(share) = &self.share {
+            share.paused(until);
         }
     }
 
@@ -143,12 +172,13 @@ impl Quota {
             return;
         }
         self.learnt_from = ticket;
+        let is_own = |bucket: &Option<Bucket>| bucket.as_ref().map(Bucket::is_own);
         let (later, tokens_later) = (self.sent.requests - ticket.requests, self.sent.tokens - ticket.tokens);
         if let Some(bucket) = observed.requests {
             // Requests that were sent together are counted in any order, so among others an answer may promise too much.
             let known = self.learnt_requests.take();
             self.learnt_requests = Some(Learnt::new(bucket, later, known.as_ref(), later == 0));
-            if let (Some(rpm), None, Some(_)) = (self.limits.rpm, self.limits.burst, &self.requests) {
+            if let (Some(rpm), None, Some(true)) = (self.limits.rpm, self.limits.burst, is_own(&self.requests)) {
                 self.part_of_requests = Learnt::part_of(bucket, rpm, self.sent.requests, self.start);
                 self.requests.take_if(|_| self.part_of_requests.is_some());
             }
@@ -156,7 +186,7 @@ impl Quota {
         if let Some(bucket) = observed.tokens {
             let known = self.learnt_tokens.take();
             self.learnt_tokens = Some(Learnt::new(bucket, tokens_later, known.as_ref(), true));
-            if let (Some(tpm), None, Some(_)) = (self.limits.tpm, self.limits.burst, &self.tokens) {
+            if let (Some(tpm), None, Some(true)) = (self.limits.tpm, self.limits.burst, is_own(&self.tokens)) {
                 self.part_of_tokens = Learnt::part_of(bucket, tpm, self.sent.tokens, self.start);
                 self.tokens.take_if(|_| self.part_of_tokens.is_some());
             }
@@ -178,77 +208,10 @@ impl Quota {
     }
 }
 
-#[derive(Debug)]
-struct Bucket {
-    limiter: RateLimiter<NotKeyed, InMemoryState, TokioClock, NoOpMiddleware<TokioTime>>,
-    burst: NonZeroU32,
-}
-
-impl Bucket {
-    fn new(per_minute: NonZeroU32, burst: Duration) -> Option<Self> {
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "positive; saturates")]
-        let burst = (f64::from(per_minute.get()) / 60.0 * burst.as_secs_f64() + 1e-9) as u32;
-        let burst = NonZeroU32::new(burst).unwrap_or(NonZeroU32::MIN);
-        // Rounded up, so that the rate is never above the quota.
-        let period = Duration::from_nanos(60_000_000_000_u64.div_ceil(u64::from(per_minute.get())));
-        let quota = governor::Quota::with_period(period)?.allow_burst(burst);
-        Some(Self { limiter: RateLimiter::direct_with_clock(quota, TokioClock { start: Instant::now() }), burst })
-    }
-
-    /// Takes `n`, or as much of it as the bucket can ever hold; or names the time when that much will be there.
-    fn take_up_to(&self, n: u32) -> Result<u32, Instant> {
-        let slice = NonZeroU32::new(n).unwrap_or(NonZeroU32::MIN).min(self.burst);
-        match self.limiter.check_n(slice) {
-            Ok(Ok(())) => Ok(slice.get()),
-            Ok(Err(not_until)) => Err(self.instant(&not_until)),
-            // Cannot happen: a slice is never above the burst.
-            Err(InsufficientCapacity(_)) => Ok(slice.get()),
-        }
-    }
-
-    fn instant(&self, not_until: &NotUntil<TokioTime>) -> Instant {
-        self.limiter.clock().start + Duration::from_nanos(not_until.earliest_possible().0)
-    }
-}
-
-/// Tokio's clock, which tests can pause.
-#[derive(Debug, Clone)]
-struct TokioClock {
-    start: Instant,
-}
-
-/// Nanoseconds since the clock's start.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct TokioTime(u64);
-
-impl Clock for TokioClock {
-    type Instant = TokioTime;
-
-    fn now(&self) -> TokioTime {
-        TokioTime(u64::try_from(self.start.elapsed().as_nanos()).unwrap_or(u64::MAX))
-    }
-}
-
-impl Add<Nanos> for TokioTime {
-    type Output = Self;
-
-    fn add(self, nanos: Nanos) -> Self {
-        Self(self.0.saturating_add(nanos.as_u64()))
-    }
-}
-
-impl Reference for TokioTime {
-    fn duration_since(&self, earlier: Self) -> Nanos {
-        self.0.saturating_sub(earlier.0).into()
-    }
-
-    fn saturating_sub(&self, duration: Nanos) -> Self {
-        Self(self.0.saturating_sub(duration.into()))
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::endpoint::pacing::observed::ObservedBucket;
 

@@ -2,6 +2,7 @@
 //!
 //! Source: OpenAI API reference, "Create chat completion".
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -11,6 +12,7 @@ use serde_json::{Map, Value};
 use crate::endpoint::wire::AnswerSchema;
 use crate::endpoint::wire::PromptNotes;
 use crate::endpoint::wire::instructions::Instructions;
+use crate::json_string::write_string;
 
 pub use crate::endpoint::wire::profile::{LimitField, ResponseFormat, WireProfile};
 
@@ -93,10 +95,9 @@ const TOKENS_OF_AN_IMAGE: u64 = 1000;
 /// The name of the schema, constant so that it never spoils a provider's prefix cache.
 const SCHEMA_NAME: &str = "verdict";
 
+/// The members after `model` and `messages`.
 #[derive(Serialize)]
-struct Body<'a> {
-    model: &'a str,
-    messages: &'a [Message<'a>],
+struct Options<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     response_format: Option<Format<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -124,20 +125,6 @@ struct StreamOptions {
 }
 
 #[derive(Serialize)]
-struct Message<'a> {
-    role: &'static str,
-    content: Content<'a>,
-}
-
-#[derive(Serialize)]
-#[serde(untagged)]
-enum Content<'a> {
-    Text(&'a str),
-    Json(&'a RawValue),
-    Parts(Vec<Part<'a>>),
-}
-
-#[derive(Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 enum Part<'a> {
     Text { text: &'a str },
@@ -149,14 +136,15 @@ struct ImageUrl<'a> {
     url: &'a str,
 }
 
-impl<'a> Content<'a> {
-    fn new(text: &'a str, images: &'a [Arc<str>]) -> Self {
-        if images.is_empty() {
-            return Self::Text(text);
-        }
-        let images = images.iter().map(|url| Part::ImageUrl { image_url: ImageUrl { url } });
-        Self::Parts(std::iter::once(Part::Text { text }).chain(images).collect())
+/// Appends the content of a message.
+fn write_content(bytes: &mut Vec<u8>, text: &str, images: &[Arc<str>]) -> Result<(), serde_json::Error> {
+    if images.is_empty() {
+        write_string(bytes, text);
+        return Ok(());
     }
+    let images = images.iter().map(|url| Part::ImageUrl { image_url: ImageUrl { url } });
+    let parts: Vec<_> = std::iter::once(Part::Text { text }).chain(images).collect();
+    serde_json::to_writer(bytes, &parts)
 }
 
 #[derive(Serialize)]
@@ -190,31 +178,16 @@ impl ChatRequest {
         max_output: u32,
         extra: &Map<String, Value>,
     ) -> Result<Vec<u8>, serde_json::Error> {
-        let merged;
         let user = match &self.system {
-            Some(system) if !profile.system_role => {
-                merged = format!("{}\n\n{}", &**system, self.user);
-                &merged
-            }
-            _ => &self.user,
-        };
-        let user = Message { role: "user", content: Content::new(user, &self.images) };
-        let with_system;
-        let messages = match &self.system {
-            Some(system) if profile.system_role => {
-                with_system = [Message { role: "system", content: Content::Json(system.json()) }, user];
-                &with_system[..]
-            }
-            _ => std::slice::from_ref(&user),
+            Some(system) if !profile.system_role => Cow::Owned(format!("{}\n\n{}", &**system, self.user)),
+            _ => Cow::Borrowed(self.user.as_str()),
         };
         let json = self.schema.json(profile.with_bounds);
         let schema = |strict| Format::JsonSchema { json_schema: Schema { name: SCHEMA_NAME, strict, schema: json } };
         let sampling = &self.sampling;
         let taken = |name: &str| !profile.dropped.contains(name);
         let limit = |field| (profile.limit_field == field).then_some(profile.room(max_output));
-        let body = Body {
-            model,
-            messages,
+        let options = Options {
             response_format: match profile.response_format {
                 ResponseFormat::JsonSchema => Some(schema(true)),
                 ResponseFormat::LooseJsonSchema => Some(schema(false)),
@@ -232,18 +205,30 @@ impl ChatRequest {
             stream_options: (profile.stream && taken("stream_options"))
                 .then_some(StreamOptions { include_usage: true }),
         };
+        // An escaped text is rarely longer by more than an eighth.
+        let room = self.prompt_bytes() + self.prompt_bytes() / 8 + self.image_bytes() + json.get().len() + 512;
+        let mut bytes = Vec::with_capacity(room);
+        bytes.extend_from_slice(b"{\"model\":");
+        write_string(&mut bytes, model);
+        bytes.extend_from_slice(b",\"messages\":[");
+        if let Some(system) = self.system.as_ref().filter(|_| profile.system_role) {
+            bytes.extend_from_slice(b"{\"role\":\"system\",\"content\":");
+            bytes.extend_from_slice(system.json().get().as_bytes());
+            bytes.extend_from_slice(b"},");
+        }
+        bytes.extend_from_slice(b"{\"role\":\"user\",\"content\":");
+        write_content(&mut bytes, &user, &self.images)?;
+        bytes.extend_from_slice(b"}],");
+        let start = bytes.len();
+        serde_json::to_writer(&mut bytes, &options)?;
+        // There is always a limit of the output, so there are members: they follow in the same object.
+        bytes.remove(start);
         if extra.is_empty() && profile.switches.is_empty() {
-            let mut bytes = Vec::with_capacity(self.prompt_bytes() + self.image_bytes() + json.get().len() + 512);
-            serde_json::to_writer(&mut bytes, &body)?;
             return Ok(bytes);
         }
-        let mut body = serde_json::to_value(&body)?;
-        if let Value::Object(body) = &mut body {
-            body.extend(
-                extra.iter().filter(|(name, _)| taken(name)).map(|(name, value)| (name.clone(), value.clone())),
-            );
-            body.extend(profile.switches.iter().map(|(name, on)| (name.clone(), Value::Bool(*on))));
-        }
+        let mut body: Map<String, Value> = serde_json::from_slice(&bytes)?;
+        body.extend(extra.iter().filter(|(name, _)| taken(name)).map(|(name, value)| (name.clone(), value.clone())));
+        body.extend(profile.switches.iter().map(|(name, on)| (name.clone(), Value::Bool(*on))));
         serde_json::to_vec(&body)
     }
 

@@ -7,10 +7,11 @@ use serde::de::{IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-use super::opinion::About;
+use super::opinion::{About, name_hash};
 use super::{Act, OpinionKey, Standing, Step};
 use crate::feedback::{
-    AssessmentId, Feedback, IdHasher, PROMPT_METADATA, RecordedErrorCode, SAMPLE_METADATA, SourceType,
+    ANSWER_A_METADATA, ANSWER_B_METADATA, AssessmentId, Feedback, IdHasher, PROMPT_METADATA, RecordedErrorCode,
+    SAMPLE_METADATA, SourceType,
 };
 
 /// The members of `metadata` by which a record of our own is known.
@@ -77,7 +78,11 @@ impl<'a> Facts<'a> {
             span_id: feedback.span_id.as_deref(),
             source_type: source.source_type,
             source_id: source.source_id.as_deref().map(Cow::Borrowed),
-            metadata: Metadata::of(metadata.keys().map(String::as_str), feedback.sample()),
+            metadata: Metadata {
+                compared: [ANSWER_A_METADATA, ANSWER_B_METADATA]
+                    .map(|key| metadata.get(key).map(|name| name_hash(name))),
+                ..Metadata::of(metadata.keys().map(String::as_str), feedback.sample())
+            },
             says: Says::of(feedback.error.as_ref().map(|error| error.error_code.clone()), feedback.valid, value),
             overrides: feedback.overrides.as_deref(),
             create_time_ms: *create_time_ms,
@@ -130,7 +135,7 @@ impl<'a> Parts<'a, '_> {
                 SourceType::Human | SourceType::Unspecified => false,
             };
         let about = About { trace_id, span_id, name: &name, source_type, source_id: source_id.as_deref() };
-        let opinion = about.key(is_own, id).sample(metadata.sample);
+        let opinion = about.key(is_own, id).sample(metadata.sample).of_sides(metadata.compared());
         let overrides = self.overrides.filter(|_| !matches!(says, Says::Failure(_))).map(AssessmentId::of_any);
         let last_update_time_ms = self.last_update_time_ms;
         Facts {
@@ -154,6 +159,8 @@ struct Metadata {
     members: usize,
     signed: usize,
     sample: u32,
+    /// The hashes of the names of two compared outputs.
+    compared: [Option<u64>; 2],
 }
 
 impl Metadata {
@@ -166,6 +173,11 @@ impl Metadata {
     fn add(&mut self, key: &str) {
         self.members += 1;
         self.signed += usize::from(SIGNATURE.contains(&key));
+    }
+
+    fn compared(self) -> Option<[u64; 2]> {
+        let [a, b] = self.compared;
+        Some([a?, b?])
     }
 
     fn is_ours(self) -> bool {
@@ -287,6 +299,12 @@ impl<'de> Deserialize<'de> for Checked {
     }
 }
 
+/// The hash of a name, as a member of `metadata` is read.
+fn name(value: &RawValue) -> Option<u64> {
+    let name = serde_json::from_str::<Text<'_>>(value.get());
+    Some(name.map_or_else(|_| name_hash(value.get()), |Text(name)| name_hash(&name)))
+}
+
 impl<'de> Deserialize<'de> for Metadata {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Keys;
@@ -301,11 +319,14 @@ impl<'de> Deserialize<'de> for Metadata {
                 let mut metadata = Metadata::default();
                 while let Some(Text(key)) = map.next_key()? {
                     metadata.add(&key);
-                    if key == SAMPLE_METADATA {
-                        let value: &RawValue = map.next_value()?;
-                        metadata.sample = value.get().trim_matches('"').parse().unwrap_or(0);
-                    } else {
-                        map.next_value::<IgnoredAny>()?;
+                    match &*key {
+                        SAMPLE_METADATA => {
+                            let value: &RawValue = map.next_value()?;
+                            metadata.sample = value.get().trim_matches('"').parse().unwrap_or(0);
+                        }
+                        ANSWER_A_METADATA => metadata.compared[0] = name(map.next_value()?),
+                        ANSWER_B_METADATA => metadata.compared[1] = name(map.next_value()?),
+                        _ => _ = map.next_value::<IgnoredAny>()?,
                     }
                 }
                 Ok(metadata)
@@ -336,6 +357,8 @@ mod tests {
             with(r#""value":18446744073709551615"#),
             with(r#""value":true,"metadata":{"run_id":"r","sample":"2"}"#),
             with(r#""value":true,"metadata":{"sample":3,"x":[]}"#),
+            with(r#""value":"old","metadata":{"answer_a":"n\u00e9w","answer_b":"old","sample":"1"}"#),
+            with(r#""value":"old","metadata":{"answer_a":"new"}"#),
             with(r#""value":true,"metadata":{"sample":"-1"}"#),
             with(r#""value":"gut \u263a","last_update_time_ms":9"#),
             with(r#""value":null"#),
@@ -364,7 +387,7 @@ mod tests {
             records += usize::from(whole.is_some());
             assert_eq!(Facts::read(line.as_bytes()), whole.as_ref().map(Facts::of), "{line}");
         }
-        assert_eq!(records, 16);
+        assert_eq!(records, 18);
         assert_eq!(Facts::read(b"{\"name\":\"\xff\"}"), None);
     }
 

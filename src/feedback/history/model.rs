@@ -307,7 +307,9 @@ fn tally(path: &Path) -> Tallies {
 
 fn key(record: &Feedback) -> OpinionKey {
     let Feedback { trace_id, span_id, name, source, .. } = record;
-    OpinionKey::new(trace_id.as_deref(), span_id.as_deref(), name, source).sample(record.sample())
+    OpinionKey::new(trace_id.as_deref(), span_id.as_deref(), name, source)
+        .sample(record.sample())
+        .comparing(record.compared())
 }
 
 fn without_offset(seen: Seen) -> Seen {

@@ -23,10 +23,29 @@ impl OpinionKey {
         Self(hasher.part(&self.0.to_le_bytes()).part(&sample.to_le_bytes()).finish_u64())
     }
 
+    /// The key of the opinion about two outputs in this order: that about others under the same trace, and that in the other order, are opinions of their
+    /// own. `None` is about the trace itself.
+    #[must_use]
+    pub fn comparing(self, names: Option<[&str; 2]>) -> Self {
+        self.of_sides(names.map(|names| names.map(name_hash)))
+    }
+
+    /// The same by the hashes of the names.
+    pub(super) fn of_sides(self, names: Option<[u64; 2]>) -> Self {
+        let Some([a, b]) = names else { return self };
+        let mut hasher = IdHasher::new("judge-run pair 1");
+        Self(hasher.part(&self.0.to_le_bytes()).part(&a.to_le_bytes()).part(&b.to_le_bytes()).finish_u64())
+    }
+
     /// Which of `count` parts of all keys it belongs to.
     pub(crate) fn part(self, count: u64) -> u64 {
         ((u128::from(self.0) * u128::from(count)) >> u64::BITS) as u64
     }
+}
+
+/// What stands for the name of a compared output.
+pub(super) fn name_hash(name: &str) -> u64 {
+    IdHasher::new("judge-run side 1").part(name.as_bytes()).finish_u64()
 }
 
 /// What makes an opinion.

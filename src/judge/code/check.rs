@@ -154,7 +154,7 @@ impl Check {
         }
         let outputs = match subject {
             Subject::Span { span, .. } => &span.outputs,
-            Subject::Trace(_) | Subject::Session(_) => &subject.trace().outputs,
+            Subject::Trace(_) | Subject::Session(_) | Subject::Pair(_) => &subject.trace().outputs,
         };
         outputs.as_ref().map(|outputs| Cow::Borrowed(answered(outputs))).ok_or_else(|| lacks(subject, "outputs"))
     }

@@ -8,7 +8,7 @@ use crate::trace::{Span, Trace};
 /// Milliseconds that it took: the span, the trace, or all traces of the session.
 pub(super) fn latency_ms(subject: Subject<'_>) -> Result<f64, String> {
     let found = match subject {
-        Subject::Trace(trace) => of_trace(trace),
+        Subject::Trace(_) | Subject::Pair(_) => of_trace(subject.trace()),
         Subject::Span { span, .. } => of_span(span),
         Subject::Session(session) => session.traces().map(of_trace).sum(),
     };
@@ -32,7 +32,7 @@ fn of_span(span: &Span) -> Option<f64> {
 pub(super) fn tokens(subject: Subject<'_>) -> Result<f64, String> {
     let of_trace = |trace: &Trace| trace.token_usage.map(|usage| usage.total_tokens as f64);
     let found = match subject {
-        Subject::Trace(trace) => of_trace(trace),
+        Subject::Trace(_) | Subject::Pair(_) => of_trace(subject.trace()),
         Subject::Span { .. } => return Err("tokens are known of traces, not of spans".to_owned()),
         Subject::Session(session) => session.traces().map(of_trace).sum(),
     };
@@ -51,7 +51,7 @@ pub(super) fn cost(subject: Subject<'_>) -> Result<f64, String> {
         })
     };
     let found = match subject {
-        Subject::Trace(trace) => of_trace(trace),
+        Subject::Trace(_) | Subject::Pair(_) => of_trace(subject.trace()),
         Subject::Span { span, .. } => of_span(span),
         Subject::Session(session) => session.traces().map(of_trace).sum(),
     };

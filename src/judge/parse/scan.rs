@@ -81,3 +81,28 @@ fn raw_end(text: &str, start: usize) -> Option<usize> {
     }
     None
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::judge::verdict::VerdictType;
+
+    #[test]
+    fn what_is_wrong_with_an_object_is_said_and_what_stands_after_it_is_still_read() {
+        let expected = Expected::from(&VerdictType::Boolean);
+        let whys = |text: &str| -> Vec<Option<&'static str>> {
+            let why = |object: Object| match object.answer {
+                Some(Err(Miss::Unparseable(why))) => Some(why),
+                _ => None,
+            };
+            objects(text, &expected).into_iter().map(why).collect()
+        };
+        assert_eq!(whys(r#"{"value": true}"#), [None]);
+        assert_eq!(whys(r#"{"value": tr"#), [Some("the answer is cut off inside its JSON")]);
+        assert_eq!(whys(r#"{"value": !!} {"value": true}"#), [Some("the answer's JSON is broken"), None]);
+        assert_eq!(whys("{x {y} {"), [], "no objects at all");
+        // Failures inside failures cost too much.
+        let tangled = "{\"x\": ".repeat(60) + "!!" + &"}".repeat(60);
+        assert!(whys(&tangled).contains(&Some("the answer is too tangled to read")), "{:?}", whys(&tangled));
+    }
+}

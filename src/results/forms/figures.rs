@@ -2,7 +2,27 @@
 
 use crate::results::compare::{Comparison, Difference, Measure};
 use crate::results::gate::GateResult;
-use crate::results::report::Estimate;
+use crate::results::report::{Estimate, Pairwise, Strength};
+
+/// How many pairs a judge of pairs compared, and what of them says nothing of the sides.
+pub(super) fn compared_in_words(pairwise: &Pairwise) -> String {
+    let inconsistent: u64 = pairwise.pairs.iter().map(|pair| pair.inconsistent).sum();
+    let mut words = counted(pairwise.n, "pair");
+    if inconsistent > 0 {
+        words += &format!(", {} tied because the order decides", count(inconsistent));
+    }
+    if pairwise.n_one_order > 0 {
+        words += &format!("; {} more with a verdict in one order alone", count(pairwise.n_one_order));
+    }
+    words
+}
+
+/// `Elo 1042 [1003, 1081], rank 1-2`
+pub(super) fn strength_in_words(strength: &Strength) -> String {
+    let Strength { elo, low, high, best_rank, worst_rank } = strength;
+    let ranks = if best_rank == worst_rank { best_rank.to_string() } else { format!("{best_rank}-{worst_rank}") };
+    format!("Elo {elo:.0} [{low:.0}, {high:.0}], rank {ranks}")
+}
 
 /// What a figure is: a share of a whole, or a value on some scale.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,13 +3,15 @@
 use std::fmt::{self, Write};
 
 use super::Findings;
-use super::figures::{self, Unit, count, counted, of_change, percent, probability};
+use super::figures::{
+    self, Unit, compared_in_words, count, counted, of_change, percent, probability, strength_in_words,
+};
 use super::headline::Headline;
 use super::plain::one_line;
 use crate::feedback::ErrorCode;
 use crate::results::compare::{Comparison, Outcome};
 use crate::results::gate::{GateOutcome, GateResult};
-use crate::results::report::{JudgeReport, Slice, Warning};
+use crate::results::report::{JudgeReport, Pairwise, SideFigures, Slice, Warning};
 
 /// A comment with it is one of ours, and may be replaced by the next.
 pub const MARKER: &str = "<!-- judge-run -->";
@@ -198,11 +200,37 @@ fn judges(results: &Findings<'_>) -> Result<String, fmt::Error> {
         ["Judge", "Source", "Pass:", "Mean:", "Scored:", "Failed:", "Abstained:", "Invalid:", "Since the baseline"];
     let mut out = table(&columns, results.judges().iter().map(row));
     for judge in results.judges() {
+        if let Some(pairwise) = &judge.pairwise {
+            out += &sides(judge, pairwise);
+        }
+    }
+    for judge in results.judges() {
         for warning in &judge.warnings {
             writeln!(out, "\n> ⚠️ {}: {}", code(&judge.name), prose(&warning.message))?;
         }
     }
     Ok(out)
+}
+
+/// Whose outputs a judge of pairs prefers.
+fn sides(judge: &JudgeReport, pairwise: &Pairwise) -> String {
+    let row = |side: &SideFigures| {
+        vec![
+            code(&side.name),
+            count(side.wins),
+            count(side.losses),
+            count(side.ties),
+            side.win_rate.as_ref().map(|rate| Unit::Share.estimate(rate)).unwrap_or_default(),
+            side.strength.as_ref().map(strength_in_words).unwrap_or_default(),
+        ]
+    };
+    let columns = ["Side", "Wins:", "Losses:", "Ties:", "Win rate:", "Strength"];
+    let mut words = compared_in_words(pairwise);
+    if let Some(consistency) = &pairwise.consistency {
+        words += &format!("; {} the same in both orders", Unit::Share.estimate(consistency));
+    }
+    let title = format!("{} on {}", code(&judge.name), code(&judge.source_id));
+    format!("\n{title}: {words}\n{}", table(&columns, pairwise.sides.iter().map(row)))
 }
 
 fn change(comparison: &Comparison) -> String {

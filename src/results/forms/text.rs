@@ -4,13 +4,17 @@ use std::collections::BTreeSet;
 use std::fmt::{self, Write};
 
 use super::Findings;
-use super::figures::{self, Unit, count, counted, milliseconds, percent, probability, value};
+use super::figures::{
+    self, Unit, compared_in_words, count, counted, milliseconds, percent, probability, strength_in_words, value,
+};
 use super::headline::Headline;
 use super::plain::{clip, guarded, one_line, pad, wrap};
 use crate::feedback::{ErrorCode, SourceType};
 use crate::results::compare::{Comparison, Flip, Measure, NightOutcome, NightResult, Outcome};
 use crate::results::gate::{GateOutcome, GateResult, GateTrace};
-use crate::results::report::{Bin, Category, Estimate, Evidence, Figures, JudgeReport, Method, Slice, Warning};
+use crate::results::report::{
+    Bin, Category, Estimate, Evidence, Figures, JudgeReport, Method, PairFigures, Pairwise, SideFigures, Slice, Warning,
+};
 
 /// One less than a terminal has: a line that is guarded has one more.
 const COLUMNS: usize = 79;
@@ -142,6 +146,9 @@ fn write_judge(out: &mut String, judge: &JudgeReport) -> fmt::Result {
     let source = if source.is_empty() { String::new() } else { format!("  {who}{source}") };
     writeln!(out, "\n{}", clip(&format!("{}{source}", one_line(&judge.name)), COLUMNS))?;
     write_figures(out, &judge.figures, judge.good.as_deref())?;
+    if let Some(pairwise) = &judge.pairwise {
+        write_pairwise(out, pairwise)?;
+    }
     if judge.n_skipped > 0 {
         entry(out, "skipped", &count(judge.n_skipped))?;
     }
@@ -275,6 +282,44 @@ fn write_usage(out: &mut String, judge: &JudgeReport) -> fmt::Result {
     }
     if let Some(Evidence { quotes, found }) = judge.evidence {
         entry(out, "evidence", &format!("{} of {} quotes stand in what was judged", count(found), count(quotes)))?;
+    }
+    Ok(())
+}
+
+fn write_pairwise(out: &mut String, pairwise: &Pairwise) -> fmt::Result {
+    const SIDE: usize = 20;
+    entry(out, "compared", &compared_in_words(pairwise))?;
+    if let Some(consistency) = &pairwise.consistency {
+        entry(out, "consistent", &format!("{} the same in both orders", Unit::Share.estimate(consistency)))?;
+    }
+    if let Some(first) = &pairwise.first_preferred {
+        entry(out, "position", &format!("{} of preferences for what is shown first", Unit::Share.estimate(first)))?;
+    }
+    writeln!(out, "  {}     wins   losses     ties  win rate", pad("side", SIDE))?;
+    for side in pairwise.sides.iter().take(3 * SHOWN) {
+        let SideFigures { name, wins, losses, ties, win_rate, strength } = side;
+        let rate = win_rate.as_ref().map(|rate| Unit::Share.estimate(rate)).unwrap_or_default();
+        let strength =
+            strength.as_ref().map(|strength| format!("  {}", strength_in_words(strength))).unwrap_or_default();
+        let name = pad(&clip(&one_line(name), SIDE), SIDE);
+        writeln!(out, "  {name} {:>8} {:>8} {:>8}  {rate}{strength}", count(*wins), count(*losses), count(*ties))?;
+    }
+    if pairwise.sides.len() > 2 {
+        for pair in pairwise.pairs.iter().take(3 * SHOWN) {
+            let PairFigures { first, second, first_wins, second_wins, ties, .. } = pair;
+            let words = format!(
+                "{} {} : {} {}, {}",
+                one_line(first),
+                count(*first_wins),
+                count(*second_wins),
+                one_line(second),
+                counted(*ties, "tie")
+            );
+            entry(out, "", &words)?;
+        }
+    }
+    if pairwise.is_separated {
+        entry(out, "", "a side won or lost everything: the order of strengths holds, the distances do not")?;
     }
     Ok(())
 }

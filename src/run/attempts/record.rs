@@ -97,9 +97,10 @@ pub(in crate::run) fn of_attempt(question: &Question, run_id: &str, outcome: Out
     // What a simulator makes up in a model's place is not the model's, replaces nothing, and has an id of its own.
     let is_simulated = answer.is_simulated || result.as_ref().is_err_and(|failure| failure.is_simulated);
     let made_up = question.of_simulator().filter(|_| is_simulated);
+    let pair = subject.pair.clone();
     let mut feedback = match made_up {
         Some(question) => {
-            let id = question.id(&subject.trace_id, subject.span_id.as_deref(), &work);
+            let id = question.id(&subject, &work);
             base(question, run_id, id, subject, History::default())
         }
         None => base(question, run_id, id, subject, history),
@@ -163,7 +164,10 @@ pub(in crate::run) fn of_attempt(question: &Question, run_id: &str, outcome: Out
                 feedback.error =
                     Some(FeedbackError { error_code, error_message: Some(error_message), stack_trace: None });
             } else {
-                feedback.value = Some(value);
+                feedback.value = Some(match pair {
+                    Some(pair) => pair.named(value),
+                    None => value,
+                });
             }
             feedback.rationale = rationale;
             feedback.overrides = history.overrides.filter(|_| made_up.is_none()).map(|id| id.to_string());
@@ -221,7 +225,7 @@ fn shortened(text: &str) -> String {
     }
 }
 
-/// The record of a trace, span or session that the judge cannot be asked about.
+/// The record of a trace, span, session or pair that the judge cannot be asked about.
 pub(in crate::run) fn of_input_error(question: &Question, run_id: &str, not_askable: NotAskable) -> Feedback {
     let NotAskable { id, subject, error } = not_askable;
     let error_code = error.code().into();

@@ -3,8 +3,10 @@
 //! It takes judgments from the plan, admits them lane by lane, spawns each attempt, and decides what follows from what comes back. Waiting and
 //! being in flight are two states: whatever waits (for a quota, a pause, a retry) is data here, not a sleeping task.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 
@@ -43,6 +45,13 @@ pub(in crate::run) struct Returned {
     job: Box<Job>,
 }
 
+/// Until more may be sent of a quota that is shared with other processes.
+async fn leased(shared_quota: Option<&Notify>) {
+    if let Some(wake) = shared_quota {
+        wake.notified().await;
+    }
+}
+
 /// What a dispatcher is made of.
 pub(in crate::run) struct Parts<'a> {
     pub summary: Summary,
@@ -50,6 +59,8 @@ pub(in crate::run) struct Parts<'a> {
     pub lanes: Vec<Lane>,
     /// What their models are called.
     pub lane_ids: Vec<String>,
+    /// Is told when more may be sent of a quota that is shared with other processes; `None` where none is.
+    pub shared_quota: Option<Arc<Notify>>,
     pub log: LogWriter,
     pub rejects: Rejects,
     pub strict: bool,
@@ -110,6 +121,7 @@ impl<'a> Dispatcher<'a> {
         let mut deadline = None;
         let mut tick = tokio::time::interval(Duration::from_secs(1));
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+        let shared_quota = self.parts.shared_quota.clone();
         let mut time_is_up = self.parts.budget.time.map(|limit| Instant::now() + limit);
         loop {
             self.release();
@@ -158,6 +170,10 @@ impl<'a> Dispatcher<'a> {
                     }
                 },
                 () = sleep_until(wake) => Flow::Continue,
+                () = leased(shared_quota.as_deref()), if shared_quota.is_some() => {
+                    self.report_quota_servers();
+                    Flow::Continue
+                }
                 _ = tick.tick() => {
                     self.report_limits();
                     self.emit(&Event::Tick);
@@ -238,6 +254,14 @@ impl<'a> Dispatcher<'a> {
                 && requests.or(tokens).is_some()
             {
                 self.emit(&Event::LimitsReported { lane, requests, tokens });
+            }
+        }
+    }
+
+    fn report_quota_servers(&mut self) {
+        for lane in (0..self.parts.lanes.len()).map(LaneIndex::new) {
+            for news in self.lane(lane).quota_news() {
+                self.emit(&Event::QuotaServer { lane, news: &news });
             }
         }
     }

@@ -22,7 +22,7 @@ impl Dispatcher<'_> {
                 }
                 self.items(items, failures).await?;
             }
-            Planned::Session { items, failures } => self.items(items, failures).await?,
+            Planned::Group { items, failures } => self.items(items, failures).await?,
             Planned::Duplicate | Planned::Reject(_) | Planned::NotSelected { .. } | Planned::End { .. }
                 if !is_first => {}
             Planned::NotSelected { bytes_read, why } => {

@@ -5,6 +5,7 @@ use std::collections::{BinaryHeap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::job::History;
@@ -12,6 +13,7 @@ use super::job::{Due, Job};
 use super::member::{Asks, Member};
 use crate::endpoint::client::ClientError;
 use crate::endpoint::pacing::gate::{Admission, Pass};
+use crate::endpoint::pacing::shared::QuotaNews;
 use crate::endpoint::prices::Prices;
 use crate::endpoint::provider;
 use crate::endpoint::wire::chat::WireProfile;
@@ -105,6 +107,18 @@ impl Lane {
             requests_today: requests_per_day.map(|limit| RequestsToday { limit, before: requests_today, sent: 0 }),
             ..Self::plain(members, concurrency, policy)
         })
+    }
+
+    /// Takes part in quotas that are shared with other processes. `wake` is told when more may be sent. Returns whether there are any.
+    pub(in crate::run) fn share_quotas(&mut self, lane: &EndpointLane, wake: &Arc<Notify>) -> bool {
+        let members = self.members.iter_mut().zip(lane.pool.iter());
+        members.for_each(|(member, endpoint)| member.share_quota(endpoint, &lane.model, wake));
+        lane.pool.iter().any(|endpoint| endpoint.quota_server.is_some())
+    }
+
+    /// What changed about the servers of shared quotas.
+    pub(in crate::run) fn quota_news(&self) -> Vec<QuotaNews> {
+        self.members.iter().flat_map(|member| member.gate.quota().news()).collect()
     }
 
     /// One without anything of an endpoint's.

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::health::Health;
@@ -94,6 +95,15 @@ impl Member {
             stopped: false,
             timeout: program.timeout,
         }
+    }
+
+    /// From now on its quota is that of all processes that ask the same model at this address with the same key.
+    pub(in crate::run) fn share_quota(&mut self, endpoint: &EndpointConfig, model: &str, wake: &Arc<Notify>) {
+        let Some(server) = &endpoint.quota_server else { return };
+        let key = endpoint.api_key_env.as_deref().unwrap_or_default();
+        let place = blake3::hash(format!("{}\n{key}", without_credentials(&endpoint.base_url)).as_bytes()).to_hex();
+        let name = format!("{}:/{model} {}", endpoint.name, &place[..16]);
+        self.gate.share(server, &name, wake);
     }
 
     /// The most tokens that a request to it can ever have: 0 if it is asked no more.

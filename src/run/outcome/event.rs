@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::dataset::{Notices, Reject};
 use crate::endpoint::Failure;
+use crate::endpoint::pacing::shared::QuotaNews;
 use crate::endpoint::wire::answer::Usage;
 use crate::feedback::Feedback;
 use crate::judge::SubjectIds;
@@ -146,6 +147,13 @@ pub enum Event<'a> {
         requests: Option<u64>,
         /// Tokens a minute.
         tokens: Option<u64>,
+    },
+    /// The server of a quota that is shared with other processes went away, or came back.
+    QuotaServer {
+        /// Of this lane.
+        lane: LaneIndex,
+        /// What happened.
+        news: &'a QuotaNews,
     },
     /// A second went by.
     Tick,

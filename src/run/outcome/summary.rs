@@ -158,7 +158,7 @@ impl Summary {
         let questions = questions.map(|question| QuestionSummary {
             info: QuestionInfo::of(question),
             counts: Counts::default(),
-            distribution: Distribution::of(&question.judge.verdict),
+            distribution: Distribution::of(question.judge.recorded()),
             from_prose: 0,
             usage: Usage::default(),
             cost: None,
@@ -247,6 +247,7 @@ impl Summary {
             | Event::Stopping { .. }
             | Event::Abandoned { .. }
             | Event::LimitsReported { .. }
+            | Event::QuotaServer { .. }
             | Event::Tick => {}
         }
     }

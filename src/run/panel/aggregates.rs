@@ -5,14 +5,16 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
+use super::both_orders;
 use super::cascade::{self, Decided};
 use super::combine::{Combined, NoConsensus, combine};
 use super::panel::{Panel, PanelSummary};
 use super::votes::{Subject, Vote, Votes};
 use crate::feedback::log::{LogClosed, LogWriter, OpenError, Standing};
 use crate::feedback::{
-    ANCHORS_METADATA, AssessmentId, DIGEST_METADATA, ErrorCode, Feedback, FeedbackError, GOOD_METADATA, IdHasher,
-    PROMPT_METADATA, SCALE_METADATA, SESSION_ID_METADATA, SESSION_METADATA,
+    ANCHORS_METADATA, ANSWER_A_METADATA, ANSWER_B_METADATA, AssessmentId, DIGEST_METADATA, ErrorCode, Feedback,
+    FeedbackError, GOOD_METADATA, IdHasher, PROMPT_METADATA, SCALE_METADATA, SESSION_ID_METADATA, SESSION_METADATA,
+    TRACE_A_METADATA, TRACE_B_METADATA,
 };
 use crate::run::attempts::record::now_ms;
 use crate::run::setup::run_plan::Aggregation;
@@ -51,11 +53,13 @@ pub(in crate::run) async fn aggregate(
         // Of a cascade, the one that decides need not be asked.
         for (number, voter) in panel.voters.iter().enumerate().take(panel.voters.len() - usize::from(is_cascade)) {
             let given = subject.votes.iter().filter(|vote| vote.voter == number && vote.value.is_some()).count() as u64;
-            let missing = u64::from(panel.samples).saturating_sub(given);
+            let missing = u64::from(panel.samples * panel.orders()).saturating_sub(given);
             if missing > 0 {
                 *summary.without.entry(voter.clone()).or_default() += missing;
             }
         }
+        summary.count_positions(subject, &values);
+        let mut details = Vec::new();
         let combined = if is_cascade {
             match decided(panel, subject, &values) {
                 Decided::AtOnce(combined) => Ok(combined),
@@ -79,12 +83,19 @@ pub(in crate::run) async fn aggregate(
             }
         } else {
             let are_all_in = subject.votes.len() >= panel.votes() as usize;
-            if said.len() < panel.quorum as usize && !are_all_in {
+            if said.len() < (panel.quorum * panel.orders()) as usize && !are_all_in {
                 summary.pending += 1;
                 continue;
             }
-            let votes: Vec<_> = said.iter().map(|number| &values[*number]).collect();
-            combine(panel.aggregation, &votes, panel.votes(), panel.quorum)
+            if panel.aggregation == Aggregation::Pair {
+                both_orders::decide(panel, subject, &values).map(|decided| {
+                    details = decided.details;
+                    decided.combined
+                })
+            } else {
+                let votes: Vec<_> = said.iter().map(|number| &values[*number]).collect();
+                combine(panel.aggregation, &votes, panel.votes(), panel.quorum)
+            }
         };
         match &combined {
             Ok(Combined { value, is_unanimous, .. }) => {
@@ -101,9 +112,13 @@ pub(in crate::run) async fn aggregate(
             continue;
         }
         summary.written += 1;
-        let mut feedback = base(panel, records.record(subject.votes[0].place)?, run_id, id);
+        let first = records.record(subject.votes[0].place)?;
+        let compared = compared(panel, subject, &first);
+        let mut feedback = base(panel, first, run_id, id);
+        feedback.metadata.extend(compared);
         feedback.rationale = Some(said_by_whom(panel, &subject.votes, &values));
         feedback.metadata.insert("votes".to_owned(), format!("{}/{}", said.len(), panel.votes()));
+        feedback.metadata.extend(details.into_iter().map(|(key, value)| (key.to_owned(), value)));
         match combined {
             Ok(Combined { value, agreement, .. }) => {
                 feedback.value = Some(value);
@@ -127,6 +142,33 @@ pub(in crate::run) async fn aggregate(
         let _ = writer.append_all(unwritten).await;
     }
     Ok(summaries)
+}
+
+impl PanelSummary {
+    /// Counts how often what was shown first is preferred.
+    fn count_positions(&mut self, subject: &Subject, values: &[Value]) {
+        let Some([first, second]) = subject.sides else { return };
+        for vote in &subject.votes {
+            let Some(value) = vote.value.map(|number| &values[number]) else { continue };
+            let shown = if vote.is_swapped { [second, first] } else { [first, second] };
+            let [is_first, is_second] = shown.map(|side| *value == *self.panel.sides[side]);
+            self.first_preferred.0 += u64::from(is_first);
+            self.first_preferred.1 += u64::from(is_first || is_second);
+        }
+    }
+}
+
+/// What the aggregate says of the pair that it is about, in the order of the sides: `vote` is one of its votes.
+fn compared(panel: &Panel, subject: &Subject, vote: &Feedback) -> Vec<(String, String)> {
+    let Some(sides) = subject.sides else { return Vec::new() };
+    let mut traces =
+        [TRACE_A_METADATA, TRACE_B_METADATA].map(|key| vote.metadata.get(key).cloned().unwrap_or_default());
+    if vote.compared().is_some_and(|[shown_first, _]| shown_first != panel.sides[sides[0]]) {
+        traces.reverse();
+    }
+    let names = sides.map(|side| panel.sides[side].clone());
+    let keys = [ANSWER_A_METADATA, ANSWER_B_METADATA, TRACE_A_METADATA, TRACE_B_METADATA];
+    keys.into_iter().map(ToOwned::to_owned).zip(names.into_iter().chain(traces)).collect()
 }
 
 /// What a cascade comes to.
@@ -171,9 +213,14 @@ fn base(panel: &Panel, vote: Feedback, run_id: &str, id: AssessmentId) -> Feedba
 
 /// `true: openai:/a, openai:/b`, a line for each verdict, and one for those that gave none.
 fn said_by_whom(panel: &Panel, votes: &[Vote], values: &[Value]) -> String {
+    let order = |vote: &Vote| match (panel.aggregation, vote.is_swapped) {
+        (Aggregation::Pair, false) => ", in order",
+        (Aggregation::Pair, true) => ", swapped",
+        _ => "",
+    };
     let name = |vote: &Vote| match (panel.samples, &panel.voters[vote.voter]) {
-        (1, voter) => voter.clone(),
-        (_, voter) => format!("{voter} #{}", vote.sample + 1),
+        (1, voter) => format!("{voter}{}", order(vote)),
+        (_, voter) => format!("{voter} #{}{}", vote.sample + 1, order(vote)),
     };
     let mut lines: Vec<(Option<usize>, Vec<String>)> = Vec::new();
     for vote in votes {
@@ -185,7 +232,7 @@ fn said_by_whom(panel: &Panel, votes: &[Vote], values: &[Value]) -> String {
     lines.sort_by_key(|(value, voters)| (value.is_none(), std::cmp::Reverse(voters.len())));
     let line = |(value, voters): &(Option<usize>, Vec<String>)| {
         let value = value.map_or_else(|| "no verdict".to_owned(), |number| values[number].to_string());
-        format!("{value}: {}", voters.join(", "))
+        format!("{value}: {}", voters.join(if panel.aggregation == Aggregation::Pair { "; " } else { ", " }))
     };
     lines.iter().map(line).collect::<Vec<_>>().join("\n")
 }

@@ -90,6 +90,7 @@ mod tests {
             aggregation: Aggregation::Cascade,
             quorum: 1,
             escalates_bad: false,
+            sides: Vec::new(),
         }
     }
 

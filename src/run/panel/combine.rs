@@ -37,7 +37,7 @@ pub(super) fn combine(
         return Err(NoConsensus::Quorum { votes: votes.len(), asked, quorum });
     }
     match aggregation {
-        Aggregation::Majority | Aggregation::Cascade => majority(votes),
+        Aggregation::Majority | Aggregation::Cascade | Aggregation::Pair => majority(votes),
         Aggregation::Mean | Aggregation::Median => {
             let mut numbers: Vec<f64> = votes.iter().filter_map(|vote| vote.as_f64()).collect();
             if numbers.len() < votes.len() {

@@ -1,6 +1,7 @@
 //! Panels: several votes on one question, each a record of its own, and the aggregate that code makes of them.
 
 mod aggregates;
+mod both_orders;
 mod cascade;
 mod combine;
 #[expect(clippy::module_inception, reason = "the module's one subject")]

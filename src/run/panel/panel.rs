@@ -26,6 +26,8 @@ pub struct Panel {
     pub quorum: u32,
     /// Of a cascade: whether bad verdicts are left to the one that decides.
     pub escalates_bad: bool,
+    /// Of a judge of pairs: the names of the compared sides, in order.
+    pub sides: Vec<String>,
 }
 
 impl Panel {
@@ -33,8 +35,22 @@ impl Panel {
     pub fn votes(&self) -> u32 {
         match self.aggregation {
             Aggregation::Cascade => self.first_votes().saturating_add(1),
-            _ => u32::try_from(self.voters.len()).unwrap_or(u32::MAX).saturating_mul(self.samples),
+            _ => {
+                let voters = u32::try_from(self.voters.len()).unwrap_or(u32::MAX);
+                voters.saturating_mul(self.samples).saturating_mul(self.orders())
+            }
         }
+    }
+
+    /// Votes for each sample: of a judge of pairs, one in either order.
+    pub(super) fn orders(&self) -> u32 {
+        if self.aggregation == Aggregation::Pair { 2 } else { 1 }
+    }
+
+    /// Of a judge of pairs: the numbers of the sides with these names, if they are compared.
+    pub(super) fn compared(&self, names: [&str; 2]) -> Option<[usize; 2]> {
+        let [a, b] = names.map(|name| self.sides.iter().position(|side| side == name));
+        Some([a?, b?]).filter(|[a, b]| a != b)
     }
 
     /// Of a cascade: the votes before the one that decides.
@@ -77,6 +93,8 @@ pub struct PanelSummary {
     pub escalated: BTreeSet<String>,
     /// Of a cascade: verdicts of the one that decides.
     pub decided_by_last: u64,
+    /// Of a judge of pairs: verdicts for what was shown first, and those for either.
+    pub first_preferred: (u64, u64),
     /// By voter, the votes that are missing or have no verdict.
     pub without: BTreeMap<String, u64>,
     /// The aggregates.
@@ -95,6 +113,7 @@ impl PanelSummary {
             written: 0,
             escalated: BTreeSet::new(),
             decided_by_last: 0,
+            first_preferred: (0, 0),
             without: BTreeMap::new(),
             distribution: Distribution::of(&panel.verdict),
         }

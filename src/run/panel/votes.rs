@@ -9,6 +9,7 @@ use super::panel::Panel;
 use crate::feedback::history::Facts;
 use crate::feedback::log::{OpenError, Place, StandingRecords, Stands};
 use crate::feedback::{AssessmentId, Feedback, IdHasher, SESSION_METADATA, SourceType};
+use crate::run::setup::run_plan::Aggregation;
 
 /// The votes of a log, by subject, and its records.
 pub(super) struct Votes {
@@ -18,12 +19,14 @@ pub(super) struct Votes {
     pub records: StandingRecords,
 }
 
-/// A trace, span or session that a panel votes about.
+/// A trace, span, session or pair that a panel votes about.
 pub(super) struct Subject {
     /// The panel's number.
     pub panel: usize,
     /// A hash of its ids.
     pub about: AssessmentId,
+    /// Of a pair: the numbers of its sides, in their order.
+    pub sides: Option<[usize; 2]>,
     pub votes: Vec<Vote>,
     /// The aggregate that stands.
     pub standing: Option<Aggregate>,
@@ -35,6 +38,8 @@ pub(super) struct Vote {
     /// The voter's number in the panel, and which of its votes it is.
     pub voter: usize,
     pub sample: u32,
+    /// Of a pair: whether the sides were shown in the opposite order.
+    pub is_swapped: bool,
     pub id: AssessmentId,
     /// The number of the value; `None` where there is no verdict, or a person rejected it.
     pub value: Option<usize>,
@@ -61,7 +66,9 @@ impl Votes {
         })?;
         let Found { mut subjects, values, .. } = found;
         subjects.retain(|subject| !subject.votes.is_empty());
-        subjects.iter_mut().for_each(|subject| subject.votes.sort_by_key(|vote| (vote.voter, vote.sample)));
+        subjects
+            .iter_mut()
+            .for_each(|subject| subject.votes.sort_by_key(|vote| (vote.voter, vote.sample, vote.is_swapped)));
         Ok(Self { subjects, values, records })
     }
 }
@@ -81,9 +88,20 @@ impl Found {
         };
         let facts = Facts::of(feedback);
         let (Some(id), true) = (facts.id, facts.is_own) else { return };
+        let shown = match (panel.aggregation, feedback.compared()) {
+            (Aggregation::Pair, None) => return,
+            (Aggregation::Pair, Some(names)) => match panel.compared(names) {
+                Some(shown) => Some(shown),
+                None => return,
+            },
+            _ => None,
+        };
+        let is_swapped = shown.is_some_and(|[a, b]| a > b);
+        let sides = shown.map(|[a, b]| [a.min(b), a.max(b)]);
         let source_id = feedback.source.source_id.as_deref().unwrap_or_default();
         if feedback.source == panel.source() {
-            self.subject(number, feedback).standing = Some(Aggregate { id, is_verdict: stands == Stands::Verdict });
+            self.subject(number, feedback, sides).standing =
+                Some(Aggregate { id, is_verdict: stands == Stands::Verdict });
             return;
         }
         let voter = panel.voters.iter().position(|voter| voter == source_id);
@@ -93,16 +111,19 @@ impl Found {
             return;
         }
         let value = feedback.value.as_ref().filter(|_| stands == Stands::Verdict).map(|value| self.number(value));
-        self.subject(number, feedback).votes.push(Vote { voter, sample, id, value, place });
+        self.subject(number, feedback, sides).votes.push(Vote { voter, sample, is_swapped, id, value, place });
     }
 
-    fn subject(&mut self, panel: usize, feedback: &Feedback) -> &mut Subject {
+    fn subject(&mut self, panel: usize, feedback: &Feedback, sides: Option<[usize; 2]>) -> &mut Subject {
         let mut hasher = IdHasher::new("judge-run panel's subject 1");
         let texts = [&feedback.trace_id, &feedback.span_id, &feedback.metadata.get(SESSION_METADATA).cloned()];
         texts.into_iter().for_each(|text| _ = hasher.optional_part(text.as_deref().map(str::as_bytes)));
+        for side in sides.iter().flatten() {
+            hasher.part(&(*side as u64).to_le_bytes());
+        }
         let about = hasher.finish();
         let place = *self.by_ids.entry((panel, about)).or_insert_with(|| {
-            self.subjects.push(Subject { panel, about, votes: Vec::new(), standing: None });
+            self.subjects.push(Subject { panel, about, sides, votes: Vec::new(), standing: None });
             self.subjects.len() - 1
         });
         &mut self.subjects[place]

@@ -1,4 +1,4 @@
-//! What becomes of a trace, a span or a session: a judgment, or nothing, because of what the log already has.
+//! What becomes of a trace, a span, a session or a pair: a judgment, or nothing, because of what the log already has.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -8,11 +8,12 @@ use super::skipped::SkipReason;
 use crate::feedback::log::{Index, OpinionKey, ReuseLog, Seen, Standing};
 use crate::feedback::{AssessmentId, Feedback, Source};
 use crate::judge::redact::Redact;
-use crate::judge::{Judge, Judgment, Selected, Subject, Unit};
+use crate::judge::{Judge, Judgment, Pair, Selected, Subject, Unit};
 use crate::run::attempts::record;
 use crate::run::lanes::job::History;
 use crate::run::setup::questions::{QuestionIndex, Questions};
 use crate::run::setup::settings::{FailureScope, Scope};
+use crate::run::setup::sides::{Compared, Sides};
 use crate::trace::{Session, Trace};
 
 /// Turns traces into judgments.
@@ -21,7 +22,7 @@ pub(in crate::run) struct Planner {
     asked: Vec<Asked>,
     scope: Scope,
     known: Arc<Known>,
-    redact: Option<Arc<Redact>>,
+    makes: Makes,
     /// Whether criteria are asked together.
     has_rubrics: bool,
 }
@@ -41,6 +42,15 @@ impl Known {
     fn may_ask(&self, failure: AssessmentId) -> bool {
         self.failures.as_ref().is_none_or(|only| only.contains(&failure))
     }
+}
+
+/// How subjects are made of traces.
+#[derive(Debug, Clone, Default)]
+pub(in crate::run) struct Makes {
+    /// What judges do not see of them.
+    pub redact: Option<Arc<Redact>>,
+    /// Which of them are compared with which.
+    pub sides: Option<Arc<Sides>>,
 }
 
 /// Which of the questions, and whose opinions it is about.
@@ -77,31 +87,41 @@ impl Planner {
         });
         let asked = asked.collect();
         let has_rubrics = questions.iter().any(|(_, question)| question.is_asked_with(question));
-        Self { has_rubrics, questions, asked, scope: scope.clone(), known, redact: None }
+        Self { has_rubrics, questions, asked, scope: scope.clone(), known, makes: Makes::default() }
     }
 
-    /// The same, where judges do not see what is personal or secret.
-    pub(in crate::run) fn redacting(self, redact: Option<Arc<Redact>>) -> Self {
-        Self { redact, ..self }
+    /// The same, with subjects made so.
+    pub(in crate::run) fn of_subjects(self, makes: Makes) -> Self {
+        Self { makes, ..self }
     }
 
     fn judge(&self, asked: &Asked) -> &Judge {
         &self.questions[asked.question].judge
     }
 
+    /// Whether a judge of this unit takes part here.
+    fn judges(&self, unit: Unit) -> bool {
+        self.asked.iter().any(|asked| self.judge(asked).select.unit() == unit)
+    }
+
     /// Whether a judge of sessions takes part here.
     pub(in crate::run) fn judges_sessions(&self) -> bool {
-        self.asked.iter().any(|asked| self.judge(asked).select.unit() == Unit::Session)
+        self.judges(Unit::Session)
+    }
+
+    /// Which outputs are compared, if any are.
+    pub(in crate::run) fn sides(&self) -> Option<&Sides> {
+        self.makes.sides.as_deref().filter(|_| self.judges(Unit::Pair))
     }
 
     /// Whether a judge of traces or spans takes part in the run.
     pub(in crate::run) fn judges_traces(&self) -> bool {
-        self.questions.iter().any(|(_, question)| question.judge.select.unit() != Unit::Session)
+        self.questions.iter().any(|(_, question)| matches!(question.judge.select.unit(), Unit::Trace | Unit::Span))
     }
 
     /// What becomes of a trace and its spans, and how many failures they have that the run is about.
     pub(in crate::run) fn items(&self, trace: &Trace) -> (Vec<Item>, u64) {
-        let redacted = self.redact.as_ref().map(|redact| redact.trace(trace));
+        let redacted = self.makes.redact.as_ref().map(|redact| redact.trace(trace));
         let trace = redacted.as_ref().unwrap_or(trace);
         let (mut items, mut failures) = (Vec::with_capacity(self.asked.len()), 0);
         for asked in &self.asked {
@@ -109,7 +129,7 @@ impl Planner {
             match self.judge(asked).select.unit() {
                 Unit::Trace => items.extend(self.item_in_scope(asked, trace.into(), &mut failures)),
                 Unit::Session if trace.session().is_none() => skip(SkipReason::NoSession),
-                Unit::Session => {}
+                Unit::Session | Unit::Pair => {}
                 Unit::Span => {
                     let Selected { spans, repeated } = self.judge(asked).select.spans(trace);
                     if spans.is_empty() {
@@ -129,12 +149,31 @@ impl Planner {
 
     /// What becomes of a session, and how many failures it has that the run is about.
     pub(in crate::run) fn items_of_session(&self, session: &Session) -> (Vec<Item>, u64) {
-        let redacted = self.redact.as_ref().and_then(|redact| redact.session(session));
+        let redacted = self.makes.redact.as_ref().and_then(|redact| redact.session(session));
         let session = redacted.as_ref().unwrap_or(session);
         let mut failures = 0;
         let items = self.asked_of_sessions();
         let items = items.filter_map(|asked| self.item_in_scope(asked, session.into(), &mut failures)).collect();
         (self.asked_together(items), failures)
+    }
+
+    /// What becomes of traces with outputs for the same inputs, and how many failures they have that the run is about.
+    pub(in crate::run) fn items_of_sides(&self, traces: Vec<Trace>) -> (Vec<Item>, u64) {
+        let traces = match &self.makes.redact {
+            Some(redact) => traces.iter().map(|trace| redact.trace(trace)).collect(),
+            None => traces,
+        };
+        let (mut items, mut failures) = (Vec::new(), 0);
+        let Some(sides) = self.sides() else { return (items, failures) };
+        let Compared { pairs, lacking } = sides.compared(&traces);
+        for asked in self.asked.iter().filter(|asked| self.judge(asked).select.unit() == Unit::Pair) {
+            let skipped = lacking.iter().map(|what| Settled::Skipped(SkipReason::Lacks(what.clone())));
+            items.extend(skipped.map(|settled| asked.count(settled)));
+            for pair in pairs.iter().flatten() {
+                items.extend(self.item_in_scope(asked, (*pair).into(), &mut failures));
+            }
+        }
+        (items, failures)
     }
 
     /// What becomes of a session that the run is not about.
@@ -196,7 +235,8 @@ impl Planner {
 
     fn opinion(&self, asked: &Asked, source: &Source, subject: Subject<'_>) -> OpinionKey {
         let key = self.questions[asked.question].key();
-        OpinionKey::new(Some(&subject.trace().trace_id), subject.span_id(), key.judge, source).sample(key.sample)
+        let opinion = OpinionKey::new(Some(&subject.trace().trace_id), subject.span_id(), key.judge, source);
+        opinion.sample(key.sample).comparing(subject.pair().map(Pair::names))
     }
 
     /// The same where only failures are asked. The log is looked up first: rendering is the expensive part.
@@ -227,7 +267,7 @@ impl Planner {
         let look_up = |id: AssessmentId| self.known.index.look_up(opinion, id);
         let judgment = match self.questions[asked.question].judgment(subject) {
             Ok(mut judgment) => {
-                if let Some(redact) = &self.redact {
+                if let Some(redact) = &self.makes.redact {
                     judgment.work.note_redacted(|text| redact.count(text));
                 }
                 judgment

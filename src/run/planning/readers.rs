@@ -8,10 +8,9 @@ use std::task::Poll;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
-use super::plan::{Known, Planner};
+use super::plan::{Known, Makes, Planner};
 use super::walk::{Planned, Walk};
 use crate::dataset::DatasetReader;
-use crate::judge::redact::Redact;
 use crate::run::lanes::lane::Lane;
 use crate::run::setup::questions::{LaneIndex, QuestionIndex, Questions};
 use crate::run::setup::selection::Selection;
@@ -82,7 +81,7 @@ impl Readers {
         known: Known,
         selection: Selection,
         waves: Option<&Waves>,
-        redact: Option<&Arc<Redact>>,
+        makes: &Makes,
     ) -> io::Result<Self> {
         let (known, selection) = (Arc::new(known), Arc::new(selection));
         let shared = datasets.len() == 1;
@@ -91,7 +90,7 @@ impl Readers {
             let lane = LaneIndex::new(place);
             let is_asked = |question: QuestionIndex| shared || questions.lane(question) == lane;
             let planner =
-                Planner::new(questions.clone(), Arc::clone(&known), scope, is_asked).redacting(redact.cloned());
+                Planner::new(questions.clone(), Arc::clone(&known), scope, is_asked).of_subjects(makes.clone());
             let selection = Arc::clone(&selection);
             let (sender, receiver) = mpsc::channel(READ_AHEAD);
             let (proceed, waits) = std::sync::mpsc::channel();

@@ -1,15 +1,15 @@
-//! The way through a dataset: trace by trace, then session by session, each with what the planner makes of it.
+//! The way through a dataset: trace by trace, then session by session or pair by pair, each with what the planner makes of it.
 
 use std::sync::Arc;
 
 use super::item::Item;
 use super::plan::Planner;
-use crate::dataset::{DatasetError, DatasetReader, Entry, Notice, Notices, Reject, Sessions};
+use crate::dataset::{DatasetError, DatasetReader, Entry, Located, Notice, Notices, Reject, Sessions, Sides};
 use crate::run::setup::selection::{NotSelected, Selecting, Selection};
 use crate::run::until::WaveWalk;
-use crate::trace::Session;
+use crate::trace::{Session, Trace};
 
-/// What one line of the dataset, or one session, came to.
+/// What one line of the dataset, or one group of its traces, came to.
 #[derive(Debug)]
 pub(in crate::run) enum Planned {
     Trace {
@@ -18,8 +18,8 @@ pub(in crate::run) enum Planned {
         /// Failures that the run is about, if it is about failures only.
         failures: u64,
     },
-    /// A session; its traces came before.
-    Session {
+    /// A session, or the outputs for the same inputs; the traces came before.
+    Group {
         items: Vec<Item>,
         failures: u64,
     },
@@ -46,7 +46,7 @@ impl Planned {
     /// What it holds of the dataset.
     pub(in crate::run) fn bytes(&self) -> usize {
         match self {
-            Self::Trace { items, .. } | Self::Session { items, .. } => items.iter().map(Item::bytes).sum(),
+            Self::Trace { items, .. } | Self::Group { items, .. } => items.iter().map(Item::bytes).sum(),
             _ => 0,
         }
     }
@@ -54,7 +54,7 @@ impl Planned {
     /// Whether there is nothing to do but to count it.
     pub(in crate::run) fn is_counted_only(&self) -> bool {
         match self {
-            Self::Trace { items, .. } | Self::Session { items, .. } => items.iter().all(Item::is_counted_only),
+            Self::Trace { items, .. } | Self::Group { items, .. } => items.iter().all(Item::is_counted_only),
             Self::NotSelected { .. } | Self::Duplicate => true,
             Self::Reject(_) | Self::Unreadable(_) | Self::WaveEnd | Self::End { .. } => false,
         }
@@ -74,13 +74,67 @@ pub(in crate::run) struct Walk<'a> {
 
 enum Stage {
     Begin,
-    /// All traces go to their sessions, whether they are selected or not, if sessions are judged.
-    Traces(Option<Sessions>),
+    /// All traces go to their groups, whether they are selected or not, if groups are judged.
+    Traces(Option<Gathering>),
     /// And how many were taken.
-    Sessions(Box<dyn Iterator<Item = Result<Session, DatasetError>>>, u64),
+    Groups(Groups, u64),
     WaveEnd,
     End,
     Over,
+}
+
+type Groups = Box<dyn Iterator<Item = Result<Group, DatasetError>>>;
+
+/// Traces that are judged together.
+enum Group {
+    Session(Session),
+    /// Outputs for the same inputs, in the order of the sides.
+    Sides(Vec<Trace>),
+}
+
+impl Group {
+    /// The trace by which it is selected.
+    fn selected_by(&self) -> Option<&Trace> {
+        match self {
+            Self::Session(session) => Some(session.last()),
+            Self::Sides(traces) => traces.first(),
+        }
+    }
+}
+
+/// What is judged together, until all of it is there.
+enum Gathering {
+    Sessions(Sessions),
+    Sides(Sides),
+}
+
+impl Gathering {
+    fn of(planner: &Planner) -> Result<Option<Self>, DatasetError> {
+        match planner.sides() {
+            Some(_) => Sides::new().map(|sides| Some(Self::Sides(sides))),
+            None if planner.judges_sessions() => Sessions::new().map(|sessions| Some(Self::Sessions(sessions))),
+            None => Ok(None),
+        }
+    }
+
+    /// Adds a trace; why not, where it is not known what belongs to it.
+    fn add(&mut self, planner: &Planner, located: &Located<Trace>) -> Result<Option<NotSelected>, DatasetError> {
+        match self {
+            Self::Sessions(sessions) => sessions.add(&located.value).map(|()| None),
+            Self::Sides(sides) => match planner.sides().map(|sides| sides.key(located)) {
+                Some(Ok(key)) => sides.add(&key, &located.value).map(|()| None),
+                Some(Err(reason)) => Ok(Some(NotSelected::Failed(reason))),
+                None => Ok(None),
+            },
+        }
+    }
+
+    fn into_groups(self) -> Result<Groups, DatasetError> {
+        Ok(match self {
+            Self::Sessions(sessions) => Box::new(sessions.into_sessions()?.map(|session| session.map(Group::Session))),
+            Self::Sides(sides) => Box::new(sides.into_groups()?.map(|traces| traces.map(Group::Sides))),
+        })
+    }
 }
 
 impl<'a> Walk<'a> {
@@ -95,9 +149,9 @@ impl<'a> Walk<'a> {
     }
 
     fn begin(&mut self) -> Option<Planned> {
-        match self.planner.judges_sessions().then(Sessions::new).transpose() {
-            Ok(sessions) => {
-                self.stage = Stage::Traces(sessions);
+        match Gathering::of(self.planner) {
+            Ok(gathering) => {
+                self.stage = Stage::Traces(gathering);
                 None
             }
             Err(error) => Some(self.unreadable(error)),
@@ -105,30 +159,34 @@ impl<'a> Walk<'a> {
     }
 
     fn unreadable(&mut self, error: DatasetError) -> Planned {
-        // Half a session would be judged as if it were one.
+        // Half a group would be judged as if it were one.
         self.stage = Stage::End;
         Planned::Unreadable(error)
     }
 
     /// The next line, or the next stage.
     fn line(&mut self) -> Option<Planned> {
-        // The limit counts traces where traces or their spans are judged; sessions are whole only at the dataset's end.
+        // The limit counts traces where traces or their spans are judged; groups are whole only at the dataset's end.
         let enough = self.selecting.is_done() && self.planner.judges_traces();
         let is_first_wave = self.waves.as_ref().is_none_or(WaveWalk::is_first);
-        let Stage::Traces(sessions) = &mut self.stage else { return None };
-        let entry = if enough && sessions.is_none() { None } else { self.dataset.next() };
+        let Stage::Traces(gathering) = &mut self.stage else { return None };
+        let entry = if enough && gathering.is_none() { None } else { self.dataset.next() };
         let planned = match entry {
             Some(Ok(Entry::Trace(located))) => {
-                let trace = located.value;
-                if let Some(sessions) = sessions
-                    && let Err(error) = sessions.add(&trace)
-                {
-                    return Some(self.unreadable(error));
+                let bytes_read = self.dataset.bytes_read();
+                match gathering.as_mut().map(|gathering| gathering.add(self.planner, &located)).transpose() {
+                    Ok(Some(Some(why))) => return Some(Planned::NotSelected { bytes_read, why }),
+                    Ok(Some(None) | None) => {}
+                    Err(error) => return Some(self.unreadable(error)),
                 }
                 if enough {
                     return None;
                 }
-                let bytes_read = self.dataset.bytes_read();
+                let trace = located.value;
+                // What it is compared with is selected.
+                if trace.side > 0 && matches!(gathering, Some(Gathering::Sides(_))) {
+                    return Some(Planned::Trace { bytes_read, items: Vec::new(), failures: 0 });
+                }
                 match self.selecting.not_selected(&trace) {
                     // Counted in the first wave.
                     Some(_) if !is_first_wave => return None,
@@ -144,9 +202,9 @@ impl<'a> Walk<'a> {
             Some(Ok(Entry::Reject(reject))) => Planned::Reject(reject),
             Some(Ok(Entry::Duplicate(_))) => Planned::Duplicate,
             Some(Err(error)) => self.unreadable(error),
-            None => match sessions.take().map(Sessions::into_sessions).transpose() {
-                Ok(Some(sessions)) => {
-                    self.stage = Stage::Sessions(Box::new(sessions), 0);
+            None => match gathering.take().map(Gathering::into_groups).transpose() {
+                Ok(Some(groups)) => {
+                    self.stage = Stage::Groups(groups, 0);
                     return None;
                 }
                 Ok(None) if self.waves.is_some() => {
@@ -179,18 +237,27 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// The next session, or the next stage.
-    fn session(&mut self) -> Option<Planned> {
-        let Stage::Sessions(sessions, taken) = &mut self.stage else { return None };
+    /// The next group, or the next stage.
+    fn group(&mut self) -> Option<Planned> {
+        let Stage::Groups(groups, taken) = &mut self.stage else { return None };
         let enough = self.selection.limit.is_some_and(|limit| *taken >= limit);
-        match sessions.next().filter(|_| !enough) {
-            Some(Ok(session)) if self.selection.not_selected(session.last()).is_some() => {
-                Some(Planned::Session { items: self.planner.session_left_out(), failures: 0 })
+        let is_left_out = |group: &Group| group.selected_by().and_then(|trace| self.selection.not_selected(trace));
+        match groups.next().filter(|_| !enough) {
+            Some(Ok(group)) if is_left_out(&group).is_some() => {
+                let items = match group {
+                    Group::Session(_) => self.planner.session_left_out(),
+                    // Counted with the first trace.
+                    Group::Sides(_) => Vec::new(),
+                };
+                Some(Planned::Group { items, failures: 0 })
             }
-            Some(Ok(session)) => {
+            Some(Ok(group)) => {
                 *taken += 1;
-                let (items, failures) = self.planner.items_of_session(&session);
-                Some(Planned::Session { items, failures })
+                let (items, failures) = match group {
+                    Group::Session(session) => self.planner.items_of_session(&session),
+                    Group::Sides(traces) => self.planner.items_of_sides(traces),
+                };
+                Some(Planned::Group { items, failures })
             }
             Some(Err(error)) => Some(self.unreadable(error)),
             None => {
@@ -209,7 +276,7 @@ impl Iterator for Walk<'_> {
             let planned = match self.stage {
                 Stage::Begin => self.begin(),
                 Stage::Traces(_) => self.line(),
-                Stage::Sessions(..) => self.session(),
+                Stage::Groups(..) => self.group(),
                 Stage::WaveEnd => self.wave(),
                 Stage::End => {
                     self.stage = Stage::Over;

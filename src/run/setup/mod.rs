@@ -10,3 +10,4 @@ pub(in crate::run) mod run_plan;
 pub(in crate::run) mod selection;
 pub(in crate::run) mod settings;
 pub(in crate::run) mod shard;
+pub(in crate::run) mod sides;

@@ -18,6 +18,7 @@ use super::millis;
 use super::selection::SampleSize;
 use super::settings::Policy;
 use super::shard::Shard;
+use super::sides::SidesPlan;
 use crate::dataset::{Format, Mapping};
 use crate::endpoint::ModelUri;
 use crate::endpoint::prices::Prices;
@@ -64,6 +65,9 @@ pub struct RunPlan {
     /// How requests go in batches, if they do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub batch: Option<BatchPlan>,
+    /// Whose outputs are compared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sides: Option<SidesPlan>,
 }
 
 /// How a dataset is read.
@@ -151,6 +155,8 @@ pub enum Aggregation {
     Mean,
     /// The median of numbers.
     Median,
+    /// Of a judge of pairs: what most of its comparisons say, each in both orders; a side wins one only in both.
+    Pair,
     /// What the first votes say where they say the same, and else what the last voter says, who is asked only there.
     Cascade,
 }
@@ -166,6 +172,7 @@ impl Aggregation {
             Self::Mean => "mean",
             Self::Median => "median",
             Self::Cascade => "cascade",
+            Self::Pair => "pair",
         }
     }
 
@@ -179,7 +186,7 @@ impl Aggregation {
 
     /// Whether verdicts of this type have one.
     pub const fn suits(self, verdict: &VerdictType) -> bool {
-        matches!(self, Self::Majority | Self::Cascade)
+        matches!(self, Self::Majority | Self::Cascade | Self::Pair)
             || matches!(verdict, VerdictType::Integer { .. } | VerdictType::Number { .. })
     }
 }
@@ -206,6 +213,9 @@ pub struct EndpointPlan {
     pub timeout: Duration,
     /// Requests a day.
     pub rpd: Option<u64>,
+    /// Where requests and tokens a minute are those of several processes, who keeps them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quota_server: Option<QuotaPlan>,
     /// The provider's service tier.
     pub service_tier: Option<String>,
     /// Numbers and switches that every request body has.
@@ -215,6 +225,15 @@ pub struct EndpointPlan {
     /// What requests have and the plan does not show.
     #[serde(default)]
     pub withheld: Withheld,
+}
+
+/// A quota of several processes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct QuotaPlan {
+    /// Of a Redis or Valkey server, without a user or a password.
+    pub address: String,
+    /// What this process takes while the server is away.
+    pub share: Option<f64>,
 }
 
 /// One deployment or key.
@@ -329,6 +348,7 @@ impl RunPlan {
         };
         (&judge.name, &judge.file, &judge.model) == (&of_other.name, &of_other.file, &of_other.model)
             && judge.params == of_other.params
+            && self.sides == other.sides
             && other.datasets.iter().all(has)
             && self.samples(judge) >= other.samples(of_other)
             && (self.selection.shard.is_none() || self.selection.shard == other.selection.shard)
@@ -392,6 +412,7 @@ pub(crate) mod tests {
             ca_cert: None,
             timeout: Duration::from_secs(600),
             rpd: None,
+            quota_server: None,
             service_tier: None,
             extra_body: Map::new(),
             prices: None,
@@ -417,6 +438,7 @@ pub(crate) mod tests {
             env_file: None,
             anchors: None,
             redact: RedactPlan::default(),
+            sides: None,
         }
     }
 

@@ -33,6 +33,8 @@ pub struct Criteria {
     pub sample: Option<Sample>,
     /// At most this many traces, the first of those that are left.
     pub limit: Option<u64>,
+    /// Whether only traces of the first side are drawn, since the others are compared with them.
+    pub of_first_side: bool,
 }
 
 /// Which traces a run is about, ready to be asked of each trace: its sample is drawn.
@@ -108,10 +110,14 @@ impl Criteria {
     /// # Errors
     /// When the dataset cannot be read, or falls into too many strata.
     pub fn draw(self, open: impl FnOnce() -> Result<DatasetReader, DatasetError>) -> Result<Selection, DrawError> {
-        let Self { shard, trace_ids, filter, sample, limit } = self;
+        let Self { shard, trace_ids, filter, sample, limit, of_first_side } = self;
         let mut selection = Selection { shard, limit, trace_ids, filter, sample: None };
         if let Some(sample) = sample {
-            let last = if sample.needs_all_traces() { selection.last_drawn(&sample, open()?)? } else { HashMap::new() };
+            let last = if sample.needs_all_traces() {
+                selection.last_drawn(&sample, of_first_side, open()?)?
+            } else {
+                HashMap::new()
+            };
             selection.sample = Some(DrawnSample { sample, last });
         }
         Ok(selection)
@@ -157,7 +163,12 @@ impl Selection {
     }
 
     /// By stratum, the highest hash that a sample of a dataset has.
-    fn last_drawn(&self, sample: &Sample, dataset: DatasetReader) -> Result<HashMap<String, u64>, DrawError> {
+    fn last_drawn(
+        &self,
+        sample: &Sample,
+        of_first_side: bool,
+        dataset: DatasetReader,
+    ) -> Result<HashMap<String, u64>, DrawError> {
         let kept = match sample.size {
             SampleSize::Traces(n) => n.get(),
             SampleSize::Percent(_) => 1,
@@ -166,7 +177,7 @@ impl Selection {
         for entry in dataset {
             let Entry::Trace(located) = entry? else { continue };
             let trace = located.value;
-            if self.not_eligible(&trace).is_some() {
+            if trace.side > 0 && of_first_side || self.not_eligible(&trace).is_some() {
                 continue;
             }
             // What fails here fails again when the trace is looked at, and is reported then.
@@ -383,6 +394,24 @@ mod tests {
         assert_eq!(unmet(&selecting).len(), 4);
         selecting.not_selected(&trace(1));
         assert_eq!(unmet(&selecting), ["inputs.question", "trace.tags.none"]);
+    }
+
+    #[test]
+    fn every_field_with_members_is_searched_for_the_one_that_is_named() {
+        let trace = Trace {
+            outputs: Some(serde_json::json!({"items": [{"a": 1}]})),
+            expectations: [("lang".to_owned(), "en".into())].into_iter().collect(),
+            metadata: [("run".to_owned(), "1".to_owned())].into(),
+            ..trace(1)
+        };
+        for there in
+            ["inputs.n", "trace.outputs.items.0.a", "expectations.lang", "tags.kind", "metadata.run", "user", "spans.x"]
+        {
+            assert!(has(&trace, there), "{there}");
+        }
+        for not_there in ["inputs.m", "outputs.items.1.a", "expectations.facts", "trace.tags.lang", "metadata.kind"] {
+            assert!(!has(&trace, not_there), "{not_there}");
+        }
     }
 
     fn size(text: &str) -> SampleSize {

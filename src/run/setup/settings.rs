@@ -12,6 +12,7 @@ use super::budget::Budget;
 use super::millis;
 use super::questions::LaneIndex;
 use super::selection::Selection;
+use super::sides::Sides;
 use crate::dataset::DatasetReader;
 use crate::endpoint::ModelUri;
 use crate::endpoint::config::Pool;
@@ -48,6 +49,8 @@ pub struct RunSettings {
     pub selection: Selection,
     /// What judges do not see of them.
     pub redact: Option<Arc<Redact>>,
+    /// Which of them are compared with which, where a judge compares outputs.
+    pub sides: Option<Arc<Sides>>,
     /// When it is decided, and the order in which traces are asked for that.
     pub until: Option<Until>,
     /// Stop at the first line that is not a trace.

@@ -232,6 +232,7 @@ mod tests {
             latency_ms: None,
             readings: BTreeMap::new(),
             evidence: None,
+            pairwise: None,
             slices: Vec::new(),
             warnings: Vec::new(),
         }

@@ -19,7 +19,7 @@ pub use evaluation::Described;
 pub use people::{Known, feedback_of_people, state};
 pub use pull::{Pulled, Query, pull};
 pub use push::{PushError, Pushed, push};
-pub use registry::{InvalidJudgeUri, JudgeUri, RegistryError, registered};
+pub use registry::{InvalidJudgeUri, JudgeUri, RegistryError, registered, scorers};
 pub use server::{Experiment, Server};
 pub use settings::Settings;
 pub use trace_file::TraceFile;

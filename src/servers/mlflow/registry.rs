@@ -129,6 +129,16 @@ pub async fn registered(
     judges.into_iter().next().unwrap_or(Err(NotImported::OtherJson)).map_err(failed)
 }
 
+/// All scorers of an experiment as judge files; of those that cannot be asked here, why.
+///
+/// # Errors
+/// When the server does not answer as MLflow does.
+pub async fn scorers(server: &Server, experiment_id: &str) -> Result<Vec<Result<Imported, NotImported>>, ServerError> {
+    let answer: Value = server.http.get(&["api/3.0/mlflow/scorers/list"], &[("experiment_id", experiment_id)]).await?;
+    // Without scorers, MLflow leaves the list out.
+    Ok(import::import(&answer.to_string()).unwrap_or_default())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,5 +1,7 @@
 use std::collections::BTreeSet;
 
+use serde_json::{Value, json};
+
 use super::server::{Mlflow, START_MS, Trace, path};
 use crate::common::{Finished, Place, answers};
 
@@ -136,4 +138,29 @@ fn a_registered_judge_is_asked_from_a_file_beside_the_log() {
     place.run(unknown).exits_with(2).says(&["has no `prompts:/none/1`"]);
     let wrong = ["-d", "mlflow:/bot", "-J", "prompts:/none", "--simulate", "--tracking-uri", &uri];
     place.run(wrong).exits_with(2).says(&["prompts:/NAME/VERSION"]);
+}
+
+#[test]
+fn judges_of_the_server_become_files() {
+    let scorer: Value =
+        serde_json::from_str(include_str!("../../fixtures/mlflow/3.17.2/scorer.registered_make_judge.rest_get.json"))
+            .unwrap();
+    let mut code = scorer["scorer"].clone();
+    code["serialized_scorer"] =
+        json!({"name": "own", "call_source": "return 1", "instructions_judge_pydantic_data": null}).to_string().into();
+    let list = json!({"scorers": [scorer["scorer"], code]}).to_string();
+    let place = Place::new();
+    let server =
+        Mlflow::with(0, move |request| path(request).ends_with("/scorers/list").then(|| answers::raw(200, &[], &list)));
+    let uri = server.fake.base_url();
+    let import =
+        |more: &[&str]| place.run(["judges", "import", "--tracking-uri", &uri].into_iter().chain(more.iter().copied()));
+    import(&["--from-server", "--experiment", "bot"])
+        .exits_with(3)
+        .prints(&["judges/quality_judge.toml"])
+        .says(&["warning: the server: "]);
+    place.run(["judges", "check", "quality_judge"]).exits_with(0);
+    import(&["--from-server"]).exits_with(2).says(&["--experiment NAME"]);
+    import(&["mlflow:/other/x"]).exits_with(2).says(&["mlflow:/scorers/NAME"]);
+    import(&["--from-server", "--experiment", "none"]).exits_with(2).says(&["none"]);
 }

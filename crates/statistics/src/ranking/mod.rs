@@ -6,7 +6,8 @@ use std::collections::HashMap;
 
 use crate::error::{Error, at_least, domain, open_unit};
 use crate::interval::Interval;
-use crate::special::two_sided_z;
+use crate::multiple::holm;
+use crate::special::{normal_cdf, two_sided_z};
 
 /// One comparison.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -147,6 +148,45 @@ impl BradleyTerry {
     }
 }
 
+impl BradleyTerry {
+    /// The strength with its normal interval, against the mean of all: whether one candidate is stronger than another, [`Self::difference`] says.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Domain`] when the level is outside `(0, 1)`.
+    pub fn strength(&self, candidate: usize, level: f64) -> Result<Interval, Error> {
+        open_unit("level", level)?;
+        let (strength, margin) = (self.strengths[candidate], two_sided_z(level) * self.standard_error(candidate));
+        Ok(Interval { lower: strength - margin, upper: strength + margin, level })
+    }
+
+    /// The best and the worst rank that each candidate may have; 1 is the strongest. The best is 1 and the number of candidates that are significantly
+    /// stronger, the worst leaves out those that are significantly weaker, by Wald tests of all differences, adjusted by [`holm`].
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Domain`] when the level is outside `(0, 1)`.
+    pub fn ranks(&self, level: f64) -> Result<Vec<(usize, usize)>, Error> {
+        open_unit("level", level)?;
+        let k = self.strengths.len();
+        let pairs: Vec<_> = (0..k).flat_map(|i| (i + 1..k).map(move |j| (i, j))).collect();
+        let p = |&(i, j): &(usize, usize)| {
+            let v = &self.covariance;
+            let se = (v[i][i] + v[j][j] - 2.0 * v[i][j]).max(0.0).sqrt();
+            let difference = (self.strengths[i] - self.strengths[j]).abs();
+            if difference == 0.0 { 1.0 } else { (2.0 * normal_cdf(-difference / se)).clamp(0.0, 1.0) }
+        };
+        let adjusted = holm(&pairs.iter().map(p).collect::<Vec<_>>())?;
+        let mut ranks = vec![(1, k); k];
+        for ((i, j), _) in pairs.into_iter().zip(adjusted).filter(|(_, p)| *p < 1.0 - level) {
+            let (stronger, weaker) = if self.strengths[i] > self.strengths[j] { (i, j) } else { (j, i) };
+            ranks[weaker].0 += 1;
+            ranks[stronger].1 -= 1;
+        }
+        Ok(ranks)
+    }
+}
+
 fn probability(log_odds: f64) -> f64 {
     1.0 / (1.0 + (-log_odds).exp())
 }
@@ -225,6 +265,18 @@ mod tests {
         assert!(fit.is_separated && fit.strengths[0] > 3.0 && fit.strengths[0].is_finite());
         close(fit.strengths[1], fit.strengths[2]);
         assert!(!bradley_terry(2, &battles(&[(0, 1, 0.5, 3)])).unwrap().is_separated, "ties connect both ways");
+    }
+
+    #[test]
+    fn a_rank_is_certain_where_all_differences_are() {
+        let clear = battles(&[(0, 1, 1.0, 90), (0, 1, 0.0, 10), (1, 2, 1.0, 90), (1, 2, 0.0, 10)]);
+        assert_eq!(bradley_terry(3, &clear).unwrap().ranks(0.95).unwrap(), [(1, 1), (2, 2), (3, 3)]);
+        let close = battles(&[(0, 1, 1.0, 6), (0, 1, 0.0, 5), (1, 2, 1.0, 90), (1, 2, 0.0, 10)]);
+        let fit = bradley_terry(3, &close).unwrap();
+        assert_eq!(fit.ranks(0.95).unwrap(), [(1, 2), (1, 2), (3, 3)]);
+        let interval = fit.strength(2, 0.95).unwrap();
+        assert!(interval.upper < 0.0 && interval.lower < fit.strengths[2]);
+        assert!(fit.ranks(0.0).is_err());
     }
 
     #[test]

@@ -379,3 +379,15 @@ impl Rule {
         self
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_found_behind_their_words_however_their_digits_are_grouped() {
+        let numbers = |text| numbers_after(text, "limit: ").collect::<Vec<_>>();
+        assert_eq!(numbers("limit: 30,000, requested 44,000; limit: 1.5."), [30_000.0, 1.5]);
+        assert_eq!(numbers("limit: none, limit: 0"), [0.0]);
+    }
+}

@@ -27,12 +27,13 @@ pub(crate) const STYLE: &str = include_str!("style.css");
 pub(crate) const SHOWN: [&str; 3] =
     [include_str!("script/elements.js"), include_str!("script/texts.js"), include_str!("script/happened.js")];
 /// In the order in which they run after those, inside one function.
-const SCRIPTS: [&str; 8] = [
+const SCRIPTS: [&str; 9] = [
     include_str!("script/base.js"),
     include_str!("script/plots.js"),
     include_str!("script/state.js"),
     include_str!("script/overview.js"),
     include_str!("script/sections.js"),
+    include_str!("script/sides.js"),
     include_str!("script/table.js"),
     include_str!("script/trace.js"),
     include_str!("script/main.js"),

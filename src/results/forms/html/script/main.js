@@ -6,7 +6,7 @@ let overview = null;
 let scrolled = null;
 
 function showOverview() {
-  if (!overview) overview = [gatesOf(), cardsOf(), failuresOf(), flipsOf(), anchorsOf(), slicesOf(), J.trace.length ? tableSection() : null, factsOf(), foot()].filter(Boolean);
+  if (!overview) overview = [gatesOf(), cardsOf(), sidesOf(), failuresOf(), flipsOf(), anchorsOf(), slicesOf(), J.trace.length ? tableSection() : null, factsOf(), foot()].filter(Boolean);
   if (overview[0].isConnected) return refreshTable();
   top_.replaceChildren(...topOf().flat().filter(Boolean));
   main.replaceChildren(...overview);

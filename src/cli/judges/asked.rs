@@ -1,0 +1,119 @@
+//! The ordinary run that a test of a judge or an attack on it makes, and what its log then says.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use judge_run::feedback::Feedback;
+use judge_run::feedback::log::StandingRecords;
+use judge_run::judge::{Judge, Unit};
+use judge_run::run::{Exit, Scope};
+
+use crate::cli::args::{Purpose, RunArgs};
+use crate::cli::batch_args::BatchArgs;
+use crate::cli::endpoint::Env;
+use crate::cli::error::CliError;
+use crate::cli::flags::{ConductArgs, EndpointArgs, GateArgs, SelectionArgs};
+use crate::cli::mlflow::RunMlflowArgs;
+use crate::cli::panel::PanelArgs;
+use crate::cli::setting::Setting;
+use crate::cli::sides::{SideArg, SideArgs};
+use crate::cli::table::TableArgs;
+use crate::cli::{log_hints, open, plan, run};
+
+/// What the sides of a test are called: as a judge of pairs calls them.
+pub(super) const SIDES: [&str; 2] = ["answer_a", "answer_b"];
+
+/// What is asked.
+pub(super) struct Asked<'a> {
+    pub judge: &'a Judge,
+    /// How the command line names it.
+    pub wanted: &'a str,
+    pub set: &'a [Setting],
+    pub log: &'a Path,
+    pub endpoint: &'a EndpointArgs,
+    pub conduct: &'a ConductArgs,
+}
+
+/// What came back.
+pub(super) struct Answers {
+    /// The source of the feedback.
+    pub model: String,
+    pub exit: Exit,
+    /// The judge's standing records.
+    pub records: Vec<Feedback>,
+}
+
+impl Asked<'_> {
+    /// The ordinary run: with its log, its limits and its retries; then what the log says. A judge of pairs has a dataset for each side.
+    pub(super) fn answers(&self, dataset: Vec<PathBuf>) -> Result<Answers, CliError> {
+        let Self { judge, wanted, set, log, endpoint, conduct } = *self;
+        let side = SIDES.iter().zip(&dataset).filter(|_| judge.select.unit() == Unit::Pair);
+        let side = side.map(|(name, path)| SideArg::new(name, path.clone())).collect();
+        let args = RunArgs {
+            dataset,
+            map: Vec::new(),
+            dataset_format: None,
+            judge: vec![wanted.to_owned()],
+            set: set.to_vec(),
+            sides: SideArgs { side, pair_by: None },
+            selection: SelectionArgs::default(),
+            strict: false,
+            max_line_bytes: judge_run::dataset::DEFAULT_MAX_LINE_BYTES,
+            endpoint: endpoint.clone(),
+            output: Some(log.to_owned()),
+            output_format: None,
+            overwrite: false,
+            reuse: Vec::new(),
+            table: TableArgs::default(),
+            gates: GateArgs::default(),
+            until: Vec::new(),
+            confirm: false,
+            report: None,
+            anchors: None,
+            by: Vec::new(),
+            panel: PanelArgs::default(),
+            batch: BatchArgs::default(),
+            mlflow: RunMlflowArgs::default(),
+            purpose: Purpose::default(),
+            conduct: conduct.clone(),
+        };
+        let env: Env<'_> = &|name| std::env::var(name).ok();
+        let (planned, mut invocation) = plan::of_run(args, None, env)?;
+        // Gates of judge-run.toml are about the application, not about its judges.
+        invocation.gates = crate::cli::gates::Gates::default();
+        let model = planned.plan.judges.first().map(|judge| judge.model.to_string()).unwrap_or_default();
+        let opened = open::prepare(planned, env)?.begin(&invocation, Scope::All, None)?;
+        let report = run::execute(opened, &mut |_| ())?;
+        let mut found = Vec::new();
+        let logs = [log.to_owned()];
+        let mut records = StandingRecords::of(&logs).map_err(|error| log_hints::cannot_open(&error))?;
+        let read = records.for_each(|_, _, line| {
+            let record = std::str::from_utf8(line).ok().and_then(|line| Feedback::from_json(line).ok());
+            let Some(record) = record.filter(|record| record.name == judge.name) else { return };
+            let source = record.source.source_id.clone().unwrap_or_default();
+            if source == model || source.starts_with("simulated:/") {
+                found.push(record);
+            }
+        });
+        read.map_err(|error| log_hints::cannot_open(&error))?;
+        Ok(Answers { model, exit: report.exit(), records: found })
+    }
+}
+
+/// The log of a test: the one that is named, or one of the judge's name.
+pub(super) fn log_of(named: Option<PathBuf>, judge: &Judge, what: &str) -> Result<PathBuf, CliError> {
+    let log = named.unwrap_or_else(|| format!("{}.{what}.feedback.jsonl", judge.name).into());
+    if log.extension().is_none_or(|e| e != "jsonl") {
+        return Err(CliError::usage(format_args!("the log of a test is a .jsonl file, not `{}`", log.display())));
+    }
+    Ok(log)
+}
+
+/// Writes a dataset beside the log; `kind` is in its name.
+pub(super) fn write_traces(log: &Path, kind: &str, lines: &str) -> Result<PathBuf, CliError> {
+    let name = log.file_name().and_then(|name| name.to_str()).unwrap_or("test.jsonl");
+    let stem = name.strip_suffix(".feedback.jsonl").or_else(|| name.strip_suffix(".jsonl")).unwrap_or(name);
+    let path = log.with_file_name(format!("{stem}.{kind}.jsonl"));
+    fs::write(&path, lines).map_err(|error| CliError::Other(format!("cannot write {}: {error}", path.display())))?;
+    Ok(path)
+}

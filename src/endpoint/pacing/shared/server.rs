@@ -1,0 +1,130 @@
+//! The server that keeps a quota: its address, and how it is reached.
+
+use std::path::PathBuf;
+
+use redis::{Client, ConnectionInfo, IntoConnectionInfo, RedisError, TlsCertificates};
+use reqwest::Url;
+use secrecy::{ExposeSecret, SecretString};
+
+/// A Redis or Valkey server, and what a process takes while it is away.
+#[derive(Debug, Clone)]
+pub struct QuotaServer {
+    address: Url,
+    user: Option<String>,
+    password: Option<SecretString>,
+    ca_cert: Option<PathBuf>,
+    /// Above 0, at most 1; without one, an equal part for each process that the server counted last.
+    share: Option<f64>,
+}
+
+/// Why an address cannot be that of a quota server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidQuotaServer {
+    /// No URL of a known scheme with a host.
+    #[error("invalid address of a quota server, expected redis://HOST:6379 or rediss://HOST:6379/0")]
+    Address,
+    /// What is secret, or may be, does not belong into an address.
+    #[error("the address of the quota server has a user, a password or a query")]
+    Secret,
+}
+
+impl QuotaServer {
+    /// A server at an address such as `redis://host:6379/0`, with or without TLS (`rediss`).
+    ///
+    /// # Errors
+    /// For another address, or one with a user, a password or a query.
+    pub fn new(address: &str) -> Result<Self, InvalidQuotaServer> {
+        let address = Url::parse(address).map_err(|_| InvalidQuotaServer::Address)?;
+        let has_secret = !address.username().is_empty() || address.password().is_some();
+        if has_secret || address.query().is_some() || address.fragment().is_some() {
+            return Err(InvalidQuotaServer::Secret);
+        }
+        let is_known = ["redis", "rediss", "valkey", "valkeys"].contains(&address.scheme());
+        if !is_known || address.host_str().is_none() || connection_info(&address).is_err() {
+            return Err(InvalidQuotaServer::Address);
+        }
+        Ok(Self { address, user: None, password: None, ca_cert: None, share: None })
+    }
+
+    /// With what it asks for.
+    #[must_use]
+    pub fn with_login(mut self, user: Option<String>, password: Option<SecretString>) -> Self {
+        (self.user, self.password) = (user, password);
+        self
+    }
+
+    /// Its certificate is signed by an authority in this file, PEM.
+    #[must_use]
+    pub fn with_ca_cert(mut self, path: Option<PathBuf>) -> Self {
+        self.ca_cert = path;
+        self
+    }
+
+    /// What this process takes of the quota while the server is away: above 0, at most 1.
+    #[must_use]
+    pub fn with_share(mut self, share: Option<f64>) -> Self {
+        self.share = share.map(|share| share.clamp(f64::MIN_POSITIVE, 1.0));
+        self
+    }
+
+    /// The address as it was given.
+    pub fn address(&self) -> &str {
+        self.address.as_str()
+    }
+
+    pub(super) fn share(&self) -> Option<f64> {
+        self.share
+    }
+
+    pub(super) fn client(&self) -> Result<Client, RedisError> {
+        let info = connection_info(&self.address)?;
+        let mut settings = info.redis_settings().clone();
+        if let Some(user) = &self.user {
+            settings = settings.set_username(user);
+        }
+        if let Some(password) = &self.password {
+            settings = settings.set_password(password.expose_secret());
+        }
+        let info = info.set_redis_settings(settings);
+        if self.address.scheme().ends_with('s') {
+            // An error only says that the HTTP library's provider is installed already.
+            let _ = rustls::crypto::ring::default_provider().install_default();
+            if let Some(path) = &self.ca_cert {
+                let root_cert = Some(std::fs::read(path)?);
+                return Client::build_with_tls(info, TlsCertificates { client_tls: None, root_cert });
+            }
+        }
+        Client::open(info)
+    }
+}
+
+fn connection_info(address: &Url) -> Result<ConnectionInfo, RedisError> {
+    address.as_str().into_connection_info()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_of_servers_are_told_from_others_and_secrets_are_refused() {
+        for good in ["redis://127.0.0.1:6379", "rediss://quota.example:6380/3", "valkey://h", "redis://[::1]:7000/0"] {
+            assert!(QuotaServer::new(good).is_ok(), "{good}");
+        }
+        for bad in ["", "quota:6379", "http://h:6379", "redis://", "redis://h/x", "unix:///tmp/s"] {
+            assert_eq!(QuotaServer::new(bad).err(), Some(InvalidQuotaServer::Address), "{bad}");
+        }
+        for secret in ["redis://:pw@h", "redis://me@h:1", "redis://h?protocol=resp3", "rediss://h/#insecure"] {
+            assert_eq!(QuotaServer::new(secret).err(), Some(InvalidQuotaServer::Secret), "{secret}");
+        }
+    }
+
+    #[test]
+    fn a_login_stays_out_of_what_is_shown() {
+        let server = QuotaServer::new("redis://h").unwrap().with_login(Some("me".into()), Some("s3cret".into()));
+        assert!(!format!("{server:?} {}", server.address()).contains("s3cret"));
+        let settings = server.client().unwrap();
+        let settings = settings.get_connection_info().redis_settings();
+        assert_eq!((settings.username(), settings.password()), (Some("me"), Some("s3cret")));
+    }
+}
