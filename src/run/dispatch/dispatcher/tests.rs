@@ -30,6 +30,8 @@ fn parts<'a>(log: LogWriter, on_event: &'a mut dyn FnMut(&Event<'_>)) -> Parts<'
         summary,
         questions: Questions::new(vec![(question, LaneIndex::new(0))]),
         lanes: vec![lane(8)],
+        lane_ids: vec!["e:/m".into()],
+        batching: None,
         shared_quota: None,
         log,
         rejects: Rejects::new(std::env::temp_dir().join("judge-run-no-rejects")).unwrap(),
