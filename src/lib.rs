@@ -16,6 +16,7 @@
 //! | [`results`] | what the feedback says: reports, comparisons, gates; beside `run`, and neither knows the other |
 //! | `intake` and `review` | servers for applications and people who give feedback; only with the feature `cli` |
 //! | [`judge`] | what is asked: judge files, prompts, the form of the verdict and how it is read |
+//! | [`batch`] | providers' batch APIs: requests in files, answers later, at half the price |
 //! | [`endpoint`] | who is asked: client, failures, quota, the simulated endpoint |
 //! | [`dataset`] | what is judged: files, lines, one file a trace dialect |
 //! | [`feedback`] and [`trace`] | the record with its log, and the one shape of a trace |
@@ -28,6 +29,7 @@
 #[macro_use]
 mod serde_text;
 
+pub mod batch;
 pub mod dataset;
 pub mod endpoint;
 pub mod feedback;

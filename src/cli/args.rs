@@ -10,6 +10,7 @@ use judge_run::dataset::{Format, Mapping};
 use judge_run::feedback::forms::Form;
 use judge_run::judge::library;
 
+use super::batch_args::{BatchArgs, CollectArgs, ExchangeArgs};
 use super::flags::{
     ConductArgs, EndpointArgs, GATES, GENERAL, GateArgs, INPUT, OUTPUT, SelectionArgs, form, format_help,
 };
@@ -65,6 +66,10 @@ Examples:
   Resume a run that was interrupted, and retry what failed: the same command. Only the failures:
     judge-run replay traces.feedback.jsonl
 
+  Ask at half the price, through the provider's batch API; submit now, collect later:
+    judge-run -d traces.jsonl -J safety -m openai:/gpt-4.1-mini --batch --detach
+    judge-run collect traces.feedback.jsonl
+
   See how far a run is:
     judge-run status traces.feedback.jsonl
 
@@ -98,6 +103,7 @@ Exit codes:
   2    wrong usage, configuration or judge file, or nothing to judge; nothing was sent
   3    finished, but some judgments failed, some lines are not traces, or a filter failed
   4    stopped early: key, quota, budget, address, log, or nothing but failures
+  5    batches are pending: `judge-run collect LOG` or the same command continues
   130  interrupted, after answers in flight were saved"#;
 
 /// Judge recorded traces of GenAI applications with LLM judges: one Feedback record per judgment
@@ -147,6 +153,15 @@ impl Cli {
                 replay.keep_typed(*typed);
             }
         }
+        if let Some(Command::Collect(collect)) = &mut cli.command {
+            let without_variables = |collect: clap::Command| collect.mut_args(|arg| arg.env(Resettable::Reset));
+            let mut command = self::command().mut_subcommand("collect", without_variables);
+            let matches = command.try_get_matches_from_mut(std::env::args_os())?;
+            let typed = Self::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
+            if let Some(Command::Collect(typed)) = typed.command {
+                collect.keep_typed(*typed);
+            }
+        }
         Ok(cli)
     }
 }
@@ -155,6 +170,10 @@ impl Cli {
 pub(crate) enum Command {
     /// Retry what failed in a log, as its runs were set up
     Replay(Box<ReplayArgs>),
+    /// Collect what came of batches that were submitted with --batch
+    Collect(Box<CollectArgs>),
+    /// Write requests to files for a service that runs batches, and take in its results
+    Batch(ExchangeArgs),
     /// Show how far a run is, also while another process runs it
     Status(StatusArgs),
     /// Report what a log's feedback says: pass rates, means, intervals, failures; and whether gates hold
@@ -305,6 +324,9 @@ pub(crate) struct RunArgs {
 
     #[command(flatten)]
     pub mlflow: RunMlflowArgs,
+
+    #[command(flatten)]
+    pub batch: BatchArgs,
 
     #[command(flatten)]
     pub conduct: ConductArgs,

@@ -24,6 +24,10 @@ pub(crate) enum CliError {
         /// What to do.
         hint: Option<String>,
     },
+    /// What was begun cannot go on for now.
+    Stopped { message: String, hint: Option<String> },
+    /// The user ended it.
+    Interrupted,
     /// Standard output was closed by its reader, who has seen enough.
     BrokenPipe,
     /// Anything else from outside.
@@ -88,6 +92,14 @@ impl CliError {
                 }
                 ExitCode::from(Exit::Usage.code())
             }
+            Self::Stopped { message, hint } => {
+                error(&message);
+                if let Some(hint) = hint {
+                    print::message(format_args!("{HINT}hint:{HINT:#} {}", print::escaped(&hint)));
+                }
+                ExitCode::from(Exit::Stopped.code())
+            }
+            Self::Interrupted => ExitCode::from(Exit::Interrupted.code()),
             Self::BrokenPipe => ExitCode::SUCCESS,
             Self::Other(message) => {
                 error(&message);
@@ -104,6 +116,8 @@ impl CliError {
                 let reasons = std::iter::once(message).chain(causes).collect::<Vec<_>>().join(": ");
                 std::iter::once(reasons).chain(hint).collect::<Vec<_>>().join(" ")
             }
+            Self::Stopped { message, .. } => message,
+            Self::Interrupted => "interrupted".to_owned(),
             Self::BrokenPipe => "standard output is closed".to_owned(),
             Self::Other(message) => message,
         }

@@ -66,9 +66,9 @@ impl Record {
         self.write()
     }
 
-    /// Writes how the run ended. A run that left no log leaves no manifest.
+    /// Writes how the run ended. A run that left no log leaves no manifest, unless what it left is in batches.
     pub(crate) fn end(mut self, report: &RunReport) -> Option<String> {
-        if !self.log.exists() {
+        if !self.log.exists() && report.summary.batched() == 0 {
             let _ = std::fs::remove_file(&self.path);
             return None;
         }

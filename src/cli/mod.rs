@@ -4,8 +4,11 @@ mod aggregate;
 mod agreement;
 mod anchors;
 mod args;
+mod batch;
+mod batch_args;
 mod calibrate;
 mod check;
+mod collect;
 mod command_line;
 mod compact;
 mod companions;
@@ -114,6 +117,8 @@ pub(crate) fn main() -> ExitCode {
     }
     let result = match cli.command {
         None => run::main(cli.run),
+        Some(Command::Collect(args)) => collect::main(*args),
+        Some(Command::Batch(args)) => collect::exchange(args),
         Some(Command::Simulate(args)) => simulate::main(args),
         Some(Command::Check(args)) => check::main(*args),
         Some(Command::Merge(args)) => merge::main(args),

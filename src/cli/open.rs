@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::sync::Arc;
 
 use judge_run::dataset::{DatasetOptions, DatasetReader};
@@ -47,7 +48,7 @@ pub(crate) struct Opened {
     /// What the log has, for a dry run.
     pub known: Index,
     /// Kept alive for the run.
-    pub simulator: Option<BackgroundSimulator>,
+    pub simulator: Option<Rc<BackgroundSimulator>>,
     /// Kept for the run.
     pub quickstart: Option<NamedTempFile>,
     /// The dataset, to be read again.
@@ -67,16 +68,26 @@ pub(crate) struct Prepared {
     lanes: Vec<LaneSettings>,
     questions: Vec<(Question, LaneIndex)>,
     traces: Traces,
-    simulator: Option<BackgroundSimulator>,
+    simulator: Option<Rc<BackgroundSimulator>>,
     notes: Vec<String>,
 }
 
 /// Looks up secrets, compiles judges, opens the dataset and draws the sample.
 pub(crate) fn prepare(planned: Planned, env: Env<'_>) -> Result<Prepared, CliError> {
+    let is_simulated = planned.plan.is_simulated();
+    let simulator = if is_simulated { Some(Simulator::spawn(SimulatorConfig::default())?.into()) } else { None };
+    prepare_with(planned, simulator, env)
+}
+
+/// The same, with a simulator that was there before.
+pub(crate) fn prepare_with(
+    planned: Planned,
+    simulator: Option<Rc<BackgroundSimulator>>,
+    env: Env<'_>,
+) -> Result<Prepared, CliError> {
     let Planned { plan, secrets, mut notes } = planned;
-    let simulator = if plan.is_simulated() { Some(Simulator::spawn(SimulatorConfig::default())?) } else { None };
     let lanes = plan.endpoints.iter().zip(&secrets);
-    let lanes = lanes.map(|(plan, secrets)| open_endpoint::open(plan, secrets, simulator.as_ref(), env));
+    let lanes = lanes.map(|(plan, secrets)| open_endpoint::open(plan, secrets, simulator.as_deref(), env));
     let mut lanes: Vec<LaneSettings> = lanes.map(|lane| lane.map(Into::into)).collect::<Result<_, _>>()?;
     let questions = questions(&plan, &mut lanes, env)?;
     notes.extend(other_hosts(&plan).chain(dated_prices(&plan)));
@@ -148,6 +159,7 @@ impl Prepared {
             policy: plan.policy,
             grace: plan.grace,
             budget: plan.budget,
+            batching: None,
             run_id: run_id(),
         };
         let export = plan.export.clone().map(|export| Export { path: shown(&export.path), ..export });

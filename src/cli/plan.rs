@@ -144,6 +144,7 @@ pub(crate) fn of_run(
         endpoint,
         purpose,
         panel,
+        batch,
     } = args;
     let (config, env_file) = (config_path(endpoint.config.as_deref()), endpoint.env_file.as_deref().map(absolute));
     let named_config = endpoint.config.clone();
@@ -207,6 +208,7 @@ pub(crate) fn of_run(
             env_file,
             anchors: if purpose == Purpose::Anchors { anchors::digest(&dataset)? } else { None },
             redact: layers.file.redact.clone(),
+            batch: batch.plan(),
             sides: None,
         },
         secrets: Vec::new(),
@@ -260,6 +262,12 @@ pub(crate) fn of_run(
     let names: Vec<_> = planned.plan.judges.iter().map(|judge| judge.name.as_str()).collect();
     let gates = gates.checked(&names, "run")?;
     let until = until::of_run(&until, &names)?;
+    if planned.plan.batch.is_some() && planned.plan.datasets.iter().any(|dataset| dataset.path.as_os_str() == "-") {
+        return Err(CliError::usage_with_hint(
+            "batches read the traces more than once, and standard input can be read only once",
+            "write the traces to a file first",
+        ));
+    }
     if !until.is_empty() && !planned.plan.panels.is_empty() {
         return Err(CliError::usage("`--until` decides by single verdicts, and cannot be used with several votes"));
     }

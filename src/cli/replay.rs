@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use judge_run::batch::ledger_of;
 use judge_run::endpoint::ModelUri;
 use judge_run::feedback::ErrorCode;
 use judge_run::feedback::forms::Form;
@@ -15,6 +16,7 @@ use judge_run::run::manifest::{Manifest, ManifestError};
 use judge_run::run::{Dataset, Fingerprint};
 use judge_run::run::{EndpointPlan, Event, Exit, FailureScope, JudgePlan, RunPlan, Scope, SelectionPlan, StopReason};
 
+use super::collect::Endpoint;
 use super::endpoint::{Env, Layers};
 use super::error::CliError;
 use super::flags::{ConductArgs, EndpointArgs};
@@ -130,20 +132,7 @@ impl Replay {
         if !plans[i].datasets.iter().all(|dataset| dataset.path.exists()) {
             plans[i].datasets = datasets;
         }
-        let invocation = Invocation {
-            log: Some(self.log.clone()),
-            overwrite: false,
-            reuse: Vec::new(),
-            gates: Gates::default(),
-            anchors: None,
-            by: Vec::new(),
-            until: Vec::new(),
-            report: None,
-            dry_run: self.conduct.dry_run,
-            quiet: self.conduct.quiet,
-            verbose: self.conduct.verbose,
-            progress: self.conduct.progress,
-        };
+        let invocation = self.invocation();
         let samples: Vec<_> = judges.iter().map(|judge| plan.samples(judge) as usize).collect();
         let of = judges.iter().zip(&samples).flat_map(|(judge, n)| vec![by.source_of(judge); *n]).collect();
         let scope = self.scope(of);
@@ -186,6 +175,24 @@ impl Replay {
             exit => exit,
         };
         Ok(Some(Ended { exit, is_last }))
+    }
+
+    /// What concerns this replay alone.
+    fn invocation(&self) -> Invocation {
+        Invocation {
+            log: Some(self.log.clone()),
+            overwrite: false,
+            reuse: Vec::new(),
+            gates: Gates::default(),
+            anchors: None,
+            by: Vec::new(),
+            until: Vec::new(),
+            report: None,
+            dry_run: self.conduct.dry_run,
+            quiet: self.conduct.quiet,
+            verbose: self.conduct.verbose,
+            progress: self.conduct.progress,
+        }
     }
 
     /// A plan that can be run, and the files that it reads.
@@ -391,6 +398,52 @@ fn is_log_of(path: &Path, log: &Path) -> bool {
 }
 
 /// The exit code of two plans: an interruption before a stop, a stop before failures.
-fn worse(a: Exit, b: Exit) -> Exit {
+pub(crate) fn worse(a: Exit, b: Exit) -> Exit {
     if a.code() >= b.code() { a } else { b }
+}
+
+/// The plans of a log's manifest, to be run again as they were.
+pub(crate) struct Again {
+    replay: Replay,
+    plans: Vec<RunPlan>,
+}
+
+impl Again {
+    /// Those of this log.
+    pub(crate) fn of(
+        log: PathBuf,
+        dataset: Vec<PathBuf>,
+        endpoint: Endpoint,
+        conduct: ConductArgs,
+    ) -> Result<Self, CliError> {
+        // A log that has no record yet is not there; its batches are.
+        let log = if ledger_of(&log).is_file() { log } else { log_of(log)? };
+        let plans = read(&log)?;
+        let Endpoint { typed: endpoint, variables } = endpoint;
+        let (only, include_invalid, failed_again) = (None, false, HashSet::new());
+        Ok(Self {
+            replay: Replay { log, dataset, endpoint, variables, conduct, only, include_invalid, failed_again },
+            plans,
+        })
+    }
+
+    /// The places of plans whose requests go in batches.
+    pub(crate) fn with_batches(&self) -> Result<Vec<usize>, CliError> {
+        let with_batches: Vec<_> = (0..self.plans.len()).filter(|i| self.plans[*i].batch.is_some()).collect();
+        if with_batches.is_empty() {
+            return Err(CliError::usage_with_hint(
+                format_args!("no run over `{}` submitted batches", self.replay.log.display()),
+                "submit them with `--batch --detach`",
+            ));
+        }
+        Ok(with_batches)
+    }
+
+    /// The plan at a place, about the same traces as then.
+    pub(crate) fn plan(&mut self, place: usize, env: Env<'_>) -> Result<(Planned, Invocation), CliError> {
+        let plan = &self.plans[place];
+        let mut planned = self.replay.replanned(plan, env)?;
+        planned.plan.selection = plan.selection.clone();
+        Ok((planned, self.replay.invocation()))
+    }
 }

@@ -7,6 +7,7 @@ use judge_run::files;
 use judge_run::run::{Exit, RunReport, Scope};
 
 use super::args::{Purpose, RunArgs};
+use super::batch_args::BatchArgs;
 use super::endpoint::Env;
 use super::error::CliError;
 use super::flags::{ConductArgs, GateArgs, SelectionArgs};
@@ -63,6 +64,8 @@ impl First {
             report: None,
             by: Vec::new(),
             confirm: false,
+            // They are few, or have to be known now.
+            batch: BatchArgs { batch: false, detach: false, ..self.args.batch.clone() },
             ..self.args.clone()
         }
     }

@@ -22,6 +22,10 @@ pub(crate) fn exit(run: &RunReport, invocation: Invocation, mut first: First) ->
     let Invocation { log, gates, report: file, by, anchors, quiet, .. } = invocation;
     let is_missed = run.summary.until.iter().any(|until| until.settled == Settled::Missed);
     let mut exit = run.exit();
+    if exit == Exit::Pending {
+        // Half of the verdicts decide nothing.
+        return Ok(exit);
+    }
     let Some(log) = log.filter(|log| exit != Exit::Usage && log.exists()) else { return Ok(exit) };
     if let Some(anchors) = anchors.filter(|_| is_whole(exit))
         && let Some((of_anchors, of_exit)) = anchors::judge(&anchors, &log, &first, run)?

@@ -1,18 +1,23 @@
 //! The main command: judge a dataset.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
+use judge_run::dataset::DatasetOptions;
 use judge_run::feedback::forms::{self, ConvertError};
 use judge_run::feedback::log::WriteError;
 use judge_run::run::{self, Event, Exit, Export, RunReport, Scope, Shutdown, StopReason};
+use tempfile::NamedTempFile;
 use tokio::sync::watch;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::prelude::*;
 
 use super::args::RunArgs;
+use super::batch::{self, How};
 use super::endpoint::Env;
 use super::error::CliError;
 use super::open::{self, Opened};
+use super::plan::{Invocation, Planned};
 use super::progress::Progress;
 use super::rerun::First;
 use super::results;
@@ -29,6 +34,9 @@ pub(crate) fn main(args: RunArgs) -> Result<ExitCode, CliError> {
     first.judges = planned.plan.judges.iter().map(|judge| (judge.name.clone(), plan::wanted(judge))).collect();
     if !invocation.dry_run {
         mlflow::before_run(&of_mlflow, invocation.log.as_deref())?;
+    }
+    if planned.plan.batch.is_some() && !invocation.dry_run {
+        return batches(planned, invocation, first, env);
     }
     let opened = open::prepare(planned, env)?.begin(&invocation, Scope::All, None)?;
     first.is_resumed = opened.is_resumed;
@@ -56,8 +64,51 @@ pub(crate) fn main(args: RunArgs) -> Result<ExitCode, CliError> {
     Ok(ExitCode::from(mlflow::push_of_run(&of_mlflow, config.as_deref(), log.as_deref(), exit)?.code()))
 }
 
+/// The same through a provider's batch API.
+fn batches(planned: Planned, invocation: Invocation, mut first: First, env: Env<'_>) -> Result<ExitCode, CliError> {
+    let log = invocation.log.clone();
+    let resumes = |log: &PathBuf| std::fs::metadata(log).is_ok_and(|log| log.len() > 0);
+    first.is_resumed = !invocation.overwrite && log.as_ref().is_some_and(resumes);
+    if let Some(log) = log.as_deref().filter(|_| !first.is_resumed) {
+        rerun::set_aside(log)?;
+    }
+    let how = How { submits: true, ..How::collects(!first.args.batch.detach) };
+    let args = first.args.clone();
+    let mut planned = Some((planned, invocation));
+    let mut again = || planned.take().map_or_else(|| plan::of_run(args.clone(), None, env), Ok);
+    let report = batch::execute(&mut again, &how)?;
+    first.spend(&report);
+    let (of_mlflow, config) = (first.args.mlflow.clone(), first.args.endpoint.config.clone());
+    let (_, invocation) = plan::of_run(first.args.clone(), None, env)?;
+    let exit = results::exit(&report, invocation, first)?;
+    if exit == Exit::Pending {
+        return Ok(ExitCode::from(exit.code()));
+    }
+    Ok(ExitCode::from(mlflow::push_of_run(&of_mlflow, config.as_deref(), log.as_deref(), exit)?.code()))
+}
+
 /// Runs what was opened, to its end, and reports what came of it. `observe` sees all events too.
 pub(crate) fn execute(opened: Opened, observe: &mut dyn FnMut(&Event<'_>)) -> Result<RunReport, CliError> {
+    let (report, closing) = conduct(opened, observe)?;
+    closing.close(&report)?;
+    Ok(report)
+}
+
+/// What is said and made at the end of a run.
+pub(crate) struct Closing {
+    progress: Progress,
+    log: Option<PathBuf>,
+    export: Option<Export>,
+    dataset: DatasetOptions,
+    rejects: PathBuf,
+    made_up: bool,
+    quiet: bool,
+    /// Read again by what is made at the end.
+    _quickstart: Option<NamedTempFile>,
+}
+
+/// Runs what was opened, to its end.
+pub(crate) fn conduct(opened: Opened, observe: &mut dyn FnMut(&Event<'_>)) -> Result<(RunReport, Closing), CliError> {
     let Opened {
         run: settings,
         log,
@@ -65,7 +116,7 @@ pub(crate) fn execute(opened: Opened, observe: &mut dyn FnMut(&Event<'_>)) -> Re
         mut record,
         known: _,
         simulator,
-        quickstart: _file,
+        quickstart,
         dataset,
         notes,
         quiet,
@@ -78,7 +129,6 @@ pub(crate) fn execute(opened: Opened, observe: &mut dyn FnMut(&Event<'_>)) -> Re
         notes.iter().for_each(|note| print::message(format_args!("note: {note}")));
     }
     let rejects = settings.rejects.clone();
-    let to_stdout = log.is_none();
     let mut progress = Progress::new(form, quiet, verbose, Running::of(&settings));
     // One thread is enough: it does little but wait, and the dataset and the log have threads of their own.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -103,46 +153,58 @@ pub(crate) fn execute(opened: Opened, observe: &mut dyn FnMut(&Event<'_>)) -> Re
     if matches!(report.stop, Some(StopReason::Log(WriteError::BrokenPipe { .. }))) {
         return Err(CliError::BrokenPipe);
     }
-    let exit = report.exit();
-    if let (Exit::Usage, Some(StopReason::Dataset(error))) = (exit, &report.stop) {
+    if let (Exit::Usage, Some(StopReason::Dataset(error))) = (report.exit(), &report.stop) {
         return Err(CliError::of(error));
     }
-    // A run that had nothing to do leaves no log.
-    let log = log.filter(|log| log.exists());
-    let exported = match (&log, &export) {
-        (Some(log), Some(Export { path, form, table })) if exit != Exit::Usage => {
-            let exported = table::with_options(table, Some(dataset), |table| forms::export(log, path, *form, table));
-            exported.and_then(|exported| {
-                exported.map_err(|error| match error {
-                    ConvertError::Write(error) => CliError::Other(format!("cannot write {}: {error}", path.display())),
-                    other => CliError::Other(format!("cannot make {} from {}: {other}", path.display(), log.display())),
-                })
-            })
-        }
-        _ => Ok(()),
-    };
-    let export = export.filter(|_| exported.is_ok() && exit != Exit::Usage && log.is_some());
-    let export = export.as_ref().map(|export| export.path.as_path());
-    let places = summary::Places { log: log.as_deref(), export, rejects: &rejects };
     let made_up = simulator.is_some();
-    drop(simulator);
-    if !quiet || exit != Exit::AllJudged {
-        let text = summary::text(&report, &places, made_up, &command_line::shown(std::env::args_os().skip(1)));
-        if to_stdout || quiet {
-            print::message(text.trim_end());
-        } else {
-            match summary::print(&text) {
-                // A reader that has seen enough does not change what came of the run.
-                Ok(()) | Err(CliError::BrokenPipe) => {}
-                Err(error) => return Err(error),
+    Ok((report, Closing { progress, log, export, dataset, rejects, made_up, quiet, _quickstart: quickstart }))
+}
+
+impl Closing {
+    /// Makes what is made from the log, and prints the summary.
+    pub(crate) fn close(self, report: &RunReport) -> Result<(), CliError> {
+        let Self { progress, log, export, dataset, rejects, made_up, quiet, _quickstart } = self;
+        let exit = report.exit();
+        let to_stdout = log.is_none();
+        // A run that had nothing to do leaves no log.
+        let log = log.filter(|log| log.exists());
+        let exported = match (&log, &export) {
+            (Some(log), Some(Export { path, form, table })) if exit != Exit::Usage => {
+                let exported =
+                    table::with_options(table, Some(dataset), |table| forms::export(log, path, *form, table));
+                exported.and_then(|exported| {
+                    exported.map_err(|error| match error {
+                        ConvertError::Write(error) => {
+                            CliError::Other(format!("cannot write {}: {error}", path.display()))
+                        }
+                        other => {
+                            CliError::Other(format!("cannot make {} from {}: {other}", path.display(), log.display()))
+                        }
+                    })
+                })
+            }
+            _ => Ok(()),
+        };
+        let export = export.filter(|_| exported.is_ok() && exit != Exit::Usage && log.is_some());
+        let export = export.as_ref().map(|export| export.path.as_path());
+        let places = summary::Places { log: log.as_deref(), export, rejects: &rejects };
+        if !quiet || exit != Exit::AllJudged {
+            let text = summary::text(report, &places, made_up, &command_line::shown(std::env::args_os().skip(1)));
+            if to_stdout || quiet {
+                print::message(text.trim_end());
+            } else {
+                match summary::print(&text) {
+                    // A reader that has seen enough does not change what came of the run.
+                    Ok(()) | Err(CliError::BrokenPipe) => {}
+                    Err(error) => return Err(error),
+                }
             }
         }
+        for hint in progress.hints() {
+            print::message(format_args!("hint: {hint}"));
+        }
+        exported
     }
-    for hint in progress.hints() {
-        print::message(format_args!("hint: {hint}"));
-    }
-    exported?;
-    Ok(report)
 }
 
 /// The first signal drains the run, the second ends it.
@@ -160,7 +222,7 @@ fn on_signals() -> watch::Receiver<Shutdown> {
 }
 
 #[cfg(unix)]
-async fn signal() -> std::io::Result<()> {
+pub(crate) async fn signal() -> std::io::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut terminate = signal(SignalKind::terminate())?;
     let hangup = async {
@@ -192,7 +254,7 @@ fn ends_with_its_terminal() -> bool {
 }
 
 #[cfg(not(unix))]
-async fn signal() -> std::io::Result<()> {
+pub(crate) async fn signal() -> std::io::Result<()> {
     tokio::signal::ctrl_c().await
 }
 

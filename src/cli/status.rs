@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use judge_run::batch::ledger::{Ledger, Stage};
+use judge_run::batch::ledger_of;
 use judge_run::feedback::log::{self, JudgeTally, OpenError, Tally};
 use judge_run::run::Exit;
 use judge_run::run::manifest::{Counts, JudgeCounts, Manifest, ManifestError, State};
@@ -13,7 +15,7 @@ use serde_json::{Value, json};
 use super::error::CliError;
 use super::log_hints::cannot_open;
 use super::manifest::now_ms;
-use super::print::{counted, escaped, short, time};
+use super::print::{counted, escaped, one_line, short, time};
 use super::subcommands::StatusArgs;
 use super::summary;
 use super::target::Target;
@@ -102,7 +104,23 @@ fn write(
         write!(out, "; {} not a record", counted(tally.other_lines, "line"))?;
     }
     writeln!(out)?;
+    write_batches(out, log)?;
     tally.judges.iter().try_for_each(|judge| write_judge(out, judge))
+}
+
+/// Batches that are not over. A ledger that cannot be read is dealt with where it is opened.
+fn write_batches(out: &mut String, log: &Path) -> fmt::Result {
+    let batches = Ledger::look(&ledger_of(log)).unwrap_or_default();
+    for batch in batches.iter().filter(|batch| batch.stage < Stage::Closed) {
+        let requests = counted(batch.planned.requests as u64, "request");
+        let stage = match batch.stage {
+            Stage::Planned | Stage::Uploaded | Stage::Submitting => "not submitted yet",
+            Stage::Submitted => "submitted",
+            Stage::Ended | Stage::Downloaded | Stage::Closed => "ended, not collected yet",
+        };
+        writeln!(out, "batch {}: {requests}, {stage}", one_line(batch.shown_id()))?;
+    }
+    Ok(())
 }
 
 fn write_run(out: &mut String, manifest: &Manifest, locked: Option<bool>) -> fmt::Result {

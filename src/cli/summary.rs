@@ -124,6 +124,7 @@ fn write_question(out: &mut String, question: &QuestionSummary) -> fmt::Result {
     line(out, "changed", counts.unmatched, "not asked: the prompt, parameters or trace changed since they failed")?;
     line(out, "missing", counts.missing, "not in the log, not asked: a replay retries failures only")?;
     skipped::write(out, info.unit, &counts.skipped)?;
+    line(out, "batched", counts.batched, "in batches that have not ended")?;
     line(out, "unjudged", counts.unjudged(), "not reached")?;
     if usage.input_tokens + usage.output_tokens > 0 {
         write!(out, "  tokens   {:>7} in, {} out", short(usage.input_tokens), short(usage.output_tokens))?;
@@ -263,6 +264,7 @@ fn hints(report: &RunReport) -> Vec<&'static str> {
         | StopReason::Rejects(_)
         | StopReason::Votes(_)
         | StopReason::Log(_)
+        | StopReason::Batch(_)
         | StopReason::Bug
         | StopReason::Interrupted => None,
     });

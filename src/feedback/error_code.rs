@@ -328,20 +328,24 @@ error_codes! {
         ..ANSWERED
     }
     BatchExpired "BATCH_EXPIRED" "the provider's batch expired before this request was done" {
-        remedy: "submit it again",
-        ..RESERVED
+        remedy: "run the same command again; `on_expired` says what becomes of such requests",
+        is_unanswered: true,
+        ..ANSWERED
     }
     BatchCancelled "BATCH_CANCELLED" "the provider's batch was cancelled before this request was done" {
-        remedy: "submit it again",
-        ..RESERVED
+        remedy: "run the same command again",
+        is_unanswered: true,
+        ..ANSWERED
     }
     BatchResultMissing "BATCH_RESULT_MISSING" "the provider's batch ended without a result for this request" {
-        remedy: "submit it again",
-        ..RESERVED
+        remedy: "run the same command again; the provider may have charged for it once",
+        is_unanswered: true,
+        ..ANSWERED
     }
     BatchRejected "BATCH_REJECTED" "the provider did not accept this line of the batch" {
-        remedy: "read the provider's message",
-        ..RESERVED
+        remedy: "read the provider's message, then run the same command again",
+        is_unanswered: true,
+        ..ANSWERED
     }
 }
 

@@ -265,7 +265,7 @@ mod tests {
                 r#"{{"content": [{{"token": "{{\"value\":", "logprob": 0}}, {{"token": "4", "logprob": -0.5, "top_logprobs": [{others}]}}, {{"token": "}}", "logprob": 0}}]}}"#
             )
         };
-        let weighed = |logprobs: Option<&str>| weighed(verdict(4), &SCALE, "{\"value\":4}", logprobs);
+        let weighed = |logprobs: Option<&str>| super::weighed(verdict(4), &SCALE, "{\"value\":4}", logprobs);
         let sure = weighed(Some(&logprobs(r#"{"token": "5", "logprob": -1}"#)));
         // exp(-0.5) = 0.606531 and exp(-1) = 0.367879.
         assert_eq!(sure.value, 4.377_541);

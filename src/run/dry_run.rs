@@ -106,7 +106,7 @@ pub fn dry_run(settings: RunSettings, index: Index) -> Result<DryRun, DatasetErr
     let mut dry = DryRun { shard: selection.shard, ..DryRun::default() };
     let question = |question| DryRunQuestion { info: QuestionInfo::of(question), ..DryRunQuestion::default() };
     dry.questions.extend(questions.iter().map(|(_, asked)| question(asked)));
-    let planner = Planner::new(questions, Arc::new(Known { index, reuse }), &scope, |_| true)
+    let planner = Planner::new(questions, Arc::new(Known { index, reuse, failures: None }), &scope, |_| true)
         .of_subjects(Makes { redact, sides });
     for planned in Walk::new(&planner, dataset, Arc::new(selection), None) {
         let items = match planned {

@@ -31,6 +31,7 @@ pub use outcome::summary::{Endless, LaneSummary, PromptLimit, QuestionInfo, Ques
 pub use panel::{Panel, PanelSummary};
 pub use planning::item::Settled;
 pub use planning::skipped::{SkipCounts, SkipReason};
+pub use setup::batching::{BatchPlan, Batched, Batching, OnExpired};
 pub use setup::budget::{Budget, Exhausted, MaxErrors};
 pub use setup::fingerprint::{Dataset, Fingerprint};
 pub use setup::manifest;

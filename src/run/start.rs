@@ -8,6 +8,7 @@ use crate::dataset::DatasetReader;
 use crate::endpoint::client::{Client, ClientError};
 use crate::feedback::log::{Index, LogWriter, WriteError};
 use crate::judge::Question;
+use crate::run::dispatch::batched::InBatches;
 use crate::run::dispatch::dispatcher::{Dispatcher, Parts};
 use crate::run::dispatch::patience::Patience;
 use crate::run::dispatch::stop::StopReason;
@@ -19,6 +20,7 @@ use crate::run::panel::aggregate;
 use crate::run::planning::plan::{Known, Makes};
 use crate::run::planning::readers::Readers;
 use crate::run::planning::rejects::Rejects;
+use crate::run::setup::batching::Batched;
 use crate::run::setup::questions::{LaneIndex, Questions};
 use crate::run::setup::settings::{LaneSettings, Output, RunSettings, Shutdown};
 use crate::run::until::Progress;
@@ -68,6 +70,7 @@ pub async fn run(
         policy,
         grace,
         budget,
+        batching,
         run_id,
     } = settings;
     let (log, index) = match output {
@@ -78,7 +81,10 @@ pub async fn run(
         Output::Stdout => (None, Index::default()),
     };
     let path = log.as_ref().map(|log| log.path().to_owned());
-    let questions = Questions::new(as_simulated(questions, &lane_settings, &index).await?);
+    let questions = Questions::new(
+        as_simulated(questions, &lane_settings, &index, batching.as_ref().is_some_and(|batching| batching.proves))
+            .await?,
+    );
     let lanes = lane_settings.iter().enumerate().map(|(place, lane)| {
         let asked = questions.on(LaneIndex::new(place));
         Lane::new(lane, &policy, asked, index.has_verdict_of(&lane.source_id()))
@@ -101,7 +107,7 @@ pub async fn run(
         datasets,
         &questions,
         &scope,
-        Known { index, reuse },
+        Known { index, reuse, failures: batching.as_ref().and_then(InBatches::failures) },
         selection,
         until.as_ref().map(|until| &until.waves),
         &Makes { redact, sides },
@@ -112,6 +118,7 @@ pub async fn run(
         summary,
         questions,
         lanes,
+        lane_ids: lane_settings.iter().map(LaneSettings::source_id).collect(),
         shared_quota: shares_quota.then_some(wake),
         log,
         rejects,
@@ -121,11 +128,12 @@ pub async fn run(
         run_id: run_id.clone(),
         budget,
         patience: patience.clone(),
+        batching: batching.map(InBatches::new),
         until: until.map(Progress::new),
         on_event,
     });
     dispatcher.run(readers).await;
-    let (mut summary, log, mut stop) = dispatcher.end().await;
+    let (mut summary, log, mut stop, batching) = dispatcher.end().await;
     if let Some(path) = path.filter(|_| !panels.is_empty()) {
         let aggregated = tokio::select! {
             biased;
@@ -145,20 +153,30 @@ pub async fn run(
         }
     }
     summary.finish();
-    Ok(RunReport { summary, stop })
+    let batched = match batching.map(|batching| batching.end(stop.is_none())).transpose() {
+        Ok(batched) => batched.unwrap_or_default(),
+        Err(error) => {
+            stop = stop.or(Some(StopReason::Batch(error)));
+            Batched::default()
+        }
+    };
+    Ok(RunReport { summary, stop, batched })
 }
 
 /// The questions, as those of simulated models where a simulator stands in a model's place: so that a drill resumes as a run does. Only where the
-/// log has such records already; before that, the answers themselves say what they are.
+/// log has such records already; before that, the answers themselves say what they are. Of batches they say it too late: the ids are fixed when the
+/// requests are handed over.
 async fn as_simulated(
     questions: Vec<(Question, LaneIndex)>,
     lanes: &[LaneSettings],
     index: &Index,
+    in_batches: bool,
 ) -> Result<Vec<(Question, LaneIndex)>, ClientError> {
     let mut asked = Vec::new();
     for (question, lane) in questions {
         let settings = lanes.get(lane.place()).and_then(LaneSettings::endpoint);
-        let twin = question.of_simulator().filter(|twin| index.has_record_of(&twin.source_id)).cloned();
+        let twin = question.of_simulator();
+        let twin = twin.filter(|twin| in_batches || index.has_record_of(&twin.source_id)).cloned();
         let is_simulated = match (&twin, settings) {
             (Some(_), Some(lane)) => Client::new(lane.pool.first(), &lane.model)?.is_simulator().await,
             _ => false,

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests may panic")]
 
+mod batches;
 mod cascades;
 mod claims;
 mod code_judges;

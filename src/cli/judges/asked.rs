@@ -9,6 +9,7 @@ use judge_run::judge::{Judge, Unit};
 use judge_run::run::{Exit, Scope};
 
 use crate::cli::args::{Purpose, RunArgs};
+use crate::cli::batch_args::BatchArgs;
 use crate::cli::endpoint::Env;
 use crate::cli::error::CliError;
 use crate::cli::flags::{ConductArgs, EndpointArgs, GateArgs, SelectionArgs};
@@ -71,6 +72,7 @@ impl Asked<'_> {
             anchors: None,
             by: Vec::new(),
             panel: PanelArgs::default(),
+            batch: BatchArgs::default(),
             mlflow: RunMlflowArgs::default(),
             purpose: Purpose::default(),
             conduct: conduct.clone(),

@@ -102,12 +102,25 @@ impl Client {
         request.send().await.is_ok_and(|response| response.headers().contains_key(SIMULATOR_HEADER))
     }
 
+    /// The body of a request, for one that goes another way.
+    ///
+    /// # Errors
+    /// When a number of the sampling parameters is not finite.
+    pub fn body(
+        &self,
+        request: &ChatRequest,
+        profile: &WireProfile,
+        max_output: u32,
+    ) -> Result<Vec<u8>, serde_json::Error> {
+        request.body(&self.model, profile, max_output, &self.extra_body)
+    }
+
     /// Sends one request and reads its answer: one attempt.
     ///
     /// A failure is anything but a chat completion with at least one choice, classified.
     pub async fn ask(&self, request: &ChatRequest, profile: &WireProfile, max_output: u32) -> Exchange {
         let mut limits = ObservedLimits::default();
-        let result = match request.body(&self.model, profile, max_output, &self.extra_body) {
+        let result = match self.body(request, profile, max_output) {
             Ok(body) => self.exchange(body, &mut limits).await,
             Err(error) => {
                 let message = format!("cannot write the request: {error}");

@@ -30,7 +30,7 @@ pub use add::add;
 pub use compact::{Compacted, compact, would_compact};
 pub use error::OpenError;
 pub use follow::{Follower, News};
-pub use ids::known_ids;
+pub use ids::{ids_since, known_ids};
 pub use index::{Index, Seen};
 pub(super) use lines::LineReader;
 pub use lock::{is_locked, lock_holder};

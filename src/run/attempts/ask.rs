@@ -29,13 +29,16 @@ pub(in crate::run) async fn ask(asks: &Asks, job: &Job, questions: &Questions) -
         }
     };
     match result {
-        Ok(answer) => {
-            let result = reading::read(&job.judgment.work, &answer, &questions[job.question].judge);
-            let result = result.map_err(|failure| final_if_partial(failure, &answer, job, questions));
-            Attempt { result, answer: Some(answer), limits }
-        }
+        Ok(answer) => read_answer(answer, job, questions, limits),
         Err(failure) => Attempt { result: Err(failure), answer: None, limits },
     }
+}
+
+/// What an answer says, however it came.
+pub(in crate::run) fn read_answer(answer: Answer, job: &Job, questions: &Questions, limits: ObservedLimits) -> Attempt {
+    let result = reading::read(&job.judgment.work, &answer, &questions[job.question].judge);
+    let result = result.map_err(|failure| final_if_partial(failure, &answer, job, questions));
+    Attempt { result, answer: Some(answer), limits }
 }
 
 /// An answer that has verdicts on other criteria is not asked for again: those are paid for.

@@ -36,21 +36,23 @@ pub(in crate::run) struct Outcome {
     pub variation: Variation,
     /// Tokens of all attempts.
     pub used: Option<Usage>,
+    /// The provider's id of the batch that it was part of.
+    pub batch: Option<Arc<str>>,
 }
 
 impl Outcome {
     /// Of a judgment of which an attempt came back.
     pub(in crate::run) fn of(job: Job, host: Option<Arc<str>>) -> Option<Self> {
-        let Job { judgment, history, attempts, last, profile, variation, used, .. } = job;
+        let Job { judgment, history, attempts, last, profile, variation, used, batch, .. } = job;
         let (attempt, latency) = last?;
-        Some(Self { judgment, history, attempt, attempts, latency, profile, host, variation, used })
+        Some(Self { judgment, history, attempt, attempts, latency, profile, host, variation, used, batch })
     }
 }
 
 impl Outcome {
     /// Of a criterion that another one's answer answers, too. What the answer took is the other's.
     pub(in crate::run) fn of_rider(rider: &Rider, of: &Self, questions: &Questions) -> Self {
-        let Self { judgment, attempt, attempts, latency, profile, host, variation, .. } = of;
+        let Self { judgment, attempt, attempts, latency, profile, host, variation, batch, .. } = of;
         let Judgment { subject, work, .. } = judgment;
         let result = match (&attempt.result, &attempt.answer) {
             (Err(failure), answer) if answer.is_none() || !reading::is_about_content(failure.code) => {
@@ -72,6 +74,7 @@ impl Outcome {
             host: host.clone(),
             variation: variation.clone(),
             used: None,
+            batch: batch.clone(),
         }
     }
 }
@@ -87,7 +90,7 @@ pub(in crate::run) fn ride(feedback: &mut Feedback, asked_with: Option<String>) 
 
 /// The record of a judgment that was asked, and what the judge wrote.
 pub(in crate::run) fn of_attempt(question: &Question, run_id: &str, outcome: Outcome) -> (Feedback, Option<String>) {
-    let Outcome { judgment, history, attempt, attempts, latency, profile, host, variation, used } = outcome;
+    let Outcome { judgment, history, attempt, attempts, latency, profile, host, variation, used, batch } = outcome;
     let Judgment { id, subject, work } = judgment;
     let Attempt { result, answer, limits: _ } = attempt;
     let answer = answer.unwrap_or_default();
@@ -107,7 +110,11 @@ pub(in crate::run) fn of_attempt(question: &Question, run_id: &str, outcome: Out
         put("host", host.to_string());
     }
     put("attempts", attempts.to_string());
-    put("latency_ms", latency.as_millis().to_string());
+    match batch {
+        // How long an answer in a batch took nobody knows.
+        Some(batch) => put("batch", batch.to_string()),
+        None => put("latency_ms", latency.as_millis().to_string()),
+    }
     work.notes().metadata().for_each(|(key, value)| put(key, value));
     if let Some(changes) = variation.names().filter(|_| matches!(work, Work::Chat(_))) {
         put("reask", changes);

@@ -10,6 +10,7 @@ use tokio::sync::Notify;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 
+use super::batched::InBatches;
 use super::patience::{Patience, sleep_until};
 use super::stop::StopReason;
 use crate::endpoint::Failure;
@@ -35,6 +36,9 @@ use crate::run::until::Progress;
 /// Requests that are sent in one go. Of hundreds, the first would wait until the last has its connection.
 const SENT_TOGETHER: usize = 16;
 
+/// Records that are written in one go, where they can wait.
+const WRITTEN_TOGETHER: usize = 256;
+
 /// A judgment whose attempt came back.
 pub(in crate::run) struct Returned {
     lane: LaneIndex,
@@ -53,6 +57,8 @@ pub(in crate::run) struct Parts<'a> {
     pub summary: Summary,
     pub questions: Questions,
     pub lanes: Vec<Lane>,
+    /// What their models are called.
+    pub lane_ids: Vec<String>,
     /// Is told when more may be sent of a quota that is shared with other processes; `None` where none is.
     pub shared_quota: Option<Arc<Notify>>,
     pub log: LogWriter,
@@ -64,6 +70,8 @@ pub(in crate::run) struct Parts<'a> {
     pub run_id: String,
     pub budget: Budget,
     pub patience: Patience,
+    /// Where requests go instead of to the endpoints.
+    pub batching: Option<InBatches>,
     /// What is known of conditions that end the run.
     pub until: Option<Progress>,
     pub on_event: &'a mut dyn FnMut(&Event<'_>),
@@ -72,9 +80,13 @@ pub(in crate::run) struct Parts<'a> {
 pub(in crate::run) struct Dispatcher<'a> {
     pub(in crate::run) parts: Parts<'a>,
     pub(in crate::run) tasks: JoinSet<Returned>,
-    /// Records that go to the log before anything else is waited for or sent.
+    /// Records that go to the log before anything else is waited for or sent, if they are urgent.
     unwritten: Vec<Feedback>,
-    spent: Spent,
+    /// Whether one of them was paid for, and is nowhere else.
+    is_urgent: bool,
+    /// Whether what is recorded is in a file of results, too.
+    pub(in crate::run) is_on_disk: bool,
+    pub(in crate::run) spent: Spent,
     /// Readers that have come to the end of the wave.
     pub(in crate::run) waves_ended: usize,
     /// The first reason for which the whole run sends nothing more.
@@ -93,6 +105,8 @@ impl<'a> Dispatcher<'a> {
             parts,
             tasks: JoinSet::new(),
             unwritten: Vec::new(),
+            is_urgent: false,
+            is_on_disk: false,
             spent: Spent::default(),
             waves_ended: 0,
             stop: None,
@@ -110,14 +124,15 @@ impl<'a> Dispatcher<'a> {
         let shared_quota = self.parts.shared_quota.clone();
         let mut time_is_up = self.parts.budget.time.map(|limit| Instant::now() + limit);
         loop {
+            self.release();
             let wake = self.admit().await;
-            if self.write().await.is_err() {
+            if self.write_due(readers.are_done()).await.is_err() {
                 return;
             }
             if self.parts.lanes.iter().all(|lane| lane.stopped) {
                 readers.close();
             }
-            if readers.are_done() && self.parts.lanes.iter().all(Lane::is_idle) {
+            if readers.are_done() && self.parts.lanes.iter().all(Lane::is_idle) && !self.holds_back() {
                 return;
             }
             self.end_wave(&mut readers);
@@ -165,7 +180,7 @@ impl<'a> Dispatcher<'a> {
                     Flow::Continue
                 }
             };
-            if matches!(flow, Flow::End) || self.write().await.is_err() {
+            if matches!(flow, Flow::End) || self.write_due(readers.are_done()).await.is_err() {
                 return;
             }
         }
@@ -293,6 +308,11 @@ impl<'a> Dispatcher<'a> {
             let usage = attempt.usage();
             let prices = self.lane(lane).prices;
             let cost = usage.and_then(|usage| Some(prices?.cost(&usage)));
+            if attempt.answer.is_some()
+                && let Some(batching) = &mut self.parts.batching
+            {
+                batching.proven(job.question);
+            }
             self.spent.cost += cost.unwrap_or(0.0);
             self.spent.tokens += usage.map_or(0, |usage| usage.input_tokens + usage.output_tokens);
             self.emit(&Event::Returned {
@@ -367,12 +387,20 @@ impl<'a> Dispatcher<'a> {
         self.spent.judged += 1;
         self.spent.errors += u64::from(feedback.is_error());
         self.emit(&Event::Recorded { question, feedback: &feedback, answer, method });
+        self.is_urgent |= !self.is_on_disk;
         self.unwritten.push(feedback);
+    }
+
+    /// Writes what was recorded, unless it can wait for more of it.
+    async fn write_due(&mut self, is_read: bool) -> Result<(), LogClosed> {
+        let is_due = self.is_urgent || is_read || self.unwritten.len() >= WRITTEN_TOGETHER;
+        if is_due { self.write().await } else { Ok(()) }
     }
 
     /// Writes what was recorded.
     pub(in crate::run) async fn write(&mut self) -> Result<(), LogClosed> {
         let records = std::mem::take(&mut self.unwritten);
+        self.is_urgent = false;
         if records.is_empty() { Ok(()) } else { self.patiently(self.parts.log.append_all(records)).await }
     }
 

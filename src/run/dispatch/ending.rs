@@ -1,5 +1,6 @@
 //! How the dispatcher stops: a lane, or all of them; and what is left when it has.
 
+use super::batched::InBatches;
 use super::dispatcher::{Dispatcher, Flow, Parts};
 use super::stop::{GivenUp, StopReason};
 use crate::feedback::log::LogWriter;
@@ -45,13 +46,13 @@ impl Dispatcher<'_> {
     }
 
     /// What the run came to, and the log to be closed.
-    pub(in crate::run) async fn end(mut self) -> (Summary, LogWriter, Option<StopReason>) {
+    pub(in crate::run) async fn end(mut self) -> (Summary, LogWriter, Option<StopReason>, Option<InBatches>) {
         // Whatever ended the run, what came back meanwhile was answered, and is counted and saved if it can be.
         self.take_returned();
         // Should the log be closed, closing it says so.
         let _ = self.write().await;
         let Self { parts, stop, tasks, .. } = self;
-        let Parts { mut summary, log, lanes, until, .. } = parts;
+        let Parts { mut summary, log, lanes, until, batching, .. } = parts;
         summary.until = until.map(|until| until.summaries()).unwrap_or_default();
         for (summary, lane) in summary.lanes.iter_mut().zip(&lanes) {
             lane.summarize(summary);
@@ -62,6 +63,6 @@ impl Dispatcher<'_> {
         for lane in &lanes {
             lane.close().await;
         }
-        (summary, log, stop)
+        (summary, log, stop, batching)
     }
 }

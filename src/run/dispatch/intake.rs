@@ -72,7 +72,11 @@ impl Dispatcher<'_> {
                     for Rider { question, history, .. } in &riders {
                         self.emit(&Event::Planned { question: *question, changed: history.overrides.is_some() });
                     }
-                    self.lane(lane).push(question, judgment, history, riders);
+                    if self.parts.batching.is_some() && matches!(judgment.work, Work::Chat(_)) {
+                        self.in_batches(question, judgment, history, riders);
+                    } else {
+                        self.lane(lane).push(question, judgment, history, riders);
+                    }
                     return Ok(());
                 };
                 if self.lane(lane).stopped {

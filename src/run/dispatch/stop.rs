@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::time::Duration;
 
+use crate::batch::BatchError;
 use crate::dataset::{DatasetError, Reject};
 use crate::feedback::ErrorCode;
 use crate::feedback::log::{OpenError, WriteError};
@@ -87,6 +88,9 @@ pub enum StopReason {
     /// The votes of panels could not be read.
     #[error("cannot read the log for the aggregates of its votes; the same command makes them")]
     Votes(#[source] OpenError),
+    /// Requests or results of batches.
+    #[error("cannot go on with the batches")]
+    Batch(#[source] BatchError),
     /// An attempt panicked.
     #[error("an attempt died of a bug; please report it. The judgments in flight are left for the next run")]
     Bug,

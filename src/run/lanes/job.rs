@@ -60,6 +60,8 @@ pub(in crate::run) struct Job {
     pub sent_at: Option<Instant>,
     /// How the attempt in flight was put.
     pub profile: Arc<WireProfile>,
+    /// The batch that the last attempt was part of.
+    pub batch: Option<Arc<str>>,
     /// What the last attempt brought, and how long it took.
     pub last: Option<(Attempt, Duration)>,
 }
@@ -91,6 +93,7 @@ impl Job {
             pass: Pass::default(),
             sent_at: None,
             profile,
+            batch: None,
             last: None,
         }
     }

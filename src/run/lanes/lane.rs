@@ -59,6 +59,8 @@ pub(in crate::run) struct Lane {
     pub(in crate::run) input_ratio: f64,
     pub(in crate::run) prices: Option<Prices>,
     requests_today: Option<RequestsToday>,
+    /// Takes nothing more before it is idle.
+    pub(in crate::run) holds: bool,
     pub(in crate::run) prompts: PromptCheck,
 }
 
@@ -136,13 +138,19 @@ impl Lane {
             to_warm_up: 0,
             stopped: false,
             requests_today: None,
+            holds: false,
             prompts: PromptCheck::default(),
         }
     }
 
     /// Whether the lane should be given more judgments. It holds few: memory must not grow with the dataset.
     pub(in crate::run) fn wants_more(&self) -> bool {
-        self.stopped || (self.fresh.len() < self.concurrency && self.retries.len() < 2 * self.concurrency)
+        let has_room = if self.holds { self.is_idle() } else { self.has_room() };
+        self.stopped || has_room
+    }
+
+    fn has_room(&self) -> bool {
+        self.fresh.len() < self.concurrency && self.retries.len() < 2 * self.concurrency
     }
 
     /// Takes in a judgment, and those that its answer answers, too.
@@ -272,6 +280,7 @@ impl Lane {
             today.sent += 1;
         }
         job.attempts += 1;
+        job.batch = None;
         job.member = member;
         job.reserved = cost;
         job.pass = pass;

@@ -69,6 +69,17 @@ impl Lane {
         }
     }
 
+    /// Takes in a judgment whose attempt was part of a batch: what follows is the same, but for the quota and the health of the endpoint, which it
+    /// says nothing of.
+    pub(in crate::run) fn returned_in_batch(&mut self, mut job: Box<Job>) -> Next {
+        let (_, failure) = self.take_in(&mut job);
+        let Some(failure) = failure else { return Next::Record(job) };
+        if job.fits_into_room(&failure) || job.asked().is_some_and(|asked| self.ladder.refused(asked, &failure)) {
+            return self.put_back(job, failure);
+        }
+        self.after_failure(job, failure, None)
+    }
+
     /// What an attempt shows of the endpoint: its quota, its count of tokens, whether it reads whole prompts. Returns the tokens that were used, and
     /// the failure, if it is one.
     fn take_in(&mut self, job: &mut Job) -> (Option<u64>, Option<Box<Failure>>) {

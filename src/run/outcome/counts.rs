@@ -12,7 +12,9 @@ use crate::run::planning::skipped::SkipCounts;
 pub struct Counts {
     /// To be recorded by this run.
     pub planned: u64,
-    /// Of these, asked again because prompt, model, parameter or trace changed.
+    /// Of these, in batches that have not ended.
+    pub batched: u64,
+    /// Of the planned ones, asked again because prompt, model, parameter or trace changed.
     pub changed: u64,
     /// Verdicts given in this run.
     pub scored: u64,
@@ -124,7 +126,8 @@ impl Counts {
 
     /// Judgments that were planned and have neither verdict nor failure, because the run stopped before.
     pub fn unjudged(&self) -> u64 {
-        self.planned.saturating_sub(self.scored + self.abstained + self.failed.values().sum::<u64>())
+        let judged = self.scored + self.abstained + self.failed.values().sum::<u64>();
+        self.planned.saturating_sub(judged + self.batched)
     }
 
     /// All failures by name; other tools' codes go by one name.

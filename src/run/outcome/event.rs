@@ -60,6 +60,11 @@ pub enum Event<'a> {
         /// The log has another opinion, given to another prompt, trace or parameter.
         changed: bool,
     },
+    /// A planned judgment is in a batch, or goes with one.
+    Batched {
+        /// Of this question.
+        question: QuestionIndex,
+    },
     /// A request was sent.
     Sent {
         /// To this lane.

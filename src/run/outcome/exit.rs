@@ -2,6 +2,7 @@
 
 use super::summary::Summary;
 use crate::run::dispatch::stop::StopReason;
+use crate::run::setup::batching::Batched;
 
 /// How a run ended.
 #[derive(Debug)]
@@ -10,6 +11,8 @@ pub struct RunReport {
     pub summary: Summary,
     /// Why the whole run ended before everything was asked, if it did. Why a lane ended is in its summary.
     pub stop: Option<StopReason>,
+    /// What it leaves of batches, if it has to do with them.
+    pub batched: Batched,
 }
 
 /// How the process ends.
@@ -26,6 +29,8 @@ pub enum Exit {
     SomeFailed = 3,
     /// Stopped early (key, quota, budget, wrong address, a log that cannot be written), nothing but failures, or records of the log lost.
     Stopped = 4,
+    /// Judgments are in batches that have not ended; `collect` or the same command continues.
+    Pending = 5,
     /// Interrupted, after answers in flight were saved.
     Interrupted = 130,
 }
@@ -47,6 +52,7 @@ impl RunReport {
             Some(StopReason::Dataset(error)) if summary.traces == 0 && error.is_unusable() => Exit::Usage,
             Some(
                 StopReason::Budget(_)
+                | StopReason::Batch(_)
                 | StopReason::Bug
                 | StopReason::Strict(_)
                 | StopReason::Dataset(_)
@@ -55,6 +61,7 @@ impl RunReport {
                 | StopReason::Log(_),
             ) => Exit::Stopped,
             None if self.ended_early() || summary.log.lost > 0 => Exit::Stopped,
+            None if summary.batched() > 0 => Exit::Pending,
             // A shard may be empty: then its work is done.
             None if summary.selected() == 0 && summary.not_selected.other_shards == 0 => Exit::Usage,
             // Whatever they are: a run without one verdict is not a run with some failures.

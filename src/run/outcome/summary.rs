@@ -216,6 +216,10 @@ impl Summary {
                 let Some(question) = self.questions.get_mut(question.place()) else { return };
                 question.counts.plan(*changed);
             }
+            Event::Batched { question } => {
+                let Some(question) = self.questions.get_mut(question.place()) else { return };
+                question.counts.batched += 1;
+            }
             Event::Returned { question, usage: Some(usage), cost, failure, .. } => {
                 if failure.is_some_and(|failure| failure.code.traits().room == Room::More) {
                     self.endless.answers += 1;
@@ -297,6 +301,11 @@ impl Summary {
     /// Judgments that were planned and not reached.
     pub fn unjudged(&self) -> u64 {
         self.sum(Counts::unjudged)
+    }
+
+    /// Judgments in batches that have not ended.
+    pub fn batched(&self) -> u64 {
+        self.sum(|counts| counts.batched)
     }
 
     /// Tokens of all attempts that reported them.

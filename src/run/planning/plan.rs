@@ -1,5 +1,6 @@
 //! What becomes of a trace, a span, a session or a pair: a judgment, or nothing, because of what the log already has.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::item::{Action, Item, Rider, Settled};
@@ -33,6 +34,14 @@ pub(in crate::run) struct Known {
     pub index: Index,
     /// In others'.
     pub reuse: Vec<ReuseLog>,
+    /// Only these failures are asked again, if there is such a restriction.
+    pub failures: Option<HashSet<AssessmentId>>,
+}
+
+impl Known {
+    fn may_ask(&self, failure: AssessmentId) -> bool {
+        self.failures.as_ref().is_none_or(|only| only.contains(&failure))
+    }
 }
 
 /// How subjects are made of traces.
@@ -289,7 +298,9 @@ impl Planner {
                     overrides,
                 },
                 _,
-            ) if self.scope.asks_again(standing) => History { overrides, create_time_ms: Some(create_time_ms) },
+            ) if self.scope.asks_again(standing) && self.known.may_ask(judgment.id) => {
+                History { overrides, create_time_ms: Some(create_time_ms) }
+            }
             (Seen::Judged { standing, .. }, _) => return Action::Count(Settled::Kept(standing)),
             (Seen::Superseded { standing, offset, by }, _) => {
                 return Action::Reinstate { standing, offset, overrides: by };

@@ -111,8 +111,10 @@ pub struct JudgeCounts {
     pub abstained: u64,
     /// Rejected verdicts that were not asked again.
     pub kept_invalid: u64,
-    /// Planned, and not reached.
+    /// Planned, and not reached, or in a batch that has not ended.
     pub unjudged: u64,
+    /// Of these, in a batch.
+    pub batched: u64,
     /// Traces, spans and sessions in which there was nothing to judge.
     pub skipped: u64,
     /// Of all attempts.
@@ -216,7 +218,8 @@ impl JudgeCounts {
             kept_failed: counts.all_kept_failed(),
             abstained: counts.all_abstained(),
             kept_invalid: counts.kept_invalid,
-            unjudged: counts.unjudged(),
+            unjudged: counts.unjudged() + counts.batched,
+            batched: counts.batched,
             skipped: counts.skipped.count(),
             input_tokens: question.usage.input_tokens,
             cached_tokens: question.usage.cached_tokens,

@@ -1,5 +1,6 @@
 //! What a run is given: the plan, the manifest that keeps it, and what is selected and limited.
 
+pub(in crate::run) mod batching;
 pub(in crate::run) mod budget;
 pub(in crate::run) mod fingerprint;
 pub mod manifest;

@@ -11,6 +11,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::batching::BatchPlan;
 use super::budget::Budget;
 use super::fingerprint::Dataset;
 use super::millis;
@@ -61,6 +62,9 @@ pub struct RunPlan {
     /// What judges do not see of the traces.
     #[serde(default, skip_serializing_if = "RedactPlan::is_empty")]
     pub redact: RedactPlan,
+    /// How requests go in batches, if they do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batch: Option<BatchPlan>,
     /// Whose outputs are compared.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sides: Option<SidesPlan>,
@@ -435,6 +439,7 @@ pub(crate) mod tests {
             anchors: None,
             redact: RedactPlan::default(),
             sides: None,
+            batch: None,
         }
     }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::batching::Batching;
 use super::budget::Budget;
 use super::millis;
 use super::questions::LaneIndex;
@@ -60,6 +61,8 @@ pub struct RunSettings {
     pub grace: Duration,
     /// What the run may spend.
     pub budget: Budget,
+    /// Where requests go instead of to the endpoints, and what came of those that went there before.
+    pub batching: Option<Batching>,
     /// In the records' metadata.
     pub run_id: String,
 }

@@ -234,6 +234,7 @@ pub(crate) struct Running {
     stdout: Stream,
     stderr: Stream,
     status: mpsc::Receiver<ExitStatus>,
+    ended: Option<ExitStatus>,
     finished: bool,
 }
 
@@ -242,7 +243,7 @@ impl Running {
         let id = child.id();
         let (sender, status) = mpsc::channel();
         thread::spawn(move || sender.send(child.wait().unwrap()));
-        Self { id, stdout, stderr, status, finished: false }
+        Self { id, stdout, stderr, status, ended: None, finished: false }
     }
 
     /// Sends a signal, such as `INT`. Does nothing if the process has ended.
@@ -263,9 +264,15 @@ impl Running {
         text.lines().next().unwrap_or_default().to_owned()
     }
 
+    /// Whether the process has ended by itself.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.ended = self.ended.or_else(|| self.status.try_recv().ok());
+        self.ended.is_some()
+    }
+
     /// Waits for the end of the process.
     pub(crate) fn finish(mut self) -> Finished {
-        let status = self.status.recv_timeout(PATIENCE);
+        let status = self.ended.map_or_else(|| self.status.recv_timeout(PATIENCE), Ok);
         self.finished = status.is_ok();
         let Ok(status) = status else { panic!("the process does not end: {}", self.stderr.wait(Some(""))) };
         Finished { code: status.code(), stdout: self.stdout.wait(None), stderr: self.stderr.wait(None) }
@@ -280,7 +287,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        if !self.finished && self.status.try_recv().is_err() {
+        if !self.finished && self.ended.is_none() && self.status.try_recv().is_err() {
             self.signal("KILL");
         }
     }

@@ -30,6 +30,8 @@ fn parts<'a>(log: LogWriter, on_event: &'a mut dyn FnMut(&Event<'_>)) -> Parts<'
         summary,
         questions: Questions::new(vec![(question, LaneIndex::new(0))]),
         lanes: vec![lane(8)],
+        lane_ids: vec!["e:/m".into()],
+        batching: None,
         shared_quota: None,
         log,
         rejects: Rejects::new(std::env::temp_dir().join("judge-run-no-rejects")).unwrap(),
@@ -86,7 +88,7 @@ async fn what_is_answered_while_the_log_cannot_be_written_is_counted_as_unsaved(
     // Meanwhile three more come back.
     dispatcher.ask(3).await;
     assert_eq!(dispatcher.write().await, Err(LogClosed));
-    let (summary, log, stop) = dispatcher.end().await;
+    let (summary, log, stop, _) = dispatcher.end().await;
     work.await.unwrap();
     let error = log.close(std::future::pending()).await.unwrap_err();
     assert_eq!((error.unsaved(), summary.scored(), summary.unjudged(), stop.is_none()), (4, 5, 0, true));

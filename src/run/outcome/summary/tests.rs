@@ -9,6 +9,7 @@ use crate::judge::{Judge, SubjectIds};
 use crate::run::dispatch::stop::StopReason;
 use crate::run::planning::item::Settled;
 use crate::run::planning::skipped::SkipReason;
+use crate::run::setup::batching::Batched;
 use crate::run::setup::budget::Exhausted;
 use crate::run::setup::questions::{LaneIndex, QuestionIndex};
 use crate::run::setup::selection::NotSelected;
@@ -198,7 +199,7 @@ fn what_names_no_question_or_lane_of_the_run_is_ignored() {
 fn exit(stop: Option<StopReason>, fill: impl FnOnce(&mut Summary)) -> Exit {
     let mut summary = summary();
     fill(&mut summary);
-    RunReport { summary, stop }.exit()
+    RunReport { summary, stop, batched: Batched::default() }.exit()
 }
 
 #[test]
@@ -268,7 +269,7 @@ fn a_run_that_was_stopped_says_so_whatever_it_scored() {
 
 #[test]
 fn all_reasons_are_given_with_their_causes() {
-    let none = RunReport { summary: summary(), stop: None };
+    let none = RunReport { summary: summary(), stop: None, batched: Batched::default() };
     assert!(none.stop_reasons().is_empty() && !none.ended_early());
     let mut summary = summary();
     let reason = GivenUp::AsksTooLong {
@@ -279,7 +280,7 @@ fn all_reasons_are_given_with_their_causes() {
     };
     summary.add(&Event::LaneStopped { lane: LANE, reason: &reason });
     let lost = std::io::Error::other("disk full");
-    let report = RunReport { summary, stop: Some(StopReason::Rejects(lost)) };
+    let report = RunReport { summary, stop: Some(StopReason::Rejects(lost)), batched: Batched::default() };
     let expected = [
         "cannot write the rejected lines: disk full",
         "e:/m: RATE_LIMIT_EXCEEDED: it asks to wait 600 s, longer than this run may wait (300 s): Tomorrow.",

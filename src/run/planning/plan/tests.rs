@@ -62,7 +62,12 @@ fn index(log: &[Feedback]) -> Index {
 
 fn planned(scope: &Scope, log: &[Feedback], reuse: Vec<ReuseLog>, prompt: &str) -> (Option<Action>, u64) {
     let index = index(log);
-    let planner = Planner::new(questions(vec![question(prompt)]), Arc::new(Known { index, reuse }), scope, |_| true);
+    let planner = Planner::new(
+        questions(vec![question(prompt)]),
+        Arc::new(Known { index, reuse, failures: None }),
+        scope,
+        |_| true,
+    );
     let (mut items, failures) = planner.items(&trace());
     (items.pop().map(|item| item.action), failures)
 }
@@ -195,7 +200,7 @@ fn same_judge_four_times(prompt: &str) -> Questions {
 #[test]
 fn the_same_judge_on_two_models_and_three_times_on_one_gives_four_opinions() {
     let plan = |log: &[Feedback], prompt: &str| -> Vec<Action> {
-        let known = Arc::new(Known { index: index(log), reuse: Vec::new() });
+        let known = Arc::new(Known { index: index(log), reuse: Vec::new(), failures: None });
         let planner = Planner::new(same_judge_four_times(prompt), known, &Scope::All, |_| true);
         let (items, _) = planner.items(&trace());
         assert_eq!(items.iter().map(|item| item.question.place()).collect::<Vec<_>>(), [0, 1, 2, 3]);
@@ -206,7 +211,7 @@ fn the_same_judge_on_two_models_and_three_times_on_one_gives_four_opinions() {
         other => panic!("{other:?}"),
     };
     let fresh: Vec<_> = plan(&[], "one").iter().map(asked).collect();
-    let ids: std::collections::HashSet<_> = fresh.iter().map(|(id, _)| *id).collect();
+    let ids: HashSet<_> = fresh.iter().map(|(id, _)| *id).collect();
     assert_eq!(ids.len(), 4);
     assert_eq!(fresh[0].0, id("one"), "the first sample is the judgment that it always was");
 

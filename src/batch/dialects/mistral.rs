@@ -1,0 +1,201 @@
+//! Mistral's batch jobs. The model belongs to the job; results are kept for 24 hours.
+//!
+//! Source: Mistral's API reference, "Batch".
+
+use std::io::{BufRead, BufReader, BufWriter, Write};
+use std::path::Path;
+
+use reqwest::Method;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+
+use super::super::error::BatchError;
+use super::super::http::{Http, Sent};
+use super::super::ledger::Batch;
+use super::super::provider::{End, Provider, Standing, Step};
+use super::super::spool::{BatchLimits, CHAT_COMPLETIONS};
+
+/// Below Mistral's 100,000 requests and 512 MB.
+const LIMITS: BatchLimits = BatchLimits { requests: Some(100_000), bytes: Some(480_000_000), tokens: None };
+const NAME: &str = "judge_run_batch";
+
+#[derive(Debug)]
+pub(in super::super) struct Mistral {
+    http: Http,
+    model: String,
+}
+
+#[derive(Debug, Deserialize)]
+struct File {
+    id: String,
+}
+
+#[derive(Debug, Deserialize)]
+struct Job {
+    id: String,
+    #[serde(default)]
+    status: String,
+    #[serde(default)]
+    metadata: Option<Value>,
+    #[serde(default)]
+    input_files: Vec<String>,
+    #[serde(default)]
+    output_file: Option<String>,
+    #[serde(default)]
+    error_file: Option<String>,
+    #[serde(default)]
+    errors: Vec<JobError>,
+    #[serde(default)]
+    total_requests: u64,
+    #[serde(default)]
+    completed_requests: u64,
+}
+
+#[derive(Debug, Deserialize)]
+struct JobError {
+    #[serde(default)]
+    message: String,
+}
+
+#[derive(Debug, Deserialize)]
+struct Jobs {
+    #[serde(default)]
+    data: Vec<Job>,
+}
+
+/// A request as OpenAI's form has it.
+#[derive(Deserialize)]
+struct Line<'a> {
+    custom_id: String,
+    #[serde(borrow)]
+    body: &'a RawValue,
+}
+
+impl Mistral {
+    pub(in super::super) fn new(http: Http, model: &str) -> Self {
+        Self { http, model: model.to_owned() }
+    }
+}
+
+/// The requests as Mistral takes them, in a file of their own.
+fn converted(requests: &Path) -> std::io::Result<tempfile::NamedTempFile> {
+    let file = tempfile::NamedTempFile::new()?;
+    let mut out = BufWriter::new(&file);
+    for line in BufReader::new(std::fs::File::open(requests)?).split(b'\n') {
+        let line = line?;
+        let Line { custom_id, body } = serde_json::from_slice(&line)?;
+        let mut body: Value = serde_json::from_str(body.get())?;
+        if let Some(body) = body.as_object_mut() {
+            body.remove("model");
+        }
+        writeln!(out, "{}", json!({"custom_id": custom_id, "body": body}))?;
+    }
+    out.flush()?;
+    drop(out);
+    Ok(file)
+}
+
+impl Job {
+    fn standing(self) -> Standing {
+        let state = self.status.to_ascii_lowercase();
+        let end = match state.as_str() {
+            "success" => Some(End::Completed),
+            "timeout_exceeded" => Some(End::Expired),
+            "cancelled" => Some(End::Cancelled),
+            "failed" => Some(End::Failed),
+            _ => None,
+        };
+        Standing {
+            state,
+            end,
+            done: self.completed_requests,
+            total: self.total_requests,
+            files: [self.output_file, self.error_file].into_iter().flatten().collect(),
+            message: self.errors.into_iter().next().map(|error| error.message),
+            ..Standing::default()
+        }
+    }
+}
+
+impl Provider for Mistral {
+    fn http(&self) -> &Http {
+        &self.http
+    }
+
+    fn limits(&self) -> BatchLimits {
+        LIMITS
+    }
+
+    fn upload<'a>(&'a self, requests: &'a Path, batch: &'a Batch) -> Step<'a, Option<String>> {
+        Box::pin(async move {
+            let converted = converted(requests).map_err(BatchError::file(requests))?;
+            let name = format!("{}.jsonl", batch.planned.batch);
+            let sent = Sent::Form(&[("purpose", "batch")], &name, converted.path());
+            let file: File = self.http.ask("upload the requests", Method::POST, &["files"], &[], sent).await?;
+            Ok(Some(file.id))
+        })
+    }
+
+    fn submit<'a>(&'a self, _: &'a Path, batch: &'a Batch) -> Step<'a, String> {
+        Box::pin(async move {
+            let body = json!({
+                "input_files": [batch.file], "model": self.model, "endpoint": CHAT_COMPLETIONS, "timeout_hours": 24,
+                "metadata": {NAME: batch.planned.batch},
+            });
+            let path = ["batch", "jobs"];
+            let job: Job = self.http.once("submit the batch", Method::POST, &path, &[], Sent::Json(&body)).await?;
+            Ok(job.id)
+        })
+    }
+
+    fn find<'a>(&'a self, batch: &'a Batch, _: &'a [String]) -> Step<'a, Option<String>> {
+        Box::pin(async move {
+            let query = [("page_size", "100")];
+            let path = ["batch", "jobs"];
+            let jobs: Jobs = self.http.ask("list the batches", Method::GET, &path, &query, Sent::Nothing).await?;
+            let is_it = |job: &Job| {
+                let named = job.metadata.as_ref().and_then(|metadata| metadata.get(NAME)?.as_str());
+                named == Some(&batch.planned.batch)
+                    || batch.file.as_ref().is_some_and(|file| job.input_files.contains(file))
+            };
+            Ok(jobs.data.into_iter().find(is_it).map(|job| job.id))
+        })
+    }
+
+    fn poll<'a>(&'a self, id: &'a str) -> Step<'a, Standing> {
+        Box::pin(async move {
+            let path = ["batch", "jobs", id];
+            let job: Job = self.http.ask("look at the batch", Method::GET, &path, &[], Sent::Nothing).await?;
+            Ok(job.standing())
+        })
+    }
+
+    fn cancel<'a>(&'a self, id: &'a str) -> Step<'a, ()> {
+        Box::pin(async move {
+            let path = ["batch", "jobs", id, "cancel"];
+            self.http.ask::<Value>("cancel the batch", Method::POST, &path, &[], Sent::Nothing).await.map(drop)
+        })
+    }
+
+    fn results<'a>(&'a self, file: &'a str, into: &'a mut dyn Write) -> Step<'a, ()> {
+        Box::pin(async move {
+            let url = self.http.url(&["files", file, "content"], &[]);
+            self.http.fetch_into("fetch the results", &url, into, |line| Some(line.to_vec())).await
+        })
+    }
+
+    fn delete<'a>(&'a self, batch: &'a Batch) -> Step<'a, ()> {
+        Box::pin(async move {
+            for file in batch.file.iter().chain(&batch.results) {
+                let path = ["files", file.as_str()];
+                let deleted = self.http.ask::<Value>("delete a file", Method::DELETE, &path, &[], Sent::Nothing).await;
+                match deleted {
+                    Err(BatchError::Endpoint { failure, .. }) if failure.http_status == Some(404) => {}
+                    result => drop(result?),
+                }
+            }
+            Ok(())
+        })
+    }
+}

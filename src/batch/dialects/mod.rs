@@ -1,0 +1,9 @@
+//! The batch APIs of providers, one file each.
+
+mod anthropic;
+mod mistral;
+mod openai;
+
+pub(super) use anthropic::Anthropic;
+pub(super) use mistral::Mistral;
+pub(super) use openai::OpenAi;

@@ -1,0 +1,296 @@
+//! Files and batches, as OpenAI has them, and most that are compatible.
+//!
+//! Sources: OpenAI's API reference, "Files" and "Batch"; Azure's, Groq's and Together's pages on batches.
+
+use std::io::Write;
+use std::path::Path;
+
+use reqwest::Method;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::super::error::BatchError;
+use super::super::http::{Http, Sent};
+use super::super::ledger::Batch;
+use super::super::provider::{End, Provider, Standing, Step};
+use super::super::spool::{BatchLimits, CHAT_COMPLETIONS};
+
+/// Requests of a batch, at OpenAI; others take as many or more.
+const MAX_REQUESTS: usize = 50_000;
+/// Bytes of a file: a margin below OpenAI's 200 MB.
+const MAX_BYTES: u64 = 190_000_000;
+/// The same at Together and Groq, which take 100 MB.
+const MAX_BYTES_SMALL: u64 = 95_000_000;
+/// The key of the metadata under which a batch has its own name.
+const NAME: &str = "judge_run_batch";
+/// A page of the list.
+const PAGE: &str = "100";
+/// Pages of the list that are looked through for a batch that was just submitted.
+const MAX_PAGES: usize = 20;
+
+/// OpenAI's API, or one with Together's differences.
+#[derive(Debug)]
+pub(in super::super) struct OpenAi {
+    http: Http,
+    is_together: bool,
+}
+
+#[derive(Debug, Deserialize)]
+struct File {
+    id: String,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct BatchObject {
+    id: String,
+    status: Option<String>,
+    input_file_id: Option<String>,
+    output_file_id: Option<String>,
+    error_file_id: Option<String>,
+    errors: Option<Value>,
+    error: Option<Value>,
+    request_counts: Option<Counts>,
+    metadata: Option<Value>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Counts {
+    total: Option<u64>,
+    completed: Option<u64>,
+    failed: Option<u64>,
+}
+
+/// What a submission is answered with: the batch, or Together's wrapping of it.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Created {
+    Wrapped { job: BatchObject },
+    Plain(BatchObject),
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum List {
+    Page {
+        data: Vec<BatchObject>,
+        #[serde(default)]
+        has_more: bool,
+    },
+    /// Together's.
+    All(Vec<BatchObject>),
+}
+
+impl OpenAi {
+    pub(in super::super) fn new(http: Http) -> Self {
+        Self { http, is_together: false }
+    }
+
+    pub(in super::super) fn together(http: Http) -> Self {
+        Self { http, is_together: true }
+    }
+
+    /// Where chat completions are, as a batch at this address names it: Azure's older API has no version in it.
+    fn endpoint(&self) -> &'static str {
+        if self.http.address().contains("/openai/deployments") { "/chat/completions" } else { CHAT_COMPLETIONS }
+    }
+
+    async fn find_batch(&self, batch: &Batch) -> Result<Option<String>, BatchError> {
+        let mut after: Option<String> = None;
+        for _ in 0..MAX_PAGES {
+            let mut query = vec![("limit", PAGE)];
+            query.extend(after.as_deref().map(|after| ("after", after)));
+            let list = self.http.ask("list the batches", Method::GET, &["batches"], &query, Sent::Nothing).await?;
+            let (page, has_more) = match list {
+                List::Page { data, has_more } => (data, has_more),
+                List::All(data) => (data, false),
+            };
+            let last = page.last().map(|batch| batch.id.clone());
+            let is_it = |found: &BatchObject| {
+                let named = found.metadata.as_ref().and_then(|metadata| metadata.get(NAME)?.as_str());
+                let is_named = named == Some(&batch.planned.batch);
+                // A file is uploaded for one batch alone.
+                let has_file = batch.file.is_some() && found.input_file_id == batch.file;
+                is_named || has_file
+            };
+            // One that failed its validation, or found no room, was never accepted.
+            let is_alive = |found: &&BatchObject| is_it(found) && found.state() != "failed";
+            if let Some(found) = page.iter().find(is_alive) {
+                return Ok(Some(found.id.clone()));
+            }
+            if !has_more || last.is_none() || last == after {
+                return Ok(None);
+            }
+            after = last;
+        }
+        Ok(None)
+    }
+}
+
+impl BatchObject {
+    fn state(&self) -> String {
+        self.status.as_deref().unwrap_or_default().to_ascii_lowercase()
+    }
+
+    fn standing(self) -> Standing {
+        let state = self.state();
+        let end = match state.as_str() {
+            "completed" | "complete" | "succeeded" => Some(End::Completed),
+            "expired" => Some(End::Expired),
+            "cancelled" | "canceled" => Some(End::Cancelled),
+            "failed" => Some(End::Failed),
+            _ => None,
+        };
+        let Counts { total, completed, failed } = self.request_counts.unwrap_or_default();
+        let files = [self.output_file_id, self.error_file_id].into_iter().flatten().filter(|id| !id.is_empty());
+        let mut standing = Standing {
+            state,
+            end,
+            done: completed.unwrap_or(0) + failed.unwrap_or(0),
+            total: total.unwrap_or(0),
+            files: files.collect(),
+            ..Standing::default()
+        };
+        let data = self.errors.as_ref().map(|errors| errors.get("data").unwrap_or(errors));
+        let listed = data.and_then(Value::as_array).cloned().unwrap_or_default();
+        for error in listed.iter().chain(&self.error) {
+            let text = |key| error.get(key).and_then(Value::as_str);
+            let message = text("message").or(error.as_str()).unwrap_or("no explanation").to_owned();
+            let code = text("code").unwrap_or_default();
+            standing.is_queue_full |= code == "token_limit_exceeded" || code == "quota_exceeded_enqueued_tokens";
+            match error.get("line").and_then(Value::as_u64).and_then(|line| usize::try_from(line).ok()) {
+                Some(line) if line > 0 => standing.rejected.push((line, message)),
+                _ => _ = standing.message.get_or_insert(message),
+            }
+        }
+        standing
+    }
+}
+
+impl Provider for OpenAi {
+    fn http(&self) -> &Http {
+        &self.http
+    }
+
+    fn limits(&self) -> BatchLimits {
+        let is_small = self.is_together || self.http.address().contains("groq.com");
+        let bytes = if is_small { MAX_BYTES_SMALL } else { MAX_BYTES };
+        BatchLimits { requests: Some(MAX_REQUESTS), bytes: Some(bytes), tokens: None }
+    }
+
+    fn upload<'a>(&'a self, requests: &'a Path, batch: &'a Batch) -> Step<'a, Option<String>> {
+        Box::pin(async move {
+            let name = format!("{}.jsonl", batch.planned.batch);
+            let purpose = if self.is_together { "batch-api" } else { "batch" };
+            let fields = [("purpose", purpose), ("file_name", name.as_str())];
+            let fields = if self.is_together { &fields[..] } else { &fields[..1] };
+            let sent = Sent::Form(fields, &name, requests);
+            let path: &[&str] = if self.is_together { &["files", "upload"] } else { &["files"] };
+            let file: File = self.http.ask("upload the requests", Method::POST, path, &[], sent).await?;
+            Ok(Some(file.id))
+        })
+    }
+
+    fn submit<'a>(&'a self, _: &'a Path, batch: &'a Batch) -> Step<'a, String> {
+        Box::pin(async move {
+            let body = json!({
+                "input_file_id": batch.file, "endpoint": self.endpoint(), "completion_window": "24h",
+                "metadata": {NAME: batch.planned.batch},
+            });
+            let what = "submit the batch";
+            let created = self.http.once(what, Method::POST, &["batches"], &[], Sent::Json(&body)).await?;
+            let (Created::Wrapped { job: batch } | Created::Plain(batch)) = created;
+            match batch.id.is_empty() {
+                true => {
+                    Err(BatchError::Unexpected { what: what.to_owned(), reason: "the answer has no id".to_owned() })
+                }
+                false => Ok(batch.id),
+            }
+        })
+    }
+
+    fn find<'a>(&'a self, batch: &'a Batch, _: &'a [String]) -> Step<'a, Option<String>> {
+        Box::pin(self.find_batch(batch))
+    }
+
+    fn poll<'a>(&'a self, id: &'a str) -> Step<'a, Standing> {
+        Box::pin(async move {
+            let batch: BatchObject =
+                self.http.ask("look at the batch", Method::GET, &["batches", id], &[], Sent::Nothing).await?;
+            Ok(batch.standing())
+        })
+    }
+
+    fn cancel<'a>(&'a self, id: &'a str) -> Step<'a, ()> {
+        Box::pin(async move {
+            let path = ["batches", id, "cancel"];
+            self.http.ask::<Value>("cancel the batch", Method::POST, &path, &[], Sent::Nothing).await.map(drop)
+        })
+    }
+
+    fn results<'a>(&'a self, file: &'a str, into: &'a mut dyn Write) -> Step<'a, ()> {
+        Box::pin(async move {
+            let url = self.http.url(&["files", file, "content"], &[]);
+            self.http.fetch_into("fetch the results", &url, into, |line| Some(line.to_vec())).await
+        })
+    }
+
+    fn delete<'a>(&'a self, batch: &'a Batch) -> Step<'a, ()> {
+        Box::pin(async move {
+            for file in batch.file.iter().chain(&batch.results) {
+                let path = ["files", file.as_str()];
+                let deleted = self.http.ask::<Value>("delete a file", Method::DELETE, &path, &[], Sent::Nothing).await;
+                match deleted {
+                    // It is gone, as it should be.
+                    Err(BatchError::Endpoint { failure, .. }) if failure.http_status == Some(404) => {}
+                    result => drop(result?),
+                }
+            }
+            Ok(())
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn standing(json: Value) -> Standing {
+        serde_json::from_value::<BatchObject>(json).unwrap().standing()
+    }
+
+    #[test]
+    fn states_are_read_in_any_case_and_each_file_may_be_missing() {
+        let done = standing(json!({
+            "id": "b", "status": "COMPLETED", "output_file_id": null, "error_file_id": "e",
+            "request_counts": {"total": 3, "completed": 1, "failed": 2},
+        }));
+        assert_eq!((done.end, done.done, done.total, done.files), (Some(End::Completed), 3, 3, vec!["e".to_owned()]));
+        for (state, end) in [
+            ("validating", None),
+            ("IN_PROGRESS", None),
+            ("progress", None),
+            ("finalizing", None),
+            ("cancelling", None),
+            ("Expired", Some(End::Expired)),
+            ("cancelled", Some(End::Cancelled)),
+            ("FAILED", Some(End::Failed)),
+        ] {
+            assert_eq!(standing(json!({"id": "b", "status": state})).end, end, "{state}");
+        }
+    }
+
+    #[test]
+    fn what_was_not_accepted_is_read_with_its_lines() {
+        let failed = standing(json!({
+            "id": "b", "status": "failed",
+            "errors": {"object": "list", "data": [
+                {"code": "invalid_json_line", "line": 2, "message": "no JSON"},
+                {"code": "token_limit_exceeded", "line": null, "message": "too much"},
+            ]},
+        }));
+        assert_eq!(failed.rejected, [(2, "no JSON".to_owned())]);
+        assert!(failed.is_queue_full && failed.message.as_deref() == Some("too much"));
+    }
+}

@@ -1,0 +1,101 @@
+//! Batches that somebody else runs: requests go to files, and results come from files. For vLLM's `run-batch`, for services without an API that is known
+//! here, and for machines without a network.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{BufRead, BufReader, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use super::error::BatchError;
+use super::ledger::{Entry, Stage};
+use super::line::CustomId;
+use super::session::{BY_FILE, Session};
+use super::spool::{Shard, make_private, requests_of, results_of};
+use crate::feedback::AssessmentId;
+use crate::files::with_suffix;
+
+/// What files of results have.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Imported {
+    /// Results of requests that were exported.
+    pub results: u64,
+    /// Lines that are about none of these.
+    pub unknown: u64,
+    /// Batches that have results now.
+    pub batches: u64,
+}
+
+/// Writes requests to files in a folder, which is made if it is needed; returns their names. From now on their results are waited for.
+///
+/// # Errors
+/// When a file or the ledger cannot be written.
+pub fn export(session: &mut Session, shards: Vec<Shard>, folder: &Path) -> Result<Vec<PathBuf>, BatchError> {
+    std::fs::create_dir_all(folder).map_err(BatchError::file(folder))?;
+    let names: Vec<_> = shards.iter().map(|shard| shard.planned.batch.clone()).collect();
+    // Written before they are planned: what is planned is not exported again.
+    let mut files = Vec::new();
+    for name in &names {
+        let file = folder.join(format!("{name}.jsonl"));
+        std::fs::copy(requests_of(session.folder(), name), &file).map_err(BatchError::file(&file))?;
+        files.push(file);
+    }
+    session.plan(shards)?;
+    Ok(files)
+}
+
+/// Takes the results of exported requests from files, in any order.
+///
+/// # Errors
+/// When a file cannot be read or written.
+pub fn import(session: &mut Session, files: &[PathBuf]) -> Result<Imported, BatchError> {
+    let waiting = session.ledger().batches().filter(|batch| batch.planned.address == BY_FILE && batch.is_open());
+    let waiting: Vec<_> = waiting.cloned().collect();
+    let of: HashMap<AssessmentId, usize> = waiting
+        .iter()
+        .enumerate()
+        .flat_map(|(i, batch)| batch.ids().filter_map(|ids| ids.first().copied()).map(move |id| (id, i)))
+        .collect();
+    if !waiting.is_empty() {
+        make_private(session.folder()).map_err(BatchError::file(session.folder()))?;
+    }
+    let path = |i: usize| results_of(session.folder(), &waiting[i].planned.batch);
+    let mut outs: Vec<Option<BufWriter<File>>> = waiting.iter().map(|_| None).collect();
+    let mut imported = Imported::default();
+    for file in files {
+        let text = File::open(file).map_err(BatchError::file(file))?;
+        for line in BufReader::with_capacity(1 << 16, text).split(b'\n') {
+            let line = line.map_err(BatchError::file(file))?;
+            if line.trim_ascii().is_empty() {
+                continue;
+            }
+            let id = serde_json::from_slice::<CustomId<'_>>(&line).ok().and_then(|line| line.custom_id.parse().ok());
+            let Some(&i) = id.and_then(|id: AssessmentId| of.get(&id)) else {
+                imported.unknown += 1;
+                continue;
+            };
+            let part = with_suffix(&path(i), "writing");
+            let out = match &mut outs[i] {
+                Some(out) => out,
+                none => none.insert(BufWriter::new(File::create(&part).map_err(BatchError::file(&part))?)),
+            };
+            out.write_all(&line).and_then(|()| out.write_all(b"\n")).map_err(BatchError::file(&part))?;
+            imported.results += 1;
+        }
+    }
+    let mut done = Vec::new();
+    for (i, out) in outs.into_iter().enumerate() {
+        let Some(out) = out else { continue };
+        let (part, whole) = (with_suffix(&path(i), "writing"), path(i));
+        let file = out.into_inner().map_err(std::io::IntoInnerError::into_error).map_err(BatchError::file(&part))?;
+        file.sync_all().and_then(|()| std::fs::rename(&part, &whole)).map_err(BatchError::file(&whole))?;
+        done.push(waiting[i].planned.batch.clone());
+    }
+    for batch in done {
+        debug_assert!(session.ledger().get(&batch).is_some_and(|batch| batch.stage == Stage::Planned));
+        let state = "completed".to_owned();
+        session.ledger_mut().add(Entry::Ended { batch: batch.clone(), state, files: Vec::new() })?;
+        session.ledger_mut().add(Entry::Downloaded { batch })?;
+        imported.batches += 1;
+    }
+    Ok(imported)
+}

@@ -1,0 +1,39 @@
+//! Provider batch APIs: requests are handed over in files, and their answers fetched later, at half the price.
+//!
+//! A run writes requests to a [`Spool`]; a [`Session`] submits them and fetches what came of them; a later run takes the answers from [`Answers`] and
+//! makes records of them by the code that reads all others. The [`ledger`] beside the log says what was handed over: it is on the disk before
+//! anything is sent, so that nothing is submitted twice, whatever is killed.
+
+mod answers;
+mod dialects;
+mod error;
+mod exchange;
+mod http;
+pub mod ledger;
+mod line;
+mod provider;
+mod session;
+mod spool;
+mod upload;
+
+pub use answers::{Answers, Reply, Undone};
+pub use error::BatchError;
+pub use exchange::{Imported, export, import};
+pub use provider::BatchDialect;
+pub use session::{BatchEvent, Session, Wait};
+pub use spool::{BatchLimits, Shard, Spool};
+
+use std::path::{Path, PathBuf};
+
+/// What a request costs in a batch, as a share of its price: half, at every provider that has them.
+pub const PRICE: f64 = 0.5;
+
+/// Where the ledger of a log's batches stands: `feedback.jsonl` -> `feedback.batches.jsonl`.
+pub fn ledger_of(log: &Path) -> PathBuf {
+    log.with_extension("batches.jsonl")
+}
+
+/// The folder of requests and results on their way: `feedback.jsonl` -> `feedback.batches`.
+pub fn folder_of(log: &Path) -> PathBuf {
+    log.with_extension("batches")
+}

@@ -1,0 +1,202 @@
+//! The arguments of batches.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Subcommand, ValueEnum, ValueHint};
+use judge_run::batch::BatchLimits;
+use judge_run::run::{BatchPlan, OnExpired};
+
+use super::args::RunArgs;
+use super::duration;
+use super::flags::{ConductArgs, EndpointArgs, INPUT};
+
+const BATCH: &str = "Batches";
+
+/// Whether and how a run goes through a provider's batch API.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = BATCH)]
+pub(crate) struct BatchArgs {
+    /// Send requests through the provider's batch API, at half the price, and wait for the answers; interrupt it at any time, and the
+    /// same command continues
+    #[arg(long, env = "JUDGE_RUN_BATCH", conflicts_with_all = ["until", "escalate_to"])]
+    pub batch: bool,
+
+    /// With --batch: submit and exit (code 5 while batches are pending); the same command or `judge-run collect` continues
+    #[arg(long, env = "JUDGE_RUN_DETACH", requires = "batch")]
+    pub detach: bool,
+
+    /// What to do with requests that a batch leaves without a verdict: ask them live, in another batch, or record the failure
+    #[arg(long, value_name = "HOW", env = "JUDGE_RUN_ON_EXPIRED", value_enum, default_value_t)]
+    pub on_expired: Expired,
+
+    /// Requests in a batch at most [default: what the provider takes, such as 50000]
+    #[arg(long, value_name = "N", env = "JUDGE_RUN_BATCH_MAX_REQUESTS", value_parser = clap::value_parser!(u32).range(1..))]
+    pub batch_max_requests: Option<u32>,
+
+    /// Bytes of a batch's file at most [default: what the provider takes, such as 190 MB]
+    #[arg(long, value_name = "BYTES", env = "JUDGE_RUN_BATCH_MAX_BYTES", value_parser = clap::value_parser!(u64).range(1..))]
+    pub batch_max_bytes: Option<u64>,
+
+    /// Tokens in a batch at most, in prompts and answers: for the provider's limit of enqueued tokens
+    #[arg(long, value_name = "N", env = "JUDGE_RUN_BATCH_MAX_TOKENS", value_parser = clap::value_parser!(u64).range(1..))]
+    pub batch_max_tokens: Option<u64>,
+
+    /// Look at batches this often at first, later less often [default: 30s]
+    #[arg(long, value_name = "DURATION", env = "JUDGE_RUN_POLL_EVERY", value_parser = duration::parse_positive)]
+    pub poll_every: Option<Duration>,
+
+    /// Delete the files at the provider once their results are in the log
+    #[arg(long, env = "JUDGE_RUN_DELETE_FILES")]
+    pub delete_files: bool,
+}
+
+/// What becomes of requests that a batch leaves without a verdict.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Expired {
+    /// Ask them live
+    #[default]
+    Live,
+    /// Put them into another batch
+    Batch,
+    /// Record the failure
+    Fail,
+}
+
+impl BatchArgs {
+    /// How requests go in batches, if they do.
+    pub(crate) fn plan(self) -> Option<BatchPlan> {
+        let Self {
+            batch,
+            detach: _,
+            on_expired,
+            batch_max_requests,
+            batch_max_bytes,
+            batch_max_tokens,
+            poll_every,
+            delete_files,
+        } = self;
+        batch.then(|| BatchPlan {
+            on_expired: match on_expired {
+                Expired::Live => OnExpired::Live,
+                Expired::Batch => OnExpired::Batch,
+                Expired::Fail => OnExpired::Fail,
+            },
+            limits: BatchLimits {
+                requests: batch_max_requests.and_then(|n| n.try_into().ok()),
+                bytes: batch_max_bytes,
+                tokens: batch_max_tokens,
+            },
+            poll: poll_every.unwrap_or(BatchPlan::DEFAULT_POLL),
+            delete_files,
+        })
+    }
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  Submit in the evening, collect in the morning:
+    judge-run -d traces.jsonl -J safety -m openai:/gpt-4.1-mini --batch --detach
+    judge-run collect traces.feedback.jsonl
+  Wait until everything is there:
+    judge-run collect traces.feedback.jsonl --wait
+  Cancel the batches, and keep what they have done:
+    judge-run collect traces.feedback.jsonl --cancel
+
+Exits with code 5 while batches are pending.")]
+pub(crate) struct CollectArgs {
+    /// The log that the batches were submitted for
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub log: PathBuf,
+
+    /// Wait until all batches have ended
+    #[arg(long)]
+    pub wait: bool,
+
+    /// Cancel the batches, wait for their end, and collect what they have done
+    #[arg(long)]
+    pub cancel: bool,
+
+    /// Look at batches this often at first, later less often [default: as the run did]
+    #[arg(long, value_name = "DURATION", value_parser = duration::parse_positive)]
+    pub poll_every: Option<Duration>,
+
+    /// Delete the files at the provider once their results are in the log
+    #[arg(long)]
+    pub delete_files: bool,
+
+    /// Traces, if they have moved. Repeatable
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = INPUT)]
+    pub dataset: Vec<PathBuf>,
+
+    #[command(flatten)]
+    pub endpoint: EndpointArgs,
+
+    #[command(flatten)]
+    pub conduct: ConductArgs,
+
+    /// What variables and options say together.
+    #[arg(skip)]
+    pub variables: Option<EndpointArgs>,
+}
+
+impl CollectArgs {
+    /// What is typed overrides how the run was set up. Variables do not, as with `replay`.
+    pub(crate) fn keep_typed(&mut self, typed: Self) {
+        let ConductArgs { quiet, verbose, .. } = self.conduct;
+        self.conduct = ConductArgs { quiet, verbose, ..typed.conduct };
+        self.variables = Some(std::mem::replace(&mut self.endpoint, typed.endpoint));
+    }
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  Judge on a machine without a network, or with a service that has a batch API of its own:
+    judge-run batch export -d traces.jsonl -J safety -m openai:/Qwen/Qwen3-8B --to requests
+    vllm run-batch -i requests/judge-run-*.jsonl -o results.jsonl --model Qwen/Qwen3-8B
+    judge-run batch import traces.feedback.jsonl results.jsonl")]
+pub(crate) struct ExchangeArgs {
+    #[command(subcommand)]
+    pub command: ExchangeCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ExchangeCommand {
+    /// Write the requests to files in OpenAI's form, one a line; nothing is sent
+    Export(Box<ExportArgs>),
+    /// Take in the results of exported requests
+    Import(Box<ImportArgs>),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExportArgs {
+    #[command(flatten)]
+    pub run: RunArgs,
+
+    /// Folder for the files; made if it does not exist
+    #[arg(long, value_name = "FOLDER", value_hint = ValueHint::DirPath)]
+    pub to: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ImportArgs {
+    /// The log that the requests were exported for
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub log: PathBuf,
+
+    /// Files of results, in OpenAI's form
+    #[arg(required = true, value_hint = ValueHint::FilePath)]
+    pub results: Vec<PathBuf>,
+
+    /// Traces, if they have moved. Repeatable
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = INPUT)]
+    pub dataset: Vec<PathBuf>,
+
+    #[command(flatten)]
+    pub endpoint: EndpointArgs,
+
+    #[command(flatten)]
+    pub conduct: ConductArgs,
+}

@@ -1,0 +1,72 @@
+//! Requests that go to a provider's batch API: what a run is given of it, and what it leaves.
+
+use serde::{Deserialize, Serialize};
+
+use super::millis;
+use crate::batch::{Answers, BatchLimits, Shard, Spool};
+
+/// How judgments are asked in batches.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct BatchPlan {
+    /// What becomes of requests that a batch leaves without a verdict.
+    pub on_expired: OnExpired,
+    /// How large a batch may be.
+    #[serde(default)]
+    pub limits: BatchLimits,
+    /// How often batches are looked at, at first.
+    #[serde(rename = "poll_ms", with = "millis")]
+    pub poll: std::time::Duration,
+    /// Whether the provider is asked to delete its files in the end.
+    #[serde(default)]
+    pub delete_files: bool,
+}
+
+impl BatchPlan {
+    /// A batch takes minutes or hours.
+    pub const DEFAULT_POLL: std::time::Duration = std::time::Duration::from_secs(30);
+}
+
+/// What becomes of a request that a batch leaves without a verdict, where another attempt may bring one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnExpired {
+    /// It is asked by itself.
+    Live,
+    /// It goes with another batch.
+    Batch,
+    /// It is recorded as failed.
+    Fail,
+    /// Nothing, where a batch was cancelled.
+    Leave,
+}
+
+/// What a run is given.
+#[derive(Debug)]
+pub struct Batching {
+    /// What is known of requests in batches.
+    pub answers: Answers,
+    /// Where new ones go; without it they are left.
+    pub spool: Option<Spool>,
+    /// What becomes of those that a batch leaves without a verdict.
+    pub on_expired: OnExpired,
+    /// Whether failures of the log are asked again that no batch has.
+    pub asks_failures: bool,
+    /// Whether endpoints are asked: the first request of each question is answered before others go to a batch, so that not all of them are refused
+    /// for one reason.
+    pub proves: bool,
+    /// What batches may cost that are not over, and their tokens.
+    pub reserved: (f64, u64),
+}
+
+/// What a run leaves of it.
+#[derive(Debug, Default)]
+pub struct Batched {
+    /// Files of requests that are not yet planned.
+    pub shards: Vec<Shard>,
+    /// Batches of which every result was taken in.
+    pub settled: Vec<String>,
+    /// Results in others that the run did not ask for.
+    pub unsettled: u64,
+    /// Whether something was left for the sake of a budget.
+    pub is_full: bool,
+}
