@@ -5,7 +5,8 @@ use std::fmt::{self, Write};
 
 use super::Findings;
 use super::figures::{
-    self, Unit, compared_in_words, count, counted, milliseconds, percent, probability, strength_in_words, value,
+    self, Unit, compared_in_words, count, counted, milliseconds, of_corrected, percent, probability, strength_in_words,
+    value,
 };
 use super::headline::Headline;
 use super::plain::{clip, guarded, one_line, pad, wrap};
@@ -148,6 +149,9 @@ fn write_judge(out: &mut String, judge: &JudgeReport) -> fmt::Result {
     write_figures(out, &judge.figures, judge.good.as_deref())?;
     if let Some(pairwise) = &judge.pairwise {
         write_pairwise(out, pairwise)?;
+    }
+    if let Some(corrected) = &judge.corrected {
+        entry(out, "corrected", &of_corrected(judge, corrected))?;
     }
     if judge.n_skipped > 0 {
         entry(out, "skipped", &count(judge.n_skipped))?;
@@ -299,7 +303,8 @@ fn write_pairwise(out: &mut String, pairwise: &Pairwise) -> fmt::Result {
     for side in pairwise.sides.iter().take(3 * SHOWN) {
         let SideFigures { name, wins, losses, ties, win_rate, strength } = side;
         let rate = win_rate.as_ref().map(|rate| Unit::Share.estimate(rate)).unwrap_or_default();
-        let strength = strength.as_ref().map(|strength| format!("  {}", strength_in_words(strength))).unwrap_or_default();
+        let strength =
+            strength.as_ref().map(|strength| format!("  {}", strength_in_words(strength))).unwrap_or_default();
         let name = pad(&clip(&one_line(name), SIDE), SIDE);
         writeln!(out, "  {name} {:>8} {:>8} {:>8}  {rate}{strength}", count(*wins), count(*losses), count(*ties))?;
     }
