@@ -12,7 +12,7 @@ use judge_run::judge::library;
 
 use super::batch_args::{BatchArgs, CollectArgs, ExchangeArgs};
 use super::flags::{
-    ConductArgs, EndpointArgs, GATES, GENERAL, GateArgs, INPUT, OUTPUT, SelectionArgs, form, format_help,
+    ConductArgs, Confirm, EndpointArgs, GATES, GENERAL, GateArgs, INPUT, OUTPUT, SelectionArgs, form, format_help,
 };
 use super::judges::args::JudgesArgs;
 use super::mlflow::{MlflowArgs, RunMlflowArgs};
@@ -303,10 +303,11 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "CONDITION", env = "JUDGE_RUN_UNTIL", conflicts_with = "limit", help_heading = GATES)]
     pub until: Vec<String>,
 
-    /// If a judge is worse than the baseline, ask it again about all traces, into LOG.confirm.jsonl: the gate fails only if that is
-    /// worse as well
-    #[arg(long, env = "JUDGE_RUN_CONFIRM", help_heading = GATES)]
-    pub confirm: bool,
+    /// If a judge is worse than the baseline, ask it again about all traces, or about a random sample that is large enough, into
+    /// LOG.confirm.jsonl: the gate fails only if that is worse as well
+    #[arg(long, value_name = "all|sample", env = "JUDGE_RUN_CONFIRM", num_args = 0..=1, require_equals = true,
+          default_missing_value = "all", hide_possible_values = true, help_heading = GATES)]
+    pub confirm: Option<Confirm>,
 
     /// Also judge these anchors (see `judge-run anchors`), anew with each log, into LOG.anchors.jsonl: if the verdicts on them move
     /// away from those of the baseline's nights, it is the judge that changed

@@ -1,5 +1,6 @@
 //! `judge-run calibrate`: what people would say of all items, by their labels on some.
 
+use std::collections::BTreeSet;
 use std::fmt::{self, Write};
 use std::process::ExitCode;
 
@@ -13,7 +14,7 @@ use serde_json::json;
 use super::error::CliError;
 use super::people_args::{CalibrateArgs, RatersArgs};
 use super::print::counted;
-use super::{raters, summary};
+use super::{raters, report, summary};
 
 pub(crate) fn main(args: CalibrateArgs) -> Result<ExitCode, CliError> {
     let CalibrateArgs { raters: of, method, labels, examples, good, ignore_plan, width, level, format } = args;
@@ -29,7 +30,8 @@ pub(crate) fn main(args: CalibrateArgs) -> Result<ExitCode, CliError> {
         ));
     }
     let good = raters::good(good.as_deref())?;
-    let examples = raters::ids(&examples)?.into_iter().collect();
+    let mut examples: BTreeSet<String> = raters::ids(&examples)?.into_iter().collect();
+    examples.extend(raters::examples(&report::manifests(&logs)).remove(&name).unwrap_or_default());
     let ratings = raters::ratings(&logs, &name)?;
     let named_judge = judge;
     let judge = raters::needed_judge(&ratings, named_judge.as_deref())?;
@@ -43,9 +45,7 @@ pub(crate) fn main(args: CalibrateArgs) -> Result<ExitCode, CliError> {
     };
     let people = if elsewhere.is_some() { Vec::new() } else { raters::people(&ratings, &people)? };
     let plans = match logs.as_slice() {
-        [log] if !ignore_plan => Plans::read(log).map_err(|error| {
-            CliError::usage(format_args!("cannot read `{}`", Plans::path_of(log).display())).because(&error)
-        })?,
+        [log] if !ignore_plan => raters::plans(log)?,
         _ => Plans::default(),
     };
     let plan = plans.of(&name, &ratings.raters[judge].source_id).filter(|_| elsewhere.is_none());

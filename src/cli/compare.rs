@@ -65,7 +65,9 @@ fn of_gates(
 ) -> Result<Vec<GateResult>, CliError> {
     let Some((mut records, results)) = new.into_read() else { return Ok(Vec::new()) };
     let unjudged = BTreeMap::new();
-    let evidence = Evidence { results: &results, records: &mut records, options, comparisons, unjudged: &unjudged };
+    // What people's labels correct stands in reports alone.
+    let evidence =
+        Evidence { results: &results, records: &mut records, options, judges: &[], comparisons, unjudged: &unjudged };
     evaluate(&gates.gates, evidence).map_err(|error| cannot_open(&error))
 }
 

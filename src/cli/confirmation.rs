@@ -2,13 +2,16 @@
 
 use std::path::Path;
 
+use judge_run::feedback::log::StandingRecords;
 use judge_run::files;
 use judge_run::results::gate::{Cause, GateOutcome, GateResult};
 use judge_run::results::report::Report;
+use judge_run::results::{draw_to_confirm, share_to_confirm};
 use judge_run::run::manifest::{Manifest, State};
 
 use super::error::CliError;
 use super::gates::{self, Gates};
+use super::log_hints::cannot_open;
 use super::report::Asked;
 
 /// Settles the gates of a log by the run that was to confirm it, where there is one. Gives the names of the judges that are worse and were not
@@ -47,6 +50,18 @@ pub(crate) fn settle(
     }
     names.retain(|name| is_cut || !was_asked(name));
     Ok(names)
+}
+
+/// The traces that these judges are asked about again, drawn at random; `None` where all are needed. The same after a kill, as they follow from
+/// the log alone.
+pub(crate) fn sample(report: &Report, worse: &[String], log: &Path) -> Result<Option<Vec<String>>, CliError> {
+    let of: Vec<_> = report.comparisons.iter().filter(|comparison| worse.contains(&comparison.name)).collect();
+    let seed = log.file_name().unwrap_or_default().to_string_lossy();
+    let mut records = StandingRecords::of(&[log.to_owned()]).map_err(|error| cannot_open(&error))?;
+    let drawn =
+        draw_to_confirm(&mut records, worse, share_to_confirm(&of), &seed).map_err(|error| cannot_open(&error))?;
+    // A name that begins like this would be one of a file with ids.
+    Ok(drawn.filter(|traces| traces.iter().all(|id| !id.starts_with('@'))))
 }
 
 fn not_confirmed(gate: &mut GateResult, why: &str) {

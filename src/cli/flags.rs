@@ -232,6 +232,19 @@ pub(crate) struct EndpointArgs {
     pub env_file: Option<PathBuf>,
 }
 
+/// What a fresh run that confirms is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Confirm {
+    /// All traces
+    #[value(alias = "true", alias = "1")]
+    All,
+    /// A random sample of them
+    Sample,
+    /// Nothing: there is none
+    #[value(alias = "false", alias = "0")]
+    No,
+}
+
 /// The form of progress.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum ProgressForm {

@@ -18,7 +18,7 @@ use super::args::{Purpose, RunArgs};
 use super::config_file::{self, ConfigFile, DatasetTable};
 use super::endpoint::{self, Env, Layers, Secrets};
 use super::error::CliError;
-use super::flags::{ConductArgs, ProgressForm, SelectionArgs};
+use super::flags::{ConductArgs, Confirm, ProgressForm, SelectionArgs};
 use super::gates::{self, Gates};
 use super::paths::absolute;
 use super::programs;
@@ -155,9 +155,10 @@ pub(crate) fn of_run(
             format_args!("to try: {}", quickstart::COMMAND),
         ));
     }
-    if confirm && dataset.iter().any(|path| path.as_os_str() == "-") {
+    let confirms = matches!(confirm, Some(Confirm::All | Confirm::Sample));
+    if confirms && dataset.iter().any(|path| path.as_os_str() == "-") {
         return Err(CliError::usage_with_hint(
-            "--confirm may have to ask all traces again, and standard input can be read only once",
+            "--confirm may have to ask about traces again, and standard input can be read only once",
             "write the traces to a file first",
         ));
     }
@@ -239,7 +240,7 @@ pub(crate) fn of_run(
         }
     }
     planned.plan.sides = sides::of_judges(sides, &all, is_compared)?;
-    if planned.plan.sides.is_some() && (confirm || anchors.is_some()) {
+    if planned.plan.sides.is_some() && (confirms || anchors.is_some()) {
         return Err(CliError::usage(
             "--confirm and --anchors are about judges of traces, not about judges that compare outputs",
         ));
@@ -406,6 +407,7 @@ pub(crate) fn judge_plan(wanted: &str, compiled: &Judge, model: ModelUri, params
         kind: compiled.kind(),
         model,
         params,
+        examples: compiled.example_traces.clone(),
     }
 }
 

@@ -1,13 +1,16 @@
 //! Who is compared with whom: the raters of a log, and how they are named.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use judge_run::feedback::SourceType;
 use judge_run::feedback::log::StandingRecords;
 use judge_run::judge::Good;
 use judge_run::people::Ratings;
+use judge_run::people::plan::Plans;
 use judge_run::results::Results;
 use judge_run::results::by::TraceFacts;
+use judge_run::run::manifest::Manifest;
 
 use super::error::CliError;
 use super::log_hints::cannot_open;
@@ -90,6 +93,24 @@ pub(super) fn good(given: Option<&str>) -> Result<Option<Good>, CliError> {
     let parse =
         |text: &str| text.parse::<Good>().map_err(|error| CliError::usage(format_args!("--good {text}: {error}")));
     given.map(parse).transpose()
+}
+
+/// How items were drawn to be labelled.
+pub(super) fn plans(log: &Path) -> Result<Plans, CliError> {
+    Plans::read(log).map_err(|error| {
+        CliError::usage(format_args!("cannot read `{}`", Plans::path_of(log).display())).because(&error)
+    })
+}
+
+/// By the judge's name, the traces that its file has as examples, as the runs of the logs knew it.
+pub(super) fn examples(manifests: &[Manifest]) -> BTreeMap<String, BTreeSet<String>> {
+    let mut examples: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for judge in manifests.iter().flat_map(|manifest| &manifest.plans).flat_map(|plan| &plan.judges) {
+        if !judge.examples.is_empty() {
+            examples.entry(judge.name.clone()).or_default().extend(judge.examples.iter().cloned());
+        }
+    }
+    examples
 }
 
 /// Ids, or files of them: one a line.

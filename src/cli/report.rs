@@ -7,6 +7,8 @@ use std::process::ExitCode;
 use judge_run::dataset::{DatasetOptions, DatasetReader, Entry};
 use judge_run::feedback::log::StandingRecords;
 use judge_run::judge::Good;
+use judge_run::people::plan::Plans;
+use judge_run::people::{Known, add_corrected};
 use judge_run::results::by::{self, By, TraceFacts};
 use judge_run::results::forms::Findings;
 use judge_run::results::report::Report;
@@ -24,7 +26,7 @@ use super::log_hints::cannot_open;
 use super::named_logs::expanded;
 use super::print;
 use super::subcommands::ReportArgs;
-use super::{paths, quickstart};
+use super::{paths, quickstart, raters};
 
 pub(crate) fn main(args: ReportArgs) -> Result<ExitCode, CliError> {
     let ReportArgs { logs, by, dataset, good, level, form, gates, config } = args;
@@ -91,8 +93,11 @@ impl Asked<'_> {
             (report.comparisons, report.anchors) = (compared.comparisons, compared.anchors);
             (records, results) = new.into_read().ok_or_else(|| CliError::Other("no log was read".to_owned()))?;
         }
+        add_corrected(&mut report, &mut records, &known(logs, &manifests)?, level)
+            .map_err(|error| cannot_open(&error))?;
         let evidence = Evidence {
             results: &results,
+            judges: &report.judges,
             records: &mut records,
             options: &options,
             comparisons: &report.comparisons,
@@ -127,8 +132,17 @@ pub(crate) fn given_good(given: &[String]) -> Result<BTreeMap<String, Good>, Cli
     given.iter().map(parse).collect()
 }
 
+/// How labels were drawn, where they are of one log, and which of them the judges were written with.
+fn known(logs: &[PathBuf], manifests: &[Manifest]) -> Result<Known, CliError> {
+    let plans = match logs {
+        [log] => raters::plans(log)?,
+        _ => Plans::default(),
+    };
+    Ok(Known { plans, examples: raters::examples(manifests) })
+}
+
 /// The manifests of the logs that have one. One that cannot be read says nothing.
-fn manifests(logs: &[PathBuf]) -> Vec<Manifest> {
+pub(super) fn manifests(logs: &[PathBuf]) -> Vec<Manifest> {
     logs.iter().filter_map(|log| Manifest::read(&Manifest::path_of(log)).ok()).collect()
 }
 

@@ -29,13 +29,17 @@ pub(crate) struct First {
 }
 
 impl First {
-    /// The run that asks some of the judges again, about all traces.
-    pub(crate) fn again(&self, judges: &[String], log: PathBuf) -> RunArgs {
+    /// The run that asks some of the judges again, about all traces or these.
+    pub(crate) fn again(&self, judges: &[String], traces: Option<Vec<String>>, log: PathBuf) -> RunArgs {
         let asked = self.judges.iter().filter(|(name, _)| judges.contains(name));
         let mut judge: Vec<_> = asked.map(|(_, wanted)| wanted.clone()).collect();
         // One that several models are asked about is there several times, and so is a rubric.
         judge.dedup();
-        RunArgs { judge, purpose: Purpose::Confirmation, ..self.further(log) }
+        let selection = match traces {
+            Some(trace_id) => SelectionArgs { trace_id, ..SelectionArgs::default() },
+            None => self.args.selection.clone(),
+        };
+        RunArgs { judge, selection, purpose: Purpose::Confirmation, ..self.further(log) }
     }
 
     /// The run that asks the judges about the anchors.
@@ -63,7 +67,7 @@ impl First {
             anchors: None,
             report: None,
             by: Vec::new(),
-            confirm: false,
+            confirm: None,
             // They are few, or have to be known now.
             batch: BatchArgs { batch: false, detach: false, ..self.args.batch.clone() },
             ..self.args.clone()

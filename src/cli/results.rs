@@ -10,12 +10,14 @@ use judge_run::run::{Exit, RunReport};
 use judge_run_statistics::sequential::Settled;
 
 use super::error::CliError;
+use super::flags::Confirm;
 use super::forms::{Inputs, write_file};
 use super::gates::Gates;
 use super::plan::Invocation;
+use super::print::counted;
 use super::report::{self, Asked, Reported};
 use super::rerun::{self, First, is_whole};
-use super::{anchors, forms, gates, print, summary};
+use super::{anchors, confirmation, forms, gates, print, summary};
 
 /// Judges the anchors, writes the report that was asked for, evaluates the gates, and gives the exit code with them.
 pub(crate) fn exit(run: &RunReport, invocation: Invocation, mut first: First) -> Result<Exit, CliError> {
@@ -42,8 +44,10 @@ pub(crate) fn exit(run: &RunReport, invocation: Invocation, mut first: First) ->
     let given = gates.gates.clone();
     let report_again = || report_on(&log, &by, gates.clone());
     let mut reported = report_again()?;
-    if first.args.confirm && is_whole(exit) {
-        exit = confirm(&mut reported, &log, &first, report_again)?.unwrap_or(exit);
+    if let Some(of @ (Confirm::All | Confirm::Sample)) = first.args.confirm
+        && is_whole(exit)
+    {
+        exit = confirm(&mut reported, &log, (&first, of), report_again)?.unwrap_or(exit);
     }
     let report = reported.report;
     if let Some(file) = &file {
@@ -80,12 +84,12 @@ fn report_on(log: &Path, by: &[String], gates: Gates) -> Result<Reported, CliErr
     Asked { logs: &logs, by, dataset: &[], good: BTreeMap::new(), level: report::DEFAULT_LEVEL }.report(gates)
 }
 
-/// Asks the judges that are worse than the baseline again about all traces, into a log of their own, by which the gates are settled. A choice of
-/// traces, such as those that flipped, would be biased. What was red before, or was asked again before, is not asked.
+/// Asks the judges that are worse than the baseline again, into a log of their own, by which the gates are settled. What was red before, or was
+/// asked again before, is not asked.
 fn confirm(
     reported: &mut Reported,
     log: &Path,
-    first: &First,
+    (first, of): (&First, Confirm),
     again: impl FnOnce() -> Result<Reported, CliError>,
 ) -> Result<Option<Exit>, CliError> {
     if reported.unconfirmed.is_empty() {
@@ -98,8 +102,19 @@ fn confirm(
         ));
         return Ok(Some(Exit::Stopped));
     }
-    print::message(format_args!("worse than the baseline: {names}; asking all again, into {}", fresh.display()));
-    let (_, exit) = rerun::run(first.again(&reported.unconfirmed, fresh))?;
+    let traces = match of {
+        Confirm::Sample => confirmation::sample(&reported.report, &reported.unconfirmed, log)?,
+        Confirm::All | Confirm::No => None,
+    };
+    let about = match &traces {
+        Some(traces) => format!("{} of them, drawn at random,", counted(traces.len() as u64, "trace")),
+        None => "all traces".to_owned(),
+    };
+    print::message(format_args!(
+        "worse than the baseline: {names}; asking about {about} again, into {}",
+        fresh.display()
+    ));
+    let (_, exit) = rerun::run(first.again(&reported.unconfirmed, traces, fresh))?;
     *reported = again()?;
     Ok((!is_whole(exit)).then_some(exit))
 }

@@ -12,6 +12,8 @@ use super::verdict::VerdictType;
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Example {
+    /// The trace that it was taken from: what people say of that one says nothing of the judge any more.
+    pub trace_id: Option<String>,
     /// What was asked.
     pub inputs: Option<toml::Value>,
     /// What was answered.
@@ -37,7 +39,7 @@ pub(super) fn shown(examples: &[Example], verdict: &VerdictType, can_abstain: bo
     }
     let mut text = "# Examples\nThese are not the material to judge; they show how the rules apply.".to_owned();
     for (at, example) in examples.iter().enumerate() {
-        let Example { inputs, outputs, expectations, documents, rationale, value } = example;
+        let Example { trace_id: _, inputs, outputs, expectations, documents, rationale, value } = example;
         let wrong = |reason: String| format!("example {}: {reason}", at + 1);
         if inputs.is_none() && outputs.is_none() {
             return Err(wrong("it needs `inputs` or `outputs`".to_owned()));

@@ -52,6 +52,8 @@ pub struct Judge {
     pub good: Option<Good>,
     /// The model that the file names.
     pub model: Option<ModelUri>,
+    /// The traces that its examples were taken from.
+    pub example_traces: Vec<String>,
     /// Who gives the verdict.
     pub(super) answers: Answers,
     /// The file's name, of which that of a criterion is a part.
@@ -246,6 +248,7 @@ impl Judge {
             can_abstain,
             form,
             good,
+            example_traces: file.examples.iter().filter_map(|example| example.trace_id.clone()).collect(),
             model: file.model,
             answers,
             system,

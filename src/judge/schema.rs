@@ -95,6 +95,7 @@ pub fn of_judge_files() -> Value {
                     "required": ["rationale", "value"],
                     "additionalProperties": false,
                     "properties": {
+                        "trace_id": text("The trace that it was taken from: people's labels of it then do not count for the judge"),
                         "inputs": {"description": "What was asked"},
                         "outputs": {"description": "What was answered"},
                         "expectations": {"description": "What a right answer looks like"},

@@ -150,6 +150,22 @@ impl Ratings {
     /// # Errors
     /// When a log cannot be read any more.
     pub fn read(records: &mut StandingRecords, name: &str) -> Result<Self, OpenError> {
+        Self::read_with(records, name, |record| record.rationale.clone())
+    }
+
+    /// The same without rationales, which take most of the memory.
+    ///
+    /// # Errors
+    /// When a log cannot be read any more.
+    pub fn read_verdicts(records: &mut StandingRecords, name: &str) -> Result<Self, OpenError> {
+        Self::read_with(records, name, |_| None)
+    }
+
+    fn read_with(
+        records: &mut StandingRecords,
+        name: &str,
+        rationale: fn(&Feedback) -> Option<String>,
+    ) -> Result<Self, OpenError> {
         let mut ratings = Self { name: name.to_owned(), ..Self::default() };
         let mut items: HashMap<(String, Option<String>), usize> = HashMap::new();
         let mut raters: HashMap<Rater, usize> = HashMap::new();
@@ -177,13 +193,13 @@ impl Ratings {
                 ratings.raters.push(rater);
                 ratings.raters.len() - 1
             });
-            ratings.add(item, rater, &record, stands);
+            ratings.add(item, rater, (&record, stands), rationale(&record));
         })?;
         ratings.use_one_form();
         Ok(ratings)
     }
 
-    fn add(&mut self, item: usize, rater: usize, record: &Feedback, stands: Stands) {
+    fn add(&mut self, item: usize, rater: usize, (record, stands): (&Feedback, Stands), rationale: Option<String>) {
         let metadata = |key: &str| record.metadata.get(key);
         if let Some(good) = metadata(GOOD_METADATA).and_then(|good| good.parse::<Good>().ok()) {
             self.is_scale |= matches!(good, Good::Scale { .. });
@@ -200,7 +216,7 @@ impl Ratings {
         let rating = Rating {
             rater,
             said: Said::of(record, stands),
-            rationale: record.rationale.clone(),
+            rationale,
             confidence: confidence.filter(|confidence: &f64| (0.0..=1.0).contains(confidence)),
             digest: metadata(DIGEST_METADATA).cloned(),
             is_example: metadata(EXAMPLE_METADATA).is_some(),

@@ -1,5 +1,6 @@
 //! What changed between two logs, trace by trace.
 
+use judge_run_statistics::paired::{Analysis, PairedInterval, PairedTest};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -195,6 +196,20 @@ pub struct Difference {
     pub method: Method,
 }
 
+impl Difference {
+    /// Of pairs, where they have one.
+    pub(super) fn of(analysis: &Analysis) -> Option<Self> {
+        let (interval, method) = analysis.interval?;
+        let method = match method {
+            PairedInterval::Tango => Method::Tango,
+            PairedInterval::T => Method::T,
+            PairedInterval::ClusterT => Method::ClusterT,
+        };
+        let (low, high, level) = (interval.lower, interval.upper, interval.level);
+        Some(Self { estimate: analysis.difference, low, high, level, method })
+    }
+}
+
 /// The test that a p-value is of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -207,6 +222,16 @@ pub enum Test {
     ClusterT,
     /// The permutation test of a night against those before, item by item; exact for shares.
     Permutation,
+}
+
+impl From<PairedTest> for Test {
+    fn from(test: PairedTest) -> Self {
+        match test {
+            PairedTest::McnemarExact => Self::McnemarExact,
+            PairedTest::T => Self::PairedT,
+            PairedTest::ClusterT => Self::ClusterT,
+        }
+    }
 }
 
 /// The conclusion of a comparison.

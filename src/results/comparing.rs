@@ -3,14 +3,14 @@
 use std::collections::{BTreeMap, HashMap};
 
 use judge_run_statistics::multiple::holm;
+use judge_run_statistics::nightly::{ALPHA, Pool, p_worse};
+use judge_run_statistics::paired::{Analysis, Pair, analyse};
 use serde_json::Value;
 
-use super::compare::{Comparison, Drift, Flip, Measure, NightOutcome, Outcome, Test};
+use super::compare::{Comparison, Difference, Drift, Flip, Measure, NightOutcome, Outcome, Test};
 use super::forms;
-use super::gating::ALPHA;
-use super::items::{Item, Pool, Terms};
+use super::items::{Item, Terms, points};
 use super::nights::{History, histories};
-use super::pairs::{Analysis, Pair, analyse};
 use super::report::{Warning, WarningCode};
 use super::side::{Key, Read, Run, Said, Side, matched};
 use crate::feedback::Feedback;
@@ -78,8 +78,8 @@ pub fn compare(base: &mut Side, new: &mut Side, options: &CompareOptions) -> Res
         is_comparable.then(|| {
             let terms = Terms::of(&accepted, &now, options);
             let mut pool = Pool::default();
-            accepted.iter().for_each(|said| pool.add(&terms.items(&[*said])));
-            let p_value = pool.likeness(&terms.items(&now));
+            accepted.iter().for_each(|said| pool.add(&points(&terms.items(&[*said]))));
+            let p_value = pool.likeness(&points(&terms.items(&now)));
             let mut draft = Draft::of((of_base, of_new), accepted, now, &nights, options);
             draft.comparison.p_value = p_value;
             draft.comparison.test = p_value.map(|_| Test::Permutation);
@@ -189,6 +189,7 @@ impl Draft {
             }
         }
         let (is_share, range) = (terms.is_share(), terms.range());
+        let rules = terms.rules(options.level, options.tolerated(&of_new.name));
         let values = || both.iter().flat_map(|(before, now)| [before.mean, now.mean]);
         let seen = values().reduce(f64::max).zip(values().reduce(f64::min)).map(|(max, min)| max - min);
         let unit = range.or(seen.filter(|seen| *seen > 0.0));
@@ -208,7 +209,7 @@ impl Draft {
         let n_flips = flips.len() as u64;
         flips.truncate(options.flips);
         let (n_pairs, n_only_base) = (pairs.len() as u64, base_items.len() as u64);
-        let analysis = analyse(&mut pairs, is_share, range, options.level);
+        let analysis = analyse(&mut pairs, rules.scale, options.level);
         let mut warnings = warnings(&terms);
         if !history.is_same_judge {
             let message = if of_base.source_id == of_new.source_id {
@@ -220,7 +221,6 @@ impl Draft {
         }
         warnings.extend(of_nights(history));
         let of = |of: fn(&Analysis) -> f64| analysis.as_ref().map(of);
-        let p_worse: fn(&Analysis) -> f64 = if terms.is_lower_better { |of| of.p_greater } else { |of| of.p_less };
         let comparison = Comparison {
             name: of_new.name.clone(),
             source_id: of_new.source_id.clone(),
@@ -234,10 +234,10 @@ impl Draft {
             new: of(|analysis| analysis.new),
             p_value: of(|analysis| analysis.p_value),
             p_adjusted: None,
-            p_worse: of(p_worse),
-            test: analysis.as_ref().map(|analysis| analysis.test),
+            p_worse: analysis.as_ref().map(|analysis| p_worse(analysis, terms.is_lower_better)),
+            test: analysis.as_ref().map(|analysis| analysis.test.into()),
             minimum_detectable: analysis.as_ref().and_then(|analysis| analysis.minimum_detectable),
-            difference: analysis.and_then(|analysis| analysis.difference),
+            difference: analysis.as_ref().and_then(Difference::of),
             nights: history.nights.clone(),
             worse_since: history.worse_since.clone(),
             drift: history.drift,

@@ -35,6 +35,8 @@ pub enum Figure {
     Pass(Part),
     /// The mean of numbers, or an end of its interval.
     Mean(Part),
+    /// The share or the mean, corrected by people's labels, or an end of its interval.
+    Corrected(Part),
     /// The share of judgments that failed.
     Errors,
     /// The share of judgments with a verdict.
@@ -61,13 +63,16 @@ pub enum Comparator {
 }
 
 /// The figures as they are written, the longer ones first.
-const FIGURES: [(&str, Figure); 8] = [
+const FIGURES: [(&str, Figure); 11] = [
     ("pass.lower", Figure::Pass(Part::Lower)),
     ("pass.upper", Figure::Pass(Part::Upper)),
     ("mean.lower", Figure::Mean(Part::Lower)),
     ("mean.upper", Figure::Mean(Part::Upper)),
+    ("corrected.lower", Figure::Corrected(Part::Lower)),
+    ("corrected.upper", Figure::Corrected(Part::Upper)),
     ("pass", Figure::Pass(Part::Estimate)),
     ("mean", Figure::Mean(Part::Estimate)),
+    ("corrected", Figure::Corrected(Part::Estimate)),
     ("errors", Figure::Errors),
     ("coverage", Figure::Coverage),
 ];
@@ -188,7 +193,13 @@ impl Reader<'_> {
         let (name, slice) = self.subject(self.trimmed(left.start..end))?;
         let number = self.trimmed(at + sign.len()..self.text.len());
         let threshold = self.number(number.clone())?;
-        let is_share = !matches!(figure, Figure::Mean(_));
+        if matches!(figure, Figure::Corrected(_)) && slice.is_some() {
+            return self.error(
+                self.trimmed(left.start..end),
+                "a corrected figure has no slices: labels of a part are too few",
+            );
+        }
+        let is_share = !matches!(figure, Figure::Mean(_) | Figure::Corrected(_));
         if is_share && !(0.0..=1.0).contains(&threshold) {
             return self.error(number, "a share lies between 0 and 1: write 0.97 or 97%");
         }
@@ -258,6 +269,17 @@ impl Reader<'_> {
     }
 }
 
+impl Part {
+    /// That of an estimate and its interval.
+    pub(super) fn of(self, estimate: f64, low: f64, high: f64) -> f64 {
+        match self {
+            Self::Estimate => estimate,
+            Self::Lower => low,
+            Self::Upper => high,
+        }
+    }
+}
+
 impl Comparator {
     /// Whether a figure is as it must be.
     pub fn holds(self, figure: f64, threshold: f64) -> bool {
@@ -306,6 +328,12 @@ mod tests {
                 figure(Figure::Pass(Part::Lower), Comparator::AtLeast, 0.97),
             ),
             ("x.y.mean > -3", Some("x.y"), None, figure(Figure::Mean(Part::Estimate), Comparator::Above, -3.0)),
+            (
+                "safety.corrected.lower >= 95%",
+                Some("safety"),
+                None,
+                figure(Figure::Corrected(Part::Lower), Comparator::AtLeast, 0.95),
+            ),
             ("errors <= 1%", None, None, figure(Figure::Errors, Comparator::AtMost, 0.01)),
             ("safety.errors < 1 %", Some("safety"), None, figure(Figure::Errors, Comparator::Below, 0.01)),
             ("coverage >= 98%", None, None, figure(Figure::Coverage, Comparator::AtLeast, 0.98)),
@@ -342,6 +370,7 @@ mod tests {
             ("errors <= 101%", "101%"),
             ("safety[env].pass >= 0.9", "env"),
             ("safety[env = x.pass >= 0.9", ""),
+            ("safety[a = b].corrected >= 0.9", "safety[a = b]"),
             ("no worse than baseline of 0.02", "of 0.02"),
             ("no worse than baseline by 2", "2"),
             ("no worse than baseline by much", "much"),

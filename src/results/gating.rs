@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use judge_run_statistics::Interval;
+use judge_run_statistics::nightly::{Decision, Shown, decide};
 use judge_run_statistics::proportion::wilson;
 
 use super::by::{self, By};
@@ -10,13 +12,11 @@ use super::figures::{self, ratio};
 use super::gate::{Cause, GateOutcome, GateResult, GateTrace};
 use super::gate_text::{Condition, Figure, Gate, Part};
 use super::opinions::{Group, Observation, Results, Verdict};
-use super::report::{Estimate, Figures, WarningCode};
+use super::report::{Corrected, Estimate, Figures, JudgeReport, WarningCode};
 use super::reporting::Options;
 use crate::feedback::log::{OpenError, StandingRecords};
 use crate::judge::prompt::TemplateError;
 
-/// A comparison is worse at this error rate, one-sided: a gate that cries wolf is soon switched off.
-pub const ALPHA: f64 = 0.01;
 /// Traces that a gate names.
 const TRACES: usize = 10;
 
@@ -51,6 +51,8 @@ pub struct Evidence<'a> {
     pub records: &'a mut StandingRecords,
     /// As of the report.
     pub options: &'a Options,
+    /// What the report says of each, with what people's labels correct.
+    pub judges: &'a [JudgeReport],
     /// With the baseline, if there is one.
     pub comparisons: &'a [Comparison],
     /// Judgments that were to be asked and were not, by name and model URI.
@@ -109,6 +111,13 @@ impl<'a> Evidence<'a> {
     /// A share or a mean of one judge.
     fn measured(&mut self, gate: &Gate, index: usize) -> Result<GateResult, OpenError> {
         let group = &self.results.groups[index];
+        if let Condition::Figure(Figure::Corrected(part), comparator, threshold) = gate.condition {
+            let is_it = |judge: &&JudgeReport| {
+                (&judge.name, judge.source_type, &judge.source_id) == (&group.name, group.source_type, &group.source_id)
+            };
+            let corrected = self.judges.iter().find(is_it).and_then(|judge| judge.corrected.as_ref());
+            return Ok(of_corrected(gate.title(&group.name), corrected, part, comparator, threshold));
+        }
         let observations = self.observations(gate, group);
         let good = self.results.good(group, &self.options.good).good;
         let measure = figures::Measure { group, good: good.as_ref(), level: self.options.level };
@@ -134,7 +143,7 @@ impl<'a> Evidence<'a> {
         let (estimate, part) = match figure {
             Figure::Pass(part) => (&figures.pass, part),
             Figure::Mean(part) => (&figures.mean, part),
-            Figure::Errors | Figure::Coverage => (&None, Part::Estimate),
+            Figure::Corrected(_) | Figure::Errors | Figure::Coverage => (&None, Part::Estimate),
         };
         let Some(Estimate { estimate, low, high, .. }) = estimate else {
             result.cause = Some(if figures.n_scored == 0 { Cause::NothingJudged } else { Cause::NoFigure });
@@ -142,11 +151,7 @@ impl<'a> Evidence<'a> {
             return Ok(result);
         };
         (result.estimate, result.low, result.high) = (Some(*estimate), Some(*low), Some(*high));
-        let value = match part {
-            Part::Estimate => *estimate,
-            Part::Lower => *low,
-            Part::Upper => *high,
-        };
+        let value = part.of(*estimate, *low, *high);
         let holds = comparator.holds(value, threshold);
         (result.outcome, result.cause) =
             if holds { (GateOutcome::Pass, None) } else { (GateOutcome::Fail, Some(Cause::Threshold)) };
@@ -277,6 +282,32 @@ impl<'a> Evidence<'a> {
     }
 }
 
+/// By what people would say of all that was judged.
+fn of_corrected(
+    gate: String,
+    corrected: Option<&Corrected>,
+    part: Part,
+    comparator: super::gate_text::Comparator,
+    threshold: f64,
+) -> GateResult {
+    let result = GateResult {
+        gate,
+        outcome: GateOutcome::Inconclusive,
+        estimate: None,
+        low: None,
+        high: None,
+        threshold,
+        cause: Some(Cause::NoFigure),
+        reason: Some("people labelled none of what was judged, so nothing corrects it".to_owned()),
+        traces: Vec::new(),
+    };
+    let Some(Corrected { estimate, low, high, n_labelled, refused, .. }) = corrected else { return result };
+    let holds = comparator.holds(part.of(*estimate, *low, *high), threshold);
+    let (outcome, cause) = if holds { (GateOutcome::Pass, None) } else { (GateOutcome::Fail, Some(Cause::Threshold)) };
+    let reason = refused.as_ref().map(|refused| format!("by the {n_labelled} labels alone: {refused}"));
+    GateResult { outcome, cause, reason, estimate: Some(*estimate), low: Some(*low), high: Some(*high), ..result }
+}
+
 fn number(verdict: Verdict) -> f64 {
     match verdict {
         Verdict::Number(value) => value,
@@ -312,21 +343,22 @@ fn no_worse(gate: &Gate, comparison: &Comparison, margin: f64) -> GateResult {
     let is_lower_better = comparison.is_lower_better();
     // In the direction of the values, as all differences.
     let threshold = if is_lower_better { margin } else { -margin };
-    let is_within = difference.as_ref().is_some_and(|difference| {
-        if is_lower_better { difference.high < threshold } else { difference.low > threshold }
-    });
-    let is_worse = p_worse.is_some_and(|p| p < ALPHA) && base != new;
+    let shown = Shown {
+        difference: difference.as_ref().map(|of| of.estimate),
+        interval: difference.as_ref().map(|of| Interval { lower: of.low, upper: of.high, level: of.level }),
+        p_worse: p_worse.filter(|_| base != new),
+        again: None,
+        anchors: None,
+    };
+    let decision = decide(&shown, is_lower_better, margin);
     let detectable =
         || minimum_detectable.map(|mde| format!("; only {mde:.4} or more would be found")).unwrap_or_default();
     let undecided = |cause, reason: String| (GateOutcome::Inconclusive, Some(cause), Some(reason));
     let p = p_worse.unwrap_or(0.0);
     let (result, cause, reason) = match outcome {
         Outcome::JudgeChanged => undecided(Cause::JudgeChanged, why_changed(comparison)),
-        _ if difference.is_none() => {
-            undecided(Cause::Undecided, "too few pairs, or verdicts that cannot be compared".to_owned())
-        }
-        _ if is_within => (GateOutcome::Pass, None, None),
-        _ if is_worse => {
+        _ if decision == Decision::Pass => (GateOutcome::Pass, None, None),
+        _ if decision == Decision::Worse => {
             let reason = match worse_since {
                 Some(night) => format!("worse than the baseline (p = {p:.4}), since {night}"),
                 None => format!("worse than the baseline (p = {p:.4})"),
@@ -337,6 +369,9 @@ fn no_worse(gate: &Gate, comparison: &Comparison, margin: f64) -> GateResult {
             let night = worse_since.as_deref().unwrap_or_default();
             let reason = format!("worse since {night}, and not shown to be within the margin again");
             (GateOutcome::Fail, Some(Cause::StillWorse), Some(reason))
+        }
+        _ if difference.is_none() => {
+            undecided(Cause::Undecided, "too few pairs, or verdicts that cannot be compared".to_owned())
         }
         _ => undecided(
             Cause::Undecided,

@@ -1,21 +1,15 @@
 //! What is compared of two sides: a number for each item that a side has a verdict on.
 
-use std::collections::HashMap;
-
-use judge_run_statistics::Alternative;
-use judge_run_statistics::paired::{Block, block_permutation};
+use judge_run_statistics::nightly::{self, Rules};
+use judge_run_statistics::paired::Scale;
 
 use super::compare::{Measure, is_lower_better};
 use super::comparing::CompareOptions;
 use super::figures;
 use super::opinions::{Group, Verdict};
-use super::pairs::Pair;
 use super::side::Said;
 use crate::feedback::log::Place;
 use crate::judge::Good;
-
-/// Of a permutation test that cannot be exact: enough for an error rate of 1 %, corrected for some judges.
-const RESAMPLES: u64 = 20_000;
 
 /// What a comparison of one judge is made in.
 #[derive(Debug, Clone)]
@@ -52,6 +46,13 @@ impl Terms {
     /// The length of what a value can be: 1 for shares, that of the scale for numbers, if it is known.
     pub(super) fn range(&self) -> Option<f64> {
         if self.is_share() { Some(1.0) } else { self.scale.map(|(min, max)| max - min) }
+    }
+
+    /// By which a night is held against those before it; a margin is a share, or a part of the scale.
+    pub(super) fn rules(&self, level: f64, margin: f64) -> Rules {
+        let scale = Scale { is_share: self.is_share(), range: self.range() };
+        let margin = margin * self.range().unwrap_or(1.0);
+        Rules { is_lower_better: self.is_lower_better, scale, level, margin }
     }
 
     /// The items that a side has a verdict on.
@@ -130,37 +131,7 @@ fn items(said: &[Said<'_>], measure: Measure, good: Option<&Good>) -> Vec<(u64, 
     all.chunk_by(|a, b| a.0 == b.0).map(of_item).collect()
 }
 
-/// What each item was in the runs so far, to which more are added one by one.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Pool {
-    values: HashMap<u64, Vec<f64>>,
-    pub runs: usize,
-}
-
-impl Pool {
-    pub(super) fn add(&mut self, items: &[(u64, Item)]) {
-        self.runs += 1;
-        for (id, item) in items {
-            self.values.entry(*id).or_default().push(item.mean);
-        }
-    }
-
-    /// The items that both have, each against its mean.
-    pub(super) fn pairs(&self, items: &[(u64, Item)]) -> Vec<Pair> {
-        let pair = |(id, now): &(u64, Item)| {
-            let values = self.values.get(id)?;
-            #[expect(clippy::cast_precision_loss, reason = "a number of runs")]
-            let base = values.iter().sum::<f64>() / values.len() as f64;
-            Some(Pair { cluster: now.cluster, base, new: now.mean })
-        };
-        items.iter().filter_map(pair).collect()
-    }
-
-    /// The p-value of the hypothesis that a further run is like those so far, item by item; `None` without an item that both have.
-    pub(super) fn likeness(&self, items: &[(u64, Item)]) -> Option<f64> {
-        let block = |(id, now): &(u64, Item)| Some(Block { earlier: self.values.get(id)?.clone(), new: now.mean });
-        let blocks: Vec<Block> = items.iter().filter_map(block).collect();
-        let test = block_permutation(&blocks, Alternative::TwoSided, RESAMPLES, 0).ok()?;
-        Some(test.p_value)
-    }
+/// The same, as figures need them.
+pub(super) fn points(items: &[(u64, Item)]) -> Vec<nightly::Item> {
+    items.iter().map(|(id, item)| nightly::Item { id: *id, cluster: item.cluster, value: item.mean }).collect()
 }

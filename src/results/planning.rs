@@ -159,6 +159,7 @@ mod tests {
             good: None,
             figures: Figures { n_scored: 500, ..figures },
             n_skipped: 0,
+            corrected: None,
             usage: Usage { cost_usd: Some(1.0), ..Usage::default() },
             latency_ms: None,
             readings: Default::default(),

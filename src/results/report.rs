@@ -54,6 +54,9 @@ pub struct JudgeReport {
     /// Judgments that were left out before anything was asked, because the judge has nothing to judge there.
     #[serde(default)]
     pub n_skipped: u64,
+    /// What people would say of all that was judged, where they labelled some of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub corrected: Option<Corrected>,
     /// What the judgments used.
     #[serde(default)]
     pub usage: Usage,
@@ -75,6 +78,46 @@ pub struct JudgeReport {
     /// About this judge.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<Warning>,
+}
+
+/// A judge's share of good verdicts, or its mean, corrected by people's labels.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Corrected {
+    /// A share in `0..=1`, or a mean in the unit of the scores.
+    pub estimate: f64,
+    /// The lower end of the interval.
+    pub low: f64,
+    /// The upper end.
+    pub high: f64,
+    /// The interval's nominal coverage: 0.95.
+    pub level: f64,
+    /// How it was computed.
+    pub method: CorrectionMethod,
+    /// Over how many verdicts.
+    pub n: u64,
+    /// Those of them that people labelled.
+    pub n_labelled: u64,
+    /// Labels that do not count: of the judge's own examples, outside the plan, and on which people are divided evenly.
+    #[serde(default)]
+    pub n_excluded: u64,
+    /// Whether the labelled items were drawn by a plan; otherwise they are taken for a random sample.
+    pub is_planned: bool,
+    /// Why the judge corrects nothing: then the figure is that of the labels alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<String>,
+}
+
+/// How a share or a mean is corrected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CorrectionMethod {
+    /// Post-stratified by verdict, with Jeffreys priors.
+    Jeffreys,
+    /// Prediction-powered (PPI++).
+    #[serde(rename = "ppi++")]
+    PpiPlusPlus,
+    /// By people's labels alone.
+    HumanOnly,
 }
 
 /// Quotations of a judge.

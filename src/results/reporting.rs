@@ -101,6 +101,7 @@ impl Results {
             source_id: group.source_id.clone(),
             good: known.good.as_ref().map(ToString::to_string),
             n_skipped: options.skipped.get(&key).copied().unwrap_or(0),
+            corrected: None,
             usage: Usage { cost_usd: price.map(|prices| cost(group, prices)), ..group.usage.clone() },
             latency_ms: latency(group.latencies_ms.clone()),
             readings: group.readings.clone(),

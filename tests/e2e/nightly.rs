@@ -310,6 +310,41 @@ fn a_confirmation_is_resumed_and_not_paid_for_again() {
 }
 
 #[test]
+fn a_random_sample_confirms_what_is_plain_and_is_resumed() {
+    let place = Place::with_traces(200);
+    let good = Fake::start(|_| answers::verdict(true));
+    place.judge(&good.base_url(), &["-o", "nights/1.jsonl", "-q"]).run().exits_with(0);
+    let latch = Latch::default();
+    let held = latch.clone();
+    let bad = Fake::start(move |request| {
+        if request.number == 230 {
+            held.wait();
+        }
+        answers::verdict(request.trace() >= 60)
+    });
+    let judge = || {
+        let gate = ["--baseline", "nights/*.jsonl", "--gate", "no worse than baseline", "--confirm=sample", "-j", "1"];
+        place.judge(&bad.base_url(), &[&["-o", "nights/2.jsonl"], &gate[..]].concat())
+    };
+    let running = judge().start();
+    bad.wait_for(231);
+    running.kill();
+    latch.open();
+    judge().run().exits_with(1).prints(&["a fresh run confirms"]);
+    let asked: Vec<String> =
+        place.lines("nights/2.confirm.jsonl").iter().map(|line| line["trace_id"].to_string()).collect();
+    // 30 points lost: ((2.326 + 1.645) sqrt(0.3) / 0.3)^2 is 52.6.
+    assert_eq!(asked.len(), 53);
+    let flipped = place.lines("nights/2.jsonl").into_iter().filter(|line| line["value"] == false);
+    let flipped: Vec<String> = flipped.map(|line| line["trace_id"].to_string()).collect();
+    assert!(asked.iter().any(|id| !flipped.contains(id)), "not only what flipped");
+    assert_eq!(bad.count(), 200 + asked.len() + 1, "only what was in flight is asked again");
+    judge().run().exits_with(1).prints(&["a fresh run confirms"]);
+    assert_eq!(bad.count(), 200 + asked.len() + 1);
+    place.judge(&bad.base_url(), &["--confirm=some"]).run().exits_with(2);
+}
+
+#[test]
 fn a_gate_that_has_nothing_to_go_by_is_not_green() {
     let place = Place::new();
     let failed = booleans(0, 5).replace("\"value\":false", "\"error\":{\"error_code\":\"TIMEOUT\"}");

@@ -348,6 +348,70 @@ fn a_planned_sample_corrects_the_rate_of_a_judge() {
 }
 
 #[test]
+fn a_report_and_its_gates_know_the_corrected_rate() {
+    let place = Place::new();
+    place.write(LOG, judged(1_000, |t| t % 10 < 7));
+    let report = |more: &[&str]| place.run(["report", LOG, "--format", "json"].iter().chain(more));
+    assert!(json_of(report(&[]).exits_with(0))["judges"][0].get("corrected").is_none());
+    let unlabelled = report(&["--gate", "helpful.corrected >= 0.1"]).exits_with(0);
+    unlabelled.says(&["decides nothing: people labelled none"]);
+    // Of 100 labelled items people pass 60 of the 70 that the judge passes, and none of the others.
+    place.write("labels.csv", sheet((0..100).map(|t| (t, "anna", t % 10 < 6))));
+    place.run(["feedback", "import", "labels.csv", "--log", LOG]).exits_with(0);
+    let found = json_of(report(&[]).exits_with(0));
+    let judge = found["judges"].as_array().unwrap().iter().find(|judge| judge["source_type"] == "LLM_JUDGE").unwrap();
+    near(&judge["pass"]["estimate"], 0.7, 1e-9);
+    let corrected = &judge["corrected"];
+    near(&corrected["estimate"], 0.7 * 60.5 / 71.0 + 0.3 * 0.5 / 31.0, 0.01);
+    assert_eq!((&corrected["n_labelled"], &corrected["method"]), (&json!(100), &json!("jeffreys")));
+    assert_eq!((&corrected["n"], &corrected["is_planned"]), (&json!(1_000), &json!(false)));
+    let calibrated = json_of(place.run(["calibrate", LOG, "--name", "helpful", "--format", "json"]).exits_with(0));
+    assert_eq!(calibrated["corrected"]["low"], corrected["low"], "the same figure everywhere");
+    for (gate, code) in [
+        ("helpful.corrected >= 0.65", 1),
+        ("helpful.corrected.lower >= 0.5", 0),
+        ("helpful.corrected.upper <= 68%", 0),
+        ("helpful.pass >= 0.65", 0),
+    ] {
+        let found = json_of(report(&["--gate", gate]).exits_with(code));
+        assert_eq!(found["gates"][0]["outcome"], if code == 0 { "pass" } else { "fail" }, "{gate}");
+    }
+    for form in ["text", "markdown"] {
+        place.run(["report", LOG, "--format", form]).exits_with(0).prints(&["by 100 labels of people"]);
+    }
+    place.run(["report", LOG, "--format", "csv"]).exits_with(0).prints(&["corrected_low", "jeffreys,100"]);
+    // Of another version of the judge the labels say what they say themselves.
+    place.write(LOG, place.read(LOG).replacen("\"d1\"", "\"d2\"", 300));
+    let found = json_of(report(&["--gate", "helpful.corrected >= 0.55"]).exits_with(0));
+    let gate = &found["gates"][0];
+    assert!(gate["outcome"] == "pass" && gate["reason"].as_str().unwrap().contains("changed"), "{gate}");
+    near(&gate["estimate"], 0.6, 1e-9);
+}
+
+#[test]
+fn labels_of_a_judges_own_examples_do_not_certify_it() {
+    let place = Place::with_traces(40);
+    let id = |i: usize| answers::trace(i)["trace_id"].as_str().unwrap().to_owned();
+    let example = format!(
+        "[[examples]]\ntrace_id = \"{}\"\ninputs = \"x\"\noutputs = \"y\"\nrationale = \"r\"\nvalue = true\n",
+        id(3)
+    );
+    let judge = "version = 1\ndescription = \"d\"\n[verdict]\ntype = \"boolean\"\ngood = true\n[prompt]\nsystem = \"s\"\n\
+                 user = \"{{ inputs }} {{ outputs }}\"\n";
+    place.write("own.toml", format!("{judge}{example}"));
+    let fake = Fake::start(|request| answers::verdict(request.trace() % 2 == 0));
+    let args = ["-d", "traces.jsonl", "-J", "own.toml", "--base-url", &fake.base_url(), "-o", LOG, "-q"];
+    place.run(args).exits_with(0);
+    let rows: String = (0..20).map(|i| format!("{},own,{},anna\n", id(i), i % 2 == 0)).collect();
+    place.write("labels.csv", format!("trace_id,name,value,source_id\n{rows}"));
+    place.run(["feedback", "import", "labels.csv", "--log", LOG]).exits_with(0);
+    let found = json_of(place.run(["calibrate", LOG, "--name", "own", "--format", "json"]).exits_with(0));
+    assert_eq!((found["n_labelled"].clone(), found["n_excluded"].clone()), (json!(19), json!(1)));
+    let report = json_of(place.run(["report", LOG, "--format", "json"]).exits_with(0));
+    assert_eq!(report["judges"][0]["corrected"]["n_excluded"], 1);
+}
+
+#[test]
 fn a_judge_at_chance_is_refused_and_examples_do_not_count() {
     let place = Place::new();
     place.write(LOG, judged(100, |t| t % 2 == 0));

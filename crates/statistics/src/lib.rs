@@ -15,6 +15,7 @@
 //! | ... and by how much? | [`paired::tango`] |
 //! | Two runs, scores: do they differ, and by how much? | [`mean::paired_mean`], [`paired::sign_flip`] |
 //! | A new run against several earlier ones: did anything change? | [`paired::block_permutation`] |
+//! | Night after night: is it worse, and does it stay worse? | [`nightly`] |
 //! | ... when several items belong to one session? | [`mean::clustered_mean`] of the differences |
 //! | Several metrics are tested: which differ? | [`multiple::holm`], [`multiple::benjamini_hochberg`] |
 //! | "No difference": how large a one could have been missed? | [`power::Design::minimum_detectable_difference`] |
@@ -47,6 +48,7 @@ pub mod bootstrap;
 pub mod calibration;
 pub mod mean;
 pub mod multiple;
+pub mod nightly;
 pub mod paired;
 pub mod power;
 pub mod proportion;

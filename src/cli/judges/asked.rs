@@ -67,7 +67,7 @@ impl Asked<'_> {
             table: TableArgs::default(),
             gates: GateArgs::default(),
             until: Vec::new(),
-            confirm: false,
+            confirm: None,
             report: None,
             anchors: None,
             by: Vec::new(),

@@ -42,6 +42,19 @@ const FIGURES: [&str; 32] = [
     "attempts",
 ];
 
+/// Of judges alone, not of slices.
+const REST: [&str; 9] = [
+    "n_skipped",
+    "latency_p50_ms",
+    "latency_p90_ms",
+    "latency_p99_ms",
+    "corrected",
+    "corrected_low",
+    "corrected_high",
+    "corrected_method",
+    "n_labelled",
+];
+
 /// # Errors
 /// Never of the table itself: it is written to memory.
 pub(super) fn write(results: &Findings<'_>) -> Result<Vec<u8>, ::csv::Error> {
@@ -49,7 +62,7 @@ pub(super) fn write(results: &Findings<'_>) -> Result<Vec<u8>, ::csv::Error> {
     match results {
         Findings::Report(report) => {
             let names = ["name", "source_type", "source_id", "slice_by", "slice_value"].into_iter().chain(FIGURES);
-            writer.write_record(names.chain(["n_skipped", "latency_p50_ms", "latency_p90_ms", "latency_p99_ms"]))?;
+            writer.write_record(names.chain(REST))?;
             for judge in &report.judges {
                 writer.write_record(row(judge, None, &judge.figures, true))?;
                 for slice in &judge.slices {
@@ -101,6 +114,10 @@ fn row(judge: &JudgeReport, slice: Option<(&str, &str)>, figures: &Figures, is_w
     cells.push(if is_whole { judge.n_skipped.to_string() } else { String::new() });
     let latency = judge.latency_ms.filter(|_| is_whole).map(|latency| [latency.p50, latency.p90, latency.p99]);
     cells.extend((0..3).map(|i| number(latency.map(|all| all[i]))));
+    let corrected = judge.corrected.as_ref().filter(|_| is_whole);
+    cells.extend(corrected.map_or([None; 3], |of| [of.estimate, of.low, of.high].map(Some)).map(number));
+    cells.push(corrected.map(|corrected| snake(corrected.method)).unwrap_or_default());
+    cells.push(corrected.map(|corrected| corrected.n_labelled.to_string()).unwrap_or_default());
     cells
 }
 

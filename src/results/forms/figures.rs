@@ -1,8 +1,9 @@
 //! Figures as people read them, the same in every form.
 
+use super::plain::one_line;
 use crate::results::compare::{Comparison, Difference, Measure};
 use crate::results::gate::GateResult;
-use crate::results::report::{Estimate, Pairwise, Strength};
+use crate::results::report::{Corrected, Estimate, JudgeReport, Pairwise, Strength};
 
 /// How many pairs a judge of pairs compared, and what of them says nothing of the sides.
 pub(super) fn compared_in_words(pairwise: &Pairwise) -> String {
@@ -80,6 +81,15 @@ impl Unit {
         let interval = self.interval(difference.low, difference.high);
         format!("{sign}{} {interval}", self.amount(difference.estimate))
     }
+}
+
+/// `91.2% [88.0, 94.1] by 100 labels of people`, or why it is by labels alone.
+pub(super) fn of_corrected(judge: &JudgeReport, corrected: &Corrected) -> String {
+    let unit = if judge.figures.pass.is_some() { Unit::Share } else { Unit::Value };
+    let Corrected { estimate, low, high, n_labelled, refused, .. } = corrected;
+    let alone = refused.as_ref().map(|why| format!(" alone: {why}")).unwrap_or_default();
+    let (figure, labels) = (unit.figure(*estimate), counted(*n_labelled, "label"));
+    format!("{figure} {} by {labels} of people{}", unit.interval(*low, *high), one_line(&alone))
 }
 
 /// Of a gate: `97.2% [95.8, 98.1]`, as far as there are figures.

@@ -4,7 +4,7 @@ use std::fmt::{self, Write};
 
 use super::Findings;
 use super::figures::{
-    self, Unit, compared_in_words, count, counted, of_change, percent, probability, strength_in_words,
+    self, Unit, compared_in_words, count, counted, of_change, of_corrected, percent, probability, strength_in_words,
 };
 use super::headline::Headline;
 use super::plain::one_line;
@@ -205,6 +205,9 @@ fn judges(results: &Findings<'_>) -> Result<String, fmt::Error> {
         }
     }
     for judge in results.judges() {
+        if let Some(corrected) = &judge.corrected {
+            writeln!(out, "\n> {} corrected: {}", code(&judge.name), prose(&of_corrected(judge, corrected)))?;
+        }
         for warning in &judge.warnings {
             writeln!(out, "\n> ⚠️ {}: {}", code(&judge.name), prose(&warning.message))?;
         }

@@ -5,7 +5,8 @@ use std::fmt::{self, Write};
 
 use super::Findings;
 use super::figures::{
-    self, Unit, compared_in_words, count, counted, milliseconds, percent, probability, strength_in_words, value,
+    self, Unit, compared_in_words, count, counted, milliseconds, of_corrected, percent, probability, strength_in_words,
+    value,
 };
 use super::headline::Headline;
 use super::plain::{clip, guarded, one_line, pad, wrap};
@@ -148,6 +149,9 @@ fn write_judge(out: &mut String, judge: &JudgeReport) -> fmt::Result {
     write_figures(out, &judge.figures, judge.good.as_deref())?;
     if let Some(pairwise) = &judge.pairwise {
         write_pairwise(out, pairwise)?;
+    }
+    if let Some(corrected) = &judge.corrected {
+        entry(out, "corrected", &of_corrected(judge, corrected))?;
     }
     if judge.n_skipped > 0 {
         entry(out, "skipped", &count(judge.n_skipped))?;

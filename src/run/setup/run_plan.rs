@@ -125,6 +125,9 @@ pub struct JudgePlan {
     /// What was said for its parameters.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub params: Given,
+    /// The traces that its examples were taken from.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub examples: Vec<String>,
 }
 
 /// A judge of which several votes become one verdict.
@@ -395,6 +398,7 @@ pub(crate) mod tests {
                 kind: JudgeKind::Llm,
                 model: model.parse().unwrap(),
                 params: Given::new(),
+                examples: Vec::new(),
             })
             .collect();
         let endpoints = judges.iter().map(|judge| EndpointPlan {

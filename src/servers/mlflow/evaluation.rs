@@ -228,6 +228,7 @@ mod tests {
             good: None,
             figures,
             n_skipped: 0,
+            corrected: None,
             usage: crate::results::report::Usage::default(),
             latency_ms: None,
             readings: BTreeMap::new(),

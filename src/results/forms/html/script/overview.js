@@ -105,6 +105,7 @@ function cardOf(judge, i, common) {
     (comparison?.warnings ?? []).map((warning) => h("p", { class: "warning small" }, own(warning.message))),
     main ? intervalPlot({ label: `${judge.name}: ${words}${baseWords}, n ${count(main.n)}`, scale, isShare: asShare, now: main, base, tone }) : null,
     base === undefined ? null : h("p", { class: "legend quiet small" }, "● now  ○ baseline"),
+    judge.corrected ? correctedOf(judge.corrected, asShare) : null,
     distributionOf(judge, ofValues),
     countsOf(judge, i),
     (judge.warnings ?? []).map((warning) => h("p", { class: "warning small" }, own(warning.message))));
@@ -115,6 +116,15 @@ function mainFigure(judge, main, asShare) {
     : judge.categories?.length ? [percent(judge.categories[0].share), `said ${clip(judge.categories[0].label, 40)}`]
       : ["–", judge.n_scored ? "it is not known which verdicts are good" : "nothing scored"];
   return [h("strong", {}, large), h("span", { class: "quiet" }, " ", own(beside))];
+}
+
+function correctedOf({ estimate, low, high, n_labelled, refused }, asShare) {
+  const by = `by ${counted(n_labelled, "label")} of people${refused ? " alone" : ""}`;
+  return [
+    h("p", { class: "change" }, h("strong", {}, asShare ? percent(estimate) : figure(estimate)),
+      h("span", { class: "quiet small" }, ` ${refused ? "" : "corrected "}${by}, ${range(low, high, asShare ? bare : figure)}`)),
+    refused ? h("p", { class: "warning small" }, own(`The judge corrects nothing: ${refused}`)) : null,
+  ];
 }
 
 const WHAT = { mean: "mean ", true: "true " };
