@@ -78,7 +78,7 @@ fn the_same_command_continues_and_new_traces_go_with_another_batch() {
     batch(&place, &simulator, &["--detach"]).exits_with(5);
     batch(&place, &simulator, &["--detach"]).exits_with(5);
     assert_eq!(simulator.stats()["batch_lines"], 9);
-    place.write("traces.jsonl", crate::common::answers::traces(15));
+    place.write("traces.jsonl", answers::traces(15));
     batch(&place, &simulator, &["--detach"]).exits_with(5);
     assert_eq!(simulator.stats()["batch_lines"], 13, "the first of the new ones is live");
     batch(&place, &simulator, &[]).exits_with(0);
