@@ -269,8 +269,8 @@ fn traces(plan: &RunPlan, lanes: usize, notes: &mut Vec<String>) -> Result<Trace
     let (paths, quickstart) = quickstart::as_files(paths)?;
     let criteria = selection::criteria(&plan.selection, &paths)?;
     let criteria = Criteria { of_first_side: plan.sides.is_some(), ..criteria };
-    let sides = plan.sides.as_ref().map(|sides| sides.of_datasets.clone()).unwrap_or_default();
-    if !sides.is_empty() && sides.len() != paths.len() {
+    let sides = plan.sides.as_ref().map(|sides| sides.of_datasets.clone());
+    if let Some(sides) = sides.as_ref().filter(|sides| !sides.is_empty() && sides.len() != paths.len()) {
         return Err(CliError::usage(format_args!(
             "the run compares the outputs of {}, and there are {}",
             counted(sides.len() as u64, "file"),

@@ -308,7 +308,7 @@ mod tests {
     use super::*;
 
     fn progress() -> Progress {
-        Progress::new(ProgressForm::Text, true, 0, running())
+        Progress::new(ProgressForm::Text, false, 0, running())
     }
 
     #[test]

@@ -82,7 +82,7 @@ pub(crate) fn options(
                 max_line_bytes: plan.reading.max_line_bytes,
                 format: plan.reading.format.unwrap_or_default(),
                 mappings: plan.reading.map,
-                sides: plan.sides.map(|sides| sides.of_datasets).unwrap_or_default(),
+                sides: plan.sides.map(|sides| sides.of_datasets),
                 ..DatasetOptions::new(datasets)
             })?;
         }

@@ -92,7 +92,7 @@ fn write_dataset(out: &mut String, summary: &Summary, places: &Places<'_>) -> fm
 }
 
 fn write_question(out: &mut String, question: &QuestionSummary) -> fmt::Result {
-    let QuestionSummary { info, counts, distribution, from_prose, usage, cost } = question;
+    let QuestionSummary { info, counts, distribution, from_prose, not_weighed, usage, cost } = question;
     writeln!(out, "{}{}", info.key(), skipped::unit(info.unit))?;
     write!(out, "  scored   {:>7}", counts.all_scored())?;
     if counts.kept_scored > 0 {
@@ -106,6 +106,12 @@ fn write_question(out: &mut String, question: &QuestionSummary) -> fmt::Result {
     }
     line(out, "abstained", counts.all_abstained(), "the judge says that the material does not allow a verdict")?;
     line(out, "prose", *from_prose, "of the new verdicts were read from prose, not from JSON")?;
+    line(
+        out,
+        "unweighed",
+        *not_weighed,
+        "of the new verdicts: the endpoint gave no usable probabilities of the labels",
+    )?;
     line(out, "skipped", counts.already_in_log(), "already in the log")?;
     line(
         out,

@@ -29,8 +29,9 @@ pub struct DatasetOptions {
     pub format: Format,
     /// Fields that go by other names.
     pub mappings: Vec<Mapping>,
-    /// Where outputs are compared, the side that each file has the outputs of; two sides may have traces of one id. Empty where they are not.
-    pub sides: Vec<usize>,
+    /// Where outputs are compared, the side that each file has the outputs of, or nothing where each record has those of all sides. Two sides may have
+    /// traces of one id.
+    pub sides: Option<Vec<usize>>,
 }
 
 impl DatasetOptions {
@@ -41,7 +42,7 @@ impl DatasetOptions {
             max_line_bytes: DEFAULT_MAX_LINE_BYTES,
             format: Format::default(),
             mappings: Vec::new(),
-            sides: Vec::new(),
+            sides: None,
         }
     }
 }

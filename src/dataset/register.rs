@@ -30,8 +30,8 @@ pub(crate) struct Register {
     /// Parts of traces, until all are read.
     parts: Option<Parts>,
     reading: Reading,
-    /// By file, the side that it has the outputs of, where outputs are compared.
-    sides: Vec<usize>,
+    /// Where outputs are compared: by file, the side that it has the outputs of; empty where each record has those of all.
+    sides: Option<Vec<usize>>,
     /// Whether all records were read.
     is_closed: bool,
 }
@@ -42,7 +42,7 @@ impl Register {
     }
 
     /// Gives each file's traces to a side.
-    pub(crate) fn divide(&mut self, sides: Vec<usize>) {
+    pub(crate) fn divide(&mut self, sides: Option<Vec<usize>>) {
         self.sides = sides;
     }
 
@@ -160,7 +160,7 @@ impl Register {
         }
         let lines_before = self.files.get(place.file).map_or(0, |(_, lines_before)| *lines_before);
         let at = u32::try_from(lines_before + place.line).unwrap_or(u32::MAX);
-        let side = self.sides.get(place.file).copied();
+        let side = self.sides.as_ref().map(|sides| sides.get(place.file).copied().unwrap_or(trace.side));
         let known = match side {
             Some(side) => {
                 trace.side = side;

@@ -465,7 +465,7 @@ mod tests {
         sources(&std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut all);
         for &code in ErrorCode::ALL {
             // In full, or as the table of classification names them.
-            let is_used = [format!("::{code:?}"), format!(", {code:?})")].iter().any(|name| all.contains(name));
+            let is_used = [format!("Code::{code:?}"), format!(", {code:?})")].iter().any(|name| all.contains(name));
             assert_eq!(is_used, !code.traits().is_reserved, "{code}");
         }
     }

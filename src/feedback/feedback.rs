@@ -20,6 +20,9 @@ pub const ANSWER_B_METADATA: &str = "answer_b";
 pub const TRACE_A_METADATA: &str = "answer_a_trace_id";
 /// See [`TRACE_A_METADATA`].
 pub const TRACE_B_METADATA: &str = "answer_b_trace_id";
+/// The member of `metadata` that says why a verdict was not weighed by the probabilities of its labels, where it should have been: `none` were given, they
+/// were `unread`, or too `low`.
+pub const NOT_WEIGHED_METADATA: &str = "logprobs";
 /// The verdict that neither of two outputs is better.
 pub const TIE: &str = "tie";
 /// The member of `metadata` with the session of the trace that a record is about. (One about a session has [`SESSION_METADATA`] instead.)

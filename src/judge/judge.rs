@@ -11,6 +11,7 @@ use super::code::CodeError;
 use super::computed::{Answers, JudgeKind};
 use super::examples;
 use super::file::{JudgeFile, Part, Prompts, Truncate};
+use super::label_mass;
 use super::labels::LabelTraits;
 use super::pair;
 use super::parameters::{Given, Parameters};
@@ -190,6 +191,13 @@ impl Judge {
         if select.unit() == Unit::Pair && !user.shows_both_sides() {
             let reason = "`user` must show both sides: `answer_a` and `answer_b`, or `outputs_a` and `outputs_b`";
             return Err(invalid("prompt", reason.to_owned()));
+        }
+        let is_weighed =
+            matches!(form, AnswerForm::Value | AnswerForm::Quoting) && label_mass::labels(&verdict).is_some();
+        if sampling.logprobs && !(asks && is_weighed) {
+            let reason =
+                "`logprobs` weighs labels: it is for a boolean, a category or a short integer scale, in one answer";
+            return Err(invalid("params", reason.to_owned()));
         }
         let examples = examples::shown(&file.examples, &verdict, can_abstain);
         let examples = examples.map_err(|reason| invalid("examples", reason))?;
@@ -575,9 +583,10 @@ mod tests {
     }
 
     #[test]
-    fn every_built_in_judge_declares_what_is_good() {
+    fn every_built_in_judge_declares_what_is_good_but_of_pairs() {
         for (name, text) in library::BUILT_IN {
-            assert!(Judge::compile(name, text, name).unwrap().good.is_some(), "{name}");
+            let judge = Judge::compile(name, text, name).unwrap();
+            assert_eq!(judge.good.is_some(), judge.select.unit() != Unit::Pair, "{name}");
         }
     }
 

@@ -218,7 +218,19 @@ impl Findings<'_> {
     /// What the prompt takes for granted and traces may lack.
     fn unguarded(&mut self, judge: &Judge, user: &Spanned<String>) {
         let source = user.get_ref();
-        let always = ["question", "answer", "inputs", "outputs", "trace", "span", "history", "conversation", "session"];
+        let always = [
+            "question",
+            "answer",
+            "answer_a",
+            "answer_b",
+            "inputs",
+            "outputs",
+            "trace",
+            "span",
+            "history",
+            "conversation",
+            "session",
+        ];
         let Ok(template) = PromptTemplate::compile_with(source, judge.select.unit(), judge.parameters()) else {
             return;
         };

@@ -26,6 +26,7 @@ pub mod import;
 #[expect(clippy::module_inception, reason = "the module's one subject")]
 mod judge;
 mod judgment;
+mod label_mass;
 pub mod labels;
 pub mod library;
 pub mod lint;
@@ -64,6 +65,7 @@ pub use expression::Expression;
 pub use formula::Formula;
 pub use judge::{Judge, JudgeError};
 pub use judgment::{Judgment, NotAskable, Question, QuestionKey};
+pub(crate) use label_mass::weighed;
 pub use labels::LabelTraits;
 pub use pair::{Pair, PairIds, Side};
 pub use parameters::{Given, Parameters};

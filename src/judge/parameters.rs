@@ -36,7 +36,7 @@ pub struct ParameterTable {
 
 /// What `[params]` has of its own.
 const SAMPLING: &[&str] =
-    &["temperature", "top_p", "seed", "reasoning_effort", "max_output_tokens", "max_rationale_chars"];
+    &["temperature", "top_p", "seed", "reasoning_effort", "max_output_tokens", "max_rationale_chars", "logprobs"];
 
 impl<'de> Deserialize<'de> for ParamsTable {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -58,6 +58,7 @@ impl<'de> Deserialize<'de> for ParamsTable {
                         "reasoning_effort" => sampling.reasoning_effort = Some(map.next_value()?),
                         "max_output_tokens" => sampling.max_output_tokens = map.next_value()?,
                         "max_rationale_chars" => sampling.max_rationale_chars = map.next_value()?,
+                        "logprobs" => sampling.logprobs = map.next_value()?,
                         _ => match map.next_value::<ParameterOrValue>()? {
                             ParameterOrValue::Parameter(parameter) => _ = parameters.insert(key, parameter),
                             ParameterOrValue::Value => return Err(de::Error::unknown_field(&key, SAMPLING)),

@@ -24,6 +24,7 @@ mod interruption;
 mod invalid;
 mod judges;
 mod log_file;
+mod logprobs;
 mod merge;
 mod mlflow;
 mod neighbours;

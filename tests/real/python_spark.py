@@ -1,8 +1,10 @@
-"""`judge_run.spark` on a real cluster of two workers on this machine, one of which is killed. Needs a Java runtime."""
+"""`judge_run.spark` on a real cluster of two workers on this machine, one of which is killed; and by Spark Connect. Needs a Java
+runtime."""
 
 import os
 import pathlib
 import signal
+import subprocess
 import sys
 import tempfile
 import threading
@@ -43,6 +45,20 @@ def kill_one(simulator, killed):
     killed.append(victim)
 
 
+def connect():
+    """The same by Spark Connect, which has no RDDs."""
+    session = SparkSession.builder.remote("local[2]").getOrCreate()
+    rows = [(f"t{n}", f"question {n}", f"answer {n}") for n in range(20)]
+    traces = session.createDataFrame(rows, "trace_id string, inputs string, outputs string").repartition(3)
+    found = judges.judge(traces, "safety", simulate=True, program=PROGRAM).collect()
+    assert type(traces).__module__.startswith("pyspark.sql.connect") and len(found) == 20, found
+    session.stop()
+
+
+if sys.argv[1:] == ["connect"]:
+    connect()
+    sys.exit()
+
 with tempfile.TemporaryDirectory() as folder, Simulator(PROGRAM, "--latency", "300ms") as simulator:
     session = (
         SparkSession.builder.master("local-cluster[2,1,1024]")
@@ -77,4 +93,6 @@ with tempfile.TemporaryDirectory() as folder, Simulator(PROGRAM, "--latency", "3
     failed = judges.judge(traces.limit(3), "safety", base_url="http://127.0.0.1:9/v1", program=PROGRAM, max_retries=0).collect()
     assert len(failed) == 3 and all(row.error_code and row.value is None for row in failed), failed
     session.stop()
+env = {**os.environ, "PYTHONPATH": str(ROOT / "python")}
+subprocess.run([sys.executable, __file__, "connect"], check=True, env=env, stdout=subprocess.DEVNULL, timeout=300)
 print(f"spark: {TRACES} judgments on two workers, one killed: each is there once, {again} were asked again")

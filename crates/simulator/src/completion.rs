@@ -6,6 +6,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::fault::Fault;
+use super::logprobs;
 use super::lot::Lot;
 use super::request::{ChatRequest, Format};
 use super::schema::{self, NO_MODEL};
@@ -121,7 +122,9 @@ impl Choice {
                 finish_reason = "length";
             }
         }
-        Self { index, message: Message { role: "assistant", content, refusal }, logprobs: None, finish_reason }
+        let wanted = content.as_deref().filter(|_| request.wants_logprobs);
+        let logprobs = wanted.map(|text| logprobs::of(text, &request.format, seed));
+        Self { index, message: Message { role: "assistant", content, refusal }, logprobs, finish_reason }
     }
 }
 

@@ -28,6 +28,7 @@ mod failure;
 mod fault;
 mod go_duration;
 mod limits;
+mod logprobs;
 mod lot;
 mod paced;
 mod request;

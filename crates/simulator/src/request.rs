@@ -26,6 +26,8 @@ pub(super) struct ChatRequest {
     pub(super) has_system_message: bool,
     /// Whether the form is asked for as `json_schema`.
     pub(super) asks_for_json_schema: bool,
+    /// Whether the probabilities of tokens are asked for.
+    pub(super) wants_logprobs: bool,
 }
 
 /// The form of the answer.
@@ -44,6 +46,7 @@ struct Wire {
     stream: Option<bool>,
     n: Option<u64>,
     temperature: Option<f64>,
+    logprobs: Option<bool>,
     max_tokens: Option<u64>,
     max_completion_tokens: Option<u64>,
     response_format: Option<WireFormat>,
@@ -122,6 +125,7 @@ impl ChatRequest {
             temperature: wire.temperature,
             has_system_message,
             asks_for_json_schema,
+            wants_logprobs: wire.logprobs == Some(true),
         })
     }
 

@@ -36,6 +36,8 @@ pub struct Answer {
     pub system_fingerprint: Option<String>,
     /// The server's id of the exchange, for support requests.
     pub request_id: Option<String>,
+    /// How probable its tokens and their alternatives are, as JSON, when the server says so: see [`super::logprobs`].
+    pub logprobs: Option<String>,
     /// The simulator answered: the verdict is made up, whatever the model is called.
     pub is_simulated: bool,
 }
@@ -162,6 +164,7 @@ impl Completion<'_> {
             is_simulated: system_fingerprint.as_deref() == Some(SIMULATOR),
             system_fingerprint,
             request_id: None,
+            logprobs: choice.logprobs.map(|raw| raw.get().to_owned()),
         };
         if answer.content.trim().is_empty() {
             let called = || arguments(calls).or_else(|| arguments(call));
@@ -195,6 +198,7 @@ struct Choice<'a> {
     error: Raw<'a>,
     finish_reason: Raw<'a>,
     native_finish_reason: Raw<'a>,
+    logprobs: Raw<'a>,
 }
 
 impl<'a> Members<'a> for Choice<'a> {
@@ -208,6 +212,7 @@ impl<'a> Members<'a> for Choice<'a> {
             "error" => self.error = map.next_value()?,
             "finish_reason" => self.finish_reason = map.next_value()?,
             "native_finish_reason" => self.native_finish_reason = map.next_value()?,
+            "logprobs" => self.logprobs = map.next_value()?,
             _ => return Ok(false),
         }
         Ok(true)

@@ -55,6 +55,9 @@ pub struct Sampling {
     /// The longest rationale that is asked for, in characters. It changes no verdict, so it is not part of an identity.
     #[serde(skip_serializing)]
     pub max_rationale_chars: u32,
+    /// Whether the endpoint is asked how probable each token and its alternatives are.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub logprobs: bool,
 }
 
 /// How long a model that reasons may do so.
@@ -86,12 +89,17 @@ impl Default for Sampling {
             reasoning_effort: None,
             max_output_tokens: Self::DEFAULT_MAX_OUTPUT_TOKENS,
             max_rationale_chars: Self::DEFAULT_MAX_RATIONALE_CHARS,
+            logprobs: false,
         }
     }
 }
 
 /// Providers count from 85 (OpenAI, low detail) to about 1600 (Anthropic's largest); a run corrects it by what the endpoint counts.
 const TOKENS_OF_AN_IMAGE: u64 = 1000;
+/// The parameters that ask for probabilities.
+pub(crate) const LOGPROBS: [&str; 2] = ["logprobs", "top_logprobs"];
+/// Alternatives for each token: the most that OpenAI and vLLM give.
+const TOP_LOGPROBS: u8 = 20;
 /// The name of the schema, constant so that it never spoils a provider's prefix cache.
 const SCHEMA_NAME: &str = "verdict";
 
@@ -112,6 +120,10 @@ struct Options<'a> {
     max_completion_tokens: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     max_tokens: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    logprobs: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    top_logprobs: Option<u8>,
     #[serde(skip_serializing_if = "Option::is_none")]
     stream: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -201,6 +213,8 @@ impl ChatRequest {
             reasoning_effort: sampling.reasoning_effort.filter(|_| taken("reasoning_effort")),
             max_completion_tokens: limit(LimitField::MaxCompletionTokens),
             max_tokens: limit(LimitField::MaxTokens),
+            logprobs: self.wants_logprobs(profile).then_some(true),
+            top_logprobs: self.wants_logprobs(profile).then_some(TOP_LOGPROBS),
             stream: profile.stream.then_some(true),
             stream_options: (profile.stream && taken("stream_options"))
                 .then_some(StreamOptions { include_usage: true }),
@@ -230,6 +244,11 @@ impl ChatRequest {
         body.extend(extra.iter().filter(|(name, _)| taken(name)).map(|(name, value)| (name.clone(), value.clone())));
         body.extend(profile.switches.iter().map(|(name, on)| (name.clone(), Value::Bool(*on))));
         serde_json::to_vec(&body)
+    }
+
+    /// Whether it asks for probabilities as it is put: the one parameter is worth nothing without the other.
+    pub(crate) fn wants_logprobs(&self, profile: &WireProfile) -> bool {
+        self.sampling.logprobs && !LOGPROBS.iter().any(|name| profile.dropped.contains(*name))
     }
 
     /// Bytes of the texts of all messages.

@@ -5,6 +5,7 @@ pub mod chat;
 pub mod finish;
 mod instructions;
 pub mod ladder;
+pub mod logprobs;
 mod members;
 mod profile;
 mod prompt_notes;

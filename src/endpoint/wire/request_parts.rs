@@ -1,6 +1,6 @@
 //! What a request has that an endpoint may refuse.
 
-use crate::endpoint::wire::chat::ChatRequest;
+use crate::endpoint::wire::chat::{ChatRequest, LOGPROBS};
 use crate::endpoint::wire::profile::{LimitField, ResponseFormat, WireProfile};
 
 /// A part of a request that an endpoint takes or refuses.
@@ -26,6 +26,8 @@ pub(crate) fn parameters(request: &ChatRequest, profile: &WireProfile) -> impl I
         ("top_p", sampling.top_p.is_some()),
         ("seed", sampling.seed.is_some()),
         ("reasoning_effort", sampling.reasoning_effort.is_some()),
+        (LOGPROBS[0], request.wants_logprobs(profile)),
+        (LOGPROBS[1], request.wants_logprobs(profile)),
     ]
     .into_iter()
     .filter(|(name, is_set)| *is_set && !profile.dropped.contains(*name))

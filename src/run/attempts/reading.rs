@@ -6,7 +6,7 @@ use crate::endpoint::wire::finish::Finish;
 use crate::feedback::ErrorCode;
 use crate::judge::parse::{Expected, ParseMethod, Parsed, has_periodic_tail, parse_verdict};
 use crate::judge::verdict::Verdict;
-use crate::judge::{AnswerForm, Judge, ProgramAnswer, Work};
+use crate::judge::{AnswerForm, Judge, ProgramAnswer, Work, weighed};
 
 /// A verdict and how it was read.
 #[derive(Debug)]
@@ -29,7 +29,14 @@ impl Scored {
 /// Reads the answer to a judgment.
 pub(in crate::run) fn read(work: &Work, answer: &Answer, judge: &Judge) -> Result<Scored, Box<Failure>> {
     match work {
-        Work::Chat(request) => scored(answer, judge.expected(&request.user), request.sampling.max_rationale_chars),
+        Work::Chat(request) => {
+            let scored = scored(answer, judge.expected(&request.user), request.sampling.max_rationale_chars)?;
+            if !request.sampling.logprobs {
+                return Ok(scored);
+            }
+            let verdict = weighed(scored.verdict, &judge.verdict, &answer.content, answer.logprobs.as_deref());
+            Ok(Scored { verdict, ..scored })
+        }
         Work::Program(_) => of_program(&answer.content, judge),
         Work::Computed(verdict) => Ok(Scored::exact(verdict.clone())),
     }

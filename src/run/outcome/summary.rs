@@ -9,7 +9,7 @@ use super::event::Event;
 use crate::endpoint::ModelUri;
 use crate::endpoint::wire::answer::Usage;
 use crate::feedback::log::{Restored, Standing};
-use crate::feedback::{ErrorCode, Feedback, Room};
+use crate::feedback::{ErrorCode, Feedback, NOT_WEIGHED_METADATA, Room};
 use crate::judge::parse::ParseMethod;
 use crate::judge::{JudgeKind, Question, QuestionKey, Unit};
 use crate::run::dispatch::stop::GivenUp;
@@ -114,6 +114,8 @@ pub struct QuestionSummary {
     pub distribution: Distribution,
     /// Of the new ones, those that were read from prose.
     pub from_prose: u64,
+    /// New verdicts that should have been weighed by the probabilities of their labels, and could not be.
+    pub not_weighed: u64,
     /// Tokens of all attempts that reported them.
     pub usage: Usage,
     /// What they cost, where prices are known.
@@ -160,6 +162,7 @@ impl Summary {
             counts: Counts::default(),
             distribution: Distribution::of(question.judge.recorded()),
             from_prose: 0,
+            not_weighed: 0,
             usage: Usage::default(),
             cost: None,
         });
@@ -319,6 +322,7 @@ impl QuestionSummary {
         if !feedback.is_error() {
             self.distribution.add(Standing::of(feedback));
             self.from_prose += u64::from(method == Some(ParseMethod::Pattern));
+            self.not_weighed += u64::from(feedback.metadata.contains_key(NOT_WEIGHED_METADATA));
         }
     }
 }

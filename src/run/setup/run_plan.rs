@@ -439,6 +439,7 @@ pub(crate) mod tests {
             anchors: None,
             redact: RedactPlan::default(),
             sides: None,
+            batch: None,
         }
     }
 

@@ -88,11 +88,6 @@ impl Sides {
         Ok(Self { names: names.clone(), key })
     }
 
-    /// The names, in order.
-    pub fn names(&self) -> &[String] {
-        &self.names
-    }
-
     /// What a trace has in common with those that it is compared with.
     ///
     /// # Errors

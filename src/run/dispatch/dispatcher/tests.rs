@@ -88,7 +88,7 @@ async fn what_is_answered_while_the_log_cannot_be_written_is_counted_as_unsaved(
     // Meanwhile three more come back.
     dispatcher.ask(3).await;
     assert_eq!(dispatcher.write().await, Err(LogClosed));
-    let (summary, log, stop) = dispatcher.end().await;
+    let (summary, log, stop, _) = dispatcher.end().await;
     work.await.unwrap();
     let error = log.close(std::future::pending()).await.unwrap_err();
     assert_eq!((error.unsaved(), summary.scored(), summary.unjudged(), stop.is_none()), (4, 5, 0, true));

@@ -211,7 +211,7 @@ fn the_same_judge_on_two_models_and_three_times_on_one_gives_four_opinions() {
         other => panic!("{other:?}"),
     };
     let fresh: Vec<_> = plan(&[], "one").iter().map(asked).collect();
-    let ids: std::collections::HashSet<_> = fresh.iter().map(|(id, _)| *id).collect();
+    let ids: HashSet<_> = fresh.iter().map(|(id, _)| *id).collect();
     assert_eq!(ids.len(), 4);
     assert_eq!(fresh[0].0, id("one"), "the first sample is the judgment that it always was");
 
