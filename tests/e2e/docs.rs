@@ -146,6 +146,7 @@ fn every_flag_that_the_documents_name_exists() {
         "compact",
         "convert",
         "replay",
+        "collect",
         "status",
         "report",
         "compare",
@@ -163,6 +164,7 @@ fn every_flag_that_the_documents_name_exists() {
         + &edits
         + &["pull", "push", "pull-feedback"].map(|command| help(&["mlflow", command])).concat()
         + &["new", "check", "preview", "test", "attack", "import"].map(|command| help(&["judges", command])).concat()
+        + &help(&["batch", "export"])
         + &help(&["phoenix", "push"]);
     let declarations = helps.lines().filter(|line| line.trim_start().starts_with(['-', '[']));
     let known: BTreeSet<_> = declarations.flat_map(|line| flags(line)).collect();
