@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::common::{Fake, Place, answers};
 
-/// Speaks as much of Redis's protocol as is needed, knows the script already, and answers every lease alike: microseconds until the first request, until the first
+/// Speaks as much of Redis's protocol as is needed, and answers every lease alike: microseconds until the first request, until the first
 /// token, of a pause; and how many processes there are.
 struct FakeRedis {
     port: u16,
@@ -49,7 +49,7 @@ fn serve(stream: &TcpStream, lease: [i64; 4], seen: &Mutex<Vec<Vec<String>>>) {
         // A text may have several lines; its length counts both characters of each line's end.
         let command: Vec<String> = (0..n).map_while(|_| bulk(&mut lines)).collect();
         let answer = match command[0].to_ascii_uppercase().as_str() {
-            "EVALSHA" => format!("*4\r\n{}", lease.map(|n| format!(":{n}\r\n")).concat()),
+            "EVAL" => format!("*4\r\n{}", lease.map(|n| format!(":{n}\r\n")).concat()),
             _ => "+OK\r\n".to_owned(),
         };
         seen.lock().unwrap().push(command);
@@ -80,7 +80,7 @@ fn slots_come_from_the_server_and_a_login_from_the_environment() {
     assert_eq!((fake.count(), finished.stderr.contains("quota server")), (30, false));
     assert_eq!(redis.seen("AUTH"), [["AUTH", "judge", "s3cret-of-redis"]]);
     // Both keys are in one slot of a cluster, and name what is shared; the processes differ.
-    let leases = redis.seen("EVALSHA");
+    let leases = redis.seen("EVAL");
     let quota = &leases[0][3];
     assert!(quota.starts_with("judge-run:{") && quota.ends_with('}') && leases[0][4] == format!("{quota}:processes"));
     assert!(leases.len() < 30, "no request waits for a lease of its own: {}", leases.len());
@@ -110,7 +110,7 @@ fn a_refusal_for_the_rate_is_told_to_the_others() {
     });
     let redis = FakeRedis::start([0, 0, 0, 2]);
     place.judge(&fake.base_url(), &["--rpm", "6000", "--quota-server", &redis.address()]).run().exits_with(0);
-    let told: Vec<u64> = redis.seen("EVALSHA").iter().map(|lease| lease[6].parse().unwrap()).collect();
+    let told: Vec<u64> = redis.seen("EVAL").iter().map(|lease| lease[6].parse().unwrap()).collect();
     assert!(told.iter().any(|pause| (1..=300_000).contains(pause)), "{told:?}");
 }
 

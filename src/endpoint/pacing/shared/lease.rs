@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, RedisError, Script};
+use redis::{AsyncConnectionConfig, Client, RedisError};
 
 use super::server::QuotaServer;
 
+/// The server keeps it compiled; sending it each time needs no second way for a server that does not have it yet.
+const SCRIPT: &str = include_str!("lease.lua");
 /// The server is on the same network; one that takes longer is as good as away.
 const TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -53,14 +55,12 @@ pub(super) struct Names {
 pub(super) struct Leases {
     client: Client,
     connection: Option<MultiplexedConnection>,
-    script: Script,
     names: Names,
 }
 
 impl Leases {
     pub(super) fn new(server: &QuotaServer, names: Names) -> Result<Self, RedisError> {
-        let script = Script::new(include_str!("lease.lua"));
-        Ok(Self { client: server.client()?, connection: None, script, names })
+        Ok(Self { client: server.client()?, connection: None, names })
     }
 
     pub(super) async fn ask(&mut self, ask: &Ask) -> Result<Lease, RedisError> {
@@ -82,9 +82,11 @@ impl Leases {
             }
         };
         let Names { process, quota } = &self.names;
-        let mut call = self.script.prepare_invoke();
-        call.key(quota)
-            .key(format!("{quota}:processes"))
+        let mut call = redis::cmd("EVAL");
+        call.arg(SCRIPT)
+            .arg(2)
+            .arg(quota)
+            .arg(format!("{quota}:processes"))
             .arg(process)
             .arg(micros(ask.pause))
             .arg(u8::from(ask.was_away));
@@ -92,7 +94,7 @@ impl Leases {
             call.arg(amount.n).arg(amount.period * 1e6).arg(micros(amount.burst));
         }
         let (first_request, first_token, paused, processes): (i64, i64, u64, u32) =
-            call.invoke_async(connection).await?;
+            call.query_async(connection).await?;
         Ok(Lease { first_request, first_token, paused: Duration::from_micros(paused), processes })
     }
 }

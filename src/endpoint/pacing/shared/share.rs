@@ -108,7 +108,16 @@ impl Share {
         };
         let inner = Arc::new(Inner { server, state: Mutex::new(state), asked: Notify::new(), wake });
         let names = Names { process: format!("{:016x}", fastrand::u64(..)), quota: format!("judge-run:{{{quota}}}") };
-        tokio::spawn(keep(Arc::downgrade(&inner), names));
+        let (kept, guarded) = (Arc::downgrade(&inner), Arc::downgrade(&inner));
+        tokio::spawn(async move {
+            // A bug in what speaks with the server must not leave the dispatcher waiting.
+            if tokio::spawn(keep(kept, names)).await.is_err()
+                && let Some(inner) = guarded.upgrade()
+            {
+                inner.lock().is_gone("it cannot be spoken with", &inner.server);
+                inner.wake.notify_one();
+            }
+        });
         Self { inner }
     }
 
@@ -206,19 +215,17 @@ impl State {
 
     fn answered(&mut self, ask: &Ask, leased: Result<Lease, RedisError>, server: &QuotaServer) {
         let now = Instant::now();
-        let server_name = || server.address().to_owned();
-        let slots = [&mut self.requests, &mut self.tokens];
         match leased {
             Ok(lease) => {
                 if std::mem::take(&mut self.is_away) {
-                    self.news.push(QuotaNews::Back { server: server_name() });
+                    self.news.push(QuotaNews::Back { server: server.address().to_owned() });
                 }
                 (self.needs_requests, self.needs_tokens, self.paused_until) = (false, false, None);
                 self.processes = lease.processes;
                 let others = lease.paused.saturating_sub(ask.pause);
                 if !lease.paused.is_zero() && others > Duration::ZERO {
                     self.others_paused_until = Some(now + lease.paused);
-                    slots.into_iter().flatten().for_each(Slots::clear);
+                    [&mut self.requests, &mut self.tokens].into_iter().flatten().for_each(Slots::clear);
                 }
                 let amounts = [(ask.requests, lease.first_request), (ask.tokens, lease.first_token)];
                 for (slots, (amount, first)) in [&mut self.requests, &mut self.tokens].into_iter().zip(amounts) {
@@ -227,14 +234,19 @@ impl State {
                     }
                 }
             }
-            Err(error) => {
-                let counted = || (self.processes > 0).then(|| 1.0 / f64::from(self.processes));
-                let share = server.share().or_else(counted).unwrap_or(UNKNOWN_SHARE);
-                slots.into_iter().flatten().for_each(|slots| slots.keep_to(now, share));
-                if !std::mem::replace(&mut self.is_away, true) {
-                    self.news.push(QuotaNews::Away { server: server_name(), reason: error.to_string(), share });
-                }
-            }
+            Err(error) => self.is_gone(&error.to_string(), server),
+        }
+    }
+
+    /// The server does not answer: this process keeps to its share.
+    fn is_gone(&mut self, reason: &str, server: &QuotaServer) {
+        let counted = || (self.processes > 0).then(|| 1.0 / f64::from(self.processes));
+        let share = server.share().or_else(counted).unwrap_or(UNKNOWN_SHARE);
+        let slots = [&mut self.requests, &mut self.tokens];
+        slots.into_iter().flatten().for_each(|slots| slots.keep_to(Instant::now(), share));
+        if !std::mem::replace(&mut self.is_away, true) {
+            let (server, reason) = (server.address().to_owned(), reason.to_owned());
+            self.news.push(QuotaNews::Away { server, reason, share });
         }
     }
 }
