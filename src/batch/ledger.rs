@@ -282,9 +282,12 @@ fn read(file: &mut File, path: &Path) -> Result<(BTreeMap<String, Batch>, u64), 
     Ok((batches, end))
 }
 
+/// What an entry does to its batch.
+type Change = Box<dyn FnOnce(&mut Batch)>;
+
 fn apply(batches: &mut BTreeMap<String, Batch>, entry: Entry) {
     let mut plan = |planned: Planned| _ = batches.insert(planned.batch.clone(), Batch::new(planned));
-    let (name, change): (String, Box<dyn FnOnce(&mut Batch)>) = match entry {
+    let (name, change): (String, Change) = match entry {
         Entry::Planned(planned) => return plan(planned),
         Entry::Split { batch, into } => {
             into.into_iter().for_each(plan);

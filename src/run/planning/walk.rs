@@ -87,7 +87,7 @@ type Groups = Box<dyn Iterator<Item = Result<Group, DatasetError>>>;
 
 /// Traces that are judged together.
 enum Group {
-    Session(Session),
+    Session(Box<Session>),
     /// Outputs for the same inputs, in the order of the sides.
     Sides(Vec<Trace>),
 }
@@ -131,7 +131,9 @@ impl Gathering {
 
     fn into_groups(self) -> Result<Groups, DatasetError> {
         Ok(match self {
-            Self::Sessions(sessions) => Box::new(sessions.into_sessions()?.map(|session| session.map(Group::Session))),
+            Self::Sessions(sessions) => {
+                Box::new(sessions.into_sessions()?.map(|session| session.map(|session| Group::Session(session.into()))))
+            }
             Self::Sides(sides) => Box::new(sides.into_groups()?.map(|traces| traces.map(Group::Sides))),
         })
     }
