@@ -169,7 +169,8 @@ impl Passes<'_> {
             let Some(session) = &self.session else { return Ok(report) };
             let has_results = downloaded(session).difference(&before).next().is_some();
             let may_go_on = batched.is_full && (has_settled || has_new) && !session.has_open();
-            if !has_results && !(may_go_on && self.how.submits) {
+            let may_submit = may_go_on && self.how.submits;
+            if !has_results && !may_submit {
                 if batched.is_full && !session.has_open() {
                     report.stop = self.exhausted();
                 }
