@@ -441,7 +441,10 @@ fn refusal(
         Some(lowest) => lowest <= 0.0,
         None => labels < 4 || correlation.atanh() * (labels as f64 - 3.0).sqrt() <= 1.96,
     };
-    is_chance.then(|| format!("on these {labels} labels the judge cannot be told from chance"))
+    is_chance.then(|| {
+        let noun = if labels == 1 { "label" } else { "labels" };
+        format!("by {labels} {noun} the judge cannot be told from chance")
+    })
 }
 
 fn rows(cases: &[Case<'_>]) -> Vec<StratumRow> {

@@ -77,7 +77,7 @@ def night(folder, scripts, env, date):
     return done.stdout
 
 
-HOSTILE = "]]> <failure/> \u202eevil \x1b[31m &amp; \"' \x00"
+HOSTILE = "]]> <failure/> \u202eevil \x1b[31m &amp; \"' \x00\ufffe"
 
 
 def junit(folder):

@@ -87,9 +87,9 @@ impl Unit {
 pub(super) fn of_corrected(judge: &JudgeReport, corrected: &Corrected) -> String {
     let unit = if judge.figures.pass.is_some() { Unit::Share } else { Unit::Value };
     let Corrected { estimate, low, high, n_labelled, refused, .. } = corrected;
-    let alone = refused.as_ref().map(|why| format!(" alone: {why}")).unwrap_or_default();
+    let alone = refused.as_ref().map(|why| format!(" alone: {}", one_line(why))).unwrap_or_default();
     let (figure, labels) = (unit.figure(*estimate), counted(*n_labelled, "label"));
-    format!("{figure} {} by {labels} of people{}", unit.interval(*low, *high), one_line(&alone))
+    format!("{figure} {} by {labels} of people{alone}", unit.interval(*low, *high))
 }
 
 /// Of a gate: `97.2% [95.8, 98.1]`, as far as there are figures.

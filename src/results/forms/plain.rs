@@ -23,7 +23,8 @@ pub fn escaped(text: &str) -> String {
 
 /// Whether a terminal may obey it, or break the line at it.
 fn is_control(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{2028}' | '\u{2029}')
+    // The last two are in no XML 1.0 document.
+    c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{fffe}' | '\u{ffff}')
 }
 
 /// Whether a character turns the direction of what follows, so that a text reads as another, or is there without being seen.
