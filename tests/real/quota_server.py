@@ -2,7 +2,7 @@
 
     python tests/real/quota_server.py [SECONDS]
 
-None may be refused, and at least 97 % of the quota must be used. Without a redis-server or valkey-server, it says so and ends.
+None may be refused, and at least 97 % of the quota must be used (LEAST_USED=0.9 asks for less, beside other programs). Without a redis-server or valkey-server, it says so and ends.
 """
 
 import json
@@ -19,6 +19,7 @@ import urllib.request
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 JUDGE_RUN = os.environ.get("JUDGE_RUN", str(ROOT / "target/release/judge-run"))
 SECONDS = int(sys.argv[1]) if len(sys.argv) > 1 else 60
+LEAST_USED = float(os.environ.get("LEAST_USED", "0.97"))
 PROCESSES = 8
 RPM = 6000
 PASSWORD = "a secret of the test"
@@ -91,7 +92,7 @@ def main():
         said = [text.count("is away") for text in messages], [text.count(" is back\n") for text in messages]
         print(f"{traces} requests in {seconds:.1f} s, {refused} refused; away and back were said {said}; {stats}", file=sys.stderr)
         assert PASSWORD.encode() not in files
-        assert refused == 0 and used >= 0.97, (refused, used)
+        assert refused == 0 and used >= LEAST_USED, (refused, used)
         assert said == ([1] * PROCESSES, [1] * PROCESSES), messages
         print(f"quota server: {PROCESSES} processes on {RPM} rpm, {refused} refused, {used:.1%} of the quota used, over a kill of the server")
     finally:
