@@ -217,6 +217,18 @@ impl Http {
         }
     }
 
+    /// Deletes files of an API that has OpenAI's `files`. One that is gone is as it should be.
+    pub(super) async fn delete_files(&self, files: impl Iterator<Item = &String>) -> Result<(), BatchError> {
+        for file in files {
+            let path = ["files", file.as_str()];
+            match self.ask::<Value>("delete a file", Method::DELETE, &path, &[], Sent::Nothing).await {
+                Err(BatchError::Endpoint { failure, .. }) if failure.http_status == Some(404) => {}
+                result => drop(result?),
+            }
+        }
+        Ok(())
+    }
+
     async fn send(&self, what: &str, method: Method, url: Url, sent: Sent<'_>) -> Result<Response, BatchError> {
         let mut request = reqwest::Request::new(method, url);
         *request.headers_mut() = self.headers.clone();

@@ -2,6 +2,7 @@
 
 pub mod aggregate;
 pub mod agreement;
+mod agreement_figures;
 mod agreement_gate;
 pub mod calibrate;
 mod corrected;

@@ -237,18 +237,7 @@ impl Provider for OpenAi {
     }
 
     fn delete<'a>(&'a self, batch: &'a Batch) -> Step<'a, ()> {
-        Box::pin(async move {
-            for file in batch.file.iter().chain(&batch.results) {
-                let path = ["files", file.as_str()];
-                let deleted = self.http.ask::<Value>("delete a file", Method::DELETE, &path, &[], Sent::Nothing).await;
-                match deleted {
-                    // It is gone, as it should be.
-                    Err(BatchError::Endpoint { failure, .. }) if failure.http_status == Some(404) => {}
-                    result => drop(result?),
-                }
-            }
-            Ok(())
-        })
+        Box::pin(self.http.delete_files(batch.file.iter().chain(&batch.results)))
     }
 }
 
