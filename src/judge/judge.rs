@@ -329,6 +329,11 @@ impl Judge {
             && (&self.file_name, &self.digest) == (&other.file_name, &other.digest)
     }
 
+    /// Whether its verdicts have a confidence, where the endpoint gives the probabilities of labels.
+    pub fn weighs_labels(&self) -> bool {
+        self.sampling.logprobs
+    }
+
     /// The name of the file, of which that of a rubric's criterion is a part.
     pub fn file_name(&self) -> &str {
         &self.file_name
