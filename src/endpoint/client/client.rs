@@ -5,6 +5,7 @@ use std::time::{Duration, Instant, SystemTime};
 use reqwest::header::{AUTHORIZATION, HeaderMap};
 use reqwest::{Method, Url};
 use secrecy::SecretString;
+use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::address::{chat_url, is_loopback, looks_like_address, without_credentials};
@@ -94,12 +95,51 @@ impl Client {
 
     /// Whether the endpoint is a simulator, which says so in every answer. No model is asked.
     pub async fn is_simulator(&self) -> bool {
+        self.list().send().await.is_ok_and(|response| response.headers().contains_key(SIMULATOR_HEADER))
+    }
+
+    /// The ids of the models that the endpoint lists; `None` where it keeps no such list. Nothing is judged, and nothing paid.
+    ///
+    /// # Errors
+    /// When it does not answer, or refuses; the failure holds nothing secret.
+    pub async fn models(&self) -> Result<Option<Vec<String>>, Box<Failure>> {
+        let result = self.listed().await;
+        result.map_err(|failure| self.secrets.removed_from_failure(*failure).into())
+    }
+
+    async fn listed(&self) -> Result<Option<Vec<String>>, Box<Failure>> {
+        #[derive(Deserialize)]
+        struct List {
+            data: Vec<Model>,
+        }
+        #[derive(Deserialize)]
+        struct Model {
+            id: String,
+        }
+        let proxy = self.proxy.as_ref().map(|proxy| proxy.address.as_str());
+        let mut response = self.list().send().await.map_err(|error| Box::new(classify_transport(&error, proxy)))?;
+        let bytes = body::read(&mut response, proxy, body::MAX_BYTES).await?;
+        let bytes = body::unpacked(response.headers(), &bytes)?;
+        match response.status().as_u16() {
+            200..300 => Ok(serde_json::from_slice::<List>(&bytes)
+                .ok()
+                .map(|list| list.data.into_iter().map(|model| model.id).collect())),
+            // An API that only chats.
+            400 | 404 | 405 | 501 => Ok(None),
+            status => {
+                let headers = self.secrets.removed_from_headers(response.headers());
+                Err(self.refusal(status, &headers, &bytes).into())
+            }
+        }
+    }
+
+    /// The request for the list of models.
+    fn list(&self) -> reqwest::RequestBuilder {
         let mut url = self.url.clone();
         if let Ok(mut segments) = url.path_segments_mut() {
             segments.pop().pop().push("models");
         }
-        let request = self.http.get(url).headers(self.headers.clone()).timeout(PROBE_TIMEOUT);
-        request.send().await.is_ok_and(|response| response.headers().contains_key(SIMULATOR_HEADER))
+        self.http.get(url).headers(self.headers.clone()).timeout(PROBE_TIMEOUT)
     }
 
     /// The body of a request, for one that goes another way.
