@@ -4,18 +4,14 @@ use std::io::Write;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
+use reqwest::header::{CONTENT_TYPE, HeaderValue};
 use reqwest::{Method, Response, Url};
-use secrecy::SecretString;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::error::BatchError;
 use super::upload::FileBody;
-use crate::endpoint::client::{
-    ClientError, Proxy, Secrets, builder, cause_of, headers, is_loopback, proxy_for, read_body, unpacked,
-    without_credentials,
-};
+use crate::endpoint::client::{ClientError, Connection, without_credentials};
 use crate::endpoint::config::EndpointConfig;
 use crate::endpoint::pacing::backoff;
 use crate::endpoint::{Failure, classify_response, classify_transport};
@@ -37,12 +33,8 @@ const MAX_WAIT: Duration = Duration::from_secs(300);
 /// An endpoint's API beside chat completions.
 #[derive(Debug)]
 pub(super) struct Http {
-    client: reqwest::Client,
-    base: Url,
+    connection: Connection,
     address: String,
-    headers: HeaderMap,
-    proxy: Option<Proxy>,
-    secrets: Secrets,
 }
 
 /// What is sent.
@@ -64,38 +56,24 @@ impl Http {
             reason: reason.to_owned(),
         };
         let url = Url::parse(config.base_url.trim()).map_err(|_| not_url("it must begin with http:// or https://"))?;
-        let proxy = if is_loopback(&url) { None } else { proxy_for(&url)? };
-        let http_error = |error| ClientError::Http { endpoint: config.name.clone(), reason: cause_of(&error) };
-        let client = builder(config, &url, proxy.is_some())?.timeout(TRANSFER).build().map_err(http_error)?;
-        let request = client.get(url.clone()).build().map_err(http_error)?;
-        let basic = request.headers().get(AUTHORIZATION);
-        let base64 = basic.and_then(|basic| basic.to_str().ok()?.split_whitespace().next_back());
-        let of_proxy = proxy.iter().flat_map(|proxy| proxy.credentials.iter().cloned());
-        let secrets = Secrets::of(config, &url, base64.map(SecretString::from).into_iter().chain(of_proxy));
-        let mut base = request.url().clone();
-        let path = base.path().trim_end_matches('/');
+        let mut connection = Connection::new(config, &url, |builder| Ok::<_, ClientError>(builder.timeout(TRANSFER)))?;
+        let path = connection.url.path().trim_end_matches('/');
         let path = path.strip_suffix("/chat/completions").unwrap_or(path).to_owned();
-        base.set_path(&path);
-        base.set_fragment(None);
-        Ok(Self {
-            client,
-            address: without_credentials(base.as_str()).trim_end_matches('/').to_owned(),
-            base,
-            headers: headers(config, basic)?,
-            proxy,
-            secrets,
-        })
+        connection.url.set_path(&path);
+        connection.url.set_fragment(None);
+        let address = connection.address().trim_end_matches('/').to_owned();
+        Ok(Self { connection, address })
     }
 
     /// The same with a header more.
     pub(super) fn with_header(mut self, name: &'static str, value: HeaderValue) -> Self {
-        self.headers.insert(name, value);
+        self.connection.headers.insert(name, value);
         self
     }
 
     /// The value of a header that is sent.
     pub(super) fn header(&self, name: &str) -> Option<&HeaderValue> {
-        self.headers.get(name)
+        self.connection.headers.get(name)
     }
 
     /// As it may be shown.
@@ -159,14 +137,14 @@ impl Http {
             if line.trim_ascii().is_empty() {
                 return Ok(());
             }
-            let written = each(&self.secrets.removed_from(line));
+            let written = each(&self.connection.secrets.removed_from(line));
             written.map_err(|error| BatchError::Unexpected { what: what.to_owned(), reason: error.to_string() })
         };
         loop {
             let chunk = response
                 .chunk()
                 .await
-                .map_err(|error| self.failed(what, classify_transport(&error, self.proxied())))?;
+                .map_err(|error| self.failed(what, classify_transport(&error, self.connection.proxied())))?;
             let Some(chunk) = chunk else { break };
             let mut rest = &chunk[..];
             while let Some(end) = memchr::memchr(b'\n', rest) {
@@ -230,8 +208,7 @@ impl Http {
     }
 
     async fn send(&self, what: &str, method: Method, url: Url, sent: Sent<'_>) -> Result<Response, BatchError> {
-        let mut request = reqwest::Request::new(method, url);
-        *request.headers_mut() = self.headers.clone();
+        let mut request = self.connection.request(method, url);
         let io_error =
             |error: std::io::Error| BatchError::Unexpected { what: what.to_owned(), reason: error.to_string() };
         let is_file = matches!(sent, Sent::File(_) | Sent::Form(..));
@@ -254,12 +231,12 @@ impl Http {
         if request.url().path().ends_with("/content") {
             *request.timeout_mut() = Some(TRANSFER);
         }
-        let sent = self.client.execute(request).await;
-        let mut response = sent.map_err(|error| self.failed(what, classify_transport(&error, self.proxied())))?;
+        let mut response = self.connection.send(request).await.map_err(|failure| self.failed(what, failure))?;
         if response.status().is_success() {
             return Ok(response);
         }
-        let (status, headers) = (response.status().as_u16(), self.secrets.removed_from_headers(response.headers()));
+        let (status, headers) =
+            (response.status().as_u16(), self.connection.secrets.removed_from_headers(response.headers()));
         let body = self.body(what, &mut response).await?;
         let mut failure = classify_response(status, &headers, &body, SystemTime::now());
         if failure.code == ErrorCode::NotFound {
@@ -269,23 +246,20 @@ impl Http {
     }
 
     async fn body(&self, what: &str, response: &mut Response) -> Result<Vec<u8>, BatchError> {
-        let body =
-            read_body(response, self.proxied(), MAX_BODY).await.map_err(|failure| self.failed(what, *failure))?;
-        let body = unpacked(response.headers(), &body).map_err(|failure| self.failed(what, *failure))?;
-        Ok(self.secrets.removed_from(&body).into_owned())
-    }
-
-    fn proxied(&self) -> Option<&str> {
-        self.proxy.as_ref().map(|proxy| proxy.address.as_str())
+        let body = self.connection.body(response, MAX_BODY).await;
+        body.map_err(|failure| self.failed(what, *failure))
     }
 
     fn failed(&self, what: &str, failure: Failure) -> BatchError {
-        BatchError::Endpoint { what: what.to_owned(), failure: self.secrets.removed_from_failure(failure).into() }
+        BatchError::Endpoint {
+            what: what.to_owned(),
+            failure: self.connection.secrets.removed_from_failure(failure).into(),
+        }
     }
 
     /// Below the address; a query such as Azure's `api-version` stays.
     pub(super) fn url(&self, path: &[&str], query: &[(&str, &str)]) -> Url {
-        let mut url = self.base.clone();
+        let mut url = self.connection.url.clone();
         if let Ok(mut segments) = url.path_segments_mut() {
             segments.pop_if_empty().extend(path);
         }
