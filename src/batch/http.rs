@@ -1,6 +1,8 @@
 //! Requests to a provider's batch API. What cannot be answered now is asked again; only a submission is sent once.
 
-use std::io::Write;
+use std::borrow::Cow;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
@@ -22,7 +24,7 @@ const TRIES: u32 = 8;
 /// No provider's description of a batch is this long.
 const MAX_BODY: usize = 16 << 20;
 /// A line of results is an answer, and not longer than one may be.
-const MAX_LINE: usize = 16 << 20;
+const MAX_LINE: u64 = 16 << 20;
 /// For a file of hundreds of megabytes.
 const TRANSFER: Duration = Duration::from_secs(3600);
 /// For everything else.
@@ -30,11 +32,15 @@ const TIMEOUT: Duration = Duration::from_secs(120);
 /// A provider that asks for longer is asked again after this.
 const MAX_WAIT: Duration = Duration::from_secs(300);
 
+/// Before the deployment in Azure's older addresses.
+const DEPLOYMENTS: &str = "/deployments/";
+
 /// An endpoint's API beside chat completions.
 #[derive(Debug)]
 pub(super) struct Http {
     connection: Connection,
     address: String,
+    deployment: Option<String>,
 }
 
 /// What is sent.
@@ -59,10 +65,15 @@ impl Http {
         let mut connection = Connection::new(config, &url, |builder| Ok::<_, ClientError>(builder.timeout(TRANSFER)))?;
         let path = connection.url.path().trim_end_matches('/');
         let path = path.strip_suffix("/chat/completions").unwrap_or(path).to_owned();
+        // In Azure's older addresses a deployment has a place of its own, and files and batches stand beside it.
+        let (path, deployment) = match path.split_once(DEPLOYMENTS) {
+            Some((path, deployment)) => (path.to_owned(), Some(deployment.to_owned())),
+            None => (path, None),
+        };
         connection.url.set_path(&path);
         connection.url.set_fragment(None);
         let address = connection.address().trim_end_matches('/').to_owned();
-        Ok(Self { connection, address })
+        Ok(Self { connection, address, deployment })
     }
 
     /// The same with a header more.
@@ -74,6 +85,11 @@ impl Http {
     /// The value of a header that is sent.
     pub(super) fn header(&self, name: &str) -> Option<&HeaderValue> {
         self.connection.headers.get(name)
+    }
+
+    /// The deployment that Azure's older addresses name.
+    pub(super) fn deployment(&self) -> Option<&str> {
+        self.deployment.as_deref()
     }
 
     /// As it may be shown.
@@ -118,81 +134,73 @@ impl Http {
         query: &[(&str, &str)],
         sent: Sent<'_>,
     ) -> Result<T, BatchError> {
-        let mut response = self.send(what, method, self.url(path, query), sent).await?;
+        let mut response = self.send(what, method, self.url(path, query), sent, TIMEOUT).await?;
         let body = self.body(what, &mut response).await?;
         serde_json::from_slice(&body)
             .map_err(|error| BatchError::Unexpected { what: what.to_owned(), reason: error.to_string() })
     }
 
-    /// Fetches a file line by line, without secrets. What was written before a failure is written again by the caller.
-    pub(super) async fn fetch(
-        &self,
-        what: &str,
-        url: Url,
-        each: &mut dyn FnMut(&[u8]) -> std::io::Result<()>,
-    ) -> Result<(), BatchError> {
-        let mut response = self.send(what, Method::GET, url, Sent::Nothing).await?;
-        let mut line = Vec::new();
-        let mut take = |line: &[u8]| {
-            if line.trim_ascii().is_empty() {
-                return Ok(());
-            }
-            let written = each(&self.connection.secrets.removed_from(line));
-            written.map_err(|error| BatchError::Unexpected { what: what.to_owned(), reason: error.to_string() })
-        };
+    /// Fetches a body of any length into a file without a name, until it is whole. Secrets are still in it.
+    pub(super) async fn fetch(&self, what: &str, url: &Url) -> Result<File, BatchError> {
+        let mut tries = 0;
         loop {
-            let chunk = response
-                .chunk()
-                .await
-                .map_err(|error| self.failed(what, classify_transport(&error, self.connection.proxied())))?;
-            let Some(chunk) = chunk else { break };
-            let mut rest = &chunk[..];
-            while let Some(end) = memchr::memchr(b'\n', rest) {
-                line.extend_from_slice(&rest[..end]);
-                take(&line)?;
-                line.clear();
-                rest = &rest[end + 1..];
-            }
-            line.extend_from_slice(rest);
-            if line.len() > MAX_LINE {
-                let reason = "a line of the results is too long".to_owned();
-                return Err(BatchError::Unexpected { what: what.to_owned(), reason });
+            let mut file = tempfile::tempfile().map_err(temporary)?;
+            match self.fetch_once(what, url, &mut file).await {
+                Err(error) if error.may_pass() && tries + 1 < TRIES => self.wait(&error, &mut tries).await,
+                Err(error) => return Err(error),
+                Ok(()) => {
+                    file.seek(SeekFrom::Start(0)).map_err(temporary)?;
+                    return Ok(file);
+                }
             }
         }
-        take(&line)
     }
 
-    /// Fetches a file into another, each line changed by `to_line`, until it is whole.
+    async fn fetch_once(&self, what: &str, url: &Url, file: &mut File) -> Result<(), BatchError> {
+        let mut response = self.send(what, Method::GET, url.clone(), Sent::Nothing, TRANSFER).await?;
+        loop {
+            let chunk = response.chunk().await;
+            let chunk =
+                chunk.map_err(|error| self.failed(what, classify_transport(&error, self.connection.proxied())))?;
+            match chunk {
+                Some(chunk) => file.write_all(&chunk).map_err(temporary)?,
+                None => return Ok(()),
+            }
+        }
+    }
+
+    /// Fetches a file of lines into another, each without secrets and changed by `to_line`.
     pub(super) async fn fetch_into(
         &self,
         what: &str,
         url: &Url,
         into: &mut dyn Write,
-        to_line: impl Fn(&[u8]) -> Option<Vec<u8>>,
+        to_line: impl Fn(&[u8]) -> Vec<u8>,
     ) -> Result<(), BatchError> {
-        // A broken transfer begins again: its lines are kept apart until it is whole.
-        let mut tries = 0;
+        let mut lines = BufReader::with_capacity(1 << 16, self.fetch(what, url).await?);
+        let mut line = Vec::new();
         loop {
-            let mut whole = tempfile::tempfile().map_err(BatchError::file(Path::new("a temporary file")))?;
-            let fetched = self
-                .fetch(what, url.clone(), &mut |line| match to_line(line) {
-                    Some(mut line) => {
-                        line.push(b'\n');
-                        whole.write_all(&line)
-                    }
-                    None => Ok(()),
-                })
-                .await;
-            match fetched {
-                Err(error) if error.may_pass() && tries + 1 < TRIES => self.wait(&error, &mut tries).await,
-                Err(error) => return Err(error),
-                Ok(()) => {
-                    use std::io::{Seek, SeekFrom};
-                    let copied = whole.seek(SeekFrom::Start(0)).and_then(|_| std::io::copy(&mut whole, into));
-                    return copied.map(drop).map_err(BatchError::file(Path::new("the file of results")));
-                }
+            line.clear();
+            let length = lines.by_ref().take(MAX_LINE).read_until(b'\n', &mut line).map_err(temporary)?;
+            if length as u64 == MAX_LINE {
+                let reason = "a line of the results is too long".to_owned();
+                return Err(BatchError::Unexpected { what: what.to_owned(), reason });
+            }
+            if length == 0 {
+                return Ok(());
+            }
+            let text = line.trim_ascii();
+            if !text.is_empty() {
+                let mut line = to_line(&self.without_secrets(text));
+                line.push(b'\n');
+                into.write_all(&line).map_err(BatchError::file(Path::new("the file of results")))?;
             }
         }
+    }
+
+    /// What a provider sent, without what must not be shown.
+    pub(super) fn without_secrets<'a>(&self, bytes: &'a [u8]) -> Cow<'a, [u8]> {
+        self.connection.secrets.removed_from(bytes)
     }
 
     /// Deletes files of an API that has OpenAI's `files`. One that is gone is as it should be.
@@ -207,12 +215,19 @@ impl Http {
         Ok(())
     }
 
-    async fn send(&self, what: &str, method: Method, url: Url, sent: Sent<'_>) -> Result<Response, BatchError> {
+    async fn send(
+        &self,
+        what: &str,
+        method: Method,
+        url: Url,
+        sent: Sent<'_>,
+        timeout: Duration,
+    ) -> Result<Response, BatchError> {
         let mut request = self.connection.request(method, url);
         let io_error =
-            |error: std::io::Error| BatchError::Unexpected { what: what.to_owned(), reason: error.to_string() };
+            |error: io::Error| BatchError::Unexpected { what: what.to_owned(), reason: error.to_string() };
         let is_file = matches!(sent, Sent::File(_) | Sent::Form(..));
-        *request.timeout_mut() = Some(if is_file { TRANSFER } else { TIMEOUT });
+        *request.timeout_mut() = Some(if is_file { TRANSFER } else { timeout });
         match sent {
             Sent::Nothing => _ = request.headers_mut().remove(CONTENT_TYPE),
             Sent::Json(json) => *request.body_mut() = Some(json.to_string().into()),
@@ -223,13 +238,10 @@ impl Http {
             Sent::Form(fields, name, file) => {
                 let (body, content_type) = FileBody::form(fields, name, file).map_err(BatchError::file(file))?;
                 let content_type =
-                    HeaderValue::from_str(&content_type).map_err(|error| io_error(std::io::Error::other(error)))?;
+                    HeaderValue::from_str(&content_type).map_err(|error| io_error(io::Error::other(error)))?;
                 request.headers_mut().insert(CONTENT_TYPE, content_type);
                 *request.body_mut() = Some(reqwest::Body::wrap(body));
             }
-        }
-        if request.url().path().ends_with("/content") {
-            *request.timeout_mut() = Some(TRANSFER);
         }
         let mut response = self.connection.send(request).await.map_err(|failure| self.failed(what, failure))?;
         if response.status().is_success() {
@@ -268,4 +280,8 @@ impl Http {
         }
         url
     }
+}
+
+fn temporary(error: io::Error) -> BatchError {
+    BatchError::file(Path::new("a temporary file"))(error)
 }

@@ -75,9 +75,10 @@ impl Session {
     /// Asks for the end of all; what was never submitted is over.
     ///
     /// # Errors
-    /// When a provider does not answer.
+    /// When a provider does not answer; after all others were cancelled, when one cannot cancel.
     pub async fn cancel(&mut self) -> Result<(), BatchError> {
         let open: Vec<Batch> = self.ledger.batches().filter(|batch| batch.is_open()).cloned().collect();
+        let mut cannot = None;
         for batch in open {
             match (&batch.id, batch.stage) {
                 (Some(id), Stage::Submitted) => {
@@ -85,6 +86,7 @@ impl Session {
                         // It has just ended.
                         Err(BatchError::Endpoint { failure, .. }) if matches!(failure.http_status, Some(400 | 409)) => {
                         }
+                        Err(error @ BatchError::CannotCancel { .. }) => cannot = Some(error),
                         result => result?,
                     }
                 }
@@ -94,6 +96,6 @@ impl Session {
                 _ => {}
             }
         }
-        Ok(())
+        cannot.map_or(Ok(()), Err)
     }
 }
