@@ -455,6 +455,16 @@ impl Judge {
         prompt.into_iter().chain(good).chain(scale).chain(scores).chain(layout).collect()
     }
 
+    /// The variables that its prompt shows of what is judged, sorted; of a judge that asks no model none.
+    pub fn shows(&self) -> impl Iterator<Item = &'static str> {
+        self.user.variables()
+    }
+
+    /// Whether its prompt attaches images.
+    pub fn attaches_images(&self) -> bool {
+        self.user.attaches_images()
+    }
+
     /// How freely its answers are sampled, if the file says so.
     pub fn temperature(&self) -> Option<f64> {
         self.sampling.temperature

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests may panic")]
 
+mod batch_lines;
 mod batches;
 mod cascades;
 mod claims;
@@ -13,6 +14,7 @@ mod convert;
 mod dataset;
 mod dialects;
 mod docs;
+mod doctor;
 mod endpoints;
 mod exit_codes;
 mod files;
