@@ -44,7 +44,6 @@ mod neighbours;
 mod not_retried;
 mod notices;
 mod open;
-mod open_endpoint;
 mod open_files;
 mod page;
 mod panel;
