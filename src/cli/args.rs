@@ -11,6 +11,7 @@ use judge_run::feedback::forms::Form;
 use judge_run::judge::library;
 
 use super::batch_args::{BatchArgs, CollectArgs, ExchangeArgs};
+use super::doctor::DoctorArgs;
 use super::flags::{
     ConductArgs, Confirm, EndpointArgs, GATES, GENERAL, GateArgs, INPUT, OUTPUT, SelectionArgs, form, format_help,
 };
@@ -202,15 +203,17 @@ pub(crate) enum Command {
     Judges(Box<JudgesArgs>),
     /// Send one small request to an endpoint: does it answer, what does it support, what are its limits
     Check(Box<CheckArgs>),
+    /// Check what is configured: does each endpoint and server answer, and what would be sent where
+    Doctor(Box<DoctorArgs>),
     /// Choose anchors: traces that are kept with their texts, by which nightly runs notice that the judge changed
     Anchors(AnchorsArgs),
     /// Convert feedback: JSON lines, MLflow assessments, or a table
     Convert(ConvertArgs),
     /// Pull traces from an MLflow server, push feedback to it
     Mlflow(MlflowArgs),
-    /// Push feedback to Arize Phoenix
+    /// Push feedback to Arize Phoenix, pull people's annotations from it
     Phoenix(PhoenixArgs),
-    /// Push feedback to Langfuse
+    /// Push feedback to Langfuse, pull people's scores from it
     Langfuse(LangfuseArgs),
     /// Merge logs into one: those of shards, or of several nights
     Merge(MergeArgs),

@@ -15,9 +15,8 @@ use judge_run::judge::verdict::VerdictType;
 use judge_run::run::Exit;
 use judge_run_simulator::{Simulator, SimulatorConfig};
 
-use super::endpoint::{Env, Layers};
+use super::endpoint::{self, Env, Layers};
 use super::error::CliError;
-use super::open_endpoint;
 use super::print::{one_line, short};
 use super::subcommands::CheckArgs;
 
@@ -28,7 +27,7 @@ pub(crate) fn main(args: CheckArgs) -> Result<ExitCode, CliError> {
     let uri = layers.model(None);
     let (plan, secrets) = layers.endpoint(&uri, env)?;
     let simulator = if plan.is_simulated() { Some(Simulator::spawn(SimulatorConfig::default())?) } else { None };
-    let lane = open_endpoint::open(&plan, &secrets, simulator.as_ref(), env)?;
+    let lane = endpoint::open::open(&plan, &secrets, simulator.as_ref(), env)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut all_answer = true;
     for endpoint in lane.pool.iter() {

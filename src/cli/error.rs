@@ -110,16 +110,23 @@ impl CliError {
 
     /// The message with its causes and the hint, on one line.
     pub(crate) fn into_line(self) -> String {
+        match self.into_parts() {
+            (message, Some(hint)) => format!("{message} ({hint})"),
+            (message, None) => message,
+        }
+    }
+
+    /// The message with its causes, and what to do.
+    pub(crate) fn into_parts(self) -> (String, Option<String>) {
         match self {
             Self::Usage { message, causes, hint } => {
-                let hint = hint.map(|hint| format!("({hint})"));
-                let reasons = std::iter::once(message).chain(causes).collect::<Vec<_>>().join(": ");
-                std::iter::once(reasons).chain(hint).collect::<Vec<_>>().join(" ")
+                (std::iter::once(message).chain(causes).collect::<Vec<_>>().join(": "), hint)
             }
-            Self::Stopped { message, .. } => message,
-            Self::Interrupted => "interrupted".to_owned(),
-            Self::BrokenPipe => "standard output is closed".to_owned(),
-            Self::Other(message) => message,
+            // Where one line is shown, the message alone says what to do.
+            Self::Stopped { message, .. } => (message, None),
+            Self::Interrupted => ("interrupted".to_owned(), None),
+            Self::BrokenPipe => ("standard output is closed".to_owned(), None),
+            Self::Other(message) => (message, None),
         }
     }
 }

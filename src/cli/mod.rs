@@ -17,6 +17,7 @@ mod config_file;
 mod confirmation;
 mod convert;
 mod dataset_hints;
+mod doctor;
 mod dry_run;
 mod duration;
 mod endpoint;
@@ -43,7 +44,6 @@ mod neighbours;
 mod not_retried;
 mod notices;
 mod open;
-mod open_endpoint;
 mod open_files;
 mod page;
 mod panel;
@@ -121,6 +121,7 @@ pub(crate) fn main() -> ExitCode {
         Some(Command::Batch(args)) => collect::exchange(args),
         Some(Command::Simulate(args)) => simulate::main(args),
         Some(Command::Check(args)) => check::main(*args),
+        Some(Command::Doctor(args)) => doctor::main(*args),
         Some(Command::Merge(args)) => merge::main(args),
         Some(Command::Compact(args)) => compact::main(&args),
         Some(Command::Convert(args)) => convert::main(args),

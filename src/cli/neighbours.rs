@@ -1,11 +1,14 @@
-//! `judge-run phoenix push` and `judge-run langfuse push`: feedback to other servers than MLflow's.
+//! `judge-run phoenix` and `judge-run langfuse`: feedback to other servers than MLflow's, and people's feedback from there.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand, ValueHint};
-use judge_run::feedback::log::StandingRecords;
+use judge_run::feedback::Feedback;
+use judge_run::feedback::log::{StandingRecords, add};
 use judge_run::judge::redact::Redact;
+use judge_run::people::import::{Adopted, Adoption};
 use judge_run::run::Exit;
 use judge_run::servers::langfuse::Langfuse;
 use judge_run::servers::phoenix::Phoenix;
@@ -14,6 +17,7 @@ use judge_run::servers::{Sent, ServerError};
 use super::config_file::ConfigFile;
 use super::error::CliError;
 use super::log_hints::cannot_open;
+use super::manifest::now_ms;
 use super::print::{self, counted, escaped};
 use super::summary;
 
@@ -27,6 +31,8 @@ pub(crate) struct PhoenixArgs {
 enum PhoenixCommand {
     /// Send a log's feedback as annotations of traces and spans; what is there is replaced. The key is PHOENIX_API_KEY
     Push(PushArgs),
+    /// Append people's annotations of a log's traces and their spans to the log
+    PullFeedback(PhoenixPullArgs),
 }
 
 #[derive(Debug, Args)]
@@ -39,6 +45,29 @@ pub(crate) struct LangfuseArgs {
 enum LangfuseCommand {
     /// Send a log's verdicts as scores; what is there is replaced. The keys are LANGFUSE_PUBLIC_KEY and LANGFUSE_SECRET_KEY
     Push(PushArgs),
+    /// Append the scores that people gave a log's traces on Langfuse's pages to the log
+    PullFeedback(PullArgs),
+}
+
+#[derive(Debug, Args)]
+struct PhoenixPullArgs {
+    /// Project that the traces are in
+    #[arg(long, value_name = "NAME", env = "PHOENIX_PROJECT_NAME", default_value = "default")]
+    project: String,
+
+    #[command(flatten)]
+    pull: PullArgs,
+}
+
+#[derive(Debug, Args)]
+struct PullArgs {
+    /// The log
+    #[arg(value_name = "LOG", value_hint = ValueHint::FilePath)]
+    log: PathBuf,
+
+    /// Server's address [default: PHOENIX_HOST or LANGFUSE_HOST]
+    #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
+    url: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -60,38 +89,103 @@ fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.trim().is_empty())
 }
 
+/// What gives access, for messages.
+const PHOENIX_ACCESS: &str = "PHOENIX_API_KEY gives access";
+const LANGFUSE_ACCESS: &str = "LANGFUSE_PUBLIC_KEY and LANGFUSE_SECRET_KEY give access";
+
 pub(crate) fn phoenix(args: PhoenixArgs) -> Result<ExitCode, CliError> {
-    let PhoenixCommand::Push(args) = args.command;
-    let server = Phoenix::new(&args.address("PHOENIX_HOST")?, &variable).map_err(|error| CliError::of(&error))?;
-    let (mut records, redact) = args.opened()?;
-    let sent = runtime()?.block_on(server.push(&mut records, redact.as_ref()));
-    report(&sent.map_err(|error| cannot_open(&error))?, &args.log, server.address(), "PHOENIX_API_KEY gives access")
+    let server = |url: Option<&String>| {
+        Phoenix::new(&address(url, "PHOENIX_HOST")?, &variable).map_err(|error| CliError::of(&error))
+    };
+    match args.command {
+        PhoenixCommand::Push(args) => {
+            let server = server(args.url.as_ref())?;
+            let (mut records, redact) = args.opened()?;
+            let sent = runtime()?.block_on(server.push(&mut records, redact.as_ref()));
+            report(&sent.map_err(|error| cannot_open(&error))?, &args.log, server.address(), PHOENIX_ACCESS)
+        }
+        PhoenixCommand::PullFeedback(PhoenixPullArgs { project, pull }) => {
+            let server = server(pull.url.as_ref())?;
+            let traces = traces_of(&pull.log)?;
+            let found = runtime()?.block_on(server.people(&project, &traces, now_ms()));
+            adopt(found.map_err(|error| failed(&error, PHOENIX_ACCESS))?, &traces, &pull.log)
+        }
+    }
 }
 
 pub(crate) fn langfuse(args: LangfuseArgs) -> Result<ExitCode, CliError> {
-    let LangfuseCommand::Push(args) = args.command;
-    let server = Langfuse::new(&args.address("LANGFUSE_HOST")?, &variable).map_err(|error| CliError::of(&error))?;
-    let (mut records, redact) = args.opened()?;
-    let sent = runtime()?.block_on(server.push(&mut records, redact.as_ref()));
-    let access = "LANGFUSE_PUBLIC_KEY and LANGFUSE_SECRET_KEY give access";
-    report(&sent.map_err(|error| cannot_open(&error))?, &args.log, server.address(), access)
+    let server = |url: Option<&String>| {
+        Langfuse::new(&address(url, "LANGFUSE_HOST")?, &variable).map_err(|error| CliError::of(&error))
+    };
+    match args.command {
+        LangfuseCommand::Push(args) => {
+            let server = server(args.url.as_ref())?;
+            let (mut records, redact) = args.opened()?;
+            let sent = runtime()?.block_on(server.push(&mut records, redact.as_ref()));
+            report(&sent.map_err(|error| cannot_open(&error))?, &args.log, server.address(), LANGFUSE_ACCESS)
+        }
+        LangfuseCommand::PullFeedback(args) => {
+            let server = server(args.url.as_ref())?;
+            let traces = traces_of(&args.log)?;
+            let found = runtime()?.block_on(server.people(&traces, now_ms()));
+            adopt(found.map_err(|error| failed(&error, LANGFUSE_ACCESS))?, &traces, &args.log)
+        }
+    }
+}
+
+fn address(url: Option<&String>, name: &str) -> Result<String, CliError> {
+    let address = url.cloned().or_else(|| variable(name));
+    address.ok_or_else(|| {
+        let example = if name == "PHOENIX_HOST" { "http://127.0.0.1:6006" } else { "https://cloud.langfuse.com" };
+        CliError::usage_with_hint("no server is named", format_args!("set {name}, or `--url {example}`"))
+    })
 }
 
 impl PushArgs {
-    fn address(&self, name: &str) -> Result<String, CliError> {
-        let address = self.url.clone().or_else(|| variable(name));
-        address.ok_or_else(|| {
-            CliError::usage_with_hint(
-                "no server is named",
-                format_args!("set {name}, or `--url http://127.0.0.1:6006`"),
-            )
-        })
-    }
-
     fn opened(&self) -> Result<(StandingRecords, Option<Redact>), CliError> {
         let records = StandingRecords::of(std::slice::from_ref(&self.log)).map_err(|error| cannot_open(&error))?;
         let redact = ConfigFile::load(self.config.as_deref())?.redact;
         Ok((records, Redact::of(&redact).map_err(|error| CliError::of(&error))?))
+    }
+}
+
+/// The traces that a log is about.
+fn traces_of(log: &Path) -> Result<BTreeSet<String>, CliError> {
+    let mut records = StandingRecords::of(&[log.to_owned()]).map_err(|error| cannot_open(&error))?;
+    let mut traces = BTreeSet::new();
+    let read = records.for_each(|_, _, line| {
+        let record = std::str::from_utf8(line).ok().and_then(|line| Feedback::from_json(line).ok());
+        traces.extend(record.and_then(|record| record.trace_id));
+    });
+    read.map_err(|error| cannot_open(&error))?;
+    Ok(traces)
+}
+
+/// Appends what the log does not have yet; what a person changed takes the place of what they said before.
+fn adopt(found: Vec<Feedback>, traces: &BTreeSet<String>, log: &Path) -> Result<ExitCode, CliError> {
+    let mut adoption = Adoption::of(log).map_err(|error| cannot_open(&error))?;
+    let new: Vec<_> = found
+        .into_iter()
+        .filter_map(|record| match adoption.adopt(record) {
+            Adopted::New(record) | Adopted::Replacing(record) => Some(record),
+            Adopted::Known => None,
+        })
+        .collect();
+    if !new.is_empty() {
+        add(log, &new).map_err(|error| CliError::Other(format!("cannot write `{}`: {error}", log.display())))?;
+    }
+    let n = counted(new.len() as u64, "record");
+    let of = counted(traces.len() as u64, "trace");
+    summary::print(&escaped(&format!("{n} of people about {of}, appended to {}\n", log.display())))?;
+    Ok(ExitCode::from(Exit::AllJudged.code()))
+}
+
+/// What the user can correct is wrong usage; a server that does not answer is not.
+fn failed(error: &ServerError, access: &str) -> CliError {
+    match error {
+        ServerError::Refused { .. } => CliError::Other(format!("{error} ({access})")),
+        ServerError::NoProject { .. } => CliError::of(error).hint("name the project: `--project NAME`"),
+        _ => CliError::Other(error.to_string()),
     }
 }
 

@@ -19,11 +19,10 @@ use judge_run::run::{
 use judge_run_simulator::{BackgroundSimulator, Simulator, SimulatorConfig};
 use tempfile::NamedTempFile;
 
-use super::endpoint::Env;
+use super::endpoint::{self, Env};
 use super::error::CliError;
 use super::flags::ProgressForm;
 use super::manifest::Record;
-use super::open_endpoint;
 use super::open_files;
 use super::panel;
 use super::paths::shown;
@@ -87,7 +86,7 @@ pub(crate) fn prepare_with(
 ) -> Result<Prepared, CliError> {
     let Planned { plan, secrets, mut notes } = planned;
     let lanes = plan.endpoints.iter().zip(&secrets);
-    let lanes = lanes.map(|(plan, secrets)| open_endpoint::open(plan, secrets, simulator.as_deref(), env));
+    let lanes = lanes.map(|(plan, secrets)| endpoint::open::open(plan, secrets, simulator.as_deref(), env));
     let mut lanes: Vec<LaneSettings> = lanes.map(|lane| lane.map(Into::into)).collect::<Result<_, _>>()?;
     let questions = questions(&plan, &mut lanes, env)?;
     notes.extend(other_hosts(&plan).chain(dated_prices(&plan)));

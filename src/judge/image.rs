@@ -3,7 +3,7 @@
 //!
 //! Sources: content parts of OpenAI's chat completions (`image_url`) and responses (`input_image`), which MLflow traces
 //! have too; Anthropic's `image` blocks with a `source`; Gemini's `inline_data`. An MLflow attachment
-//! (`mlflow-attachment://...`) is a reference, and stays one.
+//! (`mlflow-attachment://...`) is a reference, unless it was fetched with the trace.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -178,7 +178,7 @@ pub(super) fn attach(state: &mut State<'_, '_>, value: &Value) -> Result<Option<
     let images = match (value.downcast_object::<Image>(), value.downcast_object::<Images>()) {
         (Some(image), _) => vec![image],
         (_, Some(images)) if images.0.is_empty() => {
-            let reason = "the trace has no image here; MLflow attachments are references, and cannot be attached";
+            let reason = "the trace has no image here; MLflow's attachments are references unless they were fetched with the traces";
             return Err(Error::new(ErrorKind::InvalidOperation, reason));
         }
         (_, Some(images)) => images.0.clone(),

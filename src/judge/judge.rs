@@ -329,6 +329,11 @@ impl Judge {
             && (&self.file_name, &self.digest) == (&other.file_name, &other.digest)
     }
 
+    /// Whether its verdicts have a confidence, where the endpoint gives the probabilities of labels.
+    pub fn weighs_labels(&self) -> bool {
+        self.sampling.logprobs
+    }
+
     /// The name of the file, of which that of a rubric's criterion is a part.
     pub fn file_name(&self) -> &str {
         &self.file_name
@@ -430,6 +435,16 @@ impl Judge {
             .then(|| (SCORES_METADATA, serde_json::to_string(&self.labels.scores).unwrap_or_default()));
         let prompt = [(PROMPT_METADATA, self.prompt_uri()), (DIGEST_METADATA, self.digest.clone())];
         prompt.into_iter().chain(good).chain(scale).chain(scores).collect()
+    }
+
+    /// The variables that its prompt shows of what is judged, sorted; of a judge that asks no model none.
+    pub fn shows(&self) -> impl Iterator<Item = &'static str> {
+        self.user.variables()
+    }
+
+    /// Whether its prompt attaches images.
+    pub fn attaches_images(&self) -> bool {
+        self.user.attaches_images()
     }
 
     /// How freely its answers are sampled, if the file says so.

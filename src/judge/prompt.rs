@@ -14,7 +14,7 @@ use super::parameters::Parameters;
 use super::select::Unit;
 use super::shown::Broken;
 use super::subject::Subject;
-use super::template_code;
+use super::template_code::{self, Named};
 pub use super::template_error::TemplateError;
 use super::template_error::check_names;
 use super::variables::{Used, context};
@@ -132,6 +132,11 @@ impl PromptTemplate {
     /// The template as written.
     pub(super) fn source(&self) -> &str {
         &self.source
+    }
+
+    /// Whether it attaches images to the prompt.
+    pub(super) fn attaches_images(&self) -> bool {
+        template_code::of_template(&self.source).iter().any(Named::is_images)
     }
 
     /// Whether it says nothing of what is judged.

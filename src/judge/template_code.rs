@@ -14,6 +14,13 @@ pub(super) struct Named {
     pub(super) at: Range<usize>,
 }
 
+impl Named {
+    /// Whether it is the filter that attaches images.
+    pub(super) fn is_images(&self) -> bool {
+        self.what == What::Filter && self.name == "images"
+    }
+}
+
 /// What is named.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum What {

@@ -35,6 +35,8 @@ pub enum ServerError {
     Unexpected { request: String, reason: String },
     #[error("{address} has no experiment `{name}`")]
     NoExperiment { address: String, name: String },
+    #[error("{address} has no project `{name}`")]
+    NoProject { address: String, name: String },
     #[error("{address} is MLflow {version}; judge-run needs 3.0 or later")]
     TooOld { address: String, version: String },
     #[error("`{}`, line {line}: not a trace that was pulled from MLflow", path.display())]

@@ -1,17 +1,22 @@
-//! Langfuse: feedback as scores of traces, observations and sessions.
+//! Langfuse: feedback as scores of traces, observations and sessions, and people's scores as feedback.
 //!
 //! A score with an id that is there replaces it; each opinion has one id, so whatever is sent twice is there once. A score has a value: a failure has
 //! none, and is left out.
 //!
-//! Source: Langfuse's public API, `POST /api/public/scores` and `DELETE /api/public/scores/{scoreId}`.
+//! Source: Langfuse's public API, `POST /api/public/scores`, `DELETE /api/public/scores/{scoreId}`, `GET /api/public/v3/scores` (since 3.179) and
+//! `GET /api/public/v2/scores`.
+
+use std::collections::BTreeSet;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use reqwest::Method;
 use secrecy::SecretString;
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::http::Http;
+use super::receiving::of_people;
 use super::sending::{Sent, opinion_id, standing};
 use crate::endpoint::config::EndpointConfig;
 use crate::feedback::log::{OpenError, StandingRecords, Stands};
@@ -23,6 +28,23 @@ use crate::servers::ServerError;
 #[derive(Debug)]
 pub struct Langfuse {
     http: Http,
+}
+
+/// Scores in one answer.
+const PAGE: &str = "100";
+
+#[derive(Deserialize)]
+struct Page {
+    data: Vec<Value>,
+    meta: Meta,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Meta {
+    cursor: Option<String>,
+    page: Option<u64>,
+    total_pages: Option<u64>,
 }
 
 enum Step {
@@ -49,6 +71,61 @@ impl Langfuse {
     /// Where it is, as it may be shown.
     pub fn address(&self) -> &str {
         self.http.address()
+    }
+
+    /// The names of the projects that the keys are for.
+    ///
+    /// # Errors
+    /// When it does not answer, or refuses the keys.
+    pub async fn projects(&self) -> Result<Vec<String>, ServerError> {
+        #[derive(Deserialize)]
+        struct Projects {
+            data: Vec<Project>,
+        }
+        #[derive(Deserialize)]
+        struct Project {
+            name: String,
+        }
+        let projects: Projects = self.http.get(&["api/public/projects"], &[]).await?;
+        Ok(projects.data.into_iter().map(|project| project.name).collect())
+    }
+
+    /// What people said in Langfuse's own pages about these traces and their observations. Scores of sessions are about no trace, and left out.
+    ///
+    /// # Errors
+    /// When it does not answer, or refuses the keys.
+    pub async fn people(&self, traces: &BTreeSet<String>, now_ms: i64) -> Result<Vec<Feedback>, ServerError> {
+        let mut found = Vec::new();
+        // By a cursor since 3.179, by the page's number before.
+        let (mut path, mut next) = ("api/public/v3/scores", None::<String>);
+        loop {
+            let mut query = vec![("source", "ANNOTATION"), ("limit", PAGE)];
+            match path {
+                "api/public/v3/scores" => {
+                    query.push(("fields", "details,subject,annotation"));
+                    query.extend(next.as_deref().map(|cursor| ("cursor", cursor)));
+                }
+                _ => query.extend(next.as_deref().map(|page| ("page", page))),
+            }
+            let Page { data, meta } = match self.http.get(&[path], &query).await {
+                Err(error) if next.is_none() && path.contains("v3") && matches!(error.status(), Some(400 | 404)) => {
+                    path = "api/public/v2/scores";
+                    continue;
+                }
+                page => page?,
+            };
+            let is_last = data.is_empty();
+            found.extend(of_people(&data, traces, now_ms));
+            next = match meta {
+                _ if is_last => None,
+                Meta { cursor: Some(cursor), .. } => Some(cursor),
+                Meta { page: Some(page), total_pages: Some(total), .. } if page < total => Some((page + 1).to_string()),
+                _ => None,
+            };
+            if next.is_none() {
+                return Ok(found);
+            }
+        }
     }
 
     /// Sends what the records of a log say now; the score of a rejected verdict is deleted.

@@ -7,6 +7,7 @@ mod http;
 pub mod langfuse;
 pub mod mlflow;
 pub mod phoenix;
+mod receiving;
 mod sending;
 
 pub use error::ServerError;

@@ -1,14 +1,19 @@
-//! Arize Phoenix: feedback as annotations of traces and spans.
+//! Arize Phoenix: feedback as annotations of traces and spans, and people's annotations as feedback.
 //!
 //! An annotation is known by its name, what it is about and its identifier; the same again replaces it. So each source has one, and whatever is sent
 //! twice is there once.
 //!
-//! Source: `phoenix.server.api.routers.v1.traces` and `spans`: `annotateTraces`, `annotateSpans`.
+//! Source: `phoenix.server.api.routers.v1`: `annotateTraces`, `annotateSpans`, `getSpans`, `listTraceAnnotationsByTraceIds`,
+//! `listSpanAnnotationsBySpanIds`.
 
-use serde::Serialize;
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::http::Http;
+use super::receiving::of_people;
 use super::sending::{Sent, standing};
 use crate::endpoint::config::EndpointConfig;
 use crate::feedback::log::{OpenError, StandingRecords, Stands};
@@ -18,6 +23,24 @@ use crate::servers::ServerError;
 
 /// Annotations in one request.
 const TOGETHER: usize = 100;
+
+/// Traces asked for together, each with its spans.
+const TRACES: usize = 20;
+/// What one answer has at most.
+const PAGE: &str = "1000";
+/// How the identifiers of our own annotations begin.
+const IDENTIFIER: &str = "judge-run ";
+
+#[derive(Deserialize)]
+struct Span {
+    context: SpanContext,
+}
+
+#[derive(Deserialize)]
+struct SpanContext {
+    trace_id: String,
+    span_id: String,
+}
 
 /// A Phoenix server.
 #[derive(Debug)]
@@ -62,6 +85,79 @@ impl Phoenix {
     /// Where it is, as it may be shown.
     pub fn address(&self) -> &str {
         self.http.address()
+    }
+
+    /// Whether it answers and lets one in, by its list of projects.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub async fn access(&self) -> Result<(), ServerError> {
+        self.http.get::<Value>(&["v1/projects"], &[("limit", "1")]).await.map(drop)
+    }
+
+    /// What people said in a project about these traces and their spans. Annotations that were pushed from a log are left out.
+    ///
+    /// # Errors
+    /// When there is no such project, or the server does not answer.
+    pub async fn people(
+        &self,
+        project: &str,
+        traces: &BTreeSet<String>,
+        now_ms: i64,
+    ) -> Result<Vec<Feedback>, ServerError> {
+        match self.http.get::<Value>(&["v1/projects", project], &[]).await {
+            Err(error) if error.status() == Some(404) => {
+                let (address, name) = (self.address().to_owned(), project.to_owned());
+                return Err(ServerError::NoProject { address, name });
+            }
+            found => found?,
+        };
+        let all: Vec<_> = traces.iter().map(String::as_str).collect();
+        let mut found = Vec::new();
+        for ids in all.chunks(TRACES) {
+            let path = ["v1/projects", project, "trace_annotations"];
+            let mut annotations: Vec<Value> = self.pages(&path, "trace_ids", ids).await?;
+            let spans: Vec<Span> = self.pages(&["v1/projects", project, "spans"], "trace_id", ids).await?;
+            // A server that does not know the filter answers all spans.
+            let spans: BTreeMap<_, _> =
+                spans.into_iter().map(|span| (span.context.span_id, span.context.trace_id)).collect();
+            let ids: Vec<_> =
+                spans.iter().filter(|(_, trace)| traces.contains(*trace)).map(|(span, _)| span.as_str()).collect();
+            for ids in ids.chunks(TOGETHER) {
+                let path = ["v1/projects", project, "span_annotations"];
+                for mut annotation in self.pages::<Value>(&path, "span_ids", ids).await? {
+                    let trace = annotation["span_id"].as_str().and_then(|span| spans.get(span)).cloned();
+                    annotation["trace_id"] = json!(trace);
+                    annotations.push(annotation);
+                }
+            }
+            annotations.retain(|one| !one["identifier"].as_str().is_some_and(|own| own.starts_with(IDENTIFIER)));
+            found.extend(of_people(&annotations, traces, now_ms));
+        }
+        Ok(found)
+    }
+
+    /// Everything about these ids. It answers 404 where it knows none of them.
+    async fn pages<T: DeserializeOwned>(&self, path: &[&str], key: &str, ids: &[&str]) -> Result<Vec<T>, ServerError> {
+        #[derive(Deserialize)]
+        struct Page<T> {
+            data: Vec<T>,
+            next_cursor: Option<String>,
+        }
+        let (mut all, mut cursor) = (Vec::new(), None::<String>);
+        loop {
+            let mut query: Vec<_> = ids.iter().map(|id| (key, *id)).chain([("limit", PAGE)]).collect();
+            query.extend(cursor.as_deref().map(|cursor| ("cursor", cursor)));
+            let page: Page<T> = match self.http.get(path, &query).await {
+                Err(error) if error.status() == Some(404) => return Ok(all),
+                page => page?,
+            };
+            all.extend(page.data);
+            cursor = page.next_cursor;
+            if cursor.is_none() {
+                return Ok(all);
+            }
+        }
     }
 
     /// Sends what the records of a log say now. A failure is an annotation without label and score, and so is a rejected verdict.
@@ -120,7 +216,7 @@ fn annotation(record: Feedback, stands: Stands) -> Annotation {
         n => format!(" #{n}"),
     };
     let source = record.source.source_id.as_deref().unwrap_or_default();
-    let identifier = format!("judge-run {source}{sample}");
+    let identifier = format!("{IDENTIFIER}{source}{sample}");
     let mut metadata = record.metadata.clone();
     metadata.extend(record.assessment_id.clone().map(|id| ("assessment_id".to_owned(), id)));
     if let Some(error) = &record.error {

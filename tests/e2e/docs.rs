@@ -155,6 +155,7 @@ fn every_flag_that_the_documents_name_exists() {
         "anchors",
         "review",
         "serve-feedback",
+        "doctor",
     ];
     let people = ["history", "aggregate", "agreement", "label-plan", "calibrate"];
     let edits = ["add", "reject", "override", "import"].map(|command| help(&["feedback", command])).concat();
@@ -165,7 +166,7 @@ fn every_flag_that_the_documents_name_exists() {
         + &["pull", "push", "pull-feedback"].map(|command| help(&["mlflow", command])).concat()
         + &["new", "check", "preview", "test", "attack", "import"].map(|command| help(&["judges", command])).concat()
         + &help(&["batch", "export"])
-        + &help(&["phoenix", "push"]);
+        + &["push", "pull-feedback"].map(|command| help(&["phoenix", command])).concat();
     let declarations = helps.lines().filter(|line| line.trim_start().starts_with(['-', '[']));
     let known: BTreeSet<_> = declarations.flat_map(|line| flags(line)).collect();
     assert!(known.contains("--dataset") && known.contains("--clear-after") && known.contains("--cacert"));
@@ -451,7 +452,7 @@ fn each_floor_knows_only_the_floors_below_it() {
         ("run", &["batch", "judge", "endpoint", "dataset", "trace", "feedback", "files"]),
         ("intake", &["feedback"]),
         ("review", &["results", "judge", "dataset", "feedback"]),
-        ("servers", &["results", "judge", "endpoint", "feedback", "files"]),
+        ("servers", &["people", "results", "judge", "endpoint", "feedback", "files"]),
     ] {
         for file in rust_files(&format!("src/{floor}")) {
             let text = read(&file);

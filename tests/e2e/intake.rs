@@ -78,6 +78,29 @@ fn feedback_is_added_read_changed_overridden_and_deleted_as_on_mlflows_server() 
     intake.place.run(["convert", LOG, "x.csv"]).exits_with(0);
 }
 
+/// What `logFeedback` of MLflow's TypeScript SDK sends (`Feedback.toJson` in `libs/typescript/core/src/core/entities/assessment.ts`): without
+/// id and times, the error within the feedback, and a source of code where none is named.
+#[test]
+fn feedback_of_mlflows_typescript_sdk_is_taken() {
+    let intake = Intake::start(&[]);
+    let sent = |feedback: Value| {
+        json!({"assessment_name": "helpful", "source": {"source_type": "CODE", "source_id": "default"}, "trace_id": "tr-1",
+            "span_id": "0000000000000001", "metadata": {"page": "faq"}, "feedback": feedback})
+    };
+    let verdict = intake.post(&sent(json!({"value": {"tone": "kind", "marks": [1, 2.5]}}))).is(200).json();
+    let error = json!({"error_code": "ASSESSMENT_ERROR", "error_message": "no answer", "stack_trace": "at judge.ts:1"});
+    let failed = intake.post(&sent(json!({"error": error}))).is(200).json();
+    assert_eq!(verdict["assessment"]["feedback"]["value"]["marks"], json!([1, 2.5]));
+    assert_eq!(failed["assessment"]["feedback"]["error"], error);
+    for answer in [&verdict, &failed] {
+        let id = answer["assessment"]["assessment_id"].as_str().expect("an id");
+        assert_eq!(intake.ask("GET", &format!("tr-1/assessments/{id}"), &[], &Value::Null).is(200).json(), *answer);
+        assert_eq!(answer["assessment"]["span_id"], "0000000000000001");
+    }
+    let lines = intake.place.lines(LOG);
+    assert_eq!((lines.len(), &lines[0]["value"]["tone"], &lines[1]["error"]), (2, &json!("kind"), &error));
+}
+
 #[test]
 fn the_same_again_is_answered_and_not_written_also_after_a_kill() {
     let mut intake = Intake::start(&[]);

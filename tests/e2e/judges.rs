@@ -481,3 +481,23 @@ fn a_judge_is_certified_by_labels_of_people_or_refused() {
     place.write("labels.csv", "trace_id,label\ntrace-0,perhaps\n");
     test("0.8").exits_with(2).says(&["`labels.csv`:2: the label `perhaps`"]);
 }
+
+#[test]
+fn what_a_record_names_as_its_prompt_is_shown() {
+    let place = Place::with_traces(1);
+    place.run(["-d", "traces.jsonl", "-J", "safety", "--simulate"]).exits_with(0);
+    let metadata = place.lines("traces.feedback.jsonl")[0]["metadata"].clone();
+    let (uri, digest) = (metadata["judge_prompt"].as_str().unwrap(), metadata["judge_digest"].as_str().unwrap());
+    let shown = place.run(["judges", "show", uri]).exits_with(0).says(&[digest]);
+    assert_eq!(shown.stdout, include_str!("../../judges/safety.toml"));
+    place
+        .run(["judges", "show", "prompts:/safety/999"])
+        .exits_with(2)
+        .says(&["here is prompts:/safety/", "--tracking-uri"]);
+    // One that a run took from a server stands beside one of the same name.
+    let pulled = include_str!("../../judges/safety.toml").replacen("version = ", "version = 99", 1);
+    place.write("mlflow-judges/safety.toml", &pulled);
+    let version = pulled.split_once("version = ").unwrap().1.split('\n').next().unwrap();
+    let uri = format!("prompts:/safety/{version}");
+    assert_eq!(place.run(["judges", "show", &uri]).exits_with(0).stdout, pulled);
+}

@@ -14,6 +14,7 @@ mod convert;
 mod dataset;
 mod dialects;
 mod docs;
+mod doctor;
 mod endpoints;
 mod exit_codes;
 mod files;

@@ -1,12 +1,15 @@
-"""Reads every output format with pandas and DuckDB, and compares counts and means with the log."""
+"""Reads every output format with pandas, polars, DuckDB and, where it is installed, LibreOffice; compares counts and means with the log."""
 import json
 import os
 import pathlib
+import shutil
 import subprocess
 import tempfile
 
 import duckdb
+import openpyxl
 import pandas
+import polars
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 JUDGE_RUN = os.environ.get("JUDGE_RUN", str(ROOT / "target/release/judge-run"))
@@ -29,6 +32,41 @@ def labels_survive(run, one):
     of_duckdb = """select list(case when value[1] = '"' then value::json ->> '$' else value end order by trace_id)
                    from 'labels.csv'"""
     assert one(of_duckdb) == LABELS, one(of_duckdb)
+
+
+HOSTILE = ["=1+1", '=HYPERLINK("http://x.invalid","click")', "@SUM(1)", "+1+1", "-1+1", "'quoted", "tab\tand, comma", "two\nlines", "grüße 你好"]
+
+
+def spreadsheet(table):
+    """The cells of a table as LibreOffice's import of CSV (UTF-8, comma, quoted as text where it is quoted) sees them, as text."""
+    subprocess.run(
+        ["soffice", "-env:UserInstallation=file://" + os.path.abspath("office"), "--headless", "--infilter=CSV:44,34,76,1",
+         "--convert-to", "xlsx", "--outdir", "office-out", table],
+        check=True, capture_output=True, timeout=300)
+    name = pathlib.Path("office-out") / (pathlib.Path(table).stem + ".xlsx")
+    book = openpyxl.load_workbook(name)
+    assert not any(cell.data_type == "f" for row in book.active.iter_rows() for cell in row), "a cell became a formula"
+    return pandas.read_excel(name)
+
+
+def spreadsheets(run):
+    """What LibreOffice imports has every row and the same figures, and nothing in it runs."""
+    table = spreadsheet("results.csv")
+    expected = pandas.read_csv("results.csv")
+    assert list(table) == list(expected) and len(table) == len(expected), list(table)
+    assert table.trace_id.tolist() == expected.trace_id.tolist()
+    assert (table.score - expected.score).abs().max() < 1e-9 and table.passed.eq(True).tolist() == expected.passed.eq(True).tolist()
+    wide = spreadsheet("results.wide.csv")
+    assert len(wide) == 25, len(wide)
+    source = {"source_type": "HUMAN", "source_id": "=cmd|' /C calc'!A0"}
+    with open("hostile.jsonl", "w", encoding="utf-8") as log:
+        for n, text in enumerate(HOSTILE):
+            log.write(json.dumps({"name": "tone", "trace_id": f"t{n}", "value": text, "rationale": text, "source": source}) + "\n")
+    run("convert", "hostile.jsonl", "hostile.csv", "--bom")
+    table = spreadsheet("hostile.csv")
+    assert table.trace_id.tolist() == [f"t{n}" for n in range(len(HOSTILE))]
+    found = [text.removeprefix("'") if text[:2] in ("'=", "'@", "'+", "'-", "''") else text for text in table.rationale]
+    assert found == HOSTILE, found
 
 
 def main():
@@ -64,7 +102,21 @@ def main():
         assert abs(one(of_csv) - mean) < 1e-9
         assert abs(one(f"select avg({simulated}) from 'results.wide.csv'") - mean) < 1e-9
         labels_survive(run, one)
-        print(f"pandas {pandas.__version__} and DuckDB {duckdb.__version__}: 50 records, mean {mean:.3f} in every format")
+
+        frame = polars.read_csv("results.csv")
+        mean_of_polars = frame.filter(polars.col("name") == "factual_accuracy")["score"].mean()
+        assert len(frame) == 50 and abs(mean_of_polars - mean) < 1e-9
+        assert abs(polars.read_csv("results.wide.csv")[simulated].mean() - mean) < 1e-9
+        of_log = polars.read_ndjson("results.feedback.jsonl", schema_overrides={"value": polars.String})
+        assert len(of_log) == 50 and of_log["value"].null_count() == 0
+
+        readers = f"pandas {pandas.__version__}, polars {polars.__version__} and DuckDB {duckdb.__version__}"
+        if shutil.which("soffice"):
+            spreadsheets(run)
+            readers += ", and LibreOffice"
+        else:
+            print("skipped: LibreOffice is not installed")
+        print(f"{readers}: 50 records, mean {mean:.3f} in every format")
 
 
 main()

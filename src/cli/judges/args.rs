@@ -55,9 +55,25 @@ pub(crate) enum JudgesCommand {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Records name what was asked as `judge_prompt`, such as prompts:/safety/2: that version of a judge here, of one that a
+run took from an MLflow server (mlflow-judges), or of the server's registry, in this order. Whether the file is still
+what was asked is what `judge_digest` says, which is printed for a judge named so.
+
+Examples:
+  A built-in judge, to start from:
+    judge-run judges show safety
+  What a record's `judge_prompt` stands for:
+    judge-run judges show prompts:/safety/2
+  A judge of an MLflow server:
+    judge-run judges show mlflow:/scorers/quality --tracking-uri http://127.0.0.1:5000")]
 pub(crate) struct ShowArgs {
-    /// The judge
+    /// Judge: its name, its file, or what a record names as `judge_prompt`
+    #[arg(value_name = "NAME|FILE|URI")]
     pub name: String,
+
+    #[command(flatten)]
+    pub server: ServerArgs,
 }
 
 #[derive(Debug, Args)]

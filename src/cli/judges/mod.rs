@@ -8,14 +8,16 @@ mod import;
 mod list;
 mod new;
 mod preview;
+mod show;
 mod test;
 
 use std::io::Write;
 use std::process::ExitCode;
 
-use judge_run::judge::{library, schema};
+use judge_run::judge::schema;
 
 use super::error::CliError;
+use super::mlflow::ServerArgs;
 
 use args::{JudgesArgs, JudgesCommand};
 
@@ -23,10 +25,10 @@ pub(crate) fn main(args: JudgesArgs) -> Result<ExitCode, CliError> {
     let JudgesArgs { command, name, format } = args;
     match command {
         None => match name {
-            Some(name) => show(&name),
+            Some(name) => show::main(&name, &ServerArgs::default()),
             None => list::main(&format),
         },
-        Some(JudgesCommand::Show(args)) => show(&args.name),
+        Some(JudgesCommand::Show(args)) => show::main(&args.name, &args.server),
         Some(JudgesCommand::New(args)) => new::main(&args),
         Some(JudgesCommand::Check(args)) => check::main(&args),
         Some(JudgesCommand::Preview(args)) => preview::main(*args),
@@ -38,11 +40,4 @@ pub(crate) fn main(args: JudgesArgs) -> Result<ExitCode, CliError> {
             Ok(ExitCode::SUCCESS)
         }
     }
-}
-
-/// The judge's file.
-fn show(name: &str) -> Result<ExitCode, CliError> {
-    let text = library::source(name).map_err(|error| CliError::of(&error))?;
-    std::io::stdout().lock().write_all(text.as_bytes())?;
-    Ok(ExitCode::SUCCESS)
 }

@@ -13,11 +13,11 @@ use judge_run_simulator::{Simulator, SimulatorConfig};
 use serde_json::Value;
 
 use super::args::PreviewArgs;
-use crate::cli::endpoint::{Env, Layers};
+use crate::cli::endpoint::{self, Env, Layers};
 use crate::cli::error::CliError;
 use crate::cli::print::{self, escaped};
 use crate::cli::recorded::Recorded;
-use crate::cli::{open_endpoint, setting};
+use crate::cli::setting;
 
 pub(super) fn main(args: PreviewArgs) -> Result<ExitCode, CliError> {
     let PreviewArgs { judge, dataset, trace, set, text, endpoint } = args;
@@ -47,7 +47,7 @@ fn body(judge: &Judge, request: &ChatRequest, endpoint: crate::cli::flags::Endpo
     let layers = Layers::new(endpoint, true)?;
     let (plan, secrets) = layers.endpoint(&layers.model(judge.model.as_ref()), env)?;
     let simulator = if plan.is_simulated() { Some(Simulator::spawn(SimulatorConfig::default())?) } else { None };
-    let lane = open_endpoint::open(&plan, &secrets, simulator.as_ref(), env)?;
+    let lane = endpoint::open::open(&plan, &secrets, simulator.as_ref(), env)?;
     let member = lane.pool.iter().next().ok_or_else(|| CliError::Other("the endpoint has no member".to_owned()))?;
     let client = Client::new(member, &lane.model).map_err(|error| CliError::of(&error))?;
     let profile = provider::wire_profile(member.preset, &member.base_url, &lane.model);

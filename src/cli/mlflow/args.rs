@@ -70,6 +70,10 @@ pub(crate) struct PullArgs {
     #[arg(long, value_name = "DURATION", value_parser = duration::parse_positive)]
     pub since: Option<Duration>,
 
+    /// Also fetch the images of new traces, into the file, for judges that show them
+    #[arg(long)]
+    pub images: bool,
+
     #[command(flatten)]
     pub server: ServerArgs,
 }

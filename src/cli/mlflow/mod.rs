@@ -12,9 +12,9 @@ use std::sync::Arc;
 pub(crate) use args::{MlflowArgs, RunMlflowArgs, ServerArgs};
 use judge_run::servers::ServerError;
 use judge_run::servers::mlflow::{Server, Settings};
-pub(crate) use pull::with_pulled;
+pub(crate) use pull::{experiment_of, with_pulled};
 pub(crate) use push::{before_run, push_of_run};
-pub(crate) use registry::{all_scorers, imported};
+pub(crate) use registry::{FOLDER, all_scorers, imported};
 
 use self::args::MlflowCommand;
 use super::error::CliError;
@@ -27,8 +27,13 @@ pub(crate) fn main(args: MlflowArgs) -> Result<ExitCode, CliError> {
     }
 }
 
+/// Whether a tracking server is named.
+pub(crate) fn is_named(args: &ServerArgs) -> bool {
+    args.tracking_uri.is_some() || std::env::var(Settings::ADDRESS).is_ok_and(|text| !text.is_empty())
+}
+
 /// The tracking server. Nothing is sent yet.
-fn server(args: &ServerArgs) -> Result<Arc<Server>, CliError> {
+pub(crate) fn server(args: &ServerArgs) -> Result<Arc<Server>, CliError> {
     let variable = |name: &str| std::env::var(name).ok();
     let address = args.tracking_uri.clone().or_else(|| variable(Settings::ADDRESS)).filter(|text| !text.is_empty());
     let address = address.ok_or_else(|| {
@@ -45,7 +50,7 @@ fn runtime() -> Result<tokio::runtime::Runtime, CliError> {
 }
 
 /// What the user can correct is wrong usage; a server that does not answer is not.
-fn failed(error: &ServerError) -> CliError {
+pub(crate) fn failed(error: &ServerError) -> CliError {
     match error {
         ServerError::Refused { .. } => CliError::Other(format!(
             "{error} (MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN, give access)"

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use judge_run::judge::{Judge, library};
 use judge_run::run::Exit;
 use judge_run::servers::mlflow::{self, JudgeUri, Pulled, Query, TraceFile};
 
@@ -21,8 +22,8 @@ use crate::cli::summary;
 const SCHEME: &str = "mlflow:/";
 
 pub(super) fn main(args: PullArgs) -> Result<ExitCode, CliError> {
-    let PullArgs { experiment, output, filter, since, server } = args;
-    let asked = Asked { experiment: &experiment, filter: filter.as_deref(), since, server: &server };
+    let PullArgs { experiment, output, filter, since, images, server } = args;
+    let asked = Asked { experiment: &experiment, filter: filter.as_deref(), since, images, server: &server };
     let (name, pulled, total) = asked.pull(|_| output.clone())?;
     let text = format!("{} of the experiment {name}, {total} in {}\n", shown(&pulled), output.display());
     summary::print(&escaped(&text))?;
@@ -52,14 +53,19 @@ pub(crate) fn with_pulled(mut args: RunArgs) -> Result<RunArgs, CliError> {
             None => with_judges(args, None),
         };
     }
+    // They would make everybody else's files large. A judge that cannot be used is reported where it is compiled.
+    let wants_images =
+        |judge: &String| library::find_all(judge).is_ok_and(|found| found.iter().any(Judge::attaches_images));
+    let images = args.judge.iter().any(wants_images);
     let mut of_dataset = None;
     let folder = args.output.as_deref().and_then(Path::parent).unwrap_or(Path::new("")).to_owned();
     for path in &mut args.dataset {
         let Some(experiment) = experiment_of(path).map(ToOwned::to_owned) else { continue };
-        let asked = Asked { experiment: &experiment, filter: mlflow_filter.as_deref(), since, server: &server };
+        let asked = Asked { experiment: &experiment, filter: mlflow_filter.as_deref(), since, images, server: &server };
         let mut file = PathBuf::new();
         let (name, pulled, total) = asked.pull(|name| {
-            file = folder.join(format!("{}.traces.jsonl", stem(name, mlflow_filter.as_deref())));
+            let with_images = if images { ".images" } else { "" };
+            file = folder.join(format!("{}{with_images}.traces.jsonl", stem(name, mlflow_filter.as_deref())));
             file.clone()
         })?;
         if !args.conduct.quiet {
@@ -77,7 +83,7 @@ pub(crate) fn with_pulled(mut args: RunArgs) -> Result<RunArgs, CliError> {
 }
 
 /// The experiment that a dataset names.
-fn experiment_of(path: &Path) -> Option<&str> {
+pub(crate) fn experiment_of(path: &Path) -> Option<&str> {
     path.to_str()?.strip_prefix(SCHEME).map(|name| name.trim_start_matches('/')).filter(|name| !name.is_empty())
 }
 
@@ -98,6 +104,7 @@ struct Asked<'a> {
     experiment: &'a str,
     filter: Option<&'a str>,
     since: Option<Duration>,
+    images: bool,
     server: &'a ServerArgs,
 }
 
@@ -115,6 +122,7 @@ impl Asked<'_> {
                 experiment_id: experiment.id,
                 filter: self.filter.map(ToOwned::to_owned),
                 since_ms: self.since.map(|since| now.saturating_sub(ago(since))),
+                images: self.images,
             };
             let pulled =
                 mlflow::pull(&server, &query, &mut file, &mut |pulled| progress.show(|| shown(pulled))).await?;
@@ -127,8 +135,14 @@ impl Asked<'_> {
 
 /// What came of it, in words.
 fn shown(pulled: &Pulled) -> String {
-    let Pulled { new, from_artifacts, incomplete, without_spans, in_progress, gone } = *pulled;
+    let Pulled { new, from_artifacts, incomplete, without_spans, images, missing_images, in_progress, gone } = *pulled;
     let mut text = counted(new, "new trace");
+    if images > 0 {
+        text.push_str(&format!(", {}", counted(images, "image")));
+    }
+    if missing_images > 0 {
+        text.push_str(&format!(", {} not to be had", counted(missing_images, "image")));
+    }
     for (n, what) in [
         (from_artifacts, "with spans from the artifact store"),
         (incomplete, "with a part of their spans"),

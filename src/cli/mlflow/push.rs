@@ -1,12 +1,11 @@
 //! `judge-run mlflow push` and `pull-feedback`, and `--push` of a run.
 
 use std::collections::BTreeSet;
-use std::fs::OpenOptions;
-use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::ExitCode;
 
-use judge_run::feedback::log::StandingRecords;
+use judge_run::feedback::log::{StandingRecords, add};
 use judge_run::feedback::{Feedback, SourceType};
 use judge_run::judge::redact::Redact;
 use judge_run::run::Exit;
@@ -133,7 +132,7 @@ pub(super) fn pull_feedback(args: &PullFeedbackArgs) -> Result<ExitCode, CliErro
     let (traces, known) = read(log)?;
     let found =
         runtime()?.block_on(mlflow::feedback_of_people(&server, &traces, &known)).map_err(|error| failed(&error))?;
-    append(log, &found).map_err(|error| CliError::Other(format!("cannot write `{}`: {error}", log.display())))?;
+    add(log, &found).map_err(|error| CliError::Other(format!("cannot write `{}`: {error}", log.display())))?;
     let n = counted(found.len() as u64, "record");
     let text =
         format!("{n} of people about {}, appended to {}\n", counted(traces.len() as u64, "trace"), log.display());
@@ -161,27 +160,4 @@ fn read(log: &Path) -> Result<(Vec<String>, Known), CliError> {
         traces.extend(record.trace_id);
     }
     Ok((traces.into_iter().collect(), known))
-}
-
-/// Appends whole lines in one write, as every writer of a log does.
-fn append(log: &Path, records: &[Feedback]) -> std::io::Result<()> {
-    if records.is_empty() {
-        return Ok(());
-    }
-    let mut file = OpenOptions::new().read(true).append(true).open(log)?;
-    let mut text = String::new();
-    let mut last = [b'\n'];
-    if file.metadata()?.len() > 0 {
-        file.seek(SeekFrom::End(-1))?;
-        file.read_exact(&mut last)?;
-    }
-    if last != [b'\n'] {
-        text.push('\n');
-    }
-    for record in records {
-        text.push_str(&serde_json::to_string(record)?);
-        text.push('\n');
-    }
-    file.write_all(text.as_bytes())?;
-    file.sync_data()
 }

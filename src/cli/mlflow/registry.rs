@@ -15,7 +15,7 @@ use crate::cli::print::{self, escaped};
 const NO_EXPERIMENT: &str =
     "set MLFLOW_EXPERIMENT_NAME, or name it: `--experiment NAME`, or with traces `--dataset mlflow:/NAME`";
 /// Where the files are put.
-const FOLDER: &str = "mlflow-judges";
+pub(crate) const FOLDER: &str = "mlflow-judges";
 
 /// The arguments with the judges of a server as files. `experiment` is that of the dataset.
 pub(super) fn with_judges(mut args: RunArgs, experiment: Option<&str>) -> Result<RunArgs, CliError> {

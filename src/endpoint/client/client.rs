@@ -2,8 +2,9 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
-use reqwest::Method;
 use reqwest::header::HeaderMap;
+use reqwest::{Method, Response};
+use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::address::{chat_url, looks_like_address, without_credentials};
@@ -71,13 +72,51 @@ impl Client {
 
     /// Whether the endpoint is a simulator, which says so in every answer. No model is asked.
     pub async fn is_simulator(&self) -> bool {
+        self.list().await.is_ok_and(|response| response.headers().contains_key(SIMULATOR_HEADER))
+    }
+
+    /// The ids of the models that the endpoint lists; `None` where it keeps no such list. Nothing is judged, and nothing paid.
+    ///
+    /// # Errors
+    /// When it does not answer, or refuses; the failure holds nothing secret.
+    pub async fn models(&self) -> Result<Option<Vec<String>>, Box<Failure>> {
+        let result = self.listed().await;
+        result.map_err(|failure| self.connection.secrets.removed_from_failure(*failure).into())
+    }
+
+    async fn listed(&self) -> Result<Option<Vec<String>>, Box<Failure>> {
+        #[derive(Deserialize)]
+        struct List {
+            data: Vec<Model>,
+        }
+        #[derive(Deserialize)]
+        struct Model {
+            id: String,
+        }
+        let mut response = self.list().await?;
+        let bytes = self.connection.body(&mut response, body::MAX_BYTES).await?;
+        match response.status().as_u16() {
+            200..300 => Ok(serde_json::from_slice::<List>(&bytes)
+                .ok()
+                .map(|list| list.data.into_iter().map(|model| model.id).collect())),
+            // An API that only chats.
+            400 | 404 | 405 | 501 => Ok(None),
+            status => {
+                let headers = self.connection.secrets.removed_from_headers(response.headers());
+                Err(self.refusal(status, &headers, &bytes).into())
+            }
+        }
+    }
+
+    /// Asks for the list of models.
+    async fn list(&self) -> Result<Response, Failure> {
         let mut url = self.connection.url.clone();
         if let Ok(mut segments) = url.path_segments_mut() {
             segments.pop().pop().push("models");
         }
         let mut request = self.connection.request(Method::GET, url);
         *request.timeout_mut() = Some(PROBE_TIMEOUT);
-        self.connection.send(request).await.is_ok_and(|response| response.headers().contains_key(SIMULATOR_HEADER))
+        self.connection.send(request).await
     }
 
     /// The body of a request, for one that goes another way.

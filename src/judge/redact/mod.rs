@@ -40,6 +40,11 @@ impl Redact {
         Ok((!rules.is_empty()).then(|| Self { rules, allow: plan.allow.clone() }))
     }
 
+    /// What the rules find, by name.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.rules.iter().map(|rule| rule.name.as_str())
+    }
+
     /// A text with what the rules find replaced.
     pub fn text<'a>(&self, text: &'a str) -> Cow<'a, str> {
         let mut text = Cow::Borrowed(text);

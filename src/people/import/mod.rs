@@ -141,10 +141,16 @@ fn json(path: Option<&Path>, text: &[u8], options: &Options) -> Result<Imported,
     if elements.first().and_then(Value::as_object).is_some_and(traces::fits) {
         return traces_of(path, options);
     }
-    for (number, element) in (1..).zip(&elements) {
+    Ok(of_values(&elements, options))
+}
+
+/// Reads what an API has answered, element by element.
+pub fn of_values(elements: &[Value], options: &Options) -> Imported {
+    let mut imported = Imported::default();
+    for (number, element) in (1..).zip(elements) {
         imported.add(number, element, options);
     }
-    Ok(imported)
+    imported
 }
 
 fn traces_of(path: Option<&Path>, options: &Options) -> Result<Imported, ImportError> {

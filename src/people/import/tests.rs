@@ -100,6 +100,8 @@ fn langfuses_scores_are_peoples_judges_and_programs() {
         score(json!({"dataType": "BOOLEAN", "value": 1, "stringValue": "True", "source": "ANNOTATION", "authorUserId": "u1", "observationId": "o"})),
         score(json!({"dataType": "CATEGORICAL", "value": 0, "stringValue": "bad", "source": "API"})),
         score(json!({"dataType": "NUMERIC", "value": 0.25, "source": "EVAL", "comment": "meh"})),
+        {"id": "v3", "name": "n", "dataType": "BOOLEAN", "value": false, "source": "ANNOTATION", "authorUserId": "u2",
+            "timestamp": "2026-01-05T10:00:00Z", "subject": {"kind": "observation", "id": "o", "traceId": "t3"}},
     ], "meta": {"page": 1}});
     let found = imported(&page.to_string(), &options());
     let read: Vec<_> = found.records.iter().map(facts).collect();
@@ -107,6 +109,7 @@ fn langfuses_scores_are_peoples_judges_and_programs() {
         ("t", "n", json!(true), SourceType::Human, "u1"),
         ("t", "n", json!("bad"), SourceType::Code, "langfuse"),
         ("t", "n", json!(0.25), SourceType::LlmJudge, "langfuse"),
+        ("t3", "n", json!(false), SourceType::Human, "u2"),
     ];
     assert_eq!(read, expected);
     assert_eq!(found.records[0].span_id.as_deref(), Some("o"));

@@ -3,7 +3,20 @@
 use super::plain::one_line;
 use crate::results::compare::{Comparison, Difference, Measure};
 use crate::results::gate::GateResult;
-use crate::results::report::{Corrected, Estimate, JudgeReport, Pairwise, Strength};
+use crate::results::report::{Cascade, Corrected, Estimate, JudgeReport, Pairwise, Strength};
+
+/// What a cascade saved.
+pub(super) fn cascade_in_words(cascade: &Cascade) -> String {
+    let Cascade { decided_by, n_escalated, n_spared, saved_usd } = cascade;
+    let mut words = format!("{} by the first votes", counted(*n_spared, "verdict"));
+    if let Some(model) = decided_by {
+        words += &format!(", {} by {}", count(*n_escalated), one_line(model));
+    }
+    if let Some(saved) = saved_usd {
+        words += &format!("; about ${saved:.4} saved");
+    }
+    words
+}
 
 /// How many pairs a judge of pairs compared, and what of them says nothing of the sides.
 pub(super) fn compared_in_words(pairwise: &Pairwise) -> String {

@@ -58,7 +58,10 @@ impl Headline {
             .take(NAMED)
             .map(|gate| format!("{} fails: {}.", one_line(&gate.gate), of_gate(gate)))
             .collect();
-        details.extend(changes(results.comparisons()));
+        // Without gates it may be the text itself.
+        details.extend(
+            changes(results.comparisons()).into_iter().filter(|sentence| sentence.trim_end_matches('.') != text),
+        );
         if details.is_empty() && outcome.is_some() {
             details.extend(rates(results));
         }
@@ -118,7 +121,8 @@ fn changes(comparisons: &[Comparison]) -> Vec<String> {
     }
     let undecided = of(Outcome::Inconclusive).count();
     if undecided > 0 {
-        sentences.push(format!("{} without a conclusion.", counted(undecided as u64, "comparison")));
+        let are = if undecided == 1 { "is" } else { "are" };
+        sentences.push(format!("{} {are} inconclusive.", counted(undecided as u64, "comparison")));
     }
     sentences
 }

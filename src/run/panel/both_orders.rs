@@ -102,6 +102,7 @@ mod tests {
             aggregation: Aggregation::Pair,
             quorum,
             escalates_bad: false,
+            escalates_below: None,
             sides: vec!["old".into(), "new".into()],
         };
         let id = IdHasher::new("t").finish();
@@ -112,6 +113,7 @@ mod tests {
                 is_swapped,
                 id,
                 value: *value,
+                confidence: None,
                 place: Place::default(),
             })
         });

@@ -26,6 +26,8 @@ pub struct Panel {
     pub quorum: u32,
     /// Of a cascade: whether bad verdicts are left to the one that decides.
     pub escalates_bad: bool,
+    /// Of a cascade: the least confidence at which the first votes decide; without it they must say the same.
+    pub escalates_below: Option<f64>,
     /// Of a judge of pairs: the names of the compared sides, in order.
     pub sides: Vec<String>,
 }

@@ -131,7 +131,7 @@ pub struct JudgePlan {
 }
 
 /// A judge of which several votes become one verdict.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PanelPlan {
     /// The judge's name.
     pub judge: String,
@@ -146,6 +146,9 @@ pub struct PanelPlan {
     /// Of a cascade: whether bad verdicts are left to the one that decides.
     #[serde(default)]
     pub escalates_bad: bool,
+    /// Of a cascade: the least confidence at which the first votes decide; without it they must say the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub escalates_below: Option<f64>,
 }
 
 /// How several votes become one verdict.

@@ -2,6 +2,7 @@
 //!
 //! Sources: `mlflow/protos/service.proto`, `mlflow/protos/assessments.proto`, and the answers of MLflow 3.17.2.
 
+mod attachments;
 mod echo;
 mod evaluation;
 mod people;

@@ -11,12 +11,15 @@ use serde_json::json;
 use serde_json::value::RawValue;
 use tokio::task::JoinSet;
 
+use super::attachments::{WithImages, with_images};
 use super::trace_file::Info;
 use super::{Server, TraceFile};
 use crate::servers::ServerError;
 
 /// Infos a page. The server's limit is 500, but an info has all assessments of its trace.
 const PAGE: usize = 100;
+/// The same where images come with them, which are held until the page is written.
+const PAGE_WITH_IMAGES: usize = 10;
 /// Traces whose spans are asked for together.
 const TOGETHER: usize = 10;
 /// Requests for spans at a time.
@@ -35,6 +38,8 @@ pub struct Query {
     pub filter: Option<String>,
     /// Only traces that began at this time or later, in Unix milliseconds.
     pub since_ms: Option<i64>,
+    /// Whether images that traces refer to are fetched too.
+    pub images: bool,
 }
 
 /// What came of it.
@@ -48,6 +53,10 @@ pub struct Pulled {
     pub incomplete: u64,
     /// Of these, those without spans.
     pub without_spans: u64,
+    /// Images that were fetched.
+    pub images: u64,
+    /// Images that traces refer to, and that were not to be had.
+    pub missing_images: u64,
     /// Traces that have not ended, or whose spans are still on their way, which are left for the next time.
     pub in_progress: u64,
     /// Traces that were deleted in the meantime.
@@ -87,13 +96,14 @@ pub async fn pull(
         let (path, found) = (file.path().to_owned(), found.to_owned());
         return Err(ServerError::OtherExperiment { path, found, wanted: query.experiment_id.clone() });
     }
+    let of_page = if query.images { PAGE_WITH_IMAGES } else { PAGE };
     let mut pulled = Pulled::default();
     let mut left_out = HashSet::new();
     let mut from_ms = query.since_ms.or_else(|| file.latest_ms().map(|ms| ms.saturating_sub(LATE_MS)));
     let mut token = None;
     loop {
-        let Page { traces, next_page_token } = page(server, query, from_ms, token.as_deref()).await?;
-        let is_full = traces.len() >= PAGE;
+        let Page { traces, next_page_token } = page(server, query, of_page, from_ms, token.as_deref()).await?;
+        let is_full = traces.len() >= of_page;
         let mut new = Vec::new();
         let mut last_ms = None;
         for raw in traces {
@@ -105,7 +115,7 @@ pub async fn pull(
                 new.push((info, raw));
             }
         }
-        fetch(server, new, file, &mut left_out, &mut pulled).await?;
+        fetch(server, query.images, new, file, &mut left_out, &mut pulled).await?;
         file.sync()?;
         on_page(&pulled);
         // What a full page leaves out is on the next, which begins at the page's last time. Where that is also its first, only the token leads on.
@@ -122,6 +132,7 @@ pub async fn pull(
 async fn page(
     server: &Server,
     query: &Query,
+    max_results: usize,
     from_ms: Option<i64>,
     page_token: Option<&str>,
 ) -> Result<Page, ServerError> {
@@ -133,7 +144,7 @@ async fn page(
     let search = Search {
         locations: [experiment],
         filter: query.filter.iter().chain(&bound).map(String::as_str).collect::<Vec<_>>().join(" AND "),
-        max_results: PAGE,
+        max_results,
         order_by: ["timestamp_ms ASC"],
         page_token,
     };
@@ -149,6 +160,8 @@ struct Spans {
     found: HashMap<String, Box<RawValue>>,
     from_artifacts: u64,
     incomplete: u64,
+    images: u64,
+    missing_images: u64,
     /// Traces whose spans are still on their way.
     on_their_way: HashSet<String>,
     /// Traces that are no longer there.
@@ -165,6 +178,7 @@ struct Wanted {
 /// Gets the spans of traces and appends the traces, in their order.
 async fn fetch(
     server: &Arc<Server>,
+    images: bool,
     new: Vec<(Info, Box<RawValue>)>,
     file: &mut TraceFile,
     left_out: &mut HashSet<String>,
@@ -183,7 +197,7 @@ async fn fetch(
                 is_on_server: info.has_spans_on_server(),
                 is_recent: info.time_ms().is_none_or(|began| now - began < EXPORTED_AFTER_MS),
             });
-            running.spawn(spans(Arc::clone(server), wanted.collect()));
+            running.spawn(spans(Arc::clone(server), wanted.collect(), images));
         }
         let Some(done) = running.join_next().await else { break };
         let done = done.map_err(|error| unexpected(&error))??;
@@ -192,6 +206,8 @@ async fn fetch(
         all.on_their_way.extend(done.on_their_way);
         all.from_artifacts += done.from_artifacts;
         all.incomplete += done.incomplete;
+        pulled.images += done.images;
+        pulled.missing_images += done.missing_images;
     }
     let is_left = |id: &String| all.gone.contains(id) || all.on_their_way.contains(id);
     let there: Vec<_> = new.iter().filter(|(info, _)| !is_left(&info.trace_id)).collect();
@@ -205,7 +221,7 @@ async fn fetch(
 }
 
 /// The spans of some traces: from the server in one request if it has them, else one by one from its artifacts.
-async fn spans(server: Arc<Server>, wanted: Vec<Wanted>) -> Result<Spans, ServerError> {
+async fn spans(server: Arc<Server>, wanted: Vec<Wanted>, images: bool) -> Result<Spans, ServerError> {
     let mut spans = Spans::default();
     let on_server: Vec<_> = wanted.iter().filter(|one| one.is_on_server).map(|one| one.id.as_str()).collect();
     let mut was_asked = false;
@@ -233,6 +249,18 @@ async fn spans(server: Arc<Server>, wanted: Vec<Wanted>) -> Result<Spans, Server
             None if is_missing => _ = spans.gone.insert(id),
             None => {}
         }
+    }
+    for (id, found) in std::mem::take(&mut spans.found) {
+        let found = match images {
+            false => found,
+            true => {
+                let WithImages { spans: found, fetched, missing } = with_images(&server, found).await?;
+                spans.images += fetched;
+                spans.missing_images += missing;
+                found
+            }
+        };
+        spans.found.insert(id, found);
     }
     Ok(spans)
 }

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use reqwest::{ClientBuilder, Identity, Method};
 use serde::Deserialize;
+use serde_json::{Value, json};
 
 use super::Settings;
 use crate::endpoint::client::cause_of;
@@ -64,6 +65,15 @@ impl Server {
         Ok(String::from_utf8_lossy(&reply.body).trim().to_owned())
     }
 
+    /// Whether it lets one in: some servers tell their version to everybody.
+    ///
+    /// # Errors
+    /// When it does not answer, or refuses access.
+    pub async fn access(&self) -> Result<(), ServerError> {
+        let search = json!({ "max_results": 1 });
+        self.http.post::<Value>(&["api/2.0/mlflow/experiments/search"], &search).await.map(drop)
+    }
+
     /// The experiment with this id, or else with this name.
     ///
     /// # Errors
@@ -85,13 +95,18 @@ impl Server {
         found.ok_or_else(|| ServerError::NoExperiment { address: self.address().to_owned(), name: name.to_owned() })
     }
 
+    /// Whether a version is of before 3.0, whose API lacks assessments.
+    pub fn is_too_old(version: &str) -> bool {
+        ["0.", "1.", "2."].iter().any(|old| version.starts_with(old))
+    }
+
     /// What a missing route means: a server of before MLflow 3, or not MLflow at all.
     pub(super) async fn without_route(&self, error: ServerError) -> ServerError {
         if !matches!(error.status(), Some(404 | 405)) {
             return error;
         }
         match self.version().await {
-            Ok(version) if ["0.", "1.", "2."].iter().any(|old| version.starts_with(old)) => {
+            Ok(version) if Self::is_too_old(&version) => {
                 ServerError::TooOld { address: self.address().to_owned(), version }
             }
             _ => error,

@@ -3,7 +3,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use super::server::{Mlflow, START_MS, Trace, path};
-use crate::common::{Finished, Place, answers};
+use crate::common::{Fake, Finished, Place, Request, answers};
 
 fn pull(place: &Place, server: &Mlflow, more: &[&str]) -> Finished {
     let args = ["mlflow", "pull", "--experiment", "bot", "-o", "t.jsonl"];
@@ -163,4 +163,53 @@ fn judges_of_the_server_become_files() {
     import(&["--from-server"]).exits_with(2).says(&["--experiment NAME"]);
     import(&["mlflow:/other/x"]).exits_with(2).says(&["mlflow:/scorers/NAME"]);
     import(&["--from-server", "--experiment", "none"]).exits_with(2).says(&["none"]);
+}
+
+#[test]
+fn images_that_traces_refer_to_are_fetched_for_judges_that_show_them() {
+    const PNG: &[u8] = b"\x89PNG\r\n\x1a\n";
+    let fault = |request: &Request| match path(request) {
+        path if path.ends_with("/batchGet") => {
+            let url =
+                |id: &str, kind: &str| format!("mlflow-attachment://{id}?content_type={kind}&trace_id=tr-0&size=8");
+            let content = json!([
+                {"type": "text", "text": "What is it?"},
+                {"type": "image_url", "image_url": {"url": url("picture", "image%2Fpng")}},
+                {"type": "image_url", "image_url": {"url": url("lost", "image%2Fpng")}},
+                {"type": "file", "file": {"url": url("paper", "application%2Fpdf")}},
+            ]);
+            let inputs = json!({"messages": [{"role": "user", "content": content}]});
+            let span = json!({
+                "trace_id": "4hxrVPUSOLr32/7ZCttnVA==", "span_id": "5AhwCilh1iQ=", "name": "bot", "start_time_unix_nano": 1,
+                "end_time_unix_nano": 2, "status": {"code": "STATUS_CODE_OK"},
+                "attributes": {"mlflow.spanInputs": inputs.to_string(), "mlflow.spanOutputs": "\"Answer number 0.\""},
+            });
+            let traces = json!({"traces": [{"trace_info": {"trace_id": "tr-0"}, "spans": [span]}]});
+            Some(answers::response(200, &[], &traces))
+        }
+        path if path.ends_with("/ajax-api/3.0/mlflow/get-trace-artifact") => {
+            let is_there = request.line.contains("request_id=tr-0&path=picture ");
+            Some(if is_there { answers::bytes(200, &[], PNG) } else { answers::raw(404, &[], "{}") })
+        }
+        _ => None,
+    };
+    let (place, server) = (Place::new(), Mlflow::with(1, fault));
+    let endpoint = Fake::start(|_| answers::verdict(true));
+    let judge = "description = \"A picture.\"\n[verdict]\ntype = \"boolean\"\n[prompt]\n\
+                 user = \"{{ inputs | images }}\\n{{ outputs | fence('answer') }}\"\n";
+    place.write("picture.toml", judge);
+    let (uri, url) = (server.fake.base_url(), endpoint.base_url());
+    let args = ["-d", "mlflow:/bot", "-J", "picture.toml", "-m", "mine:/m", "--base-url", &url, "--tracking-uri", &uri];
+    place.run(args).exits_with(0).says(&["1 new trace, 1 image, 1 image not to be had", "bot.images.traces.jsonl"]);
+    let image = "data:image/png;base64,iVBORw0KGgo=";
+    let request = endpoint.seen()[0].json();
+    assert!(request["messages"].to_string().contains(image), "{request}");
+    let pulled = place.read("bot.images.traces.jsonl");
+    assert!(
+        pulled.contains(image) && pulled.contains("mlflow-attachment://paper") && pulled.contains("attachment://lost")
+    );
+    assert_eq!(server.count("GET", "/get-trace-artifact"), 2, "an attachment that is no image is not fetched");
+    // Others have no use for them.
+    pull(&place, &server, &[]).exits_with(0).prints(&["1 new trace of"]);
+    assert!(place.read("t.jsonl").contains("mlflow-attachment://picture"));
 }

@@ -105,16 +105,38 @@ pub fn post_stratified(
     let below = |theta: f64| -> f64 {
         points.iter().map(|(others, own, weight)| weight * means[exact].below((theta - others) / own)).sum()
     };
-    let at = |p: f64| {
-        let (mut low, mut high) = (0.0, 1.0);
-        while high - low > 1e-9 {
-            let middle = f64::midpoint(low, high);
-            if below(middle) < p { low = middle } else { high = middle }
-        }
-        high
-    };
+    let at = |p: f64| quantile(&below, p);
     let interval = Interval { lower: at((1.0 - level) / 2.0), upper: at(f64::midpoint(1.0, level)), level };
     Ok(Corrected { estimate: at(0.5), standard_error: None, interval })
+}
+
+/// Where a distribution function on `0..=1` reaches a probability, to 1e-9: between bisection and the secant, and never much slower than bisection.
+///
+/// Source: Oliveira and Takahashi (2021), "An enhancement of the bisection method average performance preserving minmax optimality" (ITP), ACM
+/// Transactions on Mathematical Software 47, with k1 = 0.2, k2 = 2 and n0 = 1.
+fn quantile(below: impl Fn(f64) -> f64, probability: f64) -> f64 {
+    const PRECISION: f64 = 5e-10;
+    let (mut low, mut high) = (0.0, 1.0);
+    let (mut off_low, mut off_high) = (-probability, 1.0 - probability);
+    // What bisection may still need, and one step more.
+    let mut slack = PRECISION * (0.5 / PRECISION).log2().ceil().exp2() * 2.0;
+    while high - low > 2.0 * PRECISION {
+        let middle = f64::midpoint(low, high);
+        let secant = (off_high * low - off_low * high) / (off_high - off_low);
+        let towards = (middle - secant).signum();
+        let shift = 0.2 * (high - low) * (high - low);
+        let truncated = if shift <= (middle - secant).abs() { secant + towards * shift } else { middle };
+        let reach = slack - (high - low) / 2.0;
+        let x = if (truncated - middle).abs() <= reach { truncated } else { middle - towards * reach };
+        let off = below(x) - probability;
+        if off < 0.0 {
+            (low, off_low) = (x, off);
+        } else {
+            (high, off_high) = (x, off);
+        }
+        slack /= 2.0;
+    }
+    high
 }
 
 impl Stratum {
@@ -258,6 +280,37 @@ mod tests {
             post_stratified(&half, Weights::Population, 1.0, 0.95).unwrap().interval.width(),
         );
         assert!(these < 0.75 * like, "{these} {like}");
+    }
+
+    #[test]
+    fn a_quantile_is_found_on_slopes_steps_and_flats_with_little_more_than_bisections_30_steps() {
+        let functions: [(fn(f64) -> f64, f64, f64); 4] = [
+            (|x| x, 0.25, 0.25),
+            (|x| x.powi(20), 0.5, 0.965_936_328_924_845_6), // 0.5^(1/20)
+            (|x| f64::from(u8::from(x >= 0.3)), 0.5, 0.3),
+            (
+                |x| {
+                    if x < 0.1 {
+                        0.0
+                    } else if x < 0.9 {
+                        0.4
+                    } else {
+                        1.0
+                    }
+                },
+                0.7,
+                0.9,
+            ),
+        ];
+        for (function, probability, expected) in functions {
+            let calls = std::cell::Cell::new(0);
+            let counted = |x| {
+                calls.set(calls.get() + 1);
+                function(x)
+            };
+            let found = quantile(counted, probability);
+            assert!((found - expected).abs() <= 1e-9 && calls.get() <= 32, "{found} {expected} {}", calls.get());
+        }
     }
 
     #[test]

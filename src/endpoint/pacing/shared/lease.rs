@@ -10,7 +10,7 @@ use super::server::QuotaServer;
 /// The server keeps it compiled; sending it each time needs no second way for a server that does not have it yet.
 const SCRIPT: &str = include_str!("lease.lua");
 /// The server is on the same network; one that takes longer is as good as away.
-const TIMEOUT: Duration = Duration::from_secs(1);
+pub(super) const TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What is asked of one of the two quotas.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]

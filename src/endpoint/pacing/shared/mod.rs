@@ -9,6 +9,6 @@ mod server;
 mod share;
 mod slots;
 
-pub use server::{InvalidQuotaServer, QuotaServer};
+pub use server::{InvalidQuotaServer, QuotaServer, QuotaServerAway};
 pub use share::QuotaNews;
 pub(crate) use share::{Kind, Share};

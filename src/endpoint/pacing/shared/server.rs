@@ -2,9 +2,11 @@
 
 use std::path::PathBuf;
 
-use redis::{Client, ConnectionInfo, IntoConnectionInfo, RedisError, TlsCertificates};
+use redis::{AsyncConnectionConfig, Client, ConnectionInfo, IntoConnectionInfo, RedisError, TlsCertificates};
 use reqwest::Url;
 use secrecy::{ExposeSecret, SecretString};
+
+use super::lease::TIMEOUT;
 
 /// A Redis or Valkey server, and what a process takes while it is away.
 #[derive(Debug, Clone)]
@@ -27,6 +29,11 @@ pub enum InvalidQuotaServer {
     #[error("the address of the quota server has a user, a password or a query")]
     Secret,
 }
+
+/// Why a quota server is of no use now.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct QuotaServerAway(String);
 
 impl QuotaServer {
     /// A server at an address such as `redis://host:6379/0`, with or without TLS (`rediss`).
@@ -70,6 +77,19 @@ impl QuotaServer {
     /// The address as it was given.
     pub fn address(&self) -> &str {
         self.address.as_str()
+    }
+
+    /// Asks whether it is there and lets one in.
+    ///
+    /// # Errors
+    /// When it does not answer within a second, or refuses.
+    pub async fn ping(&self) -> Result<(), QuotaServerAway> {
+        let away = |error: RedisError| QuotaServerAway(error.to_string());
+        let config =
+            AsyncConnectionConfig::new().set_connection_timeout(Some(TIMEOUT)).set_response_timeout(Some(TIMEOUT));
+        let client = self.client().map_err(away)?;
+        let mut connection = client.get_multiplexed_async_connection_with_config(&config).await.map_err(away)?;
+        redis::cmd("PING").query_async::<String>(&mut connection).await.map(drop).map_err(away)
     }
 
     pub(super) fn share(&self) -> Option<f64> {

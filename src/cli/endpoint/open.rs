@@ -10,10 +10,11 @@ use judge_run::run::{EndpointLane, EndpointPlan, QuotaPlan};
 use judge_run_simulator::BackgroundSimulator;
 use secrecy::SecretString;
 
-use super::command_line;
-use super::endpoint::{Env, QUOTA_PASSWORD, QUOTA_USER, Secrets, set, unset_variable};
-use super::error::CliError;
-use super::paths::shown;
+use super::missing::unset_variable;
+use super::{Env, QUOTA_PASSWORD, QUOTA_USER, Secrets, set};
+use crate::cli::command_line;
+use crate::cli::error::CliError;
+use crate::cli::paths::shown;
 
 /// Settings that can be used. The key and other secrets are looked up now.
 pub(crate) fn open(
