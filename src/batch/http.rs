@@ -224,8 +224,7 @@ impl Http {
         timeout: Duration,
     ) -> Result<Response, BatchError> {
         let mut request = self.connection.request(method, url);
-        let io_error =
-            |error: io::Error| BatchError::Unexpected { what: what.to_owned(), reason: error.to_string() };
+        let io_error = |error: io::Error| BatchError::Unexpected { what: what.to_owned(), reason: error.to_string() };
         let is_file = matches!(sent, Sent::File(_) | Sent::Form(..));
         *request.timeout_mut() = Some(if is_file { TRANSFER } else { timeout });
         match sent {
