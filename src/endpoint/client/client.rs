@@ -93,7 +93,7 @@ impl Client {
         struct Model {
             id: String,
         }
-        let mut response = self.list().await?;
+        let mut response = self.list().await.map_err(Box::new)?;
         let bytes = self.connection.body(&mut response, body::MAX_BYTES).await?;
         match response.status().as_u16() {
             200..300 => Ok(serde_json::from_slice::<List>(&bytes)
@@ -108,7 +108,7 @@ impl Client {
         }
     }
 
-    /// Asks for the list of models.
+    /// The response to a request for the list of models.
     async fn list(&self) -> Result<Response, Failure> {
         let mut url = self.connection.url.clone();
         if let Ok(mut segments) = url.path_segments_mut() {
