@@ -19,9 +19,11 @@ import sys
 import tempfile
 import time
 import urllib.request
+from collections import Counter
 from pathlib import Path
 
 LOG = "traces.feedback.jsonl"
+LEDGER = "traces.feedback.batches.jsonl"
 
 
 def stats(url):
@@ -53,19 +55,41 @@ def check(folder, url, n):
     return problems
 
 
-def round_of_kills(binary, url, folder, n, kills, seconds):
-    """Kills at random moments until `kills` were made or the run came to its end."""
+def size(folder):
+    """Bytes of the ledger and the log, which grow by a step or a record."""
+    return sum((folder / name).stat().st_size for name in (LOG, LEDGER) if (folder / name).exists())
+
+
+def last_step(folder):
+    """What the ledger said last when the process died."""
+    lines = (folder / LEDGER).read_bytes().splitlines() if (folder / LEDGER).exists() else []
+    if not lines:
+        return "before a batch"
+    try:
+        return json.loads(lines[-1])["event"]
+    except ValueError:
+        return "half a line"
+
+
+def round_of_kills(binary, url, folder, n, kills, seconds, steps):
+    """Kills until `kills` were made or the run came to its end: at random moments, and as often just after some step or record was written."""
     made = 0
     while made < kills:
         process = subprocess.Popen(command(binary, url, "--batch-max-requests", str(max(n // 4, 1))), cwd=folder,
                                    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        try:
-            process.wait(timeout=random.uniform(0.005, seconds))
+        until = time.monotonic() + random.uniform(0.005, seconds)
+        written, left = size(folder), random.choice([None, random.randint(1, 16)])
+        while process.poll() is None and time.monotonic() < until and left != 0:
+            now = size(folder)
+            if left and now != written:
+                written, left = now, left - 1
+            time.sleep(0.0002)
+        if process.poll() is not None:
             break
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-            made += 1
+        process.kill()
+        process.wait()
+        steps[last_step(folder)] += 1
+        made += 1
     return made
 
 
@@ -76,13 +100,13 @@ def main():
     parser.add_argument("--traces", type=int, default=200)
     parser.add_argument("--seconds", type=float, default=0.4, help="the longest life of a run")
     parser.add_argument("--lines", type=int, help="instead: one run with so many requests, measured")
-    parser.add_argument("--faults", default="disorder")
+    parser.add_argument("--faults", default="disorder,slow")
     args = parser.parse_args()
     binary = os.path.abspath(args.binary)
     simulator = subprocess.Popen([binary, "simulate", "--port", "0", "--latency", "1ms", "--fail-batches", args.faults],
                                  stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     url = simulator.stdout.readline().strip()
-    problems, made, rounds = [], 0, 0
+    problems, made, rounds, steps = [], 0, 0, Counter()
     try:
         with tempfile.TemporaryDirectory() as root:
             if args.lines:
@@ -102,7 +126,7 @@ def main():
                 write_traces(folder, args.traces)
                 text = (folder / "traces.jsonl").read_text().replace("Question", f"Round {rounds}, question")
                 (folder / "traces.jsonl").write_text(text)
-                made += round_of_kills(binary, url, folder, args.traces, args.kills - made, args.seconds)
+                made += round_of_kills(binary, url, folder, args.traces, args.kills - made, args.seconds, steps)
                 done = subprocess.run(command(binary, url), cwd=folder, capture_output=True, text=True, timeout=300)
                 if done.returncode:
                     problems.append(f"exit code {done.returncode}: {done.stderr[-500:]}")
@@ -112,6 +136,7 @@ def main():
                 counted = stats(url)
                 print(f"{made} kills in {rounds} rounds of {args.traces}: {counted['batches']} batches, "
                       f"{counted['batch_lines']} lines, {counted['batch_lines_again']} submitted again")
+                print("killed after " + ", ".join(f"{step} {times}" for step, times in steps.most_common()))
     finally:
         simulator.kill()
     for problem in problems:

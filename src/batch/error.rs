@@ -28,6 +28,8 @@ pub enum BatchError {
     Refused { id: String, message: String },
     #[error("{address} no longer has batch {id}: {message}")]
     Gone { address: String, id: String, message: String },
+    #[error("{address} has no way to cancel a batch; {id} goes on")]
+    CannotCancel { address: String, id: String },
     #[error("{endpoint} has no batch API that is supported; `batch export` writes the requests to files")]
     NoBatches { endpoint: String },
 }

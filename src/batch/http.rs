@@ -1,21 +1,19 @@
 //! Requests to a provider's batch API. What cannot be answered now is asked again; only a submission is sent once.
 
-use std::io::Write;
+use std::borrow::Cow;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
+use reqwest::header::{CONTENT_TYPE, HeaderValue};
 use reqwest::{Method, Response, Url};
-use secrecy::SecretString;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::error::BatchError;
 use super::upload::FileBody;
-use crate::endpoint::client::{
-    ClientError, Proxy, Secrets, builder, cause_of, headers, is_loopback, proxy_for, read_body, unpacked,
-    without_credentials,
-};
+use crate::endpoint::client::{ClientError, Connection, without_credentials};
 use crate::endpoint::config::EndpointConfig;
 use crate::endpoint::pacing::backoff;
 use crate::endpoint::{Failure, classify_response, classify_transport};
@@ -26,7 +24,7 @@ const TRIES: u32 = 8;
 /// No provider's description of a batch is this long.
 const MAX_BODY: usize = 16 << 20;
 /// A line of results is an answer, and not longer than one may be.
-const MAX_LINE: usize = 16 << 20;
+const MAX_LINE: u64 = 16 << 20;
 /// For a file of hundreds of megabytes.
 const TRANSFER: Duration = Duration::from_secs(3600);
 /// For everything else.
@@ -34,15 +32,15 @@ const TIMEOUT: Duration = Duration::from_secs(120);
 /// A provider that asks for longer is asked again after this.
 const MAX_WAIT: Duration = Duration::from_secs(300);
 
+/// Before the deployment in Azure's older addresses.
+const DEPLOYMENTS: &str = "/deployments/";
+
 /// An endpoint's API beside chat completions.
 #[derive(Debug)]
 pub(super) struct Http {
-    client: reqwest::Client,
-    base: Url,
+    connection: Connection,
     address: String,
-    headers: HeaderMap,
-    proxy: Option<Proxy>,
-    secrets: Secrets,
+    deployment: Option<String>,
 }
 
 /// What is sent.
@@ -64,38 +62,34 @@ impl Http {
             reason: reason.to_owned(),
         };
         let url = Url::parse(config.base_url.trim()).map_err(|_| not_url("it must begin with http:// or https://"))?;
-        let proxy = if is_loopback(&url) { None } else { proxy_for(&url)? };
-        let http_error = |error| ClientError::Http { endpoint: config.name.clone(), reason: cause_of(&error) };
-        let client = builder(config, &url, proxy.is_some())?.timeout(TRANSFER).build().map_err(http_error)?;
-        let request = client.get(url.clone()).build().map_err(http_error)?;
-        let basic = request.headers().get(AUTHORIZATION);
-        let base64 = basic.and_then(|basic| basic.to_str().ok()?.split_whitespace().next_back());
-        let of_proxy = proxy.iter().flat_map(|proxy| proxy.credentials.iter().cloned());
-        let secrets = Secrets::of(config, &url, base64.map(SecretString::from).into_iter().chain(of_proxy));
-        let mut base = request.url().clone();
-        let path = base.path().trim_end_matches('/');
+        let mut connection = Connection::new(config, &url, |builder| Ok::<_, ClientError>(builder.timeout(TRANSFER)))?;
+        let path = connection.url.path().trim_end_matches('/');
         let path = path.strip_suffix("/chat/completions").unwrap_or(path).to_owned();
-        base.set_path(&path);
-        base.set_fragment(None);
-        Ok(Self {
-            client,
-            address: without_credentials(base.as_str()).trim_end_matches('/').to_owned(),
-            base,
-            headers: headers(config, basic)?,
-            proxy,
-            secrets,
-        })
+        // In Azure's older addresses a deployment has a place of its own, and files and batches stand beside it.
+        let (path, deployment) = match path.split_once(DEPLOYMENTS) {
+            Some((path, deployment)) => (path.to_owned(), Some(deployment.to_owned())),
+            None => (path, None),
+        };
+        connection.url.set_path(&path);
+        connection.url.set_fragment(None);
+        let address = connection.address().trim_end_matches('/').to_owned();
+        Ok(Self { connection, address, deployment })
     }
 
     /// The same with a header more.
     pub(super) fn with_header(mut self, name: &'static str, value: HeaderValue) -> Self {
-        self.headers.insert(name, value);
+        self.connection.headers.insert(name, value);
         self
     }
 
     /// The value of a header that is sent.
     pub(super) fn header(&self, name: &str) -> Option<&HeaderValue> {
-        self.headers.get(name)
+        self.connection.headers.get(name)
+    }
+
+    /// The deployment that Azure's older addresses name.
+    pub(super) fn deployment(&self) -> Option<&str> {
+        self.deployment.as_deref()
     }
 
     /// As it may be shown.
@@ -140,81 +134,73 @@ impl Http {
         query: &[(&str, &str)],
         sent: Sent<'_>,
     ) -> Result<T, BatchError> {
-        let mut response = self.send(what, method, self.url(path, query), sent).await?;
+        let mut response = self.send(what, method, self.url(path, query), sent, TIMEOUT).await?;
         let body = self.body(what, &mut response).await?;
         serde_json::from_slice(&body)
             .map_err(|error| BatchError::Unexpected { what: what.to_owned(), reason: error.to_string() })
     }
 
-    /// Fetches a file line by line, without secrets. What was written before a failure is written again by the caller.
-    pub(super) async fn fetch(
-        &self,
-        what: &str,
-        url: Url,
-        each: &mut dyn FnMut(&[u8]) -> std::io::Result<()>,
-    ) -> Result<(), BatchError> {
-        let mut response = self.send(what, Method::GET, url, Sent::Nothing).await?;
-        let mut line = Vec::new();
-        let mut take = |line: &[u8]| {
-            if line.trim_ascii().is_empty() {
-                return Ok(());
-            }
-            let written = each(&self.secrets.removed_from(line));
-            written.map_err(|error| BatchError::Unexpected { what: what.to_owned(), reason: error.to_string() })
-        };
+    /// Fetches a body of any length into a file without a name, until it is whole. Secrets are still in it.
+    pub(super) async fn fetch(&self, what: &str, url: &Url) -> Result<File, BatchError> {
+        let mut tries = 0;
         loop {
-            let chunk = response
-                .chunk()
-                .await
-                .map_err(|error| self.failed(what, classify_transport(&error, self.proxied())))?;
-            let Some(chunk) = chunk else { break };
-            let mut rest = &chunk[..];
-            while let Some(end) = memchr::memchr(b'\n', rest) {
-                line.extend_from_slice(&rest[..end]);
-                take(&line)?;
-                line.clear();
-                rest = &rest[end + 1..];
-            }
-            line.extend_from_slice(rest);
-            if line.len() > MAX_LINE {
-                let reason = "a line of the results is too long".to_owned();
-                return Err(BatchError::Unexpected { what: what.to_owned(), reason });
+            let mut file = tempfile::tempfile().map_err(temporary)?;
+            match self.fetch_once(what, url, &mut file).await {
+                Err(error) if error.may_pass() && tries + 1 < TRIES => self.wait(&error, &mut tries).await,
+                Err(error) => return Err(error),
+                Ok(()) => {
+                    file.seek(SeekFrom::Start(0)).map_err(temporary)?;
+                    return Ok(file);
+                }
             }
         }
-        take(&line)
     }
 
-    /// Fetches a file into another, each line changed by `to_line`, until it is whole.
+    async fn fetch_once(&self, what: &str, url: &Url, file: &mut File) -> Result<(), BatchError> {
+        let mut response = self.send(what, Method::GET, url.clone(), Sent::Nothing, TRANSFER).await?;
+        loop {
+            let chunk = response.chunk().await;
+            let chunk =
+                chunk.map_err(|error| self.failed(what, classify_transport(&error, self.connection.proxied())))?;
+            match chunk {
+                Some(chunk) => file.write_all(&chunk).map_err(temporary)?,
+                None => return Ok(()),
+            }
+        }
+    }
+
+    /// Fetches a file of lines into another, each without secrets and changed by `to_line`.
     pub(super) async fn fetch_into(
         &self,
         what: &str,
         url: &Url,
         into: &mut dyn Write,
-        to_line: impl Fn(&[u8]) -> Option<Vec<u8>>,
+        to_line: impl Fn(&[u8]) -> Vec<u8>,
     ) -> Result<(), BatchError> {
-        // A broken transfer begins again: its lines are kept apart until it is whole.
-        let mut tries = 0;
+        let mut lines = BufReader::with_capacity(1 << 16, self.fetch(what, url).await?);
+        let mut line = Vec::new();
         loop {
-            let mut whole = tempfile::tempfile().map_err(BatchError::file(Path::new("a temporary file")))?;
-            let fetched = self
-                .fetch(what, url.clone(), &mut |line| match to_line(line) {
-                    Some(mut line) => {
-                        line.push(b'\n');
-                        whole.write_all(&line)
-                    }
-                    None => Ok(()),
-                })
-                .await;
-            match fetched {
-                Err(error) if error.may_pass() && tries + 1 < TRIES => self.wait(&error, &mut tries).await,
-                Err(error) => return Err(error),
-                Ok(()) => {
-                    use std::io::{Seek, SeekFrom};
-                    let copied = whole.seek(SeekFrom::Start(0)).and_then(|_| std::io::copy(&mut whole, into));
-                    return copied.map(drop).map_err(BatchError::file(Path::new("the file of results")));
-                }
+            line.clear();
+            let length = lines.by_ref().take(MAX_LINE).read_until(b'\n', &mut line).map_err(temporary)?;
+            if length as u64 == MAX_LINE {
+                let reason = "a line of the results is too long".to_owned();
+                return Err(BatchError::Unexpected { what: what.to_owned(), reason });
+            }
+            if length == 0 {
+                return Ok(());
+            }
+            let text = line.trim_ascii();
+            if !text.is_empty() {
+                let mut line = to_line(&self.without_secrets(text));
+                line.push(b'\n');
+                into.write_all(&line).map_err(BatchError::file(Path::new("the file of results")))?;
             }
         }
+    }
+
+    /// What a provider sent, without what must not be shown.
+    pub(super) fn without_secrets<'a>(&self, bytes: &'a [u8]) -> Cow<'a, [u8]> {
+        self.connection.secrets.removed_from(bytes)
     }
 
     /// Deletes files of an API that has OpenAI's `files`. One that is gone is as it should be.
@@ -229,13 +215,18 @@ impl Http {
         Ok(())
     }
 
-    async fn send(&self, what: &str, method: Method, url: Url, sent: Sent<'_>) -> Result<Response, BatchError> {
-        let mut request = reqwest::Request::new(method, url);
-        *request.headers_mut() = self.headers.clone();
-        let io_error =
-            |error: std::io::Error| BatchError::Unexpected { what: what.to_owned(), reason: error.to_string() };
+    async fn send(
+        &self,
+        what: &str,
+        method: Method,
+        url: Url,
+        sent: Sent<'_>,
+        timeout: Duration,
+    ) -> Result<Response, BatchError> {
+        let mut request = self.connection.request(method, url);
+        let io_error = |error: io::Error| BatchError::Unexpected { what: what.to_owned(), reason: error.to_string() };
         let is_file = matches!(sent, Sent::File(_) | Sent::Form(..));
-        *request.timeout_mut() = Some(if is_file { TRANSFER } else { TIMEOUT });
+        *request.timeout_mut() = Some(if is_file { TRANSFER } else { timeout });
         match sent {
             Sent::Nothing => _ = request.headers_mut().remove(CONTENT_TYPE),
             Sent::Json(json) => *request.body_mut() = Some(json.to_string().into()),
@@ -246,20 +237,17 @@ impl Http {
             Sent::Form(fields, name, file) => {
                 let (body, content_type) = FileBody::form(fields, name, file).map_err(BatchError::file(file))?;
                 let content_type =
-                    HeaderValue::from_str(&content_type).map_err(|error| io_error(std::io::Error::other(error)))?;
+                    HeaderValue::from_str(&content_type).map_err(|error| io_error(io::Error::other(error)))?;
                 request.headers_mut().insert(CONTENT_TYPE, content_type);
                 *request.body_mut() = Some(reqwest::Body::wrap(body));
             }
         }
-        if request.url().path().ends_with("/content") {
-            *request.timeout_mut() = Some(TRANSFER);
-        }
-        let sent = self.client.execute(request).await;
-        let mut response = sent.map_err(|error| self.failed(what, classify_transport(&error, self.proxied())))?;
+        let mut response = self.connection.send(request).await.map_err(|failure| self.failed(what, failure))?;
         if response.status().is_success() {
             return Ok(response);
         }
-        let (status, headers) = (response.status().as_u16(), self.secrets.removed_from_headers(response.headers()));
+        let (status, headers) =
+            (response.status().as_u16(), self.connection.secrets.removed_from_headers(response.headers()));
         let body = self.body(what, &mut response).await?;
         let mut failure = classify_response(status, &headers, &body, SystemTime::now());
         if failure.code == ErrorCode::NotFound {
@@ -269,23 +257,20 @@ impl Http {
     }
 
     async fn body(&self, what: &str, response: &mut Response) -> Result<Vec<u8>, BatchError> {
-        let body =
-            read_body(response, self.proxied(), MAX_BODY).await.map_err(|failure| self.failed(what, *failure))?;
-        let body = unpacked(response.headers(), &body).map_err(|failure| self.failed(what, *failure))?;
-        Ok(self.secrets.removed_from(&body).into_owned())
-    }
-
-    fn proxied(&self) -> Option<&str> {
-        self.proxy.as_ref().map(|proxy| proxy.address.as_str())
+        let body = self.connection.body(response, MAX_BODY).await;
+        body.map_err(|failure| self.failed(what, *failure))
     }
 
     fn failed(&self, what: &str, failure: Failure) -> BatchError {
-        BatchError::Endpoint { what: what.to_owned(), failure: self.secrets.removed_from_failure(failure).into() }
+        BatchError::Endpoint {
+            what: what.to_owned(),
+            failure: self.connection.secrets.removed_from_failure(failure).into(),
+        }
     }
 
     /// Below the address; a query such as Azure's `api-version` stays.
     pub(super) fn url(&self, path: &[&str], query: &[(&str, &str)]) -> Url {
-        let mut url = self.base.clone();
+        let mut url = self.connection.url.clone();
         if let Ok(mut segments) = url.path_segments_mut() {
             segments.pop_if_empty().extend(path);
         }
@@ -294,4 +279,8 @@ impl Http {
         }
         url
     }
+}
+
+fn temporary(error: io::Error) -> BatchError {
+    BatchError::file(Path::new("a temporary file"))(error)
 }

@@ -26,11 +26,13 @@ pub enum BatchDialect {
     Anthropic,
     /// Batch jobs.
     Mistral,
+    /// Batches whose requests and results are inline.
+    OpenRouter,
 }
 
 impl BatchDialect {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::OpenAi, Self::Together, Self::Anthropic, Self::Mistral];
+    pub const ALL: [Self; 5] = [Self::OpenAi, Self::Together, Self::Anthropic, Self::Mistral, Self::OpenRouter];
 
     /// The name in plans and flags.
     pub const fn as_str(self) -> &'static str {
@@ -39,6 +41,7 @@ impl BatchDialect {
             Self::Together => "together",
             Self::Anthropic => "anthropic",
             Self::Mistral => "mistral",
+            Self::OpenRouter => "openrouter",
         }
     }
 
@@ -54,6 +57,7 @@ impl BatchDialect {
             () if is("together", "together.xyz") || is("together", "together.ai") => Self::Together,
             () if is("anthropic", "anthropic.com") => Self::Anthropic,
             () if is("mistral", "mistral.ai") => Self::Mistral,
+            () if is("openrouter", "openrouter.ai") => Self::OpenRouter,
             () => Self::OpenAi,
         }
     }
@@ -69,6 +73,7 @@ impl BatchDialect {
             Self::Together => Box::new(dialects::OpenAi::together(http)),
             Self::Anthropic => Box::new(dialects::Anthropic::new(http)),
             Self::Mistral => Box::new(dialects::Mistral::new(http, model)),
+            Self::OpenRouter => Box::new(dialects::OpenRouter::new(http, model)),
         })
     }
 }
@@ -96,7 +101,7 @@ pub(super) trait Provider {
     /// How it stands.
     fn poll<'a>(&'a self, id: &'a str) -> Step<'a, Standing>;
 
-    /// Asks for its end.
+    /// Asks for its end, where the provider has a way to.
     fn cancel<'a>(&'a self, id: &'a str) -> Step<'a, ()>;
 
     /// Appends the results in one of its files to `into`, in OpenAI's form.

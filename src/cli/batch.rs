@@ -371,6 +371,7 @@ fn cli_error(error: &BatchError) -> CliError {
         BatchError::OtherAddress { .. } => {
             return CliError::of(error).hint("use the address and the key that it was submitted with");
         }
+        BatchError::CannotCancel { .. } => Some("`judge-run collect` takes in its results when it has ended"),
         BatchError::Gone { .. } => Some("it may belong to another key or project; providers delete old batches"),
         BatchError::Refused { .. } => Some("nothing of it was charged; the same command submits it again"),
         BatchError::Endpoint { failure, .. } => Some(failure.code.traits().remedy),

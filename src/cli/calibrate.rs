@@ -5,7 +5,7 @@ use std::fmt::{self, Write};
 use std::process::ExitCode;
 
 use judge_run::people::agreement::Estimate;
-use judge_run::people::calibrate::{CalibrateError, Calibration, Method, Settings, calibrate};
+use judge_run::people::calibrate::{CalibrateError, Calibration, Escalation, Method, Settings, calibrate};
 use judge_run::people::plan::Plans;
 use judge_run::results::forms::plain::{guarded, one_line, pad};
 use judge_run::run::Exit;
@@ -17,7 +17,18 @@ use super::print::counted;
 use super::{raters, report, summary};
 
 pub(crate) fn main(args: CalibrateArgs) -> Result<ExitCode, CliError> {
-    let CalibrateArgs { raters: of, method, labels, examples, good, ignore_plan, width, level, format } = args;
+    let CalibrateArgs {
+        raters: of,
+        method,
+        labels,
+        examples,
+        good,
+        ignore_plan,
+        max_disagreement,
+        width,
+        level,
+        format,
+    } = args;
     let RatersArgs { logs, name, judge, people } = of;
     let method = Method::ALL
         .into_iter()
@@ -49,7 +60,7 @@ pub(crate) fn main(args: CalibrateArgs) -> Result<ExitCode, CliError> {
         _ => Plans::default(),
     };
     let plan = plans.of(&name, &ratings.raters[judge].source_id).filter(|_| elsewhere.is_none());
-    let settings = Settings { judge, people, method, good, level, width, plan, examples, elsewhere };
+    let settings = Settings { judge, people, method, good, level, width, max_disagreement, plan, examples, elsewhere };
     let found = calibrate(&ratings, &settings).map_err(|error| failed(&error))?;
     let text = if format == "json" {
         format!("{:#}\n", json!(found))
@@ -60,7 +71,7 @@ pub(crate) fn main(args: CalibrateArgs) -> Result<ExitCode, CliError> {
         guarded(&out)
     };
     summary::print(&text)?;
-    let exit = if found.refused.is_some() { Exit::GateFailed } else { Exit::AllJudged };
+    let exit = if found.refused.is_some() || found.lacks_threshold() { Exit::GateFailed } else { Exit::AllJudged };
     Ok(ExitCode::from(exit.code()))
 }
 
@@ -73,9 +84,40 @@ fn failed(error: &CalibrateError) -> CliError {
         CalibrateError::NotGoodOrBad { .. } => {
             usage.hint("say which are good, such as `--good '>= 4'`, or use `--method ppi++`")
         }
+        CalibrateError::NoAgreement => usage.hint("say which are good, such as `--good '>= 4'`"),
         CalibrateError::NotNumbers => usage.hint("say which verdicts are good, such as `--good '[\"good\"]'`"),
         CalibrateError::NoVerdicts { .. } | CalibrateError::Statistics(_) => usage,
     }
+}
+
+fn write_escalation(out: &mut String, escalation: &Escalation, is_refused: bool) -> fmt::Result {
+    let percent = |share: f64| format!("{:.1}%", 100.0 * share);
+    let wanted = percent(escalation.max_disagreement);
+    let certain = format!("{:.0}% confidence", 100.0 * escalation.level);
+    match escalation.below.zip(escalation.bound) {
+        Some((below, bound)) => writeln!(
+            out,
+            "\nescalate below {below}: of {} at or above it {} differ, so at most {} with {certain}; {} of all verdicts are kept",
+            counted(escalation.n_kept, "labelled verdict"),
+            escalation.n_differing,
+            percent(bound),
+            percent(escalation.coverage)
+        )?,
+        None if is_refused => writeln!(out, "\nno threshold: the judge is refused")?,
+        None if escalation.n_labelled == 0 => writeln!(
+            out,
+            "\nno threshold: no labelled verdict has a confidence; use a judge with `logprobs = true`, or several `--samples`"
+        )?,
+        None => writeln!(
+            out,
+            "\nno threshold: {} with a confidence do not show with {certain} that at most {wanted} differ",
+            counted(escalation.n_labelled, "labelled verdict")
+        )?,
+    }
+    if escalation.n_without > 0 {
+        writeln!(out, "  {} without a confidence are always escalated", counted(escalation.n_without, "verdict"))?;
+    }
+    Ok(())
 }
 
 fn write_text(out: &mut String, found: &Calibration) -> fmt::Result {
@@ -127,6 +169,9 @@ fn write_text(out: &mut String, found: &Calibration) -> fmt::Result {
         }
         Some((width, None)) => writeln!(out, "\nan interval of width {width} needs more items than there are")?,
         None => {}
+    }
+    if let Some(escalation) = &found.escalation {
+        write_escalation(out, escalation, found.refused.is_some())?;
     }
     if !found.strata.is_empty() {
         writeln!(out, "\nby verdict")?;

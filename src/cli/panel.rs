@@ -10,7 +10,7 @@ use judge_run::run::{Aggregation, LaneIndex, Panel, PanelPlan, PanelSummary, Run
 use serde::Deserialize;
 
 use super::error::CliError;
-use super::flags::ENDPOINT;
+use super::flags::{ENDPOINT, share};
 use super::print::{counted, one_line};
 use super::summary::write_distribution;
 
@@ -42,6 +42,12 @@ pub(crate) struct PanelArgs {
     /// With --escalate-to: also where the verdict is bad
     #[arg(long, env = "JUDGE_RUN_ESCALATE_BAD", help_heading = ENDPOINT, requires = "escalate_to")]
     pub escalate_bad: bool,
+
+    /// With --escalate-to: where the confidence is less, by `logprobs` or by the share of votes that say the same, instead of
+    /// where votes differ; `judge-run calibrate --max-disagreement` finds it
+    #[arg(long, value_name = "CONFIDENCE", env = "JUDGE_RUN_ESCALATE_BELOW", help_heading = ENDPOINT, requires = "escalate_to",
+          value_parser = share)]
+    pub escalate_below: Option<f64>,
 }
 
 fn aggregation() -> impl TypedValueParser<Value = Aggregation> {
@@ -106,7 +112,15 @@ impl PanelArgs {
             )));
         }
         let judge = judge.name.clone();
-        Ok(Some(PanelPlan { judge, voters: voters.to_vec(), samples, aggregation, quorum, escalates_bad: false }))
+        Ok(Some(PanelPlan {
+            judge,
+            voters: voters.to_vec(),
+            samples,
+            aggregation,
+            quorum,
+            escalates_bad: false,
+            escalates_below: None,
+        }))
     }
 
     /// Of a judge of pairs: each comparison asks in both orders, so there are always several votes.
@@ -130,7 +144,15 @@ impl PanelArgs {
         }
         let judge = judge.name.clone();
         let aggregation = Aggregation::Pair;
-        Ok(PanelPlan { judge, voters: voters.to_vec(), samples, aggregation, quorum, escalates_bad: false })
+        Ok(PanelPlan {
+            judge,
+            voters: voters.to_vec(),
+            samples,
+            aggregation,
+            quorum,
+            escalates_bad: false,
+            escalates_below: None,
+        })
     }
 
     fn cascade(
@@ -151,6 +173,13 @@ impl PanelArgs {
                 "add `good`, or `better` and `threshold`, to its [verdict]",
             ));
         }
+        let has_one_vote = voters.len() == 1 && samples == 1;
+        if self.escalate_below.is_some() && has_one_vote && !judge.weighs_labels() {
+            return Err(CliError::usage_with_hint(
+                format_args!("--escalate-below: one verdict of `{}` has no confidence", judge.name),
+                "set `logprobs = true` in its [params], or ask several times with `--samples`",
+            ));
+        }
         Ok(PanelPlan {
             judge: judge.name.clone(),
             voters: voters.iter().chain([last]).cloned().collect(),
@@ -158,6 +187,7 @@ impl PanelArgs {
             aggregation: Aggregation::Cascade,
             quorum: 1,
             escalates_bad: self.escalate_bad,
+            escalates_below: self.escalate_below,
         })
     }
 }
@@ -185,7 +215,9 @@ pub(crate) fn panels(plan: &RunPlan, questions: &[(Question, LaneIndex)]) -> Vec
             aggregation: planned.aggregation,
             quorum: planned.quorum,
             escalates_bad: planned.escalates_bad,
+            escalates_below: planned.escalates_below,
             sides: plan.sides.as_ref().map(|sides| sides.names.clone()).unwrap_or_default(),
+            one_order: plan.sides.as_ref().is_some_and(|sides| sides.one_order),
         })
     };
     plan.panels.iter().filter_map(panel).collect()
@@ -199,7 +231,13 @@ pub(crate) fn write(out: &mut String, summary: &PanelSummary) -> fmt::Result {
     match last {
         Some(last) => writeln!(out, "\n{}  aggregate:cascade, decided by {}", one_line(judge), one_line(last))?,
         None if *aggregation == Aggregation::Pair => {
-            writeln!(out, "\n{}  aggregate:pair of {} votes, in both orders", one_line(judge), panel.votes())?;
+            let orders = if panel.one_order { "one order" } else { "both orders" };
+            writeln!(
+                out,
+                "\n{}  aggregate:pair of {}, in {orders}",
+                one_line(judge),
+                counted(panel.votes().into(), "vote")
+            )?;
         }
         None => writeln!(out, "\n{}  aggregate:{aggregation} of {} votes", one_line(judge), panel.votes())?,
     }
@@ -216,7 +254,9 @@ pub(crate) fn write(out: &mut String, summary: &PanelSummary) -> fmt::Result {
         line("escalated", summary.decided_by_last, &format!("decided by {}", one_line(last)))?;
     }
     if *aggregation == Aggregation::Pair {
-        line("consistent", *unanimous, "the same in both orders")?;
+        if !panel.one_order {
+            line("consistent", *unanimous, "the same in both orders")?;
+        }
         let (first, all) = summary.first_preferred;
         line("position", first, &format!("of {all} preferences are for the output shown first"))?;
     } else {

@@ -391,6 +391,10 @@ pub(crate) struct CalibrateArgs {
     #[arg(long, help_heading = INPUT)]
     pub ignore_plan: bool,
 
+    /// Also find the least confidence of verdicts of which, by --level, at most this share differs from people's: for --escalate-below
+    #[arg(long, value_name = "SHARE", value_parser = share, conflicts_with = "labels", help_heading = OUTPUT)]
+    pub max_disagreement: Option<f64>,
+
     /// How wide the interval should be: the labels that this needs are reported
     #[arg(long, value_name = "SHARE", default_value = "0.1", value_parser = share, help_heading = OUTPUT)]
     pub width: f64,

@@ -409,7 +409,7 @@ pub(crate) struct SimulateArgs {
     #[arg(long, value_name = "N", default_value_t = 2)]
     pub clear_after: u32,
 
-    /// Faults of batches: expired=10%, missing=1% (of the lines), disorder, upper, invalid, queue, slow
+    /// Faults of batches: expired=10%, missing=1% (of the lines), disorder, upper, invalid, queue, room=20 (lines), slow
     #[arg(long, value_name = "FAULT,...")]
     pub fail_batches: Option<BatchFaults>,
 }

@@ -10,6 +10,8 @@ use judge_run_statistics::mean::{clustered_mean, mean};
 use judge_run_statistics::proportion::{wilson, wilson_effective};
 use serde::Serialize;
 
+pub use self::escalation::Escalation;
+use self::escalation::escalation;
 use super::agreement::{Ends, Estimate, Warning};
 use super::plan::{Plan, Strata, digests};
 use super::ratings::{Item, Ratings};
@@ -55,6 +57,8 @@ pub struct Settings<'a> {
     pub level: f64,
     /// The width that the interval should have.
     pub width: f64,
+    /// The share of kept verdicts that may differ from people's, where a threshold for keeping them is wanted.
+    pub max_disagreement: Option<f64>,
     /// How the labelled items were drawn.
     pub plan: Option<&'a Plan>,
     /// Traces that the judge was written with: their labels certify nothing.
@@ -106,6 +110,9 @@ pub struct Calibration {
     /// What an interval of the wanted width needs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub needs: Option<Needs>,
+    /// From which confidence on verdicts may be kept, where that is wanted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub escalation: Option<Escalation>,
     /// Verdict by verdict.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub strata: Vec<StratumRow>,
@@ -161,6 +168,8 @@ pub enum CalibrateError {
     NoLabels { name: String, judge: String },
     #[error("the verdicts are neither good nor bad, and {} needs such", method.as_str())]
     NotGoodOrBad { method: Method },
+    #[error("the verdicts are neither good nor bad: whether people agree with them is not known")]
+    NoAgreement,
     #[error("the verdicts are neither good nor bad, nor numbers")]
     NotNumbers,
     #[error(transparent)]
@@ -254,10 +263,21 @@ pub fn calibrate(ratings: &Ratings, settings: &Settings<'_>) -> Result<Calibrati
         lambda: None,
         design_effect,
         needs: None,
+        escalation: None,
         strata: rows(&cases),
         warnings: warnings(settings, &cases),
     };
     found.correct(&cases, &labelled, settings, form)?;
+    if let Some(max_disagreement) = settings.max_disagreement {
+        if form != Form::Good {
+            return Err(CalibrateError::NoAgreement);
+        }
+        found.escalation = Some(escalation(&cases, settings, max_disagreement, found.refused.is_some())?);
+        found.warnings.extend((design_effect > 1.0).then(|| Warning {
+            code: "labels_alike",
+            message: "labels of one session are alike: the threshold presumes that they are not".to_owned(),
+        }));
+    }
     Ok(found)
 }
 
@@ -580,5 +600,6 @@ fn of_strata(cases: &[Case<'_>], design_effect: f64, level: f64) -> Result<Corre
     stratified_mean(&strata, design_effect, level)
 }
 
+mod escalation;
 #[cfg(test)]
 mod tests;

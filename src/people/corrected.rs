@@ -64,6 +64,7 @@ fn of_judge(ratings: &Ratings, judge: &JudgeReport, known: &Known, level: f64) -
         good: judge.good.as_ref().and_then(|good| good.parse().ok()),
         level,
         width: 0.0,
+        max_disagreement: None,
         plan,
         examples: known.examples.get(&judge.name).cloned().unwrap_or_default(),
         elsewhere: None,

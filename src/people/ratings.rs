@@ -77,6 +77,19 @@ pub enum Said {
     Nothing,
 }
 
+/// How sure a panel is: the share of all its votes that say what most say; nothing where one of them is missing.
+fn agreement(record: &Feedback) -> Option<f64> {
+    if record.source.source_id.as_deref() != Some("aggregate:majority") {
+        return None;
+    }
+    let counts = |key: &str| {
+        let (part, whole) = record.metadata.get(key)?.split_once('/')?;
+        Some((part.parse::<u32>().ok()?, whole.parse::<u32>().ok()?))
+    };
+    let ((given, votes), (agreeing, _)) = (counts("votes")?, counts("agreement")?);
+    (given == votes && votes > 0).then(|| f64::from(agreeing) / f64::from(votes))
+}
+
 /// The member of a label's metadata that says that a judge was written with it.
 pub const EXAMPLE_METADATA: &str = "judge_example";
 
@@ -212,7 +225,7 @@ impl Ratings {
         } else if item.cluster.is_empty() {
             item.cluster = format!("trace {}", item.trace_id);
         }
-        let confidence = metadata("confidence").and_then(|text| text.parse().ok());
+        let confidence = metadata("confidence").and_then(|text| text.parse().ok()).or_else(|| agreement(record));
         let rating = Rating {
             rater,
             said: Said::of(record, stands),
@@ -342,5 +355,20 @@ mod tests {
         assert_eq!(ratings.named(&["bea".into()]), Ok(vec![2]));
         assert_eq!(ratings.named(&["dan".into()]), Err("dan".into()));
         assert_eq!(ratings.categories(&[0, 1, 2]), [Said::Boolean(false), Said::Boolean(true)]);
+    }
+
+    #[test]
+    fn a_panel_is_as_sure_as_its_votes_agree() {
+        let confidence = |source: &str, metadata: &str| {
+            let source = format!(r#"{{"source_type":"CODE","source_id":"aggregate:{source}"}}"#);
+            let line = format!(
+                r#"{{"assessment_id":"a-1","name":"j","value":true,"source":{source},"trace_id":"t","metadata":{metadata}}}"#
+            );
+            read(&[&line]).items[0].ratings[0].confidence
+        };
+        assert_eq!(confidence("majority", r#"{"votes":"4/4","agreement":"3/4"}"#), Some(0.75));
+        assert_eq!(confidence("majority", r#"{"votes":"3/4","agreement":"3/3"}"#), None, "a vote is missing");
+        assert_eq!(confidence("mean", r#"{"votes":"3/3","agreement":"3..5"}"#), None);
+        assert_eq!(confidence("cascade", r#"{"votes":"3/3","agreement":"3/3"}"#), None);
     }
 }

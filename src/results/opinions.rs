@@ -9,8 +9,9 @@ use super::pairwise::Preference;
 use super::report::{Evidence, Usage};
 use crate::feedback::log::{OpenError, Place, StandingRecords, Stands};
 use crate::feedback::{
-    ANCHORS_METADATA, ANSWER_A_METADATA, ANSWER_B_METADATA, DELETED_BY_METADATA, DIGEST_METADATA, EVIDENCE_METADATA,
-    GOOD_METADATA, PROMPT_METADATA, SCALE_METADATA, SESSION_ID_METADATA, SESSION_METADATA, SourceType,
+    ANCHORS_METADATA, ANSWER_A_METADATA, ANSWER_B_METADATA, DECIDED_BY_METADATA, DELETED_BY_METADATA, DIGEST_METADATA,
+    EVIDENCE_METADATA, GOOD_METADATA, PROMPT_METADATA, SCALE_METADATA, SESSION_ID_METADATA, SESSION_METADATA,
+    SourceType,
 };
 use crate::judge::Good;
 
@@ -59,6 +60,8 @@ pub(super) struct Group {
     pub latencies_ms: Vec<f64>,
     pub readings: BTreeMap<String, u64>,
     pub evidence: Option<Evidence>,
+    /// Of a cascade: verdicts by the model that decided them.
+    pub decided_by: BTreeMap<String, u64>,
     /// Of a judge of pairs.
     pub preferences: Vec<Preference>,
 }
@@ -235,6 +238,9 @@ impl Group {
         };
         let cluster = session.or(trace).unwrap_or_else(place_hash);
         if stands == Stands::Verdict {
+            if let Some(decided_by) = metadata.get(DECIDED_BY_METADATA) {
+                *self.decided_by.entry(decided_by.to_owned()).or_default() += 1;
+            }
             self.preferences.extend(Preference::of(extract, &mut self.labels, cluster));
         }
         self.observations.push(Observation { verdict, item, cluster, place });

@@ -164,6 +164,7 @@ mod tests {
             latency_ms: None,
             readings: Default::default(),
             evidence: None,
+            cascade: None,
             pairwise: None,
             slices: Vec::new(),
             warnings: Vec::new(),

@@ -69,6 +69,9 @@ pub struct JudgeReport {
     /// Of a judge that quotes what it was shown: its quotations, in all verdicts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub evidence: Option<Evidence>,
+    /// Of a cascade: what the first votes decided.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cascade: Option<Cascade>,
     /// Of a judge of pairs: whose outputs it prefers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pairwise: Option<Pairwise>,
@@ -127,6 +130,21 @@ pub struct Evidence {
     pub quotes: u64,
     /// How many of them stand in what was judged.
     pub found: u64,
+}
+
+/// What the first votes of a cascade decided, and what that saved.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Cascade {
+    /// The model that decides what they leave open; absent where they left nothing open.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decided_by: Option<String>,
+    /// Verdicts of that model.
+    pub n_escalated: u64,
+    /// Verdicts of the first votes: so many judgments were spared that model.
+    pub n_spared: u64,
+    /// What these would have cost in US dollars, by what that model's judgments cost on average; where its prices are known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub saved_usd: Option<f64>,
 }
 
 /// What verdicts say. Failures are counted, and are in no share or mean.

@@ -7,7 +7,9 @@ use judge_run_statistics::mean::FEW_CLUSTERS;
 use super::figures::{Measure, latency};
 use super::opinions::{Group, Observation, Results, Verdict};
 use super::pairwise::pairwise;
-use super::report::{Estimate, Figures, JudgeReport, Report, SCHEMA_VERSION, Slice, Usage, Warning, WarningCode};
+use super::report::{
+    Cascade, Estimate, Figures, JudgeReport, Report, SCHEMA_VERSION, Slice, Usage, Warning, WarningCode,
+};
 use crate::endpoint::prices::Prices;
 use crate::endpoint::wire::answer;
 use crate::judge::{Good, Judge, library};
@@ -75,6 +77,23 @@ impl Results {
         }
     }
 
+    /// What a cascade spared the model that decides.
+    #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^53")]
+    fn cascade(&self, group: &Group, scored: u64, options: &Options) -> Option<Cascade> {
+        if !group.is_aggregate() || !group.source_id.ends_with(":cascade") {
+            return None;
+        }
+        let n_escalated = group.decided_by.values().sum();
+        let n_spared = scored.saturating_sub(n_escalated);
+        let decided_by = group.decided_by.iter().max_by_key(|(_, n)| **n).map(|(model, _)| model.clone());
+        let saved = |model: &String| {
+            let decides = self.groups.iter().find(|other| other.name == group.name && other.source_id == *model)?;
+            let each = cost(decides, options.prices.get(model)?) / decides.observations.len() as f64;
+            Some(each * n_spared as f64)
+        };
+        Some(Cascade { n_escalated, n_spared, saved_usd: decided_by.as_ref().and_then(saved), decided_by })
+    }
+
     fn judge(&self, group: &Group, options: &Options, by: usize) -> JudgeReport {
         let known = self.good(group, &options.good);
         let measure = Measure { group, good: known.good.as_ref(), level: options.level };
@@ -106,6 +125,7 @@ impl Results {
             latency_ms: latency(group.latencies_ms.clone()),
             readings: group.readings.clone(),
             evidence: group.evidence,
+            cascade: self.cascade(group, figures.n_scored, options),
             pairwise: pairwise(group, options.level),
             slices: slices.collect(),
             warnings: warnings(group, &known, &figures, by, options.given_good(&group.name)),

@@ -4,20 +4,16 @@ use std::fmt::Write;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use reqwest::header::{AUTHORIZATION, HeaderMap, RETRY_AFTER};
+use reqwest::header::RETRY_AFTER;
 use reqwest::{ClientBuilder, Method, Url};
-use secrecy::SecretString;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::ServerError;
-use crate::endpoint::client::{
-    ClientError, Proxy, Secrets, builder, cause_of, headers, is_loopback, proxy_for, read_body, unpacked,
-    without_credentials,
-};
+use crate::endpoint::Failure;
+use crate::endpoint::client::{Connection, without_credentials};
 use crate::endpoint::config::EndpointConfig;
-use crate::endpoint::{Failure, classify_transport};
 use crate::feedback::ErrorCode;
 
 /// The waits between attempts: a server that is started again is there after some of them.
@@ -44,12 +40,8 @@ const MAX_MESSAGE: usize = 300;
 /// A server that speaks JSON.
 #[derive(Debug)]
 pub(crate) struct Http {
-    client: reqwest::Client,
-    base: Url,
+    connection: Connection,
     address: String,
-    headers: HeaderMap,
-    proxy: Option<Proxy>,
-    secrets: Secrets,
     has_answered: AtomicBool,
 }
 
@@ -72,28 +64,11 @@ impl Http {
         if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none_or(str::is_empty) {
             return Err(not_address());
         }
-        let proxy = if is_loopback(&url) { None } else { proxy_for(&url)? };
-        let builder = set_up(builder(config, &url, proxy.is_some())?.pool_idle_timeout(IDLE))?;
-        let http_error = |error| ClientError::Http { endpoint: config.name.clone(), reason: cause_of(&error) };
-        let client = builder.build().map_err(http_error)?;
-        // reqwest takes user and password out of the address and makes a header of them.
-        let request = client.get(url.clone()).build().map_err(http_error)?;
-        let basic = request.headers().get(AUTHORIZATION);
-        let base64 = basic.and_then(|basic| basic.to_str().ok()?.split_whitespace().next_back());
-        let of_proxy = proxy.iter().flat_map(|proxy| proxy.credentials.iter().cloned());
-        let secrets = Secrets::of(config, &url, base64.map(SecretString::from).into_iter().chain(of_proxy));
-        let mut base = request.url().clone();
-        base.set_query(None);
-        base.set_fragment(None);
-        Ok(Self {
-            client,
-            address: without_credentials(base.as_str()).trim_end_matches('/').to_owned(),
-            base,
-            headers: headers(config, basic)?,
-            proxy,
-            secrets,
-            has_answered: AtomicBool::new(false),
-        })
+        let mut connection = Connection::new(config, &url, |builder| set_up(builder.pool_idle_timeout(IDLE)))?;
+        connection.url.set_query(None);
+        connection.url.set_fragment(None);
+        let address = connection.address().trim_end_matches('/').to_owned();
+        Ok(Self { connection, address, has_answered: AtomicBool::new(false) })
     }
 
     /// As it may be shown, without a slash at its end.
@@ -148,8 +123,7 @@ impl Http {
         let request = format!("{method} {}", url.path());
         let mut attempt = 0;
         loop {
-            let mut sent = reqwest::Request::new(method.clone(), url.clone());
-            *sent.headers_mut() = self.headers.clone();
+            let mut sent = self.connection.request(method.clone(), url.clone());
             *sent.body_mut() = body.clone().map(Into::into);
             let (problem, wait) = match self.exchange(sent).await {
                 Ok((status @ (429 | 502 | 503 | 504), body, wait)) => {
@@ -168,7 +142,7 @@ impl Http {
                     return Err(ServerError::Unexpected { request, reason: failure.message });
                 }
                 Err(failure) => {
-                    let reason = self.secrets.removed_from_failure(*failure).message;
+                    let reason = self.connection.secrets.removed_from_failure(*failure).message;
                     (ServerError::Unreachable { address: self.address.clone(), reason }, None)
                 }
             };
@@ -182,17 +156,14 @@ impl Http {
 
     /// One attempt: the status, the body, and how long the server wants to be left alone.
     async fn exchange(&self, request: reqwest::Request) -> Result<(u16, Vec<u8>, Option<Duration>), Box<Failure>> {
-        let proxy = self.proxy.as_ref().map(|proxy| proxy.address.as_str());
-        let mut response =
-            self.client.execute(request).await.map_err(|error| Box::new(classify_transport(&error, proxy)))?;
-        let body = read_body(&mut response, proxy, MAX_BYTES).await?;
-        let body = self.secrets.removed_from(&unpacked(response.headers(), &body)?).into_owned();
+        let mut response = self.connection.send(request).await?;
+        let body = self.connection.body(&mut response, MAX_BYTES).await?;
         let seconds = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse().ok());
         Ok((response.status().as_u16(), body, seconds.map(Duration::from_secs)))
     }
 
     fn url(&self, path: &[&str], query: &[(&str, &str)]) -> Url {
-        let mut url = self.base.clone();
+        let mut url = self.connection.url.clone();
         if let Ok(mut segments) = url.path_segments_mut() {
             segments.pop_if_empty();
             match path {

@@ -140,6 +140,20 @@ fn a_full_queue_is_waited_for() {
 }
 
 #[test]
+fn a_batch_that_finds_no_room_is_submitted_in_halves() {
+    let (place, simulator) = (Place::with_traces(31), SimulatorProcess::start(&["--fail-batches", "room=8"]));
+    batch(&place, &simulator, &[]).exits_with(0);
+    all_judged_once(&place, &simulator, 31);
+    // 30, 15 and 15, and the halves of these: 8 and 7.
+    let count = |event: &str| events(&place).iter().filter(|name| *name == event).count();
+    assert_eq!((count("split"), count("collected")), (3, 4));
+    // A single request that finds none is refused.
+    let (place, simulator) = (Place::with_traces(2), SimulatorProcess::start(&["--fail-batches", "room=0"]));
+    batch(&place, &simulator, &[]).exits_with(4).says(&["no room in its queue"]);
+    assert_eq!(values(&place), 1);
+}
+
+#[test]
 fn unreadable_answers_are_asked_again_live() {
     let (place, simulator) = (Place::with_traces(40), SimulatorProcess::start(&["--fail", "unparseable=20%,500=10%"]));
     batch(&place, &simulator, &[]);
@@ -253,6 +267,21 @@ fn message(value: bool) -> String {
     json!({"rationale": "So it is.", "value": value}).to_string()
 }
 
+/// Results for the requests of a form that was uploaded, in OpenAI's form: all `false`.
+fn results(form: &str) -> Vec<Value> {
+    let completion = json!({"choices": [{"message": {"content": message(false)}, "finish_reason": "stop"}]});
+    let result = |line: &str| {
+        let line: Value = serde_json::from_str(line).unwrap();
+        let response = json!({"status_code": 200, "body": completion});
+        json!({"custom_id": line["custom_id"], "response": response, "error": null})
+    };
+    form.lines().filter(|line| line.starts_with("{\"custom_id\"")).map(result).collect()
+}
+
+fn lines(results: &[Value]) -> Action {
+    answers::raw(200, &[], &results.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
+}
+
 #[test]
 fn a_submission_whose_answer_is_lost_is_found_and_not_repeated() {
     // The batch that the provider has, once it was submitted.
@@ -276,17 +305,7 @@ fn a_submission_whose_answer_is_lost_is_found_and_not_repeated() {
             ok(json!({"object": "list", "data": [*batch.lock().unwrap()], "has_more": false}))
         }
         (_, path) if path == "batches/batch_1" => ok(batch.lock().unwrap().clone().unwrap()),
-        (_, path) if path == "files/file-2/content" => {
-            let form = requests.lock().unwrap();
-            let lines = form.lines().filter(|line| line.starts_with("{\"custom_id\""));
-            let completion = json!({"choices": [{"message": {"content": message(false)}, "finish_reason": "stop"}]});
-            let result = |line: &str| {
-                let line: Value = serde_json::from_str(line).unwrap();
-                let response = json!({"status_code": 200, "body": completion});
-                json!({"custom_id": line["custom_id"], "response": response}).to_string()
-            };
-            answers::raw(200, &[], &lines.map(result).collect::<Vec<_>>().join("\n"))
-        }
+        (_, path) if path == "files/file-2/content" => lines(&results(&requests.lock().unwrap())),
         other => panic!("{other:?}"),
     });
     let place = Place::with_traces(4);
@@ -357,15 +376,8 @@ fn mistral_s_jobs_are_spoken() {
         }
         (_, path) if path == "files/f2/content" => {
             let form = requests.lock().unwrap();
-            let lines = form.lines().filter(|line| line.starts_with("{\"custom_id\""));
-            let completion = json!({"choices": [{"message": {"content": message(false)}, "finish_reason": "stop"}]});
-            let result = |line: &str| {
-                let line: Value = serde_json::from_str(line).unwrap();
-                assert!(line["body"].get("model").is_none(), "the model belongs to the job");
-                json!({"custom_id": line["custom_id"], "response": {"status_code": 200, "body": completion}})
-                    .to_string()
-            };
-            answers::raw(200, &[], &lines.map(result).collect::<Vec<_>>().join("\n"))
+            assert!(!form.contains("\"model\""), "the model belongs to the job");
+            lines(&results(&form))
         }
         other => panic!("{other:?}"),
     });
@@ -373,4 +385,169 @@ fn mistral_s_jobs_are_spoken() {
     let run = place.judge(&fake.base_url(), &["-m", "mistral:/small", "--batch", "--poll-every", "1ms"]);
     run.env("MISTRAL_API_KEY", "sk-test-1234").run().exits_with(0);
     assert_eq!(values(&place), 4);
+}
+
+#[test]
+fn together_s_differences_are_spoken() {
+    let requests: Mutex<String> = Mutex::new(String::new());
+    let submitted = Mutex::new(false);
+    let fake = Fake::start(move |request| match route(request) {
+        (_, path) if path == "chat/completions" => answers::verdict(true),
+        (_, path) if path == "files/upload" => {
+            let form = String::from_utf8(request.body.clone()).unwrap();
+            assert!(form.contains("name=\"purpose\"\r\n\r\nbatch-api\r\n") && form.contains("name=\"file_name\""));
+            *requests.lock().unwrap() = form;
+            ok(json!({"id": "file-1"}))
+        }
+        (method, path) if (method.as_str(), path.as_str()) == ("POST", "batches") => {
+            assert_eq!(request.json().get("metadata"), None);
+            // The first answer is lost.
+            match std::mem::replace(&mut *submitted.lock().unwrap(), true) {
+                false => Action::Close,
+                true => panic!("submitted twice"),
+            }
+        }
+        // No page, but a list.
+        (_, path) if path == "batches" => ok(json!([
+            {"id": "other", "status": "COMPLETED", "input_file_id": "file-0"},
+            {"id": "b1", "status": "VALIDATING", "input_file_id": "file-1", "progress": 0},
+        ])),
+        (_, path) if path == "batches/b1" => ok(json!({
+            "id": "b1", "status": "COMPLETED", "input_file_id": "file-1", "output_file_id": "file-2",
+            "error_file_id": "file-3", "error": "", "progress": 100,
+        })),
+        (_, path) if path == "files/file-2/content" => lines(&results(&requests.lock().unwrap())[1..]),
+        (_, path) if path == "files/file-3/content" => {
+            let mut error = results(&requests.lock().unwrap())[0].clone();
+            error["response"] = json!({"status_code": 422, "body": {"error": {"message": "Input validation error"}}});
+            lines(&[error])
+        }
+        other => panic!("{other:?}"),
+    });
+    let place = Place::with_traces(4);
+    let run =
+        place.judge(&fake.base_url(), &["-m", "together:/m", "--batch", "--poll-every", "1ms", "--on-expired", "fail"]);
+    run.env("TOGETHER_API_KEY", "sk-test-1234").run().exits_with(3).says(&["found batch b1"]);
+    assert_eq!((values(&place), errors(&place).values().sum::<usize>()), (3, 1));
+}
+
+#[test]
+fn a_submission_is_answered_with_together_s_wrapping() {
+    let fake = Fake::start(|request| match route(request) {
+        (_, path) if path == "chat/completions" => answers::verdict(true),
+        (_, path) if path == "files/upload" => ok(json!({"id": "file-1"})),
+        (method, path) if (method.as_str(), path.as_str()) == ("POST", "batches") => {
+            ok(json!({"job": {"id": "b1", "status": "VALIDATING", "input_file_id": "file-1"}, "warning": ""}))
+        }
+        (_, path) if path == "batches/b1" => ok(json!({"id": "b1", "status": "IN_PROGRESS", "progress": 50})),
+        other => panic!("{other:?}"),
+    });
+    let place = Place::with_traces(2);
+    let run = place.judge(&fake.base_url(), &["-m", "together:/m", "--batch", "--detach"]);
+    run.env("TOGETHER_API_KEY", "sk-test-1234").run().exits_with(5);
+    assert_eq!(place.lines(LEDGER).last().unwrap()["id"], "b1");
+}
+
+#[test]
+fn openrouter_s_inline_batches_are_spoken() {
+    let submitted: Mutex<Value> = Mutex::new(Value::Null);
+    let fake = Fake::start(move |request| match route(request) {
+        (_, path) if path == "chat/completions" => answers::verdict(true),
+        (method, path) if (method.as_str(), path.as_str()) == ("POST", "batches") => {
+            // It is read as it comes: what is about all requests stands before them.
+            let text = String::from_utf8(request.body.clone()).unwrap();
+            let before = r#"{"endpoint":"/v1/chat/completions","model":"openai/gpt-4o","requests":["#;
+            assert!(text.starts_with(before), "{text}");
+            *submitted.lock().unwrap() = request.json();
+            answers::response(202, &[], &json!({"id": "batch_1", "status": "validating", "results": null}))
+        }
+        (method, path) if (method.as_str(), path.as_str()) == ("GET", "batches/batch_1") => {
+            let requests = submitted.lock().unwrap();
+            let form = requests["requests"].as_array().unwrap().iter().map(|request| {
+                assert!(request.as_object().unwrap().len() == 2 && request["body"].is_object());
+                json!({"custom_id": request["custom_id"]}).to_string()
+            });
+            let mut results = results(&form.collect::<Vec<_>>().join("\n"));
+            results[0]["response"] = Value::Null;
+            results[0]["error"] = json!({"code": "server_error", "message": "Internal error, sk-test-1234"});
+            let counts = json!({"total": 3, "completed": 2, "failed": 1});
+            let whole = json!({"id": "batch_1", "status": "completed", "request_counts": counts, "results": results});
+            // As a person would write it.
+            answers::raw(200, &[], &serde_json::to_string_pretty(&whole).unwrap())
+        }
+        (method, path) if (method.as_str(), path.as_str()) == ("DELETE", "batches/batch_1") => {
+            ok(json!({"id": "batch_1", "deleted": true}))
+        }
+        other => panic!("{other:?}"),
+    });
+    let place = Place::with_traces(4);
+    let args =
+        ["-m", "openrouter:/openai/gpt-4o", "--batch", "--poll-every", "1ms", "--delete-files", "--on-expired", "fail"];
+    let run = place.judge(&fake.base_url(), &args);
+    run.env("OPENROUTER_API_KEY", "sk-test-1234").run().exits_with(3);
+    assert_eq!((values(&place), errors(&place)), (3, BTreeMap::from([("SERVER_ERROR".to_owned(), 1)])));
+    assert!(!std::fs::read_to_string(place.path(LOG)).unwrap().contains("sk-test-1234"));
+}
+
+#[test]
+fn a_batch_of_openrouter_s_is_found_by_time_and_number_and_cannot_be_cancelled() {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    let listed = move |id: &str, total: u64, created_at: u64| {
+        json!({
+            "id": id, "model": "m", "status": "in_progress", "created_at": created_at,
+            "request_counts": {"total": total, "completed": 0, "failed": 0}, "results": null,
+        })
+    };
+    let fake = Fake::start(move |request| match route(request) {
+        (_, path) if path == "chat/completions" => answers::verdict(true),
+        (method, path) if (method.as_str(), path.as_str()) == ("POST", "batches") => Action::Close,
+        (_, path) if path == "batches" => {
+            let all = [listed("larger", 4, now), listed("older", 3, now - 86_400), listed("batch_1", 3, now)];
+            ok(json!({"object": "list", "data": all, "has_more": false}))
+        }
+        (_, path) if path == "batches/batch_1" => ok(listed("batch_1", 3, now)),
+        other => panic!("{other:?}"),
+    });
+    let place = Place::with_traces(4);
+    let run = place.judge(&fake.base_url(), &["-m", "openrouter:/m", "--batch", "--detach"]);
+    run.env("OPENROUTER_API_KEY", "sk-test-1234").run().exits_with(5).says(&["found batch batch_1"]);
+    let collect = place.command(["collect", LOG, "--cancel", "--poll-every", "1ms"]);
+    collect.env("OPENROUTER_API_KEY", "sk-test-1234").run().exits_with(4).says(&["no way to cancel a batch"]);
+}
+
+#[test]
+fn azure_s_older_addresses_have_files_and_batches_beside_the_deployment() {
+    let requests: Mutex<String> = Mutex::new(String::new());
+    let target = |request: &Request| {
+        let mut words = request.line.split(' ');
+        (words.next().unwrap().to_owned(), words.next().unwrap().trim_end_matches("?api-version=1").to_owned())
+    };
+    let fake = Fake::start(move |request| match target(request) {
+        (_, path) if path == "/openai/deployments/gpt-batch/chat/completions" => answers::verdict(true),
+        (method, path) if (method.as_str(), path.as_str()) == ("POST", "/openai/files") => {
+            *requests.lock().unwrap() = String::from_utf8(request.body.clone()).unwrap();
+            ok(json!({"id": "file-1", "status": "pending"}))
+        }
+        // A batch of a file that was not looked through would be refused.
+        (_, path) if path == "/openai/files/file-1" => ok(json!({"id": "file-1", "status": "processed"})),
+        (_, path) if path == "/openai/batches" => {
+            assert_eq!(request.json()["endpoint"], "/chat/completions");
+            ok(json!({"id": "b1", "status": "validating"}))
+        }
+        (_, path) if path == "/openai/batches/b1" => ok(json!({
+            "id": "b1", "status": "completed", "output_file_id": "file-2", "error_file_id": "file-3",
+        })),
+        (_, path) if path == "/openai/files/file-2/content" => {
+            let form = requests.lock().unwrap();
+            assert_eq!(form.matches("\"url\":\"/chat/completions\"").count(), 1);
+            assert!(form.contains("\"model\":\"gpt-batch\""), "{form}");
+            lines(&results(&form))
+        }
+        (_, path) if path == "/openai/files/file-3/content" => answers::error(404, "not_found", "no such file"),
+        other => panic!("{other:?}"),
+    });
+    let place = Place::with_traces(2);
+    let url = fake.base_url().replace("/v1", "/openai/deployments/gpt-batch?api-version=1");
+    place.judge(&url, &["--batch", "--poll-every", "1ms"]).run().exits_with(0);
+    assert_eq!(values(&place), 2);
 }

@@ -83,10 +83,79 @@ fn bad_verdicts_may_be_escalated_too_and_so_is_what_failed() {
     assert_eq!(values, [true, false, false, false]);
 }
 
+/// The cheap model is sure of three traces of four; the strong one says yes.
+fn sure_of_most() -> Fake {
+    Fake::start(|request| {
+        if request.json()["model"] == "strong" {
+            return answers::verdict(true);
+        }
+        let trace = request.trace();
+        let (says, share) = (trace % 8 < 4, if trace % 4 == 0 { 0.6_f64 } else { 0.95 });
+        let labels = [(says, share), (!says, 1.0 - share)]
+            .map(|(label, share)| json!({"token": label.to_string(), "logprob": share.ln()}));
+        let place = |token: &str, share: f64, others: &[Value]| json!({"token": token, "logprob": share.ln(), "top_logprobs": others});
+        let start = r#"{"rationale":"So it is.","value":"#;
+        let tokens = [place(start, 1.0, &[]), place(&says.to_string(), share, &labels), place("}", 1.0, &[])];
+        let message = json!({"role": "assistant", "content": format!("{start}{says}}}")});
+        let choice = json!({"index": 0, "message": message, "logprobs": {"content": tokens}, "finish_reason": "stop"});
+        answers::response(
+            200,
+            &[],
+            &json!({
+                "id": "chatcmpl-1", "object": "chat.completion", "created": 1, "model": "cheap", "choices": [choice],
+                "usage": {"prompt_tokens": 100, "completion_tokens": 10, "total_tokens": 110},
+            }),
+        )
+    })
+}
+
+#[test]
+fn a_threshold_from_labels_says_what_the_cheap_model_may_decide() {
+    let (place, fake) = (place(80), sure_of_most());
+    let own = place.read("own.toml").replace("[prompt]", "[params]\nlogprobs = true\n[prompt]");
+    place.write("sure.toml", own);
+    let prices = "input = 1000\noutput = 0\n";
+    place.write(
+        "judge-run.toml",
+        format!("[endpoints.openai.prices.cheap]\n{prices}[endpoints.openai.prices.strong]\n{prices}"),
+    );
+    let judge = |more: &[&str]| {
+        let args = ["-d", "traces.jsonl", "-J", "./sure.toml", "-m", "openai:/cheap", "--base-url", &fake.base_url()];
+        place.run(args.iter().chain(more))
+    };
+    judge(&["-q"]).exits_with(0);
+    // People share the verdicts that the model is sure of, and half of the others.
+    let label = |trace: usize| {
+        let (says, is_shared) = (trace % 8 < 4, trace % 4 != 0 || trace % 16 < 8);
+        format!("trace-{trace},{}\n", says == is_shared)
+    };
+    place.write("labels.csv", format!("trace_id,value\n{}", (0..80).map(label).collect::<String>()));
+    place.run(["feedback", "import", "labels.csv", "--log", LOG, "--name", "sure", "--as", "anna"]).exits_with(0);
+    let calibrate = |share: &str| {
+        let args = ["calibrate", LOG, "--name", "sure", "--level", "0.9", "--format", "json", "--max-disagreement"];
+        place.run(args.iter().chain(&[share]))
+    };
+    let of = |finished: Finished| serde_json::from_str::<Value>(&finished.stdout).unwrap()["escalation"].clone();
+    assert_eq!(of(calibrate("0.02").exits_with(1))["below"], Value::Null, "60 labels do not show 2 %");
+    let found = of(calibrate("5%").exits_with(0));
+    assert_eq!((&found["below"], &found["n_kept"], &found["coverage"]), (&json!(0.95), &json!(60), &json!(0.75)));
+
+    judge(&["-q", "--escalate-to", "openai:/strong", "--escalate-below", "0.95"]).exits_with(0);
+    assert_eq!((asked_of(&fake, "strong").len(), asked_of(&fake, "cheap").len()), (20, 80));
+    let report = place.run(["report", LOG, "--format", "json"]).exits_with(0);
+    let report: Value = serde_json::from_str(&report.stdout).unwrap();
+    let of_cascade = report["judges"].as_array().unwrap().iter().find(|judge| judge.get("cascade").is_some()).unwrap();
+    let cascade = json!({"decided_by": "openai:/strong", "n_escalated": 20, "n_spared": 60, "saved_usd": 6.0});
+    assert_eq!(of_cascade["cascade"], cascade, "100 tokens a judgment");
+}
+
 #[test]
 fn a_cascade_is_checked_before_anything_is_asked() {
     let (place, fake) = (place(1), fake());
-    for more in [&["--quorum", "1"][..], &["--aggregate", "majority"], &["-m", "openai:/strong"], &["-o", "-"]] {
+    let one_vote = ["--samples", "1", "--escalate-below", "0.9"];
+    for more in
+        [&one_vote[..], &["--quorum", "1"], &["--aggregate", "majority"], &["-m", "openai:/strong"], &["-o", "-"]]
+    {
         judge(&place, &fake, more).exits_with(2);
     }
     assert_eq!(fake.seen().len(), 0);

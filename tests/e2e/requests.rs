@@ -10,11 +10,11 @@ use serde_json::{Value, json};
 
 use crate::common::{Action, Fake, Place, Request, answers};
 
-/// OpenAI's OpenAPI document (MIT licence), without descriptions and all that `CreateChatCompletionRequest` does not reach.
+/// OpenAI's OpenAPI document (MIT licence), without descriptions and all that `CreateChatCompletionRequest` and `CreateBatchRequest` do not reach.
 const DOCUMENT: &str = include_str!("../fixtures/openai/create-chat-completion-request.json");
 
 /// One judge file for each type of verdict, and every parameter of `[params]`.
-const OWN_JUDGES: &[(&str, &str)] = &[
+pub(crate) const OWN_JUDGES: &[(&str, &str)] = &[
     ("boolean", "type = \"boolean\"\n[params]\ntemperature = 0.7\ntop_p = 0.9\nseed = 7\n"),
     ("category", "type = \"category\"\nlabels = [\"good\", \"bad \\\"quoted\\\"\", \"N/A\"]\n"),
     ("integer", "type = \"integer\"\nmin = 1\nmax = 5\n[params]\nreasoning_effort = \"low\"\n"),
@@ -22,12 +22,12 @@ const OWN_JUDGES: &[(&str, &str)] = &[
     ("unbounded", "type = \"number\"\n"),
 ];
 
-fn own_judge(verdict: &str) -> String {
+pub(crate) fn own_judge(verdict: &str) -> String {
     format!("prompt = {{ system = \"Judge.\", user = \"{{{{ outputs | fence }}}}\" }}\n[verdict]\n{verdict}")
 }
 
-/// OpenAI's schema of a request, closed: a property that it does not name is an error.
-fn openai() -> Validator {
+/// OpenAI's schema of this name, closed: a property that it does not name is an error.
+pub(crate) fn openai(name: &str) -> Validator {
     fn close(value: &mut Value, is_part: bool) {
         match value {
             Value::Object(schema) => {
@@ -49,13 +49,13 @@ fn openai() -> Validator {
     }
     let mut document: Value = serde_json::from_str(DOCUMENT).unwrap();
     close(&mut document, false);
-    document["$ref"] = "#/components/schemas/CreateChatCompletionRequest".into();
+    document["$ref"] = format!("#/components/schemas/{name}").into();
     document["unevaluatedProperties"] = false.into();
     jsonschema::draft202012::new(&document).unwrap()
 }
 
 #[track_caller]
-fn assert_valid(openai: &Validator, body: &Value) {
+pub(crate) fn assert_valid(openai: &Validator, body: &Value) {
     let errors: Vec<_> = openai.iter_errors(body).map(|e| format!("{}: {e}", e.instance_path())).collect();
     assert!(errors.is_empty(), "{errors:#?}\n{body:#}");
 }
@@ -111,7 +111,7 @@ fn all_requests() -> Vec<Request> {
 
 #[test]
 fn every_request_is_one_that_openai_documents() {
-    let openai = openai();
+    let openai = openai("CreateChatCompletionRequest");
     let mut schemas = BTreeSet::new();
     for request in all_requests() {
         assert_eq!(request.line, "POST /v1/chat/completions HTTP/1.1");
@@ -184,7 +184,7 @@ fn parameters_of_the_judge_file_are_sent_and_no_others() {
 
 #[test]
 fn every_wire_profile_gives_a_documented_body() {
-    let openai = openai();
+    let openai = openai("CreateChatCompletionRequest");
     let line = include_str!("../../datasets/quickstart.jsonl").lines().next().unwrap();
     let line: Value = serde_json::from_str(line).unwrap();
     let trace = Trace {
@@ -231,7 +231,7 @@ fn every_wire_profile_gives_a_documented_body() {
 
 #[test]
 fn the_check_against_openais_document_finds_what_is_wrong() {
-    let openai = openai();
+    let openai = openai("CreateChatCompletionRequest");
     let good = json!({
         "model": "m",
         "messages": [{"role": "user", "content": "x"}],

@@ -26,6 +26,7 @@
 //! | ... and may a judge stand in for one of them? | [`agreement::alt_test`] |
 //! | What did several raters mean together? | [`aggregate`] |
 //! | A judge passes 70 %: how many would people pass? | [`calibration`] |
+//! | Which of its verdicts need no second opinion? | [`selective`] |
 //!
 //! # Conventions
 //!
@@ -54,6 +55,7 @@ pub mod power;
 pub mod proportion;
 pub mod quantile;
 pub mod ranking;
+pub mod selective;
 pub mod sequential;
 
 mod error;

@@ -3,13 +3,12 @@
 //! Source: Anthropic's API reference, "Message Batches" and "Messages". As in its compatible API, the form of the answer is asked for in words alone:
 //! not all models take a schema, and one that does not would refuse all requests of a batch.
 
-use std::io::{BufRead, BufReader, BufWriter, Write};
+use std::io::Write;
 use std::path::Path;
 
 use reqwest::Method;
 use reqwest::header::{AUTHORIZATION, HeaderValue};
 use serde::Deserialize;
-use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use super::super::error::BatchError;
@@ -17,6 +16,7 @@ use super::super::http::{Http, Sent};
 use super::super::ledger::Batch;
 use super::super::provider::{End, Provider, Standing, Step};
 use super::super::spool::BatchLimits;
+use super::rewritten::{Frame, rewritten};
 
 /// Below Anthropic's 100,000 requests and 256 MB.
 const LIMITS: BatchLimits = BatchLimits { requests: Some(100_000), bytes: Some(240_000_000), tokens: None };
@@ -57,13 +57,6 @@ struct List {
     data: Vec<MessageBatch>,
 }
 
-#[derive(Deserialize)]
-struct Line<'a> {
-    custom_id: String,
-    #[serde(borrow)]
-    body: &'a RawValue,
-}
-
 impl Anthropic {
     /// Its own API takes the key in another header than its compatible one.
     pub(in super::super) fn new(http: Http) -> Self {
@@ -79,24 +72,6 @@ impl Anthropic {
         };
         Self { http }
     }
-}
-
-/// The submission, in a file.
-fn submission(requests: &Path) -> std::io::Result<tempfile::NamedTempFile> {
-    let file = tempfile::NamedTempFile::new()?;
-    let mut out = BufWriter::new(&file);
-    write!(out, "{{\"requests\":[")?;
-    for (i, line) in BufReader::new(std::fs::File::open(requests)?).split(b'\n').enumerate() {
-        let line = line?;
-        let Line { custom_id, body } = serde_json::from_slice(&line)?;
-        let separator = if i == 0 { "" } else { "," };
-        let params = params(serde_json::from_str(body.get())?);
-        write!(out, "{separator}{}", json!({"custom_id": custom_id, "params": params}))?;
-    }
-    write!(out, "]}}")?;
-    out.flush()?;
-    drop(out);
-    Ok(file)
 }
 
 /// A chat completion's body as that of Messages.
@@ -142,8 +117,8 @@ struct ResultLine {
 }
 
 /// A result in OpenAI's form.
-fn as_openai(line: &[u8]) -> Option<Vec<u8>> {
-    let Ok(ResultLine { custom_id, result }) = serde_json::from_slice(line) else { return Some(line.to_vec()) };
+fn as_openai(line: &[u8]) -> Vec<u8> {
+    let Ok(ResultLine { custom_id, result }) = serde_json::from_slice(line) else { return line.to_vec() };
     let undone =
         |code: &str| json!({"custom_id": custom_id, "response": null, "error": {"code": code, "message": code}});
     let whole = match result["type"].as_str().unwrap_or_default() {
@@ -171,7 +146,7 @@ fn as_openai(line: &[u8]) -> Option<Vec<u8>> {
         "expired" => undone("batch_expired"),
         _ => json!({"custom_id": custom_id, "response": null, "error": null}),
     };
-    Some(whole.to_string().into_bytes())
+    whole.to_string().into_bytes()
 }
 
 /// A message as a chat completion.
@@ -231,7 +206,10 @@ impl Provider for Anthropic {
 
     fn submit<'a>(&'a self, requests: &'a Path, _: &'a Batch) -> Step<'a, String> {
         Box::pin(async move {
-            let submission = submission(requests).map_err(BatchError::file(requests))?;
+            let submission = rewritten(requests, Frame("{\"requests\":[", ",", "]}"), |request| {
+                let params = params(serde_json::from_str(request.body.get())?);
+                serde_json::to_string(&json!({"custom_id": request.custom_id, "params": params}))
+            })?;
             let sent = Sent::File(submission.path());
             let batch: MessageBatch = self.http.once("submit the batch", Method::POST, &PATH, &[], sent).await?;
             Ok(batch.id)
@@ -318,9 +296,8 @@ mod tests {
 
     #[test]
     fn each_type_of_result_is_read_by_the_code_that_reads_openai_s() {
-        let read = |result: Value| {
-            reply(&as_openai(json!({"custom_id": "a", "result": result}).to_string().as_bytes()).unwrap())
-        };
+        let read =
+            |result: Value| reply(&as_openai(json!({"custom_id": "a", "result": result}).to_string().as_bytes()));
         let message = json!({
             "model": "claude", "stop_reason": "max_tokens", "content": [{"type": "text", "text": "{}"}],
             "usage": {"input_tokens": 5, "cache_read_input_tokens": 3, "output_tokens": 2},

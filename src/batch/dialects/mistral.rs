@@ -2,19 +2,18 @@
 //!
 //! Source: Mistral's API reference, "Batch".
 
-use std::io::{BufRead, BufReader, BufWriter, Write};
+use std::io::Write;
 use std::path::Path;
 
 use reqwest::Method;
 use serde::Deserialize;
-use serde_json::value::RawValue;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
-use super::super::error::BatchError;
 use super::super::http::{Http, Sent};
 use super::super::ledger::Batch;
 use super::super::provider::{End, Provider, Standing, Step};
 use super::super::spool::{BatchLimits, CHAT_COMPLETIONS};
+use super::rewritten::{Frame, rewritten};
 
 /// Below Mistral's 100,000 requests and 512 MB.
 const LIMITS: BatchLimits = BatchLimits { requests: Some(100_000), bytes: Some(480_000_000), tokens: None };
@@ -64,36 +63,10 @@ struct Jobs {
     data: Vec<Job>,
 }
 
-/// A request as OpenAI's form has it.
-#[derive(Deserialize)]
-struct Line<'a> {
-    custom_id: String,
-    #[serde(borrow)]
-    body: &'a RawValue,
-}
-
 impl Mistral {
     pub(in super::super) fn new(http: Http, model: &str) -> Self {
         Self { http, model: model.to_owned() }
     }
-}
-
-/// The requests as Mistral takes them, in a file of their own.
-fn converted(requests: &Path) -> std::io::Result<tempfile::NamedTempFile> {
-    let file = tempfile::NamedTempFile::new()?;
-    let mut out = BufWriter::new(&file);
-    for line in BufReader::new(std::fs::File::open(requests)?).split(b'\n') {
-        let line = line?;
-        let Line { custom_id, body } = serde_json::from_slice(&line)?;
-        let mut body: Value = serde_json::from_str(body.get())?;
-        if let Some(body) = body.as_object_mut() {
-            body.remove("model");
-        }
-        writeln!(out, "{}", json!({"custom_id": custom_id, "body": body}))?;
-    }
-    out.flush()?;
-    drop(out);
-    Ok(file)
 }
 
 impl Job {
@@ -129,7 +102,12 @@ impl Provider for Mistral {
 
     fn upload<'a>(&'a self, requests: &'a Path, batch: &'a Batch) -> Step<'a, Option<String>> {
         Box::pin(async move {
-            let converted = converted(requests).map_err(BatchError::file(requests))?;
+            // The model belongs to the job.
+            let converted = rewritten(requests, Frame("", "\n", "\n"), |request| {
+                let mut body: Map<String, Value> = serde_json::from_str(request.body.get())?;
+                body.remove("model");
+                serde_json::to_string(&json!({"custom_id": request.custom_id, "body": body}))
+            })?;
             let name = format!("{}.jsonl", batch.planned.batch);
             let sent = Sent::Form(&[("purpose", "batch")], &name, converted.path());
             let file: File = self.http.ask("upload the requests", Method::POST, &["files"], &[], sent).await?;
@@ -181,7 +159,7 @@ impl Provider for Mistral {
     fn results<'a>(&'a self, file: &'a str, into: &'a mut dyn Write) -> Step<'a, ()> {
         Box::pin(async move {
             let url = self.http.url(&["files", file, "content"], &[]);
-            self.http.fetch_into("fetch the results", &url, into, |line| Some(line.to_vec())).await
+            self.http.fetch_into("fetch the results", &url, into, <[u8]>::to_vec).await
         })
     }
 

@@ -7,13 +7,15 @@ use std::path::Path;
 
 use reqwest::Method;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::super::error::BatchError;
 use super::super::http::{Http, Sent};
 use super::super::ledger::Batch;
 use super::super::provider::{End, Provider, Standing, Step};
 use super::super::spool::{BatchLimits, CHAT_COMPLETIONS};
+use super::rewritten::{Frame, rewritten};
+use crate::endpoint::pacing::backoff;
 
 /// Requests of a batch, at OpenAI; others take as many or more.
 const MAX_REQUESTS: usize = 50_000;
@@ -27,6 +29,8 @@ const NAME: &str = "judge_run_batch";
 const PAGE: &str = "100";
 /// Pages of the list that are looked through for a batch that was just submitted.
 const MAX_PAGES: usize = 20;
+/// Looks at a file that is not ready yet: some ten minutes.
+const MAX_LOOKS: u32 = 15;
 
 /// OpenAI's API, or one with Together's differences.
 #[derive(Debug)]
@@ -38,6 +42,8 @@ pub(in super::super) struct OpenAi {
 #[derive(Debug, Deserialize)]
 struct File {
     id: String,
+    #[serde(default)]
+    status: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -93,7 +99,44 @@ impl OpenAi {
 
     /// Where chat completions are, as a batch at this address names it: Azure's older API has no version in it.
     fn endpoint(&self) -> &'static str {
-        if self.http.address().contains("/openai/deployments") { "/chat/completions" } else { CHAT_COMPLETIONS }
+        if self.http.deployment().is_some() { "/chat/completions" } else { CHAT_COMPLETIONS }
+    }
+
+    async fn upload_file(&self, requests: &Path, batch: &Batch) -> Result<Option<String>, BatchError> {
+        let what = "upload the requests";
+        let for_deployment = match self.http.deployment() {
+            Some(deployment) => Some(rewritten(requests, Frame("", "\n", "\n"), |request| {
+                let mut body: Map<String, Value> = serde_json::from_str(request.body.get())?;
+                body.insert("model".to_owned(), deployment.into());
+                let line =
+                    json!({"custom_id": request.custom_id, "method": "POST", "url": self.endpoint(), "body": body});
+                serde_json::to_string(&line)
+            })?),
+            None => None,
+        };
+        let requests = for_deployment.as_ref().map_or(requests, |file| file.path());
+        let name = format!("{}.jsonl", batch.planned.batch);
+        let purpose = if self.is_together { "batch-api" } else { "batch" };
+        let fields = [("purpose", purpose), ("file_name", name.as_str())];
+        let fields = if self.is_together { &fields[..] } else { &fields[..1] };
+        let sent = Sent::Form(fields, &name, requests);
+        let path: &[&str] = if self.is_together { &["files", "upload"] } else { &["files"] };
+        let mut file: File = self.http.ask(what, Method::POST, path, &[], sent).await?;
+        // Azure makes no batch of a file that it has not looked through.
+        for looks in 0..MAX_LOOKS {
+            let status = file.status.as_deref().unwrap_or_default().to_ascii_lowercase();
+            match status.as_str() {
+                "pending" | "running" | "notrunning" | "uploading" => {}
+                "error" | "failed" => {
+                    let reason = format!("the provider cannot read the file {}", file.id);
+                    return Err(BatchError::Unexpected { what: what.to_owned(), reason });
+                }
+                _ => return Ok(Some(file.id)),
+            }
+            tokio::time::sleep(backoff::equal_jitter(looks)).await;
+            file = self.http.ask(what, Method::GET, &["files", &file.id], &[], Sent::Nothing).await?;
+        }
+        Ok(Some(file.id))
     }
 
     async fn find_batch(&self, batch: &Batch) -> Result<Option<String>, BatchError> {
@@ -180,24 +223,17 @@ impl Provider for OpenAi {
     }
 
     fn upload<'a>(&'a self, requests: &'a Path, batch: &'a Batch) -> Step<'a, Option<String>> {
-        Box::pin(async move {
-            let name = format!("{}.jsonl", batch.planned.batch);
-            let purpose = if self.is_together { "batch-api" } else { "batch" };
-            let fields = [("purpose", purpose), ("file_name", name.as_str())];
-            let fields = if self.is_together { &fields[..] } else { &fields[..1] };
-            let sent = Sent::Form(fields, &name, requests);
-            let path: &[&str] = if self.is_together { &["files", "upload"] } else { &["files"] };
-            let file: File = self.http.ask("upload the requests", Method::POST, path, &[], sent).await?;
-            Ok(Some(file.id))
-        })
+        Box::pin(self.upload_file(requests, batch))
     }
 
     fn submit<'a>(&'a self, _: &'a Path, batch: &'a Batch) -> Step<'a, String> {
         Box::pin(async move {
-            let body = json!({
-                "input_file_id": batch.file, "endpoint": self.endpoint(), "completion_window": "24h",
-                "metadata": {NAME: batch.planned.batch},
-            });
+            let mut body =
+                json!({"input_file_id": batch.file, "endpoint": self.endpoint(), "completion_window": "24h"});
+            // Together's API has no metadata; there, a batch is known by its file.
+            if !self.is_together {
+                body["metadata"] = json!({NAME: batch.planned.batch});
+            }
             let what = "submit the batch";
             let created = self.http.once(what, Method::POST, &["batches"], &[], Sent::Json(&body)).await?;
             let (Created::Wrapped { job: batch } | Created::Plain(batch)) = created;
@@ -232,7 +268,7 @@ impl Provider for OpenAi {
     fn results<'a>(&'a self, file: &'a str, into: &'a mut dyn Write) -> Step<'a, ()> {
         Box::pin(async move {
             let url = self.http.url(&["files", file, "content"], &[]);
-            self.http.fetch_into("fetch the results", &url, into, |line| Some(line.to_vec())).await
+            self.http.fetch_into("fetch the results", &url, into, <[u8]>::to_vec).await
         })
     }
 

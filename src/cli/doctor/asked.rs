@@ -19,7 +19,6 @@ use super::finding::{Diagnosis, Finding, Part};
 use crate::cli::endpoint::{Env, Layers, default_model, open, set};
 use crate::cli::error::CliError;
 use crate::cli::mlflow::{self, ServerArgs, experiment_of};
-
 use crate::cli::print::counted;
 use crate::cli::setting::{self, Setting};
 

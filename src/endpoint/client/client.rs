@@ -2,26 +2,22 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
-use reqwest::header::{AUTHORIZATION, HeaderMap};
-use reqwest::{Method, Url};
-use secrecy::SecretString;
+use reqwest::header::HeaderMap;
+use reqwest::{Method, Response};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::address::{chat_url, is_loopback, looks_like_address, without_credentials};
+use super::address::{chat_url, looks_like_address, without_credentials};
 use super::body;
+use super::connection::Connection;
 use super::error::ClientError;
-use super::headers::headers;
-use super::proxy::{Proxy, proxy_for};
-use super::secrets::Secrets;
 use super::shown::shown;
-use super::transport::{cause_of, transport};
 use crate::endpoint::config::EndpointConfig;
 use crate::endpoint::failure::request_id_header;
 use crate::endpoint::pacing::observed::ObservedLimits;
 use crate::endpoint::wire::answer::{Answer, NoAnswer};
 use crate::endpoint::wire::chat::{ChatRequest, WireProfile};
-use crate::endpoint::{Failure, classify_response, classify_transport};
+use crate::endpoint::{Failure, classify_response};
 use crate::feedback::ErrorCode;
 
 /// For asking an endpoint what it is.
@@ -34,16 +30,10 @@ const PROXY_AUTHENTICATION_REQUIRED: u16 = 407;
 /// Asks one model on one endpoint.
 #[derive(Debug, Clone)]
 pub struct Client {
-    http: reqwest::Client,
-    url: Url,
+    connection: Connection,
     address: String,
-    headers: HeaderMap,
     model: String,
     extra_body: Map<String, Value>,
-    /// What is in between.
-    proxy: Option<Proxy>,
-    /// To be removed from anything that a server echoes.
-    secrets: Secrets,
 }
 
 /// One request and what came of it.
@@ -66,25 +56,12 @@ impl Client {
             url: looks_like_address(&config.base_url).then(|| without_credentials(&config.base_url)),
             reason,
         })?;
-        // A proxy variable is meant for the world outside.
-        let proxy = if is_loopback(&url) { None } else { proxy_for(&url)? };
-        let http = transport(config, &url, proxy.is_some())?;
-        let http_error = |error| ClientError::Http { endpoint: config.name.clone(), reason: cause_of(&error) };
-        // reqwest takes user and password out of the address and makes a header of them.
-        let request = http.post(url.clone()).build().map_err(http_error)?;
-        let basic = request.headers().get(AUTHORIZATION);
-        let base64 = basic.and_then(|basic| basic.to_str().ok()?.split_whitespace().next_back());
-        let of_proxy = proxy.iter().flat_map(|proxy| proxy.credentials.iter().cloned());
-        let secrets = Secrets::of(config, &url, base64.map(SecretString::from).into_iter().chain(of_proxy));
+        let connection = Connection::new(config, &url, Ok::<_, ClientError>)?;
         Ok(Self {
-            http,
-            url: request.url().clone(),
-            address: without_credentials(request.url().as_str()),
+            address: connection.address(),
+            connection,
             extra_body: config.extra_body.clone(),
-            headers: headers(config, basic)?,
             model: model.to_owned(),
-            proxy,
-            secrets,
         })
     }
 
@@ -95,7 +72,7 @@ impl Client {
 
     /// Whether the endpoint is a simulator, which says so in every answer. No model is asked.
     pub async fn is_simulator(&self) -> bool {
-        self.list().send().await.is_ok_and(|response| response.headers().contains_key(SIMULATOR_HEADER))
+        self.list().await.is_ok_and(|response| response.headers().contains_key(SIMULATOR_HEADER))
     }
 
     /// The ids of the models that the endpoint lists; `None` where it keeps no such list. Nothing is judged, and nothing paid.
@@ -104,7 +81,7 @@ impl Client {
     /// When it does not answer, or refuses; the failure holds nothing secret.
     pub async fn models(&self) -> Result<Option<Vec<String>>, Box<Failure>> {
         let result = self.listed().await;
-        result.map_err(|failure| self.secrets.removed_from_failure(*failure).into())
+        result.map_err(|failure| self.connection.secrets.removed_from_failure(*failure).into())
     }
 
     async fn listed(&self) -> Result<Option<Vec<String>>, Box<Failure>> {
@@ -116,10 +93,8 @@ impl Client {
         struct Model {
             id: String,
         }
-        let proxy = self.proxy.as_ref().map(|proxy| proxy.address.as_str());
-        let mut response = self.list().send().await.map_err(|error| Box::new(classify_transport(&error, proxy)))?;
-        let bytes = body::read(&mut response, proxy, body::MAX_BYTES).await?;
-        let bytes = body::unpacked(response.headers(), &bytes)?;
+        let mut response = self.list().await.map_err(Box::new)?;
+        let bytes = self.connection.body(&mut response, body::MAX_BYTES).await?;
         match response.status().as_u16() {
             200..300 => Ok(serde_json::from_slice::<List>(&bytes)
                 .ok()
@@ -127,19 +102,21 @@ impl Client {
             // An API that only chats.
             400 | 404 | 405 | 501 => Ok(None),
             status => {
-                let headers = self.secrets.removed_from_headers(response.headers());
+                let headers = self.connection.secrets.removed_from_headers(response.headers());
                 Err(self.refusal(status, &headers, &bytes).into())
             }
         }
     }
 
-    /// The request for the list of models.
-    fn list(&self) -> reqwest::RequestBuilder {
-        let mut url = self.url.clone();
+    /// The response to a request for the list of models.
+    async fn list(&self) -> Result<Response, Failure> {
+        let mut url = self.connection.url.clone();
         if let Ok(mut segments) = url.path_segments_mut() {
             segments.pop().pop().push("models");
         }
-        self.http.get(url).headers(self.headers.clone()).timeout(PROBE_TIMEOUT)
+        let mut request = self.connection.request(Method::GET, url);
+        *request.timeout_mut() = Some(PROBE_TIMEOUT);
+        self.connection.send(request).await
     }
 
     /// The body of a request, for one that goes another way.
@@ -167,25 +144,25 @@ impl Client {
                 Err(Failure::new(ErrorCode::InvalidRequest, &message).into())
             }
         };
-        Exchange { result: result.map_err(|failure| self.secrets.removed_from_failure(*failure).into()), limits }
+        Exchange {
+            result: result.map_err(|failure| self.connection.secrets.removed_from_failure(*failure).into()),
+            limits,
+        }
     }
 
     async fn exchange(&self, body: Vec<u8>, limits: &mut ObservedLimits) -> Result<Answer, Box<Failure>> {
         let started = Instant::now();
-        let proxy = self.proxy.as_ref().map(|proxy| proxy.address.as_str());
         if tracing::enabled!(tracing::Level::DEBUG) {
             self.show("request", &format!("POST {}", self.address), &body);
         }
-        let mut request = reqwest::Request::new(Method::POST, self.url.clone());
-        *request.headers_mut() = self.headers.clone();
+        let mut request = self.connection.request(Method::POST, self.connection.url.clone());
         *request.body_mut() = Some(body.into());
-        let sent = self.http.execute(request).await;
-        let mut response = sent.map_err(|error| self.logged(started, classify_transport(&error, proxy)))?;
+        let mut response = self.connection.send(request).await.map_err(|failure| self.logged(started, failure))?;
         *limits = ObservedLimits::read(response.headers(), SystemTime::now());
-        let read = body::read(&mut response, proxy, body::MAX_BYTES).await;
+        let read = body::read(&mut response, self.connection.proxied(), body::MAX_BYTES).await;
         let bytes = read.map_err(|failure| self.logged(started, *failure))?;
         let bytes = body::unpacked(response.headers(), &bytes)?;
-        let bytes = self.secrets.removed_from(&bytes);
+        let bytes = self.connection.secrets.removed_from(&bytes);
         let status = response.status();
         if tracing::enabled!(tracing::Level::DEBUG) {
             let what = format!("{} after {}", status.as_u16(), seconds(started.elapsed()));
@@ -196,12 +173,12 @@ impl Client {
         match read {
             Ok(mut answer) => {
                 answer.request_id = request_id_header(response.headers());
-                answer.request_id.iter_mut().for_each(|id| self.secrets.removed_from_text(id));
+                answer.request_id.iter_mut().for_each(|id| self.connection.secrets.removed_from_text(id));
                 answer.is_simulated |= is_simulated;
                 Ok(answer)
             }
             Err(NoAnswer::NotCompletion(_) | NoAnswer::Error | NoAnswer::NoChoices | NoAnswer::CutStream) => {
-                let headers = self.secrets.removed_from_headers(response.headers());
+                let headers = self.connection.secrets.removed_from_headers(response.headers());
                 Err(Failure { is_simulated, ..self.refusal(status.as_u16(), &headers, &bytes) }.into())
             }
         }
@@ -210,12 +187,12 @@ impl Client {
     /// What it means that a response is not an answer.
     fn refusal(&self, status: u16, headers: &HeaderMap, body: &[u8]) -> Failure {
         let mut failure = classify_response(status, headers, body, SystemTime::now());
-        if let Some(proxy) = &self.proxy {
+        if let Some(proxy) = self.connection.proxied() {
             let words = &failure.message;
             if status == PROXY_AUTHENTICATION_REQUIRED {
-                failure.message = format!("the proxy {} requires a login (HTTP {status}): {words}", proxy.address);
+                failure.message = format!("the proxy {proxy} requires a login (HTTP {status}): {words}");
             } else if !body.trim_ascii_start().starts_with(b"{") {
-                failure.message = format!("{words} (through the proxy {})", proxy.address);
+                failure.message = format!("{words} (through the proxy {proxy})");
             }
         }
         failure
@@ -223,13 +200,13 @@ impl Client {
 
     /// A line for `-vv`.
     fn show(&self, what: &str, about: &str, body: &[u8]) {
-        let body = self.secrets.removed_from(body);
+        let body = self.connection.secrets.removed_from(body);
         tracing::debug!("{what} {about}: {}", shown(&body));
     }
 
     fn logged(&self, started: Instant, failure: Failure) -> Box<Failure> {
         if tracing::enabled!(tracing::Level::DEBUG) {
-            let words = self.secrets.removed_from_failure(failure.clone()).to_string();
+            let words = self.connection.secrets.removed_from_failure(failure.clone()).to_string();
             self.show("no answer", &format!("after {}", seconds(started.elapsed())), words.as_bytes());
         }
         failure.into()
@@ -242,6 +219,10 @@ fn seconds(duration: Duration) -> String {
 
 #[cfg(test)]
 mod tests {
+    use reqwest::header::AUTHORIZATION;
+    use secrecy::SecretString;
+
+    use super::super::proxy::Proxy;
     use super::*;
 
     fn config(base_url: &str, key: Option<&str>, headers: &[(&str, &str)]) -> EndpointConfig {
@@ -256,8 +237,8 @@ mod tests {
     fn user_and_password_of_an_address_are_sent_as_basic_authentication() {
         let authorization = |config| {
             let client = Client::new(&config, "m").unwrap();
-            assert_eq!(client.url.as_str(), "http://127.0.0.1/v1/chat/completions");
-            client.headers.get(AUTHORIZATION).map(|value| value.to_str().unwrap().to_owned())
+            assert_eq!(client.connection.url.as_str(), "http://127.0.0.1/v1/chat/completions");
+            client.connection.headers.get(AUTHORIZATION).map(|value| value.to_str().unwrap().to_owned())
         };
         let basic = Some("Basic dXNlcjpwQHNz".to_owned());
         let url = "http://user:p%40ss@127.0.0.1/v1";
@@ -278,10 +259,10 @@ mod tests {
             ErrorCode::AuthenticationError,
             "sk-key-1234, header-1, p@ssword1, dXNlcjpwQHNzd29yZDE=, query-key-1, user",
         );
-        failure = client.secrets.removed_from_failure(failure);
+        failure = client.connection.secrets.removed_from_failure(failure);
         let r = "[redacted]";
         assert_eq!(failure.message, format!("{r}, {r}, {r}, {r}, {r}, user"));
-        let debug = format!("{:?} {:?}", client.secrets, client.headers);
+        let debug = format!("{:?} {:?}", client.connection.secrets, client.connection.headers);
         assert!(!debug.contains("ssword1") && !debug.contains("key-1234") && !debug.contains("header-1"), "{debug}");
     }
 
@@ -297,7 +278,7 @@ mod tests {
         let message =
             |client: &Client, status, body: &str| client.refusal(status, &HeaderMap::new(), body.as_bytes()).message;
         assert_eq!(message(&client, 502, "broken"), "broken");
-        client.proxy = Some(Proxy { address: "proxy:3128".to_owned(), credentials: Vec::new() });
+        client.connection.proxy = Some(Proxy { address: "proxy:3128".to_owned(), credentials: Vec::new() });
         assert_eq!(message(&client, 407, "denied"), "the proxy proxy:3128 requires a login (HTTP 407): denied");
         assert_eq!(message(&client, 502, "broken"), "broken (through the proxy proxy:3128)");
         assert_eq!(message(&client, 502, r#"{"error":"broken"}"#), "broken");

@@ -13,15 +13,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Gateways add headers of their own, each of them some.
 const MAX_HEADERS: usize = 256;
 
-/// It speaks HTTP/1.1: one HTTP/2 connection would carry about 100 requests at a time, and the rest would wait unseen. It
+/// A client that is still to be built. It speaks HTTP/1.1: one HTTP/2 connection would carry about 100 requests at a time, and the rest would wait unseen. It
 /// follows no redirect, which could carry the key elsewhere, and retries nothing by itself, so that attempts are counted truly.
-pub(crate) fn transport(config: &EndpointConfig, url: &Url, uses_proxy: bool) -> Result<reqwest::Client, ClientError> {
-    let built = builder(config, url, uses_proxy)?.build();
-    built.map_err(|error| ClientError::Http { endpoint: config.name.clone(), reason: cause_of(&error) })
-}
-
-/// The same, to be set up further.
-pub(crate) fn builder(
+pub(super) fn builder(
     config: &EndpointConfig,
     url: &Url,
     uses_proxy: bool,

@@ -59,6 +59,7 @@ fn settings(method: Method) -> Settings<'static> {
         good: None,
         level: 0.95,
         width: 0.1,
+        max_disagreement: None,
         plan: None,
         examples: BTreeSet::new(),
         elsewhere: None,
@@ -171,4 +172,49 @@ fn items_of_one_session_count_as_fewer() {
     let apart = calibrate(&example(), &settings(Method::Jeffreys)).unwrap();
     let width = |found: Calibration| found.corrected.map(|rate| rate.high - rate.low).unwrap();
     assert!(width(found) > 1.1 * width(apart));
+}
+
+/// 120 sure verdicts of which people share all but one, and 60 others of which they share half; as many more of both are not labelled.
+fn with_confidence() -> Ratings {
+    let mut ratings = ratings(&[
+        (Some(said(true)), said(true), 79),
+        (Some(said(false)), said(true), 1),
+        (Some(said(false)), said(false), 40),
+        (Some(said(true)), said(false), 30),
+        (Some(said(false)), said(false), 30),
+        (None, said(true), 120),
+        (None, said(false), 60),
+    ]);
+    for (number, item) in ratings.items.iter_mut().enumerate() {
+        let is_sure = number < 120 || (180..300).contains(&number);
+        item.ratings[0].confidence = Some(if is_sure { 0.98765 } else { 0.6 });
+    }
+    ratings
+}
+
+#[test]
+fn a_threshold_keeps_what_people_share() {
+    let wanted = Settings { max_disagreement: Some(0.05), level: 0.9, ..settings(Method::Jeffreys) };
+    let found = calibrate(&with_confidence(), &wanted).unwrap();
+    let escalation = found.escalation.unwrap();
+    assert_eq!((escalation.below, escalation.n_labelled), (Some(0.9876), 180), "never above the confidence itself");
+    assert_eq!((escalation.n_kept, escalation.n_differing, escalation.n_without), (120, 1, 0));
+    near(escalation.coverage, 240.0 / 360.0, 1e-12);
+    // scipy.stats.beta.ppf(0.9, 2, 119)
+    near(escalation.bound.unwrap(), 0.032_026_5, 1e-6);
+    let strict = Settings { max_disagreement: Some(0.02), ..wanted.clone() };
+    assert!(calibrate(&with_confidence(), &strict).unwrap().lacks_threshold());
+    let mut unsure = with_confidence();
+    unsure.items.iter_mut().for_each(|item| item.ratings[0].confidence = None);
+    let escalation = calibrate(&unsure, &wanted).unwrap().escalation.unwrap();
+    assert_eq!((escalation.below, escalation.n_labelled, escalation.n_without), (None, 0, 360));
+}
+
+#[test]
+fn a_refused_judge_keeps_nothing() {
+    let mut changed = with_confidence();
+    changed.items[0].ratings[0].digest = Some("d2".into());
+    let wanted = Settings { max_disagreement: Some(0.2), ..settings(Method::Jeffreys) };
+    let found = calibrate(&changed, &wanted).unwrap();
+    assert!(found.refused.is_some() && found.lacks_threshold());
 }

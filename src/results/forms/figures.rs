@@ -3,7 +3,20 @@
 use super::plain::one_line;
 use crate::results::compare::{Comparison, Difference, Measure};
 use crate::results::gate::GateResult;
-use crate::results::report::{Corrected, Estimate, JudgeReport, Pairwise, Strength};
+use crate::results::report::{Cascade, Corrected, Estimate, JudgeReport, Pairwise, Strength};
+
+/// What a cascade saved.
+pub(super) fn cascade_in_words(cascade: &Cascade) -> String {
+    let Cascade { decided_by, n_escalated, n_spared, saved_usd } = cascade;
+    let mut words = format!("{} by the first votes", counted(*n_spared, "verdict"));
+    if let Some(model) = decided_by {
+        words += &format!(", {} by {}", count(*n_escalated), one_line(model));
+    }
+    if let Some(saved) = saved_usd {
+        words += &format!("; about ${saved:.4} saved");
+    }
+    words
+}
 
 /// How many pairs a judge of pairs compared, and what of them says nothing of the sides.
 pub(super) fn compared_in_words(pairwise: &Pairwise) -> String {
@@ -11,6 +24,9 @@ pub(super) fn compared_in_words(pairwise: &Pairwise) -> String {
     let mut words = counted(pairwise.n, "pair");
     if inconsistent > 0 {
         words += &format!(", {} tied because the order decides", count(inconsistent));
+    }
+    if pairwise.n_position_biased > 0 {
+        words += &format!("; position-biased: {} shown in one order alone", count(pairwise.n_position_biased));
     }
     if pairwise.n_one_order > 0 {
         words += &format!("; {} more with a verdict in one order alone", count(pairwise.n_one_order));

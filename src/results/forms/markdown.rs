@@ -4,7 +4,8 @@ use std::fmt::{self, Write};
 
 use super::Findings;
 use super::figures::{
-    self, Unit, compared_in_words, count, counted, of_change, of_corrected, percent, probability, strength_in_words,
+    self, Unit, cascade_in_words, compared_in_words, count, counted, of_change, of_corrected, percent, probability,
+    strength_in_words,
 };
 use super::headline::Headline;
 use super::plain::one_line;
@@ -200,6 +201,9 @@ fn judges(results: &Findings<'_>) -> Result<String, fmt::Error> {
         ["Judge", "Source", "Pass:", "Mean:", "Scored:", "Failed:", "Abstained:", "Invalid:", "Since the baseline"];
     let mut out = table(&columns, results.judges().iter().map(row));
     for judge in results.judges() {
+        if let Some(cascade) = &judge.cascade {
+            writeln!(out, "\n{}: {}", code(&judge.name), prose(&cascade_in_words(cascade)))?;
+        }
         if let Some(pairwise) = &judge.pairwise {
             out += &sides(judge, pairwise);
         }

@@ -5,8 +5,8 @@ use std::fmt::{self, Write};
 
 use super::Findings;
 use super::figures::{
-    self, Unit, compared_in_words, count, counted, milliseconds, of_corrected, percent, probability, strength_in_words,
-    value,
+    self, Unit, cascade_in_words, compared_in_words, count, counted, milliseconds, of_corrected, percent, probability,
+    strength_in_words, value,
 };
 use super::headline::Headline;
 use super::plain::{clip, guarded, one_line, pad, wrap};
@@ -147,6 +147,9 @@ fn write_judge(out: &mut String, judge: &JudgeReport) -> fmt::Result {
     let source = if source.is_empty() { String::new() } else { format!("  {who}{source}") };
     writeln!(out, "\n{}", clip(&format!("{}{source}", one_line(&judge.name)), COLUMNS))?;
     write_figures(out, &judge.figures, judge.good.as_deref())?;
+    if let Some(cascade) = &judge.cascade {
+        entry(out, "cascade", &cascade_in_words(cascade))?;
+    }
     if let Some(pairwise) = &judge.pairwise {
         write_pairwise(out, pairwise)?;
     }

@@ -12,9 +12,9 @@ use super::panel::{Panel, PanelSummary};
 use super::votes::{Subject, Vote, Votes};
 use crate::feedback::log::{LogClosed, LogWriter, OpenError, Standing};
 use crate::feedback::{
-    ANCHORS_METADATA, ANSWER_A_METADATA, ANSWER_B_METADATA, AssessmentId, DIGEST_METADATA, ErrorCode, Feedback,
-    FeedbackError, GOOD_METADATA, IdHasher, PROMPT_METADATA, SCALE_METADATA, SESSION_ID_METADATA, SESSION_METADATA,
-    TRACE_A_METADATA, TRACE_B_METADATA,
+    ANCHORS_METADATA, ANSWER_A_METADATA, ANSWER_B_METADATA, AssessmentId, DECIDED_BY_METADATA, DIGEST_METADATA,
+    ErrorCode, Feedback, FeedbackError, GOOD_METADATA, IdHasher, PROMPT_METADATA, SCALE_METADATA, SESSION_ID_METADATA,
+    SESSION_METADATA, TRACE_A_METADATA, TRACE_B_METADATA,
 };
 use crate::run::attempts::record::now_ms;
 use crate::run::setup::run_plan::Aggregation;
@@ -65,6 +65,7 @@ pub(in crate::run) async fn aggregate(
                 Decided::AtOnce(combined) => Ok(combined),
                 Decided::ByTheLast(combined) => {
                     summary.decided_by_last += 1;
+                    details.extend(panel.voters.last().map(|last| (DECIDED_BY_METADATA, last.clone())));
                     Ok(combined)
                 }
                 Decided::NotAtAll(why) => {
@@ -175,7 +176,7 @@ fn compared(panel: &Panel, subject: &Subject, vote: &Feedback) -> Vec<(String, S
 fn decided(panel: &Panel, subject: &Subject, values: &[Value]) -> Decided {
     let is_last = |vote: &&Vote| vote.voter + 1 == panel.voters.len();
     let first: Vec<_> = subject.votes.iter().filter(|vote| !is_last(vote)).collect();
-    let verdicts: Vec<_> = first.iter().filter_map(|vote| vote.value).map(|number| &values[number]).collect();
+    let verdicts: Vec<_> = first.iter().filter_map(|vote| Some((&values[vote.value?], vote.confidence))).collect();
     let last = subject.votes.iter().find(is_last).map(|vote| vote.value.map(|number| &values[number]));
     cascade::decide(panel, &verdicts, first.len(), last)
 }

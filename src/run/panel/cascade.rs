@@ -2,14 +2,14 @@
 
 use serde_json::Value;
 
-use super::combine::Combined;
+use super::combine::{Combined, majority};
 use super::panel::Panel;
 use crate::run::setup::run_plan::Aggregation;
 
 /// What the first votes leave.
 #[derive(Debug, PartialEq)]
 pub(super) enum Decided {
-    /// They say the same.
+    /// They say the same, or are sure enough.
     AtOnce(Combined),
     /// The last voter's verdict.
     ByTheLast(Combined),
@@ -21,12 +21,15 @@ pub(super) enum Decided {
     Pending,
 }
 
+/// A verdict among the first votes, and how sure the model is of it, where that is known.
+pub(super) type First<'a> = (&'a Value, Option<f64>);
+
 /// Decides by the first votes where they leave nothing open, else by the last. `first` are their verdicts, of `came` that are answered; `last` is the last
 /// voter's answer, if there is one: a verdict or a failure.
-pub(super) fn decide(panel: &Panel, first: &[&Value], came: usize, last: Option<Option<&Value>>) -> Decided {
+pub(super) fn decide(panel: &Panel, first: &[First<'_>], came: usize, last: Option<Option<&Value>>) -> Decided {
     let wanted = panel.first_votes() as usize;
     if let Some(Some(verdict)) = last {
-        let agreeing = first.iter().filter(|vote| **vote == verdict).count();
+        let agreeing = first.iter().filter(|(vote, _)| *vote == verdict).count();
         return Decided::ByTheLast(Combined {
             value: verdict.clone(),
             agreement: format!("{}/{}", agreeing + 1, first.len() + 1),
@@ -36,15 +39,19 @@ pub(super) fn decide(panel: &Panel, first: &[&Value], came: usize, last: Option<
     if came < wanted {
         return Decided::Pending;
     }
-    match agreed(panel, first).filter(|_| first.len() == wanted) {
-        Some(value) if !(panel.escalates_bad && is_bad(panel, &value)) => {
-            Decided::AtOnce(Combined { value, agreement: format!("{wanted}/{wanted}"), is_unanimous: true })
-        }
+    let settled = match panel.escalates_below {
+        _ if first.len() < wanted => None,
+        Some(least) => sure(first, least),
+        None => agreed(panel, first),
+    };
+    match settled {
+        Some(combined) if !(panel.escalates_bad && is_bad(panel, &combined.value)) => Decided::AtOnce(combined),
         _ if last.is_none() => Decided::Escalated,
-        agreed => {
-            let why = match agreed {
+        settled => {
+            let why = match settled {
                 Some(_) => "the verdict is bad",
                 None if first.len() < wanted => "a vote has no verdict",
+                None if panel.escalates_below.is_some() => "the first votes are not sure enough",
                 None => "the votes differ",
             };
             let voter = panel.voters.last().map_or("", String::as_str);
@@ -54,18 +61,36 @@ pub(super) fn decide(panel: &Panel, first: &[&Value], came: usize, last: Option<
 }
 
 /// What votes say if they say the same: of numbers, the mean of those that are equal or on one side of the threshold.
-fn agreed(panel: &Panel, votes: &[&Value]) -> Option<Value> {
-    let first = *votes.first()?;
-    if votes.iter().all(|vote| *vote == first) {
-        return Some(first.clone());
+fn agreed(panel: &Panel, votes: &[First<'_>]) -> Option<Combined> {
+    let unanimous = |value: Value| {
+        let n = votes.len();
+        Combined { value, agreement: format!("{n}/{n}"), is_unanimous: true }
+    };
+    let (first, _) = *votes.first()?;
+    if votes.iter().all(|(vote, _)| *vote == first) {
+        return Some(unanimous(first.clone()));
     }
     let good = panel.good.as_ref().filter(|_| Aggregation::Mean.suits(&panel.verdict))?;
     let side = good.is_good(first)?;
-    let numbers: Vec<f64> = votes.iter().filter_map(|vote| vote.as_f64()).collect();
-    let is_same = numbers.len() == votes.len() && votes.iter().all(|vote| good.is_good(vote) == Some(side));
+    let numbers: Vec<f64> = votes.iter().filter_map(|(vote, _)| vote.as_f64()).collect();
+    let is_same = numbers.len() == votes.len() && votes.iter().all(|(vote, _)| good.is_good(vote) == Some(side));
     #[expect(clippy::cast_precision_loss, reason = "a panel has few votes")]
     let mean = numbers.iter().sum::<f64>() / numbers.len() as f64;
-    is_same.then(|| mean.into())
+    is_same.then(|| unanimous(mean.into()))
+}
+
+/// What the first votes say where they are sure enough: one vote by its own confidence, several by the share that say the same.
+fn sure(votes: &[First<'_>], least: f64) -> Option<Combined> {
+    if let [(value, confidence)] = *votes {
+        let is_sure = confidence.is_some_and(|confidence| confidence >= least);
+        return is_sure.then(|| Combined { value: value.clone(), agreement: "1/1".to_owned(), is_unanimous: true });
+    }
+    let values: Vec<&Value> = votes.iter().map(|(value, _)| *value).collect();
+    let most = majority(&values).ok()?;
+    let agreeing = values.iter().filter(|value| ***value == most.value).count();
+    #[expect(clippy::cast_precision_loss, reason = "a panel has few votes")]
+    let share = agreeing as f64 / values.len() as f64;
+    (share >= least).then_some(most)
 }
 
 fn is_bad(panel: &Panel, value: &Value) -> bool {
@@ -90,12 +115,37 @@ mod tests {
             aggregation: Aggregation::Cascade,
             quorum: 1,
             escalates_bad: false,
+            escalates_below: None,
             sides: Vec::new(),
+            one_order: false,
         }
     }
 
     fn booleans() -> Panel {
         panel(VerdictType::Boolean, Good::Boolean(true))
+    }
+
+    fn unsure<'a>(first: &[&'a Value]) -> Vec<First<'a>> {
+        first.iter().map(|value| (*value, None)).collect()
+    }
+
+    #[test]
+    fn with_a_threshold_confidence_decides() {
+        let (yes, no) = (json!(true), json!(false));
+        let single = Panel { samples: 1, escalates_below: Some(0.8), ..booleans() };
+        let of = |confidence| decide(&single, &[(&yes, confidence)], 1, None);
+        assert_eq!(value(of(Some(0.8))), yes);
+        assert_eq!((of(Some(0.79)), of(None)), (Decided::Escalated, Decided::Escalated));
+        let three = Panel { samples: 3, escalates_below: Some(0.6), ..booleans() };
+        let Decided::AtOnce(most) = decide(&three, &unsure(&[&yes, &no, &yes]), 3, None) else { panic!() };
+        assert_eq!((most.value, most.agreement.as_str(), most.is_unanimous), (yes.clone(), "2/3", false));
+        let stricter = Panel { escalates_below: Some(0.7), ..three.clone() };
+        assert_eq!(decide(&stricter, &unsure(&[&yes, &no, &yes]), 3, None), Decided::Escalated);
+        assert_eq!(decide(&three, &unsure(&[&yes, &yes]), 3, None), Decided::Escalated, "one of them failed");
+        let lax = Panel { samples: 2, escalates_below: Some(0.5), ..booleans() };
+        assert_eq!(decide(&lax, &unsure(&[&yes, &no]), 2, None), Decided::Escalated, "a tie says nothing");
+        let strict = Panel { escalates_bad: true, ..single };
+        assert_eq!(decide(&strict, &[(&no, Some(0.99))], 1, None), Decided::Escalated);
     }
 
     fn value(decided: Decided) -> Value {
@@ -108,7 +158,7 @@ mod tests {
     #[test]
     fn the_last_is_asked_only_where_the_first_votes_leave_it_open() {
         let (yes, no) = (json!(true), json!(false));
-        let decide = |panel: &Panel, first: &[&Value], came| decide(panel, first, came, None);
+        let decide = |panel: &Panel, first: &[&Value], came| decide(panel, &unsure(first), came, None);
         assert_eq!(value(decide(&booleans(), &[&yes, &yes], 2)), yes);
         assert_eq!(value(decide(&booleans(), &[&no, &no], 2)), no);
         assert_eq!(decide(&booleans(), &[&yes, &no], 2), Decided::Escalated);
@@ -122,17 +172,18 @@ mod tests {
     #[test]
     fn the_last_decides_and_where_it_fails_nothing_is_decided() {
         let (yes, no) = (json!(true), json!(false));
-        assert_eq!(value(decide(&booleans(), &[&yes, &yes], 2, Some(Some(&no)))), no);
-        let failed = decide(&booleans(), &[&yes, &no], 2, Some(None));
+        let decide = |first: &[&Value], last| decide(&booleans(), &unsure(first), 2, last);
+        assert_eq!(value(decide(&[&yes, &yes], Some(Some(&no)))), no);
+        let failed = decide(&[&yes, &no], Some(None));
         assert_eq!(failed, Decided::NotAtAll("the votes differ, and e:/strong gave no verdict".into()));
-        assert_eq!(value(decide(&booleans(), &[&yes, &yes], 2, Some(None))), yes);
+        assert_eq!(value(decide(&[&yes, &yes], Some(None))), yes);
     }
 
     #[test]
     fn numbers_agree_where_they_are_on_one_side() {
         let verdict = VerdictType::Integer { min: 1, max: 5 };
         let scale = panel(verdict, Good::Scale { better: Better::Higher, threshold: Some(4.0) });
-        assert_eq!(value(decide(&scale, &[&json!(4), &json!(5)], 2, None)), json!(4.5));
-        assert_eq!(decide(&scale, &[&json!(3), &json!(4)], 2, None), Decided::Escalated);
+        assert_eq!(value(decide(&scale, &unsure(&[&json!(4), &json!(5)]), 2, None)), json!(4.5));
+        assert_eq!(decide(&scale, &unsure(&[&json!(3), &json!(4)]), 2, None), Decided::Escalated);
     }
 }

@@ -52,7 +52,7 @@ pub(super) fn combine(
 }
 
 /// What most votes say: not necessarily more than half of them, but more than say anything else.
-fn majority(votes: &[&Value]) -> Result<Combined, NoConsensus> {
+pub(super) fn majority(votes: &[&Value]) -> Result<Combined, NoConsensus> {
     let mut counts: Vec<(&Value, usize)> = Vec::new();
     for vote in votes {
         match counts.iter_mut().find(|(value, _)| value == vote) {

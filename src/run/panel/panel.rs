@@ -26,8 +26,12 @@ pub struct Panel {
     pub quorum: u32,
     /// Of a cascade: whether bad verdicts are left to the one that decides.
     pub escalates_bad: bool,
+    /// Of a cascade: the least confidence at which the first votes decide; without it they must say the same.
+    pub escalates_below: Option<f64>,
     /// Of a judge of pairs: the names of the compared sides, in order.
     pub sides: Vec<String>,
+    /// Of a judge of pairs: whether each is shown in one order alone.
+    pub one_order: bool,
 }
 
 impl Panel {
@@ -44,7 +48,7 @@ impl Panel {
 
     /// Votes for each sample: of a judge of pairs, one in either order.
     pub(super) fn orders(&self) -> u32 {
-        if self.aggregation == Aggregation::Pair { 2 } else { 1 }
+        if self.aggregation == Aggregation::Pair && !self.one_order { 2 } else { 1 }
     }
 
     /// Of a judge of pairs: the numbers of the sides with these names, if they are compared.

@@ -43,6 +43,8 @@ pub(super) struct Vote {
     pub id: AssessmentId,
     /// The number of the value; `None` where there is no verdict, or a person rejected it.
     pub value: Option<usize>,
+    /// How sure the model is of it, where the record says so.
+    pub confidence: Option<f64>,
     pub place: Place,
 }
 
@@ -111,7 +113,9 @@ impl Found {
             return;
         }
         let value = feedback.value.as_ref().filter(|_| stands == Stands::Verdict).map(|value| self.number(value));
-        self.subject(number, feedback, sides).votes.push(Vote { voter, sample, is_swapped, id, value, place });
+        let confidence = feedback.metadata.get("confidence").and_then(|text| text.parse().ok());
+        let vote = Vote { voter, sample, is_swapped, id, value, confidence, place };
+        self.subject(number, feedback, sides).votes.push(vote);
     }
 
     fn subject(&mut self, panel: usize, feedback: &Feedback, sides: Option<[usize; 2]>) -> &mut Subject {

@@ -22,6 +22,7 @@ use super::sides::SidesPlan;
 use crate::dataset::{Format, Mapping};
 use crate::endpoint::ModelUri;
 use crate::endpoint::prices::Prices;
+use crate::endpoint::wire::Layout;
 use crate::feedback::forms::Form;
 use crate::judge::redact::RedactPlan;
 use crate::judge::verdict::VerdictType;
@@ -68,6 +69,9 @@ pub struct RunPlan {
     /// Whose outputs are compared.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sides: Option<SidesPlan>,
+    /// What prompts begin with.
+    #[serde(default, skip_serializing_if = "Layout::is_default")]
+    pub layout: Layout,
 }
 
 /// How a dataset is read.
@@ -131,7 +135,7 @@ pub struct JudgePlan {
 }
 
 /// A judge of which several votes become one verdict.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PanelPlan {
     /// The judge's name.
     pub judge: String,
@@ -146,6 +150,9 @@ pub struct PanelPlan {
     /// Of a cascade: whether bad verdicts are left to the one that decides.
     #[serde(default)]
     pub escalates_bad: bool,
+    /// Of a cascade: the least confidence at which the first votes decide; without it they must say the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub escalates_below: Option<f64>,
 }
 
 /// How several votes become one verdict.
@@ -443,6 +450,7 @@ pub(crate) mod tests {
             anchors: None,
             redact: RedactPlan::default(),
             sides: None,
+            layout: Layout::default(),
             batch: None,
         }
     }

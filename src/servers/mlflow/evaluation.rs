@@ -251,6 +251,7 @@ mod tests {
             latency_ms: None,
             readings: BTreeMap::new(),
             evidence: None,
+            cascade: None,
             pairwise: None,
             slices: Vec::new(),
             warnings: Vec::new(),

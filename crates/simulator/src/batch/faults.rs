@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-/// What goes wrong with batches, written as `expired=10%,missing=1%,disorder,upper,invalid,queue,slow`. Faults of single lines with a status are those of
+/// What goes wrong with batches, written as `expired=10%,missing=1%,disorder,upper,invalid,queue,room=20,slow`. Faults of single lines with a status are those of
 /// the fault plan.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct BatchFaults {
@@ -18,13 +18,17 @@ pub struct BatchFaults {
     pub(super) invalid: bool,
     /// Only one batch may be open: another fails for the limit of enqueued tokens.
     pub(super) queue: bool,
+    /// A batch of more lines fails for the limit of enqueued tokens.
+    pub(super) room: Option<usize>,
     /// A batch takes ten times as many polls.
     pub(super) slow: bool,
 }
 
 /// Not [`BatchFaults`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no fault of batches; there are: expired=SHARE, missing=SHARE, disorder, upper, invalid, queue, slow")]
+#[error(
+    "`{0}` is no fault of batches; there are: expired=SHARE, missing=SHARE, disorder, upper, invalid, queue, room=LINES, slow"
+)]
 pub struct InvalidBatchFaults(String);
 
 impl FromStr for BatchFaults {
@@ -34,6 +38,10 @@ impl FromStr for BatchFaults {
         let mut faults = Self::default();
         for entry in text.split(',').map(str::trim).filter(|entry| !entry.is_empty()) {
             let invalid = || InvalidBatchFaults(entry.to_owned());
+            if let Some(lines) = entry.strip_prefix("room=") {
+                faults.room = Some(lines.parse().map_err(|_| invalid())?);
+                continue;
+            }
             let (name, share) = match entry.split_once('=') {
                 Some((name, share)) => (name.trim(), Some(millionths(share).ok_or_else(invalid)?)),
                 None => (entry, None),
@@ -64,11 +72,12 @@ mod tests {
 
     #[test]
     fn faults_are_read_by_their_names() {
-        let faults: BatchFaults = " expired=10%, missing=0.5%,disorder,upper,invalid,queue,slow".parse().unwrap();
-        assert_eq!((faults.expired, faults.missing), (100_000, 5_000));
+        let faults: BatchFaults =
+            " expired=10%, missing=0.5%,disorder,upper,invalid,queue,room=20,slow".parse().unwrap();
+        assert_eq!((faults.expired, faults.missing, faults.room), (100_000, 5_000, Some(20)));
         assert!(faults.disorder && faults.upper && faults.invalid && faults.queue && faults.slow);
         assert_eq!("".parse(), Ok(BatchFaults::default()));
-        for text in ["expired", "expired=5", "expired=101%", "disorder=1%", "late"] {
+        for text in ["expired", "expired=5", "expired=101%", "disorder=1%", "room=1%", "room", "late"] {
             assert!(text.parse::<BatchFaults>().is_err(), "{text}");
         }
     }

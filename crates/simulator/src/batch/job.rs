@@ -65,14 +65,14 @@ pub(super) struct Job {
 impl Job {
     pub(super) fn new(number: usize, wanted: Wanted, input: Bytes, faults: &BatchFaults, is_full: bool) -> Self {
         let mut errors = check(&wanted, &input);
-        if is_full {
+        let lines = lines(&input).count();
+        if is_full || faults.room.is_some_and(|room| lines > room) {
             let message = "Enqueued token limit reached for this organization. Please try again once some in_progress batches have been completed.".to_owned();
             errors = vec![LineError { code: "token_limit_exceeded", message, line: None }];
         } else if faults.invalid && number == 0 {
             let message = "This line is not parseable as valid JSON.".to_owned();
             errors.push(LineError { code: "invalid_json_line", message, line: Some(1) });
         }
-        let lines = lines(&input).count();
         Self {
             number,
             wanted,

@@ -124,7 +124,13 @@ function factsOf() {
       judge.latency_ms ? `half within ${duration(judge.latency_ms.p50)}, 99% within ${duration(judge.latency_ms.p99)}` : null,
     ];
     const readings = Object.entries(judge.readings ?? {}).map(([method, n]) => `${method} ${count(n)}`).join(", ");
-    return [labelOf(judge), [parts.filter(Boolean).join(" · "), readings ? h("span", { class: "quiet" }, ` · read as: ${readings}`) : null]];
+    const { cascade } = judge;
+    const decided = cascade ? [
+      `${counted(cascade.n_spared, "verdict")} by the first votes`,
+      cascade.decided_by ? `${count(cascade.n_escalated)} by ${visible(cascade.decided_by)}` : null,
+      cascade.saved_usd !== undefined ? `about ${money(cascade.saved_usd)} saved` : null,
+    ].filter(Boolean).join(", ") : null;
+    return [labelOf(judge), [decided ? own(`${decided} · `) : null, parts.filter(Boolean).join(" · "), readings ? h("span", { class: "quiet" }, ` · read as: ${readings}`) : null]];
   });
   const rows = [...usage, ...data.facts, ["Page", `made ${moment(data.created_ms)} by judge-run ${data.version}`]];
   return h("section", { id: "facts", "aria-label": "Run facts" }, h("details", {}, h("summary", {}, h("h2", {}, "Run facts")),

@@ -1,0 +1,141 @@
+//! How a batch gets to its provider: once, whatever happens in between, and in halves where there is no room for it whole.
+
+use std::time::Duration;
+
+use super::super::error::BatchError;
+use super::super::ledger::{Batch, Entry, Stage, now_ms};
+use super::super::spool::{halves, requests_of};
+use super::event::{BatchEvent, Sink};
+use super::{Session, Then};
+
+/// A submission that died half-way may still arrive: the list of batches is looked at again until this much after it.
+const SETTLED_MS: i64 = 5_000;
+/// Submissions of which it is not known whether they arrived, before it is given up.
+const MAX_SUBMISSIONS: u32 = 5;
+
+impl Session {
+    /// Whether a batch waits until another of its lane has ended: the provider had no room.
+    pub(super) fn is_held(&self, batch: &Batch) -> bool {
+        let of_lane = || self.ledger.batches().filter(|other| other.planned.source_id == batch.planned.source_id);
+        let is_full = of_lane().any(|other| other.stage < Stage::Submitting && other.was_returned);
+        is_full && of_lane().any(|other| other.stage == Stage::Submitted)
+    }
+
+    pub(super) async fn upload(&mut self, batch: &Batch) -> Result<Then, BatchError> {
+        let name = batch.planned.batch.clone();
+        let requests = requests_of(&self.folder, &name);
+        if !requests.is_file() {
+            // They were never sent, and are made again.
+            self.ledger.add(Entry::Dropped { batch: name })?;
+            return Ok(Then::Wait);
+        }
+        match self.lane(batch)?.provider.upload(&requests, batch).await? {
+            Some(file) => self.ledger.add(Entry::Uploaded { batch: name, file })?,
+            None => self.ledger.add(Entry::Submitting { batch: name, time_ms: now_ms() }).map(drop)?,
+        }
+        // Where nothing is uploaded, the submission itself follows.
+        match self.ledger.get(&batch.planned.batch).cloned() {
+            Some(batch) if batch.stage == Stage::Submitting => self.send(&batch, &mut |_| ()).await,
+            _ => Ok(Then::Next),
+        }
+    }
+
+    pub(super) async fn submit(&mut self, batch: &Batch, on_event: Sink<'_>) -> Result<Then, BatchError> {
+        let name = batch.planned.batch.clone();
+        self.ledger.add(Entry::Submitting { batch: name, time_ms: now_ms() })?;
+        self.send(batch, on_event).await
+    }
+
+    /// Sends the submission that the ledger has announced, once.
+    async fn send(&mut self, batch: &Batch, on_event: Sink<'_>) -> Result<Then, BatchError> {
+        let name = batch.planned.batch.clone();
+        let requests = requests_of(&self.folder, &name);
+        match self.lane(batch)?.provider.submit(&requests, batch).await {
+            Ok(id) => {
+                self.ledger.add(Entry::Submitted { batch: name.clone(), id })?;
+                if let Some(batch) = self.ledger.get(&name) {
+                    on_event(&BatchEvent::Submitted { batch });
+                }
+                Ok(Then::Next)
+            }
+            // It was not accepted for now.
+            Err(BatchError::Endpoint { failure, .. }) if failure.http_status == Some(429) => {
+                self.ledger.add(Entry::Returned { batch: name })?;
+                on_event(&BatchEvent::Waits { batch });
+                Ok(Then::Wait)
+            }
+            // An answer that refuses it for good.
+            Err(error) if is_refusal(&error) => {
+                self.ledger.add(Entry::Returned { batch: name })?;
+                Err(error)
+            }
+            // It may have arrived: the list says so.
+            Err(error) => {
+                on_event(&BatchEvent::Trouble { batch, error: &error });
+                Ok(Then::Next)
+            }
+        }
+    }
+
+    /// Looks for a batch that may have been submitted; submits it if it was not.
+    pub(super) async fn find(&mut self, batch: &Batch, on_event: Sink<'_>) -> Result<Then, BatchError> {
+        let name = batch.planned.batch.clone();
+        let known: Vec<_> = self.ledger.batches().filter_map(|batch| batch.id.clone()).collect();
+        loop {
+            if let Some(id) = self.lane(batch)?.provider.find(batch, &known).await? {
+                self.ledger.add(Entry::Submitted { batch: name.clone(), id })?;
+                if let Some(batch) = self.ledger.get(&name) {
+                    on_event(&BatchEvent::Found { batch });
+                }
+                return Ok(Then::Next);
+            }
+            let since = now_ms() - batch.submitting_ms;
+            if !(0..SETTLED_MS).contains(&since) {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+        let submissions = self.unknown.entry(format!("submission of {name}")).or_default();
+        *submissions += 1;
+        if *submissions > MAX_SUBMISSIONS {
+            let what = "submit the batch".to_owned();
+            let reason = "the provider's list does not have it, however often it is submitted".to_owned();
+            return Err(BatchError::Unexpected { what, reason });
+        }
+        self.submit(batch, on_event).await
+    }
+
+    /// The provider has too much of this account's in its queue: its own batches are waited for, or this one is made smaller.
+    pub(super) fn no_room(&mut self, batch: &Batch, on_event: Sink<'_>) -> Result<Then, BatchError> {
+        let name = &batch.planned.batch;
+        let has_others = self.ledger.batches().any(|other| {
+            let is_of_lane = other.planned.source_id == batch.planned.source_id;
+            is_of_lane && other.stage == Stage::Submitted && other.planned.batch != *name
+        });
+        if has_others {
+            self.ledger.add(Entry::Returned { batch: name.clone() })?;
+            on_event(&BatchEvent::Waits { batch });
+            return Ok(Then::Wait);
+        }
+        if batch.planned.requests < 2 {
+            let message = "there is no room in its queue for a single request".to_owned();
+            self.ledger.add(Entry::Dropped { batch: name.clone() })?;
+            return Err(BatchError::Refused { id: batch.shown_id().to_owned(), message });
+        }
+        let into = halves(&self.folder, &batch.planned)?;
+        self.ledger.add(Entry::Split { batch: name.clone(), into })?;
+        on_event(&BatchEvent::Split { batch });
+        Ok(Then::Wait)
+    }
+}
+
+/// Whether an error is the provider's answer that it does not take a submission.
+fn is_refusal(error: &BatchError) -> bool {
+    match error {
+        BatchError::Endpoint { failure, .. } => {
+            failure.http_status.is_some_and(|status| (400..500).contains(&status) && status != 408 && status != 409)
+        }
+        BatchError::Unexpected { .. } => false,
+        _ => true,
+    }
+}

@@ -1,0 +1,81 @@
+//! From which confidence on a judge's verdicts need no second opinion.
+
+use std::collections::BTreeSet;
+
+use judge_run_statistics::selective::{Verdict, threshold};
+use serde::Serialize;
+
+use super::{Calibration, Case, Settings};
+
+/// From which confidence on verdicts need no second opinion: at most a share of those that are kept is good where people say bad, or the reverse.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Escalation {
+    /// That share.
+    pub max_disagreement: f64,
+    /// The probability with which it holds.
+    pub level: f64,
+    /// Verdicts of less confidence are to be escalated; `None` where no threshold is known to hold.
+    pub below: Option<f64>,
+    /// Labelled verdicts that have a confidence.
+    pub n_labelled: u64,
+    /// Labelled verdicts that are kept.
+    pub n_kept: u64,
+    /// Those of these that differ from people's labels.
+    pub n_differing: u64,
+    /// At most this share of what is kept differs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bound: Option<f64>,
+    /// The share of all verdicts that is kept.
+    pub coverage: f64,
+    /// Verdicts without a confidence, which are always escalated.
+    pub n_without: u64,
+}
+
+impl Calibration {
+    /// Whether a threshold was wanted, and none holds.
+    pub fn lacks_threshold(&self) -> bool {
+        self.escalation.is_some_and(|escalation| escalation.below.is_none())
+    }
+}
+
+/// The threshold for good and bad verdicts. With `is_refused` there is none.
+pub(super) fn escalation(
+    cases: &[Case<'_>],
+    settings: &Settings<'_>,
+    max_disagreement: f64,
+    is_refused: bool,
+) -> Result<Escalation, judge_run_statistics::Error> {
+    let strata: BTreeSet<&str> = cases.iter().map(|case| case.stratum.as_str()).collect();
+    // Without a plan all labels are taken for one random sample.
+    let stratum = |case: &Case<'_>| match settings.plan {
+        Some(_) => strata.iter().position(|name| *name == case.stratum).unwrap_or_default(),
+        None => 0,
+    };
+    let given: Vec<_> = cases.iter().filter_map(|case| Some((case, case.judge?))).collect();
+    let verdicts: Vec<Verdict> = given
+        .iter()
+        .filter_map(|(case, said)| {
+            let confidence = case.item.by(settings.judge)?.confidence?;
+            Some(Verdict { confidence, stratum: stratum(case), differs: case.people.map(|people| people != *said) })
+        })
+        .collect();
+    let found = if is_refused { None } else { threshold(&verdicts, max_disagreement, 1.0 - settings.level)? };
+    #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^53")]
+    let coverage = found.map_or(0.0, |found| found.kept as f64 / given.len() as f64);
+    Ok(Escalation {
+        max_disagreement,
+        level: settings.level,
+        below: found.map(|found| rounded_down(found.confidence)),
+        n_labelled: verdicts.iter().filter(|verdict| verdict.differs.is_some()).count() as u64,
+        n_kept: found.map_or(0, |found| found.labelled),
+        n_differing: found.map_or(0, |found| found.differing),
+        bound: found.map(|found| found.bound),
+        coverage,
+        n_without: (given.len() - verdicts.len()) as u64,
+    })
+}
+
+/// To the four digits that records have; a threshold must not exceed the confidence that it was found at.
+fn rounded_down(confidence: f64) -> f64 {
+    (confidence * 1e4 + 1e-6).floor() / 1e4
+}
