@@ -42,7 +42,10 @@ awk -v n=$traces 'BEGIN {
 
 "$binary" simulate --port 0 --latency 0ms >"$place/url" 2>/dev/null &
 simulator=$!
-until [ -s "$place/url" ]; do sleep 0.1; done
+until [ -s "$place/url" ]; do
+    kill -0 "$simulator" || { echo "error: \`$binary simulate\` does not run" >&2; exit 1; }
+    sleep 0.1
+done
 url=$(head -n 1 "$place/url")
 
 # Instructions of one run, over all threads.

@@ -7,13 +7,15 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueHint};
 use judge_run::dataset::{Format, Mapping};
+use judge_run::endpoint::wire::Layout;
 use judge_run::feedback::forms::Form;
 use judge_run::judge::library;
 
 use super::batch_args::{BatchArgs, CollectArgs, ExchangeArgs};
 use super::doctor::DoctorArgs;
 use super::flags::{
-    ConductArgs, Confirm, EndpointArgs, GATES, GENERAL, GateArgs, INPUT, OUTPUT, SelectionArgs, form, format_help,
+    ConductArgs, Confirm, ENDPOINT, EndpointArgs, GATES, GENERAL, GateArgs, INPUT, OUTPUT, SelectionArgs, form,
+    format_help, layout,
 };
 use super::judges::args::JudgesArgs;
 use super::mlflow::{MlflowArgs, RunMlflowArgs};
@@ -275,6 +277,11 @@ pub(crate) struct RunArgs {
 
     #[command(flatten)]
     pub panel: PanelArgs,
+
+    /// What prompts begin with: the instructions, which prompts of one judge share, or the trace, which all judges share. A provider's
+    /// cache makes what prompts share cheaper; --dry-run says which is cheaper [default: instructions-first]
+    #[arg(long, value_name = "LAYOUT", env = "JUDGE_RUN_LAYOUT", help_heading = ENDPOINT, value_parser = layout())]
+    pub layout: Option<Layout>,
 
     /// Where feedback is written: .jsonl (a log that the next run resumes), .csv (made from a log), or `-` for standard output
     /// [default: <dataset>.feedback.jsonl in the current directory]

@@ -8,9 +8,10 @@ use std::time::Duration;
 use judge_run::endpoint::config::Pool;
 use judge_run::endpoint::pacing::quota::Limits;
 use judge_run::endpoint::prices::Prices;
+use judge_run::endpoint::wire::Layout;
 use judge_run::endpoint::wire::answer::Usage;
 use judge_run::judge::JudgeKind;
-use judge_run::run::{self, DryRun, Exit};
+use judge_run::run::{self, DryRun, Exit, Repeated};
 
 use super::error::CliError;
 use super::open::Opened;
@@ -153,7 +154,9 @@ fn write_lane(out: &mut String, dry: &DryRun, lane: &Lane) -> fmt::Result {
     let (requests, input, output) =
         asked.fold((0, 0, 0), |(r, i, o), q| (r + q.requests(), i + q.input_tokens, o + q.max_output_tokens));
     let Limits { rpm, tpm, .. } = lane.limits;
-    if requests == 0 || (rpm.is_none() && tpm.is_none() && lane.prices.is_none()) {
+    let repeated = dry.repeated.get(&lane.uri).copied().unwrap_or_default();
+    let is_cached = Layout::ALL.iter().any(|layout| repeated.with(*layout) > 0);
+    if requests == 0 || (rpm.is_none() && tpm.is_none() && lane.prices.is_none() && !is_cached) {
         return Ok(());
     }
     writeln!(out, "\n{}", lane.uri)?;
@@ -180,7 +183,31 @@ fn write_lane(out: &mut String, dry: &DryRun, lane: &Lane) -> fmt::Result {
             cost(0, output)
         )?;
     }
+    if is_cached {
+        write_repeated(out, input, repeated, lane.prices)?;
+    }
     Ok(())
+}
+
+/// What the endpoint's cache can save, by what prompts begin with.
+fn write_repeated(out: &mut String, input: u64, repeated: Repeated, prices: Option<Prices>) -> fmt::Result {
+    let [instructions, trace] = Layout::ALL.map(|layout| repeated.with(layout));
+    write!(
+        out,
+        "  caches   can save {} of the {} tokens of prompts; {} with --layout trace-first",
+        short(instructions),
+        short(input),
+        short(trace)
+    )?;
+    let costs = |cached_tokens| {
+        let usage = Usage { input_tokens: input, cached_tokens, ..Usage::default() };
+        prices.map(|prices| prices.cost(&usage))
+    };
+    match costs(instructions).zip(costs(trace)).map(|(instructions, trace)| instructions - trace) {
+        Some(less) if less >= 0.000_05 => writeln!(out, ", which costs about {less:.4} less"),
+        Some(less) if less <= -0.000_05 => writeln!(out, ", which costs about {:.4} more", -less),
+        _ => writeln!(out),
+    }
 }
 
 /// How long `n` take at this rate.
@@ -224,6 +251,20 @@ mod tests {
         let shown = text(&dry(), requests_alone, None);
         assert!(shown.ends_with("  time     at least 2 min 0 s with a quota of 500 requests a minute\n"), "{shown}");
         assert!(!text(&dry(), Limits::default(), None).contains("time"));
+    }
+
+    #[test]
+    fn what_caches_save_depends_on_what_prompts_begin_with() {
+        let mut dry = dry();
+        let repeated = Repeated { instructions_first: 20_000, trace_first: 80_000 };
+        dry.repeated.insert("openai:/m".to_owned(), repeated);
+        let mut prices = Prices::new(0.4, 1.6);
+        let end = |prices| text(&dry, Limits::default(), prices).lines().last().unwrap().to_owned();
+        let saved = "  caches   can save 20.0k of the 100.0k tokens of prompts; 80.0k with --layout trace-first";
+        assert_eq!(end(None), saved);
+        assert_eq!(end(Some(prices)), saved, "cached tokens cost as much as others, for all that is known");
+        prices.cached_input = Some(0.1);
+        assert_eq!(end(Some(prices)), format!("{saved}, which costs about 0.0180 less"));
     }
 
     #[test]

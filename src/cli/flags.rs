@@ -8,6 +8,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{ArgAction, Args, ValueEnum, ValueHint};
 use judge_run::dataset::Format;
 use judge_run::endpoint::ModelUri;
+use judge_run::endpoint::wire::Layout;
 use judge_run::feedback::forms::Form;
 use judge_run::run::{MaxErrors, SampleSize};
 
@@ -289,6 +290,11 @@ pub(super) fn amount(text: &str) -> Result<f64, String> {
 
 pub(super) fn form() -> impl TypedValueParser<Value = Form> {
     PossibleValuesParser::new(Form::ALL.map(Form::as_str)).try_map(|name| name.parse::<Form>())
+}
+
+pub(super) fn layout() -> impl TypedValueParser<Value = Layout> {
+    let of = |name: String| Layout::ALL.into_iter().find(|layout| layout.as_str() == name).unwrap_or_default();
+    PossibleValuesParser::new(Layout::ALL.map(Layout::as_str)).map(of)
 }
 
 /// A number of requests in flight.

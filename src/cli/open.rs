@@ -201,6 +201,7 @@ fn questions(
         if compiled.kind() != judge.kind {
             return Err(CliError::usage(format_args!("the judge `{}` was of another type in that run", judge.name)));
         }
+        compiled = compiled.laid_out(plan.layout);
         if let Some(digest) = &plan.anchors {
             compiled = compiled.for_anchors(digest);
         }

@@ -217,6 +217,7 @@ pub(crate) fn panels(plan: &RunPlan, questions: &[(Question, LaneIndex)]) -> Vec
             escalates_bad: planned.escalates_bad,
             escalates_below: planned.escalates_below,
             sides: plan.sides.as_ref().map(|sides| sides.names.clone()).unwrap_or_default(),
+            one_order: plan.sides.as_ref().is_some_and(|sides| sides.one_order),
         })
     };
     plan.panels.iter().filter_map(panel).collect()
@@ -230,7 +231,13 @@ pub(crate) fn write(out: &mut String, summary: &PanelSummary) -> fmt::Result {
     match last {
         Some(last) => writeln!(out, "\n{}  aggregate:cascade, decided by {}", one_line(judge), one_line(last))?,
         None if *aggregation == Aggregation::Pair => {
-            writeln!(out, "\n{}  aggregate:pair of {} votes, in both orders", one_line(judge), panel.votes())?;
+            let orders = if panel.one_order { "one order" } else { "both orders" };
+            writeln!(
+                out,
+                "\n{}  aggregate:pair of {}, in {orders}",
+                one_line(judge),
+                counted(panel.votes().into(), "vote")
+            )?;
         }
         None => writeln!(out, "\n{}  aggregate:{aggregation} of {} votes", one_line(judge), panel.votes())?,
     }
@@ -247,7 +254,9 @@ pub(crate) fn write(out: &mut String, summary: &PanelSummary) -> fmt::Result {
         line("escalated", summary.decided_by_last, &format!("decided by {}", one_line(last)))?;
     }
     if *aggregation == Aggregation::Pair {
-        line("consistent", *unanimous, "the same in both orders")?;
+        if !panel.one_order {
+            line("consistent", *unanimous, "the same in both orders")?;
+        }
         let (first, all) = summary.first_preferred;
         line("position", first, &format!("of {all} preferences are for the output shown first"))?;
     } else {

@@ -144,6 +144,7 @@ pub(crate) fn of_run(
         endpoint,
         purpose,
         panel,
+        layout,
         batch,
     } = args;
     let (config, env_file) = (config_path(endpoint.config.as_deref()), endpoint.env_file.as_deref().map(absolute));
@@ -211,6 +212,7 @@ pub(crate) fn of_run(
             redact: layers.file.redact.clone(),
             batch: batch.plan(),
             sides: None,
+            layout: layout.unwrap_or_default(),
         },
         secrets: Vec::new(),
         notes: layers.file.doubts(),

@@ -23,6 +23,11 @@ pub(crate) struct SideArgs {
     /// What traces of different sides that belong together have in common, such as inputs or trace.tags.item [default: their ids]
     #[arg(long, value_name = "EXPRESSION", env = "JUDGE_RUN_PAIR_BY")]
     pub pair_by: Option<String>,
+
+    /// Orders in which each pair is shown: with 1, one drawn by its ids, at half the cost, and a preference for a position
+    /// is in the verdicts [default: 2]
+    #[arg(long, value_name = "1|2", env = "JUDGE_RUN_ORDERS", value_parser = clap::value_parser!(u8).range(1..=2))]
+    pub orders: Option<u8>,
 }
 
 /// A side: its name and its file.
@@ -75,10 +80,11 @@ impl SideArgs {
         written: &[PathBuf],
         map: &[Mapping],
     ) -> Result<(Vec<PathBuf>, Option<SidesPlan>), CliError> {
-        let Self { side, pair_by: by } = self;
+        let Self { side, pair_by: by, orders } = self;
+        let one_order = orders == Some(1);
         if side.is_empty() {
             let names = dataset::sides(map);
-            let plan = SidesPlan { names, of_datasets: Vec::new(), by };
+            let plan = SidesPlan { names, of_datasets: Vec::new(), by, one_order };
             return Ok((paths::datasets(named, written)?, (!plan.names.is_empty()).then_some(plan)));
         }
         let (mut files, mut of_datasets, mut names) = (Vec::new(), Vec::new(), Vec::new());
@@ -89,7 +95,7 @@ impl SideArgs {
             files.extend(of_side);
             names.push(name);
         }
-        Ok((files, Some(SidesPlan { names, of_datasets, by })))
+        Ok((files, Some(SidesPlan { names, of_datasets, by, one_order })))
     }
 }
 

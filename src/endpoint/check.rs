@@ -6,10 +6,10 @@ use serde_json::json;
 
 use crate::endpoint::client::{Client, Exchange};
 use crate::endpoint::pacing::observed::ObservedLimits;
-use crate::endpoint::wire::PromptNotes;
 use crate::endpoint::wire::answer::Answer;
 use crate::endpoint::wire::chat::{ChatRequest, Sampling};
 use crate::endpoint::wire::ladder::{Asked, Ladder};
+use crate::endpoint::wire::{Layout, PromptNotes};
 use crate::endpoint::{Failure, Instructions};
 
 /// What came of trying.
@@ -69,5 +69,6 @@ fn question() -> ChatRequest {
             .unwrap_or_else(|_| serde_json::value::RawValue::NULL.to_owned())
             .into(),
         sampling: Sampling::default(),
+        layout: Layout::default(),
     }
 }

@@ -19,6 +19,8 @@ pub struct Preset {
     pub response_format: ResponseFormat,
     /// Whether a schema may limit lengths: servers that make a grammar of it enforce them.
     pub with_bounds: bool,
+    /// Tokens that prompts must have in common to be cached.
+    pub caches_from: u64,
 }
 
 /// How an API key is sent.
@@ -30,6 +32,11 @@ pub enum KeyHeader {
     ApiKey,
 }
 
+/// What hosted APIs cache at least.
+///
+/// Source: OpenAI's guide on prompt caching (1,024 tokens, in steps of 128); Anthropic's and Gemini's begin there, too, for most models.
+pub const CACHES_FROM: u64 = 1024;
+
 const fn hosted(name: &'static str, base_url: &'static str, api_key_env: &'static str) -> Preset {
     Preset {
         name,
@@ -39,11 +46,12 @@ const fn hosted(name: &'static str, base_url: &'static str, api_key_env: &'stati
         key_header: KeyHeader::Bearer,
         response_format: ResponseFormat::JsonSchema,
         with_bounds: false,
+        caches_from: CACHES_FROM,
     }
 }
 
 const fn local(name: &'static str, base_url: &'static str, api_key_env: &'static str) -> Preset {
-    Preset { needs_key: false, with_bounds: true, ..hosted(name, base_url, api_key_env) }
+    Preset { needs_key: false, with_bounds: true, caches_from: 1, ..hosted(name, base_url, api_key_env) }
 }
 
 /// All presets, in the order that `--help` and messages list them.

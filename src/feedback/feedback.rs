@@ -23,6 +23,10 @@ pub const TRACE_B_METADATA: &str = "answer_b_trace_id";
 /// The member of `metadata` that says why a verdict was not weighed by the probabilities of its labels, where it should have been: `none` were given, they
 /// were `unread`, or too `low`.
 pub const NOT_WEIGHED_METADATA: &str = "logprobs";
+/// The member of `metadata` with what the prompt began with, where that is not the instructions.
+pub const LAYOUT_METADATA: &str = "layout";
+/// The member of `metadata` that says in how many orders a pair was shown, where that is one.
+pub const ORDERS_METADATA: &str = "orders";
 /// The member of `metadata` with the model that decided what the first votes of a cascade left open.
 pub const DECIDED_BY_METADATA: &str = "decided_by";
 /// The verdict that neither of two outputs is better.

@@ -22,11 +22,12 @@ use super::select::{Select, Unit};
 use super::subject::Subject;
 use super::toml_file::{self, TomlError};
 use super::verdict::VerdictType;
-use crate::endpoint::wire::AnswerSchema;
 use crate::endpoint::wire::chat::{ChatRequest, Sampling};
+use crate::endpoint::wire::{AnswerSchema, Layout};
 use crate::endpoint::{Instructions, ModelUri};
 use crate::feedback::{
-    ANCHORS_METADATA, DIGEST_METADATA, GOOD_METADATA, Good, IdHasher, PROMPT_METADATA, SCALE_METADATA, SCORES_METADATA,
+    ANCHORS_METADATA, DIGEST_METADATA, GOOD_METADATA, Good, IdHasher, LAYOUT_METADATA, PROMPT_METADATA, SCALE_METADATA,
+    SCORES_METADATA,
 };
 
 /// A named question, compiled: its prompt checked, its schema written.
@@ -69,6 +70,7 @@ pub struct Judge {
     limit: Option<(u32, Truncate)>,
     schema: AnswerSchema,
     sampling: Sampling,
+    layout: Layout,
     /// Of all that shapes its verdicts, but for the model: its prompt, schema and sampling.
     digest: String,
     /// What every record says of the judge.
@@ -259,6 +261,7 @@ impl Judge {
             limit,
             schema,
             sampling,
+            layout: Layout::default(),
             digest: String::new(),
             metadata: Vec::new(),
             recorded: None,
@@ -308,6 +311,7 @@ impl Judge {
             notes,
             schema: schema.clone(),
             sampling: self.sampling,
+            layout: self.layout,
         }
     }
 
@@ -348,7 +352,11 @@ impl Judge {
         }
         let unlimited = Sampling { max_output_tokens: 0, ..self.sampling };
         let sampling = serde_json::to_vec(&unlimited).unwrap_or_default();
-        [self.hashed_system.as_bytes().to_vec(), self.schema.json(false).get().as_bytes().to_vec(), sampling]
+        let system = match self.layout {
+            Layout::InstructionsFirst => self.hashed_system.as_bytes().to_vec(),
+            Layout::TraceFirst => [b"trace-first\n", self.hashed_system.as_bytes()].concat(),
+        };
+        [system, self.schema.json(false).get().as_bytes().to_vec(), sampling]
     }
 
     fn compute_digest(&self) -> String {
@@ -407,6 +415,15 @@ impl Judge {
         &self.metadata
     }
 
+    /// The same judge with such prompts: where they are not what prompts are without being told, its judgments are others.
+    #[must_use]
+    pub fn laid_out(mut self, layout: Layout) -> Self {
+        self.layout = layout;
+        self.digest = self.compute_digest();
+        self.metadata = self.compute_metadata();
+        self
+    }
+
     /// The same judge for anchors, which says so in its records; the judgments' identity stays.
     #[must_use]
     pub fn for_anchors(mut self, digest: &str) -> Self {
@@ -434,7 +451,8 @@ impl Judge {
         let scores = (!self.labels.scores.is_empty())
             .then(|| (SCORES_METADATA, serde_json::to_string(&self.labels.scores).unwrap_or_default()));
         let prompt = [(PROMPT_METADATA, self.prompt_uri()), (DIGEST_METADATA, self.digest.clone())];
-        prompt.into_iter().chain(good).chain(scale).chain(scores).collect()
+        let layout = (!self.layout.is_default()).then(|| (LAYOUT_METADATA, self.layout.as_str().to_owned()));
+        prompt.into_iter().chain(good).chain(scale).chain(scores).chain(layout).collect()
     }
 
     /// The variables that its prompt shows of what is judged, sorted; of a judge that asks no model none.
@@ -512,6 +530,21 @@ mod tests {
             let judge = Judge::compile(name, text, name).unwrap();
             assert!(!judge.description.is_empty() && judge.system.contains("JSON object"), "{name}");
         }
+    }
+
+    #[test]
+    fn another_layout_is_another_question() {
+        let judge = |layout| {
+            let text = format!("{VERDICT}user = \"{{{{ outputs }}}}\"");
+            Judge::compile("j", &text, "j.toml").unwrap().laid_out(layout)
+        };
+        let plain = Judge::compile("j", &format!("{VERDICT}user = \"{{{{ outputs }}}}\""), "j.toml").unwrap();
+        let (instructions, trace) = (judge(Layout::InstructionsFirst), judge(Layout::TraceFirst));
+        assert_eq!((plain.digest(), plain.constant_parts()), (instructions.digest(), instructions.constant_parts()));
+        assert_eq!(plain.metadata(), instructions.metadata());
+        assert_ne!(trace.digest(), instructions.digest());
+        assert_ne!(trace.constant_parts(), instructions.constant_parts());
+        assert!(trace.metadata().contains(&(LAYOUT_METADATA, "trace-first".to_owned())));
     }
 
     #[test]

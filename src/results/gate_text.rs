@@ -37,6 +37,8 @@ pub enum Figure {
     Mean(Part),
     /// The share or the mean, corrected by people's labels, or an end of its interval.
     Corrected(Part),
+    /// The share of pairs that a side wins, or an end of its interval; the slice names the side.
+    WinRate(Part),
     /// The share of judgments that failed.
     Errors,
     /// The share of judgments with a verdict.
@@ -63,13 +65,16 @@ pub enum Comparator {
 }
 
 /// The figures as they are written, the longer ones first.
-const FIGURES: [(&str, Figure); 11] = [
+const FIGURES: [(&str, Figure); 14] = [
     ("pass.lower", Figure::Pass(Part::Lower)),
     ("pass.upper", Figure::Pass(Part::Upper)),
     ("mean.lower", Figure::Mean(Part::Lower)),
     ("mean.upper", Figure::Mean(Part::Upper)),
     ("corrected.lower", Figure::Corrected(Part::Lower)),
     ("corrected.upper", Figure::Corrected(Part::Upper)),
+    ("win_rate.lower", Figure::WinRate(Part::Lower)),
+    ("win_rate.upper", Figure::WinRate(Part::Upper)),
+    ("win_rate", Figure::WinRate(Part::Estimate)),
     ("pass", Figure::Pass(Part::Estimate)),
     ("mean", Figure::Mean(Part::Estimate)),
     ("corrected", Figure::Corrected(Part::Estimate)),
@@ -78,6 +83,8 @@ const FIGURES: [(&str, Figure); 11] = [
 ];
 const COMPARATORS: [(&str, Comparator); 4] =
     [(">=", Comparator::AtLeast), ("<=", Comparator::AtMost), (">", Comparator::Above), ("<", Comparator::Below)];
+/// What a win rate is of, in the place of a slice.
+const SIDE: &str = "side";
 const NO_WORSE: &str = "no worse than baseline";
 
 /// Why a text is not a gate.
@@ -118,6 +125,12 @@ impl Gate {
             (None, _) if self.text.starts_with('[') => format!("{judge}{}", self.text),
             (None, _) => format!("{judge}.{}", self.text),
         }
+    }
+
+    /// The side that it is about, if it is about a win rate.
+    pub fn side(&self) -> Option<&str> {
+        let (_, side) = self.slice.as_ref()?;
+        matches!(self.condition, Condition::Figure(Figure::WinRate(_), ..)).then_some(side)
     }
 
     /// Whether it needs a baseline.
@@ -197,6 +210,12 @@ impl Reader<'_> {
             return self.error(
                 self.trimmed(left.start..end),
                 "a corrected figure has no slices: labels of a part are too few",
+            );
+        }
+        if matches!(figure, Figure::WinRate(_)) && slice.as_ref().is_none_or(|(of, _)| of != SIDE) {
+            return self.error(
+                self.trimmed(left.start..end),
+                "a win rate is that of a side: write `preference[side = new].win_rate`",
             );
         }
         let is_share = !matches!(figure, Figure::Mean(_) | Figure::Corrected(_));
@@ -334,6 +353,12 @@ mod tests {
                 None,
                 figure(Figure::Corrected(Part::Lower), Comparator::AtLeast, 0.95),
             ),
+            (
+                "preference[side = 'gpt 5'].win_rate.lower > 50%",
+                Some("preference"),
+                slice("side", "gpt 5"),
+                figure(Figure::WinRate(Part::Lower), Comparator::Above, 0.5),
+            ),
             ("errors <= 1%", None, None, figure(Figure::Errors, Comparator::AtMost, 0.01)),
             ("safety.errors < 1 %", Some("safety"), None, figure(Figure::Errors, Comparator::Below, 0.01)),
             ("coverage >= 98%", None, None, figure(Figure::Coverage, Comparator::AtLeast, 0.98)),
@@ -374,6 +399,9 @@ mod tests {
             ("no worse than baseline of 0.02", "of 0.02"),
             ("no worse than baseline by 2", "2"),
             ("no worse than baseline by much", "much"),
+            ("preference.win_rate >= 0.5", "preference"),
+            ("preference[model = m].win_rate >= 0.5", "preference[model = m]"),
+            ("preference[side = new].win_rate >= 55", "55"),
             ("é.x[a=b] no worse than baseline", "é.x[a=b]"),
         ] {
             let error = text.parse::<Gate>().unwrap_err();

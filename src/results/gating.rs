@@ -10,10 +10,11 @@ use super::by::{self, By};
 use super::compare::{Comparison, Measure, Outcome};
 use super::figures::{self, ratio};
 use super::gate::{Cause, GateOutcome, GateResult, GateTrace};
-use super::gate_text::{Condition, Figure, Gate, Part};
+use super::gate_text::{Comparator, Condition, Figure, Gate, Part};
 use super::opinions::{Group, Observation, Results, Verdict};
 use super::report::{Corrected, Estimate, Figures, JudgeReport, WarningCode};
 use super::reporting::Options;
+use crate::feedback::TIE;
 use crate::feedback::log::{OpenError, StandingRecords};
 use crate::judge::prompt::TemplateError;
 
@@ -26,7 +27,7 @@ const TRACES: usize = 10;
 /// The first expression that is none, and why.
 pub fn slices_of(gates: &[Gate]) -> Result<Vec<By>, (String, TemplateError)> {
     let mut sources: Vec<String> = Vec::new();
-    for (expression, _) in gates.iter().filter_map(|gate| gate.slice.as_ref()) {
+    for (expression, _) in gates.iter().filter(|gate| gate.side().is_none()).filter_map(|gate| gate.slice.as_ref()) {
         if !sources.contains(expression) {
             sources.push(expression.clone());
         }
@@ -72,6 +73,9 @@ pub fn evaluate(gates: &[Gate], mut evidence: Evidence<'_>) -> Result<Vec<GateRe
                 let holds = |share| comparator.holds(share, threshold);
                 results.push(evidence.counted(gate, figure, threshold, &holds)?);
             }
+            Condition::Figure(Figure::WinRate(part), comparator, threshold) => {
+                results.extend(evidence.win_rates(gate, part, comparator, threshold)?);
+            }
             Condition::Figure(..) | Condition::AtLeast(_) => {
                 for index in evidence.groups(gate) {
                     results.push(evidence.measured(gate, index)?);
@@ -112,10 +116,7 @@ impl<'a> Evidence<'a> {
     fn measured(&mut self, gate: &Gate, index: usize) -> Result<GateResult, OpenError> {
         let group = &self.results.groups[index];
         if let Condition::Figure(Figure::Corrected(part), comparator, threshold) = gate.condition {
-            let is_it = |judge: &&JudgeReport| {
-                (&judge.name, judge.source_type, &judge.source_id) == (&group.name, group.source_type, &group.source_id)
-            };
-            let corrected = self.judges.iter().find(is_it).and_then(|judge| judge.corrected.as_ref());
+            let corrected = self.report_of(group).and_then(|judge| judge.corrected.as_ref());
             return Ok(of_corrected(gate.title(&group.name), corrected, part, comparator, threshold));
         }
         let observations = self.observations(gate, group);
@@ -126,7 +127,7 @@ impl<'a> Evidence<'a> {
             Condition::Figure(figure, comparator, threshold) => (figure, comparator, threshold),
             Condition::AtLeast(threshold) | Condition::NoWorse(threshold) => {
                 let figure = if figures.pass.is_some() { Figure::Pass } else { Figure::Mean };
-                (figure(Part::Estimate), super::gate_text::Comparator::AtLeast, threshold)
+                (figure(Part::Estimate), Comparator::AtLeast, threshold)
             }
         };
         let mut result = GateResult {
@@ -143,7 +144,7 @@ impl<'a> Evidence<'a> {
         let (estimate, part) = match figure {
             Figure::Pass(part) => (&figures.pass, part),
             Figure::Mean(part) => (&figures.mean, part),
-            Figure::Corrected(_) | Figure::Errors | Figure::Coverage => (&None, Part::Estimate),
+            Figure::Corrected(_) | Figure::WinRate(_) | Figure::Errors | Figure::Coverage => (&None, Part::Estimate),
         };
         let Some(Estimate { estimate, low, high, .. }) = estimate else {
             result.cause = Some(if figures.n_scored == 0 { Cause::NothingJudged } else { Cause::NoFigure });
@@ -169,6 +170,82 @@ impl<'a> Evidence<'a> {
                 self.worst(&measure, &observations, comparator.wants_high(), matches!(figure, Figure::Pass(_)))?;
         }
         Ok(result)
+    }
+
+    /// What a side wins, by each judge of pairs that the gate is about.
+    fn win_rates(
+        &mut self,
+        gate: &Gate,
+        part: Part,
+        comparator: Comparator,
+        threshold: f64,
+    ) -> Result<Vec<GateResult>, OpenError> {
+        let side = gate.side().unwrap_or_default();
+        let nothing = |gate: String, reason: String| GateResult {
+            gate,
+            outcome: GateOutcome::Inconclusive,
+            estimate: None,
+            low: None,
+            high: None,
+            threshold,
+            cause: Some(Cause::NoFigure),
+            reason: Some(reason),
+            traces: Vec::new(),
+        };
+        let mut results = Vec::new();
+        for index in self.groups(gate) {
+            let group = &self.results.groups[index];
+            let Some(pairwise) = self.report_of(group).and_then(|judge| judge.pairwise.as_ref()) else { continue };
+            let title = gate.title(&group.name);
+            let Some(figures) = pairwise.sides.iter().find(|known| known.name == side) else {
+                let known: Vec<_> = pairwise.sides.iter().map(|known| known.name.as_str()).collect();
+                results.push(nothing(title, format!("there is no side `{side}`, known: {}", known.join(", "))));
+                continue;
+            };
+            let Some(Estimate { estimate, low, high, .. }) = figures.win_rate else {
+                let reason = format!("no pair with `{side}` has a verdict that counts");
+                results.push(GateResult { cause: Some(Cause::NothingJudged), ..nothing(title, reason) });
+                continue;
+            };
+            let holds = comparator.holds(part.of(estimate, low, high), threshold);
+            // Of more sides, a verdict for another one may be about pairs without this one.
+            let are_all_about_it = pairwise.sides.len() == 2 && comparator.wants_high();
+            let lost: Vec<Observation> = group
+                .observations
+                .iter()
+                .filter(|of| match of.verdict {
+                    Verdict::Label(label) => ![side, TIE].contains(&group.labels.text(label)),
+                    _ => false,
+                })
+                .take(if holds || !are_all_about_it { 0 } else { TRACES })
+                .copied()
+                .collect();
+            let (outcome, cause) =
+                if holds { (GateOutcome::Pass, None) } else { (GateOutcome::Fail, Some(Cause::Threshold)) };
+            let traces = lost.iter().map(|of| self.trace(of)).collect::<Result<_, _>>()?;
+            let (estimate, low, high) = (Some(estimate), Some(low), Some(high));
+            results.push(GateResult {
+                outcome,
+                cause,
+                estimate,
+                low,
+                high,
+                reason: None,
+                traces,
+                ..nothing(title, String::new())
+            });
+        }
+        if results.is_empty() {
+            results.push(nothing(gate.text.clone(), "no judge here compares outputs".to_owned()));
+        }
+        Ok(results)
+    }
+
+    /// What the report says of a group.
+    fn report_of(&self, group: &Group) -> Option<&'a JudgeReport> {
+        self.judges.iter().find(|judge| {
+            (&judge.name, judge.source_type, &judge.source_id) == (&group.name, group.source_type, &group.source_id)
+        })
     }
 
     /// The share of judgments that failed, or that have a verdict, over all judges that the gate is about.
@@ -287,7 +364,7 @@ fn of_corrected(
     gate: String,
     corrected: Option<&Corrected>,
     part: Part,
-    comparator: super::gate_text::Comparator,
+    comparator: Comparator,
     threshold: f64,
 ) -> GateResult {
     let result = GateResult {

@@ -11,16 +11,21 @@ use super::figures::Clustered;
 use super::hash::hash;
 use super::opinions::{Group, Interned};
 use super::report::{Estimate, Method};
-use crate::feedback::{ANSWER_A_METADATA, ANSWER_B_METADATA, SAMPLE_METADATA, TIE, TRACE_A_METADATA, TRACE_B_METADATA};
+use crate::feedback::{
+    ANSWER_A_METADATA, ANSWER_B_METADATA, ORDERS_METADATA, SAMPLE_METADATA, TIE, TRACE_A_METADATA, TRACE_B_METADATA,
+};
 
 /// What a judge of pairs says of the sides.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Pairwise {
-    /// Pairs that were compared in both orders; several samples of one are several.
+    /// Pairs that were compared in both orders, or in one where that was wanted; several samples of one are several.
     pub n: u64,
     /// Pairs with a verdict in one order alone: in no share.
     pub n_one_order: u64,
-    /// Of `n`, those whose verdicts in both orders are the same.
+    /// Of `n`, pairs that were to be shown in one order alone: a preference for a position is in their verdicts.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub n_position_biased: u64,
+    /// Of those in both orders, those whose verdicts are the same.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub consistency: Option<Estimate>,
     /// Of the verdicts for either output, those for the one that was shown first: 0.5 without a preference for a position.
@@ -104,6 +109,13 @@ pub(super) struct Preference {
     together: [u64; 3],
     /// Of an aggregate: how many of its comparisons do not depend on the order, of how many.
     consistent: Option<(u64, u64)>,
+    /// Of an aggregate: whether one order was all that was wanted.
+    is_one_order: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants it so")]
+fn is_zero(n: &u64) -> bool {
+    *n == 0
 }
 
 impl Preference {
@@ -122,6 +134,7 @@ impl Preference {
             verdict: labels.number(verdict),
             together: [cluster, trace(TRACE_A_METADATA), trace(TRACE_B_METADATA)],
             consistent,
+            is_one_order: metadata.get(ORDERS_METADATA) == Some("1"),
         })
     }
 }
@@ -132,7 +145,8 @@ struct Decision {
     sides: [usize; 2],
     /// Of the first: 1 for a win, 0.5 for a tie.
     score: f64,
-    is_consistent: bool,
+    /// Whether both orders say the same; nothing where one was all that was wanted.
+    is_consistent: Option<bool>,
     cluster: u64,
 }
 
@@ -147,8 +161,9 @@ pub(super) fn pairwise(group: &Group, level: f64) -> Option<Pairwise> {
     }
     let clusters = Together::of(preferences);
     let (decisions, n_one_order) = decisions(group, &names, &clusters);
-    let consistent = decisions.iter().map(|of| (of.cluster, f64::from(u8::from(of.is_consistent))));
-    let firsts = preferences.iter().filter(|of| of.consistent.is_none() && of.shown.contains(&of.verdict));
+    let consistent = decisions.iter().filter_map(|of| Some((of.cluster, f64::from(u8::from(of.is_consistent?)))));
+    let is_vote = |of: &&Preference| of.consistent.is_none() && !of.is_one_order;
+    let firsts = preferences.iter().filter(|of| is_vote(of) && of.shown.contains(&of.verdict));
     let firsts =
         firsts.map(|of| (clusters.root(of.together[0]), f64::from(u8::from(of.verdict == of.shown[0])))).collect();
     let fit = (names.len() > 2).then(|| fit(&decisions, names.len())).flatten();
@@ -173,6 +188,7 @@ pub(super) fn pairwise(group: &Group, level: f64) -> Option<Pairwise> {
     Some(Pairwise {
         n: decisions.len() as u64,
         n_one_order,
+        n_position_biased: decisions.iter().filter(|of| of.is_consistent.is_none()).count() as u64,
         consistency: Clustered::of(consistent.collect()).share(level),
         first_preferred: Clustered::of(firsts).share(level),
         sides,
@@ -185,10 +201,10 @@ pub(super) fn pairwise(group: &Group, level: f64) -> Option<Pairwise> {
 fn decisions(group: &Group, names: &[u32], clusters: &Together) -> (Vec<Decision>, u64) {
     let place = |name: u32| names.binary_search(&name).unwrap_or(0);
     let is_tie = |verdict: u32| group.labels.text(verdict) == TIE;
-    let decision = |of: &Preference, is_consistent: bool| {
+    let decision = |of: &Preference, is_consistent: Option<bool>| {
         let [first, second] = of.shown.map(place);
         let score = match of.verdict {
-            verdict if !is_consistent || is_tie(verdict) => 0.5,
+            verdict if is_consistent == Some(false) || is_tie(verdict) => 0.5,
             verdict if verdict == of.shown[0] => 1.0,
             _ => 0.0,
         };
@@ -201,12 +217,16 @@ fn decisions(group: &Group, names: &[u32], clusters: &Together) -> (Vec<Decision
     let mut waiting: HashMap<((u64, u64), [u32; 2]), &Preference> = HashMap::new();
     for of in &group.preferences {
         if let Some((same, all)) = of.consistent {
-            decisions.push(Decision { is_consistent: same == all, ..decision(of, true) });
+            decisions.push(Decision { is_consistent: Some(same == all), ..decision(of, None) });
+            continue;
+        }
+        if of.is_one_order {
+            decisions.push(decision(of, None));
             continue;
         }
         let [a, b] = of.shown;
         match waiting.remove(&(of.key, [b, a])) {
-            Some(other) => decisions.push(decision(other, other.verdict == of.verdict)),
+            Some(other) => decisions.push(decision(other, Some(other.verdict == of.verdict))),
             None => _ = waiting.insert((of.key, of.shown), of),
         }
     }
@@ -225,7 +245,7 @@ fn pairs(decisions: &[Decision], name: impl Fn(usize) -> String, level: f64) -> 
             first_wins: times(1.0),
             second_wins: times(0.0),
             ties: times(0.5),
-            inconsistent: of.iter().filter(|of| !of.is_consistent).count() as u64,
+            inconsistent: of.iter().filter(|of| of.is_consistent == Some(false)).count() as u64,
             win_rate: rate(of.iter().map(|of| (of.cluster, of.score)).collect(), level),
         }
     };

@@ -1,7 +1,9 @@
 //! The plan alone: everything is read, rendered and looked up, and nothing is sent.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::repeated::{Counter, Repeated};
 use crate::dataset::{DatasetError, Hint, Notices};
 use crate::feedback::log::{Index, Standing};
 use crate::run::outcome::counts::Counts;
@@ -33,6 +35,8 @@ pub struct DryRun {
     pub duplicates: u64,
     /// What the user should know of how the dataset was read.
     pub notices: Notices,
+    /// By model URI, what of the prompts an endpoint's cache can save.
+    pub repeated: BTreeMap<String, Repeated>,
     /// One for each question, in the run's order.
     pub questions: Vec<DryRunQuestion>,
 }
@@ -100,13 +104,14 @@ impl DryRun {
 /// # Errors
 /// When the dataset cannot be read.
 pub fn dry_run(settings: RunSettings, index: Index) -> Result<DryRun, DatasetError> {
-    let RunSettings { datasets, questions, scope, selection, redact, sides, reuse, .. } = settings;
+    let RunSettings { datasets, questions, lanes, scope, selection, redact, sides, reuse, .. } = settings;
+    let mut repeated = Counter::new(&lanes);
     let Some(dataset) = datasets.into_iter().next() else { return Ok(DryRun::default()) };
     let questions = Questions::new(questions);
     let mut dry = DryRun { shard: selection.shard, ..DryRun::default() };
     let question = |question| DryRunQuestion { info: QuestionInfo::of(question), ..DryRunQuestion::default() };
     dry.questions.extend(questions.iter().map(|(_, asked)| question(asked)));
-    let planner = Planner::new(questions, Arc::new(Known { index, reuse, failures: None }), &scope, |_| true)
+    let planner = Planner::new(questions.clone(), Arc::new(Known { index, reuse, failures: None }), &scope, |_| true)
         .of_subjects(Makes { redact, sides });
     for planned in Walk::new(&planner, dataset, Arc::new(selection), None) {
         let items = match planned {
@@ -137,6 +142,7 @@ pub fn dry_run(settings: RunSettings, index: Index) -> Result<DryRun, DatasetErr
                 continue;
             }
         };
+        repeated.add(&items, &questions);
         for Item { question, action } in items {
             if let Action::Ask { riders, .. } = &action {
                 for Rider { question, history, .. } in riders {
@@ -151,5 +157,6 @@ pub fn dry_run(settings: RunSettings, index: Index) -> Result<DryRun, DatasetErr
             }
         }
     }
+    dry.repeated = repeated.finish();
     Ok(dry)
 }

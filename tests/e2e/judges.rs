@@ -269,7 +269,7 @@ fn several_labels_at_once_are_a_list() {
 #[test]
 fn parameters_are_set_on_the_command_line_and_are_part_of_the_judge() {
     let place = Place::with_traces(1);
-    let fake = Fake::start(|_| answers::verdict(true));
+    let fake = Fake::start(|_| answers::completion(r#"{"items":[{"text":"It is brief.","quote":"","mark":"kept"}]}"#));
     let base_url = fake.base_url();
     let run = |set: &[&str]| {
         let mut args = vec!["-d", "traces.jsonl", "-J", "guidelines", "--base-url", &base_url];

@@ -245,3 +245,46 @@ fn the_built_in_judge_runs_over_a_simulator_and_is_tested_in_both_orders() {
     let preference = list.as_array().unwrap().iter().find(|judge| judge["name"] == "preference").unwrap();
     assert_eq!((&preference["unit"], &preference["verdict"]["type"]), (&json!("pair"), &json!("preference")));
 }
+
+#[test]
+fn a_gate_may_be_about_what_a_side_wins() {
+    let (place, fake) = (place(), fake());
+    run(&place, &fake, &[&SIDES[..], &["-q", "--gate", "pick[side = new].win_rate >= 50%"]].concat()).exits_with(0);
+    let gates = |gate: &str, code: i32| {
+        let report = place.run(["report", LOG, "--format", "json", "--gate", gate]).exits_with(code);
+        serde_json::from_str::<Value>(&report.stdout).unwrap()["gates"].clone()
+    };
+    // One pair is won, one lost and one tied.
+    let failed = gates("pick[side = new].win_rate.lower >= 0.5", 1);
+    assert_eq!((&failed[0]["estimate"], &failed[0]["outcome"]), (&json!(0.5), &json!("fail")));
+    let lost: Vec<_> = failed[0]["traces"].as_array().unwrap().iter().map(|of| of["trace_id"].clone()).collect();
+    assert_eq!(lost, ["t2"]);
+    assert_eq!(gates("[side = old].win_rate <= 0.5", 0)[0]["gate"], "pick[side = old].win_rate <= 0.5");
+    let unknown = gates("pick[side = next].win_rate >= 0.5", 0);
+    assert_eq!((&unknown[0]["outcome"], &unknown[0]["cause"]), (&json!("inconclusive"), &json!("no_figure")));
+}
+
+#[test]
+fn one_order_costs_half_and_is_reported_as_biased() {
+    let (place, fake) = (place(), fake());
+    run(&place, &fake, &[&SIDES[..], &["--orders", "1"]].concat()).exits_with(0).prints(&["in one order"]);
+    assert_eq!(fake.count(), 3);
+    let all = aggregates(&place, LOG);
+    assert_eq!(decided(&all)[..2], expected(&[("t1", "new", ""), ("t2", "old", "")]));
+    assert!(all.iter().all(|record| record["metadata"]["orders"] == "1" && record["metadata"]["votes"] == "1/1"));
+    let report = place.run(["report", LOG, "--format", "json"]).exits_with(0);
+    let report: Value = serde_json::from_str(&report.stdout).unwrap();
+    let of = |source: &str| {
+        let judges = report["judges"].as_array().unwrap();
+        judges.iter().find(|judge| judge["source_id"] == source).unwrap()["pairwise"].clone()
+    };
+    let aggregate = of("aggregate:pair");
+    assert_eq!((&aggregate["n"], &aggregate["n_position_biased"]), (&json!(3), &json!(3)));
+    assert!(aggregate.get("consistency").is_none());
+    place.run(["report", LOG]).exits_with(0).prints(&["position-biased: 3 shown in one order alone"]);
+    // The other order is asked when it is wanted after all.
+    run(&place, &fake, &[&SIDES[..], &["-q"]].concat()).exits_with(0);
+    assert_eq!(fake.count(), 6);
+    let last = aggregates(&place, LOG);
+    assert_eq!(decided(&last[3..]), expected(&[("t1", "new", ""), ("t2", "old", ""), ("t3", "tie", "inconsistent")]));
+}

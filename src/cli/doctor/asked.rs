@@ -16,7 +16,7 @@ use judge_run::servers::phoenix::Phoenix;
 use tokio::runtime::{Builder, Runtime};
 
 use super::finding::{Diagnosis, Finding, Part};
-use crate::cli::endpoint::{self, Env, Layers, default_model, set};
+use crate::cli::endpoint::{Env, Layers, default_model, open, set};
 use crate::cli::error::CliError;
 use crate::cli::mlflow::{self, ServerArgs, experiment_of};
 use crate::cli::print::counted;
@@ -130,7 +130,7 @@ impl<'a> Asker<'a> {
         let opened = layers.endpoint(&model.uri, self.env).and_then(|(plan, secrets)| {
             // A simulator in this process is not started for this.
             let is_here = plan.members.iter().all(|member| member.base_url.is_none());
-            Ok((endpoint::open::open(&plan, &secrets, None, self.env)?, is_here))
+            Ok((open::open(&plan, &secrets, None, self.env)?, is_here))
         });
         let lane = match opened {
             Err(error) => return vec![Finding::of_error(Part::Endpoint, model.name(), error)],

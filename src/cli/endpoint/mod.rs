@@ -360,7 +360,7 @@ fn environment_url(name: &str, env: Env<'_>) -> Option<String> {
 }
 
 /// A variable that has a value; an empty one counts as not set.
-pub(super) fn set(name: &str, env: Env<'_>) -> Option<String> {
+pub(crate) fn set(name: &str, env: Env<'_>) -> Option<String> {
     env(name).filter(|value| !value.trim().is_empty())
 }
 

@@ -12,6 +12,7 @@ use serde_json::{Map, Value};
 use crate::endpoint::wire::AnswerSchema;
 use crate::endpoint::wire::PromptNotes;
 use crate::endpoint::wire::instructions::Instructions;
+use crate::endpoint::wire::layout::{BEFORE_THE_TRACE, Layout};
 use crate::json_string::write_string;
 
 pub use crate::endpoint::wire::profile::{LimitField, ResponseFormat, WireProfile};
@@ -31,6 +32,8 @@ pub struct ChatRequest {
     pub schema: AnswerSchema,
     /// How the answer is sampled.
     pub sampling: Sampling,
+    /// What the prompt begins with.
+    pub layout: Layout,
 }
 
 /// How the answer is sampled (`[params]` in a judge file).
@@ -191,6 +194,9 @@ impl ChatRequest {
         extra: &Map<String, Value>,
     ) -> Result<Vec<u8>, serde_json::Error> {
         let user = match &self.system {
+            Some(system) if self.layout == Layout::TraceFirst => {
+                Cow::Owned(format!("{BEFORE_THE_TRACE}\n\n{}\n\n{}", self.user.trim_end(), &**system))
+            }
             Some(system) if !profile.system_role => Cow::Owned(format!("{}\n\n{}", &**system, self.user)),
             _ => Cow::Borrowed(self.user.as_str()),
         };
@@ -225,7 +231,7 @@ impl ChatRequest {
         bytes.extend_from_slice(b"{\"model\":");
         write_string(&mut bytes, model);
         bytes.extend_from_slice(b",\"messages\":[");
-        if let Some(system) = self.system.as_ref().filter(|_| profile.system_role) {
+        if let Some(system) = self.system_message(profile) {
             bytes.extend_from_slice(b"{\"role\":\"system\",\"content\":");
             bytes.extend_from_slice(system.json().get().as_bytes());
             bytes.extend_from_slice(b"},");
@@ -244,6 +250,11 @@ impl ChatRequest {
         body.extend(extra.iter().filter(|(name, _)| taken(name)).map(|(name, value)| (name.clone(), value.clone())));
         body.extend(profile.switches.iter().map(|(name, on)| (name.clone(), Value::Bool(*on))));
         serde_json::to_vec(&body)
+    }
+
+    /// The instructions, where they are a message of their own.
+    pub(crate) fn system_message(&self, profile: &WireProfile) -> Option<&Instructions> {
+        self.system.as_ref().filter(|_| profile.system_role && self.layout == Layout::InstructionsFirst)
     }
 
     /// Whether it asks for probabilities as it is put: the one parameter is worth nothing without the other.
@@ -288,6 +299,7 @@ mod tests {
             notes: PromptNotes::default(),
             schema: RawValue::from_string("{\"type\":\"object\"}".into()).unwrap().into(),
             sampling: Sampling::default(),
+            layout: Layout::default(),
         };
         let text = |profile: &WireProfile, extra: Value| {
             let extra = extra.as_object().cloned().unwrap_or_default();
@@ -319,6 +331,14 @@ mod tests {
         );
         profile.dropped.insert("stream_options".to_owned());
         assert!(!text(&profile, Value::Null).contains("stream_options"));
+        let trace_first = ChatRequest { layout: Layout::TraceFirst, ..request.clone() };
+        for system_role in [false, true] {
+            let profile = WireProfile { system_role, ..WireProfile::default() };
+            let body: Value =
+                serde_json::from_slice(&trace_first.body("m", &profile, 64, &Map::new()).unwrap()).unwrap();
+            let text = format!("{BEFORE_THE_TRACE}\n\nusr\n\nsys");
+            assert_eq!(body["messages"], serde_json::json!([{"role": "user", "content": text}]));
+        }
         assert_eq!(request.estimated_input_tokens(), 2 + 8);
         let request = ChatRequest { images: vec!["https://h/i.png".into()], ..request };
         let parts = r#"{"role":"user","content":[{"type":"text","text":"sys\n\nusr\n"},{"type":"image_url","image_url":{"url":"https://h/i.png"}}]}"#;

@@ -5,6 +5,7 @@ pub mod chat;
 pub mod finish;
 mod instructions;
 pub mod ladder;
+mod layout;
 pub mod logprobs;
 mod members;
 mod profile;
@@ -15,5 +16,6 @@ pub(crate) mod stream;
 mod usage;
 
 pub use instructions::Instructions;
+pub use layout::Layout;
 pub use prompt_notes::PromptNotes;
 pub use schema::AnswerSchema;

@@ -46,7 +46,7 @@ pub(crate) fn parts<'a>(
     profile: &'a WireProfile,
     extra: &'a [String],
 ) -> impl Iterator<Item = Part> + 'a {
-    let system = (profile.system_role && request.system.is_some()).then_some(Part::System);
+    let system = request.system_message(profile).map(|_| Part::System);
     let added = extra.iter().enumerate().filter(|(_, name)| !profile.dropped.contains(*name));
     system
         .into_iter()

@@ -25,6 +25,9 @@ pub(super) fn compared_in_words(pairwise: &Pairwise) -> String {
     if inconsistent > 0 {
         words += &format!(", {} tied because the order decides", count(inconsistent));
     }
+    if pairwise.n_position_biased > 0 {
+        words += &format!("; position-biased: {} shown in one order alone", count(pairwise.n_position_biased));
+    }
     if pairwise.n_one_order > 0 {
         words += &format!("; {} more with a verdict in one order alone", count(pairwise.n_one_order));
     }

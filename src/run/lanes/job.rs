@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use super::variation::Variation;
 use crate::endpoint::pacing::gate::Pass;
+use crate::endpoint::wire::Layout;
 use crate::endpoint::wire::answer::Usage;
 use crate::endpoint::wire::chat::WireProfile;
 use crate::endpoint::wire::ladder::Asked;
@@ -96,6 +97,11 @@ impl Job {
             batch: None,
             last: None,
         }
+    }
+
+    /// Whether all prompts about its subject begin alike.
+    pub(super) fn begins_with_trace(&self) -> bool {
+        matches!(&self.judgment.work, Work::Chat(request) if request.layout == Layout::TraceFirst)
     }
 
     /// The request to a model as it was put the last time.

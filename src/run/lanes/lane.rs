@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use super::followers::Followers;
 use super::job::History;
 use super::job::{Due, Job};
 use super::member::{Asks, Member};
@@ -45,6 +46,7 @@ pub(in crate::run) struct Lane {
     /// Requests in flight at most, of all members.
     pub(in crate::run) concurrency: usize,
     fresh: VecDeque<Box<Job>>,
+    followers: Followers,
     pub(in crate::run) retries: BinaryHeap<Reverse<Due>>,
     pub(in crate::run) sequence: u64,
     pub(in crate::run) policy: Policy,
@@ -132,6 +134,7 @@ impl Lane {
             input_ratio: 1.0,
             prices: None,
             fresh: VecDeque::new(),
+            followers: Followers::default(),
             retries: BinaryHeap::new(),
             sequence: 0,
             policy: *policy,
@@ -163,7 +166,7 @@ impl Lane {
     ) {
         if !self.stopped {
             let job = Job::new(question, judgment, history, Arc::clone(self.ladder.profile()));
-            self.fresh.push_back(Box::new(Job { riders, ..job }));
+            self.fresh.extend(self.followers.leader(Box::new(Job { riders, ..job })));
         }
     }
 
@@ -184,7 +187,7 @@ impl Lane {
     }
 
     fn has_waiting(&self) -> bool {
-        !self.fresh.is_empty() || !self.retries.is_empty()
+        !self.fresh.is_empty() || !self.retries.is_empty() || !self.followers.is_empty()
     }
 
     fn in_flight(&self) -> usize {
@@ -222,11 +225,23 @@ impl Lane {
     pub(in crate::run) fn stop(&mut self) -> Vec<Job> {
         self.stopped = true;
         self.fresh.clear();
+        self.followers = Followers::default();
         std::mem::take(&mut self.retries).into_iter().map(|Reverse(due)| *due.job).collect()
+    }
+
+    /// Lets those go that waited for this judgment, which is back. They go before others: a cache does not keep for long.
+    pub(super) fn release_followers(&mut self, leader: &Job) {
+        for follower in self.followers.of(leader).into_iter().rev() {
+            self.fresh.push_front(follower);
+        }
     }
 
     /// The next judgment that may be sent now: retries that are due before new ones.
     pub(in crate::run) fn next(&mut self, now: Instant) -> Step {
+        if !self.followers.is_empty() && self.fresh.is_empty() && self.retries.is_empty() && self.in_flight() == 0 {
+            // What they wait for will not come: it was not sent.
+            self.fresh.extend(self.followers.take_all());
+        }
         let one_by_one = self.ladder.is_learning() || self.to_warm_up > 0;
         if self.stopped || (one_by_one && self.in_flight() > 0) {
             return Step::Wait(None);

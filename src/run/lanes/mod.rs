@@ -1,5 +1,6 @@
 //! One endpoint and model each: the judgments that wait for it, and how its failures are answered.
 
+mod followers;
 pub(in crate::run) mod health;
 pub(in crate::run) mod job;
 pub(in crate::run) mod lane;

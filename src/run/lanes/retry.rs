@@ -35,6 +35,7 @@ impl Lane {
     /// for it.
     pub(in crate::run) fn returned(&mut self, mut job: Box<Job>) -> (Next, Option<MemberGivenUp>) {
         let (used, failure) = self.take_in(&mut job);
+        self.release_followers(&job);
         self.head_start = None;
         let place = job.member;
         let member = &mut self.members[place];

@@ -1,11 +1,11 @@
-//! One verdict of comparisons: each asks in both orders, and a side wins it only where it wins in both.
+//! One verdict of comparisons: each asks in both orders, and a side wins it only where it wins in both; or in one order, where that is wanted.
 
 use serde_json::Value;
 
 use super::combine::{Combined, NoConsensus};
 use super::panel::Panel;
 use super::votes::{Subject, Vote};
-use crate::feedback::TIE;
+use crate::feedback::{ORDERS_METADATA, TIE};
 
 /// What both orders say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,10 +33,14 @@ pub(super) struct Decided {
 
 /// Decides by most of the comparisons, of which there must be `quorum`. `values` are all verdicts.
 pub(super) fn decide(panel: &Panel, subject: &Subject, values: &[Value]) -> Result<Decided, NoConsensus> {
-    let comparisons = comparisons(&subject.votes, values);
+    let comparisons = comparisons(&subject.votes, values, panel.one_order);
     if comparisons.is_empty() || comparisons.len() < panel.quorum as usize {
         let votes = subject.votes.iter().filter(|vote| vote.value.is_some()).count();
-        return Err(NoConsensus::Quorum { votes, asked: panel.votes(), quorum: panel.quorum.saturating_mul(2) });
+        return Err(NoConsensus::Quorum {
+            votes,
+            asked: panel.votes(),
+            quorum: panel.quorum.saturating_mul(panel.orders()),
+        });
     }
     let times = |compared: Compared| comparisons.iter().filter(|other| **other == compared).count();
     let consistent = comparisons.len() - times(Compared::Inconsistent);
@@ -59,25 +63,33 @@ pub(super) fn decide(panel: &Panel, subject: &Subject, values: &[Value]) -> Resu
         agreement: format!("{agreeing}/{given}"),
         is_unanimous: agreeing == given && consistent == comparisons.len(),
     };
-    let mut details = vec![("consistent", format!("{consistent}/{}", comparisons.len()))];
+    let mut details = match panel.one_order {
+        true => vec![(ORDERS_METADATA, "1".to_owned())],
+        false => vec![("consistent", format!("{consistent}/{}", comparisons.len()))],
+    };
     details.extend(why.map(|why| ("tie", why.to_owned())));
     Ok(Decided { combined, details })
 }
 
-/// What each voter says each time, where both orders have a verdict.
-fn comparisons(votes: &[Vote], values: &[Value]) -> Vec<Compared> {
+/// What each voter says each time, where both orders have a verdict; with `one_order`, also where only one is asked.
+fn comparisons(votes: &[Vote], values: &[Value], one_order: bool) -> Vec<Compared> {
     let compared = |vote: &Vote| {
-        let other = votes.iter().find(|other| {
-            (other.voter, other.sample, other.is_swapped) == (vote.voter, vote.sample, !vote.is_swapped)
-        })?;
-        let (one, other) = (vote.value?, other.value?);
+        let other = votes
+            .iter()
+            .find(|other| (other.voter, other.sample, other.is_swapped) == (vote.voter, vote.sample, !vote.is_swapped));
+        let (one, other) = match other {
+            Some(_) if vote.is_swapped => return None,
+            Some(other) => (vote.value?, other.value?),
+            None if one_order => (vote.value?, vote.value?),
+            None => return None,
+        };
         Some(match one == other {
             true if values[one] == TIE => Compared::Tie,
             true => Compared::Wins(one),
             false => Compared::Inconsistent,
         })
     };
-    votes.iter().filter(|vote| !vote.is_swapped).filter_map(compared).collect()
+    votes.iter().filter_map(compared).collect()
 }
 
 #[cfg(test)]
@@ -92,6 +104,15 @@ mod tests {
 
     /// Decides about comparisons, each with what is said in either order.
     fn decided(comparisons: &[[Option<usize>; 2]], quorum: u32) -> Result<(Value, Vec<String>), NoConsensus> {
+        decided_in(comparisons, quorum, &[false, true])
+    }
+
+    /// Decides where these orders are asked.
+    fn decided_in(
+        comparisons: &[[Option<usize>; 2]],
+        quorum: u32,
+        asked: &[bool],
+    ) -> Result<(Value, Vec<String>), NoConsensus> {
         let values = [json!("old"), json!("new"), json!("tie")];
         let panel = Panel {
             judge: "j".into(),
@@ -104,10 +125,11 @@ mod tests {
             escalates_bad: false,
             escalates_below: None,
             sides: vec!["old".into(), "new".into()],
+            one_order: asked.len() == 1,
         };
         let id = IdHasher::new("t").finish();
         let votes = comparisons.iter().zip(0..).flat_map(|(orders, sample)| {
-            orders.iter().zip([false, true]).map(move |(value, is_swapped)| Vote {
+            orders.iter().zip(asked.iter().copied()).map(move |(value, is_swapped)| Vote {
                 voter: 0,
                 sample,
                 is_swapped,
@@ -136,6 +158,16 @@ mod tests {
         let error = decided(&[[Some(0), None]], 1).unwrap_err();
         assert_eq!(error.to_string(), "1 of 2 votes have a verdict, and the quorum is 2");
         assert_eq!(decided(&[[Some(0), None], [Some(1), Some(1)]], 1).unwrap().0, json!("new"));
+    }
+
+    #[test]
+    fn in_one_order_its_verdict_is_all_there_is() {
+        for order in [false, true] {
+            let of = |value| decided_in(&[[value, None]], 1, &[order]);
+            assert_eq!(of(Some(1)).unwrap(), (json!("new"), vec!["1".into()]));
+            assert_eq!(of(Some(2)).unwrap(), (json!("tie"), vec!["1".into(), "declared".into()]));
+            assert_eq!(of(None).unwrap_err().to_string(), "0 of 1 votes have a verdict, and the quorum is 1");
+        }
     }
 
     #[test]

@@ -117,6 +117,7 @@ mod tests {
             escalates_bad: false,
             escalates_below: None,
             sides: Vec::new(),
+            one_order: false,
         }
     }
 

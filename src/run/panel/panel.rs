@@ -30,6 +30,8 @@ pub struct Panel {
     pub escalates_below: Option<f64>,
     /// Of a judge of pairs: the names of the compared sides, in order.
     pub sides: Vec<String>,
+    /// Of a judge of pairs: whether each is shown in one order alone.
+    pub one_order: bool,
 }
 
 impl Panel {
@@ -46,7 +48,7 @@ impl Panel {
 
     /// Votes for each sample: of a judge of pairs, one in either order.
     pub(super) fn orders(&self) -> u32 {
-        if self.aggregation == Aggregation::Pair { 2 } else { 1 }
+        if self.aggregation == Aggregation::Pair && !self.one_order { 2 } else { 1 }
     }
 
     /// Of a judge of pairs: the numbers of the sides with these names, if they are compared.

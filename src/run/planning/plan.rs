@@ -169,7 +169,7 @@ impl Planner {
         for asked in self.asked.iter().filter(|asked| self.judge(asked).select.unit() == Unit::Pair) {
             let skipped = lacking.iter().map(|what| Settled::Skipped(SkipReason::Lacks(what.clone())));
             items.extend(skipped.map(|settled| asked.count(settled)));
-            for pair in pairs.iter().flatten() {
+            for pair in &pairs {
                 items.extend(self.item_in_scope(asked, (*pair).into(), &mut failures));
             }
         }

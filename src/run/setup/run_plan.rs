@@ -22,6 +22,7 @@ use super::sides::SidesPlan;
 use crate::dataset::{Format, Mapping};
 use crate::endpoint::ModelUri;
 use crate::endpoint::prices::Prices;
+use crate::endpoint::wire::Layout;
 use crate::feedback::forms::Form;
 use crate::judge::redact::RedactPlan;
 use crate::judge::verdict::VerdictType;
@@ -68,6 +69,9 @@ pub struct RunPlan {
     /// Whose outputs are compared.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sides: Option<SidesPlan>,
+    /// What prompts begin with.
+    #[serde(default, skip_serializing_if = "Layout::is_default")]
+    pub layout: Layout,
 }
 
 /// How a dataset is read.
@@ -446,6 +450,7 @@ pub(crate) mod tests {
             anchors: None,
             redact: RedactPlan::default(),
             sides: None,
+            layout: Layout::default(),
             batch: None,
         }
     }

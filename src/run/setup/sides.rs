@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::dataset::Located;
-use crate::feedback::TIE;
+use crate::feedback::{IdHasher, TIE};
 use crate::judge::prompt::TemplateError;
 use crate::judge::{Expression, Pair, Side, asked};
 use crate::trace::Trace;
@@ -19,6 +19,9 @@ pub struct SidesPlan {
     /// What traces that belong together have in common: an expression. By default, trace id or record.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
+    /// Whether each pair is shown in one order alone, drawn by its ids.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub one_order: bool,
 }
 
 /// Why outputs cannot be compared.
@@ -40,6 +43,7 @@ pub enum SidesError {
 pub struct Sides {
     names: Vec<String>,
     key: Key,
+    one_order: bool,
 }
 
 /// What traces that belong together have in common.
@@ -53,8 +57,8 @@ enum Key {
 /// What there is to compare of the traces of one key.
 #[derive(Debug, Default)]
 pub(in crate::run) struct Compared<'a> {
-    /// Each in both orders.
-    pub pairs: Vec<[Pair<'a>; 2]>,
+    /// Each in both orders, one after the other, or in one.
+    pub pairs: Vec<Pair<'a>>,
     /// What a pair lacks.
     pub lacking: Vec<String>,
 }
@@ -65,7 +69,7 @@ impl Sides {
     /// # Errors
     /// When there are too few sides, their names cannot be told apart, or the expression is none.
     pub fn of(plan: &SidesPlan) -> Result<Self, SidesError> {
-        let SidesPlan { names, of_datasets, by } = plan;
+        let SidesPlan { names, of_datasets, by, one_order } = plan;
         if names.len() < 2 {
             return Err(SidesError::Few(names.len()));
         }
@@ -85,7 +89,7 @@ impl Sides {
             None if of_datasets.is_empty() => Key::Record,
             None => Key::TraceId,
         };
-        Ok(Self { names: names.clone(), key })
+        Ok(Self { names: names.clone(), key, one_order: *one_order })
     }
 
     /// What a trace has in common with those that it is compared with.
@@ -122,7 +126,9 @@ impl Sides {
             for (place, first) in there.iter().enumerate() {
                 for second in &there[place + 1..] {
                     if self.are_of_one_question(first.trace, second.trace) {
-                        compared.pairs.push(Pair::both_orders(*first, *second));
+                        let orders = Pair::both_orders(*first, *second);
+                        let shown = if self.one_order { &orders[drawn(&orders[0])..][..1] } else { &orders };
+                        compared.pairs.extend_from_slice(shown);
                     } else {
                         compared.lacking.push("one question on both sides".to_owned());
                     }
@@ -141,6 +147,15 @@ impl Sides {
     }
 }
 
+/// Which of the orders is shown where one is: the same every time, and for half of all pairs the one.
+fn drawn(pair: &Pair<'_>) -> usize {
+    let mut hasher = IdHasher::new("judge-run order of a pair 1");
+    for side in [pair.a, pair.b] {
+        hasher.part(side.name.as_bytes()).part(side.trace.trace_id.as_bytes());
+    }
+    usize::from(hasher.finish_u64() % 2 == 1)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -148,7 +163,7 @@ mod tests {
     fn sides(names: &[&str], by: Option<&str>) -> Result<Sides, SidesError> {
         let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
         let of_datasets = (0..names.len()).collect();
-        Sides::of(&SidesPlan { names, of_datasets, by: by.map(Into::into) })
+        Sides::of(&SidesPlan { names, of_datasets, by: by.map(Into::into), one_order: false })
     }
 
     fn trace(id: &str, side: usize, question: &str) -> Trace {
@@ -157,11 +172,11 @@ mod tests {
 
     fn found(sides: &Sides, traces: &[Trace]) -> (Vec<String>, Vec<String>) {
         let Compared { pairs, lacking } = sides.compared(traces);
-        let written = |[pair, _]: &[Pair<'_>; 2]| {
+        let written = |pair: &Pair<'_>| {
             let [a, b] = pair.names();
             format!("{a}={} {b}={}", pair.a.trace.trace_id, pair.b.trace.trace_id)
         };
-        (pairs.iter().map(written).collect(), lacking)
+        (pairs.iter().step_by(2).map(written).collect(), lacking)
     }
 
     #[test]
@@ -183,6 +198,19 @@ mod tests {
     }
 
     #[test]
+    fn in_one_order_half_of_the_pairs_are_swapped() {
+        let sides = Sides { one_order: true, ..sides(&["a", "b"], None).unwrap() };
+        let shown_first = |n: usize| {
+            let traces = [trace(&format!("t{n}"), 0, "q"), trace(&format!("t{n}"), 1, "q")];
+            let pairs = sides.compared(&traces).pairs;
+            assert_eq!(pairs.len(), 1);
+            pairs[0].names()[0].to_owned()
+        };
+        let of_a = (0..200).filter(|n| shown_first(*n) == "a").count();
+        assert!((70..130).contains(&of_a), "{of_a}");
+    }
+
+    #[test]
     fn sides_that_cannot_be_told_apart_are_refused() {
         assert!(matches!(sides(&["a"], None), Err(SidesError::Few(1))));
         assert!(matches!(sides(&["a", "b", "a"], None), Err(SidesError::Twice(name)) if name == "a"));
@@ -200,7 +228,7 @@ mod tests {
         assert_eq!(key(Some("inputs")), Ok("q".to_owned()));
         assert!(key(Some("trace.tags.item")).unwrap_err().starts_with("t: --pair-by: "));
         let names = vec!["a".to_owned(), "b".to_owned()];
-        let of_records = Sides::of(&SidesPlan { names, of_datasets: Vec::new(), by: None }).unwrap();
+        let of_records = Sides::of(&SidesPlan { names, of_datasets: Vec::new(), by: None, one_order: false }).unwrap();
         assert_ne!(of_records.key(&located(3)), of_records.key(&located(4)));
     }
 }

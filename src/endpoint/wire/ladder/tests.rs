@@ -1,7 +1,7 @@
 use super::*;
 use crate::endpoint::Instructions;
 use crate::endpoint::wire::chat::{LimitField, Sampling};
-use crate::endpoint::wire::{AnswerSchema, PromptNotes};
+use crate::endpoint::wire::{AnswerSchema, Layout, PromptNotes};
 use crate::feedback::ErrorCode;
 use serde_json::value::RawValue;
 
@@ -19,6 +19,7 @@ fn request_with(sampling: Sampling) -> ChatRequest {
         notes: PromptNotes::default(),
         schema: AnswerSchema::new(raw("{}"), raw(r#"{"maxLength":9}"#)),
         sampling,
+        layout: Layout::default(),
     }
 }
 

@@ -8,10 +8,10 @@ use std::sync::LazyLock;
 use super::*;
 use crate::endpoint::config::{EndpointConfig, Pool};
 use crate::endpoint::pacing::observed::ObservedLimits;
-use crate::endpoint::wire::AnswerSchema;
 use crate::endpoint::wire::PromptNotes;
 use crate::endpoint::wire::answer::{Answer, Usage};
 use crate::endpoint::wire::chat::{ChatRequest, Sampling};
+use crate::endpoint::wire::{AnswerSchema, Layout};
 use crate::endpoint::{Failure, Rejected};
 use crate::feedback::{ErrorCode, IdHasher};
 use crate::judge::parse::ParseMethod;
@@ -67,6 +67,7 @@ fn judgment(user: &str) -> Judgment {
             notes: PromptNotes::default(),
             schema: SCHEMA.clone(),
             sampling: Sampling::default(),
+            layout: Layout::default(),
         }),
     }
 }
@@ -446,4 +447,42 @@ async fn questions_go_one_by_one_until_each_has_warmed_the_cache() {
         lane.returned(answered(job, used(1, 1)));
     }
     assert_eq!(sent(&mut lane).len(), 4);
+}
+
+/// A judgment of this trace, with the trace first.
+fn trace_first(trace: &str) -> Judgment {
+    let mut judgment = judgment(trace);
+    judgment.subject.trace_id = trace.to_owned();
+    if let Work::Chat(request) = &mut judgment.work {
+        request.layout = Layout::TraceFirst;
+    }
+    judgment
+}
+
+#[tokio::test(start_paused = true)]
+async fn judgments_of_a_trace_follow_the_first_one_where_the_trace_comes_first() {
+    let mut lane = busy(9, Policy::default(), 0);
+    for trace in ["a", "a", "a", "b", "b"] {
+        lane.push(QuestionIndex::new(0), trace_first(trace), History::default(), Vec::new());
+    }
+    let of = |jobs: &[Box<Job>]| jobs.iter().map(|job| job.judgment.subject.trace_id.clone()).collect::<Vec<_>>();
+    let [a, b]: [Box<Job>; 2] = sent(&mut lane).try_into().unwrap();
+    assert_eq!((a.judgment.subject.trace_id.as_str(), b.judgment.subject.trace_id.as_str()), ("a", "b"));
+    lane.returned(answered(a, used(1, 1)));
+    let followers = sent(&mut lane);
+    assert_eq!(of(&followers), ["a", "a"]);
+    assert!(!lane.is_idle());
+    // Whatever became of the first one, the others are asked.
+    lane.returned(failed_with(b, ErrorCode::Refused));
+    assert_eq!(of(&sent(&mut lane)), ["b"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_waits_for_one_that_is_never_sent() {
+    let mut lane = busy(2, Policy::default(), 0);
+    for _ in 0..2 {
+        lane.push(QuestionIndex::new(0), trace_first("a"), History::default(), Vec::new());
+    }
+    lane.fresh.clear();
+    assert!(!lane.is_idle() && sent(&mut lane).len() == 1 && lane.stop().is_empty());
 }

@@ -5,7 +5,7 @@ function sidesOf() {
   if (!compared.length) return null;
   const scale = { low: 0, high: 1 };
   return section("sides", "Which outputs are preferred", h("div", { class: "multiples" }, compared.map((judge) => {
-    const { n, n_one_order, consistency, first_preferred, sides, is_separated } = judge.pairwise;
+    const { n, n_one_order, n_position_biased, consistency, first_preferred, sides, is_separated } = judge.pairwise;
     const rowOf = (side) => {
       const rate = side.win_rate;
       const { strength } = side;
@@ -19,6 +19,7 @@ function sidesOf() {
     };
     const words = [
       counted(n, "pair"),
+      n_position_biased ? `position-biased: ${count(n_position_biased)} shown in one order alone` : null,
       n_one_order ? `${count(n_one_order)} more in one order alone` : null,
       consistency ? `${estText(consistency, true)} the same in both orders` : null,
       first_preferred ? `${estText(first_preferred, true)} of preferences for what is shown first` : null,

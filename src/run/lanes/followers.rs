@@ -1,0 +1,57 @@
+//! Judgments about what another one is already on its way with: where prompts begin with the trace, these find it in the endpoint's cache.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
+use super::job::Job;
+use crate::judge::SubjectIds;
+
+/// Those that wait for the first one about their subject.
+#[derive(Debug, Default)]
+pub(super) struct Followers {
+    /// By what they are about; there is an entry from when the first one waits until it is back.
+    waiting: HashMap<SubjectIds, Vec<Box<Job>>>,
+    count: usize,
+}
+
+impl Followers {
+    /// Gives the judgment back if it does not have to wait: it is the first one about its subject, or its prompt begins otherwise.
+    pub(super) fn leader(&mut self, job: Box<Job>) -> Option<Box<Job>> {
+        if !job.begins_with_trace() {
+            return Some(job);
+        }
+        match self.waiting.entry(job.judgment.subject.clone()) {
+            Entry::Vacant(entry) => {
+                entry.insert(Vec::new());
+                Some(job)
+            }
+            Entry::Occupied(mut entry) => {
+                entry.get_mut().push(job);
+                self.count += 1;
+                None
+            }
+        }
+    }
+
+    /// Those that waited for this one, which is back.
+    #[expect(clippy::vec_box, reason = "a lane hands its jobs over in boxes")]
+    pub(super) fn of(&mut self, leader: &Job) -> Vec<Box<Job>> {
+        if self.waiting.is_empty() {
+            return Vec::new();
+        }
+        let followers = self.waiting.remove(&leader.judgment.subject).unwrap_or_default();
+        self.count -= followers.len();
+        followers
+    }
+
+    /// All of them, whatever they wait for.
+    #[expect(clippy::vec_box, reason = "a lane hands its jobs over in boxes")]
+    pub(super) fn take_all(&mut self) -> Vec<Box<Job>> {
+        self.count = 0;
+        std::mem::take(&mut self.waiting).into_values().flatten().collect()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+}
