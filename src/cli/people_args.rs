@@ -7,6 +7,12 @@ use clap::{Args, Subcommand, ValueHint};
 use super::flags::{GATES, INPUT, OUTPUT, share};
 use super::subcommands::level;
 
+/// A share that is neither nothing nor all.
+fn part(text: &str) -> Result<f64, String> {
+    let part = share(text)?;
+    if part > 0.0 && part < 1.0 { Ok(part) } else { Err("expected a share above 0 and below 1, such as 5%".to_owned()) }
+}
+
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Nothing in a log is changed: each command adds a line, also while a run writes to the same log.
@@ -392,7 +398,7 @@ pub(crate) struct CalibrateArgs {
     pub ignore_plan: bool,
 
     /// Also find the least confidence of verdicts of which, by --level, at most this share differs from people's: for --escalate-below
-    #[arg(long, value_name = "SHARE", value_parser = share, conflicts_with = "labels", help_heading = OUTPUT)]
+    #[arg(long, value_name = "SHARE", value_parser = part, conflicts_with = "labels", help_heading = OUTPUT)]
     pub max_disagreement: Option<f64>,
 
     /// How wide the interval should be: the labels that this needs are reported

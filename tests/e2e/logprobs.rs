@@ -71,7 +71,7 @@ fn an_endpoint_that_refuses_probabilities_is_asked_without_and_that_is_said() {
         }
         answers::verdict(4)
     });
-    judge(&place, &fake, &[]).exits_with(0).prints(&["no usable probabilities"]);
+    judge(&place, &fake, &["-j", "1"]).exits_with(0).prints(&["no usable probabilities"]);
     assert_eq!(fake.count(), 3);
     assert!(fake.seen()[2].json().get("top_logprobs").is_none());
     for record in place.lines(LOG) {

@@ -25,6 +25,7 @@ mod intake;
 mod interruption;
 mod invalid;
 mod judges;
+mod layout;
 mod log_file;
 mod logprobs;
 mod merge;

@@ -15,7 +15,7 @@ function sidesOf() {
         h("td", { class: "plot-cell" }, rate ? intervalPlot({ label: `${side.name}: ${estText(rate, true)}`, scale: scaleOf([scale.low, scale.high], true), isShare: true, now: rate, tone: "accent", threshold: 0.5, hasAxis: false }) : null),
         h("td", { class: "n" }, rate ? percent(rate.estimate) : "–"),
         h("td", { class: "n quiet" }, `${count(side.wins)} : ${count(side.losses)}, ${counted(side.ties, "tie")}`,
-          strength ? h("span", { class: "small" }, ` Elo ${Math.round(strength.elo)}, ${ranks}`) : null));
+          strength ? h("div", { class: "small" }, `Elo ${Math.round(strength.elo)}, ${ranks}`) : null));
     };
     const words = [
       counted(n, "pair"),
@@ -27,6 +27,6 @@ function sidesOf() {
     ];
     return h("div", {}, h("table", { class: "slices" },
       h("caption", {}, own(labelOf(judge)), h("span", { class: "quiet small" }, " · share of wins, a tie as half of one")),
-      h("tbody", {}, sides.map(rowOf))), h("p", { class: "quiet small" }, `${words.filter(Boolean).join("; ")}.`));
+      h("tbody", {}, n ? sides.map(rowOf) : null)), h("p", { class: "quiet small" }, `${words.filter(Boolean).join("; ")}.`));
   })));
 }
