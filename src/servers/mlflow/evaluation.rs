@@ -189,7 +189,7 @@ impl Evaluation {
         }
         for traces in self.traces.chunks(LINKS) {
             match self.link(run_id, traces).await {
-                // Some servers (3.5 is one) refuse all of them where one is linked already.
+                // A server refuses all of them where one is linked already, or is being linked by another push.
                 Err(error) if is_there_already(&error) => {
                     for trace in traces {
                         let linked = self.link(run_id, std::slice::from_ref(trace)).await;
