@@ -105,7 +105,7 @@ pub fn post_stratified(
     let below = |theta: f64| -> f64 {
         points.iter().map(|(others, own, weight)| weight * means[exact].below((theta - others) / own)).sum()
     };
-    let at = |p: f64| quantile(&below, p);
+    let at = |p: f64| quantile(below, p);
     let interval = Interval { lower: at((1.0 - level) / 2.0), upper: at(f64::midpoint(1.0, level)), level };
     Ok(Corrected { estimate: at(0.5), standard_error: None, interval })
 }
