@@ -6,8 +6,7 @@ use std::collections::hash_map::Entry;
 use super::job::Job;
 use crate::judge::SubjectIds;
 
-/// As a lane hands them over.
-#[expect(clippy::vec_box, reason = "a lane has its jobs in boxes, and a queue moves them often")]
+/// In boxes, as a lane hands them over.
 type Jobs = Vec<Box<Job>>;
 
 /// Those that wait for the first one about their subject.
