@@ -57,7 +57,13 @@ def check(folder, url, n):
 
 def size(folder):
     """Bytes of the ledger and the log, which grow by a step or a record."""
-    return sum((folder / name).stat().st_size for name in (LOG, LEDGER) if (folder / name).exists())
+    def bytes_of(name):
+        try:
+            return (folder / name).stat().st_size
+        except FileNotFoundError:
+            return 0
+
+    return bytes_of(LOG) + bytes_of(LEDGER)
 
 
 def last_step(folder):

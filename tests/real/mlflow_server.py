@@ -146,4 +146,5 @@ def test(folder, uri):
     print(f"MLflow {mlflow.__version__}: {TRACES} traces pulled in {pulled:.1f} s, {len(found)} assessments, each once and equal; the rest of two pushes took {pushed:.1f} s")
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -2,7 +2,7 @@
 
     python tests/real/wheel.py [PROFILE]
 
-With the profile that was built last, `release` if none is named, nothing is compiled again.
+With the profile that was built last, `release` if none is named, nothing is compiled again: the wheel has the program that `cargo build` has made.
 """
 
 import json
@@ -16,17 +16,22 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 
 
+def both_outputs(*command, **more):
+    done = subprocess.run([str(word) for word in command], capture_output=True, text=True, **more)
+    assert done.returncode == 0, (command, done.stdout[-2000:], done.stderr[-4000:])
+    return done.stdout, done.stderr
+
+
 def run(*command, **more):
-    ended = subprocess.run([str(word) for word in command], capture_output=True, text=True, **more)
-    assert ended.returncode == 0, (command, ended.stdout[-2000:], ended.stderr[-4000:])
-    return ended.stdout
+    return both_outputs(*command, **more)[0]
 
 
 with tempfile.TemporaryDirectory() as folder:
     folder = Path(folder)
     maturin = Path(sys.executable).parent / "maturin"
     profile = sys.argv[1] if len(sys.argv) > 1 else "release"
-    run(maturin, "build", "--profile", profile, "--locked", "--out", folder / "wheels", cwd=ROOT)
+    _, messages = both_outputs(maturin, "build", "--profile", profile, "--locked", "--out", folder / "wheels", cwd=ROOT)
+    compiled = messages.count("Compiling ")
     (wheel,) = (folder / "wheels").glob("*.whl")
     # Of no Python in particular.
     assert "-py3-none-" in wheel.name, wheel.name
@@ -54,4 +59,5 @@ with tempfile.TemporaryDirectory() as folder:
     run("judge-run", "--simulate", "-q", **alone)
     size = wheel.stat().st_size / 1e6
 
-print(f"wheel: {wheel.name}, {size:.1f} MB, judges the quickstart in an empty environment")
+again = f"{compiled} crates compiled" if compiled else "nothing compiled again"
+print(f"wheel: {wheel.name}, {size:.1f} MB, {again}; judges the quickstart in an empty environment")

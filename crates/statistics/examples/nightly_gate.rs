@@ -1,10 +1,10 @@
 //! Simulates nightly gates: over nights in which nothing changes, over a real drop, and over a judge that changes; and prints what each does.
 //!
-//!     cargo run --release -p judge-run-statistics --example nightly_gate [SERIES]
+//!     cargo run --release -p judge-run-statistics --example nightly_gate [SERIES [ITEMS]]
 //!
-//! The default is 400 series of 90 nights. Items are fixed: of ten, eight pass always but for 1 %, one fails always but for 1 %, and one is
-//! borderline (it passes with a probability of its own, between 0.2 and 0.8). A drop makes items fail that pass. The application and the
-//! judge answer anew each night.
+//! The default is 400 series of 90 nights, of 200, 500 and 2,000 items; with a number of items, only these, and no anchors. Items are fixed: of
+//! ten, eight pass always but for 1 %, one fails always but for 1 %, and one is borderline (it passes with a probability of its own, between 0.2
+//! and 0.8). A drop makes items fail that pass. The application and the judge answer anew each night.
 //!
 //! - `threshold`: the pass rate is more than 2 points below that of one earlier run.
 //! - `pooled t`: the paired t test against the mean of five earlier runs, one-sided, at an error rate of 1 %.
@@ -231,6 +231,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut rng = Rng::default();
     println!("                     no change:                  a drop of 5 points is found:");
     println!("items  gate         blocks/night  any in 90    first night   within 7");
+    if let Some(items) = std::env::args().nth(2) {
+        return Ok(gates(items.parse()?, series, &mut rng)?);
+    }
     for n in [200, 500, 2_000] {
         gates(n, series, &mut rng)?;
     }

@@ -209,9 +209,8 @@ impl<'a> Asker<'a> {
         match asked {
             None => findings.push(Finding::not_asked(Part::Mlflow, &name, "")),
             Some(Ok(version)) if Server::is_too_old(&version) => {
-                let error = ServerError::TooOld { address: name.clone(), version };
-                findings.push(Finding::of_error(Part::Mlflow, &name, mlflow::failed(&error)));
-                return findings;
+                let detail = format!("MLflow {version}: traces can be pulled, feedback needs 3.2 or later");
+                findings.push(Finding::warning(Part::Mlflow, &name, detail));
             }
             Some(Ok(version)) => findings.push(Finding::ok(Part::Mlflow, &name, format!("MLflow {version}"))),
             Some(Err(error)) => {

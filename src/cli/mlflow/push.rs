@@ -10,6 +10,7 @@ use judge_run::feedback::{Feedback, SourceType};
 use judge_run::judge::redact::Redact;
 use judge_run::run::Exit;
 use judge_run::run::manifest::Manifest;
+use judge_run::servers::ServerError;
 use judge_run::servers::mlflow::{self, Described, Known, PushError, Pushed, Server};
 
 use super::args::{PullFeedbackArgs, PushArgs, RunMlflowArgs, ServerArgs};
@@ -73,7 +74,9 @@ fn push(log: &Path, server_args: &ServerArgs, config: Option<&Path>, with_run: b
     match &pushed.stopped {
         Some(error) => {
             print::message(escaped(&format!("stopped: {}", failed(error).into_line())));
-            print::message(format_args!("to continue: judge-run mlflow push {}", log.display()));
+            if !matches!(error, ServerError::TooOld { .. }) {
+                print::message(format_args!("to continue: judge-run mlflow push {}", log.display()));
+            }
             Ok(Exit::Stopped)
         }
         None if pushed.n_failed() + pushed.n_differing > 0 => Ok(Exit::SomeFailed),

@@ -188,8 +188,14 @@ impl Evaluation {
             return Ok(self.run);
         }
         for traces in self.traces.chunks(LINKS) {
-            let link = json!({ "trace_ids": traces, "run_id": run_id });
-            match self.server.http.post::<Value>(&["api/2.0/mlflow/traces/link-to-run"], &link).await {
+            match self.link(run_id, traces).await {
+                // Some servers (3.5 is one) refuse all of them where one is linked already.
+                Err(error) if is_there_already(&error) => {
+                    for trace in traces {
+                        let linked = self.link(run_id, std::slice::from_ref(trace)).await;
+                        linked.or_else(|error| if is_there_already(&error) { Ok(()) } else { Err(error) })?;
+                    }
+                }
                 // Servers of before 3.3 know no links.
                 Err(error) if !matches!(error.status(), Some(404 | 405)) => return Err(error),
                 _ => {}
@@ -206,9 +212,21 @@ impl Evaluation {
         Ok(Some((run_id.clone(), experiment.clone())))
     }
 
+    async fn link(&self, run_id: &str, traces: &[String]) -> Result<(), ServerError> {
+        let link = json!({ "trace_ids": traces, "run_id": run_id });
+        self.server.http.post::<Value>(&["api/2.0/mlflow/traces/link-to-run"], &link).await.map(drop)
+    }
+
     async fn log(&self, batch: Value) -> Result<(), ServerError> {
         self.server.http.post::<Value>(&["api/2.0/mlflow/runs/log-batch"], &batch).await.map(drop)
     }
+}
+
+/// Whether the database refused what it has: SQLite and PostgreSQL speak of a unique constraint, MySQL of a duplicate entry.
+fn is_there_already(error: &ServerError) -> bool {
+    let ServerError::Status { status: 400 | 500, message, .. } = error else { return false };
+    let message = message.to_ascii_lowercase();
+    message.contains("unique") || message.contains("duplicate")
 }
 
 fn now_ms() -> i64 {

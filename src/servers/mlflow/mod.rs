@@ -10,6 +10,7 @@ mod pull;
 mod push;
 mod registry;
 mod rejection;
+mod second;
 mod server;
 mod settings;
 mod there;

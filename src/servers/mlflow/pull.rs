@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 
 use super::attachments::{WithImages, with_images};
 use super::trace_file::Info;
-use super::{Server, TraceFile};
+use super::{Server, TraceFile, second};
 use crate::servers::ServerError;
 
 /// Infos a page. The server's limit is 500, but an info has all assessments of its trace.
@@ -63,11 +63,12 @@ pub struct Pulled {
     pub gone: u64,
 }
 
+/// Infos of traces, and the token of the next page.
 #[derive(Deserialize)]
-struct Page {
+pub(super) struct Page {
     #[serde(default)]
-    traces: Vec<Box<RawValue>>,
-    next_page_token: Option<String>,
+    pub traces: Vec<Box<RawValue>>,
+    pub next_page_token: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -150,7 +151,12 @@ async fn page(
     };
     match server.http.post(&["api/3.0/mlflow/traces/search"], &search).await {
         Ok(page) => Ok(page),
-        Err(error) => Err(server.without_route(error).await),
+        Err(error) => match server.without_route(error).await {
+            ServerError::TooOld { .. } => {
+                second::page(server, &query.experiment_id, &search.filter, max_results, page_token).await
+            }
+            error => Err(error),
+        },
     }
 }
 
@@ -228,7 +234,7 @@ async fn spans(server: Arc<Server>, wanted: Vec<Wanted>, images: bool) -> Result
     if !on_server.is_empty() {
         match batch(&server, &on_server).await {
             Ok(found) => (spans.found, was_asked) = (found, true),
-            // One trace whose spans are elsewhere fails all of them; a server of before 3.5 has no such route.
+            // One trace whose spans are elsewhere fails all of them; 3.5 and servers before it have no such route.
             Err(error) if matches!(error.status(), Some(404 | 405 | 500)) => {}
             Err(error) => return Err(error),
         }

@@ -95,12 +95,12 @@ impl Server {
         found.ok_or_else(|| ServerError::NoExperiment { address: self.address().to_owned(), name: name.to_owned() })
     }
 
-    /// Whether a version is of before 3.0, whose API lacks assessments.
+    /// Whether a version is of before 3.2, whose API takes no feedback; traces can be pulled from it.
     pub fn is_too_old(version: &str) -> bool {
-        ["0.", "1.", "2."].iter().any(|old| version.starts_with(old))
+        ["0.", "1.", "2.", "3.0.", "3.1."].iter().any(|old| version.starts_with(old))
     }
 
-    /// What a missing route means: a server of before MLflow 3, or not MLflow at all.
+    /// What a missing route means: a server of before MLflow 3.2, or not MLflow at all.
     pub(super) async fn without_route(&self, error: ServerError) -> ServerError {
         if !matches!(error.status(), Some(404 | 405)) {
             return error;

@@ -31,7 +31,7 @@ struct Info {
 }
 
 impl There {
-    /// Asks for all of them at once; a server of before 3.5, which cannot do that, for one after another.
+    /// Asks for all of them at once; a server that cannot do that (3.5 is one), for one after another.
     pub(super) async fn of(server: &Server, trace_ids: &[&str]) -> Result<Self, ServerError> {
         let path = ["api/3.0/mlflow/traces/batchGetInfos"];
         let infos = match server.http.post::<Infos>(&path, &json!({ "trace_ids": trace_ids })).await {

@@ -213,3 +213,44 @@ fn images_that_traces_refer_to_are_fetched_for_judges_that_show_them() {
     pull(&place, &server, &[]).exits_with(0).prints(&["1 new trace of"]);
     assert!(place.read("t.jsonl").contains("mlflow-attachment://picture"));
 }
+
+#[test]
+fn from_an_old_server_traces_are_pulled_and_feedback_to_it_ends_with_the_reason() {
+    let fault = |request: &Request| match path(request) {
+        path if path.ends_with("/version") => Some(answers::raw(200, &[], "2.22.4")),
+        path if path.ends_with("/api/2.0/mlflow/traces") => {
+            assert!(
+                request.line.contains("experiment_ids=7&max_results=100&order_by=timestamp_ms+ASC"),
+                "{}",
+                request.line
+            );
+            let info = json!({"request_id": "r-1", "experiment_id": "7", "timestamp_ms": START_MS, "execution_time_ms": 20,
+                "status": "OK", "request_metadata": [], "tags": [{"key": "env", "value": "prod"}]});
+            Some(answers::response(200, &[], &json!({"traces": [info]})))
+        }
+        path if path.ends_with("/get-trace-artifact") => {
+            let span = json!({"name": "bot", "context": {"span_id": "0x1", "trace_id": "0x2"}, "parent_id": null, "start_time": 1,
+                "end_time": 2, "status_code": "OK", "status_message": "", "events": [],
+                "attributes": {"mlflow.spanInputs": "{\"question\": \"Why?\"}", "mlflow.spanOutputs": "\"Answer number 1.\""}});
+            Some(answers::response(200, &[], &json!({"spans": [span], "request": "", "response": ""})))
+        }
+        path if path.contains("/api/3.0/") => {
+            Some(answers::raw(404, &[], "<!doctype html><title>404 Not Found</title>"))
+        }
+        _ => None,
+    };
+    let (place, server) = (Place::new(), Mlflow::with(0, fault));
+    pull(&place, &server, &[]).exits_with(0).prints(&["1 new trace", "1 with spans from the artifact store"]);
+    pull(&place, &server, &[]).exits_with(0).prints(&["0 new traces"]);
+    let endpoint = Fake::start(|_| answers::verdict(true));
+    let url = endpoint.base_url();
+    let args = ["-d", "t.jsonl", "-J", "safety", "-m", "mine:/m", "--base-url", &url, "-o", "log.jsonl"];
+    place.run(args).exits_with(0);
+    assert_eq!(place.lines("log.jsonl")[0]["trace_id"], "r-1");
+    assert_eq!(endpoint.seen()[0].trace(), 1);
+    let uri = server.fake.base_url();
+    place
+        .run(["mlflow", "push", "log.jsonl", "--tracking-uri", &uri])
+        .exits_with(4)
+        .says(&["MLflow 2.22.4", "3.2 or later"]);
+}

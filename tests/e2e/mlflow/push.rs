@@ -1,6 +1,9 @@
-use serde_json::Value;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
 
-use super::server::Mlflow;
+use serde_json::{Value, json};
+
+use super::server::{Mlflow, path};
 use crate::common::{Action, Fake, Finished, Place, answers};
 
 /// A place with a log of judgments on the server's traces.
@@ -77,13 +80,13 @@ fn an_answer_that_was_lost_and_a_killed_push_leave_nothing_twice() {
 #[test]
 fn an_assessment_whose_answer_was_lost_is_read_back() {
     let lost = std::sync::atomic::AtomicBool::new(false);
-    let server = std::sync::Arc::new(Mlflow::with_traces(1));
-    let behind = std::sync::Arc::clone(&server);
+    let server = Arc::new(Mlflow::with_traces(1));
+    let behind = Arc::clone(&server);
     let (place, _judge) = judged(&server, |_| answers::verdict(true));
     let args = ["mlflow", "push", "log.jsonl", "--no-run", "--tracking-uri"];
     // Stores the first assessment, and closes the connection without an answer.
     let front = Fake::start(move |request| {
-        let is_post = request.line.starts_with("POST") && super::server::path(request).ends_with("/assessments");
+        let is_post = request.line.starts_with("POST") && path(request).ends_with("/assessments");
         let answer = super::server::answer_of(&behind, request);
         if is_post && !lost.swap(true, std::sync::atomic::Ordering::Relaxed) { Action::Close } else { answer }
     });
@@ -194,4 +197,32 @@ fn a_run_pushes_what_it_found() {
     assert_eq!(server.state().assessments.len(), 4);
     let to_stdout: Vec<_> = args.iter().copied().chain(["-o", "-"]).collect();
     place.run(to_stdout).exits_with(2).says(&["`--push` needs a log"]);
+}
+
+#[test]
+fn a_server_that_refuses_links_which_it_has_gets_the_others() {
+    // As MLflow 3.5 does: all of a request, where one of its traces is linked already.
+    let linked = Arc::new(Mutex::new(BTreeSet::from(["tr-1".to_owned()])));
+    let shared = Arc::clone(&linked);
+    let server = Mlflow::with(4, move |request| {
+        if !path(request).ends_with("/link-to-run") {
+            return None;
+        }
+        let ids: Vec<String> = serde_json::from_value(request.json()["trace_ids"].clone()).unwrap();
+        let mut linked = shared.lock().unwrap();
+        let message = "(sqlite3.IntegrityError) UNIQUE constraint failed: entity_associations.source_type";
+        Some(match ids.iter().any(|id| linked.contains(id)) {
+            true => answers::response(400, &[], &json!({"error_code": "BAD_REQUEST", "message": message})),
+            false => {
+                linked.extend(ids);
+                answers::response(200, &[], &json!({}))
+            }
+        })
+    });
+    let (place, _judge) = judged(&server, |_| answers::verdict(true));
+    for _ in 0..2 {
+        push(&place, &server).exits_with(0);
+        assert_eq!(linked.lock().unwrap().len(), 4);
+    }
+    assert_eq!(server.state().runs[0]["status"], "FINISHED");
 }
