@@ -69,7 +69,8 @@ fn a_replay_asks_with_the_layout_of_the_run() {
 #[test]
 fn a_dry_run_says_what_caches_can_save() {
     let place = place(0);
-    let trace = |n: usize| json!({"trace_id": format!("t{n}"), "outputs": format!("{n} words ").repeat(1250)});
+    let trace =
+        |n: usize| json!({"trace_id": format!("t{n}"), "inputs": "q", "outputs": format!("{n} words ").repeat(1250)});
     place.write("traces.jsonl", format!("{}\n{}\n", trace(1), trace(2)));
     let dry = |model: &str| {
         let args = ["-d", "traces.jsonl", "-J", "./brief.toml", "-J", "./kind.toml", "--dry-run", "-m", model];

@@ -36,14 +36,17 @@ def tokens(base, text):
 
 
 def cached(folder, base, layout):
-    """Tokens of prompts, and those of them that the server had in its cache, of three judges over three long traces."""
+    """Tokens of prompts, and those of them that the server had in its cache, of three judges over three long traces.
+
+    One request at a time: each slot of the server has a cache of its own.
+    """
     traces = folder / "long.jsonl"
     lines = []
     for n in range(3):
-        text = " ".join(f"Clause {n}.{i}: part {i * 7 % 101} of shop {n} opens at {i % 12} o'clock." for i in range(60))
+        text = " ".join(f"Clause {n}.{i}: part {i * 7 % 101} of shop {n} opens at {i % 12} o'clock." for i in range(30))
         lines.append(json.dumps({"trace_id": f"long-{n}", "inputs": f"When does shop {n} open?", "outputs": text}))
     traces.write_text("\n".join(lines) + "\n")
-    command = [JUDGE_RUN, "-d", str(traces), "-m", "llamacpp:/smollm2", "--base-url", f"{base}/v1", "-j", "2", "--re-ask", "0",
+    command = [JUDGE_RUN, "-d", str(traces), "-m", "llamacpp:/smollm2", "--base-url", f"{base}/v1", "-j", "1", "--re-ask", "0",
                "--layout", layout, "-q", "-o", str(folder / f"{layout}.jsonl")]
     for judge in ["polite", "brief", "clear"]:
         path = folder / f"{judge}.toml"

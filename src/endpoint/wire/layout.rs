@@ -26,7 +26,6 @@ impl Layout {
     }
 
     /// Whether it is what prompts have without being told.
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants it so")]
     pub fn is_default(&self) -> bool {
         *self == Self::default()
     }

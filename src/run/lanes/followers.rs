@@ -6,11 +6,14 @@ use std::collections::hash_map::Entry;
 use super::job::Job;
 use crate::judge::SubjectIds;
 
+/// In boxes, as a lane hands them over.
+type Jobs = Vec<Box<Job>>;
+
 /// Those that wait for the first one about their subject.
 #[derive(Debug, Default)]
 pub(super) struct Followers {
     /// By what they are about; there is an entry from when the first one waits until it is back.
-    waiting: HashMap<SubjectIds, Vec<Box<Job>>>,
+    waiting: HashMap<SubjectIds, Jobs>,
     count: usize,
 }
 
@@ -34,8 +37,7 @@ impl Followers {
     }
 
     /// Those that waited for this one, which is back.
-    #[expect(clippy::vec_box, reason = "a lane hands its jobs over in boxes")]
-    pub(super) fn of(&mut self, leader: &Job) -> Vec<Box<Job>> {
+    pub(super) fn of(&mut self, leader: &Job) -> Jobs {
         if self.waiting.is_empty() {
             return Vec::new();
         }
@@ -45,8 +47,7 @@ impl Followers {
     }
 
     /// All of them, whatever they wait for.
-    #[expect(clippy::vec_box, reason = "a lane hands its jobs over in boxes")]
-    pub(super) fn take_all(&mut self) -> Vec<Box<Job>> {
+    pub(super) fn take_all(&mut self) -> Jobs {
         self.count = 0;
         std::mem::take(&mut self.waiting).into_values().flatten().collect()
     }
