@@ -90,7 +90,7 @@ fn sure_of_most() -> Fake {
             return answers::verdict(true);
         }
         let trace = request.trace();
-        let (says, share) = (trace % 8 < 4, if trace % 4 == 0 { 0.6_f64 } else { 0.95 });
+        let (says, share) = (trace % 8 < 4, if trace.is_multiple_of(4) { 0.6_f64 } else { 0.95 });
         let labels = [(says, share), (!says, 1.0 - share)]
             .map(|(label, share)| json!({"token": label.to_string(), "logprob": share.ln()}));
         let place = |token: &str, share: f64, others: &[Value]| json!({"token": token, "logprob": share.ln(), "top_logprobs": others});
@@ -126,7 +126,7 @@ fn a_threshold_from_labels_says_what_the_cheap_model_may_decide() {
     judge(&["-q"]).exits_with(0);
     // People share the verdicts that the model is sure of, and half of the others.
     let label = |trace: usize| {
-        let (says, is_shared) = (trace % 8 < 4, trace % 4 != 0 || trace % 16 < 8);
+        let (says, is_shared) = (trace % 8 < 4, !trace.is_multiple_of(4) || trace % 16 < 8);
         format!("trace-{trace},{}\n", says == is_shared)
     };
     place.write("labels.csv", format!("trace_id,value\n{}", (0..80).map(label).collect::<String>()));
