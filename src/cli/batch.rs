@@ -1,12 +1,13 @@
 //! `--batch`: a run through a provider's batch API. Requests are written, submitted, waited for and fetched; in between, the run itself passes over the
 //! dataset, and makes records of what is there. Whatever is interrupted, the next pass finds it in the log and in the ledger beside it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use judge_run::batch::ledger::{Batch, Ledger, Stage};
 use judge_run::batch::{self, BatchError, BatchEvent, Session, Wait, ledger_of};
+use judge_run::feedback::AssessmentId;
 use judge_run::run::{BatchPlan, Batching, Exhausted, LaneSettings, OnExpired, RunReport, Scope, StopReason};
 use judge_run_simulator::{BackgroundSimulator, Simulator, SimulatorConfig};
 use tokio::runtime::Runtime;
@@ -81,6 +82,7 @@ pub(crate) fn execute(
         next: Some((planned, invocation)),
         passed: 0,
         spent: (0.0, 0),
+        answered: HashSet::new(),
         last: None,
     };
     let report = passes.all()?;
@@ -125,6 +127,8 @@ struct Passes<'a> {
     passed: u32,
     /// Money and tokens of the passes so far.
     spent: (f64, u64),
+    /// What batches answered so far.
+    answered: HashSet<AssessmentId>,
     /// What the last pass leaves to be said.
     last: Option<Closing>,
 }
@@ -138,7 +142,8 @@ impl Passes<'_> {
             let usage = report.summary.usage();
             self.spent.0 += cost;
             self.spent.1 += usage.input_tokens + usage.output_tokens;
-            let batched = std::mem::take(&mut report.batched);
+            let mut batched = std::mem::take(&mut report.batched);
+            self.answered = std::mem::take(&mut batched.answered);
             // A pass that did not come to its end may have taken results that it did not record.
             if report.ended_early() {
                 return Ok(report);
@@ -149,6 +154,12 @@ impl Passes<'_> {
                 let results = counted(batched.unsettled, "result");
                 print::message(format_args!(
                     "warning: {results} of batches are about judgments that this run does not ask; they are kept"
+                ));
+            }
+            if batched.repeated > 0 {
+                let judgments = counted(batched.repeated, "judgment");
+                print::message(format_args!(
+                    "warning: batches answered {judgments} whose records are not of the model that was named, but of a simulator; not submitted again"
                 ));
             }
             if let Some(folder) = &self.how.exports {
@@ -233,6 +244,7 @@ impl Passes<'_> {
             asks_failures: is_first && self.how.submits,
             proves: self.how.exports.is_none() && self.how.imports.is_empty(),
             reserved: session.reserved(),
+            answered: std::mem::take(&mut self.answered),
         });
         self.passed += 1;
         let (report, closing) = run::conduct(opened, &mut |_| ())?;

@@ -1,7 +1,8 @@
 //! Providers' batch APIs, against the simulator's files and batches.
 
 use std::collections::{BTreeMap, HashSet};
-use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -429,6 +430,53 @@ fn together_s_differences_are_spoken() {
         place.judge(&fake.base_url(), &["-m", "together:/m", "--batch", "--poll-every", "1ms", "--on-expired", "fail"]);
     run.env("TOGETHER_API_KEY", "sk-test-1234").run().exits_with(3).says(&["found batch b1"]);
     assert_eq!((values(&place), errors(&place).values().sum::<usize>()), (3, 1));
+}
+
+/// A simulator that was not recognised before, as behind a proxy that drops its header. Its answers are no records of the model that was named.
+#[test]
+fn answers_of_a_simulator_are_not_asked_for_again_and_again() {
+    let files: Mutex<Vec<String>> = Mutex::default();
+    let is_over = Arc::new(AtomicBool::new(false));
+    let ended = is_over.clone();
+    let batch = move |id: &str| {
+        let status = if ended.load(Ordering::SeqCst) { "completed" } else { "in_progress" };
+        let (input, output) = (format!("file-{id}"), format!("out-{id}"));
+        json!({"id": format!("b{id}"), "status": status, "input_file_id": input, "output_file_id": output})
+    };
+    let fake = Fake::start(move |request| match route(request) {
+        (_, path) if path == "models" => answers::response(404, &[], &json!({})),
+        (_, path) if path == "chat/completions" => answers::verdict(true),
+        (method, path) if (method.as_str(), path.as_str()) == ("POST", "files") => {
+            let mut files = files.lock().unwrap();
+            files.push(String::from_utf8(request.body.clone()).unwrap());
+            assert!(files.len() < 3, "submitted again");
+            ok(json!({"id": format!("file-{}", files.len())}))
+        }
+        (method, path) if (method.as_str(), path.as_str()) == ("POST", "batches") => {
+            ok(batch(request.json()["input_file_id"].as_str().unwrap().trim_start_matches("file-")))
+        }
+        (_, path) if path == "batches" => ok(json!({"data": []})),
+        (_, path) if path.starts_with("batches/b") => ok(batch(path.trim_start_matches("batches/b"))),
+        (_, path) if path.starts_with("files/out-") => {
+            let place = path.trim_start_matches("files/out-").trim_end_matches("/content").parse::<usize>().unwrap();
+            let mut found = results(&files.lock().unwrap()[place - 1]);
+            for result in &mut found {
+                result["response"]["body"]["system_fingerprint"] = json!("judge-run-simulator");
+            }
+            lines(&found)
+        }
+        other => panic!("{other:?}"),
+    });
+    let place = Place::with_traces(3);
+    let args = ["--batch", "--poll-every", "1ms", "--detach"];
+    place.judge(&fake.base_url(), &args).run().exits_with(5);
+    is_over.store(true, Ordering::SeqCst);
+    place.write("traces.jsonl", answers::traces(6));
+    // It takes in the first batch and submits another, so that there is a pass after the next one.
+    let run = place.judge(&fake.base_url(), &args[..3]).run();
+    assert!(run.stderr.contains("not submitted again"), "{}", run.stderr);
+    let of_simulator = |record: &&Value| record["source"]["source_id"].as_str().unwrap().starts_with("simulated:/");
+    assert_eq!(place.lines(LOG).iter().filter(of_simulator).count(), 4);
 }
 
 #[test]

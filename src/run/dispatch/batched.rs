@@ -32,11 +32,19 @@ pub(in crate::run) struct InBatches {
     /// What waits for that.
     held: Vec<(QuestionIndex, Judgment, History, Vec<Rider>)>,
     is_full: bool,
+    repeated: u64,
 }
 
 impl InBatches {
     pub(in crate::run) fn new(batching: Batching) -> Self {
-        Self { batching, proven: HashSet::new(), proving: HashSet::new(), held: Vec::new(), is_full: false }
+        Self {
+            batching,
+            proven: HashSet::new(),
+            proving: HashSet::new(),
+            held: Vec::new(),
+            is_full: false,
+            repeated: 0,
+        }
     }
 
     /// The failures that may be asked again, if not all.
@@ -51,10 +59,10 @@ impl InBatches {
 
     /// What is left of it. Requests of a run that did not come to its end are not submitted.
     pub(in crate::run) fn end(self, is_whole: bool) -> Result<Batched, BatchError> {
-        let Self { batching: Batching { answers, spool, .. }, is_full, .. } = self;
+        let Self { batching: Batching { answers, spool, answered, .. }, is_full, repeated, .. } = self;
         let (settled, unsettled) = answers.settled();
         let shards = spool.filter(|_| is_whole).map(|spool| spool.seal()).transpose()?.unwrap_or_default();
-        Ok(Batched { shards, settled, unsettled, is_full })
+        Ok(Batched { shards, settled, unsettled, is_full, answered, repeated })
     }
 }
 
@@ -71,10 +79,15 @@ impl Dispatcher<'_> {
         let ids = || std::iter::once(judgment.id).chain(riders.iter().map(|rider| rider.id));
         let found = ids().find_map(|id| of.batching.answers.take(id).transpose()).transpose();
         match found {
+            // The log does not hold the answer as one of this model: a simulator gave it. Another would be no better.
+            Ok(None) if of.batching.answered.contains(&judgment.id) => of.repeated += 1,
             Ok(None) => self.new_request(question, judgment, history, riders),
             Ok(Some((Reply::Pending, _))) => self.pending(question, &riders),
             Ok(Some((reply, batch))) => {
                 ids().for_each(|id| of.batching.answers.settle(id));
+                if matches!(reply, Reply::Answered(_)) {
+                    of.batching.answered.insert(judgment.id);
+                }
                 let place = self.parts.questions.lane(question);
                 let job = Job::new(question, judgment, history, self.lane(place).ladder.profile().clone());
                 let job = Job { riders, attempts: 1, batch: Some(batch), ..job };

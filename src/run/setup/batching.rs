@@ -1,9 +1,12 @@
 //! Requests that go to a provider's batch API: what a run is given of it, and what it leaves.
 
+use std::collections::HashSet;
+
 use serde::{Deserialize, Serialize};
 
 use super::millis;
 use crate::batch::{Answers, BatchLimits, Shard, Spool};
+use crate::feedback::AssessmentId;
 
 /// How judgments are asked in batches.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -56,6 +59,8 @@ pub struct Batching {
     pub proves: bool,
     /// What batches may cost that are not over, and their tokens.
     pub reserved: (f64, u64),
+    /// What batches answered in earlier passes over the dataset. It is not submitted again, whatever the log makes of the answer.
+    pub answered: HashSet<AssessmentId>,
 }
 
 /// What a run leaves of it.
@@ -69,4 +74,8 @@ pub struct Batched {
     pub unsettled: u64,
     /// Whether something was left for the sake of a budget.
     pub is_full: bool,
+    /// What batches answered, in this pass and those before.
+    pub answered: HashSet<AssessmentId>,
+    /// How many judgments would be asked again although a batch answered them.
+    pub repeated: u64,
 }
