@@ -284,7 +284,8 @@ mod tests {
 
     #[test]
     fn a_quantile_is_found_on_slopes_steps_and_flats_with_little_more_than_bisections_30_steps() {
-        let functions: [(fn(f64) -> f64, f64, f64); 4] = [
+        type Cumulative = fn(f64) -> f64;
+        let functions: [(Cumulative, f64, f64); 4] = [
             (|x| x, 0.25, 0.25),
             (|x| x.powi(20), 0.5, 0.965_936_328_924_845_6), // 0.5^(1/20)
             (|x| f64::from(u8::from(x >= 0.3)), 0.5, 0.3),
