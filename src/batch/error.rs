@@ -28,7 +28,7 @@ pub enum BatchError {
     Refused { id: String, message: String },
     #[error("{address} no longer has batch {id}: {message}")]
     Gone { address: String, id: String, message: String },
-    #[error("{address} has no way to cancel a batch; {id} goes on")]
+    #[error("{address} cannot cancel a batch; {id} continues")]
     CannotCancel { address: String, id: String },
     #[error("{endpoint} has no batch API that is supported; `batch export` writes the requests to files")]
     NoBatches { endpoint: String },

@@ -159,7 +159,7 @@ impl Passes<'_> {
             if batched.repeated > 0 {
                 let judgments = counted(batched.repeated, "judgment");
                 print::message(format_args!(
-                    "warning: batches answered {judgments} whose records are not of the model that was named, but of a simulator; not submitted again"
+                    "warning: a simulator answered {judgments} in the model's place; not submitted again"
                 ));
             }
             if let Some(folder) = &self.how.exports {
@@ -383,7 +383,7 @@ fn cli_error(error: &BatchError) -> CliError {
         BatchError::OtherAddress { .. } => {
             return CliError::of(error).hint("use the address and the key that it was submitted with");
         }
-        BatchError::CannotCancel { .. } => Some("`judge-run collect` takes in its results when it has ended"),
+        BatchError::CannotCancel { .. } => Some("`judge-run collect` records its results once it has ended"),
         BatchError::Gone { .. } => Some("it may belong to another key or project; providers delete old batches"),
         BatchError::Refused { .. } => Some("nothing of it was charged; the same command submits it again"),
         BatchError::Endpoint { failure, .. } => Some(failure.code.traits().remedy),

@@ -110,6 +110,22 @@ impl Gates {
         Ok(self)
     }
 
+    /// That win rates are of sides which the run compares. One of `judge-run.toml` may be for runs that compare others.
+    pub(crate) fn check_sides(&self, known: &[String]) -> Result<(), CliError> {
+        let of_sides = self.gates[..self.typed].iter().filter_map(|gate| Some((gate, gate.side()?)));
+        let Some((gate, side)) = of_sides.into_iter().find(|(_, side)| known.iter().all(|name| name != side)) else {
+            return Ok(());
+        };
+        let message = format!("the gate `{}` is about the side `{side}`, which the run does not compare", gate.text);
+        Err(match known {
+            [] => CliError::usage_with_hint(message, "name the outputs to compare: `--side NAME=FILE`, twice or more"),
+            known => {
+                let known: Vec<_> = known.iter().map(String::as_str).collect();
+                CliError::usage_with_hint(message, suggest::or_all(side, &known))
+            }
+        })
+    }
+
     /// The logs of the baseline, if there are any: nights before these, which a pattern may match as well.
     pub(crate) fn baseline(&self, these: &[PathBuf]) -> Result<Option<Vec<PathBuf>>, CliError> {
         let is_there = |path: &&PathBuf| {

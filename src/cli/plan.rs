@@ -264,6 +264,7 @@ pub(crate) fn of_run(
     planned.ask(|model| layers.endpoint(model, env))?;
     let names: Vec<_> = planned.plan.judges.iter().map(|judge| judge.name.as_str()).collect();
     let gates = gates.checked(&names, "run")?;
+    gates.check_sides(planned.plan.sides.as_ref().map_or(&[], |sides| &sides.names))?;
     let until = until::of_run(&until, &names)?;
     if planned.plan.batch.is_some() && planned.plan.datasets.iter().any(|dataset| dataset.path.as_os_str() == "-") {
         return Err(CliError::usage_with_hint(

@@ -168,7 +168,7 @@ pub enum CalibrateError {
     NoLabels { name: String, judge: String },
     #[error("the verdicts are neither good nor bad, and {} needs such", method.as_str())]
     NotGoodOrBad { method: Method },
-    #[error("the verdicts are neither good nor bad: whether people agree with them is not known")]
+    #[error("it is not known which verdicts are good, so disagreement cannot be counted")]
     NoAgreement,
     #[error("the verdicts are neither good nor bad, nor numbers")]
     NotNumbers,
@@ -275,7 +275,7 @@ pub fn calibrate(ratings: &Ratings, settings: &Settings<'_>) -> Result<Calibrati
         found.escalation = Some(escalation(&cases, settings, max_disagreement, found.refused.is_some())?);
         found.warnings.extend((design_effect > 1.0).then(|| Warning {
             code: "labels_alike",
-            message: "labels of one session are alike: the threshold presumes that they are not".to_owned(),
+            message: "labels of one session are correlated; the threshold assumes independent labels".to_owned(),
         }));
     }
     Ok(found)

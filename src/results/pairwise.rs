@@ -18,11 +18,11 @@ use crate::feedback::{
 /// What a judge of pairs says of the sides.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Pairwise {
-    /// Pairs that were compared in both orders, or in one where that was wanted; several samples of one are several.
+    /// Pairs that were compared, in both orders or in one; each sample of a pair counts.
     pub n: u64,
     /// Pairs with a verdict in one order alone: in no share.
     pub n_one_order: u64,
-    /// Of `n`, pairs that were to be shown in one order alone: a preference for a position is in their verdicts.
+    /// Of `n`, pairs that were shown in one order only: their verdicts include any preference for a position.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub n_position_biased: u64,
     /// Of those in both orders, those whose verdicts are the same.

@@ -140,7 +140,7 @@ pub struct Cascade {
     pub decided_by: Option<String>,
     /// Verdicts of that model.
     pub n_escalated: u64,
-    /// Verdicts of the first votes: so many judgments were spared that model.
+    /// Verdicts of the first votes, which did not need that model.
     pub n_spared: u64,
     /// What these would have cost in US dollars, by what that model's judgments cost on average; where its prices are known.
     #[serde(default, skip_serializing_if = "Option::is_none")]

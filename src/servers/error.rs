@@ -37,7 +37,7 @@ pub enum ServerError {
     NoExperiment { address: String, name: String },
     #[error("{address} has no project `{name}`")]
     NoProject { address: String, name: String },
-    #[error("{address} is MLflow {version}; feedback needs 3.2 or later, from older ones traces can only be pulled")]
+    #[error("{address} is MLflow {version}; feedback needs 3.2 or later, older servers only let traces be pulled")]
     TooOld { address: String, version: String },
     #[error("`{}`, line {line}: not a trace that was pulled from MLflow", path.display())]
     NotPulled { path: PathBuf, line: u64 },

@@ -560,7 +560,7 @@ fn a_batch_of_openrouter_s_is_found_by_time_and_number_and_cannot_be_cancelled()
     let run = place.judge(&fake.base_url(), &["-m", "openrouter:/m", "--batch", "--detach"]);
     run.env("OPENROUTER_API_KEY", "sk-test-1234").run().exits_with(5).says(&["found batch batch_1"]);
     let collect = place.command(["collect", LOG, "--cancel", "--poll-every", "1ms"]);
-    collect.env("OPENROUTER_API_KEY", "sk-test-1234").run().exits_with(4).says(&["no way to cancel a batch"]);
+    collect.env("OPENROUTER_API_KEY", "sk-test-1234").run().exits_with(4).says(&["cannot cancel a batch"]);
 }
 
 #[test]

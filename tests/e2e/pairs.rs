@@ -262,6 +262,11 @@ fn a_gate_may_be_about_what_a_side_wins() {
     assert_eq!(gates("[side = old].win_rate <= 0.5", 0)[0]["gate"], "pick[side = old].win_rate <= 0.5");
     let unknown = gates("pick[side = next].win_rate >= 0.5", 0);
     assert_eq!((&unknown[0]["outcome"], &unknown[0]["cause"]), (&json!("inconclusive"), &json!("no_figure")));
+    // Before a run it is an error.
+    let asked = fake.count();
+    let args = [&SIDES[..], &["-o", "other.jsonl", "--gate", "pick[side = nwe].win_rate >= 0.5"]].concat();
+    run(&place, &fake, &args).exits_with(2).says(&["the side `nwe`", "did you mean `new`"]);
+    assert_eq!(fake.count(), asked);
 }
 
 #[test]

@@ -56,7 +56,7 @@ pub(super) fn configuration(layers: &Layers, path: &Path) -> Vec<Finding> {
     let of = |error: CliError| Finding::of_error(Part::Configuration, path.display(), error);
     let there = match path.is_file() {
         true => Finding::ok(Part::Configuration, path.display(), "read"),
-        false => Finding::ok(Part::Configuration, path.display(), "not there; `judge-run init` writes one"),
+        false => Finding::ok(Part::Configuration, path.display(), "not found; `judge-run init` writes one"),
     };
     let doubts = file.doubts().into_iter().map(|doubt| Finding::warning(Part::Configuration, path.display(), doubt));
     let gates = Gates::of(GateArgs::default(), file).err().map(of);
@@ -141,7 +141,7 @@ pub(super) fn log(output: Option<PathBuf>, dataset: &[PathBuf]) -> Option<Findin
     };
     let name = path.display().to_string();
     if !path.exists() {
-        return Some(Finding::ok(Part::Log, name, "not there yet; a run makes it"));
+        return Some(Finding::ok(Part::Log, name, "not there yet; a run creates it"));
     }
     Some(match log::tally(&path) {
         Err(error) => Finding::of_error(Part::Log, name, cannot_open(&error)),

@@ -39,7 +39,7 @@ fn resolved(name: &str, server: &ServerArgs) -> Result<(String, Judge), CliError
         let known = if known.is_empty() { String::new() } else { format!("; here is {}", known.join(", ")) };
         return Err(CliError::usage_with_hint(
             format_args!("there is no judge `{uri}` here{known}"),
-            "an MLflow server may have it: `--tracking-uri URL`; of your own judges, their version control",
+            "it may be on an MLflow server (`--tracking-uri URL`) or in the version control of your judges",
         ));
     }
     let imported = mlflow::imported(&uri, server, None).or_else(|error| match &uri {
