@@ -90,8 +90,8 @@ fn variable(name: &str) -> Option<String> {
 }
 
 /// What gives access, for messages.
-const PHOENIX_ACCESS: &str = "PHOENIX_API_KEY gives access";
-const LANGFUSE_ACCESS: &str = "LANGFUSE_PUBLIC_KEY and LANGFUSE_SECRET_KEY give access";
+pub(crate) const PHOENIX_ACCESS: &str = "PHOENIX_API_KEY gives access";
+pub(crate) const LANGFUSE_ACCESS: &str = "LANGFUSE_PUBLIC_KEY and LANGFUSE_SECRET_KEY give access";
 
 pub(crate) fn phoenix(args: PhoenixArgs) -> Result<ExitCode, CliError> {
     let server = |url: Option<&String>| {

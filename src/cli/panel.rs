@@ -111,16 +111,7 @@ impl PanelArgs {
                 judge.name
             )));
         }
-        let judge = judge.name.clone();
-        Ok(Some(PanelPlan {
-            judge,
-            voters: voters.to_vec(),
-            samples,
-            aggregation,
-            quorum,
-            escalates_bad: false,
-            escalates_below: None,
-        }))
+        Ok(Some(without_escalation(judge, voters, samples, aggregation, quorum)))
     }
 
     /// Of a judge of pairs: each comparison asks in both orders, so there are always several votes.
@@ -142,17 +133,7 @@ impl PanelArgs {
                 judge.name
             )));
         }
-        let judge = judge.name.clone();
-        let aggregation = Aggregation::Pair;
-        Ok(PanelPlan {
-            judge,
-            voters: voters.to_vec(),
-            samples,
-            aggregation,
-            quorum,
-            escalates_bad: false,
-            escalates_below: None,
-        })
+        Ok(without_escalation(judge, voters, samples, Aggregation::Pair, quorum))
     }
 
     fn cascade(
@@ -189,6 +170,25 @@ impl PanelArgs {
             escalates_bad: self.escalate_bad,
             escalates_below: self.escalate_below,
         })
+    }
+}
+
+/// A panel whose votes decide by themselves.
+fn without_escalation(
+    judge: &Judge,
+    voters: &[ModelUri],
+    samples: u32,
+    aggregation: Aggregation,
+    quorum: u32,
+) -> PanelPlan {
+    PanelPlan {
+        judge: judge.name.clone(),
+        voters: voters.to_vec(),
+        samples,
+        aggregation,
+        quorum,
+        escalates_bad: false,
+        escalates_below: None,
     }
 }
 

@@ -181,17 +181,7 @@ impl<'a> Evidence<'a> {
         threshold: f64,
     ) -> Result<Vec<GateResult>, OpenError> {
         let side = gate.side().unwrap_or_default();
-        let nothing = |gate: String, reason: String| GateResult {
-            gate,
-            outcome: GateOutcome::Inconclusive,
-            estimate: None,
-            low: None,
-            high: None,
-            threshold,
-            cause: Some(Cause::NoFigure),
-            reason: Some(reason),
-            traces: Vec::new(),
-        };
+        let nothing = |gate: String, reason: String| no_figure(gate, threshold, reason);
         let mut results = Vec::new();
         for index in self.groups(gate) {
             let group = &self.results.groups[index];
@@ -367,7 +357,18 @@ fn of_corrected(
     comparator: Comparator,
     threshold: f64,
 ) -> GateResult {
-    let result = GateResult {
+    let reason = "people labelled none of what was judged, so nothing corrects it";
+    let result = no_figure(gate, threshold, reason.to_owned());
+    let Some(Corrected { estimate, low, high, n_labelled, refused, .. }) = corrected else { return result };
+    let holds = comparator.holds(part.of(*estimate, *low, *high), threshold);
+    let (outcome, cause) = if holds { (GateOutcome::Pass, None) } else { (GateOutcome::Fail, Some(Cause::Threshold)) };
+    let reason = refused.as_ref().map(|refused| format!("by the {n_labelled} labels alone: {refused}"));
+    GateResult { outcome, cause, reason, estimate: Some(*estimate), low: Some(*low), high: Some(*high), ..result }
+}
+
+/// Of a gate whose figure is not there.
+fn no_figure(gate: String, threshold: f64, reason: String) -> GateResult {
+    GateResult {
         gate,
         outcome: GateOutcome::Inconclusive,
         estimate: None,
@@ -375,14 +376,9 @@ fn of_corrected(
         high: None,
         threshold,
         cause: Some(Cause::NoFigure),
-        reason: Some("people labelled none of what was judged, so nothing corrects it".to_owned()),
+        reason: Some(reason),
         traces: Vec::new(),
-    };
-    let Some(Corrected { estimate, low, high, n_labelled, refused, .. }) = corrected else { return result };
-    let holds = comparator.holds(part.of(*estimate, *low, *high), threshold);
-    let (outcome, cause) = if holds { (GateOutcome::Pass, None) } else { (GateOutcome::Fail, Some(Cause::Threshold)) };
-    let reason = refused.as_ref().map(|refused| format!("by the {n_labelled} labels alone: {refused}"));
-    GateResult { outcome, cause, reason, estimate: Some(*estimate), low: Some(*low), high: Some(*high), ..result }
+    }
 }
 
 fn number(verdict: Verdict) -> f64 {

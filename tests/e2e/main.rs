@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests may panic")]
 
+mod batch_dialects;
 mod batch_lines;
 mod batches;
 mod cascades;

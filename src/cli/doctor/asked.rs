@@ -19,6 +19,7 @@ use super::finding::{Diagnosis, Finding, Part};
 use crate::cli::endpoint::{Env, Layers, default_model, open, set};
 use crate::cli::error::CliError;
 use crate::cli::mlflow::{self, ServerArgs, experiment_of};
+use crate::cli::neighbours::{LANGFUSE_ACCESS, PHOENIX_ACCESS};
 use crate::cli::print::counted;
 use crate::cli::setting::{self, Setting};
 
@@ -241,7 +242,7 @@ impl<'a> Asker<'a> {
         Some(match self.ask(server.access()) {
             None => Finding::not_asked(Part::Phoenix, name, ""),
             Some(Ok(())) => Finding::ok(Part::Phoenix, name, "answers"),
-            Some(Err(error)) => of_server(Part::Phoenix, &name, &error, "PHOENIX_API_KEY gives access"),
+            Some(Err(error)) => of_server(Part::Phoenix, &name, &error, PHOENIX_ACCESS),
         })
     }
 
@@ -255,9 +256,7 @@ impl<'a> Asker<'a> {
         Some(match self.ask(server.projects()) {
             None => Finding::not_asked(Part::Langfuse, name, ""),
             Some(Ok(projects)) => Finding::ok(Part::Langfuse, name, format!("the keys are of {}", projects.join(", "))),
-            Some(Err(error)) => {
-                of_server(Part::Langfuse, &name, &error, "LANGFUSE_PUBLIC_KEY and LANGFUSE_SECRET_KEY give access")
-            }
+            Some(Err(error)) => of_server(Part::Langfuse, &name, &error, LANGFUSE_ACCESS),
         })
     }
 

@@ -179,6 +179,10 @@ impl Dispatcher<'_> {
 
     fn spool_again(&mut self, job: Job) {
         let Job { question, judgment, history, riders, .. } = job;
+        if let Some(of) = &mut self.parts.batching {
+            // Its answer was none, so it may be submitted once more.
+            of.batching.answered.remove(&judgment.id);
+        }
         self.new_request(question, judgment, history, riders);
     }
 
