@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::batch_dialects::{lines, message, ok, results, route};
 use crate::batches::{LOG, values};
-use crate::common::{Action, Fake, Finished, Invocation, Place, answers};
+use crate::common::{Action, Fake, Finished, Invocation, Place, Request, answers};
 
 #[test]
 fn a_submission_whose_answer_is_lost_is_found_and_not_repeated() {
@@ -68,18 +68,19 @@ impl Nameless {
         let submitted = Mutex::new(vec![foreign]);
         let provider = Arc::new(Self { is_anthropic: model.starts_with("anthropic"), submitted, ..Self::default() });
         let its = Arc::clone(&provider);
-        (Fake::start(move |request| its.respond(&route(request), || request.json())), provider)
+        (Fake::start(move |request| its.respond(request)), provider)
     }
 
-    fn respond(&self, (method, path): &(String, String), body: impl Fn() -> Value) -> Action {
-        let path = path.strip_prefix("messages/").unwrap_or(path);
+    fn respond(&self, request: &Request) -> Action {
+        let (method, path) = route(request);
+        let path = path.strip_prefix("messages/").unwrap_or(&path);
         let mut submitted = self.submitted.lock().unwrap();
         match (method.as_str(), path.split('/').collect::<Vec<_>>().as_slice()) {
             ("GET", ["models"]) => answers::error(404, "not_found", "Not Found"),
             ("POST", ["chat", "completions"]) => answers::verdict(true),
             ("POST", ["batches"]) => {
                 if self.arrives.load(Ordering::SeqCst) {
-                    submitted.push(body()["requests"].as_array().unwrap().clone());
+                    submitted.push(request.json()["requests"].as_array().unwrap().clone());
                 }
                 match self.answers.load(Ordering::SeqCst) {
                     true => ok(self.batch(submitted.len() - 1, &submitted)),
@@ -87,9 +88,12 @@ impl Nameless {
                 }
             }
             ("GET", ["batches"]) => {
-                // The newest first.
-                let all: Vec<_> = (0..submitted.len()).rev().map(|i| self.batch(i, &submitted)).collect();
-                ok(json!({"data": all, "has_more": false, "last_id": "batch_0"}))
+                // One on a page, the newest first.
+                let after = if self.is_anthropic { "after_id=batch_" } else { "after=batch_" };
+                let after = request.line.split(['?', '&', ' ']).find_map(|part| part.strip_prefix(after));
+                let i = after.map_or(submitted.len(), |after| after.parse().unwrap()) - 1;
+                let page = [self.batch(i, &submitted)];
+                ok(json!({"data": page, "has_more": i > 0, "last_id": format!("batch_{i}")}))
             }
             ("GET", ["batches", id]) => {
                 let i = id.trim_start_matches("batch_").parse().unwrap();
