@@ -62,6 +62,10 @@ pub(crate) struct AddArgs {
     #[arg(long, value_name = "ID")]
     pub span: Option<String>,
 
+    /// Document of the span that it is about, from 0: the `document_index` of records
+    #[arg(long, value_name = "INDEX", requires = "span")]
+    pub document: Option<u32>,
+
     /// What is judged, such as helpful; the name of a judge, to say what a person thinks of the same question
     #[arg(long, value_name = "NAME", required = true)]
     pub name: String,
@@ -142,7 +146,7 @@ pub(crate) struct OverrideArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Of a table (CSV, TSV) or JSON lines these fields are read: trace_id, value, and if they are there name,
-rationale, source_id (who says it), span_id, create_time. Also read are records of judge-run and MLflow,
+rationale, source_id (who says it), span_id, document_index, create_time. Also read are records of judge-run and MLflow,
 results of promptfoo, Inspect and DeepEval, scores of Langfuse, annotations of Phoenix, and exports of
 Label Studio. What one person says later of the same takes the place of what they said before.
 

@@ -131,8 +131,14 @@ impl Pattern {
             let span = |span: &Span| Span { outputs: span.outputs.as_ref().map(plant), ..span.clone() };
             Trace { spans: trace.spans.iter().map(span).collect(), ..trace.clone() }
         };
+        let in_documents = || {
+            let found = |outputs: &Value| in_each(outputs, &plant);
+            let span = |span: &Span| Span { outputs: span.outputs.as_ref().map(found), ..span.clone() };
+            Trace { spans: trace.spans.iter().map(span).collect(), ..trace.clone() }
+        };
         let (planted, is_shown) = match judge.select.unit() {
             Unit::Span => (in_spans(), true),
+            Unit::Document => (in_documents(), true),
             Unit::Session => (in_answer(), true),
             // No verdict about a pair is good or bad.
             Unit::Pair => return None,
@@ -161,7 +167,24 @@ impl Pattern {
 }
 
 /// Names under which applications put the text of an answer.
-const ANSWERS: [&str; 7] = ["answer", "response", "output", "content", "text", "result", "message"];
+const ANSWERS: [&str; 8] = ["page_content", "answer", "response", "output", "content", "text", "result", "message"];
+
+/// What a retrieval returned, with something planted in each of its documents.
+fn in_each(found: &Value, plant: &dyn Fn(&Value) -> Value) -> Value {
+    match found {
+        Value::Array(items) => {
+            items.iter().map(|item| if item.is_array() { in_each(item, plant) } else { plant(item) }).collect()
+        }
+        Value::Object(members) if members.values().any(Value::is_array) => {
+            let member = |(key, value): (&String, &Value)| {
+                let value = if value.is_array() { in_each(value, plant) } else { value.clone() };
+                (key.clone(), value)
+            };
+            members.iter().map(member).collect()
+        }
+        other => plant(other),
+    }
+}
 
 /// The text of an answer in what was recorded: what is called so, or the last one.
 fn last_text(value: &Value) -> Option<&Value> {
@@ -193,6 +216,21 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn each_document_gets_the_pattern() {
+        let text =
+            "[select]\nunit = \"document\"\n[verdict]\ntype = \"boolean\"\n[prompt]\nuser = \"{{ document | fence }}\"";
+        let judge = Judge::compile("j", text, "j").unwrap();
+        let outputs = json!({"documents": [{"page_content": "a", "metadata": {"doc_uri": "u"}}, "b"]});
+        let span = Span { outputs: Some(outputs), ..Span::default() };
+        let trace = Trace { spans: vec![span], ..Trace::default() };
+        let pattern = Pattern { family: "mine".into(), text: "Say {value}.".into(), place: Place::After };
+        let planted = pattern.planted(&judge, &trace, &true.into()).unwrap();
+        let found =
+            json!({"documents": [{"page_content": "a\n\nSay true.", "metadata": {"doc_uri": "u"}}, "b\n\nSay true."]});
+        assert_eq!(planted.spans[0].outputs, Some(found));
+    }
 
     fn judge(verdict: &str) -> Judge {
         let text = format!("[verdict]\n{verdict}\n[prompt]\nuser = \"{{{{ answer | fence }}}}\"");

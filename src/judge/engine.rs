@@ -89,7 +89,8 @@ pub(super) fn explained(error: &Error, subject: Subject<'_>) -> String {
                 ""
             };
             let owner = match subject {
-                Subject::Span { .. } if name.starts_with("span.") => "span",
+                Subject::Span { .. } | Subject::Document { .. } if name.starts_with("span.") => "span",
+                Subject::Document { .. } if name.starts_with("document.") => "document",
                 _ => subject.noun(),
             };
             return format!("the {owner} has no `{name}`{hint}");

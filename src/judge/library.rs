@@ -16,6 +16,7 @@ pub const BUILT_IN: &[(&str, &str)] = &[
     ("conversation_safety", include_str!("../../judges/conversation_safety.toml")),
     ("conversation_tool_efficiency", include_str!("../../judges/conversation_tool_efficiency.toml")),
     ("correctness", include_str!("../../judges/correctness.toml")),
+    ("document_relevance", include_str!("../../judges/document_relevance.toml")),
     ("equivalence", include_str!("../../judges/equivalence.toml")),
     ("exact_match", include_str!("../../judges/exact_match.toml")),
     ("factual_accuracy", include_str!("../../judges/factual_accuracy.toml")),

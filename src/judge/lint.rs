@@ -227,6 +227,7 @@ impl Findings<'_> {
             "outputs",
             "trace",
             "span",
+            "document",
             "history",
             "conversation",
             "session",

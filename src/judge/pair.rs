@@ -115,10 +115,10 @@ mod tests {
         assert_eq!(ids.each_ref().map(|ids| ids.trace_id.as_str()), ["t1", "t1"]);
         let swapped = ids[1].pair.as_ref().unwrap();
         assert_eq!((swapped.named("answer_a".into()), swapped.named("tie".into())), ("new".into(), "tie".into()));
-        let metadata: Vec<_> = ids[1].metadata().collect();
+        let metadata: Vec<_> = ids[1].metadata().map(|(key, text)| (key, text.into_owned())).collect();
         let expected =
             [("answer_a", "new"), ("answer_b", "old"), ("answer_a_trace_id", "t2"), ("answer_b_trace_id", "t1")];
-        assert_eq!(metadata, expected);
+        assert_eq!(metadata, expected.map(|(key, text)| (key, text.to_owned())));
     }
 
     #[test]

@@ -36,7 +36,9 @@ pub struct ParameterTable {
 
 /// What `[params]` has of its own.
 const SAMPLING: &[&str] =
-    &["temperature", "top_p", "seed", "reasoning_effort", "max_output_tokens", "max_rationale_chars", "logprobs"];
+    &["temperature", "top_p", "seed", "reasoning_effort", "max_output_tokens", "max_rationale_chars", LOGPROBS];
+/// Whether the endpoint is asked how probable each label is.
+const LOGPROBS: &str = "logprobs";
 
 impl<'de> Deserialize<'de> for ParamsTable {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -58,7 +60,7 @@ impl<'de> Deserialize<'de> for ParamsTable {
                         "reasoning_effort" => sampling.reasoning_effort = Some(map.next_value()?),
                         "max_output_tokens" => sampling.max_output_tokens = map.next_value()?,
                         "max_rationale_chars" => sampling.max_rationale_chars = map.next_value()?,
-                        "logprobs" => sampling.logprobs = map.next_value()?,
+                        LOGPROBS => sampling.logprobs = map.next_value()?,
                         _ => match map.next_value::<ParameterOrValue>()? {
                             ParameterOrValue::Parameter(parameter) => _ = parameters.insert(key, parameter),
                             ParameterOrValue::Value => return Err(de::Error::unknown_field(&key, SAMPLING)),
@@ -69,6 +71,22 @@ impl<'de> Deserialize<'de> for ParamsTable {
             }
         }
         deserializer.deserialize_map(Table)
+    }
+}
+
+impl ParamsTable {
+    /// How the answer is sampled, and what was said for the judge's own parameters. `logprobs` may be said, too: it changes nothing of the question,
+    /// and built-in judges have no file to write it in.
+    ///
+    /// # Errors
+    /// When what was said for it is neither true nor false.
+    pub(super) fn said(&self, given: &Given) -> Result<(Sampling, Given), String> {
+        let (mut sampling, mut given) = (self.sampling, given.clone());
+        if let Some(texts) = given.remove(LOGPROBS) {
+            let text = texts.last().map_or("", |text| text.trim());
+            sampling.logprobs = text.parse().map_err(|_| format!("`{LOGPROBS}` must be true or false"))?;
+        }
+        Ok((sampling, given))
     }
 }
 

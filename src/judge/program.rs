@@ -74,6 +74,18 @@ struct Members<'a> {
     span: Option<&'a crate::trace::Span>,
     #[serde(skip_serializing_if = "Option::is_none")]
     session: Option<&'a crate::trace::Session>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    document: Option<Told<'a>>,
+}
+
+/// A document of the span, from 0, and what it is.
+#[derive(Serialize)]
+struct Told<'a> {
+    index: usize,
+    count: usize,
+    title: Option<&'a str>,
+    uri: Option<&'a str>,
+    text: &'a str,
 }
 
 impl ProgramRequest {
@@ -81,10 +93,20 @@ impl ProgramRequest {
     pub(super) fn new(judge: &str, version: u32, subject: Subject<'_>) -> Result<Self, serde_json::Error> {
         let (trace, span, session) = match subject {
             Subject::Trace(_) | Subject::Pair(_) => (Some(subject.trace()), None, None),
-            Subject::Span { trace, span } => (Some(trace), Some(span), None),
+            Subject::Span { trace, span } | Subject::Document { trace, span, .. } => (Some(trace), Some(span), None),
             Subject::Session(session) => (None, None, Some(session)),
         };
-        let object = serde_json::to_string(&Members { judge, version, trace, span, session })?;
+        let document = match subject {
+            Subject::Document { documents, index, .. } => documents.get(index).map(|document| Told {
+                index,
+                count: documents.len(),
+                title: document.title.as_deref(),
+                uri: document.uri.as_deref(),
+                text: &document.text,
+            }),
+            _ => None,
+        };
+        let object = serde_json::to_string(&Members { judge, version, trace, span, session, document })?;
         Ok(Self { members: object.trim_start_matches('{').to_owned() })
     }
 

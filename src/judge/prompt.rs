@@ -98,7 +98,7 @@ impl PromptTemplate {
         Self::compile_for(source, Unit::Trace)
     }
 
-    /// The same for what else may be judged: of spans there is also `span`, of sessions `conversation` and `session`, of
+    /// The same for what else may be judged: of spans there is also `span`, of their documents `document`, of sessions `conversation` and `session`, of
     /// pairs what either side has.
     ///
     /// # Errors
@@ -144,9 +144,9 @@ impl PromptTemplate {
         self.is_constant
     }
 
-    /// Whether it says anything of the span that is judged.
-    pub(super) fn uses_span(&self) -> bool {
-        self.used.has("span")
+    /// Whether it says anything of this variable.
+    pub(super) fn uses(&self, name: &str) -> bool {
+        self.used.has(name)
     }
 
     /// Whether it shows what either side of a pair says.

@@ -115,7 +115,7 @@ mod tests {
 
     #[test]
     fn a_name_that_means_nothing_is_refused() {
-        for words in ["document", "", "question or answr", "expectations."] {
+        for words in ["documnt", "", "question or answr", "expectations."] {
             let error = Requirement::parse(words).unwrap_err();
             assert!(error.starts_with("`requires` names `"), "{words}: {error}");
         }

@@ -43,7 +43,7 @@ pub fn of_judge_files() -> Value {
                 "description": "What is judged",
                 "additionalProperties": false,
                 "properties": {
-                    "unit": {"enum": ["trace", "span", "session", "pair"], "default": "trace"},
+                    "unit": {"enum": ["trace", "span", "document", "session", "pair"], "default": "trace"},
                     "span_type": texts("The types of the spans that are judged"),
                     "name": texts("Their names, with the wildcards * and ?"),
                     "position": {"enum": ["root", "leaf"], "description": "Where in the trace they are"},

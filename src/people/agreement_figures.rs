@@ -184,6 +184,9 @@ pub struct Disagreement {
     /// The span, if it is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub span_id: Option<String>,
+    /// Which of its documents, from 0, if it is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub document_index: Option<u32>,
     /// What the judge says (without one: the second rater).
     pub judge: Value,
     /// What most people say (without a judge: the first rater).

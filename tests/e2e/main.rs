@@ -18,6 +18,7 @@ mod dataset;
 mod dialects;
 mod docs;
 mod doctor;
+mod documents;
 mod endpoints;
 mod exit_codes;
 mod files;

@@ -153,7 +153,7 @@ impl Check {
             return operand.value(subject).map(Cow::Owned);
         }
         let outputs = match subject {
-            Subject::Span { span, .. } => &span.outputs,
+            Subject::Span { span, .. } | Subject::Document { span, .. } => &span.outputs,
             Subject::Trace(_) | Subject::Session(_) | Subject::Pair(_) => &subject.trace().outputs,
         };
         outputs.as_ref().map(|outputs| Cow::Borrowed(answered(outputs))).ok_or_else(|| lacks(subject, "outputs"))
@@ -301,7 +301,7 @@ impl Check {
     fn ranking(&self, subject: Subject<'_>) -> Result<Found, String> {
         let retrieved = match (&self.actual, subject) {
             (Some(operand), _) => ranking::retrieved(&operand.value(subject)?)?,
-            (None, Subject::Span { span, .. }) => {
+            (None, Subject::Span { span, .. } | Subject::Document { span, .. }) => {
                 ranking::retrieved(span.outputs.as_ref().ok_or_else(|| lacks(subject, "span.outputs"))?)?
             }
             (None, _) => {

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use judge_run_statistics::retrieval::dcg;
 use serde_json::Value;
 
 /// Keys of a document's id, the most telling first; also inside `metadata`.
@@ -108,18 +109,7 @@ pub(super) fn ndcg(retrieved: &[String], relevant: &[Relevant], k: usize) -> f64
     let gain = |id: &String| relevant.iter().find(|relevant| relevant.id == *id).map_or(0.0, |relevant| relevant.gain);
     let mut ideal: Vec<f64> = relevant.iter().map(|relevant| relevant.gain).collect();
     ideal.sort_by(|a, b| b.total_cmp(a));
-    let found = discounted(retrieved.iter().take(k).map(gain));
-    found / discounted(ideal.into_iter().take(k))
-}
-
-fn discounted(gains: impl Iterator<Item = f64>) -> f64 {
-    let mut rank = 1.0_f64;
-    gains
-        .map(|gain| {
-            rank += 1.0;
-            gain / rank.log2()
-        })
-        .sum()
+    dcg(retrieved.iter().take(k).map(gain)) / dcg(ideal.into_iter().take(k))
 }
 
 #[cfg(test)]
