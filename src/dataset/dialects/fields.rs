@@ -7,6 +7,17 @@ use serde_json::{Map, Value};
 
 use crate::dataset::json;
 
+/// Of so many members, one is found sooner by a look at each than by the hash of its name.
+const FEW: usize = 16;
+
+/// As `object.get(name)`.
+pub(crate) fn member<'a>(object: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
+    if object.len() > FEW {
+        return object.get(name);
+    }
+    object.iter().find_map(|(key, value)| (key == name).then_some(value))
+}
+
 pub(crate) fn wrong(name: impl Display, wanted: &str, found: &Value) -> String {
     format!("`{name}` must be {wanted}, found {}", kind(found))
 }

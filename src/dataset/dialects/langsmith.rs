@@ -8,7 +8,7 @@
 use serde_json::{Map, Value};
 
 use crate::dataset::dialects::dialect::{Dialect, Found};
-use crate::dataset::dialects::fields::{labels, list, object, strings, text};
+use crate::dataset::dialects::fields::{labels, list, member, object, strings, text};
 use crate::dataset::dialects::part::Part;
 use crate::dataset::dialects::times;
 use crate::dataset::dialects::trace_fields::token_usage;
@@ -18,7 +18,7 @@ use crate::trace::{Span, SpanStatus, SpanType, Trace, TraceState};
 pub(crate) const DIALECT: Dialect = Dialect { name: "langsmith", title: "LangSmith's runs", fits, read };
 
 fn fits(object: &Map<String, Value>) -> bool {
-    let is_text = |key: &str| object.get(key).is_some_and(Value::is_string);
+    let is_text = |key: &str| member(object, key).is_some_and(Value::is_string);
     is_text("id") && is_text("run_type") && (is_text("trace_id") || is_text("dotted_order"))
 }
 

@@ -69,7 +69,12 @@ impl Answer {
     /// When the body is neither JSON nor a stream of events, is an error, or has no choices.
     pub fn from_body(body: &[u8]) -> Result<Self, NoAnswer> {
         let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
-        match serde_json::from_slice(body) {
+        // Checked once as a whole, a text needs no check of each string in it.
+        let completion = match str::from_utf8(body) {
+            Ok(text) => serde_json::from_str(text),
+            Err(_) => serde_json::from_slice(body),
+        };
+        match completion {
             Ok(Object(completion)) => Completion::answer(completion),
             Err(error) => {
                 let whole = stream::whole(body).ok_or(error)?.map_err(|CutStream| NoAnswer::CutStream)?;

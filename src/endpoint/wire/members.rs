@@ -79,7 +79,13 @@ pub(crate) type Raw<'a> = Option<&'a RawValue>;
 
 /// Nothing, where it cannot be parsed (half an emoji, a number beyond all bounds).
 pub(crate) fn value(raw: Raw<'_>) -> Option<Value> {
-    serde_json::from_str(raw?.get()).ok()
+    let raw = raw?;
+    plain(raw).map_or_else(|| serde_json::from_str(raw.get()).ok(), |text| Some(text.into()))
+}
+
+/// The text of a string without escapes, which needs no second parsing.
+fn plain(raw: &RawValue) -> Option<&str> {
+    raw.get().strip_prefix('"')?.strip_suffix('"').filter(|text| memchr::memchr(b'\\', text.as_bytes()).is_none())
 }
 
 /// What was put off until the form of everything around it was known; nothing, if it is there in another form or not at all.
@@ -129,6 +135,14 @@ mod tests {
         assert_eq!(first("[1,{},\"x\"]"), Some(Some(1)));
         for none in ["{}", "[\"x\"]", "[1,}", "[1"] {
             assert_eq!(first(none), None, "{none}");
+        }
+    }
+
+    #[test]
+    fn a_value_is_what_serde_json_reads() {
+        for text in [r#""""#, r#""stop""#, r#""a\"b""#, r#""\u00e9""#, r#""\ud83d""#, "7", "1e999", "null", "[1]", r#"{"a":"b"}"#] {
+            let raw = RawValue::from_string(text.to_owned()).unwrap();
+            assert_eq!(value(Some(&raw)), serde_json::from_str(text).ok(), "{text}");
         }
     }
 

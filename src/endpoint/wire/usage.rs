@@ -122,13 +122,18 @@ impl Tokens<'_> {
 
 /// A number that is not negative, in whatever form.
 fn count(raw: Raw<'_>) -> Option<u64> {
+    const MAX: f64 = 9e15;
+    let digits = raw?.get().parse().ok().filter(|digits: &u64| *digits < MAX as u64);
+    if digits.is_some() {
+        return digits;
+    }
     let number = match value(raw)? {
         Value::Number(number) => number.as_f64(),
         Value::String(text) => text.trim().parse().ok(),
         _ => None,
     };
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked: exact up to 2^53")]
-    number.filter(|number: &f64| (0.0..9e15).contains(number)).map(|number| number.round() as u64)
+    number.filter(|number: &f64| (0.0..MAX).contains(number)).map(|number| number.round() as u64)
 }
 
 #[cfg(test)]

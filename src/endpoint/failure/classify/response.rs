@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::time::{Duration, SystemTime};
 
 use reqwest::StatusCode;
-use reqwest::header::{HeaderMap, LOCATION};
+use reqwest::header::{AsHeaderName, HeaderMap, HeaderName, LOCATION};
 
 use crate::endpoint::Failure;
 use crate::endpoint::failure::classify::rules::{self, Rule};
@@ -14,7 +14,12 @@ use crate::endpoint::failure::wait;
 use crate::feedback::{ErrorCode, Pause};
 
 /// Where providers put the request's name; Cloudflare's comes after the body's own.
-const REQUEST_ID_HEADERS: &[&str] = &["x-request-id", "request-id", "x-ms-request-id", "apim-request-id"];
+static REQUEST_ID_HEADERS: [HeaderName; 4] = [
+    HeaderName::from_static("x-request-id"),
+    HeaderName::from_static("request-id"),
+    HeaderName::from_static("x-ms-request-id"),
+    HeaderName::from_static("apim-request-id"),
+];
 
 /// Why an answer without choices has none, where it is the provider's filter.
 const BLOCKED: &[&str] = &["prohibited_content", "blockreason", "block_reason", "blocklist"];
@@ -173,7 +178,7 @@ pub(crate) fn request_id_header(headers: &HeaderMap) -> Option<String> {
     REQUEST_ID_HEADERS.iter().find_map(|name| header(headers, name))
 }
 
-fn header(headers: &HeaderMap, name: &str) -> Option<String> {
+fn header(headers: &HeaderMap, name: impl AsHeaderName) -> Option<String> {
     headers.get(name)?.to_str().ok().filter(|id| !id.is_empty()).map(detail)
 }
 
