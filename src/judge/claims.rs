@@ -51,11 +51,11 @@ impl Claims {
         }
         if let Some(mark) = marks.iter().find(|mark| !is_name(mark)) {
             return Err(format!(
-                "`marks` are names in `value`, of lower-case letters, digits and `_`, unlike `{mark}`"
+                "`marks` are names in `value`, made of lower-case letters, digits and `_`, unlike `{mark}`"
             ));
         }
         if marks.iter().enumerate().any(|(i, mark)| mark == TOTAL || marks[..i].contains(mark)) {
-            return Err(format!("`marks` must differ, and `{TOTAL}` stands for the number of all items"));
+            return Err(format!("`marks` must differ, and `{TOTAL}` means the number of all items"));
         }
         let max_items = max_items.unwrap_or(DEFAULT_MAX_ITEMS);
         if !(1..=MAX_ITEMS).contains(&max_items) {

@@ -66,7 +66,7 @@ fn write_value(out: &mut Output<'_>, state: &mut State<'_, '_>, value: &Value) -
 }
 
 fn unwritten(_: std::fmt::Error) -> Error {
-    Error::new(ErrorKind::WriteFailure, "the prompt cannot be written")
+    Error::new(ErrorKind::WriteFailure, "the prompt cannot be rendered")
 }
 
 /// `{{ value | tojson }}`: plain JSON. (The engine's own filter escapes for HTML.)

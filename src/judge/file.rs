@@ -111,7 +111,7 @@ impl JudgeFile {
                 || labels != LabelTraits::default()
                 || matches!(verdict, VerdictType::Labels { .. })
             {
-                let reason = "a criterion has none of `unknown`, `multiple`, `ordered`, `scores` and `case_sensitive`";
+                let reason = "a criterion cannot have `unknown`, `multiple`, `ordered`, `scores` or `case_sensitive`";
                 return Err(in_criterion(reason.to_owned()));
             }
             if table.verdict.answer_form().map_err(in_criterion)? != AnswerForm::Value {
@@ -316,7 +316,7 @@ impl VerdictTable {
             };
         }
         if good.is_some() || better.is_some() || threshold.is_some() || *evidence {
-            return Err("a rubric has no verdict of its own: say in each of the [[criteria]] what is good".to_owned());
+            return Err("a rubric has no verdict itself: say in each of the [[criteria]] what is good".to_owned());
         }
         Ok(Some((calls.unwrap_or_default(), order.unwrap_or_default())))
     }
@@ -341,7 +341,7 @@ impl VerdictTable {
             };
         }
         if *evidence {
-            return Err("claims have a quotation each: `evidence` is for other types".to_owned());
+            return Err("each claim has a quotation: `evidence` is for other types".to_owned());
         }
         let value = value.as_ref().ok_or("claims require `value`, such as value = \"supported / total\"")?;
         Claims::new(marks.clone().unwrap_or_default(), *max_items, value, *empty).map(AnswerForm::Claims)
@@ -357,7 +357,7 @@ impl VerdictTable {
         }
         match (verdict, &self.good, self.better) {
             (_, None, None) => Ok(None),
-            _ if self.is_preference() => Err("a preference has winners, and no verdict is good".to_owned()),
+            _ if self.is_preference() => Err("a preference has winners, not good verdicts".to_owned()),
             (VerdictType::Boolean, Some(toml::Value::Boolean(good)), None) => Ok(Some(Good::Boolean(*good))),
             (VerdictType::Boolean, ..) => Err("write `good = true` or `good = false`".to_owned()),
             (

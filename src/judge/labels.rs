@@ -27,7 +27,7 @@ impl LabelTraits {
             folded.sort();
             if folded.windows(2).any(|pair| pair[0] == pair[1]) {
                 return Err(
-                    "two labels differ only in case, or not at all; write `case_sensitive = true` if they are two"
+                    "two labels differ only in case, or not at all; write `case_sensitive = true` if they are different"
                         .to_owned(),
                 );
             }

@@ -47,7 +47,7 @@ impl Rubric {
         }
         for (place, Criterion { name, description, .. }) in criteria.iter().enumerate() {
             if !is_name(name) {
-                return Err(format!("`name` has lower-case letters, digits and `_`, unlike `{name}`"));
+                return Err(format!("`name` may only have lower-case letters, digits and `_`, unlike `{name}`"));
             }
             if criteria[..place].iter().any(|other| other.name == *name) {
                 return Err(format!("two criteria are named `{name}`"));

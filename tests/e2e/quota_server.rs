@@ -145,7 +145,7 @@ fn a_quota_server_without_a_quota_or_with_a_password_in_its_address_is_refused()
     refused(&["--rpm", "60", "--quota-server", "127.0.0.1:6379"]).says(&["redis://HOST:6379"]);
     refused(&["--rpm", "60", "--quota-server", "redis://127.0.0.1:9", "--quota-share", "0"]);
     assert_eq!(fake.count(), 0);
-    // A simulator inside the process is nobody else's.
+    // A simulator inside the process is not shared.
     place
         .run(["-d", "traces.jsonl", "-J", "safety", "--simulate", "--quota-server", "redis://127.0.0.1:9"])
         .exits_with(0);

@@ -100,7 +100,7 @@ fn a_trace_is_shown_and_what_is_said_of_it_is_a_record() {
         .post("/api/mark", &[], &json!({"by": "anna", "what": {"trace_id": trace, "id": id, "valid": false}}))
         .is(200);
     assert_eq!(review.item(1)["said"][0]["rejected_by"], "anna");
-    // Whoever starts again sees the same.
+    // After a restart the page shows the same.
     let (place, server) = (review.place, review.server);
     server.kill();
     let review = Review::start(place, &[]);

@@ -17,7 +17,7 @@ pub(crate) const DIALECT: Dialect =
     Dialect { name: "plain", title: "plain (`inputs`, `outputs`, `expectations`)", fits, read };
 
 fn fits(object: &Map<String, Value>) -> bool {
-    // Beside messages, outputs are the answer to a chat.
+    // Next to messages, outputs are the answer to a chat.
     object.contains_key("inputs") || object.contains_key("outputs") && !object.contains_key("messages")
 }
 

@@ -110,7 +110,7 @@ fn gives(gives: Gives, table: &CodeTable, verdict: &VerdictType) -> Result<(), S
         }
         (Gives::Number, VerdictType::Boolean) => Ok(()),
         (Gives::Number, _) if is_number && has_bound => {
-            Err("a number, which is the verdict: `min` and `max` belong in [verdict]".to_owned())
+            Err("a number, which is the verdict: put `min` and `max` in [verdict]".to_owned())
         }
         (Gives::Boolean | Gives::Either | Gives::Label, VerdictType::Boolean)
         | (Gives::Label, VerdictType::Category { .. }) => Ok(()),
@@ -247,7 +247,7 @@ mod tests {
             assert_eq!((value, rationale.as_deref()), (json!(false), Some("\"sources\" is a required property")));
         }
         let error = judge(BOOLEAN, "check = \"json_schema\"\nschema = { type = \"objekt\" }").unwrap_err();
-        assert!(error.contains("`schema` is no JSON Schema"), "{error}");
+        assert!(error.contains("`schema` is not a JSON Schema"), "{error}");
     }
 
     #[test]
@@ -279,7 +279,7 @@ mod tests {
                 "`pattern` has no meaning for the check `json`, which reads `actual`",
             ),
             (BOOLEAN, "check = \"regex\"", "needs `pattern`"),
-            (BOOLEAN, "check = \"regex\"\npattern = \"(\"", "`pattern` is no regular expression: unclosed group"),
+            (BOOLEAN, "check = \"regex\"\npattern = \"(\"", "`pattern` is not a regular expression: unclosed group"),
             (BOOLEAN, "check = \"jsn\"", "invalid value for `code.check`"),
             (BOOLEAN, "check = \"rouge_l\"", "say with `min` or `max` which numbers are true"),
             (NUMBER, "check = \"json\"", "gives true or false"),

@@ -64,7 +64,7 @@ fn read(text: &str, expected: &Expected<'_>, strings: Strings) -> Result<Parsed,
         }
     }
     if body.is_empty() {
-        return Err(Miss::Unparseable("the answer is empty, or nothing but reasoning"));
+        return Err(Miss::Unparseable("the answer is empty, or only reasoning"));
     }
     let echo = Echo::new(expected);
     if let Some((end, speaker)) = turn::run_on(body)
@@ -106,7 +106,7 @@ fn json(text: &str, expected: &Expected<'_>, method: ParseMethod, strings: Strin
         Whole::Other(_) => return None,
     };
     if object.values().any(|value| is_deeper_than(value, MAX_NESTING - 1)) {
-        return Some(Err(Miss::Unparseable("the answer is nested too deep")));
+        return Some(Err(Miss::Unparseable("the answer is nested too deeply")));
     }
     Some(match answer::read(object, expected) {
         Some(answer) => answer.map(|answer| answer.parsed(method)),

@@ -18,7 +18,7 @@ pub(super) fn read(text: &str) -> Result<(Map<String, Value>, ParseMethod), Miss
     let found = [fenced, body].into_iter().find_map(object);
     match found {
         Some(object) => object.map(|object| (object, ParseMethod::Extracted)),
-        None if body.is_empty() => Err(Miss::Unparseable("the answer is empty, or nothing but reasoning")),
+        None if body.is_empty() => Err(Miss::Unparseable("the answer is empty, or only reasoning")),
         None => Err(Miss::Unparseable("the answer is not one JSON object")),
     }
 }
@@ -47,7 +47,7 @@ struct Once {
 
 impl Once {
     fn deeper<E: serde::de::Error>(self) -> Result<Self, E> {
-        let levels = self.levels.checked_sub(1).ok_or_else(|| E::custom("nested too deep"))?;
+        let levels = self.levels.checked_sub(1).ok_or_else(|| E::custom("nested too deeply"))?;
         Ok(Self { levels })
     }
 }

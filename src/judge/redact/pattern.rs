@@ -83,18 +83,18 @@ impl Rule {
         let invalid = |reason: String| InvalidRedaction { name: name.to_owned(), reason };
         let is_plain = !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || matches!(c, '-' | '_'));
         if !is_plain {
-            return Err(invalid("has a name with other characters than letters, digits, - and _".to_owned()));
+            return Err(invalid("has a name with characters other than letters, digits, - and _".to_owned()));
         }
         let compiled = RegexBuilder::new(expression).size_limit(MAX_COMPILED).build();
         // The library shows the expression over several lines, and then says what is wrong.
         let said = |error: regex::Error| {
             let text = error.to_string();
             let reason = text.lines().last().unwrap_or_default().trim_start_matches("error: ");
-            invalid(format!("is no regular expression: {reason}"))
+            invalid(format!("is not a regular expression: {reason}"))
         };
         let compiled = compiled.map_err(said)?;
         if compiled.is_match("") {
-            return Err(invalid("finds an empty text, so it would replace everything".to_owned()));
+            return Err(invalid("matches an empty text, so it would replace everything".to_owned()));
         }
         Ok(Self { name: name.to_owned(), expression: compiled, right: str::len })
     }

@@ -170,11 +170,11 @@ fn people_s_feedback_comes_back_once() {
     server.state().assessments.get_mut(&id).unwrap().1["valid"] = false.into();
     let uri = server.fake.base_url();
     let args = ["mlflow", "pull-feedback", "log.jsonl", "--tracking-uri", &uri];
-    place.run(args).exits_with(0).prints(&["1 record of people"]);
-    place.run(args).exits_with(0).prints(&["0 records of people"]);
+    place.run(args).exits_with(0).prints(&["1 record from people"]);
+    place.run(args).exits_with(0).prints(&["0 records from people"]);
     let lines = place.lines("log.jsonl");
     assert_eq!((lines.len(), &lines[2]["source"]["source_id"], &lines[2]["value"]), (3, &"kim".into(), &false.into()));
-    // The run asks nobody again, and the push sends nothing.
+    // The run asks nothing again, and the push sends nothing.
     judge_again(&place, &judge);
     assert_eq!((judge.count(), place.lines("log.jsonl").len()), (2, 3));
     push(&place, &server).exits_with(0).prints(&["3  there already"]);

@@ -26,7 +26,7 @@ function sidesOf() {
       is_separated ? "a side won or lost everything, so distances between strengths mean nothing" : null,
     ];
     return h("div", {}, h("table", { class: "slices" },
-      h("caption", {}, own(labelOf(judge)), h("span", { class: "quiet small" }, " · share of wins, a tie as half of one")),
+      h("caption", {}, own(labelOf(judge)), h("span", { class: "quiet small" }, " · share of wins, a tie counting half")),
       h("tbody", {}, n ? sides.map(rowOf) : null)), h("p", { class: "quiet small" }, `${words.filter(Boolean).join("; ")}.`));
   })));
 }
