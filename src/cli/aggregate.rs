@@ -85,9 +85,10 @@ fn text(out: &mut String, found: &Aggregate) -> fmt::Result {
         };
         let share = item.posteriors.get(&value).map(|share| format!("  {share:.3}")).unwrap_or_default();
         let span = item.span_id.as_deref().map(|span| format!(" {}", one_line(span))).unwrap_or_default();
+        let document = item.document_index.map(|index| format!(" document_index {index}")).unwrap_or_default();
         writeln!(
             out,
-            "  {}{share}  {}{span} ({})",
+            "  {}{share}  {}{span}{document} ({})",
             one_line(&value),
             one_line(&item.trace_id),
             counted(item.n_votes, "vote")

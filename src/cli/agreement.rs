@@ -125,9 +125,10 @@ fn write_text(out: &mut String, found: &Agreement) -> fmt::Result {
     }
     for item in &found.disagreements {
         let span = item.span_id.as_deref().map(|span| format!(" {}", one_line(span))).unwrap_or_default();
+        let document = item.document_index.map(|index| format!(" document_index {index}")).unwrap_or_default();
         let sides = if found.judge.is_some() { ["judge", "people"] } else { ["second", "first"] };
         let (judge, people) = (plain(&item.judge), plain(&item.people));
-        writeln!(out, "  {}{span}: {} {judge}, {} {people}", one_line(&item.trace_id), sides[0], sides[1])?;
+        writeln!(out, "  {}{span}{document}: {} {judge}, {} {people}", one_line(&item.trace_id), sides[0], sides[1])?;
     }
     Ok(())
 }

@@ -29,6 +29,12 @@ pub(crate) fn main(args: CalibrateArgs) -> Result<ExitCode, CliError> {
         level,
         format,
     } = args;
+    if max_disagreement.is_some() && level <= 0.5 {
+        return Err(CliError::usage_with_hint(
+            format_args!("--max-disagreement: with --level {level} nothing would be guaranteed"),
+            "choose a level above 0.5, such as 0.95",
+        ));
+    }
     let RatersArgs { logs, name, judge, people } = of;
     let method = Method::ALL
         .into_iter()

@@ -9,6 +9,7 @@ use judge_run::dataset::{Format, Mapping};
 use judge_run::endpoint::ModelUri;
 use judge_run::endpoint::prices::Prices;
 use judge_run::endpoint::provider::PRESETS;
+use judge_run::endpoint::wire::Layout;
 use judge_run::judge::redact::RedactPlan;
 use judge_run::judge::toml_file;
 use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
@@ -38,6 +39,8 @@ pub(crate) struct ConfigFile {
     pub model: Option<ModelUri>,
     /// Attempts after the first.
     pub max_retries: Option<u32>,
+    /// What prompts begin with.
+    pub layout: Option<Layout>,
     /// Whether judges may run programs.
     #[serde(default)]
     pub allow_commands: bool,

@@ -31,14 +31,14 @@ pub(crate) fn main(args: FeedbackArgs) -> Result<ExitCode, CliError> {
 }
 
 fn add(args: AddArgs) -> Result<ExitCode, CliError> {
-    let AddArgs { log, trace, span, name, value, rationale, author } = args;
+    let AddArgs { log, trace, span, document, name, value, rationale, author } = args;
     let author = of_author(author)?;
     for (flag, text) in [("--trace", &trace), ("--name", &name)] {
         if text.trim().is_empty() {
             return Err(CliError::usage(format_args!("{flag} is empty")));
         }
     }
-    let about = About { trace_id: trace, span_id: span, name };
+    let about = About { trace_id: trace, span_id: span, document_index: document, name };
     let said = author.says(&about, typed_value(&value), rationale);
     let wanted = Wanted {
         trace_id: Some(about.trace_id.clone()),
@@ -47,7 +47,8 @@ fn add(args: AddArgs) -> Result<ExitCode, CliError> {
         ..Wanted::default()
     };
     let is_same_opinion = |(record, stands): &(Feedback, Stands)| {
-        record.span_id == said.span_id && record.source == said.source && *stands == Stands::Verdict
+        let is_same = record.span_id == said.span_id && record.document_index() == said.document_index();
+        is_same && record.source == said.source && *stands == Stands::Verdict
     };
     let before = if log.exists() { found(&log, &wanted)? } else { Vec::new() };
     let record = match before.iter().find(|found| is_same_opinion(found)) {
@@ -192,7 +193,8 @@ pub(super) fn shown(record: &Feedback) -> String {
     let source = record.source.source_id.as_deref().unwrap_or(record.source.source_type.as_str());
     let trace = record.trace_id.as_deref().unwrap_or("no trace");
     let span = record.span_id.as_deref().map(|span| format!(", span {span}")).unwrap_or_default();
-    one_line(&format!("{id}: {} = {what} by {source} on {trace}{span}", record.name))
+    let document = record.document_index().map(|index| format!(", document_index {index}")).unwrap_or_default();
+    one_line(&format!("{id}: {} = {what} by {source} on {trace}{span}{document}", record.name))
 }
 
 pub(super) fn append(log: &Path, record: &Feedback) -> Result<(), CliError> {

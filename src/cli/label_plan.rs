@@ -73,14 +73,14 @@ fn report(plan: &Plan, kept: &Path) {
 }
 
 fn rows(ratings: &Ratings, plan: &Plan, judge: usize, show_verdicts: bool) -> Vec<SheetRow> {
-    let items: HashMap<(&str, Option<&str>), &Item> =
-        ratings.items.iter().map(|item| ((item.trace_id.as_str(), item.span_id.as_deref()), item)).collect();
+    let items: HashMap<_, &Item> = ratings.items.iter().map(|item| (item.subject(), item)).collect();
     let row = |planned: &judge_run::people::plan::PlanItem| {
-        let item = items.get(&(planned.trace_id.as_str(), planned.span_id.as_deref()));
+        let item = items.get(&planned.subject());
         let verdict = item.and_then(|item| item.by(judge)).filter(|_| show_verdicts);
         SheetRow {
             trace_id: planned.trace_id.clone(),
             span_id: planned.span_id.clone(),
+            document_index: planned.document_index.map(|index| index.to_string()),
             name: plan.name.clone(),
             judge_value: verdict.and_then(|verdict| Said::text(&verdict.said)),
             judge_rationale: verdict.and_then(|verdict| verdict.rationale.clone()),

@@ -5,8 +5,8 @@ use std::fmt::{self, Write as _};
 use std::path::Path;
 
 use judge_run::endpoint::ModelUri;
-use judge_run::feedback::ErrorCode;
 use judge_run::feedback::log;
+use judge_run::feedback::{ErrorCode, RANKING};
 use judge_run::run::{DryRunQuestion, FailureScope, JudgePlan, QuestionSummary, RunPlan, Scope};
 
 use super::command_line::quoted;
@@ -44,7 +44,9 @@ impl Failures {
             CliError::usage(format_args!("cannot read the log `{}`", path.display())).because(&error)
         })?;
         let with_invalid = matches!(scope, Scope::Failures(FailureScope { invalid: true, .. }));
-        let judges = tally.judges.into_iter().map(|judge| {
+        // Figures of rankings are made anew at the end of each run.
+        let asked = tally.judges.into_iter().filter(|judge| !judge.source_id.starts_with(RANKING));
+        let judges = asked.map(|judge| {
             let mut of_judge = OfJudge {
                 name: judge.name,
                 source_id: judge.source_id,

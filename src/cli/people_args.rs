@@ -62,6 +62,10 @@ pub(crate) struct AddArgs {
     #[arg(long, value_name = "ID")]
     pub span: Option<String>,
 
+    /// Document of the span that it is about, from 0: the `document_index` of records
+    #[arg(long, value_name = "INDEX", requires = "span")]
+    pub document: Option<u32>,
+
     /// What is judged, such as helpful; or the name of a judge, to answer the same question
     #[arg(long, value_name = "NAME", required = true)]
     pub name: String,
@@ -142,8 +146,8 @@ pub(crate) struct OverrideArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 A table (CSV, TSV) or JSON lines may have these fields: trace_id, value, and optionally name,
-rationale, source_id (who says it), span_id, create_time. Records of judge-run and MLflow are also read,
-as are results of promptfoo, Inspect and DeepEval, scores of Langfuse, annotations of Phoenix, and exports of
+rationale, source_id (who says it), span_id, document_index, create_time. Records of judge-run and MLflow are
+also read, as are results of promptfoo, Inspect and DeepEval, scores of Langfuse, annotations of Phoenix, and exports of
 Label Studio. A person's later feedback on the same question replaces their earlier feedback.
 
 Examples:

@@ -212,7 +212,7 @@ pub(crate) fn of_run(
             redact: layers.file.redact.clone(),
             batch: batch.plan(),
             sides: None,
-            layout: layout.unwrap_or_default(),
+            layout: layout.or(layers.file.layout).unwrap_or_default(),
         },
         secrets: Vec::new(),
         notes: layers.file.doubts(),

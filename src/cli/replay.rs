@@ -154,7 +154,8 @@ impl Replay {
             {
                 let (trace, span) = (feedback.trace_id.as_deref(), feedback.span_id.as_deref());
                 let opinion = OpinionKey::new(trace, span, &feedback.name, &feedback.source);
-                self.failed_again.insert(opinion.sample(feedback.sample()).comparing(feedback.compared()));
+                let opinion = opinion.sample(feedback.sample()).comparing(feedback.compared());
+                self.failed_again.insert(opinion.of_document(feedback.document_index()));
             }
         })?;
         let mut questions = report.summary.questions.iter();

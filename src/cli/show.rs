@@ -210,7 +210,8 @@ fn write_judgment(out: &mut String, judgment: &Judgment, lines: usize) -> fmt::R
     writeln!(out)?;
     wrap(&head, COLUMNS).iter().try_for_each(|line| writeln!(out, "{line}"))?;
     if let Some(span) = &feedback.span_id {
-        writeln!(out, "  about the span {}", one_line(span))?;
+        let document = feedback.document_index().map(|index| format!(", document_index {index}")).unwrap_or_default();
+        writeln!(out, "  about the span {}{document}", one_line(span))?;
     }
     if *outcome == Outcome::Rejected {
         writeln!(out, "  rejected by a person")?;

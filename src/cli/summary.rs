@@ -6,7 +6,8 @@ use std::path::Path;
 
 use judge_run::feedback::log::Restored;
 use judge_run::run::{
-    Distribution, Exhausted, Exit, GivenUp, LaneSummary, PromptLimit, QuestionSummary, RunReport, StopReason, Summary,
+    Distribution, Exhausted, Exit, GivenUp, LaneSummary, PromptLimit, QuestionSummary, RankingSummary, RunReport,
+    StopReason, Summary,
 };
 
 use super::error::CliError;
@@ -46,6 +47,7 @@ fn write(out: &mut String, report: &RunReport, places: &Places<'_>, made_up: boo
         write_question(out, question)?;
     }
     summary.panels.iter().try_for_each(|panel| panel::write(out, panel))?;
+    summary.rankings.iter().try_for_each(|ranking| write_ranking(out, ranking))?;
     summary.lanes.iter().try_for_each(|lane| write_lane(out, lane))?;
     write_endless(out, summary)?;
     if summary.unsaved > 0 {
@@ -67,6 +69,25 @@ fn write(out: &mut String, report: &RunReport, places: &Places<'_>, made_up: boo
         writeln!(out, "{verdicts} made up by a simulator that answered in the model's place, recorded as simulated:/")?;
     }
     write_end(out, report, command)
+}
+
+/// How well retrievers ranked, by the verdicts on their documents.
+fn write_ranking(out: &mut String, ranking: &RankingSummary) -> fmt::Result {
+    let RankingSummary { judge, source_id, complete, incomplete, pending, means } = ranking;
+    let retrievals = counted(*complete, "retrieval");
+    writeln!(out, "\n{}  ranking by {}, {retrievals}", one_line(judge), one_line(source_id))?;
+    for (figure, mean) in means {
+        writeln!(out, "  {figure:<15} {mean:.3}")?;
+    }
+    for (label, n, words) in [
+        ("incomplete", incomplete, "not all documents of these retrievals have a verdict: no figure is made of them"),
+        ("pending", pending, "not all documents of these retrievals are asked about yet"),
+    ] {
+        if *n > 0 {
+            writeln!(out, "  {label:<15} {n:>5}  {words}")?;
+        }
+    }
+    Ok(())
 }
 
 fn write_dataset(out: &mut String, summary: &Summary, places: &Places<'_>) -> fmt::Result {

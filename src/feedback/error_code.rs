@@ -292,6 +292,11 @@ error_codes! {
         is_resumable: false,
         ..ANSWERED
     }
+    Incomplete "INCOMPLETE" "figures of a ranking that are not made: not all documents of the retrieval have a verdict" {
+        remedy: "run the same command again for the documents that failed",
+        is_resumable: false,
+        ..ANSWERED
+    }
     BudgetExceeded "BUDGET_EXCEEDED" "the run's own budget does not allow this request" {
         remedy: "raise the budget and run the same command again",
         ..RESERVED

@@ -12,6 +12,12 @@ use super::{ErrorCode, Good, RecordedErrorCode};
 pub const SESSION_METADATA: &str = "mlflow.trace.session";
 /// The member of `metadata` that says which of several independent answers it is, unless it is the first.
 pub const SAMPLE_METADATA: &str = "sample";
+/// The member of `metadata` that says which of the documents that its span found a record is about, from 0.
+pub const DOCUMENT_METADATA: &str = "document_index";
+/// The member of `metadata` with the number of these documents.
+pub const DOCUMENT_COUNT_METADATA: &str = "document_count";
+/// How the source of figures of a ranking begins, before the source of the verdicts that they are made of.
+pub const RANKING: &str = "ranking:";
 /// The members of `metadata` with the names of two compared outputs, in the order in which the judge was shown them.
 pub const ANSWER_A_METADATA: &str = "answer_a";
 /// See [`ANSWER_A_METADATA`].
@@ -93,6 +99,15 @@ pub struct Feedback {
     pub overrides: Option<String>,
     /// `Some(false)` once another opinion replaced this one, or a person rejected it; `None` if absent, which means valid.
     pub valid: Option<bool>,
+}
+
+/// A document among those that its span found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DocumentPlace {
+    /// From 0.
+    pub index: u32,
+    /// How many there are.
+    pub count: u32,
 }
 
 /// Why a judgment has no verdict.
@@ -200,6 +215,11 @@ impl Feedback {
     /// Which of several independent answers of one judge and model it is: 0, 1, ...
     pub fn sample(&self) -> u32 {
         self.metadata.get(SAMPLE_METADATA).and_then(|sample| sample.parse().ok()).unwrap_or(0)
+    }
+
+    /// Which of the documents that its span found it is about, from 0, if it is about one.
+    pub fn document_index(&self) -> Option<u32> {
+        self.metadata.get(DOCUMENT_METADATA)?.parse().ok()
     }
 
     /// The names of the two outputs that it compares, in the order in which the judge was shown them.

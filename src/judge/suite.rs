@@ -1,6 +1,6 @@
 //! Minimal pairs: traces that differ in one thing, with the verdicts that a judge should give. They test a judge on a model.
 //!
-//! A line of a suite is `{"pair", "differs", "both": {...}, "one": {...}, "other": {...}}`: what both traces have, and what each has of its own. A trace is written short:
+//! A line of a suite is `{"pair", "differs", "both": {...}, "one": {...}, "other": {...}}`: what both traces have, and what differs. A trace is written in short form:
 //! `question`, `answer` (or `answer_a` and `answer_b`, of which one is better), `system`, `history`, `context`, `documents`, `calls`, `tools`, `turns`, expectations, and `expected`, or `expected_any` where several verdicts are right.
 
 use serde::Deserialize;
@@ -17,7 +17,7 @@ macro_rules! suites {
 /// The suites of the built-in judges.
 pub const SUITES: &[(&str, &str)] = suites! {
     "bias" "citation_support" "completeness" "conciseness" "conversation_completeness" "conversation_guidelines"
-    "conversation_safety" "conversation_tool_efficiency" "correctness" "equivalence" "factual_accuracy" "fluency"
+    "conversation_safety" "conversation_tool_efficiency" "correctness" "document_relevance" "equivalence" "factual_accuracy" "fluency"
     "groundedness" "guidelines" "hallucination" "harms" "injection_success" "instruction_following"
     "knowledge_retention" "non_advice" "pii_leak" "preference" "refusal" "relevance" "retrieval_relevance"
     "retrieval_sufficiency" "role_adherence" "safety" "summarization" "task_completion" "tool_call_correctness"

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::edit::content_id;
 use super::ratings::{Item, Ratings, Said};
-use crate::feedback::{Feedback, Source};
+use crate::feedback::{DOCUMENT_METADATA, Feedback, Source};
 
 /// How votes become one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -85,6 +85,9 @@ pub struct AggregateItem {
     /// The span, if it is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub span_id: Option<String>,
+    /// Which of its documents, from 0, if it is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub document_index: Option<u32>,
     /// The value; `null` if undecided.
     pub value: Value,
     /// Why it is undecided: `tie` or `quorum`.
@@ -177,6 +180,7 @@ fn undecided(item: &Item, votes: BTreeMap<String, Value>, quorum: u64) -> Aggreg
     AggregateItem {
         trace_id: item.trace_id.clone(),
         span_id: item.span_id.clone(),
+        document_index: item.document_index,
         value: Value::Null,
         undecided: (n_votes < quorum).then_some("quorum"),
         posteriors: BTreeMap::new(),
@@ -327,6 +331,7 @@ impl Aggregate {
                 ("n_votes".to_owned(), item.n_votes.to_string()),
                 ("method".to_owned(), self.method.to_owned()),
             ]);
+            metadata.extend(item.document_index.map(|index| (DOCUMENT_METADATA.to_owned(), index.to_string())));
             if !item.posteriors.is_empty() {
                 metadata.insert("posteriors".to_owned(), serde_json::to_string(&item.posteriors).unwrap_or_default());
             }

@@ -355,6 +355,7 @@ impl<'a> Study<'a> {
             let disagreement = Disagreement {
                 trace_id: item.trace_id.clone(),
                 span_id: item.span_id.clone(),
+                document_index: item.document_index,
                 judge: self.categories[*said].json(),
                 people: self.categories[*row].json(),
                 share: *share,

@@ -184,6 +184,9 @@ pub struct Disagreement {
     /// The span, if it is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub span_id: Option<String>,
+    /// Which of its documents, from 0, if it is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub document_index: Option<u32>,
     /// The judge's answer (without one: the second rater's).
     pub judge: Value,
     /// The majority of people (without a judge: the first rater).

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use crate::feedback::{
-    AssessmentId, DELETED_BY_METADATA, Feedback, IdHasher, REJECTED_BY_METADATA, Source, SourceType,
+    AssessmentId, DELETED_BY_METADATA, DOCUMENT_METADATA, Feedback, IdHasher, REJECTED_BY_METADATA, Source, SourceType,
 };
 
 /// The member of `metadata` with the reason why feedback was rejected or deleted.
@@ -35,7 +35,7 @@ impl Author {
 
     /// New feedback. Its id is derived from its content, so that the same feedback at the same time adds nothing.
     pub fn says(&self, about: &About, value: Value, rationale: Option<String>) -> Feedback {
-        let About { trace_id, span_id, name } = about;
+        let About { trace_id, span_id, document_index, name } = about;
         let feedback = Feedback {
             name: name.clone(),
             value: Some(value),
@@ -45,6 +45,7 @@ impl Author {
             last_update_time_ms: self.now_ms,
             trace_id: Some(trace_id.clone()),
             span_id: span_id.clone(),
+            metadata: document_index.iter().map(|index| (DOCUMENT_METADATA.to_owned(), index.to_string())).collect(),
             ..Feedback::default()
         };
         let id = content_id(&feedback, &self.now_ms.to_le_bytes());
@@ -60,6 +61,7 @@ impl Author {
         let about = About {
             trace_id: record.trace_id.clone().ok_or(NoId)?,
             span_id: record.span_id.clone(),
+            document_index: record.document_index(),
             name: record.name.clone(),
         };
         Ok(Feedback { overrides, ..self.says(&about, value, rationale) })
@@ -116,6 +118,8 @@ pub struct About {
     pub trace_id: String,
     /// A span of it, if it is about one.
     pub span_id: Option<String>,
+    /// Which of the documents that the span found, from 0, if it is about one.
+    pub document_index: Option<u32>,
     /// The question that it answers.
     pub name: String,
 }
@@ -138,6 +142,9 @@ pub fn content_id(feedback: &Feedback, more: &[u8]) -> AssessmentId {
         .optional_part(trace_id.as_deref().map(str::as_bytes))
         .optional_part(span_id.as_deref().map(str::as_bytes))
         .part(more);
+    if let Some(index) = feedback.document_index() {
+        hasher.part(b"document").part(&index.to_le_bytes());
+    }
     hasher.finish()
 }
 
@@ -214,7 +221,7 @@ mod tests {
     }
 
     fn about() -> About {
-        About { trace_id: "t".into(), span_id: None, name: "helpful".into() }
+        About { trace_id: "t".into(), span_id: None, document_index: None, name: "helpful".into() }
     }
 
     #[test]

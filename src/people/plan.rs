@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ratings::{Item, Ratings, Said};
 use crate::feedback::forms::text_cell as cell;
-use crate::feedback::{Good, IdHasher};
+use crate::feedback::{DOCUMENT_METADATA, Good, IdHasher};
 use crate::files;
 
 /// The version of the file.
@@ -70,10 +70,20 @@ pub struct PlanItem {
     /// The span, if it is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub span_id: Option<String>,
+    /// Which of its documents, from 0, if it is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub document_index: Option<u32>,
     /// The verdict, as the stratum's name.
     pub stratum: String,
     /// The probability with which it was drawn.
     pub probability: f64,
+}
+
+impl PlanItem {
+    /// What it is, to compare.
+    pub fn subject(&self) -> (&str, Option<&str>, Option<u32>) {
+        (&self.trace_id, self.span_id.as_deref(), self.document_index)
+    }
 }
 
 /// The stratum of a verdict: whether it is good, if known; otherwise its value.
@@ -162,6 +172,7 @@ impl Plan {
             let of = |item: &&Item| PlanItem {
                 trace_id: item.trace_id.clone(),
                 span_id: item.span_id.clone(),
+                document_index: item.document_index,
                 stratum: stratum.clone(),
                 probability: given.probability,
             };
@@ -202,7 +213,11 @@ pub(super) fn digests(ratings: &Ratings, judge: usize) -> BTreeSet<String> {
 fn lot(plan: &Plan, item: &Item) -> u64 {
     let mut hasher = IdHasher::new("judge-run label plan 1");
     hasher.part(&plan.seed.to_le_bytes()).part(plan.name.as_bytes()).part(item.trace_id.as_bytes());
-    hasher.optional_part(item.span_id.as_deref().map(str::as_bytes)).finish_u64()
+    hasher.optional_part(item.span_id.as_deref().map(str::as_bytes));
+    if let Some(index) = item.document_index {
+        hasher.part(&index.to_le_bytes());
+    }
+    hasher.finish_u64()
 }
 
 impl Plans {
@@ -259,6 +274,8 @@ pub struct SheetRow {
     pub trace_id: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub span_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub document_index: Option<String>,
     pub name: String,
     pub value: String,
     pub rationale: String,
@@ -280,8 +297,9 @@ pub struct SheetRow {
 pub fn write_csv(rows: &[SheetRow], out: &mut dyn Write) -> io::Result<()> {
     let mut writer = csv::Writer::from_writer(out);
     type Column = (&'static str, fn(&SheetRow) -> Option<&str>);
-    let optional: [Column; 5] = [
+    let optional: [Column; 6] = [
         ("span_id", |row| row.span_id.as_deref()),
+        (DOCUMENT_METADATA, |row| row.document_index.as_deref()),
         ("inputs", |row| row.inputs.as_deref()),
         ("outputs", |row| row.outputs.as_deref()),
         ("judge_value", |row| row.judge_value.as_deref()),

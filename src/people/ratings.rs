@@ -34,13 +34,15 @@ pub struct Rater {
     pub source_id: String,
 }
 
-/// A trace or a span, and its feedback.
+/// A trace, a span or a document, and its feedback.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Item {
     /// The trace.
     pub trace_id: String,
     /// The span, if it is one.
     pub span_id: Option<String>,
+    /// Which of the documents that the span found, from 0, if it is one.
+    pub document_index: Option<u32>,
     /// The cluster: the session, or else the trace.
     pub cluster: String,
     /// At most one of each rater.
@@ -92,6 +94,13 @@ fn agreement(record: &Feedback) -> Option<f64> {
 
 /// The member of a label's metadata that says that a judge was written with it.
 pub const EXAMPLE_METADATA: &str = "judge_example";
+
+impl Item {
+    /// What it is, to compare.
+    pub fn subject(&self) -> (&str, Option<&str>, Option<u32>) {
+        (&self.trace_id, self.span_id.as_deref(), self.document_index)
+    }
+}
 
 impl Said {
     /// As text: `true`, `4`, `good`; empty without a value.
@@ -180,7 +189,7 @@ impl Ratings {
         rationale: fn(&Feedback) -> Option<String>,
     ) -> Result<Self, OpenError> {
         let mut ratings = Self { name: name.to_owned(), ..Self::default() };
-        let mut items: HashMap<(String, Option<String>), usize> = HashMap::new();
+        let mut items: HashMap<(String, Option<String>, Option<u32>), usize> = HashMap::new();
         let mut raters: HashMap<Rater, usize> = HashMap::new();
         let needle = serde_json::to_string(name).unwrap_or_default();
         let finder = memchr::memmem::Finder::new(needle.as_bytes());
@@ -195,8 +204,9 @@ impl Ratings {
             };
             let Some(record) = record.filter(is_meant) else { return };
             let Some(trace_id) = record.trace_id.clone() else { return };
-            let item = *items.entry((trace_id.clone(), record.span_id.clone())).or_insert_with(|| {
-                ratings.items.push(Item { trace_id, span_id: record.span_id.clone(), ..Item::default() });
+            let (span_id, document_index) = (record.span_id.clone(), record.document_index());
+            let item = *items.entry((trace_id.clone(), span_id.clone(), document_index)).or_insert_with(|| {
+                ratings.items.push(Item { trace_id, span_id, document_index, ..Item::default() });
                 ratings.items.len() - 1
             });
             let source = &record.source;

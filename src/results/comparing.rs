@@ -115,6 +115,7 @@ fn listed(
             let before: Option<Feedback> = record(base, of_base.last)?;
             let (Some(before), Some(now)) = (before, record(new, of_new.last)?) else { continue };
             comparison.flips.push(Flip {
+                document_index: now.document_index(),
                 trace_id: now.trace_id.unwrap_or_default(),
                 span_id: now.span_id,
                 base: of_base.value(before.value),

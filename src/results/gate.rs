@@ -83,6 +83,9 @@ pub struct GateTrace {
     /// The span of it, if it is about one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub span_id: Option<String>,
+    /// Which of the documents that the span found, from 0, if it is about one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub document_index: Option<u32>,
     /// The judge.
     pub name: String,
     /// The verdict.

@@ -14,8 +14,8 @@ use super::gate_text::{Comparator, Condition, Figure, Gate, Part};
 use super::opinions::{Group, Observation, Results, Verdict};
 use super::report::{Corrected, Estimate, Figures, JudgeReport, WarningCode};
 use super::reporting::Options;
-use crate::feedback::TIE;
 use crate::feedback::log::{OpenError, StandingRecords};
+use crate::feedback::{RANKING, TIE};
 use crate::judge::prompt::TemplateError;
 
 /// Traces that a gate names.
@@ -94,7 +94,10 @@ impl<'a> Evidence<'a> {
         // For votes, their aggregate is the verdict.
         let has_aggregate = |name: &str| groups().any(|(_, group)| group.name == name && group.is_aggregate());
         let is_judge = |group: &Group| group.is_judge() && (group.is_aggregate() || !has_aggregate(&group.name));
-        let judges: Vec<_> = groups().filter(|(_, group)| of_name(group) && is_judge(group)).collect();
+        // Figures of a ranking follow from verdicts that the gate is about anyway, and have a scale of their own.
+        let is_meant = |group: &Group| gate.name.is_some() || !group.is_ranking();
+        let judges: Vec<_> =
+            groups().filter(|(_, group)| of_name(group) && is_judge(group) && is_meant(group)).collect();
         let named = || groups().filter(|(_, group)| gate.name.is_some() && of_name(group)).collect();
         let found: Vec<(usize, &Group)> = if judges.is_empty() { named() } else { judges };
         found.into_iter().map(|(index, _)| index).collect()
@@ -296,7 +299,11 @@ impl<'a> Evidence<'a> {
 
     /// One judge, or each, against the baseline.
     fn no_worse(&self, gate: &Gate, margin: f64) -> Vec<GateResult> {
-        let of_gate = |comparison: &&Comparison| gate.name.as_ref().is_none_or(|name| *name == comparison.name);
+        let of_gate = |comparison: &&Comparison| match &gate.name {
+            Some(name) => *name == comparison.name,
+            // As in `groups`.
+            None => !comparison.source_id.starts_with(RANKING),
+        };
         let compared: Vec<_> = self.comparisons.iter().filter(of_gate).collect();
         if compared.is_empty() {
             return vec![GateResult {
@@ -338,6 +345,7 @@ impl<'a> Evidence<'a> {
     fn trace(&mut self, observation: &Observation) -> Result<GateTrace, OpenError> {
         let feedback = self.records.record(observation.place)?;
         Ok(GateTrace {
+            document_index: feedback.document_index(),
             trace_id: feedback.trace_id.unwrap_or_default(),
             span_id: feedback.span_id,
             name: feedback.name,
@@ -461,6 +469,7 @@ fn no_worse(gate: &Gate, comparison: &Comparison, margin: f64) -> GateResult {
     let trace = |flip: &super::compare::Flip| GateTrace {
         trace_id: flip.trace_id.clone(),
         span_id: flip.span_id.clone(),
+        document_index: flip.document_index,
         name: comparison.name.clone(),
         value: Some(flip.new.clone()),
         base: Some(flip.base.clone()),

@@ -10,8 +10,8 @@ use super::report::{Evidence, Usage};
 use crate::feedback::log::{OpenError, Place, StandingRecords, Stands};
 use crate::feedback::{
     ANCHORS_METADATA, ANSWER_A_METADATA, ANSWER_B_METADATA, DECIDED_BY_METADATA, DELETED_BY_METADATA, DIGEST_METADATA,
-    EVIDENCE_METADATA, GOOD_METADATA, PROMPT_METADATA, SCALE_METADATA, SESSION_ID_METADATA, SESSION_METADATA,
-    SourceType,
+    DOCUMENT_METADATA, EVIDENCE_METADATA, GOOD_METADATA, PROMPT_METADATA, RANKING, SCALE_METADATA, SESSION_ID_METADATA,
+    SESSION_METADATA, SourceType,
 };
 use crate::judge::Good;
 
@@ -70,7 +70,7 @@ pub(super) struct Group {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Observation {
     pub verdict: Verdict,
-    /// The trace, span or session that it is about; several samples can share one.
+    /// The trace, span, document or session that it is about; several samples can share one.
     pub item: u64,
     /// Its cluster: the session, or else the trace.
     pub cluster: u64,
@@ -232,7 +232,11 @@ impl Group {
             // The same in both orders.
             Some(trace_id) if compared != ["", ""] => hash(&[trace_id, compared[0], compared[1]]),
             Some(trace_id) => {
-                hash(&[trace_id, span_id.as_deref().unwrap_or_default(), whole_session.unwrap_or_default()])
+                let span_id = span_id.as_deref().unwrap_or_default();
+                match metadata.get(DOCUMENT_METADATA) {
+                    Some(document) => hash(&[trace_id, span_id, "document", document]),
+                    None => hash(&[trace_id, span_id, whole_session.unwrap_or_default()]),
+                }
             }
             None => place_hash(),
         };
@@ -253,6 +257,11 @@ impl Group {
             SourceType::Code => !self.versions().is_empty(),
             SourceType::Human | SourceType::Unspecified => false,
         }
+    }
+
+    /// Whether code made it from the verdicts on the documents that spans found.
+    pub(super) fn is_ranking(&self) -> bool {
+        self.source_type == SourceType::Code && self.source_id.starts_with(RANKING)
     }
 
     /// Whether code made it from the votes of a panel.

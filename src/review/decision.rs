@@ -7,9 +7,12 @@ use serde_json::Value;
 
 use super::board::{Asked, Board, BoardError};
 use super::item::mine;
+use super::survey::Part;
 use super::{BLIND_METADATA, SECONDS_METADATA};
 use crate::feedback::log::add;
-use crate::feedback::{DELETED_BY_METADATA, Feedback, IdHasher, REJECTED_BY_METADATA, Source, SourceType};
+use crate::feedback::{
+    DELETED_BY_METADATA, DOCUMENT_METADATA, Feedback, IdHasher, REJECTED_BY_METADATA, Source, SourceType,
+};
 
 /// An answer to a question.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -17,6 +20,8 @@ use crate::feedback::{DELETED_BY_METADATA, Feedback, IdHasher, REJECTED_BY_METAD
 pub(super) struct Answer {
     pub trace_id: String,
     pub span_id: Option<String>,
+    /// Which of the documents that the span found, from 0.
+    pub document_index: Option<u32>,
     pub name: String,
     /// `None` withdraws what was answered.
     pub value: Option<Value>,
@@ -27,6 +32,12 @@ pub(super) struct Answer {
     pub base: Option<i64>,
     /// How long the trace was looked at.
     pub seconds: Option<f64>,
+}
+
+impl Answer {
+    fn part(&self) -> Part {
+        Part { span_id: self.span_id.clone(), document_index: self.document_index }
+    }
 }
 
 /// Whether a verdict is accepted.
@@ -68,6 +79,7 @@ impl Board {
     fn try_answer(&mut self, annotator: &str, answer: &Answer, now_ms: i64) -> Result<Outcome, Outcome> {
         self.catch_up().map_err(|error| Outcome::Failed(error.into()))?;
         let Answer { trace_id, span_id, name, value, overrides, base, .. } = answer;
+        let part = answer.part();
         let rationale = answer.rationale.clone().filter(|text| !text.trim().is_empty());
         if rationale.as_ref().is_some_and(|text| text.len() > MAX_TEXT) {
             return Err(Outcome::Invalid("the reason is too long".to_owned()));
@@ -95,7 +107,7 @@ impl Board {
         let item = self.queue.position(trace_id).and_then(|at| self.queue.get(at));
         let all: Vec<_> = item.map(|item| self.asked(item)).unwrap_or_default();
         let was_blind = self.is_blind && !all.iter().all(|asked| mine(&said, annotator, asked).is_some());
-        let asked = Asked { question, span_id: span_id.clone(), row: None };
+        let asked = Asked { question, part: part.clone(), row: None };
         let before = mine(&said, annotator, &asked).map(|opinion| &opinion.record);
         let is_same = match (before, value) {
             (Some(before), Some(value)) => {
@@ -111,11 +123,12 @@ impl Board {
         if before.map(|record| record.last_update_time_ms) != *base {
             return Err(Outcome::Changed);
         }
-        let of_plan = all.iter().find(|asked| asked.question.name == *name && asked.span_id == *span_id);
+        let of_plan = all.iter().find(|asked| asked.question.name == *name && asked.part == part);
         let mut metadata = before.map(|record| record.metadata.clone()).unwrap_or_default();
         if let Some(row) = of_plan.and_then(|asked| asked.row) {
             metadata.extend(row.drawn.clone());
         }
+        metadata.extend(part.document_index.map(|index| (DOCUMENT_METADATA.to_owned(), index.to_string())));
         let record = Feedback {
             assessment_id: before
                 .and_then(|record| record.assessment_id.clone())
@@ -172,9 +185,10 @@ impl Board {
 
 /// One person's answers under one name about one thing have the same id, so that later ones are updates.
 fn id(annotator: &str, answer: &Answer) -> String {
-    let Answer { trace_id, span_id, name, .. } = answer;
+    let Answer { trace_id, name, .. } = answer;
     let mut hasher = IdHasher::new("judge-run review 1");
-    hasher.part(annotator.as_bytes()).part(trace_id.as_bytes()).optional_part(span_id.as_deref().map(str::as_bytes));
+    hasher.part(annotator.as_bytes()).part(trace_id.as_bytes());
+    answer.part().hash(&mut hasher);
     hasher.part(name.as_bytes()).finish().to_string()
 }
 
@@ -226,6 +240,7 @@ mod tests {
         Answer {
             trace_id,
             span_id,
+            document_index: None,
             name,
             value: value.map(Value::from),
             rationale: Some(rationale.into()),
@@ -256,7 +271,7 @@ mod tests {
         );
         assert!(saved(&board.answer("anna", &answer(Some(true), "", Some(5)), 7)));
         let said = board.opinions("t").unwrap();
-        let mine = said.iter().find(|opinion| opinion.is_of("anna", "safety", None)).unwrap();
+        let mine = said.iter().find(|opinion| opinion.is_of("anna", "safety", &Part::default())).unwrap();
         assert_eq!(
             (mine.record.value.clone(), mine.record.create_time_ms, mine.earlier.len()),
             (Some(json!(true)), 5, 1)

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
+use super::survey::Part;
+use crate::feedback::DOCUMENT_METADATA;
 use crate::feedback::forms::text_of_cell;
 
 /// What is to be labelled, in this order.
@@ -20,10 +22,18 @@ pub struct PlanRow {
     pub trace_id: String,
     /// The span, if it is about one.
     pub span_id: Option<String>,
+    /// Which of the documents that the span found, from 0, if it is about one.
+    pub document_index: Option<u32>,
     /// The label; all of them if none is named.
     pub name: Option<String>,
     /// How it was drawn: stored in the metadata of the feedback.
     pub drawn: BTreeMap<String, String>,
+}
+
+impl PlanRow {
+    pub(super) fn part(&self) -> Part {
+        Part { span_id: self.span_id.clone(), document_index: self.document_index }
+    }
 }
 
 /// Why a file is not a plan.
@@ -40,7 +50,7 @@ pub struct InvalidPlan {
 const DRAWN: [&str; 4] = ["inclusion_probability", "stratum", "weight", "plan"];
 
 impl LabelPlan {
-    /// Reads a plan with a column or member `trace_id`, and optionally `span_id`, `name`, `inclusion_probability`, `stratum`.
+    /// Reads a plan with a column or member `trace_id`, and optionally `span_id`, `document_index`, `name`, `inclusion_probability`, `stratum`.
     ///
     /// # Errors
     /// The first line that names no trace.
@@ -101,7 +111,14 @@ fn row(line: u64, fields: &Map<String, Value>) -> Result<Option<PlanRow>, Invali
         return Err(InvalidPlan { line, reason: "no `trace_id`".to_owned() });
     };
     let drawn = DRAWN.iter().filter_map(|name| Some(((*name).to_owned(), text(name)?))).collect();
-    Ok(Some(PlanRow { trace_id, span_id: text("span_id"), name: text("name"), drawn }))
+    let document_index = match text(DOCUMENT_METADATA) {
+        None => None,
+        Some(index) => Some(index.parse().map_err(|_| {
+            let reason = format!("`document_index`: expected 0, 1, ..., not `{index}`");
+            InvalidPlan { line, reason }
+        })?),
+    };
+    Ok(Some(PlanRow { trace_id, span_id: text("span_id"), document_index, name: text("name"), drawn }))
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ mod lanes;
 mod outcome;
 mod panel;
 mod planning;
+mod rankings;
 mod repeated;
 mod setup;
 mod start;
@@ -32,6 +33,7 @@ pub use outcome::summary::{Endless, LaneSummary, PromptLimit, QuestionInfo, Ques
 pub use panel::{Panel, PanelSummary};
 pub use planning::item::Settled;
 pub use planning::skipped::{SkipCounts, SkipReason};
+pub use rankings::RankingSummary;
 pub use repeated::Repeated;
 pub use setup::batching::{BatchPlan, Batched, Batching, OnExpired};
 pub use setup::budget::{Budget, Exhausted, MaxErrors};

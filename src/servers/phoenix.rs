@@ -1,9 +1,9 @@
-//! Arize Phoenix: feedback as annotations of traces and spans, and people's annotations as feedback.
+//! Arize Phoenix: feedback as annotations of traces, spans and documents, and people's annotations as feedback.
 //!
 //! An annotation is identified by its name, its subject and its identifier; sending the same again replaces it. So each source has one, and whatever is sent
 //! twice is there once.
 //!
-//! Source: `phoenix.server.api.routers.v1`: `annotateTraces`, `annotateSpans`, `getSpans`, `listTraceAnnotationsByTraceIds`,
+//! Source: `phoenix.server.api.routers.v1`: `annotateTraces`, `annotateSpans`, `annotateSpanDocuments`, `getSpans`, `listTraceAnnotationsByTraceIds`,
 //! `listSpanAnnotationsBySpanIds`.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -54,6 +54,9 @@ struct Annotation {
     span_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     trace_id: Option<String>,
+    /// Which of the documents that the span found, from 0.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    document_position: Option<u32>,
     name: String,
     annotator_kind: &'static str,
     result: Outcome,
@@ -166,17 +169,22 @@ impl Phoenix {
     /// When the log cannot be read. The server's part is in the result.
     pub async fn push(&self, records: &mut StandingRecords, redact: Option<&Redact>) -> Result<Sent, OpenError> {
         let mut sent = Sent::default();
-        let (mut of_traces, mut of_spans) = (Vec::new(), Vec::new());
+        let (mut of_traces, mut of_spans, mut of_documents) = (Vec::new(), Vec::new(), Vec::new());
         standing(records, redact, |stands, record| {
             sent.records += 1;
             let annotation = annotation(record, stands);
             match (&annotation.span_id, &annotation.trace_id) {
+                (Some(_), _) if annotation.document_position.is_some() => of_documents.push(annotation),
                 (Some(_), _) => of_spans.push(annotation),
                 (None, Some(_)) => of_traces.push(annotation),
                 (None, None) => *sent.left_out.entry("without a trace").or_default() += 1,
             }
         })?;
-        for (path, annotations) in [("v1/trace_annotations", of_traces), ("v1/span_annotations", of_spans)] {
+        for (path, annotations) in [
+            ("v1/trace_annotations", of_traces),
+            ("v1/span_annotations", of_spans),
+            ("v1/document_annotations", of_documents),
+        ] {
             for together in annotations.chunks(TOGETHER) {
                 if !self.send(path, together, &mut sent).await {
                     return Ok(sent);
@@ -224,6 +232,7 @@ fn annotation(record: Feedback, stands: Stands) -> Annotation {
     }
     let result = result(&record, stands);
     Annotation {
+        document_position: record.document_index(),
         trace_id: record.trace_id.filter(|_| record.span_id.is_none()),
         span_id: record.span_id,
         name: record.name,

@@ -54,13 +54,16 @@ pub(super) fn standing(
 
 /// The id of an opinion: its source, name and subject. A later verdict has the same.
 pub(super) fn opinion_id(record: &Feedback) -> String {
-    IdHasher::new("judge-run opinion on a server 1")
+    let mut hasher = IdHasher::new("judge-run opinion on a server 1");
+    hasher
         .optional_part(record.trace_id.as_deref().map(str::as_bytes))
         .optional_part(record.span_id.as_deref().map(str::as_bytes))
         .part(record.name.as_bytes())
         .part(record.source.source_type.as_str().as_bytes())
         .optional_part(record.source.source_id.as_deref().map(str::as_bytes))
-        .part(&record.sample().to_le_bytes())
-        .finish()
-        .to_string()
+        .part(&record.sample().to_le_bytes());
+    if let Some(index) = record.document_index() {
+        hasher.part(b"document").part(&index.to_le_bytes());
+    }
+    hasher.finish().to_string()
 }

@@ -213,7 +213,7 @@ fn a_judge_sees_texts_and_numbered_documents_and_skips_what_it_does_not_apply_to
     let fake = Fake::start(|_| answers::verdict(true));
     let args = ["-d", "traces.jsonl", "-J", "groundedness", "--base-url", &fake.base_url()];
     let finished = place.run(args).exits_with(0);
-    finished.prints(&["skipped        1  not applicable: no documents or calls"]);
+    finished.prints(&["skipped        1  not applicable: without documents or calls"]);
     let seen = fake.seen();
     assert_eq!(seen.len(), 1);
     let user = seen[0].json()["messages"][1]["content"].as_str().unwrap().to_owned();

@@ -32,12 +32,12 @@ fn anchors_are_chosen_once_and_keep_their_texts() {
     let choose = |args: &[&str]| place.run([&["anchors", "traces.jsonl"], args].concat());
     choose(&["-n", "20", "--seed", "1", "-o", "a.jsonl"])
         .exits_with(0)
-        .says(&["chose 20 anchors", "--anchors a.jsonl"]);
+        .says(&["wrote 20 anchors", "--anchors a.jsonl"]);
     choose(&["-n", "20", "--seed", "1", "-o", "b.jsonl"]).exits_with(0);
     choose(&["-n", "20", "--seed", "2", "-o", "c.jsonl"]).exits_with(0);
     assert_eq!(place.read("a.jsonl"), place.read("b.jsonl"));
     assert_ne!(place.read("a.jsonl"), place.read("c.jsonl"));
-    choose(&["-n", "20", "-o", "a.jsonl"]).exits_with(2).says(&["has anchors already", "--overwrite"]);
+    choose(&["-n", "20", "-o", "a.jsonl"]).exits_with(2).says(&["already has anchors", "--overwrite"]);
     choose(&["-n", "5", "-o", "a.jsonl", "--overwrite"]).exits_with(0);
     assert_eq!((place.lines("a.jsonl").len(), place.lines("a.jsonl.bak").len()), (5, 20));
     choose(&["--filter", "trace.tags.x == 'y'", "-o", "d.jsonl"]).exits_with(2).says(&["no trace"]);

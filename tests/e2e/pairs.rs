@@ -182,7 +182,7 @@ fn traces_with_ids_of_their_own_are_paired_by_what_the_user_says() {
     assert_eq!(decided(&aggregates(&place, LOG)), expected(&[("o1", "new", ""), ("o2", "old", "")]));
     // Without it no ids meet.
     let nothing = run(&place, &fake, &[&SIDES[..], &["-o", "other.jsonl"]].concat());
-    nothing.exits_with(2).prints(&["without an output of new"]);
+    nothing.exits_with(2).prints(&["an output of new"]);
 }
 
 #[test]
@@ -220,7 +220,7 @@ fn verdicts_on_pairs_are_reused_at_no_cost() {
 fn what_cannot_be_compared_is_refused_before_anything_is_sent() {
     let (place, fake) = (place(), fake());
     let refused = |more: &[&str], words: &str| run(&place, &fake, more).exits_with(2).says(&[words]);
-    refused(&["-d", "old.jsonl"], "there is one of each trace");
+    refused(&["-d", "old.jsonl"], "has only one");
     refused(&["--side", "old.jsonl"], "two sides or more");
     refused(&["--side", "old.jsonl", "--side", "old=new.jsonl"], "two sides are named `old`");
     refused(&["--side", "tie=old.jsonl", "--side", "new.jsonl"], "cannot be named `tie`");

@@ -82,7 +82,7 @@ fn what_a_person_says_is_added_once_and_corrected_later() {
     assert_eq!(states, ["superseded", "holds", "holds"]);
     assert_eq!(history["records"][0]["replaced_by"], lines[1]["assessment_id"]);
     place.run(["history", LOG, "--trace", "t"]).exits_with(0).prints(&["anna@example.com", "superseded by a-"]);
-    place.run(["history", LOG, "--trace", "x"]).exits_with(2).says(&["nothing was said"]);
+    place.run(["history", LOG, "--trace", "x"]).exits_with(2).says(&["no feedback on a trace"]);
     place.run(["feedback", "add", LOG, "--trace", "t1", "--name", "helpful"]).exits_with(2);
     place.run(["feedback", "add", LOG, "--trace", " ", "--name", "x", "--value", "1"]).exits_with(2);
 }

@@ -228,7 +228,7 @@ fn beyond_this_machine_a_password_is_needed() {
 #[test]
 fn it_ends_when_nobody_is_there_and_says_what_is_wrong() {
     let place = judged(1);
-    place.run(["review", LOG, "--idle", "100ms"]).exits_with(0).says(&["nobody was here"]);
+    place.run(["review", LOG, "--idle", "100ms"]).exits_with(0).says(&["without use"]);
     place.run(["review", "none.jsonl"]).exits_with(2).says(&["no log `none.jsonl`", "--label"]);
     place.run(["review", LOG, "--name", "tone"]).exits_with(2).says(&["no feedback named `tone`", "safety"]);
     place.run(["review", LOG, "--queue", "disagreement"]).exits_with(2).says(&["no trace to review"]);

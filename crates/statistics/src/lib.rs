@@ -21,6 +21,7 @@
 //! | "No difference": how large a difference could have been missed? | [`power::Design::minimum_detectable_difference`] |
 //! | How many items are needed? | [`power::Design`], [`power::sample_size_for_margin`] |
 //! | Candidates were compared in pairs: how strong is each? | [`ranking::bradley_terry`] |
+//! | How well did a retriever rank what it found? | [`retrieval`] |
 //! | May I look after each item, and stop early? | [`sequential`] |
 //! | How well do raters agree? | [`agreement`] |
 //! | ... and may a judge replace one of them? | [`agreement::alt_test`] |
@@ -55,6 +56,7 @@ pub mod power;
 pub mod proportion;
 pub mod quantile;
 pub mod ranking;
+pub mod retrieval;
 pub mod selective;
 pub mod sequential;
 

@@ -106,6 +106,8 @@ pub(crate) enum UnitOfNew {
     #[default]
     Trace,
     Span,
+    /// Each document that a retriever found
+    Document,
     Session,
     /// Which of two outputs is better; ignores --type
     Pair,

@@ -77,6 +77,11 @@ pub(super) fn text(kind: Kind, unit: UnitOfNew) -> String {
             "- input: what the step was given.\n- answer: what it returned, the text to judge.",
             "{{ span.inputs | fence(\"input\") }}\n\n{{ span.outputs | fence(\"answer\") }}",
         ),
+        UnitOfNew::Document => (
+            "unit = \"document\" # of spans of the type RETRIEVER, unless `span_type` or `name` says otherwise",
+            "- query: what was searched for.\n- answer: one document that was found, the text to judge.",
+            "{{ span.inputs | fence(\"query\") }}\n\n{{ document | fence(\"answer\") }}",
+        ),
         UnitOfNew::Session => (
             "unit = \"session\"",
             "- user, assistant: what was said, one block for each turn, in order. The answer is all that the assistant says.",
@@ -140,7 +145,7 @@ mod tests {
     #[test]
     fn every_new_file_is_a_judge_without_findings() {
         for kind in [Kind::Boolean, Kind::Category, Kind::Integer, Kind::Number] {
-            for unit in [UnitOfNew::Trace, UnitOfNew::Span, UnitOfNew::Session, UnitOfNew::Pair] {
+            for unit in [UnitOfNew::Trace, UnitOfNew::Span, UnitOfNew::Document, UnitOfNew::Session, UnitOfNew::Pair] {
                 let text = text(kind, unit);
                 assert!(Judge::compile("new", &text, "new").is_ok(), "{text}");
                 assert_eq!(lint::check("new", &text, lint::DEFAULT_MAX_TOKENS), [], "{kind:?} {unit:?}");

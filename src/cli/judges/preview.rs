@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use judge_run::endpoint::client::{Client, without_credentials};
 use judge_run::endpoint::provider;
 use judge_run::endpoint::wire::chat::ChatRequest;
-use judge_run::judge::{Judge, JudgeKind, Subject, Unit, library};
+use judge_run::judge::{Document, Judge, JudgeKind, Subject, Unit, library};
 use judge_run::run::Exit;
 use judge_run::trace::{Session, Trace};
 use judge_run_simulator::{Simulator, SimulatorConfig};
@@ -115,6 +115,12 @@ fn of_trace(judge: &Judge, trace: &Trace) -> Option<(String, Result<ChatRequest,
             let spans = judge.select.spans(trace).spans;
             spans.into_iter().find_map(|span| of_subject(judge, Subject::Span { trace, span }))
         }
+        Unit::Document => judge.select.spans(trace).spans.into_iter().find_map(|span| {
+            let documents = Document::all_of(span);
+            let of_document =
+                |index| of_subject(judge, Subject::Document { trace, span, documents: &documents, index });
+            (0..documents.len()).find_map(of_document)
+        }),
         _ => of_subject(judge, trace.into()),
     }
 }

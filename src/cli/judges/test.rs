@@ -85,7 +85,9 @@ pub(super) fn main(args: TestArgs) -> Result<ExitCode, CliError> {
 
 /// What is reported about the traces of minimal pairs, and about people's labels.
 fn verdicts(answers: &Answers) -> judge_test::Verdicts<'_> {
-    answers.records.iter().filter_map(|record| Some((tested(record)?, record))).collect()
+    // Of a judge of documents, the first one of a trace is tested.
+    let records = answers.records.iter().filter(|record| record.document_index().is_none_or(|index| index == 0));
+    records.filter_map(|record| Some((tested(record)?, record))).collect()
 }
 
 /// The case that a record is about. For two answers, the opposite order of a plain case is a separate case, and that of others does not matter.

@@ -56,7 +56,8 @@ impl Model<'_> {
     fn opinion(&self, i: usize) -> String {
         let Feedback { assessment_id, trace_id, span_id, name, source, .. } = &self.0[i];
         let id = assessment_id.as_ref().filter(|_| trace_id.is_none());
-        format!("{:?}", (is_own(&self.0[i]), trace_id, span_id, name, source, self.0[i].sample(), id))
+        let place = (self.0[i].sample(), self.0[i].document_index());
+        format!("{:?}", (is_own(&self.0[i]), trace_id, span_id, name, source, place, id))
     }
 
     fn same_opinion(&self, i: usize) -> Vec<usize> {
@@ -310,6 +311,7 @@ fn key(record: &Feedback) -> OpinionKey {
     OpinionKey::new(trace_id.as_deref(), span_id.as_deref(), name, source)
         .sample(record.sample())
         .comparing(record.compared())
+        .of_document(record.document_index())
 }
 
 fn without_offset(seen: Seen) -> Seen {

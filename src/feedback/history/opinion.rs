@@ -37,6 +37,14 @@ impl OpinionKey {
         Self(hasher.part(&self.0.to_le_bytes()).part(&a.to_le_bytes()).part(&b.to_le_bytes()).finish_u64())
     }
 
+    /// The key of the opinion about one of the documents that a span found: each has its own. `None` is about the span itself.
+    #[must_use]
+    pub fn of_document(self, index: Option<u32>) -> Self {
+        let Some(index) = index else { return self };
+        let mut hasher = IdHasher::new("judge-run document 1");
+        Self(hasher.part(&self.0.to_le_bytes()).part(&index.to_le_bytes()).finish_u64())
+    }
+
     /// Which of `count` parts of all keys it belongs to.
     pub(crate) fn part(self, count: u64) -> u64 {
         ((u128::from(self.0) * u128::from(count)) >> u64::BITS) as u64

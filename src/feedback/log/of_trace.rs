@@ -125,6 +125,7 @@ fn replaced_by(line: &Line<usize>, state: State, lines: &[Line<usize>], records:
         let is_same = other_record.name == record.name
             && other_record.source == record.source
             && other_record.span_id == record.span_id
+            && other_record.document_index() == record.document_index()
             && other_record.trace_id == record.trace_id;
         is_same && other.step.is_live() && other.step.place > line.step.place
     };

@@ -1,4 +1,4 @@
-//! The named checks: what each compares, and what it gives.
+//! The named checks: what each compares, and its result.
 
 use std::borrow::Cow;
 
@@ -147,13 +147,13 @@ impl Check {
         }
     }
 
-    /// What is checked: what the judge names, or the text of the answer.
+    /// What to check: the judge's expression, or the text of the answer.
     fn actual<'a>(&self, subject: Subject<'a>) -> Result<Cow<'a, Value>, String> {
         if let Some(operand) = &self.actual {
             return operand.value(subject).map(Cow::Owned);
         }
         let outputs = match subject {
-            Subject::Span { span, .. } => &span.outputs,
+            Subject::Span { span, .. } | Subject::Document { span, .. } => &span.outputs,
             Subject::Trace(_) | Subject::Session(_) | Subject::Pair(_) => &subject.trace().outputs,
         };
         outputs.as_ref().map(|outputs| Cow::Borrowed(answered(outputs))).ok_or_else(|| lacks(subject, "outputs"))
@@ -167,7 +167,7 @@ impl Check {
         })
     }
 
-    /// What it is compared with: what the judge names, or the expectation of this name.
+    /// What to compare it with: the judge's expression, or the expectation of this name.
     fn expected<'a>(&self, subject: Subject<'a>, names: &[&str]) -> Result<Cow<'a, Value>, String> {
         if let Some(operand) = &self.expected {
             return operand.value(subject).map(Cow::Owned);
@@ -212,7 +212,7 @@ impl Check {
         Ok((Found::Boolean(is_there), rationale))
     }
 
-    /// The JSON of what is checked, or why it is none.
+    /// The checked value as JSON, or why it is not JSON.
     fn json(&self, subject: Subject<'_>) -> Result<Result<Value, String>, String> {
         let actual = self.actual(subject)?;
         Ok(match &*actual {
@@ -223,7 +223,7 @@ impl Check {
 
     #[cfg(feature = "cli")]
     fn fits_schema(&self, subject: Subject<'_>) -> Result<Finding, String> {
-        /// More errors of one answer are more of the same.
+        /// Beyond this many errors of one answer, more add nothing.
         const SHOWN: usize = 3;
         let json = match self.json(subject)? {
             Ok(json) => json,
@@ -301,7 +301,7 @@ impl Check {
     fn ranking(&self, subject: Subject<'_>) -> Result<Found, String> {
         let retrieved = match (&self.actual, subject) {
             (Some(operand), _) => ranking::retrieved(&operand.value(subject)?)?,
-            (None, Subject::Span { span, .. }) => {
+            (None, Subject::Span { span, .. } | Subject::Document { span, .. }) => {
                 ranking::retrieved(span.outputs.as_ref().ok_or_else(|| lacks(subject, "span.outputs"))?)?
             }
             (None, _) => {
@@ -357,7 +357,7 @@ fn as_text(value: &Value) -> Cow<'_, str> {
     }
 }
 
-/// The beginning of a text from outside: records hold no whole answers.
+/// The beginning of a text from outside: records do not contain whole answers.
 fn cut(text: &str) -> String {
     const KEPT: usize = 200;
     match text.char_indices().nth(KEPT) {
@@ -370,7 +370,7 @@ fn quoted(text: &str) -> String {
     format!("`{}`", cut(text))
 }
 
-/// A library's message of several lines has its reason in the last.
+/// In a library's multi-line message, the last line is the reason.
 fn one_line(error: &regex::Error) -> String {
     let text = error.to_string();
     text.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned()

@@ -1,4 +1,4 @@
-//! A prompt of MLflow's registry: a model version with the prompt in its tags.
+//! A prompt in MLflow's registry: a model version with the prompt in its tags.
 
 use serde_json::{Map, Value};
 
@@ -56,7 +56,7 @@ pub(super) fn import(version: &Value) -> Result<Imported, NotImported> {
     Ok(Imported { name: name.to_owned(), toml: judge.written(), notes })
 }
 
-/// The messages of a chat as system and user. What the trace says has no place in the system message.
+/// The messages of a chat as system and user. Content of the trace does not belong in the system message.
 fn chat(template: &str, notes: &mut Vec<String>) -> Result<(String, String), String> {
     let messages: Vec<Value> =
         serde_json::from_str(template).map_err(|error| format!("has no list of messages: {error}"))?;

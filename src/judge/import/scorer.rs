@@ -1,4 +1,4 @@
-//! A scorer of MLflow: what `make_judge` made and a server has registered.
+//! An MLflow scorer: made with `make_judge` and registered on a server.
 
 use serde_json::{Map, Value};
 
@@ -11,7 +11,7 @@ use super::{Imported, NotImported, unsupported};
 /// Source: `mlflow.genai.judges.make_judge` of MLflow 3.17.
 const VARIABLES: [&str; 5] = ["inputs", "outputs", "expectations", "trace", "conversation"];
 
-/// What stands where a scorer is not made of instructions, and what it is then.
+/// The members of scorers without instructions, and their kinds.
 const OTHERS: [(&str, &str); 5] = [
     (
         "builtin_scorer_class",
@@ -107,7 +107,7 @@ fn in_order(instructions: &str) -> Vec<&str> {
     names
 }
 
-/// Instructions in which variables are only named: what they stand for is in the user's message, as MLflow does it.
+/// Instructions in which variables are only named: their values are in the user message, as in MLflow.
 fn named(instructions: &str) -> String {
     let mut text = String::new();
     let mut from = 0;

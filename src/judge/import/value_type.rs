@@ -1,4 +1,4 @@
-//! From a JSON schema of an answer to the type of a verdict.
+//! Converts the JSON schema of an answer to a verdict type.
 
 use serde_json::Value;
 

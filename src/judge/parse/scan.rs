@@ -16,7 +16,7 @@ use super::tolerant;
 pub(super) struct Object {
     /// Where it stands.
     pub(super) range: Range<usize>,
-    /// What it answers; an error also when the answer's object cannot be read. None when it is not meant as the answer.
+    /// Its verdict; an error also when the answer's object cannot be read. None when it is not meant as the answer.
     pub(super) answer: Option<Result<Answer, Miss>>,
 }
 

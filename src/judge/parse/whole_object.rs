@@ -1,4 +1,4 @@
-//! An answer that is one JSON object, for verdicts of several parts: no prose can hold them, and none is searched.
+//! An answer that is one JSON object, for verdicts of several parts: prose is not searched for them.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use serde_json::{Map, Number, Value};
 use super::outcome::{DIFFERING, Miss, ParseMethod};
 use super::{limits, strip, turn};
 
-/// The object that a text is, as it stands or without reasoning, control tokens and code fence.
+/// The object that a text is, as it is or without reasoning, control tokens and code fence.
 pub(super) fn read(text: &str) -> Result<(Map<String, Value>, ParseMethod), Miss> {
     if let Some(object) = object(text) {
         return object.map(|object| (object, ParseMethod::Strict));
@@ -23,7 +23,7 @@ pub(super) fn read(text: &str) -> Result<(Map<String, Value>, ParseMethod), Miss
     }
 }
 
-/// Marks the one error that is no error of syntax.
+/// Marks the one error that is not a syntax error.
 const TWICE: &str = "the same key twice";
 
 fn object(text: &str) -> Option<Result<Map<String, Value>, Miss>> {

@@ -1,4 +1,4 @@
-//! What is looked for. Where a number has check digits, they decide.
+//! The patterns. If a number has check digits, they decide.
 
 use regex::{Captures, Regex, RegexBuilder};
 use serde::{Deserialize, Serialize};
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::InvalidRedaction;
 use crate::judge::check_digits::{is_card, is_iban, longest};
 
-/// A regular expression of one's own may take this much memory.
+/// A user's regular expression may use this much memory.
 const MAX_COMPILED: usize = 1 << 20;
 
 /// The patterns that are built in.
@@ -17,9 +17,9 @@ pub enum BuiltIn {
     Key,
     /// Addresses of e-mail.
     Email,
-    /// Account numbers with a right check (ISO 13616: modulo 97).
+    /// Account numbers with valid check digits (ISO 13616: modulo 97).
     Iban,
-    /// Numbers of payment cards with a right check (ISO/IEC 7812-1: Luhn's).
+    /// Payment card numbers with a valid check digit (ISO/IEC 7812-1: Luhn's).
     Card,
     /// Telephone numbers: with a country's code, or in the usual groups.
     Phone,
@@ -30,7 +30,7 @@ pub enum BuiltIn {
 pub(super) struct Rule {
     pub(super) name: String,
     expression: Regex,
-    /// How much of what it finds is right, in bytes.
+    /// The length of the valid part of a match, in bytes.
     right: fn(&str) -> usize,
 }
 

@@ -19,7 +19,7 @@ pub struct Adoption {
 }
 
 /// Name, source, trace and span.
-type Key = (String, String, Option<String>, Option<String>, Option<String>);
+type Key = (String, String, Option<String>, Option<String>, Option<String>, Option<u32>);
 
 /// What to do with a record to be added.
 #[derive(Debug, Clone, PartialEq)]
@@ -108,6 +108,7 @@ fn key(record: &Feedback) -> Key {
         source.source_id.clone(),
         record.trace_id.clone(),
         record.span_id.clone(),
+        record.document_index(),
     )
 }
 

@@ -5,12 +5,15 @@ use std::str::FromStr;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
+use crate::feedback::DOCUMENT_METADATA;
+
 /// A field of a label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[expect(missing_docs, reason = "named by what they are")]
 pub enum Field {
     TraceId,
     SpanId,
+    DocumentIndex,
     Name,
     Value,
     Rationale,
@@ -21,9 +24,10 @@ pub enum Field {
 
 impl Field {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::TraceId,
         Self::SpanId,
+        Self::DocumentIndex,
         Self::Name,
         Self::Value,
         Self::Rationale,
@@ -37,6 +41,7 @@ impl Field {
         match self {
             Self::TraceId => "trace_id",
             Self::SpanId => "span_id",
+            Self::DocumentIndex => DOCUMENT_METADATA,
             Self::Name => "name",
             Self::Value => "value",
             Self::Rationale => "rationale",
@@ -51,6 +56,7 @@ impl Field {
         match self {
             Self::TraceId => &["traceId", "trace", "request_id"],
             Self::SpanId => &["spanId", "observation_id"],
+            Self::DocumentIndex => &["document_position"],
             Self::Name => &["assessment_name", "metric", "criterion"],
             Self::Value => &["label", "score", "rating"],
             Self::Rationale => &["comment", "explanation", "reason", "critique"],
@@ -78,7 +84,7 @@ pub struct Mapping {
 /// Why a text is not a mapping.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "expected COLUMN=FIELD, where FIELD is trace_id, span_id, name, value, rationale, source_id, source_type or create_time"
+    "expected COLUMN=FIELD, where FIELD is trace_id, span_id, document_index, name, value, rationale, source_id, source_type or create_time"
 )]
 pub struct InvalidMapping;
 

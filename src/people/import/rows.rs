@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 use super::fields::{Field, Mapping, text, time_ms};
 use super::{ImportError, Imported, Options, Reject};
-use crate::feedback::{Feedback, Source, SourceType};
+use crate::feedback::{DOCUMENT_METADATA, Feedback, Source, SourceType};
 use crate::people::edit::typed_value;
 
 /// Whether an object is a record: in judge-run's form or in MLflow's.
@@ -72,10 +72,15 @@ pub(super) fn read(object: &Map<String, Value>, options: &Options) -> Result<Vec
         Some(Value::String(text)) if text.trim().is_empty() => options.now_ms,
         Some(value) => time_ms(value).ok_or_else(|| format!("`create_time`: not a time: {value}"))?,
     };
+    let document = text_of(Field::DocumentIndex).map(|text| match text.trim().parse::<u32>() {
+        Ok(index) => Ok((DOCUMENT_METADATA.to_owned(), index.to_string())),
+        Err(_) => Err(format!("`document_index`: expected 0, 1, ..., not `{text}`")),
+    });
     Ok(vec![Feedback {
         name,
         value: Some(value),
         rationale: text_of(Field::Rationale),
+        metadata: document.transpose()?.into_iter().collect(),
         source: Source { source_type, source_id: Some(author) },
         create_time_ms: time,
         last_update_time_ms: time,

@@ -125,8 +125,10 @@ fn errors(judge: &JudgeReport, failed: &[&Judgment]) -> Vec<TestCase> {
         *known.entry(error_code).or_default() += 1;
         let message = error.error_message.as_deref().unwrap_or(error_code);
         let span = judgment.feedback.span_id.as_ref().map(|id| format!(" span {id}")).unwrap_or_default();
+        let document = judgment.feedback.document_index().map(|index| format!(" document_index {index}"));
+        let document = document.unwrap_or_default();
         let trace = judgment.feedback.trace_id.as_deref().unwrap_or("no trace");
-        cases.push(case(&format!("{trace}{span}"), &judge.name, error_status(error_code, message)));
+        cases.push(case(&format!("{trace}{span}{document}"), &judge.name, error_status(error_code, message)));
     }
     for (error_code, n) in &judge.figures.failed {
         let more = n.saturating_sub(known.get(error_code.as_str()).copied().unwrap_or(0));

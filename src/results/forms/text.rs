@@ -125,8 +125,9 @@ fn write_gate(out: &mut String, gate: &GateResult) -> fmt::Result {
 }
 
 fn trace_line(trace: &GateTrace) -> String {
-    let GateTrace { trace_id, span_id, name, value, base, rationale, error_code } = trace;
+    let GateTrace { trace_id, span_id, document_index, name, value, base, rationale, error_code } = trace;
     let span = span_id.as_ref().map(|id| format!(" span {}", one_line(id))).unwrap_or_default();
+    let document = document_index.map(|index| format!(" document_index {index}")).unwrap_or_default();
     let said = match (base, value, error_code) {
         (Some(base), Some(value), _) => format!("  {} -> {}", super::verdict(base), super::verdict(value)),
         (_, _, Some(code)) => format!("  {}", one_line(code)),
@@ -134,7 +135,7 @@ fn trace_line(trace: &GateTrace) -> String {
         _ => String::new(),
     };
     let rationale = rationale.as_ref().map(|text| format!("  {}", one_line(text))).unwrap_or_default();
-    format!("{}  {}{span}{said}{rationale}", one_line(name), one_line(trace_id))
+    format!("{}  {}{span}{document}{said}{rationale}", one_line(name), one_line(trace_id))
 }
 
 fn write_judge(out: &mut String, judge: &JudgeReport) -> fmt::Result {
@@ -440,8 +441,9 @@ fn write_anchors(out: &mut String, anchors: &[Comparison]) -> fmt::Result {
 
 fn write_flip(out: &mut String, flip: &Flip) -> fmt::Result {
     let span = flip.span_id.as_ref().map(|id| format!(", span {}", one_line(id))).unwrap_or_default();
+    let document = flip.document_index.map(|index| format!(", document_index {index}")).unwrap_or_default();
     let said = format!("{} -> {}", super::verdict(&flip.base), super::verdict(&flip.new));
-    writeln!(out, "    {}", clip(&format!("{}{span}: {said}", one_line(&flip.trace_id)), COLUMNS - 4))?;
+    writeln!(out, "    {}", clip(&format!("{}{span}{document}: {said}", one_line(&flip.trace_id)), COLUMNS - 4))?;
     for (when, rationale) in [("before", &flip.base_rationale), ("now", &flip.new_rationale)] {
         if let Some(rationale) = rationale {
             writeln!(out, "      {} {}", pad(when, 6), clip(&one_line(rationale), COLUMNS - 13))?;

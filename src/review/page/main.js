@@ -157,8 +157,8 @@ async function save() {
   try {
     for (const choice of changed) {
       const { question, value, rationale, overrides, base, saved } = choice;
-      await ask("api/answer", { trace_id: item.trace_id, span_id: question.span_id, name: question.name, value, rationale, overrides, base, seconds });
-      undo_.changes.push({ name: question.name, span_id: question.span_id, before: saved });
+      await ask("api/answer", { trace_id: item.trace_id, span_id: question.span_id, document_index: question.document_index ?? null, name: question.name, value, rationale, overrides, base, seconds });
+      undo_.changes.push({ name: question.name, span_id: question.span_id, document_index: question.document_index ?? null, before: saved });
       choice.saved = { value, rationale, overrides };
     }
     if (isRemarkChanged()) {
@@ -219,9 +219,9 @@ async function undo() {
   state.saving = true;
   try {
     const item = await ask(`api/item/${last.at}?${by()}`);
-    for (const { name, span_id, before } of [...last.changes].reverse()) {
-      const mine = item.said.find((opinion) => opinion.name === name && (opinion.span_id ?? null) === (span_id ?? null) && opinion.source_type === "HUMAN" && opinion.source_id === annotator.get() && opinion.valid);
-      await ask("api/answer", { trace_id: item.trace_id, span_id, name, value: before.value, rationale: before.rationale || null, overrides: before.overrides, base: mine?.time_ms ?? null, seconds: null });
+    for (const { name, span_id, document_index, before } of [...last.changes].reverse()) {
+      const mine = item.said.find((opinion) => opinion.name === name && isSamePart(opinion, { span_id, document_index }) && opinion.source_type === "HUMAN" && opinion.source_id === annotator.get() && opinion.valid);
+      await ask("api/answer", { trace_id: item.trace_id, span_id, document_index: document_index ?? null, name, value: before.value, rationale: before.rationale || null, overrides: before.overrides, base: mine?.time_ms ?? null, seconds: null });
     }
     undoable.set(stack.slice(0, -1));
     state.saving = false;
@@ -271,7 +271,7 @@ function help() {
 // The judges' verdict on the marked question.
 function judged() {
   const question = state.choices[state.active]?.question;
-  return state.item.said.find((opinion) => question && opinion.can_be_rejected && opinion.name === question.name && (opinion.span_id ?? null) === (question.span_id ?? null));
+  return state.item.said.find((opinion) => question && opinion.can_be_rejected && opinion.name === question.name && isSamePart(opinion, question));
 }
 
 function pressed(event) {

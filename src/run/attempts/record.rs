@@ -239,7 +239,7 @@ fn base(question: &Question, run_id: &str, id: AssessmentId, subject: SubjectIds
     let now = now_ms();
     let mut metadata = BTreeMap::from([("run_id".to_owned(), run_id.to_owned())]);
     metadata.extend(question.judge.metadata().iter().map(|(key, value)| ((*key).to_owned(), value.clone())));
-    metadata.extend(subject.metadata().map(|(key, value)| (key.to_owned(), value.to_owned())));
+    metadata.extend(subject.metadata().map(|(key, value)| (key.to_owned(), value.into_owned())));
     let sample = question.key().sample;
     if sample > 0 {
         metadata.insert(SAMPLE_METADATA.to_owned(), sample.to_string());

@@ -14,6 +14,7 @@ use crate::judge::parse::ParseMethod;
 use crate::judge::{JudgeKind, Question, QuestionKey, Unit};
 use crate::run::dispatch::stop::GivenUp;
 use crate::run::panel::PanelSummary;
+use crate::run::rankings::RankingSummary;
 use crate::run::setup::selection::NotSelectedCounts;
 use crate::run::setup::settings::LaneSettings;
 use crate::run::setup::shard::Shard;
@@ -52,6 +53,8 @@ pub struct Summary {
     pub questions: Vec<QuestionSummary>,
     /// One for each panel.
     pub panels: Vec<PanelSummary>,
+    /// What verdicts on documents say of their rankings, one for each judge and source.
+    pub rankings: Vec<RankingSummary>,
     /// One for each endpoint and model.
     pub lanes: Vec<LaneSummary>,
     /// What was decided about the conditions that end the run.
@@ -183,6 +186,7 @@ impl Summary {
             first_messages: BTreeMap::new(),
             questions: questions.collect(),
             panels: Vec::new(),
+            rankings: Vec::new(),
             lanes: lanes.iter().map(lane).collect(),
             until: Vec::new(),
             unsaved: 0,

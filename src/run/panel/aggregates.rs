@@ -13,14 +13,14 @@ use super::votes::{Subject, Vote, Votes};
 use crate::feedback::log::{LogClosed, LogWriter, OpenError, Standing};
 use crate::feedback::{
     ANCHORS_METADATA, ANSWER_A_METADATA, ANSWER_B_METADATA, AssessmentId, DECIDED_BY_METADATA, DIGEST_METADATA,
-    ErrorCode, Feedback, FeedbackError, GOOD_METADATA, IdHasher, PROMPT_METADATA, SCALE_METADATA, SESSION_ID_METADATA,
-    SESSION_METADATA, TRACE_A_METADATA, TRACE_B_METADATA,
+    DOCUMENT_COUNT_METADATA, DOCUMENT_METADATA, ErrorCode, Feedback, FeedbackError, GOOD_METADATA, IdHasher,
+    PROMPT_METADATA, SCALE_METADATA, SESSION_ID_METADATA, SESSION_METADATA, TRACE_A_METADATA, TRACE_B_METADATA,
 };
 use crate::run::attempts::record::now_ms;
 use crate::run::setup::run_plan::Aggregation;
 
 /// The members of a vote's metadata that are true of the aggregate.
-const IN_COMMON: [&str; 7] = [
+const IN_COMMON: [&str; 9] = [
     ANCHORS_METADATA,
     PROMPT_METADATA,
     DIGEST_METADATA,
@@ -28,6 +28,8 @@ const IN_COMMON: [&str; 7] = [
     SCALE_METADATA,
     SESSION_METADATA,
     SESSION_ID_METADATA,
+    DOCUMENT_METADATA,
+    DOCUMENT_COUNT_METADATA,
 ];
 /// Records that are appended to the log together.
 const TOGETHER: usize = 256;

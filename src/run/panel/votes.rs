@@ -122,6 +122,9 @@ impl Found {
         let mut hasher = IdHasher::new("judge-run panel's subject 1");
         let texts = [&feedback.trace_id, &feedback.span_id, &feedback.metadata.get(SESSION_METADATA).cloned()];
         texts.into_iter().for_each(|text| _ = hasher.optional_part(text.as_deref().map(str::as_bytes)));
+        if let Some(index) = feedback.document_index() {
+            hasher.part(b"document").part(&index.to_le_bytes());
+        }
         for side in sides.iter().flatten() {
             hasher.part(&(*side as u64).to_le_bytes());
         }

@@ -1,14 +1,14 @@
 //! Turns a trace, a span, a session or a pair into a judgment, or into nothing, depending on what the log already has.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::item::{Action, Item, Rider, Settled};
 use super::skipped::SkipReason;
+use crate::batch::BatchIds;
 use crate::feedback::log::{Index, OpinionKey, ReuseLog, Seen, Standing};
 use crate::feedback::{AssessmentId, Feedback, Source};
 use crate::judge::redact::Redact;
-use crate::judge::{Judge, Judgment, Pair, Selected, Subject, Unit};
+use crate::judge::{Document, Judge, Judgment, Pair, Selected, Subject, Unit};
 use crate::run::attempts::record;
 use crate::run::lanes::job::History;
 use crate::run::setup::questions::{QuestionIndex, Questions};
@@ -35,12 +35,12 @@ pub(in crate::run) struct Known {
     /// In others'.
     pub reuse: Vec<ReuseLog>,
     /// Only these failures are asked again, if there is such a restriction.
-    pub failures: Option<HashSet<AssessmentId>>,
+    pub failures: Option<BatchIds>,
 }
 
 impl Known {
     fn may_ask(&self, failure: AssessmentId) -> bool {
-        self.failures.as_ref().is_none_or(|only| only.contains(&failure))
+        self.failures.as_ref().is_none_or(|only| only.contains(failure))
     }
 }
 
@@ -114,12 +114,13 @@ impl Planner {
         self.makes.sides.as_deref().filter(|_| self.judges(Unit::Pair))
     }
 
-    /// Whether a judge of traces or spans takes part in the run.
+    /// Whether a judge of traces, spans or documents takes part in the run.
     pub(in crate::run) fn judges_traces(&self) -> bool {
-        self.questions.iter().any(|(_, question)| matches!(question.judge.select.unit(), Unit::Trace | Unit::Span))
+        let is_of_traces = |unit| matches!(unit, Unit::Trace | Unit::Span | Unit::Document);
+        self.questions.iter().any(|(_, question)| is_of_traces(question.judge.select.unit()))
     }
 
-    /// Plans a trace and its spans, and counts their failures that the run retries.
+    /// Plans a trace, its spans and their documents, and counts their failures that the run retries.
     pub(in crate::run) fn items(&self, trace: &Trace) -> (Vec<Item>, u64) {
         let redacted = self.makes.redact.as_ref().map(|redact| redact.trace(trace));
         let trace = redacted.as_ref().unwrap_or(trace);
@@ -130,7 +131,7 @@ impl Planner {
                 Unit::Trace => items.extend(self.item_in_scope(asked, trace.into(), &mut failures)),
                 Unit::Session if trace.session().is_none() => skip(SkipReason::NoSession),
                 Unit::Session | Unit::Pair => {}
-                Unit::Span => {
+                unit @ (Unit::Span | Unit::Document) => {
                     let Selected { spans, repeated } = self.judge(asked).select.spans(trace);
                     if spans.is_empty() {
                         skip(SkipReason::no_span(trace));
@@ -139,7 +140,18 @@ impl Planner {
                         skip(SkipReason::RepeatedSpans(repeated));
                     }
                     for span in spans {
-                        items.extend(self.item_in_scope(asked, Subject::Span { trace, span }, &mut failures));
+                        if unit == Unit::Span {
+                            items.extend(self.item_in_scope(asked, Subject::Span { trace, span }, &mut failures));
+                            continue;
+                        }
+                        let documents = Document::all_of(span);
+                        if documents.is_empty() {
+                            items.push(asked.count(Settled::Skipped(SkipReason::Lacks("documents".to_owned()))));
+                        }
+                        items.extend((0..documents.len()).filter_map(|index| {
+                            let subject = Subject::Document { trace, span, documents: &documents, index };
+                            self.item_in_scope(asked, subject, &mut failures)
+                        }));
                     }
                 }
             }
@@ -236,7 +248,8 @@ impl Planner {
     fn opinion(&self, asked: &Asked, source: &Source, subject: Subject<'_>) -> OpinionKey {
         let key = self.questions[asked.question].key();
         let opinion = OpinionKey::new(Some(&subject.trace().trace_id), subject.span_id(), key.judge, source);
-        opinion.sample(key.sample).comparing(subject.pair().map(Pair::names))
+        let document = subject.document().map(|place| place.index);
+        opinion.sample(key.sample).comparing(subject.pair().map(Pair::names)).of_document(document)
     }
 
     /// The same where only failures are asked. The log is looked up first: rendering is the expensive part.

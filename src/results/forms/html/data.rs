@@ -52,6 +52,8 @@ struct Columns<'a> {
     latency_ms: Vec<Option<u64>>,
     /// Few have one.
     span: BTreeMap<usize, &'a str>,
+    /// Which of the documents that the span found, from 0.
+    document: BTreeMap<usize, u32>,
 }
 
 impl<'a> Rows<'a> {
@@ -95,6 +97,7 @@ impl<'a> Rows<'a> {
         };
         let records = || self.judgments.iter().map(|judgment| &judgment.feedback);
         let spans = records().enumerate().filter_map(|(row, feedback)| Some((row, feedback.span_id.as_deref()?)));
+        let documents = records().enumerate().filter_map(|(row, feedback)| Some((row, feedback.document_index()?)));
         Columns {
             trace: &self.trace,
             source: &self.source,
@@ -105,6 +108,7 @@ impl<'a> Rows<'a> {
             tokens: records().map(tokens).collect(),
             latency_ms: records().map(|feedback| number(feedback, "latency_ms")).collect(),
             span: spans.collect(),
+            document: documents.collect(),
         }
     }
 

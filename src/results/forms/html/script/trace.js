@@ -88,11 +88,11 @@ function feedbackCard(row, detail) {
   const code = codeOf(row);
   const about = code && data.codes[J.code[row]];
   const flip = comparisons.filter((c) => c.name === source.name && c.source_id === source.source_id).flatMap((c) => c.flips)
-    .find((f) => f.trace_id === T.id[J.trace[row]] && (f.span_id ?? null) === (J.span[row] ?? null));
+    .find((f) => f.trace_id === T.id[J.trace[row]] && (f.span_id ?? null) === (J.span[row] ?? null) && (f.document_index ?? null) === (J.document[row] ?? null));
   return h("article", { class: `card feedback ${outcome.tone}` },
     h("h3", {}, own(source.name), h("span", { class: "badge" }, WHO[source.source_type] ?? "unknown source")),
     source.source_id ? h("p", { class: "quiet small" }, own(source.source_id)) : null,
-    J.span[row] ? h("p", { class: "quiet small" }, "about the span ", own(J.span[row])) : null,
+    J.span[row] ? h("p", { class: "quiet small" }, "about the span ", own(J.span[row]), J.document[row] === undefined ? null : `, document ${J.document[row] + 1}`) : null,
     h("p", {}, h("span", { class: `verdict big ${outcome.tone}` }, sign(outcome), own(verdictText(row) || "null")), h("span", { class: "quiet small" }, ` ${outcome.word}${detail.time_ms ? ` · ${moment(detail.time_ms)}` : ""}`)),
     about?.meaning ? h("p", { class: "small" }, sentence(about.meaning), about.remedy ? [" ", h("span", { class: "quiet" }, "Remedy: "), `${about.remedy}.`] : null) : null,
     rationale ? h("div", { class: "rationale" }, foldable(rationale, [])) : null,
