@@ -186,7 +186,7 @@ fn write_figures(out: &mut String, figures: &Figures, good: Option<&str>) -> fmt
     if let Some(bounds) = figures.bounds.as_ref().filter(|_| figures.n_failed > 0) {
         let unit = if figures.pass.is_some() { Unit::Share } else { Unit::Value };
         let (low, high) = (unit.figure(bounds.low), unit.figure(bounds.high));
-        entry(out, "bounds", &format!("{low} if all failed ones were bad, {high} if all were good"))?;
+        entry(out, "bounds", &format!("{low} if all that failed were bad, {high} if all were good"))?;
     }
     if let Some(q) = &figures.quantiles {
         let all = [
