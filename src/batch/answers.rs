@@ -44,6 +44,8 @@ pub enum Undone {
 pub struct Answers {
     table: Arc<Table>,
     sources: Vec<Source>,
+    /// Results of requests that were not in their batch, and further ones of those that were.
+    strays: u64,
 }
 
 /// The judgments that are in batches, for other threads to ask.
@@ -73,7 +75,7 @@ struct Source {
 impl Answers {
     /// With room for so many judgments.
     pub(super) fn new(judgments: u64) -> Result<Self, BatchError> {
-        Ok(Self { table: Table::new(judgments).map_err(temporary)?.into(), sources: Vec::new() })
+        Ok(Self { table: Table::new(judgments).map_err(temporary)?.into(), sources: Vec::new(), strays: 0 })
     }
 
     /// Adds a batch whose results are not here.
@@ -111,7 +113,7 @@ impl Answers {
         })
     }
 
-    /// Notes where the results of a batch are. Those of requests that are not in it, and further ones, are left out.
+    /// Notes where the results of a batch are. Those of requests that are not in it, and further ones, are left out and counted.
     fn read_results(&mut self, source: u32, path: &Path, file: File, has_all: bool) -> Result<(), BatchError> {
         let mut reader = BufReader::with_capacity(1 << 16, file);
         let (mut line, mut offset) = (Vec::new(), 0_u64);
@@ -122,18 +124,18 @@ impl Answers {
                 return Ok(());
             }
             let custom_id = serde_json::from_slice::<CustomId<'_>>(&line).ok();
-            if let Some(id) = custom_id.and_then(|line| line.custom_id.parse::<AssessmentId>().ok()) {
-                let state = State::Result { offset, length: length.try_into().unwrap_or(u32::MAX) };
-                let place = Place { source, state, is_settled: false };
-                if has_all {
-                    let waits = |known: Option<Place>| {
-                        known.filter(|known| *known == Place { state: State::NoResult, ..place })
-                    };
-                    self.table.change(id, |known| waits(known).map(|_| place)).map_err(temporary)?;
-                } else {
-                    // The file says only what was not accepted, each once.
-                    self.put(id, place)?;
+            let id = custom_id.and_then(|line| line.custom_id.parse::<AssessmentId>().ok());
+            let state = State::Result { offset, length: length.try_into().unwrap_or(u32::MAX) };
+            let place = Place { source, state, is_settled: false };
+            let waiting = Place { state: State::NoResult, ..place };
+            match id {
+                // The file says only what was not accepted, each once.
+                Some(id) if !has_all => self.put(id, place)?,
+                Some(id) => {
+                    let known = self.table.change(id, |known| known.filter(|known| *known == waiting).map(|_| place));
+                    self.strays += u64::from(known.map_err(temporary)? != Some(waiting));
                 }
+                None => self.strays += 1,
             }
             offset += length as u64;
         }
@@ -144,7 +146,7 @@ impl Answers {
         if !log.exists() || self.sources.iter().all(|source| source.file.is_none()) {
             return Ok(());
         }
-        let Self { table, sources } = self;
+        let Self { table, sources, .. } = self;
         let mut result = Ok(());
         let read = for_each_id(log, |id, time_ms| {
             if result.is_err() {
@@ -232,6 +234,11 @@ impl Answers {
             _ => Reply::Undone(source.undone),
         };
         Ok(Some((reply, Arc::clone(&source.id))))
+    }
+
+    /// How many results are about no request of their batch, or about one that has a result already. They are left out.
+    pub fn strays(&self) -> u64 {
+        self.strays
     }
 
     /// The batches whose results are all settled, by their names; and how many results of others are not.

@@ -156,6 +156,12 @@ impl Passes<'_> {
                     "warning: {results} of batches are for judgments that are not part of this run; they are kept"
                 ));
             }
+            if batched.strays > 0 {
+                let results = counted(batched.strays, "result");
+                print::message(format_args!(
+                    "warning: left out {results} of batches, about no request of theirs or about one that has a result"
+                ));
+            }
             if batched.repeated > 0 {
                 let judgments = counted(batched.repeated, "judgment");
                 print::message(format_args!(

@@ -20,6 +20,8 @@ enum Fate {
     /// The same for its first line.
     HasABadLine,
     Answers,
+    /// Its first line comes twice, and one is about nothing that was asked.
+    AnswersTooMuch,
 }
 
 /// An endpoint with OpenAI's batches.
@@ -69,7 +71,7 @@ fn ended(i: usize, fate: Fate) -> Value {
         Fate::Expires => json!({"id": format!("batch-{i}"), "status": "expired", "error_file_id": format!("out-{i}")}),
         Fate::IsRefused => json!({"id": format!("batch-{i}"), "status": "failed", "errors": error(None)}),
         Fate::HasABadLine => json!({"id": format!("batch-{i}"), "status": "failed", "errors": error(Some(1))}),
-        Fate::Rambles | Fate::Answers => {
+        Fate::Rambles | Fate::Answers | Fate::AnswersTooMuch => {
             json!({"id": format!("batch-{i}"), "status": "completed", "output_file_id": format!("out-{i}")})
         }
     }
@@ -89,6 +91,11 @@ fn output(form: &str, fate: Fate) -> Action {
             }
             _ => {}
         }
+    }
+    if fate == Fate::AnswersTooMuch {
+        let mut other = results[0].clone();
+        other["custom_id"] = json!(format!("a-{:032x}", 1));
+        results.extend([results[0].clone(), other]);
     }
     lines(&results)
 }
@@ -161,6 +168,13 @@ fn what_never_has_a_verdict_is_recorded_after_three_further_batches() {
     each_has_one_record(&place, 10);
     assert_eq!(provider.submitted().len(), 4);
     assert_eq!(errors(&place).into_keys().collect::<Vec<_>>(), ["UNPARSEABLE_VERDICT"]);
+}
+
+#[test]
+fn results_that_nobody_asked_for_are_left_out_and_said() {
+    let (place, provider) = (Place::with_traces(4), Provider::start(&[Fate::AnswersTooMuch]));
+    batch(&place, &provider, &[]).exits_with(0).says(&["left out 2 results"]);
+    each_has_one_record(&place, 4);
 }
 
 #[test]

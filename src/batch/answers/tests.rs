@@ -74,6 +74,7 @@ fn each_request_has_its_reply_and_a_batch_is_settled_with_the_last() {
     // In any order, some twice, and one that was not asked.
     place.end(&ended, "expired", &[3, 9, 1, 3]);
     let mut answers = place.answers(&[&ended, &open]);
+    assert_eq!(answers.strays(), 2);
     let ids = answers.ids();
     assert!(ids.contains(id(1)) && ids.contains(id(4)) && !ids.contains(id(9)));
     assert_eq!(answers.settled(), (Vec::new(), 3));

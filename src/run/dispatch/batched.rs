@@ -75,9 +75,9 @@ impl InBatches {
     /// What is left of it. Requests of a run that did not come to its end are not submitted.
     pub(in crate::run) fn end(self, is_whole: bool) -> Result<Batched, BatchError> {
         let Self { batching: Batching { answers, spool, made_up, .. }, is_full, repeated, .. } = self;
-        let (settled, unsettled) = answers.settled();
+        let ((settled, unsettled), strays) = (answers.settled(), answers.strays());
         let shards = spool.filter(|_| is_whole).map(|spool| spool.seal()).transpose()?.unwrap_or_default();
-        Ok(Batched { shards, settled, unsettled, is_full, made_up, repeated })
+        Ok(Batched { shards, settled, unsettled, strays, is_full, made_up, repeated })
     }
 }
 

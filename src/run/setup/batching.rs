@@ -73,6 +73,8 @@ pub struct Batched {
     pub settled: Vec<String>,
     /// Results in others that the run did not ask for.
     pub unsettled: u64,
+    /// Results that were left out: about no request of their batch, or about one that already has a result.
+    pub strays: u64,
     /// Whether something was skipped because of a budget.
     pub is_full: bool,
     /// What a simulator answered in the model's place, in this pass and those before.
