@@ -1,5 +1,6 @@
 //! The same counts as in the statistics' own tests, through ratings.
 
+use super::super::plan::Plan;
 use super::super::ratings::{Rater, Rating, Said};
 use super::*;
 use crate::feedback::SourceType;
