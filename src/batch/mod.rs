@@ -9,14 +9,16 @@ mod dialects;
 mod error;
 mod exchange;
 mod http;
+mod ids;
 pub mod ledger;
 mod line;
 mod provider;
 mod session;
 mod spool;
+mod table;
 mod upload;
 
-pub use answers::{Answers, Reply, Undone};
+pub use answers::{Answers, BatchIds, Reply, Undone};
 pub use error::BatchError;
 pub use exchange::{Imported, export, import};
 pub use provider::BatchDialect;

@@ -82,7 +82,7 @@ pub(crate) fn execute(
         next: Some((planned, invocation)),
         passed: 0,
         spent: (0.0, 0),
-        answered: HashSet::new(),
+        made_up: HashSet::new(),
         last: None,
     };
     let report = passes.all()?;
@@ -127,8 +127,8 @@ struct Passes<'a> {
     passed: u32,
     /// Money and tokens of the passes so far.
     spent: (f64, u64),
-    /// What batches answered so far.
-    answered: HashSet<AssessmentId>,
+    /// What a simulator answered in the model's place so far.
+    made_up: HashSet<AssessmentId>,
     /// What the last pass leaves to be said.
     last: Option<Closing>,
 }
@@ -143,7 +143,7 @@ impl Passes<'_> {
             self.spent.0 += cost;
             self.spent.1 += usage.input_tokens + usage.output_tokens;
             let mut batched = std::mem::take(&mut report.batched);
-            self.answered = std::mem::take(&mut batched.answered);
+            self.made_up = std::mem::take(&mut batched.made_up);
             // A pass that did not come to its end may have taken results that it did not record.
             if report.ended_early() {
                 return Ok(report);
@@ -244,7 +244,7 @@ impl Passes<'_> {
             asks_failures: is_first && self.how.submits,
             proves: self.how.exports.is_none() && self.how.imports.is_empty(),
             reserved: session.reserved(),
-            answered: std::mem::take(&mut self.answered),
+            made_up: std::mem::take(&mut self.made_up),
         });
         self.passed += 1;
         let (report, closing) = run::conduct(opened, &mut |_| ())?;
@@ -353,6 +353,13 @@ fn say(event: &BatchEvent<'_>, quiet: bool) {
             print::message(format_args!("submitted batch {} ({requests})", name(batch)));
         }
         BatchEvent::Found { batch } => print::message(format_args!("found batch {}, submitted before", name(batch))),
+        BatchEvent::Unclear { batch, candidates } => {
+            let candidates = counted(*candidates, "batch").replace("batchs", "batches");
+            print::message(format_args!(
+                "batch {}: it is not known whether it was submitted; {candidates} at the provider may be it, as their results will show",
+                name(batch)
+            ));
+        }
         BatchEvent::Seen { batch, state, done } => {
             let (state, all) = (one_line(state), batch.planned.requests);
             print::message(format_args!("batch {}: {state}, {done} of {all} done", name(batch)));

@@ -1,10 +1,10 @@
 //! What becomes of a trace, a span, a session or a pair: a judgment, or nothing, because of what the log already has.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::item::{Action, Item, Rider, Settled};
 use super::skipped::SkipReason;
+use crate::batch::BatchIds;
 use crate::feedback::log::{Index, OpinionKey, ReuseLog, Seen, Standing};
 use crate::feedback::{AssessmentId, Feedback, Source};
 use crate::judge::redact::Redact;
@@ -35,12 +35,12 @@ pub(in crate::run) struct Known {
     /// In others'.
     pub reuse: Vec<ReuseLog>,
     /// Only these failures are asked again, if there is such a restriction.
-    pub failures: Option<HashSet<AssessmentId>>,
+    pub failures: Option<BatchIds>,
 }
 
 impl Known {
     fn may_ask(&self, failure: AssessmentId) -> bool {
-        self.failures.as_ref().is_none_or(|only| only.contains(&failure))
+        self.failures.as_ref().is_none_or(|only| only.contains(failure))
     }
 }
 

@@ -59,8 +59,9 @@ pub struct Batching {
     pub proves: bool,
     /// What batches may cost that are not over, and their tokens.
     pub reserved: (f64, u64),
-    /// What batches answered in earlier passes over the dataset. It is not submitted again, whatever the log makes of the answer.
-    pub answered: HashSet<AssessmentId>,
+    /// What a simulator answered in the model's place in batches of earlier passes over the dataset. The log does not hold it as the model's, and it is
+    /// not submitted again.
+    pub made_up: HashSet<AssessmentId>,
 }
 
 /// What a run leaves of it.
@@ -74,8 +75,8 @@ pub struct Batched {
     pub unsettled: u64,
     /// Whether something was left for the sake of a budget.
     pub is_full: bool,
-    /// What batches answered, in this pass and those before.
-    pub answered: HashSet<AssessmentId>,
-    /// How many judgments would be asked again although a batch answered them.
+    /// What a simulator answered in the model's place, in this pass and those before.
+    pub made_up: HashSet<AssessmentId>,
+    /// How many judgments would be asked again for that.
     pub repeated: u64,
 }

@@ -1,5 +1,7 @@
 //! Tests of the plan.
 
+use std::collections::HashSet;
+
 use super::*;
 use crate::feedback::log::OpenLog;
 use crate::feedback::{ErrorCode, Feedback, FeedbackError};
