@@ -286,6 +286,24 @@ mod tests {
     }
 
     #[test]
+    fn each_document_has_an_answer_of_its_own() {
+        let (_folder, mut board) = board("trace_id,span_id,document_index\nt,s,0\nt,s,1\n", false);
+        let of = |index: u32| Answer {
+            span_id: Some("s".into()),
+            document_index: Some(index),
+            ..answer(Some(true), "", None)
+        };
+        assert!(saved(&board.answer("anna", &of(0), 5)));
+        assert_eq!((lines(&board), board.done("anna")), (2, 0), "the other document is open");
+        assert!(saved(&board.answer("anna", &of(1), 6)));
+        assert_eq!((lines(&board), board.done("anna")), (3, 1));
+        let said = board.opinions("t").unwrap();
+        let mut found: Vec<_> = said.iter().filter_map(|opinion| opinion.record.document_index()).collect();
+        found.sort_unstable();
+        assert_eq!(found, [0, 1]);
+    }
+
+    #[test]
     fn nobody_sees_others_before_the_own_decision() {
         let (_folder, mut board) = board("trace_id\nt\n", true);
         let shown = |board: &mut Board| {

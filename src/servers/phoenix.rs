@@ -298,6 +298,17 @@ mod tests {
     }
 
     #[test]
+    fn a_document_is_named_by_its_place_in_the_span() {
+        let metadata = [("document_index".to_owned(), "1".to_owned())].into();
+        let of_span = Feedback { span_id: Some("0a".into()), metadata, ..record(Some(json!("relevant"))) };
+        let sent = serde_json::to_value(annotation(of_span, Stands::Verdict)).unwrap();
+        assert_eq!((&sent["span_id"], &sent["document_position"]), (&json!("0a"), &json!(1)));
+        assert!(sent.get("trace_id").is_none());
+        let of_trace = serde_json::to_value(annotation(record(Some(json!(true))), Stands::Verdict)).unwrap();
+        assert!(of_trace.get("document_position").is_none());
+    }
+
+    #[test]
     fn neither_a_failure_nor_a_rejected_verdict_has_a_score() {
         let error = FeedbackError {
             error_code: ErrorCode::Timeout.into(),
