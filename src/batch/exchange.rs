@@ -1,16 +1,17 @@
-//! Batches that somebody else runs: requests go to files, and results come from files. For vLLM's `run-batch`, for services without an API that is known
+//! Batches that someone else runs: requests go to files, and results come from files. For vLLM's `run-batch`, for services whose API is not supported
 //! here, and for machines without a network.
 
-use std::collections::HashMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use super::error::BatchError;
-use super::ledger::{Entry, Stage};
+use super::http::temporary;
+use super::ledger::{Batch, Entry, Stage};
 use super::line::CustomId;
 use super::session::{BY_FILE, Session};
 use super::spool::{Shard, make_private, requests_of, results_of};
+use super::table::{Place, State, Table};
 use crate::feedback::AssessmentId;
 use crate::files::with_suffix;
 
@@ -50,11 +51,13 @@ pub fn export(session: &mut Session, shards: Vec<Shard>, folder: &Path) -> Resul
 pub fn import(session: &mut Session, files: &[PathBuf]) -> Result<Imported, BatchError> {
     let waiting = session.ledger().batches().filter(|batch| batch.planned.address == BY_FILE && batch.is_open());
     let waiting: Vec<_> = waiting.cloned().collect();
-    let of: HashMap<AssessmentId, usize> = waiting
-        .iter()
-        .enumerate()
-        .flat_map(|(i, batch)| batch.ids().filter_map(|ids| ids.first().copied()).map(move |id| (id, i)))
-        .collect();
+    let of = Table::new(waiting.iter().map(Batch::most_judgments).sum()).map_err(temporary)?;
+    for (i, batch) in waiting.iter().enumerate() {
+        let place = Place::new(i, State::NoResult);
+        session.ledger().for_each_ids(batch, |ids| {
+            ids.iter().take(1).try_for_each(|id| of.change(*id, |_| Some(place)).map(drop)).map_err(temporary)
+        })?;
+    }
     if !waiting.is_empty() {
         make_private(session.folder()).map_err(BatchError::file(session.folder()))?;
     }
@@ -69,7 +72,8 @@ pub fn import(session: &mut Session, files: &[PathBuf]) -> Result<Imported, Batc
                 continue;
             }
             let id = serde_json::from_slice::<CustomId<'_>>(&line).ok().and_then(|line| line.custom_id.parse().ok());
-            let Some(&i) = id.and_then(|id: AssessmentId| of.get(&id)) else {
+            let place = id.map(|id: AssessmentId| of.get(id)).transpose().map_err(temporary)?.flatten();
+            let Some(i) = place.map(|place| place.source as usize) else {
                 imported.unknown += 1;
                 continue;
             };

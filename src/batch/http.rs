@@ -1,4 +1,4 @@
-//! Requests to a provider's batch API. What cannot be answered now is asked again; only a submission is sent once.
+//! Requests to a provider's batch API. Requests that cannot be answered now are retried; only a submission is sent once.
 
 use std::borrow::Cow;
 use std::fs::File;
@@ -6,8 +6,10 @@ use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
+use bytes::Bytes;
 use reqwest::header::{CONTENT_TYPE, HeaderValue};
 use reqwest::{Method, Response, Url};
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -32,6 +34,8 @@ const TIMEOUT: Duration = Duration::from_secs(120);
 /// A provider that asks for longer is asked again after this.
 const MAX_WAIT: Duration = Duration::from_secs(300);
 
+/// The longest page of a list.
+pub(super) const PAGE: &str = "100";
 /// Before the deployment in Azure's older addresses.
 const DEPLOYMENTS: &str = "/deployments/";
 
@@ -41,6 +45,16 @@ pub(super) struct Http {
     connection: Connection,
     address: String,
     deployment: Option<String>,
+}
+
+/// A page of a list.
+#[derive(Deserialize)]
+struct Page<T> {
+    data: Vec<T>,
+    #[serde(default)]
+    has_more: bool,
+    #[serde(default)]
+    last_id: Option<String>,
 }
 
 /// What is sent.
@@ -106,9 +120,14 @@ impl Http {
         query: &[(&str, &str)],
         sent: Sent<'_>,
     ) -> Result<T, BatchError> {
+        self.patiently(async || self.once(what, method.clone(), path, query, sent).await).await
+    }
+
+    /// Asks until there is an answer, or no sense in asking again.
+    async fn patiently<T>(&self, mut once: impl AsyncFnMut() -> Result<T, BatchError>) -> Result<T, BatchError> {
         let mut tries = 0;
         loop {
-            match self.once(what, method.clone(), path, query, sent).await {
+            match once().await {
                 Err(error) if error.may_pass() && tries + 1 < TRIES => self.wait(&error, &mut tries).await,
                 result => return result,
             }
@@ -142,31 +161,68 @@ impl Http {
 
     /// Fetches a body of any length into a file without a name, until it is whole. Secrets are still in it.
     pub(super) async fn fetch(&self, what: &str, url: &Url) -> Result<File, BatchError> {
-        let mut tries = 0;
-        loop {
+        self.patiently(async || {
             let mut file = tempfile::tempfile().map_err(temporary)?;
-            match self.fetch_once(what, url, &mut file).await {
-                Err(error) if error.may_pass() && tries + 1 < TRIES => self.wait(&error, &mut tries).await,
-                Err(error) => return Err(error),
-                Ok(()) => {
-                    file.seek(SeekFrom::Start(0)).map_err(temporary)?;
-                    return Ok(file);
+            self.fetch_once(what, url, &mut file).await?;
+            file.seek(SeekFrom::Start(0)).map_err(temporary)?;
+            Ok(file)
+        })
+        .await
+    }
+
+    /// Fetches the first line of a body, and little more of it. Secrets are still in it.
+    pub(super) async fn first_line(&self, what: &str, url: &Url) -> Result<Vec<u8>, BatchError> {
+        self.patiently(async || {
+            let mut response = self.send(what, Method::GET, url.clone(), Sent::Nothing, TRANSFER).await?;
+            let mut line = Vec::new();
+            while (line.len() as u64) < MAX_LINE
+                && let Some(chunk) = self.chunk(what, &mut response).await?
+            {
+                let end = chunk.iter().position(|byte| *byte == b'\n');
+                line.extend_from_slice(&chunk[..end.unwrap_or(chunk.len())]);
+                if end.is_some() {
+                    break;
                 }
             }
+            Ok(line)
+        })
+        .await
+    }
+
+    /// A list whose newest come first, up to the page that has an older one.
+    pub(super) async fn list<T: DeserializeOwned>(
+        &self,
+        path: &[&str],
+        after: &str,
+        is_old: impl Fn(&T) -> bool,
+    ) -> Result<Vec<T>, BatchError> {
+        let mut all = Vec::new();
+        let mut last: Option<String> = None;
+        loop {
+            let mut query = vec![("limit", PAGE)];
+            query.extend(last.as_deref().map(|last| (after, last)));
+            let page: Page<T> = self.ask("list the batches", Method::GET, path, &query, Sent::Nothing).await?;
+            let is_end =
+                !page.has_more || page.last_id.is_none() || page.last_id == last || page.data.iter().any(&is_old);
+            all.extend(page.data.into_iter().filter(|found| !is_old(found)));
+            if is_end {
+                return Ok(all);
+            }
+            last = page.last_id;
         }
+    }
+
+    async fn chunk(&self, what: &str, response: &mut Response) -> Result<Option<Bytes>, BatchError> {
+        let chunk = response.chunk().await;
+        chunk.map_err(|error| self.failed(what, classify_transport(&error, self.connection.proxied())))
     }
 
     async fn fetch_once(&self, what: &str, url: &Url, file: &mut File) -> Result<(), BatchError> {
         let mut response = self.send(what, Method::GET, url.clone(), Sent::Nothing, TRANSFER).await?;
-        loop {
-            let chunk = response.chunk().await;
-            let chunk =
-                chunk.map_err(|error| self.failed(what, classify_transport(&error, self.connection.proxied())))?;
-            match chunk {
-                Some(chunk) => file.write_all(&chunk).map_err(temporary)?,
-                None => return Ok(()),
-            }
+        while let Some(chunk) = self.chunk(what, &mut response).await? {
+            file.write_all(&chunk).map_err(temporary)?;
         }
+        Ok(())
     }
 
     /// Fetches a file of lines into another, each without secrets and changed by `to_line`.
@@ -281,6 +337,7 @@ impl Http {
     }
 }
 
-fn temporary(error: io::Error) -> BatchError {
+/// What is wrong with a file without a name.
+pub(super) fn temporary(error: io::Error) -> BatchError {
     BatchError::file(Path::new("a temporary file"))(error)
 }

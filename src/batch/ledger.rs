@@ -1,10 +1,13 @@
-//! What was handed over to providers: an append-only file beside the log, one JSON object a line, on the disk before the next step.
+//! What was submitted to providers: an append-only file next to the log, one JSON object per line, on disk before the next step.
 //!
-//! A batch has a name of its own before it is submitted, so that it is found again at the provider if the process dies in between.
+//! A batch has its own name before it is submitted, so that it is found again at the provider if the process dies in between. The ids of its
+//! judgments stand in lines of their own before the one that plans it; they are read there when they are needed, and not kept.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{BufRead, BufReader, Seek, SeekFrom, Write};
+use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -12,6 +15,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde::{Deserialize, Serialize};
 
 use super::error::BatchError;
+use super::ids::{self, IDS, ids_of};
 use crate::feedback::AssessmentId;
 
 /// A step of one batch.
@@ -62,7 +66,7 @@ pub enum Entry {
         /// The provider's files of results.
         files: Vec<String>,
     },
-    /// Its results are in the folder beside the log.
+    /// Its results are in the folder next to the log.
     Downloaded {
         /// The batch.
         batch: String,
@@ -106,8 +110,15 @@ pub struct Planned {
     pub cost: Option<f64>,
     /// Of the file.
     pub blake3: String,
-    /// The judgments, in the order of the file; of a rubric, with those that the same answer answers, separated by spaces.
-    pub ids: Vec<String>,
+}
+
+/// What every line has.
+#[derive(Deserialize)]
+struct Head<'a> {
+    #[serde(borrow)]
+    event: Cow<'a, str>,
+    #[serde(borrow)]
+    batch: Cow<'a, str>,
 }
 
 /// How far a batch is.
@@ -132,8 +143,10 @@ pub enum Stage {
 /// A batch, as the ledger knows it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Batch {
-    /// What was planned; without its ids once it is over.
+    /// What was planned.
     pub planned: Arc<Planned>,
+    /// Where the ledger has the ids of its judgments, in bytes.
+    ids: Range<u64>,
     /// How far it is.
     pub stage: Stage,
     /// The provider's id of the file of requests.
@@ -153,9 +166,10 @@ pub struct Batch {
 }
 
 impl Batch {
-    fn new(planned: Planned) -> Self {
+    fn new(planned: Planned, ids: Range<u64>) -> Self {
         Self {
             planned: planned.into(),
+            ids,
             stage: Stage::Planned,
             file: None,
             submitting_ms: 0,
@@ -177,9 +191,9 @@ impl Batch {
         self.stage < Stage::Downloaded
     }
 
-    /// The judgments of each request: the one that it is about first. What is no id of judge-run's is left out.
-    pub fn ids(&self) -> impl Iterator<Item = Vec<AssessmentId>> {
-        self.planned.ids.iter().map(|ids| ids.split(' ').filter_map(|id| id.parse().ok()).collect())
+    /// As many judgments as it has, or a few more.
+    pub(super) fn most_judgments(&self) -> u64 {
+        (self.ids.end - self.ids.start) / ids::BYTES
     }
 }
 
@@ -188,7 +202,7 @@ impl Batch {
 pub struct Ledger {
     path: PathBuf,
     file: File,
-    batches: BTreeMap<String, Batch>,
+    batches: Batches,
 }
 
 impl Ledger {
@@ -217,7 +231,7 @@ impl Ledger {
     /// When it cannot be read, or is not a ledger.
     pub fn look(path: &Path) -> Result<Vec<Batch>, BatchError> {
         match File::open(path) {
-            Ok(mut file) => Ok(read(&mut file, path)?.0.into_values().collect()),
+            Ok(mut file) => Ok(read(&mut file, path)?.0.by_name.into_values().collect()),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
             Err(error) => Err(BatchError::file(path)(error)),
         }
@@ -230,28 +244,83 @@ impl Ledger {
 
     /// All batches, by their names, which are in order of time.
     pub fn batches(&self) -> impl Iterator<Item = &Batch> {
-        self.batches.values()
+        self.batches.by_name.values()
     }
 
     /// The batch of this name.
     pub fn get(&self, batch: &str) -> Option<&Batch> {
-        self.batches.get(batch)
+        self.batches.by_name.get(batch)
     }
 
-    /// Adds a step, which is on the disk when this returns.
+    /// Calls `take` with the judgments of each request of a batch, in their order: the one that the request is about, and those that the same answer
+    /// answers. What is no id of judge-run's is left out.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read; those of `take`.
+    pub(super) fn for_each_ids(
+        &self,
+        batch: &Batch,
+        mut take: impl FnMut(&[AssessmentId]) -> Result<(), BatchError>,
+    ) -> Result<(), BatchError> {
+        let mut file = &self.file;
+        file.seek(SeekFrom::Start(batch.ids.start)).map_err(BatchError::file(&self.path))?;
+        let lines = BufReader::with_capacity(1 << 16, file.take(batch.ids.end - batch.ids.start));
+        for line in lines.split(b'\n') {
+            let line = line.map_err(BatchError::file(&self.path))?;
+            let requests = ids::read(&line).map_err(|error| BatchError::file(&self.path)(error.into()))?;
+            for judgments in requests {
+                take(&judgments)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds a step, which is on disk when this returns. The ids of batches that begin with it come from files in this folder, which are removed.
+    ///
+    /// # Errors
+    /// When it cannot be written, or such a file cannot be read. Nothing is added then.
+    pub(super) fn begin(&mut self, entry: Entry, folder: &Path) -> Result<(), BatchError> {
+        let begun: Vec<PathBuf> = match &entry {
+            Entry::Planned(planned) => vec![ids_of(folder, &planned.batch)],
+            Entry::Split { into, .. } => into.iter().map(|planned| ids_of(folder, &planned.batch)).collect(),
+            _ => Vec::new(),
+        };
+        let before = self.file.seek(SeekFrom::End(0)).map_err(BatchError::file(&self.path))?;
+        if let Err(error) = self.write(&entry, &begun, before) {
+            let _ = self.file.set_len(before);
+            self.batches.ids.clear();
+            return Err(error);
+        }
+        self.batches.apply(entry);
+        for file in begun {
+            // One that stays is removed with its batch.
+            let _ = std::fs::remove_file(file);
+        }
+        Ok(())
+    }
+
+    /// Adds a step that begins no batch; it is on disk when this returns.
     ///
     /// # Errors
     /// When it cannot be written.
     pub fn add(&mut self, entry: Entry) -> Result<(), BatchError> {
-        let mut line = serde_json::to_vec(&entry).map_err(|error| BatchError::file(&self.path)(error.into()))?;
-        line.push(b'\n');
-        let before = self.file.seek(SeekFrom::End(0)).map_err(BatchError::file(&self.path))?;
-        if let Err(error) = self.file.write_all(&line).and_then(|()| self.file.sync_data()) {
-            let _ = self.file.set_len(before);
-            return Err(BatchError::file(&self.path)(error));
+        self.begin(entry, Path::new(""))
+    }
+
+    fn write(&mut self, entry: &Entry, begun: &[PathBuf], mut at: u64) -> Result<(), BatchError> {
+        for path in begun {
+            let mut lines = BufReader::with_capacity(1 << 16, File::open(path).map_err(BatchError::file(path))?);
+            let mut line = Vec::new();
+            while lines.read_until(b'\n', &mut line).map_err(BatchError::file(path))? > 0 {
+                self.file.write_all(&line).map_err(BatchError::file(&self.path))?;
+                self.batches.note_ids(&line, at).map_err(|error| BatchError::file(path)(error.into()))?;
+                at += line.len() as u64;
+                line.clear();
+            }
         }
-        apply(&mut self.batches, entry);
-        Ok(())
+        let mut line = serde_json::to_vec(entry).map_err(|error| BatchError::file(&self.path)(error.into()))?;
+        line.push(b'\n');
+        self.file.write_all(&line).and_then(|()| self.file.sync_data()).map_err(BatchError::file(&self.path))
     }
 }
 
@@ -261,22 +330,21 @@ pub(crate) fn now_ms() -> i64 {
 }
 
 /// The batches, and where the last whole line ends.
-fn read(file: &mut File, path: &Path) -> Result<(BTreeMap<String, Batch>, u64), BatchError> {
+fn read(file: &mut File, path: &Path) -> Result<(Batches, u64), BatchError> {
     file.seek(SeekFrom::Start(0)).map_err(BatchError::file(path))?;
     let mut reader = BufReader::with_capacity(1 << 16, file);
-    let (mut batches, mut end, mut line) = (BTreeMap::new(), 0, Vec::new());
+    let (mut batches, mut end, mut line) = (Batches::default(), 0, Vec::new());
     for number in 1.. {
         line.clear();
         let length = reader.read_until(b'\n', &mut line).map_err(BatchError::file(path))?;
         if !line.ends_with(b"\n") {
             break;
         }
-        let entry = serde_json::from_slice(&line).map_err(|error| BatchError::Entry {
-            path: path.to_owned(),
-            line: number,
-            reason: error.to_string(),
-        })?;
-        apply(&mut batches, entry);
+        let noted = batches.note_ids(&line, end).and_then(|is_ids| match is_ids {
+            true => Ok(()),
+            false => serde_json::from_slice(&line).map(|entry| batches.apply(entry)),
+        });
+        noted.map_err(|error| BatchError::Entry { path: path.to_owned(), line: number, reason: error.to_string() })?;
         end += length as u64;
     }
     Ok((batches, end))
@@ -285,110 +353,68 @@ fn read(file: &mut File, path: &Path) -> Result<(BTreeMap<String, Batch>, u64), 
 /// What an entry does to its batch.
 type Change = Box<dyn FnOnce(&mut Batch)>;
 
-fn apply(batches: &mut BTreeMap<String, Batch>, entry: Entry) {
-    let mut plan = |planned: Planned| _ = batches.insert(planned.batch.clone(), Batch::new(planned));
-    let (name, change): (String, Change) = match entry {
-        Entry::Planned(planned) => return plan(planned),
-        Entry::Split { batch, into } => {
-            into.into_iter().for_each(plan);
-            (batch, Box::new(close))
-        }
-        Entry::Uploaded { batch, file } => {
-            (batch, Box::new(|batch| (batch.file, batch.stage) = (Some(file), Stage::Uploaded)))
-        }
-        Entry::Submitting { batch, time_ms } => {
-            (batch, Box::new(move |batch| (batch.submitting_ms, batch.stage) = (time_ms, Stage::Submitting)))
-        }
-        Entry::Submitted { batch, id } => {
-            (batch, Box::new(|batch| (batch.id, batch.stage) = (Some(id), Stage::Submitted)))
-        }
-        Entry::Returned { batch } => (
-            batch,
-            Box::new(|batch| {
-                batch.stage = if batch.file.is_some() { Stage::Uploaded } else { Stage::Planned };
-                (batch.id, batch.was_returned) = (None, true);
-            }),
-        ),
-        Entry::Ended { batch, state, files } => {
-            (batch, Box::new(|batch| (batch.state, batch.results, batch.stage) = (Some(state), files, Stage::Ended)))
-        }
-        Entry::Downloaded { batch } => (batch, Box::new(|batch| batch.stage = Stage::Downloaded)),
-        Entry::Collected { batch } | Entry::Dropped { batch } => (batch, Box::new(close)),
-        Entry::Deleted { batch } => (batch, Box::new(|batch| batch.is_deleted = true)),
-    };
-    if let Some(batch) = batches.get_mut(&name) {
-        change(batch);
-    }
+/// What the lines say together.
+#[derive(Debug, Default)]
+struct Batches {
+    by_name: BTreeMap<String, Batch>,
+    /// Where ids are whose batch is not planned yet.
+    ids: HashMap<String, Range<u64>>,
 }
 
-fn close(batch: &mut Batch) {
-    batch.stage = Stage::Closed;
-    Arc::make_mut(&mut batch.planned).ids = Vec::new();
+impl Batches {
+    /// Notes the place of a line that has ids; whether it is one.
+    fn note_ids(&mut self, line: &[u8], at: u64) -> serde_json::Result<bool> {
+        let Head { event, batch } = serde_json::from_slice(line)?;
+        if event != IDS {
+            return Ok(false);
+        }
+        self.ids.entry(batch.into_owned()).or_insert(at..at).end = at + line.len() as u64;
+        Ok(true)
+    }
+
+    fn plan(&mut self, planned: Planned) {
+        let ids = self.ids.remove(&planned.batch).unwrap_or_default();
+        self.by_name.insert(planned.batch.clone(), Batch::new(planned, ids));
+    }
+
+    fn apply(&mut self, entry: Entry) {
+        let (name, change): (String, Change) = match entry {
+            Entry::Planned(planned) => return self.plan(planned),
+            Entry::Split { batch, into } => {
+                into.into_iter().for_each(|planned| self.plan(planned));
+                (batch, Box::new(|batch| batch.stage = Stage::Closed))
+            }
+            Entry::Uploaded { batch, file } => {
+                (batch, Box::new(|batch| (batch.file, batch.stage) = (Some(file), Stage::Uploaded)))
+            }
+            Entry::Submitting { batch, time_ms } => {
+                (batch, Box::new(move |batch| (batch.submitting_ms, batch.stage) = (time_ms, Stage::Submitting)))
+            }
+            Entry::Submitted { batch, id } => {
+                (batch, Box::new(|batch| (batch.id, batch.stage) = (Some(id), Stage::Submitted)))
+            }
+            Entry::Returned { batch } => (
+                batch,
+                Box::new(|batch| {
+                    batch.stage = if batch.file.is_some() { Stage::Uploaded } else { Stage::Planned };
+                    (batch.id, batch.was_returned) = (None, true);
+                }),
+            ),
+            Entry::Ended { batch, state, files } => (
+                batch,
+                Box::new(|batch| (batch.state, batch.results, batch.stage) = (Some(state), files, Stage::Ended)),
+            ),
+            Entry::Downloaded { batch } => (batch, Box::new(|batch| batch.stage = Stage::Downloaded)),
+            Entry::Collected { batch } | Entry::Dropped { batch } => {
+                (batch, Box::new(|batch| batch.stage = Stage::Closed))
+            }
+            Entry::Deleted { batch } => (batch, Box::new(|batch| batch.is_deleted = true)),
+        };
+        if let Some(batch) = self.by_name.get_mut(&name) {
+            change(batch);
+        }
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn planned(batch: &str) -> Planned {
-        Planned {
-            batch: batch.into(),
-            time_ms: 1,
-            source_id: "e:/m".into(),
-            address: "http://h/v1".into(),
-            requests: 2,
-            bytes: 10,
-            tokens: 5,
-            cost: None,
-            blake3: "x".into(),
-            ids: vec![format!("a-{:032x}", 1), format!("a-{:032x} a-{:032x}", 2, 3)],
-        }
-    }
-
-    fn stages(batches: &[Batch]) -> Vec<(&str, Stage)> {
-        batches.iter().map(|batch| (batch.planned.batch.as_str(), batch.stage)).collect()
-    }
-
-    #[test]
-    fn what_was_written_is_read_again_and_half_a_line_is_not() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("x.batches.jsonl");
-        assert_eq!(Ledger::look(&path).unwrap(), []);
-        let mut ledger = Ledger::open(&path).unwrap();
-        let name = || "b1".to_owned();
-        ledger.add(Entry::Planned(planned("b1"))).unwrap();
-        ledger.add(Entry::Uploaded { batch: name(), file: "file-1".into() }).unwrap();
-        ledger.add(Entry::Submitting { batch: name(), time_ms: 7 }).unwrap();
-        assert!(matches!(Ledger::open(&path), Err(BatchError::Locked { .. })));
-        drop(ledger);
-        let whole = std::fs::read(&path).unwrap();
-        std::fs::write(&path, [&whole[..], b"{\"event\":\"submitted\",\"ba"].concat()).unwrap();
-        let ledger = Ledger::open(&path).unwrap();
-        let batch = ledger.get("b1").unwrap();
-        assert_eq!((batch.stage, batch.file.as_deref(), batch.submitting_ms), (Stage::Submitting, Some("file-1"), 7));
-        assert_eq!(batch.ids().map(|ids| ids.len()).collect::<Vec<_>>(), [1, 2]);
-        assert_eq!(std::fs::read(&path).unwrap(), whole);
-    }
-
-    #[test]
-    fn a_batch_that_is_split_is_over_and_its_parts_begin() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("x.batches.jsonl");
-        let mut ledger = Ledger::open(&path).unwrap();
-        ledger.add(Entry::Planned(planned("b1"))).unwrap();
-        ledger.add(Entry::Returned { batch: "b1".into() }).unwrap();
-        ledger.add(Entry::Split { batch: "b1".into(), into: vec![planned("b2"), planned("b3")] }).unwrap();
-        drop(ledger);
-        let read = Ledger::look(&path).unwrap();
-        assert_eq!(stages(&read), [("b1", Stage::Closed), ("b2", Stage::Planned), ("b3", Stage::Planned)]);
-        assert_eq!(read[0].ids().count(), 0);
-    }
-
-    #[test]
-    fn what_is_no_ledger_is_named_with_its_line() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("x.batches.jsonl");
-        std::fs::write(&path, "{\"event\":\"dropped\",\"batch\":\"b\"}\n{\"event\":\"x\"}\n").unwrap();
-        assert!(matches!(Ledger::open(&path), Err(BatchError::Entry { line: 2, .. })));
-    }
-}
+mod tests;

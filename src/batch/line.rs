@@ -69,12 +69,12 @@ pub(super) fn reply(line: &[u8]) -> Reply {
         _ => classify_response(status, &HeaderMap::new(), body, SystemTime::now()),
     };
     failure.request_id = failure.request_id.or(response.request_id);
-    // A limit of the batch's own time says nothing of requests that are sent by themselves.
+    // A limit of the batch's own time says nothing about requests that are sent by themselves.
     failure.retry_after = None;
     Reply::Failed(failure.into())
 }
 
-/// A request that has no response.
+/// A request that has no response. What the provider says is classified as if a request by itself were answered with it.
 fn undone(error: &Value) -> Reply {
     let code = error.get("code").and_then(Value::as_str).unwrap_or_default().to_ascii_lowercase();
     let message = error.get("message").and_then(Value::as_str).or(error.as_str()).unwrap_or("no explanation");
@@ -84,7 +84,17 @@ fn undone(error: &Value) -> Reply {
         "batch_cancelled" | "batch_canceled" | "cancelled" | "canceled" => Reply::Undone(Undone::Cancelled),
         "request_timeout" | "timeout" => failure(ErrorCode::Timeout, message),
         "server_error" | "internal_error" | "internal_server_error" => failure(ErrorCode::ServerError, message),
-        _ => failure(ErrorCode::BatchRejected, message),
+        _ => {
+            // Some have a status of HTTP there.
+            let number = error.get("code").and_then(Value::as_u64).or(code.parse().ok());
+            let status = number.and_then(|number| u16::try_from(number).ok()).filter(|code| (400..600).contains(code));
+            let body = serde_json::json!({"error": error}).to_string();
+            let said = classify_response(status.unwrap_or(400), &HeaderMap::new(), body.as_bytes(), SystemTime::now());
+            match status.is_none() && said.code == ErrorCode::InvalidRequest {
+                true => failure(ErrorCode::BatchRejected, message),
+                false => Reply::Failed(Failure { retry_after: None, ..said }.into()),
+            }
+        }
     }
 }
 
@@ -126,6 +136,18 @@ mod tests {
         assert_eq!(said(r#"{"custom_id":"x","error":{"code":"BATCH_CANCELLED"}}"#), "Undone(Cancelled)");
         assert_eq!(said(r#"{"custom_id":"x","response":null,"error":null}"#), "Undone(Missing)");
         assert_eq!(said(r#"{"custom_id":"x","error":{"message":"bad line"}}"#), "BATCH_REJECTED: bad line");
+        // The same codes as those of a request by itself.
+        let codes = [
+            (r#"{"code":"content_filter","message":"Filtered."}"#, "CONTENT_FILTERED"),
+            (r#"{"code":"context_length_exceeded","message":"Too long."}"#, "CONTEXT_LENGTH_EXCEEDED"),
+            (r#"{"code":429,"message":"Slow down."}"#, "RATE_LIMIT_EXCEEDED (HTTP 429)"),
+            (r#"{"code":"503","message":"Overloaded."}"#, "OVERLOADED (HTTP 503)"),
+            (r#"{"code":"new","message":"Who knows."}"#, "BATCH_REJECTED"),
+        ];
+        for (error, expected) in codes {
+            let line = format!(r#"{{"custom_id":"x","response":null,"error":{error}}}"#);
+            assert!(said(&line).starts_with(expected), "{}", said(&line));
+        }
         assert!(said("{").starts_with("MALFORMED_RESPONSE"));
         assert_eq!(said(std::str::from_utf8(&rejected("x", "no")).unwrap()), "BATCH_REJECTED: no");
     }

@@ -1,13 +1,15 @@
-//! What every provider's batch API can do, whatever it calls it.
+//! What every provider's batch API can do, whatever its terms.
 
 use std::path::Path;
 use std::pin::Pin;
 
+use reqwest::Method;
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
 use super::dialects;
 use super::error::BatchError;
-use super::http::Http;
+use super::http::{Http, Sent};
 use super::ledger::Batch;
 use super::spool::BatchLimits;
 use crate::endpoint::client::ClientError;
@@ -62,6 +64,19 @@ impl BatchDialect {
         }
     }
 
+    /// Asks an endpoint for its list of batches, once. Returns whose API it is taken to have, and what is wrong if it does not answer as that.
+    pub async fn try_out(endpoint: &EndpointConfig, model: &str) -> (Self, Result<(), BatchError>) {
+        let dialect = Self::of(endpoint);
+        let ask = async {
+            let provider = dialect.open(endpoint, model)?;
+            let (path, limit) = provider.list();
+            let query = [(limit, "1")];
+            let http = provider.http();
+            http.once("list the batches", Method::GET, path, &query, Sent::Nothing).await.map(|IgnoredAny| ())
+        };
+        (dialect, ask.await)
+    }
+
     /// The API at an endpoint.
     ///
     /// # Errors
@@ -89,14 +104,19 @@ pub(super) trait Provider {
     /// How large a batch may be.
     fn limits(&self) -> BatchLimits;
 
+    /// Where its list of batches is, and what says how long a page may be.
+    fn list(&self) -> (&'static [&'static str], &'static str) {
+        (&["batches"], "limit")
+    }
+
     /// Hands over the file of requests; `None` where they go with the submission.
     fn upload<'a>(&'a self, requests: &'a Path, batch: &'a Batch) -> Step<'a, Option<String>>;
 
     /// Submits the batch, and returns its id. It is sent once.
     fn submit<'a>(&'a self, requests: &'a Path, batch: &'a Batch) -> Step<'a, String>;
 
-    /// The id of a batch that may have been submitted before the process died. `known` are ids of others.
-    fn find<'a>(&'a self, batch: &'a Batch, known: &'a [String]) -> Step<'a, Option<String>>;
+    /// The batches that may be one that was submitted before the process died, or before its answer was lost. `others` are ids of those that are not.
+    fn find<'a>(&'a self, batch: &'a Batch, others: &'a [String]) -> Step<'a, Vec<Candidate>>;
 
     /// How it stands.
     fn poll<'a>(&'a self, id: &'a str) -> Step<'a, Standing>;
@@ -110,6 +130,29 @@ pub(super) trait Provider {
     /// Deletes what the provider keeps of it.
     fn delete<'a>(&'a self, batch: &'a Batch) -> Step<'a, ()>;
 }
+
+/// A batch at the provider that may be one that was submitted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Candidate {
+    /// The provider's id.
+    pub id: String,
+    /// What it is known by.
+    pub sign: Sign,
+}
+
+/// What says whose a batch is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Sign {
+    /// The batch's own name, or its file of requests.
+    Name,
+    /// The `custom_id` of one of its results.
+    Result(String),
+    /// Its results, once there are some. Until then it has only the right time and number of requests.
+    Later,
+}
+
+/// Where a batch has no name, it is looked for among all that are not older than its submission by more than this, which no two clocks differ by.
+pub(super) const CLOCKS_MS: i64 = 3_600_000;
 
 /// How a batch stands at its provider.
 #[derive(Debug, Clone, Default, PartialEq)]

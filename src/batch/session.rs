@@ -1,4 +1,4 @@
-//! The batches of one log: each is brought as far as it goes, step by step, with the ledger ahead of what is sent.
+//! The batches of one log: each is moved as far forward as possible, step by step, with the ledger ahead of what is sent.
 
 mod event;
 mod fetch;
@@ -47,6 +47,8 @@ pub struct Session {
     lanes: Vec<Lane>,
     seen: HashMap<String, (String, u64)>,
     unknown: HashMap<String, u32>,
+    /// Batches at the provider that are not of this log, though they look like one of it.
+    foreign: Vec<String>,
 }
 
 /// What becomes of a batch after a step.
@@ -79,6 +81,7 @@ impl Session {
             lanes: opened,
             seen: HashMap::new(),
             unknown: HashMap::new(),
+            foreign: Vec::new(),
         })
     }
 
@@ -151,7 +154,7 @@ impl Session {
     /// When the ledger cannot be written.
     pub fn plan(&mut self, shards: Vec<Shard>) -> Result<(), BatchError> {
         for Shard { planned } in shards {
-            self.ledger.add(Entry::Planned(planned))?;
+            self.ledger.begin(Entry::Planned(planned), &self.folder)?;
         }
         Ok(())
     }

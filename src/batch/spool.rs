@@ -1,4 +1,4 @@
-//! Requests on their way into batches: one file a batch, in OpenAI's form, which every other form is made from.
+//! Requests on their way into batches: one file per batch, in OpenAI's format, from which every other is made.
 //!
 //! Source: OpenAI's Batch API guide: a line is `{"custom_id", "method", "url", "body"}`.
 
@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::error::BatchError;
-use super::ledger::{Planned, now_ms};
+use super::ids::{IdsWriter, ids_of};
+use super::ledger::{Batch, Ledger, Planned, now_ms};
 use crate::feedback::AssessmentId;
 
 /// The path of chat completions, as batches name it.
@@ -45,7 +46,7 @@ impl BatchLimits {
     }
 }
 
-/// A whole file of requests, which is on the disk.
+/// A whole file of requests, which is on disk.
 #[derive(Debug)]
 pub struct Shard {
     /// What the ledger says of it.
@@ -72,6 +73,7 @@ struct Lane {
 struct OpenShard {
     file: BufWriter<File>,
     hasher: blake3::Hasher,
+    ids: IdsWriter,
     planned: Planned,
 }
 
@@ -107,11 +109,10 @@ impl Spool {
         let Some(lane) = self.lanes.iter_mut().find(|lane| lane.source_id == source_id) else {
             return Err(BatchError::NoBatches { endpoint: source_id.to_owned() });
         };
-        let ids: Vec<_> = ids.iter().map(ToString::to_string).collect();
-        let custom_id = ids.first().map_or("", String::as_str);
+        let custom_id = ids.first().map(ToString::to_string).unwrap_or_default();
         let body = std::str::from_utf8(body).map_err(io::Error::other).map_err(file_error)?;
         let body = serde_json::from_str(body).map_err(|error| file_error(error.into()))?;
-        let line = Line { custom_id, method: "POST", url: CHAT_COMPLETIONS, body };
+        let line = Line { custom_id: &custom_id, method: "POST", url: CHAT_COMPLETIONS, body };
         let mut line = serde_json::to_vec(&line).map_err(|error| file_error(error.into()))?;
         line.push(b'\n');
         let length = line.len() as u64;
@@ -125,18 +126,14 @@ impl Spool {
             lane.open = Some(OpenShard::begin(&folder, &lane.source_id, &lane.address).map_err(file_error)?);
         }
         let Some(open) = &mut lane.open else { return Ok(()) };
-        open.file.write_all(&line).map_err(file_error)?;
-        open.hasher.update(&line);
+        open.add(&line).and_then(|()| open.ids.add(ids)).map_err(file_error)?;
         let planned = &mut open.planned;
-        planned.requests += 1;
-        planned.bytes += length;
         planned.tokens += tokens;
         planned.cost = cost.map(|cost| planned.cost.unwrap_or(0.0) + cost).or(planned.cost);
-        planned.ids.push(ids.join(" "));
         Ok(())
     }
 
-    /// All files, on the disk.
+    /// All files,on disk.
     ///
     /// # Errors
     /// When they cannot be written.
@@ -156,6 +153,7 @@ impl OpenShard {
         Ok(Self {
             file: BufWriter::with_capacity(1 << 16, file),
             hasher: blake3::Hasher::new(),
+            ids: IdsWriter::begin(folder, &batch)?,
             planned: Planned {
                 batch,
                 time_ms: now_ms(),
@@ -166,40 +164,49 @@ impl OpenShard {
                 tokens: 0,
                 cost: None,
                 blake3: String::new(),
-                ids: Vec::new(),
             },
         })
     }
 
+    fn add(&mut self, line: &[u8]) -> io::Result<()> {
+        self.file.write_all(line)?;
+        self.hasher.update(line);
+        self.planned.requests += 1;
+        self.planned.bytes += line.len() as u64;
+        Ok(())
+    }
+
     fn seal(self) -> io::Result<Shard> {
-        let Self { file, hasher, mut planned } = self;
+        let Self { file, hasher, ids, mut planned } = self;
+        ids.seal()?;
         file.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
         planned.blake3 = hasher.finalize().to_hex().to_string();
         Ok(Shard { planned })
     }
 }
 
-/// Two halves of a file of requests, as files of their own.
+/// Two halves of a batch, as files of their own.
 ///
 /// # Errors
 /// When they cannot be read or written.
-pub(crate) fn halves(folder: &Path, whole: &Planned) -> Result<Vec<Planned>, BatchError> {
+pub(crate) fn halves(folder: &Path, ledger: &Ledger, batch: &Batch) -> Result<Vec<Planned>, BatchError> {
+    let whole = &batch.planned;
     let path = requests_of(folder, &whole.batch);
     let error = |error: io::Error| BatchError::file(&path)(error);
     let text = File::open(&path).map(io::BufReader::new).map_err(error)?;
-    let half = whole.ids.len().div_ceil(2);
+    let half = whole.requests.div_ceil(2);
     let begin = || OpenShard::begin(folder, &whole.source_id, &whole.address).map_err(error);
-    let mut parts = vec![begin()?, begin()?];
+    let mut parts = [begin()?, begin()?];
     for (i, line) in io::BufRead::split(text, b'\n').enumerate() {
         let mut line = line.map_err(error)?;
         line.push(b'\n');
-        let part = &mut parts[usize::from(i >= half)];
-        part.file.write_all(&line).map_err(error)?;
-        part.hasher.update(&line);
-        part.planned.requests += 1;
-        part.planned.bytes += line.len() as u64;
-        part.planned.ids.extend(whole.ids.get(i).cloned());
+        parts[usize::from(i >= half)].add(&line).map_err(error)?;
     }
+    let mut i = 0;
+    ledger.for_each_ids(batch, |ids| {
+        i += 1;
+        parts[usize::from(i > half)].ids.add(ids).map_err(error)
+    })?;
     let share = |part: &Planned| part.requests as u64;
     let mut planned = Vec::new();
     for part in parts {
@@ -228,6 +235,11 @@ pub(crate) fn results_of(folder: &Path, batch: &str) -> PathBuf {
     folder.join(format!("{batch}.results.jsonl"))
 }
 
+/// All files of a batch.
+pub(crate) fn files_of(folder: &Path, batch: &str) -> [PathBuf; 3] {
+    [requests_of(folder, batch), results_of(folder, batch), ids_of(folder, batch)]
+}
+
 /// A folder for the texts of traces: for nobody else to read.
 pub(crate) fn make_private(folder: &Path) -> io::Result<()> {
     if folder.is_dir() {
@@ -241,6 +253,7 @@ pub(crate) fn make_private(folder: &Path) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::ledger::Entry;
     use super::*;
 
     fn id(n: u128) -> AssessmentId {
@@ -290,7 +303,8 @@ mod tests {
                 "{{\"custom_id\":\"{custom_id}\",\"method\":\"POST\",\"url\":\"/v1/chat/completions\",\"body\":{{\"model\":\"m\"}}}}\n"
             )
         );
-        assert_eq!(shards[0].planned.ids, [format!("{} {}", id(1), id(2))]);
+        let ids = std::fs::read_to_string(ids_of(folder.path(), &shards[0].planned.batch)).unwrap();
+        assert!(ids.contains(&format!("\"ids\":[\"{} {}\"]", id(1), id(2))), "{ids}");
     }
 
     #[test]
@@ -301,10 +315,22 @@ mod tests {
             spool.add("e:/m", &[id(n)], b"{}", 10, Some(1.0)).unwrap();
         }
         let whole = spool.seal().unwrap().remove(0).planned;
-        let halves = halves(folder.path(), &whole).unwrap();
-        assert_eq!(halves.iter().map(|half| half.requests).collect::<Vec<_>>(), [3, 2]);
-        let ids: Vec<_> = halves.iter().flat_map(|half| half.ids.clone()).collect();
-        assert_eq!(ids, whole.ids);
-        assert_eq!((halves[0].tokens, halves[1].cost), (30, Some(2.0)));
+        let name = whole.batch.clone();
+        let mut ledger = Ledger::open(&folder.path().join("x.batches.jsonl")).unwrap();
+        ledger.begin(Entry::Planned(whole), folder.path()).unwrap();
+        let into = halves(folder.path(), &ledger, ledger.get(&name).unwrap()).unwrap();
+        assert_eq!(into.iter().map(|half| half.requests).collect::<Vec<_>>(), [3, 2]);
+        assert_eq!((into[0].tokens, into[1].cost), (30, Some(2.0)));
+        ledger.begin(Entry::Split { batch: name, into }, folder.path()).unwrap();
+        let mut ids = Vec::new();
+        for half in ledger.batches().filter(|batch| batch.is_open()) {
+            let take = |of_request: &[AssessmentId]| {
+                ids.extend_from_slice(of_request);
+                Ok(())
+            };
+            ledger.for_each_ids(half, take).unwrap();
+        }
+        ids.sort();
+        assert_eq!(ids, (0..5).map(id).collect::<Vec<_>>());
     }
 }

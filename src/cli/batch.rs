@@ -1,5 +1,5 @@
 //! `--batch`: a run through a provider's batch API. Requests are written, submitted, waited for and fetched; in between, the run itself passes over the
-//! dataset, and makes records of what is there. Whatever is interrupted, the next pass finds it in the log and in the ledger beside it.
+//! dataset, and makes records of the results that have arrived. After any interruption, the next pass continues from the log and the ledger next to it.
 
 use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
@@ -51,17 +51,17 @@ pub(crate) fn execute(
     let (planned, invocation) = again()?;
     let Some(log) = invocation.log.clone() else {
         return Err(CliError::usage_with_hint(
-            "batches need a log, and the records go to standard output",
+            "batches need a log, but the records go to standard output",
             "name a log: `-o FILE`",
         ));
     };
     let Some(plan) = planned.plan.batch.clone() else {
-        return Err(CliError::usage("the plan of this run has no batches"));
+        return Err(CliError::usage("this run was not planned with batches"));
     };
     if planned.plan.is_simulated() && !how.waits {
         return Err(CliError::usage_with_hint(
-            "`--simulate` ends with the command, and its batches with it",
-            "leave out --detach, or start `judge-run simulate` and name it with --base-url",
+            "`--simulate` ends with the command, and so do its batches",
+            "omit --detach, or start `judge-run simulate` and name it with --base-url",
         ));
     }
     set_aside(&log, invocation.overwrite)?;
@@ -82,7 +82,7 @@ pub(crate) fn execute(
         next: Some((planned, invocation)),
         passed: 0,
         spent: (0.0, 0),
-        answered: HashSet::new(),
+        made_up: HashSet::new(),
         last: None,
     };
     let report = passes.all()?;
@@ -103,7 +103,7 @@ fn set_aside(log: &Path, overwrites: bool) -> Result<(), CliError> {
     if batches.iter().any(|batch| batch.stage > Stage::Planned && batch.stage < Stage::Closed) {
         return Err(CliError::usage_with_hint(
             format_args!(
-                "batches of `{}` are not collected, and starting over would pay for them again",
+                "batches of `{}` have not been collected, and starting over would pay for them again",
                 log.display()
             ),
             format_args!("judge-run collect {} --wait, or --cancel", log.display()),
@@ -127,8 +127,8 @@ struct Passes<'a> {
     passed: u32,
     /// Money and tokens of the passes so far.
     spent: (f64, u64),
-    /// What batches answered so far.
-    answered: HashSet<AssessmentId>,
+    /// What a simulator answered in the model's place so far.
+    made_up: HashSet<AssessmentId>,
     /// What the last pass leaves to be said.
     last: Option<Closing>,
 }
@@ -143,7 +143,7 @@ impl Passes<'_> {
             self.spent.0 += cost;
             self.spent.1 += usage.input_tokens + usage.output_tokens;
             let mut batched = std::mem::take(&mut report.batched);
-            self.answered = std::mem::take(&mut batched.answered);
+            self.made_up = std::mem::take(&mut batched.made_up);
             // A pass that did not come to its end may have taken results that it did not record.
             if report.ended_early() {
                 return Ok(report);
@@ -153,7 +153,13 @@ impl Passes<'_> {
             if batched.unsettled > 0 {
                 let results = counted(batched.unsettled, "result");
                 print::message(format_args!(
-                    "warning: {results} of batches are about judgments that this run does not ask; they are kept"
+                    "warning: {results} of batches are for judgments that are not part of this run; they are kept"
+                ));
+            }
+            if batched.strays > 0 {
+                let results = counted(batched.strays, "result");
+                print::message(format_args!(
+                    "warning: left out {results} of batches, about no request of theirs or about one that has a result"
                 ));
             }
             if batched.repeated > 0 {
@@ -244,7 +250,7 @@ impl Passes<'_> {
             asks_failures: is_first && self.how.submits,
             proves: self.how.exports.is_none() && self.how.imports.is_empty(),
             reserved: session.reserved(),
-            answered: std::mem::take(&mut self.answered),
+            made_up: std::mem::take(&mut self.made_up),
         });
         self.passed += 1;
         let (report, closing) = run::conduct(opened, &mut |_| ())?;
@@ -262,7 +268,7 @@ impl Passes<'_> {
             print::message(format_args!("{} taken in", counted(imported.results, "result")));
             if imported.unknown > 0 {
                 let lines = counted(imported.unknown, "line");
-                print::message(format_args!("warning: {lines} are about no request that was exported"));
+                print::message(format_args!("warning: {lines} match no exported request"));
             }
         }
         if self.how.cancels {
@@ -328,9 +334,11 @@ impl Passes<'_> {
         match self.how.exports.is_some() || !self.how.imports.is_empty() {
             true => print::message(format_args!("hint: judge-run batch import {log} RESULTS")),
             false if report.stop.is_some() => {
-                print::message(format_args!("the provider goes on with them; collect: judge-run collect {log}"));
+                print::message(format_args!(
+                    "the provider continues with them; to collect them: judge-run collect {log}"
+                ));
             }
-            false => print::message(format_args!("hint: collect them later: judge-run collect {log}")),
+            false => print::message(format_args!("hint: collect them later with `judge-run collect {log}`")),
         }
         Ok(())
     }
@@ -352,14 +360,21 @@ fn say(event: &BatchEvent<'_>, quiet: bool) {
             let requests = counted(batch.planned.requests as u64, "request");
             print::message(format_args!("submitted batch {} ({requests})", name(batch)));
         }
-        BatchEvent::Found { batch } => print::message(format_args!("found batch {}, submitted before", name(batch))),
+        BatchEvent::Found { batch } => print::message(format_args!("found batch {}, already submitted", name(batch))),
+        BatchEvent::Unclear { batch, candidates } => {
+            let candidates = counted(*candidates, "batch").replace("batchs", "batches");
+            print::message(format_args!(
+                "batch {}: it is not known whether it was submitted; {candidates} at the provider may be it, as their results will show",
+                name(batch)
+            ));
+        }
         BatchEvent::Seen { batch, state, done } => {
             let (state, all) = (one_line(state), batch.planned.requests);
             print::message(format_args!("batch {}: {state}, {done} of {all} done", name(batch)));
         }
         BatchEvent::Waits { batch } => {
             print::message(format_args!(
-                "batch {}: the provider's queue is full; waiting for another to end",
+                "batch {}: the provider's queue is full; waiting for another batch to end",
                 name(batch)
             ));
         }
@@ -385,10 +400,10 @@ fn cli_error(error: &BatchError) -> CliError {
         }
         BatchError::CannotCancel { .. } => Some("`judge-run collect` records its results once it has ended"),
         BatchError::Gone { .. } => Some("it may belong to another key or project; providers delete old batches"),
-        BatchError::Refused { .. } => Some("nothing of it was charged; the same command submits it again"),
+        BatchError::Refused { .. } => Some("nothing was charged for it; the same command submits it again"),
         BatchError::Endpoint { failure, .. } => Some(failure.code.traits().remedy),
         BatchError::File { .. } | BatchError::Unexpected { .. } => {
-            Some("the same command goes on where this one ended")
+            Some("the same command continues where this one stopped")
         }
     };
     CliError::Stopped { message: CliError::of(error).into_line(), hint: hint.map(ToOwned::to_owned) }

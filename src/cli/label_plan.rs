@@ -1,4 +1,4 @@
-//! `judge-run label-plan`: draws the items that people label, and makes a sheet of them.
+//! `judge-run label-plan`: draws the items for people to label, and writes a sheet of them.
 
 use std::collections::HashMap;
 use std::io::Write;
@@ -48,7 +48,7 @@ pub(crate) fn main(args: LabelPlanArgs) -> Result<ExitCode, CliError> {
     let mut rows = rows(&ratings, &plan, judge, show_verdicts);
     add_texts(&mut rows, &dataset, &logs)?;
     let kept = Plans::keep(&log, &plan).map_err(|error| {
-        CliError::usage(format_args!("cannot keep the plan beside `{}`", log.display())).because(&error)
+        CliError::usage(format_args!("cannot save the plan next to `{}`", log.display())).because(&error)
     })?;
     let write = |out: &mut dyn Write| if is_jsonl { write_jsonl(&rows, out) } else { write_csv(&rows, out) };
     if is_stdout {
@@ -73,14 +73,14 @@ fn report(plan: &Plan, kept: &Path) {
 }
 
 fn rows(ratings: &Ratings, plan: &Plan, judge: usize, show_verdicts: bool) -> Vec<SheetRow> {
-    let items: HashMap<(&str, Option<&str>), &Item> =
-        ratings.items.iter().map(|item| ((item.trace_id.as_str(), item.span_id.as_deref()), item)).collect();
+    let items: HashMap<_, &Item> = ratings.items.iter().map(|item| (item.subject(), item)).collect();
     let row = |planned: &judge_run::people::plan::PlanItem| {
-        let item = items.get(&(planned.trace_id.as_str(), planned.span_id.as_deref()));
+        let item = items.get(&planned.subject());
         let verdict = item.and_then(|item| item.by(judge)).filter(|_| show_verdicts);
         SheetRow {
             trace_id: planned.trace_id.clone(),
             span_id: planned.span_id.clone(),
+            document_index: planned.document_index.map(|index| index.to_string()),
             name: plan.name.clone(),
             judge_value: verdict.and_then(|verdict| Said::text(&verdict.said)),
             judge_rationale: verdict.and_then(|verdict| verdict.rationale.clone()),
@@ -90,7 +90,7 @@ fn rows(ratings: &Ratings, plan: &Plan, judge: usize, show_verdicts: bool) -> Ve
     plan.items.iter().map(row).collect()
 }
 
-/// What was asked and answered, where the dataset is there.
+/// The question and the answer, if the dataset is available.
 fn add_texts(
     rows: &mut [SheetRow],
     dataset: &[std::path::PathBuf],

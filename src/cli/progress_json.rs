@@ -46,6 +46,8 @@ struct Slowest<'a> {
     trace_id: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     span_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    document_index: Option<u32>,
     seconds: f64,
 }
 
@@ -87,6 +89,7 @@ pub(crate) fn line(running: &Running, has_ended: bool, now: Instant) -> String {
     let slowest = running.slowest(now).map(|(subject, time)| Slowest {
         trace_id: &subject.trace_id,
         span_id: subject.span_id.as_deref(),
+        document_index: subject.document.map(|place| place.index),
         seconds: rounded(time),
     });
     let line = Line {

@@ -1,4 +1,4 @@
-//! The figures of a run while it lasts: a fold over its events, of which progress shows what there is room for.
+//! The figures of a run while it lasts: a fold over its events; progress shows as much as fits.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
@@ -64,9 +64,10 @@ pub(crate) struct Expected {
 impl Running {
     /// Of the run that these settings describe.
     pub(crate) fn of(settings: &RunSettings) -> Self {
-        // How many spans a trace has is not known before it is read.
-        let by_span = settings.questions.iter().any(|(question, _)| question.judge.select.unit() == Unit::Span);
-        let max = settings.selection.most_traces().filter(|_| !by_span);
+        // How many spans and documents a trace has is not known before it is read.
+        let is_of_parts = |unit| matches!(unit, Unit::Span | Unit::Document);
+        let of_parts = settings.questions.iter().any(|(question, _)| is_of_parts(question.judge.select.unit()));
+        let max = settings.selection.most_traces().filter(|_| !of_parts);
         let passes = settings.questions.iter().map(|(question, _)| QuestionInfo::of(question));
         Self {
             max: max.map(|max| max.saturating_mul(settings.questions.len() as u64)),

@@ -12,6 +12,7 @@ pub(crate) fn unit(unit: Unit) -> &'static str {
     match unit {
         Unit::Trace => "",
         Unit::Span => ", span by span",
+        Unit::Document => ", document by document",
         Unit::Session => ", session by session",
         Unit::Pair => ", pair by pair",
     }
@@ -22,7 +23,7 @@ pub(crate) fn write(out: &mut String, unit: Unit, skipped: &SkipCounts) -> fmt::
     let SkipCounts { traces, span_types: _, repeated_spans, sessions, lacking } = skipped;
     let no_unit = match unit {
         Unit::Session => "traces without a session",
-        Unit::Trace | Unit::Span | Unit::Pair => "traces without a span that the judge selects",
+        Unit::Trace | Unit::Span | Unit::Document | Unit::Pair => "traces without a span that the judge selects",
     };
     let repeated = "spans with the id of an earlier span in their trace";
     let others = "sessions whose last trace is not selected";
@@ -34,7 +35,7 @@ pub(crate) fn write(out: &mut String, unit: Unit, skipped: &SkipCounts) -> fmt::
     lacking.iter().try_for_each(|(what, n)| writeln!(out, "  skipped  {n:>7}  not applicable: without {what}"))
 }
 
-/// Why there is nothing to judge, where everything was skipped.
+/// Why there is nothing to judge, if everything was skipped.
 pub(crate) fn why_nothing<'a>(all: impl Iterator<Item = (Unit, &'a SkipCounts)>) -> Option<String> {
     let reasons: Vec<_> =
         all.filter(|(_, skipped)| !skipped.is_empty()).map(|(unit, skipped)| why(unit, skipped)).collect();
@@ -44,15 +45,17 @@ pub(crate) fn why_nothing<'a>(all: impl Iterator<Item = (Unit, &'a SkipCounts)>)
 fn why(unit: Unit, skipped: &SkipCounts) -> String {
     if !skipped.lacking.is_empty() {
         let what: Vec<_> = skipped.lacking.keys().map(String::as_str).collect();
-        return format!("the judge applies to no {unit}: they are without {}", what.join(", "));
+        return format!("the judge applies to no {unit}: they lack {}", what.join(", "));
     }
     match unit {
         Unit::Session if skipped.sessions > 0 => {
             "no session's last trace is selected; a session is judged where its last trace is".to_owned()
         }
         Unit::Session => "no trace has a session; name the field that holds it: --map session_id=FIELD".to_owned(),
-        Unit::Trace | Unit::Span | Unit::Pair if skipped.span_types.is_empty() => "no trace has spans".to_owned(),
-        Unit::Trace | Unit::Span | Unit::Pair => {
+        Unit::Trace | Unit::Span | Unit::Document | Unit::Pair if skipped.span_types.is_empty() => {
+            "no trace has spans".to_owned()
+        }
+        Unit::Trace | Unit::Span | Unit::Document | Unit::Pair => {
             let types: Vec<_> = skipped.span_types.iter().map(|span_type| one_line(span_type)).collect();
             format!(
                 "no span matches [select] in the judge's file; the dataset has spans of the types {}",

@@ -1,4 +1,4 @@
-//! The closing summary: what came of the run, and what to do next.
+//! The closing summary: the outcome of the run, and what to do next.
 
 use std::fmt::{self, Write as _};
 use std::io::Write as _;
@@ -6,7 +6,8 @@ use std::path::Path;
 
 use judge_run::feedback::log::Restored;
 use judge_run::run::{
-    Distribution, Exhausted, Exit, GivenUp, LaneSummary, PromptLimit, QuestionSummary, RunReport, StopReason, Summary,
+    Distribution, Exhausted, Exit, GivenUp, LaneSummary, PromptLimit, QuestionSummary, RankingSummary, RunReport,
+    StopReason, Summary,
 };
 
 use super::error::CliError;
@@ -46,11 +47,12 @@ fn write(out: &mut String, report: &RunReport, places: &Places<'_>, made_up: boo
         write_question(out, question)?;
     }
     summary.panels.iter().try_for_each(|panel| panel::write(out, panel))?;
+    summary.rankings.iter().try_for_each(|ranking| write_ranking(out, ranking))?;
     summary.lanes.iter().try_for_each(|lane| write_lane(out, lane))?;
     write_endless(out, summary)?;
     if summary.unsaved > 0 {
         let unsaved = counted(summary.unsaved, "judgment");
-        writeln!(out, "\n{unsaved} could not be saved: the numbers above count what the log lacks")?;
+        writeln!(out, "\n{unsaved} could not be saved: the numbers above include them, but the log does not")?;
     }
     write_restored(out, summary.log)?;
     until::write(out, &summary.until)?;
@@ -67,6 +69,25 @@ fn write(out: &mut String, report: &RunReport, places: &Places<'_>, made_up: boo
         writeln!(out, "{verdicts} made up by a simulator that answered in the model's place, recorded as simulated:/")?;
     }
     write_end(out, report, command)
+}
+
+/// How well retrievers ranked, by the verdicts on their documents.
+fn write_ranking(out: &mut String, ranking: &RankingSummary) -> fmt::Result {
+    let RankingSummary { judge, source_id, complete, incomplete, pending, means } = ranking;
+    let retrievals = counted(*complete, "retrieval");
+    writeln!(out, "\n{}  ranking by {}, {retrievals}", one_line(judge), one_line(source_id))?;
+    for (figure, mean) in means {
+        writeln!(out, "  {figure:<15} {mean:.3}")?;
+    }
+    for (label, n, words) in [
+        ("incomplete", incomplete, "not all documents of these retrievals have a verdict: no figure is made of them"),
+        ("pending", pending, "not all documents of these retrievals are asked about yet"),
+    ] {
+        if *n > 0 {
+            writeln!(out, "  {label:<15} {n:>5}  {words}")?;
+        }
+    }
+    Ok(())
 }
 
 fn write_dataset(out: &mut String, summary: &Summary, places: &Places<'_>) -> fmt::Result {
@@ -144,7 +165,7 @@ fn line(out: &mut String, label: &str, n: u64, words: &str) -> fmt::Result {
     if n == 0 { Ok(()) } else { writeln!(out, "  {label:<8} {n:>7}  {words}") }
 }
 
-/// What was learnt of an endpoint, and which of its members were given up.
+/// What was learnt about an endpoint, and which of its members were given up.
 fn write_lane(out: &mut String, lane: &LaneSummary) -> fmt::Result {
     let LaneSummary { source_id, adapted, learnt_requests, learnt_tokens, members_given_up, stopped: _, prompt_limit } =
         lane;
@@ -170,7 +191,7 @@ fn write_lane(out: &mut String, lane: &LaneSummary) -> fmt::Result {
     Ok(())
 }
 
-/// What others did to the log, and what of it is as it was.
+/// What others did to the log, and what was restored.
 fn write_restored(out: &mut String, Restored { deleted, put_back, lost }: Restored) -> fmt::Result {
     if deleted {
         writeln!(out, "\nthe log was deleted during the run; it is back, with all its records")?;
@@ -194,7 +215,7 @@ fn write_endless(out: &mut String, summary: &Summary) -> fmt::Result {
     let answers = counted(endless.answers, "answer");
     writeln!(
         out,
-        "\n{answers} never ended: {} of {} output tokens ({share}%)",
+        "\n{answers} did not end within the limit: {} of {} output tokens ({share}%)",
         short(endless.output_tokens),
         short(all)
     )

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// `a-` and 32 lower-case hex digits: 128 bits of a BLAKE3 hash over all that determines a judgment.
+/// `a-` and 32 lower-case hex digits: 128 bits of a BLAKE3 hash over everything that determines a judgment.
 ///
 /// The id is at once the key for resuming, for finding duplicates, for reusing an earlier run's verdicts, and the
 /// idempotency key towards an MLflow server. The same id means the same work, which is never paid for twice.
@@ -57,10 +57,10 @@ fn hex_digit(byte: u8) -> Result<u8, InvalidAssessmentId> {
 
 /// Not `a-` and 32 lower-case hex digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("not an assessment id of judge-run's own form, `a-` and 32 lower-case hex digits")]
+#[error("not one of judge-run's assessment ids, `a-` and 32 lower-case hex digits")]
 pub struct InvalidAssessmentId;
 
-/// Hashes the parts of an identity, each with its length before it, so that no two lists of parts hash alike.
+/// Hashes the parts of an identity, each with its length before it, so that no two lists of parts have the same hash.
 #[derive(Debug, Clone)]
 pub struct IdHasher {
     hasher: blake3::Hasher,
@@ -170,7 +170,7 @@ mod tests {
 
     #[test]
     fn the_hash_is_pinned() {
-        // Records on users' disks depend on this value: a change here re-judges everything.
+        // Records on users' disks depend on this value: a change here judges everything again.
         let id = IdHasher::new("pin").part(b"trace").optional_part(None).finish();
         assert_eq!(id.to_string(), "a-a93dd9fd70369fd0ffc14ce4056bfb80");
     }

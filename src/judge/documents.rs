@@ -51,31 +51,32 @@ const METADATA: [&str; 3] = ["metadata", "document.metadata", "meta"];
 /// A longer title or address is a text of its own.
 const MAX_NAME: usize = 300;
 
-/// A document that was found. Written whole, it begins with a line of its number, title and address.
+/// A document that was found. Written whole, it begins with a line of its number, title and address, as far as it has them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Document {
-    /// From 1, over all of a trace's retrievals.
-    number: usize,
-    title: Option<String>,
-    uri: Option<String>,
+pub struct Document {
+    /// From 1, over all of a trace's retrievals; none where it is judged by itself, since its place says nothing about it.
+    number: Option<usize>,
+    pub(super) title: Option<String>,
+    pub(super) uri: Option<String>,
     pub(super) text: String,
 }
 
 impl fmt::Display for Document {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { number, title, uri, text } = self;
-        write!(f, "[{number}]")?;
-        for name in [title, uri].into_iter().flatten() {
-            write!(f, " | {name}")?;
+        let number = number.map(|number| format!("[{number}]"));
+        let line: Vec<_> = [&number, title, uri].into_iter().flatten().map(String::as_str).collect();
+        if !line.is_empty() {
+            writeln!(f, "{}", line.join(" | "))?;
         }
-        write!(f, "\n{text}")
+        f.write_str(text)
     }
 }
 
 impl Object for Document {
     fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
         match key.as_str()? {
-            "number" => Some(self.number.into()),
+            "number" => self.number.map(Value::from),
             "title" => self.title.as_deref().map(Value::from),
             "uri" => self.uri.as_deref().map(Value::from),
             "text" => Some(self.text.as_str().into()),
@@ -84,8 +85,12 @@ impl Object for Document {
     }
 
     fn enumerate(self: &Arc<Self>) -> Enumerator {
-        let keys =
-            [Some("number"), self.title.as_ref().map(|_| "title"), self.uri.as_ref().map(|_| "uri"), Some("text")];
+        let keys = [
+            self.number.map(|_| "number"),
+            self.title.as_ref().map(|_| "title"),
+            self.uri.as_ref().map(|_| "uri"),
+            Some("text"),
+        ];
         Enumerator::Values(keys.into_iter().flatten().map(Value::from).collect())
     }
 
@@ -94,7 +99,7 @@ impl Object for Document {
     }
 }
 
-/// The documents of a trace, numbered. `None` where no retrieval was recorded; one that found nothing gives none.
+/// The documents of a trace, numbered. `None` if no retrieval was recorded; an empty one gives an empty list.
 pub(super) fn of_trace(trace: &Trace) -> Option<Vec<Value>> {
     let is_retriever = |span: &&Span| span.span_type.as_str() == SpanType::RETRIEVER;
     let mut spans = trace.spans.iter().filter(is_retriever).peekable();
@@ -102,19 +107,26 @@ pub(super) fn of_trace(trace: &Trace) -> Option<Vec<Value>> {
     Some(numbered(spans))
 }
 
-/// What one span returned, whatever its type. `None` where nothing was recorded.
+/// What one span returned, whatever its type. `None` if nothing was recorded.
 pub(super) fn of_span(span: &Span) -> Option<Vec<Value>> {
     span.outputs.is_some().then(|| numbered([span]))
 }
 
-fn numbered<'a>(spans: impl IntoIterator<Item = &'a Span>) -> Vec<Value> {
-    let mut found = Vec::new();
-    for outputs in spans.into_iter().filter_map(|span| span.outputs.as_ref()) {
-        // Values that come from JSON can be written as JSON.
-        let _ = collect(&Value::from(Serde(outputs)), &Document::default(), &mut found);
+impl Document {
+    /// What a span returned, in its order and without numbers, whatever the span's type. What has no text is none.
+    pub fn all_of(span: &Span) -> Vec<Self> {
+        let mut found = Vec::new();
+        if let Some(outputs) = &span.outputs {
+            // Values that come from JSON can be written as JSON.
+            let _ = collect(&Value::from(Serde(outputs)), &Self::default(), &mut found);
+        }
+        found
     }
-    let number = |(at, document)| Value::from_object(Document { number: at + 1, ..document });
-    found.into_iter().enumerate().map(number).collect()
+}
+
+fn numbered<'a>(spans: impl IntoIterator<Item = &'a Span>) -> Vec<Value> {
+    let found = spans.into_iter().flat_map(Document::all_of).enumerate();
+    found.map(|(at, document)| Value::from_object(Document { number: Some(at + 1), ..document })).collect()
 }
 
 /// The texts of what RETRIEVER spans returned, in order; empty when they found nothing. Without such a span it is unknown what was retrieved,
@@ -148,8 +160,8 @@ fn texts(documents: Vec<Document>) -> Vec<String> {
     documents.into_iter().map(|document| document.text).collect()
 }
 
-/// Documents as retrievers write them: a list of texts or of objects with a text, each perhaps with a score, or such a list inside an
-/// object. `around` has what the objects around them say of title and address.
+/// Documents as retrievers write them: a list of texts or of objects with a text, each optionally with a score, or such a list inside an
+/// object. `around` has the titles and addresses of the enclosing objects.
 fn collect(outputs: &Value, around: &Document, found: &mut Vec<Document>) -> Result<(), Error> {
     match outputs.kind() {
         ValueKind::String => {
@@ -182,7 +194,7 @@ fn collect(outputs: &Value, around: &Document, found: &mut Vec<Document>) -> Res
                     return collect(&inner, &around, found);
                 }
             }
-            // A document of an unknown form is still evidence: as it stands.
+            // A document of an unknown form is still evidence, as it is.
             found.push(Document { text: json_text(outputs)?, ..Document::default() });
         }
         _ => {}

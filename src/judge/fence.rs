@@ -9,7 +9,7 @@ use minijinja::{Error, ErrorKind, State, Value};
 
 use super::shown::{defined, shown};
 
-/// The text of a value between tags that it cannot close, because their name holds a checksum of the text that the text does not have.
+/// The text of a value between tags that it cannot close, because their name has a checksum of the text that the text does not contain.
 pub(super) fn filter(state: &mut State<'_, '_>, value: &Value, label: Option<&str>) -> Result<Value, Error> {
     defined(value)?;
     let label = label.unwrap_or("data");
@@ -21,7 +21,7 @@ pub(super) fn filter(state: &mut State<'_, '_>, value: &Value, label: Option<&st
     Ok(Value::from_object(Fenced { tag: [label, "-", &mark(&text)].concat(), text: text.into_owned() }))
 }
 
-/// A checksum that the text does not contain; where one was put there on purpose, a hash, which cannot be.
+/// A checksum that the text does not contain; if one was put there on purpose, a hash, which cannot be.
 pub(super) fn mark(text: &str) -> String {
     let checksum = hex(crc32fast::hash(text.as_bytes()));
     match memmem::find(text.as_bytes(), checksum.as_bytes()) {

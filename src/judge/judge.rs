@@ -39,7 +39,7 @@ pub struct Judge {
     pub version: u32,
     /// The file's `description`.
     pub description: String,
-    /// What is judged: traces, spans, sessions or pairs.
+    /// What is judged: traces, spans, their documents, sessions or pairs.
     pub select: Select,
     /// What the judge may answer.
     pub verdict: VerdictType,
@@ -66,12 +66,12 @@ pub struct Judge {
     hashed_system: String,
     user: PromptTemplate,
     parameters: Parameters,
-    /// Tokens that a prompt may have, and what becomes of a longer one.
+    /// Tokens that a prompt may have, and what to do with a longer one.
     limit: Option<(u32, Truncate)>,
     schema: AnswerSchema,
     sampling: Sampling,
     layout: Layout,
-    /// Of all that shapes its verdicts, but for the model: its prompt, schema and sampling.
+    /// The digest of everything that shapes its verdicts except the model: its prompt, schema and sampling.
     digest: String,
     /// What every record says of the judge.
     metadata: Vec<(&'static str, String)>,
@@ -102,7 +102,7 @@ pub enum JudgeError {
 }
 
 impl Judge {
-    /// Compiles a judge file; of a rubric, its first criterion. `origin` is how messages call it.
+    /// Compiles a judge file; of a rubric, its first criterion. `origin` is its name in messages.
     ///
     /// # Errors
     /// When the text is not TOML, a field is wrong, or a template cannot work for any trace.
@@ -110,7 +110,7 @@ impl Judge {
         Self::compile_with(name, text, origin, &Given::new())
     }
 
-    /// The same, with what was said for its parameters.
+    /// The same, with settings of its parameters.
     ///
     /// # Errors
     /// As [`Self::compile`], and when a parameter is unknown, or its value of another type.
@@ -118,7 +118,7 @@ impl Judge {
         Self::compile_part(name, text, origin, given, 0).map(|(judge, _)| judge)
     }
 
-    /// Compiles a judge file to all that gives feedback of its own: a rubric to its criteria, which are named `RUBRIC.CRITERION`.
+    /// Compiles a judge file to the parts that give separate feedback: a rubric to its criteria, which are named `RUBRIC.CRITERION`.
     ///
     /// # Errors
     /// As [`Self::compile_with`].
@@ -141,8 +141,8 @@ impl Judge {
         let mut file: JudgeFile = toml_file::parse(&text)
             .map_err(|error| JudgeError::Toml { origin: origin.to_owned(), error: Box::new(error) })?;
         let invalid = |table, reason| JudgeError::Invalid { origin: origin.to_owned(), table, reason };
-        let sampling = file.params.sampling;
-        let parameters = Parameters::resolve(&file.params.parameters, given);
+        let (sampling, given) = file.params.said(given).map_err(|reason| invalid("params", reason))?;
+        let parameters = Parameters::resolve(&file.params.parameters, &given);
         let parameters = parameters.map_err(|reason| invalid("params", reason))?;
         let compile = |template: &Spanned<String>, unit| {
             PromptTemplate::compile_with(template.get_ref(), unit, &parameters).map_err(|error| {
@@ -188,9 +188,14 @@ impl Judge {
             let single = VARIABLES.iter().find(|name| user.source().contains(&format!("{{{name}}}")));
             return Err(JudgeError::ShowsNothing { origin: origin.to_owned(), single: single.copied() });
         }
-        if asks && select.unit() == Unit::Span && !user.uses_span() {
-            let reason = "`user` never uses `span`: all spans of a trace would be one question";
-            return Err(invalid("prompt", reason.to_owned()));
+        let needed = match select.unit() {
+            Unit::Span => Some(("span", "spans of a trace")),
+            Unit::Document => Some(("document", "documents of a span")),
+            Unit::Trace | Unit::Session | Unit::Pair => None,
+        };
+        if let Some((variable, all)) = needed.filter(|(variable, _)| asks && !user.uses(variable)) {
+            let reason = format!("`user` never uses `{variable}`: all {all} would be one question");
+            return Err(invalid("prompt", reason));
         }
         if select.unit() == Unit::Pair && !user.shows_both_sides() {
             let reason = "`user` must show both sides: `answer_a` and `answer_b`, or `outputs_a` and `outputs_b`";
@@ -209,7 +214,7 @@ impl Judge {
         if is_of_claims && !file.examples.is_empty() {
             return Err(invalid("examples", "examples have a value, and claims have items".to_owned()));
         }
-        // A list of claims says by itself that it has none.
+        // A list of claims can itself be empty.
         let abstains_by_null = can_abstain && !is_of_claims;
         let abstention = if abstains_by_null { abstain::INSTRUCTIONS } else { "" };
         let with_form = |form: String| {
@@ -292,7 +297,7 @@ impl Judge {
         if too_many == 0 {
             return Ok(request);
         }
-        // By the estimate of four bytes a token.
+        // By the estimate of four bytes per token.
         let excess = usize::try_from(too_many.saturating_mul(4)).unwrap_or(usize::MAX);
         let cut = match (truncate, request.user.len().checked_sub(excess)) {
             (Truncate::Middle, Some(room)) => self.user.render_within(subject, room)?,
@@ -315,7 +320,7 @@ impl Judge {
         }
     }
 
-    /// How the answer is asked for about a trace.
+    /// The form of the answer for a trace.
     fn asked_for(&self, trace_id: &str) -> (&Instructions, &AnswerSchema) {
         let order = match &self.form {
             AnswerForm::Criterion { rubric, .. } => rubric.order_for(trace_id),
@@ -365,14 +370,14 @@ impl Judge {
             hasher.part(&part);
         }
         hasher.part(self.user.source().as_bytes());
-        // Only where there are any: the digests of judges without parameters are older.
+        // Only if there are any: the digests of judges without parameters are older.
         if let Some(parameters) = self.parameters.json() {
             hasher.part(b"parameters").part(parameters.as_bytes());
         }
         format!("{:016x}", hasher.finish_u64())
     }
 
-    /// What the judge requires and a trace, span, session or pair lacks: then the judge does not apply to it.
+    /// What the judge requires but a trace, span, session or pair lacks: then the judge does not apply to it.
     pub fn lacks<'a>(&self, subject: impl Into<Subject<'a>>) -> Option<&str> {
         let subject = subject.into();
         self.select
@@ -392,12 +397,12 @@ impl Judge {
         self.chat_request(Rendered::default(), "").estimated_input_tokens()
     }
 
-    /// Of all that shapes its verdicts, but for the model: its prompt, schema, sampling and parameters; 16 hex digits.
+    /// The digest of everything that shapes its verdicts except the model: its prompt, schema, sampling and parameters; 16 hex digits.
     pub fn digest(&self) -> &str {
         &self.digest
     }
 
-    /// What the answer to this user message is read against.
+    /// What reading the answer to this user message depends on.
     pub(crate) fn expected<'a>(&'a self, prompt: &'a str) -> Expected<'a> {
         Expected {
             verdict: &self.verdict,
@@ -410,12 +415,12 @@ impl Judge {
         }
     }
 
-    /// What a record says of the judge, so that it can be understood without the judge's file.
+    /// What a record says about the judge, so that it can be understood without the judge's file.
     pub(crate) fn metadata(&self) -> &[(&'static str, String)] {
         &self.metadata
     }
 
-    /// The same judge with such prompts: where they are not what prompts are without being told, its judgments are others.
+    /// The same judge with this layout: unless it is the default, its judgments are different ones.
     #[must_use]
     pub fn laid_out(mut self, layout: Layout) -> Self {
         self.layout = layout;
@@ -487,7 +492,7 @@ fn check_unit(file: &JudgeFile, unit: Unit) -> Result<(), (&'static str, String)
         (Unit::Pair, true) if !file.examples.is_empty() => {
             Err(("examples", "examples are of one output, and the judge compares two".to_owned()))
         }
-        (Unit::Trace | Unit::Span | Unit::Session, true) => {
+        (Unit::Trace | Unit::Span | Unit::Document | Unit::Session, true) => {
             Err(("select", "a preference is about pairs: write `unit = \"pair\"`".to_owned()))
         }
         _ => Ok(()),
@@ -513,165 +518,4 @@ fn check(params: &Sampling) -> Result<(), String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::judge::{Better, library};
-    use crate::trace::Trace;
-
-    const VERDICT: &str = "[verdict]\ntype = \"boolean\"\n[prompt]\n";
-
-    fn error(text: &str) -> String {
-        Judge::compile("j", text, "j.toml").unwrap_err().to_string()
-    }
-
-    #[test]
-    fn every_built_in_judge_compiles() {
-        for (name, text) in library::BUILT_IN {
-            let judge = Judge::compile(name, text, name).unwrap();
-            assert!(!judge.description.is_empty() && judge.system.contains("JSON object"), "{name}");
-        }
-    }
-
-    #[test]
-    fn another_layout_is_another_question() {
-        let judge = |layout| {
-            let text = format!("{VERDICT}user = \"{{{{ outputs }}}}\"");
-            Judge::compile("j", &text, "j.toml").unwrap().laid_out(layout)
-        };
-        let plain = Judge::compile("j", &format!("{VERDICT}user = \"{{{{ outputs }}}}\""), "j.toml").unwrap();
-        let (instructions, trace) = (judge(Layout::InstructionsFirst), judge(Layout::TraceFirst));
-        assert_eq!((plain.digest(), plain.constant_parts()), (instructions.digest(), instructions.constant_parts()));
-        assert_eq!(plain.metadata(), instructions.metadata());
-        assert_ne!(trace.digest(), instructions.digest());
-        assert_ne!(trace.constant_parts(), instructions.constant_parts());
-        assert!(trace.metadata().contains(&(LAYOUT_METADATA, "trace-first".to_owned())));
-    }
-
-    #[test]
-    fn mistakes_in_a_judge_file_are_named() {
-        assert!(error("x = 1").starts_with("j.toml:1:1: unknown key `x`"));
-        assert!(error("[verdict]\ntype = \"bool\"").starts_with("j.toml:2:8: invalid value for `verdict.type`"));
-        let text = error("[verdict]\ntype = \"integer\"\nmin = 1\n[prompt]\nuser = \"{{ outputs }}\"");
-        assert_eq!(text, "j.toml: [verdict]: an integer scale requires `max`");
-        let text = error("[verdict]\ntype = \"boolean\"\nlabels = [\"a\"]\n[prompt]\nuser = \"{{ outputs }}\"");
-        assert_eq!(text, "j.toml: [verdict]: `labels` requires type = \"category\"");
-        let text = error(&format!("{VERDICT}user = \"{{{{ reply }}}}\""));
-        assert!(text.starts_with("j.toml:4:12: no trace has `reply`, known: `inputs`"), "{text}");
-        assert!(text.ends_with("\n  |\n4 | {{ reply }}\n  |    ^^^^^"), "{text}");
-        for shows_nothing in ["", "Judge {inputs}.", "{# {{ inputs }} #}"] {
-            let text = error(&format!("{VERDICT}user = \"{shows_nothing}\""));
-            assert_eq!(text, "j.toml: [prompt]: `user` shows nothing of what is judged");
-        }
-        let text = error(&format!("{VERDICT}system = \"{{{{ inputs }}}}\"\nuser = \"{{{{ outputs }}}}\""));
-        assert!(text.contains("`system` uses variables"), "{text}");
-        let text = error(&format!("{VERDICT}user = \"{{{{ inputs }}}}\"\n[params]\ntemperature = 3"));
-        assert!(text.contains("`temperature` must be between 0 and 2, not 3"), "{text}");
-    }
-
-    #[test]
-    fn a_judge_declares_which_verdicts_are_good() {
-        let judge = |verdict: &str| {
-            let text = format!("[verdict]\n{verdict}\n[prompt]\nuser = \"{{{{ outputs }}}}\"");
-            Judge::compile("j", &text, "j.toml").map(|judge| judge.good).map_err(|error| error.to_string())
-        };
-        let category = "type = \"category\"\nlabels = [\"a\", \"b\"]";
-        let scale = "type = \"integer\"\nmin = 1\nmax = 5";
-        assert_eq!(judge("type = \"boolean\""), Ok(None));
-        assert_eq!(judge("type = \"boolean\"\ngood = false"), Ok(Some(Good::Boolean(false))));
-        assert_eq!(judge(&format!("{category}\ngood = [\"a\"]")), Ok(Some(Good::Labels(vec!["a".into()]))));
-        assert_eq!(
-            judge(&format!("{scale}\nbetter = \"lower\"")),
-            Ok(Some(Good::Scale { better: Better::Lower, threshold: None }))
-        );
-        let with_threshold = judge(&format!("{scale}\nbetter = \"higher\"\nthreshold = 3.5"));
-        assert_eq!(with_threshold, Ok(Some(Good::Scale { better: Better::Higher, threshold: Some(3.5) })));
-        for (verdict, words) in [
-            ("type = \"boolean\"\ngood = \"yes\"", "write `good = true` or `good = false`"),
-            ("type = \"boolean\"\nbetter = \"higher\"", "write `good = true` or `good = false`"),
-            (&format!("{category}\ngood = \"a\""), "good = [\"a\"]"),
-            (&format!("{category}\ngood = [\"c\"]"), "`good` names `c`"),
-            (&format!("{category}\ngood = [\"a\", \"b\"]"), "but not all"),
-            (&format!("{scale}\ngood = true"), "write `better = \"higher\"`"),
-            (&format!("{scale}\nthreshold = 4"), "`threshold` requires `better"),
-            ("type = \"boolean\"\nthreshold = 4", "`threshold` requires `better"),
-            (&format!("{scale}\nbetter = \"higher\"\nthreshold = 6"), "must be an integer from 1 to 5, not 6"),
-            (&format!("{scale}\nbetter = \"more\""), "invalid value for `verdict.better`"),
-        ] {
-            assert!(judge(verdict).unwrap_err().contains(words), "{verdict}");
-        }
-    }
-
-    #[test]
-    fn claims_and_quotations_are_declared_in_the_verdict() {
-        let judge = |verdict: &str| {
-            let text = format!("[verdict]\n{verdict}\n[prompt]\nuser = \"{{{{ outputs }}}}\"");
-            Judge::compile("j", &text, "j.toml").map_err(|error| error.to_string())
-        };
-        let claims = "type = \"claims\"\nmarks = [\"kept\", \"broken\"]";
-        let with = |more: &str| judge(&format!("{claims}\n{more}"));
-        let share = with("value = \"kept / total\"\nmin = 0\nmax = 1\nbetter = \"higher\"\nthreshold = 0.8").unwrap();
-        assert_eq!(share.verdict, VerdictType::Number { min: Some(0.0), max: Some(1.0) });
-        assert!(share.system.contains("\"items\": a list of your items, at most 20"));
-        // What the code makes of the items is part of what the judge is.
-        let digest = |more: &str| with(more).unwrap().digest;
-        assert_ne!(digest("value = \"kept / total\""), digest("value = \"kept\""));
-        assert_ne!(digest("value = \"kept\""), digest("value = \"kept\"\nempty = 1"));
-        for (verdict, words) in [
-            (claims, "claims require `value`"),
-            ("type = \"claims\"\nvalue = \"a\"", "claims require `marks`"),
-            (&format!("{claims}\nvalue = \"lost\""), "names `lost`"),
-            (&format!("{claims}\nvalue = \"kept\"\nevidence = true"), "a quotation each"),
-            (&format!("{claims}\nvalue = \"kept\"\nlabels = [\"a\", \"b\"]"), "`labels` requires"),
-            ("type = \"boolean\"\nmarks = [\"a\"]", "`marks` requires type = \"claims\""),
-            ("type = \"number\"\nempty = 1", "`empty` requires type = \"claims\""),
-        ] {
-            assert!(judge(verdict).unwrap_err().contains(words), "{verdict}");
-        }
-        let plain = judge("type = \"boolean\"").unwrap();
-        let quoting = judge("type = \"boolean\"\nevidence = true").unwrap();
-        assert_eq!((&plain.form, &quoting.form), (&AnswerForm::Value, &AnswerForm::Quoting));
-        assert_ne!(plain.digest, quoting.digest);
-    }
-
-    #[test]
-    fn every_built_in_judge_declares_what_is_good_but_of_pairs() {
-        for (name, text) in library::BUILT_IN {
-            let judge = Judge::compile(name, text, name).unwrap();
-            assert_eq!(judge.good.is_some(), judge.select.unit() != Unit::Pair, "{name}");
-        }
-    }
-
-    #[test]
-    fn a_prompt_that_is_too_long_fails_or_loses_its_middle() {
-        let judge = |more: &str| {
-            let text = format!("{VERDICT}user = \"{{{{ outputs | fence }}}}\"\n{more}");
-            Judge::compile("j", &text, "j.toml")
-        };
-        let trace = |n: usize| Trace { outputs: Some("x".repeat(n).into()), ..Trace::default() };
-        let failing = judge("max_input_tokens = 500").unwrap();
-        assert_eq!(failing.request(&trace(100)).unwrap().notes.chars_left_out, 0);
-        let error = failing.request(&trace(10_000)).unwrap_err();
-        assert_eq!(error.code(), crate::feedback::ErrorCode::RequestTooLarge);
-        assert!(error.to_string().ends_with("tokens, and the judge's `max_input_tokens` is 500"), "{error}");
-        let cutting = judge("max_input_tokens = 500\ntruncate = \"middle\"").unwrap();
-        let request = cutting.request(&trace(10_000)).unwrap();
-        let tokens = request.estimated_input_tokens();
-        assert!(tokens <= 500 && tokens > 480 && request.notes.chars_left_out > 8000, "{tokens}");
-        assert_eq!(cutting.request(&trace(100)).unwrap().user, failing.request(&trace(100)).unwrap().user);
-        let error = |more: &str| judge(more).unwrap_err().to_string();
-        assert!(error("truncate = \"middle\"").ends_with("[prompt]: `truncate` needs `max_input_tokens`"));
-        assert!(error("max_input_tokens = 50").contains("the instructions alone take about"));
-        assert!(error("max_input_tokens = 500\ntruncate = \"end\"").contains("invalid value for `prompt.truncate`"));
-    }
-
-    #[test]
-    fn the_request_ends_its_instructions_with_the_form_of_the_answer() {
-        let text = format!("{VERDICT}system = \"Be strict.\"\nuser = \"{{{{ outputs }}}}\"\n[params]\ntemperature = 1");
-        let judge = Judge::compile("j", &text, "j.toml").unwrap();
-        let trace = Trace { outputs: Some("hi".into()), ..Trace::default() };
-        let request = judge.request(&trace).unwrap();
-        assert!(request.system.as_ref().unwrap().starts_with("Be strict.\n\nAnswer with one JSON object"));
-        assert_eq!((request.user.as_str(), request.sampling.temperature), ("hi", Some(1.0)));
-        assert_eq!(judge.prompt_uri(), "prompts:/j/1");
-    }
-}
+mod tests;

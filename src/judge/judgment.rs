@@ -1,4 +1,4 @@
-//! A judgment: one trace, span, session or pair x one question, with its identity.
+//! A judgment: one trace, span, document, session or pair x one question, with its identity.
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
@@ -25,10 +25,10 @@ pub struct Question {
     sample: u32,
     /// What the configuration adds to every request, as far as it may change the answers.
     extra: Vec<(String, String)>,
-    /// All that is the same for every trace, hashed once.
+    /// Everything that is the same for every trace, hashed once.
     identity: IdHasher,
     input_error: IdHasher,
-    /// The same question to a simulator, once it is wanted.
+    /// The same question to a simulator, once requested.
     simulated: OnceLock<Box<Self>>,
 }
 
@@ -50,7 +50,7 @@ impl fmt::Display for QuestionKey<'_> {
     }
 }
 
-/// What to do, and what its record will be about.
+/// What to do, and the subject of its record.
 #[derive(Debug, Clone)]
 pub struct Judgment {
     /// The hash over everything that determines the answer.
@@ -131,7 +131,7 @@ impl Question {
         Self { sample, simulated: OnceLock::new(), ..self }
     }
 
-    /// Whether one answer answers both: where they are criteria of one rubric, on the same model.
+    /// Whether one answer answers both: if they are criteria of one rubric, on the same model.
     pub fn is_asked_with(&self, other: &Self) -> bool {
         self.judge.is_asked_with(&other.judge) && (&self.source_id, self.sample) == (&other.source_id, other.sample)
     }
@@ -154,39 +154,37 @@ impl Question {
 
     /// The id of a judgment.
     pub fn id(&self, subject: &SubjectIds, work: &Work) -> AssessmentId {
-        let SubjectIds { trace_id, span_id, pair, .. } = subject;
+        let SubjectIds { trace_id, span_id, .. } = subject;
         let mut hasher = self.identity.clone();
         hasher
             .part(trace_id.as_bytes())
             .optional_part(span_id.as_deref().map(str::as_bytes))
             .part(&self.sample.to_le_bytes());
         work.identify(&mut hasher);
-        if let Some(pair) = pair {
-            pair.identify(&mut hasher);
-        }
+        subject.identify(&mut hasher);
         hasher.finish()
     }
 
     fn not_askable(&self, subject: Subject<'_>, error: RenderError) -> Box<NotAskable> {
         let mut hasher = self.input_error.clone();
         hasher.part(subject.trace().trace_id.as_bytes()).part(error.to_string().as_bytes());
-        // Only where there is one: the ids of traces are older than those of spans, and these than those of samples.
+        // Only if there is one: the ids of traces are older than those of spans, and these than those of samples.
         if let Some(span_id) = subject.span_id() {
             hasher.part(span_id.as_bytes());
         }
-        if let Some(pair) = subject.pair() {
-            pair.ids().identify(&mut hasher);
-        }
+        let subject = subject.ids();
+        subject.identify(&mut hasher);
         if self.sample > 0 {
             hasher.part(b"sample").part(&self.sample.to_le_bytes());
         }
-        Box::new(NotAskable { id: hasher.finish(), subject: subject.ids(), error })
+        Box::new(NotAskable { id: hasher.finish(), subject, error })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::judge::Document;
     use crate::trace::{Span, Trace};
 
     fn question(system: &str, model: &str) -> Question {
@@ -312,5 +310,28 @@ mod tests {
         let missing = judgment("1", None).unwrap_err();
         assert_eq!(missing.error.to_string(), "the span has no `span.outputs` (line 1 of the judge's prompt)");
         assert_ne!(missing.id, judgment("2", None).unwrap_err().id);
+    }
+
+    #[test]
+    fn equal_documents_of_a_span_are_judgments_of_their_own() {
+        let text =
+            "[select]\nunit = \"document\"\n[verdict]\ntype = \"boolean\"\n[prompt]\nuser = \"{{ document | fence }}\"";
+        let question = Question::new(Judge::compile("j", text, "j").unwrap(), &"m".parse().unwrap(), &Map::new());
+        let trace = Trace { trace_id: "t".into(), ..Trace::default() };
+        let judgment = |outputs: Value, index: usize| {
+            let span = Span { span_id: "s".into(), outputs: Some(outputs), ..Span::default() };
+            let documents = Document::all_of(&span);
+            question.judgment(Subject::Document { trace: &trace, span: &span, documents: &documents, index }).unwrap()
+        };
+        let two = serde_json::json!(["a", "a"]);
+        let (first, second) = (judgment(two.clone(), 0), judgment(two, 1));
+        assert_ne!(first.id, second.id);
+        let metadata: Vec<_> = second.subject.metadata().map(|(key, text)| (key, text.into_owned())).collect();
+        assert_eq!(metadata, [("document_index", "1".to_owned()), ("document_count", "2".to_owned())]);
+        assert_ne!(
+            judgment(serde_json::json!(["a"]), 0).id,
+            first.id,
+            "another number of documents is another ranking"
+        );
     }
 }

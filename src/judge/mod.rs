@@ -61,6 +61,7 @@ pub use answer_form::AnswerForm;
 pub use claims::Claims;
 pub use computed::JudgeKind;
 pub(crate) use conversation::asked;
+pub use documents::Document;
 pub use expression::Expression;
 pub use formula::Formula;
 pub use judge::{Judge, JudgeError};

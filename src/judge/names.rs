@@ -24,8 +24,9 @@ pub const VARIABLES: &[&str] = &[
 pub(super) const PARAMETERS: &str = "params";
 
 /// The names that only some prompts may use, by what they judge.
-pub(super) const VARIABLES_OF: [(&str, Unit); 9] = [
+pub(super) const VARIABLES_OF: [(&str, Unit); 10] = [
     ("span", Unit::Span),
+    ("document", Unit::Document),
     ("conversation", Unit::Session),
     ("session", Unit::Session),
     ("answer_a", Unit::Pair),
@@ -83,6 +84,9 @@ pub(super) const CALL_FIELDS: &[&str] = &["name", "arguments", "status", "result
 
 /// What items of `documents` have.
 pub(super) const DOCUMENT_FIELDS: &[&str] = &["number", "title", "uri", "text"];
+
+/// What `document.` may be followed by, where documents are judged.
+pub(super) const OWN_DOCUMENT_FIELDS: &[&str] = &["title", "uri", "text"];
 
 /// What items of `tools` have.
 pub(super) const TOOL_FIELDS: &[&str] = &["name", "description", "parameters"];

@@ -12,7 +12,7 @@ const ANSWERS: [&str; 2] = ["answer_a", "answer_b"];
 /// One of the compared outputs.
 #[derive(Debug, Clone, Copy)]
 pub struct Side<'a> {
-    /// What reports call it: a system, a version, a column.
+    /// Its name in reports: a system, a version, a column.
     pub name: &'a str,
     /// The trace that has the output.
     pub trace: &'a Trace,
@@ -40,7 +40,7 @@ impl<'a> Pair<'a> {
         if self.is_swapped { self.b.trace } else { self.a.trace }
     }
 
-    /// What a right output looks like: what either trace says of it.
+    /// What a right output looks like, from either trace.
     pub(super) fn expectations(self) -> &'a Map<String, Value> {
         let (first, second) = if self.is_swapped { (self.b, self.a) } else { (self.a, self.b) };
         let is_silent = first.trace.expectations.is_empty();
@@ -115,10 +115,10 @@ mod tests {
         assert_eq!(ids.each_ref().map(|ids| ids.trace_id.as_str()), ["t1", "t1"]);
         let swapped = ids[1].pair.as_ref().unwrap();
         assert_eq!((swapped.named("answer_a".into()), swapped.named("tie".into())), ("new".into(), "tie".into()));
-        let metadata: Vec<_> = ids[1].metadata().collect();
+        let metadata: Vec<_> = ids[1].metadata().map(|(key, text)| (key, text.into_owned())).collect();
         let expected =
             [("answer_a", "new"), ("answer_b", "old"), ("answer_a_trace_id", "t2"), ("answer_b_trace_id", "t1")];
-        assert_eq!(metadata, expected);
+        assert_eq!(metadata, expected.map(|(key, text)| (key, text.to_owned())));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! `[params.NAME]`: what a judge's file leaves to its user to say, as in `--set JUDGE.NAME=VALUE`.
+//! `[params.NAME]`: what a judge file leaves to its user, as in `--set JUDGE.NAME=VALUE`.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,7 +11,7 @@ use serde_json::Value as Json;
 
 use crate::endpoint::wire::chat::Sampling;
 
-/// What was said for parameters, as texts: each may be said several times.
+/// Settings of parameters, as texts: each may be given several times.
 pub type Given = BTreeMap<String, Vec<String>>;
 
 /// `[params]` as written: how the answer is sampled, and the judge's own parameters, each a table.
@@ -27,7 +27,7 @@ pub struct ParamsTable {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ParameterTable {
-    /// What holds unless something else is said; its type is the parameter's. Without it something has to be said.
+    /// The default; its type is the parameter's. Without it a value is required.
     pub default: Option<toml::Value>,
     /// What it is, in one line.
     #[serde(default)]
@@ -36,7 +36,9 @@ pub struct ParameterTable {
 
 /// What `[params]` has of its own.
 const SAMPLING: &[&str] =
-    &["temperature", "top_p", "seed", "reasoning_effort", "max_output_tokens", "max_rationale_chars", "logprobs"];
+    &["temperature", "top_p", "seed", "reasoning_effort", "max_output_tokens", "max_rationale_chars", LOGPROBS];
+/// Whether the endpoint is asked how probable each label is.
+const LOGPROBS: &str = "logprobs";
 
 impl<'de> Deserialize<'de> for ParamsTable {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -58,7 +60,7 @@ impl<'de> Deserialize<'de> for ParamsTable {
                         "reasoning_effort" => sampling.reasoning_effort = Some(map.next_value()?),
                         "max_output_tokens" => sampling.max_output_tokens = map.next_value()?,
                         "max_rationale_chars" => sampling.max_rationale_chars = map.next_value()?,
-                        "logprobs" => sampling.logprobs = map.next_value()?,
+                        LOGPROBS => sampling.logprobs = map.next_value()?,
                         _ => match map.next_value::<ParameterOrValue>()? {
                             ParameterOrValue::Parameter(parameter) => _ = parameters.insert(key, parameter),
                             ParameterOrValue::Value => return Err(de::Error::unknown_field(&key, SAMPLING)),
@@ -69,6 +71,22 @@ impl<'de> Deserialize<'de> for ParamsTable {
             }
         }
         deserializer.deserialize_map(Table)
+    }
+}
+
+impl ParamsTable {
+    /// How the answer is sampled, and what was said for the judge's own parameters. `logprobs` may be said, too: it changes nothing of the question,
+    /// and built-in judges have no file to write it in.
+    ///
+    /// # Errors
+    /// When what was said for it is neither true nor false.
+    pub(super) fn said(&self, given: &Given) -> Result<(Sampling, Given), String> {
+        let (mut sampling, mut given) = (self.sampling, given.clone());
+        if let Some(texts) = given.remove(LOGPROBS) {
+            let text = texts.last().map_or("", |text| text.trim());
+            sampling.logprobs = text.parse().map_err(|_| format!("`{LOGPROBS}` must be true or false"))?;
+        }
+        Ok((sampling, given))
     }
 }
 
@@ -122,7 +140,7 @@ impl<'de> Deserialize<'de> for ParameterOrValue {
 pub struct Parameters(BTreeMap<String, Json>);
 
 impl Parameters {
-    /// The values: those that were said, else the defaults.
+    /// The values: those given, otherwise the defaults.
     ///
     /// # Errors
     /// Which parameter is unknown, has the wrong type, or lacks a value.

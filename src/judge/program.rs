@@ -1,4 +1,4 @@
-//! `[command]`: a program that judges, and how it is told about a trace.
+//! `[command]`: a program that judges, and what it is sent about a trace.
 
 use std::num::NonZeroUsize;
 
@@ -14,7 +14,7 @@ use super::verdict::Verdict;
 pub struct CommandTable {
     /// The program and its arguments; no shell reads them.
     pub run: Vec<String>,
-    /// Variables of the environment that it may see, beside the harmless ones.
+    /// Environment variables that it may see, in addition to the harmless ones.
     #[serde(default)]
     pub env: Vec<String>,
     /// How many of it run at once.
@@ -57,7 +57,7 @@ impl CommandTable {
     }
 }
 
-/// What a program is told: the members of its line after the id, as JSON.
+/// A program's input: the members of its line after the id, as JSON.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProgramRequest {
     /// `"judge":...,"trace":{...}}`
@@ -74,6 +74,18 @@ struct Members<'a> {
     span: Option<&'a crate::trace::Span>,
     #[serde(skip_serializing_if = "Option::is_none")]
     session: Option<&'a crate::trace::Session>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    document: Option<Told<'a>>,
+}
+
+/// A document of the span, from 0, and what it is.
+#[derive(Serialize)]
+struct Told<'a> {
+    index: usize,
+    count: usize,
+    title: Option<&'a str>,
+    uri: Option<&'a str>,
+    text: &'a str,
 }
 
 impl ProgramRequest {
@@ -81,10 +93,20 @@ impl ProgramRequest {
     pub(super) fn new(judge: &str, version: u32, subject: Subject<'_>) -> Result<Self, serde_json::Error> {
         let (trace, span, session) = match subject {
             Subject::Trace(_) | Subject::Pair(_) => (Some(subject.trace()), None, None),
-            Subject::Span { trace, span } => (Some(trace), Some(span), None),
+            Subject::Span { trace, span } | Subject::Document { trace, span, .. } => (Some(trace), Some(span), None),
             Subject::Session(session) => (None, None, Some(session)),
         };
-        let object = serde_json::to_string(&Members { judge, version, trace, span, session })?;
+        let document = match subject {
+            Subject::Document { documents, index, .. } => documents.get(index).map(|document| Told {
+                index,
+                count: documents.len(),
+                title: document.title.as_deref(),
+                uri: document.uri.as_deref(),
+                text: &document.text,
+            }),
+            _ => None,
+        };
+        let object = serde_json::to_string(&Members { judge, version, trace, span, session, document })?;
         Ok(Self { members: object.trim_start_matches('{').to_owned() })
     }
 
@@ -99,7 +121,7 @@ impl ProgramRequest {
 pub enum ProgramAnswer {
     /// A value, not yet checked, and its reasons.
     Verdict(Verdict),
-    /// It reports a failure, in its own words.
+    /// It reports a failure, with its own message.
     Failure(String),
 }
 
@@ -114,7 +136,7 @@ struct Line {
     error: Option<ErrorOfProgram>,
 }
 
-/// A `null` that is there is a value, too.
+/// An explicit `null` is a value, too.
 fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
     Value::deserialize(deserializer).map(Some)
 }

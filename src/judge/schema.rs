@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::names::VARIABLES;
 use super::requires::EXPECTATIONS;
 
-/// The schema (draft 2020-12). What it refuses the parser refuses, too; the parser knows more.
+/// The schema (draft 2020-12). What it refuses the parser also refuses; the parser checks more.
 pub fn of_judge_files() -> Value {
     let text = |description: &str| json!({"type": "string", "description": description});
     let texts = |description: &str| {
@@ -43,7 +43,7 @@ pub fn of_judge_files() -> Value {
                 "description": "What is judged",
                 "additionalProperties": false,
                 "properties": {
-                    "unit": {"enum": ["trace", "span", "session", "pair"], "default": "trace"},
+                    "unit": {"enum": ["trace", "span", "document", "session", "pair"], "default": "trace"},
                     "span_type": texts("The types of the spans that are judged"),
                     "name": texts("Their names, with the wildcards * and ?"),
                     "position": {"enum": ["root", "leaf"], "description": "Where in the trace they are"},

@@ -1,4 +1,4 @@
-//! `[select]`: what a judge judges one by one - traces, spans of them, whole sessions, or pairs of traces.
+//! `[select]`: what a judge judges one by one - traces, spans of them, the documents that spans found, whole sessions, or pairs of traces.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer};
 
 use super::glob;
 use super::requires::Requirement;
-use crate::trace::{Span, Trace};
+use crate::trace::{Span, SpanType, Trace};
 
 /// What has one feedback each.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
@@ -19,6 +19,8 @@ pub enum Unit {
     Trace,
     /// A span of a trace.
     Span,
+    /// A document that a span found.
+    Document,
     /// All traces of a session together.
     Session,
     /// Two traces with outputs for the same inputs.
@@ -31,9 +33,15 @@ impl Unit {
         match self {
             Self::Trace => "trace",
             Self::Span => "span",
+            Self::Document => "document",
             Self::Session => "session",
             Self::Pair => "pair",
         }
+    }
+
+    /// Whether a prompt about this unit has the variables of prompts about `other`: a document is of a span.
+    pub(super) fn has_those_of(self, other: Self) -> bool {
+        self == other || matches!((self, other), (Self::Document, Self::Span))
     }
 }
 
@@ -113,7 +121,9 @@ impl SelectTable {
         let unit = unit.unwrap_or(if key.is_some() { Unit::Span } else { Unit::Trace });
         let requires = requires.unwrap_or_default();
         let requires = requires.iter().map(|words| Requirement::parse(words)).collect::<Result<_, _>>()?;
-        let span_types = span_type.map(|types| types.iter().map(|name| name.to_ascii_uppercase()).collect());
+        // What a retriever found is what there are documents of, unless the file says otherwise.
+        let found = (unit == Unit::Document && key.is_none()).then(|| vec![SpanType::RETRIEVER.to_owned()]);
+        let span_types = span_type.map(|types| types.iter().map(|name| name.to_ascii_uppercase()).collect()).or(found);
         Ok(Select { unit, span_types, names: name, position, requires })
     }
 }
@@ -127,7 +137,7 @@ pub struct Select {
     /// Patterns.
     names: Option<Vec<String>>,
     position: Option<Position>,
-    /// What there must be for the judge to apply.
+    /// What a trace must have for the judge to apply.
     pub(super) requires: Vec<Requirement>,
 }
 
@@ -136,7 +146,7 @@ pub struct Select {
 pub struct Selected<'a> {
     /// In the trace's order, each id once.
     pub spans: Vec<&'a Span>,
-    /// Spans that have the id of an earlier one, and so can have no feedback of their own.
+    /// Spans that have the id of an earlier one, and so cannot have separate feedback.
     pub repeated: u64,
 }
 
@@ -146,12 +156,12 @@ impl Select {
         self.unit
     }
 
-    /// What there must be for the judge to apply, as written.
+    /// What a trace must have for the judge to apply, as written.
     pub fn requires(&self) -> impl Iterator<Item = &str> {
         self.requires.iter().map(Requirement::as_str)
     }
 
-    /// The spans of a trace that are judged, where spans are.
+    /// The spans of a trace that are judged, where spans or their documents are.
     pub fn spans<'a>(&self, trace: &'a Trace) -> Selected<'a> {
         let ids = |of: fn(&'a Span) -> Option<&'a str>| trace.spans.iter().filter_map(of).collect::<HashSet<_>>();
         let others = match self.position {
@@ -186,7 +196,6 @@ impl Select {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::trace::SpanType;
 
     fn select(toml: &str) -> Result<Select, String> {
         toml::from_str::<SelectTable>(toml).map_err(|error| error.message().to_owned())?.select()
@@ -234,6 +243,18 @@ mod tests {
     }
 
     #[test]
+    fn documents_are_those_of_retrievers_unless_the_file_says_otherwise() {
+        let spans = vec![span("1", None, "search_web", "TOOL"), span("2", None, "find", "RETRIEVER")];
+        let trace = Trace { spans, ..Trace::default() };
+        let of = |toml: &str| {
+            select(toml).unwrap().spans(&trace).spans.iter().map(|span| &*span.span_id).collect::<String>()
+        };
+        assert_eq!(of("unit = \"document\""), "2");
+        assert_eq!(of("unit = \"document\"\nspan_type = \"tool\""), "1");
+        assert_eq!(of("unit = \"document\"\nname = \"*\""), "12");
+    }
+
+    #[test]
     fn contradictions_name_the_key() {
         for (toml, words) in [
             ("unit = \"session\"\nspan_type = \"TOOL\"", "`span_type` selects spans, and `unit` is \"session\""),
@@ -251,6 +272,7 @@ mod tests {
             assert!(error.contains(words), "{toml}: {error}");
         }
         assert_eq!(select("").unwrap().unit(), Unit::Trace);
+        assert_eq!(select("unit = \"document\"\nname = \"search_*\"").unwrap().unit(), Unit::Document);
         assert_eq!(select("unit = \"session\"").unwrap().unit(), Unit::Session);
         assert_eq!(select("unit = \"pair\"").unwrap().unit(), Unit::Pair);
     }

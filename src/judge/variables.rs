@@ -8,7 +8,8 @@ use minijinja::value::Serde;
 use super::conversation::turns;
 use super::documents;
 use super::names::{
-    FUNCTIONS, NOT_OF_PAIRS, PARAMETERS, SESSION_FIELDS, SPAN_FIELDS, TRACE_FIELDS, VARIABLES, VARIABLES_OF,
+    FUNCTIONS, NOT_OF_PAIRS, OWN_DOCUMENT_FIELDS, PARAMETERS, SESSION_FIELDS, SPAN_FIELDS, TRACE_FIELDS, VARIABLES,
+    VARIABLES_OF,
 };
 use super::parameters::Parameters;
 use super::said;
@@ -55,7 +56,7 @@ impl Used {
                 continue;
             }
             let known_name = match VARIABLES_OF.iter().find(|(name, _)| *name == root) {
-                Some((_, unit)) if *unit != judged => {
+                Some((_, unit)) if !judged.has_those_of(*unit) => {
                     let at = place(root);
                     return Err(TemplateError::OtherUnit { name: root.to_owned(), unit: *unit, at });
                 }
@@ -75,6 +76,7 @@ impl Used {
             let (owner, known) = match root {
                 "trace" | "trace_a" | "trace_b" => ("trace", TRACE_FIELDS),
                 "span" => ("span", SPAN_FIELDS),
+                "document" => ("document", OWN_DOCUMENT_FIELDS),
                 "session" => ("session", SESSION_FIELDS),
                 _ => ("", &[][..]),
             };
@@ -128,7 +130,7 @@ pub(super) fn value(name: &str, subject: Subject<'_>) -> Option<Value> {
         "history" => Some(said::history(trace).into()),
         "context" => said::context(trace),
         "documents" => match subject {
-            Subject::Span { span, .. } => documents::of_span(span),
+            Subject::Span { span, .. } | Subject::Document { span, .. } => documents::of_span(span),
             _ => documents::of_trace(trace),
         }
         .map(Value::from),
@@ -142,7 +144,10 @@ pub(super) fn value(name: &str, subject: Subject<'_>) -> Option<Value> {
         "tools" => tools::offered(trace).map(|tools| Value::from(Serde(&tools))),
         "tree" => tree::of(trace).map(Value::from),
         _ => match (name, subject) {
-            ("span", Subject::Span { span, .. }) => Some(Value::from(Serde(span))),
+            ("span", Subject::Span { span, .. } | Subject::Document { span, .. }) => Some(Value::from(Serde(span))),
+            ("document", Subject::Document { documents, index, .. }) => {
+                documents.get(index).map(|document| Value::from_object(document.clone()))
+            }
             ("conversation", Subject::Session(session)) => Some(Value::from(Serde(&turns(session)))),
             ("session", Subject::Session(session)) => Some(Value::from(Serde(session))),
             ("answer_a", Subject::Pair(pair)) => said::answer(pair.a.trace),

@@ -1,4 +1,4 @@
-//! What the page shows, and what becomes of a decision: the dataset, the log as it grows, the questions, and who has answered what.
+//! What the page shows, and what happens to a decision: the dataset, the log as it grows, the questions, and who has answered what.
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
@@ -6,12 +6,13 @@ use std::io;
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
+use serde_json::Value;
 
 use super::plan::PlanRow;
 use super::queue::{Item, Queue};
 use super::schema::Question;
 use super::standing::{Opinion, opinions};
-use super::survey::Survey;
+use super::survey::{Part, Survey};
 use crate::dataset::TracesById;
 use crate::feedback::history::{Facts, Says};
 use crate::feedback::log::{Follower, News, OpenError};
@@ -23,13 +24,13 @@ pub struct Board {
     pub(super) traces: Option<TracesById>,
     pub(super) questions: Vec<Question>,
     pub(super) queue: Queue,
-    /// Whether nobody sees others' verdicts before the own decision.
+    /// Whether others' verdicts are hidden until the reviewer decides.
     pub(super) is_blind: bool,
     survey: Survey,
     /// For each question, whether it is only about spans.
     of_spans: Vec<bool>,
     log: Known,
-    /// How far each annotator is; recounted when they have said something.
+    /// The progress of each annotator; recounted after each answer.
     progress: HashMap<String, Progress>,
 }
 
@@ -38,7 +39,7 @@ pub struct Board {
 struct Known {
     /// The lines about each trace.
     lines: HashMap<String, Vec<u64>>,
-    /// What people say: who, about what, under which name.
+    /// People's feedback: source, subject and name.
     said: HashSet<u64>,
 }
 
@@ -48,16 +49,16 @@ struct Progress {
     done: usize,
 }
 
-/// A question about a trace, or a span of it.
+/// A question about a trace, or a part of it.
 #[derive(Debug, Clone)]
 pub(super) struct Asked<'a> {
     pub question: &'a Question,
-    pub span_id: Option<String>,
+    pub part: Part,
     /// How a plan drew it.
     pub row: Option<&'a PlanRow>,
 }
 
-/// Why something cannot be shown or kept.
+/// Why something cannot be shown or saved.
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "the messages say it")]
 pub enum BoardError {
@@ -71,11 +72,11 @@ pub enum BoardError {
     Dataset(io::Error),
 }
 
-/// Spans of one trace that one label asks about.
-const MAX_SPANS: usize = 50;
+/// The number of spans or documents of one trace that one label asks about.
+const MAX_PARTS: usize = 50;
 
 impl Board {
-    /// Begins a review of what `queue` names. `survey` is of the same log.
+    /// Starts a review of `queue`. `survey` is of the same log.
     ///
     /// # Errors
     /// When the log cannot be read.
@@ -95,7 +96,7 @@ impl Board {
         Ok(board)
     }
 
-    /// Sees what was appended meanwhile, by whomever.
+    /// Reads what was appended meanwhile, by anyone.
     pub(super) fn catch_up(&mut self) -> Result<(), OpenError> {
         let Self { follower, log, progress, queue, .. } = self;
         let mut touched = Vec::new();
@@ -127,15 +128,15 @@ impl Board {
             let rows = &item.rows;
             if !rows.is_empty() {
                 let of_it = rows.iter().filter(|row| row.name.as_ref().is_none_or(|name| *name == question.name));
-                asked.extend(of_it.map(|row| Asked { question, span_id: row.span_id.clone(), row: Some(row) }));
+                asked.extend(of_it.map(|row| Asked { question, part: row.part(), row: Some(row) }));
                 continue;
             }
-            let mut spans = self.survey.spans_of(&item.trace_id, &question.name);
-            if spans.is_empty() && !of_spans {
-                spans.push(None);
+            let mut parts = self.survey.parts_of(&item.trace_id, &question.name);
+            if parts.is_empty() && !of_spans {
+                parts.push(Part::default());
             }
-            let spans = spans.into_iter().take(MAX_SPANS);
-            asked.extend(spans.map(|span_id| Asked { question, span_id, row: None }));
+            let parts = parts.into_iter().take(MAX_PARTS);
+            asked.extend(parts.map(|part| Asked { question, part, row: None }));
         }
         asked
     }
@@ -153,12 +154,12 @@ impl Board {
         Ok(opinions(&records))
     }
 
-    /// How many items an annotator has answered whole.
+    /// The number of items that an annotator has fully answered.
     pub(super) fn done(&mut self, annotator: &str) -> usize {
         self.progress(annotator).done
     }
 
-    /// The next item from `from` on that an annotator has not answered whole, and after the last one from the beginning.
+    /// The next item from `from` on that an annotator has not fully answered, wrapping around at the end.
     pub(super) fn next(&mut self, annotator: &str, from: usize) -> Option<usize> {
         let is_done = &self.progress(annotator).is_done;
         let open = |at: &usize| !is_done[*at];
@@ -187,14 +188,14 @@ impl Board {
     fn is_done(&self, annotator: &str, at: usize) -> bool {
         let Some(item) = self.queue.get(at) else { return false };
         let is_said = |asked: &Asked<'_>| {
-            self.log.said.contains(&key(annotator, &item.trace_id, asked.span_id.as_deref(), &asked.question.name))
+            self.log.said.contains(&key(annotator, &item.trace_id, &asked.part, &asked.question.name))
         };
         self.asked(item).iter().all(is_said)
     }
 }
 
 impl Known {
-    /// Takes a record; the trace that it is about.
+    /// Adds a record; returns the trace that it is about.
     fn add(&mut self, offset: u64, line: &[u8]) -> Option<String> {
         #[derive(Deserialize)]
         struct About<'a> {
@@ -203,16 +204,27 @@ impl Known {
             #[serde(borrow)]
             span_id: Option<Cow<'a, str>>,
             assessment: Option<IgnoredAny>,
+            metadata: Option<OfDocument>,
         }
+        #[derive(Deserialize)]
+        struct OfDocument {
+            document_index: Option<Value>,
+        }
+        let index = |metadata: Option<OfDocument>| match metadata?.document_index? {
+            Value::String(text) => text.parse().ok(),
+            other => other.as_u64().and_then(|index| u32::try_from(index).ok()),
+        };
         let facts = Facts::read(line)?;
         let text = std::str::from_utf8(line).ok()?;
-        let (trace_id, span_id) = match serde_json::from_str::<About<'_>>(text).ok() {
-            Some(About { trace_id, span_id, assessment: None }) => {
-                (trace_id?.into_owned(), span_id.map(Cow::into_owned))
+        let (trace_id, part) = match serde_json::from_str::<About<'_>>(text).ok() {
+            Some(About { trace_id, span_id, assessment: None, metadata }) => {
+                let part = Part { span_id: span_id.map(Cow::into_owned), document_index: index(metadata) };
+                (trace_id?.into_owned(), part)
             }
             _ => {
                 let feedback = Feedback::from_json(text).ok()?;
-                (feedback.trace_id?, feedback.span_id)
+                let part = Part::of(&feedback);
+                (feedback.trace_id?, part)
             }
         };
         match self.lines.get_mut(&trace_id) {
@@ -220,7 +232,7 @@ impl Known {
             None => _ = self.lines.insert(trace_id.clone(), vec![offset]),
         }
         if let (SourceType::Human, Some(annotator)) = (facts.source_type, &facts.source_id) {
-            let key = key(annotator, &trace_id, span_id.as_deref(), &facts.name);
+            let key = key(annotator, &trace_id, &part, &facts.name);
             match facts.says {
                 Says::Verdict(_) => _ = self.said.insert(key),
                 // Withdrawn.
@@ -232,8 +244,9 @@ impl Known {
     }
 }
 
-fn key(annotator: &str, trace_id: &str, span_id: Option<&str>, name: &str) -> u64 {
+fn key(annotator: &str, trace_id: &str, part: &Part, name: &str) -> u64 {
     let mut hasher = IdHasher::new("judge-run review key 1");
-    hasher.part(annotator.as_bytes()).part(trace_id.as_bytes()).optional_part(span_id.map(str::as_bytes));
+    hasher.part(annotator.as_bytes()).part(trace_id.as_bytes());
+    part.hash(&mut hasher);
     hasher.part(name.as_bytes()).finish_u64()
 }

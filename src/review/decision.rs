@@ -7,9 +7,12 @@ use serde_json::Value;
 
 use super::board::{Asked, Board, BoardError};
 use super::item::mine;
+use super::survey::Part;
 use super::{BLIND_METADATA, SECONDS_METADATA};
 use crate::feedback::log::add;
-use crate::feedback::{DELETED_BY_METADATA, Feedback, IdHasher, REJECTED_BY_METADATA, Source, SourceType};
+use crate::feedback::{
+    DELETED_BY_METADATA, DOCUMENT_METADATA, Feedback, IdHasher, REJECTED_BY_METADATA, Source, SourceType,
+};
 
 /// An answer to a question.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -17,16 +20,24 @@ use crate::feedback::{DELETED_BY_METADATA, Feedback, IdHasher, REJECTED_BY_METAD
 pub(super) struct Answer {
     pub trace_id: String,
     pub span_id: Option<String>,
+    /// Which of the documents that the span found, from 0.
+    pub document_index: Option<u32>,
     pub name: String,
     /// `None` withdraws what was answered.
     pub value: Option<Value>,
     pub rationale: Option<String>,
-    /// The id of a verdict that it takes the place of.
+    /// The id of a verdict that it replaces.
     pub overrides: Option<String>,
-    /// When what the page shows was saved, in Unix milliseconds; `None` where nothing was.
+    /// When the answer that the page shows was saved, in Unix milliseconds; `None` if there is none.
     pub base: Option<i64>,
     /// How long the trace was looked at.
     pub seconds: Option<f64>,
+}
+
+impl Answer {
+    fn part(&self) -> Part {
+        Part { span_id: self.span_id.clone(), document_index: self.document_index }
+    }
 }
 
 /// Whether a verdict is accepted.
@@ -42,14 +53,14 @@ pub(super) struct Mark {
 #[derive(Debug)]
 pub(super) enum Outcome {
     Saved,
-    /// It is no answer; why.
+    /// Why it is not an answer.
     Invalid(String),
     /// Another window was faster.
     Changed,
     Failed(BoardError),
 }
 
-/// The label under which a remark is kept, whatever the questions are.
+/// The label of comments, whatever the questions are.
 pub(super) const COMMENT: &str = "comment";
 const MAX_TEXT: usize = 100_000;
 
@@ -68,6 +79,7 @@ impl Board {
     fn try_answer(&mut self, annotator: &str, answer: &Answer, now_ms: i64) -> Result<Outcome, Outcome> {
         self.catch_up().map_err(|error| Outcome::Failed(error.into()))?;
         let Answer { trace_id, span_id, name, value, overrides, base, .. } = answer;
+        let part = answer.part();
         let rationale = answer.rationale.clone().filter(|text| !text.trim().is_empty());
         if rationale.as_ref().is_some_and(|text| text.len() > MAX_TEXT) {
             return Err(Outcome::Invalid("the reason is too long".to_owned()));
@@ -90,12 +102,12 @@ impl Board {
             .as_ref()
             .is_some_and(|id| !said.iter().any(|opinion| opinion.record.assessment_id.as_ref() == Some(id)))
         {
-            return Err(Outcome::Invalid("what it overrides is not there".to_owned()));
+            return Err(Outcome::Invalid("the record that it overrides does not exist".to_owned()));
         }
         let item = self.queue.position(trace_id).and_then(|at| self.queue.get(at));
         let all: Vec<_> = item.map(|item| self.asked(item)).unwrap_or_default();
         let was_blind = self.is_blind && !all.iter().all(|asked| mine(&said, annotator, asked).is_some());
-        let asked = Asked { question, span_id: span_id.clone(), row: None };
+        let asked = Asked { question, part: part.clone(), row: None };
         let before = mine(&said, annotator, &asked).map(|opinion| &opinion.record);
         let is_same = match (before, value) {
             (Some(before), Some(value)) => {
@@ -104,18 +116,19 @@ impl Board {
             (None, None) => true,
             _ => false,
         };
-        // Said already, perhaps by this very request.
+        // Already saved, possibly by this very request.
         if is_same {
             return Ok(Outcome::Saved);
         }
         if before.map(|record| record.last_update_time_ms) != *base {
             return Err(Outcome::Changed);
         }
-        let of_plan = all.iter().find(|asked| asked.question.name == *name && asked.span_id == *span_id);
+        let of_plan = all.iter().find(|asked| asked.question.name == *name && asked.part == part);
         let mut metadata = before.map(|record| record.metadata.clone()).unwrap_or_default();
         if let Some(row) = of_plan.and_then(|asked| asked.row) {
             metadata.extend(row.drawn.clone());
         }
+        metadata.extend(part.document_index.map(|index| (DOCUMENT_METADATA.to_owned(), index.to_string())));
         let record = Feedback {
             assessment_id: before
                 .and_then(|record| record.assessment_id.clone())
@@ -147,7 +160,7 @@ impl Board {
         let said = self.opinions(&mark.trace_id)?;
         let of_id = said.iter().find(|opinion| opinion.record.assessment_id.as_ref() == Some(&mark.id));
         let Some(opinion) = of_id.filter(|opinion| opinion.is_own && !opinion.record.is_error()) else {
-            return Err(Outcome::Invalid("there is no verdict of a judge with this id".to_owned()));
+            return Err(Outcome::Invalid("no judge's verdict has this id".to_owned()));
         };
         if opinion.is_rejected != mark.valid {
             return Ok(Outcome::Saved);
@@ -170,11 +183,12 @@ impl Board {
     }
 }
 
-/// What one person says under one name about one thing has one id, so that whatever comes later is an update.
+/// One person's answers under one name about one thing have the same id, so that later ones are updates.
 fn id(annotator: &str, answer: &Answer) -> String {
-    let Answer { trace_id, span_id, name, .. } = answer;
+    let Answer { trace_id, name, .. } = answer;
     let mut hasher = IdHasher::new("judge-run review 1");
-    hasher.part(annotator.as_bytes()).part(trace_id.as_bytes()).optional_part(span_id.as_deref().map(str::as_bytes));
+    hasher.part(annotator.as_bytes()).part(trace_id.as_bytes());
+    answer.part().hash(&mut hasher);
     hasher.part(name.as_bytes()).finish().to_string()
 }
 
@@ -187,7 +201,7 @@ fn with_facts(
     if let Some(seconds) = answer.seconds.filter(|seconds| seconds.is_finite() && *seconds >= 0.0) {
         metadata.insert(SECONDS_METADATA.to_owned(), format!("{seconds:.1}"));
     }
-    // Whoever changes the mind later has seen the others.
+    // Those who change their mind later have seen the others'.
     metadata.insert(BLIND_METADATA.to_owned(), was_blind.to_string());
     if answer.value.is_none() {
         metadata.insert(DELETED_BY_METADATA.to_owned(), annotator.to_owned());
@@ -226,6 +240,7 @@ mod tests {
         Answer {
             trace_id,
             span_id,
+            document_index: None,
             name,
             value: value.map(Value::from),
             rationale: Some(rationale.into()),
@@ -256,7 +271,7 @@ mod tests {
         );
         assert!(saved(&board.answer("anna", &answer(Some(true), "", Some(5)), 7)));
         let said = board.opinions("t").unwrap();
-        let mine = said.iter().find(|opinion| opinion.is_of("anna", "safety", None)).unwrap();
+        let mine = said.iter().find(|opinion| opinion.is_of("anna", "safety", &Part::default())).unwrap();
         assert_eq!(
             (mine.record.value.clone(), mine.record.create_time_ms, mine.earlier.len()),
             (Some(json!(true)), 5, 1)
@@ -268,6 +283,24 @@ mod tests {
         assert_eq!((board.done("anna"), board.next("anna", 0)), (0, Some(0)));
         assert!(saved(&board.answer("anna", &answer(Some(true), "", None), 9)));
         assert_eq!(board.done("anna"), 1);
+    }
+
+    #[test]
+    fn each_document_has_an_answer_of_its_own() {
+        let (_folder, mut board) = board("trace_id,span_id,document_index\nt,s,0\nt,s,1\n", false);
+        let of = |index: u32| Answer {
+            span_id: Some("s".into()),
+            document_index: Some(index),
+            ..answer(Some(true), "", None)
+        };
+        assert!(saved(&board.answer("anna", &of(0), 5)));
+        assert_eq!((lines(&board), board.done("anna")), (2, 0), "the other document is open");
+        assert!(saved(&board.answer("anna", &of(1), 6)));
+        assert_eq!((lines(&board), board.done("anna")), (3, 1));
+        let said = board.opinions("t").unwrap();
+        let mut found: Vec<_> = said.iter().filter_map(|opinion| opinion.record.document_index()).collect();
+        found.sort_unstable();
+        assert_eq!(found, [0, 1]);
     }
 
     #[test]

@@ -1,16 +1,17 @@
-//! One trace with its questions and what was said of it, as the page asks for it.
+//! One trace with its questions and feedback, as the page requests it.
 
 use serde_json::{Value, json};
 
 use super::board::{Asked, Board, BoardError};
 use super::standing::Opinion;
+use super::survey::Part;
 use crate::results::forms::html::Shown;
 
-/// Of a trace, in characters; longer texts are cut, and it says so.
+/// Length of a trace's texts, in characters; longer ones are cut, which is shown.
 const ROOM: usize = 4_000_000;
 
 impl Board {
-    /// The item at a place of the queue; `None` where there is none.
+    /// The item at a place of the queue; `None` if there is none.
     pub(super) fn item(&mut self, annotator: &str, at: usize) -> Result<Option<Value>, BoardError> {
         self.catch_up()?;
         let done = self.done(annotator);
@@ -54,33 +55,35 @@ impl Board {
 
     /// The label names that can be given to any span.
     pub(super) fn labels(&self) -> Vec<Value> {
-        self.questions.iter().map(|it| question(&Asked { question: it, span_id: None, row: None }, None)).collect()
+        self.questions
+            .iter()
+            .map(|it| question(&Asked { question: it, part: Part::default(), row: None }, None))
+            .collect()
     }
 }
 
 fn is_by(opinion: &Opinion, annotator: &str) -> bool {
-    opinion.is_of(annotator, &opinion.record.name, opinion.record.span_id.as_deref())
+    opinion.is_of(annotator, &opinion.record.name, &Part::of(&opinion.record))
 }
 
 /// What an annotator answers.
 pub(super) fn mine<'a>(said: &'a [Opinion], annotator: &str, asked: &Asked<'_>) -> Option<&'a Opinion> {
     let mut mine = said.iter().filter(|opinion| {
-        opinion.is_valid
-            && !opinion.is_deleted()
-            && opinion.is_of(annotator, &asked.question.name, asked.span_id.as_deref())
+        opinion.is_valid && !opinion.is_deleted() && opinion.is_of(annotator, &asked.question.name, &asked.part)
     });
     mine.next_back()
 }
 
 fn question(asked: &Asked<'_>, mine: Option<&Opinion>) -> Value {
-    let Asked { question, span_id, .. } = asked;
+    let Asked { question, part, .. } = asked;
     let keyed = question.schema.keyed(question.good.as_ref()).into_iter().map(|value| {
         let is_good = question.good.as_ref().and_then(|good| good.is_good(&value));
         json!({"value": value, "good": is_good})
     });
     json!({
         "name": question.name,
-        "span_id": span_id,
+        "span_id": part.span_id,
+        "document_index": part.document_index,
         "about": question.about,
         "schema": question.schema,
         "good": question.good.as_ref().map(ToString::to_string),

@@ -1,9 +1,11 @@
-//! A list of what is to be labelled, drawn before: lines of JSON, or a table with a header.
+//! A list of what to label, drawn in advance: lines of JSON, or a table with a header.
 
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
+use super::survey::Part;
+use crate::feedback::DOCUMENT_METADATA;
 use crate::feedback::forms::text_of_cell;
 
 /// What is to be labelled, in this order.
@@ -20,13 +22,21 @@ pub struct PlanRow {
     pub trace_id: String,
     /// The span, if it is about one.
     pub span_id: Option<String>,
-    /// The label; all of them where none is named.
+    /// Which of the documents that the span found, from 0, if it is about one.
+    pub document_index: Option<u32>,
+    /// The label; all of them if none is named.
     pub name: Option<String>,
-    /// How it was drawn: kept in the metadata of what is said.
+    /// How it was drawn: stored in the metadata of the feedback.
     pub drawn: BTreeMap<String, String>,
 }
 
-/// Why a file is no plan.
+impl PlanRow {
+    pub(super) fn part(&self) -> Part {
+        Part { span_id: self.span_id.clone(), document_index: self.document_index }
+    }
+}
+
+/// Why a file is not a plan.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}: {reason}")]
 pub struct InvalidPlan {
@@ -36,11 +46,11 @@ pub struct InvalidPlan {
     pub reason: String,
 }
 
-/// What says how a row was drawn. Other columns, such as the judge's verdict, are not kept: a label should not depend on them.
+/// The columns that say how a row was drawn. Others, such as the judge's verdict, are dropped: a label should not depend on them.
 const DRAWN: [&str; 4] = ["inclusion_probability", "stratum", "weight", "plan"];
 
 impl LabelPlan {
-    /// Reads a plan with a column or member `trace_id`, and perhaps `span_id`, `name`, `inclusion_probability`, `stratum`.
+    /// Reads a plan with a column or member `trace_id`, and optionally `span_id`, `document_index`, `name`, `inclusion_probability`, `stratum`.
     ///
     /// # Errors
     /// The first line that names no trace.
@@ -98,10 +108,17 @@ fn row(line: u64, fields: &Map<String, Value>) -> Result<Option<PlanRow>, Invali
         return Ok(None);
     }
     let Some(trace_id) = text("trace_id").filter(|id| !id.is_empty()) else {
-        return Err(InvalidPlan { line, reason: "there is no `trace_id`".to_owned() });
+        return Err(InvalidPlan { line, reason: "no `trace_id`".to_owned() });
     };
     let drawn = DRAWN.iter().filter_map(|name| Some(((*name).to_owned(), text(name)?))).collect();
-    Ok(Some(PlanRow { trace_id, span_id: text("span_id"), name: text("name"), drawn }))
+    let document_index = match text(DOCUMENT_METADATA) {
+        None => None,
+        Some(index) => Some(index.parse().map_err(|_| {
+            let reason = format!("`document_index`: expected 0, 1, ..., not `{index}`");
+            InvalidPlan { line, reason }
+        })?),
+    };
+    Ok(Some(PlanRow { trace_id, span_id: text("span_id"), document_index, name: text("name"), drawn }))
 }
 
 #[cfg(test)]

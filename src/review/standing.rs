@@ -1,7 +1,8 @@
-//! What was said of one trace: every opinion as it stands, and what stood there before.
+//! The feedback on one trace: every opinion as it stands, and its history.
 
 use serde_json::{Value, json};
 
+use super::survey::Part;
 use crate::feedback::history::{Facts, History, Role};
 use crate::feedback::{Feedback, GOOD_METADATA, REJECTED_BY_METADATA, SCALE_METADATA, SourceType};
 
@@ -16,11 +17,11 @@ pub(super) struct Opinion {
     pub is_rejected: bool,
     /// Whether judge-run wrote it.
     pub is_own: bool,
-    /// What stood there before, the oldest first.
+    /// What preceded it, the oldest first.
     pub earlier: Vec<Feedback>,
 }
 
-/// The members of `metadata` that say nothing to a reviewer, or stand elsewhere.
+/// The members of `metadata` that say nothing to a reviewer, or are shown elsewhere.
 const NOT_SHOWN: [&str; 3] = [GOOD_METADATA, SCALE_METADATA, REJECTED_BY_METADATA];
 const MAX_EARLIER: usize = 20;
 
@@ -33,12 +34,13 @@ pub(super) fn opinions(records: &[Feedback]) -> Vec<Opinion> {
     let mut found: Vec<(Vec<usize>, Opinion)> = Vec::new();
     for line in history.settle().into_lines() {
         let record = &records[line.extra];
-        // Of people and programs each id stands for itself.
+        // For people and programs, each id is an opinion.
         let is_same = |other: &&mut (Vec<usize>, Opinion)| {
             let known = &other.1.record;
             known.name == record.name
                 && known.source == record.source
                 && known.span_id == record.span_id
+                && known.document_index() == record.document_index()
                 && known.sample() == record.sample()
                 && line.is_own == other.1.is_own
                 && (line.is_own || known.assessment_id == record.assessment_id)
@@ -78,13 +80,14 @@ impl Opinion {
         self.record.is_deleted()
     }
 
-    /// Whether it is what this person says under this name.
-    pub(super) fn is_of(&self, annotator: &str, name: &str, span_id: Option<&str>) -> bool {
-        let Feedback { source, span_id: about, .. } = &self.record;
+    /// Whether it is what this person says under this name of this part of the trace.
+    pub(super) fn is_of(&self, annotator: &str, name: &str, part: &Part) -> bool {
+        let Feedback { source, span_id, .. } = &self.record;
         source.source_type == SourceType::Human
             && source.source_id.as_deref() == Some(annotator)
             && self.record.name == name
-            && about.as_deref() == span_id
+            && *span_id == part.span_id
+            && self.record.document_index() == part.document_index
     }
 
     /// As the page shows it.
@@ -100,6 +103,7 @@ impl Opinion {
             "source_type": record.source.source_type.as_str(),
             "source_id": record.source.source_id,
             "span_id": record.span_id,
+            "document_index": record.document_index(),
             "value": record.value,
             "code": record.error.as_ref().map(|error| error.error_code.as_str()),
             "rationale": said(record),
@@ -158,7 +162,7 @@ mod tests {
         assert_eq!(found.len(), 2);
         assert_eq!((&found[0].record, found[0].is_valid, found[0].earlier.len()), (&records[1], true, 1));
         assert_eq!((&found[1].record, &found[1].earlier[..]), (&records[3], &records[2..3]));
-        assert!(found[1].is_of("x", "n", None) && !found[0].is_of("x", "n", None));
+        assert!(found[1].is_of("x", "n", &Part::default()) && !found[0].is_of("x", "n", &Part::default()));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! What a log has, before anything is reviewed: which labels there are, and which traces need attention.
+//! The content of a log before the review: its labels, and the traces that need attention.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -8,14 +8,14 @@ use serde_json::Value;
 use super::schema::Schema;
 use crate::feedback::history::Standing;
 use crate::feedback::log::{OpenError, StandingRecords, Stands};
-use crate::feedback::{Feedback, GOOD_METADATA, Good, SCALE_METADATA, SourceType};
+use crate::feedback::{Feedback, GOOD_METADATA, Good, IdHasher, SCALE_METADATA, SourceType};
 
 /// What a log has.
 #[derive(Debug, Clone, Default)]
 pub struct Survey {
-    /// The labels that judges and programs give, in the order in which they came.
+    /// The labels that judges and programs give, in order of appearance.
     pub labels: Vec<SurveyedLabel>,
-    /// The traces, in the order in which they came.
+    /// The traces, in order of appearance.
     pub traces: Vec<String>,
     findings: HashMap<String, Findings>,
 }
@@ -40,18 +40,40 @@ pub(super) struct Findings {
     pub is_failed: bool,
     /// The least distance of a number from the last good one.
     pub distance: Option<f64>,
-    /// Values of valid verdicts: label, span, value.
-    answers: Vec<(u32, Option<String>, Standing)>,
+    /// Values of valid verdicts: label, what of the trace, value.
+    answers: Vec<(u32, Part, Standing)>,
 }
 
-/// So many different values show the form of a label.
+/// What of a trace feedback is about: all of it, a span, or one of the documents that the span found.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Part {
+    pub span_id: Option<String>,
+    /// From 0.
+    pub document_index: Option<u32>,
+}
+
+impl Part {
+    pub(super) fn of(feedback: &Feedback) -> Self {
+        Self { span_id: feedback.span_id.clone(), document_index: feedback.document_index() }
+    }
+
+    /// Adds it to a hash, in which a part without a document is what it was before there were any.
+    pub(super) fn hash(&self, hasher: &mut IdHasher) {
+        hasher.optional_part(self.span_id.as_deref().map(str::as_bytes));
+        if let Some(index) = self.document_index {
+            hasher.part(&index.to_le_bytes());
+        }
+    }
+}
+
+/// This many different values show the form of a label.
 const MAX_VALUES: usize = 200;
 
 impl Survey {
-    /// Looks through a log; of one that does not exist yet there is nothing to say.
+    /// Reads through a log; one that does not exist yet is empty.
     ///
     /// # Errors
-    /// When it cannot be read, or plainly is not a log.
+    /// When it cannot be read, or is clearly not a log.
     pub fn of(log: &PathBuf) -> Result<Self, OpenError> {
         let mut survey = Self::default();
         if !log.exists() {
@@ -76,7 +98,7 @@ impl Survey {
             self.traces.push(trace_id.clone());
             self.findings.insert(trace_id.clone(), Findings::default());
         }
-        // People answer what is asked; they ask nothing.
+        // People answer questions; they define none.
         if feedback.source.source_type == SourceType::Human {
             return;
         }
@@ -96,10 +118,10 @@ impl Survey {
                 }
             }
         }
-        findings.answers.push((label, feedback.span_id.clone(), Standing::of(feedback)));
+        findings.answers.push((label, Part::of(feedback), Standing::of(feedback)));
     }
 
-    /// The number of a label, which it has from now on.
+    /// The number of a label, newly assigned if necessary.
     fn label(&mut self, feedback: &Feedback) -> u32 {
         let at = self.labels.iter().position(|label| label.name == feedback.name).unwrap_or_else(|| {
             let name = feedback.name.clone();
@@ -125,22 +147,22 @@ impl Survey {
         self.findings.get(trace_id)
     }
 
-    /// The spans of a trace that a label is about; `None` in it where it is about the whole trace.
-    pub(super) fn spans_of(&self, trace_id: &str, name: &str) -> Vec<Option<String>> {
+    /// The parts of a trace that a label is about.
+    pub(super) fn parts_of(&self, trace_id: &str, name: &str) -> Vec<Part> {
         let is_it = |label: u32| self.labels.get(label as usize).is_some_and(|label| label.name == name);
         let answers = self.findings.get(trace_id).into_iter().flat_map(|findings| &findings.answers);
-        let mut spans: Vec<_> = answers.filter(|(label, ..)| is_it(*label)).map(|(_, span, _)| span.clone()).collect();
-        spans.sort();
-        spans.dedup();
-        spans
+        let mut parts: Vec<_> = answers.filter(|(label, ..)| is_it(*label)).map(|(_, part, _)| part.clone()).collect();
+        parts.sort();
+        parts.dedup();
+        parts
     }
 
     /// Whether a label is only ever about spans.
     pub(super) fn is_of_spans(&self, name: &str) -> bool {
         let Some(at) = self.labels.iter().position(|label| label.name == name) else { return false };
-        let of_label = |answer: &&(u32, Option<String>, Standing)| answer.0 as usize == at;
+        let of_label = |answer: &&(u32, Part, Standing)| answer.0 as usize == at;
         let mut answers = self.findings.values().flat_map(|findings| &findings.answers).filter(of_label).peekable();
-        answers.peek().is_some() && answers.all(|(_, span, _)| span.is_some())
+        answers.peek().is_some() && answers.all(|(_, part, _)| part.span_id.is_some())
     }
 }
 
@@ -148,8 +170,8 @@ impl Findings {
     /// Whether two verdicts on the same question differ.
     pub(super) fn disagrees(&self) -> bool {
         let is_verdict = |standing: &Standing| !matches!(standing, Standing::Failed { .. } | Standing::Rejected { .. });
-        self.answers.iter().enumerate().any(|(i, (label, span, standing))| {
-            let others = self.answers[i + 1..].iter().filter(|(other, of, _)| other == label && of == span);
+        self.answers.iter().enumerate().any(|(i, (label, part, standing))| {
+            let others = self.answers[i + 1..].iter().filter(|(other, of, _)| other == label && of == part);
             is_verdict(standing) && others.into_iter().any(|(.., other)| is_verdict(other) && other != standing)
         })
     }

@@ -3,7 +3,7 @@
 //! - `plan`: a thread walks through the dataset, renders prompts, and leaves out what the log already has;
 //! - `dispatch`: one task admits judgments through the gates of their endpoints, retries first;
 //! - `ask`: one spawned task for each attempt: request, answer; `reading` finds the verdict in it;
-//! - `record`: what came of it, as feedback; the log's own thread writes it.
+//! - `record`: the outcome, as feedback; the log's own thread writes it.
 //!
 //! Everything between is bounded: the reader stops when the pipeline is full. What happens is a stream of [`Event`]s; [`Summary`] is the fold over
 //! them that every run ends with.
@@ -16,6 +16,7 @@ mod lanes;
 mod outcome;
 mod panel;
 mod planning;
+mod rankings;
 mod repeated;
 mod setup;
 mod start;
@@ -32,6 +33,7 @@ pub use outcome::summary::{Endless, LaneSummary, PromptLimit, QuestionInfo, Ques
 pub use panel::{Panel, PanelSummary};
 pub use planning::item::Settled;
 pub use planning::skipped::{SkipCounts, SkipReason};
+pub use rankings::RankingSummary;
 pub use repeated::Repeated;
 pub use setup::batching::{BatchPlan, Batched, Batching, OnExpired};
 pub use setup::budget::{Budget, Exhausted, MaxErrors};

@@ -7,7 +7,7 @@ use tokio::sync::{Notify, watch};
 use crate::dataset::DatasetReader;
 use crate::endpoint::client::{Client, ClientError};
 use crate::feedback::log::{Index, LogWriter, WriteError};
-use crate::judge::Question;
+use crate::judge::{Judge, Question};
 use crate::run::dispatch::batched::InBatches;
 use crate::run::dispatch::dispatcher::{Dispatcher, Parts};
 use crate::run::dispatch::patience::Patience;
@@ -20,6 +20,7 @@ use crate::run::panel::aggregate;
 use crate::run::planning::plan::{Known, Makes};
 use crate::run::planning::readers::Readers;
 use crate::run::planning::rejects::Rejects;
+use crate::run::rankings::{Ranking, rank};
 use crate::run::setup::batching::Batched;
 use crate::run::setup::questions::{LaneIndex, Questions};
 use crate::run::setup::settings::{LaneSettings, Output, RunSettings, Shutdown};
@@ -44,10 +45,10 @@ pub enum StartError {
 
 /// Runs to the end, or to the first reason to stop.
 ///
-/// `on_event` is called with everything that happens, in order, by this task. A change of `shutdown` is obeyed immediately.
+/// `on_event` is called with everything that happens, in order, by this task. A change of `shutdown` takes effect immediately.
 ///
 /// # Errors
-/// Only before anything was sent. What happens later is in the report.
+/// Only before anything is sent. Later errors are in the report.
 pub async fn run(
     settings: RunSettings,
     shutdown: watch::Receiver<Shutdown>,
@@ -97,11 +98,12 @@ pub async fn run(
     }
     let total_bytes = datasets.first().and_then(DatasetReader::total_bytes);
     let rejects = Rejects::new(rejects).map_err(StartError::Rejects)?;
-    // Only now, when the run is known to be possible, may it set an earlier log aside.
+    // Only now that the run is known to be possible may it set an earlier log aside.
     let log = match log {
         Some(log) => log.into_writer()?,
         None => LogWriter::stdout()?,
     };
+    let rankings: Vec<_> = judged(&questions).filter_map(|judge| Ranking::of(judge, &panels)).collect();
     let summary = Summary::new(questions.iter().map(|(_, question)| question), &lane_settings, selection.shard);
     let readers = Readers::start(
         datasets,
@@ -134,14 +136,22 @@ pub async fn run(
     });
     dispatcher.run(readers).await;
     let (mut summary, log, mut stop, batching) = dispatcher.end().await;
-    if let Some(path) = path.filter(|_| !panels.is_empty()) {
-        let aggregated = tokio::select! {
-            biased;
-            aggregated = aggregate(&panels, path, &log, &run_id) => aggregated,
-            () = patience.clone().ends() => Ok(Vec::new()),
+    if let Some(path) = path.filter(|_| !panels.is_empty() || !rankings.is_empty()) {
+        let made = async {
+            let of_panels =
+                if panels.is_empty() { Vec::new() } else { aggregate(&panels, path.clone(), &log, &run_id).await? };
+            // Where several vote, of what they come to.
+            let of_documents =
+                if rankings.is_empty() { Vec::new() } else { rank(&rankings, path, &log, &run_id).await? };
+            Ok((of_panels, of_documents))
         };
-        match aggregated {
-            Ok(panels) => summary.panels = panels,
+        let made = tokio::select! {
+            biased;
+            made = made => made,
+            () = patience.clone().ends() => Ok(Default::default()),
+        };
+        match made {
+            Ok(made) => (summary.panels, summary.rankings) = made,
             Err(error) => stop = stop.or(Some(StopReason::Votes(error))),
         }
     }
@@ -163,7 +173,15 @@ pub async fn run(
     Ok(RunReport { summary, stop, batched })
 }
 
-/// The questions, as those of simulated models where a simulator stands in a model's place: so that a drill resumes as a run does. Only where the
+/// The judges, each once.
+fn judged(questions: &Questions) -> impl Iterator<Item = &Judge> {
+    let all: Vec<_> = questions.iter().map(|(_, question)| &*question.judge).collect();
+    let is_first = |at: usize| all[..at].iter().all(|judge| judge.name != all[at].name);
+    let firsts: Vec<_> = (0..all.len()).filter(|at| is_first(*at)).map(|at| all[at]).collect();
+    firsts.into_iter()
+}
+
+/// The questions, as those of simulated models where a simulator answers in a model's place: so that a drill resumes as a run does. Only where the
 /// log has such records already; before that, the answers themselves say what they are. Of batches they say it too late: the ids are fixed when the
 /// requests are handed over.
 async fn as_simulated(

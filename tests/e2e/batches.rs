@@ -51,7 +51,8 @@ fn a_run_in_batches_judges_everything_once() {
     assert_eq!((&stats["batches"], &stats["batch_lines"]), (&json!(1), &json!(29)), "the first request is live");
     let in_batch = place.lines(LOG).iter().filter(|record| record["metadata"]["batch"] == "batch_1").count();
     assert_eq!(in_batch, 29);
-    assert_eq!(events(&place), ["planned", "uploaded", "submitting", "submitted", "ended", "downloaded", "collected"]);
+    let steps = ["ids", "planned", "uploaded", "submitting", "submitted", "ended", "downloaded", "collected"];
+    assert_eq!(events(&place), steps);
     assert!(!place.names().contains(&"traces.feedback.batches".to_owned()), "{:?}", place.names());
     // Nothing is left to be done, and nothing is asked.
     batch(&place, &simulator, &[]).exits_with(0);

@@ -136,6 +136,8 @@ fn a_threshold_from_labels_says_what_the_cheap_model_may_decide() {
         place.run(args.iter().chain(&[share]))
     };
     let of = |finished: Finished| serde_json::from_str::<Value>(&finished.stdout).unwrap()["escalation"].clone();
+    let low = ["calibrate", LOG, "--name", "sure", "--level", "0.5", "--max-disagreement", "5%"];
+    place.run(low).exits_with(2).says(&["--level 0.5", "a level above 0.5"]);
     assert_eq!(of(calibrate("0.02").exits_with(1))["below"], Value::Null, "60 labels do not show 2 %");
     let found = of(calibrate("5%").exits_with(0));
     assert_eq!((&found["below"], &found["n_kept"], &found["coverage"]), (&json!(0.95), &json!(60), &json!(0.75)));

@@ -107,3 +107,33 @@ fn an_endpoint_without_a_list_of_models_answers_and_a_model_that_is_not_listed_i
     place.run(["doctor"]).exits_with(0).prints(&["a run would ask openai:/gpt-4.1-mini"]);
     place.run(["doctor", "-d", "traces.jsonl", "-J", "safety", "--simulate"]).exits_with(0).prints(&["made up"]);
 }
+
+#[test]
+fn the_stronger_model_and_the_batch_api_are_asked_too() {
+    let place = Place::with_traces(1);
+    let endpoint = |has_batches: bool| {
+        Fake::start(move |request| match request.line.split(' ').nth(1).unwrap() {
+            "/v1/models" => answers::response(200, &[], &json!({"data": [{"id": "m"}, {"id": "strong"}]})),
+            "/v1/batches?limit=1" if has_batches => {
+                answers::response(200, &[], &json!({"data": [], "has_more": false}))
+            }
+            _ => answers::error(404, "not_found", "Not Found"),
+        })
+    };
+    let args = ["-d", "traces.jsonl", "-J", "safety", "-m", "mine:/m", "--format", "json", "--batch"];
+    let (with, without) = (endpoint(true), endpoint(false));
+    let doctor = |fake: &Fake, more: &[&str]| {
+        let url = fake.base_url();
+        place.run([&["doctor", "--base-url", &url], &args[..], more].concat())
+    };
+    let finished = doctor(&with, &["--escalate-to", "mine:/strong"]).exits_with(0);
+    let names = |part| found(&finished, part).into_iter().map(|(status, name, _)| (status, name)).collect::<Vec<_>>();
+    let both = ["mine:/m", "mine:/strong"].map(|name| ("ok".to_owned(), name.to_owned()));
+    assert_eq!((names("endpoint"), names("batches")), (both.to_vec(), both.to_vec()));
+    assert_eq!(with.seen().len(), 4, "each is asked twice");
+    assert!(found(&finished, "batches")[0].2.contains("the batch API of openai at"));
+    let finished = doctor(&without, &[]).exits_with(1);
+    assert_eq!(found(&finished, "batches")[0].0, "fails");
+    let offline = doctor(&with, &["--offline"]).exits_with(0);
+    assert_eq!((found(&offline, "batches")[0].0.as_str(), with.seen().len()), ("not_asked", 4));
+}

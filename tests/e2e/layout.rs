@@ -48,6 +48,18 @@ fn with_the_trace_first_judges_share_the_beginning_of_their_prompts() {
 }
 
 #[test]
+fn the_configuration_says_the_layout_and_the_command_line_another() {
+    let (place, fake) = (place(1), Fake::start(|_| answers::verdict(true)));
+    place.write("judge-run.toml", "layout = \"trace-first\"\n");
+    judge(&place, &fake, &[]).exits_with(0);
+    assert!(place.lines(LOG).iter().all(|record| record["metadata"]["layout"] == "trace-first"));
+    judge(&place, &fake, &["--layout", "instructions-first", "--overwrite"]).exits_with(0);
+    assert!(place.lines(LOG).iter().all(|record| record["metadata"].get("layout").is_none()));
+    place.write("judge-run.toml", "layout = \"last\"\n");
+    judge(&place, &fake, &[]).exits_with(2).says(&["layout"]);
+}
+
+#[test]
 fn a_replay_asks_with_the_layout_of_the_run() {
     let place = place(1);
     let works = Arc::new(AtomicBool::new(false));

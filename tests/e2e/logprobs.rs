@@ -99,6 +99,24 @@ fn the_simulator_gives_probabilities_and_other_judges_are_refused() {
         let confidence: f64 = record["metadata"]["confidence"].as_str().unwrap().parse().unwrap();
         assert!((0.5..1.0).contains(&confidence), "{record}");
     }
+    // A built-in judge has no file to say it in.
+    let set = |value: &str| {
+        let set = format!("relevance.logprobs={value}");
+        place.run([
+            "-d",
+            "traces.jsonl",
+            "-J",
+            "relevance",
+            "--simulate",
+            "-o",
+            "built-in.jsonl",
+            "--set",
+            set.as_str(),
+        ])
+    };
+    set("true").exits_with(0);
+    assert!(place.lines("built-in.jsonl").iter().all(|record| record["metadata"].get("confidence").is_some()));
+    set("perhaps").exits_with(2).says(&["`logprobs` must be true or false"]);
     place.write(
         "share.toml",
         "[verdict]\ntype = \"number\"\n[params]\nlogprobs = true\n[prompt]\nuser = \"{{ outputs }}\"\n",

@@ -2,7 +2,9 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests may panic")]
 
+mod batch_again;
 mod batch_dialects;
+mod batch_found;
 mod batch_lines;
 mod batches;
 mod cascades;
@@ -16,6 +18,7 @@ mod dataset;
 mod dialects;
 mod docs;
 mod doctor;
+mod documents;
 mod endpoints;
 mod exit_codes;
 mod files;

@@ -1,7 +1,7 @@
-//! Anthropic's Message Batches: the requests go with the submission, as Messages, and a batch has no name of its own.
+//! Anthropic's Message Batches: the requests go with the submission, as Messages, and a batch has no name.
 //!
-//! Source: Anthropic's API reference, "Message Batches" and "Messages". As in its compatible API, the form of the answer is asked for in words alone:
-//! not all models take a schema, and one that does not would refuse all requests of a batch.
+//! Source: Anthropic's API reference, "Message Batches" and "Messages". As in its compatible API, the form of the answer is asked for only in words:
+//! not all models accept a schema, and one that does not would refuse all requests of a batch.
 
 use std::io::Write;
 use std::path::Path;
@@ -14,14 +14,13 @@ use serde_json::{Map, Value, json};
 use super::super::error::BatchError;
 use super::super::http::{Http, Sent};
 use super::super::ledger::Batch;
-use super::super::provider::{End, Provider, Standing, Step};
+use super::super::line::CustomId;
+use super::super::provider::{CLOCKS_MS, Candidate, End, Provider, Sign, Standing, Step};
 use super::super::spool::BatchLimits;
 use super::rewritten::{Frame, rewritten};
 
 /// Below Anthropic's 100,000 requests and 256 MB.
 const LIMITS: BatchLimits = BatchLimits { requests: Some(100_000), bytes: Some(240_000_000), tokens: None };
-/// Clocks differ by less.
-const CLOCKS_MS: i64 = 60_000;
 const PATH: [&str; 2] = ["messages", "batches"];
 
 #[derive(Debug)]
@@ -52,11 +51,6 @@ struct Counts {
     expired: u64,
 }
 
-#[derive(Debug, Deserialize)]
-struct List {
-    data: Vec<MessageBatch>,
-}
-
 impl Anthropic {
     /// Its own API takes the key in another header than its compatible one.
     pub(in super::super) fn new(http: Http) -> Self {
@@ -71,6 +65,20 @@ impl Anthropic {
             None => http,
         };
         Self { http }
+    }
+}
+
+impl Anthropic {
+    /// The `custom_id` of a batch's first result.
+    async fn first_result(&self, id: &str) -> Result<Option<String>, BatchError> {
+        let what = "look at the results";
+        let line = self.http.first_line(what, &self.http.url(&["messages", "batches", id, "results"], &[])).await?;
+        if line.is_empty() {
+            return Ok(None);
+        }
+        let first: CustomId<'_> = serde_json::from_slice(&line)
+            .map_err(|error| BatchError::Unexpected { what: what.to_owned(), reason: error.to_string() })?;
+        Ok(Some(first.custom_id.into_owned()))
     }
 }
 
@@ -200,6 +208,10 @@ impl Provider for Anthropic {
         LIMITS
     }
 
+    fn list(&self) -> (&'static [&'static str], &'static str) {
+        (&PATH, "limit")
+    }
+
     fn upload<'a>(&'a self, _: &'a Path, _: &'a Batch) -> Step<'a, Option<String>> {
         Box::pin(async { Ok(None) })
     }
@@ -216,19 +228,25 @@ impl Provider for Anthropic {
         })
     }
 
-    /// Time and number of requests are all that it can be known by.
-    fn find<'a>(&'a self, batch: &'a Batch, known: &'a [String]) -> Step<'a, Option<String>> {
+    /// Time and number of requests say which it may be, its results say whether it is.
+    fn find<'a>(&'a self, batch: &'a Batch, others: &'a [String]) -> Step<'a, Vec<Candidate>> {
         Box::pin(async move {
-            let list: List =
-                self.http.ask("list the batches", Method::GET, &PATH, &[("limit", "100")], Sent::Nothing).await?;
-            let is_it = |found: &MessageBatch| {
-                let is_new = found
-                    .created_at
-                    .parse()
-                    .is_ok_and(|at: jiff::Timestamp| at.as_millisecond() >= batch.submitting_ms - CLOCKS_MS);
-                is_new && found.total() == batch.planned.requests as u64 && !known.contains(&found.id)
+            let is_old = |found: &MessageBatch| {
+                let created = found.created_at.parse();
+                created.is_ok_and(|at: jiff::Timestamp| at.as_millisecond() < batch.submitting_ms - CLOCKS_MS)
             };
-            Ok(list.data.into_iter().find(is_it).map(|found| found.id))
+            let mut candidates = Vec::new();
+            for found in self.http.list(&PATH, "after_id", is_old).await? {
+                if found.total() != batch.planned.requests as u64 || others.contains(&found.id) {
+                    continue;
+                }
+                let sign = match found.processing_status.eq_ignore_ascii_case("ended") {
+                    false => Some(Sign::Later),
+                    true => self.first_result(&found.id).await?.map(Sign::Result),
+                };
+                candidates.extend(sign.map(|sign| Candidate { id: found.id, sign }));
+            }
+            Ok(candidates)
         })
     }
 

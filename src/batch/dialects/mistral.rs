@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 
 use super::super::http::{Http, Sent};
 use super::super::ledger::Batch;
-use super::super::provider::{End, Provider, Standing, Step};
+use super::super::provider::{Candidate, End, Provider, Sign, Standing, Step};
 use super::super::spool::{BatchLimits, CHAT_COMPLETIONS};
 use super::rewritten::{Frame, rewritten};
 
@@ -100,6 +100,10 @@ impl Provider for Mistral {
         LIMITS
     }
 
+    fn list(&self) -> (&'static [&'static str], &'static str) {
+        (&["batch", "jobs"], "page_size")
+    }
+
     fn upload<'a>(&'a self, requests: &'a Path, batch: &'a Batch) -> Step<'a, Option<String>> {
         Box::pin(async move {
             // The model belongs to the job.
@@ -127,7 +131,7 @@ impl Provider for Mistral {
         })
     }
 
-    fn find<'a>(&'a self, batch: &'a Batch, _: &'a [String]) -> Step<'a, Option<String>> {
+    fn find<'a>(&'a self, batch: &'a Batch, _: &'a [String]) -> Step<'a, Vec<Candidate>> {
         Box::pin(async move {
             let query = [("page_size", "100")];
             let path = ["batch", "jobs"];
@@ -137,7 +141,8 @@ impl Provider for Mistral {
                 named == Some(&batch.planned.batch)
                     || batch.file.as_ref().is_some_and(|file| job.input_files.contains(file))
             };
-            Ok(jobs.data.into_iter().find(is_it).map(|job| job.id))
+            let found = jobs.data.into_iter().find(is_it);
+            Ok(found.map(|job| Candidate { id: job.id, sign: Sign::Name }).into_iter().collect())
         })
     }
 

@@ -1,4 +1,4 @@
-//! Files and batches, as OpenAI has them, and most that are compatible.
+//! Files and batches, as in OpenAI's API and most compatible ones.
 //!
 //! Sources: OpenAI's API reference, "Files" and "Batch"; Azure's, Groq's and Together's pages on batches.
 
@@ -10,9 +10,9 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::super::error::BatchError;
-use super::super::http::{Http, Sent};
+use super::super::http::{Http, PAGE, Sent};
 use super::super::ledger::Batch;
-use super::super::provider::{End, Provider, Standing, Step};
+use super::super::provider::{Candidate, End, Provider, Sign, Standing, Step};
 use super::super::spool::{BatchLimits, CHAT_COMPLETIONS};
 use super::rewritten::{Frame, rewritten};
 use crate::endpoint::pacing::backoff;
@@ -25,8 +25,6 @@ const MAX_BYTES: u64 = 190_000_000;
 const MAX_BYTES_SMALL: u64 = 95_000_000;
 /// The key of the metadata under which a batch has its own name.
 const NAME: &str = "judge_run_batch";
-/// A page of the list.
-const PAGE: &str = "100";
 /// Pages of the list that are looked through for a batch that was just submitted.
 const MAX_PAGES: usize = 20;
 /// Looks at a file that is not ready yet: some ten minutes.
@@ -246,8 +244,11 @@ impl Provider for OpenAi {
         })
     }
 
-    fn find<'a>(&'a self, batch: &'a Batch, _: &'a [String]) -> Step<'a, Option<String>> {
-        Box::pin(self.find_batch(batch))
+    fn find<'a>(&'a self, batch: &'a Batch, _: &'a [String]) -> Step<'a, Vec<Candidate>> {
+        Box::pin(async move {
+            let found = self.find_batch(batch).await?;
+            Ok(found.map(|id| Candidate { id, sign: Sign::Name }).into_iter().collect())
+        })
     }
 
     fn poll<'a>(&'a self, id: &'a str) -> Step<'a, Standing> {

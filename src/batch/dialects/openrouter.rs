@@ -1,4 +1,4 @@
-//! OpenRouter's batches: the requests go with the submission, the results come with the batch itself, and a batch has no name of its own.
+//! OpenRouter's batches: the requests go with the submission, the results come with the batch itself, and a batch has no name.
 //!
 //! Source: OpenRouter's Batch API Quickstart and its OpenAPI document, `/batches`. It reads a submission as it comes, so that `endpoint` and `model` must
 //! stand before the requests. There is no way to cancel a batch.
@@ -17,14 +17,13 @@ use serde_json::{Map, Value, json};
 use super::super::error::BatchError;
 use super::super::http::{Http, Sent};
 use super::super::ledger::Batch;
-use super::super::provider::{End, Provider, Standing, Step};
+use super::super::line::CustomId;
+use super::super::provider::{CLOCKS_MS, Candidate, End, Provider, Sign, Standing, Step};
 use super::super::spool::{BatchLimits, CHAT_COMPLETIONS};
 use super::rewritten::{Frame, rewritten};
 
 /// OpenRouter's 5,000 requests, and below its 200 MB.
 const LIMITS: BatchLimits = BatchLimits { requests: Some(5_000), bytes: Some(190_000_000), tokens: None };
-/// Clocks differ by less.
-const CLOCKS_MS: i64 = 60_000;
 
 #[derive(Debug)]
 pub(in super::super) struct OpenRouter {
@@ -51,11 +50,6 @@ struct Counts {
     failed: u64,
 }
 
-#[derive(Debug, Deserialize)]
-struct List {
-    data: Vec<BatchObject>,
-}
-
 impl OpenRouter {
     pub(in super::super) fn new(http: Http, model: &str) -> Self {
         Self { http, model: model.to_owned() }
@@ -70,6 +64,19 @@ impl OpenRouter {
     ) -> Result<BatchObject, BatchError> {
         let file = self.http.fetch(what, &self.http.url(&["batches", id], &[])).await?;
         read(file, each).map_err(|error| BatchError::Unexpected { what: what.to_owned(), reason: error.to_string() })
+    }
+
+    /// The `custom_id` of a batch's first result.
+    async fn first_result(&self, id: &str) -> Result<Option<String>, BatchError> {
+        let mut first = None;
+        let each = |result: &RawValue| {
+            if first.is_none() {
+                first = serde_json::from_str::<CustomId<'_>>(result.get()).ok().map(|line| line.custom_id.into_owned());
+            }
+            Ok(())
+        };
+        self.batch("look at the results", id, each).await?;
+        Ok(first)
     }
 }
 
@@ -182,20 +189,30 @@ impl Provider for OpenRouter {
         })
     }
 
-    /// Model, time and number of requests are all that it can be known by.
-    fn find<'a>(&'a self, batch: &'a Batch, known: &'a [String]) -> Step<'a, Option<String>> {
+    /// Model, time and number of requests say which it may be, its results say whether it is.
+    fn find<'a>(&'a self, batch: &'a Batch, others: &'a [String]) -> Step<'a, Vec<Candidate>> {
         Box::pin(async move {
-            let query = [("limit", "100")];
-            let list: List =
-                self.http.ask("list the batches", Method::GET, &["batches"], &query, Sent::Nothing).await?;
-            let is_it = |found: &BatchObject| {
+            let is_old = |found: &BatchObject| {
                 let created_ms = found.created_at.map(|seconds| seconds.saturating_mul(1_000));
-                let is_new = created_ms.is_some_and(|at| at >= batch.submitting_ms - CLOCKS_MS);
+                created_ms.is_some_and(|at| at < batch.submitting_ms - CLOCKS_MS)
+            };
+            let mut candidates = Vec::new();
+            for found in self.http.list(&["batches"], "after", is_old).await? {
                 let total = found.request_counts.as_ref().map(|counts| counts.total);
                 let is_same = found.model.as_ref() == Some(&self.model) && total == Some(batch.planned.requests as u64);
-                is_new && is_same && found.state() != "failed" && !known.contains(&found.id)
-            };
-            Ok(list.data.into_iter().find(is_it).map(|found| found.id))
+                if !is_same || others.contains(&found.id) {
+                    continue;
+                }
+                let id = found.id.clone();
+                let sign = match found.standing().end {
+                    None => Some(Sign::Later),
+                    // It was not accepted.
+                    Some(End::Failed) => None,
+                    Some(_) => self.first_result(&id).await?.map(Sign::Result),
+                };
+                candidates.extend(sign.map(|sign| Candidate { id, sign }));
+            }
+            Ok(candidates)
         })
     }
 

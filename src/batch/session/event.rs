@@ -16,6 +16,13 @@ pub enum BatchEvent<'a> {
         /// As the ledger knows it.
         batch: &'a Batch,
     },
+    /// Whether its submission arrived is not known: batches at the provider may be it, which shows once they have results.
+    Unclear {
+        /// As the ledger knows it.
+        batch: &'a Batch,
+        /// How many may be it.
+        candidates: u64,
+    },
     /// The provider says how far it is.
     Seen {
         /// As the ledger knows it.

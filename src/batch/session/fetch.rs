@@ -1,6 +1,5 @@
 //! The results of batches: fetched, read, and removed once they are in the log.
 
-use std::collections::HashSet;
 use std::fs::File;
 use std::io::{BufWriter, Write};
 
@@ -8,11 +7,9 @@ use super::super::answers::Answers;
 use super::super::error::BatchError;
 use super::super::ledger::{Batch, Entry, Stage};
 use super::super::provider::End;
-use super::super::spool::{make_private, requests_of, results_of};
+use super::super::spool::{files_of, make_private, results_of};
 use super::event::{BatchEvent, Sink};
 use super::{Session, Then, is_by_file};
-use crate::feedback::AssessmentId;
-use crate::feedback::log::ids_since;
 use crate::files::with_suffix;
 
 impl Session {
@@ -53,27 +50,19 @@ impl Session {
     /// # Errors
     /// When a file of results or the log cannot be read.
     pub fn answers(&self) -> Result<Answers, BatchError> {
-        let mut answers = Answers::default();
-        for batch in self.ledger.batches() {
-            match batch.stage {
-                Stage::Closed => {}
-                Stage::Downloaded => {
-                    let recorded = self.recorded(batch)?;
-                    let has_all = batch.state.as_deref() != Some(End::Failed.as_str());
-                    let path = results_of(&self.folder, &batch.planned.batch);
-                    answers.add_results(batch, &path, &recorded, has_all)?;
-                }
-                _ => answers.add_pending(batch),
+        let alive = || self.ledger.batches().filter(|batch| batch.stage < Stage::Closed);
+        let mut answers = Answers::new(alive().map(Batch::most_judgments).sum())?;
+        for batch in alive() {
+            if batch.stage == Stage::Downloaded {
+                let has_all = batch.state.as_deref() != Some(End::Failed.as_str());
+                let path = results_of(&self.folder, &batch.planned.batch);
+                answers.add_results(&self.ledger, batch, &path, has_all)?;
+            } else {
+                answers.add_pending(&self.ledger, batch)?;
             }
         }
+        answers.leave_recorded(&self.log)?;
         Ok(answers)
-    }
-
-    fn recorded(&self, batch: &Batch) -> Result<HashSet<AssessmentId>, BatchError> {
-        if !self.log.exists() {
-            return Ok(HashSet::new());
-        }
-        ids_since(&self.log, batch.planned.time_ms).map_err(BatchError::file(&self.log))
     }
 
     /// Notes that all results of these batches are in the log, and removes their files here; at the provider, too, if that is wished.
@@ -88,7 +77,7 @@ impl Session {
                 self.ledger.add(Entry::Deleted { batch: name.clone() })?;
             }
             self.ledger.add(Entry::Collected { batch: name.clone() })?;
-            for path in [requests_of(&self.folder, name), results_of(&self.folder, name)] {
+            for path in files_of(&self.folder, name) {
                 match std::fs::remove_file(&path) {
                     Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                         return Err(BatchError::file(&path)(error));

@@ -1,9 +1,10 @@
-//! How a batch gets to its provider: once, whatever happens in between, and in halves where there is no room for it whole.
+//! How a batch gets to its provider: once, whatever happens in between, and in halves if there is no room for all of it.
 
 use std::time::Duration;
 
 use super::super::error::BatchError;
 use super::super::ledger::{Batch, Entry, Stage, now_ms};
+use super::super::provider::{Candidate, Sign};
 use super::super::spool::{halves, requests_of};
 use super::event::{BatchEvent, Sink};
 use super::{Session, Then};
@@ -77,17 +78,35 @@ impl Session {
         }
     }
 
-    /// Looks for a batch that may have been submitted; submits it if it was not.
+    /// Looks for a batch that may have been submitted; submits it if it was not. While it is not known, it waits: another run's batch of as many
+    /// requests is never taken for it, nor is it submitted twice.
     pub(super) async fn find(&mut self, batch: &Batch, on_event: Sink<'_>) -> Result<Then, BatchError> {
         let name = batch.planned.batch.clone();
-        let known: Vec<_> = self.ledger.batches().filter_map(|batch| batch.id.clone()).collect();
         loop {
-            if let Some(id) = self.lane(batch)?.provider.find(batch, &known).await? {
-                self.ledger.add(Entry::Submitted { batch: name.clone(), id })?;
-                if let Some(batch) = self.ledger.get(&name) {
-                    on_event(&BatchEvent::Found { batch });
+            let own = self.ledger.batches().filter_map(|batch| batch.id.clone());
+            let others: Vec<_> = own.chain(self.foreign.iter().cloned()).collect();
+            let mut open = 0;
+            let candidates = self.lane(batch)?.provider.find(batch, &others).await?;
+            for Candidate { id, sign } in candidates {
+                match sign {
+                    Sign::Later => open += 1,
+                    Sign::Result(custom_id) if !self.has(batch, &custom_id)? => self.foreign.push(id),
+                    Sign::Name | Sign::Result(_) => {
+                        self.ledger.add(Entry::Submitted { batch: name.clone(), id })?;
+                        if let Some(batch) = self.ledger.get(&name) {
+                            on_event(&BatchEvent::Found { batch });
+                        }
+                        return Ok(Then::Next);
+                    }
                 }
-                return Ok(Then::Next);
+            }
+            if open > 0 {
+                let now = ("unclear".to_owned(), open);
+                if self.seen.get(&name) != Some(&now) {
+                    on_event(&BatchEvent::Unclear { batch, candidates: open });
+                    self.seen.insert(name, now);
+                }
+                return Ok(Then::Wait);
             }
             let since = now_ms() - batch.submitting_ms;
             if !(0..SETTLED_MS).contains(&since) {
@@ -103,6 +122,17 @@ impl Session {
             return Err(BatchError::Unexpected { what, reason });
         }
         self.submit(batch, on_event).await
+    }
+
+    /// Whether a batch has a request of this id.
+    fn has(&self, batch: &Batch, custom_id: &str) -> Result<bool, BatchError> {
+        let Ok(wanted) = custom_id.parse() else { return Ok(false) };
+        let mut has = false;
+        self.ledger.for_each_ids(batch, |ids| {
+            has |= ids.first() == Some(&wanted);
+            Ok(())
+        })?;
+        Ok(has)
     }
 
     /// The provider has too much of this account's in its queue: its own batches are waited for, or this one is made smaller.
@@ -122,8 +152,8 @@ impl Session {
             self.ledger.add(Entry::Dropped { batch: name.clone() })?;
             return Err(BatchError::Refused { id: batch.shown_id().to_owned(), message });
         }
-        let into = halves(&self.folder, &batch.planned)?;
-        self.ledger.add(Entry::Split { batch: name.clone(), into })?;
+        let into = halves(&self.folder, &self.ledger, batch)?;
+        self.ledger.begin(Entry::Split { batch: name.clone(), into }, &self.folder)?;
         on_event(&BatchEvent::Split { batch });
         Ok(Then::Wait)
     }

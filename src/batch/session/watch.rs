@@ -1,4 +1,6 @@
-//! How a batch stands at its provider, and its end before it is done.
+//! The state of a batch at its provider, and cancelling it.
+
+use std::collections::HashMap;
 
 use super::super::error::BatchError;
 use super::super::ledger::{Batch, Entry, Stage};
@@ -54,9 +56,13 @@ impl Session {
         if standing.is_queue_full {
             return self.no_room(batch, on_event);
         }
-        let ids: Vec<_> = batch.ids().filter_map(|ids| ids.first().copied()).collect();
-        let rejected = standing.rejected.iter().filter_map(|(line, message)| Some((ids.get(line - 1)?, message)));
-        let rejected: Vec<_> = rejected.collect();
+        let said: HashMap<usize, &String> = standing.rejected.iter().rev().map(|(line, said)| (*line, said)).collect();
+        let (mut line, mut rejected) = (0, Vec::new());
+        self.ledger.for_each_ids(batch, |ids| {
+            line += 1;
+            rejected.extend(ids.first().copied().zip(said.get(&line)));
+            Ok(())
+        })?;
         if rejected.is_empty() {
             self.ledger.add(Entry::Dropped { batch: name })?;
             let message = standing.message.unwrap_or_else(|| "no explanation".to_owned());

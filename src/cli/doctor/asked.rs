@@ -1,4 +1,4 @@
-//! What endpoints and servers answer: each is asked with requests that judge nothing and cost nothing.
+//! The answers of endpoints and servers, to requests that judge nothing and cost nothing.
 
 use std::collections::BTreeSet;
 use std::future::Future;
@@ -46,10 +46,17 @@ pub(super) struct Asker<'a> {
     runtime: Option<Runtime>,
     server: &'a ServerArgs,
     env: Env<'a>,
+    /// Whether requests go in batches.
+    in_batches: bool,
 }
 
-/// The models that these judges ask, the one that is configured, and the endpoints of the configuration beside them.
-pub(super) fn models(layers: &Layers, judges: &[Asked], diagnosis: &mut Diagnosis) -> Vec<Model> {
+/// The models that these judges ask, `strong` if their votes differ, the one that is configured, and the other endpoints of the configuration.
+pub(super) fn models(
+    layers: &Layers,
+    judges: &[Asked],
+    strong: Option<&ModelUri>,
+    diagnosis: &mut Diagnosis,
+) -> Vec<Model> {
     let mut models = Vec::<Model>::new();
     let mut add = |uri: ModelUri, judge: Option<&str>| {
         let place = models.iter().position(|model| model.uri == uri).unwrap_or(models.len());
@@ -60,7 +67,10 @@ pub(super) fn models(layers: &Layers, judges: &[Asked], diagnosis: &mut Diagnosi
     };
     for Asked { judge, .. } in judges.iter().filter(|asked| asked.judge.kind() == judge_run::judge::JudgeKind::Llm) {
         match layers.voters(judge.model.as_ref()) {
-            Ok(voters) => voters.into_iter().for_each(|uri| add(uri, Some(&judge.name))),
+            Ok(mut voters) => {
+                voters.extend(strong.map(|uri| layers.ask(Some(uri))));
+                voters.into_iter().for_each(|uri| add(uri, Some(&judge.name)));
+            }
             Err(error) => diagnosis.add([Finding::of_error(Part::Endpoint, &judge.name, error)]),
         }
     }
@@ -69,7 +79,10 @@ pub(super) fn models(layers: &Layers, judges: &[Asked], diagnosis: &mut Diagnosi
         add(layers.model(None), None);
     } else if judges.is_empty() {
         let detail = format!("a run would ask {}, the default", default_model());
-        diagnosis.add([Finding::warning(Part::Endpoint, "no judge and no model is named", detail)]);
+        diagnosis.add([Finding::warning(Part::Endpoint, "no judge and no model given", detail)]);
+    }
+    if let Some(uri) = strong.filter(|_| judges.is_empty()) {
+        add(layers.ask(Some(uri)), None);
     }
     let known: BTreeSet<_> = models.iter().map(|model| model.uri.endpoint.clone()).collect();
     for name in layers.file.endpoints.keys().filter(|name| !known.contains(*name) && !layers.simulate) {
@@ -92,13 +105,13 @@ impl Model {
 }
 
 impl<'a> Asker<'a> {
-    pub(super) fn new(offline: bool, server: &'a ServerArgs, env: Env<'a>) -> Result<Self, CliError> {
+    pub(super) fn new(offline: bool, server: &'a ServerArgs, in_batches: bool, env: Env<'a>) -> Result<Self, CliError> {
         let runtime = if offline { None } else { Some(Builder::new_current_thread().enable_all().build()?) };
-        Ok(Self { runtime, server, env })
+        Ok(Self { runtime, server, env, in_batches })
     }
 
     /// The answer; `None` if nothing is to be asked.
-    fn ask<T>(&self, request: impl Future<Output = T>) -> Option<T> {
+    pub(super) fn ask<T>(&self, request: impl Future<Output = T>) -> Option<T> {
         self.runtime.as_ref().map(|runtime| runtime.block_on(request))
     }
 
@@ -139,6 +152,9 @@ impl<'a> Asker<'a> {
             Ok((lane, false)) => lane,
         };
         let mut findings: Vec<_> = lane.pool.iter().map(|member| self.member(model, member)).collect();
+        if self.in_batches && model.is_asked {
+            findings.push(self.batches(model, lane.pool.first()));
+        }
         if let Some(server) = lane.pool.iter().find_map(|member| member.quota_server.as_ref()) {
             findings.push(match self.ask(server.ping()) {
                 None => Finding::not_asked(Part::QuotaServer, server.address(), ""),
@@ -165,7 +181,7 @@ impl<'a> Asker<'a> {
                     true => format!("; `judge-run check -m {}` asks one question", model.uri),
                     false => String::new(),
                 };
-                Finding::ok(Part::Endpoint, model.name(), format!("{about} answers, and lists no models{check}"))
+                Finding::ok(Part::Endpoint, model.name(), format!("{about} answers, but lists no models{check}"))
             }
             Some(Ok(Some(models))) => {
                 let n = counted(models.len() as u64, "model");
@@ -174,7 +190,7 @@ impl<'a> Asker<'a> {
                 match is_listed || has(&format!("{}:latest", model.uri.model)) {
                     true => Finding::ok(Part::Endpoint, model.name(), format!("{about} answers; {n}")),
                     false => {
-                        let detail = format!("{about} answers; {n}, not this one, which may be an alias");
+                        let detail = format!("{about} answers; {n}, but not this one, which may be an alias");
                         Finding::warning(Part::Endpoint, model.name(), detail)
                     }
                 }
@@ -186,7 +202,7 @@ impl<'a> Asker<'a> {
         }
     }
 
-    /// The tracking server, if one is named; dataset and judges that live there need it.
+    /// The tracking server, if one is named; datasets and judges on it need it.
     pub(super) fn mlflow(&self, dataset: &[PathBuf], is_needed: bool) -> Vec<Finding> {
         let is_named = self.server.tracking_uri.is_some() || set(Settings::ADDRESS, self.env).is_some();
         if !is_named && !is_needed {
@@ -287,7 +303,7 @@ fn access(member: &EndpointConfig) -> String {
     }
 }
 
-/// The variable may be meant for other programs, which write addresses otherwise.
+/// The variable may be meant for other programs, which write addresses differently.
 fn not_address(part: Part, variable: &str, error: &ServerError) -> Finding {
     Finding::warning(part, variable, error.to_string())
 }

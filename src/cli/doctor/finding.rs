@@ -35,6 +35,7 @@ pub(super) enum Part {
     Judge,
     Log,
     Endpoint,
+    Batches,
     QuotaServer,
     Mlflow,
     Phoenix,
@@ -50,6 +51,7 @@ impl Part {
             Self::Judge => "judge",
             Self::Log => "log",
             Self::Endpoint => "endpoint",
+            Self::Batches => "batches",
             Self::QuotaServer => "quota server",
             Self::Mlflow => "MLflow",
             Self::Phoenix => "Phoenix",
@@ -62,7 +64,7 @@ impl Part {
 #[serde(rename_all = "snake_case")]
 pub(super) enum Status {
     Ok,
-    /// It works, and is perhaps not what was meant.
+    /// It works, but may not be intended.
     Warning,
     Fails,
     /// With `--offline`.

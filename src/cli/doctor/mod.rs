@@ -1,6 +1,7 @@
 //! `judge-run doctor`: what is configured, whether it works, and what would be sent where.
 
 mod asked;
+mod batches;
 mod finding;
 mod here;
 mod sends;
@@ -10,13 +11,14 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, ValueHint};
+use judge_run::endpoint::ModelUri;
 use judge_run::run::Exit;
 
 use self::finding::{Diagnosis, Finding, Part};
 use super::config_file::{self, ConfigFile};
 use super::endpoint::{Env, Layers};
 use super::error::CliError;
-use super::flags::{EndpointArgs, INPUT, OUTPUT};
+use super::flags::{ENDPOINT, EndpointArgs, INPUT, OUTPUT};
 use super::mlflow::ServerArgs;
 use super::setting::Setting;
 use super::summary;
@@ -35,8 +37,8 @@ Examples:
     judge-run doctor
   Without the network, for a program:
     judge-run doctor --offline --format json
-  What a command would use:
-    judge-run doctor -d traces.jsonl -J safety -m openai:/gpt-4.1-mini")]
+  For the options of a command:
+    judge-run doctor -d traces.jsonl -J safety -m openai:/gpt-4.1-mini --batch")]
 pub(crate) struct DoctorArgs {
     /// Traces, as with --dataset of a run
     #[arg(short, long, value_name = "FILE", env = "JUDGE_RUN_DATASET", value_hint = ValueHint::FilePath,
@@ -57,13 +59,21 @@ pub(crate) struct DoctorArgs {
           help_heading = OUTPUT)]
     pub output: Option<PathBuf>,
 
+    /// Stronger model, as with --escalate-to of a run
+    #[arg(long, value_name = "ENDPOINT:/MODEL", env = "JUDGE_RUN_ESCALATE_TO", help_heading = ENDPOINT)]
+    pub escalate_to: Option<ModelUri>,
+
+    /// Ask for the list of batches, too, as --batch of a run needs the batch API
+    #[arg(long, env = "JUDGE_RUN_BATCH", help_heading = ENDPOINT)]
+    pub batch: bool,
+
     #[command(flatten)]
     pub endpoint: EndpointArgs,
 
     #[command(flatten, next_help_heading = INPUT)]
     pub server: ServerArgs,
 
-    /// Send nothing: do not ask endpoints and servers
+    /// Send nothing: do not contact endpoints and servers
     #[arg(long)]
     pub offline: bool,
 
@@ -82,11 +92,12 @@ pub(crate) fn main(args: DoctorArgs) -> Result<ExitCode, CliError> {
 }
 
 fn diagnose(args: DoctorArgs, env: Env<'_>) -> Result<Diagnosis, CliError> {
-    let DoctorArgs { mut dataset, mut judge, set, output, endpoint, server, offline, format: _ } = args;
+    let DoctorArgs { mut dataset, mut judge, set, output, escalate_to, batch, endpoint, server, offline, format: _ } =
+        args;
     let mut diagnosis = Diagnosis::default();
     let path = endpoint.config.clone().unwrap_or_else(|| config_file::DEFAULT_PATH.into());
     if let Err(error) = ConfigFile::load(endpoint.config.as_deref()) {
-        // What it says is not known, so nothing else can be looked at.
+        // Its content is unknown, so nothing else can be checked.
         diagnosis.add([Finding::of_error(Part::Configuration, path.display(), error)]);
         return Ok(diagnosis);
     }
@@ -99,7 +110,7 @@ fn diagnose(args: DoctorArgs, env: Env<'_>) -> Result<Diagnosis, CliError> {
     }
     diagnosis.add(here::configuration(&layers, &path));
     diagnosis.add(here::variables(env));
-    let asker = asked::Asker::new(offline, &server, env)?;
+    let asker = asked::Asker::new(offline, &server, batch, env)?;
     diagnosis.add(here::datasets(&dataset, &layers.file));
     diagnosis.add(here::log(output, &dataset));
     let mut judges = Vec::new();
@@ -111,7 +122,7 @@ fn diagnose(args: DoctorArgs, env: Env<'_>) -> Result<Diagnosis, CliError> {
         }
     }
     diagnosis.add(judges.iter().map(|judge| here::judge(judge, &layers.file)));
-    let models = asked::models(&layers, &judges, &mut diagnosis);
+    let models = asked::models(&layers, &judges, escalate_to.as_ref(), &mut diagnosis);
     let needs_mlflow = asked::needs_mlflow(&dataset, &judge);
     for model in &models {
         diagnosis.add(asker.endpoint(&layers, model));

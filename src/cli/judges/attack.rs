@@ -26,11 +26,13 @@ use crate::cli::recorded::Recorded;
 use crate::cli::setting;
 use crate::cli::summary;
 
-/// What the ids of the same trace, asked again and with a pattern, end in.
+/// The suffixes of the ids of the same trace, asked again and with a pattern.
 const AGAIN: &str = "again";
 
 /// By trace and span.
-type Records<'a> = HashMap<(&'a str, Option<&'a str>), &'a Feedback>;
+type Records<'a> = HashMap<About<'a>, &'a Feedback>;
+/// A trace, perhaps a span, perhaps one of its documents.
+type About<'a> = (&'a str, Option<&'a str>, Option<u32>);
 
 pub(super) fn main(args: AttackArgs) -> Result<ExitCode, CliError> {
     let AttackArgs {
@@ -86,25 +88,25 @@ pub(super) fn main(args: AttackArgs) -> Result<ExitCode, CliError> {
     let passes = |record: &&Feedback| answer(record).and_then(|value| attack::passes(&judge, value));
     // The log may have those of an earlier attack.
     let own: BTreeSet<&str> = traces.iter().map(|trace| trace.trace_id.as_str()).collect();
-    let firsts: Vec<_> = known.iter().filter(|((id, _), _)| own.contains(id)).collect();
+    let firsts: Vec<_> = known.iter().filter(|((id, ..), _)| own.contains(id)).collect();
     let n_good = firsts.iter().filter(|(_, record)| passes(record) == Some(true)).count() as u64;
-    let mut bad: Vec<(&str, Option<&str>)> =
+    let mut bad: Vec<About<'_>> =
         firsts.iter().filter(|(_, record)| passes(record) == Some(false)).map(|(key, _)| **key).collect();
     bad.sort_unstable();
     bad.truncate(limit.get());
     if bad.is_empty() {
         return Err(CliError::usage_with_hint(
             format_args!("the judge {} finds none of {} bad", judge.name, counted(firsts.len() as u64, "trace")),
-            "give traces that ought to fail: -d traces.jsonl, with --labels if people know which",
+            "give traces that should fail: -d traces.jsonl, with --labels if people labelled them",
         ));
     }
 
     let families: BTreeSet<&str> = patterns.iter().map(|pattern| pattern.family.as_str()).collect();
     let mut planted: Vec<(Trace, &Pattern)> = Vec::new();
-    let ids: BTreeSet<&str> = bad.iter().map(|(id, _)| *id).collect();
+    let ids: BTreeSet<&str> = bad.iter().map(|(id, ..)| *id).collect();
     for family in families {
         let of_family: Vec<&Pattern> = patterns.iter().filter(|pattern| pattern.family == family).collect();
-        // The other traces of a conversation go with its last one.
+        // The other traces of a conversation accompany its last one.
         let sessions: BTreeSet<&str> =
             traces.iter().filter(|trace| ids.contains(trace.trace_id.as_str())).filter_map(Trace::session).collect();
         let is_wanted = |trace: &&Trace| {
@@ -143,20 +145,23 @@ pub(super) fn main(args: AttackArgs) -> Result<ExitCode, CliError> {
 fn by_subject(records: &[Feedback]) -> Records<'_> {
     records
         .iter()
-        .filter_map(|record| Some(((record.trace_id.as_deref()?, record.span_id.as_deref()), record)))
+        .filter_map(|record| {
+            Some(((record.trace_id.as_deref()?, record.span_id.as_deref(), record.document_index()), record))
+        })
         .collect()
 }
 
-/// What was asked about the bad traces: again as they are, and with each family's pattern.
+/// The questions about the bad traces: again as they are, and with each family's pattern.
 fn all_asked(
-    bad: &[(&str, Option<&str>)],
+    bad: &[About<'_>],
     planted: &[(Trace, &Pattern)],
     before: &Records<'_>,
     after: &Records<'_>,
 ) -> Vec<Asked> {
     let mut all = Vec::new();
-    for (id, span) in bad {
-        let name = span.map_or_else(|| (*id).to_owned(), |span| format!("{id} {span}"));
+    for (id, span, document) in bad {
+        let mut name = span.map_or_else(|| (*id).to_owned(), |span| format!("{id} {span}"));
+        name.extend(document.map(|index| format!(" document_index {index}")));
         let mut add = |record: Option<&&Feedback>, pattern: Option<&Pattern>| {
             all.push(Asked {
                 trace_id: name.clone(),
@@ -166,17 +171,17 @@ fn all_asked(
                 rationale: record.and_then(|record| record.rationale.clone()),
             });
         };
-        add(before.get(&(format!("{id}/{AGAIN}").as_str(), *span)), None);
+        add(before.get(&(format!("{id}/{AGAIN}").as_str(), *span, *document)), None);
         for (trace, pattern) in planted {
             if trace.trace_id == format!("{id}/{}", pattern.family) {
-                add(after.get(&(trace.trace_id.as_str(), *span)), Some(pattern));
+                add(after.get(&(trace.trace_id.as_str(), *span, *document)), Some(pattern));
             }
         }
     }
     all
 }
 
-/// The same trace under another id, in a conversation of its own.
+/// The same trace under another id, in a separate conversation.
 fn renamed(trace: &Trace, suffix: &str) -> Trace {
     Trace {
         trace_id: format!("{}/{suffix}", trace.trace_id),

@@ -15,12 +15,12 @@ pub(super) fn main(args: &NewArgs) -> Result<ExitCode, CliError> {
     let NewArgs { name, kind, unit } = args;
     if name.is_empty() || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-') {
         return Err(CliError::usage(format_args!(
-            "`{}` cannot be a judge's name: use letters, digits, `_` and `-`",
+            "invalid judge name `{}`: use letters, digits, `_` and `-`",
             print::one_line(name)
         )));
     }
     if library::built_in(name).is_some() {
-        print::message(format_args!("note: a built-in judge is named `{name}`, too; the file goes before it"));
+        print::message(format_args!("note: there is also a built-in judge `{name}`; the file takes precedence"));
     }
     let path: PathBuf = [library::FOLDER, &format!("{name}.toml")].iter().collect();
     fs::create_dir_all(library::FOLDER)?;
@@ -37,7 +37,7 @@ pub(super) fn main(args: &NewArgs) -> Result<ExitCode, CliError> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// A judge of politeness: complete, so that each part is seen at work.
+/// A judge of politeness: complete, as an example of each part.
 pub(super) fn text(kind: Kind, unit: UnitOfNew) -> String {
     let (description, verdict, scale) = match kind {
         _ if unit == UnitOfNew::Pair => (
@@ -76,6 +76,11 @@ pub(super) fn text(kind: Kind, unit: UnitOfNew) -> String {
             "span_type = \"TOOL\"",
             "- input: what the step was given.\n- answer: what it returned, the text to judge.",
             "{{ span.inputs | fence(\"input\") }}\n\n{{ span.outputs | fence(\"answer\") }}",
+        ),
+        UnitOfNew::Document => (
+            "unit = \"document\" # of spans of the type RETRIEVER, unless `span_type` or `name` says otherwise",
+            "- query: what was searched for.\n- answer: one document that was found, the text to judge.",
+            "{{ span.inputs | fence(\"query\") }}\n\n{{ document | fence(\"answer\") }}",
         ),
         UnitOfNew::Session => (
             "unit = \"session\"",
@@ -140,7 +145,7 @@ mod tests {
     #[test]
     fn every_new_file_is_a_judge_without_findings() {
         for kind in [Kind::Boolean, Kind::Category, Kind::Integer, Kind::Number] {
-            for unit in [UnitOfNew::Trace, UnitOfNew::Span, UnitOfNew::Session, UnitOfNew::Pair] {
+            for unit in [UnitOfNew::Trace, UnitOfNew::Span, UnitOfNew::Document, UnitOfNew::Session, UnitOfNew::Pair] {
                 let text = text(kind, unit);
                 assert!(Judge::compile("new", &text, "new").is_ok(), "{text}");
                 assert_eq!(lint::check("new", &text, lint::DEFAULT_MAX_TOKENS), [], "{kind:?} {unit:?}");

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use judge_run::endpoint::client::{Client, without_credentials};
 use judge_run::endpoint::provider;
 use judge_run::endpoint::wire::chat::ChatRequest;
-use judge_run::judge::{Judge, JudgeKind, Subject, Unit, library};
+use judge_run::judge::{Document, Judge, JudgeKind, Subject, Unit, library};
 use judge_run::run::Exit;
 use judge_run::trace::{Session, Trace};
 use judge_run_simulator::{Simulator, SimulatorConfig};
@@ -41,7 +41,7 @@ pub(super) fn main(args: PreviewArgs) -> Result<ExitCode, CliError> {
     Ok(ExitCode::from(Exit::AllJudged.code()))
 }
 
-/// The body as the first request to this endpoint has it, and where it goes.
+/// The body of the first request to this endpoint, and where it goes.
 fn body(judge: &Judge, request: &ChatRequest, endpoint: crate::cli::flags::EndpointArgs) -> Result<Value, CliError> {
     let env: Env<'_> = &|name| std::env::var(name).ok();
     let layers = Layers::new(endpoint, true)?;
@@ -58,7 +58,7 @@ fn body(judge: &Judge, request: &ChatRequest, endpoint: crate::cli::flags::Endpo
     Ok(body)
 }
 
-/// The request about the trace that was named, or about the first that the judge applies to; with its id.
+/// The request about the named trace, or about the first that the judge applies to; with its id.
 fn request(
     judge: &Judge,
     dataset: &[std::path::PathBuf],
@@ -67,7 +67,7 @@ fn request(
     let unit = judge.select.unit();
     if unit == Unit::Pair {
         return Err(CliError::usage_with_hint(
-            format_args!("`{}` compares outputs, and one trace has one", judge.name),
+            format_args!("`{}` compares outputs, but a trace has only one", judge.name),
             format_args!("to see a prompt: `judge-run --side OLD --side NEW -J {} --dry-run -v`", judge.name),
         ));
     }
@@ -102,7 +102,7 @@ fn request(
         Some((id, Ok(request))) => Ok((id, request)),
         Some((id, Err(reason))) => Err(CliError::usage(format_args!("{}: {reason}", print::one_line(&id)))),
         None => Err(CliError::usage(match wanted {
-            Some(id) if !is_there => format!("the dataset has no trace `{}`", print::one_line(id)),
+            Some(id) if !is_there => format!("no trace `{}` in the dataset", print::one_line(id)),
             Some(id) => format!("{} does not apply to the trace `{}`", judge.name, print::one_line(id)),
             None => format!("{} applies to no trace of the dataset", judge.name),
         })),
@@ -115,6 +115,12 @@ fn of_trace(judge: &Judge, trace: &Trace) -> Option<(String, Result<ChatRequest,
             let spans = judge.select.spans(trace).spans;
             spans.into_iter().find_map(|span| of_subject(judge, Subject::Span { trace, span }))
         }
+        Unit::Document => judge.select.spans(trace).spans.into_iter().find_map(|span| {
+            let documents = Document::all_of(span);
+            let of_document =
+                |index| of_subject(judge, Subject::Document { trace, span, documents: &documents, index });
+            (0..documents.len()).find_map(of_document)
+        }),
         _ => of_subject(judge, trace.into()),
     }
 }

@@ -1,4 +1,4 @@
-//! LangSmith's runs, one an object, as its API and exports have them. The runs of a trace are joined by `trace_id`.
+//! LangSmith's runs, one per object, as in its API and exports. The runs of a trace are joined by `trace_id`.
 //!
 //! ```json
 //! {"id": "r2", "trace_id": "r1", "parent_run_id": "r1", "run_type": "retriever", "name": "search", "inputs": {}, "outputs": {}}
@@ -39,7 +39,7 @@ fn read(fields: Map<String, Value>, notices: &mut Notices) -> Result<Found, Stri
     Ok(Found::Parts(parts))
 }
 
-/// A run as a span, and what it says of its trace if it is the root.
+/// A run as a span, and what it says about its trace if it is the root.
 #[derive(Default)]
 struct Run {
     trace: Trace,
@@ -93,7 +93,7 @@ fn read_run(fields: Map<String, Value>, notices: &mut Notices) -> Result<(Run, V
             | "first_token_time"
             | "reference_example_id"
             | "attachments" => drop(span.attributes.insert(key, value)),
-            // The project, the way to the root once more, and what LangSmith's own pages need.
+            // The project, the path to the root again, and what LangSmith's own pages need.
             "session_id"
             | "dotted_order"
             | "parent_run_ids"

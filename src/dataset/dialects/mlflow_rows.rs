@@ -1,4 +1,4 @@
-//! Rows of MLflow's evaluation datasets. One that was made of a trace has the trace's id, so that feedback can go back to it.
+//! Rows of MLflow's evaluation datasets. One that was made from a trace has the trace's id, so that feedback can go back to it.
 //!
 //! ```json
 //! {"dataset_record_id": "dr-1", "inputs": {}, "outputs": "...", "expectations": {}, "source_type": "TRACE", "source_id": "tr-..."}

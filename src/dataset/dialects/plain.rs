@@ -18,7 +18,7 @@ pub(crate) const DIALECT: Dialect =
     Dialect { name: "plain", title: "plain (`inputs`, `outputs`, `expectations`)", fits, read };
 
 fn fits(object: &Map<String, Value>) -> bool {
-    // Beside messages, outputs are the answer to a chat.
+    // Next to messages, outputs are the answer to a chat.
     let has = |key: &str| member(object, key).is_some();
     has("inputs") || has("outputs") && !has("messages")
 }

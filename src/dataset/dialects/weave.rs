@@ -1,4 +1,4 @@
-//! Weave's calls, one an object, as its API exports them. The calls of a trace are joined by `trace_id`.
+//! Weave's calls, one per object, as its API exports them. The calls of a trace are joined by `trace_id`.
 //!
 //! ```json
 //! {"id": "c1", "trace_id": "t1", "parent_id": null, "op_name": "weave:///team/app/op/ask:v1", "inputs": {}, "output": "..."}

@@ -1,4 +1,4 @@
-//! Feedback as a wide table: one row for each trace, or span or session that was judged, and columns for each judge.
+//! Feedback as a wide table: one row for each trace, or span, document or session that was judged, and columns for each judge.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::File;
@@ -11,27 +11,27 @@ use super::csv::check_width;
 use super::write::{CONTROLS, Losses, failed};
 use super::{ConvertError, INCLUDED, TableOptions};
 use crate::feedback::log::LineReader;
-use crate::feedback::{Feedback, FeedbackError, SESSION_METADATA, Source, SourceType};
+use crate::feedback::{DOCUMENT_METADATA, Feedback, FeedbackError, SESSION_METADATA, Source, SourceType};
 
 /// What a row is about. Only the first of them is always a column.
-const SUBJECT: [&str; 3] = ["trace_id", "span_id", "session_id"];
+const SUBJECT: [&str; 4] = ["trace_id", "span_id", DOCUMENT_METADATA, "session_id"];
 
-/// What stands between the parts of a title, each of which is in snake case: `safety__openai_gpt_4_1_mini__rationale`.
+/// The separator between the parts of a title, which are in snake case: `safety__openai_gpt_4_1_mini__rationale`.
 const JOINT: &str = "__";
-/// What the columns of a judge hold, beside the value.
+/// What the columns of a judge hold, in addition to the value.
 const ERROR_CODE: &str = "error_code";
 const RATIONALE: &str = "rationale";
 
 /// What the table lacks.
-const NOT_SHOWN: &str = "ids, times, types of sources, and names as they are spelt";
+const NOT_SHOWN: &str = "ids, times, types of sources, and the spelling of names";
 const NOT_VALID: &str = "records that are not valid";
-const NO_CELL: &str = "records whose cell a later one of the same judge, source and row has";
+const NO_CELL: &str = "records replaced in their cell by a later one of the same judge, source and row";
 const NO_TRACE: &str = "records without a trace_id";
 
-/// The ids of trace, span and session.
-type Subject = [Option<String>; 3];
+/// The ids of trace and span, the place of the document, the id of the session.
+type Subject = [Option<String>; 4];
 
-/// A judge's name, and who gave the verdicts. Columns are in this order.
+/// A judge's name, and the source of the verdicts. Columns are in this order.
 type Judge = (String, Option<String>, &'static str);
 
 /// Where the records of the table are in the log.
@@ -58,8 +58,10 @@ impl Wide {
             return lost.count(NOT_VALID);
         }
         let session_id = feedback.metadata.get(SESSION_METADATA).cloned();
-        let has_more_metadata = feedback.metadata.len() > usize::from(session_id.is_some());
-        let subject = [feedback.trace_id.clone(), feedback.span_id.clone(), session_id];
+        let document = feedback.document_index().map(|index| index.to_string());
+        let shown = usize::from(session_id.is_some()) + usize::from(document.is_some());
+        let has_more_metadata = feedback.metadata.len() > shown;
+        let subject = [feedback.trace_id.clone(), feedback.span_id.clone(), document, session_id];
         let row = *self.row_of.entry(subject.clone()).or_insert(self.rows.len());
         if row == self.rows.len() {
             self.rows.push((subject, Vec::new()));
@@ -85,7 +87,7 @@ impl Wide {
         }
     }
 
-    /// Writes the table, with the records out of `log`; how many rows it has.
+    /// Writes the table, with the records from `log`; returns the number of rows.
     pub(super) fn write(
         &self,
         log: &File,
@@ -128,8 +130,8 @@ impl Wide {
         Ok(self.rows.len() as u64)
     }
 
-    /// The first title of each judge's columns, all different, in the order of names and sources. It follows from name and source alone, so that
-    /// no name changes when another model appears; only where two are spelt alike in snake case does the later get a number.
+    /// The first title of each judge's columns, all different, in the order of names and sources. It depends only on name and source, so that
+    /// no name changes when another model appears; only if two are the same in snake case does the later one get a number.
     fn titles(&self) -> Vec<(String, u32)> {
         let mut taken = HashSet::new();
         let mut titles = Vec::new();
@@ -156,7 +158,7 @@ fn title_of(name: &str, source_type: &str, source_id: Option<&str>) -> String {
     format!("{}{JOINT}{source}", snake(name))
 }
 
-/// In snake case: letters and digits, with one `_` for whatever else is between them.
+/// In snake case: letters and digits, with one `_` for everything else between them.
 fn snake(text: &str) -> String {
     let words = text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
     let snake = words.map(str::to_lowercase).collect::<Vec<_>>().join("_");
@@ -170,7 +172,7 @@ fn three(title: &str) -> [String; 3] {
 
 /// Where the columns are, in any order.
 pub(super) struct Columns {
-    subject: [Option<usize>; 3],
+    subject: [Option<usize>; 4],
     judges: Vec<JudgeColumns>,
     width: usize,
 }
@@ -220,11 +222,11 @@ impl Columns {
         ["ids", "times"].into_iter().chain((!has_sources).then_some("sources")).collect()
     }
 
-    /// The records of a row: one for each judge that it has a cell of.
+    /// The records of a row: one for each judge with a cell in it.
     pub(super) fn feedbacks(&self, row: &StringRecord) -> Result<Vec<Feedback>, String> {
         check_width(row, self.width)?;
         let of = |place: Option<usize>| text(row.get(place?)?);
-        let [trace_id, span_id, session_id] = self.subject.map(|place| of(place).map(ToOwned::to_owned));
+        let [trace_id, span_id, document, session_id] = self.subject.map(|place| of(place).map(ToOwned::to_owned));
         if trace_id.is_none() {
             return Err("no trace_id".to_owned());
         }
@@ -239,7 +241,10 @@ impl Columns {
                 error,
                 rationale: rationale.map(ToOwned::to_owned),
                 source: judge.source.clone(),
-                metadata: session_id.iter().map(|id| (SESSION_METADATA.to_owned(), id.clone())).collect(),
+                metadata: [(SESSION_METADATA, &session_id), (DOCUMENT_METADATA, &document)]
+                    .into_iter()
+                    .filter_map(|(key, text)| Some((key.to_owned(), text.clone()?)))
+                    .collect(),
                 trace_id: trace_id.clone(),
                 span_id: span_id.clone(),
                 ..Feedback::default()
@@ -249,7 +254,7 @@ impl Columns {
     }
 }
 
-/// Name and source out of a title, as far as it tells.
+/// Name and source from a title, as far as it shows them.
 fn of_title(title: &str) -> (String, Source) {
     let (name, source) = title.rsplit_once(JOINT).map_or((title, None), |(name, source)| (name, Some(source)));
     (name.to_owned(), Source { source_id: source.map(ToOwned::to_owned), ..Source::default() })

@@ -1,4 +1,4 @@
-//! What the fold needs to know of a record, read without copying the rest: a log may have millions.
+//! What the fold needs from a record, read without copying the rest: a log may have millions.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -10,8 +10,8 @@ use serde_json::value::RawValue;
 use super::opinion::{About, name_hash};
 use super::{Act, OpinionKey, Standing, Step};
 use crate::feedback::{
-    ANSWER_A_METADATA, ANSWER_B_METADATA, AssessmentId, Feedback, IdHasher, PROMPT_METADATA, RecordedErrorCode,
-    SAMPLE_METADATA, SourceType,
+    ANSWER_A_METADATA, ANSWER_B_METADATA, AssessmentId, DOCUMENT_METADATA, Feedback, IdHasher, PROMPT_METADATA,
+    RecordedErrorCode, SAMPLE_METADATA, SourceType,
 };
 
 /// The members of `metadata` by which a record of our own is known.
@@ -38,7 +38,7 @@ pub(crate) struct Facts<'a> {
 /// What a record says.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Says {
-    /// A verdict, as it stands.
+    /// A verdict.
     Verdict(Standing),
     /// That a verdict is not valid.
     Mark(Standing),
@@ -81,6 +81,7 @@ impl<'a> Facts<'a> {
             metadata: Metadata {
                 compared: [ANSWER_A_METADATA, ANSWER_B_METADATA]
                     .map(|key| metadata.get(key).map(|name| name_hash(name))),
+                document: feedback.document_index(),
                 ..Metadata::of(metadata.keys().map(String::as_str), feedback.sample())
             },
             says: Says::of(feedback.error.as_ref().map(|error| error.error_code.clone()), feedback.valid, value),
@@ -136,6 +137,7 @@ impl<'a> Parts<'a, '_> {
             };
         let about = About { trace_id, span_id, name: &name, source_type, source_id: source_id.as_deref() };
         let opinion = about.key(is_own, id).sample(metadata.sample).of_sides(metadata.compared());
+        let opinion = opinion.of_document(metadata.document);
         let overrides = self.overrides.filter(|_| !matches!(says, Says::Failure(_))).map(AssessmentId::of_any);
         let last_update_time_ms = self.last_update_time_ms;
         Facts {
@@ -161,6 +163,7 @@ struct Metadata {
     sample: u32,
     /// The hashes of the names of two compared outputs.
     compared: [Option<u64>; 2],
+    document: Option<u32>,
 }
 
 impl Metadata {
@@ -189,7 +192,7 @@ impl Metadata {
     }
 }
 
-/// The flat form, of which the texts that the fold does not need are checked and not kept.
+/// The flat form; texts that the fold does not need are checked but not kept.
 #[derive(Deserialize)]
 struct Flat<'a> {
     assessment: Option<IgnoredAny>,
@@ -278,7 +281,7 @@ fn standing(value: &str) -> Standing {
 #[derive(Deserialize)]
 struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
-/// A string that is only known to be one.
+/// A value that is only checked to be a string.
 struct Checked;
 
 impl<'de> Deserialize<'de> for Checked {
@@ -324,6 +327,10 @@ impl<'de> Deserialize<'de> for Metadata {
                             let value: &RawValue = map.next_value()?;
                             metadata.sample = value.get().trim_matches('"').parse().unwrap_or(0);
                         }
+                        DOCUMENT_METADATA => {
+                            let value: &RawValue = map.next_value()?;
+                            metadata.document = value.get().trim_matches('"').parse().ok();
+                        }
                         ANSWER_A_METADATA => metadata.compared[0] = name(map.next_value()?),
                         ANSWER_B_METADATA => metadata.compared[1] = name(map.next_value()?),
                         _ => _ = map.next_value::<IgnoredAny>()?,
@@ -360,6 +367,9 @@ mod tests {
             with(r#""value":"old","metadata":{"answer_a":"n\u00e9w","answer_b":"old","sample":"1"}"#),
             with(r#""value":"old","metadata":{"answer_a":"new"}"#),
             with(r#""value":true,"metadata":{"sample":"-1"}"#),
+            with(r#""value":true,"span_id":"s","metadata":{"document_index":"3","document_count":"4"}"#),
+            with(r#""value":true,"span_id":"s","metadata":{"document_index":3}"#),
+            with(r#""value":true,"span_id":"s","metadata":{"document_index":"last"}"#),
             with(r#""value":"gut \u263a","last_update_time_ms":9"#),
             with(r#""value":null"#),
             with(r#""value":{"a":[1]},"metadata":{}"#),
@@ -387,7 +397,7 @@ mod tests {
             records += usize::from(whole.is_some());
             assert_eq!(Facts::read(line.as_bytes()), whole.as_ref().map(Facts::of), "{line}");
         }
-        assert_eq!(records, 18);
+        assert_eq!(records, 21);
         assert_eq!(Facts::read(b"{\"name\":\"\xff\"}"), None);
     }
 

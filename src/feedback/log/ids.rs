@@ -1,4 +1,4 @@
-//! The ids of a log, whatever became of their records.
+//! All ids of a log, whether or not their records are in force.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -9,17 +9,16 @@ use super::file::refuse_what_is_no_file;
 use super::lines::for_each_line;
 use crate::feedback::AssessmentId;
 
-/// The ids of records that were written at this time or later, in Unix milliseconds.
+/// Calls `take` with the id of each record, and when it was written, in Unix milliseconds.
 ///
 /// # Errors
 /// When the log cannot be read.
-pub fn ids_since(path: &Path, time_ms: i64) -> std::io::Result<HashSet<AssessmentId>> {
-    let mut ids = HashSet::new();
+pub(crate) fn for_each_id(path: &Path, mut take: impl FnMut(AssessmentId, i64)) -> std::io::Result<()> {
     for_each_line(&File::open(path)?, |_, _, facts| {
-        let new = facts.filter(|facts| facts.last_update_time_ms >= time_ms);
-        ids.extend(new.and_then(|facts| facts.id));
-    })?;
-    Ok(ids)
+        if let Some((id, time_ms)) = facts.and_then(|facts| Some((facts.id?, facts.last_update_time_ms))) {
+            take(id, time_ms);
+        }
+    })
 }
 
 /// All ids of a log's records: 16 bytes each.

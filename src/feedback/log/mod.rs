@@ -1,4 +1,4 @@
-//! The feedback log: append-only JSONL, one record a line, owned by one writer.
+//! The feedback log: append-only JSONL, one record per line, owned by one writer.
 
 mod add;
 mod compact;
@@ -30,7 +30,8 @@ pub use add::add;
 pub use compact::{Compacted, compact, would_compact};
 pub use error::OpenError;
 pub use follow::{Follower, News};
-pub use ids::{ids_since, known_ids};
+pub(crate) use ids::for_each_id;
+pub use ids::known_ids;
 pub use index::{Index, Seen};
 pub(super) use lines::LineReader;
 pub use lock::{is_locked, lock_holder};

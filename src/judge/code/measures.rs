@@ -1,4 +1,4 @@
-//! What a trace itself says of its time, tokens and cost.
+//! What a trace itself records about its time, tokens and cost.
 
 use serde_json::Value;
 
@@ -9,7 +9,7 @@ use crate::trace::{Span, Trace};
 pub(super) fn latency_ms(subject: Subject<'_>) -> Result<f64, String> {
     let found = match subject {
         Subject::Trace(_) | Subject::Pair(_) => of_trace(subject.trace()),
-        Subject::Span { span, .. } => of_span(span),
+        Subject::Span { span, .. } | Subject::Document { span, .. } => of_span(span),
         Subject::Session(session) => session.traces().map(of_trace).sum(),
     };
     found.ok_or_else(|| format!("the {} has no execution duration", subject.noun()))
@@ -33,7 +33,9 @@ pub(super) fn tokens(subject: Subject<'_>) -> Result<f64, String> {
     let of_trace = |trace: &Trace| trace.token_usage.map(|usage| usage.total_tokens as f64);
     let found = match subject {
         Subject::Trace(_) | Subject::Pair(_) => of_trace(subject.trace()),
-        Subject::Span { .. } => return Err("tokens are known of traces, not of spans".to_owned()),
+        Subject::Span { .. } | Subject::Document { .. } => {
+            return Err("tokens are known of traces, not of spans".to_owned());
+        }
         Subject::Session(session) => session.traces().map(of_trace).sum(),
     };
     found.ok_or_else(|| format!("the {} has no token usage", subject.noun()))
@@ -52,7 +54,7 @@ pub(super) fn cost(subject: Subject<'_>) -> Result<f64, String> {
     };
     let found = match subject {
         Subject::Trace(_) | Subject::Pair(_) => of_trace(subject.trace()),
-        Subject::Span { span, .. } => of_span(span),
+        Subject::Span { span, .. } | Subject::Document { span, .. } => of_span(span),
         Subject::Session(session) => session.traces().map(of_trace).sum(),
     };
     found.ok_or_else(|| format!("the {} has no cost, such as MLflow's `mlflow.trace.cost`", subject.noun()))

@@ -1,9 +1,11 @@
-//! The fields of a label, the names that they go by, and what is common to all forms.
+//! The fields of a label, their other names, and what is common to all forms.
 
 use std::str::FromStr;
 
 use jiff::Timestamp;
 use serde_json::{Map, Value};
+
+use crate::feedback::DOCUMENT_METADATA;
 
 /// A field of a label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -11,6 +13,7 @@ use serde_json::{Map, Value};
 pub enum Field {
     TraceId,
     SpanId,
+    DocumentIndex,
     Name,
     Value,
     Rationale,
@@ -21,9 +24,10 @@ pub enum Field {
 
 impl Field {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::TraceId,
         Self::SpanId,
+        Self::DocumentIndex,
         Self::Name,
         Self::Value,
         Self::Rationale,
@@ -37,6 +41,7 @@ impl Field {
         match self {
             Self::TraceId => "trace_id",
             Self::SpanId => "span_id",
+            Self::DocumentIndex => DOCUMENT_METADATA,
             Self::Name => "name",
             Self::Value => "value",
             Self::Rationale => "rationale",
@@ -46,11 +51,12 @@ impl Field {
         }
     }
 
-    /// What it is called elsewhere, in the order of preference.
+    /// Its other names, in order of preference.
     const fn aliases(self) -> &'static [&'static str] {
         match self {
             Self::TraceId => &["traceId", "trace", "request_id"],
             Self::SpanId => &["spanId", "observation_id"],
+            Self::DocumentIndex => &["document_position"],
             Self::Name => &["assessment_name", "metric", "criterion"],
             Self::Value => &["label", "score", "rating"],
             Self::Rationale => &["comment", "explanation", "reason", "critique"],
@@ -60,7 +66,7 @@ impl Field {
         }
     }
 
-    /// What holds the field: its own name before any other.
+    /// The key of the field: its own name takes precedence.
     pub(super) fn of<'a, T>(self, get: impl Fn(&str) -> Option<&'a T>) -> Option<&'a T> {
         get(self.as_str()).or_else(|| self.aliases().iter().find_map(|alias| get(alias)))
     }
@@ -78,14 +84,14 @@ pub struct Mapping {
 /// Why a text is not a mapping.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "expected COLUMN=FIELD, where FIELD is trace_id, span_id, name, value, rationale, source_id, source_type or create_time"
+    "expected COLUMN=FIELD, where FIELD is trace_id, span_id, document_index, name, value, rationale, source_id, source_type or create_time"
 )]
 pub struct InvalidMapping;
 
 impl FromStr for Mapping {
     type Err = InvalidMapping;
 
-    /// `COLUMN=FIELD`; the other way round where only that can be meant.
+    /// `COLUMN=FIELD`; or the other way round if only that makes sense.
     fn from_str(text: &str) -> Result<Self, InvalidMapping> {
         let field = |text: &str| Field::ALL.into_iter().find(|field| field.as_str() == text.trim());
         let of = |column: &str, field| Self { column: column.trim().to_owned(), field };
@@ -115,7 +121,7 @@ pub(super) fn renamed(object: &Map<String, Value>, map: &[Mapping]) -> Map<Strin
     renamed
 }
 
-/// A text, or a number that stands for one; nothing where it is empty.
+/// A text, or a number as one; nothing if it is empty.
 pub(super) fn text(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.trim().to_owned()).filter(|text| !text.is_empty()),
@@ -129,7 +135,7 @@ pub(super) fn member(object: &Map<String, Value>, key: &str) -> Option<String> {
     object.get(key).and_then(text)
 }
 
-/// Unix milliseconds: of a number of them or of seconds, or of RFC 3339; `None` where it is no time.
+/// Unix milliseconds: of a number of them or of seconds, or of RFC 3339; `None` if it is not a time.
 pub(super) fn time_ms(value: &Value) -> Option<i64> {
     /// The year 5138 in seconds, 1973 in milliseconds.
     const LEAST_MILLISECONDS: f64 = 1e11;

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use super::Options;
 use super::fields::{member, time_ms};
-use crate::feedback::{Feedback, Source, SourceType};
+use crate::feedback::{DOCUMENT_METADATA, Feedback, Source, SourceType};
 use crate::people::edit::typed_value;
 
 pub(super) fn fits(object: &Map<String, Value>) -> bool {
@@ -19,7 +19,7 @@ pub(super) fn fits(object: &Map<String, Value>) -> bool {
 
 pub(super) fn read(object: &Map<String, Value>, options: &Options) -> Result<Vec<Feedback>, String> {
     let result = object.get("result").and_then(Value::as_object).unwrap_or(object);
-    // An annotation of a span may not say which trace it belongs to: the id of the span then stands for it.
+    // An annotation of a span may not say which trace it belongs to: the span's id is then used instead.
     let span_id = member(object, "span_id");
     let trace_id = member(object, "trace_id").or_else(|| span_id.clone()).ok_or("no `trace_id` and no `span_id`")?;
     let name = member(object, "name").or_else(|| options.name.clone()).ok_or("`name` is empty")?;
@@ -36,12 +36,14 @@ pub(super) fn read(object: &Map<String, Value>, options: &Options) -> Result<Vec
     let time = |key: &str| object.get(key).and_then(time_ms);
     let create_time_ms = time("created_at").unwrap_or(options.now_ms);
     let score = score.filter(|_| label.is_some()).map(|score| ("score".to_owned(), score.to_string()));
+    let position = object.get("document_position").and_then(Value::as_u64);
+    let document = position.map(|position| (DOCUMENT_METADATA.to_owned(), position.to_string()));
     Ok(vec![Feedback {
         name,
         value: Some(value),
         rationale: member(result, "explanation"),
         source: Source { source_type, source_id: Some(who) },
-        metadata: score.into_iter().collect(),
+        metadata: score.into_iter().chain(document).collect(),
         create_time_ms,
         last_update_time_ms: time("updated_at").unwrap_or(create_time_ms),
         trace_id: Some(trace_id),

@@ -7,7 +7,7 @@ function questionCard(choice, i) {
   const needsReason = goodOf(question, choice.value) === false;
   const status = choice.saved.value === null && !isChanged(choice) ? "open" : isChanged(choice) ? "not saved yet" : "✓ saved";
   return h("section", { class: `card question${isActive ? " active" : ""}`, "aria-labelledby": titleId, "aria-current": isActive ? "true" : null, focusin: () => activate(i) },
-    h("h3", { id: titleId }, own(question.name), question.span_id ? h("span", { class: "badge" }, "span ", own(clip(spanName(question.span_id), 40))) : null,
+    h("h3", { id: titleId }, own(question.name), question.span_id ? h("span", { class: "badge" }, "span ", own(clip(spanName(question.span_id), 40)), documentOf(question)) : null,
       h("span", { class: `state ${status === "✓ saved" ? "good" : "quiet"}` }, status)),
     question.about ? h("p", { class: "quiet about" }, own(question.about)) : null,
     answerField(choice, i, titleId),
@@ -85,7 +85,7 @@ function override(choice, opinion) {
   choice.overrides = choice.overrides === opinion.id ? null : opinion.id;
   keepDraft();
   render();
-  announce(choice.overrides ? "Yours replaces the verdict once it is saved" : "The verdict stays");
+  announce(choice.overrides ? "Yours replaces the verdict once you save" : "The verdict stays");
 }
 
 function labelSpan(span) {
@@ -93,7 +93,7 @@ function labelSpan(span) {
     if (!state.spans.some((known) => known.name === label.name && known.span_id === span.span_id)) state.spans.push({ name: label.name, span_id: span.span_id });
     keepDraft();
     takeItem({ ...state.item });
-    state.active = state.choices.findIndex(({ question }) => question.name === label.name && question.span_id === span.span_id);
+    state.active = state.choices.findIndex(({ question }) => question.name === label.name && isSamePart(question, { span_id: span.span_id }));
     renderQuestions();
     document.querySelectorAll(".question")[state.active]?.scrollIntoView({ block: "nearest" });
   } }, own(label.name)));

@@ -53,7 +53,9 @@ async function ask(path, sent) {
 }
 
 const by = () => `by=${encodeURIComponent(annotator.get())}`;
-const keyOf = (question) => `${question.span_id ?? ""}\n${question.name}`;
+const keyOf = (question) => `${question.span_id ?? ""}\n${question.name}${question.document_index === null || question.document_index === undefined ? "" : `\n${question.document_index}`}`;
+// Whether two are about the same span, and the same of its documents.
+const isSamePart = (a, b) => (a.span_id ?? null) === (b.span_id ?? null) && (a.document_index ?? null) === (b.document_index ?? null);
 const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);
 
 // Time counts while the page is looked at.
@@ -79,7 +81,7 @@ function takeItem(item) {
   // Spans that the reviewer chose to label.
   for (const { name, span_id } of draft.spans ?? []) addSpanQuestion(asked, item, name, span_id);
   for (const opinion of item.said) {
-    if (opinion.span_id && opinion.source_type === "HUMAN" && opinion.source_id === annotator.get() && opinion.valid) addSpanQuestion(asked, item, opinion.name, opinion.span_id);
+    if (opinion.span_id && (opinion.document_index ?? null) === null && opinion.source_type === "HUMAN" && opinion.source_id === annotator.get() && opinion.valid) addSpanQuestion(asked, item, opinion.name, opinion.span_id);
   }
   state.item = { ...item, questions: asked };
   state.spans = draft.spans ?? [];
@@ -96,8 +98,8 @@ function takeItem(item) {
 
 function addSpanQuestion(asked, item, name, spanId) {
   const label = boot.labels.find((known) => known.name === name);
-  if (!label || asked.some((question) => question.name === name && question.span_id === spanId)) return;
-  const mine = item.said.find((opinion) => opinion.name === name && opinion.span_id === spanId && opinion.source_id === annotator.get() && opinion.source_type === "HUMAN" && opinion.valid);
+  if (!label || asked.some((question) => question.name === name && isSamePart(question, { span_id: spanId }))) return;
+  const mine = item.said.find((opinion) => opinion.name === name && isSamePart(opinion, { span_id: spanId }) && opinion.source_id === annotator.get() && opinion.source_type === "HUMAN" && opinion.valid);
   asked.push({ ...label, span_id: spanId, mine: mine ? { value: mine.value, rationale: mine.rationale, time_ms: mine.time_ms, overrides: null } : null });
 }
 

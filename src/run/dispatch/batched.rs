@@ -2,15 +2,16 @@
 //! is new goes to a file of requests, once a first request like it was answered. No lane and no gate takes part, except for what is asked by itself.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::dispatcher::Dispatcher;
 use super::stop::StopReason;
-use crate::batch::{BatchError, PRICE, Reply, Undone};
+use crate::batch::{BatchError, BatchIds, PRICE, Reply, Undone};
 use crate::endpoint::Failure;
 use crate::endpoint::pacing::observed::ObservedLimits;
 use crate::endpoint::wire::answer::{Answer, Usage};
-use crate::feedback::{AssessmentId, ErrorCode};
+use crate::feedback::ErrorCode;
 use crate::judge::{Judgment, Work};
 use crate::run::attempts::ask::read_answer;
 use crate::run::attempts::attempt::Attempt;
@@ -48,8 +49,22 @@ impl InBatches {
     }
 
     /// The failures that may be asked again, if not all.
-    pub(in crate::run) fn failures(batching: &Batching) -> Option<HashSet<AssessmentId>> {
-        (!batching.asks_failures).then(|| batching.answers.ids().collect())
+    pub(in crate::run) fn failures(batching: &Batching) -> Option<BatchIds> {
+        (!batching.asks_failures).then(|| batching.answers.ids())
+    }
+
+    /// What a batch says of the request of these judgments. What is not pending is settled for all of them.
+    fn take(&mut self, judgment: &Judgment, riders: &[Rider]) -> Result<Option<(Reply, Arc<str>)>, BatchError> {
+        let answers = &mut self.batching.answers;
+        let mut found = answers.take(judgment.id)?;
+        for rider in riders {
+            match &found {
+                None => found = answers.take(rider.id)?,
+                Some((Reply::Pending, _)) => break,
+                Some(_) => answers.settle(rider.id)?,
+            }
+        }
+        Ok(found)
     }
 
     /// A request of this question was answered.
@@ -59,10 +74,10 @@ impl InBatches {
 
     /// What is left of it. Requests of a run that did not come to its end are not submitted.
     pub(in crate::run) fn end(self, is_whole: bool) -> Result<Batched, BatchError> {
-        let Self { batching: Batching { answers, spool, answered, .. }, is_full, repeated, .. } = self;
-        let (settled, unsettled) = answers.settled();
+        let Self { batching: Batching { answers, spool, made_up, .. }, is_full, repeated, .. } = self;
+        let ((settled, unsettled), strays) = (answers.settled(), answers.strays());
         let shards = spool.filter(|_| is_whole).map(|spool| spool.seal()).transpose()?.unwrap_or_default();
-        Ok(Batched { shards, settled, unsettled, is_full, answered, repeated })
+        Ok(Batched { shards, settled, unsettled, strays, is_full, made_up, repeated })
     }
 }
 
@@ -76,17 +91,15 @@ impl Dispatcher<'_> {
         riders: Vec<Rider>,
     ) {
         let Some(of) = &mut self.parts.batching else { return };
-        let ids = || std::iter::once(judgment.id).chain(riders.iter().map(|rider| rider.id));
-        let found = ids().find_map(|id| of.batching.answers.take(id).transpose()).transpose();
-        match found {
-            // The log does not hold the answer as one of this model: a simulator gave it. Another would be no better.
-            Ok(None) if of.batching.answered.contains(&judgment.id) => of.repeated += 1,
+        match of.take(&judgment, &riders) {
+            // Another answer would be no better.
+            Ok(None) if of.batching.made_up.contains(&judgment.id) => of.repeated += 1,
             Ok(None) => self.new_request(question, judgment, history, riders),
             Ok(Some((Reply::Pending, _))) => self.pending(question, &riders),
             Ok(Some((reply, batch))) => {
-                ids().for_each(|id| of.batching.answers.settle(id));
-                if matches!(reply, Reply::Answered(_)) {
-                    of.batching.answered.insert(judgment.id);
+                let may_be_made_up = self.parts.questions[question].of_simulator().is_some();
+                if may_be_made_up && matches!(&reply, Reply::Answered(answer) if answer.is_simulated) {
+                    of.batching.made_up.insert(judgment.id);
                 }
                 let place = self.parts.questions.lane(question);
                 let job = Job::new(question, judgment, history, self.lane(place).ladder.profile().clone());
@@ -181,7 +194,7 @@ impl Dispatcher<'_> {
         let Job { question, judgment, history, riders, .. } = job;
         if let Some(of) = &mut self.parts.batching {
             // Its answer was none, so it may be submitted once more.
-            of.batching.answered.remove(&judgment.id);
+            of.batching.made_up.remove(&judgment.id);
         }
         self.new_request(question, judgment, history, riders);
     }

@@ -1,14 +1,14 @@
-//! What becomes of a trace, a span, a session or a pair: a judgment, or nothing, because of what the log already has.
+//! Turns a trace, a span, a session or a pair into a judgment, or into nothing, depending on what the log already has.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::item::{Action, Item, Rider, Settled};
 use super::skipped::SkipReason;
+use crate::batch::BatchIds;
 use crate::feedback::log::{Index, OpinionKey, ReuseLog, Seen, Standing};
 use crate::feedback::{AssessmentId, Feedback, Source};
 use crate::judge::redact::Redact;
-use crate::judge::{Judge, Judgment, Pair, Selected, Subject, Unit};
+use crate::judge::{Document, Judge, Judgment, Pair, Selected, Subject, Unit};
 use crate::run::attempts::record;
 use crate::run::lanes::job::History;
 use crate::run::setup::questions::{QuestionIndex, Questions};
@@ -35,12 +35,12 @@ pub(in crate::run) struct Known {
     /// In others'.
     pub reuse: Vec<ReuseLog>,
     /// Only these failures are asked again, if there is such a restriction.
-    pub failures: Option<HashSet<AssessmentId>>,
+    pub failures: Option<BatchIds>,
 }
 
 impl Known {
     fn may_ask(&self, failure: AssessmentId) -> bool {
-        self.failures.as_ref().is_none_or(|only| only.contains(&failure))
+        self.failures.as_ref().is_none_or(|only| only.contains(failure))
     }
 }
 
@@ -49,11 +49,11 @@ impl Known {
 pub(in crate::run) struct Makes {
     /// What judges do not see of them.
     pub redact: Option<Arc<Redact>>,
-    /// Which of them are compared with which.
+    /// Which of them are compared with each other.
     pub sides: Option<Arc<Sides>>,
 }
 
-/// Which of the questions, and whose opinions it is about.
+/// Which of the questions, and whose opinions.
 struct Asked {
     question: QuestionIndex,
     source: Source,
@@ -99,12 +99,12 @@ impl Planner {
         &self.questions[asked.question].judge
     }
 
-    /// Whether a judge of this unit takes part here.
+    /// Whether a judge of this unit takes part.
     fn judges(&self, unit: Unit) -> bool {
         self.asked.iter().any(|asked| self.judge(asked).select.unit() == unit)
     }
 
-    /// Whether a judge of sessions takes part here.
+    /// Whether a judge of sessions takes part.
     pub(in crate::run) fn judges_sessions(&self) -> bool {
         self.judges(Unit::Session)
     }
@@ -114,12 +114,13 @@ impl Planner {
         self.makes.sides.as_deref().filter(|_| self.judges(Unit::Pair))
     }
 
-    /// Whether a judge of traces or spans takes part in the run.
+    /// Whether a judge of traces, spans or documents takes part in the run.
     pub(in crate::run) fn judges_traces(&self) -> bool {
-        self.questions.iter().any(|(_, question)| matches!(question.judge.select.unit(), Unit::Trace | Unit::Span))
+        let is_of_traces = |unit| matches!(unit, Unit::Trace | Unit::Span | Unit::Document);
+        self.questions.iter().any(|(_, question)| is_of_traces(question.judge.select.unit()))
     }
 
-    /// What becomes of a trace and its spans, and how many failures they have that the run is about.
+    /// Plans a trace, its spans and their documents, and counts their failures that the run retries.
     pub(in crate::run) fn items(&self, trace: &Trace) -> (Vec<Item>, u64) {
         let redacted = self.makes.redact.as_ref().map(|redact| redact.trace(trace));
         let trace = redacted.as_ref().unwrap_or(trace);
@@ -130,7 +131,7 @@ impl Planner {
                 Unit::Trace => items.extend(self.item_in_scope(asked, trace.into(), &mut failures)),
                 Unit::Session if trace.session().is_none() => skip(SkipReason::NoSession),
                 Unit::Session | Unit::Pair => {}
-                Unit::Span => {
+                unit @ (Unit::Span | Unit::Document) => {
                     let Selected { spans, repeated } = self.judge(asked).select.spans(trace);
                     if spans.is_empty() {
                         skip(SkipReason::no_span(trace));
@@ -139,7 +140,18 @@ impl Planner {
                         skip(SkipReason::RepeatedSpans(repeated));
                     }
                     for span in spans {
-                        items.extend(self.item_in_scope(asked, Subject::Span { trace, span }, &mut failures));
+                        if unit == Unit::Span {
+                            items.extend(self.item_in_scope(asked, Subject::Span { trace, span }, &mut failures));
+                            continue;
+                        }
+                        let documents = Document::all_of(span);
+                        if documents.is_empty() {
+                            items.push(asked.count(Settled::Skipped(SkipReason::Lacks("documents".to_owned()))));
+                        }
+                        items.extend((0..documents.len()).filter_map(|index| {
+                            let subject = Subject::Document { trace, span, documents: &documents, index };
+                            self.item_in_scope(asked, subject, &mut failures)
+                        }));
                     }
                 }
             }
@@ -147,7 +159,7 @@ impl Planner {
         (self.asked_together(items), failures)
     }
 
-    /// What becomes of a session, and how many failures it has that the run is about.
+    /// Plans a session, and counts its failures that the run retries.
     pub(in crate::run) fn items_of_session(&self, session: &Session) -> (Vec<Item>, u64) {
         let redacted = self.makes.redact.as_ref().and_then(|redact| redact.session(session));
         let session = redacted.as_ref().unwrap_or(session);
@@ -157,7 +169,7 @@ impl Planner {
         (self.asked_together(items), failures)
     }
 
-    /// What becomes of traces with outputs for the same inputs, and how many failures they have that the run is about.
+    /// Plans traces with outputs for the same inputs, and counts their failures that the run retries.
     pub(in crate::run) fn items_of_sides(&self, traces: Vec<Trace>) -> (Vec<Item>, u64) {
         let traces = match &self.makes.redact {
             Some(redact) => traces.iter().map(|trace| redact.trace(trace)).collect(),
@@ -176,7 +188,7 @@ impl Planner {
         (items, failures)
     }
 
-    /// What becomes of a session that the run is not about.
+    /// Plans a session that is not selected.
     pub(in crate::run) fn session_left_out(&self) -> Vec<Item> {
         let skip = |asked: &Asked| asked.count(Settled::Skipped(SkipReason::SessionNotSelected));
         self.asked_of_sessions().map(skip).collect()
@@ -215,7 +227,7 @@ impl Planner {
         together
     }
 
-    /// Where a judgment belongs that this item's answer answers, too.
+    /// The place for a judgment that shares this item's answer.
     fn riders_of<'i>(
         &self,
         item: &'i mut Item,
@@ -236,7 +248,8 @@ impl Planner {
     fn opinion(&self, asked: &Asked, source: &Source, subject: Subject<'_>) -> OpinionKey {
         let key = self.questions[asked.question].key();
         let opinion = OpinionKey::new(Some(&subject.trace().trace_id), subject.span_id(), key.judge, source);
-        opinion.sample(key.sample).comparing(subject.pair().map(Pair::names))
+        let document = subject.document().map(|place| place.index);
+        opinion.sample(key.sample).comparing(subject.pair().map(Pair::names)).of_document(document)
     }
 
     /// The same where only failures are asked. The log is looked up first: rendering is the expensive part.
@@ -309,7 +322,7 @@ impl Planner {
         Action::Ask { judgment, history, riders: Vec::new() }
     }
 
-    /// The verdict of another run's log, as it goes to this run's, which has none.
+    /// The verdict of another run's log, as it is copied to this run's log, which has none.
     fn reused(&self, opinion: OpinionKey, id: AssessmentId, seen: Seen) -> Option<Feedback> {
         let (overrides, create_time_ms) = match seen {
             Seen::New => (None, None),

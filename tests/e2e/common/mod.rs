@@ -7,7 +7,7 @@ mod place;
 mod simulator;
 
 pub(crate) use fake::{Action, Fake, Latch, Request};
-pub(crate) use place::{Finished, Place, Running};
+pub(crate) use place::{Finished, Invocation, Place, Running};
 pub(crate) use simulator::SimulatorProcess;
 
 use std::time::Duration;

@@ -56,8 +56,14 @@ fn kept(summary: &mut Summary, standing: Standing) {
 }
 
 fn returned(usage: Option<Usage>, cost: Option<f64>, failure: Option<&Failure>) -> Event<'_> {
-    const SUBJECT: &SubjectIds =
-        &SubjectIds { trace_id: String::new(), span_id: None, session_id: None, is_session: false, pair: None };
+    const SUBJECT: &SubjectIds = &SubjectIds {
+        trace_id: String::new(),
+        span_id: None,
+        document: None,
+        session_id: None,
+        is_session: false,
+        pair: None,
+    };
     Event::Returned { lane: LANE, question: FIRST, subject: SUBJECT, usage, cost, latency: Duration::ZERO, failure }
 }
 

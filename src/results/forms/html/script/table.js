@@ -6,10 +6,10 @@ const ROW_NARROW = 92;
 const narrow = matchMedia("(max-width: 719px)");
 const rowHeight = () => (narrow.matches ? ROW_NARROW : ROW);
 
-const flipped = new Set(comparisons.flatMap((c) => c.flips.map((flip) => JSON.stringify([c.name, c.source_id, flip.trace_id, flip.span_id ?? null]))));
+const flipped = new Set(comparisons.flatMap((c) => c.flips.map((flip) => JSON.stringify([c.name, c.source_id, flip.trace_id, flip.span_id ?? null, flip.document_index ?? null]))));
 const isFlipped = (row) => {
   const { name, source_id } = sources[J.source[row]];
-  return flipped.has(JSON.stringify([name, source_id, T.id[J.trace[row]], J.span[row] ?? null]));
+  return flipped.has(JSON.stringify([name, source_id, T.id[J.trace[row]], J.span[row] ?? null, J.document[row] ?? null]));
 };
 const all = J.trace.map((_, row) => row);
 const flipRows = flipped.size ? new Set(all.filter(isFlipped)) : new Set();
@@ -128,7 +128,7 @@ function rowOf(row, at) {
   const title = T.title[trace] || T.id[trace];
   return h("div", { class: "row", role: "row", "aria-rowindex": at + 2, "data-at": at },
     cell("trace", "", h("a", { href: address({ trace: T.id[trace] }), title: visible(T.id[trace]) }, own(title)),
-      T.title[trace] || J.span[row] ? h("span", { class: "quiet id" }, T.title[trace] ? own(T.id[trace]) : null, J.span[row] ? [" span ", own(J.span[row])] : null) : null),
+      T.title[trace] || J.span[row] ? h("span", { class: "quiet id" }, T.title[trace] ? own(T.id[trace]) : null, J.span[row] ? [" span ", own(J.span[row]), J.document[row] === undefined ? null : ` document ${J.document[row] + 1}`] : null) : null),
     cell("judge", "", own(nameOf(row))),
     cell("verdict", outcome.tone, sign(outcome), h("span", { class: "hidden" }, `${outcome.word}: `), own(clip(verdictText(row), 60)), flipRows.has(row) ? h("span", { class: "badge", title: "changed since the baseline" }, "flipped") : null),
     cell("rationale", "quiet", own(firstLine(J.rationale[row] ?? ""))),
@@ -154,7 +154,7 @@ function chip(name, value, label, n, tone) {
   return h("button", { type: "button", class: `chip ${tone ?? ""}`, "aria-pressed": String(state[name].has(value)), "data-chip": `${name} ${value}`, click: () => toggle(name, value) }, label, h("span", { class: "n" }, ` ${count(n)}`));
 }
 
-// How many judgments each chip stands for, whatever else is chosen.
+// How many judgments each chip selects, whatever else is chosen.
 const tallyOf = (column) => {
   const tally = new Map();
   for (const value of column) tally.set(value, (tally.get(value) ?? 0) + 1);

@@ -1,4 +1,4 @@
-// One trace: on the left what happened, on the right what was said of it.
+// One trace: on the left what happened, on the right the feedback.
 
 const parsed = new Map();
 
@@ -46,12 +46,12 @@ function tracePage(id) {
     if (!raw.hasChildNodes()) append(raw, [h("pre", { class: "code-block" }, JSON.stringify({ trace_id: id, ...(detail.trace ?? {}) }, null, 2))]);
     rawButton.setAttribute("aria-pressed", String(!raw.hidden));
   } }, "Raw JSON ", h("kbd", {}, "r"));
-  const right = h("div", { class: "said" }, h("h2", { class: "column-title" }, "What was said of it"), rows.map((row, i) => feedbackCard(row, detail.feedback?.[i] ?? {})));
+  const right = h("div", { class: "said" }, h("h2", { class: "column-title" }, "Feedback"), rows.map((row, i) => feedbackCard(row, detail.feedback?.[i] ?? {})));
   const page = [
     h("nav", { class: "trace-nav", "aria-label": "Traces" }, back, h("span", { class: "steps" },
       step(near.before, "← previous", "ArrowLeft"), near.at === undefined ? null : h("span", { class: "quiet n" }, `${count(near.at + 1)} of ${count(near.all)}`), step(near.after, "next →", "ArrowRight")), rawButton),
     traceHead(detail, index, rows),
-    h("div", { class: "trace-page" }, h("div", { class: "happened" }, h("h2", { class: "column-title" }, "What happened"), left, raw), right),
+    h("div", { class: "trace-page" }, h("div", { class: "happened" }, h("h2", { class: "column-title" }, "Trace"), left, raw), right),
   ];
   linkQuotes(left, right);
   return page;
@@ -76,7 +76,7 @@ function traceHead(detail, index, rows) {
     h("p", { class: "verdicts" }, rows.slice(0, 12).map((row) => h("span", { class: `verdict ${outcomeOf(row).tone}` }, sign(outcomeOf(row)), own(nameOf(row)), " ", own(clip(verdictText(row), 40))))));
 }
 
-const withoutDataset = () => h("p", { class: "empty" }, "The log holds only what was said. To see the trace here, make the page with its dataset: ", h("code", {}, "judge-run report LOG -d DATASET -o page.html"), ".");
+const withoutDataset = () => h("p", { class: "empty" }, "The log contains only feedback. To see the trace here, make the page with its dataset: ", h("code", {}, "judge-run report LOG -d DATASET -o page.html"), ".");
 
 // Feedback
 
@@ -88,11 +88,11 @@ function feedbackCard(row, detail) {
   const code = codeOf(row);
   const about = code && data.codes[J.code[row]];
   const flip = comparisons.filter((c) => c.name === source.name && c.source_id === source.source_id).flatMap((c) => c.flips)
-    .find((f) => f.trace_id === T.id[J.trace[row]] && (f.span_id ?? null) === (J.span[row] ?? null));
+    .find((f) => f.trace_id === T.id[J.trace[row]] && (f.span_id ?? null) === (J.span[row] ?? null) && (f.document_index ?? null) === (J.document[row] ?? null));
   return h("article", { class: `card feedback ${outcome.tone}` },
     h("h3", {}, own(source.name), h("span", { class: "badge" }, WHO[source.source_type] ?? "unknown source")),
     source.source_id ? h("p", { class: "quiet small" }, own(source.source_id)) : null,
-    J.span[row] ? h("p", { class: "quiet small" }, "about the span ", own(J.span[row])) : null,
+    J.span[row] ? h("p", { class: "quiet small" }, "about the span ", own(J.span[row]), J.document[row] === undefined ? null : `, document ${J.document[row] + 1}`) : null,
     h("p", {}, h("span", { class: `verdict big ${outcome.tone}` }, sign(outcome), own(verdictText(row) || "null")), h("span", { class: "quiet small" }, ` ${outcome.word}${detail.time_ms ? ` · ${moment(detail.time_ms)}` : ""}`)),
     about?.meaning ? h("p", { class: "small" }, sentence(about.meaning), about.remedy ? [" ", h("span", { class: "quiet" }, "Remedy: "), `${about.remedy}.`] : null) : null,
     rationale ? h("div", { class: "rationale" }, foldable(rationale, [])) : null,
