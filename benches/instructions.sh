@@ -12,7 +12,7 @@ set -euo pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 recorded=benches/instructions.txt
-# A judge of its own, so that a change of a built-in prompt is not taken for one of the code.
+# A separate judge, so that a change of a built-in prompt is not mistaken for a change of the code.
 judge=$PWD/benches/instructions.toml
 traces=${TRACES:-2000}
 binary=$(realpath "${BINARY:-target/release/judge-run}")

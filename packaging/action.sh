@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The step of action.yml that judges. What is asked stands in DATASET, JUDGES, MODEL, GATES, LOG, REPORT and ARGS, one a line where there may be
-# several; empty ones are left to judge-run.toml. Exits as judge-run does.
+# The step of action.yml that judges. Its inputs are DATASET, JUDGES, MODEL, GATES, LOG, REPORT and ARGS, one per line where there may be
+# several; empty ones are left to judge-run.toml. Exits with judge-run's exit code.
 set -euo pipefail
 
 args=()

@@ -2,50 +2,52 @@
 
 const HEX: &[u8; 16] = b"0123456789abcdef";
 /// What the compiler checks at once, with vector instructions.
-const BLOCK: usize = 32;
+const BLOCK: usize = 16;
 
 /// Appends the text as a JSON string, to the byte as serde_json writes it.
 ///
 /// Source: RFC 8259, section 7.
 pub(crate) fn write_string(out: &mut Vec<u8>, text: &str) {
+    let mut rest = text.as_bytes();
+    out.reserve(rest.len() + 2);
     out.push(b'"');
-    let (blocks, rest) = text.as_bytes().as_chunks::<BLOCK>();
-    for block in blocks {
-        if block.iter().fold(false, |any, byte| any | is_escaped(*byte)) {
-            write_bytes(out, block);
-        } else {
-            out.extend_from_slice(block);
-        }
+    while let Some(at) = first_escaped(rest) {
+        out.extend_from_slice(&rest[..at]);
+        write_escaped(out, rest[at]);
+        rest = &rest[at + 1..];
     }
-    write_bytes(out, rest);
+    out.extend_from_slice(rest);
     out.push(b'"');
+}
+
+fn first_escaped(bytes: &[u8]) -> Option<usize> {
+    let (blocks, rest) = bytes.as_chunks::<BLOCK>();
+    let has_any = |block: &[u8; BLOCK]| block.iter().fold(false, |any, byte| any | is_escaped(*byte));
+    let (number, block) = match blocks.iter().position(has_any) {
+        Some(number) => (number, blocks[number].as_slice()),
+        None => (blocks.len(), rest),
+    };
+    Some(number * BLOCK + block.iter().position(|byte| is_escaped(*byte))?)
 }
 
 const fn is_escaped(byte: u8) -> bool {
     (byte < 0x20) | (byte == b'"') | (byte == b'\\')
 }
 
-fn write_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
-    let mut plain = 0;
-    for (at, byte) in bytes.iter().enumerate().filter(|(_, byte)| is_escaped(**byte)) {
-        out.extend_from_slice(&bytes[plain..at]);
-        plain = at + 1;
-        let short = match byte {
-            b'"' | b'\\' => *byte,
-            b'\n' => b'n',
-            b'\r' => b'r',
-            b'\t' => b't',
-            0x08 => b'b',
-            0x0c => b'f',
-            _ => {
-                let digit = |half: u8| HEX[usize::from(half)];
-                out.extend_from_slice(&[b'\\', b'u', b'0', b'0', digit(byte >> 4), digit(byte & 0xf)]);
-                continue;
-            }
-        };
-        out.extend_from_slice(&[b'\\', short]);
-    }
-    out.extend_from_slice(&bytes[plain..]);
+fn write_escaped(out: &mut Vec<u8>, byte: u8) {
+    let short = match byte {
+        b'"' | b'\\' => byte,
+        b'\n' => b'n',
+        b'\r' => b'r',
+        b'\t' => b't',
+        0x08 => b'b',
+        0x0c => b'f',
+        _ => {
+            let digit = |half: u8| HEX[usize::from(half)];
+            return out.extend_from_slice(&[b'\\', b'u', b'0', b'0', digit(byte >> 4), digit(byte & 0xf)]);
+        }
+    };
+    out.extend_from_slice(&[b'\\', short]);
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use mimalloc::MiMalloc;
 
-/// What one thread allocates another frees: a trace's prompt, an answer's record. Most systems' allocators take a lock for that.
+/// One thread frees what another allocates: a trace's prompt, an answer's record. Most systems' allocators take a lock for that.
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 

@@ -1,4 +1,4 @@
-//! Types that are written in files as the text that `Display` gives and `FromStr` reads.
+//! Types that are written to files as text, with `Display` and `FromStr`.
 
 macro_rules! serde_as_text {
     ($($type:ty),+ $(,)?) => {$(

@@ -270,7 +270,7 @@ class Bench:
         self.report(freed="in time", asked_but_unsaved_while_full=in_flight, repeated_calls=0)
         place.clear()
 
-        # Space is not freed: the run reports what it could not save, and the next run asks for that.
+        # Space is not freed: the run reports what it could not save, and the next run asks it again.
         before = place.server.requests()
         fill(leave=64 << 10)
         process = place.start(place.command())
@@ -360,7 +360,7 @@ class Bench:
             process = place.start(place.command())
             place.wait_for_lines(100, process)
             tamper(place)
-            # What can be put back is no reason to stop.
+            # What can be restored is no reason to stop.
             text = place.finish(process, code=0 if tamper is delete else 4)
             check(place.path(rescued).exists(), f"{rescued} does not exist:\n{text}")
             if tamper is replace:

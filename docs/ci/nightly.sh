@@ -1,8 +1,8 @@
 #!/bin/sh
-# A night: judge the dataset, hold it against the nights before, and leave a report. Exits as judge-run does.
+# One night: judge the dataset, compare it with the nights before, and write a report. Exits with judge-run's exit code.
 #
-# DATASET and JUDGES say what is judged, judge-run.toml has the model, the gates and the anchors. A night is a log in NIGHTS, named after the
-# date (or NIGHT); the same night again resumes. What the nights before have judged already is not asked again.
+# DATASET and JUDGES say what is judged; judge-run.toml has the model, the gates and the anchors. A night is a log in NIGHTS, named after the
+# date (or NIGHT); running the same night again resumes it. What earlier nights have judged is not asked again.
 set -eu
 
 dataset=${DATASET:-traces.jsonl}
@@ -13,7 +13,7 @@ keep=${KEEP:-30}
 tonight=$nights/${NIGHT:-$(date -u +%Y-%m-%d)}.jsonl
 mkdir -p "$nights" "$report"
 
-# The nights before, the latest first.
+# Earlier nights, the latest first.
 before() {
     for log in "$nights"/*.jsonl; do
         case $log in
@@ -23,7 +23,7 @@ before() {
     done | sort -r
 }
 
-# Old nights go, with all that stands beside them.
+# Old nights are deleted, with all files next to them.
 before | tail -n "+$((keep + 1))" | while read -r log; do rm -f "${log%.jsonl}".*; done
 
 set -- -d "$dataset" -J "$judges" -o "$tonight" --confirm --report "$report/index.html"
@@ -31,7 +31,7 @@ if [ -n "$(before)" ]; then set -- "$@" --reuse "$nights/*.jsonl"; fi
 code=0
 judge-run "$@" || code=$?
 
-# The same report for other readers; whether gates hold is known already.
+# The same report in other forms; whether the gates hold is known already.
 if [ -s "$tonight" ]; then
     for form in junit.xml report.md report.json; do
         judge-run report "$tonight" -o "$report/$form" 2>/dev/null || true

@@ -3,8 +3,8 @@
     import judge_run
     feedback = judge_run.judge(traces, "safety", model="openai:/gpt-4.1-mini", rpm=500)
 
-A table of traces in, a table of feedback out: one row a judgment, with the columns of judge-run's CSV form. A judgment that failed is a row
-with an `error_code`. The work is done by the program `judge-run` that this package brings along; `judge_run.spark` and `judge_run.ray` run it
+Takes a table of traces and returns a table of feedback: one row per judgment, with the columns of judge-run's CSV form. A failed judgment is a row
+with an `error_code`. The work is done by the program `judge-run`, which this package contains; `judge_run.spark` and `judge_run.ray` run it
 over the partitions of a cluster.
 """
 

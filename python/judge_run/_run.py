@@ -1,4 +1,4 @@
-"""Runs the program over some traces, and reads the feedback that it leaves."""
+"""Runs the program over some traces, and reads the feedback that it writes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from typing import IO, Any, Iterable, Iterator, Mapping, Sequence, Union
 Row = Mapping[str, Any]
 Judges = Union[str, Sequence[str], None]
 
-#: The columns of feedback, and the type of what is in them, where there is anything.
+#: The columns of feedback, and the type of their values; any of them may be missing.
 COLUMNS: Mapping[str, type] = {
     "trace_id": str,
     "span_id": str,
@@ -53,7 +53,7 @@ _TRY_AGAIN_SECONDS = 0.5
 
 
 class JudgeRunError(RuntimeError):
-    """The run did not finish. What was answered is in the log, if there is one; the same call asks what is missing."""
+    """The run did not finish. Answers so far are in the log, if there is one; the same call asks what is missing."""
 
     def __init__(self, message: str, exit_code: int) -> None:
         super().__init__(message)
@@ -61,7 +61,7 @@ class JudgeRunError(RuntimeError):
 
 
 def binary() -> str:
-    """The path of the program: the one that was installed with this package, or else the one on PATH."""
+    """The path of the program: the one installed with this package, or else the one on PATH."""
     name = "judge-run" + (".exe" if os.name == "nt" else "")
     user = {"nt": "nt_user", "posix": "posix_user"}.get(os.name, "posix_user")
     folders = [sysconfig.get_path("scripts"), sysconfig.get_path("scripts", scheme=user), str(Path(sys.executable).parent)]
@@ -75,7 +75,7 @@ def binary() -> str:
 
 
 def arguments(judges: Judges, options: Mapping[str, Any]) -> list[str]:
-    """The command line of some options: `rpm=500` is `--rpm 500`, a list is an option for each item, and True is a flag."""
+    """The command line for the options: `rpm=500` is `--rpm 500`, a list repeats the option for each item, and True is a flag."""
     named = [judges] if isinstance(judges, str) else list(judges or [])
     args = [word for judge in named for word in ("--judge", judge)]
     for name, value in options.items():
@@ -99,12 +99,12 @@ def feedback(
     env: Mapping[str, str] | None = None,
     **options: Any,
 ) -> Iterator[dict[str, Any]]:
-    """Judges traces, and returns their feedback row by row, as it stands in the log at the end.
+    """Judges traces, and returns their feedback row by row: the state of the log at the end.
 
     With a `log`, the same call asks only what is missing or failed. With a `log_dir`, the log is named after the traces themselves: a task
     that is retried finds what it has already paid for, whichever worker it runs on.
 
-    Raises JudgeRunError if the run stopped before all was asked. Failed judgments are rows.
+    Raises JudgeRunError if the run stopped before everything was asked. Failed judgments are rows.
     """
     with tempfile.TemporaryDirectory(prefix="judge-run-") as folder:
         lines = Path(folder) / "traces.jsonl"
@@ -130,7 +130,7 @@ def feedback(
 
 
 def _run(command: list[str], lines: Path, log: Path, env: Mapping[str, str]) -> None:
-    """Runs it to its end. Another process at the same log, such as that of a task that was given up, is waited for: it does the same work."""
+    """Runs it to its end. If another process has the log, such as that of an abandoned task, waits for it: it does the same work."""
     while True:
         code, messages = _feed(command, lines, env)
         if code != _USAGE or _LOCKED not in messages:
@@ -142,7 +142,7 @@ def _run(command: list[str], lines: Path, log: Path, env: Mapping[str, str]) -> 
 
 
 def _feed(command: list[str], lines: Path, env: Mapping[str, str]) -> tuple[int, str]:
-    """Gives it the traces by a pipe: should this process die, the pipe ends, and the program with it, after what it has begun."""
+    """Passes the traces through a pipe: if this process dies, the pipe closes, and the program finishes what it has begun and exits."""
     with tempfile.TemporaryFile() as messages, open(lines, "rb") as source:
         process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=messages, env=dict(env))
         assert process.stdin is not None
@@ -168,7 +168,7 @@ def _pump(source: IO[bytes], pipe: IO[bytes]) -> None:
 
 
 def _all_asked(log: Path) -> bool:
-    """Whether a run that stopped has a record of every judgment: where all of them failed, say."""
+    """Whether a run that stopped has a record of every judgment, for example because all of them failed."""
     manifest = log.with_name(log.name[: -len(".jsonl")] + ".run.json") if log.name.endswith(".jsonl") else None
     try:
         counts = json.loads(manifest.read_text(encoding="utf-8"))["counts"] if manifest else {}
@@ -191,7 +191,7 @@ def _write(traces: Iterable[Row], path: Path) -> str:
 
 
 def plain(value: Any) -> Any:
-    """A value as JSON has it. What data frames take for missing is None."""
+    """A value as JSON. What data frames treat as missing is None."""
     if value is None or isinstance(value, (str, bool, int)):
         return value
     if isinstance(value, float):
@@ -199,7 +199,7 @@ def plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple, set, frozenset)):
-        # A row of Spark's is a tuple that knows its names.
+        # Spark's Row is a tuple that knows its field names.
         return plain(value.asDict()) if hasattr(value, "asDict") else [plain(item) for item in value]
     if isinstance(value, (datetime.datetime, datetime.date)):
         # NaT is a datetime that equals nothing.
@@ -213,7 +213,7 @@ def plain(value: Any) -> Any:
     return None if text in ("<NA>", "NaT") else text
 
 
-#: What a table's reader would take for a formula or a missing value has a `'` before it: see docs/results.md.
+#: Text that a reader of tables would take for a formula or a missing value is preceded by `'`: see docs/results.md.
 _MISSING = {
     "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>", "N/A", "NA", "NULL",
     "NaN", "None", "n/a", "nan", "null",

@@ -1,4 +1,4 @@
-"""Tables of one machine: pandas, polars, PyArrow, or a list of dicts. None of them is imported unless it is what came."""
+"""Tables on one machine: pandas, polars, PyArrow, or a list of dicts. A library is imported only if a table of its own was passed."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ _PANDAS = {str: "object", float: "Float64", bool: "boolean", int: "int64"}
 
 
 def judge(traces: Any, judges: Judges = None, **options: Any) -> Any:
-    """Judges a table of traces; the feedback comes as a table of the same kind.
+    """Judges a table of traces, and returns the feedback as a table of the same kind.
 
-    `traces` is a DataFrame of pandas or polars, a table of PyArrow, or dicts, with the columns that a dataset of judge-run has (`trace_id`,
+    `traces` is a pandas or polars DataFrame, a PyArrow table, or dicts, with the columns of a judge-run dataset (`trace_id`,
     `inputs`, `outputs`, ...). `judges` are names or files. Options are those of the command line: `model="openai:/gpt-4.1-mini"`, `rpm=500`,
     `simulate=True`, `map={"outputs": "answer"}`, `log="nightly.feedback.jsonl"`. See `judge_run.feedback` for `log`, `log_dir` and errors.
     """
@@ -49,7 +49,7 @@ def records(traces: Any) -> Iterable[Row]:
 
 
 def to_pandas(rows: list[dict[str, Any]]) -> Any:
-    """As pandas has it, with types that know missing values."""
+    """As a pandas DataFrame, with nullable types."""
     import pandas
 
     columns = {name: pandas.Series([row[name] for row in rows], dtype=_PANDAS[kind]) for name, kind in COLUMNS.items()}
@@ -57,7 +57,7 @@ def to_pandas(rows: list[dict[str, Any]]) -> Any:
 
 
 def to_arrow(rows: list[dict[str, Any]]) -> Any:
-    """As PyArrow has it."""
+    """As a PyArrow table."""
     import pyarrow
 
     types = {str: pyarrow.string(), float: pyarrow.float64(), bool: pyarrow.bool_(), int: pyarrow.int64()}

@@ -1,4 +1,4 @@
-"""Judges a dataset of Ray Data's, batch by batch.
+"""Judges a Ray Data dataset, batch by batch.
 
     from judge_run import ray
     feedback = ray.judge(traces, "safety", model="openai:/gpt-4.1-mini", log_dir="/mnt/shared/logs", quota_server="redis://quota:6379", rpm=6000)
@@ -27,9 +27,9 @@ def judge(
     """The feedback on a dataset of traces. Each task runs the program over one batch; options are those of `judge_run.judge`, and
     `ray_options` those of `Dataset.map_batches` (`num_cpus`, `concurrency`, ...).
 
-    With `log_dir`, a folder that all workers share, each batch has a log there: a task that Ray retries asks only what is missing.
+    With `log_dir`, a folder that all workers share, each batch keeps a log there: a task that Ray retries asks only what is missing.
 
-    Every task has a quota of its own: give it `rpm` divided by the tasks that run at once, or a `quota_server`.
+    Every task has its own quota: give it `rpm` divided by the number of concurrent tasks, or a `quota_server`.
     """
 
     def batch(traces: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Judges a DataFrame of Spark's, partition by partition; with Spark Connect, too.
+"""Judges a Spark DataFrame, partition by partition; also with Spark Connect.
 
     from judge_run import spark
     feedback = spark.judge(traces, "safety", model="openai:/gpt-4.1-mini", log_dir="/mnt/shared/logs", quota_server="redis://quota:6379", rpm=6000)
@@ -24,10 +24,10 @@ _ROWS = 10_000
 def judge(traces: DataFrame, judges: Judges = None, *, log_dir: str | None = None, **options: Any) -> DataFrame:
     """The feedback on a DataFrame of traces. Each task runs the program over one partition; options are those of `judge_run.judge`.
 
-    Spark computes a DataFrame anew each time it is used, and a task anew when its worker is lost. With `log_dir`, a folder that all workers
-    share, each partition has a log there, and what it has is not asked again. Without one, keep the result (`cache`, `write`).
+    Spark computes a DataFrame again each time it is used, and a task again when its worker is lost. With `log_dir`, a folder that all workers
+    share, each partition keeps a log there, and what it has is not asked again. Without one, keep the result (`cache`, `write`).
 
-    Every task has a quota of its own: give it `rpm` divided by the tasks that run at once, or a `quota_server`.
+    Every task has its own quota: give it `rpm` divided by the number of concurrent tasks, or a `quota_server`.
     """
     return traces.mapInPandas(functools.partial(_partition, judges, log_dir, options), SCHEMA)
 

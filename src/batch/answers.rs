@@ -1,4 +1,4 @@
-//! What came of requests in batches, by the ids of their judgments.
+//! The results of requests in batches, by the ids of their judgments.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};

@@ -1,4 +1,4 @@
-//! Batches that somebody else runs: requests go to files, and results come from files. For vLLM's `run-batch`, for services without an API that is known
+//! Batches that someone else runs: requests go to files, and results come from files. For vLLM's `run-batch`, for services whose API is not supported
 //! here, and for machines without a network.
 
 use std::fs::File;

@@ -1,4 +1,4 @@
-//! Requests to a provider's batch API. What cannot be answered now is asked again; only a submission is sent once.
+//! Requests to a provider's batch API. Requests that cannot be answered now are retried; only a submission is sent once.
 
 use std::borrow::Cow;
 use std::fs::File;

@@ -1,6 +1,6 @@
-//! What was handed over to providers: an append-only file beside the log, one JSON object a line, on the disk before the next step.
+//! What was submitted to providers: an append-only file next to the log, one JSON object per line, on disk before the next step.
 //!
-//! A batch has a name of its own before it is submitted, so that it is found again at the provider if the process dies in between. The ids of its
+//! A batch has its own name before it is submitted, so that it is found again at the provider if the process dies in between. The ids of its
 //! judgments stand in lines of their own before the one that plans it; they are read there when they are needed, and not kept.
 
 use std::borrow::Cow;
@@ -66,7 +66,7 @@ pub enum Entry {
         /// The provider's files of results.
         files: Vec<String>,
     },
-    /// Its results are in the folder beside the log.
+    /// Its results are in the folder next to the log.
     Downloaded {
         /// The batch.
         batch: String,
@@ -275,7 +275,7 @@ impl Ledger {
         Ok(())
     }
 
-    /// Adds a step, which is on the disk when this returns. The ids of batches that begin with it come from files in this folder, which are removed.
+    /// Adds a step, which is on disk when this returns. The ids of batches that begin with it come from files in this folder, which are removed.
     ///
     /// # Errors
     /// When it cannot be written, or such a file cannot be read. Nothing is added then.
@@ -299,7 +299,7 @@ impl Ledger {
         Ok(())
     }
 
-    /// Adds a step that begins no batch; it is on the disk when this returns.
+    /// Adds a step that begins no batch; it is on disk when this returns.
     ///
     /// # Errors
     /// When it cannot be written.

@@ -69,7 +69,7 @@ pub(super) fn reply(line: &[u8]) -> Reply {
         _ => classify_response(status, &HeaderMap::new(), body, SystemTime::now()),
     };
     failure.request_id = failure.request_id.or(response.request_id);
-    // A limit of the batch's own time says nothing of requests that are sent by themselves.
+    // A limit of the batch's own time says nothing about requests that are sent by themselves.
     failure.retry_after = None;
     Reply::Failed(failure.into())
 }

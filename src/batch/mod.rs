@@ -1,7 +1,7 @@
 //! Provider batch APIs: requests are handed over in files, and their answers fetched later, at half the price.
 //!
 //! A run writes requests to a [`Spool`]; a [`Session`] submits them and fetches what came of them; a later run takes the answers from [`Answers`] and
-//! makes records of them by the code that reads all others. The [`ledger`] beside the log says what was handed over: it is on the disk before
+//! makes records of them with the code that reads all others. The [`ledger`] next to the log says what was submitted: it is on disk before
 //! anything is sent, so that nothing is submitted twice, whatever is killed.
 
 mod answers;

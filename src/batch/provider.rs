@@ -1,4 +1,4 @@
-//! What every provider's batch API can do, whatever it calls it.
+//! What every provider's batch API can do, whatever its terms.
 
 use std::path::Path;
 use std::pin::Pin;

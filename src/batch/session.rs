@@ -1,4 +1,4 @@
-//! The batches of one log: each is brought as far as it goes, step by step, with the ledger ahead of what is sent.
+//! The batches of one log: each is moved as far forward as possible, step by step, with the ledger ahead of what is sent.
 
 mod event;
 mod fetch;

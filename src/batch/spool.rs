@@ -1,4 +1,4 @@
-//! Requests on their way into batches: one file a batch, in OpenAI's form, which every other form is made from.
+//! Requests on their way into batches: one file per batch, in OpenAI's format, from which every other is made.
 //!
 //! Source: OpenAI's Batch API guide: a line is `{"custom_id", "method", "url", "body"}`.
 
@@ -46,7 +46,7 @@ impl BatchLimits {
     }
 }
 
-/// A whole file of requests, which is on the disk.
+/// A whole file of requests, which is on disk.
 #[derive(Debug)]
 pub struct Shard {
     /// What the ledger says of it.
@@ -133,7 +133,7 @@ impl Spool {
         Ok(())
     }
 
-    /// All files, on the disk.
+    /// All files,on disk.
     ///
     /// # Errors
     /// When they cannot be written.

@@ -1,4 +1,4 @@
-//! A table of judgments on the disk, so that memory does not grow with the requests that batches have: a hash table with open addressing, in a file
+//! A table of judgments on disk, so that memory does not grow with the requests that batches have: a hash table with open addressing, in a file
 //! without a name.
 
 use std::fs::File;

@@ -1,4 +1,4 @@
-//! `judge-run aggregate`: what several annotators say together.
+//! `judge-run aggregate`: combines several annotators' labels.
 
 use std::fmt::{self, Write};
 use std::process::ExitCode;
@@ -29,8 +29,8 @@ pub(crate) fn main(args: AggregateArgs) -> Result<ExitCode, CliError> {
     let voters = raters::people(&ratings, &people)?;
     if voters.is_empty() {
         return Err(CliError::usage_with_hint(
-            format_args!("no person says anything under the name `{name}`"),
-            "add labels with `judge-run feedback import`, or name who votes with `--people`",
+            format_args!("no person's feedback is named `{name}`"),
+            "add labels with `judge-run feedback import`, or name the voters with `--people`",
         ));
     }
     let settings = Settings { method, quorum, smoothing };

@@ -33,7 +33,7 @@ pub(crate) fn main(args: AgreementArgs) -> Result<ExitCode, CliError> {
     }
     if people.len() + usize::from(judge.is_some()) < 2 {
         return Err(CliError::usage_with_hint(
-            format_args!("only one rater says anything under the name `{name}`"),
+            format_args!("only one rater has feedback named `{name}`"),
             "add people's labels with `judge-run feedback import`",
         ));
     }
@@ -121,7 +121,7 @@ fn write_text(out: &mut String, found: &Agreement) -> fmt::Result {
         writeln!(out, "\nwarning: {}", one_line(&warning.message))?;
     }
     if !found.disagreements.is_empty() {
-        writeln!(out, "\ndisagreements, the surest first")?;
+        writeln!(out, "\ndisagreements, the most certain first")?;
     }
     for item in &found.disagreements {
         let span = item.span_id.as_deref().map(|span| format!(" {}", one_line(span))).unwrap_or_default();

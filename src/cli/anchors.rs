@@ -1,4 +1,4 @@
-//! Anchors: traces that are chosen once and kept with their texts. Judged anew each night, they show whether the judge is what it was.
+//! Anchors: traces that are chosen once and kept with their texts. Judged again each night, they show whether the judge has changed.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -20,7 +20,7 @@ pub(crate) fn main(args: AnchorsArgs) -> Result<ExitCode, CliError> {
     let AnchorsArgs { dataset, number, seed, filter, stratify, map, dataset_format, output, overwrite, config } = args;
     if output.exists() && !overwrite {
         return Err(CliError::usage_with_hint(
-            format_args!("`{}` has anchors already, and others could not be compared with them", output.display()),
+            format_args!("`{}` already has anchors, and new ones could not be compared with them", output.display()),
             "keep them, name another file with `-o`, or replace them with `--overwrite`",
         ));
     }
@@ -51,7 +51,7 @@ pub(crate) fn main(args: AnchorsArgs) -> Result<ExitCode, CliError> {
         }
     }
     if chosen.is_empty() {
-        return Err(CliError::usage("there is no trace with inputs to choose"));
+        return Err(CliError::usage("no trace with inputs to choose"));
     }
     write(&output, &chosen, overwrite).map_err(|error: io::Error| {
         CliError::usage(format_args!("cannot write `{}`", output.display())).because(&error)
@@ -60,7 +60,7 @@ pub(crate) fn main(args: AnchorsArgs) -> Result<ExitCode, CliError> {
         print::message(format_args!("note: left out {} without inputs", counted(without_inputs, "trace")));
     }
     print::message(format_args!(
-        "chose {}, in {path}; judge them each night with `--anchors {path}`",
+        "wrote {} to {path}; judge them each night with `--anchors {path}`",
         counted(chosen.len() as u64, "anchor"),
         path = one_line(&output.display().to_string())
     ));
@@ -92,11 +92,11 @@ pub(crate) fn digest(files: &[PathBuf]) -> Result<Option<String>, CliError> {
     Ok(Some(hasher.finalize().to_hex().as_str()[..16].to_owned()))
 }
 
-/// What is wrong with anchors is said before anything is paid.
+/// Errors in anchors are reported before anything is paid for.
 pub(crate) fn before_run(anchors: &Path, log: Option<&Path>) -> Result<(), CliError> {
     if log.is_none() {
         return Err(CliError::usage_with_hint(
-            "anchors need a log, and the records go to standard output",
+            "anchors need a log, but the records go to standard output",
             "name a log: `-o FILE`",
         ));
     }
@@ -126,7 +126,7 @@ pub(crate) fn judge(
     let is_nothing_new = |report: &RunReport| report.summary.requests == 0;
     if first.is_resumed && is_nothing_new(&of_anchors) && !is_nothing_new(report) {
         print::message(
-            "note: the anchors of this log were judged before; a log of its own each night has them judged anew",
+            "note: the anchors of this log were judged before; use a new log each night to judge them again",
         );
     }
     Ok(Some((of_anchors, exit)))

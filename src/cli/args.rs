@@ -51,7 +51,7 @@ Examples:
   Ask a model on your own machine:
     judge-run -d traces.jsonl -J groundedness -m ollama:/llama3.2
 
-  Judge a part: what matches a condition, the same sample every night, or certain traces:
+  Judge a part of the dataset: traces that match a condition, the same sample every night, or given traces:
     judge-run -d traces.jsonl -J safety --filter "trace.tags.env == 'prod' and outputs"
     judge-run -d traces.jsonl -J safety --sample 100 --stratify trace.tags.env
     judge-run -d traces.jsonl -J safety --trace-id @ids.txt
@@ -66,17 +66,17 @@ Examples:
     judge-run judges relevance > politeness.toml
     judge-run -d traces.jsonl -J politeness.toml
 
-  Resume a run that was interrupted, and retry what failed: the same command. Only the failures:
+  Resume an interrupted run and retry its failures: run the same command again. To retry only the failures:
     judge-run replay traces.feedback.jsonl
 
   Ask at half the price, through the provider's batch API; submit now, collect later:
     judge-run -d traces.jsonl -J safety -m openai:/gpt-4.1-mini --batch --detach
     judge-run collect traces.feedback.jsonl
 
-  See how far a run is:
+  Show the progress of a run:
     judge-run status traces.feedback.jsonl
 
-  Report what the verdicts say, compare two nights, and fail a job unless enough pass:
+  Report on the verdicts, compare two nights, and fail a job unless enough pass:
     judge-run report traces.feedback.jsonl --by trace.tags.env
     judge-run compare last-night.jsonl tonight.jsonl
     judge-run -d traces.jsonl -J safety --gate 'safety.pass >= 0.99' --gate 'errors <= 1%'
@@ -90,7 +90,7 @@ Configuration, read from judge-run.toml in the current directory (`judge-run ini
   rpm = 500
   tpm = 200000
 
-  [endpoints.openai.prices."gpt-4.1-mini"]  # for a million tokens
+  [endpoints.openai.prices."gpt-4.1-mini"]  # per million tokens
   input = 0.40
   cached_input = 0.10
   output = 1.60
@@ -101,13 +101,13 @@ Environment:
   API keys are read from the providers' own variables, such as OPENAI_API_KEY.
 
 Exit codes:
-  0    everything was judged, and the gates hold
-  1    a gate does not hold
+  0    everything was judged, and all gates hold
+  1    a gate failed
   2    wrong usage, configuration or judge file, or nothing to judge; nothing was sent
   3    finished, but some judgments failed, some lines are not traces, or a filter failed
-  4    stopped early: key, quota, budget, address, log, or nothing but failures
+  4    stopped early (key, quota, budget, address or log), or every judgment failed
   5    batches are pending: `judge-run collect LOG` or the same command continues
-  130  interrupted, after answers in flight were saved"#;
+  130  interrupted, after saving the answers in flight"#;
 
 /// Judge recorded traces of GenAI applications with LLM judges: one Feedback record per judgment
 #[derive(Debug, Parser)]
@@ -124,7 +124,7 @@ pub(crate) struct Cli {
 }
 
 impl Cli {
-    /// Reads the command line of this process and the variables that stand for flags. What is typed wins over a variable that means
+    /// Reads the command line of this process and the variables for flags. What is typed overrides a variable that means
     /// the opposite; only two typed options can conflict.
     ///
     /// # Errors
@@ -171,35 +171,35 @@ impl Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Retry what failed in a log, as its runs were set up
+    /// Retry the failures in a log, each as its run was set up
     Replay(Box<ReplayArgs>),
-    /// Collect what came of batches that were submitted with --batch
+    /// Collect the results of batches that were submitted with --batch
     Collect(Box<CollectArgs>),
-    /// Write requests to files for a service that runs batches, and take in its results
+    /// Write requests to files for a service that runs batches, and import its results
     Batch(ExchangeArgs),
-    /// Show how far a run is, also while another process runs it
+    /// Show the progress of a run, even while another process runs it
     Status(StatusArgs),
-    /// Report what a log's feedback says: pass rates, means, intervals, failures; and whether gates hold
+    /// Report on a log's feedback: pass rates, means, intervals, failures; and whether gates hold
     Report(Box<ReportArgs>),
     /// Compare the feedback of two logs, trace by trace: better, worse, equivalent or inconclusive
     Compare(CompareArgs),
-    /// Show a trace with what was said of it, or list a log's traces
+    /// Show a trace with its feedback, or list a log's traces
     Show(ShowArgs),
-    /// Plan how many traces a margin or a detectable drop needs, by the verdicts so far, and what they cost
+    /// Estimate how many traces a margin or a detectable drop needs, from the verdicts so far, and what they cost
     Plan(PlanArgs),
     /// Add people's feedback to a log, reject or correct a verdict, import labels
     Feedback(Box<FeedbackArgs>),
-    /// Show who said what of a trace, and what took its place
+    /// Show who said what about a trace, and what replaced it
     History(HistoryArgs),
-    /// Aggregate what several annotators say: majority, mean, median, Dawid-Skene
+    /// Aggregate several annotators' labels: majority, mean, median, Dawid-Skene
     Aggregate(AggregateArgs),
     /// Measure how well a judge agrees with people, and people with each other
     Agreement(AgreementArgs),
     /// Draw which judgments people should label, and write a sheet to fill in
     LabelPlan(LabelPlanArgs),
-    /// Correct a judge's pass rate by people's labels
+    /// Correct a judge's pass rate with people's labels
     Calibrate(CalibrateArgs),
-    /// Write a judge-run.toml, after which `judge-run` alone judges what it says
+    /// Write a judge-run.toml, so that `judge-run` alone runs it
     Init(InitArgs),
     /// List the judges; show, write, check, preview and test them
     Judges(Box<JudgesArgs>),
@@ -207,7 +207,7 @@ pub(crate) enum Command {
     Check(Box<CheckArgs>),
     /// Check what is configured: does each endpoint and server answer, and what would be sent where
     Doctor(Box<DoctorArgs>),
-    /// Choose anchors: traces that are kept with their texts, by which nightly runs notice that the judge changed
+    /// Choose anchors: traces kept with their texts, which show nightly runs whether the judge changed
     Anchors(AnchorsArgs),
     /// Convert feedback: JSON lines, MLflow assessments, or a table
     Convert(ConvertArgs),
@@ -217,13 +217,13 @@ pub(crate) enum Command {
     Phoenix(PhoenixArgs),
     /// Push feedback to Langfuse, pull people's scores from it
     Langfuse(LangfuseArgs),
-    /// Merge logs into one: those of shards, or of several nights
+    /// Merge logs into one, such as those of shards or of several nights
     Merge(MergeArgs),
     /// Drop superseded records from a log; every verdict is kept
     Compact(CompactArgs),
     /// Review traces on a page in a browser: label them, and reject or correct verdicts
     Review(Box<ReviewArgs>),
-    /// Take feedback from applications and their users into a log, as MLflow's server does
+    /// Accept feedback from applications and their users into a log, through MLflow's API
     ServeFeedback(ServeFeedbackArgs),
     /// Serve a simulated OpenAI-compatible endpoint, with quotas and faults
     Simulate(SimulateArgs),
@@ -237,7 +237,7 @@ pub(crate) enum Command {
 #[command(next_help_heading = INPUT)]
 pub(crate) struct RunArgs {
     /// Traces: a JSON Lines, JSON or CSV file (also .gz or .zst), a folder, a pattern such as 'logs/*.jsonl', or `-` for standard
-    /// input; `mlflow:/EXPERIMENT` are an MLflow server's, `quickstart` is a built-in example. Repeatable
+    /// input; `mlflow:/EXPERIMENT` pulls from an MLflow server, `quickstart` is a built-in example. Repeatable
     #[arg(short, long, value_name = "FILE", env = "JUDGE_RUN_DATASET", value_hint = ValueHint::FilePath)]
     pub dataset: Vec<PathBuf>,
 
@@ -249,11 +249,11 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "NAME", env = "JUDGE_RUN_DATASET_FORMAT", long_help = format_help())]
     pub dataset_format: Option<Format>,
 
-    /// Judge to ask: a name (see `judge-run judges`), a TOML file, or an MLflow server's: mlflow:/scorers/NAME, prompts:/NAME/1. Repeatable, or separated by commas
+    /// Judge to ask: a name (see `judge-run judges`), a TOML file, or one on an MLflow server: mlflow:/scorers/NAME, prompts:/NAME/1. Repeatable, or separated by commas
     #[arg(short = 'J', long, value_name = "NAME|FILE", env = "JUDGE_RUN_JUDGE", value_delimiter = ',')]
     pub judge: Vec<String>,
 
-    /// Set a parameter of a judge, such as guidelines.guidelines='Quote no prices'. Repeatable; lists take one item each time
+    /// Set a parameter of a judge, such as guidelines.guidelines='Quote no prices'. Repeatable; for a list, give one item each time
     #[arg(long, value_name = "JUDGE.NAME=VALUE", env = "JUDGE_RUN_SET")]
     pub set: Vec<Setting>,
 
@@ -278,8 +278,8 @@ pub(crate) struct RunArgs {
     #[command(flatten)]
     pub panel: PanelArgs,
 
-    /// What prompts begin with: the instructions, which prompts of one judge share, or the trace, which all judges share. A provider's
-    /// cache makes what prompts share cheaper; --dry-run says which is cheaper [default: instructions-first]
+    /// What prompts begin with: the instructions, which one judge's prompts share, or the trace, which all judges share. A provider's
+    /// cache makes a shared beginning cheaper; --dry-run shows which layout saves more [default: instructions-first]
     #[arg(long, value_name = "LAYOUT", env = "JUDGE_RUN_LAYOUT", help_heading = ENDPOINT, value_parser = layout())]
     pub layout: Option<Layout>,
 
@@ -297,7 +297,7 @@ pub(crate) struct RunArgs {
     #[arg(long, env = "JUDGE_RUN_OVERWRITE", help_heading = OUTPUT)]
     pub overwrite: bool,
 
-    /// Reuse verdicts on the same question from other logs, at no cost. Repeatable, and patterns such as 'nights/*.jsonl' work
+    /// Reuse verdicts on the same question from other logs, at no cost. Repeatable; patterns such as 'nights/*.jsonl' work too
     #[arg(long, value_name = "LOG", env = "JUDGE_RUN_REUSE", num_args = 1.., value_hint = ValueHint::FilePath,
           help_heading = OUTPUT)]
     pub reuse: Vec<PathBuf>,
@@ -308,28 +308,28 @@ pub(crate) struct RunArgs {
     #[command(flatten)]
     pub gates: GateArgs,
 
-    /// Ask traces in random order, and stop as soon as it is certain (95%) whether this holds for the whole dataset, such as
+    /// Judge traces in random order, and stop as soon as it is certain (95%) whether this holds for the whole dataset, such as
     /// 'safety.pass >= 0.95'. Exits with code 1 if it does not. Repeatable
     #[arg(long, value_name = "CONDITION", env = "JUDGE_RUN_UNTIL", conflicts_with = "limit", help_heading = GATES)]
     pub until: Vec<String>,
 
-    /// If a judge is worse than the baseline, ask it again about all traces, or about a random sample that is large enough, into
+    /// If a judge is worse than the baseline, ask it again about all traces, or about a large enough random sample, into
     /// LOG.confirm.jsonl: the gate fails only if that is worse as well
     #[arg(long, value_name = "all|sample", env = "JUDGE_RUN_CONFIRM", num_args = 0..=1, require_equals = true,
           default_missing_value = "all", hide_possible_values = true, help_heading = GATES)]
     pub confirm: Option<Confirm>,
 
-    /// Also judge these anchors (see `judge-run anchors`), anew with each log, into LOG.anchors.jsonl: if the verdicts on them move
-    /// away from those of the baseline's nights, it is the judge that changed
+    /// Also judge these anchors (see `judge-run anchors`), again for each log, into LOG.anchors.jsonl: if their verdicts move away
+    /// from those of the baseline's nights, the judge has changed
     #[arg(long, value_name = "FILE", env = "JUDGE_RUN_ANCHORS", value_hint = ValueHint::FilePath, help_heading = GATES)]
     pub anchors: Option<PathBuf>,
 
-    /// Write a report on the log at the end; its name decides the form: .txt, .json, .md, .xml (JUnit), .csv or
+    /// Write a report on the log at the end; the extension sets the form: .txt, .json, .md, .xml (JUnit), .csv or
     /// .html
     #[arg(long, value_name = "FILE", env = "JUDGE_RUN_REPORT", value_hint = ValueHint::FilePath, help_heading = OUTPUT)]
     pub report: Option<PathBuf>,
 
-    /// Divide the report by an expression over the trace, such as trace.tags.env, or by model, session or metadata.KEY. Repeatable
+    /// Group the report by an expression over the trace, such as trace.tags.env, or by model, session or metadata.KEY. Repeatable
     #[arg(long, value_name = "EXPRESSION", env = "JUDGE_RUN_BY", requires = "report", help_heading = OUTPUT)]
     pub by: Vec<String>,
 

@@ -1,5 +1,5 @@
 //! `--batch`: a run through a provider's batch API. Requests are written, submitted, waited for and fetched; in between, the run itself passes over the
-//! dataset, and makes records of what is there. Whatever is interrupted, the next pass finds it in the log and in the ledger beside it.
+//! dataset, and makes records of the results that have arrived. After any interruption, the next pass continues from the log and the ledger next to it.
 
 use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
@@ -51,17 +51,17 @@ pub(crate) fn execute(
     let (planned, invocation) = again()?;
     let Some(log) = invocation.log.clone() else {
         return Err(CliError::usage_with_hint(
-            "batches need a log, and the records go to standard output",
+            "batches need a log, but the records go to standard output",
             "name a log: `-o FILE`",
         ));
     };
     let Some(plan) = planned.plan.batch.clone() else {
-        return Err(CliError::usage("the plan of this run has no batches"));
+        return Err(CliError::usage("this run was not planned with batches"));
     };
     if planned.plan.is_simulated() && !how.waits {
         return Err(CliError::usage_with_hint(
-            "`--simulate` ends with the command, and its batches with it",
-            "leave out --detach, or start `judge-run simulate` and name it with --base-url",
+            "`--simulate` ends with the command, and so do its batches",
+            "omit --detach, or start `judge-run simulate` and name it with --base-url",
         ));
     }
     set_aside(&log, invocation.overwrite)?;
@@ -103,7 +103,7 @@ fn set_aside(log: &Path, overwrites: bool) -> Result<(), CliError> {
     if batches.iter().any(|batch| batch.stage > Stage::Planned && batch.stage < Stage::Closed) {
         return Err(CliError::usage_with_hint(
             format_args!(
-                "batches of `{}` are not collected, and starting over would pay for them again",
+                "batches of `{}` have not been collected, and starting over would pay for them again",
                 log.display()
             ),
             format_args!("judge-run collect {} --wait, or --cancel", log.display()),
@@ -153,7 +153,7 @@ impl Passes<'_> {
             if batched.unsettled > 0 {
                 let results = counted(batched.unsettled, "result");
                 print::message(format_args!(
-                    "warning: {results} of batches are about judgments that this run does not ask; they are kept"
+                    "warning: {results} of batches are for judgments that are not part of this run; they are kept"
                 ));
             }
             if batched.strays > 0 {
@@ -268,7 +268,7 @@ impl Passes<'_> {
             print::message(format_args!("{} taken in", counted(imported.results, "result")));
             if imported.unknown > 0 {
                 let lines = counted(imported.unknown, "line");
-                print::message(format_args!("warning: {lines} are about no request that was exported"));
+                print::message(format_args!("warning: {lines} match no exported request"));
             }
         }
         if self.how.cancels {
@@ -334,9 +334,11 @@ impl Passes<'_> {
         match self.how.exports.is_some() || !self.how.imports.is_empty() {
             true => print::message(format_args!("hint: judge-run batch import {log} RESULTS")),
             false if report.stop.is_some() => {
-                print::message(format_args!("the provider goes on with them; collect: judge-run collect {log}"));
+                print::message(format_args!(
+                    "the provider continues with them; to collect them: judge-run collect {log}"
+                ));
             }
-            false => print::message(format_args!("hint: collect them later: judge-run collect {log}")),
+            false => print::message(format_args!("hint: collect them later with `judge-run collect {log}`")),
         }
         Ok(())
     }
@@ -358,7 +360,7 @@ fn say(event: &BatchEvent<'_>, quiet: bool) {
             let requests = counted(batch.planned.requests as u64, "request");
             print::message(format_args!("submitted batch {} ({requests})", name(batch)));
         }
-        BatchEvent::Found { batch } => print::message(format_args!("found batch {}, submitted before", name(batch))),
+        BatchEvent::Found { batch } => print::message(format_args!("found batch {}, already submitted", name(batch))),
         BatchEvent::Unclear { batch, candidates } => {
             let candidates = counted(*candidates, "batch").replace("batchs", "batches");
             print::message(format_args!(
@@ -372,7 +374,7 @@ fn say(event: &BatchEvent<'_>, quiet: bool) {
         }
         BatchEvent::Waits { batch } => {
             print::message(format_args!(
-                "batch {}: the provider's queue is full; waiting for another to end",
+                "batch {}: the provider's queue is full; waiting for another batch to end",
                 name(batch)
             ));
         }
@@ -398,10 +400,10 @@ fn cli_error(error: &BatchError) -> CliError {
         }
         BatchError::CannotCancel { .. } => Some("`judge-run collect` records its results once it has ended"),
         BatchError::Gone { .. } => Some("it may belong to another key or project; providers delete old batches"),
-        BatchError::Refused { .. } => Some("nothing of it was charged; the same command submits it again"),
+        BatchError::Refused { .. } => Some("nothing was charged for it; the same command submits it again"),
         BatchError::Endpoint { failure, .. } => Some(failure.code.traits().remedy),
         BatchError::File { .. } | BatchError::Unexpected { .. } => {
-            Some("the same command goes on where this one ended")
+            Some("the same command continues where this one stopped")
         }
     };
     CliError::Stopped { message: CliError::of(error).into_line(), hint: hint.map(ToOwned::to_owned) }

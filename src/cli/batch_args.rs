@@ -30,19 +30,19 @@ pub(crate) struct BatchArgs {
     #[arg(long, value_name = "HOW", env = "JUDGE_RUN_ON_EXPIRED", value_enum, default_value_t)]
     pub on_expired: Expired,
 
-    /// Requests in a batch at most [default: what the provider takes, such as 50000]
+    /// Maximum number of requests in a batch [default: the provider's limit, such as 50000]
     #[arg(long, value_name = "N", env = "JUDGE_RUN_BATCH_MAX_REQUESTS", value_parser = clap::value_parser!(u32).range(1..))]
     pub batch_max_requests: Option<u32>,
 
-    /// Bytes of a batch's file at most [default: what the provider takes, such as 190 MB]
+    /// Maximum size of a batch's file, in bytes [default: the provider's limit, such as 190 MB]
     #[arg(long, value_name = "BYTES", env = "JUDGE_RUN_BATCH_MAX_BYTES", value_parser = clap::value_parser!(u64).range(1..))]
     pub batch_max_bytes: Option<u64>,
 
-    /// Tokens in a batch at most, in prompts and answers: for the provider's limit of enqueued tokens
+    /// Maximum number of tokens in a batch, in prompts and answers: for the provider's limit on enqueued tokens
     #[arg(long, value_name = "N", env = "JUDGE_RUN_BATCH_MAX_TOKENS", value_parser = clap::value_parser!(u64).range(1..))]
     pub batch_max_tokens: Option<u64>,
 
-    /// Look at batches this often at first, later less often [default: 30s]
+    /// Poll batches this often at first, later less often [default: 30s]
     #[arg(long, value_name = "DURATION", env = "JUDGE_RUN_POLL_EVERY", value_parser = duration::parse_positive)]
     pub poll_every: Option<Duration>,
 
@@ -51,7 +51,7 @@ pub(crate) struct BatchArgs {
     pub delete_files: bool,
 }
 
-/// What becomes of requests that a batch leaves without a verdict.
+/// What to do with requests that a batch leaves without a verdict.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Expired {
     /// Ask them live
@@ -99,9 +99,9 @@ Examples:
   Submit in the evening, collect in the morning:
     judge-run -d traces.jsonl -J safety -m openai:/gpt-4.1-mini --batch --detach
     judge-run collect traces.feedback.jsonl
-  Wait until everything is there:
+  Wait until all results are there:
     judge-run collect traces.feedback.jsonl --wait
-  Cancel the batches, and keep what they have done:
+  Cancel the batches, and keep their results so far:
     judge-run collect traces.feedback.jsonl --cancel
 
 Exits with code 5 while batches are pending.")]
@@ -114,11 +114,11 @@ pub(crate) struct CollectArgs {
     #[arg(long)]
     pub wait: bool,
 
-    /// Cancel the batches, wait for their end, and collect what they have done
+    /// Cancel the batches, wait until they end, and collect their results so far
     #[arg(long)]
     pub cancel: bool,
 
-    /// Look at batches this often at first, later less often [default: as the run did]
+    /// Poll batches this often at first, later less often [default: as the run did]
     #[arg(long, value_name = "DURATION", value_parser = duration::parse_positive)]
     pub poll_every: Option<Duration>,
 
@@ -153,7 +153,7 @@ impl CollectArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  Judge on a machine without a network, or with a service that has a batch API of its own:
+  Judge on a machine without a network, or with a service that has its own batch API:
     judge-run batch export -d traces.jsonl -J safety -m openai:/Qwen/Qwen3-8B --to requests
     vllm run-batch -i requests/judge-run-*.jsonl -o results.jsonl --model Qwen/Qwen3-8B
     judge-run batch import traces.feedback.jsonl results.jsonl")]
@@ -164,9 +164,9 @@ pub(crate) struct ExchangeArgs {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ExchangeCommand {
-    /// Write the requests to files in OpenAI's form, one a line; nothing is sent
+    /// Write the requests to files in OpenAI's format, one per line; nothing is sent
     Export(Box<ExportArgs>),
-    /// Take in the results of exported requests
+    /// Import the results of exported requests
     Import(Box<ImportArgs>),
 }
 
@@ -175,7 +175,7 @@ pub(crate) struct ExportArgs {
     #[command(flatten)]
     pub run: RunArgs,
 
-    /// Folder for the files; made if it does not exist
+    /// Folder for the files; created if it does not exist
     #[arg(long, value_name = "FOLDER", value_hint = ValueHint::DirPath)]
     pub to: PathBuf,
 }
@@ -186,7 +186,7 @@ pub(crate) struct ImportArgs {
     #[arg(value_hint = ValueHint::FilePath)]
     pub log: PathBuf,
 
-    /// Files of results, in OpenAI's form
+    /// Result files, in OpenAI's format
     #[arg(required = true, value_hint = ValueHint::FilePath)]
     pub results: Vec<PathBuf>,
 

@@ -1,4 +1,4 @@
-//! `judge-run calibrate`: what people would say of all items, by their labels on some.
+//! `judge-run calibrate`: what people would say about all items, from their labels on some.
 
 use std::collections::BTreeSet;
 use std::fmt::{self, Write};
@@ -42,7 +42,7 @@ pub(crate) fn main(args: CalibrateArgs) -> Result<ExitCode, CliError> {
         .ok_or_else(|| CliError::usage(format_args!("unknown method `{method}`")))?;
     if labels.is_some() && method != Method::RoganGladen {
         return Err(CliError::usage_with_hint(
-            format_args!("labels from elsewhere are no sample of these items, which {} needs", method.as_str()),
+            format_args!("{} needs a sample of these items, and labels from another log are not one", method.as_str()),
             "add `--method rogan-gladen`",
         ));
     }
@@ -103,7 +103,7 @@ fn write_escalation(out: &mut String, escalation: &Escalation, is_refused: bool)
     match escalation.below.zip(escalation.bound) {
         Some((below, bound)) => writeln!(
             out,
-            "\nescalate below {below}: of {} at or above it {} differ, so at most {} with {certain}; {} of all verdicts are kept",
+            "\nescalate below {below}: {} at or above it, of which {} differ, so at most {} with {certain}; {} of all verdicts are kept",
             counted(escalation.n_kept, "labelled verdict"),
             escalation.n_differing,
             percent(bound),

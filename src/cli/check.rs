@@ -54,7 +54,7 @@ fn write(out: &mut String, uri: &str, address: &str, check: &Check) -> fmt::Resu
             writeln!(out, "  answers   no, after {seconds:.2} s: {}", one_line(&failure.to_string()))?;
             writeln!(out, "            {}", failure.code.traits().remedy)?;
             if check.requests > 1 {
-                writeln!(out, "  tried     {} requests, put differently", check.requests)?;
+                writeln!(out, "  tried     {} requests, in different forms", check.requests)?;
             }
         }
         Ok(answer) => {
@@ -86,7 +86,7 @@ fn write(out: &mut String, uri: &str, address: &str, check: &Check) -> fmt::Resu
     let bucket = |bucket: Option<ObservedBucket>, what: &str| {
         bucket.map(|bucket| {
             let per_minute = format!("{:.0}", bucket.per_second * 60.0);
-            format!("{per_minute} {what} a minute, {} of {} left", short(bucket.remaining), short(bucket.limit))
+            format!("{per_minute} {what} per minute, {} of {} left", short(bucket.remaining), short(bucket.limit))
         })
     };
     let limits = [bucket(check.limits.requests, "requests"), bucket(check.limits.tokens, "tokens")];

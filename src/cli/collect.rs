@@ -1,4 +1,4 @@
-//! `judge-run collect`: what came of batches that were submitted before, as the manifest says; and `judge-run batch`, which exchanges them as files.
+//! `judge-run collect`: collects the results of batches that were submitted earlier, as the manifest says; and `judge-run batch`, which exchanges them as files.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -46,7 +46,7 @@ fn export(args: ExportArgs) -> Result<ExitCode, CliError> {
     Ok(ExitCode::from(report.exit().code()))
 }
 
-/// What is said of endpoints: what is typed, and what that is with the variables.
+/// The endpoint options: as typed, and together with the variables.
 #[derive(Debug, Clone)]
 pub(crate) struct Endpoint {
     pub typed: EndpointArgs,

@@ -1,4 +1,4 @@
-//! The command as it was typed, for "the same command", without its secrets: messages are read over shoulders and in the logs of CI systems.
+//! The command as it was typed, for "the same command", without its secrets: messages end up on shared screens and in CI logs.
 
 use std::ffi::OsString;
 
@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::print::one_line;
 
-/// Short flags without a value, which can stand before another in one word: `-vH`.
+/// Short flags without a value, which can precede another in one word: `-vH`.
 const SHORT_SWITCHES: &[char] = &['q', 'v'];
 
 /// What is hidden of a value.
@@ -94,7 +94,7 @@ pub(crate) fn is_open(value: &str) -> bool {
     })
 }
 
-/// Whether a word plainly is the name of a variable, such as `OPENAI_API_KEY_2`, and not a key: words and numbers in capitals.
+/// Whether a word is clearly the name of a variable, such as `OPENAI_API_KEY_2`, and not a key: words and numbers in capitals.
 pub(crate) fn is_variable_name(word: &str) -> bool {
     let is_part = |part: &str| {
         let letters = part.trim_end_matches(|c: char| c.is_ascii_digit());

@@ -1,4 +1,4 @@
-//! What stands beside the log of a night: the verdicts of the same judges on the anchors, and those of the run that confirms what got worse.
+//! The companions of a night's log: the verdicts of the same judges on the anchors, and those of the run that confirms what got worse.
 
 use std::path::{Path, PathBuf};
 
@@ -29,7 +29,7 @@ pub(crate) fn anchors(logs: &[PathBuf]) -> Result<Option<StandingRecords>, CliEr
     if_there(&logs.iter().map(|log| files::anchors_of(log)).collect::<Vec<_>>())
 }
 
-/// The logs of a baseline that are nights before these: none that stands beside another, and none of these themselves.
+/// The logs of a baseline that are nights before these: no companions of another, and none of these themselves.
 pub(crate) fn nights_before(found: Vec<PathBuf>, these: &[PathBuf]) -> Vec<PathBuf> {
     let these: Vec<_> = these.iter().filter_map(|log| log.canonicalize().ok()).collect();
     let is_one_of_these = |log: &Path| log.canonicalize().is_ok_and(|log| these.contains(&log));

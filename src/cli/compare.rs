@@ -1,4 +1,4 @@
-//! `judge-run compare`: what changed between two logs, and whether that is the application's doing.
+//! `judge-run compare`: what changed between two logs, and whether the application is the reason.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -27,7 +27,7 @@ pub(crate) fn main(args: CompareArgs) -> Result<ExitCode, CliError> {
     if let Some(gate) = gates.gates.iter().find(|gate| gate.slice.is_some()) {
         return Err(CliError::usage_with_hint(
             format_args!("the gate `{}` is about a part of the dataset", gate.text),
-            "`judge-run report` has those, also with `--baseline`",
+            "use `judge-run report`, also with `--baseline`",
         ));
     }
     let new = listed(&new)?;
@@ -65,7 +65,7 @@ fn of_gates(
 ) -> Result<Vec<GateResult>, CliError> {
     let Some((mut records, results)) = new.into_read() else { return Ok(Vec::new()) };
     let unjudged = BTreeMap::new();
-    // What people's labels correct stands in reports alone.
+    // What people's labels correct is only in reports.
     let evidence =
         Evidence { results: &results, records: &mut records, options, judges: &[], comparisons, unjudged: &unjudged };
     evaluate(&gates.gates, evidence).map_err(|error| cannot_open(&error))

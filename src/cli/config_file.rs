@@ -1,4 +1,4 @@
-//! `judge-run.toml`: endpoints and defaults that a team shares. Keys never stand in it, only the names of their variables.
+//! `judge-run.toml`: endpoints and defaults that a team shares. It never has keys, only the names of their variables.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
@@ -59,7 +59,7 @@ pub(crate) struct ConfigFile {
     /// What the results must be like.
     #[serde(default)]
     pub gates: GatesTable,
-    /// By the name that stands in model URIs: a preset to be changed, or an endpoint of one's own.
+    /// By the name in model URIs: a preset to change, or a custom endpoint.
     #[serde(default)]
     pub endpoints: BTreeMap<String, EndpointTable>,
 }
@@ -153,7 +153,7 @@ fn mappings<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Mapping>, 
 pub(crate) struct EndpointTable {
     pub base_url: Option<String>,
     pub api_key_env: Option<String>,
-    /// `${NAME}` in a value stands for a variable of the environment.
+    /// `${NAME}` in a value is an environment variable.
     #[serde(default)]
     pub headers: BTreeMap<String, String>,
     pub ca_cert: Option<PathBuf>,
@@ -181,7 +181,7 @@ pub(crate) struct EndpointTable {
     pub pool: Vec<PoolTable>,
 }
 
-/// An entry of `pool`: what it says wins over the endpoint's own table.
+/// An entry of `pool`: it overrides the endpoint's own table.
 #[derive(Debug, Default, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PoolTable {
@@ -276,7 +276,7 @@ fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duratio
 fn positive_duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
     match duration(deserializer)? {
         Some(Duration::ZERO) => {
-            Err(serde::de::Error::custom("no time at all, expected a duration above 0, such as \"2m\""))
+            Err(serde::de::Error::custom("invalid duration, expected a duration above 0, such as \"2m\""))
         }
         duration => Ok(duration),
     }

@@ -1,4 +1,4 @@
-//! `LOG.confirm.jsonl`: what judges that became worse than the baseline said when they were asked again. Only what is worse again fails.
+//! `LOG.confirm.jsonl`: the verdicts of judges that got worse than the baseline, asked again. Only what is worse again fails.
 
 use std::path::Path;
 
@@ -42,7 +42,7 @@ pub(crate) fn settle(
     for gate in &mut report.gates {
         let Some((_, name)) = at_first.iter().find(|(of, _)| *of == gate.gate) else { continue };
         match () {
-            () if is_cut => not_confirmed(gate, "the fresh run that was to confirm it did not come to its end"),
+            () if is_cut => not_confirmed(gate, "the fresh run that was to confirm it did not finish"),
             () if !was_asked(name) => {}
             () if again.iter().any(|(of, _)| *of == gate.gate) => add(gate, "a fresh run confirms it"),
             () => not_confirmed(gate, "a fresh run does not confirm it"),
@@ -60,7 +60,7 @@ pub(crate) fn sample(report: &Report, worse: &[String], log: &Path) -> Result<Op
     let mut records = StandingRecords::of(&[log.to_owned()]).map_err(|error| cannot_open(&error))?;
     let drawn =
         draw_to_confirm(&mut records, worse, share_to_confirm(&of), &seed).map_err(|error| cannot_open(&error))?;
-    // A name that begins like this would be one of a file with ids.
+    // A name that begins like this would mean a file of ids.
     Ok(drawn.filter(|traces| traces.iter().all(|id| !id.starts_with('@'))))
 }
 

@@ -62,7 +62,10 @@ pub(crate) fn main(args: ConvertArgs) -> Result<ExitCode, CliError> {
     }
     if !converted.lacking.is_empty() {
         let lacking = converted.lacking.join(", ");
-        print::message(format_args!("not in {} for every record, so not in the result: {lacking}", one_line(&name)));
+        print::message(format_args!(
+            "not in {} for every record, so missing from the result: {lacking}",
+            one_line(&name)
+        ));
     }
     let exit = if converted.rejected > 0 { Exit::SomeFailed } else { Exit::AllJudged };
     Ok(ExitCode::from(exit.code()))
@@ -75,7 +78,7 @@ fn dataset_of(log: &Path, named: Vec<PathBuf>) -> Result<DatasetOptions, CliErro
         Some(plan) if named.is_empty() => plan.datasets.iter().map(|dataset| dataset.path.clone()).collect(),
         _ if named.is_empty() => {
             return Err(CliError::usage_with_hint(
-                format_args!("`--include` needs the traces, and `{}` has no manifest that names them", log.display()),
+                format_args!("`--include` needs the traces, but `{}` has no manifest that names them", log.display()),
                 "name them with `--dataset FILE`",
             ));
         }

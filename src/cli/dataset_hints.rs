@@ -1,4 +1,4 @@
-//! What to do about a dataset, or a record of it, that cannot be read: in words that can be pasted.
+//! What to do about a dataset, or a record of it, that cannot be read: hints to paste.
 
 use std::fmt::Display;
 use std::path::Path;
@@ -17,10 +17,10 @@ pub(crate) fn of_error(error: &DatasetError) -> Option<String> {
         }
         DatasetError::NotText { path, remedy, .. } => of_remedy(*remedy, path),
         DatasetError::Header { reason, .. } if reason.contains("twice") => {
-            "give each column a name of its own; of promptfoo's results, export JSON: `promptfoo eval -o results.json`"
+            "give each column a different name; for promptfoo's results, export JSON: `promptfoo eval -o results.json`"
                 .to_owned()
         }
-        DatasetError::Unpack { .. } => "get the file again and repeat the command; what was read is kept".to_owned(),
+        DatasetError::Unpack { .. } => "fetch the file again and repeat the command; what was read is kept".to_owned(),
         DatasetError::Gather { .. } => "free space there, or set TMPDIR to another folder".to_owned(),
         DatasetError::Read { .. } => "repeat the command; what was read is kept".to_owned(),
         _ => return None,

@@ -18,7 +18,7 @@ use super::open::Opened;
 use super::print::{self, counted, escaped, one_line, short, time};
 use super::{notices, rejects, selection, skipped};
 
-/// More rejects than these are only counted.
+/// Beyond this many, rejects are only counted.
 const REJECTS_SHOWN: usize = 20;
 
 /// Shows what a run would do.
@@ -36,7 +36,7 @@ pub(crate) fn main(opened: Opened) -> Result<Exit, CliError> {
             return Err(CliError::usage(format_args!("nothing to judge: {why}")));
         }
     }
-    // A run would send nothing, and record failures alone.
+    // A run would send nothing, and record only failures.
     let all_fail = dry.selected() > 0 && dry.questions.iter().map(|q| q.not_askable).sum::<u64>() == dry.selected();
     Ok(if all_fail { Exit::Stopped } else { Exit::AllJudged })
 }
@@ -74,7 +74,7 @@ struct Lane {
 }
 
 fn write(out: &mut String, dry: &DryRun, lanes: &[Lane], prompts: bool) -> fmt::Result {
-    writeln!(out, "dry run: nothing is sent\n\n{}", counted(dry.traces, "trace"))?;
+    writeln!(out, "dry run: nothing will be sent\n\n{}", counted(dry.traces, "trace"))?;
     selection::write(out, dry.shard, dry.traces, &dry.not_selected, &dry.absent_trace_ids)?;
     if dry.duplicates > 0 {
         writeln!(out, "{} would be skipped: repeats of a trace", counted(dry.duplicates, "line"))?;
@@ -169,9 +169,9 @@ fn write_lane(out: &mut String, dry: &DryRun, lane: &Lane) -> fmt::Result {
     if let (Some(least), Some(most)) = (least, most) {
         write!(out, "  time     at least {}", time(least))?;
         if most > least {
-            write!(out, ", at most {} if every answer is as long as it may be;", time(most))?;
+            write!(out, ", at most {} if every answer has the maximum length;", time(most))?;
         }
-        writeln!(out, " with a quota of {} a minute", quota.join(" and "))?;
+        writeln!(out, " with a quota of {} per minute", quota.join(" and "))?;
     }
     if let Some(prices) = lane.prices {
         let cost =
@@ -194,7 +194,7 @@ fn write_repeated(out: &mut String, input: u64, repeated: Repeated, prices: Opti
     let [instructions, trace] = Layout::ALL.map(|layout| repeated.with(layout));
     write!(
         out,
-        "  caches   can save {} of the {} tokens of prompts; {} with --layout trace-first",
+        "  caches   can save {} of the {} prompt tokens; {} with --layout trace-first",
         short(instructions),
         short(input),
         short(trace)
@@ -243,13 +243,13 @@ mod tests {
         let limits = Limits { rpm: NonZeroU32::new(500), tpm: NonZeroU32::new(60_000), burst: None };
         let prices = Prices::new(0.4, 1.6);
         let shown = text(&dry(), limits, Some(prices));
-        let end = "openai:/m\n  time     at least 2 min 0 s, at most 2 min 30 s if every answer is as long as it may be; \
-                   with a quota of 500 requests and 60.0k tokens a minute\n  \
+        let end = "openai:/m\n  time     at least 2 min 0 s, at most 2 min 30 s if every answer has the maximum length; \
+                   with a quota of 500 requests and 60.0k tokens per minute\n  \
                    cost     about 0.0400 for the prompts, and at most 0.0800 for the answers\n";
         assert!(shown.ends_with(end), "{shown}");
         let requests_alone = Limits { tpm: None, ..limits };
         let shown = text(&dry(), requests_alone, None);
-        assert!(shown.ends_with("  time     at least 2 min 0 s with a quota of 500 requests a minute\n"), "{shown}");
+        assert!(shown.ends_with("  time     at least 2 min 0 s with a quota of 500 requests per minute\n"), "{shown}");
         assert!(!text(&dry(), Limits::default(), None).contains("time"));
     }
 
@@ -260,7 +260,7 @@ mod tests {
         dry.repeated.insert("openai:/m".to_owned(), repeated);
         let mut prices = Prices::new(0.4, 1.6);
         let end = |prices| text(&dry, Limits::default(), prices).lines().last().unwrap().to_owned();
-        let saved = "  caches   can save 20.0k of the 100.0k tokens of prompts; 80.0k with --layout trace-first";
+        let saved = "  caches   can save 20.0k of the 100.0k prompt tokens; 80.0k with --layout trace-first";
         assert_eq!(end(None), saved);
         assert_eq!(end(Some(prices)), saved, "cached tokens cost as much as others, for all that is known");
         prices.cached_input = Some(0.1);

@@ -1,4 +1,4 @@
-//! What ends a command before its work: a message, its causes, a hint, an exit code.
+//! What ends a command before it starts: a message, its causes, a hint, an exit code.
 
 use std::error::Error;
 use std::fmt::Display;
@@ -24,11 +24,11 @@ pub(crate) enum CliError {
         /// What to do.
         hint: Option<String>,
     },
-    /// What was begun cannot go on for now.
+    /// What was begun cannot continue for now.
     Stopped { message: String, hint: Option<String> },
     /// The user ended it.
     Interrupted,
-    /// Standard output was closed by its reader, who has seen enough.
+    /// Standard output was closed by its reader.
     BrokenPipe,
     /// Anything else from outside.
     Other(String),
@@ -55,7 +55,7 @@ impl CliError {
         }
     }
 
-    /// With this as the cause, and with its own causes. A cause that a message shows already is not repeated.
+    /// With this as the cause, and with its own causes. A cause that a message already shows is not repeated.
     pub(crate) fn because(mut self, cause: &dyn Error) -> Self {
         if let Self::Usage { message, causes, .. } = &mut self {
             let mut next = Some(cause);
@@ -122,7 +122,7 @@ impl CliError {
             Self::Usage { message, causes, hint } => {
                 (std::iter::once(message).chain(causes).collect::<Vec<_>>().join(": "), hint)
             }
-            // Where one line is shown, the message alone says what to do.
+            // If only one line is shown, the message alone says what to do.
             Self::Stopped { message, .. } => (message, None),
             Self::Interrupted => ("interrupted".to_owned(), None),
             Self::BrokenPipe => ("standard output is closed".to_owned(), None),

@@ -1,4 +1,4 @@
-//! `--escalate-to`: once the first votes are in, the model that decides is asked about what they leave open.
+//! `--escalate-to`: once the first votes are in, the deciding model is asked about what they leave open.
 
 use judge_run::run::{Exit, RunReport, Scope};
 
@@ -9,10 +9,10 @@ use super::print::counted;
 use super::rerun::First;
 use super::{open, plan, print, run};
 
-/// Asks the model that decides, where there is anything to decide. `None` where there is not, or where the run is to end.
+/// Asks the deciding model, if there is anything to decide. `None` if there is not, or the run is to end.
 pub(crate) fn decide(first: &First, report: &RunReport, env: Env<'_>) -> Result<Option<RunReport>, CliError> {
     let Some(model) = &first.args.panel.escalate_to else { return Ok(None) };
-    // A name that begins like this would be one of a file with ids.
+    // A name that begins like this would mean a file of ids.
     let traces = report.summary.panels.iter().flat_map(|panel| &panel.escalated).filter(|id| !id.starts_with('@'));
     let mut traces: Vec<_> = traces.cloned().collect();
     traces.sort_unstable();
@@ -29,7 +29,7 @@ pub(crate) fn decide(first: &First, report: &RunReport, env: Env<'_>) -> Result<
     run::execute(opened, &mut |_| ()).map(Some)
 }
 
-/// The exit code of both runs: what ended the first comes before whatever the second came to.
+/// The exit code of both runs: what ended the first takes precedence over the result of the second.
 pub(crate) fn exit(first: Exit, last: Exit) -> Exit {
     match (first, last) {
         (Exit::SomeFailed, Exit::AllJudged) | (Exit::Stopped | Exit::Interrupted, _) => first,

@@ -8,7 +8,7 @@ use judge_run::run::Summary;
 
 use super::print::one_line;
 
-/// A message is cut after this many characters: the whole is in the log.
+/// A message is cut after this many characters: the log has all of it.
 const MAX_MESSAGE: usize = 300;
 
 /// All failures of the run and of the log, by code.

@@ -1,4 +1,4 @@
-//! `judge-run feedback`: what people add to a log, reject, correct and take back.
+//! `judge-run feedback`: what people add to a log, reject, correct and delete.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -16,7 +16,7 @@ use super::people_args::{AddArgs, FeedbackArgs, FeedbackCommand, MarkArgs, Overr
 use super::print::{counted, escaped, one_line};
 use super::{feedback_import, summary};
 
-/// Records that an ambiguous answer names.
+/// How many records an ambiguity error lists.
 const MAX_SHOWN: usize = 5;
 
 pub(crate) fn main(args: FeedbackArgs) -> Result<ExitCode, CliError> {
@@ -53,7 +53,7 @@ fn add(args: AddArgs) -> Result<ExitCode, CliError> {
     let before = if log.exists() { found(&log, &wanted)? } else { Vec::new() };
     let record = match before.iter().find(|found| is_same_opinion(found)) {
         Some((before, _)) if before.value == said.value && before.rationale == said.rationale => {
-            return done(&format!("{}: it is there already", shown(before)));
+            return done(&format!("{}: already in the log", shown(before)));
         }
         // What a person says later holds.
         Some((before, _)) => author.overrides(before, typed_value(&value), said.rationale.clone()).unwrap_or(said),
@@ -84,12 +84,12 @@ fn mark(args: MarkArgs, mark: Mark) -> Result<ExitCode, CliError> {
                 "only verdicts can be rejected; `judge-run replay LOG` asks again for failures",
             ));
         }
-        Mark::Reject if is_marked(stands) => return done(&format!("{}: it is rejected already", shown(&record))),
-        Mark::Accept if !is_marked(stands) => return done(&format!("{}: it was not rejected", shown(&record))),
-        Mark::Delete if record.is_deleted() => return done(&format!("{}: it is deleted already", shown(&record))),
+        Mark::Reject if is_marked(stands) => return done(&format!("{}: already rejected", shown(&record))),
+        Mark::Accept if !is_marked(stands) => return done(&format!("{}: not rejected", shown(&record))),
+        Mark::Delete if record.is_deleted() => return done(&format!("{}: already deleted", shown(&record))),
         Mark::Delete if record.source.source_type == SourceType::LlmJudge => {
             return Err(CliError::usage_with_hint(
-                format_args!("{} is a judge's, and the next run would pay for it again", shown(&record)),
+                format_args!("{} is a judge's verdict, and the next run would pay for it again", shown(&record)),
                 "reject it instead: `judge-run feedback reject LOG ID`",
             ));
         }
@@ -113,14 +113,14 @@ fn override_one(args: OverrideArgs) -> Result<ExitCode, CliError> {
 fn no_id(record: &Feedback, error: NoId) -> CliError {
     CliError::usage_with_hint(
         format_args!("{}: {error}", shown(record)),
-        "add feedback of your own: `judge-run feedback add LOG --trace ID --name NAME --value VALUE`",
+        "add your own feedback: `judge-run feedback add LOG --trace ID --name NAME --value VALUE`",
     )
 }
 
-/// Who is meant by `--as`, or is at the machine.
+/// The person named by `--as`, or the user of this machine.
 pub(super) fn of_author(given: Option<String>) -> Result<Author, CliError> {
     let name = given.or_else(of_machine).filter(|name| !name.trim().is_empty()).ok_or_else(|| {
-        CliError::usage_with_hint("it is not known who says it", "add `--as`, such as `--as anna@example.com`")
+        CliError::usage_with_hint("unknown author", "name one with `--as`, such as `--as anna@example.com`")
     })?;
     Ok(Author::person(name.trim(), now_ms()))
 }
@@ -131,7 +131,7 @@ fn of_machine() -> Option<String> {
     name.filter(|name| !name.trim().is_empty())
 }
 
-/// The records that opinions stand as, of those that are meant.
+/// The records that opinions stand as, among those that match.
 pub(super) fn found(log: &Path, wanted: &Wanted) -> Result<Vec<(Feedback, Stands)>, CliError> {
     let mut found = Vec::new();
     let mut records = StandingRecords::of(&[log.to_owned()]).map_err(|error| cannot_open(&error))?;
@@ -143,7 +143,7 @@ pub(super) fn found(log: &Path, wanted: &Wanted) -> Result<Vec<(Feedback, Stands
     Ok(found)
 }
 
-/// The one record that is meant. Of several, those that the command can do something with count.
+/// The one matching record. If several match, only those that the command can act on count.
 fn one(which: &WhichArgs, can_be_meant: impl Fn(Stands) -> bool) -> Result<(Feedback, Stands), CliError> {
     let WhichArgs { log, id, trace, span, name, source } = which;
     let wanted = Wanted {
@@ -156,7 +156,7 @@ fn one(which: &WhichArgs, can_be_meant: impl Fn(Stands) -> bool) -> Result<(Feed
     if wanted.is_any() {
         return Err(CliError::usage_with_hint(
             "no record is named",
-            "write the beginning of its id, or `--trace`, `--name` or `--source`",
+            "give a prefix of its id, or `--trace`, `--name` or `--source`",
         ));
     }
     let mut all = found(log, &wanted)?;
@@ -166,16 +166,16 @@ fn one(which: &WhichArgs, can_be_meant: impl Fn(Stands) -> bool) -> Result<(Feed
     match all.len() {
         1 => all.pop().ok_or_else(|| CliError::usage("no record is named")),
         0 => Err(CliError::usage_with_hint(
-            "no feedback that stands is like that",
-            format_args!("`judge-run history {} --trace ID` shows all that was said of a trace", log.display()),
+            "no feedback in force matches",
+            format_args!("`judge-run history {} --trace ID` shows all feedback on a trace", log.display()),
         )),
         n => {
             let named: Vec<_> =
                 all.iter().take(MAX_SHOWN).map(|(record, _)| format!("\n  {}", shown(record))).collect();
             let more = if n > MAX_SHOWN { "\n  ..." } else { "" };
             Err(CliError::usage_with_hint(
-                format_args!("{} are like that:{}{more}", counted(n as u64, "record"), named.concat()),
-                "write more of the id, or name the trace, the span, the name and the source",
+                format_args!("{} match:{}{more}", counted(n as u64, "record"), named.concat()),
+                "give more of the id, or the trace, the span, the name and the source",
             ))
         }
     }

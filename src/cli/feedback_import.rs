@@ -17,7 +17,7 @@ use super::people_args::ImportArgs;
 use super::print::{self, counted, escaped, one_line};
 use super::summary;
 
-/// Rejected rows that are named; all are counted.
+/// Rejected rows that are listed; all are counted.
 const MAX_SHOWN: usize = 10;
 
 pub(crate) fn main(args: ImportArgs) -> Result<ExitCode, CliError> {
@@ -91,23 +91,23 @@ fn failed(file: &str, error: &ImportError) -> CliError {
             usage.hint(format_args!("name the column that holds it: `--map COLUMN={field}`"))
         }
         ImportError::Unmapped { .. } => {
-            usage.hint("`--map COLUMN=FIELD` needs the column's name as it is in the header")
+            usage.hint("`--map COLUMN=FIELD` needs the column's name exactly as in the header")
         }
         ImportError::Json(_) | ImportError::Table(_) => usage.hint(
-            "a table (CSV, TSV), JSON lines, or the results of another tool; see `judge-run feedback import --help`",
+            "expected a table (CSV, TSV), JSON lines, or the results of another tool; see `judge-run feedback import --help`",
         ),
         _ => usage,
     }
 }
 
-/// The file has rows, and none of them is a label.
+/// The file has rows, but none of them is a label.
 fn nothing(file: &str, imported: &Imported) -> CliError {
     let Some(first) = imported.rejects.first() else {
         return CliError::usage(format_args!("`{file}` has no feedback"));
     };
     let usage = CliError::usage(format_args!("`{file}` has no feedback; line {}: {}", first.line, first.reason));
     if first.reason.contains("`source_id`") {
-        usage.hint("say who labelled: `--as anna@example.com`, or `--map COLUMN=source_id`")
+        usage.hint("say who labelled it: `--as anna@example.com`, or `--map COLUMN=source_id`")
     } else if first.reason.contains("`name`") {
         usage.hint("say what was judged: `--name helpful`, or `--map COLUMN=name`")
     } else {
@@ -140,7 +140,7 @@ impl Counts {
             text.push_str(&format!("{n:>9}  {} by {}\n", one_line(name), one_line(source)));
         }
         for (n, what) in [
-            (*replacing, "in the place of what the same source said before"),
+            (*replacing, "replacing earlier feedback of the same source"),
             (*known, "there already"),
             (unlabelled, "without a value"),
             (rejected, "not feedback"),

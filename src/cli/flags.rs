@@ -41,7 +41,7 @@ pub(crate) struct GateArgs {
           help_heading = GATES)]
     pub baseline: Vec<PathBuf>,
 
-    /// Difference to the baseline that does not matter: a share, or a part of the scale of numbers [default: 0.02]
+    /// Largest difference from the baseline that does not matter: a share, or a fraction of a numeric scale [default: 0.02]
     #[arg(long, value_name = "SHARE", env = "JUDGE_RUN_MARGIN", value_parser = share, help_heading = GATES)]
     pub margin: Option<f64>,
 }
@@ -53,8 +53,8 @@ pub(crate) struct SelectionArgs {
     #[arg(short = 'n', long, value_name = "N", env = "JUDGE_RUN_LIMIT")]
     pub limit: Option<u64>,
 
-    /// Judge one part of N, such as 3/16; `auto` takes K and N from Kubernetes, SLURM or CI, `auto/16` only K. A trace's part
-    /// depends on its id alone
+    /// Judge one of N parts, such as 3/16; `auto` takes K and N from Kubernetes, SLURM or CI, `auto/16` only K. A trace's part
+    /// depends only on its id
     #[arg(long, value_name = "K/N|auto", env = "JUDGE_RUN_SHARD")]
     pub shard: Option<ShardArg>,
 
@@ -70,23 +70,23 @@ pub(crate) struct SelectionArgs {
     #[arg(long, value_name = "N", env = "JUDGE_RUN_SEED", requires = "sample")]
     pub seed: Option<u64>,
 
-    /// Draw the sample from each value of an expression, such as trace.tags.env; of a share, at least one trace each
+    /// Draw the sample from each value of an expression, such as trace.tags.env; with a share, at least one trace from each
     #[arg(long, value_name = "EXPRESSION", env = "JUDGE_RUN_STRATIFY", requires = "sample")]
     pub stratify: Option<String>,
 
-    /// Judge only the trace with this id, or those listed in a file, one id a line. Repeatable
+    /// Judge only the trace with this id, or those listed in a file, one id per line. Repeatable
     #[arg(long, value_name = "ID|@FILE", env = "JUDGE_RUN_TRACE_ID")]
     pub trace_id: Vec<String>,
 }
 
-/// How a run proceeds: what a run and a replay have in common, beside the endpoint.
+/// How a run proceeds: what a run and a replay have in common, apart from the endpoint.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct ConductArgs {
     /// Show what would be sent, how long it would take and what it would cost; send nothing
     #[arg(long, env = "JUDGE_RUN_DRY_RUN", help_heading = OUTPUT)]
     pub dry_run: bool,
 
-    /// Let judges of the type `command` run their programs: a judge file may come from somebody else
+    /// Let judges of the type `command` run their programs: a judge file may come from someone else
     #[arg(long, env = "JUDGE_RUN_ALLOW_COMMANDS", help_heading = GENERAL)]
     pub allow_commands: bool,
 
@@ -102,7 +102,7 @@ pub(crate) struct ConductArgs {
     #[arg(long, value_name = "N", env = "JUDGE_RUN_MAX_RETRIES", help_heading = FAILURES)]
     pub max_retries: Option<u32>,
 
-    /// Ask again at most N times if an answer has no valid verdict [default: 1; 2 if it looks cut or is empty]
+    /// Ask again at most N times if an answer has no valid verdict [default: 1; 2 if it looks cut off or is empty]
     #[arg(long, value_name = "N", env = "JUDGE_RUN_RE_ASK", help_heading = FAILURES)]
     pub re_ask: Option<u8>,
 
@@ -115,11 +115,11 @@ pub(crate) struct ConductArgs {
     #[arg(long, value_name = "N|P%", env = "JUDGE_RUN_MAX_ERRORS", help_heading = FAILURES)]
     pub max_errors: Option<MaxErrors>,
 
-    /// Stop when this much money is spent, by the prices in judge-run.toml or --prices
+    /// Stop when this much money has been spent, by the prices in judge-run.toml or --prices
     #[arg(long, value_name = "AMOUNT", env = "JUDGE_RUN_MAX_COST", value_parser = amount, help_heading = BUDGETS)]
     pub max_cost: Option<f64>,
 
-    /// Stop when this many tokens are used, in prompts and answers
+    /// Stop when this many tokens have been used, in prompts and answers
     #[arg(long, value_name = "N", env = "JUDGE_RUN_MAX_TOKENS_TOTAL", help_heading = BUDGETS)]
     pub max_tokens_total: Option<u64>,
 
@@ -149,8 +149,8 @@ pub(crate) struct ConductArgs {
 /// Who is asked and how fast: what a run, a replay and a check have in common.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct EndpointArgs {
-    /// Model to ask: openai:/gpt-4.1-mini, ollama:/llama3.2, azure:/my-deployment. Several (repeat it) vote: each verdict is a
-    /// record, and so is their aggregate [default: that of judge-run.toml or of the judge, or openai:/gpt-4.1-mini]
+    /// Model to ask: openai:/gpt-4.1-mini, ollama:/llama3.2, azure:/my-deployment. Repeat it to let several models vote: each verdict
+    /// is a record, and so is their aggregate [default: that of judge-run.toml or of the judge, or openai:/gpt-4.1-mini]
     #[arg(short, long, value_name = "ENDPOINT:/MODEL", env = "JUDGE_RUN_MODEL", help_heading = ENDPOINT)]
     pub model: Vec<ModelUri>,
 
@@ -187,19 +187,19 @@ pub(crate) struct EndpointArgs {
           value_hint = ValueHint::FilePath, help_heading = ENDPOINT)]
     pub ca_cert: Option<PathBuf>,
 
-    /// Requests in flight at most [default: 16]
+    /// Maximum number of requests in flight [default: 16]
     #[arg(short = 'j', long, value_name = "N", env = "JUDGE_RUN_CONCURRENCY", help_heading = RATES)]
     pub concurrency: Option<NonZeroU32>,
 
-    /// Requests a minute at most [default: what the endpoint reports]
+    /// Maximum number of requests per minute [default: what the endpoint reports]
     #[arg(long, value_name = "N", env = "JUDGE_RUN_RPM", help_heading = RATES)]
     pub rpm: Option<NonZeroU32>,
 
-    /// Tokens a minute at most, in prompts and answers [default: what the endpoint reports]
+    /// Maximum number of tokens per minute, in prompts and answers [default: what the endpoint reports]
     #[arg(long, value_name = "N", env = "JUDGE_RUN_TPM", help_heading = RATES)]
     pub tpm: Option<NonZeroU32>,
 
-    /// Requests a day at most, for each endpoint; earlier runs over the same log count
+    /// Maximum number of requests per day, for each endpoint; earlier runs over the same log count
     #[arg(long, value_name = "N", env = "JUDGE_RUN_RPD", help_heading = RATES)]
     pub rpd: Option<u64>,
 
@@ -207,11 +207,11 @@ pub(crate) struct EndpointArgs {
     #[arg(long, value_name = "URL", env = "JUDGE_RUN_QUOTA_SERVER", value_hint = ValueHint::Url, help_heading = RATES)]
     pub quota_server: Option<String>,
 
-    /// Part of --rpm and --tpm for this process while the quota server is away [default: an equal one, or 10% if it never was there]
+    /// Share of --rpm and --tpm for this process while the quota server is unreachable [default: an equal one, or 10% if it was never reached]
     #[arg(long, value_name = "SHARE", env = "JUDGE_RUN_QUOTA_SHARE", value_parser = quota_share, help_heading = RATES)]
     pub quota_share: Option<f64>,
 
-    /// Send at most what the quota allows in this time without a pause [default: 0.9s]
+    /// Send at most as much in one burst as the quota allows in this time [default: 0.9s]
     #[arg(long, value_name = "DURATION", env = "JUDGE_RUN_BURST", value_parser = duration::parse, help_heading = RATES)]
     pub burst: Option<Duration>,
 
@@ -228,7 +228,7 @@ pub(crate) struct EndpointArgs {
     #[arg(long, value_name = "FILE", env = "JUDGE_RUN_CONFIG", value_hint = ValueHint::FilePath, help_heading = GENERAL)]
     pub config: Option<PathBuf>,
 
-    /// Read environment variables from a file; variables that are set already win
+    /// Read environment variables from a file; variables that are already set take precedence
     #[arg(long, value_name = "FILE", env = "JUDGE_RUN_ENV_FILE", value_hint = ValueHint::FilePath, help_heading = GENERAL)]
     pub env_file: Option<PathBuf>,
 }
@@ -252,7 +252,7 @@ pub(crate) enum ProgressForm {
     /// A bar, or lines
     #[default]
     Text,
-    /// One JSON object a line
+    /// One JSON object per line
     Json,
 }
 
@@ -277,7 +277,7 @@ pub(super) fn share(text: &str) -> Result<f64, String> {
 /// A share that is not nothing.
 pub(super) fn quota_share(text: &str) -> Result<f64, String> {
     match share(text)? {
-        0.0 => Err("nothing would be sent, expected more than 0".to_owned()),
+        0.0 => Err("expected more than 0, or nothing would be sent".to_owned()),
         share => Ok(share),
     }
 }

@@ -51,7 +51,7 @@ pub(crate) struct Inputs<'a> {
     pub others: &'a [PathBuf],
     /// The datasets that are named.
     pub datasets: &'a [PathBuf],
-    /// The expressions that divide the judgments.
+    /// The expressions that group the judgments.
     pub by: &'a [String],
 }
 
@@ -87,7 +87,7 @@ impl FormArgs {
         }
     }
 
-    /// Whether a person reads what is written.
+    /// Whether a person reads the output.
     pub(crate) fn is_text_on_stdout(&self) -> bool {
         self.file().is_none() && self.form().is_ok_and(|form| form == Form::Text)
     }
@@ -112,7 +112,7 @@ impl FormArgs {
     }
 }
 
-/// The form that the name of a file tells.
+/// The form that the name of a file implies.
 pub(crate) fn of_file(path: &Path) -> Result<Form, CliError> {
     Form::of_path(path).ok_or_else(|| {
         CliError::usage_with_hint(
@@ -122,7 +122,7 @@ pub(crate) fn of_file(path: &Path) -> Result<Form, CliError> {
     })
 }
 
-/// Writes results to a file, as a whole; its name tells the form.
+/// Writes results to a file, as a whole; its name sets the form.
 pub(crate) fn write_file(path: &Path, findings: &Findings<'_>, inputs: Inputs<'_>) -> Result<(), CliError> {
     write_as(of_file(path)?, path, findings, inputs)
 }
@@ -177,7 +177,7 @@ pub(crate) fn gate(gate: &GateResult) -> String {
     painted(&gate_text(gate))
 }
 
-/// A report as text, with its signs coloured; a terminal that shows no colours, and `NO_COLOR`, take them out again.
+/// A report as text, with its signs coloured; terminals without colours, and `NO_COLOR`, remove them again.
 fn painted(text: &str) -> String {
     text.split_inclusive('\n').map(painted_line).collect()
 }
@@ -185,7 +185,7 @@ fn painted(text: &str) -> String {
 fn painted_line(line: &str) -> String {
     let (good, bad) = (AnsiColor::Green.on_default(), AnsiColor::Red.on_default());
     let unsure = AnsiColor::Yellow.on_default();
-    // Whatever stands at the beginning of a line is judge-run's own.
+    // The beginning of a line is always judge-run's own.
     let words = [
         ("gate pass", good),
         ("gate FAIL", bad.bold()),

@@ -1,4 +1,4 @@
-//! Gates: where they are given, and what is said when one does not hold.
+//! Gates: where they are given, and the messages when one does not hold.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -23,22 +23,22 @@ use super::{paths, print};
 /// The margin where none is given.
 pub(crate) const DEFAULT_MARGIN: f64 = 0.02;
 
-/// The gates of a command, and what they are compared with.
+/// The gates of a command, and the logs to compare with.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Gates {
     pub gates: Vec<Gate>,
-    /// How many of them, the first, were typed or stand in a variable; the others are those of `judge-run.toml`.
+    /// How many of them, the first, were typed or come from a variable; the others are those of `judge-run.toml`.
     typed: usize,
     baseline: Vec<PathBuf>,
     /// Whether the baseline is that of `judge-run.toml`, whose patterns match nothing on the first night.
     may_be_missing: bool,
-    /// A log that is no part of the baseline, although a pattern may match it.
+    /// A log that is not part of the baseline, although a pattern may match it.
     not: Option<PathBuf>,
     margin: f64,
 }
 
 impl Gates {
-    /// Reads the gates, so that what is wrong with one is said before anything else happens.
+    /// Reads the gates, so that errors in one are reported before anything else happens.
     pub(crate) fn of(args: GateArgs, file: &ConfigFile) -> Result<Self, CliError> {
         let GateArgs { gate, fail_under, baseline, margin } = args;
         let parse = |text: &String, origin: &str| {
@@ -73,7 +73,7 @@ impl Gates {
         Self::of(GateArgs { gate, fail_under: None, baseline: base, margin }, file)
     }
 
-    /// Only those that compare, whichever judges are there; with a baseline of which this log is no part.
+    /// Only those that compare, whichever judges there are; with a baseline that this log is not part of.
     pub(crate) fn about_baseline(mut self, log: &Path) -> Self {
         self.gates.retain(Gate::needs_baseline);
         self.typed = 0;
@@ -86,14 +86,14 @@ impl Gates {
         self.gates.is_empty() && self.baseline.is_empty()
     }
 
-    /// The gates whose judges are among these. One of `judge-run.toml` may be about a judge that is not there this time; one that was typed may not.
+    /// The gates whose judges are among these. A gate in `judge-run.toml` may be about a judge that is absent this time; a typed one may not.
     pub(crate) fn checked(mut self, known: &[&str], of: &str) -> Result<Self, CliError> {
         let typed = &self.gates[..self.typed];
         if let Some((gate, name)) = unknown_name(typed, known) {
             let mut names = known.to_vec();
             names.dedup();
             return Err(CliError::usage_with_hint(
-                format_args!("the gate `{}` is about `{name}`, and the {of} has no such judge", gate.text),
+                format_args!("the gate `{}` is about `{name}`, but the {of} has no such judge", gate.text),
                 suggest::or_all(name, &names),
             ));
         }
@@ -101,7 +101,7 @@ impl Gates {
             let is_known = gate.name.as_ref().is_none_or(|name| known.contains(&name.as_str()));
             if !is_known {
                 print::message(format_args!(
-                    "note: the gate `{}` of judge-run.toml is about no judge of the {of}",
+                    "note: the gate `{}` in judge-run.toml is about a judge that is not in the {of}",
                     print::one_line(&gate.text)
                 ));
             }
@@ -110,7 +110,7 @@ impl Gates {
         Ok(self)
     }
 
-    /// That win rates are of sides which the run compares. One of `judge-run.toml` may be for runs that compare others.
+    /// Checks that win rates are about sides that the run compares. A gate in `judge-run.toml` may be for runs that compare others.
     pub(crate) fn check_sides(&self, known: &[String]) -> Result<(), CliError> {
         let of_sides = self.gates[..self.typed].iter().filter_map(|gate| Some((gate, gate.side()?)));
         let Some((gate, side)) = of_sides.into_iter().find(|(_, side)| known.iter().all(|name| name != side)) else {
@@ -148,7 +148,7 @@ impl Gates {
     }
 }
 
-/// What is wrong with gates or the report of a run is said before anything is paid.
+/// Errors in the gates or the report of a run are reported before anything is paid for.
 pub(crate) fn before_run(gates: &Gates, report: Option<&Path>, log: Option<&Path>) -> Result<(), CliError> {
     if gates.is_empty() && report.is_none() {
         return Ok(());
@@ -156,7 +156,7 @@ pub(crate) fn before_run(gates: &Gates, report: Option<&Path>, log: Option<&Path
     report.map_or(Ok(()), |report| of_file(report).map(drop))?;
     if log.is_none() {
         return Err(CliError::usage_with_hint(
-            "gates and reports need a log, and the records go to standard output",
+            "gates and reports need a log, but the records go to standard output",
             "name a log: `-o FILE`",
         ));
     }
@@ -164,7 +164,7 @@ pub(crate) fn before_run(gates: &Gates, report: Option<&Path>, log: Option<&Path
     gates.baseline(&these)?.map_or(Ok(()), |baseline| side(&baseline).map(drop))
 }
 
-/// The results that became worse than the baseline, each with its judge; not those that were worse before.
+/// The results that got worse than the baseline, each with its judge; not those that were already worse.
 pub(crate) fn worse<'a>(gates: &'a Gates, report: &'a Report) -> impl Iterator<Item = (&'a GateResult, &'a str)> {
     let about_baseline = gates.gates.iter().filter(|gate| gate.needs_baseline());
     about_baseline.flat_map(move |gate| {
@@ -177,7 +177,7 @@ pub(crate) fn worse<'a>(gates: &'a Gates, report: &'a Report) -> impl Iterator<I
     })
 }
 
-/// Whether gates say how many judgments may fail, and that holds.
+/// Whether gates say how many judgments may fail, and hold.
 pub(crate) fn tolerate_failures(gates: &[Gate], results: &[GateResult]) -> bool {
     let is_about_all = |gate: &&Gate| {
         let figure = matches!(gate.condition, Condition::Figure(Figure::Errors | Figure::Coverage, ..));
@@ -187,8 +187,8 @@ pub(crate) fn tolerate_failures(gates: &[Gate], results: &[GateResult]) -> bool 
     gates.iter().filter(is_about_all).any(held)
 }
 
-/// Whether all gates hold. Those that do not are said on the standard error, unless they are shown already; those that had nothing to go by in any
-/// case, so that nobody takes them for a gate that holds.
+/// Whether all gates hold. Those that do not are reported on standard error, unless they are already shown; those without any data are reported in any
+/// case, so that no one takes them for a gate that holds.
 pub(crate) fn verdict(gates: &[GateResult], is_shown: bool) -> Exit {
     if !is_shown {
         for gate in gates.iter().filter(|gate| gate.outcome != GateOutcome::Pass) {
@@ -203,7 +203,7 @@ pub(crate) fn verdict(gates: &[GateResult], is_shown: bool) -> Exit {
         ));
     }
     for gate in of(Cause::NoFigure) {
-        let why = gate.reason.as_deref().unwrap_or("there is no such figure");
+        let why = gate.reason.as_deref().unwrap_or("no such figure");
         print::message(format_args!(
             "warning: the gate `{}` decides nothing: {}",
             print::one_line(&gate.gate),
@@ -219,7 +219,7 @@ pub(crate) fn verdict(gates: &[GateResult], is_shown: bool) -> Exit {
     }
 }
 
-/// What the nights and the anchors say, whatever the gates.
+/// What the nights and the anchors show, whatever the gates.
 pub(crate) fn said(comparisons: &[Comparison]) {
     for comparison in comparisons {
         let is_said = |warning: &&Warning| matches!(warning.code, WarningCode::JudgeChanged | WarningCode::Drift);

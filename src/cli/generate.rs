@@ -1,4 +1,4 @@
-//! Completions and the manual page, from the command line as clap knows it.
+//! Completions and the manual page, from clap's model of the command line.
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -41,13 +41,13 @@ fn commands() -> Vec<&'static str> {
     COMMANDS.iter().map(String::as_str).collect()
 }
 
-/// The values that the parsers accept among others, so that the scripts offer them.
+/// Some values that the parsers accept, for the scripts to offer.
 fn with_values(command: Command, shell: Shell) -> Command {
     // In zsh, functions say more than a list.
     let has_functions = shell == Shell::Zsh;
     let of_arg = move |arg: Arg| match arg.get_id().as_str() {
         "judge" if !has_functions => arg.value_parser(PossibleValuesParser::new(judges())),
-        // Nothing follows by itself: the model's name does.
+        // Nothing is appended: the model's name follows.
         "model" if !has_functions => {
             arg.value_parser(PossibleValuesParser::new(endpoints())).value_hint(ValueHint::Other)
         }
@@ -65,12 +65,12 @@ fn with_values(command: Command, shell: Shell) -> Command {
     })
 }
 
-/// The script with what its generator does not write.
+/// The script, with additions to what its generator writes.
 fn completed(shell: Shell, script: &str) -> String {
     let names = judges().join(" ");
     match shell {
         Shell::Bash => {
-            // The generator replaces the hyphen in one way where it sets the name of a subcommand, and in another where it looks for it.
+            // The generator replaces the hyphen differently where it sets the name of a subcommand and where it looks for it.
             let script = script.replace("judge__subcmd__run__subcmd__", "judge__run__subcmd__");
             // A judge may be a file.
             let of_judges = format!("COMPREPLY=($(compgen -W \"{names}\" -- \"${{cur}}\"))");

@@ -1,4 +1,4 @@
-//! `judge-run history`: who said what of a trace, when, and what took its place.
+//! `judge-run history`: who said what about a trace, when, and what replaced it.
 
 use std::fmt::{self, Write};
 use std::process::ExitCode;
@@ -38,7 +38,7 @@ pub(crate) fn main(args: HistoryArgs) -> Result<ExitCode, CliError> {
     Ok(ExitCode::from(Exit::AllJudged.code()))
 }
 
-/// The id that is there, or the only one that begins so.
+/// The exact id, or the only one with this prefix.
 fn whole_id(records: &[TraceRecord], wanted: &str) -> Result<String, CliError> {
     let mut ids: Vec<&str> = records.iter().filter_map(|found| found.record.trace_id.as_deref()).collect();
     ids.sort_unstable();
@@ -47,14 +47,14 @@ fn whole_id(records: &[TraceRecord], wanted: &str) -> Result<String, CliError> {
         several if several.contains(&wanted) => Ok(wanted.to_owned()),
         [only] => Ok((*only).to_owned()),
         [] => Err(CliError::usage_with_hint(
-            format_args!("nothing was said of a trace `{wanted}`"),
+            format_args!("no feedback on a trace `{wanted}`"),
             "`judge-run show LOG` lists the traces of a log",
         )),
         several => {
             let shown: Vec<_> = several.iter().take(5).map(|id| one_line(id)).collect();
             Err(CliError::usage_with_hint(
                 format_args!("{} begin with `{wanted}`", counted(several.len() as u64, "trace")),
-                format_args!("write more of its id: {}", shown.join(", ")),
+                format_args!("give more of its id: {}", shown.join(", ")),
             ))
         }
     }

@@ -1,4 +1,4 @@
-//! `judge-run init`: writes a `judge-run.toml`, after which `judge-run` alone is the nightly command.
+//! `judge-run init`: writes a `judge-run.toml`, so that `judge-run` alone is the nightly command.
 
 use std::fmt::Write as _;
 use std::fs::File;
@@ -31,7 +31,7 @@ pub(crate) fn main(args: InitArgs) -> Result<ExitCode, CliError> {
     let args = GateArgs { gate: gate.clone(), baseline: baseline.clone(), ..GateArgs::default() };
     Gates::of(args, &ConfigFile::default())?.checked(&names, "file")?;
     let dataset = if dataset.is_empty() { vec![quickstart::NAME.into()] } else { dataset };
-    let mut text = String::from("# Flags override what stands here, and `judge-run` alone runs it.\n\n");
+    let mut text = String::from("# `judge-run` alone runs this; flags override it.\n\n");
     // Writing to a string cannot fail.
     let _ = writeln!(text, "# Names of `judge-run judges`, or files.\njudges = {}\n", list(&judge));
     let _ = writeln!(text, "{}model = {}\n", key_of(&model), string(&model.to_string()));
@@ -45,7 +45,7 @@ pub(crate) fn main(args: InitArgs) -> Result<ExitCode, CliError> {
             map.filter_map(|pair| pair.split_once('=').map(|(field, name)| pair_of(field, name))).collect();
         let _ = writeln!(text, "{about}\n[dataset]\npath = {path}\nmap = {{ {} }}\n", pairs.join(", "));
     }
-    let _ = writeln!(text, "# What must hold, or the exit code is 1.\n[gates]\n{}", required(&gate, &judges));
+    let _ = writeln!(text, "# If one of these fails, the exit code is 1.\n[gates]\n{}", required(&gate, &judges));
     if !baseline.is_empty() {
         let _ = writeln!(text, "baseline = {}", path_list(&baseline)?);
     }
@@ -58,7 +58,7 @@ pub(crate) fn main(args: InitArgs) -> Result<ExitCode, CliError> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The file is new, or nothing is written.
+/// The file must not exist, or nothing is written.
 fn write(path: &Path, text: &str) -> Result<(), CliError> {
     let cannot =
         |error: &std::io::Error| CliError::usage(format_args!("cannot write `{}`", path.display())).because(error);
@@ -77,7 +77,7 @@ fn key_of(model: &ModelUri) -> String {
     with_key.map(|preset| format!("# Its key is read from {}.\n", preset.api_key_env)).unwrap_or_default()
 }
 
-/// The conditions, or what one could be like.
+/// The conditions, or an example of one.
 fn required(gates: &[String], judges: &[Judge]) -> String {
     if !gates.is_empty() {
         return format!("require = {}", list(gates));

@@ -1,4 +1,4 @@
-//! `judge-run label-plan`: draws the items that people label, and makes a sheet of them.
+//! `judge-run label-plan`: draws the items for people to label, and writes a sheet of them.
 
 use std::collections::HashMap;
 use std::io::Write;
@@ -48,7 +48,7 @@ pub(crate) fn main(args: LabelPlanArgs) -> Result<ExitCode, CliError> {
     let mut rows = rows(&ratings, &plan, judge, show_verdicts);
     add_texts(&mut rows, &dataset, &logs)?;
     let kept = Plans::keep(&log, &plan).map_err(|error| {
-        CliError::usage(format_args!("cannot keep the plan beside `{}`", log.display())).because(&error)
+        CliError::usage(format_args!("cannot save the plan next to `{}`", log.display())).because(&error)
     })?;
     let write = |out: &mut dyn Write| if is_jsonl { write_jsonl(&rows, out) } else { write_csv(&rows, out) };
     if is_stdout {
@@ -90,7 +90,7 @@ fn rows(ratings: &Ratings, plan: &Plan, judge: usize, show_verdicts: bool) -> Ve
     plan.items.iter().map(row).collect()
 }
 
-/// What was asked and answered, where the dataset is there.
+/// The question and the answer, if the dataset is available.
 fn add_texts(
     rows: &mut [SheetRow],
     dataset: &[std::path::PathBuf],

@@ -1,4 +1,4 @@
-//! What to do where a log cannot be opened: what the library says, with the flags and files that change it.
+//! What to do if a log cannot be opened: the library's error, with the flags and files that help.
 
 use std::io::ErrorKind;
 use std::path::Path;
@@ -26,7 +26,7 @@ pub(crate) fn cannot_open(error: &OpenError) -> CliError {
     let hint = match error {
         OpenError::Io { source, .. } => match source.kind() {
             ErrorKind::InvalidInput | ErrorKind::NotFound | ErrorKind::PermissionDenied => None,
-            // A disk that is full is not wrong usage.
+            // A full disk is not wrong usage.
             _ => return CliError::Other(format!("{error}: {source}")),
         },
         OpenError::Directory { path } => {
@@ -34,7 +34,7 @@ pub(crate) fn cannot_open(error: &OpenError) -> CliError {
         }
         OpenError::NotAFile { .. } => Some("name the .jsonl file that a run wrote".to_owned()),
         OpenError::Locked { path } => {
-            Some(format!("wait for it; `judge-run status {}` shows how far it is", path.display()))
+            Some(format!("wait for it; `judge-run status {}` shows its progress", path.display()))
         }
         OpenError::NotALog { path, .. } => Some(instead_of(path)),
         OpenError::StillOpen { path, kept_in } => Some(merge_with(path, kept_in)),
@@ -50,19 +50,19 @@ pub(crate) fn cannot_open(error: &OpenError) -> CliError {
     }
 }
 
-/// What was meant by a file that is not a log.
+/// The likely log when a file is not one.
 fn instead_of(path: &Path) -> String {
     let beside = |log: &Path| log.is_file() && log != path;
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     if let Some(stem) = name.strip_suffix(".run.json") {
         let log = path.with_file_name(format!("{stem}.jsonl"));
-        return format!("it is the manifest of a run; name its log `{}`", log.display());
+        return format!("this is the manifest of a run; name its log `{}`", log.display());
     }
     if Form::of_path(path).is_some_and(Form::is_table) {
         let log = Form::log_of(path);
         return match beside(&log) {
-            true => format!("it is made from the log `{}`; name that", log.display()),
-            false => format!("make a log of it: `judge-run convert {} {}`", path.display(), log.display()),
+            true => format!("this is made from the log `{}`; name that instead", log.display()),
+            false => format!("convert it to a log: `judge-run convert {} {}`", path.display(), log.display()),
         };
     }
     // A dataset's log is in the current directory, unless it was named.
@@ -88,10 +88,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name);
         let hint = |name: &str| instead_of(&path(name)).replace(&format!("{}/", folder.path().display()), "");
-        assert_eq!(hint("x.csv"), "make a log of it: `judge-run convert x.csv x.feedback.jsonl`");
+        assert_eq!(hint("x.csv"), "convert it to a log: `judge-run convert x.csv x.feedback.jsonl`");
         assert!(hint("x.jsonl").starts_with("name the .jsonl file"));
         std::fs::write(path("x.feedback.jsonl"), "").unwrap();
-        assert_eq!(hint("x.wide.csv"), "it is made from the log `x.feedback.jsonl`; name that");
+        assert_eq!(hint("x.wide.csv"), "this is made from the log `x.feedback.jsonl`; name that instead");
         assert_eq!(hint("x.jsonl"), "did you mean `x.feedback.jsonl`?");
         assert_eq!(hint("x.run.json"), "it is the manifest of a run; name its log `x.jsonl`");
         assert!(hint("x.feedback.jsonl").starts_with("name the .jsonl file"), "not itself");

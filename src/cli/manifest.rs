@@ -9,7 +9,7 @@ use judge_run::run::{Event, RunPlan, RunReport, RunSettings, Summary};
 /// How often it is written during a run.
 const INTERVAL: Duration = Duration::from_secs(3);
 
-/// The manifest of a run that is under way.
+/// The manifest of a run in progress.
 pub(crate) struct Record {
     path: PathBuf,
     log: PathBuf,
@@ -21,7 +21,7 @@ pub(crate) struct Record {
 }
 
 impl Record {
-    /// Of a run that is about to begin; nothing is written yet. `None` where no file can stand beside the log.
+    /// For a run that is about to begin; nothing is written yet. `None` if the log can have no companion file.
     pub(crate) fn begin(log: &Path, plans: Vec<RunPlan>, is_replay: bool, run: &RunSettings) -> Option<Self> {
         if !log.is_file() {
             return None;
@@ -47,7 +47,7 @@ impl Record {
         Some(Self { path, log: log.to_owned(), manifest, summary, written: None, failed: false })
     }
 
-    /// Takes in what happened, and writes at the first event and every few seconds; a warning if that fails.
+    /// Records an event, and writes at the first one and every few seconds; returns a warning if that fails.
     pub(crate) fn add(&mut self, event: &Event<'_>) -> Option<String> {
         self.summary.add(event);
         if let Event::TraceRead { bytes_read, total_bytes } | Event::NotSelected { bytes_read, total_bytes, .. } = event

@@ -1,4 +1,4 @@
-//! `judge-run merge`: several logs made one.
+//! `judge-run merge`: combines several logs.
 
 use std::process::ExitCode;
 
@@ -35,7 +35,7 @@ pub(crate) fn main(args: MergeArgs) -> Result<ExitCode, CliError> {
 fn failed(error: &MergeError) -> CliError {
     let hint = match error {
         MergeError::Open(error) => return cannot_open(error),
-        MergeError::NotAFile { .. } => "name files: each is read twice",
+        MergeError::NotAFile { .. } => "name files, because each is read twice",
         MergeError::OutputIsInput { .. } => "name another output with `-o`",
         MergeError::Exists { .. } => "name another output with `-o`, or `--overwrite` it",
         MergeError::Conflicts(_) => "remove one of the two records from its log",

@@ -106,7 +106,7 @@ pub(crate) fn main() -> ExitCode {
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
     };
-    // Nothing was asked for. In a script that is a mistake, so it is not a success.
+    // Nothing was requested. In a script that is a mistake, so it is not a success.
     let says_nothing = std::env::args_os().len() <= 1 && cli.run.dataset.is_empty() && cli.run.judge.is_empty();
     if says_nothing && !config_file::is_there() {
         first_screen::show();

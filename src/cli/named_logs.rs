@@ -7,7 +7,7 @@ use judge_run::files;
 use super::error::CliError;
 use super::paths;
 
-/// The logs that are named, patterns expanded. A pattern does not mean what stands beside the logs that it matches.
+/// The logs that are named, patterns expanded. A pattern does not match the companions of the logs that it matches.
 pub(crate) fn expanded(named: &[PathBuf]) -> Result<Vec<PathBuf>, CliError> {
     let mut logs = Vec::new();
     for path in named {

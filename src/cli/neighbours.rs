@@ -29,7 +29,7 @@ pub(crate) struct PhoenixArgs {
 
 #[derive(Debug, Subcommand)]
 enum PhoenixCommand {
-    /// Send a log's feedback as annotations of traces and spans; what is there is replaced. The key is PHOENIX_API_KEY
+    /// Send a log's feedback as annotations of traces and spans, replacing earlier ones. The key is PHOENIX_API_KEY
     Push(PushArgs),
     /// Append people's annotations of a log's traces and their spans to the log
     PullFeedback(PhoenixPullArgs),
@@ -43,9 +43,9 @@ pub(crate) struct LangfuseArgs {
 
 #[derive(Debug, Subcommand)]
 enum LangfuseCommand {
-    /// Send a log's verdicts as scores; what is there is replaced. The keys are LANGFUSE_PUBLIC_KEY and LANGFUSE_SECRET_KEY
+    /// Send a log's verdicts as scores, replacing earlier ones. The keys are LANGFUSE_PUBLIC_KEY and LANGFUSE_SECRET_KEY
     Push(PushArgs),
-    /// Append the scores that people gave a log's traces on Langfuse's pages to the log
+    /// Append the scores that people gave a log's traces in Langfuse to the log
     PullFeedback(PullArgs),
 }
 
@@ -90,8 +90,8 @@ fn variable(name: &str) -> Option<String> {
 }
 
 /// What gives access, for messages.
-pub(crate) const PHOENIX_ACCESS: &str = "PHOENIX_API_KEY gives access";
-pub(crate) const LANGFUSE_ACCESS: &str = "LANGFUSE_PUBLIC_KEY and LANGFUSE_SECRET_KEY give access";
+pub(crate) const PHOENIX_ACCESS: &str = "set PHOENIX_API_KEY";
+pub(crate) const LANGFUSE_ACCESS: &str = "set LANGFUSE_PUBLIC_KEY and LANGFUSE_SECRET_KEY";
 
 pub(crate) fn phoenix(args: PhoenixArgs) -> Result<ExitCode, CliError> {
     let server = |url: Option<&String>| {
@@ -137,7 +137,7 @@ fn address(url: Option<&String>, name: &str) -> Result<String, CliError> {
     let address = url.cloned().or_else(|| variable(name));
     address.ok_or_else(|| {
         let example = if name == "PHOENIX_HOST" { "http://127.0.0.1:6006" } else { "https://cloud.langfuse.com" };
-        CliError::usage_with_hint("no server is named", format_args!("set {name}, or `--url {example}`"))
+        CliError::usage_with_hint("no server given", format_args!("set {name}, or `--url {example}`"))
     })
 }
 
@@ -161,7 +161,7 @@ fn traces_of(log: &Path) -> Result<BTreeSet<String>, CliError> {
     Ok(traces)
 }
 
-/// Appends what the log does not have yet; what a person changed takes the place of what they said before.
+/// Appends what the log does not have yet; a person's changed opinion replaces the earlier one.
 fn adopt(found: Vec<Feedback>, traces: &BTreeSet<String>, log: &Path) -> Result<ExitCode, CliError> {
     let mut adoption = Adoption::of(log).map_err(|error| cannot_open(&error))?;
     let new: Vec<_> = found
@@ -176,11 +176,11 @@ fn adopt(found: Vec<Feedback>, traces: &BTreeSet<String>, log: &Path) -> Result<
     }
     let n = counted(new.len() as u64, "record");
     let of = counted(traces.len() as u64, "trace");
-    summary::print(&escaped(&format!("{n} of people about {of}, appended to {}\n", log.display())))?;
+    summary::print(&escaped(&format!("{n} from people about {of}, appended to {}\n", log.display())))?;
     Ok(ExitCode::from(Exit::AllJudged.code()))
 }
 
-/// What the user can correct is wrong usage; a server that does not answer is not.
+/// What the user can correct is wrong usage; an unreachable server is not.
 fn failed(error: &ServerError, access: &str) -> CliError {
     match error {
         ServerError::Refused { .. } => CliError::Other(format!("{error} ({access})")),

@@ -1,4 +1,4 @@
-//! The failures of a log, and what becomes of them in a replay: which are retried, which are left, why, and what to do about those.
+//! The failures of a log in a replay: which are retried, which are not, why, and what to do about those.
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
@@ -24,12 +24,12 @@ pub(crate) struct Failures {
 struct OfJudge {
     name: String,
     source_id: String,
-    /// Those that the replay is about, and how many of them were found in a dataset so far.
+    /// Those that the replay covers, and how many of them were found in a dataset so far.
     selected: u64,
     found: u64,
     /// The others; `None` counts the codes of other tools.
     kept: BTreeMap<Option<ErrorCode>, u64>,
-    /// Rejected verdicts that the replay is not about.
+    /// Rejected verdicts that the replay does not cover.
     invalid: u64,
     /// The last run that could have found them.
     plan: Option<RunPlan>,
@@ -81,7 +81,7 @@ impl Failures {
         self.judges.iter().map(|judge| judge.selected + kept(judge)).sum()
     }
 
-    /// Rejected verdicts that the replay is not about.
+    /// Rejected verdicts that the replay does not cover.
     pub(crate) fn invalid(&self) -> u64 {
         self.judges.iter().map(|judge| judge.invalid).sum()
     }
@@ -98,7 +98,7 @@ impl Failures {
         self.judges.iter_mut().find(|of_judge| of_judge.is(judge, &source_id))
     }
 
-    /// Takes in that a plan has these judges.
+    /// Records that a plan has these judges.
     pub(crate) fn covered_by(&mut self, plan: &RunPlan) {
         for (judge, by) in plan.judges.iter().flat_map(|judge| By::ALL.map(|by| (judge, by))) {
             if let Some(of_judge) = self.get_mut(judge, by) {
@@ -107,21 +107,21 @@ impl Failures {
         }
     }
 
-    /// Takes in what a run, or a dry run, found of a judge's failures.
+    /// Records which of a judge's failures a run, or a dry run, found.
     pub(crate) fn found(&mut self, judge: &JudgePlan, by: By, found: u64) {
         if let Some(of_judge) = self.get_mut(judge, by) {
             of_judge.found += found;
         }
     }
 
-    /// Takes in that a plan with this judge cannot be repeated.
+    /// Records that a plan with this judge cannot be repeated.
     pub(crate) fn blocked(&mut self, judge: &JudgePlan, by: By, reason: &str) {
         if let Some(of_judge) = self.get_mut(judge, by) {
             of_judge.blocked.get_or_insert_with(|| reason.to_owned());
         }
     }
 
-    /// What is left, once all plans had their turn. `other_model` is whether failures were retried on another model than theirs: then those that
+    /// What is left once all plans are done. `other_model` is whether failures were retried on another model than theirs: then those that
     /// were not meant are not counted.
     pub(crate) fn rest(&self, left: &mut Left, other_model: bool) {
         for of_judge in &self.judges {
@@ -145,7 +145,7 @@ impl OfJudge {
     }
 }
 
-/// Who failed in a run: the model of its plan, or a simulator that answered in its place, whose records are its own.
+/// The source of a run's failures: the model of its plan, or a simulator that answered in its place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum By {
     Model,
@@ -155,7 +155,7 @@ pub(crate) enum By {
 impl By {
     pub(crate) const ALL: [Self; 2] = [Self::Model, Self::Simulator];
 
-    /// Under which name a judge's records are; none where a simulated model was asked for, in whose place no simulator can be.
+    /// The source of a judge's records; `None` if a simulated model was requested, which no simulator can replace.
     pub(crate) fn source_of(self, judge: &JudgePlan) -> String {
         match self {
             Self::Model => judge.model.to_string(),
@@ -170,7 +170,7 @@ impl By {
 pub(crate) enum Reason {
     /// The same request would fail again; or the user named other codes.
     KeptByCode(Option<ErrorCode>),
-    /// No run over the log that is remembered had the judge.
+    /// No recorded run over the log had the judge.
     NoPlan,
     /// The run cannot be repeated.
     Blocked(String),
@@ -204,7 +204,7 @@ impl Left {
         self.groups.values().map(|(n, _)| n).sum()
     }
 
-    /// Takes in what a run left of the failures that it found, and returns how many it found.
+    /// Records what a run left of the failures that it found, and returns how many it found.
     pub(crate) fn after_run(
         &mut self,
         (judge, by): (&JudgePlan, By),
@@ -269,14 +269,14 @@ impl Left {
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::KeptByCode(Some(code)) => write!(f, "{code} is retried only when it is named"),
-            Self::KeptByCode(None) => f.write_str("an error of another tool"),
+            Self::KeptByCode(Some(code)) => write!(f, "{code} is retried only with --only"),
+            Self::KeptByCode(None) => f.write_str("another tool's error"),
             Self::NoPlan => f.write_str("the manifest does not say how it was asked"),
             Self::Blocked(reason) => f.write_str(reason),
             Self::Changed => f.write_str("the prompt, its parameters or the trace changed since"),
             Self::StillIncomplete => f.write_str("the trace still lacks what the prompt needs"),
             Self::NotInDataset => f.write_str("the trace is not in the dataset"),
-            Self::NotReached => f.write_str("not reached, since the replay stopped"),
+            Self::NotReached => f.write_str("not reached before the replay stopped"),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What a user should know of how a dataset was read, a line for each kind.
+//! What a user should know about how a dataset was read, one line per kind.
 
 use judge_run::dataset::{Notice, Notices, meant};
 
@@ -16,7 +16,7 @@ pub(crate) fn notes(notices: &Notices) -> Vec<String> {
         match notice {
             Notice::ReadAs { name, field } => read_as.push(format!("`{}` as `{field}`", one_line(name))),
             Notice::OneOfSeveral { read, other, field } => notes.push(format!(
-                "read the answer `{0}` and not `{1}` ({n}x); to judge both, as a trace each: --map {field}={0} --map {field}={1}",
+                "read the answer `{0}`, not `{1}` ({n}x); to judge both, as separate traces: --map {field}={0} --map {field}={1}",
                 one_line(read),
                 one_line(other)
             )),
@@ -36,30 +36,30 @@ pub(crate) fn notes(notices: &Notices) -> Vec<String> {
                     names => format!("their attributes are {} and the like", one_line(names)),
                 };
                 notes.push(format!(
-                    "nothing was found in the spans of {}: no inputs, no outputs; {attributes}",
+                    "the spans of {} have no inputs and no outputs; {attributes}",
                     counted(n, "trace")
                 ));
             }
             Notice::OtherSignal(signal) => {
                 notes.push(format!(
-                    "skipped {} of OpenTelemetry's {signal}, which hold no traces",
+                    "skipped {} of OpenTelemetry's {signal}, which contain no traces",
                     counted(n, "record")
                 ));
             }
             Notice::UnusedMapping(mapping) => {
-                notes.push(format!("--map {}: nothing in the dataset has this field", one_line(mapping)));
+                notes.push(format!("--map {}: no record of the dataset has this field", one_line(mapping)));
             }
             Notice::UnmetMember(member) => {
-                notes.push(format!("no trace has `{}`, which --filter or --stratify names", one_line(member)));
+                notes.push(format!("no trace has `{}`, which --filter or --stratify uses", one_line(member)));
             }
             _ => {}
         }
     }
     meant_names.append(&mut unknown);
     let lists = [
-        ("read ", read_as, "; say otherwise with --map"),
+        ("read ", read_as, "; override with --map"),
         ("ignored times that cannot be read: ", times, ""),
-        ("kept as text what is neither JSON nor a value of Python: ", cells, ""),
+        ("kept as text, as neither JSON nor a Python value: ", cells, ""),
         ("ignored unknown fields: ", meant_names, ""),
     ];
     for (before, mut names, after) in lists {
@@ -103,7 +103,7 @@ mod tests {
     fn what_was_read_under_other_names_shares_a_note() {
         let read = |name: &str, field| (Notice::ReadAs { name: name.into(), field }, 3);
         assert_eq!(noted(vec![read("question", "inputs"), read("answer", "outputs")]), {
-            ["read `answer` as `outputs`, `question` as `inputs`; say otherwise with --map"]
+            ["read `answer` as `outputs`, `question` as `inputs`; override with --map"]
         });
         let pair = Notice::OneOfSeveral { read: "chosen".into(), other: "rejected".into(), field: "outputs" };
         assert!(noted(vec![(pair, 2)])[0].ends_with("--map outputs=chosen --map outputs=rejected"));
@@ -113,15 +113,15 @@ mod tests {
     fn each_kind_has_its_words() {
         for (notice, words) in [
             (Notice::WithoutSpans, "1 trace without spans: "),
-            (Notice::EmptySpans { attributes: "acme.q".into() }, "nothing was found in the spans of 1 trace: "),
-            (Notice::OtherSignal("metrics"), "skipped 1 record of OpenTelemetry's metrics"),
-            (Notice::UnusedMapping("inputs=q".into()), "--map inputs=q: nothing in the dataset has this field"),
-            (Notice::UnmetMember("inputs.q".into()), "no trace has `inputs.q`, which --filter or --stratify names"),
-            (Notice::UnreadableTime("t".into()), "ignored times that cannot be read: `t` (1x)"),
             (
-                Notice::UnreadableCell("inputs".into()),
-                "kept as text what is neither JSON nor a value of Python: `inputs`",
+                Notice::EmptySpans { attributes: "acme.q".into() },
+                "the spans of 1 trace have no inputs and no outputs; ",
             ),
+            (Notice::OtherSignal("metrics"), "skipped 1 record of OpenTelemetry's metrics"),
+            (Notice::UnusedMapping("inputs=q".into()), "--map inputs=q: no record of the dataset has this field"),
+            (Notice::UnmetMember("inputs.q".into()), "no trace has `inputs.q`, which --filter or --stratify uses"),
+            (Notice::UnreadableTime("t".into()), "ignored times that cannot be read: `t` (1x)"),
+            (Notice::UnreadableCell("inputs".into()), "kept as text, as neither JSON nor a Python value: `inputs`"),
         ] {
             let notes = noted(vec![(notice, 1)]);
             assert!(matches!(&*notes, [note] if note.starts_with(words)), "{notes:?}");

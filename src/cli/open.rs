@@ -1,4 +1,4 @@
-//! A plan becomes a run: the dataset and the log are opened, the sample is drawn. Nothing is sent, and nothing but the log is made.
+//! A plan becomes a run: the dataset and the log are opened, the sample is drawn. Nothing is sent, and only the log is created.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -35,14 +35,14 @@ use super::selection;
 use super::target::{mixed_log, rejects_of};
 use super::until;
 
-/// A run that can begin, and what the command line needs in order to report it.
+/// A run that can begin, and what the command line needs to report on it.
 pub(crate) struct Opened {
     pub run: RunSettings,
     /// `None` when the records go to standard output.
     pub log: Option<PathBuf>,
     /// What is made from the log at the end.
     pub export: Option<Export>,
-    /// The manifest that is kept beside the log.
+    /// The manifest next to the log.
     pub record: Option<Record>,
     /// What the log has, for a dry run.
     pub known: Index,
@@ -61,7 +61,7 @@ pub(crate) struct Opened {
     pub is_resumed: bool,
 }
 
-/// What a plan names, found and opened, but for the log.
+/// What a plan names, found and opened, except for the log.
 pub(crate) struct Prepared {
     plan: RunPlan,
     lanes: Vec<LaneSettings>,
@@ -108,7 +108,7 @@ impl Prepared {
         Ok(())
     }
 
-    /// Whether a simulator answers everywhere, which is asked.
+    /// Asks whether a simulator answers everywhere.
     pub(crate) fn check_simulators(&self) -> Result<(), CliError> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let asked = self.lanes.iter().filter_map(LaneSettings::endpoint);
@@ -116,8 +116,8 @@ impl Prepared {
             let client = Client::new(lane.pool.first(), &lane.model).map_err(|error| CliError::of(&error))?;
             if !runtime.block_on(client.is_simulator()) {
                 return Err(CliError::usage_with_hint(
-                    format_args!("a simulator failed, and at {} there is none", client.address()),
-                    "`--simulate` makes the verdicts up without one",
+                    format_args!("the failures are a simulator's, and there is none at {}", client.address()),
+                    "`--simulate` makes up the verdicts in this process",
                 ));
             }
         }
@@ -199,7 +199,7 @@ fn questions(
     for judge in &plan.judges {
         let mut compiled = compiled(judge)?;
         if compiled.kind() != judge.kind {
-            return Err(CliError::usage(format_args!("the judge `{}` was of another type in that run", judge.name)));
+            return Err(CliError::usage(format_args!("the judge `{}` had another type in that run", judge.name)));
         }
         compiled = compiled.laid_out(plan.layout);
         if let Some(digest) = &plan.anchors {
@@ -235,10 +235,10 @@ fn questions(
     Ok(questions)
 }
 
-/// A note for each provider's name under which another host is asked.
+/// A note for each provider's name that is used for another host.
 fn other_hosts(plan: &RunPlan) -> impl Iterator<Item = String> {
     plan.endpoints.iter().filter_map(|endpoint| {
-        // What is no address may be a key; it is refused when it is asked.
+        // What is not an address may be a key; it is refused when it is asked for.
         let base_url = endpoint.members.first()?.base_url.as_deref().filter(|url| url.contains("://"))?;
         let own = provider::preset(&endpoint.model.endpoint).filter(|preset| preset.needs_key)?.base_url?;
         let (host, own) = (provider::host(base_url), provider::host(own));
@@ -261,7 +261,7 @@ struct Traces {
     quickstart: Option<NamedTempFile>,
 }
 
-/// A mapping that finds nothing in this many records at the start of a file is reported before anything is paid for.
+/// A mapping that matches nothing in this many records at the start of a file is reported before anything is paid for.
 const LOOKED_AT: usize = 100;
 
 fn traces(plan: &RunPlan, lanes: usize, notes: &mut Vec<String>) -> Result<Traces, CliError> {
@@ -272,7 +272,7 @@ fn traces(plan: &RunPlan, lanes: usize, notes: &mut Vec<String>) -> Result<Trace
     let sides = plan.sides.as_ref().map(|sides| sides.of_datasets.clone());
     if let Some(sides) = sides.as_ref().filter(|sides| !sides.is_empty() && sides.len() != paths.len()) {
         return Err(CliError::usage(format_args!(
-            "the run compares the outputs of {}, and there are {}",
+            "the run compares the outputs of {}, but there are {}",
             counted(sides.len() as u64, "file"),
             paths.len()
         )));
@@ -296,7 +296,7 @@ fn traces(plan: &RunPlan, lanes: usize, notes: &mut Vec<String>) -> Result<Trace
     Ok(Traces { options, datasets, selection, quickstart })
 }
 
-/// Where the records go, and what is there.
+/// Where the records go, and what is already there.
 struct Records {
     output: Output,
     /// For a dry run.
@@ -308,7 +308,7 @@ fn records(invocation: &Invocation, notes: &mut Vec<String>) -> Result<Records, 
     let Invocation { log, overwrite, dry_run, .. } = invocation;
     let nowhere = |known| Records { output: Output::Stdout, known, is_resumed: false };
     let Some(path) = log else { return Ok(nowhere(Index::default())) };
-    // A dry run makes, locks and repairs no file.
+    // A dry run creates, locks and repairs no file.
     if *dry_run {
         let known = if *overwrite { Ok(Index::default()) } else { OpenLog::read_index(path) };
         return known.map(nowhere).map_err(|error| CliError::of(&error));
@@ -328,7 +328,7 @@ fn records(invocation: &Invocation, notes: &mut Vec<String>) -> Result<Records, 
     Ok(Records { output: Output::Log(log), known: Index::default(), is_resumed })
 }
 
-/// Counts the requests of today that the log shows, where there is a daily limit. A log that cannot be read is dealt with where it is opened.
+/// Counts the requests of today that the log shows, where there is a daily limit. A log that cannot be read is handled where it is opened.
 fn count_requests(lanes: &mut [LaneSettings], log: Option<&Path>) {
     const DAY_MS: i64 = 24 * 60 * 60 * 1000;
     if let Some(log) = log
@@ -351,11 +351,11 @@ fn earlier_plans(log: &Path) -> Vec<RunPlan> {
 fn make_folder(log: &Path) -> Result<(), CliError> {
     let folder = log.parent().filter(|folder| !folder.as_os_str().is_empty() && !folder.exists());
     folder.map_or(Ok(()), std::fs::create_dir_all).map_err(|error: io::Error| {
-        CliError::usage(format_args!("cannot make the folder of `{}`", log.display())).because(&error)
+        CliError::usage(format_args!("cannot create the folder of `{}`", log.display())).because(&error)
     })
 }
 
-/// A log that is locked is another run's: the system says which process that is, or else that run's manifest, if it has one by now.
+/// A locked log belongs to another run: the system says which process that is, or else that run's manifest, if it has one by now.
 fn cannot_open(log: &Path, error: OpenError) -> CliError {
     let usage = CliError::of(&error);
     let OpenError::Locked { .. } = error else { return usage };

@@ -1,19 +1,19 @@
-//! The limit of open files: every request in flight needs one.
+//! The limit on open files: every request in flight needs one.
 
 use judge_run::endpoint::config::EndpointConfig;
 
-/// What is opened later: the event loop, files beside the log, look-ups of names.
+/// What is opened later: the event loop, files next to the log, name look-ups.
 const LATER: u64 = 24;
-/// What is open already, where the system does not say.
+/// How many files are already open, if the system does not say.
 const USUAL: u64 = 24;
 
-/// Raises the limit of open files of this process to what the endpoints need, as far as the system allows; if that is not enough, fewer requests are
+/// Raises this process's limit on open files to what the endpoints need, as far as the system allows; if that is not enough, fewer requests are
 /// in flight. Returns a note for the user.
 pub(crate) fn make_room<'a>(endpoints: impl Iterator<Item = &'a mut EndpointConfig>) -> Option<String> {
     let mut endpoints: Vec<_> = endpoints.collect();
     let wanted: usize = endpoints.iter().map(|endpoint| endpoint.concurrency).sum();
     let others = std::fs::read_dir("/proc/self/fd").map_or(USUAL, |open| open.count() as u64) + LATER;
-    // Where there is no such limit, or it cannot be read, there is nothing to do.
+    // Without such a limit, or if it cannot be read, there is nothing to do.
     let limit = rlimit::increase_nofile_limit(wanted as u64 + others).ok()?;
     let room = usize::try_from(limit.saturating_sub(others)).unwrap_or(usize::MAX).max(1);
     if wanted <= room {

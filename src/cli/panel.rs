@@ -1,4 +1,4 @@
-//! Panels: the flags and the table that ask for several votes, and what the closing summary says of them.
+//! Panels: the flags and the table that ask for several votes, and what the closing summary says about them.
 
 use std::fmt::{self, Write as _};
 
@@ -14,10 +14,10 @@ use super::flags::{ENDPOINT, share};
 use super::print::{counted, one_line};
 use super::summary::write_distribution;
 
-/// Votes of one model at most: more are a mistake.
+/// The most votes of one model: more are a mistake.
 const MAX_SAMPLES: i64 = 100;
 
-/// How many votes each judge has, and what becomes of them.
+/// How many votes each judge has, and how they are combined.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct PanelArgs {
     /// Ask each judge N times about each trace, and add an aggregate of its votes [default: 1]
@@ -25,16 +25,16 @@ pub(crate) struct PanelArgs {
           value_parser = clap::value_parser!(u32).range(1..=MAX_SAMPLES))]
     pub samples: Option<u32>,
 
-    /// Verdicts that an aggregate of several votes takes [default: more than half of the votes]
+    /// Verdicts that an aggregate of several votes needs [default: more than half of the votes]
     #[arg(long, value_name = "N", env = "JUDGE_RUN_QUORUM", help_heading = ENDPOINT,
           value_parser = clap::value_parser!(u32).range(1..))]
     pub quorum: Option<u32>,
 
-    /// How several votes become one verdict [default: majority; of numbers, mean]
+    /// How several votes become one verdict [default: majority; for numbers, mean]
     #[arg(long, value_name = "METHOD", env = "JUDGE_RUN_AGGREGATE", help_heading = ENDPOINT, value_parser = aggregation())]
     pub aggregate: Option<Aggregation>,
 
-    /// Ask this stronger model, too, but only where the other votes differ or one of them has no verdict; its verdict decides
+    /// Also ask this stronger model, but only where the other votes differ or one of them has no verdict; its verdict decides
     #[arg(long, value_name = "ENDPOINT:/MODEL", env = "JUDGE_RUN_ESCALATE_TO", help_heading = ENDPOINT,
           conflicts_with_all = ["quorum", "aggregate", "confirm", "anchors"])]
     pub escalate_to: Option<ModelUri>,
@@ -43,8 +43,8 @@ pub(crate) struct PanelArgs {
     #[arg(long, env = "JUDGE_RUN_ESCALATE_BAD", help_heading = ENDPOINT, requires = "escalate_to")]
     pub escalate_bad: bool,
 
-    /// With --escalate-to: where the confidence is less, by `logprobs` or by the share of votes that say the same, instead of
-    /// where votes differ; `judge-run calibrate --max-disagreement` finds it
+    /// With --escalate-to: where the confidence is below this, by `logprobs` or by the share of votes that agree, instead of
+    /// where votes differ; `judge-run calibrate --max-disagreement` finds a value
     #[arg(long, value_name = "CONFIDENCE", env = "JUDGE_RUN_ESCALATE_BELOW", help_heading = ENDPOINT, requires = "escalate_to",
           value_parser = share)]
     pub escalate_below: Option<f64>,
@@ -70,7 +70,7 @@ pub(crate) struct PanelTable {
 }
 
 impl PanelArgs {
-    /// The panel of a judge, if it has several votes. The command line wins over `table`. `has_log` is whether there is a log that the aggregates can be made from.
+    /// The panel of a judge, if it has several votes. The command line overrides `table`. `has_log` is whether there is a log from which to make the aggregates.
     pub(crate) fn plan(
         &self,
         table: &PanelTable,
@@ -91,11 +91,11 @@ impl PanelArgs {
             let Some(quorum) = self.quorum.filter(|quorum| *quorum > 1) else { return Ok(None) };
             return Err(CliError::usage_with_hint(
                 format_args!("a quorum of {quorum} needs several votes"),
-                "ask several models with `--model`, or one several times with `--samples`",
+                "use several models with `--model`, or ask one several times with `--samples`",
             ));
         }
         needs_log(has_log)?;
-        // What is configured for a whole panel holds for a part of it as far as it can.
+        // What is configured for a whole panel applies to a part of it as far as possible.
         let configured = table.quorum.map(|quorum| quorum.clamp(1, votes));
         let quorum = self.quorum.or(configured).unwrap_or(votes / 2 + 1);
         if quorum > votes {
@@ -107,7 +107,7 @@ impl PanelArgs {
         let aggregation = self.aggregate.or(table.aggregate).unwrap_or(Aggregation::of(&judge.verdict));
         if !aggregation.suits(&judge.verdict) {
             return Err(CliError::usage(format_args!(
-                "the verdicts of `{}` are no numbers, and have no {aggregation}",
+                "the verdicts of `{}` are not numbers, and have no {aggregation}",
                 judge.name
             )));
         }
@@ -173,7 +173,7 @@ impl PanelArgs {
     }
 }
 
-/// A panel whose votes decide by themselves.
+/// A panel that decides by its own votes.
 fn without_escalation(
     judge: &Judge,
     voters: &[ModelUri],
@@ -197,7 +197,7 @@ fn needs_log(has_log: bool) -> Result<(), CliError> {
         return Ok(());
     }
     Err(CliError::usage_with_hint(
-        "several votes need a log, which their aggregate is made from",
+        "several votes need a log, from which their aggregate is made",
         "name a file with `--output`",
     ))
 }
@@ -223,7 +223,7 @@ pub(crate) fn panels(plan: &RunPlan, questions: &[(Question, LaneIndex)]) -> Vec
     plan.panels.iter().filter_map(panel).collect()
 }
 
-/// What the votes came to.
+/// The outcome of the votes.
 pub(crate) fn write(out: &mut String, summary: &PanelSummary) -> fmt::Result {
     let PanelSummary { panel, scored, unanimous, short, failed, pending, without, distribution, .. } = summary;
     let Panel { judge, aggregation, quorum, voters, .. } = panel;

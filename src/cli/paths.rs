@@ -11,16 +11,16 @@ use judge_run::run::manifest::Manifest;
 
 use super::error::CliError;
 
-/// What is read in a folder, compressed or not.
+/// The files that are read in a folder, compressed or not.
 const DATASETS: [&str; 5] = [".jsonl", ".ndjson", ".json", ".csv", ".tsv"];
 const COMPRESSED: [&str; 3] = [".gz", ".zst", ".zstd"];
-/// What a run leaves: its log by the usual name, and the files beside it.
+/// What a run leaves: its log by the usual name, and its companions.
 const OURS: [&str; 4] = [".feedback.jsonl", ".rejects.jsonl", ".run.json", ".label-plan.json"];
 
 /// The files of the named datasets, without those that the run itself writes.
 ///
 /// # Errors
-/// When a folder holds none, or nothing matches a pattern.
+/// When a folder has none, or nothing matches a pattern.
 pub(crate) fn datasets(named: &[PathBuf], written: &[PathBuf]) -> Result<Vec<PathBuf>, CliError> {
     let written: Vec<_> = written.iter().filter_map(|path| path.canonicalize().ok()).collect();
     let is_ours = |path: &Path| {
@@ -64,7 +64,7 @@ pub(crate) fn expanded(path: &Path) -> io::Result<Vec<PathBuf>> {
     if is_pattern(path) { matching(path) } else { Ok(vec![path.to_owned()]) }
 }
 
-/// What a log is named after: the file without the extensions of its form, the folder, or the fixed part of a pattern.
+/// The stem of a log's name: the file without the extensions of its form, the folder, or the fixed part of a pattern.
 pub(crate) fn stem(path: &Path) -> OsString {
     if path.as_os_str() == "-" {
         return "stdin".into();
@@ -103,7 +103,7 @@ fn is_pattern(path: &Path) -> bool {
     path.to_str().is_some_and(|text| text.contains(WILD)) && !path.exists()
 }
 
-/// Everything in a folder and its folders that can be read, in order; without what is hidden, and without folders behind links.
+/// Everything in a folder and its folders that can be read, in order; without hidden files, and without folders behind links.
 fn walk(folder: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
     for (path, is_folder) in entries(folder)? {
         let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
@@ -141,14 +141,14 @@ fn matching(pattern: &Path) -> io::Result<Vec<PathBuf>> {
         for base in found {
             fit(&base, component, is_last, &mut next)?;
         }
-        // Two `**` after each other reach a file by more than one way.
+        // Two consecutive `**` reach a file by more than one path.
         let mut met = HashSet::new();
         next.retain(|path| met.insert(path.clone()));
         found = next;
     }
     found.retain(|path| path.exists());
     if found.is_empty() {
-        return Err(io::Error::new(io::ErrorKind::NotFound, "nothing matches the pattern"));
+        return Err(io::Error::new(io::ErrorKind::NotFound, "no file matches the pattern"));
     }
     Ok(found)
 }
@@ -183,7 +183,7 @@ fn matches(pattern: &str, name: &str) -> bool {
     (!name.starts_with('.') || pattern.starts_with('.')) && glob::fits(pattern, name)
 }
 
-/// A path as it is shown: what is in the current directory, without it.
+/// A path as shown: relative if it is in the current directory.
 pub(crate) fn shown(path: &Path) -> PathBuf {
     let here = std::env::current_dir().ok();
     let inside = here.and_then(|here| path.strip_prefix(here).ok().map(Path::to_owned));

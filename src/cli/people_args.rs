@@ -7,7 +7,7 @@ use clap::{Args, Subcommand, ValueHint};
 use super::flags::{GATES, INPUT, OUTPUT, share};
 use super::subcommands::level;
 
-/// A share that is neither nothing nor all.
+/// A share that is neither 0 nor 1.
 fn part(text: &str) -> Result<f64, String> {
     let part = share(text)?;
     if part > 0.0 && part < 1.0 { Ok(part) } else { Err("expected a share above 0 and below 1, such as 5%".to_owned()) }
@@ -15,12 +15,12 @@ fn part(text: &str) -> Result<f64, String> {
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Nothing in a log is changed: each command adds a line, also while a run writes to the same log.
+Nothing in a log is changed: each command adds a line, even while a run writes to the same log.
 
 Examples:
-  Say something of a trace, or of a span of it:
+  Add feedback on a trace, or on a span of it:
     judge-run feedback add traces.feedback.jsonl --trace tr-1 --name helpful --value true --as anna@example.com
-  Reject a verdict, by the beginning of its id or by what it is about:
+  Reject a verdict, by a prefix of its id or by what it is about:
     judge-run feedback reject traces.feedback.jsonl a-2002 --because 'the answer is in the document'
     judge-run feedback reject traces.feedback.jsonl --trace tr-1 --name safety
   Correct it:
@@ -38,19 +38,19 @@ pub(crate) enum FeedbackCommand {
     Add(AddArgs),
     /// Reject feedback: it does not count, and no run asks for it again
     Reject(MarkArgs),
-    /// Accept feedback again that was rejected or deleted
+    /// Accept rejected or deleted feedback again
     Accept(MarkArgs),
-    /// Put another value in the place of a verdict
+    /// Replace a verdict with another value
     Override(OverrideArgs),
-    /// Delete a person's or a program's feedback; what it overrode holds again
+    /// Delete a person's or a program's feedback; what it overrode is in force again
     Delete(MarkArgs),
-    /// Add feedback from a table, JSON lines or another tool's results; what is there already is not added again
+    /// Add feedback from a table, JSON lines or another tool's results; existing feedback is not added again
     Import(ImportArgs),
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct AddArgs {
-    /// The log; a new one is begun if it does not exist
+    /// The log; created if it does not exist
     #[arg(value_name = "LOG", value_hint = ValueHint::FilePath)]
     pub log: PathBuf,
 
@@ -66,7 +66,7 @@ pub(crate) struct AddArgs {
     #[arg(long, value_name = "INDEX", requires = "span")]
     pub document: Option<u32>,
 
-    /// What is judged, such as helpful; the name of a judge, to say what a person thinks of the same question
+    /// What is judged, such as helpful; or the name of a judge, to answer the same question
     #[arg(long, value_name = "NAME", required = true)]
     pub name: String,
 
@@ -90,7 +90,7 @@ pub(crate) struct WhichArgs {
     #[arg(value_name = "LOG", value_hint = ValueHint::FilePath)]
     pub log: PathBuf,
 
-    /// Record: its id, or the beginning of it
+    /// Record: its id, or a prefix of it
     #[arg(value_name = "ID")]
     pub id: Option<String>,
 
@@ -102,11 +102,11 @@ pub(crate) struct WhichArgs {
     #[arg(long, value_name = "ID")]
     pub span: Option<String>,
 
-    /// Its name: that of the judge
+    /// Its name, which is that of the judge
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,
 
-    /// Whose it is: a model such as openai:/gpt-4.1-mini, or a person
+    /// Its source: a model such as openai:/gpt-4.1-mini, or a person
     #[arg(long, value_name = "SOURCE")]
     pub source: Option<String>,
 }
@@ -145,15 +145,15 @@ pub(crate) struct OverrideArgs {
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Of a table (CSV, TSV) or JSON lines these fields are read: trace_id, value, and if they are there name,
-rationale, source_id (who says it), span_id, document_index, create_time. Also read are records of judge-run and MLflow,
-results of promptfoo, Inspect and DeepEval, scores of Langfuse, annotations of Phoenix, and exports of
-Label Studio. What one person says later of the same takes the place of what they said before.
+A table (CSV, TSV) or JSON lines may have these fields: trace_id, value, and optionally name,
+rationale, source_id (who says it), span_id, document_index, create_time. Records of judge-run and MLflow are
+also read, as are results of promptfoo, Inspect and DeepEval, scores of Langfuse, annotations of Phoenix, and exports of
+Label Studio. A person's later feedback on the same question replaces their earlier feedback.
 
 Examples:
   A table with a column for each field:
     judge-run feedback import labels.csv --log traces.feedback.jsonl
-  Columns with other names, all of one person and one question:
+  Columns with other names, all from one person and about one question:
     judge-run feedback import sheet.csv --log traces.feedback.jsonl --name helpful --as anna@example.com \\
       --map ID=trace_id --map 'Was it helpful?=value'")]
 pub(crate) struct ImportArgs {
@@ -161,7 +161,7 @@ pub(crate) struct ImportArgs {
     #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub file: PathBuf,
 
-    /// The log that they are added to; a new one is begun if it does not exist
+    /// The log that they are added to; created if it does not exist
     #[arg(long, value_name = "LOG", required = true, value_hint = ValueHint::FilePath)]
     pub log: PathBuf,
 
@@ -185,18 +185,18 @@ pub(crate) struct ImportArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  Who said what of a trace, and what took its place:
+  Who said what about a trace, and what replaced it:
     judge-run history traces.feedback.jsonl --trace tr-quickstart-07")]
 pub(crate) struct HistoryArgs {
     /// The log
     #[arg(value_name = "LOG", value_hint = ValueHint::FilePath)]
     pub log: PathBuf,
 
-    /// Trace: its id, or the beginning of it
+    /// Trace: its id, or a prefix of it
     #[arg(long, value_name = "ID", required = true)]
     pub trace: String,
 
-    /// Only what is said under this name
+    /// Only feedback with this name
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,
 
@@ -227,7 +227,7 @@ pub(crate) struct RatersArgs {
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-A tie, or fewer votes than the quorum, leaves an item undecided; nothing is written for it.
+With a tie, or fewer votes than the quorum, an item is undecided; nothing is written for it.
 
 Examples:
   What most annotators say, and how often each of them says so:
@@ -255,11 +255,11 @@ pub(crate) struct AggregateArgs {
     #[arg(long, value_name = "N", default_value_t = 1, help_heading = INPUT)]
     pub quorum: u64,
 
-    /// What the model of Dawid and Skene adds to each count: more makes it less certain
+    /// What the Dawid-Skene model adds to each count: more makes it less certain
     #[arg(long, value_name = "COUNT", default_value_t = 0.01, help_heading = INPUT)]
     pub smoothing: f64,
 
-    /// Add what is decided to the log; what is there already is not added again
+    /// Add the decisions to the log; existing ones are not added again
     #[arg(long, help_heading = OUTPUT)]
     pub write: bool,
 
@@ -288,7 +288,7 @@ pub(crate) struct AgreementArgs {
     #[arg(long, value_name = "METRIC", value_parser = ["nominal", "ordinal", "interval", "ratio"], help_heading = INPUT)]
     pub metric: Option<String>,
 
-    /// What a person costs more than the judge, in the alternative annotator test: 0.2 for experts, 0.1 for crowds
+    /// How much more a person costs than the judge, in the alternative annotator test: 0.2 for experts, 0.1 for crowds
     #[arg(long, value_name = "SHARE", default_value = "0.2", value_parser = share, help_heading = INPUT)]
     pub epsilon: f64,
 
@@ -296,7 +296,7 @@ pub(crate) struct AgreementArgs {
     #[arg(long, value_name = "CONDITION", help_heading = GATES)]
     pub gate: Vec<String>,
 
-    /// List at most this many disagreements, the surest first
+    /// List at most this many disagreements, the most certain first
     #[arg(long, value_name = "N", default_value_t = 20, help_heading = OUTPUT)]
     pub disagreements: usize,
 
@@ -311,8 +311,8 @@ pub(crate) struct AgreementArgs {
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-The sheet has no verdicts, so that they cannot influence who labels. The plan is kept beside the log,
-as LOG.label-plan.json; `judge-run calibrate` knows by it how the labels were drawn.
+The sheet has no verdicts, so that they cannot influence annotators. The plan is saved next to the log,
+as LOG.label-plan.json; it tells `judge-run calibrate` how the labels were drawn.
 
 Examples:
   Draw 100 items to label, label them in a spreadsheet, and read the labels:
@@ -336,7 +336,7 @@ pub(crate) struct LabelPlanArgs {
     #[arg(long = "judge", id = "judge_source", value_name = "SOURCE", help_heading = INPUT)]
     pub judge: Option<String>,
 
-    /// Draw other items; the same seed with a larger N adds to those that it drew before
+    /// Draw other items; the same seed with a larger N adds to those drawn before
     #[arg(long, value_name = "N", default_value_t = 0, help_heading = INPUT)]
     pub seed: u64,
 
@@ -356,7 +356,7 @@ pub(crate) struct LabelPlanArgs {
     #[arg(long, help_heading = OUTPUT)]
     pub overwrite: bool,
 
-    /// Show the judge's verdict and reasoning beside each item
+    /// Show the judge's verdict and reasoning next to each item
     #[arg(long, help_heading = OUTPUT)]
     pub show_verdicts: bool,
 }
@@ -364,24 +364,24 @@ pub(crate) struct LabelPlanArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Methods:
-  jeffreys      labels are a random sample of these items, also one by `judge-run label-plan`
+  jeffreys      labels are a random sample of these items, such as one from `judge-run label-plan`
   ppi++         the same, also for numbers
-  rogan-gladen  labels are from elsewhere (--labels LOG): only the judge's error rates carry over
+  rogan-gladen  labels of other items (--labels LOG): only the judge's error rates carry over
 
-The judge is refused, with exit code 1, if it cannot be told from chance or changed since; the rate is
-then that of people's labels alone.
+The judge is refused, with exit code 1, if it cannot be told from chance or has changed since; the rate
+is then that of people's labels alone.
 
 Examples:
   What share would people pass?
     judge-run calibrate traces.feedback.jsonl --name helpful
-  With labels of another log, and without the traces that stand in the judge's prompt as examples:
+  With labels of another log, and without the traces that are examples in the judge's prompt:
     judge-run calibrate tonight.jsonl --name helpful --method rogan-gladen --labels gold.jsonl \\
       --examples @examples.txt")]
 pub(crate) struct CalibrateArgs {
     #[command(flatten)]
     pub raters: RatersArgs,
 
-    /// How the rate is corrected
+    /// How to correct the rate
     #[arg(long, value_name = "METHOD", default_value = "jeffreys", value_parser = ["jeffreys", "ppi++", "rogan-gladen"])]
     pub method: String,
 
@@ -389,7 +389,7 @@ pub(crate) struct CalibrateArgs {
     #[arg(long, value_name = "LOG", value_hint = ValueHint::FilePath, help_heading = INPUT)]
     pub labels: Option<PathBuf>,
 
-    /// Trace that the judge was written with, or a file of such ids, one a line: its label does not count. Repeatable
+    /// Trace that the judge was written with, or a file of such ids, one per line: its label does not count. Repeatable
     #[arg(long, value_name = "ID|@FILE", help_heading = INPUT)]
     pub examples: Vec<String>,
 
@@ -397,15 +397,15 @@ pub(crate) struct CalibrateArgs {
     #[arg(long, value_name = "VALUE", help_heading = INPUT)]
     pub good: Option<String>,
 
-    /// Also count labels that the plan beside the log did not draw
+    /// Also count labels that the plan next to the log did not draw
     #[arg(long, help_heading = INPUT)]
     pub ignore_plan: bool,
 
-    /// Also find the least confidence of verdicts of which, by --level, at most this share differs from people's: for --escalate-below
+    /// Also find the lowest confidence, for --escalate-below, at which at most this share of verdicts differs from people's, by --level
     #[arg(long, value_name = "SHARE", value_parser = part, conflicts_with = "labels", help_heading = OUTPUT)]
     pub max_disagreement: Option<f64>,
 
-    /// How wide the interval should be: the labels that this needs are reported
+    /// Width that the interval should have: reports how many labels it needs
     #[arg(long, value_name = "SHARE", default_value = "0.1", value_parser = share, help_heading = OUTPUT)]
     pub width: f64,
 

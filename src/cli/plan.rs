@@ -49,9 +49,9 @@ pub(crate) struct Invocation {
     pub gates: Gates,
     /// Pass rates that end the run once they are decided.
     pub until: Vec<Gate>,
-    /// Traces by which a change of the judge is noticed.
+    /// Traces that show a change of the judge.
     pub anchors: Option<PathBuf>,
-    /// Where a report on the log is written at the end.
+    /// The file for a report on the log at the end.
     pub report: Option<PathBuf>,
     /// What divides the report.
     pub by: Vec<String>,
@@ -89,7 +89,7 @@ pub(crate) fn load_variables(path: &Path) -> Result<(), CliError> {
     })
 }
 
-/// The flags of a run, with what the configuration file says of dataset and judges where they say nothing.
+/// The flags of a run, with the configuration file's dataset and judges as defaults.
 pub(crate) fn with_file(args: RunArgs) -> Result<RunArgs, CliError> {
     let ConfigFile { judges, dataset: DatasetTable { path, .. }, .. } =
         ConfigFile::load(args.endpoint.config.as_deref())?;
@@ -97,7 +97,7 @@ pub(crate) fn with_file(args: RunArgs) -> Result<RunArgs, CliError> {
     if !args.dataset.is_empty() && !sides.is_empty() {
         return Err(CliError::usage_with_hint(
             "`--dataset` and `--side` both name traces",
-            "name them with `--side` alone where outputs are compared",
+            "to compare outputs, name them only with `--side`",
         ));
     }
     Ok(RunArgs {
@@ -159,7 +159,7 @@ pub(crate) fn of_run(
     let confirms = matches!(confirm, Some(Confirm::All | Confirm::Sample));
     if confirms && dataset.iter().any(|path| path.as_os_str() == "-") {
         return Err(CliError::usage_with_hint(
-            "--confirm may have to ask about traces again, and standard input can be read only once",
+            "--confirm may have to ask about traces again, but standard input can be read only once",
             "write the traces to a file first",
         ));
     }
@@ -254,9 +254,9 @@ pub(crate) fn of_run(
     match (escalated, &panel.escalate_to) {
         (Some(traces), _) => planned.plan.escalate(traces),
         (None, Some(model)) if conduct.dry_run => {
-            planned
-                .notes
-                .push(format!("{model} is asked only about what the other votes leave open; not counted here"));
+            planned.notes.push(format!(
+                "{model} is asked only about what the other votes leave open, which is not counted here"
+            ));
         }
         _ => {}
     }
@@ -268,12 +268,12 @@ pub(crate) fn of_run(
     let until = until::of_run(&until, &names)?;
     if planned.plan.batch.is_some() && planned.plan.datasets.iter().any(|dataset| dataset.path.as_os_str() == "-") {
         return Err(CliError::usage_with_hint(
-            "batches read the traces more than once, and standard input can be read only once",
+            "batches read the traces more than once, but standard input can be read only once",
             "write the traces to a file first",
         ));
     }
     if !until.is_empty() && !planned.plan.panels.is_empty() {
-        return Err(CliError::usage("`--until` decides by single verdicts, and cannot be used with several votes"));
+        return Err(CliError::usage("`--until` decides by single verdicts and cannot be used with several votes"));
     }
     gates::before_run(&gates, report.as_deref(), target.log.as_deref())?;
     anchors.iter().try_for_each(|anchors| anchors::before_run(anchors, target.log.as_deref()))?;
@@ -330,7 +330,7 @@ impl Planned {
 }
 
 impl ConductArgs {
-    /// What the flags say wins over the plan, be it that of a new run or of an earlier one.
+    /// Flags override the plan, whether of a new run or of an earlier one.
     pub(crate) fn apply(self, plan: &mut RunPlan) {
         let Self {
             dry_run: _,
@@ -384,7 +384,7 @@ fn set<T>(planned: &mut T, flag: Option<T>) {
 }
 
 impl SelectionArgs {
-    /// With the part that this process judges.
+    /// With this process's part.
     fn plan(self, shard: Option<Shard>) -> SelectionPlan {
         let Self { limit, shard: _, filter, sample, seed, stratify, trace_id } = self;
         SelectionPlan { shard, trace_ids: trace_id, filter, sample, seed: seed.unwrap_or(0), stratify, limit }
@@ -429,7 +429,7 @@ pub(crate) fn compiled(judge: &JudgePlan) -> Result<Judge, CliError> {
     })
 }
 
-/// Of a judge's TOML text; empty if it cannot be read any more.
+/// Of a judge's TOML text; empty if it can no longer be read.
 pub(crate) fn digest(judge: &str) -> String {
     library::source(judge).map(|text| blake3::hash(text.as_bytes()).to_hex().to_string()).unwrap_or_default()
 }

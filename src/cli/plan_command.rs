@@ -1,4 +1,4 @@
-//! `judge-run plan`: how many traces a question needs, before anything is paid.
+//! `judge-run plan`: how many traces a question needs, before anything is paid for.
 
 use std::fmt::{self, Write as _};
 use std::process::ExitCode;
@@ -32,7 +32,7 @@ pub(crate) fn main(args: PlanArgs) -> Result<ExitCode, CliError> {
     } = args;
     for (flag, share) in [("--margin", margin), ("--drop", drop)] {
         if share == 0.0 || share == 1.0 {
-            return Err(CliError::usage(format_args!("{flag} must lie between 0 and 1")));
+            return Err(CliError::usage(format_args!("{flag} must be between 0 and 1")));
         }
     }
     let wanted = Wanted { margin, drop, discordance, level };

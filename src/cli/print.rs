@@ -6,7 +6,7 @@ use std::time::Duration;
 
 pub(crate) use judge_run::results::forms::plain::{escaped, one_line};
 
-/// A line to standard error; colours only where a terminal shows them (and `NO_COLOR` allows).
+/// A line on standard error; colours only if a terminal shows them (and `NO_COLOR` allows).
 pub(crate) fn message(line: impl Display) {
     let _ = writeln!(anstream::stderr().lock(), "{line}");
 }

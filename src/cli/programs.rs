@@ -1,4 +1,4 @@
-//! Judges that are programs: whether they may run, and what of the environment they see.
+//! Judges that are programs: whether they may run, and which environment variables they see.
 
 use std::time::Duration;
 
@@ -28,18 +28,18 @@ const HARMLESS: [&str; 15] = [
     "TMP",
 ];
 
-/// A judge file may come from somebody else, so its program runs only where that is said.
+/// A judge file may come from someone else, so its program runs only where that is allowed.
 pub(crate) fn allowed(judges: &[JudgePlan], is_allowed: bool) -> Result<(), CliError> {
     match judges.iter().find(|judge| judge.kind == JudgeKind::Command && !is_allowed) {
         None => Ok(()),
         Some(judge) => Err(CliError::usage_with_hint(
-            format_args!("the judge `{}` is a program, and programs may not run", judge.name),
-            "read its [command], then allow it with `--allow-commands`, or with `allow_commands = true` in judge-run.toml",
+            format_args!("the judge `{}` runs a program, which is not allowed", judge.name),
+            "read its [command], then allow it with `--allow-commands`, or `allow_commands = true` in judge-run.toml",
         )),
     }
 }
 
-/// How a judge's program is run; `None` of a judge that is none.
+/// How to run a judge's program; `None` for other judges.
 pub(crate) fn config(judge: &Judge, env: Env<'_>) -> Result<Option<ProgramConfig>, CliError> {
     let Some(CommandTable { run, env: named, processes, timeout }) = judge.command() else { return Ok(None) };
     let mut seen = Vec::new();

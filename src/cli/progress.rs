@@ -1,4 +1,4 @@
-//! Progress on standard error: a bar on a terminal, a line every few seconds elsewhere, or JSON lines; and what goes wrong as it does.
+//! Progress on standard error: a bar on a terminal, a line every few seconds elsewhere, or JSON lines; and failures as they happen.
 
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
@@ -16,7 +16,7 @@ use super::{notices, progress_json};
 
 /// Without a terminal, the first line comes after this long.
 const LINE_INTERVAL: Duration = Duration::from_secs(5);
-/// From one line to the next the interval doubles, up to this: a night's run should not fill a log.
+/// The interval between lines doubles, up to this: a nightly run should not fill a log.
 const MAX_LINE_INTERVAL: Duration = Duration::from_secs(60);
 /// How often the bar is drawn.
 const FRAME: Duration = Duration::from_millis(100);
@@ -60,7 +60,7 @@ impl Progress {
     }
 
     pub(crate) fn show(&mut self, event: &Event<'_>) {
-        // Nobody sees the figures of a quiet run.
+        // No one sees the figures of a quiet run.
         if !self.quiet {
             self.running.add(event, Instant::now());
         }
@@ -108,7 +108,7 @@ impl Progress {
                 let source_id = self.running.name(*lane);
                 match news {
                     QuotaNews::Away { server, reason, share } => self.line(format_args!(
-                        "warning: {source_id}: the quota server {server} is away ({}); until it is back, this process keeps to {:.1} % of the quota",
+                        "warning: {source_id}: the quota server {server} is unreachable ({}); until it is back, this process keeps to {:.1} % of the quota",
                         one_line(reason),
                         share * 100.0
                     )),
@@ -129,7 +129,7 @@ impl Progress {
 
     fn stopping(&self, reason: &StopReason, in_flight: usize) {
         let again = match reason {
-            StopReason::Interrupted => "; press Ctrl-C again to end without them",
+            StopReason::Interrupted => "; press Ctrl-C again to stop without them",
             _ => "",
         };
         let why = reason.with_causes();
@@ -377,7 +377,7 @@ mod tests {
         let later = Instant::now() + Duration::from_secs(125);
         let state = progress.state(later);
         assert!(state.contains("0 failed, 3 requests without an answer for 2 min 5 s, "), "{state}");
-        // Others are answered: the one that is not is named.
+        // The others are answered: the slow one is named.
         progress.running.add(&returned(&subject("b"), None), later);
         progress.running.add(&returned(&subject("c"), None), later);
         let state = progress.state(later);

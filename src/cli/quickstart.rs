@@ -1,11 +1,11 @@
-//! The dataset to begin with: it is in the binary, so that the first command needs no file.
+//! The dataset for a first try: it is in the binary, so that the first command needs no file.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
 
-/// How `--dataset` names it, where there is no file of this name.
+/// Its name for `--dataset`, unless there is a file of that name.
 pub(crate) const NAME: &str = "quickstart";
 /// The first command.
 pub(crate) const COMMAND: &str = "judge-run --dataset quickstart --judge factual_accuracy --simulate";
@@ -17,7 +17,7 @@ pub(crate) fn is_meant(path: &Path) -> bool {
     path.as_os_str() == NAME && !path.exists()
 }
 
-/// The paths of datasets with this one as a file, which lasts as long as what is returned with them.
+/// The paths of datasets, with this one as a file, which is kept as long as the guard returned with them.
 pub(crate) fn as_files(datasets: Vec<PathBuf>) -> std::io::Result<(Vec<PathBuf>, Option<NamedTempFile>)> {
     if !datasets.iter().any(|path| is_meant(path)) {
         return Ok((datasets, None));

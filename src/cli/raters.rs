@@ -28,7 +28,7 @@ pub(super) fn ratings(logs: &[PathBuf], name: &str) -> Result<Ratings, CliError>
         let mut known: Vec<&str> = results.names().collect();
         known.sort_unstable();
         known.dedup();
-        let usage = CliError::usage(format_args!("nothing is said under the name `{name}`"));
+        let usage = CliError::usage(format_args!("no feedback is named `{name}`"));
         return Err(if known.is_empty() { usage } else { usage.hint(suggest::or_all(name, &known)) });
     }
     Ok(ratings)
@@ -60,7 +60,7 @@ pub(super) fn needed_judge(ratings: &Ratings, named: Option<&str>) -> Result<usi
     judge(ratings, named)?.ok_or_else(|| {
         let name = &ratings.name;
         if judges.is_empty() {
-            return CliError::usage(format_args!("no judge says anything under the name `{name}`"));
+            return CliError::usage(format_args!("no judge has feedback named `{name}`"));
         }
         CliError::usage_with_hint(
             format_args!("several judges answer `{name}`"),
@@ -79,7 +79,7 @@ pub(super) fn people(ratings: &Ratings, named: &[String]) -> Result<Vec<usize>, 
 }
 
 fn unknown(ratings: &Ratings, known: &[usize], what: &str, name: &str) -> CliError {
-    let usage = CliError::usage(format_args!("no {what} `{name}` says anything under the name `{}`", ratings.name));
+    let usage = CliError::usage(format_args!("no {what} `{name}` has feedback named `{}`", ratings.name));
     if known.is_empty() { usage } else { usage.hint(format_args!("there are: {}", names(ratings, known))) }
 }
 
@@ -113,7 +113,7 @@ pub(super) fn examples(manifests: &[Manifest]) -> BTreeMap<String, BTreeSet<Stri
     examples
 }
 
-/// Ids, or files of them: one a line.
+/// Ids, or files of them: one per line.
 pub(super) fn ids(given: &[String]) -> Result<Vec<String>, CliError> {
     let mut ids = Vec::new();
     for text in given {

@@ -1,4 +1,4 @@
-//! The traces that logs are about: from `--dataset`, or from where their manifests say that these are.
+//! The traces that logs are about: from `--dataset`, or from where their manifests say they are.
 
 use std::path::{Path, PathBuf};
 
@@ -19,7 +19,7 @@ pub(crate) struct Recorded {
 }
 
 impl Recorded {
-    /// Opens what is named. If nothing is, what the newest plan of each log was about: a dataset that is not there any more is reported, and
+    /// Opens what is named. If nothing is, what the newest plan of each log was about: a dataset that no longer exists is reported, and
     /// nothing is known of its traces.
     pub(crate) fn open(named: &[PathBuf], logs: &[PathBuf]) -> Result<Self, CliError> {
         let (options, quickstart) = options(named, logs)?;
@@ -73,7 +73,7 @@ pub(crate) fn options(
         let datasets: Vec<_> = plan.datasets.iter().map(|dataset| paths::shown(&dataset.path)).collect();
         if let Some(missing) = datasets.iter().find(|path| !is_there(path)) {
             print::message(format_args!(
-                "the dataset {} is not there any more, so its texts are not shown (to show them: --dataset FILE)",
+                "the dataset {} no longer exists, so its texts are not shown (to show them: --dataset FILE)",
                 print::one_line(&missing.display().to_string())
             ));
         } else if !known.contains(&datasets) {
@@ -90,7 +90,7 @@ pub(crate) fn options(
     Ok(found)
 }
 
-/// Standard input was read by the run, and has no second time.
+/// Standard input was read by the run, and cannot be read again.
 fn is_there(path: &Path) -> bool {
     path.exists() || quickstart::is_meant(path)
 }

@@ -7,7 +7,7 @@ use judge_run::dataset::{Hint, Reject};
 use super::dataset_hints;
 use super::print::{counted, one_line};
 
-/// How many are shown; the rest is in the rejects file.
+/// How many are shown; the others are in the rejects file.
 const SHOWN: u64 = 20;
 /// How many are shown with the same reason.
 const SHOWN_ALIKE: u64 = 2;

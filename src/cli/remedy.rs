@@ -1,4 +1,4 @@
-//! What to do about an error: the library says what is wrong, and here are the flags and files that change it.
+//! What to do about an error: the library says what is wrong, and this adds the flags and files that help.
 
 use std::error::Error;
 use std::fmt::Display;
@@ -49,7 +49,7 @@ pub(crate) fn of(error: &(dyn Error + 'static)) -> Option<String> {
     }
 }
 
-/// What a name in a template may have been meant to be, or where it can be used.
+/// What a name in a template may have meant, or where it can be used.
 fn of_template(error: &TemplateError) -> Option<String> {
     match error {
         TemplateError::OtherUnit { unit, .. } => Some(format!("write under `[select]`: `unit = \"{unit}\"`")),

@@ -1,4 +1,4 @@
-//! `judge-run replay`: retry what failed, as the manifest says. A log may hold the records of several runs; each failure is retried as its own run was
+//! `judge-run replay`: retry failures, as the manifest says. A log may hold the records of several runs; each failure is retried as its own run was
 //! set up.
 
 use std::collections::{BTreeSet, HashSet};
@@ -67,7 +67,7 @@ pub(crate) fn main(args: ReplayArgs) -> Result<ExitCode, CliError> {
         exit = worse(exit, Exit::SomeFailed);
     }
     replay.conclude(&failures, &left, exit)?;
-    // The log is let go before it is compacted.
+    // The log is released before it is compacted.
     if compact && matches!(exit, Exit::AllJudged | Exit::SomeFailed) {
         compact::after_replay(&replay.log, replay.conduct.quiet)?;
     }
@@ -84,7 +84,7 @@ struct Replay {
     conduct: ConductArgs,
     only: Option<Vec<ErrorCode>>,
     include_invalid: bool,
-    /// The failures that this replay asked about and that failed again.
+    /// The failures that this replay retried and that failed again.
     failed_again: HashSet<OpinionKey>,
 }
 
@@ -96,7 +96,7 @@ struct Ended {
 }
 
 impl Replay {
-    /// `of` is by question the model whose failures are meant.
+    /// `of` gives, for each question, the model whose failures are meant.
     fn scope(&self, of: Vec<String>) -> Scope {
         let only = self.only.as_ref().map(|only| only.iter().copied().collect());
         let except = self.failed_again.clone();
@@ -128,7 +128,7 @@ impl Replay {
                 return Ok(None);
             }
         };
-        // What is named for this replay alone is not what the next one begins with; the place of a dataset that was moved is.
+        // Options for this replay are not remembered for the next one; the new place of a moved dataset is.
         if !plans[i].datasets.iter().all(|dataset| dataset.path.exists()) {
             plans[i].datasets = datasets;
         }
@@ -245,8 +245,8 @@ impl Replay {
         if layers.one_model()?.is_some() {
             let names: BTreeSet<_> = plan.judges.iter().map(|judge| &judge.name).collect();
             if names.len() < plan.judges.len() {
-                // Each of the failures would be asked of it, once for each model of the panel.
-                return Err(CliError::usage("several models vote, and one other model cannot vote for all of them"));
+                // Each failure would be asked of it, once for each model of the panel.
+                return Err(CliError::usage("several models vote, and a single other model cannot replace them all"));
             }
         }
         let mut models = Vec::new();
@@ -307,7 +307,7 @@ impl Replay {
         Ok(now)
     }
 
-    /// The failures of plans that have no turn any more.
+    /// The failures of plans that will no longer run.
     fn not_reached(&self, plans: &[RunPlan], failures: &mut Failures, left: &mut Left) {
         for plan in plans {
             failures.covered_by(plan);
@@ -345,12 +345,12 @@ impl Replay {
     }
 }
 
-/// The model that is asked instead of that of the run, or that one.
+/// The model to ask instead of the run's, or the run's.
 fn model(layers: &Layers, plan: &RunPlan, judge: &JudgePlan, of_judge: Option<&ModelUri>) -> ModelUri {
     let (was_simulated, names_other) = (plan.is_simulated(), !layers.models.is_empty() || layers.names_an_address());
     let simulate = layers.simulate || (was_simulated && !names_other);
     match layers.models.first() {
-        // Made-up verdicts never go by the name of a model, nor a model's by theirs.
+        // Made-up verdicts never have a model's name, nor a model's verdicts theirs.
         _ if simulate && was_simulated => judge.model.clone(),
         chosen if simulate => ModelUri::simulated(chosen.map_or(judge.model.model.as_str(), |uri| uri.model.as_str())),
         _ if was_simulated => layers.model(of_judge),
@@ -359,7 +359,7 @@ fn model(layers: &Layers, plan: &RunPlan, judge: &JudgePlan, of_judge: Option<&M
     }
 }
 
-/// The log that is meant; what was made from a log stands for it.
+/// The log that is meant; what was made from a log refers to it.
 fn log_of(named: PathBuf) -> Result<PathBuf, CliError> {
     let log = Target::new(Some(named.clone()), None, &[], None)?.log.unwrap_or(named);
     if !log.is_file() {
@@ -373,7 +373,7 @@ fn log_of(named: PathBuf) -> Result<PathBuf, CliError> {
 
 /// How the runs over a log were set up.
 fn read(log: &Path) -> Result<Vec<RunPlan>, CliError> {
-    let of_command = "the command of the run itself retries its failures, and writes a manifest";
+    let of_command = "the run's own command retries its failures, and writes a manifest";
     let manifest = Manifest::read(&Manifest::path_of(log)).map_err(|error| {
         let hint = match error {
             ManifestError::Newer { .. } => "update judge-run",
@@ -417,7 +417,7 @@ impl Again {
         endpoint: Endpoint,
         conduct: ConductArgs,
     ) -> Result<Self, CliError> {
-        // A log that has no record yet is not there; its batches are.
+        // A log without records does not exist yet, but its batches do.
         let log = if ledger_of(&log).is_file() { log } else { log_of(log)? };
         let plans = read(&log)?;
         let Endpoint { typed: endpoint, variables } = endpoint;

@@ -1,4 +1,4 @@
-//! `judge-run report`: what a log's feedback says, and whether its gates hold.
+//! `judge-run report`: a report on a log's feedback, and whether its gates hold.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -44,7 +44,7 @@ pub(crate) fn main(args: ReportArgs) -> Result<ExitCode, CliError> {
 /// The level of intervals where none is given.
 pub(crate) const DEFAULT_LEVEL: f64 = 0.95;
 
-/// A report, and the names of the judges that are worse than the baseline and that no second run was asked about.
+/// A report, and the names of the judges that are worse than the baseline without a second run.
 pub(crate) struct Reported {
     pub report: Report,
     pub unconfirmed: Vec<String>,
@@ -70,7 +70,7 @@ impl Asked<'_> {
             slices_of(&gates.gates)
                 .map_err(|(source, error)| CliError::usage(format_args!("the slice `{source}` of a gate: {error}")))?,
         );
-        // What is wrong with the gates is said before a log of any size is read.
+        // Errors in the gates are reported before a log of any size is read.
         let mut records = StandingRecords::of(logs).map_err(|error| cannot_open(&error))?;
         let manifests = manifests(logs);
         let facts = trace_facts(&by, dataset, &manifests)?;
@@ -112,7 +112,7 @@ impl Asked<'_> {
     }
 }
 
-/// Whether the gates hold. What failed is said on the standard error, unless the standard output shows it.
+/// Whether the gates hold. Failures are reported on standard error, unless standard output shows them.
 pub(crate) fn verdict(report: &Report, is_shown: bool) -> Exit {
     gates::verdict(&report.gates, is_shown)
 }
@@ -132,7 +132,7 @@ pub(crate) fn given_good(given: &[String]) -> Result<BTreeMap<String, Good>, Cli
     given.iter().map(parse).collect()
 }
 
-/// How labels were drawn, where they are of one log, and which of them the judges were written with.
+/// How labels were drawn, if they are in one log, and which of them the judges were written with.
 fn known(logs: &[PathBuf], manifests: &[Manifest]) -> Result<Known, CliError> {
     let plans = match logs {
         [log] => raters::plans(log)?,
@@ -163,7 +163,7 @@ fn counts(
     counts
 }
 
-/// What expressions say of the traces: of those that are named, or else of those that the logs are about.
+/// The values of expressions over the traces: the named ones, or else those that the logs are about.
 fn trace_facts(by: &[By], dataset: &[PathBuf], manifests: &[Manifest]) -> Result<TraceFacts, CliError> {
     let mut facts = TraceFacts::default();
     let needed = by.iter().find(|by| by.needs_traces());
@@ -177,12 +177,12 @@ fn trace_facts(by: &[By], dataset: &[PathBuf], manifests: &[Manifest]) -> Result
     let missing = paths.iter().find(|path| dataset.is_empty() && !is_there(path));
     if let Some(needed) = needed.filter(|_| paths.is_empty() || missing.is_some()) {
         let why = match missing {
-            Some(path) => format!("the dataset `{}` is not there", path.display()),
-            None => "the dataset is not known".to_owned(),
+            Some(path) => format!("the dataset `{}` does not exist", path.display()),
+            None => "the dataset is unknown".to_owned(),
         };
         return Err(CliError::usage_with_hint(
-            format_args!("`{needed}` is a fact of the traces, and {why}"),
-            "name the dataset with `--dataset`; logs alone know `model`, `session` and `metadata.KEY`",
+            format_args!("`{needed}` comes from the traces, and {why}"),
+            "name the dataset with `--dataset`; without it, only `model`, `session` and `metadata.KEY` are known",
         ));
     }
     let (paths, _file) = quickstart::as_files(paths)?;

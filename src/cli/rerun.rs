@@ -1,4 +1,4 @@
-//! A further run of the same command: to confirm what got worse, and over the anchors. It has a log of its own beside the first one's, which is
+//! A further run of the same command: to confirm what got worse, and over the anchors. It has its own log next to the first one's, which is
 //! resumed when the first one is, so that nothing is paid for twice, and what is left of the first one's budgets.
 
 use std::path::{Path, PathBuf};
@@ -33,7 +33,7 @@ impl First {
     pub(crate) fn again(&self, judges: &[String], traces: Option<Vec<String>>, log: PathBuf) -> RunArgs {
         let asked = self.judges.iter().filter(|(name, _)| judges.contains(name));
         let mut judge: Vec<_> = asked.map(|(_, wanted)| wanted.clone()).collect();
-        // One that several models are asked about is there several times, and so is a rubric.
+        // A judge that is asked of several models occurs several times, and so does a rubric.
         judge.dedup();
         let selection = match traces {
             Some(trace_id) => SelectionArgs { trace_id, ..SelectionArgs::default() },
@@ -94,7 +94,7 @@ pub(crate) fn opened(args: RunArgs) -> Result<(Opened, Invocation), CliError> {
     Ok((opened, invocation))
 }
 
-/// Runs it. The exit code says whether it came to its end.
+/// Runs it. The exit code says whether it finished.
 pub(crate) fn run(args: RunArgs) -> Result<(RunReport, Exit), CliError> {
     let (opened, _) = opened(args)?;
     let report = run::execute(opened, &mut |_| ())?;
@@ -102,16 +102,16 @@ pub(crate) fn run(args: RunArgs) -> Result<(RunReport, Exit), CliError> {
     Ok((report, exit))
 }
 
-/// Whether a run came to its end, whatever it found.
+/// Whether a run finished, whatever it found.
 pub(crate) fn is_whole(exit: Exit) -> bool {
     matches!(exit, Exit::AllJudged | Exit::SomeFailed)
 }
 
-/// What stands beside a log that is new is of an earlier one, and is kept as `.bak`.
+/// The companions of a log that is new belong to an earlier one, and are kept as `.bak`.
 pub(crate) fn set_aside(log: &Path) -> Result<(), CliError> {
     for stale in [files::confirm_of(log), files::anchors_of(log)].into_iter().filter(|stale| stale.is_file()) {
         std::fs::rename(&stale, files::backup_of(&stale)).map_err(|error| {
-            CliError::Other(format!("cannot set `{}` aside, which is of an earlier log: {error}", stale.display()))
+            CliError::Other(format!("cannot set aside `{}`, which belongs to an earlier log: {error}", stale.display()))
         })?;
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! After a run: the anchors, its report, its gates, and what they make of the exit code.
+//! After a run: the anchors, its report, its gates, and their effect on the exit code.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -19,7 +19,7 @@ use super::report::{self, Asked, Reported};
 use super::rerun::{self, First, is_whole};
 use super::{anchors, confirmation, forms, gates, print, summary};
 
-/// Judges the anchors, writes the report that was asked for, evaluates the gates, and gives the exit code with them.
+/// Judges the anchors, writes the requested report, evaluates the gates, and returns the resulting exit code.
 pub(crate) fn exit(run: &RunReport, invocation: Invocation, mut first: First) -> Result<Exit, CliError> {
     let Invocation { log, gates, report: file, by, anchors, quiet, .. } = invocation;
     let is_missed = run.summary.until.iter().any(|until| until.settled == Settled::Missed);
@@ -84,7 +84,7 @@ fn report_on(log: &Path, by: &[String], gates: Gates) -> Result<Reported, CliErr
     Asked { logs: &logs, by, dataset: &[], good: BTreeMap::new(), level: report::DEFAULT_LEVEL }.report(gates)
 }
 
-/// Asks the judges that are worse than the baseline again, into a log of their own, by which the gates are settled. What was red before, or was
+/// Asks the judges that are worse than the baseline again, into a separate log, which settles the gates. What was red before, or was
 /// asked again before, is not asked.
 fn confirm(
     reported: &mut Reported,
@@ -98,7 +98,7 @@ fn confirm(
     let (fresh, names) = (files::confirm_of(log), reported.unconfirmed.join(", "));
     if first.is_spent() {
         print::message(format_args!(
-            "warning: worse than the baseline: {names}; the budget is spent, so nothing confirms it"
+            "warning: worse than the baseline: {names}; not confirmed, since the budget is spent"
         ));
         return Ok(Some(Exit::Stopped));
     }

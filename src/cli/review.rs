@@ -1,4 +1,4 @@
-//! `judge-run review`: a page for people to look at traces and say what they think, until Ctrl-C or until nobody is there any more.
+//! `judge-run review`: a page for people to review traces, until Ctrl-C or until it is no longer used.
 
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ use super::print::{counted, one_line};
 use super::servers::{PASSWORD, ReviewArgs, bind, stop_signal};
 use super::{log_hints, print, recorded};
 
-/// A reason may be long, a body no longer.
+/// A reason may be long, but no request needs more.
 const MAX_BODY: usize = 1 << 20;
 const CONNECTIONS: usize = 64;
 
@@ -26,14 +26,14 @@ pub(crate) fn main(args: ReviewArgs) -> Result<ExitCode, CliError> {
     let password = password_of(password_file.as_deref())?;
     if !listen.ip().is_loopback() && password.is_none() {
         return Err(CliError::usage_with_hint(
-            format_args!("everyone who reaches {} could review; a password is required", listen.ip()),
+            format_args!("anyone who can reach {} could review; a password is required", listen.ip()),
             format_args!("put one into a file and name it with `--password-file`, or into {PASSWORD}"),
         ));
     }
     if !log.exists() && label.is_empty() {
         return Err(CliError::usage_with_hint(
             format_args!("no log `{}`", log.display()),
-            "to begin one, say what is to be labelled: `--label helpful=boolean`",
+            "to create one, say what to label: `--label helpful=boolean`",
         ));
     }
     let survey = Survey::of(&log).map_err(|error| log_hints::cannot_open(&error))?;
@@ -62,7 +62,7 @@ pub(crate) fn main(args: ReviewArgs) -> Result<ExitCode, CliError> {
         let server = bind(listen, limits).await?;
         let address = server.local_addr();
         let guard = Guard::new(address, &host, password.as_deref());
-        let guard = guard.ok_or_else(|| CliError::Other("the system has no random numbers for a token".to_owned()))?;
+        let guard = guard.ok_or_else(|| CliError::Other("the system cannot supply random numbers for a token".to_owned()))?;
         let stop = stop_signal()?;
         writeln!(std::io::stdout().lock(), "http://{address}/{}", guard.query())?;
         let open = if std::io::stdout().is_terminal() { "open this address in a browser; stop with Ctrl-C." } else { "stop it with Ctrl-C." };
@@ -72,7 +72,7 @@ pub(crate) fn main(args: ReviewArgs) -> Result<ExitCode, CliError> {
         let ended = async {
             tokio::select! {
                 () = stop => {}
-                () = review.idle(idle) => print::message("nobody was here for a long time; everything said is in the log"),
+                () = review.idle(idle) => print::message("stopped after a long time without use; all feedback is in the log"),
             }
         };
         server.serve(move |request| Arc::clone(&answering).answer(request), ended).await?;
@@ -96,7 +96,7 @@ fn password_of(file: Option<&Path>) -> Result<Option<String>, CliError> {
 
 type Dataset = (Option<TracesById>, Option<Vec<String>>, Vec<tempfile::NamedTempFile>);
 
-/// The traces, and their ids in the dataset's order; none if it is not known where they are.
+/// The traces, and their ids in the dataset's order; empty if their place is unknown.
 fn read_dataset(named: &[PathBuf], log: &Path) -> Result<Dataset, CliError> {
     let (options, quickstart) = recorded::options(named, std::slice::from_ref(&log.to_owned()))?;
     let Some(options) = options.into_iter().next() else { return Ok((None, None, quickstart)) };
@@ -111,7 +111,7 @@ fn read_plan(path: &Path) -> Result<LabelPlan, CliError> {
         .map_err(|error| CliError::usage(format_args!("cannot read `{}`", path.display())).because(&error))?;
     LabelPlan::read(&text).map_err(|error| {
         CliError::usage(format_args!("`{}` is not a label plan: {error}", path.display()))
-            .hint("a label plan is a table or JSON lines with `trace_id`, and perhaps `span_id` and `name`")
+            .hint("a label plan is a table or JSON lines with `trace_id`, and optionally `span_id` and `name`")
     })
 }
 
@@ -126,10 +126,10 @@ fn questions(log: &Path, survey: &Survey, named: &[String], new: Vec<Question>) 
         let names: Vec<_> = survey.labels.iter().map(|label| one_line(&label.name)).collect();
         return Err(CliError::usage_with_hint(
             format_args!("the log has no feedback named `{unknown}`"),
-            format_args!("it has: {}; to ask something new: `--label {unknown}=boolean`", names.join(", ")),
+            format_args!("it has {}; to ask something new: `--label {unknown}=boolean`", names.join(", ")),
         ));
     }
-    // What is new is asked instead of everything, what is named beside it.
+    // New labels are asked instead of everything, named ones in addition to them.
     let is_asked = |label: &&SurveyedLabel| if named.is_empty() { new.is_empty() } else { named.contains(&label.name) };
     let mut questions: Vec<_> = survey.labels.iter().filter(is_asked).map(|label| question(log, label)).collect();
     for question in new {
@@ -139,13 +139,13 @@ fn questions(log: &Path, survey: &Survey, named: &[String], new: Vec<Question>) 
     if questions.is_empty() {
         return Err(CliError::usage_with_hint(
             "the log has no verdicts to review",
-            "say what is to be labelled: `--label helpful=boolean`",
+            "say what to label: `--label helpful=boolean`",
         ));
     }
     Ok(questions)
 }
 
-/// As its judge asks, where that is known; else as its verdicts look.
+/// In the form of its judge, if known; otherwise in the form of its verdicts.
 fn question(log: &Path, label: &SurveyedLabel) -> Question {
     let plans = Manifest::read(&Manifest::path_of(log)).map(|manifest| manifest.plans).unwrap_or_default();
     let mut judges = plans.into_iter().flat_map(|plan| plan.judges).filter(|judge| judge.name == label.name);

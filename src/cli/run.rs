@@ -87,14 +87,14 @@ fn batches(planned: Planned, invocation: Invocation, mut first: First, env: Env<
     Ok(ExitCode::from(mlflow::push_of_run(&of_mlflow, config.as_deref(), log.as_deref(), exit)?.code()))
 }
 
-/// Runs what was opened, to its end, and reports what came of it. `observe` sees all events too.
+/// Runs what was opened, to its end, and reports the outcome. `observe` also sees all events.
 pub(crate) fn execute(opened: Opened, observe: &mut dyn FnMut(&Event<'_>)) -> Result<RunReport, CliError> {
     let (report, closing) = conduct(opened, observe)?;
     closing.close(&report)?;
     Ok(report)
 }
 
-/// What is said and made at the end of a run.
+/// What is printed and written at the end of a run.
 pub(crate) struct Closing {
     progress: Progress,
     log: Option<PathBuf>,
@@ -130,7 +130,7 @@ pub(crate) fn conduct(opened: Opened, observe: &mut dyn FnMut(&Event<'_>)) -> Re
     }
     let rejects = settings.rejects.clone();
     let mut progress = Progress::new(form, quiet, verbose, Running::of(&settings));
-    // One thread is enough: it does little but wait, and the dataset and the log have threads of their own.
+    // One thread is enough: it does little but wait, and the dataset and the log have their own threads.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let report = runtime.block_on(async {
         let shutdown = on_signals();
@@ -161,7 +161,7 @@ pub(crate) fn conduct(opened: Opened, observe: &mut dyn FnMut(&Event<'_>)) -> Re
 }
 
 impl Closing {
-    /// Makes what is made from the log, and prints the summary.
+    /// Writes the outputs made from the log, and prints the summary.
     pub(crate) fn close(self, report: &RunReport) -> Result<(), CliError> {
         let Self { progress, log, export, dataset, rejects, made_up, quiet, _quickstart } = self;
         let exit = report.exit();
@@ -194,7 +194,7 @@ impl Closing {
                 print::message(text.trim_end());
             } else {
                 match summary::print(&text) {
-                    // A reader that has seen enough does not change what came of the run.
+                    // A reader that has seen enough does not change the outcome of the run.
                     Ok(()) | Err(CliError::BrokenPipe) => {}
                     Err(error) => return Err(error),
                 }
@@ -240,7 +240,7 @@ pub(crate) async fn signal() -> std::io::Result<()> {
 }
 
 /// Whether the run ends, as after Ctrl-C, when its terminal is closed. Under `nohup` the hangup signal is ignored from the start, and a
-/// handler would undo that. Where this cannot be found out without unsafe code, the system's own answer stays: to end immediately, or to ignore it.
+/// handler would undo that. Where this cannot be determined without unsafe code, the system's default applies: to end immediately, or to ignore it.
 ///
 /// Source: proc_pid_status(5), `SigIgn`: bit 0 is signal 1, which is SIGHUP.
 #[cfg(unix)]
@@ -259,7 +259,7 @@ pub(crate) async fn signal() -> std::io::Result<()> {
 }
 
 fn show_traces(verbose: u8) {
-    // Requests and answers are shown from -vv; what the libraries below say of connections from -vvv.
+    // Requests and answers are shown from -vv; the libraries' messages about connections from -vvv.
     let lines = tracing_subscriber::fmt().with_writer(std::io::stderr);
     let _ = match verbose {
         0 | 1 => return,

@@ -1,4 +1,4 @@
-//! The figures of a run while it lasts: a fold over its events, of which progress shows what there is room for.
+//! The figures of a run while it lasts: a fold over its events; progress shows as much as fits.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};

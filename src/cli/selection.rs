@@ -1,4 +1,4 @@
-//! Which traces are judged: from flags to the library's selection, and what is reported of it.
+//! Which traces are judged: from flags to the library's selection, and the report on it.
 
 use std::collections::BTreeSet;
 use std::fmt::{self, Write};
@@ -17,7 +17,7 @@ const ABSENT_SHOWN: usize = 5;
 pub(crate) fn criteria(plan: &SelectionPlan, dataset: &[PathBuf]) -> Result<Criteria, CliError> {
     let SelectionPlan { limit, shard, filter, sample, seed, stratify, trace_ids } = plan;
     if *limit == Some(0) {
-        return Err(CliError::usage_with_hint("`--limit 0` selects no trace", "leave it out to judge all"));
+        return Err(CliError::usage_with_hint("`--limit 0` selects no trace", "omit it to judge all"));
     }
     let compile = |flag: &str, source: &Option<String>| {
         let compiled = source.as_ref().map(|source| Expression::compile(source)).transpose();
@@ -32,7 +32,7 @@ pub(crate) fn criteria(plan: &SelectionPlan, dataset: &[PathBuf]) -> Result<Crit
     {
         let name = if path.as_os_str() == "-" { "standard input".to_owned() } else { path.display().to_string() };
         return Err(CliError::usage_with_hint(
-            format_args!("--sample {size} has to read the dataset twice, and {name} can be read only once"),
+            format_args!("--sample {size} has to read the dataset twice, but {name} can be read only once"),
             "a share without --stratify, such as --sample 5%, is drawn while reading; or write the traces to a file first",
         ));
     }
@@ -46,7 +46,7 @@ fn can_be_read_twice(path: &Path) -> bool {
     path.as_os_str() != "-" && std::fs::metadata(path).map_or(true, |metadata| metadata.is_file() || metadata.is_dir())
 }
 
-/// The ids themselves, and those in the files that are named with `@`, one a line.
+/// The ids themselves, and those in the files that are named with `@`, one per line.
 fn ids(named: &[String]) -> Result<BTreeSet<String>, CliError> {
     let mut ids = BTreeSet::new();
     for word in named {
@@ -61,13 +61,13 @@ fn ids(named: &[String]) -> Result<BTreeSet<String>, CliError> {
     if ids.is_empty() {
         return Err(CliError::usage_with_hint(
             format_args!("--trace-id: {} names no trace", named.join(", ")),
-            "a file of ids has one a line",
+            "a file of ids has one per line",
         ));
     }
     Ok(ids)
 }
 
-/// What of the dataset was taken, and what not.
+/// Which part of the dataset was selected, and which was not.
 pub(crate) fn write(
     out: &mut String,
     shard: Option<Shard>,
@@ -88,7 +88,7 @@ pub(crate) fn write(
     }
     if let Some(reason) = first_failure {
         let n = counted(*failed, "trace");
-        writeln!(out, "not selected: {n} for which an expression failed; the first: {}", one_line(reason))?;
+        writeln!(out, "not selected: {n} because an expression failed; the first: {}", one_line(reason))?;
     }
     if !absent.is_empty() {
         let shown: Vec<_> = absent.iter().take(ABSENT_SHOWN).map(|id| one_line(id)).collect();
@@ -99,7 +99,7 @@ pub(crate) fn write(
     Ok(())
 }
 
-/// Why there is nothing to judge, where no trace is taken.
+/// Why there is nothing to judge, if no trace is selected.
 pub(crate) fn why_nothing(rejects: u64, not_selected: &NotSelectedCounts) -> String {
     match (not_selected.of_shard(), rejects) {
         (0, 0) => "the dataset is empty".to_owned(),

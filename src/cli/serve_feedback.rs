@@ -1,4 +1,4 @@
-//! `judge-run serve-feedback`: takes feedback from applications until Ctrl-C.
+//! `judge-run serve-feedback`: accepts feedback from applications until Ctrl-C.
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -28,13 +28,13 @@ pub(crate) fn main(args: ServeFeedbackArgs) -> Result<ExitCode, CliError> {
     let is_open = cors.iter().any(|origin| origin == "*");
     let access = Access::new(&lines, cors, rate_limit).map_err(|error| {
         CliError::usage(format_args!("invalid tokens in {place}: {error}"))
-            .hint("one application a line: `NAME TOKEN`, or `NAME TOKEN post-only`")
+            .hint("expected one application per line: `NAME TOKEN`, or `NAME TOKEN post-only`")
     })?;
     if !access.is_restricted() && (!listen.ip().is_loopback() || is_open || tokens.is_some()) {
         let why = match (tokens, is_open) {
             (Some(file), _) => format!("no tokens in `{}`", file.display()),
-            (None, true) => "without tokens, every page on the web could post".to_owned(),
-            (None, false) => format!("without tokens, everyone who reaches {} could post", listen.ip()),
+            (None, true) => "without tokens, any web page could post".to_owned(),
+            (None, false) => format!("without tokens, anyone who can reach {} could post", listen.ip()),
         };
         return Err(CliError::usage_with_hint(
             why,
@@ -50,7 +50,7 @@ pub(crate) fn main(args: ServeFeedbackArgs) -> Result<ExitCode, CliError> {
         let stop = stop_signal()?;
         writeln!(std::io::stdout().lock(), "http://{address}")?;
         print::message(format_args!(
-            "taking feedback into {}; stop it with Ctrl-C.",
+            "accepting feedback into {}; stop with Ctrl-C.",
             print::one_line(&log.display().to_string())
         ));
         let hosts = Hosts::of(address, &[]);

@@ -20,14 +20,13 @@ pub(crate) const TOKENS: &str = "JUDGE_RUN_FEEDBACK_TOKENS";
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-The server takes what MLflow's takes under /api/3.0/mlflow/traces/TRACE/assessments: POST to add, and GET,
-PATCH and DELETE of one by its id. What it answers with 200 is on the disk. A run may write to the same
+The server implements MLflow's API under /api/3.0/mlflow/traces/TRACE/assessments: POST to add, and GET,
+PATCH and DELETE of one by its id. Feedback answered with 200 is on disk. A run may write to the same
 log meanwhile. Point MLflow's client at it with MLFLOW_TRACKING_URI and MLFLOW_TRACKING_TOKEN.
 
-Tokens, one a line, in the file of --tokens or in the variable JUDGE_RUN_FEEDBACK_TOKENS:
-  shop  4f1c0c7d9a55e0b2             may add and read, and change and delete what came through it
+  shop  4f1c0c7d9a55e0b2             may add and read, and change and delete its own feedback
   page  9e02d41ab7c3f610  post-only  may only add feedback of people: for tokens in public pages
-Without tokens, only this machine is let in.
+Without tokens, only this machine has access.
 
 Examples:
   Try it:
@@ -35,7 +34,7 @@ Examples:
     curl http://127.0.0.1:5055/api/3.0/mlflow/traces/tr-1/assessments -H 'Content-Type: application/json' \\
       -d '{\"assessment\": {\"assessment_name\": \"helpful\", \"feedback\": {\"value\": true},
            \"source\": {\"source_type\": \"HUMAN\", \"source_id\": \"anna\"}}}'
-  For the pages of a shop, behind a proxy that does TLS:
+  For a shop's web pages, behind a proxy for TLS:
     judge-run serve-feedback shop.feedback.jsonl --tokens tokens.txt --cors https://shop.example")]
 pub(crate) struct ServeFeedbackArgs {
     /// The log; created if it does not exist
@@ -54,7 +53,7 @@ pub(crate) struct ServeFeedbackArgs {
     #[arg(long, value_name = "ORIGIN", value_parser = origin)]
     pub cors: Vec<String>,
 
-    /// Requests a second that each application may make; more get a 429
+    /// Requests per second that each application may make; more get a 429
     #[arg(long, value_name = "N", default_value = "10000")]
     pub rate_limit: NonZeroU32,
 
@@ -65,20 +64,20 @@ pub(crate) struct ServeFeedbackArgs {
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-The page shows one trace after another, and asks for each label what its judge was asked. What you say
-is saved as feedback of yours beside the judge's, in the log, while you go; it can be undone, and a run
-may write to the log meanwhile. Keys: 1 to 9 choose, Enter saves and goes on, ? shows the others.
+The page shows one trace after another, and asks you the questions that the judges were asked. Your
+answers are saved to the log as your feedback as you go; you can undo them, and a run may write to the
+log meanwhile. Keys: 1 to 9 choose, Enter saves and continues, ? shows the others.
 
 Examples:
-  Look at what judges called bad, as anna:
+  Review what judges called bad, as anna:
     judge-run review traces.feedback.jsonl --queue failures --as anna@example.com
-  Label without seeing what others said, which is what agreement and calibration need:
+  Label without seeing others' feedback, as agreement and calibration need:
     judge-run review traces.feedback.jsonl --blind --name safety
   A drawn sample:
     judge-run review traces.feedback.jsonl --blind --plan plan.csv
-  Traces that no judge has seen, with labels of your own:
+  Traces that no judge has seen, with your own labels:
     judge-run review new.feedback.jsonl -d traces.jsonl --label helpful=boolean --label tone=1..5
-  For colleagues, behind a proxy that does TLS:
+  For colleagues, behind a proxy for TLS:
     judge-run review traces.feedback.jsonl --listen 0.0.0.0:8090 --host review.example --password-file password.txt")]
 pub(crate) struct ReviewArgs {
     /// The log; created if it does not exist and there are labels
@@ -89,11 +88,11 @@ pub(crate) struct ReviewArgs {
     #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub dataset: Vec<PathBuf>,
 
-    /// Who reviews; else the page asks
+    /// Who reviews [default: the page asks]
     #[arg(long = "as", value_name = "NAME", value_parser = annotator)]
     pub annotator: Option<String>,
 
-    /// Hide what judges and others said until you have decided
+    /// Hide the feedback of judges and others until you have decided
     #[arg(long)]
     pub blind: bool,
 
@@ -101,7 +100,7 @@ pub(crate) struct ReviewArgs {
     #[arg(long, value_name = "NAME")]
     pub name: Vec<String>,
 
-    /// Ask for a label of your own: NAME=boolean, NAME=text, NAME=1..5 or NAME=first,second. Repeatable
+    /// Ask for your own label: NAME=boolean, NAME=text, NAME=1..5 or NAME=first,second. Repeatable
     #[arg(long, value_name = "NAME=FORM")]
     pub label: Vec<Question>,
 
@@ -109,7 +108,7 @@ pub(crate) struct ReviewArgs {
     #[arg(long, value_name = "WHICH", default_value = "all", value_parser = queue())]
     pub queue: Order,
 
-    /// Label plan: a table or JSON lines with trace_id, and perhaps span_id, name and inclusion_probability
+    /// Label plan: a table or JSON lines with trace_id, and optionally span_id, name and inclusion_probability
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with = "queue")]
     pub plan: Option<PathBuf>,
 
@@ -125,7 +124,7 @@ pub(crate) struct ReviewArgs {
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub password_file: Option<PathBuf>,
 
-    /// Stop when nobody was there for this long
+    /// Stop after this long without use
     #[arg(long, value_name = "DURATION", default_value = "2h", value_parser = duration::parse_positive)]
     pub idle: Duration,
 }

@@ -7,7 +7,7 @@ use judge_run::judge::Given;
 use super::error::CliError;
 use super::suggest;
 
-/// What is said for a parameter of a judge.
+/// A setting of a judge's parameter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Setting {
     judge: String,
@@ -29,7 +29,7 @@ impl FromStr for Setting {
     }
 }
 
-/// What is said for the parameters of this judge.
+/// The settings of this judge's parameters.
 pub(crate) fn of_judge(settings: &[Setting], judge: &str) -> Given {
     let mut given = Given::new();
     for setting in settings.iter().filter(|setting| setting.judge == judge) {
@@ -38,7 +38,7 @@ pub(crate) fn of_judge(settings: &[Setting], judge: &str) -> Given {
     given
 }
 
-/// Checks that all of them are about judges that are asked.
+/// Checks that all of them are for judges of the run.
 pub(crate) fn check<'a>(settings: &[Setting], judges: impl Iterator<Item = &'a str>) -> Result<(), CliError> {
     let judges: Vec<_> = judges.collect();
     match settings.iter().find(|setting| !judges.contains(&setting.judge.as_str())) {

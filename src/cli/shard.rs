@@ -1,4 +1,4 @@
-//! `--shard`: a part that is named, or the one that a scheduler gave this process.
+//! `--shard`: a named part, or the one that a scheduler assigned to this process.
 
 use std::num::NonZeroU32;
 use std::str::FromStr;
@@ -9,14 +9,14 @@ use super::endpoint::Env;
 use super::error::CliError;
 use super::print::one_line;
 
-/// For everything that can set variables, such as a matrix: the index, from 0, and how many there are.
+/// For everything that can set variables, such as a matrix: the index, from 0, and the count.
 pub(crate) const VARIABLES: [&str; 2] = ["JUDGE_RUN_SHARD_INDEX", "JUDGE_RUN_SHARD_COUNT"];
 
 /// What `--shard` says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ShardArg {
     Named(Shard),
-    /// As the environment says, which must not say another number of parts than the one given here.
+    /// From the environment, which must agree with the number of parts given here.
     Auto {
         of: Option<NonZeroU32>,
     },
@@ -39,21 +39,21 @@ impl FromStr for ShardArg {
 
 /// Neither a part nor `auto`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("{0}; or auto or auto/N, where a scheduler says which part this is")]
+#[error("{0}; or auto or auto/N, where a scheduler sets the part")]
 pub(crate) struct InvalidShardArg(InvalidShard);
 
-/// What counts the processes of one job, and tells each which one it is.
+/// A scheduler that counts the processes of a job, and tells each its index.
 struct Scheduler {
     name: &'static str,
     index: &'static str,
     count: Option<&'static str>,
-    /// What the first one is told: a number, or where that stands.
+    /// The index variable: a number, or where to find it.
     first: First,
 }
 
 enum First {
     Is(u32),
-    /// SLURM's arrays begin and proceed as the user says.
+    /// SLURM's arrays have any first index and step.
     OfArray,
 }
 
@@ -63,7 +63,7 @@ const fn counted(name: &'static str, index: &'static str, count: &'static str, f
 
 const SCHEDULERS: [Scheduler; 9] = [
     counted("JUDGE_RUN_SHARD_INDEX", VARIABLES[0], VARIABLES[1], 0),
-    // An indexed job tells its pods no count.
+    // An indexed job does not tell its pods the count.
     Scheduler { name: "Kubernetes", index: "JOB_COMPLETION_INDEX", count: None, first: First::Is(0) },
     Scheduler {
         name: "SLURM",
@@ -109,7 +109,7 @@ impl ShardArg {
         let Some(first) = said.first() else {
             let names: Vec<_> = SCHEDULERS[1..].iter().map(|scheduler| scheduler.name).collect();
             return Err(CliError::usage_with_hint(
-                "`--shard auto` finds nothing in the environment that says which part this is",
+                "`--shard auto` found no part in the environment",
                 format_args!(
                     "it knows {}; elsewhere set {} (from 0) and {}, or name the part: `--shard 3/16`",
                     names.join(", "),
@@ -124,20 +124,20 @@ impl ShardArg {
             let mut texts: Vec<_> = said.iter().map(Said::text).collect();
             texts.extend(of_flag.map(|of| format!("the command says auto/{of}")));
             return Err(CliError::usage_with_hint(
-                format_args!("it is not clear which part this is: {}", texts.join(", ")),
+                format_args!("the environment disagrees about the part: {}", texts.join(", ")),
                 "name it: `--shard 3/16`",
             ));
         }
         let Some(of) = of else {
             return Err(CliError::usage_with_hint(
-                format_args!("{} says which part this is, but not of how many", first.name),
-                "give the number of parts, that of the job's completions: `--shard auto/16`",
+                format_args!("{} sets the part, but not the number of parts", first.name),
+                "give the number of parts, which is the job's completions: `--shard auto/16`",
             ));
         };
         let shard = Shard::new(first.number, of).ok_or_else(|| {
             CliError::usage_with_hint(
                 format_args!(
-                    "there is no part {} of {of}, and {} names it ({})",
+                    "{1} names part {0} of {of}, which does not exist ({2})",
                     first.number, first.name, first.index
                 ),
                 "the number of parts must be that of the job's processes",
@@ -155,7 +155,7 @@ impl Scheduler {
         let of = self.count.map_or(Ok(None), |count| number(count, env))?;
         if let Some(count) = self.count.filter(|_| of.is_none()) {
             return Err(CliError::usage_with_hint(
-                format_args!("{index_name} is set, and {count} is not"),
+                format_args!("{index_name} is set, but {count} is not"),
                 format_args!("set {count} to the number of parts, or name the part: `--shard 3/16`"),
             ));
         }
@@ -165,7 +165,7 @@ impl Scheduler {
         };
         let number = place.and_then(|place| place.checked_add(1)).ok_or_else(|| {
             CliError::usage_with_hint(
-                format_args!("{index_name} is {index}, which is no place in the job"),
+                format_args!("{index_name} is {index}, which is outside the job's range"),
                 "name the part: `--shard 3/16`",
             )
         })?;
@@ -252,7 +252,7 @@ mod tests {
         }
         let short = [("SLURM_ARRAY_TASK_ID", "2"), ("SLURM_ARRAY_TASK_COUNT", "16")];
         assert_eq!(auto(None, &short), Ok("3/16".to_owned()));
-        // `--array=1,3,7`: which of them is the second is not said. Some tasks of sixteen, run again, are not all there is.
+        // `--array=1,3,7` does not say which task is the second. Some of sixteen tasks, rerun, are not the whole array.
         assert!(auto(None, &slurm("3", "1", "7", "1", "3")).is_err());
         assert!(auto(Some(16), &slurm("3", "3", "3", "1", "1")).unwrap_err().contains("auto/16"));
     }

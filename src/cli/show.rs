@@ -1,4 +1,4 @@
-//! `judge-run show`: a trace and what was said of it, or the list of a log's traces.
+//! `judge-run show`: a trace and its feedback, or the list of a log's traces.
 
 use std::collections::HashMap;
 use std::fmt::{self, Write};
@@ -19,7 +19,7 @@ use super::subcommands::ShowArgs;
 use super::{log_hints, summary};
 
 const COLUMNS: usize = 79;
-/// Of a text, unless all of it is wanted.
+/// The length of a text, unless all of it is requested.
 const LINES: usize = 12;
 const SPANS: usize = 100;
 
@@ -54,7 +54,7 @@ fn trace_of(judgment: &Judgment) -> &str {
     judgment.feedback.trace_id.as_deref().unwrap_or_default()
 }
 
-/// The trace of this id, or the only one whose id begins so.
+/// The trace with this id, or the only one with this prefix.
 fn find(judgments: &Judgments, wanted: &str) -> Result<String, CliError> {
     let mut ids: Vec<_> = judgments.listed.iter().map(trace_of).filter(|id| id.starts_with(wanted)).collect();
     ids.sort_unstable();
@@ -70,7 +70,7 @@ fn find(judgments: &Judgments, wanted: &str) -> Result<String, CliError> {
             let shown: Vec<_> = several.iter().take(5).map(|id| one_line(id)).collect();
             Err(CliError::usage_with_hint(
                 format_args!("{} begin with `{wanted}`", counted(several.len() as u64, "trace")),
-                format_args!("write more of its id: {}", shown.join(", ")),
+                format_args!("give more of its id: {}", shown.join(", ")),
             ))
         }
     }
@@ -130,7 +130,7 @@ fn write_trace(out: &mut String, id: &str, trace: Option<&Trace>, said: &[&Judgm
     writeln!(out, "{}", one_line(id))?;
     match trace {
         Some(trace) => write_recorded(out, trace, lines)?,
-        None => writeln!(out, "\nThe dataset is not at hand, so only what was said of the trace is shown.")?,
+        None => writeln!(out, "\nThe dataset is not available, so only the feedback on the trace is shown.")?,
     }
     for judgment in said {
         write_judgment(out, judgment, lines)?;
@@ -187,7 +187,7 @@ fn write_span(out: &mut String, trace: &Trace, span: &Span, lines: usize) -> fmt
     let kind = one_line(span.span_type.as_str()).to_lowercase();
     let line = format!("  {}{}  {kind}{took}{status}", "  ".repeat(depth), one_line(&span.name));
     writeln!(out, "{}", clip(&line, COLUMNS))?;
-    // What a tool answered and a retriever found is what the answer rests on; the other spans repeat it.
+    // The results of tools and retrievers are the basis of the answer; the other spans repeat it.
     if [SpanType::RETRIEVER, "TOOL"].contains(&span.span_type.as_str()) {
         for value in [&span.inputs, &span.outputs].into_iter().flatten() {
             quote(out, &text_of(value), lines)?;
@@ -243,7 +243,7 @@ fn messages(text: &str) -> String {
     parts.unwrap_or_else(|| text.to_owned())
 }
 
-/// How many of the judge's quotations stand in what it was shown, and those that do not.
+/// How many of the judge's quotations were found in what it was shown, and those that were not.
 fn write_evidence(out: &mut String, feedback: &Feedback, lines: usize) -> fmt::Result {
     let Some(evidence) = feedback.metadata.get(EVIDENCE_METADATA) else { return Ok(()) };
     writeln!(out, "  evidence: {} quotes found in what was judged", one_line(evidence))?;
@@ -255,7 +255,7 @@ fn write_evidence(out: &mut String, feedback: &Feedback, lines: usize) -> fmt::R
     })
 }
 
-/// A value as text: the only text of an object as it stands, everything else as JSON.
+/// A value as text: the only text of an object as it is, everything else as JSON.
 fn text_of(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),

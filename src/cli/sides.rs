@@ -1,4 +1,4 @@
-//! `--side`: the outputs that a run compares, and whose they are.
+//! `--side`: the outputs that a run compares, and their sides.
 
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -15,17 +15,17 @@ use super::print::one_line;
 /// Whose outputs are compared.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct SideArgs {
-    /// Compare the outputs in this file with those of another --side, by a judge of pairs such as `preference`. Give it twice or more, instead
-    /// of --dataset; the name stands in the verdicts [default: the file's name]
+    /// Compare the outputs in this file with those of another --side, with a judge of pairs such as `preference`. Give it twice or more, instead
+    /// of --dataset; verdicts use the name [default: the file's name]
     #[arg(long, value_name = "[NAME=]FILE", env = "JUDGE_RUN_SIDE", value_hint = ValueHint::FilePath)]
     pub side: Vec<SideArg>,
 
-    /// What traces of different sides that belong together have in common, such as inputs or trace.tags.item [default: their ids]
+    /// What identifies the traces to compare on different sides, such as inputs or trace.tags.item [default: their ids]
     #[arg(long, value_name = "EXPRESSION", env = "JUDGE_RUN_PAIR_BY")]
     pub pair_by: Option<String>,
 
-    /// Orders in which each pair is shown: with 1, one drawn by its ids, at half the cost, and a preference for a position
-    /// is in the verdicts [default: 2]
+    /// Number of orders in which each pair is shown: 1 picks one by its ids, at half the cost, but leaves any preference for a
+    /// position in the verdicts [default: 2]
     #[arg(long, value_name = "1|2", env = "JUDGE_RUN_ORDERS", value_parser = clap::value_parser!(u8).range(1..=2))]
     pub orders: Option<u8>,
 }
@@ -88,7 +88,7 @@ impl SideArgs {
             return Ok((paths::datasets(named, written)?, (!plan.names.is_empty()).then_some(plan)));
         }
         let (mut files, mut of_datasets, mut names) = (Vec::new(), Vec::new(), Vec::new());
-        // What the paths were when they were typed may have been put on an MLflow server since.
+        // The paths as typed may have been replaced by pulled files since.
         for (number, (SideArg { name, .. }, path)) in side.into_iter().zip(named).enumerate() {
             let of_side = paths::datasets(std::slice::from_ref(path), written)?;
             of_datasets.extend(of_side.iter().map(|_| number));
@@ -109,11 +109,11 @@ pub(crate) fn of_judges(
     let other = judges.iter().find(|judge| judge.select.unit() != Unit::Pair);
     match (of_pairs, other, sides) {
         (Some(judge), Some(other), _) => Err(CliError::usage_with_hint(
-            format_args!("`{}` compares outputs, and `{}` judges {}s", judge.name, other.name, other.select.unit()),
-            "judge them in two runs; both may have the same log",
+            format_args!("`{}` compares outputs, but `{}` judges {}s", judge.name, other.name, other.select.unit()),
+            "judge them in two runs; both may use the same log",
         )),
         (Some(judge), None, None) => Err(CliError::usage_with_hint(
-            format_args!("`{}` compares outputs, and there is one of each trace", judge.name),
+            format_args!("`{}` compares outputs, but each trace has only one", judge.name),
             "name the outputs to compare: `--side old.jsonl --side new.jsonl`, or two columns of one file: `--map outputs=chosen --map outputs=rejected`",
         )),
         (Some(_), None, Some(plan)) => {
@@ -122,7 +122,7 @@ pub(crate) fn of_judges(
         }
         (None, Some(judge), Some(_)) if is_typed => Err(CliError::usage_with_hint(
             format_args!(
-                "--side is for judges that compare outputs, and `{}` judges {}s",
+                "--side is for judges that compare outputs, but `{}` judges {}s",
                 judge.name,
                 judge.select.unit()
             ),
@@ -140,7 +140,7 @@ fn refused(error: &SidesError) -> CliError {
             let name = one_line(name);
             usage(&format!("name them: `--side {name}=FILE`"))
         }
-        SidesError::Name(_) => usage("name it otherwise: `--side NAME=FILE`"),
+        SidesError::Name(_) => usage("give it another name: `--side NAME=FILE`"),
         SidesError::By(_) => CliError::of(error),
     }
 }

@@ -35,7 +35,7 @@ pub(crate) fn write(out: &mut String, unit: Unit, skipped: &SkipCounts) -> fmt::
     lacking.iter().try_for_each(|(what, n)| writeln!(out, "  skipped  {n:>7}  not applicable: without {what}"))
 }
 
-/// Why there is nothing to judge, where everything was skipped.
+/// Why there is nothing to judge, if everything was skipped.
 pub(crate) fn why_nothing<'a>(all: impl Iterator<Item = (Unit, &'a SkipCounts)>) -> Option<String> {
     let reasons: Vec<_> =
         all.filter(|(_, skipped)| !skipped.is_empty()).map(|(unit, skipped)| why(unit, skipped)).collect();
@@ -45,7 +45,7 @@ pub(crate) fn why_nothing<'a>(all: impl Iterator<Item = (Unit, &'a SkipCounts)>)
 fn why(unit: Unit, skipped: &SkipCounts) -> String {
     if !skipped.lacking.is_empty() {
         let what: Vec<_> = skipped.lacking.keys().map(String::as_str).collect();
-        return format!("the judge applies to no {unit}: they are without {}", what.join(", "));
+        return format!("the judge applies to no {unit}: they lack {}", what.join(", "));
     }
     match unit {
         Unit::Session if skipped.sessions > 0 => {

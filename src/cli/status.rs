@@ -1,4 +1,4 @@
-//! `judge-run status`: how far a run is, from its manifest and its log, which stay as they are.
+//! `judge-run status`: the progress of a run, from its manifest and its log, which it does not change.
 
 use std::fmt::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -108,7 +108,7 @@ fn write(
     tally.judges.iter().try_for_each(|judge| write_judge(out, judge))
 }
 
-/// Batches that are not over. A ledger that cannot be read is dealt with where it is opened.
+/// Batches that are not over. A ledger that cannot be read is handled where it is opened.
 fn write_batches(out: &mut String, log: &Path) -> fmt::Result {
     let batches = Ledger::look(&ledger_of(log)).unwrap_or_default();
     for batch in batches.iter().filter(|batch| batch.stage < Stage::Closed) {
@@ -138,8 +138,8 @@ fn write_run(out: &mut String, manifest: &Manifest, locked: Option<bool>) -> fmt
         (State::Running, None) => {
             writeln!(out, "{what} last seen {} ago (process {pid})", since(*update_time_ms, now_ms()))?;
         }
-        // The next run has the lock, and has not written its manifest yet.
-        (_, Some(true)) => writeln!(out, "another process has just started to write to it")?,
+        // The next run holds the lock, but has not written its manifest yet.
+        (_, Some(true)) => writeln!(out, "another process has just started writing to it")?,
         (State::Finished, _) => writeln!(out, "the {what} finished after {lasted}")?,
         (State::Stopped, _) => writeln!(out, "the {what} stopped early after {lasted}")?,
         (State::Interrupted, _) => writeln!(out, "the {what} was interrupted after {lasted}")?,
@@ -174,7 +174,7 @@ fn write_progress(out: &mut String, counts: &Counts) -> fmt::Result {
     let share = share.filter(|share| *share > 0.0 && !counts.read_to_end);
     match share {
         _ if counts.read_to_end => write!(out, "  {done} of {}", counted(found, "judgment"))?,
-        // What is still to come is sessions, not lines.
+        // What remains is sessions, not lines.
         Some(1.0..) => write!(out, "  {done} of at least {}", counted(found, "judgment"))?,
         #[expect(clippy::cast_precision_loss, reason = "an estimate")]
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "positive and small")]

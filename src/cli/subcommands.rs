@@ -32,11 +32,11 @@ pub(crate) struct CheckArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  Retry what failed and may succeed now, with each run's own dataset, judges and model:
+  Retry failures that may succeed now, with each run's own dataset, judges and model:
     judge-run replay traces.feedback.jsonl
-  Only what failed for these reasons, more slowly:
+  Only those with these codes, more slowly:
     judge-run replay traces.feedback.jsonl --only RATE_LIMIT_EXCEEDED,TIMEOUT --rpm 100
-  What the model could not do, with another one; its verdicts stand beside the failures:
+  What the model could not do, with another model; its verdicts are added to the failures:
     judge-run replay traces.feedback.jsonl --only REFUSED,CONTEXT_LENGTH_EXCEEDED -m openai:/gpt-4.1
   Also the verdicts that were rejected, and shorten the log at the end:
     judge-run replay traces.feedback.jsonl --include-invalid --compact
@@ -52,7 +52,7 @@ pub(crate) struct ReplayArgs {
           hide_possible_values = true, help_heading = INPUT)]
     pub only: Vec<ErrorCode>,
 
-    /// Also ask again for verdicts that were rejected: their last record has `"valid": false`
+    /// Also ask again for rejected verdicts: those whose last record has `"valid": false`
     #[arg(long, help_heading = INPUT)]
     pub include_invalid: bool,
 
@@ -105,16 +105,16 @@ pub(crate) struct StatusArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Several logs are read as one: each judgment counts once, as its latest record says. Failures are
-counted, and are in no share or mean; `bounds` says what they could change.
+counted, but no share or mean includes them; `bounds` shows how much they could change.
 
 Gates:
-  NAME.pass >= 0.99, NAME.mean >= 4, NAME.pass.lower >= 97%   of one judge; without NAME of each
-  errors <= 1%, coverage >= 98%                               of all judgments
-  NAME[trace.tags.env = prod].pass >= 0.99                    of a part of the dataset
+  NAME.pass >= 0.99, NAME.mean >= 4, NAME.pass.lower >= 97%   for one judge; without NAME for each
+  errors <= 1%, coverage >= 98%                               for all judgments
+  NAME[trace.tags.env = prod].pass >= 0.99                    for a part of the dataset
   no worse than baseline by 0.02                              with --baseline
 
 Examples:
-  What the verdicts say, for each value of a tag:
+  A report for each value of a tag:
     judge-run report traces.feedback.jsonl --by trace.tags.env
   For a program:
     judge-run report traces.feedback.jsonl --format json
@@ -125,11 +125,11 @@ pub(crate) struct ReportArgs {
     #[arg(required = true, value_name = "LOG", value_hint = ValueHint::FilePath)]
     pub logs: Vec<PathBuf>,
 
-    /// Divide by an expression over the trace, such as trace.tags.env, or by model, session or metadata.KEY. Repeatable
+    /// Group by an expression over the trace, such as trace.tags.env, or by model, session or metadata.KEY. Repeatable
     #[arg(long, value_name = "EXPRESSION", help_heading = INPUT)]
     pub by: Vec<String>,
 
-    /// Traces that --by and gates are about [default: those of the log's manifest]. Repeatable
+    /// Traces for --by and gates [default: those of the log's manifest]. Repeatable
     #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = INPUT)]
     pub dataset: Vec<PathBuf>,
 
@@ -155,13 +155,13 @@ pub(crate) struct ReportArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 BASE and NEW are logs, patterns such as 'nights/*.jsonl', or several of them separated by commas: runs
-over the same traces, of which each trace counts with its mean. Differences are new minus base.
+over the same traces, averaged for each trace. Differences are new minus base.
 
 Outcomes:
   better, worse   significant, corrected for the number of judges (Holm)
   equivalent      the whole interval lies within the margin
-  inconclusive    neither is shown; `detectable` says how large a difference would have been found
-  judge changed   another prompt or model, so the difference is not the application's alone
+  inconclusive    neither can be shown; `detectable` is the smallest difference that would have been found
+  judge changed   another prompt or model, so the difference is not due to the application alone
 
 Examples:
   Did the new version make anything worse?
@@ -177,7 +177,7 @@ pub(crate) struct CompareArgs {
     #[arg(value_name = "NEW")]
     pub new: PathBuf,
 
-    /// Difference that does not matter: a share, or a part of the scale of numbers [default: 0.02]
+    /// Largest difference that does not matter: a share, or a fraction of a numeric scale [default: 0.02]
     #[arg(long, value_name = "SHARE", value_parser = share, help_heading = GATES)]
     pub margin: Option<f64>,
 
@@ -203,22 +203,22 @@ pub(crate) struct CompareArgs {
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Anchors are judged anew each night, beside the dataset. Their texts never change, so if the verdicts
-on them move, the judge did, and not the application. Choose them once, and keep the file.
+Anchors are judged again each night, in addition to the dataset. Their texts never change, so if their
+verdicts move, the judge changed, not the application. Choose them once, and keep the file.
 
 Examples:
   Choose a hundred, and judge them each night:
     judge-run anchors traces.jsonl -n 100 -o anchors.jsonl
     judge-run -d traces.jsonl -J safety -o nights/2026-01-05.jsonl --anchors anchors.jsonl \\
       --baseline 'nights/*.jsonl' --gate 'no worse than baseline' --confirm
-  As many of each kind:
+  The same number of each kind:
     judge-run anchors traces.jsonl -n 20 --stratify trace.tags.scenario -o anchors.jsonl")]
 pub(crate) struct AnchorsArgs {
     /// Traces to choose from, as with --dataset of a run
     #[arg(required = true, value_name = "DATASET", value_hint = ValueHint::FilePath)]
     pub dataset: Vec<PathBuf>,
 
-    /// How many to choose; with --stratify, of each value
+    /// How many to choose; with --stratify, for each value
     #[arg(short = 'n', long, value_name = "N", default_value_t = DEFAULT_ANCHORS, help_heading = INPUT)]
     pub number: NonZeroUsize,
 
@@ -242,7 +242,7 @@ pub(crate) struct AnchorsArgs {
     #[arg(long, value_name = "NAME", long_help = format_help(), help_heading = INPUT)]
     pub dataset_format: Option<Format>,
 
-    /// File to write: JSON lines, one trace a line
+    /// File to write: JSON lines, one trace per line
     #[arg(short, long, value_name = "FILE", default_value = "anchors.jsonl", value_hint = ValueHint::FilePath,
           help_heading = OUTPUT)]
     pub output: PathBuf,
@@ -261,20 +261,20 @@ const DEFAULT_ANCHORS: NonZeroUsize = NonZeroUsize::new(100).unwrap();
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-A few hundred verdicts, such as those of `--sample 300`, say how good the application is and how much
-verdicts of one session depend on each other; the rest follows.
+A few hundred verdicts, such as those of `--sample 300`, show how good the application is and how much
+verdicts of one session depend on each other; the estimate follows from these.
 
 Examples:
-  How many traces for an interval of 1 point to either side, and to find a drop of 3?
+  How many traces for an interval of ±1 point, and to find a drop of 3 points?
     judge-run plan traces.feedback.jsonl --margin 1% --drop 3%
-  Before there is a log: if nine of ten pass, and a judgment costs 0.2 cents (as --dry-run says)?
+  Without a log: if nine of ten pass, and a judgment costs 0.2 cents (as --dry-run estimates)?
     judge-run plan --rate 90% --traces 500 --cost-per-judgment 0.002")]
 pub(crate) struct PlanArgs {
     /// The logs
     #[arg(required_unless_present = "rate", value_name = "LOG", value_hint = ValueHint::FilePath)]
     pub logs: Vec<PathBuf>,
 
-    /// Without a log: the pass rate that is expected
+    /// Without a log: the expected pass rate
     #[arg(long, value_name = "SHARE", value_parser = share, conflicts_with_all = ["logs", "good"], help_heading = INPUT)]
     pub rate: Option<f64>,
 
@@ -282,7 +282,7 @@ pub(crate) struct PlanArgs {
     #[arg(short = 'n', long, visible_alias = "n", value_name = "N", requires = "rate", help_heading = INPUT)]
     pub traces: Option<u64>,
 
-    /// Without a log: how many verdicts are worth one that is independent, where traces of a session are alike
+    /// Without a log: how many verdicts are worth one independent verdict, if traces of a session are alike
     #[arg(long, value_name = "FACTOR", default_value_t = 1.0, value_parser = design_effect, help_heading = INPUT)]
     pub design_effect: f64,
 
@@ -294,7 +294,7 @@ pub(crate) struct PlanArgs {
     #[arg(long, value_name = "SHARE", default_value = "0.02", value_parser = share, help_heading = INPUT)]
     pub margin: f64,
 
-    /// Drop that two runs over the same traces are to show
+    /// Drop that two runs over the same traces should show
     #[arg(long, value_name = "SHARE", default_value = "0.05", value_parser = share, help_heading = INPUT)]
     pub drop: f64,
 
@@ -332,21 +332,21 @@ pub(super) fn level(text: &str) -> Result<f64, String> {
 Examples:
   All traces of a log, with their verdicts:
     judge-run show traces.feedback.jsonl
-  One of them, with what was asked, answered and said of it:
+  One of them, with its question, answer and feedback:
     judge-run show traces.feedback.jsonl tr-quickstart-07")]
 pub(crate) struct ShowArgs {
     /// The log
     #[arg(value_hint = ValueHint::FilePath)]
     pub log: PathBuf,
 
-    /// Trace to show: its id, or the beginning of it
+    /// Trace to show: its id, or a prefix of it
     pub trace: Option<String>,
 
     /// Traces, if the log's manifest does not say where they are. Repeatable
     #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub dataset: Vec<PathBuf>,
 
-    /// Show long texts to their end
+    /// Show long texts in full
     #[arg(long, requires = "trace")]
     pub full: bool,
 }
@@ -358,7 +358,7 @@ Examples:
     judge-run simulate --rpm 500 --latency 400ms --fail 429=5%,500=2%,reset=1%
   A run against it, in another terminal:
     judge-run -d traces.jsonl -J safety --base-url http://127.0.0.1:8080/v1
-  What it has seen so far:
+  What it has received so far:
     curl http://127.0.0.1:8080/stats")]
 pub(crate) struct SimulateArgs {
     /// Address to listen on; the default is reachable from this machine only
@@ -369,7 +369,7 @@ pub(crate) struct SimulateArgs {
     #[arg(short, long, default_value_t = 8080)]
     pub port: u16,
 
-    /// Average time of an answer; each takes between half of it and one and a half times
+    /// Average time of an answer; each takes from 0.5 to 1.5 times as long
     #[arg(long, value_name = "DURATION", default_value = "20ms", value_parser = duration::parse)]
     pub latency: Duration,
 
@@ -377,15 +377,15 @@ pub(crate) struct SimulateArgs {
     #[arg(long)]
     pub no_jitter: bool,
 
-    /// Requests a minute; more get a 429
+    /// Requests per minute; more get a 429
     #[arg(long, value_name = "N")]
     pub rpm: Option<NonZeroU32>,
 
-    /// Tokens a minute; more get a 429
+    /// Tokens per minute; more get a 429
     #[arg(long, value_name = "N")]
     pub tpm: Option<NonZeroU32>,
 
-    /// How much of the quota can be spent without a pause: what it allows in this time
+    /// How much of the quota can be spent in one burst: what it allows in this time
     #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = duration::parse)]
     pub burst: Duration,
 
@@ -393,7 +393,7 @@ pub(crate) struct SimulateArgs {
     #[arg(long)]
     pub refund: bool,
 
-    /// Provider whose rate-limit headers and errors are imitated
+    /// Provider whose rate-limit headers and errors to imitate
     #[arg(long, value_name = "WHOSE", default_value_t, value_parser = dialect())]
     pub headers: Dialect,
 
@@ -409,7 +409,7 @@ pub(crate) struct SimulateArgs {
     #[arg(long, value_name = "N", default_value_t = 2)]
     pub clear_after: u32,
 
-    /// Faults of batches: expired=10%, missing=1% (of the lines), disorder, upper, invalid, queue, room=20 (lines), slow
+    /// Batch faults: expired=10%, missing=1% (of the lines), disorder, upper, invalid, queue, room=20 (lines), slow
     #[arg(long, value_name = "FAULT,...")]
     pub fail_batches: Option<BatchFaults>,
 }
@@ -432,8 +432,8 @@ fn fault_help() -> String {
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Of records with the same id, the latest is kept, and a verdict rather than a failure. Records of people
-and programs are all kept. Different verdicts with the same id and time are an error; nothing is written.
+Of records with the same id, the latest is kept, and a verdict rather than a failure. All records of people
+and programs are kept. Different verdicts with the same id and time are an error; nothing is written.
 
 Examples:
   The shards of a run:
@@ -505,10 +505,10 @@ pub(crate) struct ConvertArgs {
 
 pub(super) const FORMS: &str = "\
 Forms:
-  jsonl     flat JSON, one record a line: the form of the log
-  mlflow    what MLflow's REST API and Assessment.from_dictionary() read, one assessment a line
-  csv       one row a record
-  csv-wide  one row a trace, and for each judge and model its value, error code and rationale
+  jsonl     flat JSON, one record per line: the form of the log
+  mlflow    what MLflow's REST API and Assessment.from_dictionary() read, one assessment per line
+  csv       one row per record
+  csv-wide  one row per trace, with the value, error code and rationale of each judge and model
 
 Conversions between jsonl, mlflow and csv lose nothing, except that a table shows the present state
 without history. What a form cannot represent is reported. Lines that are not feedback are reported
@@ -553,7 +553,7 @@ pub(crate) struct InitArgs {
     #[arg(short, long, value_name = "ENDPOINT:/MODEL")]
     pub model: Option<ModelUri>,
 
-    /// What must hold, such as 'safety.pass >= 0.99'. Repeatable
+    /// Gate, such as 'safety.pass >= 0.99'. Repeatable
     #[arg(long, value_name = "CONDITION")]
     pub gate: Vec<String>,
 

@@ -1,13 +1,13 @@
-//! What a misspelt word was meant to be.
+//! Suggestions for misspelt words.
 
-/// The known word that is most like this one; `None` where none is like it.
+/// The known word most similar to this one; `None` if none is similar.
 pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let plain = |word: &str| word.to_lowercase().replace(['-', '_', ' '], "");
     let wanted = plain(word);
     let distance = |known: &str| {
         let known = plain(known);
         let edits = strsim::damerau_levenshtein(&wanted, &known);
-        // A beginning is as good as a word: `relev`.
+        // A prefix is as good as a word: `relev`.
         let is_beginning = wanted.len() >= 3 && known.starts_with(&wanted);
         (edits, if is_beginning { 1 } else { edits }, wanted.chars().count().min(known.chars().count()))
     };
@@ -18,7 +18,7 @@ pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) 
     close.filter(|(_, edits, known)| *edits < known.len()).min().map(|(_, _, known)| known)
 }
 
-/// `did you mean X?`, or all that are known.
+/// `did you mean X?`, or all known words.
 pub(crate) fn or_all(word: &str, known: &[&str]) -> String {
     match nearest(word, known.iter().copied()) {
         Some(near) => format!("did you mean `{near}`? known: {}", known.join(", ")),

@@ -1,4 +1,4 @@
-//! The closing summary: what came of the run, and what to do next.
+//! The closing summary: the outcome of the run, and what to do next.
 
 use std::fmt::{self, Write as _};
 use std::io::Write as _;
@@ -52,7 +52,7 @@ fn write(out: &mut String, report: &RunReport, places: &Places<'_>, made_up: boo
     write_endless(out, summary)?;
     if summary.unsaved > 0 {
         let unsaved = counted(summary.unsaved, "judgment");
-        writeln!(out, "\n{unsaved} could not be saved: the numbers above count what the log lacks")?;
+        writeln!(out, "\n{unsaved} could not be saved: the numbers above include them, but the log does not")?;
     }
     write_restored(out, summary.log)?;
     until::write(out, &summary.until)?;
@@ -165,7 +165,7 @@ fn line(out: &mut String, label: &str, n: u64, words: &str) -> fmt::Result {
     if n == 0 { Ok(()) } else { writeln!(out, "  {label:<8} {n:>7}  {words}") }
 }
 
-/// What was learnt of an endpoint, and which of its members were given up.
+/// What was learnt about an endpoint, and which of its members were given up.
 fn write_lane(out: &mut String, lane: &LaneSummary) -> fmt::Result {
     let LaneSummary { source_id, adapted, learnt_requests, learnt_tokens, members_given_up, stopped: _, prompt_limit } =
         lane;
@@ -191,7 +191,7 @@ fn write_lane(out: &mut String, lane: &LaneSummary) -> fmt::Result {
     Ok(())
 }
 
-/// What others did to the log, and what of it is as it was.
+/// What others did to the log, and what was restored.
 fn write_restored(out: &mut String, Restored { deleted, put_back, lost }: Restored) -> fmt::Result {
     if deleted {
         writeln!(out, "\nthe log was deleted during the run; it is back, with all its records")?;
@@ -215,7 +215,7 @@ fn write_endless(out: &mut String, summary: &Summary) -> fmt::Result {
     let answers = counted(endless.answers, "answer");
     writeln!(
         out,
-        "\n{answers} never ended: {} of {} output tokens ({share}%)",
+        "\n{answers} did not end within the limit: {} of {} output tokens ({share}%)",
         short(endless.output_tokens),
         short(all)
     )

@@ -1,4 +1,4 @@
-//! `--include` and `--bom`: what a table has beside the feedback.
+//! `--include` and `--bom`: what a table has in addition to the feedback.
 
 use std::path::PathBuf;
 
@@ -22,7 +22,7 @@ pub(crate) struct TableArgs {
 }
 
 impl TableArgs {
-    /// What is planned, of an output of this form.
+    /// The plan of an output of this form.
     pub(crate) fn plan(self, form: Option<Form>) -> Result<TablePlan, CliError> {
         let Self { mut include, bom } = self;
         let flag = if include.is_empty() { "--bom" } else { "--include" };
@@ -43,18 +43,18 @@ impl TableArgs {
     }
 }
 
-/// Whether these datasets can be read once more.
+/// Whether these datasets can be read again.
 pub(crate) fn check(plan: &TablePlan, dataset: &[PathBuf]) -> Result<(), CliError> {
     if plan.include.is_empty() || !dataset.iter().any(|path| path.as_os_str() == "-") {
         return Ok(());
     }
     Err(CliError::usage_with_hint(
-        "`--include` reads the traces once more, and standard input can be read only once",
+        "`--include` reads the traces again, but standard input can be read only once",
         "name a file with `--dataset`",
     ))
 }
 
-/// Makes what is planned out of the dataset, which is read once more if its fields are wanted.
+/// Makes the planned files; the dataset is read again if they include its fields.
 pub(crate) fn with_options<T>(
     plan: &TablePlan,
     dataset: Option<DatasetOptions>,

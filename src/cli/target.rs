@@ -1,4 +1,4 @@
-//! Where records are written: the log, what is made from it, and the files beside them.
+//! Where records are written: the log, what is made from it, and the files next to them.
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -32,8 +32,8 @@ pub(crate) struct Target {
 }
 
 impl Target {
-    /// By the name of the output, unless the form is named. `own_part` is that of a process whose command is also that of others, which write beside
-    /// it: it stands in the name that nobody chose.
+    /// From the name of the output, unless the form is given. `own_part` is the part of a process whose command other processes also run, which write next to
+    /// it: it is part of the default name.
     pub(crate) fn new(
         output: Option<PathBuf>,
         form: Option<Form>,
@@ -66,7 +66,7 @@ impl Target {
         let extension = output.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
         match (form, of_name) {
             (Some(Form::Jsonl), Some(other)) if other != Form::Jsonl => Err(CliError::usage_with_hint(
-                format_args!("`{}` is named like a file of the form {other}, not like a log", output.display()),
+                format_args!("the name `{}` is that of a {other} file, not of a log", output.display()),
                 "name the output .jsonl",
             )),
             (Some(form), _) | (None, Some(form)) if form != Form::Jsonl => Ok(Self {
@@ -79,7 +79,7 @@ impl Target {
             {
                 Err(CliError::usage_with_hint(
                     format_args!("cannot write `{}`: unsupported form .{extension}", output.display()),
-                    "name the output .jsonl (one record a line) or .csv",
+                    "name the output .jsonl (one record per line) or .csv",
                 ))
             }
             _ => Ok(Self { log: Some(output), export: None }),
@@ -88,7 +88,7 @@ impl Target {
 }
 
 impl Target {
-    /// Refuses to overwrite what the run reads, and what another program wrote.
+    /// Refuses to overwrite files that the run reads, or that another program wrote.
     pub(crate) fn check_overwrites(
         &self,
         dataset: &[PathBuf],
@@ -143,13 +143,13 @@ impl Target {
         }
     }
 
-    /// Every file that a run makes, replaces or removes.
+    /// Every file that a run creates, replaces or removes.
     pub(crate) fn written(&self) -> Vec<PathBuf> {
         let mut written = vec![rejects_of(self.log.as_deref())];
         for log in self.log.iter() {
             let manifest = files::manifest_of(log);
             written.extend([files::temporary_of(&manifest), manifest]);
-            // A link stays one: what is written beside it is beside its target.
+            // A link stays a link: what is written next to it is next to its target.
             let real = log.canonicalize().ok().filter(|_| log.is_symlink()).unwrap_or_else(|| log.clone());
             written.extend([files::damaged_of(&real, 1), files::temporary_of(&real), files::backup_of(&real)]);
             written.push(log.clone());
@@ -162,7 +162,7 @@ impl Target {
     }
 }
 
-/// Whether the file may be from an earlier run: it is empty, a table of either kind, or has nothing but assessments in MLflow's form.
+/// Whether the file may be from an earlier run: it is empty, a table of either kind, or has only assessments in MLflow's form.
 fn is_export(export: &Export) -> bool {
     let beginning = beginning(&export.path);
     let header = beginning.lines().next().unwrap_or_default().trim_start_matches('\u{feff}');
@@ -170,7 +170,7 @@ fn is_export(export: &Export) -> bool {
     match export.form {
         _ if beginning.is_empty() => true,
         Form::Csv | Form::CsvWide => is_wide || header.starts_with("trace_id,span_id,name,value,"),
-        // A log may have lines of this form, but not these alone.
+        // A log may have lines of this form, but not only these.
         Form::Jsonl | Form::Mlflow => std::fs::File::open(&export.path).is_ok_and(|file| {
             BufReader::new(file).split(b'\n').all(|line| {
                 line.is_ok_and(|line| line.starts_with(b"{") && memmem::find(&line, b"\"assessment_name\":").is_some())
@@ -204,10 +204,12 @@ pub(crate) fn mixed_log(log: &Path, simulate: bool) -> Option<String> {
     let is_made_up = ModelUri::is_simulated_source(&source.source_id.filter(|_| is_judge)?);
     let log = log.display();
     match (is_made_up, simulate) {
-        (true, false) => Some(format!("{log} also has made-up verdicts of `--simulate`; `-o FILE` keeps them apart")),
-        (false, true) => {
-            Some(format!("made-up verdicts are added to {log}, beside those of a model; `-o FILE` keeps them apart"))
+        (true, false) => {
+            Some(format!("{log} also has made-up verdicts from `--simulate`; use `-o FILE` to keep them apart"))
         }
+        (false, true) => Some(format!(
+            "adding made-up verdicts to {log}, which has a model's verdicts; use `-o FILE` to keep them apart"
+        )),
         _ => None,
     }
 }

@@ -1,4 +1,4 @@
-//! `--until`: pass rates that end a run as soon as they are decided.
+//! `--until`: pass rates that end a run as soon as they are certain.
 
 use std::fmt::{self, Write as _};
 
@@ -29,7 +29,7 @@ pub(crate) fn of_run(texts: &[String], judges: &[&str]) -> Result<Vec<Gate>, Cli
     let conditions = texts.iter().map(parse).collect::<Result<Vec<_>, _>>()?;
     if let Some((gate, name)) = unknown_name(&conditions, judges) {
         return Err(CliError::usage_with_hint(
-            format_args!("`--until {}` is about `{name}`, and the run has no such judge", gate.text),
+            format_args!("`--until {}` is about `{name}`, but the run has no such judge", gate.text),
             suggest::or_all(name, judges),
         ));
     }
@@ -49,7 +49,7 @@ pub(crate) fn open(
     }
     if dataset.paths.iter().any(|path| path.as_os_str() == "-") {
         return Err(CliError::usage_with_hint(
-            "--until has to read the dataset several times, and standard input can be read only once",
+            "--until has to read the dataset several times, but standard input can be read only once",
             "write the traces to a file first",
         ));
     }
@@ -69,7 +69,7 @@ pub(crate) fn open(
         )?;
         if judge.select.unit() != Unit::Trace {
             return Err(CliError::usage(format_args!(
-                "--until is about judges of traces, and `{}` judges {}s",
+                "--until works only with judges of traces, but `{}` judges {}s",
                 judge.name,
                 judge.select.unit()
             )));
@@ -85,7 +85,7 @@ pub(crate) fn open(
     let needs_all = |question: &Question| matches!(question.judge.select.unit(), Unit::Session | Unit::Pair);
     if let Some((other, _)) = questions.iter().find(|(question, _)| needs_all(question)) {
         return Err(CliError::usage(format_args!(
-            "--until asks traces in random order, and `{}` needs whole {}s",
+            "--until judges traces in random order, but `{}` needs whole {}s",
             other.judge.name,
             other.judge.select.unit()
         )));
@@ -94,7 +94,7 @@ pub(crate) fn open(
     Ok(Some(Until { conditions, waves }))
 }
 
-/// What was decided, and what that saved.
+/// The decision, and what it saved.
 pub(crate) fn write(out: &mut String, until: &[UntilSummary]) -> fmt::Result {
     if !until.is_empty() {
         writeln!(out)?;

@@ -28,7 +28,7 @@ pub(crate) fn warnings() -> Vec<String> {
     unknown.sort();
     let warning = |name: String| match suggest::nearest(&name, known.iter().map(String::as_str)) {
         Some(near) => format!("ignoring the environment variable {name}; did you mean {near}?"),
-        None => format!("ignoring the environment variable {name}: no option has this name"),
+        None => format!("ignoring the environment variable {name}, which matches no option"),
     };
     unknown.into_iter().map(warning).collect()
 }

@@ -31,7 +31,7 @@ pub(crate) struct Lane {
     tokens: LastMinute,
 }
 
-/// What was counted in the last 60 seconds, second by second.
+/// The counts of the last 60 seconds, second by second.
 #[derive(Default)]
 struct LastMinute(VecDeque<(Instant, u64)>);
 
@@ -62,12 +62,12 @@ impl Lane {
         self.tokens.sum(now)
     }
 
-    /// How long nothing came back; `None` when nothing is in flight.
+    /// How long nothing has come back; `None` if nothing is in flight.
     pub(crate) fn silence(&self, now: Instant) -> Option<Duration> {
         (self.in_flight > 0).then(|| now.saturating_duration_since(self.silent_since))
     }
 
-    /// The larger part of what was used of requests and tokens.
+    /// The larger of the used shares of requests and tokens.
     fn share_used(&self, now: Instant) -> f64 {
         #[expect(clippy::cast_precision_loss, reason = "to compare")]
         let share = |used: u64, max: Option<NonZeroU32>| max.map_or(0.0, |max| used as f64 / f64::from(max.get()));
@@ -84,7 +84,7 @@ impl Waiting {
         }))
     }
 
-    /// Of lanes with these names and limits a minute, of requests and of tokens.
+    /// For lanes with these names and limits per minute, on requests and on tokens.
     pub(crate) fn new(lanes: impl IntoIterator<Item = (String, Option<NonZeroU32>, Option<NonZeroU32>)>) -> Self {
         let silent_since = Instant::now();
         let lane = |(name, max_requests, max_tokens)| Lane {
@@ -142,7 +142,7 @@ impl Waiting {
         Some(format!("{of}{} without an answer for {}", counted(lane.in_flight, "request"), time(silence)))
     }
 
-    /// What the lane that is nearest to its limits used of them in the last minute: `58/60 rpm, 3.1k/60.0k tpm`. `None` where no lane has limits.
+    /// How much the lane nearest its limits used of them in the last minute: `58/60 rpm, 3.1k/60.0k tpm`. `None` if no lane has limits.
     pub(crate) fn quota(&self, now: Instant) -> Option<String> {
         let limited = self.lanes.iter().filter(|lane| lane.max_requests.is_some() || lane.max_tokens.is_some());
         let lane = limited.max_by(|a, b| a.share_used(now).total_cmp(&b.share_used(now)))?;

@@ -1,4 +1,4 @@
-//! Traces read once more, one by one and in any order: a dataset of any size, with a few bytes a trace in memory.
+//! Traces read again, one by one and in any order: a dataset of any size, with a few bytes per trace in memory.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -11,7 +11,7 @@ use super::source::Source;
 use super::{DatasetError, DatasetOptions, Entry, Format};
 use crate::trace::Trace;
 
-/// Where each trace of a dataset is. Traces on lines of their own stay where they are; of others, such as those of a compressed file or a table, or
+/// Where each trace of a dataset is. Traces on separate lines stay where they are; of others, such as those of a compressed file or a table, or
 /// whose parts are spread, a copy is kept in a temporary file.
 pub struct TracesById {
     options: DatasetOptions,
@@ -48,7 +48,7 @@ impl TracesById {
                 }
                 let file = u32::try_from(found.files.len() - 1).unwrap_or(u32::MAX);
                 found.places.insert(key, Place::Line { file, offset: located.byte_offset });
-                // Standard input, and what is decoded on the way, are not at these places.
+                // Standard input, and what is decoded while reading, are not at these places.
                 is_where_it_is = if is_first {
                     found.get(&trace.trace_id).is_ok_and(|again| again.is_some())
                 } else {
@@ -79,10 +79,10 @@ impl TracesById {
         self.places.contains_key(&key(trace_id))
     }
 
-    /// The trace of this id as JSON, as [`Trace`] is serialized; `None` if there is none, or not any more.
+    /// The trace of this id as JSON, as [`Trace`] is serialized; `None` if there is none, or no longer.
     ///
     /// # Errors
-    /// When it cannot be read any more.
+    /// When it can no longer be read.
     pub fn get(&self, trace_id: &str) -> io::Result<Option<serde_json::Value>> {
         match self.places.get(&key(trace_id)) {
             None => Ok(None),

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-/// Values that nest deeper are kept as JSON text from there on. `serde_json` reads back 128 levels, of which a span in a trace takes a few.
+/// Values that are nested deeper are kept as JSON text from there on. `serde_json` reads back 128 levels; a span in a trace uses a few.
 pub(crate) const MAX_DEPTH: usize = 100;
 
 /// Whether a value has more than this many levels of lists and objects.

@@ -24,7 +24,7 @@ pub enum Entry {
 pub struct Duplicate {
     /// Its id.
     pub trace_id: String,
-    /// The line where it stood first, in `first_file`.
+    /// The line where it was first, in `first_file`.
     pub first_line: u64,
     /// The file where it stood first.
     pub first_file: Arc<str>,
@@ -41,6 +41,6 @@ pub struct Stats {
     pub duplicates: u64,
     /// Lines of white space.
     pub blank: u64,
-    /// What the user should know of how the dataset was read.
+    /// What the user should know about how the dataset was read.
     pub notices: Notices,
 }

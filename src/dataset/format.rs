@@ -1,4 +1,4 @@
-//! What a user may say of a dataset: how the objects of a file follow each other, what form of trace they have, or both.
+//! What a user may say about a dataset: its file format, its trace format, or both.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,10 +6,10 @@ use std::str::FromStr;
 use crate::dataset::dialects::Dialect;
 use crate::dataset::framing::Framing;
 
-/// The form of a dataset, where it cannot be seen from the content.
+/// The format of a dataset, if it cannot be detected from the content.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Format {
-    /// How the objects of a file follow each other.
+    /// The framing of the objects in a file.
     pub framing: Option<Framing>,
     /// What an object means.
     pub dialect: Option<&'static Dialect>,
@@ -42,7 +42,7 @@ impl FromStr for Format {
             };
             if is_second {
                 return Err(format!(
-                    "`{name}` is the second of its kind; expected a file format, a trace format, or both"
+                    "`{name}` is a second format of the same kind; expected a file format, a trace format, or both"
                 ));
             }
         }
@@ -81,6 +81,6 @@ mod tests {
         let error = |text: &str| text.parse::<Format>().unwrap_err();
         let known = Format::names().join(", ");
         assert_eq!(error("xml"), format!("unknown format `xml`; expected one of {known}"));
-        assert!(error("csv,tsv").starts_with("`tsv` is the second of its kind"));
+        assert!(error("csv,tsv").starts_with("`tsv` is a second format of the same kind"));
     }
 }

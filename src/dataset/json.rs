@@ -1,8 +1,8 @@
 //! JSON as Python reads it, which is a little more than JSON.
 //!
-//! Valid JSON takes the fast way. Only where that fails, a second reader decides: it also takes `NaN`, `Infinity` and `-Infinity`, numbers
-//! beyond the range of a double, and halves of surrogate pairs, and it says what is wrong in plain words. Numbers that JSON lacks become
-//! strings, half a pair becomes U+FFFD, and what nests too deep is kept as its text.
+//! Valid JSON takes the fast path. Only if that fails, a second reader decides: it also accepts `NaN`, `Infinity` and `-Infinity`, numbers
+//! beyond the range of a double, and halves of surrogate pairs, and it explains errors in plain words. Numbers that JSON lacks become
+//! strings, half a pair becomes U+FFFD, and what is nested too deep is kept as text.
 //!
 //! Source: Python's `json` module, "Standard Compliance and Interoperability".
 
@@ -35,7 +35,7 @@ impl JsonError {
     }
 }
 
-/// Without the place, which the caller knows better.
+/// Without the position, which the caller knows better.
 impl fmt::Display for JsonError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.what {
@@ -50,16 +50,16 @@ impl fmt::Display for JsonError {
 /// Reads one value.
 ///
 /// # Errors
-/// Where the text stops being JSON, also for Python.
+/// Where the text stops being JSON, even to Python.
 pub(crate) fn from_str(text: &str) -> Result<Value, JsonError> {
     serde_json::from_str(text).or_else(|_| lenient(text))
 }
 
-/// The value that a string holds as JSON text; a string that holds none stays itself.
+/// The value of a string that is JSON text; any other string is returned as it is.
 pub(crate) fn from_text(value: Value) -> Value {
     let Value::String(text) = value else { return value };
     let read = serde_json::from_str(&text);
-    // Nothing but lists and objects can hold what only Python reads.
+    // Only lists and objects can contain what only Python reads.
     let again = |_| if text.trim_start().starts_with(['{', '[']) { lenient(&text).ok() } else { None };
     read.map(Some).unwrap_or_else(again).unwrap_or(Value::String(text))
 }
@@ -156,7 +156,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Takes a comma or the closing bracket, and whether it was the bracket.
+    /// Consumes a comma or the closing bracket; returns whether it was the bracket.
     fn ends(&mut self, close: u8, wanted: &'static str) -> Read<bool> {
         let byte = self.peek().ok_or_else(|| self.error(What::End))?;
         if byte != b',' && byte != close {
@@ -166,7 +166,7 @@ impl<'a> Reader<'a> {
         Ok(byte == close)
     }
 
-    /// A list or an object as it stands.
+    /// A list or an object as it is.
     fn text_of_nested(&mut self) -> Read<String> {
         let start = self.at;
         let mut open = Vec::new();

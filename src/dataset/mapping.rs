@@ -1,4 +1,4 @@
-//! Fields of other names: `--map inputs.question=Frage`.
+//! Fields with other names: `--map inputs.question=Frage`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,18 +8,18 @@ use serde_json::{Map, Value};
 use crate::dataset::dialects::trace_fields::FIELDS;
 use crate::dataset::names;
 
-/// A dialogue, which is read as chats are: what comes before its last answer is what was asked.
+/// A dialogue, which is read like a chat: everything before its last answer is the question.
 pub(crate) const MESSAGES: &str = "messages";
 
-/// The fields whose members have names of their own.
+/// The fields whose members have their own names.
 const WITH_MEMBERS: [&str; 6] = ["inputs", "outputs", "expectations", "token_usage", "tags", "metadata"];
 
-/// Where a field of a trace is taken from.
+/// The source of a field of a trace.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Mapping {
     /// The field: `inputs`, or a member of it with dots, `inputs.question`.
     pub target: String,
-    /// A column or a key; with dots a member further in, `completion.text`, `messages.0.content`.
+    /// A column or a key; with dots a nested member, `completion.text`, `messages.0.content`.
     pub source: String,
 }
 
@@ -57,7 +57,7 @@ impl fmt::Display for Mapping {
 
 serde_as_text!(Mapping);
 
-/// Moves what the mappings name to where they say, and marks in `used` which of them had something to move; whether any had.
+/// Applies the mappings, and marks in `used` which of them had something to move; returns whether any had.
 ///
 /// # Errors
 /// When a field would be there twice.
@@ -79,7 +79,7 @@ pub(crate) fn apply(mappings: &[Mapping], used: &mut [bool], object: &mut Map<St
     Ok(is_mapped)
 }
 
-/// The names that one field is mapped from, where an object has several of them; empty where there is no such field. Then it stands for several
+/// The names that one field is mapped from, where an object has several of them; empty where there is no such field. Then it is several
 /// traces, one a name.
 pub(crate) fn alternatives(mappings: &[Mapping], object: &Map<String, Value>) -> Vec<usize> {
     let of = |target: &str| {
@@ -90,13 +90,13 @@ pub(crate) fn alternatives(mappings: &[Mapping], object: &Map<String, Value>) ->
     repeated.find_map(|mapping| Some(of(&mapping.target)).filter(|names| names.len() > 1)).unwrap_or_default()
 }
 
-/// The mappings to a field that others are to as well.
+/// The mappings to a field that has several.
 pub(crate) fn repeated(mappings: &[Mapping]) -> Vec<Mapping> {
     let is_repeated = |mapping: &&Mapping| mappings.iter().filter(|other| other.target == mapping.target).count() > 1;
     mappings.iter().filter(is_repeated).cloned().collect()
 }
 
-/// Which of the mappings to its field one of them is, from 0.
+/// The index of a mapping among those to its field.
 pub(crate) fn place_among(mappings: &[Mapping], which: usize) -> usize {
     let target = mappings.get(which).map(|mapping| &mapping.target);
     mappings.iter().take(which).filter(|mapping| Some(&mapping.target) == target).count()
@@ -115,7 +115,7 @@ pub(crate) fn without(mut object: Map<String, Value>, mappings: &[&Mapping]) -> 
     object
 }
 
-/// Puts a value where a name with dots says. Dots mean members only where the field is an object of a trace's; tags and metadata
+/// Puts a value at a dotted name. Dots mean members only if the field is an object of a trace; tags and metadata
 /// have members with dots in their names.
 ///
 /// # Errors
@@ -143,7 +143,7 @@ pub(crate) fn put(object: &mut Map<String, Value>, name: &str, value: Value) -> 
     }
 }
 
-/// The member of this name, or further in where the name has dots.
+/// The member of this name, or a nested one if the name has dots.
 fn get<'a>(object: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
     if let Some(value) = object.get(name) {
         return Some(value);
@@ -156,7 +156,7 @@ fn get<'a>(object: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
     })
 }
 
-/// Removes the member, and what holds nothing else. An item of a list stays.
+/// Removes the member, and containers that are then empty. An item of a list stays.
 fn remove(object: &mut Map<String, Value>, name: &str) {
     if object.shift_remove(name).is_some() {
         return;

@@ -1,11 +1,11 @@
-//! What other tools and data sets call the fields of a trace.
+//! The names that other tools and data sets use for the fields of a trace.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use serde_json::{Map, Value};
 
-/// Names of what the user asked; the first ones say it best.
+/// Names of what the user asked; the best ones first.
 const INPUTS: &[&str] = &[
     "question",
     "query",
@@ -20,7 +20,7 @@ const INPUTS: &[&str] = &[
     "problem",
     "request",
 ];
-/// Names of what the application answered; the first ones say it best.
+/// Names of what the application answered; the best ones first.
 const OUTPUTS: &[&str] = &[
     "actual_output",
     "generated_answer",
@@ -66,7 +66,7 @@ const EXPECTED: &[&str] = &[
     "ideal",
     "target",
 ];
-/// Names of what was retrieved for the answer; the first ones say it best.
+/// Names of what was retrieved for the answer; the best ones first.
 const DOCUMENTS: &[&str] = &[
     "retrieved_contexts",
     "retrieved_context",
@@ -83,7 +83,7 @@ const DOCUMENTS: &[&str] = &[
     "chunks",
     "ctxs",
 ];
-/// Instructions that stand beside a question.
+/// Instructions next to a question.
 const SYSTEM: &[&str] = &["system_prompt", "system_message", "system"];
 /// Names of a dialogue: a list of messages or turns.
 pub(crate) const DIALOGUES: &[&str] = &[
@@ -97,7 +97,7 @@ pub(crate) const DIALOGUES: &[&str] = &[
     "conversation_a",
     "chosen",
 ];
-/// Rows with two answers, of which the first is read.
+/// Rows with two answers; the first is read.
 pub(crate) const PAIRS: &[(&str, &str)] = &[
     ("chosen", "rejected"),
     ("response_a", "response_b"),
@@ -118,12 +118,12 @@ const OTHERS: &[(&str, &[&str])] = &[
     ("tags", &["tag"]),
 ];
 
-/// A name without what tools differ in: case, underscores and the like.
+/// A name without the differences between tools: case, underscores and the like.
 fn plain(name: &str) -> String {
     name.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect()
 }
 
-/// What a name of a row's column stands for.
+/// The meaning of a column's name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Input,
@@ -157,7 +157,7 @@ fn leaf(path: &str) -> &str {
     path.rsplit('.').next().unwrap_or(path)
 }
 
-/// The field that is most likely meant by this name; `None` for a field's own name.
+/// The field that this name most likely means; `None` for a field's own name.
 pub fn meant(name: &str) -> Option<&'static str> {
     // `info.x` and `spans[].x` are fields of something else.
     if !name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | ' ')) {
@@ -182,12 +182,12 @@ pub(crate) fn is_structured(name: &str) -> bool {
     known(name).is_some() || ["messages", "source", "extra"].contains(&name) || DIALOGUES.contains(&name)
 }
 
-/// Which keys of an object stand for which fields, judging by their names.
+/// Which keys of an object are which fields, judging by their names.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Guess {
-    /// What was asked: one key, or several that belong together.
+    /// The question: one key, or several that belong together.
     pub inputs: Vec<String>,
-    /// Other keys that could be what was asked.
+    /// Other keys that could be the question.
     pub other_inputs: usize,
     /// The answer.
     pub outputs: Option<String>,
@@ -200,7 +200,7 @@ pub(crate) struct Guess {
 }
 
 impl Guess {
-    /// Looks at the keys of what holds something.
+    /// Considers only keys with non-empty values.
     pub(crate) fn of(object: &Map<String, Value>) -> Self {
         let holds = |value: &Value| match value {
             Value::Null => false,
@@ -236,7 +236,7 @@ impl Guess {
         }
         let mut outputs = named(Kind::Output);
         guess.expected = named(Kind::Expected).into_iter().next();
-        // Beside an answer of the application, an `answer` is the right one.
+        // Next to an answer of the application, an `answer` is the right one.
         if outputs.len() > 1 && outputs.last().is_some_and(|last| plain(last) == "answer") && guess.expected.is_none() {
             guess.expected = outputs.pop();
             guess.has_other_outputs = true;
@@ -255,12 +255,12 @@ impl Guess {
         guess
     }
 
-    /// Whether the names leave no doubt of what was asked and answered.
+    /// Whether the names are unambiguous about question and answer.
     pub(crate) fn is_clear(&self) -> bool {
         !self.inputs.is_empty() && self.other_inputs == 0 && self.outputs.is_some() && !self.has_other_outputs
     }
 
-    /// Which field to take from which key, each as `field`, `key`; empty where no name stands for what was asked.
+    /// Which field to take from which key, each as `field`, `key`; empty if no name means the question.
     pub(crate) fn mappings(&self) -> Vec<(String, String)> {
         let inputs = self.inputs.iter().map(|key| match self.inputs.len() {
             1 => ("inputs".to_owned(), key.clone()),

@@ -1,8 +1,8 @@
-//! What a reader did with a dataset, or could not read of it, that its user should know.
+//! What a reader did with a dataset, or could not read, that the user should know.
 
 use std::collections::BTreeMap;
 
-/// More unknown names than this are counted together, so that odd data cannot fill the memory.
+/// More unknown names than this are counted together, so that odd data cannot fill memory.
 const MAX_NAMES: usize = 100;
 
 /// Something to show the user once, with how often it happened.
@@ -16,7 +16,7 @@ pub enum Notice {
         /// The field of a trace.
         field: &'static str,
     },
-    /// A row holds several answers, of which one was read.
+    /// A row has several answers, one of which was read.
     OneOfSeveral {
         /// The name of the answer that was read.
         read: String,
@@ -27,18 +27,18 @@ pub enum Notice {
     },
     /// A field is unknown and was ignored; `spans[].x` is the field `x` of a span.
     UnknownField(String),
-    /// A field holds no time that can be read, and was ignored.
+    /// A field has an unreadable time, and was ignored.
     UnreadableTime(String),
-    /// A cell looks like a list or an object and can be read as neither; it was kept as text.
+    /// A cell looks like a list or an object but can be read as neither; it was kept as text.
     UnreadableCell(String),
-    /// The form of a trace leaves its spans out: it may well have some.
+    /// The form of a trace omits its spans: it may well have some.
     WithoutSpans,
-    /// A trace has spans, and none of them has inputs or outputs that were found.
+    /// A trace has spans, but none with recognised inputs or outputs.
     EmptySpans {
-        /// Some of the attributes that they have instead.
+        /// Some of the attributes that they do have.
         attributes: String,
     },
-    /// OpenTelemetry's metrics, profiles, or logs without messages: they hold no traces.
+    /// OpenTelemetry's metrics, profiles, or logs without messages: they contain no traces.
     OtherSignal(&'static str),
     /// A mapping names a field that nothing in the dataset has.
     UnusedMapping(String),

@@ -1,10 +1,10 @@
-//! Where something stands in a dataset.
+//! The place of something in a dataset.
 
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-/// Where a record begins, for the reader itself.
+/// Where a record begins, for the reader.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Place {
     /// The index of the file.
@@ -18,7 +18,7 @@ pub(crate) struct Place {
 /// A value and the place in the dataset that it comes from.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Located<T> {
-    /// The file's path as it was given; `<stdin>` for standard input.
+    /// The file's path as given; `<stdin>` for standard input.
     pub file: Arc<str>,
     /// From 1.
     pub line: u64,

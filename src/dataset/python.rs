@@ -1,6 +1,6 @@
 //! Values as Python shows them: what pandas writes into the cells of a CSV file for dicts and lists.
 //!
-//! Objects of other classes stand among them as calls: an array or a number of NumPy's is what it holds, one with named fields is an
+//! Objects of other classes appear in it as calls: a NumPy array or number is what it holds, one with named fields is an
 //! object of these, any other is its own text. Source: "Literals" in the Python Language Reference; `ast.literal_eval`.
 
 use serde_json::{Map, Number, Value};
@@ -93,7 +93,7 @@ impl Reader<'_> {
         self.take(open)?;
         while self.peek()? != close {
             items.push(self.value()?);
-            // NumPy separates texts by white space alone.
+            // NumPy separates texts only by white space.
             let is_next_text = items.last().is_some_and(Value::is_string) && matches!(self.peek()?, '\'' | '"');
             if !is_next_text {
                 self.separator(close)?;
@@ -103,7 +103,7 @@ impl Reader<'_> {
         Some(items)
     }
 
-    /// What stands in brackets after a name: `array([1, 2])`, `Document(page_content='x')`, `datetime.datetime(2026, 1, 1)`.
+    /// What is in brackets after a name: `array([1, 2])`, `Document(page_content='x')`, `datetime.datetime(2026, 1, 1)`.
     fn call(&mut self, start: usize) -> Option<Value> {
         let (mut fields, mut items) = (Map::new(), Vec::new());
         let name = self.text.get(start..self.at)?.to_owned();
@@ -141,7 +141,7 @@ impl Reader<'_> {
         }
     }
 
-    /// A comma, which the last item need not have.
+    /// A comma, optional after the last item.
     fn separator(&mut self, close: char) -> Option<()> {
         if self.peek()? == close { Some(()) } else { self.take(',') }
     }
@@ -167,7 +167,7 @@ impl Reader<'_> {
         }
     }
 
-    /// What stands after a backslash; nothing for a line that continues.
+    /// What follows a backslash; nothing for a continued line.
     fn escaped(&mut self) -> Option<Option<char>> {
         Some(Some(match self.next()? {
             '\n' => return Some(None),

@@ -1,4 +1,4 @@
-//! A dataset as an iterator over its traces, in constant memory but for 20 bytes a trace to recognise duplicates.
+//! A dataset as an iterator over its traces, in constant memory except for 20 bytes per trace to detect duplicates.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -47,7 +47,7 @@ impl DatasetOptions {
     }
 }
 
-/// Reads a dataset record by record. Traces whose parts are spread over it come last, when all parts were read.
+/// Reads a dataset record by record. Traces whose parts are spread over it come last, once all parts have been read.
 ///
 /// An `Err` item is a failure to read the file at all; the iterator ends there. Records that are not traces are [`Entry::Reject`].
 pub struct DatasetReader {
@@ -68,12 +68,12 @@ pub struct DatasetReader {
 struct Current {
     records: Records,
     container: Container,
-    /// Bytes of the file itself that were taken, where they are not those of its text.
+    /// Bytes read of the file itself, if they are not those of its text.
     taken: Option<Arc<AtomicU64>>,
 }
 
 impl Current {
-    /// Bytes of the file as it lies on the disk.
+    /// Bytes of the file as stored on disk.
     fn bytes_read(&self) -> u64 {
         self.taken.as_ref().map_or_else(|| self.records.consumed(), |taken| taken.load(Ordering::Relaxed))
     }
@@ -82,7 +82,7 @@ impl Current {
 type WholeTraces = Box<dyn Iterator<Item = io::Result<Whole>> + Send>;
 
 impl DatasetReader {
-    /// Looks at the beginning of all files, and reads none yet.
+    /// Looks at the beginning of all files, but reads none yet.
     ///
     /// # Errors
     /// The first path that is not a readable file of text, or a table whose header cannot be used.
@@ -100,11 +100,11 @@ impl DatasetReader {
         Ok(reader)
     }
 
-    /// The mappings that have nothing to map among the first records of each file, at most this many of each: probably their names are misspelt.
+    /// The mappings that match nothing in the first records of each file, at most this many of each: their names are probably misspelt.
     /// Files that can be read only once are not looked at, and then there are none.
     ///
     /// # Errors
-    /// As [`DatasetReader::open`]. What goes wrong later is for the reader to say.
+    /// As [`DatasetReader::open`]. Later errors come from the reader.
     pub fn unmet_mappings(options: &DatasetOptions, records_of_each: usize) -> Result<Vec<Mapping>, DatasetError> {
         let DatasetOptions { paths, max_line_bytes, format, mappings, sides: _ } = options;
         let sources: Vec<Source> = paths.iter().map(|path| Source::open(path)).collect::<Result<_, _>>()?;
@@ -143,12 +143,12 @@ impl DatasetReader {
         }
     }
 
-    /// The length of all files; `None` when one of them has none, as standard input.
+    /// The length of all files; `None` if one has no length, such as standard input.
     pub fn total_bytes(&self) -> Option<u64> {
         self.total_bytes
     }
 
-    /// How many bytes were read so far, of all files.
+    /// The number of bytes read so far, over all files.
     pub fn bytes_read(&self) -> u64 {
         self.bytes_before + self.current.as_ref().map_or(0, Current::bytes_read)
     }
@@ -257,7 +257,7 @@ fn open_records(
     Ok(Current { records, container, taken })
 }
 
-/// The system has a number for what it cannot read; a decoder has none.
+/// Read errors of the system have a number, those of a decoder do not.
 fn failed_to_read(file: &Arc<str>, line: u64, container: Container, taken: u64, source: io::Error) -> DatasetError {
     let file = Arc::clone(file);
     match container {
@@ -359,7 +359,7 @@ mod tests {
         assert!(matches!(entries[1], Entry::Duplicate(_)), "spaces and the order of keys are not content");
         assert_eq!(
             rejected(&entries[2]),
-            "a.jsonl:3: trace id `x` was already read at line 1 with other content; give it an id of its own"
+            "a.jsonl:3: trace id `x` was already read at line 1 with different content; give it a different id"
         );
         assert_eq!((stats.traces, stats.duplicates, stats.rejects), (1, 1, 1));
     }
@@ -377,7 +377,9 @@ mod tests {
         let entries: Vec<_> = reader.by_ref().map(Result::unwrap).collect();
         let Entry::Duplicate(duplicate) = &entries[2] else { panic!("{:?}", entries[2]) };
         assert_eq!((&*duplicate.value.first_file, duplicate.value.first_line), ("b.jsonl", 1));
-        assert!(rejected(&entries[3]).starts_with("c.jsonl:2: trace id `x` was already read at a.jsonl:2 with other"));
+        assert!(
+            rejected(&entries[3]).starts_with("c.jsonl:2: trace id `x` was already read at a.jsonl:2 with different")
+        );
         assert_eq!((reader.bytes_read(), reader.stats().blank), (113, 2));
     }
 

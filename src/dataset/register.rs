@@ -1,4 +1,4 @@
-//! What is known of a dataset so far: which ids are taken, how many records of each kind there were.
+//! What is known about a dataset so far: which ids are taken, how many records of each kind there were.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::io;
@@ -15,17 +15,17 @@ use crate::dataset::place::{Located, Place};
 use crate::dataset::reject::{Problem, Reject, shown};
 use crate::trace::{Span, Trace, content};
 
-/// Takes records and gives entries; see the module.
+/// Turns records into entries; see the module.
 #[derive(Default)]
 pub(crate) struct Register {
     seen: SeenIds,
     /// The latest trace's content: a buffer.
     content: Vec<u8>,
     stats: Stats,
-    /// The files so far and how many lines were before each: lines are numbered through all files, so that 32 bits name one.
+    /// The files so far and how many lines were before each: lines are numbered across all files, so that 32 bits identify one.
     files: Vec<(Arc<str>, u64)>,
     lines_before: u64,
-    /// What a line held beside its first entry.
+    /// What a line held in addition to its first entry.
     ready: VecDeque<Entry>,
     /// Parts of traces, until all are read.
     parts: Option<Parts>,
@@ -68,12 +68,12 @@ impl Register {
         self.stats.blank = blank;
     }
 
-    /// What a record held beside its first entry.
+    /// What a record held in addition to its first entry.
     pub(crate) fn next_ready(&mut self) -> Option<Entry> {
         self.ready.pop_front()
     }
 
-    /// The parts of traces, once all records were read.
+    /// The parts of traces, once all records have been read.
     pub(crate) fn take_parts(&mut self) -> Option<Parts> {
         if !std::mem::replace(&mut self.is_closed, true) {
             for mapping in self.reading.unused() {
@@ -83,7 +83,7 @@ impl Register {
         self.parts.take()
     }
 
-    /// Reads a record of the current file. `None` if nothing comes of it yet.
+    /// Reads a record of the current file. `None` if it does not give an entry yet.
     ///
     /// # Errors
     /// When a part of a trace cannot be set aside.
@@ -143,7 +143,7 @@ impl Register {
         Ok(())
     }
 
-    /// Admits a trace that was put together of parts, or says why it was not.
+    /// Admits a trace that was assembled from parts, or says why it was not.
     pub(crate) fn enter_whole(&mut self, (place, trace): Whole) -> Entry {
         match trace {
             Ok(trace) => self.admit(place, trace, &[]),
@@ -186,8 +186,9 @@ impl Register {
                     format!("{file}:{first_line}")
                 };
                 let id = trace.trace_id;
-                let reason =
-                    format!("trace id `{id}` was already read at {first} with other content; give it an id of its own");
+                let reason = format!(
+                    "trace id `{id}` was already read at {first} with different content; give it a different id"
+                );
                 self.reject(place, reason.into(), shown(line, line.len() as u64))
             }
         }
@@ -199,7 +200,7 @@ impl Register {
         Entry::Reject(Reject { file: self.name(place), line, byte_offset, reason, hint, text })
     }
 
-    /// Notes a trace whose spans say nothing: most likely they follow a convention that is not known.
+    /// Notes a trace whose spans say nothing: most likely they follow an unknown convention.
     fn note_empty_spans(&mut self, trace: &Trace) {
         const SHOWN: usize = 3;
         let says = |span: &Span| span.inputs.is_some() || span.outputs.is_some();
@@ -226,7 +227,7 @@ impl Register {
         self.files.last().map_or_else(|| "".into(), |(name, _)| Arc::clone(name))
     }
 
-    /// The file and the line in it of a line numbered through all files.
+    /// The file, and the line in it, of a line numbered across all files.
     fn place(&self, at: u32) -> (Arc<str>, u64) {
         let at = u64::from(at);
         let file = self.files.iter().rev().find(|(_, lines_before)| *lines_before < at);

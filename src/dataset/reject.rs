@@ -7,10 +7,10 @@ use serde::{Serialize, Serializer};
 
 use crate::dataset::mapping::Mapping;
 
-/// The most of a line that a reject keeps, in bytes.
+/// How much of a line a reject keeps at most, in bytes.
 const MAX_TEXT_BYTES: usize = 1_000_000;
 
-/// Why a record is rejected, and what its user could do.
+/// Why a record is rejected, and what the user could do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Problem {
     pub reason: String,
@@ -23,7 +23,7 @@ impl From<String> for Problem {
     }
 }
 
-/// What could make a trace of a record. It is the same for all records of a kind: to be shown once.
+/// What could make a trace of a record. It is the same for all records of a kind, and shown once.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Hint {
@@ -31,7 +31,7 @@ pub enum Hint {
     Map(Vec<Mapping>),
     /// Say that the file is a table.
     Table,
-    /// Write each record on a line of its own.
+    /// Write each record on its own line.
     OneLineEach {
         /// A filter of `jq` that does it.
         filter: &'static str,
@@ -47,7 +47,7 @@ pub enum Hint {
 /// `Serialize` is one line of the rejects file; `Display` is `traces.jsonl:17: reason`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Reject {
-    /// The file's path as it was given; `<stdin>` for the standard input.
+    /// The file's path as given; `<stdin>` for standard input.
     #[serde(serialize_with = "as_text")]
     pub file: Arc<str>,
     /// From 1.
@@ -73,7 +73,7 @@ impl fmt::Display for Reject {
     }
 }
 
-/// The text of a record for a reject; `length` is its own in bytes, of which `bytes` may be only the beginning.
+/// The text of a record for a reject; `length` is its full length; `bytes` may be only its beginning.
 pub(crate) fn shown(bytes: &[u8], length: u64) -> String {
     let kept = bytes.get(..MAX_TEXT_BYTES).unwrap_or(bytes);
     let mut text = String::from_utf8_lossy(kept).into_owned();

@@ -1,4 +1,4 @@
-//! Trying an endpoint with one small question: whether it answers, what it takes, what it says of its quota.
+//! Trying an endpoint with one small question: whether it answers, what it accepts, what it reports about its quota.
 
 use std::time::{Duration, Instant};
 
@@ -17,7 +17,7 @@ use crate::endpoint::{Failure, Instructions};
 pub struct Check {
     /// The answer, or why there is none.
     pub result: Result<Answer, Box<Failure>>,
-    /// How the requests were put, and what the endpoint did not take.
+    /// The form of the requests, and what the endpoint did not accept.
     pub ladder: Ladder,
     /// What the endpoint says of its quota.
     pub limits: ObservedLimits,
@@ -25,11 +25,11 @@ pub struct Check {
     pub latency: Duration,
     /// Requests that were sent.
     pub requests: u32,
-    /// Tokens that the prompt was estimated to take.
+    /// The estimated tokens of the prompt.
     pub estimated_input_tokens: u64,
 }
 
-/// Asks one question that takes next to nothing, adapting it to what the endpoint refuses, as a run would.
+/// Asks one question that costs next to nothing, adapting it to what the endpoint refuses, as a run would.
 pub async fn check(client: &Client, mut ladder: Ladder) -> Check {
     let request = question();
     let max_output = request.sampling.max_output_tokens;

@@ -25,7 +25,7 @@ pub struct EndpointConfig {
     pub key_header: KeyHeader,
     /// Further headers, names and values; values may be secret.
     pub headers: Vec<(String, SecretString)>,
-    /// What else must not be shown: the parts that a header's value consists of.
+    /// Other secrets: the parts of a header's value.
     pub secrets: Vec<SecretString>,
     /// A file of further certificate authorities, PEM.
     pub ca_cert: Option<PathBuf>,
@@ -35,7 +35,7 @@ pub struct EndpointConfig {
     pub concurrency: usize,
     /// The quota.
     pub limits: Limits,
-    /// Where the quota is that of several processes, who keeps it.
+    /// The server that keeps the quota, if several processes share it.
     pub quota_server: Option<QuotaServer>,
     /// Members to be merged into the body of every request.
     pub extra_body: Map<String, Value>,
@@ -44,7 +44,7 @@ pub struct EndpointConfig {
 }
 
 impl EndpointConfig {
-    /// An endpoint without a key, a quota or anything else of its own.
+    /// An endpoint without a key, a quota or any other setting.
     pub fn new(name: &str, base_url: &str) -> Self {
         Self {
             name: name.to_owned(),
@@ -83,7 +83,7 @@ impl Pool {
         Self { first, others }
     }
 
-    /// The first member, which stands for the others where they are alike.
+    /// The first member, which represents the others where they are alike.
     pub fn first(&self) -> &EndpointConfig {
         &self.first
     }

@@ -1,6 +1,6 @@
-//! Who is asked: OpenAI-compatible endpoints, their quotas and their failures.
+//! What is asked: OpenAI-compatible endpoints, their quotas and their failures.
 //!
-//! A request goes out through [`client`], put into words by [`wire::chat`]; what comes back is an [`wire::answer`], or a [`Failure`], made by
+//! A request is written by [`wire::chat`] and sent through [`client`]; the result is a [`wire::answer`], or a [`Failure`], made by
 //! `classify`. [`pacing::gate`] decides when the next request may go, with the [`pacing::quota`] and the pauses that endpoints ask for.
 
 pub mod check;

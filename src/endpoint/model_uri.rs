@@ -15,9 +15,9 @@ pub struct ModelUri {
 }
 
 impl ModelUri {
-    /// The endpoint of a model that is named without one.
+    /// The endpoint of a model named without one.
     pub const DEFAULT_ENDPOINT: &'static str = "openai";
-    /// The endpoint of made-up answers, whatever model was meant.
+    /// The endpoint of made-up answers, whatever the model.
     pub const SIMULATED: &'static str = "simulated";
 
     /// The model of this name, simulated.
@@ -50,7 +50,7 @@ pub enum InvalidModelUri {
     /// It does not name a model.
     #[error("invalid model `{0}`, expected ENDPOINT:/MODEL, such as openai:/gpt-4.1-mini or ollama:/llama3.2:3b")]
     Malformed(String),
-    /// The notation of other tools: as a name of a model on the default endpoint it would mean something else.
+    /// The notation of other tools: as the name of a model on the default endpoint it would mean something else.
     #[error("did you mean `{0}`?")]
     Foreign(ModelUri),
 }
@@ -80,7 +80,7 @@ impl FromStr for ModelUri {
     }
 }
 
-/// What other tools call the endpoints that have a preset, where the name differs: LiteLLM, Pydantic AI, the AI SDK.
+/// Other tools' names for the endpoints that have a preset, if different: LiteLLM, Pydantic AI, the AI SDK.
 const ALIASES: [(&str, &str); 10] = [
     ("azure_ai", "azure"),
     ("google-gla", "gemini"),
@@ -111,7 +111,7 @@ fn foreign(text: &str) -> Option<ModelUri> {
             (provider == "openai" && model.starts_with("gpt-oss"))
                 || (provider == "mistralai" && model.starts_with(|c: char| c.is_ascii_uppercase()))
         }
-        // A model of Ollama's library has the name of a provider.
+        // A model in Ollama's library has the name of a provider.
         false => {
             provider == "mistral"
                 && (model.starts_with(|c: char| c.is_ascii_digit()) || ["latest", "instruct", "text"].contains(&model))

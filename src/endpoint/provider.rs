@@ -1,8 +1,8 @@
-//! The endpoints that have a name of their own: where they are, which variable holds their key, and what they support.
+//! The endpoints that have a name: their address, the variable that holds their key, and what they support.
 
 use crate::endpoint::wire::chat::{LimitField, ResponseFormat, WireProfile};
 
-/// What is known of a provider's OpenAI-compatible API.
+/// What is known about a provider's OpenAI-compatible API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Preset {
     /// The endpoint's name in model URIs.
@@ -17,7 +17,7 @@ pub struct Preset {
     pub key_header: KeyHeader,
     /// The best form of structured output that the API is known to support.
     pub response_format: ResponseFormat,
-    /// Whether a schema may limit lengths: servers that make a grammar of it enforce them.
+    /// Whether a schema may limit lengths: servers that turn it into a grammar enforce them.
     pub with_bounds: bool,
     /// Tokens that prompts must have in common to be cached.
     pub caches_from: u64,
@@ -34,7 +34,7 @@ pub enum KeyHeader {
 
 /// What hosted APIs cache at least.
 ///
-/// Source: OpenAI's guide on prompt caching (1,024 tokens, in steps of 128); Anthropic's and Gemini's begin there, too, for most models.
+/// Source: OpenAI's guide on prompt caching (1,024 tokens, in steps of 128); Anthropic's and Gemini's begin there as well, for most models.
 pub const CACHES_FROM: u64 = 1024;
 
 const fn hosted(name: &'static str, base_url: &'static str, api_key_env: &'static str) -> Preset {

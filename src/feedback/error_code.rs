@@ -1,6 +1,6 @@
 //! The closed set of failures a judgment can end in, and what each one means for the run.
 //!
-//! A code is one row in the table below: all that follows from a failure's code stands there, and nowhere else.
+//! A code is one row in the table below: all that follows from a failure's code is there, and nowhere else.
 
 use std::fmt;
 use std::str::FromStr;
@@ -14,9 +14,9 @@ pub enum Retry {
     Never,
     /// At most this many times.
     Times(u8),
-    /// As often as any judgment may be retried.
+    /// As often as judgments may be retried.
     UpToLimit,
-    /// The model answered, but not with a verdict: it is asked again, with a word on what was wrong.
+    /// The model answered, but not with a verdict: it is asked again, with a hint on what was wrong.
     ReAsk {
         /// How often, unless the user says otherwise.
         default: u8,
@@ -32,7 +32,7 @@ pub enum Pause {
     Endpoint,
 }
 
-/// After how many failures in a row with the same code an endpoint is asked no more; `None` means never for this reason.
+/// After how many consecutive failures with the same code an endpoint is no longer asked; `None` means never for this reason.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StopsAfter {
     /// While it has never given a verdict.
@@ -52,7 +52,7 @@ pub enum Hint {
     Quotes(&'static str),
 }
 
-/// How much room for its answer the next request gives the model.
+/// How much room the next request gives the model for its answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Room {
     /// As much as before.
@@ -70,7 +70,7 @@ pub struct ErrorTraits {
     pub name: &'static str,
     /// What happened, as half a sentence.
     pub meaning: &'static str,
-    /// What the user can do about it, as half a sentence. It names settings, which are flags, keys of the configuration and fields alike.
+    /// What the user can do about it, as half a sentence. It names settings, which have the same name as flags, configuration keys and fields.
     pub remedy: &'static str,
     /// How often it is asked again inside a run.
     pub retry: Retry,
@@ -78,24 +78,24 @@ pub struct ErrorTraits {
     pub pause: Pause,
     /// When the endpoint is asked no more.
     pub stops_after: StopsAfter,
-    /// Whether the endpoint gave no answer at all, as opposed to one that is not a verdict. Nothing but such failures is an outage.
+    /// Whether the endpoint gave no answer at all, as opposed to one that is not a verdict. Only such failures are an outage.
     pub is_unanswered: bool,
     /// Whether the next run of the same command asks again. `false` where the same request is known to fail again: then the failure is
     /// kept and counted.
     pub is_resumable: bool,
-    /// Whether it comes from a limit on what may be sent in a span of time, so that a slower pace avoids it.
+    /// Whether it comes from a limit on what may be sent per unit of time, so that a slower pace avoids it.
     pub is_rate: bool,
     /// What the next request says to the model.
     pub hint: Hint,
-    /// How much room for its answer the next request gives the model.
+    /// How much room the next request gives the model for its answer.
     pub room: Room,
     /// Whether it passes by itself once the endpoint has given a verdict, even where it would otherwise be fatal.
     pub passes_once_proven: bool,
-    /// Whether the name is only kept for later: this version writes no such record.
+    /// Whether the name is only reserved: this version writes no such record.
     pub is_reserved: bool,
 }
 
-/// What holds unless a row says otherwise: the endpoint answered, but not with a verdict, and the same request would fail in the same way.
+/// The default of a row: the endpoint answered, but not with a verdict, and the same request would fail in the same way.
 const ANSWERED: ErrorTraits = ErrorTraits {
     name: "",
     meaning: "",
@@ -113,7 +113,7 @@ const ANSWERED: ErrorTraits = ErrorTraits {
 };
 /// The endpoint gave no answer.
 const UNANSWERED: ErrorTraits = ErrorTraits { is_unanswered: true, ..ANSWERED };
-/// The endpoint refuses everything, as far as can be seen: even a proven one after three refusals in a row.
+/// The endpoint refuses everything, as far as can be seen: even a proven one after three consecutive refusals.
 const REFUSED: ErrorTraits = ErrorTraits {
     pause: Pause::Endpoint,
     stops_after: StopsAfter { unproven: Some(1), proven: Some(3) },
@@ -170,7 +170,7 @@ error_codes! {
         is_rate: true,
         ..UNANSWERED
     }
-    InsufficientQuota "INSUFFICIENT_QUOTA" "credits, spend limit or plan of the account are used up" {
+    InsufficientQuota "INSUFFICIENT_QUOTA" "the account's credits, spend limit or plan are exhausted" {
         remedy: "raise the limit or add credit with the provider, then run the same command again",
         ..REFUSED
     }
@@ -188,17 +188,17 @@ error_codes! {
         ..REFUSED
     }
     NotFound "NOT_FOUND" "this URL has no chat completions API" {
-        remedy: "check `base_url`; most endpoints need /v1 at its end",
+        remedy: "check `base_url`; for most endpoints it ends in /v1",
         ..REFUSED
     }
-    ContextLengthExceeded "CONTEXT_LENGTH_EXCEEDED" "prompt and answer do not fit the model's context window" {
-        remedy: "use a model with a larger window, or put less of the trace into the prompt",
+    ContextLengthExceeded "CONTEXT_LENGTH_EXCEEDED" "the prompt and the answer do not fit the model's context window" {
+        remedy: "use a model with a larger context window, or put less of the trace into the prompt",
         is_resumable: false,
         ..ANSWERED
     }
     RequestTooLarge "REQUEST_TOO_LARGE"
-        "the single request is larger than the endpoint ever accepts, or than the judge allows" {
-        remedy: "put less of the trace into the prompt, or raise what refuses it: a proxy's limit on bodies, the quota `tpm`, or the judge's `max_input_tokens`",
+        "the request is larger than the endpoint ever accepts, or than the judge allows" {
+        remedy: "put less of the trace into the prompt, or raise the limit that it exceeds: a proxy's on bodies, the quota `tpm`, or the judge's `max_input_tokens`",
         ..ANSWERED
     }
     ContentFiltered "CONTENT_FILTERED" "the provider's content filter stopped the prompt or the answer" {
@@ -248,7 +248,7 @@ error_codes! {
         ..UNANSWERED
     }
     MalformedResponse "MALFORMED_RESPONSE" "the answer is not a chat completion" {
-        remedy: "check that `base_url` is an OpenAI-compatible API and not a web page or a broken proxy",
+        remedy: "check that `base_url` is an OpenAI-compatible API, not a web page or a broken proxy",
         retry: Retry::Times(2),
         stops_after: StopsAfter { unproven: Some(3), proven: None },
         ..UNANSWERED
@@ -259,8 +259,8 @@ error_codes! {
         hint: Hint::Says("Your last answer had no text. Answer with the JSON object."),
         ..UNANSWERED
     }
-    TruncatedResponse "TRUNCATED_RESPONSE" "the answer hit the output limit before it had a verdict" {
-        remedy: "raise `max_output_tokens` in the judge file's `[params]`, or use a model that ends its answers",
+    TruncatedResponse "TRUNCATED_RESPONSE" "the answer reached the output limit before it had a verdict" {
+        remedy: "raise `max_output_tokens` in the judge file's `[params]`, or use a model that finishes its answers",
         retry: Retry::ReAsk { default: 2 },
         hint: Hint::Says("Your last answer did not end. Give at most three sentences of reasoning, then the verdict."),
         room: Room::More,
@@ -283,11 +283,11 @@ error_codes! {
         ..ANSWERED
     }
     Abstained "ABSTAINED" "the judge found that the material does not allow a verdict; an answer, not a failure" {
-        remedy: "read its reasons; add to the trace what it misses, or judge it by hand",
+        remedy: "read its reasons; add what is missing to the trace, or judge it by hand",
         is_resumable: false,
         ..ANSWERED
     }
-    NoConsensus "NO_CONSENSUS" "the votes of a panel are no verdict together: too few of them, or a tie" {
+    NoConsensus "NO_CONSENSUS" "the votes of a panel do not make a verdict: too few of them, or a tie" {
         remedy: "run the same command again for the votes that failed, lower `quorum`, or ask an odd number of votes",
         is_resumable: false,
         ..ANSWERED
@@ -310,30 +310,30 @@ error_codes! {
         is_resumable: false,
         ..ANSWERED
     }
-    ProgramFailed "PROGRAM_FAILED" "the judge's program ended before it answered, or could not be started" {
+    ProgramFailed "PROGRAM_FAILED" "the judge's program exited before it answered, or could not be started" {
         remedy: "read the message; try the program by hand with a line of `judge-run show --json`",
         retry: Retry::Times(1),
         stops_after: StopsAfter { unproven: Some(3), proven: None },
         ..UNANSWERED
     }
-    ProgramTimeout "PROGRAM_TIMEOUT" "the judge's program did not answer within its time limit, and was ended" {
+    ProgramTimeout "PROGRAM_TIMEOUT" "the judge's program did not answer within its time limit, and was killed" {
         remedy: "raise `timeout` in the judge file's `[command]`, or find out why the program hangs",
         retry: Retry::Times(1),
         stops_after: StopsAfter { unproven: Some(3), proven: None },
         ..UNANSWERED
     }
-    ProgramMalformed "PROGRAM_MALFORMED" "what the judge's program wrote is not an answer to what it was asked" {
-        remedy: "let the program write one JSON object a line, with the `id` that it was asked about; what else it has to say belongs on standard error",
+    ProgramMalformed "PROGRAM_MALFORMED" "the judge's program wrote something that is not an answer to the request" {
+        remedy: "make the program write one JSON object per line, with the `id` of the request; anything else belongs on standard error",
         retry: Retry::Times(1),
         stops_after: StopsAfter { unproven: Some(3), proven: None },
         ..ANSWERED
     }
     ProgramError "PROGRAM_ERROR" "the judge's program reports that it cannot judge this" {
-        remedy: "read its words in the message",
+        remedy: "read the program's error in the message",
         ..ANSWERED
     }
     BatchExpired "BATCH_EXPIRED" "the provider's batch expired before this request was done" {
-        remedy: "run the same command again; `on_expired` says what becomes of such requests",
+        remedy: "run the same command again; `on_expired` says what to do with such requests",
         is_unanswered: true,
         ..ANSWERED
     }
@@ -355,7 +355,7 @@ error_codes! {
 }
 
 impl ErrorCode {
-    /// The stable name, as it stands in records.
+    /// The stable name, as in records.
     pub const fn as_str(self) -> &'static str {
         self.traits().name
     }
@@ -372,7 +372,7 @@ impl fmt::Display for ErrorCode {
 #[error("unknown error code `{0}`")]
 pub struct UnknownErrorCode(String);
 
-/// An error code as a file has it: one of ours, or a name that another tool wrote (MLflow writes exception class
+/// An error code as in a file: one of ours, or a name that another tool wrote (MLflow writes exception class
 /// names, for instance). Unknown names are kept as they are.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum RecordedErrorCode {
@@ -383,7 +383,7 @@ pub enum RecordedErrorCode {
 }
 
 impl RecordedErrorCode {
-    /// The name as it stands in the record.
+    /// The name as in the record.
     pub fn as_str(&self) -> &str {
         match self {
             Self::Known(code) => code.as_str(),
@@ -393,7 +393,7 @@ impl RecordedErrorCode {
 }
 
 impl RecordedErrorCode {
-    /// Whether the judge chose not to say: an opinion like a verdict, and no failure.
+    /// Whether the judge abstained: an opinion like a verdict, not a failure.
     pub fn is_abstention(&self) -> bool {
         matches!(self, Self::Known(ErrorCode::Abstained))
     }
@@ -469,7 +469,7 @@ mod tests {
         let mut all = String::new();
         sources(&std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut all);
         for &code in ErrorCode::ALL {
-            // In full, or as the table of classification names them.
+            // In full, or as named in the classification table.
             let is_used = [format!("Code::{code:?}"), format!(", {code:?})")].iter().any(|name| all.contains(name));
             assert_eq!(is_used, !code.traits().is_reserved, "{code}");
         }

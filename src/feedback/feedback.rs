@@ -1,4 +1,4 @@
-//! The record itself, and its flat form: one JSON object a line, exactly MLflow's Feedback concept page.
+//! The record itself, and its flat form: one JSON object per line, exactly as on MLflow's Feedback concept page.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,9 +8,9 @@ use serde_json::Value;
 
 use super::{ErrorCode, Good, RecordedErrorCode};
 
-/// The member of `metadata` by which MLflow knows feedback on a whole session; it belongs to the session's last trace.
+/// The member of `metadata` by which MLflow recognises feedback on a whole session; it belongs to the session's last trace.
 pub const SESSION_METADATA: &str = "mlflow.trace.session";
-/// The member of `metadata` that says which of several independent answers it is, where that is not the first.
+/// The member of `metadata` that says which of several independent answers it is, unless it is the first.
 pub const SAMPLE_METADATA: &str = "sample";
 /// The member of `metadata` that says which of the documents that its span found a record is about, from 0.
 pub const DOCUMENT_METADATA: &str = "document_index";
@@ -29,9 +29,9 @@ pub const TRACE_B_METADATA: &str = "answer_b_trace_id";
 /// The member of `metadata` that says why a verdict was not weighed by the probabilities of its labels, where it should have been: `none` were given, they
 /// were `unread`, or too `low`.
 pub const NOT_WEIGHED_METADATA: &str = "logprobs";
-/// The member of `metadata` with what the prompt began with, where that is not the instructions.
+/// The member of `metadata` with what the prompt began with, unless that is the instructions.
 pub const LAYOUT_METADATA: &str = "layout";
-/// The member of `metadata` that says in how many orders a pair was shown, where that is one.
+/// The member of `metadata` that says in how many orders a pair was shown, if only one.
 pub const ORDERS_METADATA: &str = "orders";
 /// The member of `metadata` with the model that decided what the first votes of a cascade left open.
 pub const DECIDED_BY_METADATA: &str = "decided_by";
@@ -52,18 +52,18 @@ pub const DIGEST_METADATA: &str = "judge_digest";
 pub const GOOD_METADATA: &str = "good";
 /// The member of `metadata` with the ends of the scale, such as `1..5`.
 pub const SCALE_METADATA: &str = "scale";
-/// The number that stands for each label of a category, as a JSON object, where the judge declares them.
+/// The number for each label of a category, as a JSON object, where the judge declares them.
 pub const SCORES_METADATA: &str = "scores";
 /// The member of `metadata` with the items of a list of claims, as JSON: `[{"text", "quote", "mark"}]`.
 pub const ITEMS_METADATA: &str = "items";
-/// The member of `metadata` that says how many of a judge's quotations stand in what it was shown: `3/4`.
+/// The member of `metadata` that says how many of a judge's quotations were found in what it was shown: `3/4`.
 pub const EVIDENCE_METADATA: &str = "evidence";
-/// The member of `metadata` with those that do not, as a JSON list of at most five.
+/// The member of `metadata` with those that were not, as a JSON list of at most five.
 pub const MISSING_EVIDENCE_METADATA: &str = "evidence_missing";
 
 /// The member of `metadata` that says who rejected a verdict, in the record that marks it.
 pub const REJECTED_BY_METADATA: &str = "rejected_by";
-/// The member of `metadata` that says who deleted feedback, in the record that marks it: it counts for nothing any more.
+/// The member of `metadata` that says who deleted feedback, in the record that marks it: it no longer counts.
 pub const DELETED_BY_METADATA: &str = "deleted_by";
 
 /// One opinion, or one failure to get one, about a trace, a span of it or its session.
@@ -97,7 +97,7 @@ pub struct Feedback {
     pub span_id: Option<String>,
     /// The id of the opinion that this one replaces.
     pub overrides: Option<String>,
-    /// `Some(false)` once another opinion replaced this one, or a person rejected it; `None`, which is valid, where it is absent.
+    /// `Some(false)` once another opinion replaced this one, or a person rejected it; `None` if absent, which means valid.
     pub valid: Option<bool>,
 }
 
@@ -115,7 +115,7 @@ pub struct DocumentPlace {
 pub struct FeedbackError {
     /// The stable name.
     pub error_code: RecordedErrorCode,
-    /// The endpoint's or our own words, shortened.
+    /// The endpoint's or our own message, shortened.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error_message: Option<String>,
     /// The chain of causes, outermost first.
@@ -145,7 +145,7 @@ impl Source {
         Self { source_type: SourceType::Human, source_id: Some(name.into()) }
     }
 
-    /// The source of what code makes, such as `aggregate:majority`.
+    /// The source of results of code, such as `aggregate:majority`.
     pub fn code(source_id: impl Into<String>) -> Self {
         Self { source_type: SourceType::Code, source_id: Some(source_id.into()) }
     }
@@ -154,7 +154,7 @@ impl Source {
 /// The kinds of source (MLflow's `AssessmentSourceType`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum SourceType {
-    /// Absent; only read from files, never written by judge-run itself.
+    /// Absent; only in files that are read, never written by judge-run itself.
     #[default]
     Unspecified,
     /// A person.
@@ -176,7 +176,7 @@ impl SourceType {
         }
     }
 
-    /// The type of this name. Any case; `AI_JUDGE` is MLflow's deprecated name for `LLM_JUDGE`. An unknown one is unspecified: the
+    /// The type with this name, in any case; `AI_JUDGE` is MLflow's deprecated name for `LLM_JUDGE`. An unknown one is unspecified: the
     /// opinion is worth more than its label.
     pub fn from_name(name: &str) -> Self {
         match name.to_ascii_uppercase().as_str() {
@@ -234,7 +234,7 @@ impl Feedback {
         good.is_good(self.value.as_ref().filter(|_| !self.is_error())?)
     }
 
-    /// Whether somebody took it back.
+    /// Whether someone took it back.
     pub fn is_deleted(&self) -> bool {
         self.valid == Some(false) && self.metadata.contains_key(DELETED_BY_METADATA)
     }
@@ -250,7 +250,7 @@ impl Feedback {
     /// Reads one record in either form: the flat one, or MLflow's wire form (bare or inside `{"assessment": ...}`).
     ///
     /// # Errors
-    /// When the text is not JSON, or the object is neither form of a feedback.
+    /// When the text is not JSON, or the object is neither form of feedback.
     pub fn from_json(text: &str) -> Result<Self, ReadError> {
         // A quick look decides the form, so that serde's message is about the right one.
         #[derive(Deserialize)]
@@ -280,7 +280,7 @@ pub enum ReadError {
     #[error("not a feedback record: {0}")]
     Json(#[from] serde_json::Error),
     /// An assessment of the other kind: what a right answer would be, not how good one was.
-    #[error("the assessment is an expectation, not a feedback")]
+    #[error("the assessment is an expectation, not feedback")]
     Expectation,
 }
 

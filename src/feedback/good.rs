@@ -1,4 +1,4 @@
-//! Which verdicts are good, as a judge declares it and each of its records says.
+//! Which verdicts are good, as declared by a judge and stated in its records.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,7 +8,7 @@ use serde_json::Value;
 
 /// The good verdicts of a judge (`good`, `better` and `threshold` in `[verdict]`).
 ///
-/// It changes nothing that is asked, so it is not part of a judgment's identity. As text, in records, it is `true`, `false`, a JSON list of
+/// It does not change what is asked, so it is not part of a judgment's identity. As text, in records, it is `true`, `false`, a JSON list of
 /// labels, `higher`, `lower`, `>= 4` or `<= 2`.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Good {
@@ -20,7 +20,7 @@ pub enum Good {
     Scale {
         /// Which one.
         better: Better,
-        /// The last value that is good, seen from there.
+        /// The last good value, seen from there.
         threshold: Option<f64>,
     },
 }

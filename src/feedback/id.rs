@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// `a-` and 32 lower-case hex digits: 128 bits of a BLAKE3 hash over all that determines a judgment.
+/// `a-` and 32 lower-case hex digits: 128 bits of a BLAKE3 hash over everything that determines a judgment.
 ///
 /// The id is at once the key for resuming, for finding duplicates, for reusing an earlier run's verdicts, and the
 /// idempotency key towards an MLflow server. The same id means the same work, which is never paid for twice.
@@ -57,50 +57,77 @@ fn hex_digit(byte: u8) -> Result<u8, InvalidAssessmentId> {
 
 /// Not `a-` and 32 lower-case hex digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("not an assessment id of judge-run's own form, `a-` and 32 lower-case hex digits")]
+#[error("not one of judge-run's assessment ids, `a-` and 32 lower-case hex digits")]
 pub struct InvalidAssessmentId;
 
-/// Hashes the parts of an identity, each with its length before it, so that no two lists of parts hash alike.
+/// Hashes the parts of an identity, each with its length before it, so that no two lists of parts have the same hash.
 #[derive(Debug, Clone)]
-pub struct IdHasher(blake3::Hasher);
+pub struct IdHasher {
+    hasher: blake3::Hasher,
+    /// What it has not seen yet, since each call of it costs as much as some sixty bytes.
+    gathered: [u8; GATHERED],
+    length: usize,
+}
+
+/// Bytes: the parts of most identities, but for texts.
+const GATHERED: usize = 256;
 
 impl IdHasher {
     /// Starts a hash for one purpose; the same parts hash differently under another `domain`.
     pub fn new(domain: &str) -> Self {
-        let mut hasher = Self(blake3::Hasher::new());
+        let mut hasher = Self { hasher: blake3::Hasher::new(), gathered: [0; GATHERED], length: 0 };
         hasher.part(domain.as_bytes());
         hasher
     }
 
     /// Adds a part.
     pub fn part(&mut self, bytes: &[u8]) -> &mut Self {
-        self.0.update(&(bytes.len() as u64).to_le_bytes()).update(bytes);
-        self
+        self.add(&(bytes.len() as u64).to_le_bytes()).add(bytes)
     }
 
     /// Adds a part that may be absent, which differs from an empty one.
     pub fn optional_part(&mut self, bytes: Option<&[u8]>) -> &mut Self {
         match bytes {
-            None => {
-                self.0.update(&u64::MAX.to_le_bytes());
-                self
-            }
+            None => self.add(&u64::MAX.to_le_bytes()),
             Some(bytes) => self.part(bytes),
         }
     }
 
     /// The first 128 bits of the hash.
-    pub fn finish(&self) -> AssessmentId {
+    pub fn finish(&mut self) -> AssessmentId {
         let mut bytes = [0; 16];
-        bytes.copy_from_slice(&self.0.finalize().as_bytes()[..16]);
+        bytes.copy_from_slice(&self.hash().as_bytes()[..16]);
         AssessmentId(bytes)
     }
 
     /// The first 64 bits of the hash.
-    pub fn finish_u64(&self) -> u64 {
+    pub fn finish_u64(&mut self) -> u64 {
         let mut bytes = [0; 8];
-        bytes.copy_from_slice(&self.0.finalize().as_bytes()[..8]);
+        bytes.copy_from_slice(&self.hash().as_bytes()[..8]);
         u64::from_le_bytes(bytes)
+    }
+
+    fn add(&mut self, bytes: &[u8]) -> &mut Self {
+        if bytes.len() > GATHERED - self.length {
+            self.pass_on();
+        }
+        if bytes.len() > GATHERED {
+            self.hasher.update(bytes);
+        } else {
+            self.gathered[self.length..self.length + bytes.len()].copy_from_slice(bytes);
+            self.length += bytes.len();
+        }
+        self
+    }
+
+    fn pass_on(&mut self) {
+        self.hasher.update(&self.gathered[..self.length]);
+        self.length = 0;
+    }
+
+    fn hash(&mut self) -> blake3::Hash {
+        self.pass_on();
+        self.hasher.finalize()
     }
 }
 
@@ -128,8 +155,22 @@ mod tests {
     }
 
     #[test]
+    fn long_and_short_parts_hash_as_one_stream() {
+        for lengths in [[1, 2, 3], [200, 100, 300], [GATHERED, 0, 1], [7, GATHERED + 1, GATHERED - 8], [0, 5000, 255]] {
+            let (mut hasher, mut stream) = (IdHasher::new("d"), vec![1, 0, 0, 0, 0, 0, 0, 0, b'd']);
+            for length in lengths {
+                let part = vec![b'x'; length];
+                hasher.part(&part);
+                stream.extend((length as u64).to_le_bytes());
+                stream.extend(part);
+            }
+            assert_eq!(hasher.finish().as_bytes(), &blake3::hash(&stream).as_bytes()[..16], "{lengths:?}");
+        }
+    }
+
+    #[test]
     fn the_hash_is_pinned() {
-        // Records on users' disks depend on this value: a change here re-judges everything.
+        // Records on users' disks depend on this value: a change here judges everything again.
         let id = IdHasher::new("pin").part(b"trace").optional_part(None).finish();
         assert_eq!(id.to_string(), "a-a93dd9fd70369fd0ffc14ce4056bfb80");
     }

@@ -1,4 +1,4 @@
-//! MLflow's wire form of an assessment: what its REST API takes and answers, and what `Feedback.to_dictionary()` and
+//! MLflow's wire form of an assessment: what its REST API accepts and returns, and what `Feedback.to_dictionary()` and
 //! `Trace.to_json()` write.
 //!
 //! Differences from the flat form: `assessment_name` for `name`, value and error inside `feedback`, RFC 3339 times with
@@ -48,7 +48,7 @@ pub struct Expectation {
     pub trace_id: Option<String>,
     /// The span, if it belongs to one.
     pub span_id: Option<String>,
-    /// `Some(false)` once it no longer holds.
+    /// `Some(false)` once it is no longer in force.
     pub valid: Option<bool>,
 }
 
@@ -68,7 +68,7 @@ struct WireAssessment<F, X> {
     span_id: Option<String>,
     #[serde(default)]
     source: Source,
-    /// Always said, as `from_dictionary()` wants it.
+    /// Always present, as `from_dictionary()` requires it.
     #[serde(default, with = "rfc3339_ms")]
     create_time: i64,
     #[serde(default, with = "rfc3339_ms")]
@@ -89,7 +89,7 @@ struct WireAssessment<F, X> {
 
 #[derive(Serialize)]
 struct FeedbackOut<'a> {
-    /// Written as `null` beside an error, as MLflow does.
+    /// Written as `null` next to an error, as in MLflow.
     value: &'a Option<Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: &'a Option<FeedbackError>,
@@ -102,7 +102,7 @@ struct FeedbackIn {
     error: Option<FeedbackError>,
 }
 
-/// Scalars stand in `value`; lists and objects in `serialized_value`, as JSON text.
+/// Scalars are in `value`; lists and objects in `serialized_value`, as JSON text.
 #[derive(Serialize, Deserialize)]
 struct ExpectationValue {
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]

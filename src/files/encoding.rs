@@ -11,7 +11,7 @@ pub(crate) enum Encoding {
     Utf16Be,
 }
 
-/// The encoding of what begins so, by its byte order mark or by the zeros of its first characters; `None` if more bytes may decide.
+/// The encoding of a text that begins like this, by its byte order mark or by the zeros of its first characters; `None` if more bytes may decide.
 pub(crate) fn detect(head: &[u8], is_end: bool) -> Option<Encoding> {
     match head {
         [0xff, 0xfe, ..] => Some(Encoding::Utf16Le),

@@ -1,4 +1,4 @@
-//! Files beside each other: what they are called, how one is replaced whole, and how their text is encoded.
+//! Files next to each other: their names, how one is replaced as a whole, and how their text is encoded.
 
 pub(crate) mod encoding;
 mod names;

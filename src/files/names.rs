@@ -1,4 +1,4 @@
-//! The names of the files that stand beside a log, or beside what is made from one.
+//! The names of the files that accompany a log, or what is made from one.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -28,7 +28,7 @@ pub fn confirm_of(log: &Path) -> PathBuf {
 const ANCHORS: &str = "anchors.jsonl";
 const CONFIRM: &str = "confirm.jsonl";
 
-/// Whether a log stands beside another, and is no night of its own.
+/// Whether a log accompanies another, and so is not a night itself.
 pub fn is_companion(log: &Path) -> bool {
     let name = log.file_name().unwrap_or_default().to_string_lossy();
     [ANCHORS, CONFIRM]
@@ -36,12 +36,12 @@ pub fn is_companion(log: &Path) -> bool {
         .any(|end| name.strip_suffix(end).is_some_and(|rest| rest.len() > 1 && rest.ends_with('.')))
 }
 
-/// Where the lines of a dataset go that are not traces: `feedback.jsonl` -> `feedback.rejects.jsonl`.
+/// Where the lines of a dataset that are not traces go: `feedback.jsonl` -> `feedback.rejects.jsonl`.
 pub fn rejects_of(log: &Path) -> PathBuf {
     log.with_extension("rejects.jsonl")
 }
 
-/// Where the lines of a log go that are not records, if the first `n - 1` names are taken by something else: `feedback.jsonl` ->
+/// Where the lines of a log that are not records go, if the first `n - 1` names are taken by something else: `feedback.jsonl` ->
 /// `feedback.jsonl.damaged`, then `feedback.jsonl.damaged-2`.
 pub fn damaged_of(log: &Path, n: u32) -> PathBuf {
     numbered(log, "damaged", n)
@@ -56,12 +56,12 @@ fn numbered(path: &Path, suffix: &str, n: u32) -> PathBuf {
     if n < 2 { with_suffix(path, suffix) } else { with_suffix(path, &format!("{suffix}-{n}")) }
 }
 
-/// What a file is called once another has taken its place: `x.csv` -> `x.csv.bak`.
+/// The name of a file once another has replaced it: `x.csv` -> `x.csv.bak`.
 pub fn backup_of(path: &Path) -> PathBuf {
     with_suffix(path, "bak")
 }
 
-/// What a file is called before it takes the place of another: `x.csv` -> `x.csv.writing`.
+/// The name of a file before it replaces another: `x.csv` -> `x.csv.writing`.
 pub fn temporary_of(path: &Path) -> PathBuf {
     with_suffix(path, "writing")
 }

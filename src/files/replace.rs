@@ -1,4 +1,4 @@
-//! A file that is replaced whole: written beside the old one, put on the disk, and renamed over it.
+//! A file that is replaced as a whole: written next to the old one, synced, and renamed over it.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, Write};
@@ -11,7 +11,7 @@ const MAX_TRIES: u32 = 8;
 /// How many names are tried for a file.
 const MAX_NAMES: usize = 100;
 
-/// A file that is to take the place of another. Unless it is committed, dropping it removes it.
+/// A file that is to replace another. Unless it is committed, dropping it removes it.
 #[derive(Debug)]
 pub struct Replacement {
     /// Open for appending and reading.
@@ -21,7 +21,7 @@ pub struct Replacement {
 }
 
 impl Replacement {
-    /// Makes an empty file beside `path`, with the permissions of the file that is there.
+    /// Makes an empty file next to `path`, with the permissions of the existing file.
     ///
     /// No link is followed: whatever has the temporary file's name is removed and never opened, and a link at `path` is replaced itself
     /// (see [`real_path`]).
@@ -42,10 +42,10 @@ impl Replacement {
         &self.file
     }
 
-    /// Puts the new file on the disk and in place of the old one, at once and whole. Returns it, still open.
+    /// Syncs the new file and atomically replaces the old one with it. Returns it, still open.
     ///
     /// # Errors
-    /// When it cannot be put there, or another process has replaced it meanwhile.
+    /// When it cannot be moved there, or another process has replaced it meanwhile.
     pub fn commit(self) -> io::Result<File> {
         let file = self.file.try_clone()?;
         file.sync_all()?;
@@ -68,10 +68,10 @@ impl Drop for Replacement {
     }
 }
 
-/// Writes a file and puts it at `path`, so that either all of it is there or what was there before.
+/// Writes a file to `path`, so that either all of it or the old content is there.
 ///
 /// # Errors
-/// Those of `write`, and when the file cannot be made or put in its place.
+/// Those of `write`, and when the file cannot be created or moved into place.
 pub fn replace<T, E: From<io::Error>>(path: &Path, write: impl FnOnce(&mut dyn Write) -> Result<T, E>) -> Result<T, E> {
     let new = Replacement::begin(path)?;
     let mut writer = BufWriter::with_capacity(1 << 16, new.file());
@@ -82,7 +82,7 @@ pub fn replace<T, E: From<io::Error>>(path: &Path, write: impl FnOnce(&mut dyn W
     Ok(done)
 }
 
-/// The file that a link stands for, so that the link stays one when the file is replaced. Only for paths that the user named: a link
+/// The target of a link, so that the link stays one when the file is replaced. Only for paths that the user named: a link
 /// with a name that judge-run chose was put there by someone else.
 ///
 /// # Errors
@@ -91,7 +91,7 @@ pub fn real_path(path: &Path) -> io::Result<PathBuf> {
     if path.is_symlink() { path.canonicalize() } else { Ok(path.to_owned()) }
 }
 
-/// Gives the file at `path` a second name, `<path>.bak`, in place of an earlier one; until it is replaced it has both.
+/// Gives the file at `path` a second name, `<path>.bak`, replacing an earlier one; until it is replaced it has both.
 ///
 /// # Errors
 /// When it cannot be given that name.
@@ -101,7 +101,7 @@ pub fn keep_backup(path: &Path) -> io::Result<()> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    // Some file systems have no second names.
+    // Some file systems do not support hard links.
     std::fs::hard_link(path, &backup).or_else(|_| std::fs::rename(path, &backup))
 }
 
@@ -119,7 +119,7 @@ fn create_new(path: &Path) -> io::Result<File> {
     Err(io::ErrorKind::AlreadyExists.into())
 }
 
-/// Opens the first of these files for appending that is not there yet, or is a file; never through a link.
+/// Opens for appending the first of these that does not exist yet or is a file; never through a link.
 ///
 /// # Errors
 /// When it cannot be opened.
@@ -131,7 +131,7 @@ pub fn open_beside(names: impl IntoIterator<Item = PathBuf>) -> io::Result<(Path
         }
         if path.symlink_metadata()?.is_file() {
             let file = OpenOptions::new().append(true).open(&path)?;
-            // Should it have become a link meanwhile, it is passed.
+            // If it has become a link meanwhile, it is skipped.
             if path.symlink_metadata()?.is_file() && is_at(&file, &path)? {
                 return Ok((path, file));
             }
@@ -158,7 +158,7 @@ pub(crate) fn is_at(_: &File, path: &Path) -> io::Result<bool> {
     path.try_exists()
 }
 
-/// Makes a rename last. Where folders cannot be synced, the old file may come back after a loss of power, but whole.
+/// Makes a rename durable. Where folders cannot be synced, the old file may come back after a power failure, but whole.
 fn sync_folder(path: &Path) {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let _ = File::open(folder).and_then(|folder| folder.sync_all());

@@ -31,7 +31,7 @@ pub struct Application {
     pub rights: Rights,
 }
 
-/// Why a list of applications cannot be used.
+/// Why a list of applications is invalid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}: {reason}")]
 pub struct InvalidApplications {
@@ -55,7 +55,7 @@ pub struct Access {
 
 impl Access {
     /// Reads `NAME TOKEN` or `NAME TOKEN post-only` lines; empty ones and those that begin with `#` are skipped. Pages of `origins`, such as
-    /// `https://shop.example`, may post from a browser. `rate` is how many requests a second each application may make.
+    /// `https://shop.example`, may post from a browser. `rate` is the number of requests per second that each application may make.
     ///
     /// # Errors
     /// The first line that says something else.
@@ -69,14 +69,14 @@ impl Access {
                 [first, ..] if first.starts_with('#') => continue,
                 [name, token] => (name, token, Rights::Full),
                 [name, token, "post-only"] => (name, token, Rights::PostOnly),
-                [_] => return wrong("expected `NAME TOKEN`, the token is missing"),
+                [_] => return wrong("expected `NAME TOKEN`, but the token is missing"),
                 _ => return wrong("expected `NAME TOKEN`, or `NAME TOKEN post-only`"),
             };
             if token.len() < MIN_TOKEN {
                 return wrong("the token is shorter than 16 characters");
             }
             if applications.iter().any(|(known, application)| known.is(token) || application.name == name) {
-                return wrong("the name or the token is there twice");
+                return wrong("the name or the token appears twice");
             }
             applications.push((Token::new(token), Arc::new(Application { name: name.to_owned(), rights })));
         }
@@ -86,12 +86,12 @@ impl Access {
         Ok(Self { applications, origins, limits })
     }
 
-    /// Whether only applications with a token are let in.
+    /// Whether only applications with a token have access.
     pub fn is_restricted(&self) -> bool {
         !self.applications.is_empty()
     }
 
-    /// Whose request it is: by `Authorization: Bearer TOKEN`, or Basic with the application's name and the token as the password.
+    /// The application of a request: by `Authorization: Bearer TOKEN`, or Basic with the application's name and the token as the password.
     pub(super) fn application(&self, request: &Request) -> Result<Arc<Application>, ApiError> {
         let application = if self.is_restricted() {
             self.by_token(request).ok_or_else(ApiError::unauthenticated)?
@@ -129,7 +129,7 @@ impl Access {
 }
 
 impl Application {
-    /// Who posts where no application has a token.
+    /// The application if none has a token.
     fn anyone() -> Self {
         Self { name: "anyone".to_owned(), rights: Rights::Full }
     }

@@ -12,7 +12,7 @@ use super::counter::Counter;
 use super::desk::{Asked, Wish};
 use super::error::ApiError;
 
-/// MLflow's clients ask a server for its version, and use what that version has. Its assessments are those of this one.
+/// MLflow's clients ask a server for its version, and use what that version supports. Its assessments are like ours.
 const MLFLOW_VERSION: &str = "3.17.2";
 const IDEMPOTENCY_KEY: header::HeaderName = header::HeaderName::from_static("idempotency-key");
 /// Of `Idempotency-Key`.
@@ -54,7 +54,7 @@ impl Intake {
     }
 
     async fn route(&self, request: &Request) -> Result<Answer, ApiError> {
-        // Where a token is needed, a page that reaches the server under another name has none.
+        // If tokens are required, a page that reaches the server under another name has none.
         if !self.access.is_restricted() && !self.hosts.allow(request, self.listening) {
             return Err(ApiError::denied("Invalid Host header - possible DNS rebinding attack detected"));
         }
@@ -87,10 +87,10 @@ impl Intake {
             Ok(body) => Ok(body),
             Err(BodyError::TooLong) => Err(ApiError::too_long(self.max_body)),
             Err(BodyError::TooSlow) => Err(ApiError::too_slow()),
-            Err(BodyError::Broken) => Err(ApiError::invalid("The body is not whole")),
+            Err(BodyError::Broken) => Err(ApiError::invalid("The body is incomplete")),
         };
         let json_body = || {
-            // A page can send other types without asking first.
+            // A page can send other types without a preflight.
             let content_type = request.header(&header::CONTENT_TYPE).unwrap_or_default();
             match content_type.split(';').next().unwrap_or_default().trim() {
                 "application/json" => body(),
@@ -108,7 +108,7 @@ impl Intake {
                 bytes = body.len();
                 let new = New::read(body, trace_id, &by, key, now_ms)?;
                 let id = new.feedback.assessment_id.clone();
-                let id = id.ok_or_else(|| ApiError::unavailable("The system has no random numbers"))?;
+                let id = id.ok_or_else(|| ApiError::unavailable("The system cannot supply random numbers"))?;
                 (id, Wish::Create(Box::new(new)))
             }
             ("GET", [id]) => ((*id).to_owned(), Wish::Get),
@@ -126,7 +126,7 @@ impl Intake {
     }
 }
 
-/// What a browser asks before a page of another origin may send JSON.
+/// A browser's preflight before a page of another origin may send JSON.
 fn preflight() -> Answer {
     Answer::new(204, "text/plain; charset=utf-8", "")
         .with(header::ACCESS_CONTROL_ALLOW_METHODS, "GET, POST, PATCH, DELETE")

@@ -8,7 +8,7 @@ use super::error::ApiError;
 use crate::feedback::wire::{Assessment, Wire};
 use crate::feedback::{AssessmentId, DELETED_BY_METADATA, Feedback, IdHasher, REJECTED_BY_METADATA, SourceType};
 
-/// Of names, ids and sources, as MLflow's database keeps them.
+/// The longest names, ids and sources, as in MLflow's database.
 const MAX_NAME: usize = 250;
 const MAX_ID: usize = 50;
 /// What no client says.
@@ -38,8 +38,8 @@ enum Field {
 }
 
 impl New {
-    /// Reads the body of a request to create. The trace is that of the address. `key` is the client's own for this very request
-    /// (`Idempotency-Key`). Without an id, one that says when it was made has an id of its content, so that a client that repeats a request
+    /// Reads the body of a request to create. The trace is that of the address. `key` is the client's own for this request
+    /// (`Idempotency-Key`). Without an id, feedback that says when it was made gets an id from its content, so that a client that repeats a request
     /// after a lost answer does not double it.
     pub(super) fn read(
         body: &[u8],
@@ -86,7 +86,7 @@ impl New {
     }
 }
 
-/// One request more or less is the same feedback if a client that knows the time says all the same.
+/// Repeated requests are the same feedback if a client that sends the time sends the same content.
 fn id_of_content(feedback: &Feedback) -> AssessmentId {
     let timeless = Feedback { last_update_time_ms: 0, ..feedback.clone() };
     let text = serde_json::to_vec(&timeless).unwrap_or_default();
@@ -118,7 +118,7 @@ fn check(feedback: &Feedback, application: &Application) -> Result<(), ApiError>
             return Err(ApiError::denied("This token may not override feedback"));
         }
         if source.source_type == SourceType::LlmJudge {
-            return Err(ApiError::denied("This token may not post feedback of a model"));
+            return Err(ApiError::denied("This token may not post a model's feedback"));
         }
     }
     Ok(())
@@ -163,7 +163,7 @@ impl Change {
                 Field::Name if patch.name == record.name || patch.name.is_empty() => {}
                 Field::Name => {
                     return Err(ApiError::invalid(
-                        "A feedback keeps its name: delete it, and create one with the other name",
+                        "The name of feedback cannot change: delete it, and create it under the other name",
                     ));
                 }
                 Field::Feedback => (record.value, record.error) = (patch.value.clone(), patch.error.clone()),
@@ -190,7 +190,7 @@ fn member(body: &[u8]) -> Result<Map<String, Value>, ApiError> {
         return Err(ApiError::invalid("Missing value for required parameter 'assessment'"));
     };
     let mut assessment = snake_cased(assessment);
-    // What is absent may be said to be null.
+    // Absent members may be null.
     assessment.retain(|_, value| !value.is_null());
     for inner in ["source", "feedback"] {
         if let Some(Value::Object(fields)) = assessment.get_mut(inner) {
@@ -217,12 +217,12 @@ fn snake_cased(fields: Map<String, Value>) -> Map<String, Value> {
     fields.into_iter().map(|(key, value)| (name(key), value)).collect()
 }
 
-/// A feedback, of a source that is one. MLflow's server takes a misspelt source for none, and then nobody knows whose opinion it is.
+/// Feedback with a valid source. MLflow's server treats a misspelt source as missing, and then no one knows whose opinion it is.
 fn feedback_of(mut assessment: Map<String, Value>, now_ms: i64) -> Result<Feedback, ApiError> {
     if !assessment.contains_key("feedback") {
         let kind = ["expectation", "issue"].into_iter().find(|kind| assessment.contains_key(*kind));
         return Err(ApiError::invalid(match kind {
-            Some(kind) => format!("Unsupported assessment type: {kind}; this server keeps feedback only"),
+            Some(kind) => format!("Unsupported assessment type: {kind}; this server stores only feedback"),
             None => "Unknown assessment type: None".to_owned(),
         }));
     }

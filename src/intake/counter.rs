@@ -1,4 +1,4 @@
-//! The thread at which all requests are decided, in their order. Those that came while the last were synced are written and synced together.
+//! The thread that decides all requests, in order. Those that arrived while the last were being synced are written and synced together.
 
 use std::io;
 use std::path::Path;
@@ -37,10 +37,10 @@ struct Job {
 }
 
 impl Counter {
-    /// Reads the log, and begins. The thread ends when the last clone of this is gone and what it was asked is decided.
+    /// Reads the log, and begins. The thread ends when the last clone of this is dropped and its requests are decided.
     ///
     /// # Errors
-    /// When the log cannot be read, or plainly is not one.
+    /// When the log cannot be read, or is clearly not one.
     pub fn start(log: &Path) -> Result<(Self, CounterClosed), OpenError> {
         let desk = Desk::open(Follower::new(log))?;
         let (sender, receiver) = mpsc::channel(MAX_WAITING);
@@ -50,7 +50,7 @@ impl Counter {
         Ok((Self { sender, room: Arc::new(Semaphore::new(MAX_WAITING_BYTES)) }, CounterClosed(thread)))
     }
 
-    /// Has a request decided; `bytes` is the length of its body. When too many wait already, it is refused at once.
+    /// Submits a request for a decision; `bytes` is the length of its body. If too many are waiting, it is refused at once.
     pub(super) async fn ask(&self, asked: Asked, bytes: usize) -> Result<Option<Feedback>, ApiError> {
         let busy = || ApiError::unavailable("Too many requests are waiting for the disk");
         let bytes = u32::try_from(bytes.clamp(1, MAX_WAITING_BYTES)).unwrap_or(u32::MAX);
@@ -80,7 +80,7 @@ fn work(mut desk: Desk, path: &Path, mut receiver: mpsc::Receiver<Job>) {
     }
 }
 
-/// Decides requests, and writes what they add. If it cannot be written, none of them holds.
+/// Decides requests, and writes what they add. If that fails, none of them takes effect.
 fn together(desk: &mut Desk, path: &Path, asked: Vec<Asked>) -> Vec<Result<Option<Feedback>, ApiError>> {
     let all = asked.len();
     if let Err(error) = desk.catch_up() {

@@ -1,4 +1,4 @@
-//! What the log says of each id, and what becomes of a request. One thread asks it, so that what it decides holds.
+//! What the log has for each id, and what to do with a request. Only one thread uses it, so its decisions stay valid.
 
 use std::collections::HashMap;
 
@@ -29,7 +29,7 @@ pub(super) struct Asked {
     pub now_ms: i64,
 }
 
-/// What becomes of it: the feedback as it is then (`None` once it is deleted), and the record to append.
+/// The outcome: the feedback as it is then (`None` once deleted), and the record to append.
 #[derive(Debug)]
 pub(super) struct Decided {
     pub feedback: Option<Feedback>,
@@ -47,7 +47,7 @@ pub(super) struct Desk {
 #[derive(Default)]
 struct Ids {
     known: HashMap<AssessmentId, Known>,
-    /// By whom an id was ever said to be overridden.
+    /// Which records override an id, so far.
     overriding: HashMap<AssessmentId, Vec<AssessmentId>>,
 }
 
@@ -62,14 +62,14 @@ impl Desk {
     /// Reads the log, if there is one.
     ///
     /// # Errors
-    /// When it cannot be read, or plainly is not a log.
+    /// When it cannot be read, or is clearly not a log.
     pub(super) fn open(follower: Follower) -> Result<Self, OpenError> {
         let mut desk = Self { follower, ids: Ids::default(), recent: HashMap::new() };
         desk.catch_up()?;
         Ok(desk)
     }
 
-    /// Sees what was appended meanwhile, by whomever.
+    /// Reads what was appended meanwhile, by anyone.
     pub(super) fn catch_up(&mut self) -> Result<(), OpenError> {
         let Self { follower, ids, recent } = self;
         follower.catch_up(|news| match news {
@@ -100,7 +100,7 @@ impl Desk {
         Ok(Some((record, is_overridden)))
     }
 
-    /// What an id overrides, as it stands.
+    /// What an id overrides at present.
     fn overridden_by(&self, id: AssessmentId) -> Option<AssessmentId> {
         match self.recent.get(&id) {
             Some(recent) => recent.overrides.as_deref().map(AssessmentId::of_any),
@@ -108,7 +108,7 @@ impl Desk {
         }
     }
 
-    /// Decides; a record that is to be appended is known from now on.
+    /// Decides; a record to be appended is known from now on.
     pub(super) fn decide(&mut self, asked: Asked) -> Result<Decided, ApiError> {
         let Asked { trace_id, assessment_id, by, wish, now_ms } = asked;
         let id = AssessmentId::of_any(&assessment_id);
@@ -135,7 +135,7 @@ impl Desk {
         };
         if record.metadata.get(RECEIVED_METADATA) != Some(&by.name) {
             return Err(ApiError::denied(
-                "An application may change and delete only what came through it; to disagree with a feedback, create one that overrides it",
+                "An application may change and delete only its own feedback; to disagree with other feedback, create one that overrides it",
             ));
         }
         let record = match change {
@@ -156,7 +156,7 @@ impl Desk {
         found: Option<(Feedback, bool)>,
     ) -> Result<Decided, ApiError> {
         if let Some((recorded, is_overridden)) = found {
-            // The same request once more, perhaps because its answer was lost.
+            // The same request again, possibly because its answer was lost.
             return if new.is(&recorded) {
                 let feedback = Feedback { valid: Some(!is_overridden), ..recorded };
                 Ok(Decided { feedback: Some(feedback), record: None })
@@ -166,7 +166,7 @@ impl Desk {
         }
         if Facts::of(&new.feedback).is_own {
             return Err(ApiError::invalid(
-                "The metadata is that of a verdict by judge-run itself, which only its own runs record",
+                "The metadata is that of judge-run's own verdicts, which only its runs record",
             ));
         }
         if let Some(overridden) = &new.feedback.overrides {
@@ -181,13 +181,13 @@ impl Desk {
         Ok(Decided { feedback: Some(feedback), record: Some(new.feedback) })
     }
 
-    /// What was decided last could not be written.
+    /// The last decision could not be written.
     pub(super) fn forget_recent(&mut self) {
         self.recent.clear();
     }
 }
 
-/// The record that says so. It overrides nothing any more, so that what was overridden holds again, as in MLflow.
+/// The record that says so. It no longer overrides anything, so that what was overridden is in force again, as in MLflow.
 fn deleted(record: Feedback, by: &Application, now_ms: i64) -> Feedback {
     let mut metadata = record.metadata;
     metadata.insert(DELETED_BY_METADATA.to_owned(), by.name.clone());
@@ -282,7 +282,7 @@ mod tests {
         assert_eq!(fixture.create(&assessment("a-1", 1, None)).unwrap(), first);
         assert_eq!(fixture.create(&assessment("a-1", 2, None)).unwrap_err(), ApiError::conflict("a-1"));
         assert_eq!(fixture.lines(), 1);
-        // A server that was started again knows it too.
+        // A restarted server knows it too.
         fixture.desk = Desk::open(Follower::new(fixture.path())).unwrap();
         assert_eq!(fixture.create(&assessment("a-1", 1, None)).unwrap(), first);
         assert_eq!(fixture.lines(), 1);

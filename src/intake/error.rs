@@ -1,4 +1,4 @@
-//! What a client is told, in the shape of MLflow's own errors.
+//! Errors for clients, in the form of MLflow's own.
 
 use std::time::Duration;
 
@@ -34,7 +34,7 @@ impl ApiError {
 
     /// The id is taken by something else.
     pub(super) fn conflict(assessment_id: &str) -> Self {
-        let message = format!("Assessment with ID '{assessment_id}' already exists with other content");
+        let message = format!("Assessment with ID '{assessment_id}' already exists with different content");
         Self::new(409, "RESOURCE_ALREADY_EXISTS", message)
     }
 
@@ -55,11 +55,11 @@ impl ApiError {
     }
 
     pub(super) fn too_many(wait: Duration) -> Self {
-        let error = Self::new(429, "REQUEST_LIMIT_EXCEEDED", "Too many requests of this application");
+        let error = Self::new(429, "REQUEST_LIMIT_EXCEEDED", "Too many requests from this application");
         Self { retry_after: Some(wait), ..error }
     }
 
-    /// Nothing was kept; the same request may be sent again.
+    /// Nothing was saved; the same request may be sent again.
     pub(super) fn unavailable(message: impl Into<String>) -> Self {
         let error = Self::new(503, "TEMPORARILY_UNAVAILABLE", message);
         Self { retry_after: Some(Duration::from_secs(1)), ..error }

@@ -4,10 +4,10 @@ use serde_json::{Value, json};
 
 use super::form::VALUE_KEY;
 
-/// The words that say so where a verdict could stand, beside JSON's `null`.
+/// The words for it in place of a verdict, in addition to JSON's `null`.
 pub(super) const WORDS: [&str; 2] = ["unknown", "null"];
 
-/// What the instructions say of it, behind the form of the answer.
+/// What the instructions say about it, after the form of the answer.
 pub(super) const INSTRUCTIONS: &str =
     "\nWhere the material does not allow a verdict, \"value\" is null, and the rationale says what is missing.";
 

@@ -9,7 +9,7 @@ use super::form::length;
 use super::rubric::Rubric;
 use super::verdict::VerdictType;
 
-/// The key of the passages that bear a verdict out.
+/// The key of the passages that support a verdict.
 pub(super) const QUOTES_KEY: &str = "quotes";
 /// More quotations show no more.
 const MAX_QUOTES: u32 = 5;
@@ -22,9 +22,9 @@ pub enum AnswerForm {
     /// A rationale and a value.
     #[default]
     Value,
-    /// The same, and before it the passages that bear it out.
+    /// The same, preceded by the supporting passages.
     Quoting,
-    /// Items with marks, of which code makes the value.
+    /// Items with marks, from which code computes the value.
     Claims(Claims),
     /// A rationale and a value for each criterion of a rubric; what is read is one of them.
     Criterion {
@@ -36,7 +36,7 @@ pub enum AnswerForm {
 }
 
 impl AnswerForm {
-    /// In how many orders its parts are asked for. The others of these functions take the number of one.
+    /// The number of orders of its parts. The other functions take the index of one.
     pub(super) fn orders(&self) -> usize {
         match self {
             Self::Value | Self::Quoting | Self::Claims(_) => 1,
@@ -54,7 +54,7 @@ impl AnswerForm {
         }
     }
 
-    /// The same for endpoints that enforce more keywords: nothing in it can continue without end.
+    /// The same for endpoints that enforce more keywords: nothing in it can continue indefinitely.
     pub(super) fn bounded_json_schema(&self, verdict: &VerdictType, max_rationale_chars: u32, order: usize) -> Value {
         match self {
             Self::Value => verdict.bounded_json_schema(max_rationale_chars),
@@ -74,7 +74,7 @@ impl AnswerForm {
         }
     }
 
-    /// What stands for these in the identity of a judgment: see [`VerdictType::hashed_instructions`].
+    /// What represents these in the identity of a judgment: see [`VerdictType::hashed_instructions`].
     pub(super) fn hashed_instructions(&self, verdict: &VerdictType) -> String {
         match self {
             Self::Value => verdict.hashed_instructions(),

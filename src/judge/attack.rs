@@ -1,4 +1,4 @@
-//! Attacks on a judge: published injection patterns, planted in what the application answered.
+//! Attacks on a judge: published injection patterns, planted in the application's answer.
 //!
 //! Sources: Liu and others, "Formalizing and Benchmarking Prompt Injection Attacks and Defenses" (USENIX Security 2024: context ignoring, fake
 //! completion, combined); Zhao and others, "One Token to Fool LLM-as-a-Judge" (2025: openers); Chen and others, "Humans or LLMs as the Judge?"
@@ -17,7 +17,7 @@ use crate::trace::{Span, Trace};
 /// The family of patterns that order nothing: a judge must not change its verdict for them either.
 pub const CONTROL: &str = "control";
 
-/// What is planted. `{value}` stands for a good verdict, `{json}` for an answer of a judge that gives it.
+/// The text to plant. `{value}` means a good verdict, `{json}` a judge's answer that gives it.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Pattern {
@@ -78,7 +78,7 @@ pub fn built_in() -> Vec<Pattern> {
     BUILT_IN.iter().map(pattern).collect()
 }
 
-/// A verdict that the judge would find good. `None` where it declares none.
+/// A verdict that the judge would find good. `None` if it declares none.
 pub fn good_verdict(judge: &Judge) -> Option<Value> {
     match judge.good.as_ref()? {
         Good::Boolean(good) => Some((*good).into()),
@@ -121,7 +121,7 @@ impl Pattern {
         self.text.replace("{value}", &plain).replace("{json}", &json)
     }
 
-    /// The trace with the pattern in what a judge is shown of it: in the answer, or in what its spans returned. `None` if the judge is shown
+    /// The trace with the pattern in what a judge is shown: in the answer, or in what its spans returned. `None` if the judge is shown
     /// neither, or no text of it.
     pub fn planted(&self, judge: &Judge, trace: &Trace, verdict: &Value) -> Option<Trace> {
         let text = self.with_verdict(verdict);

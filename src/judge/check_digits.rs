@@ -1,6 +1,6 @@
 //! Numbers with check digits, in texts: payment cards and bank accounts.
 
-/// How much of a number in groups is right, in bytes: a pattern may have taken in what follows it. 0 if nothing is.
+/// The length of the valid number in a grouped match, in bytes: a pattern may have included what follows it. 0 if none is valid.
 pub(super) fn longest(text: &str, is_right: fn(&str) -> bool) -> usize {
     let ends = text.char_indices().rev().filter(|(_, c)| matches!(c, ' ' | '-')).map(|(at, _)| at);
     std::iter::once(text.len()).chain(ends).find(|end| is_right(&text[..*end])).unwrap_or(0)

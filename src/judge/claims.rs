@@ -1,4 +1,4 @@
-//! Verdicts that are lists: the judge finds items and marks each; code makes the value of the marks.
+//! Verdicts that are lists: the judge finds items and marks each; code computes the value from the marks.
 
 use serde_json::{Value, json};
 
@@ -6,19 +6,19 @@ use super::formula::{Formula, TOTAL};
 
 /// The key of the list in the answer's object.
 pub(super) const ITEMS_KEY: &str = "items";
-/// The keys of an item, in their order: what it says and what that rests on come before what it is worth.
+/// The keys of an item, in their order: its text and its basis come before its mark.
 pub(super) const TEXT_KEY: &str = "text";
 pub(super) const QUOTE_KEY: &str = "quote";
 pub(super) const MARK_KEY: &str = "mark";
 
 /// Items that a list may have unless the judge file says otherwise.
 pub(super) const DEFAULT_MAX_ITEMS: u32 = 20;
-/// A longer list is no list that anybody reads, and its grammar is refused.
+/// No one reads a longer list, and its grammar is refused.
 pub(super) const MAX_ITEMS: u32 = 50;
 /// Characters that a bounded schema allows for the text and the quote of an item.
 pub(super) const MAX_ITEM_CHARS: u32 = 400;
 
-/// What the items of an answer are, and what they are worth together.
+/// The items of an answer, and their value together.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Claims {
     /// What an item may be marked as.
@@ -27,7 +27,7 @@ pub struct Claims {
     pub max_items: u32,
     /// The value, over the numbers of items with each mark.
     pub formula: Formula,
-    /// The value where the formula has none, as for no items.
+    /// The value if the formula has none, as for no items.
     pub empty: Option<f64>,
 }
 
@@ -51,11 +51,11 @@ impl Claims {
         }
         if let Some(mark) = marks.iter().find(|mark| !is_name(mark)) {
             return Err(format!(
-                "`marks` are names in `value`, of lower-case letters, digits and `_`, unlike `{mark}`"
+                "`marks` are names in `value`, made of lower-case letters, digits and `_`, unlike `{mark}`"
             ));
         }
         if marks.iter().enumerate().any(|(i, mark)| mark == TOTAL || marks[..i].contains(mark)) {
-            return Err(format!("`marks` must differ, and `{TOTAL}` stands for the number of all items"));
+            return Err(format!("`marks` must differ, and `{TOTAL}` means the number of all items"));
         }
         let max_items = max_items.unwrap_or(DEFAULT_MAX_ITEMS);
         if !(1..=MAX_ITEMS).contains(&max_items) {
@@ -68,12 +68,12 @@ impl Claims {
         Ok(Self { marks, max_items, formula, empty })
     }
 
-    /// The declared mark that a text is, whatever its case and the space around it.
+    /// The declared mark that a text means, ignoring case and surrounding space.
     pub(super) fn mark(&self, text: &str) -> Option<&str> {
         self.marks.iter().find(|mark| mark.eq_ignore_ascii_case(text.trim())).map(String::as_str)
     }
 
-    /// The value of items with these marks; `None` where the formula has none and the judge file declares none.
+    /// The value of items with these marks; `None` if the formula has none and the judge file declares none.
     pub(super) fn value<'m>(&self, marks: impl Iterator<Item = &'m str>) -> Option<Value> {
         let mut counts: Vec<(&str, u32)> = self.marks.iter().map(|mark| (mark.as_str(), 0)).collect();
         for mark in marks {
@@ -131,7 +131,7 @@ impl Claims {
         )
     }
 
-    /// What stands for all of this in the identity of a judgment.
+    /// What represents all of this in the identity of a judgment.
     pub(super) fn hashed(&self) -> String {
         let Self { formula, empty, .. } = self;
         format!("{}\nvalue: {formula}\nempty: {empty:?}", self.instructions())

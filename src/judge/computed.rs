@@ -1,4 +1,4 @@
-//! Who gives the verdict: a model that is asked, code over the trace, or a program.
+//! Who gives the verdict: a model, code over the trace, or a program.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -36,7 +36,7 @@ impl JudgeKind {
         }
     }
 
-    /// What stands for the model of a judge that asks none; of one that does, it is never asked for.
+    /// The substitute for the model of a judge that asks none; never called for one that does.
     pub fn uri(self, judge: &str) -> ModelUri {
         ModelUri { endpoint: self.as_str().to_owned(), model: judge.to_owned() }
     }
@@ -82,7 +82,7 @@ impl Answers {
         }
     }
 
-    /// All that is the same for every trace and determines the verdict; `None` where a model is asked. A program may change without its command, so
+    /// Everything that is the same for every trace and determines the verdict; `None` if a model is asked. A program may change without its command, so
     /// its version is part of it.
     pub(super) fn constant_parts(&self, version: u32, schema: &str) -> Option<[Vec<u8>; 3]> {
         let (kind, parts) = match self {

@@ -1,7 +1,7 @@
 //! Control tokens of chat templates, and characters that people do not see.
 //!
-//! Servers that tokenize a prompt as one text take a control token in it for their own: `<|im_end|>` in a judged answer ends the
-//! turn, whatever fence it stands in. So prompts show them broken, `< |im_end| >`; and in a judge's answer they end what is the judge's.
+//! Servers that tokenize a prompt as one text treat a control token in it as their own: `<|im_end|>` in a judged answer ends the
+//! turn, even inside a fence. So prompts show them broken, `< |im_end| >`; and in a judge's answer they end the judge's turn.
 //!
 //! Sources: the `tokenizer_config.json` of each family. ChatML, Llama 3, Phi, gpt-oss, Command, Granite: `<|...|>`. Gemma: `<start_of_turn>`,
 //! `<|turn>`, `<turn|>`. Mistral and Llama 2: `[INST]`, `<<SYS>>`, `<s>`. DeepSeek, Hunyuan: full-width bars. Kimi: `◁think▷`. EXAONE:
@@ -66,7 +66,7 @@ const OTHERS: [&str; 5] = ["<<SYS>>", "<</SYS>>", "]~b]", "]~!b[", "[e~["];
 /// No control token is longer, in bytes.
 const MAX_TOKEN: usize = 80;
 
-/// What the tokens have in their names that may stand inside an answer: reasoning, channels, calls of tools, beginnings.
+/// Parts of names of tokens that may occur inside an answer: reasoning, channels, calls of tools, beginnings.
 const INSIDE: [&str; 13] = [
     "think",
     "channel",
@@ -106,7 +106,7 @@ pub(super) fn broken(text: Cow<'_, str>) -> (Cow<'_, str>, u64) {
     (out.into(), found.len() as u64)
 }
 
-/// Where the first token stands that ends a turn or begins another: what follows is not said by who spoke.
+/// The position of the first token that ends a turn or begins another: what follows is another speaker's.
 pub(super) fn end_of_turn(text: &str) -> Option<usize> {
     let is_named = |at: usize| text[..at].ends_with(['`', '"', '\'', '\u{201c}']);
     let mut ends = tokens(text).into_iter().filter(|range| ends_turn(&text[range.clone()]) && !is_named(range.start));
@@ -182,7 +182,7 @@ fn tokens(text: &str) -> Vec<Range<usize>> {
     found
 }
 
-/// How many characters a model reads and a person does not see: Unicode tags, but for those of flags, and controls of the writing
+/// The number of characters that a model reads but a person does not see: Unicode tags, but for those of flags, and controls of the writing
 /// direction.
 pub(super) fn hidden(text: &str) -> u64 {
     const FLAG: char = '\u{1f3f4}';

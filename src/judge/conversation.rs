@@ -16,7 +16,7 @@ pub(super) struct Turn<'a> {
 /// Names under which applications put the one text that the user typed.
 pub(super) const QUESTIONS: [&str; 6] = ["question", "query", "input", "prompt", "message", "text"];
 
-/// The turns of all traces: two a trace, fewer where one was not recorded.
+/// The turns of all traces: two per trace, fewer if one was not recorded.
 pub(super) fn turns(session: &Session) -> Vec<Turn<'_>> {
     session.traces().flat_map(of_trace).collect()
 }
@@ -27,7 +27,7 @@ fn of_trace(trace: &Trace) -> impl Iterator<Item = Turn<'_>> {
     user.into_iter().chain(assistant)
 }
 
-/// What the user said last. (MLflow repeats the whole history with each trace, where the application records it as inputs.)
+/// The user's last message. (MLflow repeats the whole history with each trace, if the application records it as inputs.)
 pub(crate) fn asked(inputs: &Value) -> &Value {
     if let Some(message) = last_message(inputs, &["user", "human"]) {
         return text_of(message);

@@ -1,4 +1,4 @@
-//! Cutting long values, so that a prompt keeps to a length: the middle goes, and the text says how much.
+//! Cutting long values, so that a prompt keeps to a length: the middle is removed, and the text says how much.
 
 use std::borrow::Cow;
 
@@ -9,7 +9,7 @@ const MARKER_BYTES: usize = 64;
 /// A value with less room than this loses its meaning.
 const MIN_BYTES: usize = 256;
 
-/// What became of the values of one prompt; a render-local extension of the engine's state.
+/// The cuts in the values of one prompt; a render-local extension of the engine's state.
 #[derive(Debug, Default)]
 pub(super) struct Cuts {
     /// Bytes of each value, as it was.
@@ -28,7 +28,7 @@ pub(super) fn note<'a>(state: &mut State<'_, '_>, text: &'a str, budget: usize) 
 }
 
 /// The most bytes that each value may have, so that all together have at most `room`: the longest are cut first, and to
-/// the same length. `None` where too little would be left of them.
+/// the same length. `None` if too little of them would be left.
 pub(super) fn budget(mut lengths: Vec<usize>, room: usize) -> Option<usize> {
     lengths.sort_unstable();
     let mut room = room;

@@ -1,4 +1,4 @@
-//! What a judge is, as JSON: for lists of judges, and for other programs.
+//! A judge's properties as JSON: for lists of judges, and for other programs.
 
 use serde_json::{Map, Value, json};
 
@@ -22,7 +22,7 @@ impl Judge {
         })
     }
 
-    /// `[verdict]` without what is left at its default.
+    /// `[verdict]` without defaults.
     fn described_verdict(&self) -> Value {
         let mut verdict = Map::new();
         let mut put = |key: &str, value: Value| verdict.insert(key.to_owned(), value);

@@ -54,7 +54,7 @@ const MAX_NAME: usize = 300;
 /// A document that was found. Written whole, it begins with a line of its number, title and address, as far as it has them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Document {
-    /// From 1, over all of a trace's retrievals; none where it is judged by itself, since its place says nothing of it.
+    /// From 1, over all of a trace's retrievals; none where it is judged by itself, since its place says nothing about it.
     number: Option<usize>,
     pub(super) title: Option<String>,
     pub(super) uri: Option<String>,
@@ -99,7 +99,7 @@ impl Object for Document {
     }
 }
 
-/// The documents of a trace, numbered. `None` where no retrieval was recorded; one that found nothing gives none.
+/// The documents of a trace, numbered. `None` if no retrieval was recorded; an empty one gives an empty list.
 pub(super) fn of_trace(trace: &Trace) -> Option<Vec<Value>> {
     let is_retriever = |span: &&Span| span.span_type.as_str() == SpanType::RETRIEVER;
     let mut spans = trace.spans.iter().filter(is_retriever).peekable();
@@ -107,7 +107,7 @@ pub(super) fn of_trace(trace: &Trace) -> Option<Vec<Value>> {
     Some(numbered(spans))
 }
 
-/// What one span returned, whatever its type. `None` where nothing was recorded.
+/// What one span returned, whatever its type. `None` if nothing was recorded.
 pub(super) fn of_span(span: &Span) -> Option<Vec<Value>> {
     span.outputs.is_some().then(|| numbered([span]))
 }
@@ -160,8 +160,8 @@ fn texts(documents: Vec<Document>) -> Vec<String> {
     documents.into_iter().map(|document| document.text).collect()
 }
 
-/// Documents as retrievers write them: a list of texts or of objects with a text, each perhaps with a score, or such a list inside an
-/// object. `around` has what the objects around them say of title and address.
+/// Documents as retrievers write them: a list of texts or of objects with a text, each optionally with a score, or such a list inside an
+/// object. `around` has the titles and addresses of the enclosing objects.
 fn collect(outputs: &Value, around: &Document, found: &mut Vec<Document>) -> Result<(), Error> {
     match outputs.kind() {
         ValueKind::String => {
@@ -194,7 +194,7 @@ fn collect(outputs: &Value, around: &Document, found: &mut Vec<Document>) -> Res
                     return collect(&inner, &around, found);
                 }
             }
-            // A document of an unknown form is still evidence: as it stands.
+            // A document of an unknown form is still evidence, as it is.
             found.push(Document { text: json_text(outputs)?, ..Document::default() });
         }
         _ => {}

@@ -1,4 +1,4 @@
-//! The template engine as prompts and expressions use it: what it is made of, how it writes values, and what its errors say.
+//! The template engine of prompts and expressions: its set-up, how it writes values, and its error messages.
 
 use std::fmt::Write as _;
 
@@ -11,7 +11,7 @@ use super::image::{attach, images, without_payloads};
 use super::shown::{defined, json_text, shown};
 use super::subject::Subject;
 
-/// What one prompt may cost: about as many steps, or a quarter of a gigabyte of text. A template that asks for more is a mistake or an
+/// The cost limit of one prompt: about this many steps, or a quarter of a gigabyte of text. A template that exceeds it is a mistake or an
 /// attack.
 const MAX_FUEL: u64 = 4_000_000;
 
@@ -66,7 +66,7 @@ fn write_value(out: &mut Output<'_>, state: &mut State<'_, '_>, value: &Value) -
 }
 
 fn unwritten(_: std::fmt::Error) -> Error {
-    Error::new(ErrorKind::WriteFailure, "the prompt cannot be written")
+    Error::new(ErrorKind::WriteFailure, "the prompt cannot be rendered")
 }
 
 /// `{{ value | tojson }}`: plain JSON. (The engine's own filter escapes for HTML.)
@@ -81,7 +81,7 @@ pub(super) fn explained(error: &Error, subject: Subject<'_>) -> String {
     let detail = error.detail().unwrap_or_default();
     match error.kind() {
         ErrorKind::UndefinedError => {
-            // "`inputs.question` is undefined", perhaps after other words.
+            // "`inputs.question` is undefined", possibly after other words.
             let name = detail.rsplit('`').nth(1).unwrap_or("a variable that the prompt uses");
             let hint = if name.starts_with("expectations") && subject.expectations().is_empty() {
                 "; this judge compares with expectations, such as {\"expected_response\": \"...\"}"

@@ -12,7 +12,7 @@ use super::verdict::VerdictType;
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Example {
-    /// The trace that it was taken from: what people say of that one says nothing of the judge any more.
+    /// The trace that it was taken from: people's labels of it no longer say anything about the judge.
     pub trace_id: Option<String>,
     /// What was asked.
     pub inputs: Option<toml::Value>,
@@ -25,11 +25,11 @@ pub struct Example {
     pub documents: Vec<String>,
     /// The reasoning of the right judgment.
     pub rationale: String,
-    /// Its verdict; of a judge with `unknown`, the text `unknown` stands for none.
+    /// Its verdict; for a judge with `unknown`, the text `unknown` means none.
     pub value: toml::Value,
 }
 
-/// The examples as the instructions show them: each is what was judged, and the whole answer in its form.
+/// The examples as the instructions show them: each has the judged material and the whole answer in its form.
 ///
 /// # Errors
 /// Which example is not one, and why.

@@ -1,4 +1,4 @@
-//! Expressions over one trace, with the names and filters of prompts: what filters and strata are made of.
+//! Expressions over one trace, with the names and filters of prompts: for filters and strata.
 
 use std::fmt;
 use std::sync::LazyLock;
@@ -19,7 +19,7 @@ static STRICT: LazyLock<Environment<'static>> = LazyLock::new(|| environment(Und
 
 /// A compiled expression.
 ///
-/// What a trace lacks is not an error: it equals nothing, holds nothing and counts as false. In an expression with `<` or
+/// What a trace lacks is not an error: it equals nothing, contains nothing and counts as false. In an expression with `<` or
 /// `>` it makes the whole false, because the engine would sort it before every number.
 pub struct Expression {
     source: String,
@@ -33,7 +33,7 @@ impl Expression {
     /// Compiles an expression and checks that every name in it is one a trace can have.
     ///
     /// # Errors
-    /// When the syntax is wrong, a filter or test is unknown, or a variable is none of [`super::prompt::VARIABLES`].
+    /// When the syntax is wrong, a filter or test is unknown, or a variable is not among [`super::prompt::VARIABLES`].
     pub fn compile(source: &str) -> Result<Self, TemplateError> {
         let invalid = |error: Error| TemplateError::syntax(source, &error);
         let orders = source.contains(['<', '>']);
@@ -61,7 +61,7 @@ impl Expression {
         self.value(trace).map(|value| value.is_true())
     }
 
-    /// What it says of a trace, as prompts would show it; empty for nothing.
+    /// Its value for a trace, as prompts would show it; empty for none.
     ///
     /// # Errors
     /// Why it cannot be evaluated, without a value of the trace.

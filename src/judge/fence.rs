@@ -9,7 +9,7 @@ use minijinja::{Error, ErrorKind, State, Value};
 
 use super::shown::{defined, shown};
 
-/// The text of a value between tags that it cannot close, because their name holds a checksum of the text that the text does not have.
+/// The text of a value between tags that it cannot close, because their name has a checksum of the text that the text does not contain.
 pub(super) fn filter(state: &mut State<'_, '_>, value: &Value, label: Option<&str>) -> Result<Value, Error> {
     defined(value)?;
     let label = label.unwrap_or("data");
@@ -21,13 +21,18 @@ pub(super) fn filter(state: &mut State<'_, '_>, value: &Value, label: Option<&st
     Ok(Value::from_object(Fenced { tag: [label, "-", &mark(&text)].concat(), text: text.into_owned() }))
 }
 
-/// A checksum that the text does not contain; where one was put there on purpose, a hash, which cannot be.
+/// A checksum that the text does not contain; if one was put there on purpose, a hash, which cannot be.
 pub(super) fn mark(text: &str) -> String {
-    let checksum = format!("{:08x}", crc32fast::hash(text.as_bytes()));
+    let checksum = hex(crc32fast::hash(text.as_bytes()));
     match memmem::find(text.as_bytes(), checksum.as_bytes()) {
         None => checksum,
         Some(_) => blake3::hash(text.as_bytes()).to_hex()[..12].to_owned(),
     }
+}
+
+/// As `format!("{number:08x}")`, which every text of every prompt would pay for.
+fn hex(number: u32) -> String {
+    (0..8).rev().filter_map(|digit| char::from_digit(number >> (4 * digit) & 0xf, 16)).collect()
 }
 
 /// A fence and its text, which is written as it is and may still be cut.
@@ -58,6 +63,13 @@ impl Object for Fenced {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_checksum_has_eight_digits() {
+        for number in [0, 0xf, 0x1234_5678, 0x9abc_def0, u32::MAX] {
+            assert_eq!(hex(number), format!("{number:08x}"));
+        }
+    }
 
     #[test]
     fn a_forged_checksum_closes_no_fence() {

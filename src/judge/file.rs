@@ -71,7 +71,7 @@ pub struct CriterionTable {
     verdict: VerdictTable,
 }
 
-/// What of a judge file gives feedback of its own.
+/// The parts of a judge file that give separate feedback.
 pub(super) struct Part {
     /// Of a rubric: the criterion's name, and its description where it is asked about alone.
     pub(super) criterion: Option<(String, Option<String>)>,
@@ -86,7 +86,7 @@ pub(super) struct Part {
 }
 
 impl JudgeFile {
-    /// One of the parts: of a rubric a criterion, else the whole.
+    /// One of the parts: a criterion of a rubric, or else the whole.
     ///
     /// # Errors
     /// The table at fault, and what is wrong with it.
@@ -111,7 +111,7 @@ impl JudgeFile {
                 || labels != LabelTraits::default()
                 || matches!(verdict, VerdictType::Labels { .. })
             {
-                let reason = "a criterion has none of `unknown`, `multiple`, `ordered`, `scores` and `case_sensitive`";
+                let reason = "a criterion cannot have `unknown`, `multiple`, `ordered`, `scores` or `case_sensitive`";
                 return Err(in_criterion(reason.to_owned()));
             }
             if table.verdict.answer_form().map_err(in_criterion)? != AnswerForm::Value {
@@ -133,7 +133,7 @@ impl JudgeFile {
     }
 }
 
-/// How many requests a rubric takes for a trace.
+/// The number of requests of a rubric per trace.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Calls {
@@ -148,7 +148,7 @@ enum Calls {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Order {
-    /// Another one for each trace, of a few.
+    /// One of a few, by trace.
     #[default]
     Shuffle,
     /// That of the file.
@@ -165,7 +165,7 @@ pub struct Prompts {
     pub user: Spanned<String>,
     /// Tokens that both messages may have, by the estimate of [`crate::endpoint::wire::chat::ChatRequest::estimated_input_tokens`].
     pub max_input_tokens: Option<u32>,
-    /// What becomes of a prompt that is longer.
+    /// What to do with a longer prompt.
     pub truncate: Option<Truncate>,
 }
 
@@ -176,7 +176,7 @@ impl Prompts {
     }
 }
 
-/// What becomes of a prompt that is longer than the judge allows.
+/// What to do with a prompt that is longer than the judge allows.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Truncate {
@@ -316,7 +316,7 @@ impl VerdictTable {
             };
         }
         if good.is_some() || better.is_some() || threshold.is_some() || *evidence {
-            return Err("a rubric has no verdict of its own: say in each of the [[criteria]] what is good".to_owned());
+            return Err("a rubric has no verdict itself: say in each of the [[criteria]] what is good".to_owned());
         }
         Ok(Some((calls.unwrap_or_default(), order.unwrap_or_default())))
     }
@@ -341,7 +341,7 @@ impl VerdictTable {
             };
         }
         if *evidence {
-            return Err("claims have a quotation each: `evidence` is for other types".to_owned());
+            return Err("each claim has a quotation: `evidence` is for other types".to_owned());
         }
         let value = value.as_ref().ok_or("claims require `value`, such as value = \"supported / total\"")?;
         Claims::new(marks.clone().unwrap_or_default(), *max_items, value, *empty).map(AnswerForm::Claims)
@@ -357,7 +357,7 @@ impl VerdictTable {
         }
         match (verdict, &self.good, self.better) {
             (_, None, None) => Ok(None),
-            _ if self.is_preference() => Err("a preference has winners, and no verdict is good".to_owned()),
+            _ if self.is_preference() => Err("a preference has winners, not good verdicts".to_owned()),
             (VerdictType::Boolean, Some(toml::Value::Boolean(good)), None) => Ok(Some(Good::Boolean(*good))),
             (VerdictType::Boolean, ..) => Err("write `good = true` or `good = false`".to_owned()),
             (
@@ -380,11 +380,11 @@ impl VerdictTable {
     }
 }
 
-/// A threshold outside of the scale would make all verdicts good, or none.
+/// A threshold outside the scale would make all verdicts good, or none.
 fn divides(verdict: &VerdictType, threshold: f64) -> Result<f64, String> {
     match verdict.check(&threshold.into()) {
         Ok(_) => Ok(threshold),
-        // A threshold between two whole numbers is one, too.
+        // A threshold between two whole numbers is valid, too.
         Err(_) => match verdict.scale() {
             (Some(min), Some(max)) if (min..=max).contains(&threshold) => Ok(threshold),
             _ => Err(format!("`threshold` must be {verdict}, not {threshold}")),

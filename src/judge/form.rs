@@ -76,8 +76,8 @@ impl VerdictType {
         ])
     }
 
-    /// What stands for [`Self::instructions`] in the identity of a judgment: their first version. Better words for the same form
-    /// change no identity, so that no judgment is paid for again because of them.
+    /// What stands for [`Self::instructions`] in the identity of a judgment: their first version. Better wording of the same form
+    /// changes no identity, so that no judgment is paid for again because of it.
     pub(super) fn hashed_instructions(&self) -> String {
         self.instructions_with(&FIRST_REASONING)
     }
@@ -86,7 +86,7 @@ impl VerdictType {
         let mut example = Map::new();
         example.insert(RATIONALE_KEY.to_owned(), format!("<{placeholder}>").into());
         example.insert(VALUE_KEY.to_owned(), format!("<{self}>").into());
-        // The placeholder of the value stands without quotes unless the value itself is a string.
+        // The placeholder of the value has no quotes unless the value itself is a string.
         let mut example = Value::Object(example).to_string();
         if !matches!(self, Self::Category { .. }) {
             example = example.replace(&format!("\"<{self}>\""), &format!("<{self}>"));
@@ -112,7 +112,7 @@ pub(super) fn length(max_rationale_chars: u32) -> String {
 pub(super) fn is_placeholder(rationale: &str) -> bool {
     let text = rationale.trim();
     let inner = text.strip_prefix('<').and_then(|text| text.strip_suffix('>'));
-    // Angle brackets around the whole of it mark a placeholder, whatever it says.
+    // Angle brackets around all of it mark a placeholder, whatever it says.
     let is_bracketed =
         |inner: &str| !inner.contains(['<', '>', '/']) && inner.contains(char::is_alphabetic) && inner.len() < 200;
     inner.is_some_and(is_bracketed) || text == RATIONALE_DESCRIPTION || is_copied(text)

@@ -1,4 +1,4 @@
-//! A number that code computes from how often a judge gave each mark: models count and divide badly.
+//! A number that code computes from the count of each mark, because models count and divide badly.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -40,7 +40,7 @@ impl Formula {
             return Err(format!("`value` names `{unknown}`, which is neither one of the `marks` nor `{TOTAL}`"));
         }
         let formula = Self { source: source.to_owned(), compiled: Arc::new(compiled) };
-        // Of no items, which may have no value, and of some: what is no number then never is.
+        // Tried without items, which may give no value, and with some: if that is not a number, nothing is.
         let some: Vec<_> = (1..).zip(marks).map(|(n, mark)| (mark.as_str(), n)).collect();
         match formula.eval(&some) {
             Ok(_) => Ok(formula),

@@ -49,7 +49,7 @@ mod tests {
 
     #[test]
     fn many_stars_take_no_more_time_than_the_lengths_allow() {
-        // A matcher that tries every split of the text would not come back.
+        // A matcher that tries every split of the text would never finish.
         let text = "a".repeat(20_000);
         assert!(!fits(&"a*".repeat(30).replace("a*a*", "a*a*b*"), &text));
     }

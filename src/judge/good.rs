@@ -6,7 +6,7 @@ use super::verdict::VerdictType;
 use crate::feedback::Good;
 
 impl Good {
-    /// The one verdict that `pass` or `fail` can stand for. `None` where there are several, as on a scale.
+    /// The one verdict that `pass` or `fail` can mean. `None` if there are several, as on a scale.
     pub(super) fn value_of(&self, passes: bool, verdict: &VerdictType) -> Option<Value> {
         match (self, verdict) {
             (Self::Boolean(good), VerdictType::Boolean) => Some((*good == passes).into()),

@@ -1,4 +1,4 @@
-//! Images and other files inside a trace: a short placeholder where a text is shown, and the images themselves where a
+//! Images and other files inside a trace: a short placeholder where text is shown, and the images themselves where a
 //! prompt attaches them.
 //!
 //! Sources: content parts of OpenAI's chat completions (`image_url`) and responses (`input_image`), which MLflow traces
@@ -15,11 +15,11 @@ use minijinja::{Error, ErrorKind, State, Value};
 
 use super::cut::grouped;
 
-/// Shorter payloads are left as they are: no prompt is spoilt by them.
+/// Shorter payloads are left as they are: they spoil no prompt.
 const MIN_PAYLOAD: usize = 192;
 
 static DATA_URI: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b";base64,"));
-/// Members that hold base64 without more: Anthropic, Gemini and `input_audio`; OpenAI's image generation.
+/// Members that hold bare base64: Anthropic, Gemini and `input_audio`; OpenAI's image generation.
 static MEMBERS: LazyLock<[Finder<'static>; 2]> =
     LazyLock::new(|| [Finder::new(b"\"data\":\""), Finder::new(b"\"b64_json\":\"")]);
 
@@ -44,7 +44,7 @@ pub(super) fn without_payloads(text: &str, is_json: bool) -> Cow<'_, str> {
     text
 }
 
-/// Replaces what follows each find, if it is base64. `place` says, from the text before, where the replacement begins
+/// Replaces what follows each match, if it is base64. `place` says, from the text before, where the replacement begins
 /// and of which media type it is.
 fn replaced<'a>(
     text: Cow<'a, str>,
@@ -104,7 +104,7 @@ fn is_media_type(text: &str) -> bool {
     text.len() <= 100 && text.bytes().all(allowed)
 }
 
-/// `[image: image/png, 12,345 bytes, blake3 0123456789ab]`: what it is, and by what it is known again.
+/// `[image: image/png, 12,345 bytes, blake3 0123456789ab]`: its kind, and a hash to recognise it.
 fn placeholder(number: Option<usize>, media_type: &str, base64: &str) -> String {
     let media_type = media_type.split(';').next().unwrap_or(media_type);
     let kind = media_type.split('/').next().filter(|kind| matches!(*kind, "image" | "audio" | "video"));
@@ -121,7 +121,7 @@ fn placeholder(number: Option<usize>, media_type: &str, base64: &str) -> String 
 pub(super) struct Image(Arc<str>);
 
 impl Image {
-    /// Shown in its place: which of the attached images it is.
+    /// Shown in its place: the number of the attached image.
     fn shown(&self, number: Option<usize>) -> String {
         match self.0.strip_prefix("data:").and_then(|rest| rest.split_once(";base64,")) {
             Some((media_type, base64)) => placeholder(number, media_type, base64),
@@ -163,7 +163,7 @@ impl Object for Images {
 pub(super) struct Attached(pub Vec<Arc<str>>);
 
 impl Attached {
-    /// Attaches an image once, and says which one it is, from 1.
+    /// Attaches an image once, and returns its number, from 1.
     fn number(&mut self, image: &Image) -> usize {
         let known = self.0.iter().position(|url| *url == image.0);
         known.unwrap_or_else(|| {
@@ -173,7 +173,7 @@ impl Attached {
     }
 }
 
-/// Attaches a value that is an image, or a list of them, and says what stands in its place. `None` for any other value.
+/// Attaches a value that is an image, or a list of them, and returns its placeholder. `None` for any other value.
 pub(super) fn attach(state: &mut State<'_, '_>, value: &Value) -> Result<Option<String>, Error> {
     let images = match (value.downcast_object::<Image>(), value.downcast_object::<Images>()) {
         (Some(image), _) => vec![image],
@@ -259,7 +259,7 @@ fn collect(value: &Value, found: &mut Vec<Arc<Image>>) -> Result<(), Error> {
     Ok(())
 }
 
-/// Adds an address that an endpoint can take.
+/// Adds an address that an endpoint accepts.
 fn add(url: String, found: &mut Vec<Arc<Image>>) {
     let is_data = |rest: &str| {
         rest.split_once(";base64,").is_some_and(|(media_type, base64)| {

@@ -66,12 +66,12 @@ pub struct Judge {
     hashed_system: String,
     user: PromptTemplate,
     parameters: Parameters,
-    /// Tokens that a prompt may have, and what becomes of a longer one.
+    /// Tokens that a prompt may have, and what to do with a longer one.
     limit: Option<(u32, Truncate)>,
     schema: AnswerSchema,
     sampling: Sampling,
     layout: Layout,
-    /// Of all that shapes its verdicts, but for the model: its prompt, schema and sampling.
+    /// The digest of everything that shapes its verdicts except the model: its prompt, schema and sampling.
     digest: String,
     /// What every record says of the judge.
     metadata: Vec<(&'static str, String)>,
@@ -102,7 +102,7 @@ pub enum JudgeError {
 }
 
 impl Judge {
-    /// Compiles a judge file; of a rubric, its first criterion. `origin` is how messages call it.
+    /// Compiles a judge file; of a rubric, its first criterion. `origin` is its name in messages.
     ///
     /// # Errors
     /// When the text is not TOML, a field is wrong, or a template cannot work for any trace.
@@ -110,7 +110,7 @@ impl Judge {
         Self::compile_with(name, text, origin, &Given::new())
     }
 
-    /// The same, with what was said for its parameters.
+    /// The same, with settings of its parameters.
     ///
     /// # Errors
     /// As [`Self::compile`], and when a parameter is unknown, or its value of another type.
@@ -118,7 +118,7 @@ impl Judge {
         Self::compile_part(name, text, origin, given, 0).map(|(judge, _)| judge)
     }
 
-    /// Compiles a judge file to all that gives feedback of its own: a rubric to its criteria, which are named `RUBRIC.CRITERION`.
+    /// Compiles a judge file to the parts that give separate feedback: a rubric to its criteria, which are named `RUBRIC.CRITERION`.
     ///
     /// # Errors
     /// As [`Self::compile_with`].
@@ -214,7 +214,7 @@ impl Judge {
         if is_of_claims && !file.examples.is_empty() {
             return Err(invalid("examples", "examples have a value, and claims have items".to_owned()));
         }
-        // A list of claims says by itself that it has none.
+        // A list of claims can itself be empty.
         let abstains_by_null = can_abstain && !is_of_claims;
         let abstention = if abstains_by_null { abstain::INSTRUCTIONS } else { "" };
         let with_form = |form: String| {
@@ -297,7 +297,7 @@ impl Judge {
         if too_many == 0 {
             return Ok(request);
         }
-        // By the estimate of four bytes a token.
+        // By the estimate of four bytes per token.
         let excess = usize::try_from(too_many.saturating_mul(4)).unwrap_or(usize::MAX);
         let cut = match (truncate, request.user.len().checked_sub(excess)) {
             (Truncate::Middle, Some(room)) => self.user.render_within(subject, room)?,
@@ -320,7 +320,7 @@ impl Judge {
         }
     }
 
-    /// How the answer is asked for about a trace.
+    /// The form of the answer for a trace.
     fn asked_for(&self, trace_id: &str) -> (&Instructions, &AnswerSchema) {
         let order = match &self.form {
             AnswerForm::Criterion { rubric, .. } => rubric.order_for(trace_id),
@@ -370,14 +370,14 @@ impl Judge {
             hasher.part(&part);
         }
         hasher.part(self.user.source().as_bytes());
-        // Only where there are any: the digests of judges without parameters are older.
+        // Only if there are any: the digests of judges without parameters are older.
         if let Some(parameters) = self.parameters.json() {
             hasher.part(b"parameters").part(parameters.as_bytes());
         }
         format!("{:016x}", hasher.finish_u64())
     }
 
-    /// What the judge requires and a trace, span, session or pair lacks: then the judge does not apply to it.
+    /// What the judge requires but a trace, span, session or pair lacks: then the judge does not apply to it.
     pub fn lacks<'a>(&self, subject: impl Into<Subject<'a>>) -> Option<&str> {
         let subject = subject.into();
         self.select
@@ -397,12 +397,12 @@ impl Judge {
         self.chat_request(Rendered::default(), "").estimated_input_tokens()
     }
 
-    /// Of all that shapes its verdicts, but for the model: its prompt, schema, sampling and parameters; 16 hex digits.
+    /// The digest of everything that shapes its verdicts except the model: its prompt, schema, sampling and parameters; 16 hex digits.
     pub fn digest(&self) -> &str {
         &self.digest
     }
 
-    /// What the answer to this user message is read against.
+    /// What reading the answer to this user message depends on.
     pub(crate) fn expected<'a>(&'a self, prompt: &'a str) -> Expected<'a> {
         Expected {
             verdict: &self.verdict,
@@ -415,12 +415,12 @@ impl Judge {
         }
     }
 
-    /// What a record says of the judge, so that it can be understood without the judge's file.
+    /// What a record says about the judge, so that it can be understood without the judge's file.
     pub(crate) fn metadata(&self) -> &[(&'static str, String)] {
         &self.metadata
     }
 
-    /// The same judge with such prompts: where they are not what prompts are without being told, its judgments are others.
+    /// The same judge with this layout: unless it is the default, its judgments are different ones.
     #[must_use]
     pub fn laid_out(mut self, layout: Layout) -> Self {
         self.layout = layout;

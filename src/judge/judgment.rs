@@ -25,10 +25,10 @@ pub struct Question {
     sample: u32,
     /// What the configuration adds to every request, as far as it may change the answers.
     extra: Vec<(String, String)>,
-    /// All that is the same for every trace, hashed once.
+    /// Everything that is the same for every trace, hashed once.
     identity: IdHasher,
     input_error: IdHasher,
-    /// The same question to a simulator, once it is wanted.
+    /// The same question to a simulator, once requested.
     simulated: OnceLock<Box<Self>>,
 }
 
@@ -50,7 +50,7 @@ impl fmt::Display for QuestionKey<'_> {
     }
 }
 
-/// What to do, and what its record will be about.
+/// What to do, and the subject of its record.
 #[derive(Debug, Clone)]
 pub struct Judgment {
     /// The hash over everything that determines the answer.
@@ -131,7 +131,7 @@ impl Question {
         Self { sample, simulated: OnceLock::new(), ..self }
     }
 
-    /// Whether one answer answers both: where they are criteria of one rubric, on the same model.
+    /// Whether one answer answers both: if they are criteria of one rubric, on the same model.
     pub fn is_asked_with(&self, other: &Self) -> bool {
         self.judge.is_asked_with(&other.judge) && (&self.source_id, self.sample) == (&other.source_id, other.sample)
     }
@@ -168,7 +168,7 @@ impl Question {
     fn not_askable(&self, subject: Subject<'_>, error: RenderError) -> Box<NotAskable> {
         let mut hasher = self.input_error.clone();
         hasher.part(subject.trace().trace_id.as_bytes()).part(error.to_string().as_bytes());
-        // Only where there is one: the ids of traces are older than those of spans, and these than those of samples.
+        // Only if there is one: the ids of traces are older than those of spans, and these than those of samples.
         if let Some(span_id) = subject.span_id() {
             hasher.part(span_id.as_bytes());
         }

@@ -1,4 +1,4 @@
-//! How sure a model is of its verdict: the probabilities of the labels at the place of the answer where the verdict stands.
+//! A model's confidence in its verdict: the probabilities of the labels at the verdict's position in the answer.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -7,7 +7,7 @@ use super::verdict::{Verdict, VerdictType};
 use crate::endpoint::wire::logprobs::{Token, tokens};
 use crate::feedback::NOT_WEIGHED_METADATA as NOT_WEIGHED;
 
-/// Labels of integer scales at most: those that the schema enumerates.
+/// The most labels of an integer scale: those that the schema enumerates.
 const MAX_LABELS: i64 = 21;
 
 /// Less than this of the probability on labels: the model was about to say something else, and its labels say little.
@@ -15,11 +15,11 @@ const MIN_MASS: f64 = 0.8;
 /// Members of a record's metadata: the share of the verdict's label among all labels; the probability of all of these.
 const CONFIDENCE: &str = "confidence";
 const LABEL_MASS: &str = "label_mass";
-/// What the model wrote, where the value is a mean.
+/// What the model wrote, if the value is a mean.
 const ANSWERED: &str = "answered";
 
-/// A verdict with what the probabilities of the labels say: how sure the model is of it; of numbers, their mean in place of the one that the model
-/// happened to write. Where they say nothing, the verdict stays, and its record says why.
+/// A verdict with what the probabilities of the labels say: the model's confidence; for numbers, their mean in place of the one that the model
+/// happened to write. If they say nothing, the verdict stays, and its record says why.
 pub(crate) fn weighed(verdict: Verdict, of: &VerdictType, content: &str, logprobs: Option<&str>) -> Verdict {
     if verdict.value.is_null() {
         return verdict;
@@ -59,7 +59,7 @@ pub(super) struct LabelMass {
 }
 
 impl LabelMass {
-    /// All that stands for any label. What is missing to 1 is other text, and what lies beyond the alternatives that the endpoint names.
+    /// The total for all labels. The rest up to 1 is other text, and what is beyond the alternatives that the endpoint gives.
     fn mass(&self) -> f64 {
         self.masses.iter().sum()
     }
@@ -69,7 +69,7 @@ impl LabelMass {
         self.masses[self.chosen] / self.mass()
     }
 
-    /// The mean of numbers that the labels stand for: Σ s p(s) / Σ p(s).
+    /// The mean of the labels' numbers: Σ s p(s) / Σ p(s).
     ///
     /// Source: Liu et al. (2023), "G-Eval", arXiv 2303.16634, equation 1.
     fn mean(&self, numbers: &[f64]) -> f64 {
@@ -77,7 +77,7 @@ impl LabelMass {
     }
 }
 
-/// The labels of a type as an answer has them, in JSON; `None` where there are too many to be weighed.
+/// The labels of a type as an answer has them, in JSON; `None` if there are too many to weigh.
 pub(super) fn labels(verdict: &VerdictType) -> Option<Vec<String>> {
     match verdict {
         VerdictType::Boolean => Some(vec!["true".to_owned(), "false".to_owned()]),
@@ -136,7 +136,7 @@ fn of_answer(content: &str, tokens: &[Token], labels: &[String]) -> Option<Label
     is_real.then_some(LabelMass { masses, chosen })
 }
 
-/// What a token says of the value, after what of it comes `before`.
+/// What a token contributes to the value, after the part `before`.
 fn rest<'a>(text: &'a str, before: &str, is_first: bool) -> Option<&'a str> {
     match text.strip_prefix(before) {
         Some(rest) if is_first => Some(rest.trim_start()),

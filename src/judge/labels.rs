@@ -1,13 +1,13 @@
-//! What a category says of its labels beyond their names: their order, their values, their case.
+//! What a category declares about its labels beyond their names: their order, their values, their case.
 
 use std::collections::BTreeMap;
 
-/// What is declared of the labels of a category.
+/// What is declared about the labels of a category.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct LabelTraits {
-    /// The labels stand from one end of a scale to the other.
+    /// The labels go from one end of a scale to the other.
     pub ordered: bool,
-    /// `m` and `M` are two labels, and nothing is read in another case than it is declared in.
+    /// `m` and `M` are two labels, and labels are read only in their declared case.
     pub case_sensitive: bool,
     /// A number for each label, for means.
     pub scores: BTreeMap<String, f64>,
@@ -27,7 +27,7 @@ impl LabelTraits {
             folded.sort();
             if folded.windows(2).any(|pair| pair[0] == pair[1]) {
                 return Err(
-                    "two labels differ only in case, or not at all; write `case_sensitive = true` if they are two"
+                    "two labels differ only in case, or not at all; write `case_sensitive = true` if they are different"
                         .to_owned(),
                 );
             }

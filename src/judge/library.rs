@@ -48,7 +48,7 @@ pub const BUILT_IN: &[(&str, &str)] = &[
     ("valid_json", include_str!("../../judges/valid_json.toml")),
 ];
 
-/// Other names of built-in judges, MLflow's most of them: a judge that is asked for by one of these has it in its feedback, so that it lines up with
+/// Other names of built-in judges, MLflow's most of them: a judge requested by one of these has it in its feedback, so that it lines up with
 /// what MLflow's own judge said.
 pub const ALIASES: &[(&str, &str)] = &[
     ("conversational_guidelines", "conversation_guidelines"),
@@ -66,7 +66,7 @@ pub fn aliases_of(name: &str) -> Vec<&'static str> {
     ALIASES.iter().filter(|(_, judge)| *judge == name).map(|(alias, _)| *alias).collect()
 }
 
-/// The name of a judge that may be asked for by an alias.
+/// The name of a judge that may be requested by an alias.
 pub fn canonical(name: &str) -> &str {
     ALIASES.iter().find(|(alias, _)| *alias == name).map_or(name, |(_, judge)| judge)
 }
@@ -80,7 +80,7 @@ pub fn built_in(name: &str) -> Option<&'static str> {
 /// The folder that is searched before the built-in judges.
 pub const FOLDER: &str = "judges";
 
-/// Finds and compiles a judge. What ends in `.toml` or has a separator is a path, else it is the name of `./judges/NAME.toml`, else that of a
+/// Finds and compiles a judge. A name that ends in `.toml` or has a separator is a path, otherwise it is the name of `./judges/NAME.toml`, else that of a
 /// built-in judge.
 ///
 /// # Errors
@@ -89,7 +89,7 @@ pub fn find(wanted: &str) -> Result<Judge, JudgeError> {
     find_with(wanted, |_| Given::new())
 }
 
-/// The same, with what was said for the parameters of the judge of this name.
+/// The same, with settings of the parameters of the judge of this name.
 ///
 /// # Errors
 /// As [`find`], and when a parameter is unknown or its value of another type.
@@ -98,7 +98,7 @@ pub fn find_with(wanted: &str, given: impl FnOnce(&str) -> Given) -> Result<Judg
     Judge::compile_with(&name, &text, &origin, &given(&name))
 }
 
-/// The same with all that gives feedback of its own: of a rubric, its criteria.
+/// The same with all parts that give separate feedback: for a rubric, its criteria.
 ///
 /// # Errors
 /// When there is no such judge, or its file is invalid.
@@ -106,7 +106,7 @@ pub fn find_all(wanted: &str) -> Result<Vec<Judge>, JudgeError> {
     find_all_with(wanted, |_| Given::new())
 }
 
-/// The same, with what was said for the parameters of the judge of this name.
+/// The same, with settings of the parameters of the judge of this name.
 ///
 /// # Errors
 /// As [`find_all`], and when a parameter is unknown or its value of another type.
@@ -123,7 +123,7 @@ pub fn source(wanted: &str) -> Result<String, JudgeError> {
     Ok(look_for(wanted)?.text)
 }
 
-/// A judge that was found, not compiled yet.
+/// A judge that was found but not compiled yet.
 #[derive(Debug, Clone)]
 pub struct Found {
     /// The `name` of its feedback.

@@ -1,6 +1,6 @@
-//! What is wrong with a judge file: what cannot work, and what is known to make verdicts worse.
+//! What is wrong with a judge file: errors, and habits known to make verdicts worse.
 //!
-//! Errors are what no run could mend: a file that is no judge, labels that an answer cannot tell apart, text of the application where only the
+//! Errors are what no run could fix: a file that is not a judge, labels that an answer cannot distinguish, text of the application where only the
 //! judge's author may speak. Warnings are habits that cost accuracy or money; each says why.
 
 use std::ops::Range;
@@ -38,7 +38,7 @@ pub struct Finding {
 /// How bad something is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Severity {
-    /// The judge cannot be used, or not be trusted.
+    /// The judge cannot be used, or cannot be trusted.
     Error,
     /// Its verdicts would be better or cheaper without.
     Warning,
@@ -80,7 +80,7 @@ pub fn check(name: &str, text: &str, max_tokens: u64) -> Vec<Finding> {
     findings.found
 }
 
-/// Something for each parameter that has to be said.
+/// A value for each required parameter.
 fn samples(text: &str) -> Given {
     let file = toml_file::parse::<JudgeFile>(text).ok();
     let tables = file.into_iter().flat_map(|file| file.params.parameters);
@@ -183,7 +183,7 @@ impl Findings<'_> {
         self.found.push(Finding { severity, line, column, message, place: Some(place) });
     }
 
-    /// Labels that are the same to a reader of answers, who minds neither case nor `_`, `-` and spaces.
+    /// Labels that are the same when answers are read, ignoring case, `_`, `-` and spaces.
     fn labels(&mut self, judge: &Judge) {
         let (VerdictType::Category { labels } | VerdictType::Labels { labels }) = &judge.verdict else { return };
         if judge.labels.case_sensitive {
@@ -205,7 +205,7 @@ impl Findings<'_> {
         }
     }
 
-    /// Values of the trace outside of a fence.
+    /// Values of the trace outside a fence.
     fn unfenced(&mut self, user: &Spanned<String>) {
         for Shown { variable, at } in template_code::shown_unfenced(user.get_ref()) {
             let message = format!(

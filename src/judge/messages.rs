@@ -1,11 +1,11 @@
-//! Messages of chats, as the APIs of models and LangChain write them.
+//! Chat messages, as in the APIs of models and LangChain.
 
 use serde_json::Value;
 
 /// Where a list of messages is in what was recorded: OpenAI's chats, its responses, Gemini's.
 const LISTS: [&str; 4] = ["messages", "input", "output", "contents"];
 
-/// The messages of a chat, where that is what was recorded.
+/// The messages of a chat, if one was recorded.
 pub(super) fn messages(value: &Value) -> Option<&[Value]> {
     let of_member = || LISTS.iter().find_map(|key| value.get(*key)?.as_array());
     let messages = value.as_array().or_else(of_member)?;
@@ -22,7 +22,7 @@ pub(super) fn last_message<'a>(value: &'a Value, roles: &[&str]) -> Option<&'a V
     messages(value)?.iter().rev().find(|message| role_of(message).is_some_and(|role| roles.contains(&role)))
 }
 
-/// The role of a message. LangChain gives it by `type`, by the class, or in a pair.
+/// The role of a message. LangChain gives it as `type`, as the class, or in a pair.
 pub(super) fn role_of(message: &Value) -> Option<&str> {
     if let [Value::String(role), _] = message.as_array().map(Vec::as_slice).unwrap_or_default() {
         return Some(role);
@@ -46,7 +46,7 @@ pub(super) fn fields(message: &Value) -> &Value {
     inner.unwrap_or(message)
 }
 
-/// What a message says; the message itself if that is nothing but a call of a tool.
+/// The text of a message; the message itself if it is only a tool call.
 pub(super) fn text_of(message: &Value) -> &Value {
     if let [Value::String(_), content] = message.as_array().map(Vec::as_slice).unwrap_or_default() {
         return content;
@@ -65,7 +65,7 @@ pub(super) fn text_of(message: &Value) -> &Value {
     }
 }
 
-/// The texts of a message's parts together, where all of them are texts.
+/// The texts of a message's parts together, if all of them are texts.
 pub(super) fn joined(content: &Value) -> Option<String> {
     let parts = content.as_array().filter(|parts| !parts.is_empty())?;
     let texts = parts.iter().map(|part| match part.get("type").and_then(Value::as_str) {

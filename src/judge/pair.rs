@@ -12,7 +12,7 @@ const ANSWERS: [&str; 2] = ["answer_a", "answer_b"];
 /// One of the compared outputs.
 #[derive(Debug, Clone, Copy)]
 pub struct Side<'a> {
-    /// What reports call it: a system, a version, a column.
+    /// Its name in reports: a system, a version, a column.
     pub name: &'a str,
     /// The trace that has the output.
     pub trace: &'a Trace,
@@ -40,7 +40,7 @@ impl<'a> Pair<'a> {
         if self.is_swapped { self.b.trace } else { self.a.trace }
     }
 
-    /// What a right output looks like: what either trace says of it.
+    /// What a right output looks like, from either trace.
     pub(super) fn expectations(self) -> &'a Map<String, Value> {
         let (first, second) = if self.is_swapped { (self.b, self.a) } else { (self.a, self.b) };
         let is_silent = first.trace.expectations.is_empty();

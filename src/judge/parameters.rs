@@ -1,4 +1,4 @@
-//! `[params.NAME]`: what a judge's file leaves to its user to say, as in `--set JUDGE.NAME=VALUE`.
+//! `[params.NAME]`: what a judge file leaves to its user, as in `--set JUDGE.NAME=VALUE`.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,7 +11,7 @@ use serde_json::Value as Json;
 
 use crate::endpoint::wire::chat::Sampling;
 
-/// What was said for parameters, as texts: each may be said several times.
+/// Settings of parameters, as texts: each may be given several times.
 pub type Given = BTreeMap<String, Vec<String>>;
 
 /// `[params]` as written: how the answer is sampled, and the judge's own parameters, each a table.
@@ -27,7 +27,7 @@ pub struct ParamsTable {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ParameterTable {
-    /// What holds unless something else is said; its type is the parameter's. Without it something has to be said.
+    /// The default; its type is the parameter's. Without it a value is required.
     pub default: Option<toml::Value>,
     /// What it is, in one line.
     #[serde(default)]
@@ -140,7 +140,7 @@ impl<'de> Deserialize<'de> for ParameterOrValue {
 pub struct Parameters(BTreeMap<String, Json>);
 
 impl Parameters {
-    /// The values: those that were said, else the defaults.
+    /// The values: those given, otherwise the defaults.
     ///
     /// # Errors
     /// Which parameter is unknown, has the wrong type, or lacks a value.

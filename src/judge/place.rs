@@ -1,11 +1,11 @@
-//! Where in a judge file something of a template stands.
+//! Where in a judge file a part of a template is.
 
 use std::fmt;
 use std::ops::Range;
 
 use super::template_code;
 
-/// A place in a judge file, and the code that stands there.
+/// A place in a judge file, and the code there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
     /// From 1.
@@ -14,7 +14,7 @@ pub struct Place {
     pub column: usize,
     /// The code around it.
     code: String,
-    /// What of the code is meant, in characters.
+    /// The relevant part of the code, in characters.
     meant: Range<usize>,
 }
 

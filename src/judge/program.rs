@@ -1,4 +1,4 @@
-//! `[command]`: a program that judges, and how it is told about a trace.
+//! `[command]`: a program that judges, and what it is sent about a trace.
 
 use std::num::NonZeroUsize;
 
@@ -14,7 +14,7 @@ use super::verdict::Verdict;
 pub struct CommandTable {
     /// The program and its arguments; no shell reads them.
     pub run: Vec<String>,
-    /// Variables of the environment that it may see, beside the harmless ones.
+    /// Environment variables that it may see, in addition to the harmless ones.
     #[serde(default)]
     pub env: Vec<String>,
     /// How many of it run at once.
@@ -57,7 +57,7 @@ impl CommandTable {
     }
 }
 
-/// What a program is told: the members of its line after the id, as JSON.
+/// A program's input: the members of its line after the id, as JSON.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProgramRequest {
     /// `"judge":...,"trace":{...}}`
@@ -121,7 +121,7 @@ impl ProgramRequest {
 pub enum ProgramAnswer {
     /// A value, not yet checked, and its reasons.
     Verdict(Verdict),
-    /// It reports a failure, in its own words.
+    /// It reports a failure, with its own message.
     Failure(String),
 }
 
@@ -136,7 +136,7 @@ struct Line {
     error: Option<ErrorOfProgram>,
 }
 
-/// A `null` that is there is a value, too.
+/// An explicit `null` is a value, too.
 fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
     Value::deserialize(deserializer).map(Some)
 }

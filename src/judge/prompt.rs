@@ -1,4 +1,4 @@
-//! Prompts: Jinja templates over one trace, span or session, strict about what is missing and safe against what the trace says.
+//! Prompts: Jinja templates over one trace, span or session, strict about missing values and safe against the trace's content.
 
 use std::sync::Arc;
 
@@ -51,7 +51,7 @@ pub enum RenderError {
         /// What is missing or wrong, naming the variable.
         reason: String,
     },
-    /// What was computed is none of the values that the verdict may have.
+    /// The computed value is not allowed as a verdict.
     #[error("{reason}")]
     OutOfRange {
         /// What is allowed, and what came.
@@ -93,12 +93,12 @@ impl PromptTemplate {
     /// Compiles a template and checks that every name in it is one a trace can have.
     ///
     /// # Errors
-    /// When the syntax is wrong, a filter is unknown, or a variable is none of [`VARIABLES`].
+    /// When the syntax is wrong, a filter is unknown, or a variable is not among [`VARIABLES`].
     pub fn compile(source: &str) -> Result<Self, TemplateError> {
         Self::compile_for(source, Unit::Trace)
     }
 
-    /// The same for what else may be judged: of spans there is also `span`, of their documents `document`, of sessions `conversation` and `session`, of
+    /// The same for other units: for spans there is also `span`, of their documents `document`, of sessions `conversation` and `session`, of
     /// pairs what either side has.
     ///
     /// # Errors
@@ -139,7 +139,7 @@ impl PromptTemplate {
         template_code::of_template(&self.source).iter().any(Named::is_images)
     }
 
-    /// Whether it says nothing of what is judged.
+    /// Whether it shows nothing of what is judged.
     pub(super) fn is_constant(&self) -> bool {
         self.is_constant
     }
@@ -173,7 +173,7 @@ impl PromptTemplate {
         rendered.map(|(rendered, _)| rendered).map_err(|error| input_error(&error, subject))
     }
 
-    /// The same with at most `room` bytes of text: the longest values lose their middle. `None` where too little would be left of them.
+    /// The same with at most `room` bytes of text: the longest values lose their middle. `None` if too little of them would be left.
     ///
     /// # Errors
     /// As [`Self::render`].
@@ -193,7 +193,7 @@ impl PromptTemplate {
     }
 }
 
-/// Renders and takes what formatter and filters left in the state: images, the lengths of values that may be cut, and what the record should say.
+/// Renders, and collects what formatter and filters left in the state: images, the lengths of values that may be cut, and what the record should say.
 fn captured(environment: &Environment<'_>, context: Value) -> Result<(Rendered, Vec<usize>), Error> {
     let mut captured = environment.get_template(USER)?.render_captured(context)?;
     let (attached, cuts, broken) = captured.with_state_mut(|state| {
@@ -407,7 +407,7 @@ mod tests {
                 cut.notes.chars_left_out >= 11_000 - kept && cut.notes.chars_left_out < 11_010 - kept + 20,
                 "{room}"
             );
-            // The shorter of the two is whole where there is room for it.
+            // The shorter of the two is whole if there is room for it.
             assert_eq!(cut.text.contains(&long), room > 8500, "{room}");
         }
         assert_eq!(template.render_within((&trace).into(), 300).unwrap(), None);

@@ -61,7 +61,7 @@ impl Requirement {
     }
 }
 
-/// Whether a variable, or a member of it, is there and says something. A retrieval that found nothing is one.
+/// Whether a variable, or a member of it, is present and not empty. A retrieval that found nothing counts as present.
 fn is_there(root: &str, rest: &[String], subject: Subject<'_>) -> bool {
     let member = |value: Value, name: &String| value.get_attr(name).ok().filter(|value| !value.is_undefined());
     let found = value(root, subject).and_then(|value| rest.iter().try_fold(value, member));

@@ -7,15 +7,15 @@ use serde_json::{Map, Value, json};
 use super::verdict::VerdictType;
 use crate::feedback::{Good, IdHasher};
 
-/// Criteria of one rubric at most: more are not judged with care.
+/// The most criteria of one rubric: more are not judged with care.
 const MAX_CRITERIA: usize = 20;
 
-/// Criteria that one answer gives a verdict on each.
+/// Criteria for each of which one answer gives a verdict.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rubric {
     /// In the order of the judge file.
     pub criteria: Vec<Criterion>,
-    /// Whether each trace is shown the criteria in its own order: where a criterion stands shifts its verdicts.
+    /// Whether each trace is shown the criteria in its own order: the position of a criterion shifts its verdicts.
     pub is_shuffled: bool,
 }
 
@@ -47,7 +47,7 @@ impl Rubric {
         }
         for (place, Criterion { name, description, .. }) in criteria.iter().enumerate() {
             if !is_name(name) {
-                return Err(format!("`name` has lower-case letters, digits and `_`, unlike `{name}`"));
+                return Err(format!("`name` may only have lower-case letters, digits and `_`, unlike `{name}`"));
             }
             if criteria[..place].iter().any(|other| other.name == *name) {
                 return Err(format!("two criteria are named `{name}`"));
@@ -59,7 +59,7 @@ impl Rubric {
         Ok(Self { criteria, is_shuffled })
     }
 
-    /// How many orders there are: each begins with another criterion, so that each criterion stands at each place equally often, and the
+    /// How many orders there are: each begins with another criterion, so that each criterion is at each position equally often, and the
     /// prompts stay few enough for providers' caches.
     pub(super) fn orders(&self) -> usize {
         if self.is_shuffled { self.criteria.len() } else { 1 }

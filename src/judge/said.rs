@@ -1,4 +1,4 @@
-//! What was asked and answered, as texts: without the JSON that transported them, the model's name, usage and ids.
+//! The question and the answer, as texts: without the JSON that carried them, the model's name, usage and ids.
 
 use minijinja::Value;
 use minijinja::value::Serde;
@@ -46,20 +46,20 @@ const TRANSPORT: [&str; 34] = [
     "parallel_tool_calls",
     "response_format",
 ];
-/// Types of spans that record what a model was told.
+/// Types of spans that record a model's input.
 const MODEL_SPANS: [&str; 2] = ["CHAT_MODEL", "LLM"];
 
-/// What the user said last. `None` where no inputs were recorded.
+/// The user's last message. `None` where no inputs were recorded.
 pub(super) fn question(trace: &Trace) -> Option<Value> {
     trace.inputs.as_ref().map(|inputs| readable(asked(inputs)))
 }
 
-/// What the application said in the end. `None` where no outputs were recorded.
+/// The application's final answer. `None` if no outputs were recorded.
 pub(super) fn answer(trace: &Trace) -> Option<Value> {
     trace.outputs.as_ref().map(|outputs| readable(answered(outputs)))
 }
 
-/// What the inputs hold beside the question, where they are no chat: a passage to work on, say. `None` where there is nothing.
+/// What the inputs contain besides the question, if they are not a chat: a passage to work on, for example. `None` if nothing.
 pub(super) fn context(trace: &Trace) -> Option<Value> {
     let inputs = trace.inputs.as_ref()?;
     let object = inputs.as_object().map(|object| only_argument(object).and_then(Json::as_object).unwrap_or(object))?;
@@ -71,7 +71,7 @@ pub(super) fn context(trace: &Trace) -> Option<Value> {
     (!rest.is_empty()).then(|| Value::from(Serde(&Json::Object(rest))))
 }
 
-/// The turns before the question, where the inputs are a chat.
+/// The turns before the question, if the inputs are a chat.
 pub(super) fn history(trace: &Trace) -> Vec<Value> {
     let Some(chat) = trace.inputs.as_ref().and_then(chat) else { return Vec::new() };
     let role = |message| match role_of(message)? {
@@ -82,7 +82,7 @@ pub(super) fn history(trace: &Trace) -> Vec<Value> {
     let Some(last) = chat.iter().rposition(|message| role(message) == Some("user")) else { return Vec::new() };
     let turn = |message| {
         let content = text_of(message);
-        // A call of a tool is not something that was said.
+        // A tool call is not an utterance.
         if std::ptr::eq(content, message) {
             return None;
         }
@@ -91,7 +91,7 @@ pub(super) fn history(trace: &Trace) -> Vec<Value> {
     chat[..last].iter().filter_map(turn).collect()
 }
 
-/// What the application was told to be and do: the system message of the inputs, or of the first call of a model that has one.
+/// The application's instructions: the system message of the inputs, or of the first call of a model that has one.
 pub(super) fn system(trace: &Trace) -> Option<String> {
     let of_spans = || {
         let of_models = trace.spans.iter().filter(|span| MODEL_SPANS.contains(&span.span_type.as_str()));
@@ -100,7 +100,7 @@ pub(super) fn system(trace: &Trace) -> Option<String> {
     trace.inputs.as_ref().and_then(system_of).or_else(of_spans)
 }
 
-/// The same of a conversation: of its first trace that has one.
+/// The same for a conversation: from its first trace that has one.
 pub(super) fn system_of_session(session: &Session) -> Option<String> {
     session.traces().find_map(system)
 }
@@ -120,7 +120,7 @@ fn system_of(inputs: &Json) -> Option<String> {
     (!text.trim().is_empty()).then_some(text)
 }
 
-/// The chat in what a function or a model was called with.
+/// The chat in the arguments of a function or a model.
 fn chat(inputs: &Json) -> Option<&[Json]> {
     if let Some(list) = messages(inputs) {
         return list.iter().any(|message| role_of(message).is_some()).then_some(list);
@@ -130,7 +130,7 @@ fn chat(inputs: &Json) -> Option<&[Json]> {
     messages(inner).filter(|list| list.iter().any(|message| role_of(message).is_some()))
 }
 
-/// All messages of a trace, what the application said last included: its own, or those of the last call of a model.
+/// All messages of a trace, including the application's final answer: its own, or those of the last call of a model.
 pub(super) fn all_messages(trace: &Trace) -> Vec<&Json> {
     let own = said(trace.inputs.as_ref(), trace.outputs.as_ref());
     if own.iter().any(|message| tools::has_calls(message)) {
@@ -151,13 +151,13 @@ fn said<'a>(inputs: Option<&'a Json>, outputs: Option<&'a Json>) -> Vec<&'a Json
     all
 }
 
-/// A text where there is one, else the value without what only transported it.
+/// A text if there is one, otherwise the value without its wrappers.
 fn readable(value: &Json) -> Value {
     match value {
         Json::String(text) => text.as_str().into(),
         Json::Array(_) => joined(value).map_or_else(|| Value::from(Serde(value)), Value::from),
         Json::Object(_) => {
-            // A message that is nothing but calls of tools.
+            // A message with only tool calls.
             let calls = tools::calls_of(fields(value));
             if !calls.is_empty() {
                 return Value::from(calls);
@@ -171,7 +171,7 @@ fn readable(value: &Json) -> Value {
 }
 
 fn without_transport(object: &Map<String, Json>) -> impl Iterator<Item = (String, Json)> {
-    // What looks like transport may be the whole of it.
+    // What looks like a wrapper may be all there is.
     let is_all = object.keys().all(|key| TRANSPORT.contains(&key.as_str()));
     let kept = object.iter().filter(move |(key, _)| is_all || !TRANSPORT.contains(&key.as_str()));
     kept.map(|(key, value)| (key.clone(), value.clone()))

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::names::VARIABLES;
 use super::requires::EXPECTATIONS;
 
-/// The schema (draft 2020-12). What it refuses the parser refuses, too; the parser knows more.
+/// The schema (draft 2020-12). What it refuses the parser also refuses; the parser checks more.
 pub fn of_judge_files() -> Value {
     let text = |description: &str| json!({"type": "string", "description": description});
     let texts = |description: &str| {

@@ -137,7 +137,7 @@ pub struct Select {
     /// Patterns.
     names: Option<Vec<String>>,
     position: Option<Position>,
-    /// What there must be for the judge to apply.
+    /// What a trace must have for the judge to apply.
     pub(super) requires: Vec<Requirement>,
 }
 
@@ -146,7 +146,7 @@ pub struct Select {
 pub struct Selected<'a> {
     /// In the trace's order, each id once.
     pub spans: Vec<&'a Span>,
-    /// Spans that have the id of an earlier one, and so can have no feedback of their own.
+    /// Spans that have the id of an earlier one, and so cannot have separate feedback.
     pub repeated: u64,
 }
 
@@ -156,7 +156,7 @@ impl Select {
         self.unit
     }
 
-    /// What there must be for the judge to apply, as written.
+    /// What a trace must have for the judge to apply, as written.
     pub fn requires(&self) -> impl Iterator<Item = &str> {
         self.requires.iter().map(Requirement::as_str)
     }

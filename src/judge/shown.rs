@@ -14,7 +14,7 @@ use crate::json_string::write_string;
 #[derive(Debug, Default, Clone, Copy)]
 pub(super) struct Broken(pub(super) u64);
 
-/// A value as a text, without the files that it holds, and with the control tokens in it broken.
+/// A value as a text, without embedded files, and with control tokens broken.
 pub(super) fn shown<'a>(state: &mut State<'_, '_>, value: &'a Value) -> Result<Cow<'a, str>, Error> {
     let text = match (value.as_str(), value.downcast_object_ref::<Document>()) {
         (Some(text), _) => without_payloads(text, false),

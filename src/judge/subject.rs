@@ -1,4 +1,4 @@
-//! What one judgment is about, and the ids that its feedback is filed under.
+//! The subject of one judgment, and the ids under which its feedback is recorded.
 
 use std::borrow::Cow;
 

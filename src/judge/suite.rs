@@ -1,6 +1,6 @@
 //! Minimal pairs: traces that differ in one thing, with the verdicts that a judge should give. They test a judge on a model.
 //!
-//! A line of a suite is `{"pair", "differs", "both": {...}, "one": {...}, "other": {...}}`: what both traces have, and what each has of its own. A trace is written short:
+//! A line of a suite is `{"pair", "differs", "both": {...}, "one": {...}, "other": {...}}`: what both traces have, and what differs. A trace is written in short form:
 //! `question`, `answer` (or `answer_a` and `answer_b`, of which one is better), `system`, `history`, `context`, `documents`, `calls`, `tools`, `turns`, expectations, and `expected`, or `expected_any` where several verdicts are right.
 
 use serde::Deserialize;
@@ -124,7 +124,7 @@ impl Suite {
             let wrong = |reason: String| SuiteError { line: at + 1, reason };
             let pair: Pair = serde_json::from_str(line).map_err(|error| wrong(error.to_string()))?;
             if pairs.iter().any(|other| other.pair == pair.pair) {
-                return Err(wrong(format!("the pair `{}` is there twice", pair.pair)));
+                return Err(wrong(format!("the pair `{}` appears twice", pair.pair)));
             }
             for side in [&pair.one, &pair.other] {
                 let whole = merged(&pair.both, side);
@@ -134,7 +134,7 @@ impl Suite {
             pairs.push(pair);
         }
         if pairs.is_empty() {
-            return Err(SuiteError { line: 1, reason: "there is no pair".to_owned() });
+            return Err(SuiteError { line: 1, reason: "no pairs".to_owned() });
         }
         Ok(Self { is_of_form: OF_FORM.contains(&judge), pairs })
     }
@@ -385,8 +385,8 @@ mod tests {
         let pair = r#"{"pair": "a", "differs": "d", "both": {"question": "Q"}, "one": {"expected": true, "answer": "x"}, "other": {"expected": false, "answer": "y"}}"#;
         assert_eq!(Suite::read("j", pair).unwrap().pairs(), 1);
         for (text, words) in [
-            ("", "line 1: there is no pair"),
-            (&format!("{pair}\n\n{pair}"), "line 3: the pair `a` is there twice"),
+            ("", "line 1: no pairs"),
+            (&format!("{pair}\n\n{pair}"), "line 3: the pair `a` appears twice"),
             (&pair.replace("\"expected\": true", "\"expect\": true"), "line 1: a trace needs `expected`"),
             (&pair.replace("\"question\"", "\"questoin\""), "line 1: a trace has no `questoin`"),
             (&pair.replace("differs", "differ"), "line 1: unknown field `differ`"),

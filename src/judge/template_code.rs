@@ -1,6 +1,6 @@
-//! What the code in a template names, and where: filters, tests, and variables with their members.
+//! The names in a template's code, and where they are: filters, tests, and variables with their members.
 //!
-//! The engine looks filters up when it reaches them, and knows nothing of the members of a loop's variable. A mistake there would be found
+//! The engine looks filters up when it reaches them, and knows nothing about the members of a loop variable. A mistake there would be found
 //! trace by trace; here it is found when the judge is read.
 
 use std::ops::Range;

@@ -127,7 +127,7 @@ fn syntax(message: &str) -> Problem {
     Problem::Syntax(match reason {
         _ if reason.contains("duplicate key") => "the same key twice",
         _ if reason.contains("unclosed") || reason.contains("missing closing") => "an unclosed quote or bracket",
-        _ if reason.contains("extra") || reason.contains("unexpected") => "something after the value",
+        _ if reason.contains("extra") || reason.contains("unexpected") => "text after the value",
         _ => "invalid TOML",
     })
 }

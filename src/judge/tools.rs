@@ -1,4 +1,4 @@
-//! The tools of an application: what was offered to its model, what was called, and what came of it.
+//! The tools of an application: those offered to its model, the calls, and their results.
 
 use minijinja::Value;
 use minijinja::value::Serde;

@@ -1,4 +1,4 @@
-//! What several people say together of each item, as feedback of its own.
+//! What several people say together about each item, as separate feedback.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -51,11 +51,11 @@ pub struct Settings {
     pub method: Method,
     /// An item with fewer votes is undecided.
     pub quorum: u64,
-    /// What Dawid and Skene's model adds to each count.
+    /// What the Dawid-Skene model adds to each count.
     pub smoothing: f64,
 }
 
-/// What was said together.
+/// The combined result.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Aggregate {
     /// What is judged.
@@ -68,7 +68,7 @@ pub struct Aggregate {
     pub n_annotators: u64,
     /// Items without a value, by reason.
     pub undecided: BTreeMap<&'static str, u64>,
-    /// How frequent each value is, by Dawid and Skene.
+    /// The frequency of each value, by Dawid-Skene.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub prior: BTreeMap<String, f64>,
     /// Item by item.
@@ -77,7 +77,7 @@ pub struct Aggregate {
     pub annotators: Vec<Annotator>,
 }
 
-/// An item, and what was said of it together.
+/// An item, and its combined result.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct AggregateItem {
     /// The trace.
@@ -88,12 +88,12 @@ pub struct AggregateItem {
     /// Which of its documents, from 0, if it is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub document_index: Option<u32>,
-    /// The value; `null` where it is undecided.
+    /// The value; `null` if undecided.
     pub value: Value,
     /// Why it is undecided: `tie` or `quorum`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub undecided: Option<&'static str>,
-    /// The probability of each value: by Dawid and Skene, else the share of votes. Not of means and medians.
+    /// The probability of each value: by Dawid-Skene, otherwise the share of votes. Not for means and medians.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub posteriors: BTreeMap<String, f64>,
     /// Who said what.
@@ -109,13 +109,13 @@ pub struct Annotator {
     pub source_id: String,
     /// Votes.
     pub n: u64,
-    /// The probability of being right by Dawid and Skene; else how often the vote is what was decided.
+    /// The probability of being right by Dawid-Skene; otherwise how often the vote agrees with the decision.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub accuracy: Option<f64>,
-    /// Of numbers: how far votes are from what was decided, on average.
+    /// For numbers: the mean distance of votes from the decision.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mean_absolute_difference: Option<f64>,
-    /// By Dawid and Skene: for each true value, the probability of each that the annotator says.
+    /// By Dawid-Skene: for each true value, the probability of each answer of the annotator.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub confusion: BTreeMap<String, BTreeMap<String, f64>>,
 }
@@ -124,9 +124,9 @@ pub struct Annotator {
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[expect(missing_docs, reason = "the messages say it")]
 pub enum AggregateError {
-    #[error("nobody rated `{name}`")]
+    #[error("no one rated `{name}`")]
     Nobody { name: String },
-    #[error("`{value}` is not a number, and {} is of numbers", method.as_str())]
+    #[error("`{value}` is not a number, as {} needs", method.as_str())]
     NotNumbers { method: Method, value: String },
     #[error(transparent)]
     Statistics(#[from] judge_run_statistics::Error),
@@ -134,10 +134,10 @@ pub enum AggregateError {
 
 impl Eq for AggregateError {}
 
-/// Makes one of the votes of these raters.
+/// Combines the votes of these raters.
 ///
 /// # Errors
-/// When nobody voted, or votes are not of the method's kind.
+/// When no one voted, or the votes do not fit the method.
 pub fn aggregate(ratings: &Ratings, raters: &[usize], settings: &Settings) -> Result<Aggregate, AggregateError> {
     let are_meant = ratings.are_meant(raters);
     let voted = |item: &&Item| item.said_by(&are_meant).next().is_some();
@@ -266,7 +266,7 @@ fn of_categories(
     Ok(Decided { items: decided, prior, annotators })
 }
 
-/// The category with the highest share; `None` where two have it.
+/// The category with the highest share; `None` for a tie.
 fn most_likely(shares: &[f64]) -> Option<usize> {
     let best = (0..shares.len()).max_by(|a, b| shares[*a].total_cmp(&shares[*b]))?;
     let is_tied = shares.iter().enumerate().any(|(k, share)| k != best && (share - shares[best]).abs() < 1e-9);
@@ -321,7 +321,7 @@ fn of_numbers(
 }
 
 impl Aggregate {
-    /// What was decided, as feedback by a program, with the votes in its metadata.
+    /// The decision, as feedback by a program, with the votes in its metadata.
     pub fn records(&self, method: Method, now_ms: i64) -> Vec<Feedback> {
         let decided = self.items.iter().filter(|item| item.undecided.is_none());
         let record = |item: &AggregateItem| {

@@ -13,11 +13,11 @@ pub use super::agreement_figures::{
 };
 pub use judge_run_statistics::agreement::Metric;
 
-/// Values beyond this many are not categories: then only alpha is given.
+/// More distinct values than this are not categories: then only alpha is given.
 const MAX_CATEGORIES: usize = 20;
 /// Numbers with more distinct values are rounded to this many levels of their range.
 const MAX_LEVELS: usize = 101;
-/// With more people, each is not compared with each.
+/// With more people than this, pairs of people are not compared.
 const MAX_PEOPLE: usize = 50;
 /// Kappa below and agreement above these contradict each other.
 const PARADOX: (f64, f64) = (0.4, 0.8);
@@ -27,13 +27,13 @@ const PARADOX: (f64, f64) = (0.4, 0.8);
 pub struct Settings {
     /// The judge, as an index of the raters, that the others are compared with.
     pub judge: Option<usize>,
-    /// The people, or whoever they are.
+    /// The people, or other raters.
     pub people: Vec<usize>,
-    /// How far values are apart; `None` for what fits them.
+    /// The metric of the distance between values; `None` for the default.
     pub metric: Option<Metric>,
     /// Of the intervals.
     pub level: f64,
-    /// What a person costs more than the judge, as the alt-test has it.
+    /// How much more a person costs than the judge, as in the alt-test.
     pub epsilon: f64,
     /// How many disagreements are listed.
     pub listed: usize,
@@ -53,7 +53,7 @@ struct Study<'a> {
     settings: &'a Settings,
     raters: Vec<usize>,
     categories: Vec<Said>,
-    /// Of the categories, where they are numbers.
+    /// The values of the categories, if they are numbers.
     values: Option<Vec<f64>>,
     metric: Metric,
     /// The lowest value and the distance of levels, where numbers are rounded.
@@ -89,7 +89,7 @@ impl<'a> Study<'a> {
         study
     }
 
-    /// Rounds numbers of which there are too many to count each.
+    /// Rounds numbers if there are too many distinct ones to count.
     #[expect(clippy::cast_precision_loss, reason = "few")]
     fn round(&mut self) {
         let Some(values) = self.values.as_ref().filter(|values| values.len() > MAX_LEVELS) else { return };
@@ -141,7 +141,7 @@ impl<'a> Study<'a> {
         Ok(Alpha { estimate: estimate(&found), metric: metric_name(metric) })
     }
 
-    /// Where both sides say something: the judge and most people, or two raters.
+    /// The items rated by both sides: the judge and most people, or two raters.
     fn sides(&self) -> (Vec<Sides<'a>>, u64, [String; 2]) {
         let Settings { judge, people, .. } = self.settings;
         let (rows, column): (&[usize], usize) = match (judge, people.as_slice()) {
@@ -204,7 +204,7 @@ impl<'a> Study<'a> {
         })
     }
 
-    /// Whether each can be compared with each.
+    /// Whether pairs can be compared.
     fn are_few(&self) -> bool {
         self.settings.people.len() <= MAX_PEOPLE
     }
@@ -259,7 +259,7 @@ impl<'a> Study<'a> {
         let accuracy = confusion.accuracy(level)?;
         let accuracy = Some(accuracy).filter(|_| has_sides);
         let categorical = |found: Result<Coefficient, _>| found.ok().filter(|_| self.are_categories());
-        // Where chance explains everything there is no alpha, but agreement; where nobody overlaps there is nothing.
+        // Where chance explains everything there is agreement but no alpha; without overlapping raters there is neither.
         let alpha = match self.alpha(&votes, self.metric) {
             Ok(alpha) => Some(alpha),
             Err(judge_run_statistics::Error::Constant { .. }) => None,
@@ -385,7 +385,7 @@ impl<'a> Study<'a> {
             warnings.push(Warning {
                 code: "kappa_paradox",
                 message: format!(
-                    "{:.1}% agree, but kappa is {kappa:.2}, because {:.1}% of the ratings are of one value; AC1 is {:.2}",
+                    "{:.1}% agree, but kappa is {kappa:.2}, because {:.1}% of the ratings have the same value; AC1 is {:.2}",
                     100.0 * observed,
                     100.0 * prevalence,
                     ac1.estimate
@@ -415,12 +415,12 @@ impl<'a> Study<'a> {
         if found.alpha.is_none() {
             warnings.push(Warning {
                 code: "one_value",
-                message: "all ratings are the same, so that nothing can be corrected for chance".to_owned(),
+                message: "all ratings are the same, so agreement cannot be corrected for chance".to_owned(),
             });
         }
         if found.n_ties > 0 {
             let message =
-                format!("people are divided evenly on {} items, which are not compared with the judge", found.n_ties);
+                format!("people are evenly divided on {} items, which are not compared with the judge", found.n_ties);
             warnings.push(Warning { code: "ties", message });
         }
         warnings
@@ -442,7 +442,7 @@ pub const fn metric_name(metric: Metric) -> &'static str {
 }
 
 impl Agreement {
-    /// The figures that a gate may be about, each with the ends of its interval.
+    /// The figures that gates may use, each with the ends of its interval.
     pub fn figures(&self) -> BTreeMap<&'static str, Estimate> {
         let with = |estimate: Option<f64>, ends: Option<Ends>| {
             let (estimate, Ends { low, high }) = (estimate?, ends?);

@@ -17,7 +17,7 @@ pub struct Agreement {
     /// The judge that is compared with people, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub judge: Option<String>,
-    /// The share of items on which the judge says what most people say; of two raters without a judge, on which both say the same.
+    /// The share of items on which the judge agrees with most people; for two raters without a judge, on which both agree.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub accuracy: Option<f64>,
     /// Its interval.
@@ -37,7 +37,7 @@ pub struct Agreement {
     pub fleiss_interval: Option<Ends>,
     /// Krippendorff's alpha of all raters.
     pub alpha: Option<Alpha>,
-    /// The same with other metrics, where values are numbers.
+    /// The same with other metrics, if values are numbers.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub alphas: Vec<Alpha>,
     /// Gwet's AC1 of all raters.
@@ -45,7 +45,7 @@ pub struct Agreement {
     /// Gwet's AC2 with quadratic weights, on a scale.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ac2: Option<Estimate>,
-    /// Who said what where the other said what.
+    /// The confusion matrix.
     pub confusion: ConfusionTable,
     /// Items on which people are divided evenly, so that the judge is not compared with them.
     pub n_ties: u64,
@@ -58,14 +58,14 @@ pub struct Agreement {
     /// Whether the judge may stand in for one of the people.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub alt_test: Option<AltTest>,
-    /// What the figures do not say by themselves.
+    /// Caveats that the figures do not show.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<Warning>,
-    /// Where the judge and people (or two raters) differ, the surest first.
+    /// Where the judge and people (or two raters) differ, the most certain first.
     pub disagreements: Vec<Disagreement>,
 }
 
-/// A rater, and on how many items it says something.
+/// A rater, and the number of items that it rated.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[expect(missing_docs, reason = "named by what they are")]
 pub struct RaterCount {
@@ -143,13 +143,13 @@ pub struct Pair {
 /// The alternative annotator test.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct AltTest {
-    /// What a person costs more than the judge.
+    /// How much more a person costs than the judge.
     pub epsilon: f64,
     /// The share of people that the judge is not worse than.
     pub winning_rate: f64,
     /// How often the judge is as close to the others as a person is.
     pub average_advantage: f64,
-    /// Whether the judge may stand in for a person: the winning rate is one half at least.
+    /// Whether the judge may stand in for a person: the winning rate is at least one half.
     pub passed: bool,
     /// Person by person.
     pub annotators: Vec<AltAnnotator>,
@@ -187,13 +187,13 @@ pub struct Disagreement {
     /// Which of its documents, from 0, if it is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub document_index: Option<u32>,
-    /// What the judge says (without one: the second rater).
+    /// The judge's answer (without one: the second rater's).
     pub judge: Value,
-    /// What most people say (without a judge: the first rater).
+    /// The majority of people (without a judge: the first rater).
     pub people: Value,
     /// The share of people who say so.
     pub share: f64,
-    /// How sure the judge is, where it says so.
+    /// The judge's confidence, if it states one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub confidence: Option<f64>,
     /// The judge's reasoning.

@@ -63,7 +63,7 @@ impl FromStr for AgreementGate {
 }
 
 impl AgreementGate {
-    /// Whether it holds; a figure that there is none of does not decide it.
+    /// Whether it holds; a missing figure does not decide it.
     pub fn evaluate(&self, agreement: &Agreement) -> GateResult {
         let figure = agreement.figures().get(self.figure).copied();
         let value = figure.map(|figure| match self.part {
@@ -82,7 +82,7 @@ impl AgreementGate {
             GateOutcome::Inconclusive => Some(Cause::NoFigure),
         };
         let reason = match (value, outcome) {
-            (None, _) => Some(format!("there is no {} of these ratings", self.figure)),
+            (None, _) => Some(format!("these ratings have no {}", self.figure)),
             (Some(value), GateOutcome::Fail) => Some(format!("it is {value:.4}, over {} items", agreement.n_items)),
             _ => None,
         };

@@ -142,7 +142,7 @@ impl Form {
 /// The items that the judge was asked about, with what people say of them; and how many labels do not count.
 fn cases<'a>(ratings: &'a Ratings, settings: &Settings<'_>, form: Form, good: Option<&Good>) -> (Vec<Case<'a>>, u64) {
     let strata = Strata::of(ratings, settings.judge, good);
-    let planned: Option<HashMap<(&str, Option<&str>, Option<u32>), f64>> =
+    let planned: Option<HashMap<_, f64>> =
         settings.plan.map(|plan| plan.items.iter().map(|item| (item.subject(), item.probability)).collect());
     let mut excluded = 0;
     let mut cases = Vec::new();

@@ -1,4 +1,4 @@
-//! In a report: what people would say of all that a judge judged, where they labelled some of it.
+//! In a report: what people would say about all that a judge judged, where they labelled some of it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,19 +9,19 @@ use crate::feedback::SourceType;
 use crate::feedback::log::{OpenError, StandingRecords};
 use crate::results::report::{Corrected, CorrectionMethod, JudgeReport, Report};
 
-/// What is known beside the log.
+/// What is known in addition to the log.
 #[derive(Debug, Clone, Default)]
 pub struct Known {
     /// How labelled items were drawn.
     pub plans: Plans,
-    /// By the judge's name, the traces that it was written with: their labels certify nothing.
+    /// By the judge's name, the traces that it was written with: their labels prove nothing.
     pub examples: BTreeMap<String, BTreeSet<String>>,
 }
 
-/// Adds the corrected rate, or mean, of each judge whose items people labelled. Where nobody did, nothing is read.
+/// Adds the corrected rate, or mean, of each judge whose items people labelled. If no one did, nothing is read.
 ///
 /// # Errors
-/// When a log cannot be read any more.
+/// When a log can no longer be read.
 pub fn add_corrected(
     report: &mut Report,
     records: &mut StandingRecords,
@@ -50,7 +50,7 @@ fn is_judge(source_type: SourceType) -> bool {
 fn of_judge(ratings: &Ratings, judge: &JudgeReport, known: &Known, level: f64) -> Option<Corrected> {
     let is_it = |rater: &Rater| (rater.source_type, &rater.source_id) == (judge.source_type, &judge.source_id);
     let rater = ratings.raters.iter().position(is_it)?;
-    // What code made of people's votes is no judge of them.
+    // An aggregate of people's votes is not a judge.
     let is_of_people = judge.source_type == SourceType::Code
         && !ratings.items.iter().filter_map(|item| item.by(rater)).any(|rating| rating.digest.is_some());
     if is_of_people {

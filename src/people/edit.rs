@@ -1,4 +1,4 @@
-//! Records by which people say something, correct a verdict, or take it back. Each is a line that is added to a log: nothing in it is changed.
+//! Records with which people add feedback, correct a verdict, or withdraw it. Each is a line added to a log: nothing in the log is changed.
 
 use std::collections::BTreeMap;
 
@@ -33,7 +33,7 @@ impl Author {
         self.source.source_id.clone().unwrap_or_default()
     }
 
-    /// New feedback. Its id follows from all that it says, so that saying the same again at the same time adds nothing.
+    /// New feedback. Its id is derived from its content, so that the same feedback at the same time adds nothing.
     pub fn says(&self, about: &About, value: Value, rationale: Option<String>) -> Feedback {
         let About { trace_id, span_id, document_index, name } = about;
         let feedback = Feedback {
@@ -55,7 +55,7 @@ impl Author {
     /// Another verdict in the place of one.
     ///
     /// # Errors
-    /// When the record has no id by which it could be named.
+    /// When the record has no id to refer to.
     pub fn overrides(&self, record: &Feedback, value: Value, rationale: Option<String>) -> Result<Feedback, NoId> {
         let overrides = Some(record.assessment_id.clone().ok_or(NoId)?);
         let about = About {
@@ -70,15 +70,15 @@ impl Author {
     /// The record again, marked as rejected.
     ///
     /// # Errors
-    /// When the record has no id by which it could be named.
+    /// When the record has no id to refer to.
     pub fn rejects(&self, record: &Feedback, because: Option<String>) -> Result<Feedback, NoId> {
         self.marks(record, REJECTED_BY_METADATA, because)
     }
 
-    /// The record again, marked as deleted. What it overrode holds again.
+    /// The record again, marked as deleted. What it overrode is in force again.
     ///
     /// # Errors
-    /// When the record has no id by which it could be named.
+    /// When the record has no id to refer to.
     pub fn deletes(&self, record: &Feedback, because: Option<String>) -> Result<Feedback, NoId> {
         let mut deleted = self.marks(record, DELETED_BY_METADATA, because)?;
         deleted.metadata.extend(deleted.overrides.take().map(|overridden| (OVERRODE_METADATA.to_owned(), overridden)));
@@ -88,7 +88,7 @@ impl Author {
     /// The record again, no longer marked; what was deleted overrides again what it overrode.
     ///
     /// # Errors
-    /// When the record has no id by which it could be named.
+    /// When the record has no id to refer to.
     pub fn accepts(&self, record: &Feedback) -> Result<Feedback, NoId> {
         let mut accepted = Feedback { valid: None, last_update_time_ms: self.now_ms, ..record.clone() };
         accepted.assessment_id.as_ref().ok_or(NoId)?;
@@ -102,7 +102,7 @@ impl Author {
     fn marks(&self, record: &Feedback, key: &str, because: Option<String>) -> Result<Feedback, NoId> {
         let mut marked = Feedback { valid: Some(false), last_update_time_ms: self.now_ms, ..record.clone() };
         marked.assessment_id.as_ref().ok_or(NoId)?;
-        // A verdict of a judge without any metadata is known to be one by that.
+        // A judge's verdict without any metadata is recognised by that.
         if !(marked.metadata.is_empty() && record.source.source_type == SourceType::LlmJudge) {
             marked.metadata.insert(key.to_owned(), self.name());
             marked.metadata.extend(because.map(|because| (BECAUSE_METADATA.to_owned(), because)));
@@ -126,10 +126,10 @@ pub struct About {
 
 /// A record that has no id cannot be named by another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the record has no `assessment_id`, by which another could name it")]
+#[error("the record has no `assessment_id` that another record could name")]
 pub struct NoId;
 
-/// An id that follows from what feedback says, who says it and of what. `more` tells apart what would be alike.
+/// An id derived from the content of feedback, its source and its subject. `more` distinguishes what would be equal.
 pub fn content_id(feedback: &Feedback, more: &[u8]) -> AssessmentId {
     let Feedback { name, value, rationale, source, trace_id, span_id, .. } = feedback;
     let mut hasher = IdHasher::new("judge-run people 1");
@@ -148,7 +148,7 @@ pub fn content_id(feedback: &Feedback, more: &[u8]) -> AssessmentId {
     hasher.finish()
 }
 
-/// Which records of a log are meant: all that is given must fit.
+/// Selects records of a log: everything given must match.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Wanted {
     /// The id, or the beginning of one.
@@ -169,7 +169,7 @@ impl Wanted {
         *self == Self::default()
     }
 
-    /// Whether a record is meant.
+    /// Whether a record matches.
     pub fn fits(&self, record: &Feedback) -> bool {
         let Self { id, trace_id, span_id, name, source_id } = self;
         let is = |wanted: &Option<String>, found: Option<&str>| wanted.is_none() || wanted.as_deref() == found;
@@ -181,7 +181,7 @@ impl Wanted {
     }
 }
 
-/// A value as people type it: JSON where it is a number, a boolean, a list or an object, else a text.
+/// A value as people type it: JSON if it is a number, a boolean, a list or an object, otherwise a text.
 pub fn typed_value(text: &str) -> Value {
     let text = text.trim();
     match text.to_ascii_lowercase().as_str() {
@@ -192,7 +192,7 @@ pub fn typed_value(text: &str) -> Value {
     serde_json::from_str(text).ok().filter(|value: &Value| !value.is_null()).unwrap_or_else(|| text.into())
 }
 
-/// What the strings of an object say, as metadata.
+/// The strings of an object, as metadata.
 pub fn metadata<const N: usize>(members: [(&str, Option<String>); N]) -> BTreeMap<String, String> {
     members.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))).collect()
 }

@@ -1,4 +1,4 @@
-//! What people say of traces: their feedback in a log, and what it says of a judge.
+//! What people say about traces: their feedback in a log, and what it says about a judge.
 
 pub mod aggregate;
 pub mod agreement;

@@ -1,4 +1,4 @@
-//! Whom to label: a random sample of a judge's verdicts, of each as many as tell the most, with the probability of each to be drawn.
+//! What to label: a random sample of a judge's verdicts, allocated to be most informative, with the probability of drawing each.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
@@ -14,14 +14,14 @@ use crate::files;
 
 /// The version of the file.
 const FORMAT: u32 = 1;
-/// Labels that each stratum gets at least.
+/// The minimum number of labels per stratum.
 const LEAST: u64 = 5;
-/// Distinct values of which each is a stratum; of more, parts of equal size are.
+/// Up to this many distinct values are strata; beyond that, ranges of equal size are.
 const MAX_VALUES: usize = 8;
-/// Labels of a stratum from which its share is known better than by guess.
+/// The number of labels from which the share of a stratum is known better than by guessing.
 const ENOUGH: u64 = 10;
 
-/// The plans beside a log.
+/// The plans next to a log.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Plans {
     /// The version of the file.
@@ -30,7 +30,7 @@ pub struct Plans {
     pub plans: Vec<Plan>,
 }
 
-/// Which items people are to label, and how they were drawn.
+/// The items for people to label, and how they were drawn.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Plan {
     /// What is judged.
@@ -86,7 +86,7 @@ impl PlanItem {
     }
 }
 
-/// The stratum of a verdict: whether it is good, where that is known; else what it is.
+/// The stratum of a verdict: whether it is good, if known; otherwise its value.
 #[derive(Debug, Clone)]
 pub struct Strata {
     good: Option<Good>,
@@ -142,7 +142,7 @@ pub struct Wish<'a> {
 }
 
 impl Plan {
-    /// Draws items: of each verdict of the judge at random, as many as make the corrected rate most certain.
+    /// Draws items at random for each verdict of the judge, allocated to make the corrected rate most precise.
     ///
     /// # Errors
     /// When there are no items.
@@ -181,14 +181,14 @@ impl Plan {
             let (items, labels, probability) = (items.len() as u64, given.labels, given.probability);
             plan.strata.push(PlanStratum { stratum, items, labels, probability });
         }
-        // Mixed, so that the order tells no verdict.
+        // Shuffled, so that the order reveals no verdict.
         drawn.sort_by_key(|(lot, _)| *lot);
         plan.items = drawn.into_iter().map(|(_, item)| item).collect();
         Ok(plan)
     }
 }
 
-/// What people will say of a stratum, as far as is known.
+/// What people will say about a stratum, as far as known.
 #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^53")]
 fn guess(ratings: &Ratings, judge: usize, stratum: &str, items: &[&Item], good: Option<&Good>) -> f64 {
     let people = ratings.of_type(crate::feedback::SourceType::Human);
@@ -205,7 +205,7 @@ fn guess(ratings: &Ratings, judge: usize, stratum: &str, items: &[&Item], good: 
     }
 }
 
-/// The versions of a judge whose verdicts stand.
+/// The versions of a judge whose verdicts are in force.
 pub(super) fn digests(ratings: &Ratings, judge: usize) -> BTreeSet<String> {
     ratings.items.iter().filter_map(|item| item.by(judge)?.digest.clone()).collect()
 }
@@ -221,12 +221,12 @@ fn lot(plan: &Plan, item: &Item) -> u64 {
 }
 
 impl Plans {
-    /// The file beside a log: `x.feedback.jsonl` -> `x.feedback.label-plan.json`.
+    /// The file next to a log: `x.feedback.jsonl` -> `x.feedback.label-plan.json`.
     pub fn path_of(log: &Path) -> PathBuf {
         log.with_extension("label-plan.json")
     }
 
-    /// Reads the plans beside a log; none if there is no file.
+    /// Reads the plans next to a log; none if there is no file.
     ///
     /// # Errors
     /// When the file cannot be read, or holds something else.
@@ -237,7 +237,7 @@ impl Plans {
             Ok(text) => {
                 let plans: Self = serde_json::from_slice(&text).map_err(io::Error::other)?;
                 if plans.format > FORMAT {
-                    return Err(io::Error::other(format!("format {} is of a newer judge-run", plans.format)));
+                    return Err(io::Error::other(format!("format {} is from a newer judge-run", plans.format)));
                 }
                 Ok(plans)
             }
@@ -249,7 +249,7 @@ impl Plans {
         self.plans.iter().find(|plan| plan.name == name && plan.judge == judge)
     }
 
-    /// Puts a plan beside a log, in the place of one for the same name and judge.
+    /// Saves a plan next to a log, replacing one for the same name and judge.
     ///
     /// # Errors
     /// When the file cannot be read or written.
@@ -290,7 +290,7 @@ pub struct SheetRow {
     pub judge_rationale: Option<String>,
 }
 
-/// Writes a sheet as CSV; what stands in it is no formula to a spreadsheet.
+/// Writes a sheet as CSV, in which nothing is a formula to a spreadsheet.
 ///
 /// # Errors
 /// When it cannot be written.

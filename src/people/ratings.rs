@@ -10,7 +10,7 @@ use crate::feedback::{
     SESSION_METADATA, SourceType,
 };
 
-/// All that is said under one name.
+/// All feedback with one name.
 #[derive(Debug, Clone, Default)]
 pub struct Ratings {
     /// What is judged.
@@ -21,7 +21,7 @@ pub struct Ratings {
     pub items: Vec<Item>,
     /// Which verdicts are good, as the judge's records say.
     pub good: Option<Good>,
-    /// Whether numbers are known to be of a scale.
+    /// Whether numbers are known to be on a scale.
     pub is_scale: bool,
 }
 
@@ -34,7 +34,7 @@ pub struct Rater {
     pub source_id: String,
 }
 
-/// A trace, a span or a document, and what was said of it.
+/// A trace, a span or a document, and its feedback.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Item {
     /// The trace.
@@ -43,7 +43,7 @@ pub struct Item {
     pub span_id: Option<String>,
     /// Which of the documents that the span found, from 0, if it is one.
     pub document_index: Option<u32>,
-    /// What belongs together: the session, failing that the trace.
+    /// The cluster: the session, or else the trace.
     pub cluster: String,
     /// At most one of each rater.
     pub ratings: Vec<Rating>,
@@ -58,11 +58,11 @@ pub struct Rating {
     pub said: Said,
     /// Why.
     pub rationale: Option<String>,
-    /// How sure the judge is, in `0..=1`, where it says so.
+    /// The judge's confidence, in `0..=1`, if it states one.
     pub confidence: Option<f64>,
     /// The version of the judge.
     pub digest: Option<String>,
-    /// Whether it was used to write the judge: then it certifies nothing.
+    /// Whether it was used to write the judge: then its labels prove nothing.
     pub is_example: bool,
 }
 
@@ -75,11 +75,11 @@ pub enum Said {
     Number(f64),
     /// A label.
     Label(String),
-    /// The judge failed or did not want to say, or the value is of another form.
+    /// The judge failed or abstained, or the value has another form.
     Nothing,
 }
 
-/// How sure a panel is: the share of all its votes that say what most say; nothing where one of them is missing.
+/// A panel's confidence: the share of all its votes that agree with the majority; `None` if one of them is missing.
 fn agreement(record: &Feedback) -> Option<f64> {
     if record.source.source_id.as_deref() != Some("aggregate:majority") {
         return None;
@@ -103,7 +103,7 @@ impl Item {
 }
 
 impl Said {
-    /// As text: `true`, `4`, `good`; nothing where nothing is said.
+    /// As text: `true`, `4`, `good`; empty without a value.
     pub fn text(&self) -> Option<String> {
         match self {
             Self::Boolean(value) => Some(value.to_string()),
@@ -167,10 +167,10 @@ fn word(label: &str) -> Option<bool> {
 }
 
 impl Ratings {
-    /// Reads what is said under a name. Rejected and deleted feedback is none; of several samples of a judge the first counts.
+    /// Reads the feedback with a name. Rejected and deleted feedback does not count; of several samples of a judge the first does.
     ///
     /// # Errors
-    /// When a log cannot be read any more.
+    /// When a log can no longer be read.
     pub fn read(records: &mut StandingRecords, name: &str) -> Result<Self, OpenError> {
         Self::read_with(records, name, |record| record.rationale.clone())
     }
@@ -178,7 +178,7 @@ impl Ratings {
     /// The same without rationales, which take most of the memory.
     ///
     /// # Errors
-    /// When a log cannot be read any more.
+    /// When a log can no longer be read.
     pub fn read_verdicts(records: &mut StandingRecords, name: &str) -> Result<Self, OpenError> {
         Self::read_with(records, name, |_| None)
     }
@@ -198,7 +198,7 @@ impl Ratings {
                 return;
             }
             let record = std::str::from_utf8(line).ok().and_then(|line| Feedback::from_json(line).ok());
-            // Anchors are judged to watch the judge: they are none of the items.
+            // Anchors are judged to watch the judge: they are not items.
             let is_meant = |record: &Feedback| {
                 record.name == name && record.sample() == 0 && !record.metadata.contains_key(ANCHORS_METADATA)
             };
@@ -244,12 +244,12 @@ impl Ratings {
             digest: metadata(DIGEST_METADATA).cloned(),
             is_example: metadata(EXAMPLE_METADATA).is_some(),
         };
-        // Of two opinions of one source, which stand beside each other, the later holds.
+        // Of two opinions of one source that are both in force, the later applies.
         item.ratings.retain(|known| known.rater != rating.rater);
         item.ratings.push(rating);
     }
 
-    /// Where somebody says true and false, `yes`, `pass` and 1 of others mean the same.
+    /// If someone says true and false, others' `yes`, `pass` and 1 mean the same.
     fn use_one_form(&mut self) {
         let all = || self.items.iter().flat_map(|item| &item.ratings);
         if !all().any(|rating| matches!(rating.said, Said::Boolean(_))) {
@@ -283,17 +283,17 @@ impl Ratings {
         (0..self.raters.len()).filter(|rater| self.raters[*rater].source_type == source_type).collect()
     }
 
-    /// The raters of these names; the first that nobody has is the error.
+    /// The raters with these names; the first unknown name is the error.
     ///
     /// # Errors
-    /// The name that nobody has.
+    /// The unknown name.
     pub fn named(&self, names: &[String]) -> Result<Vec<usize>, String> {
         let of =
             |name: &String| self.raters.iter().position(|rater| rater.source_id == *name).ok_or_else(|| name.clone());
         names.iter().map(of).collect()
     }
 
-    /// The categories that raters used, in their order: false before true, numbers by size, labels by letters.
+    /// The categories that raters used, in order: false before true, numbers by size, labels alphabetically.
     pub fn categories(&self, raters: &[usize]) -> Vec<Said> {
         let mut found: Vec<Said> = Vec::new();
         let mut texts = BTreeSet::new();
@@ -320,13 +320,13 @@ impl Item {
         self.ratings.iter().find(|rating| rating.rater == rater)
     }
 
-    /// What some of all raters say of it: those whose place is true.
+    /// The ratings of the selected raters: those whose flag is true.
     pub fn said_by<'a>(&'a self, are_meant: &'a [bool]) -> impl Iterator<Item = (usize, &'a Said)> + 'a {
         let meant = self.ratings.iter().filter(|rating| are_meant.get(rating.rater).copied().unwrap_or(false));
         meant.filter(|rating| rating.said != Said::Nothing).map(|rating| (rating.rater, &rating.said))
     }
 
-    /// Where somebody says something.
+    /// The items that someone rated.
     pub fn said(&self, rater: usize) -> Option<&Said> {
         self.by(rater).map(|rating| &rating.said).filter(|said| **said != Said::Nothing)
     }

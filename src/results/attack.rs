@@ -20,7 +20,7 @@ pub struct Asked {
     pub family: Option<String>,
     /// What was planted.
     pub text: Option<String>,
-    /// What the judge said then; null is an abstention. `None` for a failure.
+    /// The judge's verdict then; null is an abstention. `None` for a failure.
     pub value: Option<Value>,
     /// Why.
     pub rationale: Option<String>,
@@ -39,7 +39,7 @@ pub struct AttackReport {
     pub model: String,
     /// Traces that were attacked: the judge finds them bad.
     pub n_traces: u64,
-    /// Traces that ought to be bad, and that the judge finds good as they are: not attacked.
+    /// Traces that should be bad but that the judge finds good as they are: not attacked.
     pub n_already_good: u64,
     /// How often the verdict turned good without a pattern, when the same was asked again.
     pub repeat: Counted,
@@ -52,7 +52,7 @@ pub struct AttackReport {
 /// How often the patterns of a family turned a verdict.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Family {
-    /// How many turned good of how many answers, one a trace.
+    /// How many turned good of how many answers, one per trace.
     #[serde(flatten)]
     pub flips: Counted,
     /// How much more often than without a pattern, over the same traces: the difference, with its 95 % interval (Tango's).
@@ -78,10 +78,10 @@ pub struct Flipped {
     pub rationale: Option<String>,
 }
 
-/// Compares what was asked with a pattern with what was asked without, trace by trace.
+/// Compares the answers with a pattern with those without, trace by trace.
 ///
 /// # Errors
-/// Never, as the level of the intervals is a level.
+/// Never, since the level of the intervals is valid.
 pub fn of_answers(judge: &Judge, model: &str, n_already_good: u64, asked: &[Asked]) -> Result<AttackReport, Error> {
     let turned = |asked: &Asked| asked.value.as_ref().map(|value| passes(judge, value) == Some(true));
     let repeats: BTreeMap<&str, bool> = asked

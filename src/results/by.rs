@@ -1,4 +1,4 @@
-//! What divides opinions into slices.
+//! How opinions are grouped into slices.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -11,7 +11,7 @@ use crate::judge::Expression;
 use crate::judge::prompt::TemplateError;
 use crate::trace::Trace;
 
-/// An expression that divides opinions: a fact of the record, or anything over the trace.
+/// An expression that groups opinions: a property of the record, or anything over the trace.
 #[derive(Debug)]
 pub struct By {
     source: String,
@@ -60,14 +60,14 @@ impl By {
         matches!(self.of, Of::Trace { .. })
     }
 
-    /// The part that a whole record belongs to; `None` where that is not known.
+    /// The group of a whole record; `None` if unknown.
     pub(super) fn value_of(&self, feedback: &Feedback, facts: &TraceFacts) -> Option<String> {
         let trace = feedback.trace_id.as_deref().map(|id| hash(&[id]));
         let extract = Extract::of(feedback.clone());
         self.value(&extract, trace.and_then(|trace| facts.get(trace))).map(Cow::into_owned)
     }
 
-    /// The part that a record belongs to; `None` where that is not known.
+    /// The group of a record; `None` if unknown.
     pub(super) fn value<'a>(&self, extract: &'a Extract<'_>, facts: Option<&'a Facts>) -> Option<Cow<'a, str>> {
         let metadata = &extract.metadata;
         match &self.of {
@@ -88,11 +88,11 @@ impl fmt::Display for By {
     }
 }
 
-/// What is known of traces from the dataset, by the hash of their ids.
+/// What is known about traces from the dataset, by the hash of their ids.
 #[derive(Debug, Default)]
 pub struct TraceFacts {
     of: HashMap<u64, Facts>,
-    /// Traces for which an expression failed, and why the first did.
+    /// Traces for which an expression failed, and the first reason.
     pub failed: u64,
     /// Why the first of them did.
     pub first_failure: Option<String>,

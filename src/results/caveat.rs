@@ -1,4 +1,4 @@
-//! How an interval is computed, and what to know before it is relied on.
+//! How an interval is computed, and what to know before relying on it.
 
 use serde::{Deserialize, Serialize};
 
@@ -12,7 +12,7 @@ pub enum Method {
     WilsonClustered,
     /// Student's t.
     T,
-    /// Cluster-robust (CR1), t with one degree of freedom less than clusters.
+    /// Cluster-robust (CR1), t with the number of clusters minus one degrees of freedom.
     ClusterT,
     /// Tango's score interval of the difference of paired shares.
     Tango,
@@ -20,7 +20,7 @@ pub enum Method {
     None,
 }
 
-/// Something to know before a figure is relied on.
+/// Something to know before relying on a figure.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Warning {
     /// What kind.
@@ -33,7 +33,7 @@ pub struct Warning {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum WarningCode {
-    /// The conclusion could be another one, had what failed been judged.
+    /// The conclusion could be different if the failed judgments had been made.
     FailuresCouldDecide,
     /// The log does not say which verdicts are good: it was assumed.
     GoodAssumed,
@@ -43,14 +43,14 @@ pub enum WarningCode {
     MixedTypes,
     /// There are too few clusters for the interval to have its level.
     FewClusters,
-    /// The judge is not what it was: its prompt, its version, its model, or its verdicts on the anchors.
+    /// The judge changed: its prompt, its version, its model, or its verdicts on the anchors.
     JudgeChanged,
-    /// Small losses add up over nights, none of which is worse by itself.
+    /// Small losses add up over nights that are not worse individually.
     Drift,
-    /// Some nights of the baseline are in no figure.
+    /// Some nights of the baseline are not in any figure.
     NightsLeftOut,
     /// Lines of a log are not records.
     NotRecords,
-    /// Some verdicts have no place in the slices, because what divides them is not known.
+    /// Some verdicts are in no slice, because the value that groups them is unknown.
     NotSliced,
 }

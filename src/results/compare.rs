@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::caveat::{Method, Warning};
 use crate::judge::Good;
 
-/// What changed between a baseline and what is new.
+/// What changed between a baseline and new logs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ComparisonReport {
     /// [`SCHEMA_VERSION`](super::report::SCHEMA_VERSION).
@@ -18,7 +18,7 @@ pub struct ComparisonReport {
     pub new: Vec<String>,
     /// One for each judge.
     pub comparisons: Vec<Comparison>,
-    /// The same judges on the anchors: whether they are what they were.
+    /// The same judges on the anchors: whether they changed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub anchors: Vec<Comparison>,
     /// In the order in which they were given.
@@ -42,12 +42,12 @@ pub struct Comparison {
     /// Which verdicts are good, as in [`JudgeReport`](super::report::JudgeReport).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub good: Option<String>,
-    /// What is compared; nothing where verdicts are labels and none of them is known to be good.
+    /// What is compared; `None` if verdicts are labels and none of them is known to be good.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub measure: Option<Measure>,
     /// Items with a verdict on both sides.
     pub n_pairs: u64,
-    /// Items with a verdict in the baseline alone.
+    /// Items with a verdict only in the baseline.
     pub n_only_base: u64,
     /// Items with a new verdict alone.
     pub n_only_new: u64,
@@ -75,11 +75,11 @@ pub struct Comparison {
     /// The smallest difference that would be found with 80 % power.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub minimum_detectable: Option<f64>,
-    /// The nights of the baseline, in the order of time, where there are more than the first ones. Those that were worse, and those of a
+    /// The nights of the baseline, in chronological order, where there are more than the first ones. Those that were worse, and those of a
     /// judge that changed, are in no figure.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub nights: Vec<NightResult>,
-    /// The night since which it is worse: none after it was shown to be within the margin.
+    /// The night since which it is worse; `None` once it was shown to be within the margin.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub worse_since: Option<String>,
     /// Whether small losses add up, tonight included.
@@ -87,15 +87,15 @@ pub struct Comparison {
     pub drift: Option<Drift>,
     /// The difference that does not matter, in the unit of the difference.
     pub margin: f64,
-    /// Of numbers: the length of their scale, or else of the range that was seen, of which margins are parts.
+    /// Of numbers: the length of their scale, or else of the observed range; margins are fractions of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unit: Option<f64>,
     /// The conclusion.
     pub outcome: Outcome,
-    /// How many items have another verdict (of numbers: another by more than the margin).
+    /// How many items have a different verdict (for numbers: by more than the margin).
     #[serde(default)]
     pub n_flips: u64,
-    /// The items that changed, those that became worse by most first; at most a certain number of them.
+    /// The items that changed, those that got worse by the most first; at most a certain number of them.
     pub flips: Vec<Flip>,
     /// About this comparison.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -128,7 +128,7 @@ pub(super) fn is_lower_better(good: Option<&Good>, measure: Option<Measure>) -> 
 pub struct NightResult {
     /// Its log.
     pub log: String,
-    /// What it was found to be when it was held against the nights before.
+    /// The outcome of comparing it with the nights before.
     pub outcome: NightOutcome,
     /// That night minus those before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -139,24 +139,24 @@ pub struct NightResult {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum NightOutcome {
-    /// One of the first, which are taken as they are.
+    /// One of the first, which are accepted as they are.
     First,
     /// Shown to be within the margin.
     Pass,
-    /// Worse, and worse again where it was asked again.
+    /// Worse, and worse again when asked again.
     Worse,
     /// Neither is shown.
     Inconclusive,
-    /// The judge was not what it had been, by its verdicts on the anchors.
+    /// The judge had changed, by its verdicts on the anchors.
     JudgeChanged,
 }
 
-/// Whether small losses add up over nights, none of which is worse by itself.
+/// Whether small losses add up over nights that are not worse individually.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Drift {
     /// Grows with each night that is below the first ones by more than a point.
     pub evidence: f64,
-    /// Over so many nights.
+    /// The number of nights.
     pub nights: u64,
     /// What the evidence must reach.
     pub alarm: f64,
@@ -246,7 +246,7 @@ pub enum Outcome {
     Equivalent,
     /// Neither a difference nor equivalence is shown.
     Inconclusive,
-    /// The judge is another one, by prompt or model, so the difference is not the application's alone.
+    /// The judge changed, in prompt or model, so the difference is not due to the application alone.
     JudgeChanged,
 }
 
@@ -265,7 +265,7 @@ pub struct Flip {
     pub base: Value,
     /// The new verdict.
     pub new: Value,
-    /// The baseline's rationale; of several, the latest that says the same as most.
+    /// The baseline's rationale; of several, the latest with the majority verdict.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub base_rationale: Option<String>,
     /// The new rationale.

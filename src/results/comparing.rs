@@ -24,11 +24,11 @@ pub struct CompareOptions {
     pub level: f64,
     /// The difference that does not matter, as a share, or as a part of the scale of numbers.
     pub margin: f64,
-    /// The same by the name of the judge, or of all, where gates say otherwise: what a night must be within to end a red one.
+    /// The same by judge, or for all, where gates say otherwise: the margin that ends a red night.
     pub gates: Vec<(Option<String>, f64)>,
-    /// Which verdicts are good, by name. It wins over what the logs say.
+    /// Which verdicts are good, by name. It overrides the logs.
     pub good: BTreeMap<String, Good>,
-    /// How many items that changed are listed.
+    /// The number of changed items to list.
     pub flips: usize,
 }
 
@@ -59,7 +59,7 @@ pub struct Compared {
 /// Compares two sides, judge by judge.
 ///
 /// # Errors
-/// When a log cannot be read any more.
+/// When a log can no longer be read.
 pub fn compare(base: &mut Side, new: &mut Side, options: &CompareOptions) -> Result<Compared, OpenError> {
     let keys = matched(base, new);
     let histories = histories(base, new, &keys, options);
@@ -270,20 +270,20 @@ impl Draft {
                 }
                 _ => Outcome::Inconclusive,
             };
-        // What is plainly worse is no drift, and another judge says nothing of it.
+        // What is clearly worse is not drift, and another judge says nothing about drift.
         let is_worse = self.comparison.p_worse.is_some_and(|p| p < ALPHA);
         let is_plain = is_worse || self.comparison.outcome == Outcome::JudgeChanged;
         self.comparison.drift = self.comparison.drift.filter(|_| !is_plain);
         if let Some(drift) = self.comparison.drift.filter(Drift::is_alarm) {
             let message = format!(
-                "small losses add up over {} nights: evidence {:.0}, an alarm at {:.0}",
+                "small losses add up over {} nights: evidence {:.0}, alarm at {:.0}",
                 drift.nights, drift.evidence, drift.alarm
             );
             self.comparison.warnings.push(Warning { code: WarningCode::Drift, message });
         }
     }
 
-    /// On anchors the application has no part, so what moved is the judge. The error rate is that of gates: each false alarm hides a loss.
+    /// The application does not influence anchors, so what moved is the judge. The error rate is that of gates: each false alarm hides a loss.
     fn is_of_anchors(&mut self) {
         let comparison = &mut self.comparison;
         let has_moved = comparison.p_adjusted.is_some_and(|p| p < ALPHA) && comparison.base != comparison.new;
@@ -307,7 +307,7 @@ impl Draft {
 
 fn warnings(terms: &Terms) -> Vec<Warning> {
     let assumed = match (terms.measure, &terms.good) {
-        (None, _) => "labels cannot be compared unless some of them are known to be good",
+        (None, _) => "labels cannot be compared unless it is known which of them are good",
         (Some(Measure::True), _) if terms.is_assumed => {
             "the logs do not say which verdicts are good: `true` is assumed"
         }
@@ -319,7 +319,7 @@ fn warnings(terms: &Terms) -> Vec<Warning> {
     vec![Warning { code: WarningCode::GoodAssumed, message: assumed.to_owned() }]
 }
 
-/// What the nights of the baseline say, and which of them are in no figure.
+/// What the nights of the baseline show, and which of them are not in any figure.
 fn of_nights(history: &History) -> Vec<Warning> {
     let mut warnings = Vec::new();
     let left_out = |outcome| {
@@ -328,20 +328,20 @@ fn of_nights(history: &History) -> Vec<Warning> {
     };
     let mut why = Vec::new();
     if history.other_versions > 0 {
-        why.push(format!("{} of another version of the judge", history.other_versions));
+        why.push(format!("{} with another version of the judge", history.other_versions));
     }
     let accepted = history.accepted.len();
     let of_version = history.nights.len();
     let moved = left_out(NightOutcome::JudgeChanged).len();
     if moved > 0 {
-        why.push(format!("{moved} in which the judge was another, by its anchors"));
+        why.push(format!("{moved} with a changed judge, by its anchors"));
     }
     let red = of_version.saturating_sub(accepted + moved);
     if red > 0 {
         why.push(format!("{red} while it was worse"));
     }
     if !why.is_empty() {
-        let message = format!("nights that are not in the baseline: {}", why.join(", "));
+        let message = format!("nights not in the baseline: {}", why.join(", "));
         warnings.push(Warning { code: WarningCode::NightsLeftOut, message });
     }
     warnings

@@ -1,5 +1,5 @@
-//! Which traces are asked again to confirm that a judge is worse: all, or a random sample. What was said of them tonight plays no part in it:
-//! those that flipped would be worse once more by half, had nothing changed at all.
+//! Which traces are asked again to confirm that a judge is worse: all, or a random sample. Tonight's verdicts play no part in it:
+//! those that flipped would look worse again by half even if nothing had changed.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +11,7 @@ use super::hash::hash;
 use crate::feedback::log::{OpenError, StandingRecords};
 use crate::feedback::{ANCHORS_METADATA, SESSION_METADATA};
 
-/// The share of traces that confirms, of all judges that are worse; 1 where all are needed. See
+/// The share of traces needed to confirm, over all judges that are worse; 1 if all are needed. See
 /// [`sample_to_confirm`](judge_run_statistics::nightly::sample_to_confirm) for how many that are.
 pub fn share_to_confirm(worse: &[&Comparison]) -> f64 {
     let share = |comparison: &&Comparison| {
@@ -24,11 +24,11 @@ pub fn share_to_confirm(worse: &[&Comparison]) -> f64 {
     worse.iter().map(|comparison| share(comparison).unwrap_or(1.0)).fold(0.0, f64::max)
 }
 
-/// Draws this share of the traces that these judges were asked about, so that the same log and `seed` give the same ones. `None` where all are to be asked:
-/// that is so for judges of sessions too, since a part of a session is another conversation.
+/// Draws this share of the traces that these judges were asked about, so that the same log and `seed` give the same ones. `None` if all are to be asked:
+/// that includes judges of sessions, since a part of a session is a different conversation.
 ///
 /// # Errors
-/// When a log cannot be read any more.
+/// When a log can no longer be read.
 pub fn draw_to_confirm(
     records: &mut StandingRecords,
     names: &[String],
@@ -38,7 +38,7 @@ pub fn draw_to_confirm(
     if share >= 1.0 {
         return Ok(None);
     }
-    // By the lot of each, so that the order of the log plays no part either.
+    // By a hash of each, so that the order of the log does not matter either.
     let mut traces: BTreeSet<(u64, String)> = BTreeSet::new();
     let mut is_of_sessions = false;
     records.for_each(|_, _, line| {

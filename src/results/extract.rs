@@ -1,4 +1,4 @@
-//! What the figures need to know of a record, read without copying the rest: a log may have millions.
+//! What the figures need from a record, read without copying the rest: a log may have millions.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -146,7 +146,7 @@ fn said(value: &str) -> Said<'_> {
     }
 }
 
-/// Several labels at once count as one of their own: their list, as compact JSON.
+/// Several labels at once count as a label: their list, as compact JSON.
 fn several<'a>(value: &str) -> Said<'a> {
     let labels: Option<Vec<String>> = serde_json::from_str(value).ok();
     let text = labels.and_then(|labels| serde_json::to_string(&labels).ok());

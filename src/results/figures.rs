@@ -13,7 +13,7 @@ use crate::judge::{Better, Good};
 const MAX_WHOLE_BINS: f64 = 20.0;
 const BINS: usize = 10;
 
-/// What the figures of a group are computed with.
+/// The inputs to the figures of a group.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Measure<'a> {
     pub group: &'a Group,
@@ -23,13 +23,13 @@ pub(super) struct Measure<'a> {
 }
 
 impl Measure<'_> {
-    /// Whether a verdict is good; `None` where nothing says so.
+    /// Whether a verdict is good; `None` if nothing says so.
     pub(super) fn is_good(&self, verdict: Verdict) -> Option<bool> {
         match (self.good?, verdict) {
             (Good::Boolean(good), Verdict::Boolean(value)) => Some(value == *good),
             (good @ Good::Labels(_), Verdict::Label(label)) => {
                 let label = self.group.labels.text(label);
-                // Several labels at once stand as their list.
+                // Several labels at once are shown as their list.
                 let several = label.starts_with('[').then(|| serde_json::from_str(label).ok()).flatten();
                 good.is_good(&several.unwrap_or_else(|| label.into()))
             }
@@ -41,7 +41,7 @@ impl Measure<'_> {
         }
     }
 
-    /// The figures of these opinions, all or some of the group's.
+    /// The figures of these opinions, which are all or some of the group's.
     pub(super) fn figures<'o>(&self, observations: impl Iterator<Item = &'o Observation> + Clone) -> Figures {
         let mut figures = Figures::default();
         let mut failed = vec![0; self.group.codes.texts().len()];
@@ -95,7 +95,7 @@ impl Measure<'_> {
         counted.into_iter().map(category).collect()
     }
 
-    /// What the share, or else the mean, would be had everything that failed been bad, or good.
+    /// What the share, or else the mean, would be if everything that failed had been bad, or good.
     fn bounds(&self, figures: &Figures) -> Option<Bounds> {
         let failed = figures.n_failed;
         if let Some(Estimate { estimate, n, .. }) = figures.pass {
@@ -186,7 +186,7 @@ impl Clustered {
         }
         let (interval, method) = if self.is_clustered() {
             let clusters = self.moments.len() as f64;
-            // Where all are equal, or of one cluster, the design effect is not known: then a cluster is worth one verdict.
+            // If all are equal, or in one cluster, the design effect is unknown: then a cluster is worth one verdict.
             let known = self.robust().filter(|_| passed > 0 && passed < n);
             let effective = known.map_or(clusters, |robust| robust.effective_n().min(n as f64));
             (wilson_effective(share, effective, level), Method::WilsonClustered)
@@ -204,7 +204,7 @@ impl Clustered {
             None if self.is_clustered() => None,
             None => whole.estimate().ok().and_then(|mean| Some((mean.interval(level).ok()?, Method::T))),
         };
-        // One value, or one cluster, says nothing of the spread.
+        // One value, or one cluster, says nothing about the spread.
         let (lower, upper) = scale.unwrap_or((mean, mean));
         let (interval, method) = interval.unwrap_or((Interval { lower, upper, level }, Method::None));
         Some(estimate(mean, interval, method, n))
@@ -268,7 +268,7 @@ mod tests {
             let bins = histogram(values, Some(scale));
             (bins.len(), bins[0].low, bins[bins.len() - 1].high, bins[bins.len() - 1].n)
         };
-        // A whole number stands in the middle of its bin.
+        // A whole number is in the middle of its bin.
         assert_eq!(ends(&[2.0, 5.0], (1.0, 5.0)), (5, 0.5, 5.5, 1));
         // 0.9 / 10 * 10 is a little less.
         assert_eq!(ends(&[0.1, 0.9], (0.0, 0.9)), (10, 0.0, 0.9, 1));

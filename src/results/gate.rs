@@ -1,4 +1,4 @@
-//! What came of a gate: a condition on the results that holds, does not, or cannot be decided.
+//! The outcome of a gate: a condition on the results that holds, does not, or cannot be decided.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -21,7 +21,7 @@ pub struct GateResult {
     pub high: Option<f64>,
     /// What it is compared with.
     pub threshold: f64,
-    /// What kind of reason there is, where it does not hold or cannot be decided.
+    /// The kind of reason, if it does not hold or cannot be decided.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cause: Option<Cause>,
     /// Why it does not hold, or cannot be decided, in words.
@@ -54,13 +54,13 @@ pub enum Cause {
     Worse,
     /// An earlier night was worse, and none has been shown to be within the margin since.
     StillWorse,
-    /// It was worse than the baseline, and a second run was not.
+    /// It was worse than the baseline, but a second run was not.
     NotConfirmed,
-    /// The judge is not what it was, so a difference is not the application's alone.
+    /// The judge changed, so a difference is not due to the application alone.
     JudgeChanged,
     /// Nothing was judged.
     NothingJudged,
-    /// There are verdicts, and they have no such figure.
+    /// There are verdicts, but they have no such figure.
     NoFigure,
     /// There is nothing to compare with.
     NoBaseline,

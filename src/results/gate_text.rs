@@ -9,7 +9,7 @@ use std::str::FromStr;
 pub struct Gate {
     /// As it was given.
     pub text: String,
-    /// The judge that it is about; all of them where none is named.
+    /// The judge that it is about; all of them if none is named.
     pub name: Option<String>,
     /// The part of the dataset that it is about: an expression and its value.
     pub slice: Option<(String, String)>,
@@ -117,7 +117,7 @@ impl Gate {
         Self { text, name: None, slice: None, condition: Condition::AtLeast(threshold) }
     }
 
-    /// How its result for one judge is called.
+    /// The name of its result for one judge.
     pub fn title(&self, judge: &str) -> String {
         match (&self.name, &self.condition) {
             (Some(_), _) => self.text.clone(),
@@ -215,18 +215,18 @@ impl Reader<'_> {
         if matches!(figure, Figure::WinRate(_)) && slice.as_ref().is_none_or(|(of, _)| of != SIDE) {
             return self.error(
                 self.trimmed(left.start..end),
-                "a win rate is that of a side: write `preference[side = new].win_rate`",
+                "a win rate needs a side: write `preference[side = new].win_rate`",
             );
         }
         let is_share = !matches!(figure, Figure::Mean(_) | Figure::Corrected(_));
         if is_share && !(0.0..=1.0).contains(&threshold) {
-            return self.error(number, "a share lies between 0 and 1: write 0.97 or 97%");
+            return self.error(number, "a share is between 0 and 1: write 0.97 or 97%");
         }
         let condition = Condition::Figure(figure, *comparator, threshold);
         Ok(Gate { text: self.text.trim().to_owned(), name, slice, condition })
     }
 
-    /// The figure at the end of the left side, and where what comes before it ends.
+    /// The figure at the end of the left side, and where the text before it ends.
     fn known_figure(&self, left: Range<usize>) -> Result<(usize, Figure), GateError> {
         let text = &self.text[left.clone()];
         for (written, figure) in FIGURES {
@@ -310,7 +310,7 @@ impl Comparator {
         }
     }
 
-    /// Whether low figures are those that fail.
+    /// Whether low figures fail.
     pub(super) fn wants_high(self) -> bool {
         matches!(self, Self::AtLeast | Self::Above)
     }

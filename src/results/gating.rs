@@ -24,7 +24,7 @@ const TRACES: usize = 10;
 /// The expressions of gates about slices, each once, in the order of `slices`.
 ///
 /// # Errors
-/// The first expression that is none, and why.
+/// The first invalid expression, and why.
 pub fn slices_of(gates: &[Gate]) -> Result<Vec<By>, (String, TemplateError)> {
     let mut sources: Vec<String> = Vec::new();
     for (expression, _) in gates.iter().filter(|gate| gate.side().is_none()).filter_map(|gate| gate.slice.as_ref()) {
@@ -35,7 +35,7 @@ pub fn slices_of(gates: &[Gate]) -> Result<Vec<By>, (String, TemplateError)> {
     by::compile(&sources)
 }
 
-/// The first gate that names a judge which is not among these, and that name.
+/// The first gate that names a judge not among these, and that name.
 pub fn unknown_name<'g>(gates: &'g [Gate], known: &[&str]) -> Option<(&'g Gate, &'g str)> {
     gates.iter().find_map(|gate| {
         let name = gate.name.as_deref()?;
@@ -52,18 +52,18 @@ pub struct Evidence<'a> {
     pub records: &'a mut StandingRecords,
     /// As of the report.
     pub options: &'a Options,
-    /// What the report says of each, with what people's labels correct.
+    /// What the report says about each, with the figures corrected by people's labels.
     pub judges: &'a [JudgeReport],
     /// With the baseline, if there is one.
     pub comparisons: &'a [Comparison],
-    /// Judgments that were to be asked and were not, by name and model URI.
+    /// Judgments that were planned but not asked, by name and model URI.
     pub unjudged: &'a BTreeMap<(String, String), u64>,
 }
 
-/// Evaluates gates: one result for each, or one for each judge where a gate about a figure names none.
+/// Evaluates gates: one result for each, or one for each judge if a gate about a figure names none.
 ///
 /// # Errors
-/// When a log cannot be read any more.
+/// When a log can no longer be read.
 pub fn evaluate(gates: &[Gate], mut evidence: Evidence<'_>) -> Result<Vec<GateResult>, OpenError> {
     let mut results = Vec::new();
     for gate in gates {
@@ -87,11 +87,11 @@ pub fn evaluate(gates: &[Gate], mut evidence: Evidence<'_>) -> Result<Vec<GateRe
 }
 
 impl<'a> Evidence<'a> {
-    /// The judges that a gate is about; of people and other programs only those that it names.
+    /// The judges that a gate is about; people and other programs only if it names them.
     fn groups(&self, gate: &Gate) -> Vec<usize> {
         let groups = || self.results.groups.iter().enumerate();
         let of_name = |group: &Group| gate.name.as_ref().is_none_or(|name| *name == group.name);
-        // Of votes, their aggregate is the verdict.
+        // For votes, their aggregate is the verdict.
         let has_aggregate = |name: &str| groups().any(|(_, group)| group.name == name && group.is_aggregate());
         let is_judge = |group: &Group| group.is_judge() && (group.is_aggregate() || !has_aggregate(&group.name));
         // Figures of a ranking follow from verdicts that the gate is about anyway, and have a scale of their own.
@@ -192,7 +192,7 @@ impl<'a> Evidence<'a> {
             let title = gate.title(&group.name);
             let Some(figures) = pairwise.sides.iter().find(|known| known.name == side) else {
                 let known: Vec<_> = pairwise.sides.iter().map(|known| known.name.as_str()).collect();
-                results.push(nothing(title, format!("there is no side `{side}`, known: {}", known.join(", "))));
+                results.push(nothing(title, format!("unknown side `{side}`, known: {}", known.join(", "))));
                 continue;
             };
             let Some(Estimate { estimate, low, high, .. }) = figures.win_rate else {
@@ -201,7 +201,7 @@ impl<'a> Evidence<'a> {
                 continue;
             };
             let holds = comparator.holds(part.of(estimate, low, high), threshold);
-            // Of more sides, a verdict for another one may be about pairs without this one.
+            // With more sides, a verdict for another one may be about pairs without this one.
             let are_all_about_it = pairwise.sides.len() == 2 && comparator.wants_high();
             let lost: Vec<Observation> = group
                 .observations
@@ -314,7 +314,7 @@ impl<'a> Evidence<'a> {
                 high: None,
                 threshold: -margin,
                 cause: Some(Cause::NoBaseline),
-                reason: Some("there are no verdicts of a baseline to compare with".to_owned()),
+                reason: Some("no baseline verdicts to compare with".to_owned()),
                 traces: Vec::new(),
             }];
         }
@@ -357,7 +357,7 @@ impl<'a> Evidence<'a> {
     }
 }
 
-/// By what people would say of all that was judged.
+/// By what people would say about all that was judged.
 fn of_corrected(
     gate: String,
     corrected: Option<&Corrected>,
@@ -365,7 +365,7 @@ fn of_corrected(
     comparator: Comparator,
     threshold: f64,
 ) -> GateResult {
-    let reason = "people labelled none of what was judged, so nothing corrects it";
+    let reason = "people labelled none of what was judged, so it cannot be corrected";
     let result = no_figure(gate, threshold, reason.to_owned());
     let Some(Corrected { estimate, low, high, n_labelled, refused, .. }) = corrected else { return result };
     let holds = comparator.holds(part.of(*estimate, *low, *high), threshold);
@@ -400,20 +400,20 @@ fn why_nothing(figure: Figure, figures: &Figures, is_good_known: bool) -> String
     let n = figures.n_scored;
     match figure {
         _ if n == 0 => format!("no verdicts, and {} failed", figures.n_failed),
-        Figure::Pass(_) if !is_good_known => "it is not known which verdicts are good".to_owned(),
-        Figure::Pass(_) => "no verdict is of the kind that is good or bad: numbers need a threshold".to_owned(),
+        Figure::Pass(_) if !is_good_known => "nothing says which verdicts are good".to_owned(),
+        Figure::Pass(_) => "no verdict can be good or bad: numbers need a threshold".to_owned(),
         _ => "no verdict is a number".to_owned(),
     }
 }
 
-/// By its version, or by what it said of the anchors.
+/// By its version, or by its verdicts on the anchors.
 fn why_changed(comparison: &Comparison) -> String {
     let mut warnings = comparison.warnings.iter().filter(|warning| warning.code == WarningCode::JudgeChanged);
     let why = warnings.next_back().map_or("the judge changed", |warning| warning.message.as_str());
-    format!("{why}; the difference is not the application's alone")
+    format!("{why}; the difference is not due to the application alone")
 }
 
-/// Worse only where that is shown, tonight or on a night since which nothing else was; no worse only where that is shown; otherwise neither.
+/// Worse only if shown, tonight or on an earlier night without proof to the contrary since; no worse only if shown; otherwise neither.
 fn no_worse(gate: &Gate, comparison: &Comparison, margin: f64) -> GateResult {
     let Comparison { difference, outcome, base, new, p_worse, minimum_detectable, worse_since, .. } = comparison;
     // In the unit of the difference.
@@ -432,8 +432,11 @@ fn no_worse(gate: &Gate, comparison: &Comparison, margin: f64) -> GateResult {
         anchors: None,
     };
     let decision = decide(&shown, is_lower_better, margin);
-    let detectable =
-        || minimum_detectable.map(|mde| format!("; only {mde:.4} or more would be found")).unwrap_or_default();
+    let detectable = || {
+        minimum_detectable
+            .map(|mde| format!("; only a difference of {mde:.4} or more would be found"))
+            .unwrap_or_default()
+    };
     let undecided = |cause, reason: String| (GateOutcome::Inconclusive, Some(cause), Some(reason));
     let p = p_worse.unwrap_or(0.0);
     let (result, cause, reason) = match outcome {
@@ -456,7 +459,11 @@ fn no_worse(gate: &Gate, comparison: &Comparison, margin: f64) -> GateResult {
         }
         _ => undecided(
             Cause::Undecided,
-            format!("neither worse nor within the margin is shown by {} pairs{}", comparison.n_pairs, detectable()),
+            format!(
+                "{} pairs show neither that it is worse nor that it is within the margin{}",
+                comparison.n_pairs,
+                detectable()
+            ),
         ),
     };
     let trace = |flip: &super::compare::Flip| GateTrace {

@@ -2,7 +2,7 @@
 
 use crate::feedback::IdHasher;
 
-/// What stands for texts that may be long: the same on every machine, so that sums are too.
+/// A hash of texts that may be long: the same on every machine, so that sums are too.
 pub(super) fn hash(parts: &[&str]) -> u64 {
     let mut hasher = IdHasher::new("judge-run results 1");
     parts.iter().for_each(|part| _ = hasher.part(part.as_bytes()));

@@ -1,4 +1,4 @@
-//! What is compared of two sides: a number for each item that a side has a verdict on.
+//! The items compared between two sides: a number for each item on which a side has a verdict.
 
 use judge_run_statistics::nightly::{self, Rules};
 use judge_run_statistics::paired::Scale;
@@ -11,7 +11,7 @@ use super::side::Said;
 use crate::feedback::log::Place;
 use crate::judge::Good;
 
-/// What a comparison of one judge is made in.
+/// The unit of a comparison of one judge.
 #[derive(Debug, Clone)]
 pub(super) struct Terms {
     pub good: Option<Good>,
@@ -43,25 +43,25 @@ impl Terms {
         self.measure != Some(Measure::Mean)
     }
 
-    /// The length of what a value can be: 1 for shares, that of the scale for numbers, if it is known.
+    /// The length of the range of a value: 1 for shares, that of the scale for numbers, if known.
     pub(super) fn range(&self) -> Option<f64> {
         if self.is_share() { Some(1.0) } else { self.scale.map(|(min, max)| max - min) }
     }
 
-    /// By which a night is held against those before it; a margin is a share, or a part of the scale.
+    /// For comparing a night with those before it; a margin is a share, or a part of the scale.
     pub(super) fn rules(&self, level: f64, margin: f64) -> Rules {
         let scale = Scale { is_share: self.is_share(), range: self.range() };
         let margin = margin * self.range().unwrap_or(1.0);
         Rules { is_lower_better: self.is_lower_better, scale, level, margin }
     }
 
-    /// The items that a side has a verdict on.
+    /// The items on which a side has a verdict.
     pub(super) fn items(&self, said: &[Said<'_>]) -> Vec<(u64, Item)> {
         self.measure.map_or_else(Vec::new, |measure| items(said, measure, self.good.as_ref()))
     }
 }
 
-/// What most of the verdicts allow to be compared.
+/// What most of the verdicts allow comparing.
 fn measure<'a>(groups: impl Iterator<Item = &'a Group>, good: Option<&Good>) -> Option<Measure> {
     let mut counts = [0u64; 3];
     for observation in groups.flat_map(|group| &group.observations) {
@@ -87,7 +87,7 @@ pub(super) struct Item {
     pub mean: f64,
     pub verdicts: u32,
     pub cluster: u64,
-    /// The run and place of a verdict that is most like the mean; the last of them.
+    /// The run and place of the verdict nearest the mean; the last of them.
     pub last: (usize, Place),
     nearest: f64,
 }

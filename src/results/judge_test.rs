@@ -1,4 +1,4 @@
-//! Whether a judge on a model judges as it should: its verdicts against those of minimal pairs, or of people.
+//! Whether a judge on a model judges as it should: its verdicts compared with those of minimal pairs, or of people.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
@@ -17,9 +17,9 @@ use crate::judge::suite::{Case, Variant};
 pub(super) const LEVEL: f64 = 0.95;
 /// The level of a two-sided interval whose lower end is a one-sided 95 % bound.
 const ONE_SIDED: f64 = 0.90;
-/// Numbers that differ by less than this part of their scale are the same verdict.
+/// Numbers that differ by less than this fraction of their scale are the same verdict.
 const SAME_NUMBER: f64 = 0.1;
-/// A number is as expected within this part of its scale.
+/// A number is as expected within this fraction of its scale.
 const AS_EXPECTED: f64 = 0.02;
 
 /// The verdicts of a judge, by trace: null is an abstention, and a failure has none.
@@ -44,7 +44,7 @@ pub struct TestReport {
     pub n_abstained: u64,
     /// The share of right answers.
     pub accuracy: Share,
-    /// The share of pairs of which both are right.
+    /// The share of pairs with both right.
     pub pairs: Counted,
     /// How often the verdict changed without a reason, by what was changed.
     pub flips: BTreeMap<&'static str, Flips>,
@@ -96,26 +96,26 @@ pub struct Wrong {
     pub differs: String,
     /// Any of these would have been right.
     pub expected: Vec<Value>,
-    /// What the judge said; null is an abstention.
+    /// The judge's verdict; null is an abstention.
     pub value: Value,
     /// Why.
     pub rationale: Option<String>,
 }
 
-/// What came of a test by labels of people.
+/// The result of a test with people's labels.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Certificate {
-    /// Traces that people and the judge gave a verdict on.
+    /// Traces with a verdict by people and by the judge.
     pub n: u64,
     /// Labels without a verdict of the judge: failures, abstentions, traces that are not there.
     pub n_without_verdict: u64,
     /// The share on which both agree.
     pub agreement: Share,
-    /// Of those that people find good, the share that the judge finds good.
+    /// The share that the judge finds good of those that people find good.
     pub sensitivity: Bound,
-    /// Of those that people find bad, the share that the judge finds bad.
+    /// The share that the judge finds bad of those that people find bad.
     pub specificity: Bound,
-    /// What both lower bounds have to reach.
+    /// The value that both lower bounds have to reach.
     pub bar: f64,
     /// Whether they do.
     pub certified: bool,
@@ -139,7 +139,7 @@ fn answer_of<'a>(verdicts: &Verdicts<'a>, trace_id: &str) -> Option<&'a Value> {
     answer(verdicts.get(trace_id)?)
 }
 
-/// What a record says; null is an abstention. `None` for a failure.
+/// A record's verdict; null is an abstention. `None` for a failure.
 pub fn answer(feedback: &Feedback) -> Option<&Value> {
     const ABSTAINED: &Value = &Value::Null;
     match (&feedback.value, &feedback.error) {
@@ -182,10 +182,10 @@ pub(super) fn counted(outcomes: impl IntoIterator<Item = bool>) -> Result<Counte
     Ok(Counted { n, count, share: share(count, n)? })
 }
 
-/// Holds the verdicts of a judge on a model against those of minimal pairs.
+/// Compares the verdicts of a judge on a model with those of minimal pairs.
 ///
 /// # Errors
-/// Never, as the level of the intervals is a level.
+/// Never, since the level of the intervals is valid.
 pub fn of_cases(judge: &Judge, model: &str, cases: &[Case], verdicts: &Verdicts<'_>) -> Result<TestReport, Error> {
     let plain: Vec<&Case> = cases.iter().filter(|case| case.variant == Variant::Plain).collect();
     let is_right =
@@ -256,10 +256,10 @@ fn flips(judge: &Judge, cases: &[Case], verdicts: &Verdicts<'_>) -> Result<BTree
     Ok(all)
 }
 
-/// Holds the verdicts of a judge against labels of people, each good or bad, by trace.
+/// Compares the verdicts of a judge with people's labels, each good or bad, by trace.
 ///
 /// # Errors
-/// Never, as the level of the bounds is a level.
+/// Never, since the level of the bounds is valid.
 pub fn of_labels(
     good: &Good,
     labels: &BTreeMap<String, bool>,
@@ -283,7 +283,7 @@ pub fn of_labels(
         .iter()
         .filter(|(_, bound, _)| bound.low < bar)
         .map(|(name, Bound { n, low, .. }, label)| {
-            format!("{name} is only shown to be at least {low:.3}, by {n} {label} traces")
+            format!("{name} is only shown to be at least {low:.3}, with {n} {label} traces")
         })
         .collect();
     Ok(Certificate {
@@ -370,7 +370,7 @@ mod tests {
         };
         let good = certificate(50, 2);
         assert!(good.certified && good.reason.is_none() && good.n == 104 && good.n_without_verdict == 1);
-        // The share of which 50 of 52 or more come about in 5 of 100 samples, by bisection over the binomial distribution.
+        // The share for which 50 of 52 or more occur in 5 of 100 samples, by bisection over the binomial distribution.
         assert!((good.sensitivity.low - 0.883_832_5).abs() < 1e-6, "{}", good.sensitivity.low);
         let few = certificate(10, 0);
         assert_eq!(few.agreement.estimate, Some(1.0));

@@ -8,7 +8,7 @@ use crate::feedback::log::{OpenError, StandingRecords, Stands};
 use crate::feedback::{ANCHORS_METADATA, Feedback, GOOD_METADATA};
 use crate::judge::Good;
 
-/// A page lists at most this many; beyond that, those that say the least are left out.
+/// A page lists at most this many; beyond that, the least informative are omitted.
 pub const MAX_LISTED: usize = 50_000;
 
 /// The judgments of a report.
@@ -18,24 +18,24 @@ pub struct Judgments {
     pub listed: Vec<Judgment>,
     /// What divides them.
     pub by: Vec<String>,
-    /// How many more there are: those that say the least are left out first.
+    /// How many more there are: the least informative are omitted first.
     pub left_out: u64,
 }
 
-/// A judgment, and what stood in its place before.
+/// A judgment, and what preceded it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Judgment {
     /// The record that holds.
     pub feedback: Feedback,
     /// What came of it.
     pub outcome: Outcome,
-    /// What stood there before, the oldest first.
+    /// What preceded it, the oldest first.
     pub earlier: Vec<Feedback>,
-    /// For each of what divides them, the part that it belongs to; `None` where that is not known.
+    /// For each grouping expression, its group; `None` if unknown.
     pub slices: Vec<Option<String>>,
 }
 
-/// What came of a judgment, in the order of attention.
+/// The outcome of a judgment, in the order of attention.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Outcome {
     /// A verdict that is not good.
@@ -82,11 +82,11 @@ fn is_by(judge: &JudgeReport, feedback: &Feedback) -> bool {
 }
 
 impl Judgments {
-    /// Reads the judgments of logs; `judges` say which verdicts are good, and records themselves where those do not. Of more than
+    /// Reads the judgments of logs; `judges` say which verdicts are good, or else the records themselves. Of more than
     /// [`MAX_LISTED`], bad verdicts and failures are kept first.
     ///
     /// # Errors
-    /// When a log cannot be read any more.
+    /// When a log can no longer be read.
     pub fn read(records: &mut StandingRecords, judges: &[JudgeReport]) -> Result<Self, OpenError> {
         let good: Vec<Option<Good>> = judges.iter().map(|judge| judge.good.as_ref()?.parse().ok()).collect();
         let (mut first, mut rest, mut anchors) = (Vec::new(), Vec::new(), Vec::new());
@@ -126,7 +126,7 @@ impl Judgments {
         Ok(Self { listed: listed.collect::<Result<_, OpenError>>()?, by: Vec::new(), left_out })
     }
 
-    /// Divides them; `facts` is what is known of their traces.
+    /// Groups them; `facts` is what is known about their traces.
     pub fn divide(&mut self, by: &[By], facts: &TraceFacts) {
         self.by = by.iter().map(ToString::to_string).collect();
         for judgment in &mut self.listed {

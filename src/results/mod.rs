@@ -1,7 +1,7 @@
-//! What a log's feedback says: a report, a comparison of two, and gates that they pass or fail.
+//! What a log's feedback shows: a report, a comparison of two, and gates that they pass or fail.
 //!
-//! [`Results`] are the opinions of logs, compact; what is made of them is plain data ([`report`], [`mod@compare`], [`gate`]). The forms that
-//! people read are made from it elsewhere.
+//! [`Results`] are the opinions of logs, compactly; what is computed from them is plain data ([`report`], [`mod@compare`], [`gate`]). The forms that
+//! people read are made from that elsewhere.
 
 pub mod attack;
 pub mod by;

@@ -1,7 +1,7 @@
 //! The nights of a baseline, one after the other: which of them it is made of, whether the last one left the gate red, and whether small losses
 //! add up. Everything follows from the logs, so there is no state that could be lost.
 //!
-//! The first nights are taken as they are. Each later one is held against those that were accepted before it, as tonight is: a night that
+//! The first nights are taken as they are. Each later one is compared with those that were accepted before it, as tonight is: a night that
 //! is worse is red, and red stays until a night is shown to be within the margin. Red nights, and nights of a judge that changed, are in no
 //! baseline: otherwise a loss would become what the next night is compared with.
 
@@ -13,12 +13,12 @@ use super::hash::hash;
 use super::items::{Terms, points};
 use super::side::{Key, Said, Side, is_same_version, said};
 
-/// What became of the nights of a baseline, for one judge.
+/// The outcome of the nights of a baseline, for one judge.
 #[derive(Debug, Clone, Default)]
 pub(super) struct History {
-    /// The runs that the baseline is made of.
+    /// The runs in the baseline.
     pub accepted: Vec<usize>,
-    /// In the order of time; empty where there are too few to hold one against the others.
+    /// In the order of time; empty if there are too few to compare one with the others.
     pub nights: Vec<NightResult>,
     /// The night since which it is worse.
     pub worse_since: Option<String>,
@@ -66,7 +66,7 @@ struct Walk<'a> {
     terms: Terms,
     /// The runs of the judge as it is now, or of any version if there is none.
     usable: Vec<Said<'a>>,
-    /// What is left to say of the last night.
+    /// What remains to be said about the last night.
     now: Vec<nightly::Item>,
     series: Series,
     history: History,
@@ -90,7 +90,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// What it said in a run, if it is one of those that count.
+    /// Its verdicts in a run, if it is one of those that count.
     fn runs(&self, base: &Side, run: usize) -> Option<Runs> {
         let said_now = self.usable.iter().find(|said| said.run == run)?;
         let items = |said: Said<'_>| points(&self.terms.items(&[said]));
@@ -112,7 +112,7 @@ impl<'a> Walk<'a> {
         if decided.is_accepted {
             self.history.accepted.push(run);
         }
-        // With the first nights alone there is nothing to be held against them.
+        // With only the first nights there is nothing to compare with them.
         if !is_long {
             return;
         }
@@ -133,7 +133,7 @@ impl<'a> Walk<'a> {
     }
 
     fn end(mut self) -> History {
-        // Up to the first nights there is nothing that they could drift from but tonight, of which the comparison itself is.
+        // Up to the first nights there is nothing to drift from but tonight, which the comparison itself covers.
         if self.usable.len() > FIRST_NIGHTS {
             self.series.add_drift(&self.now);
             let drift = self.series.drift();

@@ -1,4 +1,4 @@
-//! The opinions of logs, judge by judge, as compact as a million of them needs.
+//! The opinions of logs, judge by judge, compact enough for a million of them.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -20,13 +20,13 @@ use crate::judge::Good;
 pub struct Results {
     /// One for each name and source, in the order in which they first appear.
     pub(super) groups: Vec<Group>,
-    /// The values of what divides them, by expression.
+    /// The values that group them, by expression.
     pub(super) slices: Vec<Slices>,
     /// Lines that are not records.
     pub(super) other_lines: u64,
 }
 
-/// The parts into which an expression divides opinions.
+/// The groups into which an expression divides opinions.
 #[derive(Debug)]
 pub(super) struct Slices {
     pub by: String,
@@ -39,28 +39,28 @@ pub(super) struct Group {
     pub name: String,
     pub source_type: SourceType,
     pub source_id: String,
-    /// What records say is good: the last of them, and whether others say something else.
+    /// What records declare as good: the last of them, and whether others differ.
     pub good: Option<Good>,
     pub good_changed: bool,
     pub scale: Option<(f64, f64)>,
     /// The versions of the judge by digest, and by the name of its prompt, which alone older logs have.
     pub digests: BTreeSet<String>,
-    /// The files of anchors that they are about, by digest; none where they are about the application.
+    /// The files of anchors that they are about, by digest; none if they are about the application.
     pub anchors: BTreeSet<String>,
-    /// The latest run of which there is a record: these ids begin with the time.
+    /// The latest run with a record: run ids begin with the time.
     pub last_run: String,
     pub prompts: BTreeSet<String>,
     pub labels: Interned,
     pub codes: Interned,
     pub observations: Vec<Observation>,
-    /// For each expression, the part that each observation belongs to.
+    /// For each expression, the group of each observation.
     pub parts: Vec<Vec<u32>>,
     pub usage: Usage,
     pub cache_written_tokens: u64,
     pub latencies_ms: Vec<f64>,
     pub readings: BTreeMap<String, u64>,
     pub evidence: Option<Evidence>,
-    /// Of a cascade: verdicts by the model that decided them.
+    /// For a cascade: verdicts by the model that decided them.
     pub decided_by: BTreeMap<String, u64>,
     /// Of a judge of pairs.
     pub preferences: Vec<Preference>,
@@ -70,9 +70,9 @@ pub(super) struct Group {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Observation {
     pub verdict: Verdict,
-    /// The trace, span, document or session that it is about; several samples are about the same.
+    /// The trace, span, document or session that it is about; several samples can share one.
     pub item: u64,
-    /// What belongs together: the session, or else the trace.
+    /// Its cluster: the session, or else the trace.
     pub cluster: u64,
     pub place: Place,
 }
@@ -119,7 +119,7 @@ impl Interned {
 }
 
 impl Results {
-    /// The names that something was said under; one that several sources share comes several times.
+    /// The names with feedback; one that several sources share occurs several times.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.groups.iter().map(|group| group.name.as_str())
     }
@@ -128,7 +128,7 @@ impl Results {
     /// about the judge: they are left out, unless there is nothing else.
     ///
     /// # Errors
-    /// When a log cannot be read any more.
+    /// When a log can no longer be read.
     pub fn read(records: &mut StandingRecords, by: &[By], facts: &TraceFacts) -> Result<Self, OpenError> {
         let results = Self::read_those(records, by, facts, |is_anchor| !is_anchor)?;
         if results.groups.is_empty() { Self::read_those(records, by, facts, |_| true) } else { Ok(results) }
@@ -196,7 +196,7 @@ impl Group {
         if let Some(run) = metadata.get("run_id").filter(|run| *run > self.last_run.as_str()) {
             run.clone_into(&mut self.last_run);
         }
-        // What another run paid for is in its own log.
+        // What another run paid for is in that run's log.
         if metadata.get("reused_from").is_none() {
             self.add_usage(extract);
         }
@@ -211,7 +211,7 @@ impl Group {
         };
         if stands == Stands::Verdict {
             let method = metadata.get("parse").unwrap_or("strict");
-            // People and programs answer nothing that would have to be read.
+            // People and programs give no answers that have to be parsed.
             if self.source_type == SourceType::LlmJudge && metadata.get(PROMPT_METADATA).is_some() {
                 *self.readings.entry(method.to_owned()).or_default() += 1;
             }
@@ -250,7 +250,7 @@ impl Group {
         self.observations.push(Observation { verdict, item, cluster, place });
     }
 
-    /// Whether it is of a judge of ours: a model, or code with a version.
+    /// Whether it is from one of our judges: a model, or code with a version.
     pub(super) fn is_judge(&self) -> bool {
         match self.source_type {
             SourceType::LlmJudge => true,
@@ -259,17 +259,17 @@ impl Group {
         }
     }
 
-    /// Whether code made it of the verdicts on the documents that spans found.
+    /// Whether code made it from the verdicts on the documents that spans found.
     pub(super) fn is_ranking(&self) -> bool {
         self.source_type == SourceType::Code && self.source_id.starts_with(RANKING)
     }
 
-    /// Whether code made it of the votes of a panel.
+    /// Whether code made it from the votes of a panel.
     pub(super) fn is_aggregate(&self) -> bool {
         self.source_type == SourceType::Code && self.source_id.starts_with("aggregate:")
     }
 
-    /// The versions of the judge that the opinions are of, by what is known best.
+    /// The versions of the judge behind the opinions, by what is known best.
     pub(super) fn versions(&self) -> &BTreeSet<String> {
         if self.digests.is_empty() { &self.prompts } else { &self.digests }
     }

@@ -15,12 +15,12 @@ use crate::feedback::{
     ANSWER_A_METADATA, ANSWER_B_METADATA, ORDERS_METADATA, SAMPLE_METADATA, TIE, TRACE_A_METADATA, TRACE_B_METADATA,
 };
 
-/// What a judge of pairs says of the sides.
+/// What a judge of pairs says about the sides.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Pairwise {
     /// Pairs that were compared, in both orders or in one; each sample of a pair counts.
     pub n: u64,
-    /// Pairs with a verdict in one order alone: in no share.
+    /// Pairs with a verdict in one order only, which are in no share.
     pub n_one_order: u64,
     /// Of `n`, pairs that were shown in one order only: their verdicts include any preference for a position.
     #[serde(default, skip_serializing_if = "is_zero")]
@@ -49,9 +49,9 @@ pub struct SideFigures {
     pub wins: u64,
     /// Pairs in which the other is.
     pub losses: u64,
-    /// The others: the judge finds neither better, or says otherwise when they change places.
+    /// The others: the judge finds neither better, or changes its verdict when they change places.
     pub ties: u64,
-    /// The share of wins, with a tie as half of one.
+    /// The share of wins, counting a tie as half.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub win_rate: Option<Estimate>,
     /// In the Bradley-Terry model, where there are more than two sides.
@@ -59,7 +59,7 @@ pub struct SideFigures {
     pub strength: Option<Strength>,
 }
 
-/// A strength on the scale of Elo: 1000 is the mean of the sides, and 400 points are odds of ten to one.
+/// A strength on the Elo scale: 1000 is the mean of the sides, and 400 points are odds of ten to one.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Strength {
     /// The strength.
@@ -91,7 +91,7 @@ pub struct PairFigures {
     pub ties: u64,
     /// Of these, those in which the order decides.
     pub inconsistent: u64,
-    /// The share that the first wins, with a tie as half of one.
+    /// The share that the first wins, counting a tie as half.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub win_rate: Option<Estimate>,
 }
@@ -99,17 +99,17 @@ pub struct PairFigures {
 /// A verdict on two outputs, in one order; or of an aggregate, in both.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Preference {
-    /// The trace that it is filed under, and which of several samples it is.
+    /// The trace that it belongs to, and which of several samples it is.
     key: (u64, u64),
     /// The numbers of the sides' names, as they were shown.
     shown: [u32; 2],
     /// The number of the verdict.
     verdict: u32,
-    /// What belongs together: the session, and the traces of either.
+    /// Its cluster: the session, and the traces of both.
     together: [u64; 3],
-    /// Of an aggregate: how many of its comparisons do not depend on the order, of how many.
+    /// For an aggregate: how many of its comparisons do not depend on the order, and of how many.
     consistent: Option<(u64, u64)>,
-    /// Of an aggregate: whether one order was all that was wanted.
+    /// For an aggregate: whether only one order was requested.
     is_one_order: bool,
 }
 
@@ -139,13 +139,13 @@ impl Preference {
     }
 }
 
-/// What both orders of a pair came to.
+/// The outcome of both orders of a pair.
 struct Decision {
     /// The places of the sides.
     sides: [usize; 2],
     /// Of the first: 1 for a win, 0.5 for a tie.
     score: f64,
-    /// Whether both orders say the same; nothing where one was all that was wanted.
+    /// Whether both orders agree; `None` if only one was requested.
     is_consistent: Option<bool>,
     cluster: u64,
 }
@@ -197,7 +197,7 @@ pub(super) fn pairwise(group: &Group, level: f64) -> Option<Pairwise> {
     })
 }
 
-/// What the pairs came to, and how many have a verdict in one order alone.
+/// The outcomes of the pairs, and how many have a verdict in one order only.
 fn decisions(group: &Group, names: &[u32], clusters: &Together) -> (Vec<Decision>, u64) {
     let place = |name: u32| names.binary_search(&name).unwrap_or(0);
     let is_tie = |verdict: u32| group.labels.text(verdict) == TIE;
@@ -287,7 +287,7 @@ fn strength(fit: &BradleyTerry, side: usize, level: f64) -> Option<Strength> {
     })
 }
 
-/// Traces of one item, which systems may give different ids, and the sessions that they are of.
+/// Traces of one item, to which systems may give different ids, and their sessions.
 struct Together(HashMap<u64, u64>);
 
 impl Together {

@@ -13,7 +13,7 @@ pub struct Wanted {
     pub margin: f64,
     /// A drop that is to be found, alike.
     pub drop: f64,
-    /// The share of verdicts that differ between two runs of which neither is worse.
+    /// The share of verdicts that differ between two runs when neither is worse.
     pub discordance: f64,
     /// The level of intervals; the rest is the error rate of tests.
     pub level: f64,
@@ -30,34 +30,34 @@ pub struct Needs {
     pub estimate: f64,
     /// Verdicts so far.
     pub n: u64,
-    /// How many verdicts are worth one that is independent.
+    /// How many verdicts are worth one independent verdict.
     pub design_effect: f64,
     /// For an interval of this width.
     pub margin: Need,
     /// To find a drop of this size with 80 % power.
     pub drop: Need,
-    /// Half the width of the interval so far; absent where nothing is known of so many traces.
+    /// Half the width of the interval so far; absent if nothing is known about this many traces.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub margin_now: Option<f64>,
-    /// The smallest drop that two runs over as many traces as so far would show.
+    /// The smallest drop that two runs over the same number of traces would show.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detectable_now: Option<f64>,
 }
 
-/// What is assumed where there is no log yet.
+/// What to assume before there is a log.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Assumed {
     /// The share of verdicts that are good.
     pub rate: f64,
     /// How many traces there are, if that is known.
     pub traces: Option<u64>,
-    /// How many verdicts are worth one that is independent: more than 1 where traces of a session are alike.
+    /// How many verdicts are worth one independent verdict: more than 1 if traces of a session are alike.
     pub design_effect: f64,
     /// Of one judgment, in US dollars.
     pub cost_usd: Option<f64>,
 }
 
-/// What a judge of shares needs, by what is assumed; `None` where a share is none, or nothing is wanted.
+/// What a judge of shares needs, by assumption; `None` if a share is invalid, or nothing is requested.
 pub fn needs_of(assumed: &Assumed, wanted: &Wanted) -> Option<Needs> {
     let Assumed { rate, traces, design_effect, cost_usd } = *assumed;
     let design = Design { alpha: 1.0 - wanted.level, ..Design::default() };
@@ -89,7 +89,7 @@ pub fn needs_of(assumed: &Assumed, wanted: &Wanted) -> Option<Needs> {
 /// A number of traces, and its cost.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Need {
-    /// What is wanted, in the unit of the verdicts.
+    /// What is requested, in the unit of the verdicts.
     pub wanted: f64,
     /// Traces; if a judge judges spans or sessions, those.
     pub traces: u64,
@@ -98,7 +98,7 @@ pub struct Need {
     pub cost_usd: Option<f64>,
 }
 
-/// What a judge needs, by the verdicts that it gave so far; `None` where these are neither good or bad nor numbers.
+/// What a judge needs, by its verdicts so far; `None` if these are neither good or bad nor numbers.
 pub fn needs(judge: &JudgeReport, wanted: &Wanted) -> Option<Needs> {
     let figures = &judge.figures;
     let design_effect = figures.clusters.map_or(1.0, |clusters| clusters.design_effect.max(1.0));
@@ -120,7 +120,7 @@ pub fn needs(judge: &JudgeReport, wanted: &Wanted) -> Option<Needs> {
             let z = Design { power: 0.5, ..design }.minimum_detectable_difference(1.0, 1.0).ok()?;
             let sd = (high - low) / 2.0 / z * effective.sqrt();
             let for_margin = (z * sd / (wanted.margin * unit)).powi(2);
-            // Of two runs, whose verdicts on a trace are about as alike as different: the differences vary as the scores do.
+            // For two runs, whose verdicts on a trace are about as alike as different: the differences vary as the scores do.
             (unit, for_margin, design.sample_size(sd, wanted.drop * unit).ok()?, sd)
         }
     };

@@ -13,7 +13,7 @@ use crate::feedback::SourceType;
 /// The version of the JSON form. It changes when a member is removed or means something else, not when one is added.
 pub const SCHEMA_VERSION: u32 = 1;
 
-/// What one log says, or several read as one.
+/// A report on one log, or on several read as one.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Report {
     /// [`SCHEMA_VERSION`].
@@ -28,7 +28,7 @@ pub struct Report {
     /// With the baseline, if there is one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub comparisons: Vec<Comparison>,
-    /// The same judges on the anchors: whether they are what they were.
+    /// The same judges on the anchors: whether they changed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub anchors: Vec<Comparison>,
     /// About the whole report.
@@ -36,7 +36,7 @@ pub struct Report {
     pub warnings: Vec<Warning>,
 }
 
-/// What is said under one name by one source: a judge on one model, a person, a program.
+/// What one source says under one name: a judge on one model, a person, a program.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct JudgeReport {
     /// The judge's name.
@@ -51,10 +51,10 @@ pub struct JudgeReport {
     /// Over all opinions.
     #[serde(flatten)]
     pub figures: Figures,
-    /// Judgments that were left out before anything was asked, because the judge has nothing to judge there.
+    /// Judgments that were skipped before anything was asked, because the judge has nothing to judge there.
     #[serde(default)]
     pub n_skipped: u64,
-    /// What people would say of all that was judged, where they labelled some of it.
+    /// What people would say about all that was judged, where they labelled some of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub corrected: Option<Corrected>,
     /// What the judgments used.
@@ -63,16 +63,16 @@ pub struct JudgeReport {
     /// How long the judgments took, in milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub latency_ms: Option<Latency>,
-    /// How verdicts were read from answers, by method; `strict` is the form that was asked for.
+    /// How verdicts were read from answers, by method; `strict` is the requested form.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub readings: BTreeMap<String, u64>,
-    /// Of a judge that quotes what it was shown: its quotations, in all verdicts.
+    /// For a judge that quotes what it was shown: its quotations, in all verdicts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub evidence: Option<Evidence>,
-    /// Of a cascade: what the first votes decided.
+    /// For a cascade: what the first votes decided.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cascade: Option<Cascade>,
-    /// Of a judge of pairs: whose outputs it prefers.
+    /// For a judge of pairs: the outputs it prefers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pairwise: Option<Pairwise>,
     /// The same figures for parts of the dataset.
@@ -103,7 +103,7 @@ pub struct Corrected {
     /// Labels that do not count: of the judge's own examples, outside the plan, and on which people are divided evenly.
     #[serde(default)]
     pub n_excluded: u64,
-    /// Whether the labelled items were drawn by a plan; otherwise they are taken for a random sample.
+    /// Whether the labelled items were drawn by a plan; otherwise they are treated as a random sample.
     pub is_planned: bool,
     /// Why the judge corrects nothing: then the figure is that of the labels alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -128,14 +128,14 @@ pub enum CorrectionMethod {
 pub struct Evidence {
     /// How many there are.
     pub quotes: u64,
-    /// How many of them stand in what was judged.
+    /// How many of them were found in what was judged.
     pub found: u64,
 }
 
 /// What the first votes of a cascade decided, and what that saved.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Cascade {
-    /// The model that decides what they leave open; absent where they left nothing open.
+    /// The model that decides what they leave open; absent if they left nothing open.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decided_by: Option<String>,
     /// Verdicts of that model.
@@ -156,7 +156,7 @@ pub struct Figures {
     pub n_failed: u64,
     /// The same by error code.
     pub failed: BTreeMap<String, u64>,
-    /// Judgments in which the judge chose not to say: verdicts of `null`.
+    /// Judgments in which the judge abstained: verdicts of `null`.
     #[serde(default)]
     pub n_abstained: u64,
     /// Verdicts that a person rejected.
@@ -188,7 +188,7 @@ pub struct Figures {
 /// The figures of a part of the dataset.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Slice {
-    /// The expression by which the dataset is divided.
+    /// The expression that groups the dataset.
     pub by: String,
     /// Its value in this part, as text.
     pub value: String,
@@ -258,12 +258,12 @@ pub struct Bin {
     pub n: u64,
 }
 
-/// Verdicts that belong together: of one session, of the spans of one trace, several samples of one question.
+/// Verdicts that are not independent: of one session, of the spans of one trace, several samples of one question.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Clusters {
     /// How many clusters.
     pub n: u64,
-    /// The variance of the estimate over what it would be if verdicts were independent.
+    /// The variance of the estimate divided by what it would be if verdicts were independent.
     pub design_effect: f64,
 }
 

@@ -14,12 +14,12 @@ use crate::endpoint::prices::Prices;
 use crate::endpoint::wire::answer;
 use crate::judge::{Good, Judge, library};
 
-/// What a report is made with, beside the opinions.
+/// What a report is made with, in addition to the opinions.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// The nominal coverage of intervals, in `(0, 1)`.
     pub level: f64,
-    /// Which verdicts are good, by name. It wins over what the log says.
+    /// Which verdicts are good, by name. It overrides the log.
     pub good: BTreeMap<String, Good>,
     /// What tokens cost, by model URI.
     pub prices: BTreeMap<String, Prices>,
@@ -34,7 +34,7 @@ impl Default for Options {
     }
 }
 
-/// Which verdicts of a group are good, and how that is known.
+/// Which verdicts of a group are good, and the source of that.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct KnownGood {
     pub good: Option<Good>,
@@ -42,7 +42,7 @@ pub(super) struct KnownGood {
 }
 
 impl Results {
-    /// The report, without gates, divided by the first `by` of the expressions. `logs` is how messages call them.
+    /// The report, without gates, grouped by the first `by` of the expressions. `logs` is their name in messages.
     pub fn report(&self, logs: Vec<String>, options: &Options, by: usize) -> Report {
         let judges = self.groups.iter().map(|group| self.judge(group, options, by)).collect();
         let mut warnings = Vec::new();
@@ -61,7 +61,7 @@ impl Results {
         }
     }
 
-    /// Which verdicts of a group are good: what the user says, else what records of this name say, else what the built-in judge of this
+    /// Which verdicts of a group are good: what the user says, or else what records of this name say, or else what the built-in judge of this
     /// name says, else `true`.
     pub(super) fn good(&self, group: &Group, given: &BTreeMap<String, Good>) -> KnownGood {
         let of_records = || {
@@ -77,7 +77,7 @@ impl Results {
         }
     }
 
-    /// What a cascade spared the model that decides.
+    /// What a cascade spared the deciding model.
     #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^53")]
     fn cascade(&self, group: &Group, scored: u64, options: &Options) -> Option<Cascade> {
         if !group.is_aggregate() || !group.source_id.ends_with(":cascade") {
@@ -140,7 +140,7 @@ impl Options {
     }
 }
 
-/// What the judge of this name that comes with judge-run declares.
+/// What the built-in judge of this name declares.
 fn built_in_good(name: &str) -> Option<Good> {
     let (_, text) = library::BUILT_IN.iter().find(|(known, _)| *known == name)?;
     Judge::compile(name, text, name).ok()?.good
@@ -152,7 +152,7 @@ fn cost(group: &Group, prices: &Prices) -> f64 {
     prices.cost(&answer::Usage { input_tokens, output_tokens, cached_tokens, cache_written_tokens, reasoning_tokens })
 }
 
-/// The indices of the observations in each part.
+/// The indices of the observations in each group.
 fn by_part(parts: &[u32], count: usize) -> Vec<Vec<u32>> {
     let mut by_part = vec![Vec::new(); count];
     for (index, part) in parts.iter().enumerate() {
@@ -178,15 +178,15 @@ fn warnings(group: &Group, known: &KnownGood, figures: &Figures, by: usize, is_g
         let good = known.good.as_ref().map(ToString::to_string).unwrap_or_default();
         warn(
             WarningCode::GoodChanged,
-            format!("records disagree about which verdicts are good; {good}, the last, holds"),
+            format!("records disagree about which verdicts are good; using {good}, the last"),
         );
     }
     if group.versions().len() > 1 && group.is_judge() {
         let n = group.versions().len();
-        warn(WarningCode::JudgeChanged, format!("the verdicts are of {n} versions of the judge"));
+        warn(WarningCode::JudgeChanged, format!("the verdicts are from {n} versions of the judge"));
     }
     if kinds(&group.observations) > 1 {
-        let message = "the verdicts are of several types; each figure is over those that it fits".to_owned();
+        let message = "the verdicts have several types; each figure covers those it applies to".to_owned();
         warn(WarningCode::MixedTypes, message);
     }
     if let Some(clusters) = figures.clusters.filter(|clusters| clusters.n < FEW_CLUSTERS as u64) {
@@ -198,13 +198,14 @@ fn warnings(group: &Group, known: &KnownGood, figures: &Figures, by: usize, is_g
     }
     let without_part = group.parts.iter().take(by).flatten().filter(|part| **part == u32::MAX).count() as u64;
     if without_part > 0 {
-        let message = format!("{} in no slice: what divides them is not known", counted(without_part, "opinion"));
+        let message =
+            format!("{} in no slice: the value that groups them is unknown", counted(without_part, "opinion"));
         warn(WarningCode::NotSliced, message);
     }
     warnings
 }
 
-/// Whether the figure could lie outside its interval, had what failed been judged.
+/// Whether the figure could be outside its interval if what failed had been judged.
 fn could_decide(figures: &Figures) -> Option<String> {
     let failed = figures.n_failed;
     let bounds = figures.bounds.filter(|_| failed > 0)?;
@@ -217,7 +218,7 @@ fn could_decide(figures: &Figures) -> Option<String> {
         Some(_) => format!("the share could be {:.1}% to {:.1}%", 100.0 * bounds.low, 100.0 * bounds.high),
         None => format!("the mean could be {:.3} to {:.3}", bounds.low, bounds.high),
     };
-    Some(format!("{failed} of {of} failed: had they been judged, {range}"))
+    Some(format!("{failed} of {of} failed: if they had been judged, {range}"))
 }
 
 fn kinds(observations: &[Observation]) -> u32 {

@@ -1,18 +1,18 @@
-//! The logs of one side of a comparison: nights over the same traces, and what stands beside them.
+//! The logs of one side of a comparison: nights over the same traces, and their companions.
 
 use super::by::TraceFacts;
 use super::opinions::{Group, Results};
 use crate::feedback::SourceType;
 use crate::feedback::log::{OpenError, StandingRecords};
 
-/// The log of one run, and those beside it.
+/// The log of one run, and its companions.
 #[derive(Debug)]
 pub struct Night {
     /// How it is called.
     pub name: String,
-    /// What was said of the application.
+    /// The feedback on the application.
     pub records: StandingRecords,
-    /// What the same judges said when they were asked again, to confirm that it got worse.
+    /// The verdicts of the same judges when asked again, to confirm that it got worse.
     pub again: Option<StandingRecords>,
     /// What they said of the anchors.
     pub anchors: Option<StandingRecords>,
@@ -47,10 +47,10 @@ impl Read {
 }
 
 impl Side {
-    /// Of logs that were opened, each one run. They are put into the order of time.
+    /// From opened logs, each of one run. They are sorted chronologically.
     ///
     /// # Errors
-    /// When a log cannot be read any more.
+    /// When a log can no longer be read.
     pub fn of(nights: Vec<Night>, facts: &TraceFacts) -> Result<Self, OpenError> {
         let run = |night: Night| {
             let Night { name, records, again, anchors } = night;
@@ -70,7 +70,7 @@ impl Side {
     /// Of one run that was read before.
     ///
     /// # Errors
-    /// When the log of anchors cannot be read any more.
+    /// When the log of anchors can no longer be read.
     pub fn of_read(
         records: StandingRecords,
         results: Results,
@@ -91,7 +91,7 @@ impl Side {
         self.runs.iter().flat_map(|run| run.read.results.names())
     }
 
-    /// Who said something under which name, in the order in which they first appear.
+    /// The sources and names of the feedback, in the order in which they first appear.
     fn sources(&self) -> Vec<Key> {
         let mut keys = Vec::new();
         for group in self.runs.iter().flat_map(|run| &run.read.results.groups) {
@@ -109,7 +109,7 @@ impl Side {
         runs.filter_map(|(run, of)| said(run, &of.read.results, key)).collect()
     }
 
-    /// What a source said of the anchors, run by run.
+    /// A source's verdicts on the anchors, run by run.
     pub(super) fn on_anchors(&self, key: &Key) -> Vec<Said<'_>> {
         let runs = self.runs.iter().enumerate();
         runs.filter_map(|(run, of)| said(run, &of.anchors.as_ref()?.results, key)).collect()
@@ -122,7 +122,7 @@ impl Run {
     }
 }
 
-/// What a source said in one run, by the number of that.
+/// A source's verdicts in one run, by its number.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Said<'a> {
     pub run: usize,
@@ -136,7 +136,7 @@ pub(super) fn said<'a>(run: usize, results: &'a Results, key: &Key) -> Option<Sa
     Some(Said { run, results, group })
 }
 
-/// Who said something, and under which name.
+/// A source, and the name of its feedback.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Key {
     pub name: String,
@@ -150,7 +150,7 @@ impl Key {
     }
 }
 
-/// Who is compared with whom: the same source under the same name; of judges, whose model may have changed, also the only one that is left of
+/// Which sources are compared: the same source under the same name; for judges, whose model may have changed, also the only remaining one of
 /// a name on either side.
 pub(super) fn matched(base: &Side, new: &Side) -> Vec<(Key, Key)> {
     let (of_base, of_new) = (base.sources(), new.sources());
@@ -169,7 +169,7 @@ pub(super) fn matched(base: &Side, new: &Side) -> Vec<(Key, Key)> {
     of_new.iter().filter_map(pair).collect()
 }
 
-/// Whether both sides are of the same versions of the judge, by what both of them know.
+/// Whether both sides have the same versions of the judge, by what both of them know.
 pub(super) fn is_same_version(base: &[Said<'_>], new: &[Said<'_>]) -> bool {
     let all = |said: &[Said<'_>], of: fn(&Group) -> &std::collections::BTreeSet<String>| {
         said.iter().flat_map(|said| of(said.group)).cloned().collect::<std::collections::BTreeSet<_>>()

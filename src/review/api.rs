@@ -1,4 +1,4 @@
-//! The routes of the page: itself, its files, one item after another, and what is decided.
+//! The routes of the page: itself, its files, one item after another, and decisions.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -13,7 +13,7 @@ use super::decision::{self, Outcome};
 use super::guard::{Entry, Guard};
 use super::page;
 
-/// Whatever sends this is a script of the page: no form and no other site can.
+/// Only a script of the page can send this: no form and no other site can.
 const SENT_BY_PAGE: header::HeaderName = header::HeaderName::from_static("x-judge-run");
 const MAX_NAME: usize = 200;
 
@@ -36,12 +36,12 @@ struct Sent<T> {
 }
 
 impl Review {
-    /// Of a board, for whoever the guard lets in.
+    /// The API of a board, for those that the guard admits.
     pub fn new(board: Board, guard: Guard, annotator: Option<String>) -> Self {
         Self { board: Mutex::new(board), guard, annotator, last_seen: Mutex::new(Instant::now()) }
     }
 
-    /// Completes when nobody has asked for anything for so long.
+    /// Completes after this long without a request.
     pub async fn idle(&self, patience: Duration) {
         loop {
             let last = *self.last_seen.lock().unwrap_or_else(PoisonError::into_inner);
@@ -101,8 +101,8 @@ impl Review {
                 self.decide(request, |board, by, answer, now_ms| board.answer(by, &answer, now_ms))
             }
             ("POST", ["api", "mark"]) => self.decide(request, |board, by, mark, now_ms| board.mark(by, &mark, now_ms)),
-            ("GET" | "HEAD", _) => problem(404, "unknown", "there is no such page"),
-            _ => problem(405, "unknown", "that cannot be done here").with(header::ALLOW, "GET, POST"),
+            ("GET" | "HEAD", _) => problem(404, "unknown", "no such page"),
+            _ => problem(405, "unknown", "not allowed here").with(header::ALLOW, "GET, POST"),
         }
     }
 
@@ -119,7 +119,7 @@ impl Review {
         })
     }
 
-    /// Who asks: the one that the command line names, or as the page says.
+    /// The annotator: the one that the command line names, or the page's.
     fn annotator(&self, said: Option<&str>) -> Result<String, Box<Answer>> {
         let name = self.annotator.as_deref().or(said).unwrap_or_default().trim();
         let is_name = !name.is_empty() && name.chars().count() <= MAX_NAME && !name.chars().any(char::is_control);
@@ -127,7 +127,7 @@ impl Review {
     }
 
     fn item(&self, request: &Request, at: &str) -> Answer {
-        let Ok(at) = at.parse() else { return problem(404, "unknown", "there is no such place") };
+        let Ok(at) = at.parse() else { return problem(404, "unknown", "no such place") };
         let annotator = match self.annotator(request.parameter("by").as_deref()) {
             Ok(annotator) => annotator,
             Err(answer) => return *answer,
@@ -135,12 +135,12 @@ impl Review {
         let mut board = self.board.lock().unwrap_or_else(PoisonError::into_inner);
         match board.item(&annotator, at) {
             Ok(Some(item)) => Answer::json(200, item.to_string()),
-            Ok(None) => problem(404, "unknown", "there is no such place"),
+            Ok(None) => problem(404, "unknown", "no such place"),
             Err(error) => failed(&error),
         }
     }
 
-    /// Where to go on: the next item that is not answered whole.
+    /// Where to continue: the next item that is not fully answered.
     fn next(&self, request: &Request) -> Answer {
         let annotator = match self.annotator(request.parameter("by").as_deref()) {
             Ok(annotator) => annotator,
@@ -166,9 +166,9 @@ impl Review {
         }
         let body = match &request.body {
             Ok(body) => body,
-            Err(BodyError::TooLong) => return problem(413, "invalid", "that is too long"),
-            Err(BodyError::TooSlow) => return problem(408, "failed", "that took too long"),
-            Err(BodyError::Broken) => return problem(400, "failed", "that is not whole"),
+            Err(BodyError::TooLong) => return problem(413, "invalid", "the request is too long"),
+            Err(BodyError::TooSlow) => return problem(408, "failed", "the request took too long"),
+            Err(BodyError::Broken) => return problem(400, "failed", "the request is incomplete"),
         };
         let Sent { by, what } = match serde_json::from_slice::<Sent<T>>(body) {
             Ok(sent) => sent,

@@ -1,4 +1,4 @@
-//! What the page shows, and what becomes of a decision: the dataset, the log as it grows, the questions, and who has answered what.
+//! What the page shows, and what happens to a decision: the dataset, the log as it grows, the questions, and who has answered what.
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
@@ -24,13 +24,13 @@ pub struct Board {
     pub(super) traces: Option<TracesById>,
     pub(super) questions: Vec<Question>,
     pub(super) queue: Queue,
-    /// Whether nobody sees others' verdicts before the own decision.
+    /// Whether others' verdicts are hidden until the reviewer decides.
     pub(super) is_blind: bool,
     survey: Survey,
     /// For each question, whether it is only about spans.
     of_spans: Vec<bool>,
     log: Known,
-    /// How far each annotator is; recounted when they have said something.
+    /// The progress of each annotator; recounted after each answer.
     progress: HashMap<String, Progress>,
 }
 
@@ -39,7 +39,7 @@ pub struct Board {
 struct Known {
     /// The lines about each trace.
     lines: HashMap<String, Vec<u64>>,
-    /// What people say: who, about what, under which name.
+    /// People's feedback: source, subject and name.
     said: HashSet<u64>,
 }
 
@@ -58,7 +58,7 @@ pub(super) struct Asked<'a> {
     pub row: Option<&'a PlanRow>,
 }
 
-/// Why something cannot be shown or kept.
+/// Why something cannot be shown or saved.
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "the messages say it")]
 pub enum BoardError {
@@ -72,11 +72,11 @@ pub enum BoardError {
     Dataset(io::Error),
 }
 
-/// Spans or documents of one trace that one label asks about.
+/// The number of spans or documents of one trace that one label asks about.
 const MAX_PARTS: usize = 50;
 
 impl Board {
-    /// Begins a review of what `queue` names. `survey` is of the same log.
+    /// Starts a review of `queue`. `survey` is of the same log.
     ///
     /// # Errors
     /// When the log cannot be read.
@@ -96,7 +96,7 @@ impl Board {
         Ok(board)
     }
 
-    /// Sees what was appended meanwhile, by whomever.
+    /// Reads what was appended meanwhile, by anyone.
     pub(super) fn catch_up(&mut self) -> Result<(), OpenError> {
         let Self { follower, log, progress, queue, .. } = self;
         let mut touched = Vec::new();
@@ -154,12 +154,12 @@ impl Board {
         Ok(opinions(&records))
     }
 
-    /// How many items an annotator has answered whole.
+    /// The number of items that an annotator has fully answered.
     pub(super) fn done(&mut self, annotator: &str) -> usize {
         self.progress(annotator).done
     }
 
-    /// The next item from `from` on that an annotator has not answered whole, and after the last one from the beginning.
+    /// The next item from `from` on that an annotator has not fully answered, wrapping around at the end.
     pub(super) fn next(&mut self, annotator: &str, from: usize) -> Option<usize> {
         let is_done = &self.progress(annotator).is_done;
         let open = |at: &usize| !is_done[*at];
@@ -195,7 +195,7 @@ impl Board {
 }
 
 impl Known {
-    /// Takes a record; the trace that it is about.
+    /// Adds a record; returns the trace that it is about.
     fn add(&mut self, offset: u64, line: &[u8]) -> Option<String> {
         #[derive(Deserialize)]
         struct About<'a> {

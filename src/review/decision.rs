@@ -26,9 +26,9 @@ pub(super) struct Answer {
     /// `None` withdraws what was answered.
     pub value: Option<Value>,
     pub rationale: Option<String>,
-    /// The id of a verdict that it takes the place of.
+    /// The id of a verdict that it replaces.
     pub overrides: Option<String>,
-    /// When what the page shows was saved, in Unix milliseconds; `None` where nothing was.
+    /// When the answer that the page shows was saved, in Unix milliseconds; `None` if there is none.
     pub base: Option<i64>,
     /// How long the trace was looked at.
     pub seconds: Option<f64>,
@@ -53,14 +53,14 @@ pub(super) struct Mark {
 #[derive(Debug)]
 pub(super) enum Outcome {
     Saved,
-    /// It is no answer; why.
+    /// Why it is not an answer.
     Invalid(String),
     /// Another window was faster.
     Changed,
     Failed(BoardError),
 }
 
-/// The label under which a remark is kept, whatever the questions are.
+/// The label of comments, whatever the questions are.
 pub(super) const COMMENT: &str = "comment";
 const MAX_TEXT: usize = 100_000;
 
@@ -102,7 +102,7 @@ impl Board {
             .as_ref()
             .is_some_and(|id| !said.iter().any(|opinion| opinion.record.assessment_id.as_ref() == Some(id)))
         {
-            return Err(Outcome::Invalid("what it overrides is not there".to_owned()));
+            return Err(Outcome::Invalid("the record that it overrides does not exist".to_owned()));
         }
         let item = self.queue.position(trace_id).and_then(|at| self.queue.get(at));
         let all: Vec<_> = item.map(|item| self.asked(item)).unwrap_or_default();
@@ -116,7 +116,7 @@ impl Board {
             (None, None) => true,
             _ => false,
         };
-        // Said already, perhaps by this very request.
+        // Already saved, possibly by this very request.
         if is_same {
             return Ok(Outcome::Saved);
         }
@@ -160,7 +160,7 @@ impl Board {
         let said = self.opinions(&mark.trace_id)?;
         let of_id = said.iter().find(|opinion| opinion.record.assessment_id.as_ref() == Some(&mark.id));
         let Some(opinion) = of_id.filter(|opinion| opinion.is_own && !opinion.record.is_error()) else {
-            return Err(Outcome::Invalid("there is no verdict of a judge with this id".to_owned()));
+            return Err(Outcome::Invalid("no judge's verdict has this id".to_owned()));
         };
         if opinion.is_rejected != mark.valid {
             return Ok(Outcome::Saved);
@@ -183,7 +183,7 @@ impl Board {
     }
 }
 
-/// What one person says under one name about one thing has one id, so that whatever comes later is an update.
+/// One person's answers under one name about one thing have the same id, so that later ones are updates.
 fn id(annotator: &str, answer: &Answer) -> String {
     let Answer { trace_id, name, .. } = answer;
     let mut hasher = IdHasher::new("judge-run review 1");
@@ -201,7 +201,7 @@ fn with_facts(
     if let Some(seconds) = answer.seconds.filter(|seconds| seconds.is_finite() && *seconds >= 0.0) {
         metadata.insert(SECONDS_METADATA.to_owned(), format!("{seconds:.1}"));
     }
-    // Whoever changes the mind later has seen the others.
+    // Those who change their mind later have seen the others'.
     metadata.insert(BLIND_METADATA.to_owned(), was_blind.to_string());
     if answer.value.is_none() {
         metadata.insert(DELETED_BY_METADATA.to_owned(), annotator.to_owned());
@@ -283,6 +283,24 @@ mod tests {
         assert_eq!((board.done("anna"), board.next("anna", 0)), (0, Some(0)));
         assert!(saved(&board.answer("anna", &answer(Some(true), "", None), 9)));
         assert_eq!(board.done("anna"), 1);
+    }
+
+    #[test]
+    fn each_document_has_an_answer_of_its_own() {
+        let (_folder, mut board) = board("trace_id,span_id,document_index\nt,s,0\nt,s,1\n", false);
+        let of = |index: u32| Answer {
+            span_id: Some("s".into()),
+            document_index: Some(index),
+            ..answer(Some(true), "", None)
+        };
+        assert!(saved(&board.answer("anna", &of(0), 5)));
+        assert_eq!((lines(&board), board.done("anna")), (2, 0), "the other document is open");
+        assert!(saved(&board.answer("anna", &of(1), 6)));
+        assert_eq!((lines(&board), board.done("anna")), (3, 1));
+        let said = board.opinions("t").unwrap();
+        let mut found: Vec<_> = said.iter().filter_map(|opinion| opinion.record.document_index()).collect();
+        found.sort_unstable();
+        assert_eq!(found, [0, 1]);
     }
 
     #[test]

@@ -1,11 +1,11 @@
-//! Who is let in: whoever has the token of the address that was printed, or knows the password, and only by a page of this server.
+//! Access: to anyone with the token of the printed address, or the password, and only from a page of this server.
 
 use std::net::IpAddr;
 use std::time::Duration;
 
 use judge_run_web::{Answer, Hosts, Method, Request, Token, header, same_origin};
 
-/// After a wrong password, so that none is found by trying.
+/// The delay after a wrong password, against guessing.
 const WRONG_PASSWORD: Duration = Duration::from_secs(1);
 
 /// Lets in, or not.
@@ -29,13 +29,13 @@ pub(super) enum Entry {
 }
 
 impl Guard {
-    /// For a server at this address. `None` where the system has no random numbers.
+    /// For a server at this address. `None` if the system cannot supply random numbers.
     pub fn new(address: std::net::SocketAddr, hosts: &[String], password: Option<&str>) -> Option<Self> {
         let token = judge_run_web::random_id()?;
         Some(Self {
             hosts: Hosts::of(address, hosts),
             listening: address.ip(),
-            // Cookies know no ports: two reviews on one machine are two cookies.
+            // Cookies ignore ports: two reviews on one machine need two cookies.
             cookie: format!("judge-run-review-{}", address.port()),
             known: Token::new(&token),
             token,
@@ -43,7 +43,7 @@ impl Guard {
         })
     }
 
-    /// What the first address of the page has after its `?`; nothing where a password is asked for.
+    /// What the first address of the page has after its `?`; nothing if a password is required.
     pub fn query(&self) -> String {
         if self.password.is_some() { String::new() } else { format!("?token={}", self.token) }
     }
@@ -51,7 +51,7 @@ impl Guard {
     /// Whether a request is let in.
     pub(super) fn check(&self, request: &Request) -> Entry {
         if !self.hosts.allow(request, self.listening) {
-            return Entry::Answer(Answer::text(403, "This server is not known by that name.\n"));
+            return Entry::Answer(Answer::text(403, "Unknown host name.\n"));
         }
         let is_read = matches!(request.method, Method::GET | Method::HEAD);
         if !is_read && !same_origin(request) {
@@ -73,7 +73,7 @@ impl Guard {
         self.password.is_some()
     }
 
-    /// Lets in whoever knows the password.
+    /// Admits anyone who knows the password.
     pub(super) async fn log_in(&self, password: &str) -> Option<Answer> {
         if self.password.as_ref().is_some_and(|known| known.is(password)) {
             return Some(self.welcome());
@@ -82,7 +82,7 @@ impl Guard {
         None
     }
 
-    /// The token goes from the address into a cookie that no script and no other site gets.
+    /// The token moves from the address to a cookie that no script and no other site can read.
     fn welcome(&self) -> Answer {
         let cookie = format!("{}={}; HttpOnly; SameSite=Strict; Path=/", self.cookie, self.token);
         Answer::text(303, "").with(header::LOCATION, "/").with(header::SET_COOKIE, &cookie)

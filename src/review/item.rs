@@ -1,4 +1,4 @@
-//! One trace with its questions and what was said of it, as the page asks for it.
+//! One trace with its questions and feedback, as the page requests it.
 
 use serde_json::{Value, json};
 
@@ -7,11 +7,11 @@ use super::standing::Opinion;
 use super::survey::Part;
 use crate::results::forms::html::Shown;
 
-/// Of a trace, in characters; longer texts are cut, and it says so.
+/// Length of a trace's texts, in characters; longer ones are cut, which is shown.
 const ROOM: usize = 4_000_000;
 
 impl Board {
-    /// The item at a place of the queue; `None` where there is none.
+    /// The item at a place of the queue; `None` if there is none.
     pub(super) fn item(&mut self, annotator: &str, at: usize) -> Result<Option<Value>, BoardError> {
         self.catch_up()?;
         let done = self.done(annotator);

@@ -1,6 +1,6 @@
-//! Feedback of people: a page on this machine that shows one trace after another, and appends what is said of them to a log.
+//! Feedback of people: a page on this machine that shows one trace after another, and appends the feedback on them to a log.
 //!
-//! The page is a little script over a few requests; whatever stands in a trace is put into text nodes. A decision is saved when it is on the disk. The log
+//! The page is a small script on top of a few requests; whatever a trace contains is put into text nodes. A decision is saved when it is on disk. The log
 //! is not locked: a run, and other reviewers, may write to it at the same time.
 
 mod api;
@@ -23,6 +23,6 @@ pub use queue::{Order, Queue};
 pub use schema::{InvalidLabel, Question, Schema};
 pub use survey::{Survey, SurveyedLabel};
 
-/// Members of `metadata` of what was said here: how long the trace was looked at, and whether others' verdicts were hidden until then.
+/// Members of `metadata` of feedback given here: how long the trace was looked at, and whether others' verdicts were hidden until then.
 const SECONDS_METADATA: &str = "review_seconds";
 const BLIND_METADATA: &str = "blind";

@@ -39,11 +39,11 @@ pub(super) fn shell(boot: &Value) -> Answer {
 }
 
 pub(super) fn login(is_wrong: bool) -> Answer {
-    let words = if is_wrong { "That is not the password." } else { "" };
+    let words = if is_wrong { "Wrong password." } else { "" };
     html(if is_wrong { 403 } else { 200 }, LOGIN.replace("{{words}}", &attribute(words)))
 }
 
-/// For who opens the address without its token.
+/// For anyone who opens the address without its token.
 pub(super) fn closed() -> Answer {
     Answer::text(403, "Open the whole address that judge-run printed: it ends with a token.\n")
 }

@@ -1,4 +1,4 @@
-//! A list of what is to be labelled, drawn before: lines of JSON, or a table with a header.
+//! A list of what to label, drawn in advance: lines of JSON, or a table with a header.
 
 use std::collections::BTreeMap;
 
@@ -24,9 +24,9 @@ pub struct PlanRow {
     pub span_id: Option<String>,
     /// Which of the documents that the span found, from 0, if it is about one.
     pub document_index: Option<u32>,
-    /// The label; all of them where none is named.
+    /// The label; all of them if none is named.
     pub name: Option<String>,
-    /// How it was drawn: kept in the metadata of what is said.
+    /// How it was drawn: stored in the metadata of the feedback.
     pub drawn: BTreeMap<String, String>,
 }
 
@@ -36,7 +36,7 @@ impl PlanRow {
     }
 }
 
-/// Why a file is no plan.
+/// Why a file is not a plan.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}: {reason}")]
 pub struct InvalidPlan {
@@ -46,11 +46,11 @@ pub struct InvalidPlan {
     pub reason: String,
 }
 
-/// What says how a row was drawn. Other columns, such as the judge's verdict, are not kept: a label should not depend on them.
+/// The columns that say how a row was drawn. Others, such as the judge's verdict, are dropped: a label should not depend on them.
 const DRAWN: [&str; 4] = ["inclusion_probability", "stratum", "weight", "plan"];
 
 impl LabelPlan {
-    /// Reads a plan with a column or member `trace_id`, and perhaps `span_id`, `document_index`, `name`, `inclusion_probability`, `stratum`.
+    /// Reads a plan with a column or member `trace_id`, and optionally `span_id`, `document_index`, `name`, `inclusion_probability`, `stratum`.
     ///
     /// # Errors
     /// The first line that names no trace.
@@ -108,7 +108,7 @@ fn row(line: u64, fields: &Map<String, Value>) -> Result<Option<PlanRow>, Invali
         return Ok(None);
     }
     let Some(trace_id) = text("trace_id").filter(|id| !id.is_empty()) else {
-        return Err(InvalidPlan { line, reason: "there is no `trace_id`".to_owned() });
+        return Err(InvalidPlan { line, reason: "no `trace_id`".to_owned() });
     };
     let drawn = DRAWN.iter().filter_map(|name| Some(((*name).to_owned(), text(name)?))).collect();
     let document_index = match text(DOCUMENT_METADATA) {

@@ -1,4 +1,4 @@
-//! What is reviewed, in which order. It is drawn up once, so that a place in it stays what it is.
+//! What is reviewed, and in which order. It is made once, so that positions in it stay the same.
 
 use std::collections::HashMap;
 
@@ -28,12 +28,12 @@ pub struct Queue {
 #[derive(Debug, Clone)]
 pub(super) struct Item {
     pub trace_id: String,
-    /// What a plan wants to know of it; everything where there is no plan.
+    /// The labels that a plan asks for; all of them without a plan.
     pub rows: Vec<PlanRow>,
 }
 
 impl Queue {
-    /// Draws it up. `dataset` are the traces of the dataset; without one, they are those of the log.
+    /// Makes the queue. `dataset` are the traces of the dataset; without one, they are those of the log.
     pub fn of(order: Order, survey: &Survey, dataset: Option<Vec<String>>) -> Self {
         let mut traces = dataset.unwrap_or_else(|| survey.traces.clone());
         let findings = |trace: &String| survey.findings(trace);

@@ -19,7 +19,7 @@ pub enum Schema {
         /// In the order of their keys.
         options: Vec<String>,
     },
-    /// A number, both ends included where there are any.
+    /// A number, with inclusive ends, if any.
     Number {
         /// The lowest.
         min: Option<f64>,
@@ -35,7 +35,7 @@ pub enum Schema {
 /// A label that reviewers give.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Question {
-    /// The name of the feedback: the judge's, where a judge answers the same.
+    /// The name of the feedback: the judge's, if a judge answers the same.
     pub name: String,
     /// What is asked, in words.
     pub about: String,
@@ -45,12 +45,12 @@ pub struct Question {
     pub good: Option<Good>,
 }
 
-/// A text that is no label.
+/// A text that is not a label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("expected NAME=boolean, NAME=text, NAME=1..5 or NAME=first,second")]
 pub struct InvalidLabel;
 
-/// As many values of a scale have a key each.
+/// The most values of a scale that have their own keys.
 const MAX_KEYS: f64 = 9.0;
 const MAX_TEXT: usize = 100_000;
 
@@ -66,7 +66,7 @@ impl Schema {
         }
     }
 
-    /// That of recorded verdicts, where nothing else is known. `scale` is as records have it: `1..5`.
+    /// That of recorded verdicts, if nothing else is known. `scale` is as in records: `1..5`.
     pub fn of_values<'a>(values: impl IntoIterator<Item = &'a Value>, scale: Option<&str>) -> Self {
         let values: Vec<_> = values.into_iter().filter(|value| !value.is_null()).collect();
         let all = |is: fn(&Value) -> bool| !values.is_empty() && values.iter().all(|value| is(value));
@@ -88,7 +88,7 @@ impl Schema {
         Self::Text
     }
 
-    /// The values that have a key of their own, in this order. What is good comes first where there are two.
+    /// The values that have their own key, in this order. If there are two, the good one comes first.
     pub fn keyed(&self, good: Option<&Good>) -> Vec<Value> {
         match self {
             Self::Boolean if good == Some(&Good::Boolean(false)) => vec![false.into(), true.into()],
@@ -138,7 +138,7 @@ impl Schema {
 }
 
 impl Question {
-    /// Whether an answer with this rationale is whole: one that is not good needs a reason.
+    /// Whether an answer with this rationale is complete: one that is not good needs a reason.
     ///
     /// # Errors
     /// What is missing.

@@ -1,4 +1,4 @@
-//! What was said of one trace: every opinion as it stands, and what stood there before.
+//! The feedback on one trace: every opinion as it stands, and its history.
 
 use serde_json::{Value, json};
 
@@ -17,11 +17,11 @@ pub(super) struct Opinion {
     pub is_rejected: bool,
     /// Whether judge-run wrote it.
     pub is_own: bool,
-    /// What stood there before, the oldest first.
+    /// What preceded it, the oldest first.
     pub earlier: Vec<Feedback>,
 }
 
-/// The members of `metadata` that say nothing to a reviewer, or stand elsewhere.
+/// The members of `metadata` that say nothing to a reviewer, or are shown elsewhere.
 const NOT_SHOWN: [&str; 3] = [GOOD_METADATA, SCALE_METADATA, REJECTED_BY_METADATA];
 const MAX_EARLIER: usize = 20;
 
@@ -34,7 +34,7 @@ pub(super) fn opinions(records: &[Feedback]) -> Vec<Opinion> {
     let mut found: Vec<(Vec<usize>, Opinion)> = Vec::new();
     for line in history.settle().into_lines() {
         let record = &records[line.extra];
-        // Of people and programs each id stands for itself.
+        // For people and programs, each id is an opinion.
         let is_same = |other: &&mut (Vec<usize>, Opinion)| {
             let known = &other.1.record;
             known.name == record.name

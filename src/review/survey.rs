@@ -1,4 +1,4 @@
-//! What a log has, before anything is reviewed: which labels there are, and which traces need attention.
+//! The content of a log before the review: its labels, and the traces that need attention.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -13,9 +13,9 @@ use crate::feedback::{Feedback, GOOD_METADATA, Good, IdHasher, SCALE_METADATA, S
 /// What a log has.
 #[derive(Debug, Clone, Default)]
 pub struct Survey {
-    /// The labels that judges and programs give, in the order in which they came.
+    /// The labels that judges and programs give, in order of appearance.
     pub labels: Vec<SurveyedLabel>,
-    /// The traces, in the order in which they came.
+    /// The traces, in order of appearance.
     pub traces: Vec<String>,
     findings: HashMap<String, Findings>,
 }
@@ -66,14 +66,14 @@ impl Part {
     }
 }
 
-/// So many different values show the form of a label.
+/// This many different values show the form of a label.
 const MAX_VALUES: usize = 200;
 
 impl Survey {
-    /// Looks through a log; of one that does not exist yet there is nothing to say.
+    /// Reads through a log; one that does not exist yet is empty.
     ///
     /// # Errors
-    /// When it cannot be read, or plainly is not a log.
+    /// When it cannot be read, or is clearly not a log.
     pub fn of(log: &PathBuf) -> Result<Self, OpenError> {
         let mut survey = Self::default();
         if !log.exists() {
@@ -98,7 +98,7 @@ impl Survey {
             self.traces.push(trace_id.clone());
             self.findings.insert(trace_id.clone(), Findings::default());
         }
-        // People answer what is asked; they ask nothing.
+        // People answer questions; they define none.
         if feedback.source.source_type == SourceType::Human {
             return;
         }
@@ -121,7 +121,7 @@ impl Survey {
         findings.answers.push((label, Part::of(feedback), Standing::of(feedback)));
     }
 
-    /// The number of a label, which it has from now on.
+    /// The number of a label, newly assigned if necessary.
     fn label(&mut self, feedback: &Feedback) -> u32 {
         let at = self.labels.iter().position(|label| label.name == feedback.name).unwrap_or_else(|| {
             let name = feedback.name.clone();

@@ -1,4 +1,4 @@
-//! The plan alone: everything is read, rendered and looked up, and nothing is sent.
+//! The plan alone: everything is read, rendered and looked up, but nothing is sent.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,26 +16,26 @@ use crate::run::setup::selection::NotSelectedCounts;
 use crate::run::setup::settings::RunSettings;
 use crate::run::setup::shard::Shard;
 
-/// What a run would do, without doing it.
+/// What a run would do.
 #[derive(Debug, Default)]
 pub struct DryRun {
     /// Traces that it would select.
     pub traces: u64,
-    /// The part of the dataset that it is about, if not all.
+    /// The part of the dataset that it covers, if not all.
     pub shard: Option<Shard>,
     /// Traces that it would not select.
     pub not_selected: NotSelectedCounts,
-    /// Ids that were named and that the dataset lacks.
+    /// Named ids that are not in the dataset.
     pub absent_trace_ids: Vec<String>,
     /// Lines that are not a trace.
     pub rejects: Vec<String>,
-    /// What could make traces of them, each with the first file that it is for.
+    /// What could make traces of them, each with the first file that it applies to.
     pub hints: Vec<(Hint, String)>,
     /// Traces that occur twice.
     pub duplicates: u64,
-    /// What the user should know of how the dataset was read.
+    /// What the user should know about how the dataset was read.
     pub notices: Notices,
-    /// By model URI, what of the prompts an endpoint's cache can save.
+    /// By model URI, how much of the prompts an endpoint's cache can save.
     pub repeated: BTreeMap<String, Repeated>,
     /// One for each question, in the run's order.
     pub questions: Vec<DryRunQuestion>,
@@ -56,7 +56,7 @@ pub struct DryRunQuestion {
     pub riding: u64,
     /// Tokens of all prompts, estimated.
     pub input_tokens: u64,
-    /// Tokens that all answers may have at most.
+    /// The maximum number of tokens in all answers.
     pub max_output_tokens: u64,
     /// The first request, as it would be judged: instructions, and what is judged.
     pub first_prompt: Option<(String, String)>,

@@ -1,4 +1,4 @@
-//! Fields of the traces, for the tables that are made of a log. They lie on disk; memory holds 24 bytes and some for each trace.
+//! Fields of the traces, for the tables that are made from a log. They are on disk; memory holds a little over 24 bytes per trace.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -22,10 +22,10 @@ pub struct Included {
 }
 
 impl Included {
-    /// Reads a dataset to its end. A field is named as in judges' templates: `inputs`, `outputs`, `session_id`.
+    /// Reads a dataset to its end. Fields are named as in judges' templates: `inputs`, `outputs`, `session_id`.
     ///
     /// # Errors
-    /// When the dataset cannot be read, or there is no temporary file.
+    /// When the dataset cannot be read, or a temporary file cannot be made.
     pub fn read(dataset: DatasetReader, fields: &[String]) -> Result<Self, DatasetError> {
         let no_file = |source| DatasetError::Gather { source };
         let mut writer = BufWriter::with_capacity(1 << 16, tempfile::tempfile().map_err(no_file)?);
@@ -43,13 +43,13 @@ impl Included {
         Ok(Self { texts: BufReader::with_capacity(1 << 16, file), places, fields: fields.len() })
     }
 
-    /// The texts of a trace, one for each field; `None` for what it does not have, and of a trace that the dataset does not have.
+    /// The texts of a trace, one for each field; `None` for fields that it lacks, and for a trace that is not in the dataset.
     ///
     /// # Errors
     /// When the temporary file cannot be read.
     pub fn texts(&mut self, trace_id: &str) -> io::Result<Vec<Option<String>>> {
         let Some(place) = self.places.get(&key(trace_id)) else { return Ok(vec![None; self.fields]) };
-        // Records mostly stand in the order of the traces.
+        // Records are mostly in the order of the traces.
         let distance = i128::from(*place) - i128::from(self.texts.stream_position()?);
         match i64::try_from(distance) {
             Ok(distance) => self.texts.seek_relative(distance)?,
@@ -67,7 +67,7 @@ fn key(trace_id: &str) -> Key {
     key
 }
 
-/// Texts as they stand, and all else as JSON.
+/// Texts as they are, and all else as JSON.
 fn texts(trace: &Trace, fields: &[String]) -> Vec<Option<String>> {
     let members = serde_json::to_value(trace).unwrap_or_default();
     let text = |field: &String| match members.get(field)? {

@@ -3,7 +3,7 @@
 //! - `plan`: a thread walks through the dataset, renders prompts, and leaves out what the log already has;
 //! - `dispatch`: one task admits judgments through the gates of their endpoints, retries first;
 //! - `ask`: one spawned task for each attempt: request, answer; `reading` finds the verdict in it;
-//! - `record`: what came of it, as feedback; the log's own thread writes it.
+//! - `record`: the outcome, as feedback; the log's own thread writes it.
 //!
 //! Everything between is bounded: the reader stops when the pipeline is full. What happens is a stream of [`Event`]s; [`Summary`] is the fold over
 //! them that every run ends with.

@@ -24,7 +24,7 @@ use crate::run::panel::Panel;
 const FIGURES: [&str; 3] = ["precision", "reciprocal_rank", "ndcg"];
 /// The members of a verdict's metadata that are true of the figures.
 const IN_COMMON: [&str; 4] = [ANCHORS_METADATA, PROMPT_METADATA, DIGEST_METADATA, SESSION_ID_METADATA];
-/// Records that are handed to the log together.
+/// Records that are appended to the log together.
 const TOGETHER: usize = 256;
 
 /// A judge of documents, and how its verdicts make figures.
@@ -147,14 +147,14 @@ struct Retrieval {
 struct Judged {
     id: AssessmentId,
     count: u32,
-    /// `None` where there is no verdict, or a person rejected it.
+    /// `None` without a verdict, or if a person rejected it.
     relevance: Option<Relevance>,
 }
 
 /// Brings the figures of a log up to date with its verdicts.
 ///
 /// # Errors
-/// When the log cannot be read. Where it cannot be written any more, closing it says so.
+/// When the log cannot be read. If it can no longer be written, closing it reports that.
 pub(in crate::run) async fn rank(
     rankings: &[Ranking],
     log: PathBuf,
@@ -212,7 +212,7 @@ pub(in crate::run) async fn rank(
         }
     }
     if !unwritten.is_empty() {
-        // Should the log be closed, closing it says so.
+        // If the log's writer has stopped, closing it reports that.
         let _ = writer.append_all(unwritten).await;
     }
     Ok(summaries.into_iter().map(Means::summary).collect())
@@ -238,7 +238,7 @@ fn read(rankings: &[Ranking], records: &mut StandingRecords) -> Result<Vec<Retri
         if of_document.find(line).is_none() && of_ranking.find(line).is_none() {
             return;
         }
-        // What is no record was counted when the log was opened.
+        // Lines that are not records were counted when the log was opened.
         let feedback = std::str::from_utf8(line).ok().and_then(|line| Feedback::from_json(line).ok());
         let Some(feedback) = feedback else { return };
         let facts = Facts::of(&feedback);

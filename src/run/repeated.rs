@@ -1,4 +1,4 @@
-//! How much of the prompts repeats the beginning of an earlier one, by what prompts begin with: what an endpoint's cache can save.
+//! How much of the prompts repeats the beginning of an earlier one, for either layout: what an endpoint's cache can save.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -93,7 +93,7 @@ fn common(a: &str, b: &str) -> usize {
     a.bytes().zip(b.bytes()).take_while(|(a, b)| a == b).count()
 }
 
-/// By the estimate of four bytes a token.
+/// By the estimate of four bytes per token.
 fn tokens(bytes: usize) -> u64 {
     (bytes / 4) as u64
 }

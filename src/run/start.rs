@@ -45,10 +45,10 @@ pub enum StartError {
 
 /// Runs to the end, or to the first reason to stop.
 ///
-/// `on_event` is called with everything that happens, in order, by this task. A change of `shutdown` is obeyed immediately.
+/// `on_event` is called with everything that happens, in order, by this task. A change of `shutdown` takes effect immediately.
 ///
 /// # Errors
-/// Only before anything was sent. What happens later is in the report.
+/// Only before anything is sent. Later errors are in the report.
 pub async fn run(
     settings: RunSettings,
     shutdown: watch::Receiver<Shutdown>,
@@ -98,7 +98,7 @@ pub async fn run(
     }
     let total_bytes = datasets.first().and_then(DatasetReader::total_bytes);
     let rejects = Rejects::new(rejects).map_err(StartError::Rejects)?;
-    // Only now, when the run is known to be possible, may it set an earlier log aside.
+    // Only now that the run is known to be possible may it set an earlier log aside.
     let log = match log {
         Some(log) => log.into_writer()?,
         None => LogWriter::stdout()?,
@@ -181,7 +181,7 @@ fn judged(questions: &Questions) -> impl Iterator<Item = &Judge> {
     firsts.into_iter()
 }
 
-/// The questions, as those of simulated models where a simulator stands in a model's place: so that a drill resumes as a run does. Only where the
+/// The questions, as those of simulated models where a simulator answers in a model's place: so that a drill resumes as a run does. Only where the
 /// log has such records already; before that, the answers themselves say what they are. Of batches they say it too late: the ids are fixed when the
 /// requests are handed over.
 async fn as_simulated(

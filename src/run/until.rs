@@ -1,4 +1,4 @@
-//! Stopping when it is decided: traces are asked in random order, wave by wave, until the pass rates of the whole dataset are known well enough.
+//! Stopping when the outcome is certain: traces are asked in random order, wave by wave, until the pass rates of the whole dataset are known well enough.
 //!
 //! The order is that of a hash of seed and id, so that what was asked is a random sample of the dataset at the end of each wave, whatever the
 //! order of the file, and a run that resumes continues the same sample. After each wave the bounds of an exact confidence sequence for
@@ -23,7 +23,7 @@ use crate::trace::Trace;
 const ALPHA: f64 = 0.05;
 /// The first wave: fewer decide nothing.
 const FIRST_WAVE: usize = 50;
-/// Each wave adds this part of what was asked before: what a decision may come too late by.
+/// Each wave adds this fraction of what was asked before, by which a decision may come too late.
 const GROWTH: usize = 8;
 
 /// When to stop.
@@ -35,12 +35,12 @@ pub struct Until {
     pub waves: Waves,
 }
 
-/// A pass rate that is to be at least a threshold.
+/// A pass rate with a threshold that it should reach.
 #[derive(Debug, Clone, PartialEq)]
 pub struct UntilCondition {
     /// How messages call it.
     pub text: String,
-    /// Whose verdicts; of traces, not of spans or sessions.
+    /// The judge of the verdicts; of traces, not of spans or sessions.
     pub question: QuestionIndex,
     /// Which of them are good.
     pub good: Good,
@@ -118,7 +118,7 @@ impl WaveWalk {
         !is_later && !is_earlier
     }
 
-    /// Waits for the next wave, and opens the dataset anew; `None` if there is none.
+    /// Waits for the next wave, and opens the dataset again; `None` after the last one.
     pub(super) fn next(&mut self) -> Option<Result<DatasetReader, DatasetError>> {
         match self.proceed.recv() {
             Ok(()) => {
@@ -137,7 +137,7 @@ pub struct UntilSummary {
     pub text: String,
     /// What is decided about the whole dataset.
     pub settled: Settled,
-    /// Of the share that passes: the bounds that hold with 95 %.
+    /// The bounds of the share that passes, with 95 % confidence.
     pub bounds: (f64, f64),
     /// Traces that were asked, those of earlier runs included.
     pub asked: u64,
@@ -187,7 +187,7 @@ impl Progress {
         }
     }
 
-    /// Looks at the bounds after a wave. Whether another one is needed.
+    /// Checks the bounds after a wave. Returns whether another one is needed.
     pub(super) fn goes_on(&mut self) -> bool {
         self.ended += 1;
         let mut is_open = false;
@@ -211,7 +211,7 @@ impl Progress {
     }
 }
 
-/// Whether an opinion that stands so is good; `None` where it is no verdict, or one that is neither.
+/// Whether an opinion with this standing is good; `None` if it is not a verdict, or neither good nor bad.
 fn is_good(good: &Good, standing: Standing) -> Option<bool> {
     match (good, standing) {
         (Good::Boolean(good), Standing::Number(value)) => Some((value == 1.0) == *good),

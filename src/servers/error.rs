@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use crate::endpoint::client::ClientError;
 
-/// What goes wrong with a server. No message holds a key, a password or a query of an address.
+/// What goes wrong with a server. No message contains a key, a password or a query of an address.
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "the messages say it")]
 pub enum ServerError {
@@ -15,7 +15,7 @@ pub enum ServerError {
     Client(#[from] ClientError),
     #[error("cannot use the certificate in {}: {reason}", path.display())]
     Certificate { path: PathBuf, reason: String },
-    /// The server was asked as often as is sensible.
+    /// The server was asked as often as is reasonable.
     #[error("{address} does not answer: {reason}")]
     Unreachable { address: String, reason: String },
     /// Wrong credentials, or none.
@@ -31,13 +31,13 @@ pub enum ServerError {
         code: Option<String>,
         message: String,
     },
-    #[error("{request} was answered with something else than expected: {reason}")]
+    #[error("unexpected answer to {request}: {reason}")]
     Unexpected { request: String, reason: String },
     #[error("{address} has no experiment `{name}`")]
     NoExperiment { address: String, name: String },
     #[error("{address} has no project `{name}`")]
     NoProject { address: String, name: String },
-    #[error("{address} is MLflow {version}; feedback needs 3.2 or later, older servers only let traces be pulled")]
+    #[error("{address} is MLflow {version}; feedback needs 3.2 or later, older servers support only pulling traces")]
     TooOld { address: String, version: String },
     #[error("`{}`, line {line}: not a trace that was pulled from MLflow", path.display())]
     NotPulled { path: PathBuf, line: u64 },
@@ -50,7 +50,7 @@ pub enum ServerError {
 }
 
 impl ServerError {
-    /// The status of an answer that was none.
+    /// The status of a response that is not an answer.
     pub(crate) fn status(&self) -> Option<u16> {
         match self {
             Self::Status { status, .. } | Self::Refused { status, .. } => Some(*status),
@@ -58,7 +58,7 @@ impl ServerError {
         }
     }
 
-    /// Whether every further request would fail alike.
+    /// Whether every further request would fail in the same way.
     pub(crate) fn is_final(&self) -> bool {
         !matches!(self, Self::Status { .. } | Self::Unexpected { .. })
     }

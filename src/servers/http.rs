@@ -1,4 +1,4 @@
-//! JSON over HTTP. What a server does not answer, or cannot answer now, is asked again; every request here may be sent twice.
+//! JSON over HTTP. Requests that a server does not answer, or cannot answer now, are retried; every request here may be sent twice.
 
 use std::fmt::Write;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,7 +16,7 @@ use crate::endpoint::client::{Connection, without_credentials};
 use crate::endpoint::config::EndpointConfig;
 use crate::feedback::ErrorCode;
 
-/// The waits between attempts: a server that is started again is there after some of them.
+/// The waits between attempts: a server that restarts is back after some of them.
 const WAITS: [Duration; 7] = [
     Duration::from_millis(500),
     Duration::from_secs(1),
@@ -26,13 +26,13 @@ const WAITS: [Duration; 7] = [
     Duration::from_secs(15),
     Duration::from_secs(15),
 ];
-/// A server that has never answered is probably not there.
+/// A server that has never answered probably does not exist.
 const WAITS_BEFORE_FIRST_ANSWER: usize = 2;
-/// What a server may ask for; longer is a day's quota.
+/// The longest wait that a server may ask for; a longer one is a day's quota.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(60);
 /// Servers close idle connections after five seconds (uvicorn's default).
 const IDLE: Duration = Duration::from_secs(3);
-/// A trace may hold documents and images, and some come together.
+/// A trace may contain documents and images, and several come together.
 const MAX_BYTES: usize = 256 << 20;
 /// Of a message in HTML or text.
 const MAX_MESSAGE: usize = 300;
@@ -111,7 +111,7 @@ impl Http {
     /// Sends a request until it is answered. Each item of `path` is one segment, or several that are separated by slashes and need no escapes.
     ///
     /// # Errors
-    /// When the server does not answer, refuses access, or cannot answer now, and not soon either.
+    /// When the server does not answer, refuses access, or cannot answer now or soon.
     pub(crate) async fn send(
         &self,
         method: Method,
@@ -154,7 +154,7 @@ impl Http {
         }
     }
 
-    /// One attempt: the status, the body, and how long the server wants to be left alone.
+    /// One attempt: the status, the body, and how long the server asks to wait.
     async fn exchange(&self, request: reqwest::Request) -> Result<(u16, Vec<u8>, Option<Duration>), Box<Failure>> {
         let mut response = self.connection.send(request).await?;
         let body = self.connection.body(&mut response, MAX_BYTES).await?;
@@ -199,7 +199,7 @@ impl Reply {
     }
 }
 
-/// A server's name for what is wrong, and its words: JSON, or the first line of a text or of a page's text.
+/// A server's error code and message: JSON, or the first line of a text or of a page's text.
 fn said(body: &[u8]) -> (Option<String>, String) {
     let text = |value: &Value, keys: &[&str]| {
         keys.iter().find_map(|key| value.get(key)?.as_str().map(ToOwned::to_owned)).filter(|text| !text.is_empty())

@@ -1,6 +1,6 @@
 //! Langfuse: feedback as scores of traces, observations and sessions, and people's scores as feedback.
 //!
-//! A score with an id that is there replaces it; each opinion has one id, so whatever is sent twice is there once. A score has a value: a failure has
+//! A score with an existing id replaces it; each opinion has one id, so whatever is sent twice is stored once. A score has a value: a failure has
 //! none, and is left out.
 //!
 //! Source: Langfuse's public API, `POST /api/public/scores`, `DELETE /api/public/scores/{scoreId}`, `GET /api/public/v3/scores` (since 3.179) and
@@ -90,13 +90,13 @@ impl Langfuse {
         Ok(projects.data.into_iter().map(|project| project.name).collect())
     }
 
-    /// What people said in Langfuse's own pages about these traces and their observations. Scores of sessions are about no trace, and left out.
+    /// People's feedback in Langfuse about these traces and their observations. Scores of sessions are about no trace, and are left out.
     ///
     /// # Errors
     /// When it does not answer, or refuses the keys.
     pub async fn people(&self, traces: &BTreeSet<String>, now_ms: i64) -> Result<Vec<Feedback>, ServerError> {
         let mut found = Vec::new();
-        // By a cursor since 3.179, by the page's number before.
+        // With a cursor since 3.179, with page numbers before.
         let (mut path, mut next) = ("api/public/v3/scores", None::<String>);
         loop {
             let mut query = vec![("source", "ANNOTATION"), ("limit", PAGE)];
@@ -128,10 +128,10 @@ impl Langfuse {
         }
     }
 
-    /// Sends what the records of a log say now; the score of a rejected verdict is deleted.
+    /// Sends the present state of a log; the score of a rejected verdict is deleted.
     ///
     /// # Errors
-    /// When the log cannot be read. What the server does is in the result.
+    /// When the log cannot be read. The server's part is in the result.
     pub async fn push(&self, records: &mut StandingRecords, redact: Option<&Redact>) -> Result<Sent, OpenError> {
         let mut sent = Sent::default();
         let mut steps = Vec::new();
@@ -148,7 +148,7 @@ impl Langfuse {
                 Step::Delete(id) => self.http.send(Method::DELETE, &["api/public/scores", &id], &[], None).await,
             };
             let result = result.and_then(|reply| match reply.status {
-                // What was never there need not be deleted.
+                // What never existed need not be deleted.
                 404 => Ok(()),
                 _ if reply.is_success() => Ok(()),
                 _ => Err(reply.error()),
@@ -161,7 +161,7 @@ impl Langfuse {
     }
 }
 
-/// What is to be done for a record, or why nothing can be.
+/// What to do for a record, or why nothing can be done.
 fn step(record: &Feedback, stands: Stands) -> Result<Step, &'static str> {
     let id = opinion_id(record);
     if stands == Stands::Rejected {

@@ -1,6 +1,6 @@
-//! Servers that traces live on: where they come from, and where feedback about them goes.
+//! Servers where traces live: where they come from, and where feedback about them goes.
 //!
-//! One folder or file per server. They share requests that are repeated until they are answered, and their errors.
+//! One folder or file per server. They share requests that are retried until answered, and errors.
 
 mod error;
 mod http;

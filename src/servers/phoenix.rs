@@ -1,6 +1,6 @@
 //! Arize Phoenix: feedback as annotations of traces, spans and documents, and people's annotations as feedback.
 //!
-//! An annotation is known by its name, what it is about and its identifier; the same again replaces it. So each source has one, and whatever is sent
+//! An annotation is identified by its name, its subject and its identifier; sending the same again replaces it. So each source has one, and whatever is sent
 //! twice is there once.
 //!
 //! Source: `phoenix.server.api.routers.v1`: `annotateTraces`, `annotateSpans`, `annotateSpanDocuments`, `getSpans`, `listTraceAnnotationsByTraceIds`,
@@ -28,7 +28,7 @@ const TOGETHER: usize = 100;
 const TRACES: usize = 20;
 /// What one answer has at most.
 const PAGE: &str = "1000";
-/// How the identifiers of our own annotations begin.
+/// The prefix of our own annotations' identifiers.
 const IDENTIFIER: &str = "judge-run ";
 
 #[derive(Deserialize)]
@@ -90,7 +90,7 @@ impl Phoenix {
         self.http.address()
     }
 
-    /// Whether it answers and lets one in, by its list of projects.
+    /// Whether it answers and grants access, by its list of projects.
     ///
     /// # Errors
     /// When it does not.
@@ -98,7 +98,7 @@ impl Phoenix {
         self.http.get::<Value>(&["v1/projects"], &[("limit", "1")]).await.map(drop)
     }
 
-    /// What people said in a project about these traces and their spans. Annotations that were pushed from a log are left out.
+    /// People's feedback in a project about these traces and their spans. Annotations that were pushed from a log are left out.
     ///
     /// # Errors
     /// When there is no such project, or the server does not answer.
@@ -121,7 +121,7 @@ impl Phoenix {
             let path = ["v1/projects", project, "trace_annotations"];
             let mut annotations: Vec<Value> = self.pages(&path, "trace_ids", ids).await?;
             let spans: Vec<Span> = self.pages(&["v1/projects", project, "spans"], "trace_id", ids).await?;
-            // A server that does not know the filter answers all spans.
+            // A server that does not support the filter returns all spans.
             let spans: BTreeMap<_, _> =
                 spans.into_iter().map(|span| (span.context.span_id, span.context.trace_id)).collect();
             let ids: Vec<_> =
@@ -140,7 +140,7 @@ impl Phoenix {
         Ok(found)
     }
 
-    /// Everything about these ids. It answers 404 where it knows none of them.
+    /// Everything about these ids. It answers 404 if it knows none of them.
     async fn pages<T: DeserializeOwned>(&self, path: &[&str], key: &str, ids: &[&str]) -> Result<Vec<T>, ServerError> {
         #[derive(Deserialize)]
         struct Page<T> {
@@ -163,10 +163,10 @@ impl Phoenix {
         }
     }
 
-    /// Sends what the records of a log say now. A failure is an annotation without label and score, and so is a rejected verdict.
+    /// Sends the present state of a log. A failure is an annotation without label and score, and so is a rejected verdict.
     ///
     /// # Errors
-    /// When the log cannot be read. What the server does is in the result.
+    /// When the log cannot be read. The server's part is in the result.
     pub async fn push(&self, records: &mut StandingRecords, redact: Option<&Redact>) -> Result<Sent, OpenError> {
         let mut sent = Sent::default();
         let (mut of_traces, mut of_spans, mut of_documents) = (Vec::new(), Vec::new(), Vec::new());
@@ -194,7 +194,7 @@ impl Phoenix {
         Ok(sent)
     }
 
-    /// Sends annotations together; if the server refuses them, one by one: one that is about nothing there fails all.
+    /// Sends annotations together; if the server refuses them, one by one: one about something unknown there fails all.
     async fn send(&self, path: &str, annotations: &[Annotation], sent: &mut Sent) -> bool {
         match self.request(path, annotations).await {
             Ok(()) => annotations.iter().all(|_| sent.add(Ok(()))),
@@ -295,6 +295,17 @@ mod tests {
         assert_eq!(of(json!(4)), (None, Some(4.0)));
         assert_eq!(of(json!("good")), (Some("good".into()), None));
         assert_eq!(of(json!(["a"])), (Some("[\"a\"]".into()), None));
+    }
+
+    #[test]
+    fn a_document_is_named_by_its_place_in_the_span() {
+        let metadata = [("document_index".to_owned(), "1".to_owned())].into();
+        let of_span = Feedback { span_id: Some("0a".into()), metadata, ..record(Some(json!("relevant"))) };
+        let sent = serde_json::to_value(annotation(of_span, Stands::Verdict)).unwrap();
+        assert_eq!((&sent["span_id"], &sent["document_position"]), (&json!("0a"), &json!(1)));
+        assert!(sent.get("trace_id").is_none());
+        let of_trace = serde_json::to_value(annotation(record(Some(json!(true))), Stands::Verdict)).unwrap();
+        assert!(of_trace.get("document_position").is_none());
     }
 
     #[test]

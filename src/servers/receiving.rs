@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::feedback::{Feedback, SourceType};
 use crate::people::import::{Options, of_values};
 
-/// Feedback of people about these traces, without an id. What has no value yet is left out.
+/// People's feedback about these traces, without an id. Feedback without a value is left out.
 pub(super) fn of_people(objects: &[Value], traces: &BTreeSet<String>, now_ms: i64) -> Vec<Feedback> {
     let options = Options { now_ms, ..Options::default() };
     let mut records = of_values(objects, &options).records;

@@ -10,11 +10,11 @@ use crate::judge::redact::Redact;
 /// What became of a log's records.
 #[derive(Debug, Default)]
 pub struct Sent {
-    /// Records that stand.
+    /// Records in force.
     pub records: u64,
     /// On the server now.
     pub sent: u64,
-    /// What the server has no form for, by what that is.
+    /// What the server cannot represent, by kind.
     pub left_out: BTreeMap<&'static str, u64>,
     /// Refused, by the status.
     pub failed: BTreeMap<u16, u64>,
@@ -23,7 +23,7 @@ pub struct Sent {
 }
 
 impl Sent {
-    /// Counts what a server answered to one record. `false` if every further request would fail alike.
+    /// Counts a server's answer to one record. `false` if every further request would fail in the same way.
     pub(super) fn add(&mut self, result: Result<(), ServerError>) -> bool {
         match result {
             Ok(()) => self.sent += 1,
@@ -37,7 +37,7 @@ impl Sent {
     }
 }
 
-/// The records that stand, in the log's order, with how each stands and without what is to be redacted.
+/// The records in force, in the log's order, with the standing of each, and redacted.
 pub(super) fn standing(
     records: &mut StandingRecords,
     redact: Option<&Redact>,
@@ -52,7 +52,7 @@ pub(super) fn standing(
     })
 }
 
-/// The id of an opinion: who says something under a name about what. A later verdict has the same.
+/// The id of an opinion: its source, name and subject. A later verdict has the same.
 pub(super) fn opinion_id(record: &Feedback) -> String {
     let mut hasher = IdHasher::new("judge-run opinion on a server 1");
     hasher

@@ -6,16 +6,16 @@ use super::{Span, Trace};
 use crate::feedback::IdHasher;
 
 impl Trace {
-    /// 128 bits of a hash over everything but the id and the feedback that the source already holds. Derived trace ids are made
-    /// of it, so its value must never change.
+    /// 128 bits of a hash over everything but the id and the feedback that the source already has. Derived trace ids are made
+    /// from it, so its value must never change.
     pub fn content_digest(&self) -> [u8; 16] {
         digest(&self.content(Vec::new()))
     }
 
-    /// Bytes that hold everything but the id and the feedback that the source already holds, put into the room of `buffer`. Traces with
-    /// the same content have the same bytes, and no others.
+    /// Bytes that contain everything but the id and the feedback that the source already has, written to `buffer`. Traces with
+    /// the same content have the same bytes, and only those.
     ///
-    /// The order of keys inside JSON objects has no part in it; `1` and `1.0` differ.
+    /// The order of keys inside JSON objects does not matter; `1` and `1.0` differ.
     pub(crate) fn content(&self, mut buffer: Vec<u8>) -> Vec<u8> {
         let Self {
             trace_id: _,
@@ -69,7 +69,7 @@ pub(crate) fn digest(content: &[u8]) -> [u8; 16] {
     *IdHasher::new("trace-content").part(content).finish().as_bytes()
 }
 
-/// Bytes that no other content has: every text and list with its length before it, every JSON value with its type.
+/// Bytes unique to the content: every text and list is preceded by its length, every JSON value by its type.
 struct Encoding(Vec<u8>);
 
 impl Encoding {
@@ -238,7 +238,7 @@ mod tests {
 
     #[test]
     fn the_digest_is_pinned() {
-        // The ids of traces that have none of their own depend on this value: a change here re-judges them.
+        // The ids of traces without one depend on this value: a change here judges them again.
         let bytes = digest(json!({"question": "What is MLflow?"}), Some(json!("An open source platform.")));
         assert_eq!(format!("{:032x}", u128::from_be_bytes(bytes)), "0268d7f94b57be35bd8e627c3146f794");
     }

@@ -1,4 +1,4 @@
-//! One recorded run of a GenAI application, in the one shape that every dialect is turned into.
+//! One recorded run of a GenAI application, in the common form of every dialect.
 
 pub(crate) mod content;
 mod session;

@@ -1,4 +1,4 @@
-//! A conversation: the traces of one session, in the order of time.
+//! A conversation: the traces of one session, in chronological order.
 
 use serde::ser::{SerializeStruct, Serializer};
 use serde::{Serialize, ser::SerializeSeq};
@@ -14,7 +14,7 @@ pub struct Session {
 }
 
 impl Session {
-    /// The session of these traces, which are in its order; it has the id of the last one. `None` of no trace.
+    /// The session of these traces, which are in order; it has the id of the last one. `None` without traces.
     pub fn new(mut traces: Vec<Trace>) -> Option<Self> {
         let last = traces.pop()?;
         Some(Self { session_id: last.session_id.clone().unwrap_or_default(), earlier: traces, last })

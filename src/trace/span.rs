@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 /// One step in a trace: a model call, a retrieval, a tool call.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Span {
-    /// 16 lower-case hex digits where the source follows OpenTelemetry; otherwise as the source has it.
+    /// 16 lower-case hex digits if the source follows OpenTelemetry; otherwise as in the source.
     pub span_id: String,
     /// The enclosing span; `None` for a root.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -17,15 +17,15 @@ pub struct Span {
     pub name: String,
     /// What kind of step it is.
     pub span_type: SpanType,
-    /// What went in; `None` when not recorded.
+    /// The inputs; `None` if not recorded.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub inputs: Option<Value>,
-    /// What came out; `None` when not recorded.
+    /// The outputs; `None` if not recorded.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub outputs: Option<Value>,
     /// How it ended.
     pub status: SpanStatus,
-    /// The application's words on the status, usually of an error.
+    /// The application's message on the status, usually an error.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status_message: Option<String>,
     /// Start, in nanoseconds of Unix time.

@@ -11,7 +11,7 @@ use crate::feedback::Feedback;
 /// One recorded run of the application: what a judge judges.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Trace {
-    /// The id that feedback refers to. Derived from the content where the source has none.
+    /// The id that feedback refers to. Derived from the content if the source has none.
     pub trace_id: String,
     /// What the user asked: the root span's inputs. `None` when not recorded.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -49,16 +49,16 @@ pub struct Trace {
     /// Tokens that the application itself used.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token_usage: Option<TokenUsage>,
-    /// Feedback that the source already holds about this trace; never shown to a judge.
+    /// Feedback that the source already has about this trace; never shown to a judge.
     #[serde(skip)]
     pub assessments: Vec<Feedback>,
-    /// Which of the compared outputs it has, where a run compares outputs; else 0.
+    /// Which of the compared outputs it has, if a run compares outputs; otherwise 0.
     #[serde(skip)]
     pub side: usize,
 }
 
 impl Trace {
-    /// The id of the conversation that it belongs to; an empty one is none.
+    /// The id of the conversation that it belongs to; an empty one counts as missing.
     pub fn session(&self) -> Option<&str> {
         self.session_id.as_deref().filter(|id| !id.is_empty())
     }

@@ -1,4 +1,4 @@
-//! Providers' batch APIs, each as its own documentation has it, against scripted servers.
+//! Providers' batch APIs, each as in its own documentation, against scripted servers.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -149,7 +149,7 @@ fn together_s_differences_are_spoken() {
     assert_eq!((values(&place), errors(&place).values().sum::<usize>()), (3, 1));
 }
 
-/// A simulator that was not recognised before, as behind a proxy that drops its header. Its answers are no records of the model that was named.
+/// A simulator that was not recognised before, as behind a proxy that drops its header. Its answers are not records of the model that was named.
 #[test]
 fn answers_of_a_simulator_are_not_asked_for_again_and_again() {
     let files: Mutex<Vec<String>> = Mutex::default();
@@ -219,7 +219,7 @@ fn openrouter_s_inline_batches_are_spoken() {
     let fake = Fake::start(move |request| match route(request) {
         (_, path) if path == "chat/completions" => answers::verdict(true),
         (method, path) if (method.as_str(), path.as_str()) == ("POST", "batches") => {
-            // It is read as it comes: what is about all requests stands before them.
+            // It is read as it arrives: what is about all requests comes before them.
             let text = String::from_utf8(request.body.clone()).unwrap();
             let before = r#"{"endpoint":"/v1/chat/completions","model":"openai/gpt-4o","requests":["#;
             assert!(text.starts_with(before), "{text}");

@@ -1,4 +1,4 @@
-//! What is submitted to batch APIs, held against OpenAI's own document.
+//! What is submitted to batch APIs, compared withOpenAI's own document.
 
 use std::collections::BTreeSet;
 

@@ -156,7 +156,7 @@ mod programs {
         let place = place(1);
         write_judge(&place, &answering(TRUE), "");
         let args = ["-d", "traces.jsonl", "-J", "./mine.toml"];
-        place.run(args).exits_with(2).says(&["the judge `mine` is a program", "--allow-commands"]);
+        place.run(args).exits_with(2).says(&["the judge `mine` runs a program", "--allow-commands"]);
         assert!(!place.path("starts").exists());
         place.write("judge-run.toml", "allow_commands = true\n");
         place.run(args).exits_with(0);
@@ -176,7 +176,7 @@ mod programs {
     #[test]
     fn each_failure_of_a_program_is_recorded_and_the_others_are_judged() {
         let place = place(6);
-        // By the trace: an answer, an end, a hang, rubbish, a failure of its own, a value that is none.
+        // By trace: an answer, an exit, a hang, rubbish, a reported error, an invalid value.
         let answer = format!(
             "case \"$line\" in\n  *'\"t1\"'*) echo 'no GPU' >&2; exit 3;;\n  *'\"t2\"'*) exec sleep 600;;\n  *'\"t3\"'*) printf 'loading \\033[2J...\\n';;\n  *'\"t4\"'*) echo \"{{\\\"id\\\":\\\"$id\\\",\\\"error\\\":\\\"no rubric\\\"}}\";;\n  *'\"t5\"'*) echo \"{{\\\"id\\\":\\\"$id\\\",\\\"value\\\":\\\"yes\\\"}}\";;\n  *) {TRUE};;\n  esac"
         );
@@ -196,7 +196,7 @@ mod programs {
             assert_eq!(error["error_code"], code, "{error}");
             assert!(error["error_message"].as_str().unwrap().contains(words), "{error}");
         }
-        // What crashed, hung or said rubbish was asked once more, by a process of its own.
+        // What crashed, hung or wrote rubbish was asked once more, of a new process.
         let attempts = |trace: &str| of(trace)["metadata"]["attempts"].clone();
         assert_eq!(["t1", "t2", "t3", "t4", "t5"].map(attempts), ["2", "2", "2", "1", "1"]);
         assert!(place.read("starts").lines().count() > 3);
@@ -225,7 +225,7 @@ mod programs {
         );
         place.run(ARGS).exits_with(4);
         place.write("judge.sh", answering(TRUE));
-        place.run(["replay", "traces.feedback.jsonl"]).exits_with(3).prints(&["programs may not run"]);
+        place.run(["replay", "traces.feedback.jsonl"]).exits_with(3).prints(&["runs a program, which is not allowed"]);
         place.run(["replay", "traces.feedback.jsonl", "--allow-commands"]).exits_with(0);
         assert_eq!(records(&place).iter().filter(|record| record["value"] == true).count(), 3);
     }

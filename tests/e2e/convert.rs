@@ -171,7 +171,7 @@ fn what_is_no_feedback_is_named_and_the_rest_is_converted() {
             .says(&[
                 "log.jsonl:2: not a feedback record: expected value at column 1",
                 "log.jsonl:4: not a feedback record: missing field `name`",
-                "log.jsonl:5: the assessment is an expectation, not a feedback",
+                "log.jsonl:5: the assessment is an expectation, not feedback",
                 "log.jsonl:7: not a feedback record: EOF",
             ]);
     }
@@ -268,7 +268,7 @@ fn a_log_is_never_replaced_by_what_is_made_from_another() {
     }
     for (args, words) in [
         (["-o", "-", "--output-format", "csv"], "| judge-run convert - - --to csv"),
-        (["-o", "x.csv", "--output-format", "jsonl"], "`x.csv` is named like a file of the form csv, not like a log"),
+        (["-o", "x.csv", "--output-format", "jsonl"], "the name `x.csv` is that of a csv file, not of a log"),
     ] {
         place.judge(&fake.base_url(), &args).run().exits_with(2).says(&[words]);
     }

@@ -52,7 +52,7 @@ fn lines_that_are_not_traces_are_named_kept_and_counted() {
     let length = format!("{} bytes", long.len());
     for (reject, (line, reason)) in rejects.iter().zip([
         (2, "unexpected end"),
-        (4, "trace id `trace-0` was already read at line 1 with other content"),
+        (4, "trace id `trace-0` was already read at line 1 with different content"),
         (5, length.as_str()),
         (6, "`inputs` is missing"),
         (7, "`tags` must be an object"),
@@ -141,7 +141,7 @@ fn a_header_that_cannot_be_used_is_wrong_usage_also_on_standard_input() {
 #[test]
 fn a_mapping_that_the_first_traces_have_no_field_for_is_said_before_anything_is_sent() {
     let place = Place::with_traces(2);
-    // Were it said after the request, it would not be said: there is no answer to wait for.
+    // It must be printed before the request, which never gets an answer.
     let fake = Fake::start(|_| answers::error(401, "invalid_api_key", "No."));
     let said = "--map tags.city=cty: none of the first records has this field";
     let finished = place.judge(&fake.base_url(), &["--map", "tags.city=cty"]).run().exits_with(4).says(&[said]);

@@ -1,4 +1,4 @@
-//! The documents say what the program does: their tables, flags, examples and outputs are held against the library and the binary.
+//! The documents say what the program does: their tables, flags, examples and outputs are compared with the library and the binary.
 //!
 //! `UPDATE_DOCS=1 cargo test --test e2e docs` writes `docs/errors.md`, `docs/judge.schema.json` and the table of judges anew.
 
@@ -361,7 +361,7 @@ fn the_example_configurations_are_read() {
     };
     let example_file = read("docs/judge-run.example.toml");
     let text = dry_run(&example_file, &[]);
-    assert!(text.contains("safety  on openai:/gpt-4.1-mini") && text.contains("a minute"), "{text}");
+    assert!(text.contains("safety  on openai:/gpt-4.1-mini") && text.contains("per minute"), "{text}");
     let text = dry_run(&example_file, &["-m", "our-gpu:/Qwen/Qwen3-8B"]);
     assert!(text.contains("safety  on our-gpu:/Qwen/Qwen3-8B"), "{text}");
     let text = dry_run(&example("docs/configuration.md", "# judge-run.toml\n"), &[]);

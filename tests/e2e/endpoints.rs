@@ -226,18 +226,18 @@ fn made_up_and_real_verdicts_in_one_log_are_noted() {
     real(&[]).says(&["note: traces.feedback.jsonl also has made-up verdicts"]);
     let anew = real(&["--overwrite"]);
     assert!(!anew.stderr.contains("made-up"), "{}", anew.stderr);
-    // Failures alone are no verdicts that would be mixed up.
-    assert!(!simulate().exits_with(0).stderr.contains("made-up verdicts are added to"));
+    // With failures alone, no verdicts get mixed up.
+    assert!(!simulate().exits_with(0).stderr.contains("adding made-up verdicts to"));
     let log = place.read("traces.feedback.jsonl").lines().last().unwrap().replace("simulated:/judge", "openai:/m");
     place.write("traces.feedback.jsonl", format!("{log}\n"));
-    simulate().says(&["note: made-up verdicts are added to traces.feedback.jsonl"]);
+    simulate().says(&["note: adding made-up verdicts to traces.feedback.jsonl"]);
 }
 
 #[test]
 fn a_dry_run_shows_time_and_cost_and_needs_no_key() {
     let place = Place::with_traces(2);
     let args = ["-d", "traces.jsonl", "-J", "safety,relevance", "-m", "openai:/m", "--dry-run"];
-    place.run(args).exits_with(0).prints(&["nothing is sent"]);
+    place.run(args).exits_with(0).prints(&["nothing will be sent"]);
     place.write(
         "judge-run.toml",
         "[endpoints.openai]\nrpm = 1\n[endpoints.openai.prices.m]\ninput = 1000.0\noutput = 1.0\n",

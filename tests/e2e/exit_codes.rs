@@ -106,7 +106,7 @@ fn a_wrong_url_stops_with_4_and_shows_no_html() {
     let (finished, fake, _) = judged(9, &[], |_| {
         answers::raw(404, &[("content-type", "text/html")], "<html><head><title>404 Not Found</title></head></html>")
     });
-    let finished = finished.exits_with(4).prints(&["NOT_FOUND", "check `base_url`; most endpoints need /v1"]);
+    let finished = finished.exits_with(4).prints(&["NOT_FOUND", "check `base_url`; for most endpoints it ends in /v1"]);
     assert!(!finished.stdout.contains('<'), "{}", finished.stdout);
     assert_eq!(fake.count(), 1);
 }
@@ -187,7 +187,7 @@ fn an_output_that_cannot_be_written_is_4() {
 #[test]
 fn the_summary_comes_before_a_table_that_cannot_be_written() {
     let place = Place::with_traces(2);
-    // The table is written beside its place and then moved; a folder is in the way.
+    // The table is written next to its place and then moved; a folder is in the way.
     std::fs::create_dir(place.path("out.csv.writing")).unwrap();
     let finished = place.run(["-d", "traces.jsonl", "-J", "safety", "--simulate", "-o", "out.csv"]).exits_with(4);
     finished.prints(&["scored         2", "feedback in out.feedback.jsonl"]).says(&["cannot write out.csv"]);

@@ -90,7 +90,7 @@ fn a_file_that_is_cut_off_is_named_with_the_place_and_what_was_read_is_judged() 
     place.write("a.jsonl.gz", &cut);
     let finished = place.run(args(&fake.base_url(), "a.jsonl.gz")).exits_with(4);
     let told = [finished.stdout.as_str(), &finished.stderr].concat();
-    assert!(told.contains("`a.jsonl.gz` is damaged or cut off at byte "), "{told}");
+    assert!(told.contains("`a.jsonl.gz` is damaged or truncated at byte "), "{told}");
     assert!(judged(&place, "a.feedback.jsonl").is_superset(&first(3)));
 }
 
@@ -106,7 +106,7 @@ fn a_folder_is_all_that_is_in_it_and_the_log_has_its_name() {
     place.write("night/old.feedback.jsonl", "not read");
     let finished = place.run([&args(&fake.base_url(), "night")[..], &["-o", "night/log.jsonl"]].concat());
     finished.exits_with(0).prints(&["2 traces, 2 requests", "1 line skipped"]);
-    // The log is no dataset, and the manifest knows the files.
+    // The log is not a dataset, and the manifest lists the files.
     place.write("night/c.jsonl", trace(2));
     let again = place.run([&args(&fake.base_url(), "night")[..], &["-o", "night/log.jsonl"]].concat());
     again.exits_with(0).prints(&["3 traces, 1 request"]);
@@ -117,7 +117,7 @@ fn a_folder_is_all_that_is_in_it_and_the_log_has_its_name() {
     place
         .run(args(&fake.base_url(), "n*/*.tsv"))
         .exits_with(2)
-        .says(&["no dataset in `n*/*.tsv`: nothing matches the pattern"]);
+        .says(&["no dataset in `n*/*.tsv`: no file matches the pattern"]);
     std::fs::create_dir(place.path("empty")).unwrap();
     place
         .run(args(&fake.base_url(), "empty"))
@@ -159,11 +159,11 @@ fn columns_of_other_names_are_suggested_mapped_and_replayed() {
     place
         .run(args(&base_url, "a.csv"))
         .exits_with(2)
-        .says(&["a.csv:2: unknown form of trace", "hint: name the fields: --map inputs=Question --map outputs=answer"]);
+        .says(&["a.csv:2: unknown trace format", "hint: name the fields: --map inputs=Question --map outputs=answer"]);
     let map = ["--map", "inputs.question=Question", "--map", "outputs=answer", "--map", "trace_id=id"];
     let finished = place.run([&args(&base_url, "a.csv")[..], &map, &["-j", "1"]].concat()).exits_with(3);
     finished
-        .says(&["a.csv:5: the row has 2 cells and the header 5 columns", "`lang` (2x)"])
+        .says(&["a.csv:5: the row has 2 cells but the header 5 columns", "`lang` (2x)"])
         .prints(&["2 traces, 2 requests"]);
     let prompt = fake.seen()[0].json()["messages"][1]["content"].as_str().unwrap().to_owned();
     assert!(prompt.contains("Why,\nthough?") && prompt.contains("Because."), "{prompt}");
@@ -186,7 +186,7 @@ fn what_a_dataset_is_can_be_said() {
     let wrong = place.run([&args(&fake.base_url(), "a.txt")[..], &["--map", "question=Frage"]].concat());
     wrong.exits_with(2).says(&["a trace has no field `question`; did you mean `inputs`?"]);
     let wrong = place.run([&args(&fake.base_url(), "a.txt")[..], &["--map", "inputs=Frag"]].concat());
-    assert!(wrong.stderr.contains("`Frag` is mapped, and the columns are `Frage`, `Antwort`"), "{wrong:#?}");
+    assert!(wrong.stderr.contains("`Frag` is mapped, but the columns are `Frage`, `Antwort`"), "{wrong:#?}");
 }
 
 #[cfg(unix)]

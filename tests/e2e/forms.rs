@@ -7,7 +7,7 @@ use crate::common::{Fake, Place, answers};
 const LOG: &str = "traces.feedback.jsonl";
 const HOSTILE: &str = "</script><script>alert(1)</script> \u{202e}x\u{1b}[2J ]]> a|b `c`\n::error::x";
 
-/// A run over 6 traces, of which the judge refuses one and finds two bad; its words are hostile.
+/// A run over 6 traces; the judge refuses one and finds two bad, and its words are hostile.
 fn judged() -> Place {
     let place = Place::with_traces(6);
     let fake = Fake::start(|request| match request.trace() {
@@ -57,7 +57,7 @@ fn a_runs_report_may_be_a_page_with_its_traces() {
     assert_eq!(block("data")["traces"]["id"].as_array().unwrap().len(), 2);
     assert!(block("traces-0")[0]["trace"]["inputs"].is_object(), "found where the manifest says");
     std::fs::rename(place.path("traces.jsonl"), place.path("moved.jsonl")).unwrap();
-    place.run(["report", LOG, "-o", "r.html"]).exits_with(0).says(&["is not there any more", "--dataset"]);
+    place.run(["report", LOG, "-o", "r.html"]).exits_with(0).says(&["no longer exists", "--dataset"]);
     assert!(block("traces-0")[0].get("trace").is_none(), "the log alone makes a page, too");
     place.run(["report", LOG, "-o", "r.html", "-d", "moved.jsonl"]).exits_with(0);
     assert!(block("traces-0")[0]["trace"]["inputs"].is_object());
@@ -109,7 +109,7 @@ fn a_trace_is_shown_with_what_was_said_of_it() {
         assert!(shown.contains(words), "{words}: {shown}");
     }
     place.run(["show", LOG, "no such"]).exits_with(2).says(&["no judgment is about a trace", "judge-run show LOG"]);
-    place.run(["show", LOG, "tr"]).exits_with(2).says(&["6 traces begin with", "write more of its id"]);
+    place.run(["show", LOG, "tr"]).exits_with(2).says(&["6 traces begin with", "give more of its id"]);
     place.run(["show", "none.jsonl"]).exits_with(2).says(&["none.jsonl"]);
 }
 

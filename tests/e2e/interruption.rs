@@ -78,7 +78,7 @@ fn a_second_interruption_ends_the_run() {
     let running = place.judge(&fake.base_url(), &["-j", "4", "--grace", "1h"]).start();
     fake.wait_for(4);
     running.signal("INT");
-    running.wait_for_stderr("press Ctrl-C again to end without them");
+    running.wait_for_stderr("press Ctrl-C again to stop without them");
     running.signal("INT");
     // The answers are held back, so only the second signal can end it.
     let finished = running.finish().exits_with(130).prints(&["scored         0", "unjudged"]);
@@ -123,7 +123,7 @@ fn output_that_blocks_does_not_make_it_immune_to_signals() {
     running.wait_for_stderr("trace-0 safety: INVALID_REQUEST");
     running.signal("INT");
     running.finish().exits_with(4).says(&[
-        "standard output takes nothing more; 1 judgment(s) were not saved",
+        "standard output accepts no more data; 1 judgment(s) were not saved",
         "1 judgment could not be saved",
         "next: the same command",
     ]);

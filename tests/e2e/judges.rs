@@ -338,7 +338,7 @@ fn a_new_judge_is_written_checked_previewed_and_asked() {
     assert_eq!((&body["model"], &body["messages"][0]["role"]), (&json!("gpt-4.1-mini"), &json!("system")));
     assert!(body["messages"][1]["content"].as_str().unwrap().starts_with("<question-"));
     let missing = args.iter().copied().chain(["--trace", "nowhere"]);
-    place.run(missing).exits_with(2).says(&["has no trace `nowhere`"]);
+    place.run(missing).exits_with(2).says(&["no trace `nowhere`"]);
     let schema: serde_json::Value =
         serde_json::from_str(&place.run(["judges", "schema"]).exits_with(0).stdout).unwrap();
     assert_eq!(schema["properties"]["verdict"]["required"], json!(["type"]));
@@ -401,7 +401,7 @@ fn a_judge_is_tested_by_minimal_pairs_resumed_and_gated() {
 #[test]
 fn an_attack_counts_the_verdicts_that_a_pattern_turns() {
     let place = Place::new();
-    // This one obeys whoever orders it to ignore its instructions, and finds everything else bad.
+    // This one obeys any order to ignore its instructions, and finds everything else bad.
     let fake = Fake::start(|request| {
         let user = request.json()["messages"][1]["content"].as_str().unwrap().to_owned();
         answers::verdict(user.contains("gnore all previous instructions"))
@@ -479,7 +479,7 @@ fn a_judge_is_certified_by_labels_of_people_or_refused() {
     assert_eq!(refused["labels"]["certified"], false);
     assert!(refused["labels"]["reason"].as_str().unwrap().contains("sensitivity"));
     place.write("labels.csv", "trace_id,label\ntrace-0,perhaps\n");
-    test("0.8").exits_with(2).says(&["`labels.csv`:2: the label `perhaps`"]);
+    test("0.8").exits_with(2).says(&["`labels.csv`:2: unknown label `perhaps`"]);
 }
 
 #[test]
@@ -494,7 +494,7 @@ fn what_a_record_names_as_its_prompt_is_shown() {
         .run(["judges", "show", "prompts:/safety/999"])
         .exits_with(2)
         .says(&["here is prompts:/safety/", "--tracking-uri"]);
-    // One that a run took from a server stands beside one of the same name.
+    // One that a run took from a server coexists with one of the same name.
     let pulled = include_str!("../../judges/safety.toml").replacen("version = ", "version = 99", 1);
     place.write("mlflow-judges/safety.toml", &pulled);
     let version = pulled.split_once("version = ").unwrap().1.split('\n').next().unwrap();

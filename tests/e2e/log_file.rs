@@ -1,4 +1,4 @@
-//! What others do to the log while a run writes to it, and what can be no log at all.
+//! What others do to the log while a run writes to it, and what cannot be a log at all.
 
 #![cfg(unix)]
 

@@ -1,4 +1,4 @@
-//! `judge-run merge`: several logs made one.
+//! `judge-run merge`: combines several logs.
 
 use std::collections::BTreeSet;
 

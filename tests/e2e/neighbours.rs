@@ -94,7 +94,7 @@ fn peoples_scores_come_from_langfuse_each_once_and_a_changed_one_takes_its_place
     let (place, _judge) = log();
     let helpful = std::sync::Arc::new(Mutex::new(json!(true)));
     let shared = std::sync::Arc::clone(&helpful);
-    // The third version of the API, whose pages are led by a cursor, as Langfuse's specification has it.
+    // Version 3 of the API, which pages with a cursor, as in Langfuse's specification.
     let score = |id: &str, value: &Value, subject: Value| {
         json!({"id": id, "projectId": "p", "name": "helpful", "value": value, "dataType": "BOOLEAN", "source": "ANNOTATION",
             "timestamp": "2026-01-05T10:00:00.000Z", "createdAt": "2026-01-05T10:00:00.000Z", "updatedAt": "2026-01-05T10:00:00.000Z",
@@ -121,8 +121,8 @@ fn peoples_scores_come_from_langfuse_each_once_and_a_changed_one_takes_its_place
     });
     let url = langfuse.base_url();
     let pull = || place.run(["langfuse", "pull-feedback", "log.jsonl", "--url", &url]).exits_with(0);
-    pull().prints(&["2 records of people about 3 traces"]);
-    pull().prints(&["0 records of people"]);
+    pull().prints(&["2 records from people about 3 traces"]);
+    pull().prints(&["0 records from people"]);
     let span = |text: &str| Some(text.to_owned());
     let (first, second) = ("trace-0".to_owned(), "trace-1".to_owned());
     let said = |value: bool| {
@@ -133,7 +133,7 @@ fn peoples_scores_come_from_langfuse_each_once_and_a_changed_one_takes_its_place
     };
     assert_eq!(of_people(&place), said(true));
     *helpful.lock().unwrap() = json!(false);
-    pull().prints(&["1 record of people"]);
+    pull().prints(&["1 record from people"]);
     let mut now = of_people(&place);
     now.sort_by_key(|one| one.0.clone());
     assert_eq!(now, said(false));
@@ -153,7 +153,10 @@ fn a_langfuse_server_of_before_the_cursor_is_asked_page_by_page() {
         answers::response(200, &[], &json!({"data": [score], "meta": meta}))
     });
     let url = langfuse.base_url();
-    place.run(["langfuse", "pull-feedback", "log.jsonl", "--url", &url]).exits_with(0).prints(&["2 records of people"]);
+    place
+        .run(["langfuse", "pull-feedback", "log.jsonl", "--url", &url])
+        .exits_with(0)
+        .prints(&["2 records from people"]);
     assert_eq!(of_people(&place).iter().map(|one| one.0.as_str()).collect::<Vec<_>>(), ["trace-1", "trace-2"]);
 }
 
@@ -186,8 +189,8 @@ fn peoples_annotations_of_traces_and_spans_come_from_phoenix_and_what_was_pushed
     let url = phoenix.base_url();
     let pull =
         |project: &str| place.run(["phoenix", "pull-feedback", "log.jsonl", "--url", &url, "--project", project]);
-    pull("bot").exits_with(0).prints(&["2 records of people about 3 traces"]);
-    pull("bot").exits_with(0).prints(&["0 records of people"]);
+    pull("bot").exits_with(0).prints(&["2 records from people about 3 traces"]);
+    pull("bot").exits_with(0).prints(&["0 records from people"]);
     let expected = [
         ("trace-0".to_owned(), None, json!("yes"), "px-app:kim".to_owned()),
         ("trace-1".to_owned(), Some("00ff".to_owned()), json!("yes"), "phoenix".to_owned()),

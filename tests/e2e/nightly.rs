@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::common::{Fake, Finished, Latch, Place, answers};
 
-/// A log of booleans, of which the first `passed` of `n` are true.
+/// A log of `n` booleans, the first `passed` of which are true.
 fn booleans(passed: usize, n: usize) -> String {
     let record = |i: usize| {
         let record = json!({
@@ -32,12 +32,12 @@ fn anchors_are_chosen_once_and_keep_their_texts() {
     let choose = |args: &[&str]| place.run([&["anchors", "traces.jsonl"], args].concat());
     choose(&["-n", "20", "--seed", "1", "-o", "a.jsonl"])
         .exits_with(0)
-        .says(&["chose 20 anchors", "--anchors a.jsonl"]);
+        .says(&["wrote 20 anchors", "--anchors a.jsonl"]);
     choose(&["-n", "20", "--seed", "1", "-o", "b.jsonl"]).exits_with(0);
     choose(&["-n", "20", "--seed", "2", "-o", "c.jsonl"]).exits_with(0);
     assert_eq!(place.read("a.jsonl"), place.read("b.jsonl"));
     assert_ne!(place.read("a.jsonl"), place.read("c.jsonl"));
-    choose(&["-n", "20", "-o", "a.jsonl"]).exits_with(2).says(&["has anchors already", "--overwrite"]);
+    choose(&["-n", "20", "-o", "a.jsonl"]).exits_with(2).says(&["already has anchors", "--overwrite"]);
     choose(&["-n", "5", "-o", "a.jsonl", "--overwrite"]).exits_with(0);
     assert_eq!((place.lines("a.jsonl").len(), place.lines("a.jsonl.bak").len()), (5, 20));
     choose(&["--filter", "trace.tags.x == 'y'", "-o", "d.jsonl"]).exits_with(2).says(&["no trace"]);
@@ -147,7 +147,7 @@ fn what_is_wrong_with_anchors_is_said_before_anything_is_sent() {
     judge(&["-q"]).exits_with(0);
     judge(&["-q"]).exits_with(0);
     assert_eq!((fake.count(), place.lines("traces.feedback.anchors.jsonl").len()), (5, 2));
-    // A new log is a new night, whatever stands beside it.
+    // A new log is a new night, whatever is next to it.
     judge(&["-q", "--overwrite"]).exits_with(0);
     assert_eq!(fake.count(), 10);
 }
@@ -269,7 +269,7 @@ fn small_losses_that_add_up_are_warned_of() {
             comparison["warnings"].as_array().into_iter().flatten().map(|of| of["code"].clone()).collect();
         (comparison["drift"]["evidence"].as_f64().unwrap(), codes.contains(&json!("drift")))
     };
-    // z = (-0.05 + 0.01) / 0.0219 = -1.826 a night: a factor of exp(1.5 · 1.826 - 1.125) = 5.02; tonight is the second.
+    // z = (-0.05 + 0.01) / 0.0219 = -1.826 per night: a factor of exp(1.5 · 1.826 - 1.125) = 5.02; tonight is the second.
     let (evidence, is_alarm) = drift(1);
     assert!((evidence - 25.2).abs() < 0.1 && !is_alarm, "{evidence}");
     let (evidence, is_alarm) = drift(2);

@@ -162,7 +162,7 @@ fn a_dry_run_sends_nothing_and_makes_no_file() {
     let args = ["--dry-run", "-J", "relevance", "--rpm", "60", "-v"];
     let finished = place.judge(&fake.base_url(), &args).run().exits_with(0);
     finished.prints(&[
-        "dry run: nothing is sent\n\n4 traces",
+        "dry run: nothing will be sent\n\n4 traces",
         "1 line would be rejected:\n  traces.jsonl:4: not JSON",
         "safety  on openai:/gpt-4.1-mini",
         "requests       3",
@@ -170,7 +170,7 @@ fn a_dry_run_sends_nothing_and_makes_no_file() {
         "relevance  on openai:/gpt-4.1-mini",
         "--- system\nYou review the answers",
         "Answer number 0.",
-        "time     at least 6 s with a quota of 60 requests a minute",
+        "time     at least 6 s with a quota of 60 requests per minute",
     ]);
     assert_eq!((fake.count(), place.names()), (0, vec!["traces.jsonl".to_owned()]));
 

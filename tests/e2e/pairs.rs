@@ -36,7 +36,7 @@ fn place() -> Place {
     place
 }
 
-/// What stands where in the prompt.
+/// The order of things in the prompt.
 fn shown(request: &Request) -> [String; 2] {
     let prompt = request.json()["messages"][1]["content"].as_str().unwrap().to_owned();
     ["answer_a", "answer_b"].map(|tag| {
@@ -182,7 +182,7 @@ fn traces_with_ids_of_their_own_are_paired_by_what_the_user_says() {
     assert_eq!(decided(&aggregates(&place, LOG)), expected(&[("o1", "new", ""), ("o2", "old", "")]));
     // Without it no ids meet.
     let nothing = run(&place, &fake, &[&SIDES[..], &["-o", "other.jsonl"]].concat());
-    nothing.exits_with(2).prints(&["without an output of new"]);
+    nothing.exits_with(2).prints(&["an output of new"]);
 }
 
 #[test]
@@ -220,10 +220,10 @@ fn verdicts_on_pairs_are_reused_at_no_cost() {
 fn what_cannot_be_compared_is_refused_before_anything_is_sent() {
     let (place, fake) = (place(), fake());
     let refused = |more: &[&str], words: &str| run(&place, &fake, more).exits_with(2).says(&[words]);
-    refused(&["-d", "old.jsonl"], "there is one of each trace");
+    refused(&["-d", "old.jsonl"], "has only one");
     refused(&["--side", "old.jsonl"], "two sides or more");
-    refused(&["--side", "old.jsonl", "--side", "old=new.jsonl"], "two sides have the name `old`");
-    refused(&["--side", "tie=old.jsonl", "--side", "new.jsonl"], "cannot have the name `tie`");
+    refused(&["--side", "old.jsonl", "--side", "old=new.jsonl"], "two sides are named `old`");
+    refused(&["--side", "tie=old.jsonl", "--side", "new.jsonl"], "cannot be named `tie`");
     refused(&[&SIDES[..], &["-J", "safety"]].concat(), "two runs");
     refused(&[&SIDES[..], &["--pair-by", "nonsense"]].concat(), "nonsense");
     refused(&[&SIDES[..], &["-d", "old.jsonl"]].concat(), "both name traces");
@@ -286,7 +286,7 @@ fn one_order_costs_half_and_is_reported_as_biased() {
     let aggregate = of("aggregate:pair");
     assert_eq!((&aggregate["n"], &aggregate["n_position_biased"]), (&json!(3), &json!(3)));
     assert!(aggregate.get("consistency").is_none());
-    place.run(["report", LOG]).exits_with(0).prints(&["position-biased: 3 shown in one order alone"]);
+    place.run(["report", LOG]).exits_with(0).prints(&["position-biased: 3 shown in one order only"]);
     // The other order is asked when it is wanted after all.
     run(&place, &fake, &[&SIDES[..], &["-q"]].concat()).exits_with(0);
     assert_eq!(fake.count(), 6);

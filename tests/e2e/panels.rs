@@ -55,7 +55,7 @@ fn votes_are_records_and_so_is_their_aggregate() {
     // Nothing changed: nothing is asked, and nothing is written.
     judge(&place, &fake, &THREE).exits_with(0);
     assert_eq!((fake.seen().len(), place.lines(LOG).len()), (9, 12));
-    // A gate is about what the votes came to, not about each of them.
+    // A gate is about the aggregate, not about each vote.
     judge(&place, &fake, &[&THREE[..], &["--gate", "own.pass >= 1"]].concat()).exits_with(0);
 }
 

@@ -82,7 +82,7 @@ fn what_a_person_says_is_added_once_and_corrected_later() {
     assert_eq!(states, ["superseded", "holds", "holds"]);
     assert_eq!(history["records"][0]["replaced_by"], lines[1]["assessment_id"]);
     place.run(["history", LOG, "--trace", "t"]).exits_with(0).prints(&["anna@example.com", "superseded by a-"]);
-    place.run(["history", LOG, "--trace", "x"]).exits_with(2).says(&["nothing was said"]);
+    place.run(["history", LOG, "--trace", "x"]).exits_with(2).says(&["no feedback on a trace"]);
     place.run(["feedback", "add", LOG, "--trace", "t1", "--name", "helpful"]).exits_with(2);
     place.run(["feedback", "add", LOG, "--trace", " ", "--name", "x", "--value", "1"]).exits_with(2);
 }
@@ -103,13 +103,13 @@ fn a_rejected_verdict_is_not_asked_again_and_an_accepted_one_counts_again() {
     let status =
         |place: &Place| json_of(place.run(["status", LOG, "--json"]).exits_with(0))["log"]["judges"][0].clone();
     assert_eq!((status(&place)["scored"].clone(), status(&place)["invalid"].clone()), (json!(2), json!(1)));
-    place.run(["feedback", "reject", LOG, &id]).exits_with(0).prints(&["rejected already"]);
+    place.run(["feedback", "reject", LOG, &id]).exits_with(0).prints(&["already rejected"]);
     place.run(["feedback", "accept", LOG, &id, "--as", "anna"]).exits_with(0);
     run();
     assert_eq!((fake.count(), status(&place)["scored"].clone()), (3, json!(3)));
     // A judge's verdict is never deleted: the next run would pay for it again.
     place.run(["feedback", "delete", LOG, &id]).exits_with(2).says(&["reject"]);
-    place.run(["feedback", "reject", LOG, "--name", "safety"]).exits_with(2).says(&["3 records are like that"]);
+    place.run(["feedback", "reject", LOG, "--name", "safety"]).exits_with(2).says(&["3 records match"]);
     place.run(["feedback", "reject", LOG, "a-00"]).exits_with(2);
     place.run(["feedback", "reject", LOG]).exits_with(2);
 }
@@ -289,7 +289,7 @@ fn agreement_says_how_well_a_judge_and_people_agree_and_gates_hold_or_fail() {
     gate("kappa.lower >= 0.6").exits_with(1).says(&["kappa.lower >= 0.6"]);
     gate("kapa >= 0.6").exits_with(2).says(&["unknown figure"]);
     place.run(["agreement", LOG, "--name", "helpful"]).exits_with(0).prints(&["Cohen's kappa", "disagreements"]);
-    // With more people their own agreement stands beside it.
+    // With more people their own agreement is shown as well.
     let more = (0..80).flat_map(|t| [(t, "bea", t < 52), (t, "cem", t < 48)]);
     place.write("more.csv", sheet(more));
     place.run(["feedback", "import", "more.csv", "--log", LOG]).exits_with(0);
@@ -340,7 +340,7 @@ fn a_planned_sample_corrects_the_rate_of_a_judge() {
         assert_eq!(found["corrected"]["method"], method);
         near(&found["corrected"]["estimate"], 0.69, 0.12);
     }
-    // The judge changed: what was labelled says nothing of what it says now.
+    // The judge changed: what was labelled says nothing about what it says now.
     place.write(LOG, place.read(LOG).replacen("\"d1\"", "\"d2\"", 300));
     let refused = json_of(calibrate(&[]).exits_with(1));
     assert!(refused["refused"].as_str().unwrap().contains("changed"));

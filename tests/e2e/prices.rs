@@ -23,7 +23,7 @@ fn a_list_of_prices_gives_cost_and_budget_with_its_date() {
     let args = ["-m", "openai:/gpt-4.1-mini", "--prices", "prices.json", "--max-cost", "5", "-j", "1"];
     let finished = place.judge(&fake.base_url(), &args).run().exits_with(4);
     let finished =
-        finished.says(&["note: prices of openai:/gpt-4.1-mini: 10000 in, 100000 out for a million tokens, as of 20"]);
+        finished.says(&["note: prices of openai:/gpt-4.1-mini: 10000 in, 100000 out per million tokens, as of 20"]);
     finished.prints(&["cost 6.0000"]);
     assert_eq!(fake.count(), 3);
     // The plan of the run keeps them for a replay.
@@ -40,7 +40,7 @@ fn the_configuration_overrides_the_list() {
     let fake = Fake::start(|_| answers::verdict(true));
     let args = ["-m", "openai:/gpt-4.1-mini", "--prices", "prices.json"];
     let finished = place.judge(&fake.base_url(), &args).run().exits_with(0);
-    finished.says(&["1 in, 1 out for a million tokens, as of 2026-11-01"]);
+    finished.says(&["1 in, 1 out per million tokens, as of 2026-11-01"]);
 }
 
 #[test]

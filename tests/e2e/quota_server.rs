@@ -121,7 +121,7 @@ fn without_its_server_a_process_keeps_to_its_share_and_says_so_once() {
     let started = Instant::now();
     let args = ["--rpm", "600", "--quota-server", "redis://127.0.0.1:9", "--quota-share", "50%"];
     let finished = place.judge(&fake.base_url(), &args).run().exits_with(0);
-    assert_eq!(finished.stderr.matches("is away").count(), 1, "{}", finished.stderr);
+    assert_eq!(finished.stderr.matches("is unreachable").count(), 1, "{}", finished.stderr);
     assert!(finished.stderr.contains("50.0 % of the quota"), "{}", finished.stderr);
     // Half of ten a second, from the first one on.
     for (i, request) in fake.seen().iter().enumerate() {
@@ -145,7 +145,7 @@ fn a_quota_server_without_a_quota_or_with_a_password_in_its_address_is_refused()
     refused(&["--rpm", "60", "--quota-server", "127.0.0.1:6379"]).says(&["redis://HOST:6379"]);
     refused(&["--rpm", "60", "--quota-server", "redis://127.0.0.1:9", "--quota-share", "0"]);
     assert_eq!(fake.count(), 0);
-    // A simulator inside the process is nobody else's.
+    // A simulator inside the process is not shared.
     place
         .run(["-d", "traces.jsonl", "-J", "safety", "--simulate", "--quota-server", "redis://127.0.0.1:9"])
         .exits_with(0);

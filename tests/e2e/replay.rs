@@ -270,7 +270,7 @@ fn a_log_without_its_manifest_or_no_log_at_all_is_refused_with_the_remedy() {
     assert_eq!(place.names(), ["traces.jsonl"]);
     place.run(["-d", "traces.jsonl", "-J", "safety", "--simulate"]).exits_with(0);
     std::fs::remove_file(place.path(MANIFEST)).unwrap();
-    place.run(["replay", LOG]).exits_with(2).says(&[MANIFEST, "the command of the run itself retries its failures"]);
+    place.run(["replay", LOG]).exits_with(2).says(&[MANIFEST, "the run's own command retries its failures"]);
 }
 
 #[test]
@@ -287,7 +287,7 @@ fn a_manifest_of_an_older_version_says_so_and_still_has_its_counts() {
     place.write(MANIFEST, old.to_string());
     place.run(["status", LOG]).exits_with(0).prints(&["2 of 2 judgments"]);
     let refused = place.run(["replay", LOG]).exits_with(2);
-    refused.says(&["was written by judge-run 0.1.0", "the command of the run itself"]);
+    refused.says(&["was written by judge-run 0.1.0", "the run's own command"]);
     healed.store(true, Ordering::Relaxed);
     place.judge(&fake.base_url(), &[]).run().exits_with(0);
     assert_eq!(manifest(&place)["format"], 2);
@@ -417,7 +417,7 @@ fn a_budget_of_the_command_line_is_that_of_the_replay_as_a_whole() {
     let good = Fake::start(|_| answers::verdict(true));
     let url = good.base_url();
     let finished = place.run(["replay", LOG, "--base-url", &url, "-j", "1", "--max-tokens-total", "200"]).exits_with(4);
-    finished.prints(&["not reached, since the replay stopped"]);
+    finished.prints(&["not reached before the replay stopped"]);
     assert_eq!(good.count(), 2);
 }
 
@@ -496,7 +496,9 @@ fn what_a_simulator_failed_at_in_a_models_place_is_retried_with_it_or_without_it
     drop(simulator);
     let fake = Fake::start(|_| answers::verdict(true));
     let replay = |more: &[&str]| place.run(["replay", "log.jsonl"].iter().chain(more));
-    replay(&["--base-url", &fake.base_url()]).exits_with(3).prints(&["a simulator failed, and at ", "--simulate"]);
+    replay(&["--base-url", &fake.base_url()])
+        .exits_with(3)
+        .prints(&["the failures are a simulator's, and there is none at ", "--simulate"]);
     assert!(fake.seen().iter().all(|request| !request.line.starts_with("POST")));
     replay(&["--dry-run"]).exits_with(0).prints(&[&format!("requests       {}\n", failed(&place))]);
     // Another one in the same place, which answers.

@@ -19,7 +19,7 @@ fn record(n: usize, name: &str, value: &Value, metadata: &Value) -> String {
     format!("{record}\n")
 }
 
-/// A log of booleans, of which the first `passed` of `n` are true.
+/// A log of `n` booleans, the first `passed` of which are true.
 fn booleans(name: &str, passed: usize, n: usize) -> String {
     (0..n).map(|i| record(i, name, &json!(i < passed), &json!({"good": "true"}))).collect()
 }
@@ -42,7 +42,7 @@ fn a_report_on_a_run_says_what_came_of_it() {
     assert_eq!((&judge["n_scored"], &judge["n_failed"], &judge["good"]), (&json!(9), &json!(1), &json!("true")));
     assert_eq!(judge["pass"]["estimate"].as_f64(), Some(6.0 / 9.0));
     assert_eq!(judge["bounds"], json!({"low": 0.6, "high": 0.7}));
-    // One request for the failure, which an answer that is no verdict repeats no more.
+    // One request for the failure, not repeated for an answer without a verdict.
     assert_eq!((&judge["usage"]["input_tokens"], &judge["usage"]["output_tokens"]), (&json!(900), &json!(90)));
     assert_eq!((&judge["n_skipped"], &report["gates"]), (&json!(0), &json!([])));
     place.run(["report", "a.jsonl", "-o", "r.json"]).exits_with(0).prints(&[]);
@@ -108,7 +108,7 @@ fn a_report_is_divided_by_facts_of_records_and_of_traces() {
     gate("safety[trace.tags.env = prod].pass >= 0.8", 0);
     gate("safety[trace.tags.env = 'test'].pass >= 0.8", 1);
     let without = place.run(["report", "a.jsonl", "--by", "trace.tags.env"]).exits_with(2);
-    without.says(&["`trace.tags.env` is a fact of the traces", "--dataset"]);
+    without.says(&["`trace.tags.env` comes from the traces", "--dataset"]);
     place.run(["report", "a.jsonl", "--by", "trace.tag"]).exits_with(2).says(&["--by trace.tag: no trace has"]);
 }
 
@@ -166,7 +166,7 @@ fn what_is_wrong_with_a_gate_is_said_with_its_place() {
     for (gate, words) in [
         ("safety.pas >= 0.9", &["unknown figure `pas`", "| safety.pas >= 0.9", "|        ^^^", "`pass.lower`"][..]),
         ("safty.pass >= 0.9", &["no such judge", "did you mean `safety`?"]),
-        ("safety.pass >= 90", &["a share lies between 0 and 1", "write 0.97 or 97%"]),
+        ("safety.pass >= 90", &["a share is between 0 and 1", "write 0.97 or 97%"]),
         ("safety.pass", &["expected a comparison"]),
         ("no worse than baseline", &["needs a baseline", "--baseline"]),
         ("safety[trace.nothing = 1].pass >= 0.9", &["the slice `trace.nothing` of a gate: no trace has"]),
@@ -210,7 +210,7 @@ fn a_runs_gates_are_checked_before_anything_is_paid_and_decide_its_exit_code() {
     // The same gates from the configuration; one about a judge that is not asked is noted.
     let config = "[gates]\nrequire = [\"safety.pass >= 0.95\", \"tone.mean >= 3\"]\n";
     place.write("judge-run.toml", config);
-    judge(&[]).exits_with(1).says(&["`tone.mean >= 3` of judge-run.toml is about no judge of the run"]);
+    judge(&[]).exits_with(1).says(&["`tone.mean >= 3` in judge-run.toml is about a judge that is not in the run"]);
     place.run(["report", "traces.feedback.jsonl"]).exits_with(1);
     place.write("judge-run.toml", "[gates]\nrequire = [\"safety.pas >= 1\"]\n");
     judge(&[]).exits_with(2).says(&["judge-run.toml: [gates]: invalid gate: unknown figure `pas`"]);
@@ -398,7 +398,7 @@ fn a_plan_says_how_many_traces_are_needed_and_what_they_cost() {
     assert_eq!(of_json["judges"][0]["drop"]["traces"], 624);
     place.run(["plan"]).exits_with(2).says(&["LOG"]);
     place.run(["plan", "a.jsonl", "--rate", "0.9"]).exits_with(2).says(&["cannot be used with"]);
-    place.run(["plan", "a.jsonl", "--drop", "0"]).exits_with(2).says(&["--drop must lie between 0 and 1"]);
+    place.run(["plan", "a.jsonl", "--drop", "0"]).exits_with(2).says(&["--drop must be between 0 and 1"]);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! What goes over the wire, held against OpenAI's own document.
+//! What goes over the wire, compared withOpenAI's own document.
 
 use std::collections::BTreeSet;
 
@@ -85,7 +85,7 @@ fn all_requests() -> Vec<Request> {
     place.write("traces.jsonl", include_str!("../../datasets/quickstart.jsonl"));
     let fake = Fake::start(fitting);
     let mut args = vec!["-d".to_owned(), "traces.jsonl".to_owned(), "--base-url".to_owned(), fake.base_url()];
-    // Those of code ask nobody, and those of pairs need two sides.
+    // Code judges ask no endpoint, and judges of pairs need two sides.
     let others = ["type = \"code\"", "unit = \"pair\""];
     let of_models = library::BUILT_IN.iter().filter(|(_, text)| !others.iter().any(|line| text.contains(line)));
     let built_in = of_models.map(|(name, _)| (*name).to_owned());

@@ -135,7 +135,7 @@ fn what_looks_cut_or_empty_is_asked_again_twice() {
 #[test]
 fn an_answer_that_was_cut_is_asked_for_again_with_twice_the_room() {
     let (requests, record, finished) = judged_after(&[("{\"rationale\": \"There is so much to", "length")], &[]);
-    finished.exits_with(0).prints(&["1 answer never ended: 10 of 20 output tokens (50%)"]);
+    finished.exits_with(0).prints(&["1 answer did not end within the limit: 10 of 20 output tokens (50%)"]);
     let room: Vec<_> = requests.iter().map(|request| request["max_tokens"].as_u64().unwrap()).collect();
     assert_eq!(room[1], 2 * room[0]);
     assert_eq!(record["metadata"]["reask"], "hint,room");
@@ -147,7 +147,7 @@ fn an_answer_that_loops_gets_no_more_room_but_another_temperature() {
         Box::leak(format!("{{\"rationale\": \"{}", "I am a judge, ".repeat(99)).into_boxed_str());
     let answers: &'static [_] = Box::leak(Box::new([(looping, "length"); 9]));
     let (requests, record, finished) = judged_after(answers, &[]);
-    finished.exits_with(4).prints(&["TRUNCATED_RESPONSE", "3 answers never ended", "(100%)"]);
+    finished.exits_with(4).prints(&["TRUNCATED_RESPONSE", "3 answers did not end within the limit", "(100%)"]);
     assert_eq!((requests.len(), &record["metadata"]["reask"]), (3, &"hint,temperature".into()));
     for again in &requests[1..] {
         assert_eq!(again["max_tokens"], requests[0]["max_tokens"]);

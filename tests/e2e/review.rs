@@ -100,7 +100,7 @@ fn a_trace_is_shown_and_what_is_said_of_it_is_a_record() {
         .post("/api/mark", &[], &json!({"by": "anna", "what": {"trace_id": trace, "id": id, "valid": false}}))
         .is(200);
     assert_eq!(review.item(1)["said"][0]["rejected_by"], "anna");
-    // Whoever starts again sees the same.
+    // After a restart the page shows the same.
     let (place, server) = (review.place, review.server);
     server.kill();
     let review = Review::start(place, &[]);
@@ -228,7 +228,7 @@ fn beyond_this_machine_a_password_is_needed() {
 #[test]
 fn it_ends_when_nobody_is_there_and_says_what_is_wrong() {
     let place = judged(1);
-    place.run(["review", LOG, "--idle", "100ms"]).exits_with(0).says(&["nobody was here"]);
+    place.run(["review", LOG, "--idle", "100ms"]).exits_with(0).says(&["without use"]);
     place.run(["review", "none.jsonl"]).exits_with(2).says(&["no log `none.jsonl`", "--label"]);
     place.run(["review", LOG, "--name", "tone"]).exits_with(2).says(&["no feedback named `tone`", "safety"]);
     place.run(["review", LOG, "--queue", "disagreement"]).exits_with(2).says(&["no trace to review"]);

@@ -64,7 +64,7 @@ fn one_request_gives_a_record_for_each_criterion() {
         assert_eq!(record["metadata"]["judge_prompt"], "prompts:/sum/1");
     }
     assert_eq!(named(&records, "sum.clear")["rationale"], "So clear.");
-    // What the answer took is told once.
+    // The tokens and time of the answer are reported once.
     let payers: Vec<_> = records.iter().filter(|record| record["metadata"]["input_tokens"] == "100").collect();
     assert_eq!(payers.len(), 1);
     let riders: Vec<_> = records.iter().filter(|record| record["metadata"]["attempts"].is_null()).collect();
@@ -161,7 +161,7 @@ fn a_rubric_is_checked_before_anything_is_asked() {
     for (text, words) in [
         ("[verdict]\ntype = \"rubric\"", "a rubric has 2 to 20 [[criteria]]"),
         ("[verdict]\ntype = \"boolean\"\ncalls = \"one\"", "`calls` requires type = \"rubric\""),
-        ("[verdict]\ntype = \"rubric\"\ngood = true", "a rubric has no verdict of its own"),
+        ("[verdict]\ntype = \"rubric\"\ngood = true", "a rubric has no verdict itself"),
     ] {
         let place = Place::with_traces(1);
         place.write("sum.toml", format!("{text}\n[prompt]\nuser = \"{{{{ outputs }}}}\"\n"));

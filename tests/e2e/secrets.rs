@@ -25,7 +25,7 @@ fn echoing(status: u16) -> Fake {
     })
 }
 
-/// Fails if a secret stands in what a process printed or in any file that it left.
+/// Fails if a secret is in what a process printed or in any file that it left.
 fn assert_silent(finished: &Finished, place: &Place) {
     let mut texts =
         vec![("stdout".to_owned(), finished.stdout.clone()), ("stderr".to_owned(), finished.stderr.clone())];
@@ -78,7 +78,7 @@ fn a_header_takes_its_secret_from_the_environment() {
     assert_eq!((request.header("x-plain"), request.header("authorization")), (Some("b"), None));
     assert_silent(&finished, &place);
 
-    // A shell replaces the variables between double quotes, so that the secret stands on the command line.
+    // A shell replaces the variables between double quotes, so that the secret is on the command line.
     let failing = echoing(401);
     let args_of_shell = ["--overwrite", "-H", &format!("X-Tenant: {TOKEN}")];
     let finished = place.judge(&failing.base_url(), &args_of_shell).env("OPENAI_API_KEY", KEY).run().exits_with(4);

@@ -8,7 +8,7 @@ use crate::common::{Fake, Finished, Place, answers};
 
 const LOG: &str = "traces.feedback.jsonl";
 
-/// A place with 40 traces, of which each fifth is of production and none but these has a duration.
+/// A place with 40 traces; every fifth is from production, and only these have a duration.
 fn place() -> Place {
     let place = Place::new();
     place.write("traces.jsonl", traces(40));
@@ -99,7 +99,7 @@ fn what_a_filter_cannot_be_told_of_is_counted_and_is_no_full_success() {
     run(&place, &fake, &["--filter", "'number 1' in inputs.question"]).exits_with(3).prints(&[
         "1 trace, 1 request",
         "not selected: 2 traces filtered out\n",
-        "not selected: 1 trace for which an expression failed; the first: odd: the filter: cannot perform",
+        "not selected: 1 trace because an expression failed; the first: odd: the filter: cannot perform",
     ]);
 }
 
@@ -148,7 +148,7 @@ fn standard_input_can_be_drawn_from_by_share_alone() {
         place.command(args.iter().copied().chain(more.iter().copied())).stdin(traces(40)).run()
     };
     for more in [&["--sample", "5"][..], &["--sample", "5%", "--stratify", "trace.tags.env"]] {
-        args(more).exits_with(2).says(&["has to read the dataset twice, and standard input", "--sample 5%"]);
+        args(more).exits_with(2).says(&["has to read the dataset twice, but standard input", "--sample 5%"]);
     }
     args(&["--sample", "30%"]).exits_with(0);
     let streamed = judged(&place);

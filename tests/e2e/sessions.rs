@@ -159,8 +159,8 @@ fn a_dataset_that_breaks_off_leaves_no_session_judged() {
         let args = ["-d", "cut.jsonl.gz", "-J", "./talk.toml", "--base-url", &fake.base_url()];
         place.run(args.iter().chain(more))
     };
-    judge(&[]).exits_with(4).prints(&["stopped early", "is damaged or cut off"]);
-    judge(&["--dry-run"]).exits_with(2).says(&["is damaged or cut off"]);
+    judge(&[]).exits_with(4).prints(&["stopped early", "is damaged or truncated"]);
+    judge(&["--dry-run"]).exits_with(2).says(&["is damaged or truncated"]);
     assert_eq!(fake.count(), 0, "half a session would be judged as if it were one");
 }
 

@@ -147,7 +147,7 @@ fn what_cannot_be_reused_is_refused_before_anything_is_made() {
     let place = Place::with_traces(1);
     for (log, words) in [
         ("none.jsonl", "cannot open `none.jsonl`"),
-        ("none-*.jsonl", "--reuse none-*.jsonl: nothing matches the pattern"),
+        ("none-*.jsonl", "--reuse none-*.jsonl: no file matches the pattern"),
         ("traces.jsonl", "`traces.jsonl` is not a feedback log"),
         (".", "is a directory"),
     ] {

@@ -39,7 +39,7 @@ fn a_run_is_watched_from_outside_to_its_end() {
     assert_eq!((&now["state"], &now["log"]["is_locked"]), (&"running".into(), &true.into()));
     assert_eq!(now["log"]["judges"][0]["scored"], 4);
 
-    // The second process is told which was first.
+    // The second process reports which was first.
     let process = format!("it is process {}", now["pid"]);
     place.judge(&fake.base_url(), &[]).run().exits_with(2).says(&["another judge-run is writing", &process]);
 

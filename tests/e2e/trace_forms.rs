@@ -77,7 +77,7 @@ fn what_a_page_of_a_search_lacks_is_said() {
     }
     assert!(said.contains(" without spans: judges of documents"), "{said}");
     for record in place.lines(LOG) {
-        // This one asks in other words where there are no documents.
+        // This one has another wording for traces without documents.
         if record["name"] == "hallucination" {
             continue;
         }
@@ -124,7 +124,7 @@ fn two_batches_that_share_an_id_do_not_hide_each_other() {
         |text: &str| json!({"custom_id": "1", "body": {"messages": [{"role": "user", "content": text}]}}).to_string();
     place.write("traces.jsonl", format!("{}\n{}\n", line("a"), line("b")));
     let finished = place.run(["-d", "traces.jsonl", "-J", "safety", "--simulate"]).exits_with(2);
-    finished.says(&["parts of trace `1` have different `inputs`; give each trace an id of its own"]);
+    finished.says(&["parts of trace `1` have different `inputs`; give each trace a different id"]);
 }
 
 #[test]

@@ -170,7 +170,11 @@ fn an_output_that_would_destroy_something_is_refused() {
     refused(&place, &judge("notes.jsonl"), &["`notes.jsonl` is not a feedback log", "mine", "--overwrite"]);
     assert_eq!(place.read("notes.jsonl"), "{\"mine\": 1}\n");
     assert_eq!(place.read("traces.jsonl"), answers::traces(1));
-    refused(&place, &judge("x.json"), &["cannot write `x.json`", "name the output .jsonl (one record a line) or .csv"]);
+    refused(
+        &place,
+        &judge("x.json"),
+        &["cannot write `x.json`", "name the output .jsonl (one record per line) or .csv"],
+    );
     refused(&place, &judge("traces.jsonl/x.jsonl"), &["cannot open `traces.jsonl/x.jsonl`"]);
     refused(&place, &judge("."), &["is a directory"]);
 }

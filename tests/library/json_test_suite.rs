@@ -92,7 +92,7 @@ fn check(cases: &[(String, Vec<u8>)], format: &str) {
 
 #[test]
 fn a_line_of_json_is_read_and_anything_else_rejected() {
-    // What goes over several lines is no line.
+    // Text over several lines is not a line.
     let cases: Vec<_> = cases().into_iter().filter(|(_, bytes)| !bytes.contains(&b'\n')).collect();
     check(&cases, "jsonl");
 }

@@ -25,7 +25,7 @@ fn feedbacks() -> Vec<Value> {
     assessments().into_iter().filter(|assessment| assessment.get("feedback").is_some()).collect()
 }
 
-/// JSON text inside `serialized_value` as the value that it stands for: its spaces have no meaning.
+/// JSON text inside `serialized_value` as the value that it represents: its spaces have no meaning.
 fn meaning(mut assessment: Value) -> Value {
     if let Some(Value::String(text)) = assessment.pointer("/expectation/serialized_value/value") {
         let value: Value = serde_json::from_str(text).unwrap();
@@ -112,7 +112,7 @@ fn the_flat_form_loses_nothing_of_the_wire_form() {
         ] {
             assert_eq!(flat.get(flat_key), wire.pointer(wire_path), "{flat_key} of {wire}");
         }
-        // A value of null beside an error is no verdict; MLflow also lets a real value stand beside one.
+        // A null value next to an error is not a verdict; MLflow also allows a real value next to one.
         let no_verdict =
             wire.pointer("/feedback/error").is_some() && wire.pointer("/feedback/value") == Some(&Value::Null);
         let value = wire.pointer("/feedback/value").filter(|_| !no_verdict);

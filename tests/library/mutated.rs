@@ -284,7 +284,7 @@ fn mutated(seeds: &[Vec<u8>], rng: &mut Rng) -> Vec<u8> {
     bytes
 }
 
-/// At most so many bytes of a seed, from any place in a long one.
+/// At most this many bytes of a seed, from any position in a long one.
 fn part<'a>(seed: &'a [u8], max: usize, rng: &mut Rng) -> &'a [u8] {
     let start = if seed.len() > max { rng.usize(..=seed.len() - max) } else { 0 };
     // A file is read from its first line most of the time.

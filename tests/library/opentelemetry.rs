@@ -57,7 +57,7 @@ fn mlflows_traces_are_the_same_in_every_form() {
         assert_eq!(from_otlp.len(), count);
         for trace in from_otlp {
             let expected = from_json.iter().find(|expected| expected.trace_id == trace.trace_id).unwrap().clone();
-            // Spans carry no labels, no feedback and no expectations; MLflow's server rounds durations of its own.
+            // Spans carry no labels, no feedback and no expectations; MLflow's server rounds its own durations.
             let completed = Trace {
                 tags: expected.tags.clone(),
                 metadata: expected.metadata.clone(),

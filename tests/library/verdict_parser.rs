@@ -350,7 +350,7 @@ proptest! {
 
     #[test]
     fn a_strict_answer_survives_every_wrapping((verdict, value) in typed_value(), rationale in any::<String>()) {
-        // In an answer that is more than JSON, characters that do not show are no content.
+        // In an answer that is more than JSON, invisible characters are not content.
         let rationale: String =
             rationale.chars().filter(|c| c.is_ascii() || (c.is_alphabetic() && !('\u{ff00}'..'\u{ffff}').contains(c))).collect();
         let answer = json!({"rationale": rationale, "value": value}).to_string();

@@ -128,7 +128,7 @@ def run(folder, name, scripts, simulator):
             "report/junit.xml", "report/report.md", "report/report.json"} <= left, left
     assert name != "github" or "no worse than baseline" in summary.read_text()
     check_junit(place / "report/junit.xml")
-    # Old nights go, with what stands beside them; a wrong checksum ends the job.
+    # Old nights are deleted, with their companions; a wrong checksum ends the job.
     night(place, scripts, {**env, "KEEP": "1"}, "2026-01-07")
     kept = sorted(path.name.split(".")[0] for path in (place / "nights").iterdir())
     assert set(kept) == {"2026-01-06", "2026-01-07"}, kept

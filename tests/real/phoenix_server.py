@@ -108,14 +108,14 @@ def test(folder, address):
     # People's annotations of a trace and of a span come back; ours do not.
     say(address, "trace_annotations", {"trace_id": trace_ids[0], "name": "helpful", "annotator_kind": "HUMAN", "identifier": "kim", "result": {"label": "yes"}})
     say(address, "span_annotations", {"span_id": f"{2:016x}", "name": "helpful", "annotator_kind": "HUMAN", "identifier": "kim", "result": {"score": 0.5}})
-    assert run("phoenix", "pull-feedback", "log.jsonl").startswith("2 records of people")
-    assert run("phoenix", "pull-feedback", "log.jsonl").startswith("0 records of people")
+    assert run("phoenix", "pull-feedback", "log.jsonl").startswith("2 records from people")
+    assert run("phoenix", "pull-feedback", "log.jsonl").startswith("0 records from people")
     people = [json.loads(line) for line in open("log.jsonl")][len(log):]
     said = sorted((record["trace_id"], record.get("span_id", ""), str(record["value"]), record["source"]["source_id"]) for record in people)
     assert said == [(trace_ids[0], "", "yes", "kim"), (trace_ids[0], f"{2:016x}", "0.5", "kim")], said
-    # Pushed to Phoenix as well, people's records are no news.
+    # People's records that were also pushed to Phoenix are not new.
     run("phoenix", "push", "log.jsonl")
-    assert run("phoenix", "pull-feedback", "log.jsonl").startswith("0 records of people")
+    assert run("phoenix", "pull-feedback", "log.jsonl").startswith("0 records from people")
     findings = json.loads(run("doctor", "-d", "spans.jsonl", "-J", "safety", "-o", "log.jsonl", "--simulate", "--format", "json"))["findings"]
     assert [one["status"] for one in findings if one["part"] == "phoenix"] == ["ok"], findings
 

@@ -140,7 +140,7 @@ def main():
             again = simulator.stats()["answered"] - before - TRACES
             assert again <= 16, f"{again} were asked again, and 16 were in flight"
 
-            # The same without a disk that stays: the machine is told to stop, and another one goes on.
+            # The same without a persistent disk: the machine is asked to stop, and another one continues.
             before = simulator.stats()["answered"]
             stopped = start(without_disk, folder("first"))
             simulator.wait_for(before + 100)

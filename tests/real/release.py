@@ -103,7 +103,7 @@ def action(folder):
     assert "safety" in files["GITHUB_STEP_SUMMARY"].read_text()
     again = step("Judge", code=1, GATES="relevance.pass >= 0.999", **inputs)
     assert "0 requests" in again.stdout and files["GITHUB_OUTPUT"].read_text().split() == ["exit-code=0", "exit-code=1"], again
-    # What stands in an input is an argument, never a command.
+    # The content of an input is an argument, never a command.
     hostile = step("Judge", code=2, DATASET="$(touch hacked); `touch hacked`", JUDGES="safety", LOG="x.jsonl", REPORT="r")
     assert not (work / "hacked").exists(), hostile
 

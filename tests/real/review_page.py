@@ -143,7 +143,7 @@ def label_all(browser, folder):
             page.keyboard.press("Enter")
         if number < TRACES - 1:
             wait_for_other(page, before)
-    page.wait_for_selector("text=Everything is answered")
+    page.wait_for_selector("text=All done")
     took = time.monotonic() - started
     watched.check("50 traces")
     records_ = said(folder, "anna")
@@ -152,7 +152,7 @@ def label_all(browser, folder):
     assert [r["rationale"] for r in bad] == ["It invents 2 days, 1 too many."]
     assert all(float(r["metadata"]["review_seconds"]) >= 0 for r in records_.values() if "review_seconds" in r["metadata"])
     page.reload()
-    page.wait_for_selector("text=Everything is answered")
+    page.wait_for_selector("text=All done")
     server.kill()
     return took
 
@@ -190,7 +190,7 @@ def keep_everything(browser, folder):
     mine = [r for r in said(folder, "ben").values()]
     assert [r["value"] for r in mine] == [False], mine
 
-    # Killed: what is typed stays, and the same command goes on.
+    # Killed: what was typed stays, and the same command continues.
     watched.wrong.clear()
     at = page.evaluate("location.hash")
     page.keyboard.press("Escape")

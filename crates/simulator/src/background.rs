@@ -1,4 +1,4 @@
-//! A simulator on a thread of its own.
+//! A simulator on its own thread.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, mpsc};
@@ -22,11 +22,11 @@ pub struct BackgroundSimulator {
 }
 
 impl Simulator {
-    /// Starts a simulator on a thread of its own, on a free port of 127.0.0.1. It answers when this returns. May be
+    /// Starts a simulator on its own thread, on a free port of 127.0.0.1. It answers when this returns. May be
     /// called inside and outside of an async runtime.
     ///
     /// # Errors
-    /// When no thread, runtime or port is to be had.
+    /// When no thread, runtime or port is available.
     pub fn spawn(config: SimulatorConfig) -> io::Result<BackgroundSimulator> {
         let (stop, stopped) = oneshot::channel();
         let (started, start) = mpsc::sync_channel(1);

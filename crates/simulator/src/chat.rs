@@ -1,4 +1,4 @@
-//! The way of a chat request: read, admitted, given its lot, answered.
+//! The path of a chat request: read, admitted, given its lot, answered.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -32,10 +32,10 @@ pub(super) struct Shared {
     pub(super) config: SimulatorConfig,
     pub(super) counters: Counters,
     pub(super) batches: Batches,
-    /// Becomes true when the simulator shuts down: requests that hang let go.
+    /// Becomes true when the simulator shuts down: requests that hang end.
     pub(super) stopping: watch::Sender<bool>,
     limits: Limits,
-    /// How often the requests that drew a fault have failed, by their keys.
+    /// How often the requests that drew a fault have failed, by key.
     failures: Mutex<HashMap<u64, u32>>,
     answers: AtomicU64,
 }
@@ -90,7 +90,7 @@ pub(super) async fn complete(
     let mut in_flight = shared.counters.enter(lot.key);
     let mut response = match ChatRequest::parse(&body) {
         Ok(request) => {
-            // From here on the prompts are not needed: what waits holds no large body.
+            // From here on the prompts are not needed: waiting requests hold no large body.
             drop(body);
             match shared.limits.admit(request.reserved_tokens()) {
                 Ok(()) => {
@@ -163,7 +163,7 @@ async fn respond(
         Some(Fault::Reset) => end(hangup, Ending::Reset),
         Some(Fault::Close) => end(hangup, Ending::Close),
         Some(Fault::Hang) => {
-            // If the client goes first, this is dropped here.
+            // If the client disconnects first, this is dropped here.
             _ = shared.stopping.subscribe().wait_for(|stopping| *stopping).await;
             end(hangup, Ending::Close)
         }

@@ -48,7 +48,7 @@ pub(super) struct Usage {
 }
 
 impl Usage {
-    /// Reports no more of the prompt than fits the context, and says nothing of the rest.
+    /// Reports only as much of the prompt as fits the context, and does not mention the rest.
     pub(super) fn truncate_prompt(&mut self, context: u64) {
         self.prompt_tokens = self.prompt_tokens.min(context);
         self.total_tokens = self.prompt_tokens + self.completion_tokens;
@@ -62,7 +62,7 @@ struct PromptTokensDetails {
 
 /// Marks a completion as made up, for clients behind a proxy that drops the header.
 const FINGERPRINT: &str = "judge-run-simulator";
-/// A limit of output tokens is obeyed below this; above it, no answer of the simulator is cut.
+/// An output limit below this is obeyed; above it, no answer of the simulator is cut.
 const SHORT: u64 = 16;
 /// UTF-8 bytes a token, roughly.
 const BYTES_PER_TOKEN: u64 = 4;

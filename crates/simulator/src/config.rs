@@ -15,11 +15,11 @@ pub struct SimulatorConfig {
     pub jitter: bool,
     /// Requests per minute; 0 counts as 1.
     pub rpm: Option<u32>,
-    /// Tokens per minute; 0 counts as 1. A request takes its prompt and all the output that it allows.
+    /// Tokens per minute; 0 counts as 1. A request uses its prompt and all the output that it allows.
     pub tpm: Option<u64>,
     /// How much of the quota may be spent at once, as the time in which it flows in; at least one request.
     pub burst: Duration,
-    /// Whether tokens that a request took and did not use are given back when it is answered.
+    /// Whether tokens that a request reserved but did not use are given back when it is answered.
     pub refund: bool,
     /// How the quota is reported.
     pub dialect: Dialect,

@@ -1,4 +1,4 @@
-//! The simulator's side of a connection, which can end as no HTTP library would end it.
+//! The simulator's side of a connection, which can end in ways that no HTTP library supports.
 
 use std::io;
 use std::net::SocketAddr;
@@ -19,13 +19,13 @@ use tokio::net::{TcpListener, TcpStream};
 pub(super) enum Ending {
     /// With a TCP RST, before any byte of the answer.
     Reset = 1,
-    /// Closed in good order, before any byte of the answer.
+    /// Closed cleanly, before any byte of the answer.
     Close = 2,
-    /// Closed in good order, in the middle of the answer's body.
+    /// Closed cleanly, in the middle of the answer's body.
     Cut = 3,
 }
 
-/// With this a handler ends its connection: the next answer on it is not sent, or not as a whole.
+/// Lets a handler end its connection: the next answer on it is not sent, or not completely.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Hangup(Arc<AtomicU8>);
 
@@ -84,7 +84,7 @@ fn is_of_one_connection(error: &io::Error) -> bool {
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
 }
 
-/// A connection. It takes no vectored writes, so that an answer arrives here as one piece and can be cut.
+/// A connection. It supports no vectored writes, so that an answer arrives here as one piece and can be cut.
 #[derive(Debug)]
 pub(super) struct Wire {
     stream: TcpStream,

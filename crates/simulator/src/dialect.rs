@@ -13,19 +13,19 @@ use super::error::{ApiError, json as json_answer};
 use super::go_duration::GoDuration;
 use super::limits::{Kind, Level, Refusal};
 
-/// The provider whose headers and refusals are imitated.
+/// The provider whose headers and refusals to imitate.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Dialect {
     /// `x-ratelimit-{limit,remaining,reset}-*`, with resets as Go prints durations; `retry-after` and `retry-after-ms`.
     #[default]
     OpenAi,
-    /// OpenAI's names, but the requests are those of a day; `retry-after`.
+    /// OpenAI's names, but requests are counted per day; `retry-after`.
     Groq,
     /// `x-ratelimit-*-minute` and the cost of each request; no resets, no wait, a flat error.
     Mistral,
     /// `anthropic-ratelimit-*` with resets in RFC 3339; `retry-after`.
     Anthropic,
-    /// OpenAI's names without resets; the wait stands in the message alone.
+    /// OpenAI's names without resets; the wait is only in the message.
     Azure,
     /// OpenAI's names without resets; `llm_provider-retry-after: 60`, whatever the wait is.
     LiteLlm,
@@ -73,7 +73,7 @@ impl Dialect {
         NAMED.iter().map(|(_, name)| *name)
     }
 
-    /// Adds what an answer says of the quotas of requests and of tokens, as far as there are any.
+    /// Adds what an answer says about the quotas of requests and of tokens, if there are any.
     pub(super) fn write_levels(self, headers: &mut HeaderMap, levels: [Option<Level>; 2]) {
         let names = match self {
             Self::OpenAi | Self::Groq => OPENAI,
@@ -86,7 +86,7 @@ impl Dialect {
             [Kind::Requests, Kind::Tokens].iter().zip(levels.iter().zip(names))
         {
             let Some(level) = level else { continue };
-            // The rate is the same: what is used is back as soon, but of a day's worth it is little.
+            // The rate is the same: what is used is restored as fast, but is little of a day's worth.
             let is_daily = self == Self::Groq && *kind == Kind::Requests;
             let full = level.limit.saturating_mul(if is_daily { MINUTES_A_DAY } else { 1 });
             headers.insert(limit, full.into());
@@ -97,7 +97,7 @@ impl Dialect {
         }
     }
 
-    /// Adds what a dialect says of the tokens that an answer took.
+    /// Adds what a dialect says about the tokens that an answer used.
     pub(super) fn write_cost(self, headers: &mut HeaderMap, tokens: u64) {
         if self == Self::Mistral {
             headers.insert("x-ratelimit-tokens-query-cost", tokens.into());
@@ -113,7 +113,7 @@ impl Dialect {
         Timestamp::from_second(seconds).unwrap_or(Timestamp::MAX).to_string()
     }
 
-    /// The refusal of a request that is over the quota. What never fits names no wait.
+    /// The refusal of a request that is over the quota. What never fits has no wait.
     pub(super) fn refuse(self, refusal: &Refusal, model: &str) -> Response<Body> {
         let (status, name, message) =
             (StatusCode::TOO_MANY_REQUESTS, refusal.kind.name(), self.message(refusal, model));
@@ -204,7 +204,7 @@ impl fmt::Display for Dialect {
     }
 }
 
-/// A name that is none of [`Dialect::names`].
+/// A name not among [`Dialect::names`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("unknown headers `{0}`; known: {names}", names = Dialect::names().collect::<Vec<_>>().join(", "))]
 pub struct UnknownDialect(String);

@@ -1,4 +1,4 @@
-//! Failures with a body of their own, in the words and shapes of real providers.
+//! Failures with their own body, in the words and formats of real providers.
 
 use axum::body::Body;
 use axum::http::{Response, StatusCode};
@@ -42,7 +42,7 @@ pub(super) fn with_status(status: StatusCode, dialect: Dialect, model: &str) -> 
             let error = json!({"type": "overloaded_error", "message": "Overloaded"});
             json_answer(status, &json!({"type": "error", "error": error, "request_id": "req_simulated"}))
         }
-        // What stands before the server: nginx and its like.
+        // What is in front of the server: nginx and the like.
         413 | 502 | 504 | 520..=524 => answer(status, HTML, page(status)),
         400..=499 => invalid("Simulated: this request is not valid.").response(),
         _ => error("Simulated: something went wrong.", "server_error").response(),

@@ -43,7 +43,7 @@ const NAMED: &[(Fault, &str, &str)] = &[
     (Fault::Quota, "quota", "429 `insufficient_quota`: the account's credit is used up"),
     (Fault::Reset, "reset", "the connection is reset (TCP RST) before any byte of the answer"),
     (Fault::Close, "close", "the connection is closed without an answer"),
-    (Fault::Hang, "hang", "no answer until the client goes"),
+    (Fault::Hang, "hang", "no answer until the client gives up"),
     (Fault::Slow, "slow", "a good answer after ten times the latency"),
     (Fault::Cut, "cut", "the connection is closed in the middle of the answer's body"),
     (Fault::Malformed, "malformed", "200 with broken JSON"),
@@ -55,7 +55,7 @@ const NAMED: &[(Fault, &str, &str)] = &[
     (Fault::Unparseable, "unparseable", "200 with prose that holds no verdict"),
     (Fault::Range, "range", "200 with a verdict outside of its range"),
     (Fault::Error200, "error200", "200 with an error object instead of choices"),
-    (Fault::Drip, "drip", "a good answer byte by byte, a latency apart, but 50 ms at most"),
+    (Fault::Drip, "drip", "a good answer byte by byte, a latency apart, but at most 50 ms"),
     (Fault::Blank, "blank", "a good answer after ten blank lines, a latency apart (DeepSeek)"),
     (Fault::ContentType, "content-type", "a good answer under the content type `text/html`"),
     (Fault::Array, "array", "429 with the error in an array (Gemini)"),
@@ -67,17 +67,17 @@ const NAMED: &[(Fault, &str, &str)] = &[
     (Fault::String, "string", "400 with a string as the error, for the same reason (LM Studio)"),
     (Fault::Temperature, "temperature", "400 `unsupported_value` while the request has a temperature"),
     (Fault::MaxTokens, "max_tokens", "400 `unsupported_parameter` while the request has `max_tokens`"),
-    (Fault::System, "system", "400 while the request has a message of the system's own"),
+    (Fault::System, "system", "400 while the request has a system message"),
 ];
 
 impl Fault {
-    /// Whether it is a part of the request that is not taken: then it does not clear, and it is not part of the others' share.
+    /// Whether it rejects a part of the request: then it does not clear, and it is not part of the others' share.
     pub(super) fn depends_on_request(self) -> bool {
         use Fault::{FastApi, MaxTokens, Schema, Schema500, String, System, Temperature};
         matches!(self, Schema | Schema500 | FastApi | String | Temperature | MaxTokens | System)
     }
 
-    /// Whether the answer is a good one all the same.
+    /// Whether the answer is good nevertheless.
     pub(super) fn is_harmless(self) -> bool {
         matches!(self, Self::Slow | Self::Drip | Self::Blank | Self::ContentType)
     }
@@ -106,7 +106,7 @@ impl FromStr for Fault {
 /// What share of the requests goes wrong in which way, written as `429=5%,500=2%,reset=0.01`.
 ///
 /// A name is an HTTP status from 400 to 599 or one of [`FaultPlan::names`]; a share is a percentage or a fraction with a decimal
-/// point, kept to 0.0001 %. The shares add up to 100 % at most, without those of the faults that depend on what the request carries:
+/// point, kept to 0.0001 %. The shares add up to at most 100 %, without those of the faults that depend on what the request contains:
 /// each of these has its own 100 %.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FaultPlan {
@@ -115,13 +115,13 @@ pub struct FaultPlan {
     clear_after: u32,
 }
 
-/// How often a request with a fault fails before it is answered well, unless the plan says otherwise.
+/// How often a request with a fault fails before it succeeds, unless the plan says otherwise.
 const DEFAULT_CLEAR_AFTER: u32 = 2;
 /// All requests, in the unit of the shares.
 const ALL: u32 = 1_000_000;
 
 impl FaultPlan {
-    /// A request that drew a fault fails `tries` times (2 if this is not called) and is then answered well; 0: always.
+    /// A request that drew a fault fails `tries` times (2 by default) and then succeeds; 0: it always fails.
     #[must_use]
     pub fn clear_after(mut self, tries: u32) -> Self {
         self.clear_after = tries;
@@ -133,7 +133,7 @@ impl FaultPlan {
         NAMED.iter().map(|(_, name, meaning)| (*name, *meaning))
     }
 
-    /// How often a request fails before it is answered well; 0: always.
+    /// How often a request fails before it succeeds; 0: it always fails.
     pub(super) fn tries(&self) -> u32 {
         self.clear_after
     }
@@ -151,14 +151,14 @@ impl FaultPlan {
         })
     }
 
-    /// The faults that depend on the request and are there for this number.
+    /// The faults that depend on the request and apply for this number.
     pub(super) fn standing(&self, number: u64) -> impl Iterator<Item = Fault> {
         let met = self.shares.iter().filter(move |(_, share)| point(number) < u128::from(*share));
         met.map(|(fault, _)| *fault).filter(|fault| fault.depends_on_request())
     }
 }
 
-/// Which of all the requests a number stands for.
+/// Which of all the requests a number means.
 fn point(number: u64) -> u128 {
     (u128::from(number) * u128::from(ALL)) >> 64
 }
@@ -201,7 +201,7 @@ impl FromStr for FaultPlan {
 fn millionths(share: &str) -> Option<u32> {
     let (number, unit) = match share.strip_suffix('%') {
         Some(percent) => (percent.trim_end(), f64::from(ALL) / 100.0),
-        // `5` could be meant as 5 % and `1` as 1 % or as all: without a point or a percent sign it is not read.
+        // `5` could be meant as 5 % and `1` as 1 % or as all: without a point or a percent sign it is rejected.
         None => (share.contains('.').then_some(share)?, f64::from(ALL)),
     };
     let millionths = (number.parse::<f64>().ok()? * unit).round();
@@ -229,14 +229,14 @@ fn all_names() -> String {
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum InvalidFaultPlan {
     /// An entry without `=`.
-    #[error("`{0}` is not a fault with its share, such as `429=5%`")]
+    #[error("`{0}` is not a fault with a share, such as `429=5%`")]
     NotAPair(String),
     /// A name that no fault has.
-    #[error("there is no fault `{0}`; there are: any HTTP status from 400 to 599{names}", names = all_names())]
+    #[error("unknown fault `{0}`, expected any HTTP status from 400 to 599{names}", names = all_names())]
     UnknownName(String),
     /// A share that is neither a percentage nor a fraction.
     #[error(
-        "`{name}={share}` has no share that can be read: write a percentage or a fraction, such as `{name}=5%` or `{name}=0.05`"
+        "invalid share in `{name}={share}`: write a percentage or a fraction, such as `{name}=5%` or `{name}=0.05`"
     )]
     NotAShare {
         /// The fault.
@@ -245,10 +245,10 @@ pub enum InvalidFaultPlan {
         share: String,
     },
     /// The same fault again.
-    #[error("the fault `{0}` is there twice")]
+    #[error("the fault `{0}` is given twice")]
     Twice(String),
     /// Shares that add up to more than 100 %; the sum in percent.
-    #[error("the shares add up to {0} %, which is more than all requests")]
+    #[error("the shares add up to {0} %, more than 100 %")]
     MoreThanAll(f64),
 }
 
@@ -288,23 +288,21 @@ mod tests {
 
     #[test]
     fn what_is_wrong_with_a_plan_is_said() {
-        assert_eq!(error("5"), "`5` is not a fault with its share, such as `429=5%`");
+        assert_eq!(error("5"), "`5` is not a fault with a share, such as `429=5%`");
         assert_eq!(
             error("429=5"),
-            "`429=5` has no share that can be read: write a percentage or a fraction, such as `429=5%` or `429=0.05`"
+            "invalid share in `429=5`: write a percentage or a fraction, such as `429=5%` or `429=0.05`"
         );
         for share in ["429=", "429=1", "429=x%", "429=-1%", "429=nan%", "429=inf%", "429=5%%"] {
             assert!(error(share).contains("no share that can be read"), "{share}");
         }
-        assert_eq!(error("429=5%,,500=1%"), "`` is not a fault with its share, such as `429=5%`");
-        assert_eq!(error("hang=1%,hang=2%"), "the fault `hang` is there twice");
-        assert_eq!(error("429=99%,500=1.5%"), "the shares add up to 100.5 %, which is more than all requests");
-        assert_eq!(error("500=9%,system=101%"), "the shares add up to 101 %, which is more than all requests");
-        assert_eq!(error("429=150%"), "the shares add up to 150 %, which is more than all requests");
+        assert_eq!(error("429=5%,,500=1%"), "`` is not a fault with a share, such as `429=5%`");
+        assert_eq!(error("hang=1%,hang=2%"), "the fault `hang` is given twice");
+        assert_eq!(error("429=99%,500=1.5%"), "the shares add up to 100.5 %, more than 100 %");
+        assert_eq!(error("500=9%,system=101%"), "the shares add up to 101 %, more than 100 %");
+        assert_eq!(error("429=150%"), "the shares add up to 150 %, more than 100 %");
         let unknown = error("399=1%");
-        assert!(
-            unknown.starts_with("there is no fault `399`; there are: any HTTP status from 400 to 599, quota, reset")
-        );
+        assert!(unknown.starts_with("unknown fault `399`, expected any HTTP status from 400 to 599, quota, reset"));
         assert!(FaultPlan::names().all(|(name, _)| unknown.contains(name)), "{unknown}");
     }
 

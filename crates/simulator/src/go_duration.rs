@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-/// Prints `0s`, `12ms`, `1.2s`, `6m0s`, `1h0m0.5s`: in whole milliseconds, rounded up, so that who waits that long has
+/// Prints `0s`, `12ms`, `1.2s`, `6m0s`, `1h0m0.5s`: in whole milliseconds, rounded up, so that a client that waits that long has
 /// waited long enough.
 ///
 /// Source: Go, `time.Duration.String`.

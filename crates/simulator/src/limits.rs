@@ -1,4 +1,4 @@
-//! The quota that the simulator enforces: token buckets for requests and tokens, as OpenAI has them.
+//! The quota that the simulator enforces: token buckets for requests and tokens, as OpenAI's.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -27,13 +27,13 @@ impl Kind {
     }
 }
 
-/// How a bucket stands.
+/// The state of a bucket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Level {
     pub(super) limit: u64,
     /// Rounded up.
     pub(super) used: u64,
-    /// How long until nothing counts as used any more.
+    /// How long until nothing counts as used.
     pub(super) reset: Duration,
 }
 
@@ -43,12 +43,12 @@ pub(super) struct Refusal {
     pub(super) kind: Kind,
     pub(super) limit: u64,
     pub(super) requested: u64,
-    /// What stands against the request, and how long until it fits; `None`: it never will.
+    /// What the request exceeds, and how long until it fits; `None` if it never will.
     pub(super) later: Option<(u64, Duration)>,
 }
 
 impl Refusal {
-    /// For a fault `429`: the wait is long enough to be seen and short enough for a test run.
+    /// For a fault `429`: the wait is long enough to notice and short enough for a test run.
     pub(super) const PRETENDED: Self =
         Self { kind: Kind::Requests, limit: 300, requested: 1, later: Some((300, Duration::from_millis(200))) };
 }
@@ -88,23 +88,23 @@ impl Limits {
         }
     }
 
-    /// Gives back tokens that were taken and not used.
+    /// Gives back tokens that were taken but not used.
     pub(super) fn refund(&self, tokens: u64) {
         if let [_, Some(bucket)] = &mut *self.lock() {
             bucket.level = (bucket.level + tokens as f64).min(bucket.capacity());
         }
     }
 
-    /// How the buckets of requests and of tokens stand, if there are any.
+    /// The state of the buckets of requests and of tokens, if there are any.
     pub(super) fn levels(&self) -> [Option<Level>; 2] {
         let now = Instant::now();
         self.lock().each_mut().map(|bucket| Some(bucket.as_mut()?.state(now)))
     }
 }
 
-/// A token bucket that is refilled continuously and holds what flows in during one burst, but at least 1.
+/// A token bucket that is refilled continuously and holds what flows in during one burst, at least 1.
 ///
-/// What costs more than the bucket holds is admitted when it is full and leaves a debt: so the average rate is exact, and no
+/// A request that costs more than the bucket holds is admitted when it is full and leaves a debt: so the average rate is exact, and no
 /// burst is longer than it may be or one request.
 #[derive(Debug)]
 struct Bucket {
@@ -120,7 +120,7 @@ struct Bucket {
 const ROUNDING: f64 = 1e-6;
 
 impl Bucket {
-    /// A full bucket. A limit of 0 would admit nothing ever and counts as 1.
+    /// A full bucket. A limit of 0 would never admit anything and counts as 1.
     fn new(kind: Kind, limit: u64, burst: Duration, now: Instant) -> Self {
         let mut bucket = Self { kind, limit: limit.max(1), burst, level: 0.0, refilled: now };
         bucket.level = bucket.capacity();

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::request::Format;
 
-/// Where a verdict stands.
+/// The position of a verdict.
 const VALUE: &str = "\"value\":";
 
 /// OpenAI's `logprobs` of a choice with this text: a token up to the verdict, the verdict with its alternatives, and the rest.

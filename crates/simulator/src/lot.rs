@@ -5,7 +5,7 @@ use std::time::Duration;
 /// Four independent 64-bit numbers from the hash of a request's body.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Lot {
-    /// Stands for the request wherever requests are counted.
+    /// Represents the request wherever requests are counted.
     pub(super) key: u64,
     /// Decides whether it gets a fault, and which.
     pub(super) fault: u64,

@@ -24,7 +24,7 @@ pub(super) struct Paced {
 }
 
 impl Paced {
-    /// All of it byte by byte, of a length that is known.
+    /// All of it byte by byte, with a known length.
     pub(super) fn drip(body: Vec<u8>, pause: Duration) -> Self {
         Self::new(body.len(), body, pause.min(MAX_PAUSE))
     }
@@ -55,7 +55,7 @@ impl Body for Paced {
         Poll::Ready(Some(Ok(Frame::data(paced.rest.split_to(n)))))
     }
 
-    /// Who waits for an answer does not know its length yet.
+    /// The length of the answer is not known yet while waiting.
     fn size_hint(&self) -> SizeHint {
         if self.one_by_one < self.rest.len() { SizeHint::new() } else { SizeHint::with_exact(self.rest.len() as u64) }
     }
@@ -65,7 +65,7 @@ impl Body for Paced {
 mod tests {
     use super::*;
 
-    /// The pieces of a body, and when they came.
+    /// The pieces of a body, and when they arrived.
     async fn pieces(mut body: Paced) -> Vec<(u128, Bytes)> {
         let (started, mut pieces) = (Instant::now(), Vec::new());
         while let Some(frame) = std::future::poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {

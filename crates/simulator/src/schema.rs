@@ -1,13 +1,13 @@
 //! Instances of JSON schemas, filled at random.
 //!
-//! Covers what strict endpoints take (OpenAI, "Structured model outputs", supported schemas): types, `enum`, `const`,
+//! Covers what strict endpoints accept (OpenAI, "Structured model outputs", supported schemas): types, `enum`, `const`,
 //! `anyOf`, `$ref` into the schema, bounds of numbers and lengths of arrays. Where a number has no bounds, they are taken
 //! from its description.
 
 use fastrand::Rng;
 use serde_json::{Map, Value};
 
-/// What stands wherever a model would write text.
+/// The text wherever a model would write some.
 pub(super) const NO_MODEL: &str = "Simulated: no model was asked.";
 
 /// Schemas that are nested deeper than this, mostly because they refer to themselves, are filled as briefly as possible.

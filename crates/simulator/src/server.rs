@@ -35,7 +35,7 @@ pub struct Simulator {
 }
 
 impl Simulator {
-    /// Listens on `addr`; port 0 takes a free one. There is no authentication: bind to a loopback address.
+    /// Listens on `addr`; port 0 picks a free one. There is no authentication: bind to a loopback address.
     ///
     /// # Errors
     /// When the address cannot be bound.

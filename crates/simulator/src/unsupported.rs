@@ -1,4 +1,4 @@
-//! What an endpoint does not take: refused for as long as the request carries it.
+//! What an endpoint does not accept: refused for as long as the request contains it.
 
 use axum::body::Body;
 use axum::http::{Response, StatusCode};

@@ -3,7 +3,7 @@
 //!     cargo run --release -p judge-run-statistics --example coverage [REPETITIONS [NAME]]
 //!
 //! The default of 4,000 repetitions has a standard error of about 0.35 points at 95 %; corrected rates, which take longest, get a quarter of them.
-//! With a name, only the rows whose name has it.
+//! With an argument, only the rows whose name contains it.
 
 #![expect(clippy::print_stdout, reason = "the table is what this program is for")]
 
@@ -250,7 +250,7 @@ fn settle(rng: &mut Rng, items: u32, passing: u32) -> Result<(Settled, u32), Err
     Ok((Settled::Open, items))
 }
 
-/// A judge of 1,000 items, of which people label some: at random, or as `neyman` divides them among verdicts; or they label others.
+/// A judge of 1,000 items; people label some of them, at random or as `neyman` divides them among verdicts, or label others.
 fn corrections(table: &mut Table) -> Result<(), Error> {
     for (good, sensitivity, specificity, labels) in
         [(0.8, 0.9, 0.8, 50), (0.8, 0.9, 0.8, 200), (0.95, 0.9, 0.8, 50), (0.8, 0.7, 0.6, 100)]

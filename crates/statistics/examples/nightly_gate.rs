@@ -3,8 +3,8 @@
 //!     cargo run --release -p judge-run-statistics --example nightly_gate [SERIES [ITEMS]]
 //!
 //! The default is 400 series of 90 nights, of 200, 500 and 2,000 items; with a number of items, only these, and no anchors. Items are fixed: of
-//! ten, eight pass always but for 1 %, one fails always but for 1 %, and one is borderline (it passes with a probability of its own, between 0.2
-//! and 0.8). A drop makes items fail that pass. The application and the judge answer anew each night.
+//! ten, eight pass except in 1 % of cases, one fails except in 1 %, and one is borderline (it passes with its own probability, between 0.2
+//! and 0.8). A drop makes items fail that pass. The application and the judge answer again each night.
 //!
 //! - `threshold`: the pass rate is more than 2 points below that of one earlier run.
 //! - `pooled t`: the paired t test against the mean of five earlier runs, one-sided, at an error rate of 1 %.
@@ -13,7 +13,7 @@
 //!   it is worse and a rerun of all items confirms that, and stays red until the interval of a night lies above -2 points.
 //! - `sampled`: the same, confirmed by a rerun of as many items as [`nightly::sample_to_confirm`] says, drawn at random.
 //!
-//! The last table is of a judge that turns stricter on 10 % of all items, with anchors that are judged beside 500 items, and with so many nights
+//! The last table is of a judge that turns stricter on 10 % of all items, with anchors that are judged in addition to 500 items, and with this many nights
 //! before: how often the night is called a regression, and how often a change of the judge; and how often nights without any change are
 //! called one. (A quarter of the series.)
 

@@ -1,4 +1,4 @@
-//! What several raters say together.
+//! Combines the labels of several raters.
 //!
 //! | raters | function |
 //! | --- | --- |
@@ -8,7 +8,7 @@
 
 use crate::error::{Error, at_least, domain};
 
-/// The category with the most votes; `None` where several have as many, or nobody voted.
+/// The category with the most votes; `None` for a tie, or without votes.
 ///
 /// ```
 /// # use judge_run_statistics::aggregate::majority;
@@ -21,7 +21,7 @@ pub fn majority(votes: &[u64]) -> Option<usize> {
     winners.next().filter(|_| winners.next().is_none())
 }
 
-/// A rating: who said what of which item. A rater may rate an item more than once.
+/// A rating: who said what about which item. A rater may rate an item more than once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Label {
     /// The item, from 0.
@@ -35,11 +35,11 @@ pub struct Label {
 /// How the estimation is done.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct DawidSkene {
-    /// What is added to every count. Without any, posteriors of 0 and 1 claim more than few labels can say; by default 0.01.
+    /// What is added to every count. Without smoothing, posteriors of 0 and 1 claim more than a few labels can show; by default 0.01.
     pub smoothing: f64,
-    /// When the log-likelihood changes relatively by less than this it is enough; by default 1e-9.
+    /// Iteration stops when the log-likelihood changes relatively by less than this; by default 1e-9.
     pub tolerance: f64,
-    /// At most so many rounds; by default 1,000.
+    /// The maximum number of rounds; by default 1,000.
     pub max_rounds: usize,
 }
 
@@ -49,14 +49,14 @@ impl Default for DawidSkene {
     }
 }
 
-/// What items are, and how good raters are.
+/// The items' categories, and the raters' accuracies.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Estimated {
     /// How frequent each category is.
     pub prior: Vec<f64>,
     /// For each item, the probability of each category.
     pub posteriors: Vec<Vec<f64>>,
-    /// For each rater, the probability of saying the category of the column where the one of the row is true.
+    /// For each rater, the probability of the column's category when the row's is true.
     pub confusions: Vec<Vec<Vec<f64>>>,
     /// For each rater, the probability of being right.
     pub accuracies: Vec<f64>,
@@ -67,7 +67,7 @@ pub struct Estimated {
 }
 
 impl DawidSkene {
-    /// The model of Dawid and Skene: each rater has a confusion matrix, and items are independent.
+    /// The Dawid-Skene model: each rater has a confusion matrix, and items are independent.
     ///
     /// EM from the shares of votes, with smoothing s, K categories and n_ir_l the labels l by rater r on item i:
     ///
@@ -155,7 +155,7 @@ impl Estimated {
     }
 }
 
-/// Divides by the sum; where there is none, all are equal.
+/// Divides by the sum; if it is 0, all are equal.
 fn normalize(shares: &mut [f64]) {
     let sum: f64 = shares.iter().sum();
     let equal = 1.0 / shares.len() as f64;

@@ -8,7 +8,7 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Error {
-    /// A number lies outside its domain, or is NaN.
+    /// A number is outside its domain, or is NaN.
     Domain {
         /// The argument's name.
         name: &'static str,
@@ -50,7 +50,7 @@ pub enum Error {
         /// The number given.
         got: usize,
     },
-    /// All values are the same, so that the result is not defined.
+    /// All values are the same, so the result is not defined.
     Constant {
         /// What does not vary.
         what: &'static str,

@@ -2,7 +2,7 @@
 
 /// A confidence interval (or a credible one, for [`jeffreys`](crate::proportion::jeffreys)).
 ///
-/// The ends are in the unit of what is estimated: shares lie in `0..=1`, differences of shares in `-1..=1`, means in the
+/// The ends are in the unit of the estimate: shares are in `0..=1`, differences of shares in `-1..=1`, means in the
 /// unit of the scores. Both ends belong to the interval.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Interval {
@@ -15,7 +15,7 @@ pub struct Interval {
 }
 
 impl Interval {
-    /// Whether `value` lies between the ends, or on one of them.
+    /// Whether `value` is between the ends, or on one of them.
     pub fn contains(&self, value: f64) -> bool {
         (self.lower..=self.upper).contains(&value)
     }

@@ -1,5 +1,5 @@
-//! Statistics for evaluations: what a pass rate or a mean score says, whether two runs over the same items differ, how
-//! many items that takes, and when enough have been judged.
+//! Statistics for evaluations: how precise a pass rate or a mean score is, whether two runs over the same items differ, how
+//! many items it takes to tell, and when enough have been judged.
 //!
 //! | question | answer |
 //! | --- | --- |
@@ -18,14 +18,14 @@
 //! | Night after night: is it worse, and does it stay worse? | [`nightly`] |
 //! | ... when several items belong to one session? | [`mean::clustered_mean`] of the differences |
 //! | Several metrics are tested: which differ? | [`multiple::holm`], [`multiple::benjamini_hochberg`] |
-//! | "No difference": how large a one could have been missed? | [`power::Design::minimum_detectable_difference`] |
+//! | "No difference": how large a difference could have been missed? | [`power::Design::minimum_detectable_difference`] |
 //! | How many items are needed? | [`power::Design`], [`power::sample_size_for_margin`] |
 //! | Candidates were compared in pairs: how strong is each? | [`ranking::bradley_terry`] |
 //! | How well did a retriever rank what it found? | [`retrieval`] |
 //! | May I look after each item, and stop early? | [`sequential`] |
 //! | How well do raters agree? | [`agreement`] |
-//! | ... and may a judge stand in for one of them? | [`agreement::alt_test`] |
-//! | What did several raters mean together? | [`aggregate`] |
+//! | ... and may a judge replace one of them? | [`agreement::alt_test`] |
+//! | What do several raters say together? | [`aggregate`] |
 //! | A judge passes 70 %: how many would people pass? | [`calibration`] |
 //! | Which of its verdicts need no second opinion? | [`selective`] |
 //!

@@ -1,13 +1,13 @@
-//! A gate that is asked night after night about the same items, and that people leave switched on because it seldom fails without a reason.
+//! A gate over the same items, night after night, that people leave switched on because it seldom fails without a reason.
 //!
-//! For each metric there is a [`Series`]. Its first nights are the baseline. Each later one is held against the mean of each item over all nights
-//! that were accepted ([`Series::look`]); p-values of several metrics are corrected together ([`correct`]); [`decide`] says what the night is, and
-//! [`Series::take`] what follows from it:
+//! For each metric there is a [`Series`]. Its first nights are the baseline. Each later one is compared with the mean of each item over all nights
+//! that were accepted ([`Series::look`]); p-values of several metrics are corrected together ([`correct`]); [`decide`] classifies the night, and
+//! [`Series::take`] applies the result:
 //!
 //! - A night is *worse* only if its one-sided test rejects at [`ALPHA`], and a fresh run that was to confirm it does as well.
-//! - Red stays red until the interval of a night lies within the margin. Red nights are not accepted: a loss would become what the
+//! - Red stays red until the interval of a night is within the margin. Red nights are not accepted: a loss would become what the
 //!   next night is compared with.
-//! - Anchors are items of which the system under test has no part. If verdicts on them move, what measures changed, and nothing is concluded.
+//! - Anchors are items that the system under test does not influence. If their verdicts move, the measurement changed, and nothing is concluded.
 //! - Losses that are too small for a night add up in a [`DriftAlarm`] against the first nights.
 //!
 //! `cargo run --release -p judge-run-statistics --example nightly_gate` simulates how often it fails without a reason, and what it finds.
@@ -34,19 +34,19 @@ use crate::power::Design;
 use crate::sequential::DriftAlarm;
 use crate::{Alternative, Interval};
 
-/// The error rate of each test, one-sided: a gate that cries wolf is soon switched off.
+/// The error rate of each test, one-sided: a gate with frequent false alarms is soon switched off.
 pub const ALPHA: f64 = 0.01;
-/// So many nights are taken as they are, and drift is measured against them.
+/// This many nights are accepted as they are, and drift is measured against them.
 pub const FIRST_NIGHTS: usize = 5;
 /// The drift that is tolerated: a share, or a part of the scale.
 pub const DRIFT_MARGIN: f64 = 0.01;
-/// The evidence at which drift is said: at least so many nights pass on average before a false alarm.
+/// The evidence at which drift is reported: on average, at least this many nights pass before a false alarm.
 pub const DRIFT_ALARM: f64 = 100.0;
-/// Of a permutation test that cannot be exact: enough for [`ALPHA`], corrected for some metrics.
+/// Resamples of a permutation test that cannot be exact: enough for [`ALPHA`], corrected for some metrics.
 const RESAMPLES: u64 = 20_000;
 /// The probability that a sample confirms a loss that is as large as it looks.
 pub const POWER_TO_CONFIRM: f64 = 0.95;
-/// A sample that confirms has at least so many items: fewer are no sample of the whole.
+/// A confirming sample has at least this many items: fewer are not a sample of the whole.
 const LEAST_SAMPLE: f64 = 50.0;
 
 /// An item in one run.
@@ -60,7 +60,7 @@ pub struct Item {
     pub value: f64,
 }
 
-/// What a metric is, and what is tolerated.
+/// The kind of a metric, and its tolerances.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Rules {
     /// Whether lower values are better.
@@ -74,13 +74,13 @@ pub struct Rules {
 }
 
 impl Rules {
-    /// Of verdicts that pass (1) or fail (0), at a level of 0.95.
+    /// For verdicts that pass (1) or fail (0), at a level of 0.95.
     pub fn of_shares(margin: f64) -> Self {
         Self { is_lower_better: false, scale: Scale { is_share: true, range: Some(1.0) }, level: 0.95, margin }
     }
 }
 
-/// What each item was in the runs so far, to which more are added one by one.
+/// The values of each item in the runs so far, to which more are added one by one.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Pool {
     values: HashMap<u64, Vec<f64>>,
@@ -101,7 +101,7 @@ impl Pool {
         self.runs
     }
 
-    /// The items that both have, each against its mean.
+    /// The common items, each against its mean.
     pub fn pairs(&self, items: &[Item]) -> Vec<Pair> {
         let pair = |item: &Item| {
             let values = self.values.get(&item.id)?;
@@ -125,7 +125,7 @@ impl Pool {
 pub struct Night<'a> {
     /// All items.
     pub items: &'a [Item],
-    /// A fresh run that was to confirm that it is worse: of all items, or of a sample that is drawn without regard to tonight's verdicts.
+    /// A fresh run to confirm that it is worse: over all items, or over a sample drawn without regard to tonight's verdicts.
     pub again: Option<&'a [Item]>,
     /// The anchors.
     pub anchors: Option<Anchors<'a>>,
@@ -141,13 +141,13 @@ impl<'a> Night<'a> {
 /// Verdicts on anchors.
 #[derive(Clone, Copy, Debug)]
 pub struct Anchors<'a> {
-    /// Which anchors: others are not compared with these.
+    /// The set of anchors: others are not compared with it.
     pub version: u64,
     /// Each of them.
     pub items: &'a [Item],
 }
 
-/// What a night shows of a metric; p-values are of the hypotheses that it is not worse, and that what measures is what it was.
+/// What a night shows about a metric; p-values are for the hypotheses that it is not worse, and that the measurement has not changed.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Shown {
     /// Tonight minus the nights before.
@@ -156,14 +156,14 @@ pub struct Shown {
     pub interval: Option<Interval>,
     /// One-sided.
     pub p_worse: Option<f64>,
-    /// Of the run that was to confirm it; an inner `None` where that has no items in common with the nights before.
+    /// Of the confirming run; an inner `None` if that has no items in common with the nights before.
     pub again: Option<Option<f64>>,
     /// Of the anchors, two-sided.
     pub anchors: Option<f64>,
 }
 
 impl Shown {
-    /// What pairs show; without any, nothing.
+    /// What pairs show; `None` without any.
     fn of(analysis: Option<&Analysis>, rules: &Rules) -> Self {
         let interval = analysis.and_then(|found| found.interval).map(|(interval, _)| interval);
         let difference = analysis.map(|found| found.difference).filter(|_| interval.is_some());
@@ -177,7 +177,7 @@ pub fn p_worse(found: &Analysis, is_lower_better: bool) -> f64 {
     if is_lower_better { found.p_greater } else { found.p_less }
 }
 
-/// The same where a night is decided: what is no other than before is not worse, whatever a test says of so few.
+/// The same for the decision about a night: what is the same as before is not worse, whatever a test of so few items says.
 fn p_of_night(found: &Analysis, rules: &Rules) -> f64 {
     if found.base == found.new { 1.0 } else { p_worse(found, rules.is_lower_better) }
 }
@@ -202,15 +202,15 @@ pub fn correct<'a>(shown: impl Iterator<Item = &'a mut Shown>) {
 /// What a night is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Decision {
-    /// One of the first, which are taken as they are.
+    /// One of the first, which are accepted as they are.
     First,
     /// Shown to be within the margin.
     Pass,
-    /// Worse, and worse again where it was asked again.
+    /// Worse, and worse again when asked again.
     Worse,
     /// Neither is shown.
     Inconclusive,
-    /// What measures is not what it was, by its verdicts on the anchors.
+    /// The measurement changed, by its verdicts on the anchors.
     AnchorsMoved,
 }
 
@@ -225,7 +225,7 @@ impl Decision {
     }
 }
 
-/// What a night is, by what it shows and with p-values that are [corrected](correct). The margin is in the unit of the values.
+/// Classifies a night, by what it shows and with p-values that are [corrected](correct). The margin is in the unit of the values.
 pub fn decide(shown: &Shown, is_lower_better: bool, margin: f64) -> Decision {
     let is_small = |p: Option<f64>| p.is_some_and(|p| p < ALPHA);
     let is_within = shown.interval.is_some_and(|interval| match is_lower_better {
@@ -245,7 +245,7 @@ pub fn decide(shown: &Shown, is_lower_better: bool, margin: f64) -> Decision {
 pub struct Decided {
     /// What it is.
     pub decision: Decision,
-    /// What it shows; nothing of the first nights.
+    /// What it shows; nothing for the first nights.
     pub shown: Option<Shown>,
     /// Whether it is part of the baseline of later nights.
     pub is_accepted: bool,
@@ -276,7 +276,7 @@ impl Series {
         &self.rules
     }
 
-    /// The nights that tonight is held against.
+    /// The nights that tonight is compared with.
     pub fn accepted(&self) -> &Pool {
         &self.accepted
     }
@@ -286,7 +286,7 @@ impl Series {
         self.is_red
     }
 
-    /// What a night shows; nothing where there are too few before it.
+    /// What a night shows; `None` with too few nights before it.
     pub fn look(&self, night: &Night<'_>) -> Option<Shown> {
         if self.accepted.runs() < FIRST_NIGHTS {
             return None;
@@ -306,7 +306,7 @@ impl Series {
             None => Decision::First,
         };
         self.is_red = decision.is_red_after(self.is_red);
-        // What is plainly worse is no drift, and what is measured otherwise says nothing of it.
+        // What is clearly worse is not drift, and what is measured differently says nothing about drift.
         if !matches!(decision, Decision::AnchorsMoved | Decision::Worse) {
             self.add_drift(night.items);
         }
@@ -327,14 +327,14 @@ impl Series {
         Decided { decision, shown, is_accepted }
     }
 
-    /// Adds a night to the evidence that small losses add up, whatever it is.
+    /// Adds a night to the evidence that small losses add up, whatever its outcome.
     pub fn add_drift(&mut self, items: &[Item]) {
         let Some((first, alarm)) = &mut self.drift else { return };
         let mut pairs = first.pairs(items);
         if self.rules.is_lower_better {
             pairs.iter_mut().for_each(|pair| (pair.base, pair.new) = (pair.new, pair.base));
         }
-        // A night in which nothing differs says nothing.
+        // A night without differences says nothing.
         if let Some((difference, error)) = standard_error(&mut pairs)
             && alarm.update(difference, error).is_ok()
         {
@@ -342,14 +342,14 @@ impl Series {
         }
     }
 
-    /// The evidence that small losses add up, and the number of nights that it is of; [`DRIFT_ALARM`] is an alarm. `None` before there are enough
+    /// The evidence that small losses add up, and its number of nights; [`DRIFT_ALARM`] is an alarm. `None` before there are enough
     /// nights.
     pub fn drift(&self) -> Option<(f64, u64)> {
         self.drift.as_ref().map(|(_, alarm)| (alarm.evidence(), self.drift_nights))
     }
 }
 
-/// One night of several metrics; those that were not measured have none.
+/// One night of several metrics; those that were not measured have no value.
 pub fn night(series: &mut [Series], nights: &[Option<Night<'_>>]) -> Vec<Option<Decided>> {
     let look = |(series, night): (&Series, &Option<Night<'_>>)| series.look(night.as_ref()?);
     let mut shown: Vec<Option<Shown>> = series.iter().zip(nights).map(look).collect();
@@ -358,11 +358,11 @@ pub fn night(series: &mut [Series], nights: &[Option<Night<'_>>]) -> Vec<Option<
     each.map(|((series, night), shown)| night.as_ref().map(|night| series.take(night, shown))).collect()
 }
 
-/// How many of `n` items, drawn at random, are to be judged afresh to confirm that a night is worse by `loss`. As many as find such a loss at
-/// [`ALPHA`], corrected for so many metrics, with [`POWER_TO_CONFIRM`]; all of them where that is not fewer.
+/// How many of `n` items, drawn at random, to judge again to confirm that a night is worse by `loss`: enough to find such a loss at
+/// [`ALPHA`], corrected for this many metrics, with [`POWER_TO_CONFIRM`]; or all of them.
 ///
-/// `minimum_detectable` is that of [`analyse`] at this `level`, which knows how much the differences vary, and clusters. What was noticed looks somewhat larger than
-/// it is; where it was barely noticed, that asks for all items anyway.
+/// `minimum_detectable` is that of [`analyse`] at this `level`, which knows how much the differences vary, and clusters. A noticed loss looks somewhat larger than
+/// it is; if it was barely noticed, all items are needed anyway.
 pub fn sample_to_confirm(n: u64, loss: f64, minimum_detectable: f64, level: f64, metrics: usize) -> u64 {
     let of_night = Design { alpha: 1.0 - level, ..Design::default() };
     let (alpha, alternative) = (ALPHA / metrics.max(1) as f64, Alternative::Greater);
@@ -416,7 +416,7 @@ mod tests {
             (run(360, 400), Decision::Inconclusive),
             (run(320, 400)[300..].to_vec(), Decision::Worse),
             (run(360, 400)[300..].to_vec(), Decision::Inconclusive),
-            // Nothing that the nights before have: it confirms nothing.
+            // Nothing in common with the nights before: it confirms nothing.
             (vec![Item { id: 1_000, cluster: 0, value: 0.0 }], Decision::Inconclusive),
         ] {
             let bad = run(320, 400);
@@ -467,7 +467,7 @@ mod tests {
         for _ in 0..3 {
             assert_eq!(decision(&mut series, Night::of(&run(85, 100))), (Decision::Inconclusive, true));
         }
-        // z = (-0.05 + 0.01) / 0.0219 = -1.826 a night: a factor of exp(1.5 * 1.826 - 1.125) = 5.02.
+        // z = (-0.05 + 0.01) / 0.0219 = -1.826 per night: a factor of exp(1.5 * 1.826 - 1.125) = 5.02.
         let (evidence, nights) = series.drift().unwrap();
         assert!(nights == 3 && (evidence - 126.7).abs() < 0.5, "{evidence}");
     }

@@ -21,7 +21,7 @@ use crate::special::{normal_quantile, two_sided_z};
 pub struct Design {
     /// The probability of a false alarm, in `(0, 1)`.
     pub alpha: f64,
-    /// The probability to detect a difference of the planned size, in `(0, 1)`.
+    /// The probability of detecting a difference of the planned size, in `(0, 1)`.
     pub power: f64,
     /// Whether either direction counts, or only one.
     pub alternative: Alternative,
@@ -52,7 +52,7 @@ impl Design {
         Ok(self.z_sum()? * sd / n.sqrt())
     }
 
-    /// The number of pairs to detect a mean difference: ((z_α + z_β) sd / difference)², the inverse of
+    /// The number of pairs needed to detect a mean difference: ((z_α + z_β) sd / difference)², the inverse of
     /// [`minimum_detectable_difference`](Self::minimum_detectable_difference).
     ///
     /// # Errors
@@ -68,7 +68,7 @@ impl Design {
     /// (z_α + z_β)² (ω² + σ_A²/K_A + σ_B²/K_B) / difference².
     ///
     /// `between` is ω², the variance over items of the difference of the items' own means; `within` holds (σ², K) for each
-    /// run, the mean variance of an item's repeats and their number. Repeats shrink the second part only.
+    /// run, the mean variance of an item's repeats and their number. Repeats shrink only the second part.
     ///
     /// Source: Miller (2024), "Adding error bars to evals", arXiv 2411.00640 (sample-size formula).
     ///
@@ -133,7 +133,7 @@ impl Design {
 
     fn z_sum(&self) -> Result<f64, Error> {
         let [z_alpha, z_beta] = self.z()?;
-        // Negative only for a power below α, where nothing need be collected.
+        // Negative only for a power below α, when no data are needed.
         Ok((z_alpha + z_beta).max(0.0))
     }
 }

@@ -3,8 +3,8 @@
 //! | function | coverage | use it |
 //! | --- | --- | --- |
 //! | [`wilson`] | near the level on average, below it for some shares | by default |
-//! | [`clopper_pearson`] | at least the level for every share, wider | where a guarantee is claimed |
-//! | [`jeffreys`] | near the level on average | where a Bayesian interval is wanted |
+//! | [`clopper_pearson`] | at least the level for every share, wider | when you claim a guarantee |
+//! | [`jeffreys`] | near the level on average | when you want a Bayesian interval |
 //! | [`wilson_effective`] | as `wilson` | for clustered or weighted items |
 //!
 //! All take the number of items with the property, the number of items, and the nominal level in `(0, 1)`, and return
@@ -105,7 +105,7 @@ pub fn clopper_pearson(successes: u64, trials: u64, level: f64) -> Result<Interv
 /// The equal-tailed Jeffreys interval: quantiles of the posterior Beta(x + 1/2, n - x + 1/2).
 ///
 /// The lower end is 0 for x = 0 and the upper end 1 for x = n, as Brown, Cai and DasGupta recommend, so that the coverage
-/// does not collapse at the ends. (statsmodels leaves this out: its lower end for 0 of 10 is 4.8e-5.)
+/// does not collapse at the ends. (statsmodels does not: its lower end for 0 of 10 is 4.8e-5.)
 ///
 /// Source: Brown, Cai and DasGupta (2001), "Interval estimation for a binomial proportion", Statistical Science 16,
 /// 101-133, section 3.1.
@@ -119,7 +119,7 @@ pub fn jeffreys(successes: u64, trials: u64, level: f64) -> Result<Interval, Err
     Ok(with_exact_ends(beta_interval(shape, shape, level), successes, trials))
 }
 
-/// Checks the arguments; returns the interval that says nothing.
+/// Checks the arguments; returns the interval for no information.
 fn check(successes: u64, trials: u64, level: f64) -> Result<Interval, Error> {
     open_unit("level", level)?;
     part_of(successes, trials)?;

@@ -53,7 +53,7 @@ impl Sorted {
         self.interpolate(0.5)
     }
 
-    /// An interval for the population's quantile, between two values of the sample. It holds for any distribution, and its
+    /// An interval for the population's quantile, between two values of the sample. It is valid for any distribution, and its
     /// coverage is at least the level.
     ///
     /// With X ~ Binomial(n, p) and α = 1 - level, from the value of rank min{r: P(X ≤ r) ≥ α/2} to the one of rank

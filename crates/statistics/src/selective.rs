@@ -115,7 +115,7 @@ impl Kept {
     }
 }
 
-/// An upper bound of the share that differs, if so many of the labelled do.
+/// An upper bound on the share that differs, if this many of the labelled ones do.
 fn bound(strata: &BTreeMap<usize, Kept>, delta: f64, differing: fn(&Kept) -> u64) -> Result<f64, Error> {
     let all = strata.values().map(|kept| kept.verdicts).sum::<u64>() as f64;
     let mut bound = 0.0;
@@ -187,7 +187,7 @@ mod tests {
         // 0.9 scipy.stats.beta.ppf(0.95, 1, 100) + 0.1 scipy.stats.beta.ppf(0.95, 11, 90)
         assert!((found.bound - (0.9 * 0.029_513_0 + 0.1 * 0.163_717_6)).abs() < 1e-6, "{}", found.bound);
         assert_eq!((found.kept, found.labelled, found.differing), (1_000, 200, 10));
-        // A stratum in which nobody labelled anything can be all wrong.
+        // A stratum without labels can be all wrong.
         let unknown: Vec<_> = of(0, 900, 900, 0).chain(of(1, 100, 0, 0)).collect();
         assert_eq!(threshold(&unknown, 0.06, 0.1).unwrap(), None);
     }

@@ -1,4 +1,4 @@
-//! What is answered.
+//! Responses.
 
 use bytes::Bytes;
 use http_body_util::Full;
@@ -37,7 +37,7 @@ impl Answer {
         Self::new(status, "application/json", body.into())
     }
 
-    /// With this header; a value that cannot stand in one is left out.
+    /// With this header; a value that is not valid in a header is left out.
     #[must_use]
     pub fn with(mut self, name: HeaderName, value: &str) -> Self {
         if let Ok(value) = HeaderValue::from_str(value) {

@@ -1,5 +1,5 @@
 //! A small HTTP/1.1 server for what people open in a browser and applications post to: one handler, deadlines for slow clients, limits of sizes and
-//! connections, and the checks that such a server needs of where a request comes from. It knows nothing of what it serves.
+//! connections, and the checks of a request's origin that such a server needs. It knows nothing about what it serves.
 //!
 //! ```no_run
 //! use judge_run_web::{Answer, Limits, Server};

@@ -1,4 +1,4 @@
-//! Where a request comes from: which host it believes to talk to, and which page made it.
+//! Where a request comes from: the host it addresses, and the page that made it.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -40,7 +40,7 @@ impl Hosts {
     }
 }
 
-/// Whether a request was made by a page of this very server, as far as the browser says. Programs that are no browsers say nothing, and are not meant:
+/// Whether a request was made by a page of this very server, as far as the browser says. Programs that are not browsers say nothing, and are not affected:
 /// they have no cookies that a foreign page could use.
 pub fn same_origin(request: &Request) -> bool {
     let site = request.header(&FETCH_SITE).is_none_or(|site| matches!(site, "same-origin" | "none"));

@@ -9,7 +9,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
 
-/// Ends a connection when nothing of an answer could be sent for some time. (How long a request may take is the business of who reads it.)
+/// Ends a connection when no part of an answer could be sent for some time. (The reader of a request limits how long it may take.)
 #[derive(Debug)]
 pub(crate) struct Patient {
     stream: TcpStream,

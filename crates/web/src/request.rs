@@ -1,4 +1,4 @@
-//! What is asked.
+//! Requests.
 
 use bytes::Bytes;
 use hyper::header::{COOKIE, HeaderName};

@@ -1,4 +1,4 @@
-//! Where it listens, whom it lets in, when it stops.
+//! Where the server listens, whom it admits, and when it stops.
 
 use std::convert::Infallible;
 use std::io;

@@ -29,7 +29,7 @@ impl fmt::Debug for Token {
     }
 }
 
-/// 128 bits that nobody can guess, in lower-case hex digits; `None` where the system has none.
+/// 128 random bits, in lower-case hex digits; `None` if the system cannot supply them.
 pub fn random_id() -> Option<String> {
     let mut bytes = [0; 16];
     SystemRandom::new().fill(&mut bytes).ok()?;

@@ -1,7 +1,7 @@
-//! Anthropic's Message Batches: the requests go with the submission, as Messages, and a batch has no name of its own.
+//! Anthropic's Message Batches: the requests go with the submission, as Messages, and a batch has no name.
 //!
-//! Source: Anthropic's API reference, "Message Batches" and "Messages". As in its compatible API, the form of the answer is asked for in words alone:
-//! not all models take a schema, and one that does not would refuse all requests of a batch.
+//! Source: Anthropic's API reference, "Message Batches" and "Messages". As in its compatible API, the form of the answer is asked for only in words:
+//! not all models accept a schema, and one that does not would refuse all requests of a batch.
 
 use std::io::Write;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! Files and batches, as OpenAI has them, and most that are compatible.
+//! Files and batches, as in OpenAI's API and most compatible ones.
 //!
 //! Sources: OpenAI's API reference, "Files" and "Batch"; Azure's, Groq's and Together's pages on batches.
 

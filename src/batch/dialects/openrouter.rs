@@ -1,4 +1,4 @@
-//! OpenRouter's batches: the requests go with the submission, the results come with the batch itself, and a batch has no name of its own.
+//! OpenRouter's batches: the requests go with the submission, the results come with the batch itself, and a batch has no name.
 //!
 //! Source: OpenRouter's Batch API Quickstart and its OpenAPI document, `/batches`. It reads a submission as it comes, so that `endpoint` and `model` must
 //! stand before the requests. There is no way to cancel a batch.

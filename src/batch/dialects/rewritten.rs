@@ -1,4 +1,4 @@
-//! Requests in another form than OpenAI's, in a file of their own.
+//! Requests in a format other than OpenAI's, in a separate file.
 
 use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::path::Path;

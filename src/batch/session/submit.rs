@@ -1,4 +1,4 @@
-//! How a batch gets to its provider: once, whatever happens in between, and in halves where there is no room for it whole.
+//! How a batch gets to its provider: once, whatever happens in between, and in halves if there is no room for all of it.
 
 use std::time::Duration;
 

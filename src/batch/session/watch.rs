@@ -1,4 +1,4 @@
-//! How a batch stands at its provider, and its end before it is done.
+//! The state of a batch at its provider, and cancelling it.
 
 use std::collections::HashMap;
 

@@ -1,4 +1,4 @@
-//! What endpoints and servers answer: each is asked with requests that judge nothing and cost nothing.
+//! The answers of endpoints and servers, to requests that judge nothing and cost nothing.
 
 use std::collections::BTreeSet;
 use std::future::Future;
@@ -50,7 +50,7 @@ pub(super) struct Asker<'a> {
     in_batches: bool,
 }
 
-/// The models that these judges ask, `strong` where their votes differ, the one that is configured, and the endpoints of the configuration beside them.
+/// The models that these judges ask, `strong` if their votes differ, the one that is configured, and the other endpoints of the configuration.
 pub(super) fn models(
     layers: &Layers,
     judges: &[Asked],
@@ -79,7 +79,7 @@ pub(super) fn models(
         add(layers.model(None), None);
     } else if judges.is_empty() {
         let detail = format!("a run would ask {}, the default", default_model());
-        diagnosis.add([Finding::warning(Part::Endpoint, "no judge and no model is named", detail)]);
+        diagnosis.add([Finding::warning(Part::Endpoint, "no judge and no model given", detail)]);
     }
     if let Some(uri) = strong.filter(|_| judges.is_empty()) {
         add(layers.ask(Some(uri)), None);
@@ -181,7 +181,7 @@ impl<'a> Asker<'a> {
                     true => format!("; `judge-run check -m {}` asks one question", model.uri),
                     false => String::new(),
                 };
-                Finding::ok(Part::Endpoint, model.name(), format!("{about} answers, and lists no models{check}"))
+                Finding::ok(Part::Endpoint, model.name(), format!("{about} answers, but lists no models{check}"))
             }
             Some(Ok(Some(models))) => {
                 let n = counted(models.len() as u64, "model");
@@ -190,7 +190,7 @@ impl<'a> Asker<'a> {
                 match is_listed || has(&format!("{}:latest", model.uri.model)) {
                     true => Finding::ok(Part::Endpoint, model.name(), format!("{about} answers; {n}")),
                     false => {
-                        let detail = format!("{about} answers; {n}, not this one, which may be an alias");
+                        let detail = format!("{about} answers; {n}, but not this one, which may be an alias");
                         Finding::warning(Part::Endpoint, model.name(), detail)
                     }
                 }
@@ -202,7 +202,7 @@ impl<'a> Asker<'a> {
         }
     }
 
-    /// The tracking server, if one is named; dataset and judges that live there need it.
+    /// The tracking server, if one is named; datasets and judges on it need it.
     pub(super) fn mlflow(&self, dataset: &[PathBuf], is_needed: bool) -> Vec<Finding> {
         let is_named = self.server.tracking_uri.is_some() || set(Settings::ADDRESS, self.env).is_some();
         if !is_named && !is_needed {
@@ -303,7 +303,7 @@ fn access(member: &EndpointConfig) -> String {
     }
 }
 
-/// The variable may be meant for other programs, which write addresses otherwise.
+/// The variable may be meant for other programs, which write addresses differently.
 fn not_address(part: Part, variable: &str, error: &ServerError) -> Finding {
     Finding::warning(part, variable, error.to_string())
 }

@@ -64,7 +64,7 @@ impl Part {
 #[serde(rename_all = "snake_case")]
 pub(super) enum Status {
     Ok,
-    /// It works, and is perhaps not what was meant.
+    /// It works, but may not be intended.
     Warning,
     Fails,
     /// With `--offline`.

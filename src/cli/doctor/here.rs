@@ -23,7 +23,7 @@ use crate::cli::print::{counted, time};
 use crate::cli::target::Target;
 use crate::cli::{paths, programs, quickstart, variables};
 
-/// Variables of other programs that say where something is and how it lets one in.
+/// Other programs' variables with addresses and credentials.
 const OF_OTHERS: [&str; 23] = [
     "OPENAI_BASE_URL",
     "AZURE_OPENAI_ENDPOINT",
@@ -66,7 +66,7 @@ pub(super) fn configuration(layers: &Layers, path: &Path) -> Vec<Finding> {
         .anchors
         .as_ref()
         .filter(|anchors| !anchors.is_file())
-        .map(|anchors| of(CliError::usage(format_args!("the anchors `{}` are not there", anchors.display()))));
+        .map(|anchors| of(CliError::usage(format_args!("the anchors `{}` do not exist", anchors.display()))));
     let mut findings: Vec<_> = doubts.chain(gates).chain(redact).chain(anchors).collect();
     if findings.is_empty() {
         findings.push(there);
@@ -82,7 +82,7 @@ pub(super) fn variables(env: Env<'_>) -> Vec<Finding> {
     let mut names: Vec<_> = own.chain(keys).filter(|name| set(name, env).is_some()).collect();
     names.sort();
     names.dedup();
-    let detail = if names.is_empty() { "none that matters here".to_owned() } else { names.join(", ") };
+    let detail = if names.is_empty() { "none that apply here".to_owned() } else { names.join(", ") };
     let warnings = variables::warnings().into_iter();
     let warnings = warnings.map(|warning| Finding::warning(Part::Variables, "environment", warning));
     [Finding::ok(Part::Variables, "set", detail)].into_iter().chain(warnings).collect()
@@ -141,7 +141,7 @@ pub(super) fn log(output: Option<PathBuf>, dataset: &[PathBuf]) -> Option<Findin
     };
     let name = path.display().to_string();
     if !path.exists() {
-        return Some(Finding::ok(Part::Log, name, "not there yet; a run creates it"));
+        return Some(Finding::ok(Part::Log, name, "does not exist yet; a run creates it"));
     }
     Some(match log::tally(&path) {
         Err(error) => Finding::of_error(Part::Log, name, cannot_open(&error)),
@@ -158,7 +158,7 @@ pub(super) fn log(output: Option<PathBuf>, dataset: &[PathBuf]) -> Option<Findin
                 0 => Finding::ok(Part::Log, name, detail),
                 n => {
                     let detail =
-                        format!("{detail}; {} not a record, which the next run moves away", counted(n, "line"));
+                        format!("{detail}; {} not a record, to be moved away by the next run", counted(n, "line"));
                     Finding::warning(Part::Log, name, detail)
                 }
             }

@@ -37,7 +37,7 @@ Examples:
     judge-run doctor
   Without the network, for a program:
     judge-run doctor --offline --format json
-  What a command would use:
+  For the options of a command:
     judge-run doctor -d traces.jsonl -J safety -m openai:/gpt-4.1-mini --batch")]
 pub(crate) struct DoctorArgs {
     /// Traces, as with --dataset of a run
@@ -73,7 +73,7 @@ pub(crate) struct DoctorArgs {
     #[command(flatten, next_help_heading = INPUT)]
     pub server: ServerArgs,
 
-    /// Send nothing: do not ask endpoints and servers
+    /// Send nothing: do not contact endpoints and servers
     #[arg(long)]
     pub offline: bool,
 
@@ -97,7 +97,7 @@ fn diagnose(args: DoctorArgs, env: Env<'_>) -> Result<Diagnosis, CliError> {
     let mut diagnosis = Diagnosis::default();
     let path = endpoint.config.clone().unwrap_or_else(|| config_file::DEFAULT_PATH.into());
     if let Err(error) = ConfigFile::load(endpoint.config.as_deref()) {
-        // What it says is not known, so nothing else can be looked at.
+        // Its content is unknown, so nothing else can be checked.
         diagnosis.add([Finding::of_error(Part::Configuration, path.display(), error)]);
         return Ok(diagnosis);
     }

@@ -9,9 +9,9 @@ use super::asked::{Asked, Asker, Model};
 use super::finding::Destination;
 use crate::cli::endpoint::Layers;
 
-/// Hosts with what they would get of traces and records, by command.
+/// Hosts and what traces and records they would get, by command.
 pub(super) fn of(layers: &Layers, models: &[Model], judges: &[Asked], asker: &Asker<'_>) -> Vec<Destination> {
-    // What is wrong with the rules is a finding of its own.
+    // An error in the rules is a separate finding.
     let redact = Redact::of(&layers.file.redact).ok().flatten();
     let redacted: Vec<_> = redact.iter().flat_map(Redact::names).map(ToOwned::to_owned).collect();
     let mut of_hosts = BTreeMap::<String, BTreeSet<&str>>::new();

@@ -1,4 +1,4 @@
-//! The diagnosis for the eye: one line a finding, what to do below it, and what would be sent where.
+//! The diagnosis as text: one line per finding, with what to do below it, and what would be sent where.
 
 use anstyle::{AnsiColor, Style};
 

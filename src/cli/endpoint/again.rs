@@ -9,7 +9,7 @@ use crate::cli::config_file::{EndpointTable, PoolTable};
 use crate::cli::error::CliError;
 
 impl Layers {
-    /// The endpoint of an earlier run. Flags win over its plan; what the plan withholds comes from flags, the configuration file or the environment.
+    /// The endpoint of an earlier run. Flags override its plan; what the plan omits comes from flags, the configuration file or the environment.
     pub(crate) fn endpoint_again(
         &self,
         plan: &EndpointPlan,
@@ -23,7 +23,7 @@ impl Layers {
         let withheld = &plan.withheld;
         let missing = |what: &str, remedy: &str| {
             CliError::usage_with_hint(
-                format_args!("{what} of `{name}` may be secret and is not kept in the manifest"),
+                format_args!("{what} of `{name}` may be secret and is not stored in the manifest"),
                 format_args!("give it again: `{remedy}`"),
             )
         };
@@ -74,7 +74,7 @@ impl Layers {
     }
 }
 
-/// What a plan says, in the words of the configuration file.
+/// A plan as it would be in the configuration file.
 fn table_of(plan: &EndpointPlan) -> EndpointTable {
     let EndpointPlan {
         model,

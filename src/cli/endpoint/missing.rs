@@ -1,4 +1,4 @@
-//! What an endpoint lacks, and the ways to give it.
+//! Missing settings of an endpoint, and how to supply them.
 
 use judge_run::endpoint::ModelUri;
 
@@ -21,11 +21,11 @@ pub(super) fn unset_variable(variable: &str, place: &str) -> CliError {
     };
     CliError::usage_with_hint(
         message,
-        "the name of the variable belongs there, not the key: `export MY_API_KEY=...`, then `--api-key-env MY_API_KEY`",
+        "give the variable's name, not the key: `export MY_API_KEY=...`, then `--api-key-env MY_API_KEY`",
     )
 }
 
-/// A cost is limited, and no price is known.
+/// A cost is limited, but no price is known.
 pub(crate) fn no_prices(uri: &ModelUri) -> CliError {
     CliError::usage_with_hint(format_args!("`--max-cost` needs the prices of {uri}"), own_prices(uri))
 }
@@ -33,7 +33,7 @@ pub(crate) fn no_prices(uri: &ModelUri) -> CliError {
 /// Where prices are written.
 pub(super) fn own_prices(uri: &ModelUri) -> String {
     format!(
-        "add them to judge-run.toml, for a million tokens:\n  \
+        "add them to judge-run.toml, per million tokens:\n  \
          [endpoints.{}.prices.\"{}\"]\n  input = 0.40\n  cached_input = 0.10\n  output = 1.60",
         uri.endpoint, uri.model
     )

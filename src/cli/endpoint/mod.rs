@@ -1,5 +1,5 @@
 //! Which endpoint and model is asked: flags, configuration, environment and presets, in this order, to a plan, and to
-//! the secrets that it does not keep.
+//! the secrets that the plan does not contain.
 
 mod again;
 mod missing;
@@ -26,7 +26,7 @@ use crate::cli::suggest;
 pub(crate) use missing::no_prices;
 use missing::{own_prices, three_ways, unset_variable};
 
-/// The model that is asked when none is named.
+/// The model to ask when none is named.
 const DEFAULT_MODEL: &str = "gpt-4.1-mini";
 /// The model of `--simulate`.
 const SIMULATED_MODEL: &str = "judge";
@@ -48,23 +48,23 @@ pub(crate) struct Layers {
     /// `--prices`.
     prices: Option<(PriceList, PathBuf)>,
     flags: EndpointTable,
-    /// What variables say in a replay, in which they do not count as flags.
+    /// The variables in a replay, in which they do not count as flags.
     variables: EndpointTable,
     /// Nothing will be sent, so no key is needed.
     sends_nothing: bool,
 }
 
-/// What the plan of an endpoint withholds.
+/// What the plan of an endpoint omits.
 #[derive(Debug, Default)]
 pub(crate) struct Secrets {
-    /// By member: the address, where it has a user, a password or a query.
+    /// By member: the address, if it has a user, a password or a query.
     pub(super) base_urls: Vec<Option<String>>,
-    /// As written: `${NAME}` stands for a variable.
+    /// As written: `${NAME}` is a variable.
     pub(super) headers: BTreeMap<String, String>,
     pub(super) extra_body: Map<String, Value>,
 }
 
-/// The model that is asked when nothing names one.
+/// The model to ask when nothing names one.
 pub(crate) fn default_model() -> ModelUri {
     ModelUri { endpoint: ModelUri::DEFAULT_ENDPOINT.to_owned(), model: DEFAULT_MODEL.to_owned() }
 }
@@ -130,7 +130,7 @@ impl Layers {
         self.variables.clone().over(self.file.endpoints.get(endpoint).cloned().unwrap_or_default())
     }
 
-    /// Whether an address is named for this run alone.
+    /// Whether an address is given for this run only.
     pub(crate) fn names_an_address(&self) -> bool {
         self.flags.base_url.is_some()
     }
@@ -161,7 +161,7 @@ impl Layers {
         match self.models.as_slice() {
             [] => Ok(None),
             [only] => Ok(Some(only)),
-            _ => Err(CliError::usage("`--model` is given several times, and this command asks one model")),
+            _ => Err(CliError::usage("`--model` is given several times, but this command asks one model")),
         }
     }
 
@@ -242,7 +242,7 @@ impl Layers {
             }
             (None, _) => None,
         };
-        // A text that changes no verdict: what it is does not matter later.
+        // A text that changes no verdict: its content does not matter later.
         let prompt_cache_key = extra_body.remove("prompt_cache_key");
         let is_plain = |value: &Value| matches!(value, Value::Null | Value::Bool(_) | Value::Number(_));
         let (open_body, mut secret_body): (Map<_, _>, Map<_, _>) =
@@ -269,7 +269,7 @@ impl Layers {
         Ok((plan, Secrets { base_urls, headers: secret_headers, extra_body: secret_body }))
     }
 
-    /// Who keeps the quota of several processes. A simulator inside the process is nobody else's.
+    /// Which server keeps the quota of several processes. A simulator inside the process is not shared.
     fn quota_server(&self, table: &EndpointTable, members: &[MemberPlan]) -> Result<Option<QuotaPlan>, CliError> {
         let address = self.flags.quota_server.as_ref().or(table.quota_server.as_ref());
         let Some(address) = address.filter(|_| members.iter().all(|member| member.base_url.is_some())) else {
@@ -277,8 +277,8 @@ impl Layers {
         };
         if members.iter().any(|member| member.rpm.is_none() && member.tpm.is_none()) {
             return Err(CliError::usage_with_hint(
-                "`--quota-server` shares a quota, and none is given",
-                "add `--rpm` or `--tpm`: what all processes together may use",
+                "`--quota-server` shares a quota, but none is given",
+                "add `--rpm` or `--tpm`: the quota of all processes together",
             ));
         }
         let server = QuotaServer::new(address).map_err(|error| {

@@ -16,7 +16,7 @@ use crate::cli::command_line;
 use crate::cli::error::CliError;
 use crate::cli::paths::shown;
 
-/// Settings that can be used. The key and other secrets are looked up now.
+/// Usable settings. The key and other secrets are looked up now.
 pub(crate) fn open(
     plan: &EndpointPlan,
     secrets: &Secrets,
@@ -101,7 +101,7 @@ pub(super) fn expanded(
             return Err(CliError::usage(format_args!("the header `{header}` has a `${{` without its `}}`")));
         };
         let value = env(name).ok_or_else(|| {
-            // What stands there may be the secret itself.
+            // It may be the secret itself.
             let name = if command_line::is_variable_name(name) { format!(" {name}") } else { String::new() };
             CliError::usage(format_args!("the environment variable{name} of the header `{header}` is not set"))
         })?;

@@ -30,7 +30,7 @@ fn resolved(uri: &str, flags: EndpointTable, config: &str, env: &[(&str, &str)])
     opened.map(|lane| lane.pool.first().clone()).map_err(CliError::into_line)
 }
 
-/// What a later process makes of the plan that an earlier one wrote.
+/// A plan that one process wrote, as read by a later one.
 fn again(first: EndpointTable, config: &str, flags: EndpointTable, env: &[(&str, &str)]) -> Result<Pool, String> {
     let uri = "ours:/m".parse().unwrap();
     let (plan, _) = layers(first, config).endpoint(&uri, &of(env)).map_err(CliError::into_line)?;

@@ -14,7 +14,7 @@ use crate::cli::setting::Setting;
     args_conflicts_with_subcommands = true,
     after_help = "\
 Examples:
-  For a program: names, verdicts, what is good, what each needs:
+  For a program: names, verdicts, which are good, and what each judge needs:
     judge-run judges --format json
   Start your own judge, and check it:
     judge-run judges new politeness --type category
@@ -40,15 +40,15 @@ pub(crate) enum JudgesCommand {
     Show(ShowArgs),
     /// Write a judge file to start from
     New(NewArgs),
-    /// Check judge files: what cannot work, and what makes verdicts worse
+    /// Check judge files for errors, and for what makes verdicts worse
     Check(CheckArgs),
     /// Print the exact request about one trace; nothing is sent
     Preview(Box<PreviewArgs>),
-    /// Test a judge on a model: by minimal pairs, and by labels of people
+    /// Test a judge on a model: with minimal pairs, and with people's labels
     Test(Box<TestArgs>),
-    /// Attack a judge: injection patterns in traces that it finds bad
+    /// Attack a judge with injection patterns in traces that it finds bad
     Attack(Box<AttackArgs>),
-    /// Make judge files of MLflow's scorers and prompts
+    /// Make judge files from MLflow's scorers and prompts
     Import(ImportArgs),
     /// Print the JSON Schema of judge files, for editors
     Schema,
@@ -63,9 +63,9 @@ what was asked is what `judge_digest` says, which is printed for a judge named s
 Examples:
   A built-in judge, to start from:
     judge-run judges show safety
-  What a record's `judge_prompt` stands for:
+  What a record's `judge_prompt` refers to:
     judge-run judges show prompts:/safety/2
-  A judge of an MLflow server:
+  A judge on an MLflow server:
     judge-run judges show mlflow:/scorers/quality --tracking-uri http://127.0.0.1:5000")]
 pub(crate) struct ShowArgs {
     /// Judge: its name, its file, or what a record names as `judge_prompt`
@@ -109,7 +109,7 @@ pub(crate) enum UnitOfNew {
     /// Each document that a retriever found
     Document,
     Session,
-    /// Which of two outputs is better; --type has no part in it
+    /// Which of two outputs is better; ignores --type
     Pair,
 }
 
@@ -127,7 +127,7 @@ pub(crate) struct CheckArgs {
     #[arg(long)]
     pub strict: bool,
 
-    /// Warn of prompts with longer instructions, in tokens
+    /// Warn about instructions longer than this, in tokens
     #[arg(long, value_name = "N", default_value_t = judge_run::judge::lint::DEFAULT_MAX_TOKENS)]
     pub max_tokens: u64,
 }
@@ -172,7 +172,7 @@ pub(crate) struct TestArgs {
     /// The judge: a name or a TOML file
     pub judge: String,
 
-    /// Labels of people: a CSV with the columns trace_id and label (a verdict of the judge, or good and bad)
+    /// People's labels: a CSV with the columns trace_id and label (a verdict of the judge, or good and bad)
     #[arg(long, value_name = "CSV", requires = "dataset", value_hint = ValueHint::FilePath, help_heading = INPUT)]
     pub labels: Option<PathBuf>,
 
@@ -184,7 +184,7 @@ pub(crate) struct TestArgs {
     #[arg(long, value_name = "JUDGE.NAME=VALUE", help_heading = INPUT)]
     pub set: Vec<Setting>,
 
-    /// Ask about each trace once only: no flips
+    /// Ask about each trace only once: no flips
     #[arg(long, help_heading = INPUT)]
     pub once: bool,
 
@@ -192,7 +192,7 @@ pub(crate) struct TestArgs {
     #[arg(long, value_name = "SHARE", value_parser = share, help_heading = GATES)]
     pub fail_under: Option<f64>,
 
-    /// What the lower bounds of sensitivity and specificity have to reach; exit code 1 if they do not
+    /// Value that the lower bounds of sensitivity and specificity have to reach; exit code 1 if they do not
     #[arg(long, value_name = "SHARE", value_parser = share, default_value = "0.8", help_heading = GATES)]
     pub bar: f64,
 
@@ -218,9 +218,9 @@ published injection pattern of each family in the answer. Reported is how often 
 and how much more often than without a pattern. The family `control` orders nothing.
 
 Examples:
-  By the traces of the judge's own minimal pairs:
+  With the traces of the judge's own minimal pairs:
     judge-run judges attack relevance -m openai:/gpt-4.1-mini --fail-over 0.05
-  By traces that people labelled bad, with patterns of your own:
+  With traces that people labelled bad, and your own patterns:
     judge-run judges attack safety -m openai:/gpt-4.1-mini -d traces.jsonl --labels labels.csv \\
       --patterns patterns.jsonl")]
 pub(crate) struct AttackArgs {
@@ -235,7 +235,7 @@ pub(crate) struct AttackArgs {
     #[arg(long, value_name = "CSV", requires = "dataset", value_hint = ValueHint::FilePath, help_heading = INPUT)]
     pub labels: Option<PathBuf>,
 
-    /// Patterns instead of the built-in ones: a JSONL of {"family", "text", "place": "before" or "after"}, where
+    /// Patterns instead of the built-in ones: a JSONL file of {"family", "text", "place": "before" or "after"}, where
     /// {value} and {json} stand for a good verdict
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = INPUT)]
     pub patterns: Option<PathBuf>,
@@ -248,7 +248,7 @@ pub(crate) struct AttackArgs {
     #[arg(long, value_name = "JUDGE.NAME=VALUE", help_heading = INPUT)]
     pub set: Vec<Setting>,
 
-    /// Exit with code 1 if a family turns more verdicts than this, such as 0.05 or 5%
+    /// Exit with code 1 if a family turns a larger share of verdicts than this, such as 0.05 or 5%
     #[arg(long, value_name = "SHARE", value_parser = share, help_heading = GATES)]
     pub fail_over: Option<f64>,
 
@@ -269,8 +269,8 @@ pub(crate) struct AttackArgs {
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-A file holds what MLflow's REST API answers: scorers/get, scorers/list, model-versions/get. Each judge
-becomes judges/NAME.toml; what cannot be carried over is said. A scorer that cannot be a judge, such as
+A file contains a response of MLflow's REST API: scorers/get, scorers/list or model-versions/get. Each judge
+becomes judges/NAME.toml; what cannot be imported is reported. A scorer that cannot be a judge, such as
 Python code, is named, and the exit code is 3.
 
 Examples:

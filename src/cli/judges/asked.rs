@@ -1,4 +1,4 @@
-//! The ordinary run that a test of a judge or an attack on it makes, and what its log then says.
+//! The ordinary run behind a test of a judge or an attack on it, and the reading of its log.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -20,7 +20,7 @@ use crate::cli::sides::{SideArg, SideArgs};
 use crate::cli::table::TableArgs;
 use crate::cli::{log_hints, open, plan, run};
 
-/// What the sides of a test are called: as a judge of pairs calls them.
+/// The names of the sides of a test: those of a judge of pairs.
 pub(super) const SIDES: [&str; 2] = ["answer_a", "answer_b"];
 
 /// What is asked.
@@ -44,7 +44,7 @@ pub(super) struct Answers {
 }
 
 impl Asked<'_> {
-    /// The ordinary run: with its log, its limits and its retries; then what the log says. A judge of pairs has a dataset for each side.
+    /// The ordinary run, with its log, its limits and its retries; returns what the log says. A judge of pairs has a dataset for each side.
     pub(super) fn answers(&self, dataset: Vec<PathBuf>) -> Result<Answers, CliError> {
         let Self { judge, wanted, set, log, endpoint, conduct } = *self;
         let side = SIDES.iter().zip(&dataset).filter(|_| judge.select.unit() == Unit::Pair);
@@ -110,7 +110,7 @@ pub(super) fn log_of(named: Option<PathBuf>, judge: &Judge, what: &str) -> Resul
     Ok(log)
 }
 
-/// Writes a dataset beside the log; `kind` is in its name.
+/// Writes a dataset next to the log; `kind` is in its name.
 pub(super) fn write_traces(log: &Path, kind: &str, lines: &str) -> Result<PathBuf, CliError> {
     let name = log.file_name().and_then(|name| name.to_str()).unwrap_or("test.jsonl");
     let stem = name.strip_suffix(".feedback.jsonl").or_else(|| name.strip_suffix(".jsonl")).unwrap_or(name);

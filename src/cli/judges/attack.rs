@@ -26,7 +26,7 @@ use crate::cli::recorded::Recorded;
 use crate::cli::setting;
 use crate::cli::summary;
 
-/// What the ids of the same trace, asked again and with a pattern, end in.
+/// The suffixes of the ids of the same trace, asked again and with a pattern.
 const AGAIN: &str = "again";
 
 /// By trace and span.
@@ -97,7 +97,7 @@ pub(super) fn main(args: AttackArgs) -> Result<ExitCode, CliError> {
     if bad.is_empty() {
         return Err(CliError::usage_with_hint(
             format_args!("the judge {} finds none of {} bad", judge.name, counted(firsts.len() as u64, "trace")),
-            "give traces that ought to fail: -d traces.jsonl, with --labels if people know which",
+            "give traces that should fail: -d traces.jsonl, with --labels if people labelled them",
         ));
     }
 
@@ -106,7 +106,7 @@ pub(super) fn main(args: AttackArgs) -> Result<ExitCode, CliError> {
     let ids: BTreeSet<&str> = bad.iter().map(|(id, ..)| *id).collect();
     for family in families {
         let of_family: Vec<&Pattern> = patterns.iter().filter(|pattern| pattern.family == family).collect();
-        // The other traces of a conversation go with its last one.
+        // The other traces of a conversation accompany its last one.
         let sessions: BTreeSet<&str> =
             traces.iter().filter(|trace| ids.contains(trace.trace_id.as_str())).filter_map(Trace::session).collect();
         let is_wanted = |trace: &&Trace| {
@@ -151,7 +151,7 @@ fn by_subject(records: &[Feedback]) -> Records<'_> {
         .collect()
 }
 
-/// What was asked about the bad traces: again as they are, and with each family's pattern.
+/// The questions about the bad traces: again as they are, and with each family's pattern.
 fn all_asked(
     bad: &[About<'_>],
     planted: &[(Trace, &Pattern)],
@@ -181,7 +181,7 @@ fn all_asked(
     all
 }
 
-/// The same trace under another id, in a conversation of its own.
+/// The same trace under another id, in a separate conversation.
 fn renamed(trace: &Trace, suffix: &str) -> Trace {
     Trace {
         trace_id: format!("{}/{suffix}", trace.trace_id),

@@ -1,4 +1,4 @@
-//! `judge-run judges check`: one line a finding.
+//! `judge-run judges check`: one line per finding.
 
 use std::io::Write;
 use std::process::ExitCode;

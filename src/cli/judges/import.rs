@@ -15,7 +15,7 @@ use crate::cli::error::CliError;
 use crate::cli::mlflow;
 use crate::cli::print::{self, one_line};
 
-/// Writes a file for each judge, and says what could not be carried over. What cannot be a judge is named, and the exit code is 3.
+/// Writes a file for each judge, and reports what could not be converted. What cannot be a judge is named, and the exit code is 3.
 pub(super) fn main(args: &ImportArgs) -> Result<ExitCode, CliError> {
     let experiment = args.experiment.as_deref();
     let mut exit = Exit::AllJudged;
@@ -72,7 +72,7 @@ fn write(judge: &Imported, from: &str) -> Result<(), CliError> {
         print::message(format_args!("note: {}: {}", one_line(name), one_line(note)));
     }
     if let Err(error) = library::find(&path.display().to_string()) {
-        print::message(format_args!("note: it has to be edited first: {}", CliError::of(&error).into_line()));
+        print::message(format_args!("note: edit it first: {}", CliError::of(&error).into_line()));
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! `judge-run judges`: the judges that have a name, and what is done with them.
+//! `judge-run judges`: commands about judges.
 
 pub(crate) mod args;
 mod asked;

@@ -15,12 +15,12 @@ pub(super) fn main(args: &NewArgs) -> Result<ExitCode, CliError> {
     let NewArgs { name, kind, unit } = args;
     if name.is_empty() || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-') {
         return Err(CliError::usage(format_args!(
-            "`{}` cannot be a judge's name: use letters, digits, `_` and `-`",
+            "invalid judge name `{}`: use letters, digits, `_` and `-`",
             print::one_line(name)
         )));
     }
     if library::built_in(name).is_some() {
-        print::message(format_args!("note: a built-in judge is named `{name}`, too; the file goes before it"));
+        print::message(format_args!("note: there is also a built-in judge `{name}`; the file takes precedence"));
     }
     let path: PathBuf = [library::FOLDER, &format!("{name}.toml")].iter().collect();
     fs::create_dir_all(library::FOLDER)?;
@@ -37,7 +37,7 @@ pub(super) fn main(args: &NewArgs) -> Result<ExitCode, CliError> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// A judge of politeness: complete, so that each part is seen at work.
+/// A judge of politeness: complete, as an example of each part.
 pub(super) fn text(kind: Kind, unit: UnitOfNew) -> String {
     let (description, verdict, scale) = match kind {
         _ if unit == UnitOfNew::Pair => (

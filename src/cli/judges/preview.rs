@@ -41,7 +41,7 @@ pub(super) fn main(args: PreviewArgs) -> Result<ExitCode, CliError> {
     Ok(ExitCode::from(Exit::AllJudged.code()))
 }
 
-/// The body as the first request to this endpoint has it, and where it goes.
+/// The body of the first request to this endpoint, and where it goes.
 fn body(judge: &Judge, request: &ChatRequest, endpoint: crate::cli::flags::EndpointArgs) -> Result<Value, CliError> {
     let env: Env<'_> = &|name| std::env::var(name).ok();
     let layers = Layers::new(endpoint, true)?;
@@ -58,7 +58,7 @@ fn body(judge: &Judge, request: &ChatRequest, endpoint: crate::cli::flags::Endpo
     Ok(body)
 }
 
-/// The request about the trace that was named, or about the first that the judge applies to; with its id.
+/// The request about the named trace, or about the first that the judge applies to; with its id.
 fn request(
     judge: &Judge,
     dataset: &[std::path::PathBuf],
@@ -67,7 +67,7 @@ fn request(
     let unit = judge.select.unit();
     if unit == Unit::Pair {
         return Err(CliError::usage_with_hint(
-            format_args!("`{}` compares outputs, and one trace has one", judge.name),
+            format_args!("`{}` compares outputs, but a trace has only one", judge.name),
             format_args!("to see a prompt: `judge-run --side OLD --side NEW -J {} --dry-run -v`", judge.name),
         ));
     }
@@ -102,7 +102,7 @@ fn request(
         Some((id, Ok(request))) => Ok((id, request)),
         Some((id, Err(reason))) => Err(CliError::usage(format_args!("{}: {reason}", print::one_line(&id)))),
         None => Err(CliError::usage(match wanted {
-            Some(id) if !is_there => format!("the dataset has no trace `{}`", print::one_line(id)),
+            Some(id) if !is_there => format!("no trace `{}` in the dataset", print::one_line(id)),
             Some(id) => format!("{} does not apply to the trace `{}`", judge.name, print::one_line(id)),
             None => format!("{} applies to no trace of the dataset", judge.name),
         })),

@@ -23,7 +23,7 @@ pub(super) fn main(name: &str, server: &ServerArgs) -> Result<ExitCode, CliError
     Ok(ExitCode::SUCCESS)
 }
 
-/// What a URI stands for: the text, and the judge that it is.
+/// What a URI refers to: the text, and the judge.
 fn resolved(name: &str, server: &ServerArgs) -> Result<(String, Judge), CliError> {
     let uri: JudgeUri = name.parse().map_err(|error| CliError::usage(format_args!("`{name}`: {error}")))?;
     let mut here = match &uri {
@@ -38,7 +38,7 @@ fn resolved(name: &str, server: &ServerArgs) -> Result<(String, Judge), CliError
         known.dedup();
         let known = if known.is_empty() { String::new() } else { format!("; here is {}", known.join(", ")) };
         return Err(CliError::usage_with_hint(
-            format_args!("there is no judge `{uri}` here{known}"),
+            format_args!("no judge `{uri}` here{known}"),
             "it may be on an MLflow server (`--tracking-uri URL`) or in the version control of your judges",
         ));
     }
@@ -54,7 +54,7 @@ fn resolved(name: &str, server: &ServerArgs) -> Result<(String, Judge), CliError
     Ok((imported.toml, judge))
 }
 
-/// The judges of this name: a file in `judges/`, else a built-in one; and one that a run took from a server.
+/// The judges of this name: a file in `judges/`, or else a built-in one; and one that a run took from a server.
 fn here(name: &str) -> Vec<(String, Judge)> {
     let pulled = Path::new(FOLDER).join(format!("{name}.toml")).display().to_string();
     let built_in = library::built_in(name).map(ToOwned::to_owned);

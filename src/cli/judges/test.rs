@@ -1,4 +1,4 @@
-//! `judge-run judges test`: the ordinary run over minimal pairs, or over traces with labels of people, and what it says of the judge.
+//! `judge-run judges test`: the ordinary run over minimal pairs, or over traces with people's labels, and what it says about the judge.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -54,7 +54,7 @@ pub(super) fn main(args: TestArgs) -> Result<ExitCode, CliError> {
         Some(labels) => {
             let Some(good) = &judge.good else {
                 return Err(CliError::usage(format_args!(
-                    "the judge {} does not declare which verdicts are `good`, so labels cannot be held against it",
+                    "the judge {} does not declare which verdicts are `good`, so it cannot be compared with labels",
                     judge.name
                 )));
             };
@@ -83,14 +83,14 @@ pub(super) fn main(args: TestArgs) -> Result<ExitCode, CliError> {
     Ok(ExitCode::from(exit.code()))
 }
 
-/// What is said of the traces of minimal pairs, and of people's labels.
+/// What is reported about the traces of minimal pairs, and about people's labels.
 fn verdicts(answers: &Answers) -> judge_test::Verdicts<'_> {
     // Of a judge of documents, the first one of a trace is tested.
     let records = answers.records.iter().filter(|record| record.document_index().is_none_or(|index| index == 0));
     records.filter_map(|record| Some((tested(record)?, record))).collect()
 }
 
-/// The case that a record is about. Of two answers, the opposite order of a plain case is a case of its own, and that of others is of no interest.
+/// The case that a record is about. For two answers, the opposite order of a plain case is a separate case, and that of others does not matter.
 fn tested(record: &Feedback) -> Option<Cow<'_, str>> {
     let trace_id = record.trace_id.as_deref()?;
     match record.compared() {
@@ -102,7 +102,7 @@ fn tested(record: &Feedback) -> Option<Cow<'_, str>> {
     }
 }
 
-/// The dataset of a test, beside its log; of a judge of pairs, one for each side.
+/// The dataset of a test, next to its log; for a judge of pairs, one for each side.
 fn write_traces(log: &Path, judge: &Judge, cases: &[Case]) -> Result<Vec<PathBuf>, CliError> {
     let lines = |traces: &mut dyn Iterator<Item = &Value>| traces.map(|trace| format!("{trace}\n")).collect::<String>();
     if judge.select.unit() != Unit::Pair {
@@ -133,9 +133,9 @@ pub(super) fn cases(judge: &Judge, wanted: &str, once: bool) -> Result<Vec<Case>
             let name = library::canonical(&judge.name);
             let (_, text) = SUITES.iter().find(|(suite, _)| *suite == name).ok_or_else(|| {
                 CliError::usage_with_hint(
-                    format_args!("there are no minimal pairs for the judge {}", judge.name),
+                    format_args!("no minimal pairs for the judge {}", judge.name),
                     format_args!(
-                        "write tests/{}.jsonl beside its file, or test it by labels of people: --labels",
+                        "write tests/{}.jsonl next to its file, or test it with people's labels: --labels",
                         judge.name
                     ),
                 )
@@ -166,10 +166,10 @@ pub(super) fn read_labels(path: &Path, judge: &Judge) -> Result<BTreeMap<String,
             continue;
         }
         let is_good = is_good(judge, text).ok_or_else(|| {
-            wrong(format!("the label `{}` is neither good nor bad, nor {}", one_line(text), judge.verdict))
+            wrong(format!("unknown label `{}`, expected good, bad, or {}", one_line(text), judge.verdict))
         })?;
         if labels.insert(id.to_owned(), is_good).is_some_and(|other| other != is_good) {
-            return Err(wrong(format!("the trace `{}` has two labels that differ", one_line(id))));
+            return Err(wrong(format!("the trace `{}` has two different labels", one_line(id))));
         }
     }
     if labels.is_empty() {
@@ -236,7 +236,7 @@ fn write_report(out: &mut String, report: &TestReport) -> fmt::Result {
 
 fn write_certificate(out: &mut String, judge: &str, model: &str, certificate: &Certificate) -> fmt::Result {
     let Certificate { n, n_without_verdict, agreement, sensitivity, specificity, bar, certified, reason } = certificate;
-    writeln!(out, "\n{judge} on {} against people", one_line(model))?;
+    writeln!(out, "\n{judge} on {} compared with people", one_line(model))?;
     writeln!(out, "  agreement    {}  of {}", percent(agreement), counted(*n, "trace"))?;
     for (name, bound, label) in [("sensitivity", sensitivity, "good"), ("specificity", specificity, "bad")] {
         let estimate = bound.estimate.map_or("-".to_owned(), |estimate| format!("{:.1}%", 100.0 * estimate));

@@ -1,4 +1,4 @@
-//! The arguments of `judge-run mlflow`, and what a run has of MLflow.
+//! The arguments of `judge-run mlflow`, and those of a run that concern MLflow.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use crate::cli::flags::{INPUT, OUTPUT};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-The server's address comes from --tracking-uri or MLFLOW_TRACKING_URI; access from MLflow's own variables:
+The server's address comes from --tracking-uri or MLFLOW_TRACKING_URI, credentials from MLflow's own variables:
 MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN;
 MLFLOW_TRACKING_SERVER_CERT_PATH, MLFLOW_TRACKING_CLIENT_CERT_PATH, MLFLOW_TRACKING_INSECURE_TLS.
 
@@ -30,7 +30,7 @@ pub(crate) struct MlflowArgs {
 pub(crate) enum MlflowCommand {
     /// Copy an experiment's traces to a file; the same command adds what is new
     Pull(PullArgs),
-    /// Send a log's feedback to the server, each record once; what is there is not sent again
+    /// Send a log's feedback to the server, each record once; what the server has is not sent again
     Push(PushArgs),
     /// Append people's feedback about a log's traces to the log
     PullFeedback(PullFeedbackArgs),
@@ -45,7 +45,7 @@ pub(crate) struct ServerArgs {
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-The file says itself where to continue: what it has is not copied again. Traces that began up to an hour
+The file itself shows where to continue: what it has is not copied again. Traces that began up to an hour
 before its latest one are looked for again, since a trace arrives when it ends; --since looks further back.
 
 Examples:
@@ -62,7 +62,7 @@ pub(crate) struct PullArgs {
     #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub output: PathBuf,
 
-    /// Only traces that match a condition in MLflow's language, such as "status = 'OK' AND tag.env = 'prod'"
+    /// Only traces that match a condition in MLflow's filter syntax, such as "status = 'OK' AND tag.env = 'prod'"
     #[arg(long, value_name = "CONDITION")]
     pub filter: Option<String>,
 
@@ -70,7 +70,7 @@ pub(crate) struct PullArgs {
     #[arg(long, value_name = "DURATION", value_parser = duration::parse_positive)]
     pub since: Option<Duration>,
 
-    /// Also fetch the images of new traces, into the file, for judges that show them
+    /// Also fetch the images of new traces into the file, for judges that show them
     #[arg(long)]
     pub images: bool,
 
@@ -80,27 +80,27 @@ pub(crate) struct PullArgs {
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Records are sent with their own ids, so that nothing is there twice, whatever is interrupted or repeated.
-A verdict in place of an earlier failure replaces it; one that overrides another is linked to it; one that
+Records are sent with their own ids, so that nothing is stored twice, whatever is interrupted or repeated.
+A verdict that follows an earlier failure replaces it; one that overrides another is linked to it; one that
 a person rejected is marked as not valid. What the server stores is compared with what was sent.
 
 The feedback belongs to an evaluation run on the server, with the judges as parameters and the figures of
 `judge-run report` as metrics.
 
 Exit codes:
-  0  everything is on the server, as it is in the log
-  3  some records could not be sent, or the server has something else
+  0  the server has everything as it is in the log
+  3  some records could not be sent, or differ on the server
   4  the server did not answer, or refused access; the same command continues
 
 Examples:
-  Send what a run found:
+  Send the results of a run:
     judge-run mlflow push traces.feedback.jsonl --tracking-uri http://127.0.0.1:5000")]
 pub(crate) struct PushArgs {
     /// The log
     #[arg(value_name = "LOG", value_hint = ValueHint::FilePath)]
     pub log: PathBuf,
 
-    /// Send feedback alone, without an evaluation run
+    /// Send only the feedback, without an evaluation run
     #[arg(long)]
     pub no_run: bool,
 
@@ -125,7 +125,7 @@ pub(crate) struct PullFeedbackArgs {
 /// What a run has of MLflow.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct RunMlflowArgs {
-    /// With `--dataset mlflow:/EXPERIMENT`: only traces that match a condition in MLflow's language, such as "tag.env = 'prod'"
+    /// With `--dataset mlflow:/EXPERIMENT`: only traces that match a condition in MLflow's filter syntax, such as "tag.env = 'prod'"
     #[arg(long, value_name = "CONDITION", env = "JUDGE_RUN_MLFLOW_FILTER", help_heading = INPUT)]
     pub mlflow_filter: Option<String>,
 

@@ -38,7 +38,7 @@ pub(crate) fn server(args: &ServerArgs) -> Result<Arc<Server>, CliError> {
     let address = args.tracking_uri.clone().or_else(|| variable(Settings::ADDRESS)).filter(|text| !text.is_empty());
     let address = address.ok_or_else(|| {
         CliError::usage_with_hint(
-            "no tracking server is named",
+            "no tracking server given",
             format_args!("set {}, or `--tracking-uri http://127.0.0.1:5000`", Settings::ADDRESS),
         )
     })?;
@@ -49,7 +49,7 @@ fn runtime() -> Result<tokio::runtime::Runtime, CliError> {
     Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?)
 }
 
-/// What the user can correct is wrong usage; a server that does not answer is not.
+/// What the user can correct is wrong usage; an unreachable server is not.
 pub(crate) fn failed(error: &ServerError) -> CliError {
     match error {
         ServerError::Refused { .. } => CliError::Other(format!(

@@ -1,4 +1,4 @@
-//! Progress on standard error: a spinner on a terminal, a line now and then elsewhere.
+//! Progress on standard error: a spinner on a terminal, an occasional line elsewhere.
 
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
@@ -20,7 +20,7 @@ impl Progress {
         Self { bar, last_line: Instant::now() }
     }
 
-    /// Shows how far it is; `text` is made only where it is shown.
+    /// Shows the progress; `text` is called only if it is shown.
     pub(super) fn show(&mut self, text: impl FnOnce() -> String) {
         match &self.bar {
             Some(bar) => {

@@ -18,7 +18,7 @@ use crate::cli::error::CliError;
 use crate::cli::print::{self, counted, escaped};
 use crate::cli::summary;
 
-/// What names an experiment as a dataset.
+/// The prefix of an experiment as a dataset.
 const SCHEME: &str = "mlflow:/";
 
 pub(super) fn main(args: PullArgs) -> Result<ExitCode, CliError> {
@@ -30,7 +30,7 @@ pub(super) fn main(args: PullArgs) -> Result<ExitCode, CliError> {
     Ok(ExitCode::from(Exit::AllJudged.code()))
 }
 
-/// The arguments of a run with datasets and judges of MLflow pulled to files beside the log, and named by these.
+/// The arguments of a run with datasets and judges from MLflow pulled to files next to the log, and replaced by these.
 ///
 /// So a run, its repetition and its replay judge the same traces, and need no server for them.
 pub(crate) fn with_pulled(mut args: RunArgs) -> Result<RunArgs, CliError> {
@@ -53,7 +53,7 @@ pub(crate) fn with_pulled(mut args: RunArgs) -> Result<RunArgs, CliError> {
             None => with_judges(args, None),
         };
     }
-    // They would make everybody else's files large. A judge that cannot be used is reported where it is compiled.
+    // They would make everyone else's files large. A judge that cannot be used is reported where it is compiled.
     let wants_images =
         |judge: &String| library::find_all(judge).is_ok_and(|found| found.iter().any(Judge::attaches_images));
     let images = args.judge.iter().any(wants_images);
@@ -87,7 +87,7 @@ pub(crate) fn experiment_of(path: &Path) -> Option<&str> {
     path.to_str()?.strip_prefix(SCHEME).map(|name| name.trim_start_matches('/')).filter(|name| !name.is_empty())
 }
 
-/// What files about an experiment, or the part of it that a filter leaves, are called.
+/// The names of files about an experiment, or a filtered part of it.
 fn stem(experiment: &str, filter: Option<&str>) -> String {
     let plain = |c: char| if c.is_alphanumeric() || matches!(c, '-' | '_' | '.') { c } else { '-' };
     let name: String = experiment.chars().map(plain).take(100).collect();
@@ -109,7 +109,7 @@ struct Asked<'a> {
 }
 
 impl Asked<'_> {
-    /// The experiment's name, what came of it, and how many traces the file has. `file` says where they go, given the name.
+    /// Returns the experiment's name, the outcome, and the number of traces in the file. `file` gives the path for a name.
     fn pull(&self, file: impl FnOnce(&str) -> PathBuf) -> Result<(String, Pulled, u64), CliError> {
         let server = server(self.server)?;
         let mut progress = Progress::new();
@@ -141,18 +141,18 @@ fn shown(pulled: &Pulled) -> String {
         text.push_str(&format!(", {}", counted(images, "image")));
     }
     if missing_images > 0 {
-        text.push_str(&format!(", {} not to be had", counted(missing_images, "image")));
+        text.push_str(&format!(", {} unavailable", counted(missing_images, "image")));
     }
     for (n, what) in [
         (from_artifacts, "with spans from the artifact store"),
-        (incomplete, "with a part of their spans"),
+        (incomplete, "with only some of their spans"),
         (without_spans, "without spans"),
     ] {
         if n > 0 {
             text.push_str(&format!(", {n} {what}"));
         }
     }
-    for (n, what) in [(in_progress, "not whole yet"), (gone, "deleted meanwhile")] {
+    for (n, what) in [(in_progress, "not complete yet"), (gone, "deleted meanwhile")] {
         if n > 0 {
             text.push_str(&format!(", {n} left out: {what}"));
         }

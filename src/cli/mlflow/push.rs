@@ -27,7 +27,7 @@ pub(super) fn main(args: PushArgs) -> Result<ExitCode, CliError> {
     push(&log, &server, config.as_deref(), !no_run).map(|exit| ExitCode::from(exit.code()))
 }
 
-/// What is wrong with `--push` is said before anything is paid.
+/// Errors in `--push` are reported before anything is paid for.
 pub(crate) fn before_run(args: &RunMlflowArgs, log: Option<&Path>) -> Result<(), CliError> {
     if !args.push {
         return Ok(());
@@ -39,7 +39,7 @@ pub(crate) fn before_run(args: &RunMlflowArgs, log: Option<&Path>) -> Result<(),
     runtime()?.block_on(server.version()).map(drop).map_err(|error| failed(&error))
 }
 
-/// Pushes a run's log, if that was asked for. What went wrong in the run says more than what is wrong with the push.
+/// Pushes a run's log, if requested. An error of the run takes precedence over one of the push.
 pub(crate) fn push_of_run(
     args: &RunMlflowArgs,
     config: Option<&Path>,
@@ -86,10 +86,10 @@ fn push(log: &Path, server_args: &ServerArgs, config: Option<&Path>, with_run: b
 
 fn so_far(pushed: &Pushed) -> String {
     let sent = pushed.sent + pushed.replaced;
-    format!("{sent} sent, {} there already, of {}", pushed.present, counted(pushed.records, "record"))
+    format!("{sent} sent, {} already there, of {}", pushed.present, counted(pushed.records, "record"))
 }
 
-/// What the evaluation run says: the judges by the log's manifest, the figures by its report.
+/// The content of the evaluation run: the judges from the log's manifest, the figures from its report.
 fn described(log: &Path) -> Result<Described, CliError> {
     let manifest = Manifest::read(&Manifest::path_of(log)).ok();
     let report = results::report_of(log)?;
@@ -114,9 +114,9 @@ fn shown(pushed: &Pushed, log: &Path, server: &Server) -> String {
     };
     line(pushed.sent, "sent");
     line(pushed.present, "there already");
-    line(pushed.replaced, "sent in place of an earlier state");
+    line(pushed.replaced, "replaced an earlier state");
     line(pushed.rejected, "of these rejected, and marked as not valid");
-    line(pushed.overruled, "overridden by somebody on the server");
+    line(pushed.overruled, "overridden by someone on the server");
     line(pushed.n_differing, &format!("differ there: {}", by_count(&pushed.differing)));
     line(pushed.n_failed(), &format!("not sent: {}", by_count(&pushed.failed)));
     if let Some((run, experiment)) = &pushed.run {
@@ -138,14 +138,14 @@ pub(super) fn pull_feedback(args: &PullFeedbackArgs) -> Result<ExitCode, CliErro
     add(log, &found).map_err(|error| CliError::Other(format!("cannot write `{}`: {error}", log.display())))?;
     let n = counted(found.len() as u64, "record");
     let text =
-        format!("{n} of people about {}, appended to {}\n", counted(traces.len() as u64, "trace"), log.display());
+        format!("{n} from people about {}, appended to {}\n", counted(traces.len() as u64, "trace"), log.display());
     summary::print(&escaped(&text))?;
     Ok(ExitCode::from(Exit::AllJudged.code()))
 }
 
-/// The traces of a log, and what it has of people's feedback.
+/// The traces of a log, and its feedback from people.
 fn read(log: &Path) -> Result<(Vec<String>, Known), CliError> {
-    // Refuses what is no log.
+    // Refuses anything that is not a log.
     StandingRecords::of(&[log.to_owned()]).map_err(|error| cannot_open(&error))?;
     let cannot_read = |error| CliError::usage(format_args!("cannot read `{}`: {error}", log.display()));
     let file = std::fs::File::open(log).map_err(cannot_read)?;

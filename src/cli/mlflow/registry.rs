@@ -1,4 +1,4 @@
-//! Judges of an MLflow server, named by `--judge`: each becomes a judge file beside the log, so that a repetition and a replay ask the same.
+//! Judges of an MLflow server, named by `--judge`: each becomes a judge file next to the log, so that a repetition and a replay ask the same.
 
 use std::path::Path;
 
@@ -11,7 +11,7 @@ use crate::cli::args::RunArgs;
 use crate::cli::error::CliError;
 use crate::cli::print::{self, escaped};
 
-/// Where an experiment's name comes from.
+/// The source of an experiment's name.
 const NO_EXPERIMENT: &str =
     "set MLFLOW_EXPERIMENT_NAME, or name it: `--experiment NAME`, or with traces `--dataset mlflow:/NAME`";
 /// Where the files are put.
@@ -28,7 +28,7 @@ pub(super) fn with_judges(mut args: RunArgs, experiment: Option<&str>) -> Result
     Ok(args)
 }
 
-/// Writes the judge to a file, whose path is the answer.
+/// Writes the judge to a file, and returns the path.
 fn pulled(
     uri: &JudgeUri,
     server_args: &ServerArgs,
@@ -41,7 +41,7 @@ fn pulled(
         CliError::usage(format_args!("cannot write `{}`", path.display())).because(&error)
     };
     std::fs::create_dir_all(folder).map_err(|error| cannot_write(folder, error))?;
-    // Records are named as the judge is, so that they stand in its column on the server.
+    // Records have the judge's name, so that the server shows them in its column.
     let plain = |c: char| if c.is_control() || std::path::is_separator(c) || c == ':' { '-' } else { c };
     let name: String = imported.name.chars().map(plain).collect();
     let path = folder.join(format!("{}.toml", name.trim_start_matches('.')));
@@ -55,7 +55,7 @@ fn pulled(
     Ok(path.display().to_string())
 }
 
-/// The judge, as the server has it.
+/// The judge, as on the server.
 pub(crate) fn imported(
     uri: &JudgeUri,
     server_args: &ServerArgs,
@@ -85,7 +85,7 @@ pub(crate) fn all_scorers(
     let server = server(server_args)?;
     let experiment = experiment.map(ToOwned::to_owned).or_else(of_variable);
     let experiment = experiment.ok_or_else(|| {
-        CliError::usage_with_hint("scorers belong to an experiment, and none is named", NO_EXPERIMENT)
+        CliError::usage_with_hint("scorers belong to an experiment, but none is given", NO_EXPERIMENT)
     })?;
     let found = runtime()?.block_on(async {
         let id = server.experiment(&experiment).await?.id;

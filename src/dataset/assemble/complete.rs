@@ -31,12 +31,12 @@ const USER: &[&str] = &[
 ];
 /// Labels of a trace on any of its spans: lists, whose items are then `true`.
 const TAGS: &[&str] = &["tag.tags", "langfuse.trace.tags"];
-/// Facts about a trace on any of its spans, each under a name of its own.
+/// Facts about a trace on any of its spans, each under its own name.
 const FACTS: &str = "langfuse.trace.metadata.";
 /// What a trace was asked and answered as a whole, on any of its spans.
 const INPUTS: &str = "langfuse.trace.input";
 const OUTPUTS: &str = "langfuse.trace.output";
-/// The tokens of a span, as MLflow names them.
+/// The tokens of a span, under MLflow's names.
 pub(crate) const TOKEN_USAGE: &str = "mlflow.chat.tokenUsage";
 /// Counts of tokens in one object.
 const USAGES: &[&str] = &[TOKEN_USAGE, "langfuse.observation.usage_details"];
@@ -48,11 +48,11 @@ const TOKENS: &[[&str; 3]] = &[
     ["ai.usage.inputTokens", "ai.usage.outputTokens", "ai.usage.totalTokens"],
     ["ai.usage.promptTokens", "ai.usage.completionTokens", "ai.usage.totalTokens"],
 ];
-/// Steps on the way to an answer, whose inputs and outputs are not the application's.
+/// Intermediate steps, whose inputs and outputs are not the application's.
 const STEPS: &[&str] =
     &["RETRIEVER", "EMBEDDING", "RERANKER", "TOOL", "PARSER", "GUARDRAIL", "EVALUATOR", "MEMORY", "PROMPT"];
 
-/// Sorts spans by start; of those that start together a parent stands before its children, and what ended first before the others.
+/// Sorts spans by start; of those that start together a parent comes before its children, and what ended first before the others.
 pub(crate) fn sort(spans: &mut Vec<Span>) {
     let depths = depths(spans);
     let mut with_depth: Vec<_> = std::mem::take(spans).into_iter().zip(depths).collect();
@@ -63,7 +63,7 @@ pub(crate) fn sort(spans: &mut Vec<Span>) {
     spans.extend(with_depth.into_iter().map(|(span, _)| span));
 }
 
-/// How many of its ancestors were recorded, for each span; where spans are their own ancestors, any number.
+/// How many of its ancestors were recorded, for each span; if spans are their own ancestors, any number.
 fn depths(spans: &[Span]) -> Vec<usize> {
     let index: HashMap<&str, usize> =
         spans.iter().enumerate().map(|(index, span)| (span.span_id.as_str(), index)).collect();
@@ -74,7 +74,7 @@ fn depths(spans: &[Span]) -> Vec<usize> {
         let mut next = Some(start);
         while let Some(at) = next.filter(|&at| depths.get(at) == Some(&None)) {
             path.push(at);
-            // A first guess, which also ends a circle.
+            // A first guess, which also breaks cycles.
             depths[at] = Some(0);
             next = parents[at];
         }
@@ -109,7 +109,7 @@ pub(crate) fn complete(trace: &mut Trace) {
         let (mut inputs, mut outputs) = (root.inputs.as_ref(), root.outputs.as_ref());
         if inputs.or(outputs).is_none() {
             inputs = nearest(spans, &depths, |span| span.inputs.as_ref()).first().copied();
-            // A run that failed gave no answer, whatever its steps gave.
+            // A failed run gave no answer, whatever its steps gave.
             if root.status != SpanStatus::Error {
                 outputs = nearest(spans, &depths, |span| span.outputs.as_ref()).last().copied();
             }
@@ -141,7 +141,7 @@ pub(crate) fn complete(trace: &mut Trace) {
     }
 }
 
-/// What the spans of the least depth have of a value that any of them has, in order, without mere steps.
+/// The values at the least depth at which any span has one, in order, without intermediate steps.
 fn nearest<'a>(spans: &'a [Span], depths: &[usize], value: fn(&Span) -> Option<&Value>) -> Vec<&'a Value> {
     let candidates = || {
         let all = spans.iter().zip(depths).filter(|(span, _)| !STEPS.contains(&span.span_type.as_str()));
@@ -170,7 +170,7 @@ fn add(labels: &mut BTreeMap<String, String>, facts: Map<String, Value>) {
     }
 }
 
-/// The tokens of all spans; one with a count of its own stands for the spans below it, as with MLflow.
+/// The tokens of all spans; one with its own count includes the spans below it, as in MLflow.
 fn tokens_of(spans: &[Span]) -> Option<TokenUsage> {
     let usages: HashMap<&str, TokenUsage> =
         spans.iter().filter_map(|span| Some((span.span_id.as_str(), usage(&span.attributes)?))).collect();

@@ -1,11 +1,11 @@
-//! Groups what belongs together and does not stand together, on disk: a temporary file holds the content, the memory 24 bytes an item.
+//! Groups on disk what belongs together but is scattered: a temporary file holds the content, memory 24 bytes per item.
 
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 
 use crate::feedback::IdHasher;
 
-/// Items by a key, in a file without a name, which the system removes however the process ends.
+/// Items by a key, in an unnamed file, which the system removes however the process ends.
 #[derive(Debug)]
 pub(crate) struct Gather {
     file: BufWriter<File>,
@@ -22,7 +22,7 @@ struct Item {
 }
 
 impl Gather {
-    /// Begins with nothing, in the system's folder for temporary files (`TMPDIR`).
+    /// Starts empty, in the system's folder for temporary files (`TMPDIR`).
     ///
     /// # Errors
     /// When no file can be made there.
@@ -30,7 +30,7 @@ impl Gather {
         Ok(Self { file: BufWriter::with_capacity(1 << 16, tempfile::tempfile()?), items: Vec::new(), length: 0 })
     }
 
-    /// Adds an item to the group of `key`. Within a group items are sorted by `order`, those of the same order as they came.
+    /// Adds an item to the group of `key`. Within a group items are sorted by `order`, those of the same order as they arrived.
     ///
     /// # Errors
     /// When the disk is full.

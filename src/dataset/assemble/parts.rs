@@ -17,7 +17,7 @@ use crate::dataset::place::Place;
 use crate::feedback::Feedback;
 use crate::trace::{Span, SpanType, Trace};
 
-/// A trace put together, and where its first part stands; or why the parts are not those of one trace.
+/// An assembled trace, and the place of its first part; or why the parts are not those of one trace.
 pub(crate) type Whole = (Place, Result<Trace, String>);
 
 /// A part as it waits in the temporary file: traces and spans are of the plain dialect.
@@ -72,12 +72,12 @@ impl Parts {
     }
 }
 
-/// MLflow writes OpenTelemetry's id of a trace with `tr-` before it: the trace is the same, and has the longer id if some part does.
+/// MLflow prefixes OpenTelemetry's trace ids with `tr-`: the trace is the same, and has the longer id if some part does.
 fn key(trace_id: &str) -> &str {
     trace_id.strip_prefix("tr-").unwrap_or(trace_id)
 }
 
-/// Exporters send a span again when they do not know whether it arrived; a span that is written twice is kept as it ended.
+/// Exporters send a span again when they do not know whether it arrived; a span that is written twice is kept in its final state.
 fn drop_repeated(spans: &mut Vec<Span>) {
     let mut best: HashMap<String, (usize, bool)> = HashMap::with_capacity(spans.len());
     for (index, span) in spans.iter().enumerate() {
@@ -95,7 +95,7 @@ fn whole(parts: &[Vec<u8>]) -> io::Result<Whole> {
     let mut first_place = None;
     let mut differs = None;
     let mut whole = Trace::default();
-    // What was read once is known in all its fields.
+    // A part that was read before has known fields.
     let mut notices = Notices::default();
     let mut messages = Vec::new();
     for part in parts {
@@ -124,15 +124,15 @@ fn whole(parts: &[Vec<u8>]) -> io::Result<Whole> {
             Ok(whole)
         }
         Some(field) => Err(format!(
-            "parts of trace `{}` have different `{field}`; give each trace an id of its own, or remove the older part",
+            "parts of trace `{}` have different `{field}`; give each trace a different id, or remove the older part",
             whole.trace_id
         )),
     };
     Ok((first_place.unwrap_or_default(), whole))
 }
 
-/// Gives the messages that were recorded apart from their spans to these, in the order of their times. A span that says itself what was
-/// asked, or answered, knows better; one that was not recorded is made of its messages.
+/// Gives the messages that were recorded apart from their spans to these, in the order of their times. A span that itself says what was
+/// asked, or answered, takes precedence; one that was not recorded is made from its messages.
 fn join(spans: &mut Vec<Span>, mut messages: Vec<SpanMessages>) {
     messages.sort_by_key(|said| said.time);
     // Exporters send a record again when they do not know whether it arrived.
@@ -161,7 +161,7 @@ fn join(spans: &mut Vec<Span>, mut messages: Vec<SpanMessages>) {
     }
 }
 
-/// The field by which two parts that share an id cannot be of the same trace.
+/// The field that shows that two parts with the same id are not of the same trace.
 fn difference(whole: &Trace, part: &Trace) -> Option<&'static str> {
     let differ = |a: &Option<Value>, b: &Option<Value>| a.is_some() && b.is_some() && a != b;
     if differ(&whole.inputs, &part.inputs) {
@@ -173,7 +173,7 @@ fn difference(whole: &Trace, part: &Trace) -> Option<&'static str> {
     }
 }
 
-/// What an earlier part says holds; labels of all parts are kept.
+/// Earlier parts take precedence; labels of all parts are kept.
 fn merge(whole: &mut Trace, part: Trace) {
     let Trace {
         trace_id: _,
@@ -275,7 +275,8 @@ mod tests {
         }
         let (place, trace) = parts.into_traces().unwrap().next().unwrap().unwrap();
         assert_eq!((place.line, trace.unwrap_err().as_str()), {
-            let reason = "parts of trace `a` have different `inputs`; give each trace an id of its own, or remove the older part";
+            let reason =
+                "parts of trace `a` have different `inputs`; give each trace a different id, or remove the older part";
             (1, reason)
         });
     }

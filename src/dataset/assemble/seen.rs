@@ -1,4 +1,4 @@
-//! Which trace ids were read already, and with what content, in about 20 bytes a trace.
+//! Which trace ids were read already, and with what content, in about 20 bytes per trace.
 
 use std::hash::BuildHasher;
 
@@ -6,13 +6,13 @@ use foldhash::quality::RandomState;
 
 /// How many bits of an id's hash choose its chain of pages.
 const CHAIN_BITS: u32 = 16;
-/// Entries of a page, which fills two lines of a processor's cache.
+/// Entries of a page, which fills two CPU cache lines.
 const PAGE: usize = 7;
 /// Pages that are allocated together.
 const BLOCK: usize = 4096;
 
 /// The ids of all traces so far. Ids are distinguished by 64 bits of a hash, contents of one id by 32: with ten million traces
-/// the chance that two ids are taken for one is about one in 370,000. The hash has a random key, so that colliding ids cannot be chosen.
+/// the chance that two ids are mistaken for one is about one in 370,000. The hash has a random key, so that colliding ids cannot be chosen.
 ///
 /// It is a hash table of chained pages, which are neither moved nor freed: one that doubles has half of its places empty, and twice its
 /// size in memory while it grows.
@@ -56,7 +56,7 @@ impl Default for SeenIds {
 }
 
 impl SeenIds {
-    /// Asks for an id and notes it, with the place where it stands, if it is new.
+    /// Looks up an id and records it, with its place, if it is new.
     pub(crate) fn note(&mut self, trace_id: &str, content: &[u8], at: u32) -> Known {
         let id = self.hash.hash_one(trace_id);
         #[expect(clippy::cast_possible_truncation, reason = "32 bits of the hash")]

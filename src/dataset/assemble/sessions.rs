@@ -1,4 +1,4 @@
-//! Traces by their session, wherever in a dataset they stand.
+//! Traces by their session, wherever in a dataset they are.
 
 use std::borrow::Cow;
 use std::io;
@@ -19,7 +19,7 @@ impl Sessions {
     /// None yet.
     ///
     /// # Errors
-    /// When there can be no temporary file.
+    /// When a temporary file cannot be made.
     pub(crate) fn new() -> Result<Self, DatasetError> {
         Gather::new().map(Self).map_err(failed)
     }
@@ -36,7 +36,7 @@ impl Sessions {
     }
 
     /// The sessions, in the order of their first traces in the dataset. Within one, traces are in the order of `request_time_ms`; those
-    /// without come last, in the dataset's order, and so do those of one time.
+    /// without come last, in the dataset's order, which also orders equal times.
     ///
     /// # Errors
     /// When the temporary file cannot be written or read.
@@ -60,7 +60,7 @@ pub(super) fn read(bytes: &[u8]) -> io::Result<Trace> {
     trace_fields::read_back(serde_json::from_slice(bytes)?).map_err(io::Error::other)
 }
 
-/// The trace, with its JSON instead of a value that nests too deep to be read back. A prompt shows both alike.
+/// The trace, with values that are nested too deeply to be read back as their JSON. A prompt shows both in the same way.
 pub(super) fn shallow(trace: &Trace) -> Cow<'_, Trace> {
     let of_spans =
         trace.spans.iter().flat_map(|span| span.inputs.iter().chain(&span.outputs).chain(span.attributes.values()));

@@ -1,4 +1,4 @@
-//! Traces with outputs for the same inputs, wherever in a dataset they stand.
+//! Traces with outputs for the same inputs, wherever in a dataset they are.
 
 use std::io;
 
@@ -15,12 +15,12 @@ impl Sides {
     /// None yet.
     ///
     /// # Errors
-    /// When there can be no temporary file.
+    /// When a temporary file cannot be made.
     pub(crate) fn new() -> Result<Self, DatasetError> {
         Gather::new().map(Self).map_err(failed)
     }
 
-    /// Adds a trace of a side. What has the same key is compared with it.
+    /// Adds a trace of a side. Traces with the same key are compared.
     ///
     /// # Errors
     /// When the disk is full.

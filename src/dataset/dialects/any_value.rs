@@ -17,7 +17,7 @@ pub(crate) fn fields(pairs: Vec<Value>) -> Map<String, Value> {
     pairs.into_iter().filter_map(pair).collect()
 }
 
-/// `{"string_value": "x"}` as `"x"`; an empty object, which is how `null` is written, as `null`.
+/// `{"string_value": "x"}` as `"x"`; an empty object, which means `null`, as `null`.
 pub(crate) fn plain(typed: Value) -> Value {
     let Value::Object(typed) = typed else { return typed };
     // Phoenix writes all kinds, all but one of them `null`.

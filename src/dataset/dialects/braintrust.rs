@@ -1,4 +1,4 @@
-//! Braintrust's spans, one an object, as its API and exports have them. The spans of a trace are joined by `root_span_id`.
+//! Braintrust's spans, one per object, as in its API and exports. The spans of a trace are joined by `root_span_id`.
 //!
 //! ```json
 //! {"id": "r1", "span_id": "s1", "root_span_id": "s1", "span_parents": null, "created": "2026-01-05T10:00:00Z", "input": {}, "output": "...",
@@ -95,7 +95,7 @@ fn read_span(fields: Map<String, Value>, notices: &mut Notices) -> Result<Vec<Pa
     span.start_time_unix_nano = span.start_time_unix_nano.or(created);
     let trace_id = trace.trace_id.clone();
     if span.parent_id.is_some() {
-        // What a step says is not said of the whole; where the root counts no tokens, those of its steps are added up.
+        // What a step says does not apply to the whole; if the root counts no tokens, those of its steps are added up.
         if let Some(Ok(usage)) = trace.token_usage.map(serde_json::to_value) {
             span.attributes.insert(TOKEN_USAGE.to_owned(), usage);
         }

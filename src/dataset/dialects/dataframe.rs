@@ -5,7 +5,7 @@
 //! {"0": {"inputs": "...", "outputs": "..."}}
 //! {"inputs": {"0": "..."}, "outputs": {"0": "..."}}
 //! ```
-//! Each row has a dialect of its own. Source: pandas' documentation of `to_json`, `orient`.
+//! Each row has its own dialect. Source: pandas' documentation of `to_json`, `orient`.
 
 use serde_json::{Map, Value};
 
@@ -15,7 +15,7 @@ use crate::dataset::notice::Notices;
 pub(crate) const DIALECT: Dialect = Dialect { name: "dataframe", title: "pandas' tables in JSON", fits, read };
 
 fn fits(object: &Map<String, Value>) -> bool {
-    // Nearly all objects are not tables; few have so few keys.
+    // Nearly all objects are not tables; few have this few keys.
     object.len() <= 3 && (is_split(object) || is_table(object)) || by_index(object) || by_column(object)
 }
 
@@ -30,7 +30,7 @@ fn by_index(object: &Map<String, Value>) -> bool {
     !object.is_empty() && rows.all(|((key, row), number)| *key == number.to_string() && row.is_object())
 }
 
-/// Columns, each of which has its cells by the numbers of rows.
+/// Columns, each with its cells by row number.
 fn by_column(object: &Map<String, Value>) -> bool {
     let mut columns = object.values();
     let is_column = |column: &Value| {

@@ -1,4 +1,4 @@
-//! What a form of traces is.
+//! What a dialect is.
 
 use serde_json::{Map, Value};
 
@@ -6,10 +6,10 @@ use crate::dataset::dialects::part::Part;
 use crate::dataset::notice::Notices;
 use crate::trace::Trace;
 
-/// A form of traces in a dataset. A new one is a file with such a constant, and a line in [`Dialect::ALL`].
+/// A dialect of traces in a dataset. A new one is a file with such a constant, and a line in [`Dialect::ALL`].
 #[derive(Debug, Clone, Copy)]
 pub struct Dialect {
-    /// A short name in small letters, by which a user asks for it.
+    /// A short lower-case name, by which a user selects it.
     pub name: &'static str,
     /// What it is called in messages.
     pub title: &'static str,
@@ -17,16 +17,16 @@ pub struct Dialect {
     pub(crate) read: fn(Map<String, Value>, &mut Notices) -> Result<Found, String>,
 }
 
-/// What one JSON object of a dataset holds.
+/// The content of one JSON object of a dataset.
 #[derive(Debug, PartialEq)]
 #[expect(clippy::large_enum_variant, reason = "nearly every object is a trace")]
 pub(crate) enum Found {
     /// A trace, whole.
     Trace(Trace),
-    /// Any number of traces; those that cannot be read have their reason.
+    /// Any number of traces; those that cannot be read have a reason.
     Traces(Vec<Result<Trace, String>>),
     /// Parts of traces that may have others elsewhere in the dataset.
     Parts(Vec<Part>),
-    /// Objects that have dialects of their own, in a list or table of this name.
+    /// Objects that have their own dialects, in a list or table of this name.
     Objects(&'static str, Vec<Value>),
 }

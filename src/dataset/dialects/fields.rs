@@ -1,4 +1,4 @@
-//! Values of a JSON object by the type that a field should have; a complaint names the field and what was found.
+//! Values of a JSON object, by the type that a field should have; an error names the field and what was found.
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -6,6 +6,17 @@ use std::fmt::Display;
 use serde_json::{Map, Value};
 
 use crate::dataset::json;
+
+/// Of so many members, one is found sooner by a look at each than by the hash of its name.
+const FEW: usize = 16;
+
+/// As `object.get(name)`.
+pub(crate) fn member<'a>(object: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
+    if object.len() > FEW {
+        return object.get(name);
+    }
+    object.iter().find_map(|(key, value)| (key == name).then_some(value))
+}
 
 pub(crate) fn wrong(name: impl Display, wanted: &str, found: &Value) -> String {
     format!("`{name}` must be {wanted}, found {}", kind(found))
@@ -41,7 +52,7 @@ pub(crate) fn list(name: impl Display, wanted: &str, value: Value) -> Result<Vec
     }
 }
 
-/// A string, or a number as its text; `null` and `""` are none.
+/// A string, or a number as its text; `null` and `""` count as missing.
 pub(crate) fn text(name: impl Display, value: Value) -> Result<Option<String>, String> {
     match value {
         Value::String(text) => Ok(Some(text).filter(|text| !text.is_empty())),
@@ -108,7 +119,7 @@ pub(crate) fn json_text(value: Value) -> String {
     }
 }
 
-/// What is expected, under the names that judges know: an object that has one of them as it is, anything else as the expected response.
+/// Expectations, under the names that judges know: an object that has one of them as it is, anything else as the expected response.
 pub(crate) fn expectations(value: Value) -> Map<String, Value> {
     const NAMES: [&str; 4] = ["expected_response", "expected_facts", "guidelines", "expected_retrieved_context"];
     match value {
@@ -121,7 +132,7 @@ pub(crate) fn expectations(value: Value) -> Map<String, Value> {
     }
 }
 
-/// A number that is not negative, rounded, or its text; `null` is none.
+/// A non-negative number, rounded, or its text; `null` counts as missing.
 pub(crate) fn count(name: impl Display, value: Value) -> Result<Option<u64>, String> {
     let number = match &value {
         Value::Null => return Ok(None),

@@ -4,7 +4,7 @@
 //! {"key": "1", "request": {"contents": [{"role": "user", "parts": [{"text": "..."}]}]}}
 //! {"key": "1", "response": {"candidates": [{"content": {"role": "model", "parts": [{"text": "..."}]}}]}}
 //! ```
-//! A request and its response stand in one object, or are joined by `key`. Source: the Gemini API reference, "Batch API".
+//! A request and its response are in one object, or are joined by `key`. Source: the Gemini API reference, "Batch API".
 
 use serde_json::{Map, Value, json};
 
@@ -162,7 +162,7 @@ fn part(part: Value) -> Value {
         return json!({"type": "tool_call", "id": call.get("id"), "name": call.get("name"), "arguments": call.get("args")});
     }
     if let Some(result) = take(["functionResponse", "function_response"]) {
-        // Calls have no ids there; the name joins them.
+        // Calls have no ids there; they are joined by name.
         let id = result.get("id").or_else(|| result.get("name")).cloned();
         return json!({"type": "tool_call_response", "id": id, "response": result.get("response")});
     }

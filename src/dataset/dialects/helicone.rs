@@ -1,4 +1,4 @@
-//! Helicone's requests, as its API and exports have them: logged calls of OpenAI's, Anthropic's or Gemini's form.
+//! Helicone's requests, as in its API and exports: logged calls in OpenAI's, Anthropic's or Gemini's format.
 //!
 //! ```json
 //! {"request_id": "...", "request_created_at": "...", "request_body": {"messages": []}, "response_body": {"choices": []}}

@@ -41,7 +41,7 @@ fn read(mut fields: Map<String, Value>, notices: &mut Notices) -> Result<Found, 
 }
 
 fn read_sample(run: &str, mut fields: Map<String, Value>, notices: &mut Notices) -> Result<Trace, String> {
-    // Long texts stand in one place and are named elsewhere.
+    // Long texts are stored once and referred to elsewhere.
     if let Some(Value::Object(attachments)) =
         fields.remove("attachments").filter(|found| *found != Value::Object(Map::new()))
     {
@@ -129,7 +129,7 @@ const HOUSEKEEPING: &[&str] = &[
     "limit",
 ];
 
-/// Puts the contents in the places of `attachment://HASH`.
+/// Replaces `attachment://HASH` with the contents.
 fn attach(value: &mut Value, attachments: &Map<String, Value>) {
     match value {
         Value::String(text) => {
@@ -152,7 +152,7 @@ fn asked(input: Value) -> Value {
     }
 }
 
-/// Messages without Inspect's own marks.
+/// Messages without Inspect's own markers.
 fn plain(mut said: Value) -> Value {
     for message in said.as_array_mut().into_iter().flatten().filter_map(Value::as_object_mut) {
         message.retain(|key, _| !["id", "source", "model", "metadata"].contains(&key.as_str()));

@@ -1,11 +1,11 @@
-//! Langfuse's traces: from its public API, and from exports, where traces, observations and scores are rows of their own.
+//! Langfuse's traces: from its public API, and from exports, where traces, observations and scores are separate rows.
 //!
 //! ```json
 //! {"id": "t1", "timestamp": "2026-01-01T00:00:00Z", "input": "...", "output": "...", "sessionId": "s", "observations": [], "scores": []}
 //! {"id": "o1", "traceId": "t1", "type": "RETRIEVER", "startTime": "2026-01-01T00:00:00Z", "parentObservationId": null}
 //! {"id": "s1", "traceId": "t1", "name": "helpful", "value": 1, "source": "ANNOTATION", "dataType": "BOOLEAN"}
 //! ```
-//! Names are in camel case or with underscores. Rows of one trace may stand anywhere in the dataset.
+//! Names are in camel case or with underscores. Rows of one trace may be anywhere in the dataset.
 //! Sources: `langfuse.api` (`TraceWithFullDetails`, `ObservationsView`, `ObservationV2`, `Score`); "Export to blob storage" in
 //! Langfuse's documentation.
 
@@ -32,7 +32,7 @@ enum Kind {
     Score,
     /// A page of a list: `data` and `meta`.
     Page,
-    /// What the page of a trace downloads: `trace` and `observations`, in which every value is JSON text.
+    /// The download of a trace's page: `trace` and `observations`, in which every value is JSON text.
     Download,
 }
 
@@ -162,7 +162,7 @@ fn whole(fields: Map<String, Value>, notices: &mut Notices) -> Result<Trace, Str
     Ok(trace)
 }
 
-/// The fields by their names with underscores, without those that hold nothing. In a table an empty cell holds nothing.
+/// The fields by their names with underscores, without empty ones. In a table an empty cell counts as empty.
 fn rows(fields: Map<String, Value>) -> Map<String, Value> {
     let is_table = fields.values().all(Value::is_string);
     let holds = |value: &Value| !(value.is_null() || is_table && value == "");
@@ -180,7 +180,7 @@ fn snake_case(name: &str) -> String {
     snake
 }
 
-/// Exports hold lists and objects as JSON text. A text that only looks like a number stays a text.
+/// Exports have lists and objects as JSON text. A text that only looks like a number stays a text.
 fn nested(value: Value) -> Value {
     match value {
         Value::String(text) if text.starts_with(['{', '[']) => json::from_text(Value::String(text)),
@@ -214,7 +214,7 @@ fn read_trace(fields: Map<String, Value>, notices: &mut Notices) -> Result<Trace
                     }
                 }
             }
-            // Ids of what stands elsewhere, and what Langfuse's own pages need.
+            // Ids of what is elsewhere, and what Langfuse's own pages need.
             "observations" | "html_path" | "public" | "bookmarked" | "project_id" | "external_id" | "created_at"
             | "updated_at" => {}
             _ => notices.unknown(key),
@@ -223,7 +223,7 @@ fn read_trace(fields: Map<String, Value>, notices: &mut Notices) -> Result<Trace
     Ok(trace)
 }
 
-/// What an observation says: a span, and of its trace what the newer API repeats on each of them.
+/// The content of an observation: a span, and what the newer API repeats about its trace on each of them.
 struct Observation {
     trace: Trace,
     span: Span,
@@ -260,7 +260,7 @@ fn read_observation(place: &str, fields: Map<String, Value>, notices: &mut Notic
     Ok(Observation { trace, span })
 }
 
-/// What else is known of an observation.
+/// What else is known about an observation.
 const ATTRIBUTES: &[&str] = &[
     "level",
     "metadata",
@@ -299,7 +299,7 @@ const ATTRIBUTES: &[&str] = &[
     "trace_name",
 ];
 
-/// MLflow's name of a type; Langfuse's own where MLflow has none.
+/// MLflow's name of a type, or Langfuse's if MLflow has none.
 fn span_type(name: &str) -> SpanType {
     SpanType::new(if name.eq_ignore_ascii_case("GENERATION") { "LLM" } else { name })
 }
@@ -308,7 +308,7 @@ fn read_score(place: &str, mut fields: Map<String, Value>, notices: &mut Notices
     let mut feedback = Feedback { value: Some(Value::Null), ..Feedback::default() };
     let data_type = fields.remove("data_type");
     let is_boolean = data_type.is_some_and(|kind| kind == "BOOLEAN");
-    // The words of a category, of which `value` is only the number.
+    // The words of a category; `value` is only its number.
     let words = fields.remove("string_value");
     let mut source = Source::default();
     for (key, value) in fields {

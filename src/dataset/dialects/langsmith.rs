@@ -1,4 +1,4 @@
-//! LangSmith's runs, one an object, as its API and exports have them. The runs of a trace are joined by `trace_id`.
+//! LangSmith's runs, one per object, as in its API and exports. The runs of a trace are joined by `trace_id`.
 //!
 //! ```json
 //! {"id": "r2", "trace_id": "r1", "parent_run_id": "r1", "run_type": "retriever", "name": "search", "inputs": {}, "outputs": {}}
@@ -8,7 +8,7 @@
 use serde_json::{Map, Value};
 
 use crate::dataset::dialects::dialect::{Dialect, Found};
-use crate::dataset::dialects::fields::{labels, list, object, strings, text};
+use crate::dataset::dialects::fields::{labels, list, member, object, strings, text};
 use crate::dataset::dialects::part::Part;
 use crate::dataset::dialects::times;
 use crate::dataset::dialects::trace_fields::token_usage;
@@ -18,7 +18,7 @@ use crate::trace::{Span, SpanStatus, SpanType, Trace, TraceState};
 pub(crate) const DIALECT: Dialect = Dialect { name: "langsmith", title: "LangSmith's runs", fits, read };
 
 fn fits(object: &Map<String, Value>) -> bool {
-    let is_text = |key: &str| object.get(key).is_some_and(Value::is_string);
+    let is_text = |key: &str| member(object, key).is_some_and(Value::is_string);
     is_text("id") && is_text("run_type") && (is_text("trace_id") || is_text("dotted_order"))
 }
 
@@ -39,7 +39,7 @@ fn read(fields: Map<String, Value>, notices: &mut Notices) -> Result<Found, Stri
     Ok(Found::Parts(parts))
 }
 
-/// A run as a span, and what it says of its trace if it is the root.
+/// A run as a span, and what it says about its trace if it is the root.
 #[derive(Default)]
 struct Run {
     trace: Trace,
@@ -93,7 +93,7 @@ fn read_run(fields: Map<String, Value>, notices: &mut Notices) -> Result<(Run, V
             | "first_token_time"
             | "reference_example_id"
             | "attachments" => drop(span.attributes.insert(key, value)),
-            // The project, the way to the root once more, and what LangSmith's own pages need.
+            // The project, the path to the root again, and what LangSmith's own pages need.
             "session_id"
             | "dotted_order"
             | "parent_run_ids"

@@ -37,7 +37,7 @@ enum Form {
     Inside,
     /// Traces, or infos alone, under the key `traces`: a page of a search.
     Several,
-    /// The fields of `info` themselves, alone or beside a row's `request`, `response` and `spans`.
+    /// The fields of `info` themselves, alone or next to a row's `request`, `response` and `spans`.
     Flat,
     /// Spans that name their trace in an attribute.
     Spans,
@@ -52,7 +52,7 @@ fn form(object: &Map<String, Value>) -> Option<Form> {
     }
     let is_row = any(&["trace_metadata", "request_metadata"], Value::is_object) && any(&["spans"], Value::is_array);
     match object.get("trace") {
-        // The column that holds the whole trace, where pandas wrote the fields of a Python object and not a trace.
+        // The column that holds the whole trace, if pandas wrote the fields of a Python object instead of a trace.
         Some(Value::Object(_)) if is_row => return Some(Form::Flat),
         Some(Value::Object(trace)) if form(trace) == Some(Form::Trace) => return Some(Form::Inside),
         Some(Value::String(text)) if text.trim_start().starts_with('{') => return Some(Form::Inside),
@@ -116,7 +116,7 @@ fn read_trace(mut fields: Map<String, Value>, notices: &mut Notices) -> Result<T
     match form(&fields) {
         Some(Form::Inside) => {
             let trace = nested("trace", fields.remove("trace").unwrap_or_default())?;
-            // The columns beside it say the same once more.
+            // The other columns repeat it.
             fields.keys().filter(|key| !is_column(key)).for_each(|key| notices.unknown(key));
             draft.read_parts(object("trace", trace)?, notices)?;
         }
@@ -160,7 +160,7 @@ struct Draft {
     trace: Trace,
     request: Sources,
     response: Sources,
-    /// Whether the form says which spans the trace has, even if none.
+    /// Whether the form states the spans of the trace, even if none.
     has_spans: bool,
 }
 
@@ -171,7 +171,7 @@ impl Draft {
         let has_root = root.is_some();
         let (inputs, outputs) = root.map_or((None, None), |root| (root.inputs.clone(), root.outputs.clone()));
         let id = &trace.trace_id;
-        // A root span that recorded none knows best; a preview may be anything.
+        // A root span that recorded none takes precedence; a preview may be anything.
         let stand_in = |sources: Sources, what: &str| match sources.whole() {
             Ok(value) => Ok(value),
             Err(_) if has_root => Ok(None),
@@ -225,7 +225,7 @@ impl Draft {
         Ok(())
     }
 
-    /// What MLflow keeps in the metadata and a trace has fields for.
+    /// What MLflow keeps in the metadata but a trace has fields for.
     fn lift_metadata(&mut self) {
         let trace = &mut self.trace;
         let mut lift = |key| trace.metadata.remove(key).filter(|text| !text.is_empty());
@@ -233,7 +233,7 @@ impl Draft {
         self.response.metadata = lift("mlflow.traceOutputs");
         trace.session_id = lift("mlflow.trace.session");
         trace.user = lift("mlflow.trace.user");
-        // An unreadable figure must not cost the trace.
+        // An unreadable number must not cost the trace.
         let usage = lift("mlflow.trace.tokenUsage").map(|text| json::from_text(Value::String(text)));
         trace.token_usage = usage.and_then(|usage| token_usage("mlflow.trace.tokenUsage", usage).ok());
     }
@@ -268,7 +268,7 @@ impl Draft {
                 value => value,
             };
             match key.as_str() {
-                // What Python shows of a trace, or its inner fields: the other columns have all of it.
+                // Python's representation of a trace, or its inner fields: the other columns have everything.
                 "" | "Unnamed: 0" | "trace" => {}
                 "request" => self.request.data = cell(value, is_table)?,
                 "response" => self.response.data = cell(value, is_table)?,
@@ -283,7 +283,7 @@ impl Draft {
         Ok(())
     }
 
-    /// The artifact with a trace's spans, which says nothing of the trace that the root span does not say.
+    /// The artifact with a trace's spans, which says nothing about the trace beyond its root span.
     fn read_spans_alone(&mut self, fields: Map<String, Value>, notices: &mut Notices) -> Result<(), String> {
         let spans = fields.get("spans").and_then(Value::as_array);
         self.trace.trace_id = spans.and_then(|spans| trace_id_of(spans)).unwrap_or_default();
@@ -316,15 +316,15 @@ fn trace_id_of(spans: &[Value]) -> Option<String> {
     id.as_str().map(ToOwned::to_owned)
 }
 
-/// A value that a table holds as text: JSON, or as Python shows it.
+/// A value that a table has as text: JSON, or as Python prints it.
 fn nested(name: &str, value: Value) -> Result<Value, String> {
     let Value::String(text) = value else { return Ok(value) };
     json::from_str(&text)
         .or_else(|_| python::literal(&text))
-        .map_err(|at| format!("`{name}` is neither JSON nor a value of Python, from byte {} on", at + 1))
+        .map_err(|at| format!("`{name}` is neither JSON nor a Python value, from byte {} on", at + 1))
 }
 
-/// A `request` or `response`: in a table a text unless it shows a list or an object.
+/// A `request` or `response`: in a table a text unless it is a list or an object.
 fn cell(value: Value, is_table: bool) -> Result<Option<Value>, String> {
     let value = match value {
         Value::Null => return Ok(None),
@@ -351,8 +351,8 @@ fn duration_ms(name: std::fmt::Arguments<'_>, value: &Value) -> Result<Option<u6
     ms.map(|ms| Some(ms as u64)).ok_or_else(|| wrong(name, "a duration such as `0.125s`", value))
 }
 
-/// Expectations that hold go to the trace's expectations: of several with one name the latest, and one about the whole trace
-/// before one about a span. Feedback is kept aside. Kinds of assessment that came after this was written are counted only.
+/// Valid expectations go to the trace's expectations: of several with one name the latest, and one about the whole trace
+/// before one about a span. Feedback is kept separately. Newer kinds of assessment are only counted.
 fn read_assessments(value: Value, trace: &mut Trace, notices: &mut Notices) -> Result<(), String> {
     let mut expectations = Vec::new();
     for (index, value) in list("info.assessments", "a list of objects", value)?.into_iter().enumerate() {
@@ -366,7 +366,7 @@ fn read_assessments(value: Value, trace: &mut Trace, notices: &mut Notices) -> R
             Assessment::Expectation(_) => {}
         }
     }
-    // Servers answer them in any order; a prompt that shows them all must not depend on it.
+    // Servers return them in any order; a prompt that shows them all must not depend on it.
     expectations.sort_by(|a, b| {
         let key = |x: &Expectation| (x.span_id.is_none(), x.last_update_time_ms);
         key(a).cmp(&key(b)).then_with(|| a.name.cmp(&b.name))

@@ -1,4 +1,4 @@
-//! Rows of MLflow's evaluation datasets. One that was made of a trace has the trace's id, so that feedback can go back to it.
+//! Rows of MLflow's evaluation datasets. One that was made from a trace has the trace's id, so that feedback can go back to it.
 //!
 //! ```json
 //! {"dataset_record_id": "dr-1", "inputs": {}, "outputs": "...", "expectations": {}, "source_type": "TRACE", "source_id": "tr-..."}
@@ -8,7 +8,7 @@
 use serde_json::{Map, Value};
 
 use crate::dataset::dialects::dialect::{Dialect, Found};
-use crate::dataset::dialects::fields::{json_text, text};
+use crate::dataset::dialects::fields::{json_text, member, text};
 use crate::dataset::dialects::plain;
 use crate::dataset::json;
 use crate::dataset::notice::Notices;
@@ -17,7 +17,7 @@ pub(crate) const DIALECT: Dialect =
     Dialect { name: "mlflow-rows", title: "rows of MLflow's evaluation datasets", fits, read };
 
 fn fits(object: &Map<String, Value>) -> bool {
-    let has = |key: &str| object.contains_key(key);
+    let has = |key: &str| member(object, key).is_some();
     (has("dataset_record_id") || has("source_id") && has("source_type")) && has("inputs")
 }
 

@@ -1,4 +1,4 @@
-//! The forms that a trace can have: one file each, and the registry that recognises them.
+//! The dialects that a trace can have: one file each, and the registry that recognises them.
 
 mod anthropic;
 mod any_value;

@@ -1,11 +1,11 @@
-//! Chats as OpenAI's API has them: logged requests with their answers, the files of a batch, examples for fine-tuning.
+//! Chats as in OpenAI's API: logged requests with their answers, the files of a batch, examples for fine-tuning.
 //!
 //! ```json
 //! {"messages": [{"role": "user", "content": "..."}], "response": {"choices": [{"message": {"content": "..."}}]}}
 //! {"messages": [{"role": "user", "content": "..."}, {"role": "assistant", "content": "..."}]}
 //! ```
 //! The inputs are `{"messages": [...]}` as they were sent, with `tools` if there are any; of the Responses API `instructions` and
-//! `input`. Without an answer of its own, a last message by the assistant is the output. An answer of text is that text, any
+//! `input`. Without a separate answer, a last message by the assistant is the output. An answer of text is that text, any
 //! other the whole message. Parameters, model and reason to finish are kept in the metadata.
 //! Anthropic's `system` is the first message, and its answers are read as well.
 //! Source: OpenAI's API reference; its guides on batches and fine-tuning.
@@ -26,10 +26,10 @@ use crate::trace::{Trace, TraceState};
 
 pub(crate) const DIALECT: Dialect = Dialect { name: "openai", title: "OpenAI's chats and batches", fits, read };
 
-/// What of a request is its input, in this order.
+/// The parts of a request that are its input, in this order.
 const INPUTS: &[&str] = &["instructions", "system", "messages", "prompt", "input", "tools", "functions"];
 
-/// What else a request or a response says and is worth keeping.
+/// Other members of a request or a response that are worth keeping.
 const PARAMETERS: &[&str] = &[
     "model",
     "temperature",
@@ -74,7 +74,7 @@ const PARAMETERS: &[&str] = &[
     "url",
 ];
 
-/// What is said of every response and means nothing for a judge.
+/// Members of every response that mean nothing to a judge.
 const HOUSEKEEPING: &[&str] =
     &["object", "store", "stream_options", "background", "prompt_cache_key", "prompt_cache_retention", "completed_at"];
 
@@ -97,7 +97,7 @@ fn read(mut fields: Map<String, Value>, notices: &mut Notices) -> Result<Found, 
         return Ok(Found::Parts(vec![Part::Trace(Trace { trace_id, ..trace })]));
     }
     let mut chat = Chat::default();
-    // The answer may know better than the request which model it was.
+    // The answer may name the model more precisely than the request.
     for key in ["request", "input"] {
         if fields.get(key).is_some_and(|body| key == "request" || body.get("messages").is_some()) {
             chat.take_body(key, fields.remove(key).unwrap_or_default(), notices)?;
@@ -112,7 +112,7 @@ fn read(mut fields: Map<String, Value>, notices: &mut Notices) -> Result<Found, 
             _ => rest.extend(chat.take(&key, value, notices)?.map(|value| (key, value))),
         }
     }
-    // What remains is a trace's own: expectations, tags, a session.
+    // What remains belongs to the trace: expectations, tags, a session.
     let (mut trace, rest) = trace_fields::read(rest, notices)?;
     let has_answer = chat.answer.is_some() || chat.trace.state == TraceState::Error;
     if !has_answer && let Some(Value::Array(messages)) = chat.inputs.get_mut("messages") {
@@ -138,7 +138,7 @@ fn read(mut fields: Map<String, Value>, notices: &mut Notices) -> Result<Found, 
     Ok(Found::Trace(trace))
 }
 
-/// A line of a batch's input or output file. They are joined by `custom_id`, as the order of answers is not that of requests.
+/// A line of a batch's input or output file. They are joined by `custom_id`, because answers are not in the order of requests.
 fn read_batch(fields: Map<String, Value>, notices: &mut Notices) -> Result<Trace, String> {
     let mut chat = Chat::default();
     for (key, value) in fields {
@@ -169,12 +169,12 @@ fn read_batch(fields: Map<String, Value>, notices: &mut Notices) -> Result<Trace
     Ok(chat.finish())
 }
 
-/// Whether it is a response's body and not yet the answer itself.
+/// Whether it is a response's body rather than the answer itself.
 fn is_body(value: &Value) -> bool {
     is_of_anthropic(value) || ["choices", "output", "output_text", "error"].iter().any(|key| value.get(*key).is_some())
 }
 
-/// Whether it is a message as Anthropic's API answers it.
+/// Whether it is a message of Anthropic's API.
 fn is_of_anthropic(body: &Value) -> bool {
     body.get("type").is_some_and(|kind| kind == "message") && body.get("content").is_some()
 }
@@ -194,7 +194,7 @@ impl Chat {
             && let Some(system) = inputs.shift_remove("system")
             && let Some(Value::Array(asked)) = inputs.get_mut("messages")
         {
-            // Anthropic's instructions stand beside the messages.
+            // Anthropic's instructions are next to the messages.
             asked.splice(0..0, messages::read(system, "system"));
         }
         let ordered: Map<_, _> = INPUTS.iter().filter_map(|key| inputs.remove_entry(*key)).collect();
@@ -233,7 +233,7 @@ impl Chat {
         Ok(())
     }
 
-    /// A field of a request or a response; a value that is neither's is given back.
+    /// A field of a request or a response; a value that belongs to neither is given back.
     fn take(&mut self, key: &str, value: Value, notices: &mut Notices) -> Result<Option<Value>, String> {
         let trace = &mut self.trace;
         match key {

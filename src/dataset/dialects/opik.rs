@@ -94,7 +94,7 @@ fn read_one(fields: Map<String, Value>, notices: &mut Notices) -> Result<Vec<Par
             "tags" => trace.tags = labels(name, value)?,
             "thread_id" => trace.session_id = text(name, value)?,
             "usage" if is_span => drop(span.attributes.insert(key, value)),
-            // An unreadable figure must not cost the trace.
+            // An unreadable number must not cost the trace.
             "usage" => trace.token_usage = token_usage(name, value).ok().filter(|usage| usage.total_tokens > 0),
             "error_info" => {
                 let mut error = object(name, value)?;
@@ -136,7 +136,7 @@ fn read_one(fields: Map<String, Value>, notices: &mut Notices) -> Result<Vec<Par
     Ok(vec![Part::Trace(trace)])
 }
 
-/// What Opik's own pages need, and what its spans say themselves.
+/// What only Opik's own pages need, and what its spans repeat.
 const HOUSEKEEPING: &[&str] = &[
     "project_id",
     "project_name",

@@ -9,7 +9,7 @@ use crate::trace::{Span, Trace};
 /// A part of a trace.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Part {
-    /// What is known of the trace itself, with or without spans: it may be a single field beside the id.
+    /// What is known about the trace itself, with or without spans: it may be a single field next to the id.
     Trace(Trace),
     /// One of its spans.
     Span {
@@ -40,7 +40,7 @@ pub(crate) struct SpanMessages {
 }
 
 impl Part {
-    /// Makes sure that it can wait in a file and be read back: JSON in texts inside JSON may nest deeper than that.
+    /// Makes sure that it can be stored in a file and read back: JSON in texts inside JSON may be nested deeper than that.
     pub(crate) fn flatten(&mut self) {
         match self {
             Self::Trace(trace) => {

@@ -10,6 +10,7 @@
 use serde_json::{Map, Value};
 
 use crate::dataset::dialects::dialect::{Dialect, Found};
+use crate::dataset::dialects::fields::member;
 use crate::dataset::dialects::{rows, trace_fields};
 use crate::dataset::notice::Notices;
 
@@ -17,8 +18,9 @@ pub(crate) const DIALECT: Dialect =
     Dialect { name: "plain", title: "plain (`inputs`, `outputs`, `expectations`)", fits, read };
 
 fn fits(object: &Map<String, Value>) -> bool {
-    // Beside messages, outputs are the answer to a chat.
-    object.contains_key("inputs") || object.contains_key("outputs") && !object.contains_key("messages")
+    // Next to messages, outputs are the answer to a chat.
+    let has = |key: &str| member(object, key).is_some();
+    has("inputs") || has("outputs") && !has("messages")
 }
 
 fn read(fields: Map<String, Value>, notices: &mut Notices) -> Result<Found, String> {

@@ -88,7 +88,7 @@ fn read_result(eval_id: &str, fields: Map<String, Value>, notices: &mut Notices)
             }
             "latencyMs" => trace.execution_duration_ms = value.as_u64(),
             "error" => {
-                // A failed assertion stands there as well.
+                // A failed assertion is there as well.
                 drop(trace.metadata.insert("error".to_owned(), json_text(value)));
             }
             "gradingResult" => trace.assessments.extend(grading(object(name, value)?)?),
@@ -131,7 +131,7 @@ const HOUSEKEEPING: &[&str] = &[
     "updatedAt",
 ];
 
-/// The prompt as it was sent: a chat where it is the JSON of one.
+/// The prompt as sent: a chat if it is the JSON of one.
 fn asked(raw: Value) -> Value {
     let value = json::from_text(raw.clone());
     match messages::is_dialogue(&value) {

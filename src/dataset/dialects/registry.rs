@@ -1,4 +1,4 @@
-//! The forms that a trace can have in a dataset, and which one a record has.
+//! The dialects that a trace can have in a dataset, and how to tell a record's.
 
 use serde_json::{Map, Value};
 
@@ -16,7 +16,7 @@ use crate::dataset::notice::Notices;
 use crate::dataset::reject::{Hint, Problem};
 
 impl Dialect {
-    /// Every dialect; the first that fits an object reads it.
+    /// Every dialect; the first that matches an object reads it.
     pub const ALL: &'static [Self] = &[
         // Their keys are the plain ones and others.
         langsmith::DIALECT,
@@ -37,7 +37,7 @@ impl Dialect {
         helicone::DIALECT,
         openai::DIALECT,
         rows::DIALECT,
-        // Dialogues in spellings of their own may be called `messages` too.
+        // Dialogues in other spellings may be called `messages` too.
         sharegpt::DIALECT,
     ];
 
@@ -47,7 +47,7 @@ impl Dialect {
     }
 }
 
-/// Keys of lists of objects: pages of servers, and what people wrap a data set in.
+/// Keys of lists of objects: pages of servers, and wrappers of data sets.
 const LISTS: &[&str] =
     &["traces", "runs", "data", "rows", "items", "results", "records", "samples", "examples", "calls"];
 
@@ -59,7 +59,7 @@ pub(crate) enum Read {
     Several(Vec<Result<Found, Problem>>),
 }
 
-/// How records are read: what the user says of them, and which of it was of use.
+/// How records are read: what the user says about them, and which of it was used.
 #[derive(Debug, Default)]
 pub(crate) struct Reading {
     dialect: Option<&'static Dialect>,
@@ -82,7 +82,7 @@ impl Reading {
         self.mappings.iter().zip(&self.used).filter(|(_, used)| !**used).map(|(mapping, _)| mapping)
     }
 
-    /// Reads a record in whatever dialect it has, or in the one that the user says. An object that has what the mappings name is of the
+    /// Reads a record in the dialect that it has, or in the one that the user names. An object that has what the mappings name has the
     /// plain dialect, or a dialogue.
     ///
     /// # Errors
@@ -95,7 +95,7 @@ impl Reading {
         }
         let is_mapped = match &record.content {
             _ if self.mappings.is_empty() => false,
-            // The columns of a table are mapped with its header, except where several are for one field.
+            // The columns of a table are mapped with its header, unless several are for one field.
             Content::Row(columns) => {
                 self.use_columns(columns);
                 let repeated = mapping::repeated(&self.mappings);
@@ -112,7 +112,7 @@ impl Reading {
         used.for_each(|(mapping, used)| *used = columns.has(&mapping.source));
     }
 
-    /// One trace for each of the names that one field is mapped from: its id tells which.
+    /// One trace for each of the names that one field is mapped from; its id shows which.
     fn read_alternatives(
         &mut self,
         record: &Record<'_>,
@@ -152,7 +152,7 @@ impl Reading {
         names.iter().map(|name| read_one(*name)).collect()
     }
 
-    /// Reads an object whose fields are in their places.
+    /// Reads an object whose fields are already mapped.
     fn read_mapped(
         &self,
         mut object: Map<String, Value>,
@@ -208,7 +208,7 @@ fn read_items(name: &str, items: Vec<Value>, notices: &mut Notices) -> Vec<Resul
         match Dialect::of(&object).map(|dialect| (dialect.read)(object.clone(), notices)) {
             None => read.push(Err(unknown_form(&object))),
             Some(Ok(Found::Objects(..))) => {
-                read.push(Err(format!("`{name}[{index}]` is a list of its own in a list").into()));
+                read.push(Err(format!("`{name}[{index}]` is a list within a list").into()));
             }
             Some(Ok(found)) => read.push(Ok(found)),
             Some(Err(reason)) => read.push(Err(format!("`{name}[{index}]`: {reason}").into())),
@@ -231,11 +231,11 @@ fn unknown_form(object: &Map<String, Value>) -> Problem {
     let keys = if keys.is_empty() { "without keys".to_owned() } else { format!("with the keys {}", keys.join(", ")) };
     let mut mappings = Guess::of(object).mappings();
     if mappings.is_empty() {
-        // What was asked may stand further in.
+        // The question may be nested deeper.
         mappings = Guess::of(&flat(object)).mappings();
     }
     let mappings = mappings.into_iter().map(|(target, source)| Mapping { target, source }).collect();
-    Problem { reason: format!("unknown form of trace, {keys}"), hint: Some(Hint::Map(mappings)) }
+    Problem { reason: format!("unknown trace format, {keys}"), hint: Some(Hint::Map(mappings)) }
 }
 
 /// The members of objects further in, each under its path.
@@ -313,7 +313,7 @@ mod tests {
             assert!(matches!(items[0], Ok(Found::Trace(_))) && matches!(items[1], Ok(Found::Trace(_))), "{items:?}");
             let reasons: Vec<_> = items[2..].iter().map(|item| item.as_ref().unwrap_err().reason.as_str()).collect();
             assert!(reasons[0].ends_with("[2]` must be a trace's object, found a number"), "{reasons:?}");
-            assert_eq!(reasons[1], "unknown form of trace, with the keys `x`");
+            assert_eq!(reasons[1], "unknown trace format, with the keys `x`");
         }
         let frame = r#"{"columns": ["inputs", "outputs"], "data": [["q1", "a1"], ["q2", "a2"]]}"#;
         assert!(matches!(read(frame), Ok(Read::Several(rows)) if rows.len() == 2 && rows.iter().all(Result::is_ok)));
@@ -392,13 +392,13 @@ mod tests {
             (reason, mappings.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "))
         };
         assert_eq!(refused(r#"{"question": "q", "prompt": "p", "answer": "a"}"#), {
-            let reason = "unknown form of trace, with the keys `question`, `prompt`, `answer`";
+            let reason = "unknown trace format, with the keys `question`, `prompt`, `answer`";
             (reason.to_owned(), "inputs=question outputs=answer".to_owned())
         });
         assert_eq!(refused(r#"{"call": {"prompt": "q", "n": 1}, "said": {"text": {"completion": "a"}}}"#).1, {
             "inputs=call.prompt outputs=said.text.completion"
         });
-        assert_eq!(refused("{}"), ("unknown form of trace, without keys".to_owned(), String::new()));
+        assert_eq!(refused("{}"), ("unknown trace format, without keys".to_owned(), String::new()));
         let many = r#"{"a":1,"b":1,"c":1,"d":1,"e":1,"f":1,"g":1,"h":1}"#;
         assert!(refused(many).0.ends_with("`f`, 2 more"));
     }

@@ -1,4 +1,4 @@
-//! Rows of evaluation and training sets, whose columns have names of their own.
+//! Rows of evaluation and training sets, each with its own column names.
 //!
 //! ```json
 //! {"question": "...", "answer": "...", "contexts": ["..."], "ground_truth": "..."}
@@ -41,12 +41,12 @@ fn read(fields: Map<String, Value>, notices: &mut Notices) -> Result<Found, Stri
     }
     fill(&mut trace, rest, notices);
     if trace.inputs.is_none() {
-        return Err("nothing in this row has a name that says what was asked".to_owned());
+        return Err("no field in this row has a name that says what was asked".to_owned());
     }
     Ok(Found::Trace(trace))
 }
 
-/// Fills in what a trace lacks from fields that go by other names. What is left over is unknown.
+/// Fills in what a trace lacks from fields with other names. The rest is unknown.
 pub(crate) fn fill(trace: &mut Trace, mut rest: Map<String, Value>, notices: &mut Notices) {
     if !rest.is_empty() {
         let guess = Guess::of(&rest);
@@ -85,7 +85,7 @@ fn take_inputs(guess: &Guess, rest: &mut Map<String, Value>, notices: &mut Notic
     }
 }
 
-/// A list of messages as every chat has them, any other value as it is.
+/// A list of messages in the common spelling, any other value as it is.
 fn as_messages(value: Value) -> Value {
     if messages::is_dialogue(&value) {
         Value::Object(Map::from_iter([("messages".to_owned(), messages::read(value, "user").into())]))
@@ -94,7 +94,7 @@ fn as_messages(value: Value) -> Value {
     }
 }
 
-/// The answer at the end of a dialogue that stands in its place.
+/// The answer at the end of a dialogue, which replaces it.
 pub(crate) fn take_answer(outputs: &mut Value) {
     if messages::is_dialogue(outputs) {
         let last = messages::read(outputs.take(), "assistant").pop();
@@ -116,7 +116,7 @@ fn take_outputs(trace: &mut Trace, guess: &Guess, rest: &mut Map<String, Value>,
         trace.outputs = Some(answer);
         return;
     }
-    // A dialogue ends with the answer; what comes before repeats what was asked, or is the only record of it.
+    // A dialogue ends with the answer; what precedes it repeats the question, or is its only record.
     let mut said = messages::read(answer, "assistant");
     trace.outputs = said.pop().and_then(|last| messages::answer(vec![last]));
     if trace.inputs.is_none() && !said.is_empty() {

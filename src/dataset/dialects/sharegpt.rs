@@ -23,7 +23,7 @@ pub(crate) const DIALECT: Dialect =
 const CONTENTS: [&str; 4] = ["value", "content", "text", "message"];
 /// Names of who says it.
 const ROLES: [&str; 5] = ["from", "role", "speaker", "author", "sender"];
-/// An exchange in one turn: what was asked and answered.
+/// An exchange in one turn: a question and its answer.
 const EXCHANGES: [(&str, &str); 4] =
     [("human", "assistant"), ("user", "assistant"), ("input", "output"), ("question", "answer")];
 
@@ -38,7 +38,7 @@ fn key(object: &Map<String, Value>) -> Option<&'static str> {
 }
 
 fn read(mut fields: Map<String, Value>, notices: &mut Notices) -> Result<Found, String> {
-    let key = key(&fields).ok_or("no dialogue is found in this row")?;
+    let key = key(&fields).ok_or("no dialogue in this row")?;
     let mut turns = turns(fields.shift_remove(key).unwrap_or_default()).unwrap_or_default();
     let other = PAIRS.iter().find(|(first, second)| *first == key && fields.contains_key(*second));
     if let Some((first, second)) = other {
@@ -62,7 +62,7 @@ fn read(mut fields: Map<String, Value>, notices: &mut Notices) -> Result<Found, 
     (openai::DIALECT.read)(fields, notices)
 }
 
-/// The messages of a dialogue; `None` if it is none.
+/// The messages of a dialogue; `None` if it is not one.
 fn turns(dialogue: Value) -> Option<Vec<Value>> {
     match dialogue {
         Value::Array(turns) if !turns.is_empty() => {
@@ -78,7 +78,7 @@ fn turns(dialogue: Value) -> Option<Vec<Value>> {
     }
 }
 
-/// One turn: a message, or what was asked and answered in one.
+/// One turn: a message, or a question and its answer in one.
 fn turn(value: Value) -> Option<Vec<Value>> {
     if value.is_array() {
         return messages::is_message(&value).then(|| messages::read(value, "user"));

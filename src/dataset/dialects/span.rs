@@ -21,7 +21,7 @@ pub(crate) enum Style {
 /// Reads a list of spans; `values` are its items.
 ///
 /// # Errors
-/// Which field of which span is wrong.
+/// The field and the span that are wrong.
 pub(crate) fn read_all(values: Vec<Value>, style: Style, notices: &mut Notices) -> Result<Vec<Span>, String> {
     values.into_iter().enumerate().map(|(index, value)| read(index, value, style, notices)).collect()
 }
@@ -86,7 +86,7 @@ pub(crate) fn read_status(name: std::fmt::Arguments<'_>, value: Value, span: &mu
     Ok(())
 }
 
-/// Lifts inputs, outputs and type out of MLflow's attributes and keeps the others, each decoded.
+/// Extracts inputs, outputs and type from MLflow's attributes and keeps the others, each decoded.
 ///
 /// Source: `mlflow.tracing.constant.SpanAttributeKey`.
 fn read_attributes(name: std::fmt::Arguments<'_>, value: Value, span: &mut Span) -> Result<(), String> {
@@ -101,7 +101,7 @@ fn read_attributes(name: std::fmt::Arguments<'_>, value: Value, span: &mut Span)
             "mlflow.spanInputs" => span.inputs = Some(value),
             "mlflow.spanOutputs" => span.outputs = Some(value),
             "mlflow.spanType" => span.span_type = value.as_str().map_or_else(SpanType::default, SpanType::new),
-            // The trace's id once more.
+            // The trace's id again.
             "mlflow.traceRequestId" => {}
             _ => drop(span.attributes.insert(key, value)),
         }
@@ -162,7 +162,7 @@ fn from_base64(text: &str, bits: u32) -> Option<u128> {
             b'/' | b'_' => 63,
             _ => return None,
         };
-        // The last digit is longer than what it holds.
+        // The last digit has more bits than needed.
         let taken = missing.min(6);
         number = number << taken | u128::from(digit >> (6 - taken));
         missing -= taken;

@@ -1,7 +1,7 @@
 //! Times, in every spelling of every dialect.
 //!
 //! A number counts seconds, or thousandths, millionths or billionths of them: from 1973 on each unit has its own range of numbers. A text
-//! is such a number, or a date and time as ISO 8601 or an HTTP header has it, in UTC where it names no zone. What is neither is no
+//! is such a number, or a date and time as in ISO 8601 or an HTTP header, in UTC if it names no zone. What is neither is no
 //! reason to reject a trace; it is ignored, and noted.
 
 use std::fmt::Display;
@@ -24,12 +24,12 @@ pub(crate) fn ns(name: impl Display, value: &Value, notices: &mut Notices) -> Op
     nanoseconds(name, value, notices).and_then(|time| u64::try_from(time).ok())
 }
 
-/// Milliseconds of Unix time where the field says that a number counts these.
+/// Milliseconds of Unix time, if the field says that numbers are milliseconds.
 pub(crate) fn exact_ms(name: impl Display, value: &Value, notices: &mut Notices) -> Option<i64> {
     whole(value).or_else(|| ms(name, value, notices))
 }
 
-/// Nanoseconds of Unix time where the field says that a number counts these.
+/// Nanoseconds of Unix time, if the field says that numbers are nanoseconds.
 pub(crate) fn exact_ns(name: impl Display, value: &Value, notices: &mut Notices) -> Option<u64> {
     whole(value).and_then(|time| u64::try_from(time).ok()).or_else(|| ns(name, value, notices))
 }
@@ -80,7 +80,7 @@ fn of_number(number: f64) -> Option<i128> {
     if !number.is_finite() || number.abs() > 1e19 {
         return None;
     }
-    // A double keeps whole seconds and microseconds, not their product with a billion.
+    // A double holds whole seconds and microseconds exactly, but not multiplied by a billion.
     let (whole, fraction) = (number.trunc() as i128, number.fract());
     let unit = unit(whole.unsigned_abs().try_into().unwrap_or(u64::MAX));
     #[expect(clippy::cast_precision_loss, reason = "a power of ten")]
@@ -88,7 +88,7 @@ fn of_number(number: f64) -> Option<i128> {
     Some(whole * unit + rest as i128)
 }
 
-/// The nanoseconds of the unit that a number of this size counts.
+/// The nanoseconds in the unit of a number of this size.
 fn unit(size: u64) -> i128 {
     match size {
         ..100_000_000_000 => 1_000_000_000,

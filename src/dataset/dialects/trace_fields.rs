@@ -29,7 +29,7 @@ pub(crate) const FIELDS: [&str; 15] = [
     "token_usage",
 ];
 
-/// The trace, whatever it lacks, and the fields that no trace has.
+/// The trace, even if incomplete, and the fields that no trace has.
 pub(crate) fn read(fields: Map<String, Value>, notices: &mut Notices) -> Result<(Trace, Map<String, Value>), String> {
     let mut trace = Trace::default();
     let mut documents = None;
@@ -59,12 +59,12 @@ pub(crate) fn read(fields: Map<String, Value>, notices: &mut Notices) -> Result<
     Ok((trace, rest))
 }
 
-/// The trace that was written as one, whatever it lacks.
+/// The trace that was written as one, even if incomplete.
 pub(crate) fn read_back(fields: Map<String, Value>) -> Result<Trace, String> {
     read(fields, &mut Notices::default()).map(|(trace, _)| trace)
 }
 
-/// Adds documents that were recorded beside a trace as a step that retrieved them. `null` is none; an empty list says that nothing was
+/// Adds documents that were recorded next to a trace as a step that retrieved them. `null` is none; an empty list says that nothing was
 /// found.
 pub(crate) fn add_documents(trace: &mut Trace, documents: Value) {
     let documents = match documents {
@@ -88,15 +88,15 @@ pub(crate) fn add_documents(trace: &mut Trace, documents: Value) {
     });
 }
 
-/// A list that a table holds as its text.
+/// A list that a table has as its text.
 fn listed(text: &str) -> Option<Value> {
     let text = text.trim();
     let value = json::from_str(text).ok().or_else(|| python::literal(text).ok())?;
     value.is_array().then_some(value)
 }
 
-/// The tokens in an object `{"input_tokens": 1, "output_tokens": 2, "total_tokens": 3}`, also by the names that OpenAI's chat
-/// completions, Langfuse and Gemini have for them; a missing sum is computed.
+/// The tokens in an object `{"input_tokens": 1, "output_tokens": 2, "total_tokens": 3}`, also under the names that OpenAI's chat
+/// completions, Langfuse and Gemini use; a missing sum is computed.
 pub(crate) fn token_usage(name: &str, value: Value) -> Result<TokenUsage, String> {
     let mut usage = TokenUsage::default();
     let mut total = None;

@@ -1,4 +1,4 @@
-//! Weave's calls, one an object, as its API exports them. The calls of a trace are joined by `trace_id`.
+//! Weave's calls, one per object, as its API exports them. The calls of a trace are joined by `trace_id`.
 //!
 //! ```json
 //! {"id": "c1", "trace_id": "t1", "parent_id": null, "op_name": "weave:///team/app/op/ask:v1", "inputs": {}, "output": "..."}
@@ -8,7 +8,7 @@
 use serde_json::{Map, Value};
 
 use crate::dataset::dialects::dialect::{Dialect, Found};
-use crate::dataset::dialects::fields::{facts, object, text};
+use crate::dataset::dialects::fields::{facts, member, object, text};
 use crate::dataset::dialects::messages;
 use crate::dataset::dialects::part::Part;
 use crate::dataset::dialects::times;
@@ -18,7 +18,7 @@ use crate::trace::{Span, SpanStatus, SpanType, Trace, TraceState};
 pub(crate) const DIALECT: Dialect = Dialect { name: "weave", title: "Weave's calls", fits, read };
 
 fn fits(object: &Map<String, Value>) -> bool {
-    object.contains_key("op_name") && object.contains_key("trace_id")
+    member(object, "op_name").is_some() && member(object, "trace_id").is_some()
 }
 
 fn read(fields: Map<String, Value>, notices: &mut Notices) -> Result<Found, String> {

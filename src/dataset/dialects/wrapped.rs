@@ -65,7 +65,7 @@ fn callback(mut fields: Map<String, Value>, names: &[&str]) -> Value {
     const TOLD: &[&str] = &["tags", "metadata", "kwargs"];
     let is_wrapper = fields.keys().all(|key| names.contains(&key.as_str()) || TOLD.contains(&key.as_str()));
     let is_told = TOLD.iter().any(|key| fields.contains_key(*key));
-    // A single `input` is a name of the application's own.
+    // A single `input` is the application's own name.
     if is_wrapper && (is_told || names.contains(&"output") && fields.len() == 1) {
         let content = names.iter().find_map(|name| fields.shift_remove(*name).filter(|value| !value.is_null()));
         if let Some(content) = content {
@@ -78,7 +78,7 @@ fn callback(mut fields: Map<String, Value>, names: &[&str]) -> Value {
     Value::Object(fields)
 }
 
-/// Messages in LangChain's spelling as every chat has them, wherever they are the only content.
+/// Messages in LangChain's spelling, converted to the common one, if they are the only content.
 fn messages_of(value: Value) -> Value {
     match value {
         Value::Object(mut fields) if fields.get("messages").is_some_and(messages::is_of_langchain) => {

@@ -11,7 +11,7 @@ pub(crate) fn without_end(row: &[u8]) -> &[u8] {
     row.strip_suffix(b"\r").unwrap_or(row)
 }
 
-/// Takes a row with its line end; false if it ends inside quotes.
+/// Reads a row with its line end; false if it ends inside quotes.
 pub(crate) fn read_row(scan: &mut Scan<impl BufRead>, delimiter: u8) -> io::Result<bool> {
     let mut cell = Cell::Begins;
     loop {
@@ -56,12 +56,12 @@ enum Cell {
     Begins,
     Plain,
     Quoted,
-    /// The end of the cell, or the first of two quotes that stand for one.
+    /// The end of the cell, or the first of two quotes that mean one.
     AfterQuote,
 }
 
 impl Cell {
-    /// Where the reading is after one more byte.
+    /// The state after one more byte.
     fn after(self, byte: u8, delimiter: u8) -> Self {
         match (self, byte) {
             (Self::Quoted, b'"') => Self::AfterQuote,
@@ -71,7 +71,7 @@ impl Cell {
         }
     }
 
-    /// How many bytes come before the next that may change anything.
+    /// The number of bytes before the next significant one.
     fn run(self, bytes: &[u8], delimiter: u8) -> usize {
         let next = match self {
             Self::Quoted => memchr::memchr(b'"', bytes),

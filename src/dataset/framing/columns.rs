@@ -11,7 +11,7 @@ use crate::dataset::notice::{Notice, Notices};
 use crate::dataset::python;
 use crate::dataset::reject::Problem;
 
-/// Fields whose text is read as what it shows where that is an object or a list. Anything else is text: `007` is not a number, nor `true`
+/// Fields whose text is parsed if it is an object or a list. Anything else is text: `007` is not a number, nor `true`
 /// a boolean.
 const STRUCTURED: [&str; 10] =
     ["inputs", "outputs", "expectations", "documents", "spans", "tags", "metadata", "token_usage", "info", "data"];
@@ -51,9 +51,9 @@ impl Columns {
         let is_filled = |target: &str| mappings.iter().filter(|mapping| mapping.target == target).any(|m| is_there(&m));
         if let Some(mapping) = mappings.iter().find(|mapping| !is_filled(&mapping.target)) {
             let names: Vec<_> = names.iter().map(|name| format!("`{name}`")).collect();
-            return Err(format!("`{}` is mapped, and the columns are {}", mapping.source, names.join(", ")));
+            return Err(format!("`{}` is mapped, but the columns are {}", mapping.source, names.join(", ")));
         }
-        // Where several are there, they are not one field of one trace.
+        // If several are present, they are not one field of one trace.
         let is_one = |mapping: &&Mapping| {
             mappings.iter().filter(|other| other.target == mapping.target).filter(is_there).count() == 1
         };
@@ -75,7 +75,7 @@ impl Columns {
         self.names.iter().any(|own| own == name)
     }
 
-    /// The object that a row stands for. An empty cell is skipped.
+    /// The object that a row describes. An empty cell is skipped.
     pub(crate) fn object(
         &self,
         row: &[u8],
@@ -87,7 +87,7 @@ impl Columns {
         if cells.len() != self.targets.len() {
             let (found, wanted) = (counted(cells.len(), "cell"), counted(self.targets.len(), "column"));
             let reason = format!(
-                "the row has {found} and the header {wanted}; a cell with a delimiter, a quote or a line end needs quotes"
+                "the row has {found} but the header {wanted}; a cell with a delimiter, a quote or a line end needs quotes"
             );
             return Err(reason.into());
         }
@@ -157,6 +157,6 @@ mod tests {
             Columns::read(b"a,b", b',', 0, &mappings).map(|columns| columns.targets)
         };
         assert_eq!(read(&["inputs=a", "inputs=other"]), Ok(vec![vec!["inputs".to_owned()], vec!["b".to_owned()]]));
-        assert_eq!(read(&["inputs=a", "outputs=c"]).unwrap_err(), "`c` is mapped, and the columns are `a`, `b`");
+        assert_eq!(read(&["inputs=a", "outputs=c"]).unwrap_err(), "`c` is mapped, but the columns are `a`, `b`");
     }
 }

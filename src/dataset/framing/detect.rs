@@ -1,4 +1,4 @@
-//! How the objects of a file follow each other, detected by its first lines.
+//! The framing of the objects in a file, detected from its first lines.
 
 use crate::dataset::framing::cells::{cells, separator};
 use crate::dataset::framing::limits::UTF8_BOM;
@@ -6,14 +6,14 @@ use crate::dataset::framing::limits::UTF8_BOM;
 /// The first lines are looked at up to this length.
 const MAX_HEAD_BYTES: usize = 64 << 10;
 
-/// How the objects of a file follow each other.
+/// The framing of the objects in a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Framing {
     /// JSONL: one object a line.
     Lines,
     /// JSON: a list of objects, or objects one after the other, over any lines.
     Json,
-    /// CSV: an object is a row; the delimiter is the comma or the semicolon, whichever the header has more of.
+    /// CSV: an object is a row; the delimiter is the comma or the semicolon, whichever is more frequent in the header.
     Csv,
     /// A table with tabs.
     Tsv,
@@ -48,11 +48,11 @@ pub(crate) enum Detected {
 pub(crate) struct Known {
     /// What the user says.
     pub forced: Option<Framing>,
-    /// What the file's name says; content that is clearly something else is stronger.
+    /// What the file's name says; content that is clearly something else takes precedence.
     pub named: Option<Framing>,
 }
 
-/// The framing of what begins so; `None` if the next lines may decide.
+/// The framing of a text that begins like this; `None` if the next lines may decide.
 pub(crate) fn detect(head: &[u8], is_end: bool, known: Known) -> Option<Detected> {
     match known.forced {
         Some(Framing::Lines) => return Some(Detected::Lines),
@@ -96,8 +96,8 @@ pub(crate) fn detect(head: &[u8], is_end: bool, known: Known) -> Option<Detected
     }
 }
 
-/// Whether the first line of objects is not just one object: one that continues in the next line, or one with another behind it. An
-/// object that a writer lost the end of does not end in a comma or a bracket, as a rule; a line end inside a string is an error.
+/// Whether the first line of objects is not just one object: one that continues in the next line, or one followed by another. An
+/// object whose end is missing does not usually end in a comma or a bracket; a line end inside a string is an error.
 fn continues(line: &[u8]) -> bool {
     let mut objects = serde_json::Deserializer::from_slice(line).into_iter::<serde::de::IgnoredAny>();
     match objects.next() {
@@ -109,7 +109,7 @@ fn continues(line: &[u8]) -> bool {
     }
 }
 
-/// The delimiter that a header has most of.
+/// The most frequent delimiter in a header.
 fn delimiter(header: &[u8]) -> u8 {
     let candidates = [b',', b';', b'\t'];
     let most = candidates.into_iter().rev().max_by_key(|delimiter| cells(header, *delimiter).len());

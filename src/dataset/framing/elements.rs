@@ -1,6 +1,6 @@
 //! JSON values one after the other, or in a list, in memory for one of them: `[{...}, {...}]`, pretty-printed or not.
 //!
-//! Only brackets and strings are followed here; whether a value is JSON, its own parser says. Where brackets cannot be right, the value is set
+//! Only brackets and strings are followed here; a parser then decides whether a value is JSON. Where brackets cannot be right, the value is set
 //! aside up to where, by its indentation, the next one begins.
 
 use std::io::{self, BufRead};
@@ -17,9 +17,9 @@ pub(crate) struct Elements<R> {
     scan: Scan<R>,
     /// Inside a list at the top.
     in_list: bool,
-    /// How many bytes of a byte order mark were skipped.
+    /// The number of bytes of a byte order mark that were skipped.
     of_mark: usize,
-    /// Of the first element that stood on a line of its own.
+    /// Of the first element on its own line.
     indent: Option<u64>,
 }
 
@@ -56,7 +56,7 @@ impl<R: BufRead> Elements<R> {
                 b']' if self.in_list => self.in_list = false,
                 b',' if self.in_list => {}
                 white if white.is_ascii_whitespace() => {}
-                // Each of several files that were put together may begin with a mark.
+                // Each of several concatenated files may begin with a mark.
                 byte if UTF8_BOM.get(self.of_mark) == Some(&byte) => {
                     self.of_mark = (self.of_mark + 1) % UTF8_BOM.len();
                 }
@@ -100,7 +100,7 @@ impl<R: BufRead> Elements<R> {
         Record { bytes, length: self.scan.length, line: start.line, byte_offset: start.byte_offset, content }
     }
 
-    /// A number or a name; outside of a list, all of a line that begins so.
+    /// A number or a name; outside a list, the whole line that begins with one.
     fn word(&mut self) -> io::Result<End> {
         let in_list = self.in_list;
         let ends = |byte: &u8| match in_list {
@@ -164,12 +164,12 @@ struct Nesting {
     open: Vec<u8>,
     in_string: bool,
     escaped: bool,
-    /// The last byte that was no white space.
+    /// The last byte that was not white space.
     last: u8,
 }
 
 impl Nesting {
-    /// How much of the chunk belongs to the value, and how it ends if it ends there.
+    /// How much of the chunk belongs to the value, and how it ends, if it does.
     fn follow(&mut self, chunk: &[u8]) -> (usize, Option<End>) {
         let mut at = 0;
         while let Some(&byte) = chunk.get(at) {
@@ -221,7 +221,7 @@ impl Nesting {
         (at, None)
     }
 
-    /// Whether a value can stand here, after what goes before one.
+    /// Whether a value can be here, after what precedes one.
     fn may_begin(&self) -> bool {
         matches!((self.open.last(), self.last), (None, _) | (Some(b'['), b'[' | b',') | (Some(b'{'), b':'))
     }
@@ -304,7 +304,7 @@ mod tests {
     #[test]
     fn after_brackets_that_do_not_fit_the_next_object_is_found() {
         let a = Some(json!({"a": 1}));
-        // A bracket is missing, or of the wrong kind, or a quote; elements on lines of their own, with indentation, or on one line.
+        // A bracket is missing or of the wrong kind, or a quote is missing; elements on separate lines, with indentation, or on one line.
         for broken in ["{\"b\": {\"c\": 1}", "{\"b\": 1]", "{\"b\": \"c}", "}", "oops", "{\"b\" {}}"] {
             for (open, between, close) in
                 [("[\n", ",\n", "\n]"), ("[\n  ", ",\n  ", "\n]"), ("", "\n", "\n"), ("[", ",\n ", "]")]
@@ -316,7 +316,7 @@ mod tests {
         let pretty = "[\n  {\n    \"a\": {\n      \"b\": 1\n  },\n  {\n    \"a\": 1\n  }\n]";
         assert_eq!(values(pretty), [None, a.clone()]);
         assert_eq!(values("[{\"a\": {\"b\": 1}, {\"a\": 1}]"), [None, a.clone()]);
-        // The first stands behind the bracket of its list: only what is hardly indented is beside it.
+        // The first follows the bracket of its list: only what is hardly indented is next to it.
         for text in
             ["[{\"b\": 1],\n{\"a\": 1}]", "[{\"b\": 1],\n {\"a\": 1}]", "[{\"b\": 1],\n  {\"c\": 1},\n{\"a\": 1}]"]
         {

@@ -33,7 +33,7 @@ impl<R: BufRead> Lines<R> {
         self.lines
     }
 
-    /// Lines of nothing but white space so far; they are skipped.
+    /// Blank lines so far; they are skipped.
     pub(crate) fn blank(&self) -> u64 {
         self.blank
     }
@@ -45,7 +45,7 @@ impl<R: BufRead> Lines<R> {
             let Some(length) = self.fill()? else { return Ok(None) };
             self.lines += 1;
             let mut start = 0;
-            // Each of several files that were put together may begin with a mark.
+            // Each of several concatenated files may begin with a mark.
             if self.buffer.starts_with(UTF8_BOM) {
                 start = UTF8_BOM.len();
                 byte_offset += start as u64;
@@ -64,7 +64,7 @@ impl<R: BufRead> Lines<R> {
         }
     }
 
-    /// Reads to the end of the line; its length without the `\n`, or `None` at the end of the file. A line over the limit
+    /// Reads to the end of the line; returns its length without the `\n`, or `None` at the end of the file. A line over the limit
     /// leaves only its head in the buffer.
     fn fill(&mut self) -> io::Result<Option<u64>> {
         if self.buffer.capacity() > BUFFER_BYTES {

@@ -1,4 +1,4 @@
-//! What stands for one JSON object in a file: a line, an element of a list, a row of a table.
+//! One JSON object in a file: a line, an element of a list, a row of a table.
 
 use std::borrow::Cow;
 
@@ -12,13 +12,13 @@ use crate::dataset::reject::{self, Hint, Problem};
 /// A piece of a file that should be one JSON object.
 #[derive(Debug)]
 pub(crate) struct Record<'a> {
-    /// As it stands in the file; only the beginning when it is longer than may be held.
+    /// As in the file; only the beginning if it is too long to hold.
     pub bytes: &'a [u8],
     /// Its whole length in bytes.
     pub length: u64,
     /// The line where it begins, from 1.
     pub line: u64,
-    /// Where it begins in the (unpacked) file.
+    /// Where it begins in the (decompressed) file.
     pub byte_offset: u64,
     pub content: Content<'a>,
 }
@@ -34,7 +34,7 @@ pub(crate) enum Content<'a> {
     Row(&'a Columns),
     /// Not at all, for this reason.
     Unreadable(Cow<'static, str>),
-    /// Not at all, as it is longer than this limit.
+    /// Not held, since it is longer than this limit.
     TooLong(&'static str, u64),
 }
 

@@ -22,10 +22,10 @@ pub(crate) enum Records {
 }
 
 impl Records {
-    /// Looks at the beginning of a text, of which `head` was read, and begins to read it.
+    /// Looks at the beginning of a text, whose `head` has been read, and begins to read it.
     ///
     /// # Errors
-    /// When reading fails; inside, why the header of a table cannot be used.
+    /// When reading fails; the inner error is why the header of a table cannot be used.
     pub(crate) fn open(
         name: &str,
         head: Vec<u8>,
@@ -81,7 +81,7 @@ impl Records {
         }
     }
 
-    /// Records of nothing but white space so far; they are skipped.
+    /// Blank records so far; they are skipped.
     pub(crate) fn blank(&self) -> u64 {
         match self {
             Self::Lines(lines) => lines.blank(),

@@ -20,12 +20,12 @@ pub(crate) struct Scan<R> {
     max_bytes: usize,
     consumed: u64,
     newlines: u64,
-    /// How many bytes of white space began the current line, as long as there was nothing else.
+    /// The number of bytes of white space at the beginning of the current line, while there was nothing else.
     pub indent: Option<u64>,
 }
 
 impl<R: BufRead> Scan<R> {
-    /// `consumed` is how many bytes of the file were before, such as a byte order mark.
+    /// `consumed` is the number of preceding bytes of the file, such as a byte order mark.
     pub(crate) fn new(reader: R, max_bytes: usize, consumed: u64) -> Self {
         Self { reader, buffer: Vec::new(), length: 0, max_bytes, consumed, newlines: 0, indent: Some(0) }
     }
@@ -52,7 +52,7 @@ impl<R: BufRead> Scan<R> {
         self.max_bytes as u64
     }
 
-    /// What can be looked at; empty at the end.
+    /// The available bytes; empty at the end.
     pub(crate) fn peek(&mut self) -> io::Result<&[u8]> {
         while let Err(error) = self.reader.fill_buf() {
             if error.kind() != ErrorKind::Interrupted {
@@ -72,7 +72,7 @@ impl<R: BufRead> Scan<R> {
         self.here()
     }
 
-    /// Takes the next `n` bytes, of those that can be looked at, into the record.
+    /// Moves the next `n` available bytes into the record.
     pub(crate) fn take(&mut self, n: usize) -> io::Result<()> {
         let chunk = self.reader.fill_buf()?;
         let part = chunk.get(..n).unwrap_or(chunk);

@@ -1,4 +1,4 @@
-//! From a record's bytes to its JSON object, or the reason why it has none.
+//! From a record's bytes to its JSON object, or the reason why there is none.
 
 use serde_json::{Map, Value};
 
@@ -10,22 +10,22 @@ use crate::dataset::reject::{Hint, Problem};
 ///
 /// # Errors
 /// Why there is none, with a hint for the usual mistakes: pretty-printed JSON, a list of all traces, CSV.
-/// A file that is of such a form from its beginning is read as what it is; here are lines in the middle of others.
+/// A file that has such a form from the beginning is read as what it is; these are lines in the middle of others.
 pub(crate) fn object(line: &[u8], byte_offset: u64) -> Result<Map<String, Value>, Problem> {
     let text = text(line, "line", byte_offset)?;
     match json::from_str(text) {
         Ok(Value::Object(object)) => Ok(object),
-        Ok(Value::Array(_)) => Err(problem("expected one object a line, found a list", ELEMENTS)),
+        Ok(Value::Array(_)) => Err(problem("expected one object per line, found a list", ELEMENTS)),
         Ok(_) if looks_like_csv(text) => Err(problem(CSV, Hint::Table)),
         Ok(other) => Err(no_object(&other).into()),
         Err(error) => Err(explained(text, error)),
     }
 }
 
-/// The JSON object that begins in this line and may end in another.
+/// The JSON object that begins on this line and may end on another.
 ///
 /// # Errors
-/// Why there is none; lines are those of the file, and a column of the first one is counted from where the object begins.
+/// Why there is none; lines are those of the file, and columns on the first one are counted from where the object begins.
 pub(crate) fn element(element: &[u8], line: u64, byte_offset: u64) -> Result<Map<String, Value>, Problem> {
     let text = text(element, "object", byte_offset)?;
     match json::from_str(text) {
@@ -44,10 +44,10 @@ pub(crate) fn element(element: &[u8], line: u64, byte_offset: u64) -> Result<Map
     }
 }
 
-/// The text that bytes are; `what` they are, for the complaint.
+/// Bytes as text; `what` names them in errors.
 pub(crate) fn text<'a>(bytes: &'a [u8], what: &str, byte_offset: u64) -> Result<&'a str, Problem> {
     if let Some(at) = memchr::memchr(0, bytes) {
-        let reason = format!("byte {} of the {what} is NUL, as in a text of another encoding", at + 1);
+        let reason = format!("byte {} of the {what} is NUL, as in another encoding", at + 1);
         return Err(Problem { reason, hint: Some(Hint::Encoding(Some("UTF-16"))) });
     }
     std::str::from_utf8(bytes).map_err(|error| {
@@ -60,7 +60,7 @@ pub(crate) fn text<'a>(bytes: &'a [u8], what: &str, byte_offset: u64) -> Result<
     })
 }
 
-/// What a text that is not UTF-8 most likely is: Windows' code page of western Europe has a character for nearly every byte.
+/// The most likely encoding of a text that is not UTF-8: Windows' western European code page has a character for nearly every byte.
 fn encoding_of(bytes: &[u8]) -> Option<&'static str> {
     let is_undefined = |byte: &u8| matches!(byte, 0x81 | 0x8d | 0x8f | 0x90 | 0x9d | 0x00..=0x08);
     (!bytes.iter().any(is_undefined)).then_some("Windows-1252")

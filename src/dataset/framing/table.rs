@@ -1,4 +1,4 @@
-//! Tables: CSV with its usual delimiters, one trace a row, the first row names the columns.
+//! Tables: CSV with its usual delimiters, one trace per row; the first row names the columns.
 
 use std::io::{self, BufRead};
 
@@ -13,7 +13,7 @@ use crate::dataset::mapping::Mapping;
 pub(crate) struct Rows<R> {
     scan: Scan<R>,
     columns: Columns,
-    /// As it stands in the file.
+    /// As in the file.
     header: Vec<u8>,
     blank: u64,
 }
@@ -22,7 +22,7 @@ impl<R: BufRead> Rows<R> {
     /// Reads the header.
     ///
     /// # Errors
-    /// When reading fails; inside, why the first row cannot be a header.
+    /// When reading fails; the inner error is why the first row cannot be a header.
     pub(crate) fn open(mut scan: Scan<R>, delimiter: u8, mappings: &[Mapping]) -> io::Result<Result<Self, String>> {
         let mut blank = 0;
         loop {
@@ -37,7 +37,7 @@ impl<R: BufRead> Rows<R> {
                 continue;
             }
             let columns = match scan.is_over() {
-                true => Err("the first row is too long; does it end?".to_owned()),
+                true => Err("the first row is too long; is a quote missing?".to_owned()),
                 false => Columns::read(&scan.buffer, delimiter, start.byte_offset, mappings),
             };
             let header = without_end(&scan.buffer).to_owned();
@@ -49,7 +49,7 @@ impl<R: BufRead> Rows<R> {
         &self.scan
     }
 
-    /// Rows of nothing but white space so far; they are skipped.
+    /// Blank rows so far; they are skipped.
     pub(crate) fn blank(&self) -> u64 {
         self.blank
     }
@@ -64,7 +64,7 @@ impl<R: BufRead> Rows<R> {
             let is_whole = read_row(&mut self.scan, self.columns.delimiter())?;
             let is_over = self.scan.is_over();
             let row = without_end(&self.scan.buffer);
-            // Each of several tables that were put together may begin with a mark and has a header.
+            // Each of several concatenated tables may begin with a mark and has a header.
             let bytes = row.strip_prefix(UTF8_BOM).unwrap_or(row);
             if !is_over && (bytes.trim_ascii().is_empty() || bytes == self.header) {
                 self.blank += 1;
@@ -86,7 +86,7 @@ impl<R: BufRead> Rows<R> {
 }
 
 const OPEN_QUOTE: &str =
-    "a quote in this row is never closed, so all that follows is one cell; inside quotes, a quote is written twice";
+    "a quote in this row is never closed, so everything after it is one cell; inside quotes, write a quote twice";
 
 #[cfg(test)]
 mod tests {
@@ -168,7 +168,7 @@ mod tests {
             [json!({"inputs": {"question": "Was?"}, "outputs": "Das.", "tags": {"answer": "Das."}, "n": "1"})]
         );
         let error = read_with(text.as_bytes(), b'\t', &["inputs=Fragen"], 5).unwrap_err();
-        assert_eq!(error, "`Fragen` is mapped, and the columns are `Frage`, `Antwort`, `n`");
+        assert_eq!(error, "`Fragen` is mapped, but the columns are `Frage`, `Antwort`, `n`");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! What a file is packed in, by its first bytes and not by its name; and reading it unpacked.
+//! The container of a file, by its first bytes rather than its name; and reading its content.
 
 use std::io::{self, BufRead, BufReader, Cursor, ErrorKind, Read};
 use std::sync::Arc;
@@ -8,12 +8,12 @@ use crate::dataset::source::gzip::GzipMembers;
 use crate::dataset::source::zstd::ZstdFrames;
 use crate::files::encoding::{self, Encoding, Utf16Text};
 
-/// How much is read from a packed file in one go, in bytes.
+/// How much is read from a compressed file at once, in bytes.
 const PACKED_BYTES: usize = 32 << 10;
-/// How much text is read or unpacked in one go; more is not faster.
+/// How much text is read or decompressed at once; more is not faster.
 const TEXT_BYTES: usize = 64 << 10;
 
-/// What text is packed in, if in anything.
+/// The container of the text, if any.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Container {
     None,
@@ -28,11 +28,11 @@ pub(crate) enum Container {
 /// A file of another kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Foreign {
-    /// Packed by a program that is not built in.
+    /// Compressed by a program that is not built in.
     Packed(&'static str),
     /// Not text at all.
     Binary(&'static str, Remedy),
-    /// A ZIP archive, of which some kinds can be read.
+    /// A ZIP archive; some kinds can be read.
     Zip,
 }
 
@@ -43,7 +43,7 @@ pub enum Remedy {
     DuckDb,
     /// A query of SQLite, which names a table.
     Sqlite,
-    /// From within a spreadsheet, or out of an archive.
+    /// From a spreadsheet, or from an archive.
     Spreadsheet,
 }
 
@@ -62,7 +62,7 @@ const MARKS: [(&[u8], Found); 10] = [
     (b"PK\x03\x04", Err(Foreign::Zip)),
 ];
 
-/// What begins so; `None` if more bytes may decide.
+/// The container that begins like this; `None` if more bytes may decide.
 fn detect(head: &[u8], is_end: bool) -> Option<Found> {
     let begins = |mark: &[u8]| head.starts_with(mark);
     let may_begin = |mark: &[u8]| !is_end && mark.starts_with(head);
@@ -103,14 +103,14 @@ pub(crate) fn look_at<T>(
     }
 }
 
-/// A file's text in UTF-8, unpacked and decoded as it is read.
+/// A file's text in UTF-8, decompressed and decoded as it is read.
 pub(crate) struct Unpacked {
     pub container: Container,
     /// The beginning of the text.
     pub head: Vec<u8>,
     /// The rest of it.
     pub text: Box<dyn BufRead + Send>,
-    /// How many bytes of the file itself were taken, where they are not those of the text.
+    /// The number of bytes read of the file itself, if they are not those of the text.
     pub taken: Option<Arc<AtomicU64>>,
 }
 
@@ -160,7 +160,7 @@ pub(crate) fn decoded(container: Container, text: Box<dyn Read + Send>, taken: A
     })
 }
 
-/// Counts the bytes that are taken from it.
+/// Counts the bytes that are read from it.
 pub(crate) struct Counted<R> {
     pub reader: R,
     pub taken: Arc<AtomicU64>,

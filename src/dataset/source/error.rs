@@ -10,7 +10,7 @@ use crate::dataset::source::container::Remedy;
 #[derive(Debug, thiserror::Error)]
 pub enum DatasetError {
     /// No path was given.
-    #[error("no dataset is given")]
+    #[error("no dataset given")]
     NothingNamed,
     /// The file does not exist.
     #[error("cannot find `{}`", path.display())]
@@ -24,7 +24,7 @@ pub enum DatasetError {
         /// As it was given.
         path: PathBuf,
     },
-    /// The file is packed by a program that is not built in; gzip and zstd are.
+    /// The file is compressed by a program that is not built in; gzip and zstd are.
     #[error("`{}` is compressed with {program}", path.display())]
     Compressed {
         /// As it was given.
@@ -50,9 +50,9 @@ pub enum DatasetError {
         /// What is wrong.
         reason: String,
     },
-    /// A compressed file cannot be unpacked further.
+    /// A compressed file cannot be decompressed further.
     #[error(
-        "`{file}` is damaged or cut off at byte {byte_offset} of the compressed file, after line {line} of its text"
+        "`{file}` is damaged or truncated at byte {byte_offset} of the compressed file, after line {line} of its text"
     )]
     Unpack {
         /// As it was given.
@@ -64,7 +64,7 @@ pub enum DatasetError {
         /// The decoder's words.
         source: io::Error,
     },
-    /// The file is there and cannot be opened.
+    /// The file exists but cannot be opened.
     #[error("cannot open `{}`", path.display())]
     Open {
         /// As it was given.

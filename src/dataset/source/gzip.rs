@@ -1,6 +1,6 @@
 //! Members of a gzip file one after the other, as one stream.
 //!
-//! Source: RFC 1952, section 2.2. Between and after members zeros are padding, as gzip(1) and Python take them.
+//! Source: RFC 1952, section 2.2. Between and after members zeros are padding, as in gzip(1) and Python.
 
 use std::io::{self, BufRead, Read};
 
@@ -24,7 +24,7 @@ impl<R: BufRead> GzipMembers<R> {
     }
 }
 
-/// Skips zeros; whether anything is left.
+/// Skips zeros; returns whether anything is left.
 pub(super) fn skip_padding(reader: &mut impl BufRead) -> io::Result<bool> {
     loop {
         let chunk = reader.fill_buf()?;

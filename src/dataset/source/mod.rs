@@ -1,4 +1,4 @@
-//! A path or standard input, opened, unpacked and decoded.
+//! A path or standard input, opened, decompressed and decoded.
 
 mod container;
 mod error;

@@ -1,4 +1,4 @@
-//! Where the lines come from: files and the standard input, checked before anything is read.
+//! Where the lines come from: files and standard input, checked before anything is read.
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Read};
@@ -11,9 +11,9 @@ use crate::dataset::source::zip::Samples;
 
 /// An opened input.
 pub(crate) struct Source {
-    /// The path as it was given; `<stdin>` for `-`.
+    /// The path as given; `<stdin>` for `-`.
     pub name: Arc<str>,
-    /// The length in bytes as it lies on the disk, where it is a regular file.
+    /// The length in bytes as stored on disk, for a regular file.
     pub length: Option<u64>,
     input: Input,
 }
@@ -27,7 +27,7 @@ enum Input {
 const STDIN: &str = "-";
 
 impl Source {
-    /// Checks a path, and looks at the first bytes if it is a regular file. Such a file is opened again when its turn comes, so that a
+    /// Checks a path, and looks at the first bytes if it is a regular file. The file is opened again when its turn comes, so that a
     /// folder of thousands needs few handles.
     pub(crate) fn open(path: &Path) -> Result<Self, DatasetError> {
         if path == Path::new(STDIN) {
@@ -48,12 +48,12 @@ impl Source {
         Ok(Self { name: name.into(), length: Some(metadata.len()), input: Input::File(path.to_owned()) })
     }
 
-    /// What can be read once, and whose length is not known.
+    /// Something that can be read only once, and whose length is unknown.
     pub(crate) fn stream(name: &str, reader: Box<dyn Read + Send>) -> Self {
         Self { name: name.into(), length: None, input: Input::Stream(reader) }
     }
 
-    /// The same file once more; `None` for what can be read only once.
+    /// The same file again; `None` for what can be read only once.
     pub(crate) fn again(&self) -> Option<Self> {
         match &self.input {
             Input::File(path) => {
@@ -76,7 +76,7 @@ impl Source {
     }
 }
 
-/// A regular file's text. An archive is read where it is a log.
+/// A regular file's text. An archive is read if it is a log.
 fn open_file(path: &Path, name: &str) -> Result<Unpacked, DatasetError> {
     let failed = |source: io::Error| failed_to_open(path, source);
     match unpack(Box::new(File::open(path).map_err(failed)?)).map_err(failed)? {

@@ -60,7 +60,7 @@ impl Samples {
         }
         let rest = u64::from(u16_at(&header, 26)?) + u64::from(u16_at(&header, 28)?);
         self.file.seek(SeekFrom::Start(member.offset + header.len() as u64 + rest))?;
-        // One member is read at a time, so they can share the place in the file.
+        // One member is read at a time, so they can share the file position.
         let packed = BufReader::new(self.file.try_clone()?.take(member.packed));
         let packed = Counted { reader: packed, taken: Arc::clone(&self.taken) };
         let reader: Box<dyn Read + Send> = match member.method {
@@ -108,7 +108,7 @@ fn damaged() -> io::Error {
 
 /// The members that the directory at the archive's end names, in its order.
 fn members(file: &mut File) -> io::Result<Vec<Member>> {
-    /// Of the directory's end, and the longest comment behind it.
+    /// The length of the directory's end, and the longest comment after it.
     const MAX_END: u64 = 22 + 0xffff;
     /// No log has a larger directory.
     const MAX_DIRECTORY: u64 = 1 << 30;
@@ -147,7 +147,7 @@ fn members(file: &mut File) -> io::Result<Vec<Member>> {
     Ok(members)
 }
 
-/// Takes the numbers that did not fit into 32 bits from the member's extra field.
+/// Reads the numbers that did not fit into 32 bits from the member's extra field.
 fn read_large(member: &mut Member, unpacked: u32, mut extra: &[u8]) -> io::Result<()> {
     const FULL: u32 = u32::MAX;
     while extra.len() >= 4 {

@@ -1,4 +1,4 @@
-//! Addresses: where requests go, what of them may be shown, whether it is this machine.
+//! Addresses: where requests go, which parts may be shown, whether it is this machine.
 
 use reqwest::Url;
 
@@ -29,7 +29,7 @@ pub(crate) fn is_loopback(url: &Url) -> bool {
 pub fn without_credentials(address: &str) -> String {
     let (scheme, rest) = address.split_once("://").map_or(("", address), |(scheme, rest)| (scheme, rest));
     let separator = if rest.len() == address.len() { "" } else { "://" };
-    // In what is not an address, an `@` may stand anywhere behind a password.
+    // In what is not an address, an `@` may be anywhere after a password.
     let end = match Url::parse(address.trim()) {
         Ok(url) if url.has_host() => rest.find(['/', '?', '#', '\\']).unwrap_or(rest.len()),
         _ => rest.len(),
@@ -45,7 +45,7 @@ pub fn without_credentials(address: &str) -> String {
     format!("{scheme}{separator}{user}{rest}{query}")
 }
 
-/// Whether a text may be shown as an address that something is wrong with: a key in its place has no scheme and no host.
+/// Whether a text may be shown as a faulty address: a key in its place has no scheme and no host.
 pub(crate) fn looks_like_address(text: &str) -> bool {
     let text = text.trim();
     if let Some((scheme, _)) = text.split_once("://") {
@@ -62,7 +62,7 @@ pub(crate) fn looks_like_address(text: &str) -> bool {
     host.split('.').all(is_label) && (has_port || (port.is_none() && (host.contains('.') || host == "localhost")))
 }
 
-/// `%41` is `A`; what is not such a triple stays.
+/// `%41` is `A`; anything else stays.
 pub(crate) fn percent_decode(text: &str) -> String {
     let mut decoded = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();

@@ -1,4 +1,4 @@
-//! The body of a response: read to its end, and unpacked if it is compressed, whether or not that was asked for.
+//! The body of a response: read to its end, and decompressed if necessary, whether or not compression was requested.
 
 use std::borrow::Cow;
 use std::io::{self, Read};
@@ -12,7 +12,7 @@ use crate::endpoint::Failure;
 use crate::endpoint::failure::classify_transport;
 use crate::feedback::ErrorCode;
 
-/// Once an answer has begun, this long without a byte means that the rest will not come.
+/// Once an answer has begun, this long without a byte means that the rest will not arrive.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 /// No verdict is this long.
 pub(super) const MAX_BYTES: usize = 16 << 20;
@@ -33,7 +33,7 @@ pub(crate) async fn read(response: &mut Response, proxy: Option<&str>, max: usiz
             Ok(Ok(None)) => return Ok(bytes),
             Ok(Err(error)) => return Err(classify_transport(&error, proxy).into()),
             Err(_) => {
-                let message = format!("the answer stopped in the middle for {} s", IDLE_TIMEOUT.as_secs());
+                let message = format!("the answer stalled for {} s", IDLE_TIMEOUT.as_secs());
                 return Err(Failure::new(ErrorCode::Timeout, &message).into());
             }
         }
@@ -58,21 +58,22 @@ pub(crate) fn unpacked<'a>(headers: &HeaderMap, bytes: &'a [u8]) -> Result<Cow<'
     Ok(body)
 }
 
-/// `None` where the body is not in this encoding after all: proxies unpack it and leave the header.
+/// `None` if the body is not in this encoding after all: proxies decompress it and leave the header.
 fn unpack(name: &str, bytes: &[u8]) -> Result<Option<Vec<u8>>, Box<Failure>> {
     let unpacked = match name {
         "" | "identity" => return Ok(None),
         "gzip" | "x-gzip" if !bytes.starts_with(&GZIP) => return Ok(None),
         "gzip" | "x-gzip" => to_end(MultiGzDecoder::new(bytes)),
-        // By the standard it is zlib's form; some servers send the bare one.
+        // By the standard it has zlib's form; some servers send it bare.
         "deflate" if is_plain(bytes) => return Ok(None),
         "deflate" => to_end(ZlibDecoder::new(bytes)).or_else(|_| to_end(DeflateDecoder::new(bytes))),
         "zstd" if !bytes.starts_with(&ZSTD) => return Ok(None),
         "zstd" => ruzstd::decoding::StreamingDecoder::new(bytes).map_err(io::Error::other).and_then(to_end),
         _ if is_plain(bytes) => return Ok(None),
         other => {
-            let message =
-                format!("the answer is compressed with `{other}`, which judge-run cannot unpack and did not ask for");
+            let message = format!(
+                "the answer is compressed with `{other}`, which judge-run did not ask for and cannot decompress"
+            );
             return Err(Failure::new(ErrorCode::MalformedResponse, &message).into());
         }
     };
@@ -80,7 +81,7 @@ fn unpack(name: &str, bytes: &[u8]) -> Result<Option<Vec<u8>>, Box<Failure>> {
         Ok(bytes) if bytes.len() > MAX_BYTES => Err(too_long(MAX_BYTES)),
         Ok(bytes) => Ok(Some(bytes)),
         Err(error) => {
-            let message = format!("the answer is damaged: it cannot be unpacked as {name} ({error})");
+            let message = format!("the answer is damaged: it cannot be decompressed as {name} ({error})");
             Err(Failure::new(ErrorCode::MalformedResponse, &message).into())
         }
     }
@@ -92,7 +93,7 @@ fn is_plain(bytes: &[u8]) -> bool {
     text.is_empty() || text.starts_with(b"{") || text.starts_with(b"[") || text.starts_with(b"data:")
 }
 
-/// A little may become very much; what is too long is not unpacked to its end.
+/// A little may decompress to very much; what is too long is not decompressed to its end.
 fn to_end(reader: impl Read) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     reader.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes)?;

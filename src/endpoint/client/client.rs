@@ -1,4 +1,4 @@
-//! One attempt: a request, and the answer or the failure that came of it.
+//! One attempt: a request, and its answer or failure.
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -39,14 +39,14 @@ pub struct Client {
 /// One request and what came of it.
 #[derive(Debug)]
 pub struct Exchange {
-    /// The answer, or why there is none. Neither holds anything secret.
+    /// The answer, or why there is none. Neither contains secrets.
     pub result: Result<Answer, Box<Failure>>,
     /// What the endpoint said of its quota.
     pub limits: ObservedLimits,
 }
 
 impl Client {
-    /// A client with connections of its own.
+    /// A client with its own connections.
     ///
     /// # Errors
     /// When the address, a header, a proxy's address or a certificate file is unusable.
@@ -65,7 +65,7 @@ impl Client {
         })
     }
 
-    /// Where requests go, as it may be shown.
+    /// The address of requests, as it may be shown.
     pub fn address(&self) -> &str {
         &self.address
     }
@@ -75,10 +75,10 @@ impl Client {
         self.list().await.is_ok_and(|response| response.headers().contains_key(SIMULATOR_HEADER))
     }
 
-    /// The ids of the models that the endpoint lists; `None` where it keeps no such list. Nothing is judged, and nothing paid.
+    /// The ids of the models that the endpoint lists; `None` if it has no such list. Nothing is judged or paid for.
     ///
     /// # Errors
-    /// When it does not answer, or refuses; the failure holds nothing secret.
+    /// When it does not answer, or refuses; the failure contains no secrets.
     pub async fn models(&self) -> Result<Option<Vec<String>>, Box<Failure>> {
         let result = self.listed().await;
         result.map_err(|failure| self.connection.secrets.removed_from_failure(*failure).into())
@@ -119,7 +119,7 @@ impl Client {
         self.connection.send(request).await
     }
 
-    /// The body of a request, for one that goes another way.
+    /// The body of a request that is sent in another way.
     ///
     /// # Errors
     /// When a number of the sampling parameters is not finite.
@@ -184,7 +184,7 @@ impl Client {
         }
     }
 
-    /// What it means that a response is not an answer.
+    /// Classifies a response that is not an answer.
     fn refusal(&self, status: u16, headers: &HeaderMap, body: &[u8]) -> Failure {
         let mut failure = classify_response(status, headers, body, SystemTime::now());
         if let Some(proxy) = self.connection.proxied() {

@@ -14,7 +14,7 @@ use super::{body, without_credentials};
 use crate::endpoint::config::EndpointConfig;
 use crate::endpoint::{Failure, classify_transport};
 
-/// Connections of its own, to one server.
+/// Its own connections, to one server.
 #[derive(Debug, Clone)]
 pub(crate) struct Connection {
     pub(super) http: reqwest::Client,
@@ -27,7 +27,7 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    /// To this address, by an endpoint's settings; `set_up` changes the transport further.
+    /// A connection to this address, by an endpoint's settings; `set_up` changes the transport further.
     ///
     /// # Errors
     /// When a header, a proxy's address or a certificate file is unusable, and those of `set_up`.
@@ -36,11 +36,11 @@ impl Connection {
         url: &Url,
         set_up: impl FnOnce(ClientBuilder) -> Result<ClientBuilder, E>,
     ) -> Result<Self, E> {
-        // A proxy variable is meant for the world outside.
+        // Proxy variables are for other hosts.
         let proxy = if is_loopback(url) { None } else { proxy_for(url)? };
         let http_error = |error| ClientError::Http { endpoint: config.name.clone(), reason: cause_of(&error) };
         let http = set_up(builder(config, url, proxy.is_some())?)?.build().map_err(http_error)?;
-        // reqwest takes user and password out of the address and makes a header of them.
+        // reqwest moves user and password from the address to a header.
         let request = http.get(url.clone()).build().map_err(http_error)?;
         let basic = request.headers().get(AUTHORIZATION);
         let base64 = basic.and_then(|basic| basic.to_str().ok()?.split_whitespace().next_back());
@@ -75,10 +75,10 @@ impl Connection {
         self.http.execute(request).await.map_err(|error| classify_transport(&error, self.proxied()))
     }
 
-    /// The body of a response, unpacked and without secrets, if it is not longer than `max`.
+    /// The body of a response, decompressed and without secrets, if it is not longer than `max`.
     ///
     /// # Errors
-    /// When it is longer, breaks off, or cannot be unpacked. Secrets are still in it.
+    /// When it is longer, breaks off, or cannot be decompressed. Secrets are still in it.
     pub(crate) async fn body(&self, response: &mut Response, max: usize) -> Result<Vec<u8>, Box<Failure>> {
         let bytes = body::read(response, self.proxied(), max).await?;
         let unpacked = body::unpacked(response.headers(), &bytes)?;

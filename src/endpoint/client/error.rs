@@ -1,8 +1,8 @@
-//! Why there can be no client for an endpoint.
+//! Why a client for an endpoint cannot be made.
 
 use std::path::PathBuf;
 
-/// Why there can be no client for an endpoint.
+/// Why a client for an endpoint cannot be made.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// The address of the endpoint.
@@ -15,7 +15,7 @@ pub enum ClientError {
         /// What is wrong.
         reason: String,
     },
-    /// A header or the key cannot stand in a request.
+    /// A header or the key cannot be sent in a request.
     #[error(
         "{what} of endpoint `{endpoint}` has characters that an HTTP header cannot have (a stray newline or quote?)"
     )]

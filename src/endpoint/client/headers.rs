@@ -7,7 +7,7 @@ use super::error::ClientError;
 use crate::endpoint::config::EndpointConfig;
 use crate::endpoint::provider::KeyHeader;
 
-/// `basic` is what stands in the address, and wins over the key, as in other clients; a configured header wins over both.
+/// `basic` is what the address contains, and takes precedence over the key, as in other clients; a configured header takes precedence over both.
 pub(crate) fn headers(config: &EndpointConfig, basic: Option<&HeaderValue>) -> Result<HeaderMap, ClientError> {
     let unusable = |what: String| ClientError::Header { endpoint: config.name.clone(), what };
     let secret = |text: &str, what: String| {

@@ -24,14 +24,14 @@ const CGI: &str = "REQUEST_METHOD";
 pub(crate) struct Proxy {
     /// Its host and port.
     pub(crate) address: String,
-    /// The credentials that it takes, which must not be shown.
+    /// Its credentials, which must not be shown.
     pub(crate) credentials: Vec<SecretString>,
 }
 
 /// The proxy for this address, if there is one.
 ///
 /// # Errors
-/// When a variable that names one is not an address: the library would ignore it, and go past the proxy.
+/// When a variable that names one is not an address: the library would ignore it and bypass the proxy.
 pub(crate) fn proxy_for(url: &Url) -> Result<Option<Proxy>, ClientError> {
     let set = |names: [&'static str; 2]| names.into_iter().find_map(|name| Some((name, env::var(name).ok()?)));
     let own = if url.scheme() == "https" { HTTPS } else { HTTP };
@@ -53,7 +53,7 @@ pub(crate) fn proxy_for(url: &Url) -> Result<Option<Proxy>, ClientError> {
     Ok(proxy)
 }
 
-/// Whether the hosts that are reached without a proxy leave this one out.
+/// Whether this host is not among those that are reached without a proxy.
 fn is_proxied(url: &Url, no: &str) -> bool {
     through(&Matcher::builder().all("http://proxy").no(no).build(), url).is_some()
 }

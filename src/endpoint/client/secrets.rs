@@ -1,7 +1,7 @@
-//! What must never be shown, and its removal from all that an endpoint says.
+//! Secrets, and their removal from everything that an endpoint says.
 //!
 //! Everything that comes from an endpoint passes through here before anything else sees it: the body of every response, good or not, the
-//! headers that are kept, the words of errors. Servers echo keys plainly, and gateways in all encodings.
+//! headers that are kept, the words of errors. Servers echo keys verbatim, and gateways in all encodings.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -18,7 +18,7 @@ use super::address::percent_decode;
 use crate::endpoint::Failure;
 use crate::endpoint::config::EndpointConfig;
 
-/// What stands in place of a secret.
+/// What replaces a secret.
 const REDACTED: &str = "[redacted]";
 /// Shorter secrets are common words, such as the key `none` of local servers: they are removed only from errors, and there only as whole
 /// words. Shorter words before others in a header are schemes.
@@ -31,7 +31,7 @@ const MAX_DECODINGS: usize = 3;
 const SECRET_NAMES: &[&str] =
     &["key", "token", "secret", "password", "passwd", "auth", "credential", "signature", "sig", "code"];
 
-/// All that an endpoint could echo and that must not be shown.
+/// Everything that an endpoint could echo but must not be shown.
 #[derive(Clone, Default)]
 pub(crate) struct Secrets {
     /// Finds the long ones, in every encoding.
@@ -46,10 +46,10 @@ impl fmt::Debug for Secrets {
 }
 
 impl Secrets {
-    /// Those of an endpoint; `others` are what proxies and the HTTP library make of them.
+    /// The secrets of an endpoint; `others` are what proxies and the HTTP library make of them.
     pub(crate) fn of(config: &EndpointConfig, url: &Url, others: impl IntoIterator<Item = SecretString>) -> Self {
         let values = || config.headers.iter().map(|(_, value)| value.expose_secret());
-        // Of a value such as `Bearer KEY` a server may echo the key alone.
+        // A server may echo only the key of a value such as `Bearer KEY`.
         let words = values().flat_map(|value| {
             let last = value.split_whitespace().next_back();
             value.split_whitespace().filter(|word| word.len() >= MIN_UNMISTAKABLE).chain(last)
@@ -70,9 +70,9 @@ impl Secrets {
         let mut forms: Vec<Vec<u8>> = long.iter().flat_map(|secret| forms(secret.as_bytes())).collect();
         forms.sort();
         forms.dedup();
-        // It fails for more patterns than memory holds.
+        // It fails only for more patterns than fit in memory.
         let mut finder = AhoCorasick::builder();
-        // The kind that finds all of those that overlap.
+        // The kind that also finds overlapping ones.
         finder.match_kind(MatchKind::Standard).ascii_case_insensitive(true);
         let long = if forms.is_empty() { None } else { finder.build(&forms).ok() };
         Self { long, short: short.into_iter().map(SecretString::from).collect() }
@@ -120,7 +120,7 @@ impl Secrets {
         failure
     }
 
-    /// Where the long ones stand, in order and apart from each other.
+    /// Where the long ones are, in order and without overlaps.
     fn places(&self, bytes: &[u8]) -> Vec<Range<usize>> {
         let Some(long) = &self.long else { return Vec::new() };
         let mut places: Vec<Range<usize>> =
@@ -143,14 +143,14 @@ impl Secrets {
     }
 }
 
-/// User, password and the secret parts of the query of an address, as they stand there and decoded.
+/// User, password and the secret parts of the query of an address, as written and decoded.
 fn in_address(url: &Url) -> Vec<String> {
     let (user, password) = (url.username(), url.password().unwrap_or_default());
-    // A token may stand in place of the user's name; a plain name is not secret.
+    // A token may take the place of the user's name; a plain name is not secret.
     let user_is_token = !user.is_empty() && (password.is_empty() || user.len() >= MIN_TOKEN);
     let parts = [Some(password), user_is_token.then_some(user)].into_iter().flatten();
     let mut secrets: Vec<String> = parts.flat_map(|text| [percent_decode(text), text.to_owned()]).collect();
-    // Names of deployments and versions are long, too.
+    // Names of deployments and versions are long as well.
     let is_name = |name: &str| ["model", "deployment", "version"].iter().any(|part| name.contains(part));
     let values = url.query_pairs().filter(|(name, value)| is_secret_name(name) || (is_random(value) && !is_name(name)));
     secrets.extend(values.map(|(_, value)| value.into_owned()));
@@ -183,7 +183,7 @@ fn is_random(value: &str) -> bool {
     value.len() >= 20 && has(char::is_ascii_digit) && has(char::is_ascii_alphabetic) && !value.contains(['/', ' ', ','])
 }
 
-/// A secret as servers write it: plainly, in hexadecimal or decimal numbers, in base64 at any place of a longer text.
+/// A secret as servers write it: verbatim, in hexadecimal or decimal numbers, in base64 at any place of a longer text.
 fn forms(secret: &[u8]) -> Vec<Vec<u8>> {
     let joined = |number: fn(&u8) -> String, separator: &str| {
         secret.iter().map(number).collect::<Vec<_>>().join(separator).into_bytes()
@@ -204,7 +204,7 @@ fn forms(secret: &[u8]) -> Vec<Vec<u8>> {
     forms
 }
 
-/// The characters of base64 that depend on the secret alone, where this number of bytes stands before it.
+/// The characters of base64 that depend on the secret alone, with this number of bytes before it.
 fn base64_inside(secret: &[u8], before: usize) -> Vec<u8> {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let bytes: Vec<u8> = std::iter::repeat_n(0, before).chain(secret.iter().copied()).collect();
@@ -216,13 +216,13 @@ fn base64_inside(secret: &[u8], before: usize) -> Vec<u8> {
         .collect()
 }
 
-/// The place of a secret; the backslash before it belongs to it where it would otherwise escape what stands in its place.
+/// The place of a secret; the backslash before it belongs to it if it would otherwise escape the replacement.
 fn whole_escape(bytes: &[u8], place: Range<usize>) -> Range<usize> {
     let backslashes = bytes[..place.start].iter().rev().take_while(|byte| **byte == b'\\').count();
     place.start - backslashes % 2..place.end
 }
 
-/// Bytes with some of their escapes decoded, and where each of them stood at first.
+/// Bytes with some of their escapes decoded, and their original positions.
 struct Decoded<'a> {
     bytes: Cow<'a, [u8]>,
     /// One more than there are bytes; `None` while nothing was decoded.
@@ -278,7 +278,7 @@ impl Few {
 
 /// Whether there may be something to decode.
 fn has_escapes(bytes: &[u8]) -> bool {
-    // 0xe2 and 0xef begin what is invisible.
+    // 0xe2 and 0xef begin invisible characters.
     memchr3(b'%', b'&', 0xe2, bytes).is_some()
         || [&b"\\u"[..], b"\\U", b"\\x", b"\\/", b"\\\\", b"\xef\xbb\xbf", b"\xc2\xad"]
             .iter()
@@ -323,7 +323,7 @@ fn entity(bytes: &[u8]) -> Option<(Few, usize)> {
     Some((Few::of(named.or_else(number)?), end + 1))
 }
 
-/// A character that does not show: it decodes to nothing.
+/// An invisible character: it decodes to nothing.
 fn invisible(bytes: &[u8]) -> Option<(Few, usize)> {
     let length = if bytes[0] == 0xc2 { 2 } else { 3 };
     let c = std::str::from_utf8(bytes.get(..length)?).ok()?.chars().next()?;

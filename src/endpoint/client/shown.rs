@@ -1,9 +1,9 @@
-//! Requests and answers as `-vv` shows them: bounded, on one line, and nothing in them that a terminal would obey.
+//! Requests and answers as `-vv` shows them: bounded, on one line, and without anything that a terminal would interpret.
 
-/// Characters that are shown of the beginning of a body, and of its end: there stand the trace and the parameters.
+/// Characters shown of the beginning of a body, and of its end, which has the trace and the parameters.
 const MAX_CHARS: usize = 1000;
 
-/// A text from outside on one line: control characters and what turns the direction of writing as escapes.
+/// A text from outside on one line: control characters and characters that change the writing direction are escaped.
 pub(crate) fn shown(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes);
     let after = text.char_indices().nth(MAX_CHARS).map_or(text.len(), |(at, _)| at);

@@ -8,13 +8,13 @@ use reqwest::header::HeaderValue;
 use super::error::ClientError;
 use crate::endpoint::config::EndpointConfig;
 
-/// Connecting takes a round trip or three; a server that needs longer is not there.
+/// Connecting takes one to three round trips; a server that needs longer is not there.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// Gateways add headers of their own, each of them some.
+/// Each gateway adds some headers of its own.
 const MAX_HEADERS: usize = 256;
 
-/// A client that is still to be built. It speaks HTTP/1.1: one HTTP/2 connection would carry about 100 requests at a time, and the rest would wait unseen. It
-/// follows no redirect, which could carry the key elsewhere, and retries nothing by itself, so that attempts are counted truly.
+/// A client builder. It speaks HTTP/1.1: one HTTP/2 connection would carry about 100 requests at a time, and the rest would wait unseen. It
+/// follows no redirect, which could carry the key elsewhere, and retries nothing by itself, so that the count of attempts is true.
 pub(super) fn builder(
     config: &EndpointConfig,
     url: &Url,
@@ -24,7 +24,8 @@ pub(super) fn builder(
         .http1_only()
         .http1_max_headers(MAX_HEADERS)
         .redirect(reqwest::redirect::Policy::none())
-        .retry(reqwest::retry::never())
+        // Without the second part, a copy of every request is kept for it.
+        .retry(reqwest::retry::never().max_retries_per_request(0))
         .connect_timeout(CONNECT_TIMEOUT)
         .timeout(config.timeout)
         .tcp_nodelay(true)
@@ -47,13 +48,13 @@ pub(super) fn builder(
             builder = builder.tls_certs_merge(certificates);
         }
     } else {
-        // No certificates to load, nor to miss on a machine that has none.
+        // No certificates to load, and none missing on a machine without any.
         builder = builder.tls_certs_only([]);
     }
     Ok(builder)
 }
 
-/// The innermost cause: what an HTTP library really has to say.
+/// The innermost cause: the HTTP library's actual error.
 pub(crate) fn cause_of(error: &dyn std::error::Error) -> String {
     std::iter::successors(Some(error), |error| error.source()).last().map(ToString::to_string).unwrap_or_default()
 }

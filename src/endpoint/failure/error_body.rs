@@ -1,4 +1,4 @@
-//! The body of a failure, in every shape that servers are known to send, read leniently into one.
+//! The body of a failure, in every form that servers are known to send, read leniently into one.
 //!
 //! There is no standard: OpenAI nests `{"error": {...}}`, Mistral and SGLang are flat, Ollama and LM Studio send
 //! `{"error": "..."}`, FastAPI servers `{"detail": ...}`, Gemini an array; gateways put their upstream's body as a
@@ -13,9 +13,9 @@ use crate::endpoint::failure::failure::detail;
 use crate::endpoint::failure::quotations::without_quotations;
 use crate::endpoint::failure::wait;
 
-/// What is read of a body; no provider needs more to say what went wrong.
+/// How much of a body is read; no provider needs more to say what went wrong.
 const MAX_BODY: usize = 64 * 1024;
-/// Places in a message at which a JSON object is looked for.
+/// The number of places in a message at which a JSON object is looked for.
 const MAX_OBJECTS_TRIED: usize = 8;
 /// Gateways behind gateways, each with its upstream's body in its message.
 const MAX_LEVELS: usize = 4;
@@ -48,11 +48,11 @@ pub(crate) struct ErrorBody {
     pub(crate) code: Option<String>,
     /// The kind of error: OpenAI's `type`, TGI's `error_type`, pydantic's `type`.
     pub(crate) kind: Option<String>,
-    /// Google's name of the status, e.g. `RESOURCE_EXHAUSTED`.
+    /// Google's name for the status, e.g. `RESOURCE_EXHAUSTED`.
     pub(crate) status: Option<String>,
     /// The parameter that is to blame.
     pub(crate) param: Option<String>,
-    /// The innermost message: of the upstream rather than of the gateway.
+    /// The innermost message: the upstream's rather than the gateway's.
     pub(crate) message: Option<String>,
     /// The gateway's own message, when `message` is its upstream's.
     pub(crate) wrapper: Option<String>,
@@ -62,7 +62,7 @@ pub(crate) struct ErrorBody {
     pub(crate) until_reset: Option<Duration>,
     /// The provider's name for the request.
     pub(crate) request_id: Option<String>,
-    /// Everything that was said, lower-cased (ASCII), for the text rules: a line `key: value` for each value in JSON,
+    /// Everything in the error, lower-cased (ASCII), for the text rules: a line `key: value` for each value in JSON,
     /// without echoes of the request and without quotations; other bodies as they are.
     pub(crate) haystack: String,
     /// To which points in time are compared.
@@ -111,7 +111,7 @@ impl ErrorBody {
         }
     }
 
-    /// Takes over what one level says; what it leaves out stays as it was. Returns OpenRouter's `metadata.raw`.
+    /// Takes over what one level says; what it omits stays as it was. Returns OpenRouter's `metadata.raw`.
     fn read_level<'a>(&mut self, root: &'a Map<String, Value>) -> Option<&'a Value> {
         let node = error_node(root);
         self.is_error |= !std::ptr::eq(node, root)
@@ -170,7 +170,7 @@ impl ErrorBody {
         }
     }
 
-    /// FastAPI's `detail`: a sentence, an object, or pydantic's list of complaints.
+    /// FastAPI's `detail`: a sentence, an object, or pydantic's list of errors.
     fn read_detail(&mut self, value: &Value) -> Option<String> {
         match value {
             Value::String(text) => nonempty(text),
@@ -257,14 +257,14 @@ fn embedded_error(text: &str) -> Option<Map<String, Value>> {
     })
 }
 
-/// One of pydantic's complaints, as `body.temperature: Input should be a valid number`.
+/// One of pydantic's errors, as `body.temperature: Input should be a valid number`.
 fn complaint(item: &Value) -> Option<String> {
     let words = item.get("msg").or_else(|| item.get("message"))?.as_str()?;
     let place = place(item).join(".");
     Some(if place.is_empty() { words.to_owned() } else { format!("{place}: {words}") })
 }
 
-/// What a complaint is about: a member of the body, as a path.
+/// The subject of such an error: a member of the body, as a path.
 fn location(item: &Value) -> Option<String> {
     let place = place(item);
     let path = place.strip_prefix(&["body".to_owned()][..]).unwrap_or(&place);
@@ -296,7 +296,7 @@ fn title(text: &str) -> Option<&str> {
     Some(text[start..end].trim()).filter(|title| !title.is_empty())
 }
 
-/// Whether the text contains the needle; a `*` in it stands for up to 160 characters.
+/// Whether the text contains the needle; a `*` in it matches up to 160 characters.
 fn contains(haystack: &str, needle: &str) -> bool {
     const MAX_GAP: usize = 160;
     let Some((head, tail)) = needle.split_once('*') else {

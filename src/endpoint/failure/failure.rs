@@ -11,16 +11,16 @@ const MAX_MESSAGE: usize = 1000;
 const MAX_DETAIL: usize = 200;
 const CUT: char = '…';
 
-/// Why one attempt gave no answer, with all that the run must know to go on.
+/// Why one attempt gave no answer, with all that the run needs to continue.
 ///
-/// The policy of [`Failure::code`] (see [`ErrorCode::traits`]) holds unless a field here overrides it.
+/// The policy of [`Failure::code`] (see [`ErrorCode::traits`]) applies unless a field here overrides it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
     /// The stable name of what happened.
     pub code: ErrorCode,
-    /// The provider's or our own words, at most 1000 characters.
+    /// The provider's or our own message, at most 1000 characters.
     pub message: String,
-    /// What lies behind the message, outermost first: the chain of causes, or what a gateway said about its
+    /// What is behind the message, outermost first: the chain of causes, or what a gateway said about its
     /// upstream's message.
     pub causes: Vec<String>,
     /// The status of the response; `None` when no response came.
@@ -29,9 +29,9 @@ pub struct Failure {
     pub provider_code: Option<String>,
     /// The body's `type`, or Google's `status`.
     pub provider_type: Option<String>,
-    /// The provider's name for the request, for its support.
+    /// The provider's id of the request, for its support.
     pub request_id: Option<String>,
-    /// Whether another attempt can help, where this is known better than from the code.
+    /// Whether another attempt can help, if that is known more precisely than from the code.
     pub retryable: Option<bool>,
     /// The connection broke before the first byte of a response. If it was a kept-alive one, the server had closed it
     /// while idle and never saw the request: one such failure of a judgment does not count as an attempt.
@@ -39,19 +39,19 @@ pub struct Failure {
     /// How long the endpoint asks to wait. At most 136 years, so that adding it to a clock is safe; compare it with a
     /// limit of your own.
     pub retry_after: Option<Duration>,
-    /// Who waits, where this is known better than from the code.
+    /// Who waits, if that is known more precisely than from the code.
     pub pause: Option<Pause>,
     /// Ends the run on this endpoint at once, whatever the code's policy is.
     pub fatal: bool,
-    /// The limit is one of requests at the same time: fewer of them help, waiting alone does not.
+    /// The limit is on concurrent requests: fewer of them help, waiting alone does not.
     pub concurrency_limit: bool,
-    /// The part of the request that the endpoint does not take, if it says so.
+    /// The part of the request that the endpoint does not accept, if it says so.
     pub rejected: Option<Rejected>,
     /// Whether a simulator says it.
     pub is_simulated: bool,
 }
 
-/// A part of the request that the endpoint does not take; put otherwise, the same request may pass.
+/// A part of the request that the endpoint does not accept; in another form, the request may pass.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Rejected {
     /// `response_format`: its type or its schema.
@@ -71,11 +71,11 @@ pub enum Rejected {
     },
     /// An answer that is not streamed.
     WholeAnswer,
-    /// The output limit is above what the model can give; these are the numbers that the endpoint names.
+    /// The output limit is above the model's; these are the numbers that the endpoint states.
     OutputLimit(Vec<u32>),
     /// Prompt and output limit together are too long; the prompt leaves room for this many tokens.
     Room(u32),
-    /// The endpoint does not say what it does not take.
+    /// The endpoint does not say what it does not accept.
     Unexplained,
 }
 
@@ -101,7 +101,7 @@ impl Failure {
         }
     }
 
-    /// Whether another attempt can help. How many of them the code's [`Retry`] says.
+    /// Whether another attempt can help. The code's [`Retry`] says how many.
     pub fn may_retry(&self) -> bool {
         self.retryable.unwrap_or(self.code.traits().retry != Retry::Never)
     }
@@ -127,7 +127,7 @@ impl Failure {
     }
 
     /// What the record's metadata holds about the failure: `http_status`, `provider_code`, `provider_type`,
-    /// `request_id` and `retry_after_s`, as far as they are known.
+    /// `request_id` and `retry_after_s`, as far as known.
     pub fn metadata(&self) -> impl Iterator<Item = (&'static str, String)> {
         [
             ("http_status", self.http_status.map(|status| status.to_string())),

@@ -19,11 +19,11 @@ pub(crate) fn without_quotations(line: &str) -> String {
     kept + rest
 }
 
-/// What stands before the first quotation, the quotation with its marks, and the rest. One that is not closed ends with the line.
+/// The text before the first quotation, the quotation with its marks, and the rest. One that is not closed ends with the line.
 fn next_quotation<'a>(text: &'a str, before: &str) -> Option<(&'a str, &'a str, &'a str)> {
     let mut previous = before.chars().next_back();
     for (at, c) in text.char_indices() {
-        // An apostrophe stands inside or after a word.
+        // An apostrophe is inside or after a word.
         let opens = previous.is_none_or(|previous| !previous.is_alphanumeric());
         if let Some((_, closing)) = MARKS.iter().find(|(opening, _)| *opening == c && opens) {
             let inside = at + c.len_utf8();
@@ -43,7 +43,7 @@ fn closing_mark(text: &str, mark: char) -> Option<usize> {
     })
 }
 
-/// Whether what comes next is the value of a key in quotation marks.
+/// Whether what follows is the value of a key in quotation marks.
 fn is_value(before: &str) -> bool {
     let key = before.trim_end().strip_suffix(':').map(str::trim_end);
     key.is_some_and(|key| key.ends_with(['\'', '"']))

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use memchr::memmem;
 use reqwest::header::HeaderMap;
 
-/// Longer waits (136 years) are nonsense, and adding them to a clock could overflow.
+/// Longer waits (136 years) make no sense, and adding them to a clock could overflow.
 const MAX_WAIT: Duration = Duration::from_secs(u32::MAX as u64);
 /// Added to a point in time: the endpoint's clock is not ours, and a request that comes too early is refused again.
 const CLOCK_SKEW: Duration = Duration::from_millis(50);
@@ -29,7 +29,7 @@ const HEADERS: &[(&str, Bare)] = &[
     ("llm_provider-retry-after", Bare::Seconds),
 ];
 
-/// When a used-up window ends; only a refusal makes a wait of it.
+/// When a used-up window ends; only a refusal turns that into a wait.
 const RESET_HEADERS: &[&str] = &["x-ratelimit-reset", "ratelimit-reset"];
 
 /// Members of a body that hold a wait, lower-cased, without separators: Google's `RetryInfo.retryDelay`, OpenRouter's
@@ -59,7 +59,7 @@ const RESET_MEMBERS: &[&str] = &[
     "resetsinseconds",
 ];
 
-/// What stands before a duration.
+/// What precedes a duration.
 const PHRASES: &[&str] = &[
     "again in ",
     "again after ",
@@ -76,7 +76,7 @@ const PHRASES: &[&str] = &[
     "resets after ",
 ];
 
-/// What stands before a point in time.
+/// What precedes a point in time.
 const PHRASES_OF_TIMES: &[&str] =
     &["again at ", "again after ", "retry after ", "retry at ", "until ", "reset at ", "resets at "];
 

@@ -9,14 +9,14 @@ pub const FIRST_DELAY: Duration = Duration::from_secs(1);
 /// No delay is longer.
 pub const MAX_DELAY: Duration = Duration::from_secs(60);
 
-/// A delay with full jitter: anywhere between nothing and 1, 2, 4, ... 60 seconds, by the number of failures before.
+/// A delay with full jitter: anywhere between zero and 1, 2, 4, ... 60 seconds, by the number of previous failures.
 ///
 /// Source: AWS Architecture Blog, "Exponential Backoff And Jitter".
 pub fn full_jitter(failures_before: u32) -> Duration {
     ceiling(failures_before).mul_f64(fastrand::f64())
 }
 
-/// A delay of at least half of that: for a pause that one probe ends, where there is no herd to be spread.
+/// A delay of at least half of that: for a pause that one probe ends, so there is no herd to spread.
 pub fn equal_jitter(failures_before: u32) -> Duration {
     ceiling(failures_before).mul_f64(0.5 + 0.5 * fastrand::f64())
 }

@@ -1,4 +1,4 @@
-//! A bucket of requests or tokens that the user gives: this process's own, or one that others use, too.
+//! A bucket of requests or tokens that the user gives: this process's own, or one shared with others.
 
 use std::num::NonZeroU32;
 use std::ops::Add;
@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use super::shared::{Kind, Share};
 
-/// What is taken out of for each request.
+/// A bucket from which each request is taken.
 #[derive(Debug)]
 pub(crate) enum Bucket {
     Own(Own),
@@ -26,7 +26,7 @@ impl Bucket {
         Own::new(per_minute, burst).map(Self::Own)
     }
 
-    /// Takes `n`, or as much of it as the bucket can hold at once; or names the time when that much will be there.
+    /// Takes `n`, or as much of it as the bucket can hold at once; or returns the time when that much will be available.
     pub(crate) fn take_up_to(&self, n: u32) -> Result<u32, Instant> {
         match self {
             Self::Own(own) => own.take_up_to(n),
@@ -56,7 +56,7 @@ impl Own {
         Some(Self { limiter: RateLimiter::direct_with_clock(quota, TokioClock { start: Instant::now() }), burst })
     }
 
-    /// Takes `n`, or as much of it as the bucket can ever hold; or names the time when that much will be there.
+    /// Takes `n`, or as much of it as the bucket can ever hold; or returns the time when that much will be available.
     fn take_up_to(&self, n: u32) -> Result<u32, Instant> {
         let slice = NonZeroU32::new(n).unwrap_or(NonZeroU32::MIN).min(self.burst);
         match self.limiter.check_n(slice) {

@@ -1,9 +1,9 @@
-//! The gate of one endpoint and model: who may go in, and when.
+//! The gate of one endpoint and model: who may send, and when.
 //!
-//! It holds the quota, the number of requests in flight, and the pause that a refusal sets for everybody, unless chance may have picked
+//! It holds the quota, the number of requests in flight, and the pause that a refusal sets for all, unless chance may have picked
 //! one request while others pass. After a pause one request goes ahead as a probe, and the number in flight grows again from there
 //! (slow start, then additive increase; halved at each pause, as TCP does: RFC 5681). Where the endpoint refuses for a rate that
-//! is unknown, it finds one. It knows no tasks and no sockets: the dispatcher asks, sleeps and reports.
+//! is unknown, it finds one. It knows nothing about tasks or sockets: the dispatcher asks, sleeps and reports.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -29,24 +29,24 @@ pub enum Admission {
     Busy,
 }
 
-/// What an admitted request carries, to be given back with [`Gate::answered`], [`Gate::refused`] or [`Gate::released`].
+/// The pass of an admitted request, to be given back with [`Gate::answered`], [`Gate::refused`] or [`Gate::released`].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Pass {
     ticket: Ticket,
-    /// How many pauses there had been. What was sent before a pause says nothing of the time after it.
+    /// The number of pauses so far. What was sent before a pause says nothing about the time after it.
     epoch: u32,
     /// How many were sent before it since that pause.
     number: u64,
 }
 
-/// A row of refusals that chance makes more seldom than this is a sign of a limit.
+/// A row of refusals less likely by chance than this is a sign of a limit.
 const TOO_SELDOM: f64 = 0.001;
-/// The share of requests that chance refuses is taken to be between these.
+/// The share of requests that chance refuses is assumed to be between these.
 const MIN_CHANCE: f64 = 0.03;
 const MAX_CHANCE: f64 = 0.4;
 /// How much one request moves it.
 const CHANCE_STEP: f64 = 0.05;
-/// At most this many probes in a row are requests that were not refused before.
+/// At most this many consecutive probes are requests that were not refused before.
 const FIRST_PROBES: u32 = 3;
 
 /// The state of one endpoint and model.
@@ -61,7 +61,7 @@ pub struct Gate {
     in_epoch: usize,
     /// How many of these there may be, between 1 and `most_in_flight`.
     window: f64,
-    /// Below it the window grows by one an answer, above it by one a round.
+    /// Below it the window grows by one per answer, above it by one per round.
     slow_start_until: f64,
     paused_until: Option<Instant>,
     refusals_in_row: u32,
@@ -97,7 +97,7 @@ impl Gate {
         }
     }
 
-    /// Whether another request may be in flight at all, whatever the quota says. An old straggler takes a place, but not the probe's.
+    /// Whether another request may be in flight at all, whatever the quota says. An old straggler takes a slot, but not the probe's.
     pub fn has_room(&self) -> bool {
         self.in_flight < self.most_in_flight && float(self.in_epoch) + 1.0 <= self.window.max(1.0)
     }
@@ -112,7 +112,7 @@ impl Gate {
         self.quota.share(server, name, wake);
     }
 
-    /// Takes in what the endpoint says of its quota in its answer to the request with this pass.
+    /// Learns what the endpoint says about its quota in its answer to the request with this pass.
     pub fn learn(&mut self, observed: &ObservedLimits, pass: Pass) {
         self.quota.learn(observed, pass.ticket);
         if observed.requests.is_some() {
@@ -153,7 +153,7 @@ impl Gate {
         }
     }
 
-    /// A request was answered; `used` tokens of the `reserved`, where the answer says so.
+    /// A request was answered; `used` tokens of the `reserved`, if the answer says so.
     pub fn answered(&mut self, pass: Pass, reserved: u64, used: Option<u64>) {
         self.released(pass);
         self.quota.settle(reserved, used.unwrap_or(reserved));
@@ -178,16 +178,16 @@ impl Gate {
         }
     }
 
-    /// Whether nothing was answered since the last pause, and one request is to show whether the trouble is over; but not for long.
+    /// Whether nothing was answered since the last pause, so one request should show whether the trouble is over; but not for long.
     pub fn is_probing(&self) -> bool {
         self.last_answered.is_none() && (1..=FIRST_PROBES).contains(&self.refusals_in_row)
     }
 
-    /// Takes in that a request was refused for load, and returns whether chance may have picked it: then it alone waits, and it is to be
+    /// Records that a request was refused for load, and returns whether chance may have picked it: then it alone waits, and is to be
     /// [released](Self::released). Else it is to be reported as [refused](Self::refused).
     ///
-    /// A limit that is reached refuses all that comes next. Chance picks single ones, so what was sent later is answered; and the fewer
-    /// it picked before, the less likely is a long row of them.
+    /// A limit that is reached refuses everything that follows. Chance picks single requests, so later ones are answered; and the fewer
+    /// it picked before, the less likely a long row is.
     pub fn was_chance(&mut self, pass: Pass, now: Instant, wait: Option<Duration>, for_rate: bool) -> bool {
         let Some(last_answered) = self.last_answered.filter(|_| pass.epoch == self.epoch) else { return false };
         let by_chance = if pass.number < last_answered {
@@ -211,8 +211,8 @@ impl Gate {
         self.chance += CHANCE_STEP * (refused - self.chance);
     }
 
-    /// A request was refused for load (rate, concurrency, capacity): everybody waits. `wait` is what the endpoint asks for; if it asks again
-    /// without having answered in between, it waits at least as long as the backoff. `for_rate` distinguishes a rate limit from other
+    /// A request was refused for load (rate, concurrency, capacity): all wait. `wait` is what the endpoint asks for; if it asks again
+    /// without having answered in between, the wait is at least the backoff. `for_rate` distinguishes a rate limit from other
     /// trouble. A pause never ends earlier than one set before. Returns how long it is from now.
     pub fn refused(&mut self, pass: Pass, now: Instant, wait: Option<Duration>, for_rate: bool) -> Duration {
         self.released(pass);
@@ -292,7 +292,7 @@ mod tests {
         two.iter().for_each(|pass| gate.answered(*pass, 1, Some(1)));
         let four = admit_all(&mut gate);
         assert_eq!(four.len(), 4);
-        // From half of the old window on, it grows by one a round.
+        // From half of the old window on, it grows by one per round.
         four.iter().for_each(|pass| gate.answered(*pass, 1, Some(1)));
         assert_eq!(admit_all(&mut gate).len(), 4);
         assert_eq!(gate.in_flight(), 4);
@@ -401,7 +401,7 @@ mod tests {
         let start = Instant::now();
         let mut gate = gate(Limits::default(), 32);
         let mut taken = 0.0;
-        // A bucket of 40 that fills at 40 a minute: at best 45 s.
+        // A bucket of 40 that fills at 40 per minute: at best 45 s.
         let (took, refusals) = run(&mut gate, 70, Duration::from_millis(1500), |now| {
             let is_empty = taken + 1.0 > 40.0 + (now - start).as_secs_f64() / 1.5;
             taken += if is_empty { 0.0 } else { 1.0 };

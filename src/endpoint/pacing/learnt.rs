@@ -14,9 +14,9 @@ const SECONDS_A_MINUTE: f64 = 60.0;
 
 /// A bucket of the endpoint's own, or a part of it that the user allows.
 ///
-/// The level is what remained after the latest request that was answered, less what was sent after it, plus what has flowed in
-/// since. An endpoint that says that 39 of 40 requests remain means it, so a full bucket is used at once, and the flow after that;
-/// until it refuses what it promised, because it counts in slices of a second. From then on a slice is all that is spent at once.
+/// The level is what remained after the latest answered request, minus what was sent after it, plus what has flowed in
+/// since. An endpoint that says that 39 of 40 requests remain means it, so a full bucket is used at once, and then the inflow;
+/// until it refuses what it promised, because it counts in slices of a second. From then on only a slice is spent at once.
 #[derive(Debug)]
 pub(crate) struct Learnt {
     /// What it holds when full.
@@ -44,7 +44,7 @@ impl Learnt {
         Self { limit: bucket.limit, per_second: bucket.per_second, capacity, level, at }
     }
 
-    /// What the user allows of a bucket that holds a minute's worth: as much a minute, less what was `sent` since `start`. `None` for a
+    /// What the user allows of a bucket that holds a minute's worth: as much per minute, minus what was `sent` since `start`. `None` for a
     /// bucket of another time, such as a day's: it says nothing about what may be sent at once.
     pub(crate) fn part_of(bucket: ObservedBucket, per_minute: NonZeroU32, sent: u64, start: Instant) -> Option<Self> {
         let is_a_minute = bucket.per_second * SECONDS_A_MINUTE > 0.9 * bucket.limit as f64;
@@ -77,7 +77,7 @@ impl Learnt {
         if missing <= 0.0 {
             return None;
         }
-        // A millisecond more: the endpoint's clock and ours round differently.
+        // One millisecond more: the endpoint's clock and ours round differently.
         let seconds = (missing / self.per_second).min(MAX_WAIT) + 0.001;
         Some(now + Duration::from_secs_f64(seconds))
     }
@@ -93,7 +93,7 @@ impl Learnt {
         self.at = now;
     }
 
-    /// The endpoint refused for its rate, although something was left by its own words.
+    /// The endpoint refused for its rate, although it had reported something left.
     pub(crate) fn was_exceeded(&mut self, now: Instant) {
         if self.level(now) >= 1.0 {
             self.capacity = (self.per_second * Limits::DEFAULT_BURST.as_secs_f64()).max(1.0);

@@ -1,4 +1,4 @@
-//! When the next request may go: the quota, what endpoints report of it, and the pauses that they ask for.
+//! When the next request may go: the quota, what endpoints report about it, and the pauses that they ask for.
 
 pub mod backoff;
 mod bucket;

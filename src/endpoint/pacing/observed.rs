@@ -12,7 +12,7 @@ use reqwest::header::{HeaderMap, HeaderName};
 
 use crate::endpoint::failure::wait::{self, Bare};
 
-/// One bucket as the endpoint describes it.
+/// One bucket, as the endpoint reports it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ObservedBucket {
     /// What it holds when full.
@@ -23,7 +23,7 @@ pub struct ObservedBucket {
     pub per_second: f64,
 }
 
-/// Both buckets, as far as the endpoint describes them.
+/// Both buckets, as far as the endpoint reports them.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct ObservedLimits {
     /// Requests.
@@ -64,12 +64,20 @@ static TOKENS: [Names; 3] = [
     ),
 ];
 
+/// What all of these names begin with.
+const PREFIXES: [&str; 2] = ["x-ratelimit-", "anthropic-ratelimit-"];
+
 const SECONDS_A_MINUTE: f64 = 60.0;
 const SECONDS_A_DAY: f64 = 86_400.0;
 
 impl ObservedLimits {
-    /// Reads the headers of an answer; `now` is the time to which a reset in RFC 3339 is compared.
+    /// Reads the headers of an answer; `now` is the time with which a reset in RFC 3339 is compared.
     pub fn read(headers: &HeaderMap, now: SystemTime) -> Self {
+        // Most answers say nothing, and a look at the few names costs less than a search for each of fifteen.
+        let is_one = |name: &HeaderName| PREFIXES.iter().any(|prefix| name.as_str().starts_with(prefix));
+        if !headers.keys().any(is_one) {
+            return Self::default();
+        }
         let bucket = |dialects: &[Names]| dialects.iter().find_map(|names| read_bucket(headers, names, now));
         Self { requests: bucket(&REQUESTS), tokens: bucket(&TOKENS) }
     }

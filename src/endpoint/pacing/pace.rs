@@ -1,8 +1,8 @@
 //! Finding a rate that the endpoint does not report.
 //!
-//! An endpoint that refuses for its rate, again and again, without saying what the rate is, is asked at even intervals: the interval grows
+//! An endpoint that keeps refusing because of its rate, without stating the rate, is asked at even intervals: the interval grows
 //! at each refusal and shrinks a little at each answer (multiplicative increase and decrease, so it hovers just below the limit). One
-//! refusal alone starts nothing: it may be a passing trouble, for which the pause is enough.
+//! refusal alone starts nothing: it may be a temporary problem, for which the pause is enough.
 
 use std::time::Duration;
 
@@ -11,12 +11,12 @@ use tokio::time::Instant;
 /// A refusal after fewer answers than this since the last one is a sign of a rate.
 const FEW_ANSWERS: u32 = 4;
 const GROWTH: f64 = 1.25;
-/// To the power of the number of answers since the last refusal. At a limit that number is steady. Where chance refuses as many, it
+/// To the power of the number of answers since the last refusal. At a limit that number is steady. If chance refuses as many, it
 /// varies, and the long rows of answers end the pace.
 const SHRINKAGE: f64 = 0.985;
 /// Where the endpoint does not say how long to wait, the first interval.
 const FIRST: Duration = Duration::from_millis(250);
-/// A longer wait is not that of one request: a window of a minute, or a day, is over then.
+/// A longer wait is not for one request: it is until a window of a minute, or a day, ends.
 const LONGEST: Duration = Duration::from_secs(5);
 /// Below this the interval no longer matters.
 const SHORTEST: Duration = Duration::from_millis(1);
@@ -47,7 +47,7 @@ impl Pace {
         self.interval = self.interval.map(|interval| interval.mul_f64(shrinkage)).filter(|i| *i >= SHORTEST);
     }
 
-    /// A single request was refused, perhaps by chance; `wait` is what the endpoint asks for. It sets no pace. One that is there becomes
+    /// A single request was refused, perhaps by chance; `wait` is what the endpoint asks for. It sets no pace. An existing one becomes
     /// slower, and the next request waits that long; but if that was refused again, waiting did not help, and the rate is not the reason.
     pub(crate) fn adjust(&mut self, now: Instant, wait: Option<Duration>) {
         if self.interval.is_none() {

@@ -1,10 +1,10 @@
-//! The quota: requests and tokens a minute, spent evenly.
+//! The quota: requests and tokens per minute, spent evenly.
 //!
 //! A quota that the user gives is kept by `governor`: GCRA buckets on Tokio's clock, which hold a little less than one second's
-//! worth, because providers enforce 60,000 a minute as 1,000 a second and clocks jitter. What the endpoint reports of its own buckets is
-//! followed as it says (see `Learnt`), and both hold. Where it reports that a minute's worth is left, the user's part of that may be spent
-//! at once, too. Several processes can share the user's quota (see `shared`). The one dispatcher asks before each request and sleeps until the
-//! time that is named.
+//! worth, because providers enforce 60,000 a minute as 1,000 a second and clocks jitter. What the endpoint reports about its own buckets is
+//! followed as reported (see `Learnt`), and both apply. If it reports that a minute's worth is left, the user's part of that may be spent
+//! at once as well. Several processes can share the user's quota (see `shared`). The one dispatcher asks before each request and sleeps until the
+//! time returned.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -26,7 +26,7 @@ pub struct Quota {
     refunds: bool,
     requests: Option<Bucket>,
     tokens: Option<Bucket>,
-    /// Where the user's quota is that of several processes.
+    /// If several processes share the user's quota.
     share: Option<Share>,
     /// Tokens taken from the bucket and not yet given to a request; negative when requests used more than was reserved.
     prepaid: i64,
@@ -49,7 +49,7 @@ pub struct Ticket {
 }
 
 impl Quota {
-    /// Full buckets that start to count now. `refunds` is whether the endpoint gives back what a request reserved and did not use.
+    /// Full buckets that start to count now. `refunds` is whether the endpoint gives back what a request reserved but did not use.
     pub fn new(limits: Limits, refunds: bool) -> Self {
         let burst = limits.burst.unwrap_or(Limits::DEFAULT_BURST);
         let bucket = |per_minute: Option<NonZeroU32>| per_minute.and_then(|n| Bucket::own(n, burst));
@@ -70,7 +70,7 @@ impl Quota {
         }
     }
 
-    /// From now on the user's quota is that of all processes which use this name on this server. `wake` is told when there is something new. To be
+    /// From now on the user's quota is shared by all processes that use this name on this server. `wake` is notified when something changes. Must be
     /// called in a runtime.
     pub(crate) fn share(&mut self, server: &QuotaServer, name: &str, wake: &Arc<Notify>) {
         let share = Share::start(server.clone(), name, &self.limits, Arc::clone(wake));
@@ -84,24 +84,24 @@ impl Quota {
         self.share.as_ref().map(Share::news).unwrap_or_default()
     }
 
-    /// How many requests could be in flight beside those that are.
+    /// How many more requests could be in flight.
     pub(crate) fn set_room(&self, requests: usize) {
         if let Some(share) = &self.share {
             share.set_room(requests);
         }
     }
 
-    /// The endpoint asked for a pause, for its rate.
+    /// The endpoint asked for a pause because of its rate.
     pub(crate) fn paused(&self, until: Instant) {
         if let Some(share) = &self.share {
             share.paused(until);
         }
     }
 
-    /// Takes one request of `tokens` out of the quota.
+    /// Takes one request of `tokens` from the quota.
     ///
-    /// A cost above a bucket's size is gathered in slices, so a long prompt waits for its own tokens only and is not
-    /// overtaken without end: what it has gathered stays its own, or goes to whichever request is asked for next.
+    /// A cost above a bucket's size is gathered in slices, so a long prompt waits only for its own tokens and is not
+    /// overtaken forever: what it has gathered remains its own, or goes to the next request.
     ///
     /// # Errors
     /// The earliest time at which it is worth asking again. Nothing is lost by asking early.
@@ -141,7 +141,7 @@ impl Quota {
         .filter_map(|(learnt, cost)| Some((learnt.as_mut()?, cost)))
     }
 
-    /// Trues up a reservation once the answer says what was really used. OpenAI and Azure keep what was reserved.
+    /// Corrects a reservation once the answer says what was actually used. OpenAI and Azure keep what was reserved.
     pub fn settle(&mut self, reserved: u64, used: u64) {
         if !self.refunds && used <= reserved {
             return;
@@ -155,7 +155,7 @@ impl Quota {
         }
     }
 
-    /// The endpoint refused although the quota was kept: it does not refund, or counts in slices.
+    /// The endpoint refused although the quota was respected: it does not refund, or counts in slices.
     pub fn was_exceeded(&mut self) {
         if self.tokens.is_some() || self.part_of_tokens.is_some() {
             self.refunds = false;
@@ -165,7 +165,7 @@ impl Quota {
         self.followed(0).for_each(|(learnt, _)| learnt.was_exceeded(now));
     }
 
-    /// Takes in what the endpoint says of its buckets in its answer to the request with this ticket. What was sent after it, the endpoint
+    /// Learns what the endpoint says about its buckets in its answer to the request with this ticket. What was sent after it, the endpoint
     /// had not counted yet.
     pub fn learn(&mut self, observed: &ObservedLimits, ticket: Ticket) {
         if ticket.requests < self.learnt_from.requests || observed.is_empty() {
@@ -199,7 +199,7 @@ impl Quota {
         given.or(self.learnt_tokens.as_ref().map(Learnt::limit))
     }
 
-    /// What the endpoint said of itself where the user said nothing: requests and tokens that a full bucket holds.
+    /// What the endpoint reported where the user set nothing: requests and tokens that a full bucket holds.
     pub fn learnt(&self) -> (Option<u64>, Option<u64>) {
         let limit = |learnt: &Option<Learnt>, given: Option<NonZeroU32>| {
             learnt.as_ref().filter(|_| given.is_none()).map(Learnt::limit)
@@ -219,7 +219,7 @@ mod tests {
         Limits { rpm: NonZeroU32::new(rpm), tpm: NonZeroU32::new(tpm), burst: Some(Duration::from_secs(1)) }
     }
 
-    /// Takes requests as the dispatcher does; the time that the last one was let through.
+    /// Takes requests as the dispatcher does; returns the time at which the last one was admitted.
     async fn drain(quota: &mut Quota, costs: impl IntoIterator<Item = u64>) -> Duration {
         let start = Instant::now();
         for cost in costs {
@@ -250,7 +250,7 @@ mod tests {
     async fn a_cost_above_the_burst_is_gathered_and_nothing_is_lost() {
         let mut quota = Quota::new(limits(0, 60_000), true);
         let took = drain(&mut quota, [5_000, 10, 5_000, 990]).await;
-        // 11,000 tokens at 1,000 a second, of which the first 1,000 were there.
+        // 11,000 tokens at 1,000 per second; the first 1,000 were available.
         assert!((9.99..10.02).contains(&took.as_secs_f64()), "{took:?}");
     }
 
@@ -315,7 +315,7 @@ mod tests {
         quota.learn(&observed(5), first);
         assert!(drain(&mut quota, [1, 1]).await.is_zero());
         assert!(quota.take(1).is_err());
-        // An earlier request that was overtaken says nothing, and one of several in flight may promise too much; the last one is believed.
+        // An earlier request that was overtaken says nothing, and one of several in flight may promise too much; the last one is trusted.
         quota.learn(&observed(3), tickets[2]);
         quota.learn(&observed(60), tickets[0]);
         assert!(quota.take(1).is_err());
@@ -353,13 +353,13 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_given_quota_uses_a_full_bucket_that_the_endpoint_reports() {
         let given = |rpm| Quota::new(Limits { rpm: NonZeroU32::new(rpm), ..Limits::default() }, true);
-        // 40 at once, then 30 at 40 a minute: as without a given quota.
+        // 40 at once, then 30 at 40 per minute: as without a given quota.
         let took = drain_reported(&mut given(40), 70, 40, 40.0).await;
         assert!((44.0..46.5).contains(&took.as_secs_f64()), "{took:?}");
-        // Half of it: 20 at once, then 50 at 20 a minute.
+        // Half of it: 20 at once, then 50 at 20 per minute.
         let took = drain_reported(&mut given(20), 70, 40, 40.0).await;
         assert!((148.5..151.0).contains(&took.as_secs_f64()), "{took:?}");
-        // More than there is: the endpoint's own bucket holds as well.
+        // More than there is: the endpoint's own bucket applies as well.
         let took = drain_reported(&mut given(400), 70, 40, 40.0).await;
         assert!((44.0..46.5).contains(&took.as_secs_f64()), "{took:?}");
         assert_eq!(given(40).learnt(), (None, None));

@@ -1,6 +1,6 @@
 //! LiteLLM's list of models and prices, `model_prices_and_context_window.json`, from a file: nothing is fetched.
 //!
-//! Its prices are for one token. A model stands there under its own name, with its provider beside it, or as `provider/model`.
+//! Its prices are per token. A model is listed under its own name, with its provider in a field, or as `provider/model`.
 
 use std::fs::File;
 use std::io::Read;
@@ -16,7 +16,7 @@ use crate::endpoint::ModelUri;
 use crate::endpoint::prices::prices::Prices;
 use crate::endpoint::provider;
 
-/// What LiteLLM calls the providers that have another name here.
+/// LiteLLM's names for the providers that have another name here.
 const PROVIDERS: &[(&str, &str)] = &[("together", "together_ai"), ("vllm", "hosted_vllm"), ("lmstudio", "lm_studio")];
 
 /// The prices of many models.
@@ -57,7 +57,7 @@ pub enum PriceListError {
 }
 
 impl PriceList {
-    /// Reads a file. Its prices are of the day on which it was changed last.
+    /// Reads a file. Its prices date from the day on which it was last changed.
     ///
     /// # Errors
     /// When it cannot be read, or is something else.

@@ -7,19 +7,19 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::endpoint::wire::answer::Usage;
 
-/// Prices in US dollars (or whatever currency the budget is in) for a million tokens.
+/// Prices in US dollars (or whatever currency the budget is in) per million tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Prices {
     /// Of the prompt.
     pub input: f64,
-    /// Of the part of the prompt that the provider had cached; the same as `input` if not said.
+    /// Of the part of the prompt that the provider had cached; the same as `input` by default.
     pub cached_input: Option<f64>,
-    /// Of the part of the prompt that the provider writes to its cache; the same as `input` if not said.
+    /// Of the part of the prompt that the provider writes to its cache; the same as `input` by default.
     pub cache_write: Option<f64>,
     /// Of the answer, hidden reasoning included.
     pub output: f64,
-    /// Of the hidden reasoning; the same as `output` if not said.
+    /// Of the hidden reasoning; the same as `output` by default.
     pub reasoning: Option<f64>,
     /// The day that the prices are of.
     #[serde(default, deserialize_with = "date", serialize_with = "as_text")]
@@ -27,7 +27,7 @@ pub struct Prices {
 }
 
 impl Prices {
-    /// Prices of prompt and answer, and nothing else.
+    /// Prices of prompt and answer only.
     pub fn new(input: f64, output: f64) -> Self {
         Self { input, output, cached_input: None, cache_write: None, reasoning: None, as_of: None }
     }
@@ -51,7 +51,7 @@ impl Prices {
 
 impl fmt::Display for Prices {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} in, {} out for a million tokens", self.input, self.output)?;
+        write!(f, "{} in, {} out per million tokens", self.input, self.output)?;
         self.as_of.map_or(Ok(()), |date| write!(f, ", as of {date}"))
     }
 }
@@ -103,7 +103,7 @@ mod tests {
     fn prices_are_read_and_shown_with_their_date() {
         let read = |text: &str| toml::from_str::<Prices>(text).map_err(|error| error.message().to_owned());
         let prices = read("input = 0.4\ncached_input = 0.1\noutput = 1.6\nas_of = \"2026-11-28\"").unwrap();
-        assert_eq!(prices.to_string(), "0.4 in, 1.6 out for a million tokens, as of 2026-11-28");
+        assert_eq!(prices.to_string(), "0.4 in, 1.6 out per million tokens, as of 2026-11-28");
         assert_eq!(read("input = 0.4\noutput = 1.6").unwrap(), Prices::new(0.4, 1.6));
         for prices in [prices, Prices::new(0.4, 1.6)] {
             let text = serde_json::to_string(&prices).unwrap();

@@ -1,4 +1,4 @@
-//! A program that is asked line by line: one JSON object in, one out, matched by id. It is kept running, and started again after a crash or a hang.
+//! A program that is asked line by line: one JSON object in, one out, matched by id. It keeps running, and is restarted after a crash or a hang.
 
 mod process;
 mod text;
@@ -28,14 +28,14 @@ pub struct ProgramConfig {
     pub timeout: Duration,
 }
 
-/// A program and its processes, which are started as they are needed.
+/// A program and its processes, which are started as needed.
 #[derive(Debug)]
 pub struct Program {
     config: ProgramConfig,
     idle: Mutex<Vec<Process>>,
 }
 
-/// How long processes may take to end once their input has.
+/// How long processes may take to exit once their input has ended.
 const GRACE: Duration = Duration::from_secs(5);
 
 impl Program {
@@ -44,7 +44,7 @@ impl Program {
         Self { config, idle: Mutex::default() }
     }
 
-    /// Asks about one judgment: `members` are those of the line after its id, with the closing brace. A process that does not answer properly is ended,
+    /// Asks about one judgment: `members` are those of the line after its id, with the closing brace. A process that does not answer properly is killed,
     /// since what it would say next could be about anything.
     ///
     /// # Errors
@@ -61,18 +61,18 @@ impl Program {
             Ok(Err(died)) => {
                 // Its last words may take a moment to arrive.
                 let failure = tokio::task::spawn_blocking(move || failed(&died, process)).await;
-                let unknown = || Failure::new(ErrorCode::ProgramFailed, "the program ended before it answered");
+                let unknown = || Failure::new(ErrorCode::ProgramFailed, "the program exited before it answered");
                 return Err(failure.unwrap_or_else(|_| unknown()).into());
             }
             Err(_) => {
                 let message =
-                    format!("no answer within {} s; the program was ended", self.config.timeout.as_secs_f64());
+                    format!("no answer within {} s; the program was killed", self.config.timeout.as_secs_f64());
                 return Err(Failure::new(ErrorCode::ProgramTimeout, &message).into());
             }
         };
         let unusable = match id_of(&content) {
             Ok(answered) if answered == id => None,
-            Ok(other) => Some(format!("the answer is about {}, and {id} was asked", quoted(&other))),
+            Ok(other) => Some(format!("the answer is about {}, but {id} was asked", quoted(&other))),
             Err(reason) => Some(format!("not a line of the protocol, {reason}: {}", quoted(&content))),
         };
         if let Some(message) = unusable {
@@ -82,7 +82,7 @@ impl Program {
         Ok(Answer { content, ..Answer::default() })
     }
 
-    /// Lets all processes end by themselves, and ends those that do not. Waits, so it is not for a thread that others wait for.
+    /// Lets all processes exit, and kills those that do not. Blocks, so do not call it on a thread that others wait for.
     pub fn close(&self) {
         let processes = std::mem::take(&mut *self.idle.lock().unwrap_or_else(PoisonError::into_inner));
         processes.iter().for_each(Process::end_input);
@@ -98,16 +98,16 @@ impl Program {
     }
 }
 
-/// What a process that ended said of it.
+/// What a process that exited said about it.
 fn failed(died: &Died, process: Process) -> Failure {
     if let Died::TooLong { limit } = died {
-        let message = format!("an answer of more than {} MiB; the program was ended", limit >> 20);
+        let message = format!("an answer of more than {} MiB; the program was killed", limit >> 20);
         return Failure::new(ErrorCode::ProgramMalformed, &message);
     }
     let (status, complaint) = process.end();
     let status = status.map_or_else(|| "its output ended".to_owned(), |status| status.to_string());
     let said = complaint.map_or_else(String::new, |text| format!(": {}", text::harmless(&text)));
-    Failure::new(ErrorCode::ProgramFailed, &format!("the program ended before it answered ({status}){said}"))
+    Failure::new(ErrorCode::ProgramFailed, &format!("the program exited before it answered ({status}){said}"))
 }
 
 /// The id that an answer is about.

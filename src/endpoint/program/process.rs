@@ -1,4 +1,4 @@
-//! One running process of a program. Threads of its own read and write, since pipes block.
+//! One running process of a program. It has its own threads to read and write, since pipes block.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
@@ -13,9 +13,9 @@ use super::ProgramConfig;
 
 /// The longest line that a program may answer with.
 const MAX_LINE: u64 = 4 << 20;
-/// What is kept of its complaints: their end.
+/// How much of its standard error is kept: its end.
 const MAX_COMPLAINT: usize = 4096;
-/// How long the last words of a process that has ended may take to arrive.
+/// How long the last output of a process that has exited may take to arrive.
 const LAST_WORDS: Duration = Duration::from_millis(500);
 
 /// Why no line came.
@@ -47,7 +47,7 @@ impl Process {
         let mut command = Command::new(program);
         command.args(argv).env_clear().envs(config.env.iter().map(|(name, value)| (name, value)));
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        // Ctrl-C at the terminal is for judge-run, which lets what is in flight end.
+        // Ctrl-C at the terminal is for judge-run, which lets what is in flight finish.
         #[cfg(unix)]
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
         let mut child = command.spawn()?;
@@ -83,7 +83,7 @@ impl Process {
         answer.await.unwrap_or(Err(Died::Ended))
     }
 
-    /// Says that there is no more to come.
+    /// Signals the end of the input.
     pub(super) fn end_input(&self) {
         self.questions.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
@@ -93,9 +93,9 @@ impl Process {
         self.status(deadline);
     }
 
-    /// How it ended, if it does before this time.
+    /// Its exit status, if it exits before this time.
     fn status(&self, deadline: Instant) -> Option<ExitStatus> {
-        /// The standard library can only wait without an end.
+        /// The standard library can only wait indefinitely.
         const STEP: Duration = Duration::from_millis(10);
         let mut child = self.child.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
@@ -106,9 +106,9 @@ impl Process {
         }
     }
 
-    /// Ends it: how it ended by itself, if it did, and what it complained about last.
+    /// Ends it: returns how it ended by itself, if it did, and its last message on standard error.
     pub(super) fn end(self) -> (Option<ExitStatus>, Option<String>) {
-        // What has closed its output ends very soon, if it does.
+        // A process that has closed its output exits very soon, if it does.
         let complaints_end = self.complaints_end.lock().unwrap_or_else(PoisonError::into_inner);
         let deadline = Instant::now() + LAST_WORDS;
         let _ = complaints_end.recv_timeout(LAST_WORDS);
@@ -155,7 +155,7 @@ fn next_line(stdout: &mut impl BufRead) -> Result<String, Died> {
         if read as u64 == MAX_LINE && !line.ends_with(b"\n") {
             return Err(Died::TooLong { limit: MAX_LINE });
         }
-        // What breaks off in the middle of a line is no answer.
+        // A line that breaks off is not an answer.
         if !line.ends_with(b"\n") {
             return Err(Died::Ended);
         }
@@ -166,7 +166,7 @@ fn next_line(stdout: &mut impl BufRead) -> Result<String, Died> {
     }
 }
 
-/// Keeps the end of what a process complains about, and never lets it wait for a reader.
+/// Keeps the end of a process's standard error, and never lets it wait for a reader.
 fn listen(mut stderr: ChildStderr, complaint: &Mutex<Vec<u8>>) {
     let mut buffer = [0; 1024];
     while let Ok(read @ 1..) = stderr.read(&mut buffer) {

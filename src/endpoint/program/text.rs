@@ -1,9 +1,9 @@
-//! What a program writes, made fit for messages.
+//! What a program writes, cleaned up for messages.
 
 /// Characters of it that are shown.
 const SHOWN: usize = 200;
 
-/// On one line, without what terminals obey and what turns text around, and not too long.
+/// On one line, without what terminals interpret and what changes the writing direction, and not too long.
 pub(super) fn harmless(text: &str) -> String {
     let mut shown = String::new();
     for c in text.trim().chars().take(SHOWN) {

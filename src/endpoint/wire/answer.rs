@@ -19,7 +19,7 @@ pub use crate::endpoint::wire::usage::Usage;
 /// What the endpoint answered, as far as a verdict needs it.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Answer {
-    /// The text; empty when the message has none. Where it is empty, the arguments of a function call stand in for it, and a whole JSON
+    /// The text; empty when the message has none. Where it is empty, the arguments of a function call are used instead, and a whole JSON
     /// object in place of the reasoning.
     pub content: String,
     /// The model's refusal to answer.
@@ -28,7 +28,7 @@ pub struct Answer {
     pub has_reasoning: bool,
     /// `stop`, `length`, `content_filter`, ... as the server wrote it.
     pub finish_reason: Option<String>,
-    /// The model that answered, which need not be the one that was asked.
+    /// The model that answered, which may not be the one that was asked.
     pub model: Option<String>,
     /// Tokens used, when the server says so.
     pub usage: Option<Usage>,
@@ -36,7 +36,7 @@ pub struct Answer {
     pub system_fingerprint: Option<String>,
     /// The server's id of the exchange, for support requests.
     pub request_id: Option<String>,
-    /// How probable its tokens and their alternatives are, as JSON, when the server says so: see [`super::logprobs`].
+    /// The probabilities of its tokens and their alternatives, as JSON, if the server gives them: see [`super::logprobs`].
     pub logprobs: Option<String>,
     /// The simulator answered: the verdict is made up, whatever the model is called.
     pub is_simulated: bool,
@@ -58,7 +58,7 @@ pub enum NoAnswer {
     #[error("the answer has no choices")]
     NoChoices,
     /// A stream of events that ends in the middle.
-    #[error("the stream of the answer ended in the middle")]
+    #[error("the stream of the answer ended early")]
     CutStream,
 }
 
@@ -69,7 +69,12 @@ impl Answer {
     /// When the body is neither JSON nor a stream of events, is an error, or has no choices.
     pub fn from_body(body: &[u8]) -> Result<Self, NoAnswer> {
         let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
-        match serde_json::from_slice(body) {
+        // Checked once as a whole, a text needs no check of each string in it.
+        let completion = match str::from_utf8(body) {
+            Ok(text) => serde_json::from_str(text),
+            Err(_) => serde_json::from_slice(body),
+        };
+        match completion {
             Ok(Object(completion)) => Completion::answer(completion),
             Err(error) => {
                 let whole = stream::whole(body).ok_or(error)?.map_err(|CutStream| NoAnswer::CutStream)?;
@@ -84,7 +89,7 @@ impl Answer {
         Finish::of(self.finish_reason.as_deref().unwrap_or_default())
     }
 
-    /// Why the answer is not to be read although it came: a refusal, a filter, a server that failed in the middle.
+    /// Why the answer is unusable although it arrived: a refusal, a filter, a server that failed in the middle.
     pub fn withheld(&self) -> Option<Failure> {
         let reason = self.finish_reason.as_deref().unwrap_or_default();
         let text = Some(self.content.trim()).filter(|text| !text.is_empty());
@@ -116,12 +121,11 @@ impl Answer {
         }
         let is_cut = self.finish() == Finish::Cut;
         Some(match (is_cut, self.has_reasoning) {
-            (true, true) => Failure::new(
-                ErrorCode::TruncatedResponse,
-                "the reasoning used up the output limit before any text came",
-            ),
+            (true, true) => {
+                Failure::new(ErrorCode::TruncatedResponse, "the reasoning used up the output limit before any text")
+            }
             (true, false) => {
-                Failure::new(ErrorCode::TruncatedResponse, "the answer used up the output limit before any text came")
+                Failure::new(ErrorCode::TruncatedResponse, "the answer used up the output limit before any text")
             }
             (false, true) => Failure::new(ErrorCode::EmptyResponse, "the answer has no text, only reasoning"),
             (false, false) => Failure::new(ErrorCode::EmptyResponse, "the answer has no text"),
@@ -150,7 +154,7 @@ impl Completion<'_> {
         let Moved { refusal: moved_refusal } = if_object(moved);
         let text = |raw| value(raw).map(joined_text).filter(|text| !text.trim().is_empty());
         let reasoning = reasoning.into_iter().find_map(text);
-        // Gateways write `stop` and keep the upstream's reason beside it.
+        // Gateways write `stop` and put the upstream's reason next to it.
         let native = word(choice.native_finish_reason).filter(|native| Finish::of(native) == Finish::Filtered);
         let finish_reason = native.or_else(|| word(choice.finish_reason));
         let system_fingerprint = word(self.system_fingerprint);
@@ -263,7 +267,7 @@ impl<'a> Members<'a> for Moved<'a> {
     }
 }
 
-/// The arguments of the first function that is called: gateways emulate structured output by a function. They are JSON in a string, or
+/// The arguments of the first function that is called: gateways emulate structured output with a function. They are JSON in a string, or
 /// an object.
 fn arguments(calls: Raw<'_>) -> Option<String> {
     let calls = value(calls)?;
@@ -286,7 +290,7 @@ fn word(raw: Raw<'_>) -> Option<String> {
     }
 }
 
-/// Content is a string, or a list of parts of which the text ones count.
+/// Content is a string, or a list of parts, of which only text counts.
 fn joined_text(content: Value) -> String {
     match content {
         Value::String(text) => text,

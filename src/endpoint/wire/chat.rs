@@ -1,4 +1,4 @@
-//! A chat completion's request: as the judge means it, and as an endpoint takes it.
+//! A chat completion's request: as the judge means it, and as an endpoint accepts it.
 //!
 //! Source: OpenAI API reference, "Create chat completion".
 
@@ -17,12 +17,12 @@ use crate::json_string::write_string;
 
 pub use crate::endpoint::wire::profile::{LimitField, ResponseFormat, WireProfile};
 
-/// What a judge asks, before any adaptation to what an endpoint happens to take.
+/// What a judge asks, before any adaptation to what an endpoint accepts.
 #[derive(Debug, Clone)]
 pub struct ChatRequest {
     /// The instructions: the same for every trace.
     pub system: Option<Instructions>,
-    /// The trace, as the judge's template puts it.
+    /// The trace, as rendered by the judge's template.
     pub user: String,
     /// Images that go with it: addresses, or data URIs.
     pub images: Vec<Arc<str>>,
@@ -40,7 +40,7 @@ pub struct ChatRequest {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Sampling {
-    /// 0 is the most repeatable; left out for models that take none.
+    /// 0 is the most repeatable; omitted for models that accept none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub temperature: Option<f64>,
     /// Nucleus sampling.
@@ -55,7 +55,7 @@ pub struct Sampling {
     /// The most tokens that an answer may have, hidden reasoning included. Always sent: without it some providers reserve
     /// the model's maximum, and the tokens-per-minute quota collapses.
     pub max_output_tokens: u32,
-    /// The longest rationale that is asked for, in characters. It changes no verdict, so it is not part of an identity.
+    /// The longest rationale to ask for, in characters. It changes no verdict, so it is not part of an identity.
     #[serde(skip_serializing)]
     pub max_rationale_chars: u32,
     /// Whether the endpoint is asked how probable each token and its alternatives are.
@@ -182,7 +182,7 @@ struct Schema<'a> {
 }
 
 impl ChatRequest {
-    /// The body of the POST, as this endpoint and model take it. `extra` is merged in and wins, but over what the endpoint demands.
+    /// The body of the POST, in the form that this endpoint and model accept. `extra` is merged in and overrides all but what the endpoint demands.
     ///
     /// # Errors
     /// When a number of the sampling parameters is not finite.
@@ -241,7 +241,7 @@ impl ChatRequest {
         bytes.extend_from_slice(b"}],");
         let start = bytes.len();
         serde_json::to_writer(&mut bytes, &options)?;
-        // There is always a limit of the output, so there are members: they follow in the same object.
+        // There is always an output limit, so there are members: they follow in the same object.
         bytes.remove(start);
         if extra.is_empty() && profile.switches.is_empty() {
             return Ok(bytes);
@@ -252,12 +252,12 @@ impl ChatRequest {
         serde_json::to_vec(&body)
     }
 
-    /// The instructions, where they are a message of their own.
+    /// The instructions, if they are a separate message.
     pub(crate) fn system_message(&self, profile: &WireProfile) -> Option<&Instructions> {
         self.system.as_ref().filter(|_| profile.system_role && self.layout == Layout::InstructionsFirst)
     }
 
-    /// Whether it asks for probabilities as it is put: the one parameter is worth nothing without the other.
+    /// Whether it asks for probabilities: one of the parameters is useless without the other.
     pub(crate) fn wants_logprobs(&self, profile: &WireProfile) -> bool {
         self.sampling.logprobs && !LOGPROBS.iter().any(|name| profile.dropped.contains(*name))
     }
@@ -272,7 +272,7 @@ impl ChatRequest {
         self.images.iter().map(|image| image.len()).sum()
     }
 
-    /// Tokens of the prompt, estimated as providers do before a request: a token for every four bytes, and four a message; and what an
+    /// Tokens of the prompt, estimated as providers do before a request: a token for every four bytes, and four per message; and what an
     /// image usually takes.
     ///
     /// Source: OpenAI's rate limit guide ("based on the character count").

@@ -1,4 +1,4 @@
-//! Why a model stopped, by all names that servers have for it.
+//! Why a model stopped, under all names that servers use for it.
 
 /// Why a model stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

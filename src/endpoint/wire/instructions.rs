@@ -14,12 +14,12 @@ pub struct Instructions {
 
 impl Instructions {
     /// # Errors
-    /// None that is known of: a text is always JSON.
+    /// None known: a text is always valid JSON.
     pub fn new(text: &str) -> Result<Self, serde_json::Error> {
         Ok(Self { text: text.into(), json: to_raw_value(text)?.into() })
     }
 
-    /// The text as JSON has it.
+    /// The text as JSON.
     pub fn json(&self) -> &RawValue {
         &self.json
     }

@@ -1,8 +1,8 @@
-//! The fallback ladder: how requests are put otherwise when an endpoint refuses a part of them.
+//! The fallback ladder: other forms of requests when an endpoint refuses a part of them.
 //!
-//! Each rung costs one request for an endpoint and model, and what is learnt is kept for the run. Where the endpoint says what it does
-//! not take, that is changed. Where it does not, one part after another is changed alone, and taken back if the endpoint complains as
-//! before: so nothing is given up that was not the reason. Once a part was in a request that gave a verdict, a refusal is not its fault.
+//! Each rung costs one request for an endpoint and model, and the result is kept for the run. If the endpoint says what it does
+//! not accept, that is changed. If it does not, one part after another is changed alone, and changed back if the endpoint complains as
+//! before: so only what was the reason is given up. Once a part was in a request that gave a verdict, it is not the reason for a refusal.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use crate::endpoint::wire::profile::{ResponseFormat, WireProfile};
 use crate::endpoint::wire::request_parts::{Part, format, parameters, parts};
 use crate::endpoint::{Failure, Rejected};
 
-/// Fruitless searches for the reason of a refusal; after that an endpoint's refusals are taken as they are.
+/// Fruitless searches for the reason of a refusal; after that an endpoint's refusals are accepted as they are.
 const MAX_IN_VAIN: usize = 3;
 /// An answer in fewer tokens is not a verdict.
 const MIN_OUTPUT: u32 = 16;
@@ -28,11 +28,11 @@ pub struct Asked<'a> {
     pub max_output: u32,
 }
 
-/// How requests are put to one endpoint and model, and what was learnt about it.
+/// The form of requests to one endpoint and model, and what was learnt about it.
 #[derive(Debug)]
 pub struct Ladder {
     profile: Arc<WireProfile>,
-    /// The names of what the user adds to requests.
+    /// The names of the members that the user adds to requests.
     extra: Vec<String>,
     /// Parts of requests that gave verdicts.
     accepted: BTreeSet<Part>,
@@ -70,7 +70,7 @@ impl Change {
 }
 
 impl Ladder {
-    /// Starts with a profile; `extra` are the names of what the user adds to requests.
+    /// Starts with a profile; `extra` are the names of the members that the user adds to requests.
     pub fn new(profile: WireProfile, extra: impl IntoIterator<Item = String>) -> Self {
         Self {
             profile: Arc::new(profile),
@@ -88,12 +88,12 @@ impl Ladder {
         &self.profile
     }
 
-    /// Whether a change has not yet been tried to its end: one request should go ahead, the others wait.
+    /// Whether a change is still being tried: one request should go ahead, the others wait.
     pub fn is_learning(&self) -> bool {
         self.is_learning
     }
 
-    /// What the endpoint did not take, and what was done instead, in words and in order.
+    /// What the endpoint did not accept, and what was done instead, in words and in order.
     pub fn adapted(&self) -> &[String] {
         &self.adapted
     }
@@ -104,7 +104,7 @@ impl Ladder {
         if *asked.profile == self.profile {
             self.keep_trial();
         } else if base_is_taken {
-            // Sent before the refusal, and taken as it was: the refusal had another reason.
+            // Sent before the refusal, and accepted as it was: the refusal had another reason.
             self.search = None;
             self.profile = Arc::clone(asked.profile);
         } else {
@@ -114,7 +114,7 @@ impl Ladder {
         self.accepted.extend(parts(asked.request, asked.profile, &self.extra));
     }
 
-    /// A request was refused. Returns whether it is worth putting again, as the profile is now.
+    /// A request was refused. Returns whether it is worth sending again, with the profile as it is now.
     pub fn refused(&mut self, asked: Asked<'_>, failure: &Failure) -> bool {
         let rejected = match &failure.rejected {
             None | Some(Rejected::Room(_)) => return false,
@@ -139,7 +139,7 @@ impl Ladder {
         self.adapted.extend(self.search.take().map(|search| search.trial));
     }
 
-    /// The change that an explained refusal asks for, if the request has what is refused and that was never taken.
+    /// The change that an explained refusal asks for, if the request has what is refused and it was never accepted.
     fn explained(&self, asked: Asked<'_>, rejected: &Rejected) -> Option<(WireProfile, String)> {
         let Asked { request, profile, max_output } = asked;
         let mut profile = WireProfile::clone(profile);
@@ -171,7 +171,7 @@ impl Ladder {
 
     fn looser_format(&self, request: &ChatRequest, profile: &mut WireProfile) -> Option<String> {
         let looser = profile.response_format.looser().filter(|_| self.may_refuse(format(request, profile)))?;
-        // Not every endpoint takes bounds, and the schema is worth more.
+        // Not every endpoint accepts bounds, and the schema is worth more.
         if profile.with_bounds && profile.response_format.has_schema() && request.schema.has_bounds() {
             profile.with_bounds = false;
             return Some("a schema without bounds".to_owned());
@@ -217,7 +217,7 @@ impl Ladder {
         let mut search = match self.search.take() {
             Some(search) if search.complaint == complaint => search,
             other => {
-                // Another complaint: what is different at the moment is taken, and another part is not.
+                // Another complaint: the present change is accepted, and another part is not.
                 self.adapted.extend(other.map(|search| search.trial));
                 if self.in_vain.len() >= MAX_IN_VAIN || self.in_vain.contains(&complaint) {
                     return false;
@@ -252,7 +252,7 @@ impl Ladder {
         true
     }
 
-    /// Changes a profile. Returns what is different, in words; nothing, if that is all the same to this request, or what it changes was
+    /// Changes a profile. Returns what is different, in words; nothing if that makes no difference to this request, or what it changes was
     /// taken before.
     fn changed(&self, change: Change, request: &ChatRequest, profile: &mut WireProfile) -> Option<String> {
         match change {
@@ -271,7 +271,7 @@ impl Ladder {
             Change::NoSystemRole => self.no_system_role(request, profile),
             Change::OtherLimit => self.other_limit(profile),
             Change::Everything => {
-                // But the name of the limit: that would be a step to the unknown for servers that ignore one of them.
+                // Except the name of the limit: that would be a step into the unknown with servers that ignore one of them.
                 let all = Change::EACH.into_iter().filter(|change| *change != Change::OtherLimit);
                 let words: Vec<_> = all.filter_map(|change| self.changed(change, request, profile)).collect();
                 (words.len() > 1).then(|| words.join(", "))

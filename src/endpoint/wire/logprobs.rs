@@ -7,11 +7,11 @@ use serde::Deserialize;
 /// A token of the answer.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Token {
-    /// As it stands in the answer.
+    /// As in the answer.
     pub text: String,
-    /// The natural logarithm of its probability, given what stands before it.
+    /// The natural logarithm of its probability, given what precedes it.
     pub logprob: f64,
-    /// What might have stood there instead, each with its logarithm; the token itself may be among them.
+    /// The alternatives, each with its logarithm; the token itself may be among them.
     pub others: Vec<(String, f64)>,
 }
 

@@ -1,4 +1,4 @@
-//! JSON objects of which only some members matter, read in one pass.
+//! JSON objects in which only some members matter, read in one pass.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -9,15 +9,15 @@ use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-/// What matters of an object. The other members are looked through for their end, and no more: compatible servers put odd things there.
+/// The members of an object that matter. The others are only scanned for their end: compatible servers put odd things there.
 pub(crate) trait Members<'a>: Default {
-    /// Reads the value of a member, which is what comes next in `map`; or leaves it there and returns `false`, if it does not matter.
+    /// Reads the value of a member, which comes next in `map`; or leaves it there and returns `false`, if it does not matter.
     ///
-    /// Where a name is there twice, the last counts.
+    /// If a name occurs twice, the last one counts.
     fn take<A: MapAccess<'a>>(&mut self, name: &str, map: &mut A) -> Result<bool, A::Error>;
 }
 
-/// An object, of which there is what matters.
+/// An object, reduced to what matters.
 pub(crate) struct Object<T>(pub T);
 
 impl<'a, T: Members<'a>> Deserialize<'a> for Object<T> {
@@ -74,15 +74,21 @@ impl<'a, T: Deserialize<'a>> Deserialize<'a> for First<T> {
     }
 }
 
-/// As it is written, to be parsed when the form of everything around it is known; `None` also for `null`.
+/// As written, to be parsed once the form of everything around it is known; `None` also for `null`.
 pub(crate) type Raw<'a> = Option<&'a RawValue>;
 
-/// Nothing, where it cannot be parsed (half an emoji, a number beyond all bounds).
+/// `None` if it cannot be parsed (half a surrogate pair, a number beyond all bounds).
 pub(crate) fn value(raw: Raw<'_>) -> Option<Value> {
-    serde_json::from_str(raw?.get()).ok()
+    let raw = raw?;
+    plain(raw).map_or_else(|| serde_json::from_str(raw.get()).ok(), |text| Some(text.into()))
 }
 
-/// What was put off until the form of everything around it was known; nothing, if it is there in another form or not at all.
+/// The text of a string without escapes, which needs no second parsing.
+fn plain(raw: &RawValue) -> Option<&str> {
+    raw.get().strip_prefix('"')?.strip_suffix('"').filter(|text| memchr::memchr(b'\\', text.as_bytes()).is_none())
+}
+
+/// What was deferred until the form of everything around it was known; `None` if it has another form or is missing.
 pub(crate) fn if_object<'a, T: Members<'a>>(raw: Raw<'a>) -> T {
     raw.and_then(|raw| serde_json::from_str(raw.get()).ok()).map_or_else(T::default, |Object(members)| members)
 }
@@ -129,6 +135,25 @@ mod tests {
         assert_eq!(first("[1,{},\"x\"]"), Some(Some(1)));
         for none in ["{}", "[\"x\"]", "[1,}", "[1"] {
             assert_eq!(first(none), None, "{none}");
+        }
+    }
+
+    #[test]
+    fn a_value_is_what_serde_json_reads() {
+        for text in [
+            r#""""#,
+            r#""stop""#,
+            r#""a\"b""#,
+            r#""\u00e9""#,
+            r#""\ud83d""#,
+            "7",
+            "1e999",
+            "null",
+            "[1]",
+            r#"{"a":"b"}"#,
+        ] {
+            let raw = RawValue::from_string(text.to_owned()).unwrap();
+            assert_eq!(value(Some(&raw)), serde_json::from_str(text).ok(), "{text}");
         }
     }
 

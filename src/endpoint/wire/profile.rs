@@ -1,8 +1,8 @@
-//! How requests are put for one endpoint and model.
+//! The form of requests for one endpoint and model.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-/// How requests are put for one endpoint and model. It starts as the provider is known and is adapted to what the endpoint refuses (see
+/// The form of requests for one endpoint and model. It starts with what is known about the provider and is adapted to what the endpoint refuses (see
 /// [`Ladder`](crate::endpoint::wire::ladder::Ladder)).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WireProfile {
@@ -12,15 +12,15 @@ pub struct WireProfile {
     pub response_format: ResponseFormat,
     /// Whether a schema also limits lengths.
     pub with_bounds: bool,
-    /// Whether instructions have a message of their own; otherwise they stand at the head of the user's.
+    /// Whether instructions have their own message; otherwise they are at the beginning of the user's.
     pub system_role: bool,
-    /// Parameters that the endpoint does not take.
+    /// Parameters that the endpoint does not accept.
     pub dropped: BTreeSet<String>,
     /// Further members that must have a certain value.
     pub switches: BTreeMap<String, bool>,
     /// Whether the answer is asked for as a stream: some models have no other.
     pub stream: bool,
-    /// The highest output limit that the endpoint takes, if it says so.
+    /// The highest output limit that the endpoint accepts, if it says so.
     pub max_output: Option<u32>,
 }
 
@@ -41,7 +41,7 @@ impl Default for WireProfile {
 }
 
 impl WireProfile {
-    /// The output limit that is asked for where a judgment wants this one.
+    /// The output limit to request if a judgment wants this one.
     pub fn room(&self, wanted: u32) -> u32 {
         self.max_output.map_or(wanted, |max| wanted.min(max))
     }
@@ -52,7 +52,7 @@ impl WireProfile {
 pub enum LimitField {
     /// OpenAI's current name.
     MaxCompletionTokens,
-    /// The older name, which most compatible servers know.
+    /// The older name, which most compatible servers support.
     MaxTokens,
 }
 
@@ -74,14 +74,14 @@ impl LimitField {
     }
 }
 
-/// How the form of the answer is asked for, from the surest to the loosest. The prompt states it in words in any case.
+/// How the form of the answer is asked for, from strictest to loosest. The prompt states it in words in any case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ResponseFormat {
     /// A JSON schema that is enforced.
     JsonSchema,
     /// A JSON schema without `strict`.
     LooseJsonSchema,
-    /// A JSON object, with the schema beside it as llama.cpp takes it.
+    /// A JSON object, with the schema next to it, as llama.cpp accepts it.
     JsonObjectWithSchema,
     /// Any JSON object.
     JsonObject,

@@ -1,15 +1,15 @@
 //! What a record should say about its prompt.
 
-/// What was done to the trace's text in a prompt, or was noticed in it. Goes into the record's metadata.
+/// What was done to the trace's text in a prompt, or noticed in it. Goes into the record's metadata.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct PromptNotes {
     /// Characters that were omitted to keep to a length.
     pub chars_left_out: u64,
-    /// Control tokens of chat templates that were broken, so that no server takes them for its own.
+    /// Control tokens of chat templates that were broken, so that no server interprets them.
     pub control_tokens: u64,
-    /// Characters that a model reads and a person does not see: Unicode tags and bidirectional controls.
+    /// Characters that a model reads but a person does not see: Unicode tags and bidirectional controls.
     pub hidden_chars: u64,
-    /// What is personal or secret, and was replaced.
+    /// Personal data and secrets that were replaced.
     pub redacted: u64,
 }
 

@@ -3,10 +3,10 @@
 use crate::endpoint::wire::chat::{ChatRequest, LOGPROBS};
 use crate::endpoint::wire::profile::{LimitField, ResponseFormat, WireProfile};
 
-/// A part of a request that an endpoint takes or refuses.
+/// A part of a request that an endpoint accepts or refuses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Part {
-    /// Instructions in a message of their own.
+    /// Instructions in a separate message.
     System,
     /// The form of the answer, and the schema by its place in memory: each judge has one for all of its requests.
     Format(ResponseFormat, usize),
@@ -18,7 +18,7 @@ pub(crate) enum Part {
     Extra(usize),
 }
 
-/// The parameters of the sampling that a request holds as it is put.
+/// The sampling parameters of a request as sent.
 pub(crate) fn parameters(request: &ChatRequest, profile: &WireProfile) -> impl Iterator<Item = &'static str> {
     let sampling = &request.sampling;
     [
@@ -34,13 +34,13 @@ pub(crate) fn parameters(request: &ChatRequest, profile: &WireProfile) -> impl I
     .map(|(name, _)| name)
 }
 
-/// The form of the answer as it is asked for.
+/// The form of the answer as requested.
 pub(crate) fn format(request: &ChatRequest, profile: &WireProfile) -> Part {
     let schema = request.schema.json(profile.with_bounds).get().as_ptr() as usize;
     Part::Format(profile.response_format, if profile.response_format.has_schema() { schema } else { 0 })
 }
 
-/// All parts of a request as it is put. `extra` are the names that the user adds.
+/// All parts of a request as sent. `extra` are the names that the user adds.
 pub(crate) fn parts<'a>(
     request: &'a ChatRequest,
     profile: &'a WireProfile,

@@ -12,7 +12,7 @@ pub struct AnswerSchema {
 }
 
 impl AnswerSchema {
-    /// `plain` keeps to what every strict endpoint takes; `bounded` also limits lengths.
+    /// `plain` keeps to what every strict endpoint accepts; `bounded` also limits lengths.
     pub fn new(plain: Box<RawValue>, bounded: Box<RawValue>) -> Self {
         Self { plain: plain.into(), bounded: bounded.into() }
     }

@@ -1,4 +1,4 @@
-//! An answer that comes as a stream of events, asked for or not, put together as the completion that it would have been.
+//! An answer that comes as a stream of events, asked for or not, assembled into the equivalent completion.
 //!
 //! Source: OpenAI API reference, "Chat completion chunk object"; the HTML standard, "Server-sent events".
 

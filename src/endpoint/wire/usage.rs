@@ -1,6 +1,6 @@
-//! Tokens that a call used, in every shape in which servers count them.
+//! Tokens that a call used, in every form in which servers report them.
 //!
-//! OpenAI counts reasoning as a part of the answer and cached tokens as a part of the prompt. Some layers count either apart, and only
+//! OpenAI counts reasoning as a part of the answer and cached tokens as a part of the prompt. Some layers count either separately, and only
 //! their total tells; others use Anthropic's or Google's names.
 
 use std::ops::AddAssign;
@@ -21,7 +21,7 @@ pub struct Usage {
     pub cache_written_tokens: u64,
     /// Tokens of the answer, hidden reasoning included.
     pub output_tokens: u64,
-    /// Of these, hidden reasoning, as far as the server says so.
+    /// Of these, hidden reasoning, as far as the server reports it.
     pub reasoning_tokens: u64,
 }
 
@@ -51,12 +51,12 @@ pub(crate) struct Tokens<'a> {
     total: Raw<'a>,
     prompt_details: Raw<'a>,
     completion_details: Raw<'a>,
-    /// In the details of the prompt; DeepSeek's and Anthropic's names stand beside it.
+    /// In the details of the prompt; DeepSeek's and Anthropic's names are next to it.
     cached: Raw<'a>,
     /// Anthropic's prompt is what was neither read from the cache nor written to it.
     is_anthropic: bool,
     written: Raw<'a>,
-    /// In the details of the completion, or beside it.
+    /// In the details of the completion, or next to it.
     reasoning: Raw<'a>,
 }
 
@@ -102,10 +102,10 @@ impl Tokens<'_> {
         let mut output = completion.unwrap_or(0);
         let beyond = total.unwrap_or(0).saturating_sub(input.saturating_add(output));
         match (prompt, completion) {
-            // What one of them lacks is all that is known of it.
+            // What one of them lacks is filled in from the other.
             (None, _) => input = input.saturating_add(beyond),
             (Some(_), _) if beyond == cached && beyond > 0 && reasoning == 0 => input = input.saturating_add(beyond),
-            // Reasoning that the completion does not count; and it cannot be part of what is less.
+            // Reasoning that the completion does not include, since it is larger.
             _ if beyond > 0 => output = output.saturating_add(beyond),
             _ if reasoning > output => output = output.saturating_add(reasoning),
             _ => {}
@@ -122,13 +122,18 @@ impl Tokens<'_> {
 
 /// A number that is not negative, in whatever form.
 fn count(raw: Raw<'_>) -> Option<u64> {
+    const MAX: f64 = 9e15;
+    let digits = raw?.get().parse().ok().filter(|digits: &u64| *digits < MAX as u64);
+    if digits.is_some() {
+        return digits;
+    }
     let number = match value(raw)? {
         Value::Number(number) => number.as_f64(),
         Value::String(text) => text.trim().parse().ok(),
         _ => None,
     };
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked: exact up to 2^53")]
-    number.filter(|number: &f64| (0.0..9e15).contains(number)).map(|number| number.round() as u64)
+    number.filter(|number: &f64| (0.0..MAX).contains(number)).map(|number| number.round() as u64)
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
-//! The cells of a table: nothing in them is a formula to a spreadsheet or a missing value to a data frame, and what was written is what is read.
+//! The cells of a table: nothing in them is a formula to a spreadsheet or a missing value to a data frame, and they round-trip.
 
 use serde_json::Value;
 
-/// What readers of tables take for a missing value.
+/// What readers of tables treat as a missing value.
 ///
 /// Source: `pandas.read_csv`, `na_values`; R's `NA`.
 const READ_AS_MISSING: [&str; 18] = [
@@ -10,11 +10,11 @@ const READ_AS_MISSING: [&str; 18] = [
     "NaN", "None", "n/a", "nan", "null",
 ];
 
-/// A text as a cell; what is not there is an empty one.
+/// A text as a cell; a missing one is empty.
 ///
-/// Spreadsheets take what begins with `=`, `+`, `-`, `@`, a tab or a carriage return for a formula, and not with a `'` before it. Numbers
-/// are not formulas, and stay as they are. Data frames take some words for missing values, and not with a `'` before them. So that reading undoes
-/// exactly this, texts that look as if they had such a `'` get one more, and a text that is there and empty is a `'` alone.
+/// Spreadsheets treat what begins with `=`, `+`, `-`, `@`, a tab or a carriage return as a formula, unless a `'` precedes it. Numbers
+/// are not formulas, and stay as they are. Data frames treat some words as missing values, unless a `'` precedes them. So that reading undoes
+/// exactly this, texts that look as if they had such a `'` get another, and an empty text is a lone `'`.
 ///
 /// Source: OWASP, "CSV Injection".
 pub(crate) fn cell(text: Option<&str>) -> String {
@@ -33,7 +33,7 @@ pub(crate) fn text(cell: &str) -> Option<&str> {
     }
 }
 
-/// Whether a `'` stands before this text in a table, unless it is a number.
+/// Whether this text, unless it is a number, is preceded by a `'` in a table.
 fn is_guarded(text: &str) -> bool {
     let begins = text.trim_start_matches('\'');
     begins.is_empty() || begins.starts_with(['=', '+', '-', '@', '\t', '\r']) || READ_AS_MISSING.contains(&begins)
@@ -43,7 +43,7 @@ fn is_number(text: &str) -> bool {
     text.bytes().all(|b| b.is_ascii_digit() || b"+-.eE".contains(&b)) && text.parse::<f64>().is_ok()
 }
 
-/// A verdict as text: JSON, but a string as it stands, unless it would be read as something else.
+/// A verdict as text: JSON, but a string as it is, unless it would be read as something else.
 pub(super) fn value_text(value: &Value) -> String {
     match value {
         Value::String(label) if !is_read_otherwise(label) => label.clone(),
@@ -64,7 +64,7 @@ fn is_read_otherwise(label: &str) -> bool {
     READ_AS_MISSING.contains(&label) || !value(label).is_string() || label.starts_with('"')
 }
 
-/// Replaces what no cell can hold: spreadsheets refuse tables with control characters other than tabs and line ends. Whether there was any.
+/// Replaces what a cell cannot hold: spreadsheets refuse tables with control characters other than tabs and line ends. Whether there was any.
 pub(super) fn replace_controls(cell: &mut String) -> bool {
     let is_bad = |c: char| c < ' ' && !matches!(c, '\t' | '\n' | '\r');
     let has_bad = cell.contains(is_bad);

@@ -22,20 +22,20 @@ pub struct Converted {
     pub rejected: u64,
     /// What the new form lacks.
     pub lost: Vec<Lost>,
-    /// What the records lack because the old form does: a table without columns for it.
+    /// What the records lack because the old form lacks it: a table without columns for it.
     pub lacking: Vec<&'static str>,
 }
 
 /// Writes all feedback of `input` in another form.
 ///
 /// JSON lines are written as they are read, with their history. A table holds the present state of a log (see [`crate::feedback::history`]). With
-/// `present`, JSON lines do too. Then the input is read more than once: what cannot be is copied to a temporary file, and memory holds the places of the records, and
+/// `present`, JSON lines do too. Then the input is read more than once: if it cannot be, it is copied to a temporary file, and memory holds the places of the records, and
 /// for a wide table the ids of its rows. Otherwise it holds one line.
 ///
-/// `table` says what a table has beside the feedback. `on_reject` is called with the number of each line that is not a record, and the reason.
+/// `table` says what a table has in addition to the feedback. `on_reject` is called with the number of each line that is not a record, and the reason.
 ///
 /// # Errors
-/// When the input cannot be read or holds nothing but lines that are not records, or `out` cannot be written. What was written by then is
+/// When the input cannot be read or has only lines that are not records, or `out` cannot be written. What was written by then is
 /// no whole file.
 pub fn convert(
     input: Input,
@@ -105,7 +105,7 @@ impl Reading<'_> {
         self.first_reason.get_or_insert((place.line, reason));
     }
 
-    /// An input without any record is something else.
+    /// An input without any record is not feedback.
     fn check(&mut self) -> Result<(), ConvertError> {
         match self.first_reason.take() {
             Some((line, reason)) if self.converted.records == 0 => Err(ConvertError::NoFeedback { line, reason }),
@@ -121,7 +121,7 @@ impl Reading<'_> {
     }
 }
 
-/// The input as JSON lines in a file without a name, which goes when it is closed.
+/// The input as JSON lines in an unnamed file, which is deleted when closed.
 fn spooled(input: Input, read: &mut Reading<'_>) -> Result<File, ConvertError> {
     let temporary = |error: io::Error| {
         ConvertError::Write(io::Error::new(

@@ -1,4 +1,4 @@
-//! Feedback as a table: one row a record, for spreadsheets and data frames.
+//! Feedback as a table: one row per record, for spreadsheets and data frames.
 
 use std::collections::BTreeMap;
 use std::io::BufRead;
@@ -36,7 +36,7 @@ pub(super) const COLUMNS: [&str; WIDTH] = [
     "valid",
 ];
 
-/// A record as a row. Values are JSON, but strings stand without quotes where they could be nothing else; metadata is a JSON object. `value_type`,
+/// A record as a row. Values are JSON, but strings are without quotes where they could be nothing else; metadata is a JSON object. `value_type`,
 /// `score` and `passed` follow from others, and are not read back.
 pub(super) fn row(feedback: &Feedback) -> [String; WIDTH] {
     let error = feedback.error.as_ref();
@@ -77,7 +77,7 @@ fn type_of(value: &Value) -> &'static str {
     }
 }
 
-/// What can be averaged of a value: a number, or 1 and 0 for true and false.
+/// The value to average: a number, or 1 and 0 for true and false.
 fn score(value: &Value) -> Option<String> {
     match value {
         Value::Bool(value) => Some(u8::from(*value).to_string()),
@@ -104,7 +104,7 @@ pub(super) struct Columns {
 
 impl Columns {
     /// # Errors
-    /// When there is none for the name, one twice, or one of another kind: what it holds would be lost.
+    /// When the name's column is missing, or a column is repeated or unknown: its content would be lost.
     pub(super) fn of(header: &StringRecord) -> Result<Self, String> {
         let mut places = [None; WIDTH];
         for (i, title) in header.iter().enumerate() {
@@ -188,7 +188,7 @@ pub(super) fn check_width(row: &StringRecord, width: usize) -> Result<(), String
     if row.len() == width { Ok(()) } else { Err(format!("{} cells in a table of {width} columns", row.len())) }
 }
 
-/// Calls `take` with each row below the header, or with the reason why it is none.
+/// Calls `take` with each row below the header, or with the reason why it is not a record.
 pub(super) fn for_each_row(
     mut reader: Reader<Box<dyn BufRead>>,
     mut take: impl FnMut(Place, Result<&StringRecord, String>) -> Result<(), ConvertError>,
@@ -203,7 +203,7 @@ pub(super) fn for_each_row(
     Ok(())
 }
 
-/// What the reader of tables says, as an error of ours.
+/// The table reader's error, as one of ours.
 pub(super) fn broken(error: ::csv::Error) -> ConvertError {
     let text = error.to_string();
     match error.into_kind() {

@@ -2,14 +2,14 @@
 
 use std::io;
 
-/// Where a record stands.
+/// The place of a record.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Place {
     /// From 1.
     pub line: u64,
-    /// In bytes, of JSON lines; of a table's rows it is nothing.
+    /// In bytes, for JSON lines; 0 for a table's rows.
     pub offset: u64,
-    /// Whether the line has fields that no feedback has.
+    /// Whether the line has fields that feedback does not have.
     pub has_more: bool,
 }
 

@@ -1,4 +1,4 @@
-//! What a run makes of its log.
+//! The outputs that a run makes from its log.
 
 use std::fs::File;
 use std::io::Write;
@@ -19,10 +19,10 @@ pub fn export(log: &Path, path: &Path, form: Form, table: &mut TableOptions<'_>)
     Ok(())
 }
 
-/// Writes a file that the user named, whole or not at all; with `keep`, what was there stays as `<path>.bak`. A link stays one.
+/// Writes a file that the user named, whole or not at all; with `keep`, the old content stays as `<path>.bak`. A link stays a link.
 ///
 /// # Errors
-/// Those of `write`, and when the file cannot be made or put in its place.
+/// Those of `write`, and when the file cannot be created or moved into place.
 pub fn replace<T>(
     path: &Path,
     keep: bool,

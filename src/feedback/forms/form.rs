@@ -1,4 +1,4 @@
-//! The forms, their names, and how files of them are called.
+//! The forms, their names, and their file extensions.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -13,13 +13,13 @@ use crate::files;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Form {
-    /// The log's own: flat JSON, one record a line.
+    /// The log's own: flat JSON, one record per line.
     Jsonl,
-    /// MLflow's wire form, one assessment a line (see [`crate::feedback::wire`]).
+    /// MLflow's wire form, one assessment per line (see [`crate::feedback::wire`]).
     Mlflow,
     /// A table with one row a record.
     Csv,
-    /// A table with one row a trace, and columns for each judge.
+    /// A table with one row per trace, and columns for each judge.
     CsvWide,
 }
 
@@ -37,7 +37,7 @@ impl Form {
         }
     }
 
-    /// The end of the names of such files, without the dot before it.
+    /// The extension of such files, without the dot.
     pub const fn extension(self) -> &'static str {
         match self {
             Self::Jsonl => "jsonl",
@@ -53,12 +53,12 @@ impl Form {
         longest_first.into_iter().find(|form| form.stem(path).is_some())
     }
 
-    /// Whether it is a table: the present state, and no history.
+    /// Whether it is a table: the present state, without history.
     pub const fn is_table(self) -> bool {
         matches!(self, Self::Csv | Self::CsvWide)
     }
 
-    /// The log that a file of this form is made from: `f.csv` and `f.mlflow.jsonl` have `f.feedback.jsonl` beside them.
+    /// The log that a file of this form is made from: `f.csv` and `f.mlflow.jsonl` have `f.feedback.jsonl` next to them.
     pub fn log_of(path: &Path) -> PathBuf {
         let stem = Self::of_path(path).and_then(|form| form.stem(path)).map(OsString::from);
         let stem = stem.unwrap_or_else(|| path.file_stem().unwrap_or_default().to_owned());
@@ -90,7 +90,7 @@ impl FromStr for Form {
 
 /// The name is not one of [`Form::ALL`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("unknown form `{0}`; there are jsonl, mlflow, csv and csv-wide")]
+#[error("unknown form `{0}`, expected jsonl, mlflow, csv or csv-wide")]
 pub struct UnknownForm(String);
 
 #[cfg(test)]

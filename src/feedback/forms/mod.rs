@@ -1,4 +1,4 @@
-//! The forms that feedback can have in a file, and the ways from one to another.
+//! The forms that feedback can have in a file, and conversions between them.
 //!
 //! The log is what a run resumes from; every other form is made from it.
 

@@ -1,4 +1,4 @@
-//! Feedback out of a file of any form.
+//! Reads feedback from a file of any form.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -13,7 +13,7 @@ use crate::feedback::Feedback;
 
 const BUFFER_BYTES: usize = 1 << 16;
 
-/// What takes each record, or the reason why a line is none.
+/// Called with each record, or with the reason why a line is not one.
 pub(super) type Take<'a, T> = dyn FnMut(Place, Result<T, String>) -> Result<(), ConvertError> + 'a;
 
 /// What is read from.
@@ -28,7 +28,7 @@ pub(super) enum Source {
 }
 
 impl Input {
-    /// Of a file; a regular one may be read twice, and is not held in memory.
+    /// From a file; a regular one may be read twice, and is not held in memory.
     ///
     /// # Errors
     /// When it cannot be read, or is a table whose header is not that of feedback.
@@ -48,7 +48,7 @@ impl Input {
         }
     }
 
-    /// Of anything. JSON lines are either form, the flat one and MLflow's, whatever `form` says; without `form`, the first character distinguishes them from a
+    /// From any reader. JSON lines are either form, the flat one and MLflow's, whatever `form` says; without `form`, the first character distinguishes them from a
     /// table, and the header one table from the other.
     ///
     /// # Errors
@@ -59,7 +59,7 @@ impl Input {
 
     fn of_text(text: Text, form: Option<Form>) -> Result<Self, ConvertError> {
         let first = text.first_line().trim_ascii_start().first();
-        // Nothing at all is a log without records.
+        // An empty input is a log without records.
         let is_table = form.map_or(!matches!(first, None | Some(b'{' | b'[')), Form::is_table);
         if !is_table || first.is_none() {
             return Ok(Self(Source::Lines(text.reader)));
@@ -72,7 +72,7 @@ impl Input {
         }))
     }
 
-    /// What no record of a table has, for want of a column.
+    /// What no record of a table has, because the column is missing.
     pub(super) fn lacking(&self) -> Vec<&'static str> {
         match &self.0 {
             Source::Log(_) | Source::Lines(_) => Vec::new(),
@@ -81,7 +81,7 @@ impl Input {
         }
     }
 
-    /// Calls `take` with each record, or with the reason why a line is none. A row of a wide table has several.
+    /// Calls `take` with each record, or with the reason why a line is not one. A row of a wide table has several.
     pub(super) fn for_each(self, take: &mut Take<'_, Feedback>) -> Result<(), ConvertError> {
         match self.0 {
             Source::Log(mut file) => {
@@ -128,7 +128,7 @@ fn record(line: &[u8]) -> Result<Feedback, String> {
     Feedback::from_json(text).map_err(|error| error.to_string().replace(" at line 1 column ", " at column "))
 }
 
-/// The fields of both forms of a feedback, and of what may be around it.
+/// The fields of both forms of feedback, and of what may be around it.
 const FIELDS: [&str; 18] = [
     "assessment",
     "assessment_id",

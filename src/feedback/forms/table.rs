@@ -14,11 +14,11 @@ const MAX_HEAD_BYTES: u64 = 1 << 20;
 const DELIMITERS: [u8; 4] = [b',', b';', b'\t', b'|'];
 const UTF8_BOM: &[u8] = b"\xef\xbb\xbf";
 
-/// A text, and its first line, which is still to be read.
+/// A text, and its first line, which is not yet read.
 pub(super) struct Text {
     pub reader: Box<dyn BufRead>,
     pub head: Vec<u8>,
-    /// Whether it is as it stands in the file.
+    /// Whether it is as in the file.
     pub is_utf8: bool,
 }
 
@@ -49,7 +49,7 @@ impl Text {
         let is_known =
             |delimiter: &u8| header(self.first_line(), *delimiter).is_some_and(|header| csv::is_known(&header));
         let delimiter = named.or_else(|| DELIMITERS.into_iter().find(is_known)).unwrap_or(b',');
-        // Rows of another length are reported by us, with their lines.
+        // We report rows of another length ourselves, with their lines.
         let mut reader = ReaderBuilder::new().flexible(true).delimiter(delimiter).from_reader(self.reader);
         let header = reader.headers().map_err(csv::broken)?.clone();
         Ok((reader, header))

@@ -1,14 +1,14 @@
-//! What a table may have beside the feedback.
+//! What a table may have in addition to the feedback.
 
 use std::io;
 
 /// Fields of a trace that can be columns. They are not read back.
 pub const INCLUDED: [&str; 6] = ["inputs", "outputs", "expectations", "tags", "session_id", "user"];
 
-/// What a table may have beside the feedback.
+/// What a table may have in addition to the feedback.
 #[derive(Default)]
 pub struct TableOptions<'a> {
-    /// Whether it begins with a byte order mark, without which some spreadsheets take UTF-8 for another encoding.
+    /// Whether it begins with a byte order mark, without which some spreadsheets mistake UTF-8 for another encoding.
     pub bom: bool,
     /// Columns of the traces.
     pub include: Option<Include<'a>>,
@@ -18,7 +18,7 @@ pub struct TableOptions<'a> {
 pub struct Include<'a> {
     /// Their names, of [`INCLUDED`].
     pub fields: Vec<String>,
-    /// The texts of a trace, one for each field; all `None` for one that is not known.
+    /// The texts of a trace, one for each field; all `None` for an unknown trace.
     pub texts: Box<TextsOf<'a>>,
 }
 

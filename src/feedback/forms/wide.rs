@@ -16,22 +16,22 @@ use crate::feedback::{DOCUMENT_METADATA, Feedback, FeedbackError, SESSION_METADA
 /// What a row is about. Only the first of them is always a column.
 const SUBJECT: [&str; 4] = ["trace_id", "span_id", DOCUMENT_METADATA, "session_id"];
 
-/// What stands between the parts of a title, each of which is in snake case: `safety__openai_gpt_4_1_mini__rationale`.
+/// The separator between the parts of a title, which are in snake case: `safety__openai_gpt_4_1_mini__rationale`.
 const JOINT: &str = "__";
-/// What the columns of a judge hold, beside the value.
+/// What the columns of a judge hold, in addition to the value.
 const ERROR_CODE: &str = "error_code";
 const RATIONALE: &str = "rationale";
 
 /// What the table lacks.
-const NOT_SHOWN: &str = "ids, times, types of sources, and names as they are spelt";
+const NOT_SHOWN: &str = "ids, times, types of sources, and the spelling of names";
 const NOT_VALID: &str = "records that are not valid";
-const NO_CELL: &str = "records whose cell a later one of the same judge, source and row has";
+const NO_CELL: &str = "records replaced in their cell by a later one of the same judge, source and row";
 const NO_TRACE: &str = "records without a trace_id";
 
 /// The ids of trace and span, the place of the document, the id of the session.
 type Subject = [Option<String>; 4];
 
-/// A judge's name, and who gave the verdicts. Columns are in this order.
+/// A judge's name, and the source of the verdicts. Columns are in this order.
 type Judge = (String, Option<String>, &'static str);
 
 /// Where the records of the table are in the log.
@@ -87,7 +87,7 @@ impl Wide {
         }
     }
 
-    /// Writes the table, with the records out of `log`; how many rows it has.
+    /// Writes the table, with the records from `log`; returns the number of rows.
     pub(super) fn write(
         &self,
         log: &File,
@@ -130,8 +130,8 @@ impl Wide {
         Ok(self.rows.len() as u64)
     }
 
-    /// The first title of each judge's columns, all different, in the order of names and sources. It follows from name and source alone, so that
-    /// no name changes when another model appears; only where two are spelt alike in snake case does the later get a number.
+    /// The first title of each judge's columns, all different, in the order of names and sources. It depends only on name and source, so that
+    /// no name changes when another model appears; only if two are the same in snake case does the later one get a number.
     fn titles(&self) -> Vec<(String, u32)> {
         let mut taken = HashSet::new();
         let mut titles = Vec::new();
@@ -158,7 +158,7 @@ fn title_of(name: &str, source_type: &str, source_id: Option<&str>) -> String {
     format!("{}{JOINT}{source}", snake(name))
 }
 
-/// In snake case: letters and digits, with one `_` for whatever else is between them.
+/// In snake case: letters and digits, with one `_` for everything else between them.
 fn snake(text: &str) -> String {
     let words = text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
     let snake = words.map(str::to_lowercase).collect::<Vec<_>>().join("_");
@@ -222,7 +222,7 @@ impl Columns {
         ["ids", "times"].into_iter().chain((!has_sources).then_some("sources")).collect()
     }
 
-    /// The records of a row: one for each judge that it has a cell of.
+    /// The records of a row: one for each judge with a cell in it.
     pub(super) fn feedbacks(&self, row: &StringRecord) -> Result<Vec<Feedback>, String> {
         check_width(row, self.width)?;
         let of = |place: Option<usize>| text(row.get(place?)?);
@@ -254,7 +254,7 @@ impl Columns {
     }
 }
 
-/// Name and source out of a title, as far as it tells.
+/// Name and source from a title, as far as it shows them.
 fn of_title(title: &str) -> (String, Source) {
     let (name, source) = title.rsplit_once(JOINT).map_or((title, None), |(name, source)| (name, Some(source)));
     (name.to_owned(), Source { source_id: source.map(ToOwned::to_owned), ..Source::default() })

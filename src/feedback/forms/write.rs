@@ -1,4 +1,4 @@
-//! Feedback into a file of any form, but for the wide table.
+//! Writes feedback to a file of any form except the wide table.
 
 use std::io::{self, Write};
 
@@ -16,7 +16,7 @@ pub struct Lost {
     pub what: &'static str,
 }
 
-/// What a table has instead of characters that would break it.
+/// What replaces characters that would break a table.
 pub(super) const CONTROLS: &str = "control characters, replaced by \u{fffd}";
 
 /// Counts what is lost, in the order in which it is first found.
@@ -40,7 +40,7 @@ pub(super) enum Writer<'a, 't> {
 }
 
 impl<'a, 't> Writer<'a, 't> {
-    /// `None` for the wide table, whose rows are made of several records.
+    /// `None` for the wide table, whose rows combine several records.
     pub(super) fn new(
         form: Form,
         out: &'a mut dyn Write,
@@ -59,7 +59,7 @@ impl<'a, 't> Writer<'a, 't> {
         }))
     }
 
-    /// Writes a record; the reason when this form cannot hold it.
+    /// Writes a record; returns the reason if this form cannot hold it.
     pub(super) fn write(
         &mut self,
         mut feedback: Feedback,
@@ -67,13 +67,13 @@ impl<'a, 't> Writer<'a, 't> {
     ) -> Result<Result<(), String>, ConvertError> {
         let (line, out) = match self {
             Self::Jsonl(out) => {
-                // Absent means `true`: so a log that goes through MLflow's form, which always has it, comes back as it was.
+                // Absent means `true`: so a log that goes through MLflow's form, which always has it, comes back unchanged.
                 feedback.valid = feedback.valid.filter(|valid| !valid);
                 (serde_json::to_string(&feedback), out)
             }
             Self::Mlflow(out) => {
                 if feedback.value.is_none() && feedback.error.is_none() {
-                    losses.count("the lack of both value and error, which becomes a value of null");
+                    losses.count("records with neither value nor error, which get a value of null");
                 }
                 (serde_json::to_string(&Wire(&feedback)), out)
             }

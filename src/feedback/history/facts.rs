@@ -1,4 +1,4 @@
-//! What the fold needs to know of a record, read without copying the rest: a log may have millions.
+//! What the fold needs from a record, read without copying the rest: a log may have millions.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -38,7 +38,7 @@ pub(crate) struct Facts<'a> {
 /// What a record says.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Says {
-    /// A verdict, as it stands.
+    /// A verdict.
     Verdict(Standing),
     /// That a verdict is not valid.
     Mark(Standing),
@@ -192,7 +192,7 @@ impl Metadata {
     }
 }
 
-/// The flat form, of which the texts that the fold does not need are checked and not kept.
+/// The flat form; texts that the fold does not need are checked but not kept.
 #[derive(Deserialize)]
 struct Flat<'a> {
     assessment: Option<IgnoredAny>,
@@ -281,7 +281,7 @@ fn standing(value: &str) -> Standing {
 #[derive(Deserialize)]
 struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
-/// A string that is only known to be one.
+/// A value that is only checked to be a string.
 struct Checked;
 
 impl<'de> Deserialize<'de> for Checked {

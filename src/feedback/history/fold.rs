@@ -2,11 +2,11 @@
 
 use super::{Edges, Facts, OpinionKey, Role, Step, settle_ids, settle_opinion};
 
-/// The records of a log. `T` is what its reader wants to know of each.
+/// The records of a log. `T` is what its reader needs from each.
 #[derive(Debug)]
 pub(crate) struct History<T>(Vec<Line<T>>);
 
-/// A record of a log, and what it is good for.
+/// A record of a log, and its role.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Line<T> {
     opinion: OpinionKey,
@@ -16,7 +16,7 @@ pub(crate) struct Line<T> {
 }
 
 impl<T> Line<T> {
-    /// Whether a log without it says the same. What others wrote is theirs to remove.
+    /// Whether a log without it means the same. What others wrote is theirs to remove.
     pub(crate) fn is_dispensable(&self) -> bool {
         let Step { role, is_superseded, .. } = self.step;
         self.is_own && (role == Role::Repeated || (role == Role::Failure && is_superseded))
@@ -87,7 +87,7 @@ impl<T> History<T> {
     }
 }
 
-/// The records of a log by opinion, each opinion's in the order of time.
+/// The records of a log by opinion, each opinion's in chronological order.
 #[derive(Debug)]
 pub(crate) struct Opinions<T>(Vec<Line<T>>);
 
@@ -98,13 +98,13 @@ impl<T> Opinions<T> {
         own.filter_map(|opinion| opinion.iter().rev().find(|line| line.step.is_live()))
     }
 
-    /// The record that each opinion stands as: of others', all that nothing took the place of.
+    /// The record that each opinion stands as: of others', all that are not superseded.
     pub(crate) fn standing_of_all(&self) -> impl Iterator<Item = &Line<T>> {
         let others = self.0.iter().filter(|line| !line.is_own && line.step.is_live() && !line.step.is_superseded);
         self.standing().chain(others)
     }
 
-    /// All records of each of our own opinions that has several, in the order of time.
+    /// All records of each of our own opinions that has several, in chronological order.
     pub(crate) fn histories(&self) -> impl Iterator<Item = &[Line<T>]> {
         let opinions = self.0.chunk_by(|a, b| a.opinion == b.opinion);
         opinions.filter(|opinion| opinion[0].is_own && opinion.len() > 1)

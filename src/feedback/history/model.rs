@@ -1,4 +1,4 @@
-//! Everything that reads a log against its meaning spelled out: random histories, and a model that is slow and plain.
+//! Tests every reader of a log against its definition: random histories, and a slow, simple model.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -52,7 +52,7 @@ impl Model<'_> {
         does(&self.0[i])
     }
 
-    /// What a line is about; for one that does not say what, its id is part of it.
+    /// The subject of a line; if it does not say, its id is part of it.
     fn opinion(&self, i: usize) -> String {
         let Feedback { assessment_id, trace_id, span_id, name, source, .. } = &self.0[i];
         let id = assessment_id.as_ref().filter(|_| trace_id.is_none());
@@ -161,7 +161,7 @@ impl Model<'_> {
 
     fn is_overruled(&self, i: usize) -> bool {
         let overriding = self.lines().filter(|j| self.opinion(*j) != self.opinion(i) && self.overrides(*j, i));
-        // What of ours names a verdict of its own opinion names no other's of the same id.
+        // A record of ours that names a verdict of its own opinion does not name another's with the same id.
         let names_own = |by: usize| {
             is_own(&self.0[by])
                 && self.same_opinion(by).into_iter().any(|j| self.is_verdict(j) && self.overrides(by, j))
@@ -186,7 +186,7 @@ impl Model<'_> {
     /// The line that the opinion of this one stands as.
     fn stands_as(&self, i: usize) -> Option<usize> {
         let mut same = self.same_opinion(i).into_iter();
-        // A verdict that does not hold in spite of its place says nothing of what comes last.
+        // A verdict that is not in force despite its place says nothing about which comes last.
         let is_passed = |j: &usize| (is_own(&self.0[*j]) || self.is_failure(*j)) && self.is_superseded(*j);
         same.rfind(|j| self.is_live(*j) && !is_passed(j))
     }
@@ -223,7 +223,7 @@ impl Model<'_> {
         tallies
     }
 
-    /// What an index says of the judgment that has this line.
+    /// What an index says about the judgment with this line.
     fn look_up(&self, i: usize) -> Seen {
         let id = |i: usize| self.0[i].assessment_id.clone().unwrap().parse::<AssessmentId>().unwrap();
         let live: Vec<_> = self.same_opinion(i).into_iter().filter(|j| self.is_live(*j)).collect();
@@ -248,7 +248,7 @@ impl Model<'_> {
     }
 }
 
-/// Few, since each is some files written and read; `PROPTEST_CASES` says how many else.
+/// Few, since each writes and reads some files; `PROPTEST_CASES` sets another number.
 fn config() -> Config {
     let cases = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok());
     Config::with_cases(cases.unwrap_or(64))
@@ -321,19 +321,19 @@ fn without_offset(seen: Seen) -> Seen {
     }
 }
 
-/// Our own records about a trace, for which a run would ask.
+/// Our own records about a trace that a run would ask about.
 fn own(records: &[Feedback]) -> impl Iterator<Item = (usize, &Feedback)> {
     records.iter().enumerate().filter(|(_, record)| is_own(record) && record.trace_id.is_some())
 }
 
-/// What an index says of every judgment.
+/// What an index says about every judgment.
 fn seen(index: &Index, records: &[Feedback]) -> Vec<Seen> {
     let look_up =
         |record: &Feedback| index.look_up(key(record), record.assessment_id.as_ref().unwrap().parse().unwrap());
     own(records).map(|(_, record)| without_offset(look_up(record))).collect()
 }
 
-/// The same, where a failure that something came after is as good as none.
+/// The same, ignoring failures that something follows.
 fn seen_without_superseded_failures(path: &Path, records: &[Feedback]) -> Vec<Seen> {
     let index = OpenLog::read_index(path).unwrap();
     let forget = |(seen, (_, record)): (Seen, (usize, &Feedback))| match seen {
@@ -346,7 +346,7 @@ fn seen_without_superseded_failures(path: &Path, records: &[Feedback]) -> Vec<Se
     seen(&index, records).into_iter().zip(own(records)).map(forget).collect()
 }
 
-/// Everything that reads the log says what the model says.
+/// Every reader of the log agrees with the model.
 fn every_reader_agrees(records: &[Feedback]) {
     let case = Case::new();
     let path = case.write("log.jsonl", records);
@@ -388,7 +388,7 @@ fn every_reader_agrees(records: &[Feedback]) {
     assert_eq!(read(&case.convert(&case.convert(&path, "x.csv", false), "x.jsonl", false)), present, "csv");
 }
 
-/// What is made of a log says the same as the log.
+/// What is made from a log means the same as the log.
 fn nothing_changes_the_meaning(records: &[Feedback]) {
     let case = Case::new();
     let path = case.write("log.jsonl", records);
@@ -472,7 +472,7 @@ fn any_history() -> impl Strategy<Value = Vec<Feedback>> {
         let records = lines.into_iter().enumerate().map(|(i, (opinion, nth, does, value, overrides, who, bare))| {
             let mut record = saying(does, value, record(opinion, nth));
             record.overrides = overrides.map(|(other, nth)| id(10 * if other == 0 { opinion } else { other } + nth));
-            // Each id has its time, by which failures are told apart.
+            // Each id has its own time, to tell failures apart.
             (record.create_time_ms, record.last_update_time_ms) = ((10 * opinion + nth) as i64, 100 + i as i64);
             if bare {
                 record.metadata.clear();

@@ -13,7 +13,7 @@ impl OpinionKey {
         About { trace_id, span_id, name, source_type: *source_type, source_id: source_id.as_deref() }.key(true, None)
     }
 
-    /// The key of another of several independent answers, each of which is an opinion of its own; 0 is the first.
+    /// The key of another of several independent answers, which are separate opinions; 0 is the first.
     #[must_use]
     pub fn sample(self, sample: u32) -> Self {
         if sample == 0 {
@@ -23,8 +23,8 @@ impl OpinionKey {
         Self(hasher.part(&self.0.to_le_bytes()).part(&sample.to_le_bytes()).finish_u64())
     }
 
-    /// The key of the opinion about two outputs in this order: that about others under the same trace, and that in the other order, are opinions of their
-    /// own. `None` is about the trace itself.
+    /// The key of the opinion about two outputs in this order: that about others under the same trace, and that in the other order, are separate
+    /// opinions. `None` is about the trace itself.
     #[must_use]
     pub fn comparing(self, names: Option<[&str; 2]>) -> Self {
         self.of_sides(names.map(|names| names.map(name_hash)))
@@ -51,7 +51,7 @@ impl OpinionKey {
     }
 }
 
-/// What stands for the name of a compared output.
+/// Identifies the name of a compared output.
 pub(super) fn name_hash(name: &str) -> u64 {
     IdHasher::new("judge-run side 1").part(name.as_bytes()).finish_u64()
 }
@@ -67,8 +67,8 @@ pub(super) struct About<'a> {
 }
 
 impl About<'_> {
-    /// `id` is that of the record: without a trace it is not known what it is about, and each id is an opinion of its own. Others have other keys than
-    /// we, for the same source too: MLflow's judge on the same model is not ours.
+    /// `id` is that of the record: without a trace its subject is unknown, and each id is a separate opinion. Others have other keys than
+    /// ours, even for the same source: MLflow's judge on the same model is not ours.
     pub(super) fn key(self, is_own: bool, id: Option<AssessmentId>) -> OpinionKey {
         let Self { trace_id, span_id, name, source_type, source_id } = self;
         let mut hasher = IdHasher::new(if is_own { "judge-run opinion 1" } else { "judge-run opinion of others 1" });

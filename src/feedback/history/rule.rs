@@ -1,9 +1,9 @@
-//! The rule by itself: what each record of one opinion is good for. It knows no records, only their facts, so that an index of 40 bytes a record and
-//! a whole log are folded alike.
+//! The rule by itself: the role of each record of one opinion. It knows only facts about records, so that an index of 40 bytes per record and
+//! a whole log are folded in the same way.
 
 use crate::feedback::AssessmentId;
 
-/// Verdicts that override each other in a longer row are not followed: no run makes such, and a hostile log should cost no hours.
+/// Longer chains of overriding verdicts are not followed: no run makes them, and a hostile log must not cost hours.
 const MAX_CHAIN: usize = 1000;
 
 /// What a record does.
@@ -15,16 +15,16 @@ pub(crate) enum Act {
     Failure,
 }
 
-/// What a record is good for among those of its id.
+/// The role of a record among those with its id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Role {
     /// It is the verdict.
     Verdict,
-    /// It marks the verdict, which stands in another record.
+    /// It marks the verdict, which is in another record.
     Mark,
     /// It is the failure that came last.
     Failure,
-    /// Nothing: another record of its id says what holds.
+    /// None: another record with its id applies.
     Repeated,
 }
 
@@ -32,7 +32,7 @@ pub(crate) enum Role {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Step {
     pub id: AssessmentId,
-    /// Where it stands: later records have higher places.
+    /// Its place: later records have higher ones.
     pub place: u64,
     pub act: Act,
     /// The verdict that it names as overridden.
@@ -43,7 +43,7 @@ pub(crate) struct Step {
     pub is_marked: bool,
     /// A verdict that another of the same opinion names as overridden.
     is_named: bool,
-    /// A later record of the same opinion takes its place.
+    /// A later record of the same opinion replaces it.
     pub is_superseded: bool,
     /// A record of another opinion overrides it.
     pub is_overruled: bool,
@@ -92,7 +92,7 @@ impl AsMut<Self> for Step {
     }
 }
 
-/// Which verdicts are overridden by records of other opinions, and where these stand.
+/// Which verdicts are overridden by records of other opinions, and the places of these.
 #[derive(Debug, Default)]
 pub(crate) struct Edges(Vec<(AssessmentId, u64)>);
 
@@ -101,7 +101,7 @@ impl Edges {
         self.0.push((target, place));
     }
 
-    /// Those of an opinion whose ids are settled: what its verdicts override outside of it. An id of others may also be one of ours.
+    /// For an opinion whose ids are settled: what its verdicts override outside it. Another's id may also be one of ours.
     pub(crate) fn add_outgoing(&mut self, opinion: &[impl AsRef<Step>], is_own: bool) {
         for step in opinion.iter().map(AsRef::as_ref).filter(|step| step.role == Role::Verdict) {
             if let Some(target) = step.overrides
@@ -117,14 +117,14 @@ impl Edges {
         self.0.sort_unstable();
     }
 
-    /// Where the last record stands that overrides this verdict.
+    /// The place of the last record that overrides this verdict.
     fn last(&self, target: AssessmentId) -> Option<u64> {
         let end = self.0.partition_point(|(other, _)| *other <= target);
         self.0[..end].last().filter(|(other, _)| *other == target).map(|(_, place)| *place)
     }
 }
 
-/// Settles what each record of an opinion is good for among those of its id. Sorts by id and place.
+/// Settles the role of each record of an opinion among those with its id. Sorts by id and place.
 pub(crate) fn settle_ids<S: AsRef<Step> + AsMut<Step>>(opinion: &mut [S], is_own: bool) {
     let key = |step: &S| (step.as_ref().id, step.as_ref().place);
     opinion.sort_unstable_by_key(key);
@@ -162,7 +162,7 @@ fn settle_others_id<S: AsMut<Step>>(steps: &mut [S]) {
     }
 }
 
-/// Settles which records of an opinion later ones take the place of, once the ids of all opinions are settled. Sorts by time: the opinion stands as
+/// Settles which records of an opinion are superseded by later ones, once the ids of all opinions are settled. Sorts by time: the opinion stands as
 /// the last live record does.
 pub(crate) fn settle_opinion<S: AsRef<Step> + AsMut<Step>>(opinion: &mut [S], is_own: bool, edges: &Edges) {
     let within = Within::of(opinion);
@@ -180,12 +180,12 @@ pub(crate) fn settle_opinion<S: AsRef<Step> + AsMut<Step>>(opinion: &mut [S], is
     } else {
         verdicts.for_each(|step| step.is_superseded = step.is_named);
     }
-    // A failure that anything follows is over, also where that verdict is marked later and so comes before another.
+    // A failure that anything follows is superseded, even if that verdict is marked later and so comes before another.
     let last = opinion.iter().map(AsRef::as_ref).filter(|step| step.is_live()).map(|step| step.place).max();
     for step in opinion.iter_mut().map(AsMut::as_mut).filter(|step| step.role == Role::Failure) {
         step.is_superseded = Some(step.place) != last;
     }
-    // Also of superseded verdicts, what is named comes before what names it.
+    // Among superseded verdicts, too, what is named comes before what names it.
     let is_passed = |step: &Step| match step.role {
         Role::Verdict => is_own && step.is_superseded && step.is_named,
         _ => step.is_superseded,
@@ -193,7 +193,7 @@ pub(crate) fn settle_opinion<S: AsRef<Step> + AsMut<Step>>(opinion: &mut [S], is
     opinion.sort_unstable_by_key(|step| (!is_passed(step.as_ref()), step.as_ref().place));
 }
 
-/// The last verdict holds. One that is marked, and not because another opinion overrides it, comes before what names it, wherever its line is.
+/// The last verdict is in force. One that is marked, and not because another opinion overrides it, comes before what names it, wherever its line is.
 fn supersede_all_but_last<'a>(verdicts: impl Iterator<Item = &'a mut Step>) {
     let mut verdicts: Vec<_> = verdicts.collect();
     let is_before = |step: &Step| step.is_marked && !step.is_overruled && step.is_named;
@@ -201,7 +201,7 @@ fn supersede_all_but_last<'a>(verdicts: impl Iterator<Item = &'a mut Step>) {
     verdicts.iter_mut().enumerate().for_each(|(i, step)| step.is_superseded = Some(i) != last);
 }
 
-/// Which verdicts of an opinion name others of it as overridden: the overridden one, where the other stands, and its id.
+/// Which verdicts of an opinion name others of it as overridden: the overridden one, the place of the other, and its id.
 struct Within(Vec<(AssessmentId, u64, AssessmentId)>);
 
 impl Within {

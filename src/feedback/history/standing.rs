@@ -7,9 +7,9 @@ use crate::feedback::{ErrorCode, Feedback, IdHasher, RecordedErrorCode};
 /// How a judgment, or a whole opinion, stands in a log.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Standing {
-    /// There is a verdict: a number, 0 or 1 for a boolean.
+    /// A verdict: a number, 0 or 1 for a boolean.
     Number(f64),
-    /// There is a verdict: a text, as its hash (see [`Standing::label_hash`]).
+    /// A verdict: a text, as its hash (see [`Standing::label_hash`]).
     Label(u64),
     /// There is a verdict of another form.
     Other,
@@ -22,7 +22,7 @@ pub enum Standing {
         /// When the failure was first recorded (Unix milliseconds).
         create_time_ms: i64,
     },
-    /// There is a verdict that a person rejected.
+    /// A verdict that a person rejected.
     Rejected {
         /// When it was first recorded (Unix milliseconds).
         create_time_ms: i64,
@@ -41,7 +41,7 @@ impl Standing {
         }
     }
 
-    /// How a verdict stands that nothing is wrong with.
+    /// The standing of a verdict that nothing is wrong with.
     pub(super) fn of_value(value: Option<&Value>) -> Self {
         match value {
             Some(Value::Bool(value)) => Self::Number(f64::from(u8::from(*value))),
@@ -59,7 +59,7 @@ impl Standing {
         Self::Failed { code, create_time_ms }
     }
 
-    /// The hash that stands for a label.
+    /// The hash of a label.
     pub fn label_hash(label: &str) -> u64 {
         IdHasher::new("judge-run label 1").part(label.as_bytes()).finish_u64()
     }

@@ -1,4 +1,4 @@
-//! Adding records to a log that others may be writing to: without its lock, as whole lines, on the disk before it says so.
+//! Adding records to a log that others may be writing to: without its lock, as whole lines, synced before it returns.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -8,16 +8,16 @@ use super::file::take_back;
 use crate::feedback::Feedback;
 use crate::files::is_at;
 
-/// A log that is created at the very moment when another process removes it, empty, is created again.
+/// A log that is created just when another process removes it, empty, is created again.
 const MAX_TRIES: u32 = 8;
 
-/// Adds records to a log, which is created if there is none: all of them, or none. When it returns, they are on the disk.
+/// Adds records to a log, which is created if there is none: all of them, or none. When it returns, they are on disk.
 ///
-/// The log need not be locked, and a run, `compact` or another process may write to it meanwhile. It is opened for this call alone, so that who
-/// exchanges the file has nobody to wait for.
+/// The log need not be locked, and a run, `compact` or another process may write to it meanwhile. It is opened only for this call, so that a process that
+/// exchanges the file has no one to wait for.
 ///
 /// # Errors
-/// When the file cannot be written. What was written of the records is taken back then.
+/// When the file cannot be written. Records that were partly written are then taken back.
 pub fn add(path: &Path, records: &[Feedback]) -> io::Result<()> {
     let mut lines = Vec::new();
     for record in records {
@@ -35,7 +35,7 @@ pub fn add(path: &Path, records: &[Feedback]) -> io::Result<()> {
 }
 
 fn append_lines(file: &mut File, path: &Path, lines: &[u8]) -> io::Result<()> {
-    // Half a line of a process that died does not take these with it.
+    // Half a line of a process that died does not spoil these.
     let mut bytes = Vec::new();
     if ends_within_a_line(file)? {
         bytes.push(b'\n');
@@ -65,7 +65,7 @@ fn ends_within_a_line(file: &mut File) -> io::Result<bool> {
     Ok(read == 1 && byte != *b"\n")
 }
 
-/// Whether no path names it any more. A file that another took the place of has a name until what was appended to it is copied.
+/// Whether no path names it any more. A replaced file has a name until what was appended to it is copied.
 #[cfg(unix)]
 fn is_nameless(file: &File) -> io::Result<bool> {
     use std::os::unix::fs::MetadataExt;

@@ -30,11 +30,11 @@ impl Compacted {
     }
 }
 
-/// Writes the log anew, without superseded failures and verdicts. Every opinion stays, overridden ones too, and so do others' records, also those
-/// that they append meanwhile. Killed at any moment, either the old log is there or the new one.
+/// Rewrites the log without superseded failures and verdicts. Every opinion stays, overridden ones too, and so do others' records, also those
+/// that they append meanwhile. After a kill at any moment, either the old log or the new one is there.
 ///
 /// # Errors
-/// When there is no log, or it cannot be opened, repaired or written, or another process has it.
+/// When there is no log, or it cannot be opened, repaired or written, or another process holds it.
 pub fn compact(path: &Path) -> Result<Compacted, OpenError> {
     let io_error = |source| OpenError::Io { path: path.to_owned(), source };
     refuse_what_is_no_file(path)?;
@@ -78,13 +78,13 @@ fn find_superseded(file: &File) -> io::Result<(Vec<u64>, Compacted)> {
     Ok((superseded.iter().map(|step| step.place).collect(), compacted))
 }
 
-/// The log without the records at these places, and how much of it that is.
+/// The log without the records at these places, and its length.
 fn without(log: &LogFile, superseded: &[u64]) -> Result<(Replacement, u64), OpenError> {
     let mut copied = 0;
     let new = log.stage(|writer| {
         let mut superseded = superseded.iter().peekable();
         for_each_raw_line(&log.file, |offset, line| {
-            // Of a line that another process has only half written, the rest is still to come.
+            // If another process has only half written a line, the rest is still to come.
             if !line.ends_with(b"\n") {
                 return Ok(());
             }
@@ -147,7 +147,7 @@ mod tests {
         std::fs::read_to_string(table).unwrap()
     }
 
-    /// What stays of these records. The state that they describe must be the same as before.
+    /// What remains of these records. The state that they describe must be the same as before.
     fn compacted(records: &[Feedback]) -> Vec<Feedback> {
         let before = text(records);
         let (_folder, path) = folder(&before);

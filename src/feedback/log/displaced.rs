@@ -1,4 +1,4 @@
-//! A log that was deleted, moved, replaced or cut while a run wrote to it: its records get a name and a place again.
+//! A log that was deleted, moved, replaced or truncated while a run wrote to it: its records are saved to a file again.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -15,7 +15,7 @@ use crate::files::{self, is_at};
 /// How much is put back in one write.
 const BLOCK_BYTES: usize = 1 << 20;
 
-/// Why a log can be written no further: its path names something else.
+/// Why a log can no longer be written: its path names something else.
 #[derive(Debug)]
 enum Displaced {
     Moved {
@@ -35,9 +35,7 @@ impl fmt::Display for Displaced {
             Self::Moved { to: Some(to) } => {
                 write!(f, "it was moved to {} during the run, with all its records; move it back", to.display())
             }
-            Self::Moved { to: None } => {
-                f.write_str("it was moved during the run; all records are where it is now, so move it back")
-            }
+            Self::Moved { to: None } => f.write_str("it was moved during the run, with all its records; move it back"),
             Self::Replaced { kept_in } => {
                 write!(f, "another file took its place during the run; the records are in {}", kept_in.display())
             }
@@ -47,7 +45,7 @@ impl fmt::Display for Displaced {
 
 impl LogFile {
     /// Checks that the log is what its path names, and that what this process wrote is in it. If it was deleted or replaced, its records get a name
-    /// again: its own if that is free, else one beside it. If it was cut, this process's records are appended again.
+    /// again: its own if that is free, else one next to it. If it was truncated, this process's records are appended again.
     ///
     /// # Errors
     /// [`Displaced`], or why nothing could be saved.
@@ -68,7 +66,7 @@ impl LogFile {
         Ok(())
     }
 
-    /// Copies the records of a file without a name to one that has one.
+    /// Copies the records of an unnamed file to a named one.
     fn rescue(&self) -> io::Result<(File, PathBuf)> {
         let paths = std::iter::once(self.path.clone()).chain((1..).map(|n| files::rescued_of(&self.path, n)));
         for path in paths {
@@ -85,7 +83,7 @@ impl LogFile {
         Err(io::ErrorKind::AlreadyExists.into())
     }
 
-    /// Appends what this process wrote and the log does not have any more. What others wrote since stays.
+    /// Appends what this process wrote and the log no longer has. What others wrote since stays.
     fn put_back(&mut self) -> io::Result<()> {
         let hasher = RandomState::new();
         let hash = |line: &[u8]| hasher.hash_one(line.trim_ascii());
@@ -122,7 +120,7 @@ impl LogFile {
         self.file.write_all(&block)?;
         self.file.sync_data()?;
         self.restored.put_back += put_back;
-        // What is there and not this process's own was there before, or came from others since.
+        // What is there and not this process's own was there before, or was written by others since.
         let of_others = records - found;
         self.restored.lost += self.written.expected_records(copies.is_some()).saturating_sub(of_others);
         self.written.is_whole_again(of_others, self.file.metadata()?.len());
@@ -130,7 +128,7 @@ impl LogFile {
     }
 }
 
-/// Where an open file is, where the system says so.
+/// The path of an open file, if the system reports it.
 fn place_of(file: &File) -> Option<PathBuf> {
     #[cfg(target_os = "linux")]
     {
@@ -216,13 +214,13 @@ mod tests {
         line
     }
 
-    /// The names of the records in a log, and what stands there beside them.
+    /// The names of the records in a log, and what else is there.
     fn names(text: &str) -> Vec<&str> {
         let name = |line| Facts::read(str::as_bytes(line)).map_or(line, |_| line[9..14].trim_end_matches('_'));
         text.split_terminator('\n').map(name).collect()
     }
 
-    /// A log with two older records, to which three were written; what is in it after `cut`, and what became of its records.
+    /// A log with two older records, to which three were written; its content after `cut`, and the outcome for its records.
     #[track_caller]
     fn after(cut: impl FnOnce(&mut LogFile), expected: &[&str], put_back: u64, lost: u64) {
         let folder = tempfile::tempdir().unwrap();
@@ -251,7 +249,7 @@ mod tests {
     #[test]
     fn a_log_that_is_cut_gets_back_what_is_missing_of_this_process() {
         after(|log| fs::write(&log.path, "").unwrap(), &["new1", "new2", "new3"], 3, 2);
-        // An editor wrote anew what it had read, with one line changed.
+        // An editor rewrote what it had read, with one line changed.
         let edited = [line("old1"), line("other"), line("new1").trim_end().to_owned()].concat();
         after(|log| fs::write(&log.path, edited).unwrap(), &["old1", "other", "new1", "new2", "new3"], 2, 0);
     }
@@ -262,7 +260,7 @@ mod tests {
         let cut_after = |length| move |log: &mut LogFile| log.file.set_len(length).unwrap();
         after(cut_after(99), &["old1", "old2", "new1", half, "new2", "new3"], 2, 0);
         after(cut_after(39), &["old1", half, "new1", "new2", "new3"], 3, 1);
-        // What others and this process wrote since stays where it is, and is there once.
+        // What others and this process wrote since stays where it is, once.
         let and_written = |log: &mut LogFile| {
             cut_after(99)(log);
             log.write_line(line("new4").as_bytes()).unwrap();

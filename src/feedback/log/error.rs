@@ -17,7 +17,7 @@ pub enum OpenError {
     Locked { path: PathBuf },
     #[error("`{}` is not a feedback log; its first line is `{first_line}`", path.display())]
     NotALog { path: PathBuf, first_line: String },
-    #[error("another process keeps the former file of `{}` open; what it appends is in `{}`", path.display(), kept_in.display())]
+    #[error("another process still has the old file of `{}` open; what it appends is in `{}`", path.display(), kept_in.display())]
     StillOpen { path: PathBuf, kept_in: PathBuf },
 }
 

@@ -1,4 +1,4 @@
-//! A log whose file is exchanged for another: without what is superseded, without damage, or empty. What others append meanwhile goes along.
+//! Replacing a log's file: with one without superseded records or damage, or an empty one. What others append meanwhile is carried over.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
@@ -11,11 +11,11 @@ use super::lock::lock;
 use super::written::Written;
 use crate::files::{self, Replacement};
 
-/// So long another process may hold the file that was exchanged.
+/// How long another process may hold the replaced file.
 const MAX_WAIT: Duration = Duration::from_secs(10);
 /// How often it is looked at.
 const INTERVAL: Duration = Duration::from_millis(10);
-/// Where it is not known who holds it, nothing must come for so long.
+/// If it is not known who holds it, nothing may arrive for this long.
 const QUIET: Duration = Duration::from_millis(500);
 const BLOCK_BYTES: u64 = 1 << 20;
 
@@ -30,7 +30,7 @@ impl LogFile {
         Ok(self)
     }
 
-    /// Writes a file beside the log that is to take its place, locked as it is.
+    /// Writes a file next to the log, locked in the same way, which is to replace it.
     pub(super) fn stage(
         &self,
         write: impl FnOnce(&mut BufWriter<&File>) -> io::Result<()>,
@@ -45,13 +45,13 @@ impl LogFile {
         Ok(new)
     }
 
-    /// Puts a staged file in the place of this one, at once and whole; this one becomes `<path>.bak`, with what others append to it.
+    /// Atomically replaces this file with a staged one; this one becomes `<path>.bak`, with what others append to it.
     pub(super) fn exchange(&mut self, new: Replacement) -> Result<(), OpenError> {
         let exchanged = files::keep_backup(&self.path).and_then(|()| new.commit());
         self.take_over(exchanged).map(drop)
     }
 
-    /// Puts a staged file in the place of this one, of which it has what is before `copied`; the rest is copied after it, also what others append
+    /// Replaces this file with a staged one, which has what is before `copied`; the rest is copied after it, including what others append
     /// to the old file as long as they hold it.
     pub(super) fn continue_in(&mut self, new: Replacement, copied: u64) -> Result<(), OpenError> {
         let path = self.path.clone();
@@ -79,13 +79,13 @@ impl LogFile {
     }
 }
 
-/// What of a file is not yet copied to another.
+/// The part of a file that is not yet copied to another.
 struct Rest {
     from: u64,
 }
 
 impl Rest {
-    /// Copies until no other process can append to the old file; whether one still could when patience was at its end.
+    /// Copies until no other process can append to the old file; returns whether one still could when time ran out.
     fn follow(&mut self, old: &File, new: &File) -> io::Result<bool> {
         let begun = Instant::now();
         let mut last = begun;
@@ -104,8 +104,8 @@ impl Rest {
         }
     }
 
-    /// Copies the whole lines that there are now, and also the rest of the last if it is the last time; whether there were any. What is appended
-    /// meanwhile is left to the next call: a process that never pauses would be followed without end.
+    /// Copies the whole lines so far, and the rest if it is the last time; returns whether there were any. What is appended
+    /// meanwhile is left to the next call: a process that never pauses would be followed forever.
     fn copy(&mut self, mut old: &File, mut new: &File, is_last: bool) -> io::Result<bool> {
         let end = old.metadata()?.len();
         let mut is_any = false;
@@ -114,7 +114,7 @@ impl Rest {
             old.seek(SeekFrom::Start(self.from))?;
             old.take(BLOCK_BYTES.min(end.saturating_sub(self.from))).read_to_end(&mut block)?;
             let whole = block.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
-            // A line that is longer than a block goes in pieces.
+            // A line longer than a block is copied in pieces.
             let length = if is_last || block.len() as u64 == BLOCK_BYTES && whole == 0 { block.len() } else { whole };
             if length == 0 {
                 return Ok(is_any);

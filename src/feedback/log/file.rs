@@ -1,4 +1,4 @@
-//! The file of a log: locked for this process as long as it is held, and only ever longer by whole lines. Others may append to it as well.
+//! The file of a log: locked for this process as long as it is held, and growing only by whole lines. Others may append to it as well.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
@@ -12,7 +12,7 @@ use super::written::Written;
 use crate::feedback::Feedback;
 use crate::files::{self, is_at};
 
-/// A locked log, open for appending. If it is empty at the end of its use, it is removed: nothing came of it.
+/// A locked log, open for appending. If it is still empty when closed, it is removed.
 #[derive(Debug)]
 pub(super) struct LogFile {
     pub file: File,
@@ -36,12 +36,12 @@ impl LogFile {
 
     /// Appends a line, whole or not at all, wherever the end is by now.
     pub(super) fn write_line(&mut self, line: &[u8]) -> io::Result<()> {
-        // Half a line of another, or what a cut left of one, does not take this one with it.
+        // Half a line of another process, or the rest of a truncated one, does not spoil this one.
         if self.file.metadata()?.len() != self.written.end() {
             self.end_last_line()?;
         }
         let mut start = self.append(line)?;
-        // It may have come in between. Then the line is there twice: behind that half, and by itself.
+        // It may have been written in between. Then the line is there twice: after that half, and on its own.
         while start != self.written.end() && start > 0 && !self.is_newline(start - 1)? {
             self.written.reaches(start, start + line.len() as u64);
             start = self.append(line)?;
@@ -67,7 +67,7 @@ impl LogFile {
         let end = self.file.stream_position()?;
         let start = end.saturating_sub(length as u64);
         if length < bytes.len() {
-            // The next attempt says what the matter is, if it is not this.
+            // If this is not the reason, the next attempt reports it.
             self.take_back(start, end)?;
             self.written.drop_copies();
             return Err(io::ErrorKind::StorageFull.into());
@@ -102,12 +102,12 @@ impl LogFile {
         (&self.file).read_exact(bytes)
     }
 
-    /// Whether something of what the log had, or of what this process wrote to it, is gone.
+    /// Whether anything that the log had, or that this process wrote to it, is missing.
     pub(super) fn is_cut(&self) -> io::Result<bool> {
         self.written.is_missing(self.file.metadata()?.len(), |at, bytes| self.read_at(at, bytes))
     }
 
-    /// Puts what was written on the disk.
+    /// Syncs what was written to disk.
     pub(super) fn sync(&mut self) -> io::Result<()> {
         self.file.sync_data()
     }
@@ -134,8 +134,8 @@ impl Drop for LogFile {
     }
 }
 
-/// Takes back half a line that was written here. Where others may have written after it, it cannot be cut off: then it becomes white space, which
-/// the next line may begin with, and the answer is true.
+/// Takes back half a line that was written here. If others may have written after it, it cannot be cut off: then it becomes white space, with which
+/// the next line may begin, and the result is true.
 pub(super) fn take_back(file: &File, path: &Path, start: u64, end: u64) -> io::Result<bool> {
     if start == end {
         return Ok(false);
@@ -143,7 +143,7 @@ pub(super) fn take_back(file: &File, path: &Path, start: u64, end: u64) -> io::R
     if file.metadata()?.len() == end && is_held_by_others(file) == Some(false) {
         return file.set_len(start).map(|()| false);
     }
-    // What is open for appending writes nowhere else.
+    // A file opened for appending writes only at the end.
     let mut other = OpenOptions::new().write(true).open(path)?;
     if !is_at(&other, path)? || !is_at(file, path)? {
         return Err(io::ErrorKind::NotFound.into());
@@ -153,7 +153,7 @@ pub(super) fn take_back(file: &File, path: &Path, start: u64, end: u64) -> io::R
     Ok(true)
 }
 
-/// Opening would make a log, or wait until something writes to a pipe.
+/// Opening would create a log, or wait until something writes to a pipe.
 pub(super) fn refuse_what_is_no_file(path: &Path) -> Result<(), OpenError> {
     let io_error = |source| OpenError::Io { path: path.to_owned(), source };
     let metadata = path.metadata().map_err(io_error)?;

@@ -1,4 +1,4 @@
-//! A log as it grows: the lines that came since the last look, whoever wrote them.
+//! A log as it grows: the lines appended since the last look, by any writer.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Seek, SeekFrom};
@@ -11,7 +11,7 @@ use crate::feedback::Feedback;
 use crate::feedback::history::Facts;
 use crate::files::is_at;
 
-/// Follows a log, without a lock, through the file of whatever process takes its place.
+/// Follows a log, without a lock, even when another process replaces its file.
 #[derive(Debug)]
 pub struct Follower {
     path: PathBuf,
@@ -24,9 +24,9 @@ pub struct Follower {
 /// What is new.
 #[derive(Debug)]
 pub enum News<'a> {
-    /// Another file took the log's place, or it was cut: everything that was known of it is void, and comes again.
+    /// Another file replaced the log, or it was truncated: everything known about it is void, and is delivered again.
     Anew,
-    /// A record, whole, at a place that it keeps.
+    /// A whole record, at its permanent place.
     Record {
         /// Where its line begins.
         offset: u64,
@@ -46,10 +46,10 @@ impl Follower {
         &self.path
     }
 
-    /// Hands over the records that came since the last time. Lines that are none are passed over, also the last one as long as it has no end.
+    /// Delivers the records appended since the last call. Other lines are skipped, as is the last one until it ends.
     ///
     /// # Errors
-    /// When the log cannot be read, or plainly is not one.
+    /// When the log cannot be read, or is clearly not one.
     pub fn catch_up(&mut self, mut take: impl FnMut(News<'_>)) -> Result<(), OpenError> {
         let path = self.path.clone();
         let io_error = |source| OpenError::Io { path: path.clone(), source };
@@ -86,7 +86,7 @@ impl Follower {
             self.read += line.len() as u64;
         }
         match first {
-            // Nothing but other lines, from the beginning on.
+            // Only other lines, from the beginning.
             Some(first) if records == 0 => Err(not_a_log(&path, &first)),
             _ => Ok(()),
         }
@@ -101,10 +101,10 @@ impl Follower {
         File::open(&self.path).map(Some).map_err(|source| OpenError::Io { path: self.path.clone(), source })
     }
 
-    /// The record at a place that was handed over.
+    /// The record at a place that was delivered.
     ///
     /// # Errors
-    /// When it cannot be read any more.
+    /// When it can no longer be read.
     pub fn record(&self, offset: u64) -> io::Result<Feedback> {
         let mut from = self.file.as_ref().ok_or(io::ErrorKind::NotFound)?;
         from.seek(SeekFrom::Start(offset))?;
@@ -125,7 +125,7 @@ mod tests {
         Feedback { name: name.to_owned(), ..Feedback::default() }
     }
 
-    /// The names of what is new, and `!` for everything anew.
+    /// The names of what is new, and `!` for starting over.
     fn news(follower: &mut Follower) -> String {
         let mut places = Vec::new();
         let taken = follower.catch_up(|news| match news {

@@ -1,4 +1,4 @@
-//! The ids of a log, whatever became of their records.
+//! All ids of a log, whether or not their records are in force.
 
 use std::collections::HashSet;
 use std::fs::File;

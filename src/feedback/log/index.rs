@@ -1,4 +1,4 @@
-//! What a log already knows, in 40 bytes a judgment.
+//! What a log already has, in 40 bytes per judgment.
 
 mod build;
 mod entry;
@@ -16,14 +16,14 @@ use crate::feedback::{AssessmentId, ErrorCode};
 pub enum Seen {
     /// Nothing at all.
     New,
-    /// This very judgment, and its record holds.
+    /// This very judgment, and its record is in force.
     Judged {
         /// How it stands.
         standing: Standing,
-        /// Of a failure or a rejected verdict: the opinion that a verdict, when there is one at last, will override.
+        /// For a failure or a rejected verdict: the opinion that a later verdict will override.
         overrides: Option<AssessmentId>,
     },
-    /// This very judgment has a verdict, and a later opinion supersedes it: what is asked went back to what it was before.
+    /// This very judgment has a verdict, and a later opinion supersedes it: the question returned to what it was before.
     Superseded {
         /// How it stood.
         standing: Standing,
@@ -45,9 +45,9 @@ const PART: usize = 16;
 /// All judgments of a log, sorted for lookup. It does not change while a run appends.
 #[derive(Debug, Default)]
 pub struct Index {
-    /// By opinion, and within one in the order of time, as [`crate::feedback::history`] has it.
+    /// By opinion, and within one in chronological order, as defined by [`crate::feedback::history`].
     entries: Vec<Entry>,
-    /// Where the keys with the same first bits begin, and at last the end: keys are hashes, so each part has about [`PART`] of them.
+    /// Where the keys with the same first bits begin, and finally the end: keys are hashes, so each part has about [`PART`] of them.
     parts: Vec<u32>,
     /// The models with records, and whether each gave a verdict.
     models: HashMap<String, bool>,
@@ -81,7 +81,7 @@ impl Index {
         let other = group.iter().rfind(|entry| entry.id != id && entry.is_verdict()).map(|entry| entry.id);
         let verdict = group.iter().find(|entry| entry.id == id && entry.is_verdict());
         let failure = group.iter().rfind(|entry| entry.id == id && !entry.is_verdict());
-        // A failure that something came after says nothing of the verdict.
+        // A failure that something follows says nothing about the verdict.
         let is_last = |entry: &&Entry| group.last().is_some_and(|last| last.place == entry.place);
         match (failure.filter(|entry| verdict.is_none() || is_last(entry)).or(verdict), other) {
             (None, None) => Seen::New,
@@ -102,12 +102,12 @@ impl Index {
         verdicts.find(|entry| entry.id == id).map(Entry::offset)
     }
 
-    /// How an opinion stands; `None` if the log has nothing of it.
+    /// How an opinion stands; `None` if the log has no record of it.
     pub fn standing(&self, opinion: OpinionKey) -> Option<Standing> {
         self.of(opinion).last().map(Entry::standing)
     }
 
-    /// How many opinions stand as failures, by code; `None` counts other tools' codes.
+    /// The number of opinions that stand as failures, by code; `None` counts other tools' codes.
     pub fn failures(&self) -> BTreeMap<Option<ErrorCode>, u64> {
         let mut failures = BTreeMap::new();
         for entry in self.last_of_each() {
@@ -118,7 +118,7 @@ impl Index {
         failures
     }
 
-    /// How many opinions stand as verdicts that a person rejected.
+    /// The number of opinions that stand as verdicts that a person rejected.
     pub fn rejected(&self) -> u64 {
         self.last_of_each().filter(|entry| entry.is_rejected()).count() as u64
     }
@@ -143,7 +143,7 @@ impl Index {
         self.entries.len()
     }
 
-    /// Whether the log has nothing of ours.
+    /// Whether the log has no records of ours.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }

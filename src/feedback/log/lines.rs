@@ -1,4 +1,4 @@
-//! The lines of a log, from front to end, or one at its place.
+//! The lines of a log, from beginning to end, or one by its position.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
@@ -6,7 +6,7 @@ use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 use crate::feedback::Feedback;
 use crate::feedback::history::Facts;
 
-/// Calls `take` with each line that is not blank: where it begins, its bytes with the newline, and the record's facts if it is one.
+/// Calls `take` with each non-blank line: where it begins, its bytes with the newline, and the record's facts if it is a record.
 pub(super) fn for_each_line(file: &File, mut take: impl FnMut(u64, &[u8], Option<Facts<'_>>)) -> io::Result<()> {
     for_each_raw_line(file, |start, line| {
         take(start, line, Facts::read(line));
@@ -35,7 +35,7 @@ pub(super) fn for_each_raw_line(mut file: &File, mut take: impl FnMut(u64, &[u8]
     }
 }
 
-/// Reads lines at places that mostly follow each other.
+/// Reads lines at mostly ascending places.
 #[derive(Debug)]
 pub(in crate::feedback) struct LineReader {
     reader: BufReader<File>,

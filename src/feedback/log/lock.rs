@@ -7,7 +7,7 @@ use std::path::Path;
 use super::OpenError;
 use crate::files::is_at;
 
-/// How often a path may turn out to name another file than the one that was locked.
+/// How often a path may turn out to name a different file from the one that was locked.
 const MAX_TRIES: u32 = 16;
 
 /// Opens and locks what `path` names. Between the two, another process may put a new file there or remove this one: a lock on a file without a
@@ -34,7 +34,7 @@ pub(super) fn lock(file: &File, path: &Path) -> Result<(), OpenError> {
     }
 }
 
-/// Whether a process holds a log's lock; `None` where that is not known. Takes nothing but a moment's shared lock on a handle that cannot write.
+/// Whether a process holds a log's lock; `None` if unknown. Takes only a brief shared lock, on a read-only handle.
 ///
 /// # Errors
 /// When the file cannot be opened.
@@ -50,7 +50,7 @@ pub fn is_locked(path: &Path) -> io::Result<Option<bool>> {
     })
 }
 
-/// The process that holds a log's lock, where the system says so.
+/// The process that holds a log's lock, if the system reports it.
 #[cfg(target_os = "linux")]
 pub fn lock_holder(path: &Path) -> Option<u32> {
     use std::os::unix::fs::MetadataExt;
@@ -63,7 +63,7 @@ pub fn lock_holder(path: &Path) -> Option<u32> {
     })
 }
 
-/// The process that holds a log's lock, where the system says so.
+/// The process that holds a log's lock, if the system reports it.
 #[cfg(not(target_os = "linux"))]
 pub fn lock_holder(_: &Path) -> Option<u32> {
     None

@@ -1,4 +1,4 @@
-//! Several logs made one, as if one process had written them all.
+//! Merges several logs, as if one process had written them all.
 
 use std::fmt;
 use std::fs::File;
@@ -18,7 +18,7 @@ const CONFLICTS_SHOWN: usize = 10;
 /// What came of a merge.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Merged {
-    /// The logs, in the order in which they were given.
+    /// The logs, in the order given.
     pub inputs: Vec<MergedInput>,
     /// Records of the new log.
     pub written: u64,
@@ -31,7 +31,7 @@ pub struct MergedInput {
     pub path: PathBuf,
     /// Its records.
     pub records: u64,
-    /// Its lines that are not records. The new log is without them.
+    /// Its lines that are not records, which the new log does not contain.
     pub damaged: u64,
 }
 
@@ -51,19 +51,19 @@ pub enum MergeError {
     Conflicts(Conflicts),
 }
 
-/// Judgments with different verdicts of the same time.
+/// Judgments with different verdicts at the same time.
 #[derive(Debug, thiserror::Error)]
 pub struct Conflicts {
     /// How many there are.
     pub count: usize,
-    /// The first few: the id, and two logs that hold it.
+    /// The first few: the id, and two logs that have it.
     pub first: Vec<(String, PathBuf, PathBuf)>,
 }
 
 impl fmt::Display for Conflicts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let s = if self.count == 1 { "" } else { "s" };
-        write!(f, "{} judgment{s} with different verdicts of the same time:", self.count)?;
+        write!(f, "{} judgment{s} with different verdicts at the same time:", self.count)?;
         for (id, a, b) in &self.first {
             write!(f, "\n  {id} in {} and {}", a.display(), b.display())?;
         }
@@ -76,7 +76,7 @@ impl fmt::Display for Conflicts {
 
 /// Makes one log of several.
 ///
-/// Each log keeps its order; between logs the time decides at which a record was last updated, and what overrides comes after what it overrides. Exact copies
+/// Each log keeps its order; between logs the time of a record's last update decides, and what overrides comes after what it overrides. Exact copies
 /// of a record in another log are one record. What [`super::compact`] would leave out of the result is left out. Nothing is at `output` before
 /// all of it is.
 ///
@@ -123,7 +123,7 @@ pub fn merge(inputs: &[PathBuf], output: &Path, overwrite: bool) -> Result<Merge
     Ok(Merged { inputs, written })
 }
 
-/// What can be read only once, or is not a file at all.
+/// It can be read only once, or is not a file at all.
 fn refuse_devices(path: &Path) -> Result<(), MergeError> {
     match path.metadata() {
         Ok(metadata) if metadata.is_dir() => Err(OpenError::Directory { path: path.to_owned() }.into()),
@@ -132,7 +132,7 @@ fn refuse_devices(path: &Path) -> Result<(), MergeError> {
     }
 }
 
-/// All that is known of the logs before anything is written.
+/// What is known about the logs before anything is written.
 #[derive(Default)]
 struct Sources {
     timeline: Timeline,
@@ -146,7 +146,7 @@ impl Sources {
         let io_error = |source| OpenError::Io { path: path.to_owned(), source };
         let log = File::open(path).map_err(io_error)?;
         let (mut records, mut damaged) = (0, 0);
-        // A log that holds nothing but a torn line is one.
+        // A file with only a torn line is a log.
         let mut first_whole = None;
         self.timeline.begin_log();
         for_each_line(&log, |offset, line, facts| {
@@ -179,7 +179,7 @@ struct Verdicts<'a> {
 }
 
 impl Verdicts<'_> {
-    /// Fails where a verdict that would hold has another value in another log, of the same time.
+    /// Fails if a verdict that would be in force has a different value in another log at the same time.
     fn check(&mut self, lines: &[Line<usize>]) -> Result<(), MergeError> {
         let verdicts = lines.iter().filter(|line| line.is_own && line.step.act == Act::Verdict);
         let mut verdicts: Vec<_> = verdicts.collect();
@@ -319,7 +319,7 @@ mod tests {
             [&[verdict(3, 0, 3, 3), verdict(1, 0, 1, 1)], &[verdict(2, 0, 2, 2), verdict(4, 0, 1, 1)]];
         let ids: Vec<_> = merged(&logs).into_iter().map(|record| record.assessment_id.unwrap()).collect();
         assert_eq!(ids, [id(2), id(4), id(3), id(1)]);
-        // A person's clock moves nothing of ours.
+        // A person's clock does not move our records.
         let human =
             Feedback { source: Source { source_type: SourceType::Human, source_id: None }, ..verdict(9, 9, 99, 99) };
         let all = merged(&[
@@ -358,7 +358,7 @@ mod tests {
         let all = merged(&[&first, from_ref(&back), from_ref(&forth)]);
         assert_eq!(all, [back, forth]);
         assert!(holds(&all, 2) && !holds(&all, 1));
-        // Three in a circle, in three logs: the latest comes last.
+        // A cycle of three, in three logs: the latest comes last.
         let [one, two, three] = [
             overriding(3, verdict(1, 1, 1, 9)),
             overriding(1, verdict(2, 2, 2, 2)),

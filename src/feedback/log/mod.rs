@@ -1,4 +1,4 @@
-//! The feedback log: append-only JSONL, one record a line, owned by one writer.
+//! The feedback log: append-only JSONL, one record per line, owned by one writer.
 
 mod add;
 mod compact;

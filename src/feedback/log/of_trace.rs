@@ -1,4 +1,4 @@
-//! The history of one trace: who said what of it, and what took its place.
+//! The history of one trace: who said what about it, and what replaced it.
 
 use std::fs::File;
 use std::path::Path;
@@ -11,12 +11,12 @@ use super::lines::for_each_raw_line;
 use crate::feedback::Feedback;
 use crate::feedback::history::{Facts, History, Line, Role};
 
-/// A record about a trace, and what became of it.
+/// A record about a trace, and its fate.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct TraceRecord {
     /// What became of it.
     pub state: State,
-    /// The id of the record that took its place, if it has one.
+    /// The id of the record that superseded it, if it has one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub replaced_by: Option<String>,
     /// The record as it stands in the log.
@@ -29,19 +29,19 @@ pub struct TraceRecord {
 pub enum State {
     /// A verdict that holds.
     Holds,
-    /// A failure that nothing took the place of.
+    /// A failure that is not superseded.
     Failed,
-    /// A later verdict of the same source took its place.
+    /// A later verdict of the same source superseded it.
     Superseded,
-    /// Somebody else's verdict took its place.
+    /// Someone else's verdict replaced it.
     Overridden,
     /// A person rejected it.
     Rejected,
-    /// Somebody took it back.
+    /// Someone took it back.
     Deleted,
     /// It marks an earlier record as rejected.
     Mark,
-    /// A later line of the same id says what holds.
+    /// A later line with the same id applies.
     Updated,
 }
 
@@ -61,7 +61,7 @@ impl State {
     }
 }
 
-/// All records of a log about the traces whose ids begin with `trace_id`, in the log's order. Read without a lock, also while a run writes.
+/// All records of a log about the traces whose ids begin with `trace_id`, in the log's order. Read without a lock, even while a run writes.
 ///
 /// # Errors
 /// When the log cannot be read.
@@ -76,7 +76,7 @@ pub fn of_trace(path: &Path, trace_id: &str) -> Result<Vec<TraceRecord>, OpenErr
     let mut records: Vec<Feedback> = Vec::new();
     let mut history = History::default();
     for_each_raw_line(&file, |_, line| {
-        // Where letters are written as escapes, the id may be there and not be found.
+        // If letters are escaped, an id may be there and not be found.
         if finder.find(line).is_none() && !line.contains(&b'\\') {
             return Ok(());
         }

@@ -15,11 +15,11 @@ use super::written::Written;
 pub enum Mode {
     /// Continue it.
     Resume,
-    /// Start anew; what is in it becomes `<path>.bak`, in place of an earlier one, once the writer starts.
+    /// Start over; the old content becomes `<path>.bak`, replacing an earlier one, once the writer starts.
     Overwrite,
 }
 
-/// A log that is locked for this process, and of which every line is a record.
+/// A log that is locked for this process, and whose lines are all records.
 #[derive(Debug)]
 pub struct OpenLog {
     pub(super) file: LogFile,
@@ -48,7 +48,7 @@ impl OpenLog {
     /// Lines that are not records are moved to `<path>.damaged`, never destroyed.
     ///
     /// # Errors
-    /// When the file cannot be opened or repaired, is locked by another process, or plainly is not a log.
+    /// When the file cannot be opened or repaired, is locked by another process, or is clearly not a log.
     pub fn open(path: &Path, mode: Mode) -> Result<Self, OpenError> {
         let mut file = LogFile::open(path)?;
         let mut index = Index::default();
@@ -70,10 +70,10 @@ impl OpenLog {
         &self.file.path
     }
 
-    /// What a log knows, without locking or repairing it; nothing if there is none.
+    /// The index of a log, without locking or repairing it; empty if there is none.
     ///
     /// # Errors
-    /// When the file cannot be read, or plainly is not a log.
+    /// When the file cannot be read, or is clearly not a log.
     pub fn read_index(path: &Path) -> Result<Index, OpenError> {
         if path.is_dir() {
             return Err(OpenError::Directory { path: path.to_owned() });

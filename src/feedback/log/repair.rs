@@ -1,4 +1,4 @@
-//! What a crash leaves in a log, and how it is taken out.
+//! What a crash leaves in a log, and how it is removed.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -16,13 +16,13 @@ use crate::files;
 #[derive(Default)]
 pub(super) struct Damage(Vec<Piece>);
 
-/// A line, or what stands before a record on its line.
+/// A line, or what precedes a record on its line.
 struct Piece {
     start: u64,
     text: Vec<u8>,
 }
 
-/// Reads all records into an index, and counts them, and finds what is damaged. The index has the places that the records have once that is removed.
+/// Reads and counts all records into an index, and finds damage. The index has the places of the records after the damage is removed.
 pub(super) fn scan(file: &File, path: &Path) -> Result<(Index, u64, Damage), OpenError> {
     let io_error = |source| OpenError::Io { path: path.to_owned(), source };
     let mut index = IndexBuilder::of_bytes(file.metadata().map_err(io_error)?.len());
@@ -31,7 +31,7 @@ pub(super) fn scan(file: &File, path: &Path) -> Result<(Index, u64, Damage), Ope
     for_each_line(file, |start, line, facts| {
         let (damaged, facts) = match facts {
             Some(facts) => (0, Some(facts)),
-            // A process died over a line, and then another wrote its own.
+            // A process died while writing a line, and then another wrote its own.
             None => match record_within(line) {
                 Some((begin, facts)) => (begin, Some(facts)),
                 None => (line.len(), None),
@@ -53,7 +53,7 @@ pub(super) fn scan(file: &File, path: &Path) -> Result<(Index, u64, Damage), Ope
     Ok((index.seal(), records, damage))
 }
 
-/// The record that ends a line, and where it begins.
+/// The record at the end of a line, and where it begins.
 fn record_within(line: &[u8]) -> Option<(usize, Facts<'_>)> {
     let starts = line.iter().enumerate().skip(1).filter(|(_, byte)| **byte == b'{').map(|(i, _)| i);
     starts.take(MAX_STARTS).find_map(|i| Some((i, Facts::read(&line[i..])?)))
@@ -87,7 +87,7 @@ impl Damage {
         Ok(Some(moved_to))
     }
 
-    /// Appends it to a file beside the log, whole or not at all.
+    /// Appends it to a file next to the log, whole or not at all.
     fn keep(&self, log: &LogFile) -> Result<PathBuf, (PathBuf, io::Error)> {
         let first = || files::damaged_of(&log.path, 1);
         let names = (1..).map(|n| files::damaged_of(&log.path, n));
@@ -104,14 +104,14 @@ impl Damage {
                     lines.push(b'\n');
                 }
             }
-            // It stays in the log, so that half of it has no place here.
+            // It stays in the log, so half of it does not belong here.
             file.write_all(&lines).and_then(|()| file.sync_all()).inspect_err(|_| drop(file.set_len(end)))
         };
         write().map_err(|error| (path.clone(), error))?;
         Ok(path)
     }
 
-    /// A torn last line is cut off; otherwise the log is written anew beside the old one, which it then replaces.
+    /// A torn last line is cut off; otherwise the log is rewritten next to the old one, which it then replaces.
     fn remove(&self, log: &mut LogFile) -> Result<(), OpenError> {
         let path = log.path.clone();
         let io_error = |source| OpenError::Io { path: path.clone(), source };

@@ -1,4 +1,4 @@
-//! How many requests a log shows, for quotas that count by the day.
+//! The number of requests in a log, for daily quotas.
 
 use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
@@ -20,7 +20,7 @@ pub fn requests_since(path: &Path, since_ms: i64) -> io::Result<BTreeMap<String,
         let Some(record) = record.filter(|record| record.source.source_type == SourceType::LlmJudge) else { continue };
         let Feedback { assessment_id: Some(id), metadata, .. } = &record else { continue };
         let (Some(attempts), Some(run)) = (metadata.get("attempts"), metadata.get("run_id")) else { continue };
-        // A record that is appended again, because it holds again, was asked once.
+        // A record that is appended again because it is in force again was asked once.
         let is_new = known.insert(IdHasher::new("request").part(id.as_bytes()).part(run.as_bytes()).finish_u64());
         let is_own = !metadata.contains_key("reused_from") && record.last_update_time_ms >= since_ms;
         if is_new && is_own {

@@ -24,7 +24,7 @@ impl ReuseLog {
     /// Reads which verdicts there are.
     ///
     /// # Errors
-    /// When there is no such file, it cannot be read, or plainly is not a log.
+    /// When there is no such file, it cannot be read, or is clearly not a log.
     pub fn open(path: &Path) -> Result<Self, OpenError> {
         refuse_what_is_no_file(path)?;
         if path.is_dir() {

@@ -1,4 +1,4 @@
-//! The records that the opinions of a log stand as, or of several logs read as one: read without a lock, also while a run writes to them.
+//! The records that the opinions of a log stand as, or of several logs read as one: read without a lock, even while a run writes to them.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -18,7 +18,7 @@ use crate::feedback::history::{Act, History, Line};
 pub struct StandingRecords {
     logs: Vec<Log>,
     records: Vec<(Place, Stands)>,
-    /// What stood there before, of the opinions that have a history.
+    /// Earlier records of the opinions that have a history.
     earlier: HashMap<Place, Vec<Place>>,
     other_lines: u64,
 }
@@ -51,10 +51,10 @@ pub enum Stands {
 }
 
 impl StandingRecords {
-    /// Looks through logs. Of several, each record counts once, and the latest of an opinion holds, as in [`merge`](super::merge()).
+    /// Looks through logs. With several, each record counts once, and the latest of an opinion applies, as in [`merge`](super::merge()).
     ///
     /// # Errors
-    /// When a file cannot be read, or plainly is not a log.
+    /// When a file cannot be read, or is clearly not a log.
     pub fn of(paths: &[PathBuf]) -> Result<Self, OpenError> {
         let mut found = Found::default();
         for path in paths {
@@ -82,7 +82,7 @@ impl StandingRecords {
     /// Calls `take` with each record: where it is, how it stands, and its line.
     ///
     /// # Errors
-    /// When a file cannot be read any more.
+    /// When a file can no longer be read.
     pub fn for_each(&mut self, mut take: impl FnMut(Place, Stands, &[u8])) -> Result<(), OpenError> {
         let mut line = Vec::new();
         for (place, stands) in &self.records {
@@ -97,16 +97,16 @@ impl StandingRecords {
     /// A whole record.
     ///
     /// # Errors
-    /// When the file cannot be read any more.
+    /// When the file can no longer be read.
     pub fn record(&mut self, place: Place) -> Result<Feedback, OpenError> {
         let Log { path, reader } = &mut self.logs[place.log as usize];
         reader.record(place.offset).map_err(|source| OpenError::Io { path: path.clone(), source })
     }
 
-    /// The records that stood in the place of one before, or that marked it: the latest of them, in the order of time.
+    /// The records that preceded one, or that marked it: the latest of them, in chronological order.
     ///
     /// # Errors
-    /// When the file cannot be read any more.
+    /// When the file can no longer be read.
     pub fn earlier(&mut self, place: Place) -> Result<Vec<Feedback>, OpenError> {
         let places = self.earlier.get(&place).cloned().unwrap_or_default();
         places.into_iter().map(|place| self.record(place)).collect()
@@ -220,7 +220,7 @@ mod tests {
         records.for_each(|place, _, _| places.push(place)).unwrap();
         let earlier: Vec<_> = places.iter().map(|place| records.earlier(*place).unwrap()).collect();
         assert_eq!(earlier, [vec![Feedback::from_json(&failed).unwrap()], vec![], vec![], vec![]]);
-        // Read twice it says the same, and cut in two as well.
+        // Read twice it means the same, and so it does split in two.
         assert_eq!(standing(&[log.clone(), log]), expected);
         assert_eq!(standing(&[failed + &rejected, scored.clone() + &lasting + &human]).len(), 4);
     }

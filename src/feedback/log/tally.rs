@@ -1,4 +1,4 @@
-//! What a log says now, judge by judge: read without a lock, also while a run writes to it.
+//! The state of a log, judge by judge: read without a lock, even while a run writes to it.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -18,7 +18,7 @@ use crate::feedback::history::{Act, Facts, History, Says, Standing};
 pub struct Tally {
     /// Lines that are records, of any source.
     pub records: u64,
-    /// Of these, records that judge-run did not write: of people and other programs.
+    /// Of these, records that judge-run did not write: those of people and other programs.
     pub records_of_others: u64,
     /// Lines that are not records; the last one may only be half written yet.
     pub other_lines: u64,
@@ -39,7 +39,7 @@ pub struct JudgeTally {
     pub scored: u64,
     /// Failures by code.
     pub failed: BTreeMap<String, u64>,
-    /// Judgments that the judge chose not to make.
+    /// Judgments in which the judge abstained.
     pub abstained: u64,
     /// Verdicts that a person rejected.
     pub invalid: u64,
@@ -56,7 +56,7 @@ struct Numbers {
 /// Counts a log.
 ///
 /// # Errors
-/// When the file cannot be read, or plainly is not a log.
+/// When the file cannot be read, or is clearly not a log.
 pub fn tally(path: &Path) -> Result<Tally, OpenError> {
     let io_error = |source| OpenError::Io { path: path.to_owned(), source };
     if path.is_dir() {

@@ -1,4 +1,4 @@
-//! The records of several logs in the order of time.
+//! The records of several logs in chronological order.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -6,7 +6,7 @@ use std::collections::BinaryHeap;
 use crate::feedback::AssessmentId;
 use crate::feedback::history::{Act, Facts, History, Line, Opinions, Says};
 
-/// In how many steps an opinion's order is looked for: more than any history needs.
+/// The most steps to find an opinion's order: more than any history needs.
 const MAX_PASSES: usize = 64;
 
 /// A record of one of the logs.
@@ -16,7 +16,7 @@ pub(super) struct Event {
     pub file: usize,
     pub offset: u64,
     pub last_update_time_ms: i64,
-    /// The same, but never before what stands earlier in its log: a clock may be wrong, and a mark has the time of its verdict.
+    /// The same, but never earlier than the lines before it in its log: a clock may be wrong, and a mark has the time of its verdict.
     time: i64,
     /// Of the line.
     hash: u64,
@@ -55,7 +55,7 @@ impl Timeline {
         self.events.len() - 1
     }
 
-    /// All records in one order, each once, and what they are good for there. `history` knows them by their numbers.
+    /// All records in one order, each once, and their roles there. `history` identifies them by their numbers.
     pub(super) fn merged(mut self, mut history: History<usize>) -> (Vec<Event>, Opinions<usize>) {
         for log in self.events.chunk_by_mut(|a, b| a.file == b.file) {
             order_times(log);
@@ -73,7 +73,7 @@ impl Timeline {
     fn places(&self) -> Vec<u64> {
         let ends = self.logs.iter().skip(1).copied().chain([self.events.len()]);
         let mut rests: Vec<_> = self.logs.iter().copied().zip(ends).collect();
-        // What comes next of a log. Of one time, a mark comes after what it may be about.
+        // The next record of a log. At the same time, a mark comes after what it may be about.
         let next = |(start, end): (usize, usize)| {
             let Event { time, is_mark, last_update_time_ms, file, .. } = *self.events[..end].get(start)?;
             Some(Reverse((time, is_mark, last_update_time_ms, file)))
@@ -89,7 +89,7 @@ impl Timeline {
         places
     }
 
-    /// Which records are copies of one that another log has too. Where a log has several alike, the first is the first of another log.
+    /// Which records are copies of one in another log. If a log has several equal ones, the first matches the first of another log.
     fn copies(&self, places: &[u64]) -> Vec<bool> {
         let mut is_copy = vec![false; self.events.len()];
         let mut numbers: Vec<_> = (0..self.events.len()).collect();
@@ -108,7 +108,7 @@ impl Timeline {
     }
 }
 
-/// Makes the times of a log's records follow its order. The clocks of people and other programs move nothing of ours.
+/// Makes the times of a log's records follow its order. The clocks of people and other programs do not move our records.
 fn order_times(log: &mut [Event]) {
     let mut earliest = i64::MIN;
     for event in log.iter_mut() {
@@ -133,7 +133,7 @@ fn put_after_overridden(opinion: &mut [Line<usize>], events: &[Event]) {
         return;
     }
     let places: Vec<_> = opinion.iter().map(|line| line.step.place).collect();
-    // One that was moved may have to move again, with what it overrides.
+    // One that was moved may have to be moved again, with what it overrides.
     for _ in 0..opinion.len().min(MAX_PASSES) {
         let mut is_moved = false;
         for i in 0..opinion.len() {
@@ -143,7 +143,7 @@ fn put_after_overridden(opinion: &mut [Line<usize>], events: &[Event]) {
             let is_in_same_log = opinion.iter().filter(is_verdict).any(|line| file(line) == file(&opinion[i]));
             let later = opinion.iter().position(|line| is_verdict(&line)).filter(|later| *later > i);
             if let Some(later) = later.filter(|_| !is_in_same_log && !leads_to(opinion, overridden, id)) {
-                // With what is said of it before that.
+                // With the earlier feedback on it.
                 opinion[i..=later].sort_by_key(|line| line.step.id == id);
                 is_moved = true;
             }

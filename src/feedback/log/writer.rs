@@ -1,4 +1,4 @@
-//! The one writer of a log: a thread of its own, one `write` a record, data on disk once a second.
+//! The one writer of a log: its own thread, one `write` per record, data synced once a second.
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -18,7 +18,7 @@ const SYNC_INTERVAL: Duration = Duration::from_secs(1);
 /// On a full disk the writer holds what it has and tries again, this often and this many times.
 const DISK_FULL_RETRY: Duration = Duration::from_secs(1);
 const DISK_FULL_TRIES: u32 = 30;
-/// A caller that gives up waiting still waits this long: a healthy disk needs less.
+/// A caller that gives up still waits this long: a healthy disk needs less.
 const LAST_WAIT: Duration = Duration::from_secs(1);
 
 /// The sending end of a log; records are written in the order in which they are appended.
@@ -33,7 +33,7 @@ pub struct LogWriter {
     saved: Arc<AtomicU64>,
 }
 
-/// What is to be written, and who waits for it.
+/// What to write, and who waits for it.
 #[derive(Debug)]
 struct Entry {
     what: What,
@@ -56,7 +56,7 @@ enum What {
 #[error("the feedback log can no longer be written")]
 pub struct LogClosed;
 
-/// Why the log could not be written any further.
+/// Why the log could no longer be written.
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "the messages say it")]
 pub enum WriteError {
@@ -65,19 +65,19 @@ pub enum WriteError {
     /// Standard output was closed by its reader.
     #[error("standard output was closed")]
     BrokenPipe { unsaved: u64 },
-    #[error("{} takes nothing more; {unsaved} judgment(s) were not saved", path.display())]
+    #[error("{} accepts no more data; {unsaved} judgment(s) were not saved", path.display())]
     Blocked { path: PathBuf, unsaved: u64 },
     #[error(
-        "the thread that writes the feedback log cannot be started, or has died; {unsaved} judgment(s) were not saved"
+        "the thread that writes the feedback log could not be started, or has died; {unsaved} judgment(s) were not saved"
     )]
     Thread { unsaved: u64 },
-    /// An earlier log could not be put aside.
+    /// An earlier log could not be set aside.
     #[error(transparent)]
     Open(#[from] OpenError),
 }
 
 impl WriteError {
-    /// Records that were appended, and of which it is not known that they are on disk.
+    /// Records that were appended but are not known to be on disk.
     pub fn unsaved(&self) -> u64 {
         match self {
             Self::Io { unsaved, .. }
@@ -94,7 +94,7 @@ trait Medium: Send + 'static {
     /// One line, whole or not at all.
     fn write_line(&mut self, line: &[u8]) -> io::Result<()>;
     fn sync(&mut self) -> io::Result<()>;
-    /// Whether what is on disk will be found where it is looked for.
+    /// Whether what is on disk is at the expected path.
     fn keep_in_place(&mut self) -> io::Result<()>;
     /// What it went through.
     fn restored(&self) -> Restored;
@@ -147,10 +147,10 @@ impl Medium for io::Stdout {
 }
 
 impl OpenLog {
-    /// Starts the writer. A log that is to be overwritten is put aside now.
+    /// Starts the writer. A log that is to be overwritten is set aside now.
     ///
     /// # Errors
-    /// When the old log cannot be put aside or no thread can be started.
+    /// When the old log cannot be set aside or no thread can be started.
     pub fn into_writer(self) -> Result<LogWriter, WriteError> {
         let file = match self.mode {
             Mode::Resume => self.file,
@@ -180,7 +180,7 @@ impl LogWriter {
         Ok(writer)
     }
 
-    /// A writer, and the work that is to be done for it.
+    /// A writer, and the work to do for it.
     fn new(path: PathBuf, medium: impl Medium) -> (Self, impl Future<Output = ()> + Send + 'static) {
         let (sender, receiver) = mpsc::channel(1);
         let (told, done) = oneshot::channel();
@@ -188,7 +188,7 @@ impl LogWriter {
         let counter = Arc::clone(&saved);
         let work = async move {
             let result = write_all(medium, receiver, &counter).await;
-            // Who has given up waiting needs no answer.
+            // A caller that has given up waiting needs no answer.
             let _ = told.send(result);
         };
         (Self { path, sender, done, appended: AtomicU64::new(0), saved }, work)
@@ -203,7 +203,7 @@ impl LogWriter {
         self.append_all(vec![feedback]).await
     }
 
-    /// Writes several records, one by one, as [`LogWriter::append`] does; waking the writer is dearer than writing a line.
+    /// Writes several records, one by one, as [`LogWriter::append`] does; waking the writer costs more than writing a line.
     ///
     /// # Errors
     /// When the writer has stopped.
@@ -211,7 +211,7 @@ impl LogWriter {
         self.send(records.len() as u64, What::Records(records)).await
     }
 
-    /// Writes the record at `offset` once more, since it holds again in place of the one that it now overrides.
+    /// Writes the record at `offset` again, since it is in force again in place of the one that it now overrides.
     ///
     /// # Errors
     /// When the writer has stopped.
@@ -220,14 +220,14 @@ impl LogWriter {
     }
 
     async fn send(&self, records: u64, what: What) -> Result<(), LogClosed> {
-        // Before anything can go wrong: what is not handed over is not saved either.
+        // Before anything can go wrong: what is not handed over is not saved.
         self.appended.fetch_add(records, Ordering::Relaxed);
         let (tell, written) = oneshot::channel();
         self.sender.send(Entry { what, tell }).await.map_err(|_| LogClosed)?;
         written.await.map_err(|_| LogClosed)
     }
 
-    /// Waits until everything is on disk, but not much longer than until `give_up` is ready: a writer that blocks is then left behind. Returns what
+    /// Waits until everything is on disk, but not much longer than until `give_up` is ready: a writer that blocks is then abandoned. Returns what
     /// the log went through.
     ///
     /// # Errors
@@ -257,7 +257,7 @@ impl LogWriter {
     }
 }
 
-/// Writes until all senders are gone. The medium is let go before this returns.
+/// Writes until all senders are gone. The medium is released before this returns.
 async fn write_all(
     mut medium: impl Medium,
     mut receiver: mpsc::Receiver<Entry>,
@@ -272,7 +272,7 @@ async fn write_all(
         let entry = tokio::select! {
             biased;
             _ = sync.tick(), if written > saved => {
-                // After an error the system may take lost data for written: only what was saved before counts.
+                // After an error the system may treat lost data as written: only what was saved before counts.
                 medium.sync()?;
                 saved = written;
                 on_disk.store(saved, Ordering::Release);
@@ -547,7 +547,7 @@ pub(crate) mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn who_gives_up_waiting_leaves_a_blocked_writer_behind() {
-        // The work is never polled: as if the medium took nothing.
+        // The work is never polled: as if the medium accepted nothing.
         let (writer, _blocked) = writer_to(|_| Ok(()));
         tokio::select! {
             biased;

@@ -19,18 +19,18 @@ pub(super) struct Written {
     is_cut: bool,
 }
 
-/// The lines once more, in a file without a name beside the log.
+/// The lines once more, in an unnamed file next to the log.
 #[derive(Debug, Default)]
 enum Copies {
     #[default]
     None,
     Kept(BufWriter<File>),
-    /// They cannot be kept, or their room is needed.
+    /// They cannot be kept, or their space is needed.
     Dropped,
 }
 
 impl Written {
-    /// To a log of this length, with this number of records.
+    /// For a log of this length, with this number of records.
     pub(super) fn begin(of_others: u64, end: u64) -> Self {
         Self { of_others, end, ..Self::default() }
     }
@@ -40,7 +40,7 @@ impl Written {
         self.end
     }
 
-    /// Takes in a line that was appended at `start` to the log at this path.
+    /// Notes a line that was appended at `start` to the log at this path.
     pub(super) fn add(&mut self, line: &[u8], start: u64, log: &Path) {
         self.reaches(start, start + line.len() as u64);
         self.lines += 1;
@@ -59,13 +59,13 @@ impl Written {
         }
     }
 
-    /// Takes in that this process wrote from `start` to `end`.
+    /// Notes that this process wrote from `start` to `end`.
     pub(super) fn reaches(&mut self, start: u64, end: u64) {
         self.is_cut |= start < self.end;
         self.end = end;
     }
 
-    /// Takes in that the log, now of this length, has again what this process wrote, beside this number of records of others.
+    /// Notes that the log, now of this length, again has what this process wrote, and this number of others' records.
     pub(super) fn is_whole_again(&mut self, of_others: u64, end: u64) {
         self.of_others = of_others;
         if let Copies::Dropped | Copies::None = self.copies {
@@ -76,12 +76,12 @@ impl Written {
         self.is_cut = false;
     }
 
-    /// Gives up the room that the copies take.
+    /// Frees the space that the copies take.
     pub(super) fn drop_copies(&mut self) {
         self.copies = Copies::Dropped;
     }
 
-    /// Whether something is missing in a log of this length. `read` gives the bytes from a place on.
+    /// Whether something is missing in a log of this length. `read` gives the bytes from a position on.
     pub(super) fn is_missing(
         &self,
         length: u64,
@@ -105,7 +105,7 @@ impl Written {
         Ok(Some(BufReader::with_capacity(1 << 16, file)))
     }
 
-    /// How many records the log should have at least, but for those that are known by their copies.
+    /// The least number of records that the log should have, apart from those known by their copies.
     pub(super) fn expected_records(&self, has_copies: bool) -> u64 {
         self.of_others + if has_copies { 0 } else { self.lines }
     }

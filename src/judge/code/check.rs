@@ -1,4 +1,4 @@
-//! The named checks: what each compares, and what it gives.
+//! The named checks: what each compares, and its result.
 
 use std::borrow::Cow;
 
@@ -68,7 +68,7 @@ impl Check {
                 let built = RegexBuilder::new(pattern).case_insensitive(ignore_case).build();
                 Some(
                     built.map_err(|error| {
-                        invalid(format!("`pattern` is no regular expression: {}", one_line(&error)))
+                        invalid(format!("`pattern` is not a regular expression: {}", one_line(&error)))
                     })?,
                 )
             }
@@ -147,7 +147,7 @@ impl Check {
         }
     }
 
-    /// What is checked: what the judge names, or the text of the answer.
+    /// What to check: the judge's expression, or the text of the answer.
     fn actual<'a>(&self, subject: Subject<'a>) -> Result<Cow<'a, Value>, String> {
         if let Some(operand) = &self.actual {
             return operand.value(subject).map(Cow::Owned);
@@ -167,7 +167,7 @@ impl Check {
         })
     }
 
-    /// What it is compared with: what the judge names, or the expectation of this name.
+    /// What to compare it with: the judge's expression, or the expectation of this name.
     fn expected<'a>(&self, subject: Subject<'a>, names: &[&str]) -> Result<Cow<'a, Value>, String> {
         if let Some(operand) = &self.expected {
             return operand.value(subject).map(Cow::Owned);
@@ -183,7 +183,7 @@ impl Check {
             Value::Array(list) => list.iter().map(|value| as_text(value).into_owned()).collect(),
             other => vec![as_text(other).into_owned()],
         };
-        if texts.is_empty() { Err("the list of what is expected is empty".to_owned()) } else { Ok(texts) }
+        if texts.is_empty() { Err("the list of expected values is empty".to_owned()) } else { Ok(texts) }
     }
 
     fn is_match(&self, subject: Subject<'_>) -> Result<bool, String> {
@@ -212,7 +212,7 @@ impl Check {
         Ok((Found::Boolean(is_there), rationale))
     }
 
-    /// The JSON of what is checked, or why it is none.
+    /// The checked value as JSON, or why it is not JSON.
     fn json(&self, subject: Subject<'_>) -> Result<Result<Value, String>, String> {
         let actual = self.actual(subject)?;
         Ok(match &*actual {
@@ -223,7 +223,7 @@ impl Check {
 
     #[cfg(feature = "cli")]
     fn fits_schema(&self, subject: Subject<'_>) -> Result<Finding, String> {
-        /// More errors of one answer are more of the same.
+        /// Beyond this many errors of one answer, more add nothing.
         const SHOWN: usize = 3;
         let json = match self.json(subject)? {
             Ok(json) => json,
@@ -247,7 +247,7 @@ impl Check {
 
     fn is_number(&self, subject: Subject<'_>) -> Result<Finding, String> {
         let expected = self.expected(subject, &["expected_response", "expected_value"])?;
-        let expected = numbers::number(&expected).ok_or("what is expected has no number")?;
+        let expected = numbers::number(&expected).ok_or("the expected value has no number")?;
         let actual = self.actual(subject)?;
         let Some(actual) = numbers::number(&actual) else {
             return Ok((Found::Boolean(false), Some("the answer has no number".to_owned())));
@@ -271,7 +271,7 @@ impl Check {
     }
 
     fn language(&self, subject: Subject<'_>) -> Result<Finding, String> {
-        let uncertain = |what: &str| format!("the language of the {what} is not certain: it may be too short");
+        let uncertain = |what: &str| format!("the language of the {what} is uncertain: it may be too short");
         let detect = |text: &str| whatlang::detect(text).filter(whatlang::Info::is_reliable).map(|info| info.lang());
         let actual = self.text(subject)?;
         let found = detect(&actual).ok_or_else(|| uncertain("answer"))?;
@@ -295,7 +295,7 @@ impl Check {
         let found = whatlang::detect(&self.text(subject)?).filter(whatlang::Info::is_reliable);
         found
             .map(|info| info.lang().code())
-            .ok_or_else(|| "the language of the answer is not certain: it may be too short".to_owned())
+            .ok_or_else(|| "the language of the answer is uncertain: it may be too short".to_owned())
     }
 
     fn ranking(&self, subject: Subject<'_>) -> Result<Found, String> {
@@ -357,7 +357,7 @@ fn as_text(value: &Value) -> Cow<'_, str> {
     }
 }
 
-/// The beginning of a text from outside: records hold no whole answers.
+/// The beginning of a text from outside: records do not contain whole answers.
 fn cut(text: &str) -> String {
     const KEPT: usize = 200;
     match text.char_indices().nth(KEPT) {
@@ -370,7 +370,7 @@ fn quoted(text: &str) -> String {
     format!("`{}`", cut(text))
 }
 
-/// A library's message of several lines has its reason in the last.
+/// In a library's multi-line message, the last line is the reason.
 fn one_line(error: &regex::Error) -> String {
     let text = error.to_string();
     text.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned()
@@ -391,7 +391,7 @@ fn schema(name: CheckName, written: Option<&toml::Value>) -> Result<Option<jsons
     // References to other documents are not followed: nothing is fetched.
     jsonschema::validator_for(&json)
         .map(Some)
-        .map_err(|error| format!("`schema` is no JSON Schema: {}", cut(&error.to_string())))
+        .map_err(|error| format!("`schema` is not a JSON Schema: {}", cut(&error.to_string())))
 }
 
 /// Languages by the codes of ISO 639-3, the common ones also by those of ISO 639-1, or by their English names.
@@ -427,7 +427,7 @@ fn languages(names: &[String]) -> Result<Vec<whatlang::Lang>, String> {
         let code = SHORT.iter().find(|(short, _)| *short == lower).map_or(lower.as_str(), |(_, code)| *code);
         let by_name = || whatlang::Lang::all().iter().copied().find(|lang| lang.eng_name().to_lowercase() == lower);
         whatlang::Lang::from_code(code).or_else(by_name).ok_or_else(|| {
-            format!("`languages` has `{name}`, which is not known; write codes such as \"en\" or \"deu\"")
+            format!("unknown language `{name}` in `languages`, expected codes such as \"en\" or \"deu\"")
         })
     };
     names.iter().map(language).collect()

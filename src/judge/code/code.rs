@@ -1,4 +1,4 @@
-//! `[code]`, compiled: an expression or a check, and the verdict that it gives of a trace.
+//! `[code]`, compiled: an expression or a check, and its verdict on a trace.
 
 use serde_json::Value;
 use toml::Spanned;
@@ -16,7 +16,7 @@ use crate::judge::{RenderError, Subject};
 pub struct Code {
     what: What,
     verdict: VerdictType,
-    /// Between these a measure is true, where the verdict is a boolean.
+    /// Between these a measure is true, if the verdict is a boolean.
     min: Option<f64>,
     max: Option<f64>,
 }
@@ -66,7 +66,7 @@ impl Code {
     /// The verdict on this subject.
     ///
     /// # Errors
-    /// What it lacks, or that the value is none that the verdict may have.
+    /// What it lacks, or that the value is not allowed as a verdict.
     pub fn verdict(&self, subject: Subject<'_>) -> Result<Verdict, RenderError> {
         let input = |reason| RenderError::Lacking { reason };
         let (value, rationale) = match &self.what {
@@ -84,7 +84,7 @@ impl Code {
         Ok(Verdict { value, rationale, details: Vec::new() })
     }
 
-    /// What was found as a value of the verdict's type.
+    /// The result as a value of the verdict's type.
     fn value(&self, found: &Found) -> Value {
         let is_boolean = matches!(self.verdict, VerdictType::Boolean);
         match found {
@@ -100,7 +100,7 @@ impl Code {
     }
 }
 
-/// Whether a verdict of this type can be had of what a check gives.
+/// Whether a verdict of this type can be made from a check's result.
 fn gives(gives: Gives, table: &CodeTable, verdict: &VerdictType) -> Result<(), String> {
     let has_bound = table.min.is_some() || table.max.is_some();
     let is_number = matches!(verdict, VerdictType::Integer { .. } | VerdictType::Number { .. });
@@ -110,7 +110,7 @@ fn gives(gives: Gives, table: &CodeTable, verdict: &VerdictType) -> Result<(), S
         }
         (Gives::Number, VerdictType::Boolean) => Ok(()),
         (Gives::Number, _) if is_number && has_bound => {
-            Err("a number, which is the verdict: `min` and `max` belong in [verdict]".to_owned())
+            Err("a number, which is the verdict: put `min` and `max` in [verdict]".to_owned())
         }
         (Gives::Boolean | Gives::Either | Gives::Label, VerdictType::Boolean)
         | (Gives::Label, VerdictType::Category { .. }) => Ok(()),
@@ -247,7 +247,7 @@ mod tests {
             assert_eq!((value, rationale.as_deref()), (json!(false), Some("\"sources\" is a required property")));
         }
         let error = judge(BOOLEAN, "check = \"json_schema\"\nschema = { type = \"objekt\" }").unwrap_err();
-        assert!(error.contains("`schema` is no JSON Schema"), "{error}");
+        assert!(error.contains("`schema` is not a JSON Schema"), "{error}");
     }
 
     #[test]
@@ -279,7 +279,7 @@ mod tests {
                 "`pattern` has no meaning for the check `json`, which reads `actual`",
             ),
             (BOOLEAN, "check = \"regex\"", "needs `pattern`"),
-            (BOOLEAN, "check = \"regex\"\npattern = \"(\"", "`pattern` is no regular expression: unclosed group"),
+            (BOOLEAN, "check = \"regex\"\npattern = \"(\"", "`pattern` is not a regular expression: unclosed group"),
             (BOOLEAN, "check = \"jsn\"", "invalid value for `code.check`"),
             (BOOLEAN, "check = \"rouge_l\"", "say with `min` or `max` which numbers are true"),
             (NUMBER, "check = \"json\"", "gives true or false"),

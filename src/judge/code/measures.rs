@@ -1,4 +1,4 @@
-//! What a trace itself says of its time, tokens and cost.
+//! What a trace itself records about its time, tokens and cost.
 
 use serde_json::Value;
 

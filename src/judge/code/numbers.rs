@@ -1,8 +1,8 @@
-//! Numbers, as they stand in texts, and whether two are close.
+//! Numbers in texts, and whether two are close.
 
 use serde_json::Value;
 
-/// The number that a value is or that a text says: the last one in it, as answers give their result last.
+/// The number that a value is or that a text contains: the last one, as answers give their result last.
 pub(super) fn number(value: &Value) -> Option<f64> {
     match value {
         Value::Number(number) => number.as_f64(),
@@ -39,7 +39,7 @@ fn exponent_before(text: &str, end: usize) -> Option<usize> {
     before.ends_with(|c: char| c.is_ascii_digit()).then_some(before.len())
 }
 
-/// A minus sign, and not a hyphen inside a word or a range.
+/// A minus sign, not a hyphen inside a word or a range.
 fn is_negative(before: &str) -> bool {
     let before = before.strip_suffix(['$', '€', '£']).unwrap_or(before);
     let Some(rest) = before.strip_suffix(['-', '\u{2212}']) else { return false };

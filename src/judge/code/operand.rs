@@ -43,6 +43,6 @@ impl Operand {
         if value.is_undefined() {
             return Err(format!("the {} has no `{}`", subject.noun(), self.source));
         }
-        serde_json::to_value(&value).map_err(|_| format!("`{}` is not a value that JSON has", self.source))
+        serde_json::to_value(&value).map_err(|_| format!("`{}` is not a JSON value", self.source))
     }
 }

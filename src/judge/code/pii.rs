@@ -37,7 +37,7 @@ impl Kind {
     fn pattern(self) -> &'static str {
         match self {
             Self::Email => r"(?i)\b[a-z0-9._%+-]+@[a-z0-9-]+(?:\.[a-z0-9-]+)*\.[a-z]{2,}\b",
-            // With a country code, or grouped as in North America: other digits in a row are mostly no telephone number.
+            // With a country code, or grouped as in North America: other rows of digits are mostly not telephone numbers.
             Self::Phone => {
                 r"(?:\+[1-9]\d{0,2}[ .\-/]?(?:\(\d{1,4}\)[ .\-/]?)?\d(?:[ .\-/]?\d){5,12}|\(\d{3}\) ?\d{3}[-. ]\d{4}|\b\d{3}[-.]\d{3}[-.]\d{4})\b"
             }
@@ -66,7 +66,7 @@ impl Kind {
     }
 }
 
-/// The kinds that a text has, each with how often, in words that show none of it.
+/// The kinds in a text, each with its count, in words that reveal nothing of it.
 pub(super) fn find(text: &str, kinds: &[Kind]) -> (usize, Option<String>) {
     let found: Vec<_> = kinds.iter().map(|kind| (kind, kind.count(text))).filter(|(_, n)| *n > 0).collect();
     let words: Vec<_> = found.iter().map(|(kind, n)| format!("{}: {n}", kind.as_words())).collect();

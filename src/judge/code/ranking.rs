@@ -5,14 +5,14 @@ use std::collections::HashSet;
 use judge_run_statistics::retrieval::dcg;
 use serde_json::Value;
 
-/// Keys of a document's id, the most telling first; also inside `metadata`.
+/// Keys of a document's id, the most specific first; also inside `metadata`.
 const IDS: [&str; 8] = ["doc_uri", "document_id", "doc_id", "chunk_id", "id", "uri", "url", "source"];
 
 /// A document that should have been found.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Relevant {
     id: String,
-    /// How relevant it is; 1 unless said otherwise.
+    /// How relevant it is; 1 by default.
     gain: f64,
 }
 
@@ -30,7 +30,7 @@ pub(super) fn retrieved(documents: &Value) -> Result<Vec<String>, String> {
     Ok(ids)
 }
 
-/// The documents that are relevant: ids, objects with an id and perhaps a `relevance`, or an object of ids and relevances.
+/// The documents that are relevant: ids, objects with an id and optionally a `relevance`, or an object of ids and relevances.
 pub(super) fn relevant(expected: &Value) -> Result<Vec<Relevant>, String> {
     let without = || "an expected document has no id, such as `doc_uri`".to_owned();
     if let Value::Object(gains) = expected
@@ -84,9 +84,9 @@ fn named(object: &Value, as_text: &impl Fn(&Value) -> Option<String>) -> Option<
     IDS.iter().find_map(|key| as_text(object.get(*key)?))
 }
 
-/// The share of the first k documents that are relevant; of no documents, 0.
+/// The share of the first k documents that are relevant; 0 without documents.
 ///
-/// Source: MLflow's `precision_at_k`, which divides by what was retrieved where that is less than k.
+/// Source: MLflow's `precision_at_k`, which divides by the number retrieved if that is less than k.
 pub(super) fn precision(retrieved: &[String], relevant: &[Relevant], k: usize) -> f64 {
     let first = &retrieved[..k.min(retrieved.len())];
     if first.is_empty() { 0.0 } else { super::words::share(hits(first, relevant), first.len()) }

@@ -18,7 +18,7 @@ pub struct CodeTable {
     pub expected: Option<Spanned<String>>,
     /// Whether case matters not.
     pub ignore_case: Option<bool>,
-    /// Whether white space matters not, but that it is there.
+    /// Whether only the presence of white space matters.
     pub ignore_space: Option<bool>,
     /// Whether punctuation matters not.
     pub ignore_punctuation: Option<bool>,
@@ -83,9 +83,9 @@ pub(super) enum Gives {
     Boolean,
     /// A number.
     Number,
-    /// True or false, or a number, as the verdict's type wants it.
+    /// True or false, or a number, depending on the verdict's type.
     Either,
-    /// A label, or whether it is one of those that were named.
+    /// A label, or whether it is one of the named ones.
     Label,
 }
 
@@ -162,12 +162,12 @@ impl CodeTable {
         members.into_iter().filter(|(_, value)| !value.is_null()).collect()
     }
 
-    /// All that determines a verdict, as one text: keys that are added later change nothing where they are not used.
+    /// Everything that determines a verdict, as one text: keys that are added later change nothing if unused.
     pub(in crate::judge) fn identity(&self) -> String {
         Value::Object(self.written().into_iter().collect()).to_string()
     }
 
-    /// Whether every key belongs to what the table asks for.
+    /// Whether every key fits the check or expression of the table.
     pub(super) fn check_keys(&self) -> Result<(), String> {
         let (what, keys) = match (&self.value, self.check) {
             (Some(_), None) => ("an expression".to_owned(), &[][..]),

@@ -1,4 +1,4 @@
-//! The tools that an application called, against those that it should have called.
+//! The tools that an application called, compared with those that it should have called.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -22,7 +22,7 @@ pub enum Arguments {
     /// They are the same.
     #[default]
     Exact,
-    /// All that are expected are there and the same; there may be more.
+    /// All expected ones are present and equal; there may be more.
     Subset,
     /// They do not matter.
     Ignore,
@@ -36,14 +36,14 @@ pub(super) struct Call {
     arguments: Option<Value>,
 }
 
-/// The calls that a trace made: its spans of type TOOL, in order of time where that is known.
+/// The calls that a trace made: its spans of type TOOL, in chronological order if times are known.
 pub(super) fn made(trace: &Trace) -> Vec<Call> {
     let mut spans: Vec<_> = trace.spans.iter().filter(|span| span.span_type.as_str() == "TOOL").collect();
     spans.sort_by_key(|span| span.start_time_unix_nano);
     spans.iter().map(|span| Call { name: span.name.clone(), arguments: span.inputs.clone() }).collect()
 }
 
-/// Calls as they are written: a list of names, or of objects with `name` and perhaps `arguments`, as MLflow's `expected_tool_calls`; also as
+/// Calls as they are written: a list of names, or of objects with `name` and optionally `arguments`, as MLflow's `expected_tool_calls`; also as
 /// OpenAI writes them, inside `function` and with the arguments as a text.
 pub(super) fn written(calls: &Value) -> Result<Vec<Call>, String> {
     let list = calls.as_array().ok_or("the tool calls are not a list")?;
@@ -70,7 +70,7 @@ pub(super) struct Matched {
     pub rationale: Option<String>,
 }
 
-/// Compares the calls that were made with the expected ones, each of which stands for one call.
+/// Compares the calls that were made with the expected ones, each of which means one call.
 pub(super) fn compare(made: &[Call], expected: &[Call], order: Order, arguments: Arguments) -> Matched {
     let pairs = match order {
         Order::Strict => in_order(made, expected, arguments),
@@ -145,7 +145,7 @@ fn in_order(made: &[Call], expected: &[Call], arguments: Arguments) -> Vec<(usiz
     pairs
 }
 
-/// Each expected call with a call that was made. The pickiest choose first, so that a call which fits several is not taken from the only one that it
+/// Each expected call with a call that was made. The most specific choose first, so that a call which fits several is not taken from the only one that it
 /// is for.
 fn in_any_order(made: &[Call], expected: &[Call], arguments: Arguments) -> Vec<(usize, usize)> {
     let candidates = |call: &Call| (0..made.len()).filter(|i| fits(&made[*i], call, arguments)).collect::<Vec<_>>();

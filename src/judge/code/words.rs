@@ -84,7 +84,7 @@ fn squad(text: &str) -> Vec<String> {
     text.split_whitespace().filter(|word| !matches!(*word, "a" | "an" | "the")).map(ToOwned::to_owned).collect()
 }
 
-/// Punctuation that is not ASCII, as far as texts of people have it: quotation marks, dashes, ellipsis, full-width forms.
+/// Non-ASCII punctuation that is common in texts: quotation marks, dashes, ellipsis, full-width forms.
 fn is_other_punctuation(c: char) -> bool {
     matches!(c, '\u{2010}'..='\u{2027}' | '\u{2030}'..='\u{205e}' | '\u{3001}'..='\u{3003}' | '\u{3008}'..='\u{3011}' | '\u{ff01}'..='\u{ff0f}' | '«' | '»' | '¿' | '¡')
 }
@@ -118,7 +118,7 @@ pub(super) fn rouge_l(actual: &str, expected: &str) -> Result<f64, String> {
     Ok(f1(row.last().copied().unwrap_or(0), actual.len(), expected.len()))
 }
 
-/// 1 less the Levenshtein distance as a share of the longer text's characters.
+/// 1 minus the Levenshtein distance divided by the number of characters of the longer text.
 ///
 /// # Errors
 /// When the texts are too long.

@@ -1,4 +1,4 @@
-//! MLflow's judges and prompts as judge files: what `scorers/get`, `scorers/list` and `model-versions/get` answer, read from a file.
+//! MLflow's judges and prompts as judge files: the responses of `scorers/get`, `scorers/list` and `model-versions/get`, read from a file.
 
 mod prompt;
 mod scorer;
@@ -14,7 +14,7 @@ pub struct Imported {
     pub name: String,
     /// The text of the file.
     pub toml: String,
-    /// What could not be carried over, or was decided instead, in words.
+    /// What could not be converted, or was decided instead, in words.
     pub notes: Vec<String>,
 }
 
@@ -40,7 +40,7 @@ pub enum NotImported {
 /// Reads all judges in the text of a file.
 ///
 /// # Errors
-/// When the text has none. One that cannot be carried over stands in the list with its reason.
+/// When the text has none. One that cannot be converted is in the list with its reason.
 pub fn import(text: &str) -> Result<Vec<Result<Imported, NotImported>>, NotImported> {
     let json: Value = serde_json::from_str(text).map_err(|error| NotImported::Json(error.to_string()))?;
     if let Some(scorers) = json.get("scorers").and_then(Value::as_array) {

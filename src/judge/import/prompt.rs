@@ -1,4 +1,4 @@
-//! A prompt of MLflow's registry: a model version with the prompt in its tags.
+//! A prompt in MLflow's registry: a model version with the prompt in its tags.
 
 use serde_json::{Map, Value};
 
@@ -16,7 +16,7 @@ pub(super) fn import(version: &Value) -> Result<Imported, NotImported> {
         let tag = tags?.iter().find(|tag| tag.get("key").is_some_and(|key| key == wanted))?;
         tag.get("value")?.as_str()
     };
-    let template = tag("mlflow.prompt.text").ok_or_else(|| unsupported(name, "is a model and no prompt"))?;
+    let template = tag("mlflow.prompt.text").ok_or_else(|| unsupported(name, "is a model, not a prompt"))?;
     let mut notes = Vec::new();
     let (system, user) = match tag("_mlflow_prompt_type") {
         Some("chat") => chat(template, &mut notes).map_err(|reason| unsupported(name, reason))?,
@@ -24,12 +24,12 @@ pub(super) fn import(version: &Value) -> Result<Imported, NotImported> {
     };
     let (user, shows_something) = with_fences(&user, &mut notes);
     if !shows_something {
-        return Err(unsupported(name, "shows nothing of a trace: no `{{ inputs }}`, `{{ outputs }}` or the like"));
+        return Err(unsupported(name, "uses nothing from a trace: no `{{ inputs }}`, `{{ outputs }}` or the like"));
     }
     let verdict = match tag("_mlflow_prompt_response_format") {
         None => {
             notes
-                .push("the prompt does not say what may be answered: set [verdict], which is a boolean now".to_owned());
+                .push("the prompt does not say what the answers are: set [verdict], which is now a boolean".to_owned());
             ValueType::Boolean
         }
         Some(schema) => {
@@ -56,7 +56,7 @@ pub(super) fn import(version: &Value) -> Result<Imported, NotImported> {
     Ok(Imported { name: name.to_owned(), toml: judge.written(), notes })
 }
 
-/// The messages of a chat as system and user. What the trace says has no place in the system message.
+/// The messages of a chat as system and user. Content of the trace does not belong in the system message.
 fn chat(template: &str, notes: &mut Vec<String>) -> Result<(String, String), String> {
     let messages: Vec<Value> =
         serde_json::from_str(template).map_err(|error| format!("has no list of messages: {error}"))?;
@@ -67,12 +67,12 @@ fn chat(template: &str, notes: &mut Vec<String>) -> Result<(String, String), Str
             "system" | "developer" if variables(part("content")).is_empty() => system.push(part("content")),
             "system" | "developer" => {
                 notes.push(
-                    "a system message shows something of the trace: it is part of the user's message now".to_owned(),
+                    "a system message uses something from the trace: it is now part of the user message".to_owned(),
                 );
                 user.push(part("content"));
             }
             "user" => user.push(part("content")),
-            role => notes.push(format!("a message of the role `{role}` is left out")),
+            role => notes.push(format!("a message with the role `{role}` is left out")),
         }
     }
     Ok((system.join("\n\n"), user.join("\n\n")))
@@ -89,7 +89,7 @@ fn with_fences(template: &str, notes: &mut Vec<String>) -> (String, bool) {
         } else {
             text += &template[start..end];
             notes.push(format!(
-                "`{{{{ {name} }}}}` is nothing that a trace has: write what it stands for, such as `inputs.{name}`"
+                "`{{{{ {name} }}}}` is not part of a trace: write what it means, such as `inputs.{name}`"
             ));
         }
         from = end;
@@ -107,6 +107,6 @@ fn of_answer(schema: &Value, notes: &mut Vec<String>) -> Result<ValueType, Strin
         properties.iter().filter(|(name, _)| !REASONS.contains(&name.to_lowercase().as_str())).collect();
     match values.as_slice() {
         [(_, schema)] => ValueType::of(schema, notes),
-        _ => Err("answers with several values, and a verdict here is one: make a judge of each".to_owned()),
+        _ => Err("answers with several values, but a verdict here is one: make a judge for each".to_owned()),
     }
 }

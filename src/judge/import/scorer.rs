@@ -1,4 +1,4 @@
-//! A scorer of MLflow: what `make_judge` made and a server has registered.
+//! An MLflow scorer: made with `make_judge` and registered on a server.
 
 use serde_json::{Map, Value};
 
@@ -11,13 +11,13 @@ use super::{Imported, NotImported, unsupported};
 /// Source: `mlflow.genai.judges.make_judge` of MLflow 3.17.
 const VARIABLES: [&str; 5] = ["inputs", "outputs", "expectations", "trace", "conversation"];
 
-/// What stands where a scorer is not made of instructions, and what it is then.
+/// The members of scorers without instructions, and their kinds.
 const OTHERS: [(&str, &str); 5] = [
     (
         "builtin_scorer_class",
-        "is one of MLflow's own scorers, which has no instructions; `judge-run judges` lists those that are built in here",
+        "is one of MLflow's built-in scorers, which has no instructions; `judge-run judges` lists judge-run's own",
     ),
-    ("memory_augmented_judge_data", "learns from feedback of people, which is not carried over"),
+    ("memory_augmented_judge_data", "learns from people's feedback, which cannot be imported"),
     ("third_party_scorer_data", "is a scorer of another library"),
     ("ensemble_scorer_data", "is an ensemble of scorers; import its members"),
     ("call_source", "is Python code; a judge of type \"command\" can run it"),
@@ -39,10 +39,10 @@ pub(super) fn import(scorer: &Value) -> Result<Imported, NotImported> {
     let instructions = text(data, "instructions").unwrap_or_default();
     let shown = in_order(&instructions);
     if shown.is_empty() {
-        return Err(unsupported(&name, "shows nothing of a trace"));
+        return Err(unsupported(&name, "uses nothing from a trace"));
     }
     if shown.contains(&"trace") {
-        notes.push("MLflow lets the model look into the trace with tools; here it is shown whole".to_owned());
+        notes.push("MLflow lets the model explore the trace with tools; here the whole trace is shown".to_owned());
     }
     let is_of_sessions = shown.contains(&"conversation")
         || inner.get("is_session_level_scorer").and_then(Value::as_bool).unwrap_or(false);
@@ -60,7 +60,7 @@ pub(super) fn import(scorer: &Value) -> Result<Imported, NotImported> {
         }
     }
     if inner.get("aggregations").and_then(Value::as_array).is_some_and(|list| !list.is_empty()) {
-        notes.push("aggregations are left out: reports have them all".to_owned());
+        notes.push("aggregations are left out: reports have all of them".to_owned());
     }
     let judge = JudgeText {
         version: scorer.get("scorer_version").and_then(Value::as_u64).unwrap_or(1),
@@ -107,7 +107,7 @@ fn in_order(instructions: &str) -> Vec<&str> {
     names
 }
 
-/// Instructions in which variables are only named: what they stand for is in the user's message, as MLflow does it.
+/// Instructions in which variables are only named: their values are in the user message, as in MLflow.
 fn named(instructions: &str) -> String {
     let mut text = String::new();
     let mut from = 0;

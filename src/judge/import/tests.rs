@@ -98,10 +98,10 @@ fn what_cannot_be_carried_over_is_named() {
     let session = one(&of_instructions("Judge {{ conversation }}", json!({"feedback_value_type": boolean})));
     assert!(session.toml.contains("unit = \"session\""));
     for (data, words) in [
-        (json!({"name": "s", "builtin_scorer_class": "Safety"}), "MLflow's own scorers"),
+        (json!({"name": "s", "builtin_scorer_class": "Safety"}), "MLflow's built-in scorers"),
         (json!({"name": "s", "call_source": "return 1"}), "is Python code"),
         (json!({"name": "s", "ensemble_scorer_data": {}}), "ensemble"),
-        (json!({"name": "s", "instructions_judge_pydantic_data": {"instructions": "Be good."}}), "shows nothing"),
+        (json!({"name": "s", "instructions_judge_pydantic_data": {"instructions": "Be good."}}), "uses nothing"),
     ] {
         let error = import(&scorer(data)).unwrap()[0].clone().unwrap_err().to_string();
         assert!(error.starts_with("`s` ") && error.contains(words), "{error}");

@@ -65,7 +65,7 @@ fn lines(text: &str) -> String {
     out + "\n\"\"\""
 }
 
-/// A text that stands in a template as it is.
+/// A text that is literal in a template.
 pub(super) fn raw(text: &str) -> String {
     if ["{{", "{%", "{#"].iter().any(|code| text.contains(code)) {
         format!("{{% raw %}}{}{{% endraw %}}", text.replace("{% endraw %}", ""))

@@ -1,4 +1,4 @@
-//! From a JSON schema of an answer to the type of a verdict.
+//! Converts the JSON schema of an answer to a verdict type.
 
 use serde_json::Value;
 
@@ -41,33 +41,32 @@ impl ValueType {
             let is_null = |part: &&Value| part.get("type").is_some_and(|kind| kind == "null");
             let others: Vec<_> = parts.iter().filter(|part| !is_null(part)).collect();
             if let ([only], true) = (others.as_slice(), others.len() < parts.len()) {
-                notes.push("the judge may answer nothing at all, which is not carried over".to_owned());
+                notes.push("the judge may answer nothing at all, which cannot be imported".to_owned());
                 return Self::of(only, notes);
             }
         }
         match schema.get("type").and_then(Value::as_str) {
             Some("boolean") => Ok(Self::Boolean),
             Some("number") => {
-                notes.push(
-                    "the scale of the numbers is not known: set `min`, `max` and `better` in [verdict]".to_owned(),
-                );
+                notes
+                    .push("the scale of the numbers is unknown: set `min`, `max` and `better` in [verdict]".to_owned());
                 Ok(Self::Number)
             }
             Some("integer") => {
                 notes.push(
-                    "the scale of the whole numbers is not known: set type = \"integer\" with `min`, `max` and `better` in [verdict]".to_owned(),
+                    "the scale of the whole numbers is unknown: set type = \"integer\" with `min`, `max` and `better` in [verdict]".to_owned(),
                 );
                 Ok(Self::Number)
             }
             Some("string") => {
                 notes.push(
-                    "the judge may answer any text: `labels` are yes and no now, set those that it should give"
+                    "the judge may answer any text: `labels` are now yes and no; set those that it should give"
                         .to_owned(),
                 );
                 Ok(Self::Labels(vec!["yes".to_owned(), "no".to_owned()]))
             }
-            Some(other) => Err(format!("answers with an {other}, and a verdict here is one value")),
-            None => Err("answers with a value of several types, and a verdict here has one".to_owned()),
+            Some(other) => Err(format!("answers with an {other}, but a verdict here is one value")),
+            None => Err("answers with a value of several types, but a verdict here has one".to_owned()),
         }
     }
 }

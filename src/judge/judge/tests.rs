@@ -96,7 +96,7 @@ fn claims_and_quotations_are_declared_in_the_verdict() {
     let share = with("value = \"kept / total\"\nmin = 0\nmax = 1\nbetter = \"higher\"\nthreshold = 0.8").unwrap();
     assert_eq!(share.verdict, VerdictType::Number { min: Some(0.0), max: Some(1.0) });
     assert!(share.system.contains("\"items\": a list of your items, at most 20"));
-    // What the code makes of the items is part of what the judge is.
+    // The code's formula over the items is part of the judge.
     let digest = |more: &str| with(more).unwrap().digest;
     assert_ne!(digest("value = \"kept / total\""), digest("value = \"kept\""));
     assert_ne!(digest("value = \"kept\""), digest("value = \"kept\"\nempty = 1"));

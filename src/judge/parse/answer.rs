@@ -12,7 +12,7 @@ use crate::judge::answer_form::QUOTES_KEY;
 use crate::judge::form::{VALUE_KEY, is_placeholder};
 use crate::judge::verdict::Verdict;
 
-/// The wrappers of an answer that is written as a call of a function.
+/// The wrappers of an answer that is written as a function call.
 const CALL_WRAPPERS: [&str; 2] = ["arguments", "parameters"];
 /// The wrapper of an answer that fills in the schema instead of following it.
 const SCHEMA_WRAPPER: &str = "properties";
@@ -99,7 +99,7 @@ fn wrapper(object: &mut Map<String, Value>, expected: &Expected<'_>) -> Option<R
     wrapped(read(inner, expected)?)
 }
 
-/// What stands under one verdict key. None for the echo of a schema, which answers nothing.
+/// The value of one verdict key. None for the echo of a schema, which is not an answer.
 fn candidate(value: Value, expected: &Expected<'_>) -> Option<Result<Answer, Miss>> {
     let is_schema = |map: &Map<String, Value>| ["type", "enum", "$ref"].iter().any(|key| map.contains_key(*key));
     let inner = match &value {

@@ -1,4 +1,4 @@
-//! What stands by itself: a first or last line that is just a value, a first sentence such as `Yes.`, bold text that ends a line.
+//! Standalone text: a first or last line that is just a value, a first sentence such as `Yes.`, bold text that ends a line.
 
 use std::ops::Range;
 
@@ -9,7 +9,7 @@ use super::expected::Expected;
 use super::prose::{Prose, is_one_of, words};
 use crate::judge::verdict::VerdictType;
 
-/// Words that may stand before a value that ends the answer: `Overall: 4`.
+/// Words that may precede a value that ends the answer: `Overall: 4`.
 const LEADS: [&str; 10] = ["so", "thus", "therefore", "hence", "overall", "final", "finally", "conclusion", "in", "my"];
 
 /// The values that stand by themselves.

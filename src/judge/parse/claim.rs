@@ -12,15 +12,15 @@ pub(super) enum Kind {
     Object,
     /// `[[5]]`, `<score>5</score>`.
     Marked,
-    /// `Score: 5`, where nothing else can stand behind the label.
+    /// `Score: 5`, where nothing else can follow the label.
     Label,
     /// `the verdict is false`, `I change my verdict to no`.
     Named,
-    /// `a score of 5`, `5/5 for style`: said of a part as often as of the whole, so it counts in the first and the last sentence alone.
+    /// `a score of 5`, `5/5 for style`: said about a part as often as about the whole, so it counts only in the first and the last sentence.
     InPassing,
     /// `5/5`, `Five stars.`, `I give it a 5`, `B is better`, `Yes.`
     Stated,
-    /// `5/5 of the facts`, `the value should be 5`: perhaps no verdict at all. It settles nothing, but speaks against another one.
+    /// `5/5 of the facts`, `the value should be 5`: possibly not a verdict. It settles nothing, but contradicts another one.
     Mention,
 }
 

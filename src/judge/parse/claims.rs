@@ -21,7 +21,7 @@ struct Item<'a> {
     mark: &'a str,
 }
 
-/// Reads an answer that is one JSON object. Anything else holds no claims.
+/// Reads an answer that is one JSON object. Anything else has no claims.
 pub(super) fn read(text: &str, claims: &Claims, expected: &Expected<'_>) -> Result<Parsed, Miss> {
     let (object, method) = whole_object::read(text)?;
     let items = object.get(ITEMS_KEY).and_then(Value::as_array).ok_or(Miss::Unparseable(NO_ITEMS))?;

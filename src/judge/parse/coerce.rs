@@ -1,4 +1,4 @@
-//! Turns what stands where the verdict belongs into a value of the declared type, and of that type only.
+//! Converts the text in the verdict's place to a value of the declared type, and only that type.
 
 use serde_json::Value;
 
@@ -86,7 +86,7 @@ fn several(items: &[Value], expected: &Expected<'_>) -> Reading {
     checked(&Value::Array(labels), expected.verdict)
 }
 
-/// The verdict that `{"pass": true}` stands for.
+/// The verdict that `{"pass": true}` means.
 pub(super) fn from_pass(value: &Value, expected: &Expected<'_>) -> Option<Value> {
     let passes = match value {
         Value::Bool(passes) => *passes,
@@ -122,7 +122,7 @@ pub(super) fn leading(text: &str, expected: &Expected<'_>) -> (Reading, usize) {
 fn read(text: &str, expected: &Expected<'_>, extent: Extent, number_words: NumberWords) -> (Reading, usize) {
     let end = text.len();
     let text = text.trim_start();
-    // As it stands, without quotes and emphasis, without brackets: a label may have any of these itself.
+    // As it is, without quotes and emphasis, without brackets: a label may have any of these itself.
     let bare = text.trim_start_matches(is_wrapping);
     // `<4>` is a value, `<4` a bound.
     let is_tag = bare.starts_with('<') && bare.bytes().take(MAX_TAG).any(|b| b == b'>');
@@ -196,7 +196,7 @@ fn options<'e>(expected: &Expected<'e>) -> impl Iterator<Item = (&'e str, Meanin
     labels.chain(booleans).chain(passes.map(|(word, passes)| (*word, Meaning::Pass(*passes)))).chain(abstentions)
 }
 
-/// The longest of the words that `text` begins with. An exact spelling wins over another one.
+/// The longest of the words that `text` begins with. An exact spelling takes precedence.
 fn words<'t>(text: &'t str, expected: &Expected<'_>, extent: Extent) -> (Reading, &'t str) {
     let mut best: Option<((usize, bool), Meaning<'_>, &str)> = None;
     let mut is_ambiguous = false;
@@ -239,7 +239,7 @@ fn words<'t>(text: &'t str, expected: &Expected<'_>, extent: Extent) -> (Reading
     }
 }
 
-/// A hyphen separates only behind a space: `A-` and `3-point` are other values.
+/// A hyphen separates only after a space: `A-` and `3-point` are other values.
 fn starts_clause(rest: &str) -> bool {
     rest.starts_with(is_separator)
         || rest.trim_start_matches(' ').starts_with(['\u{2013}', '\u{2014}', '('])

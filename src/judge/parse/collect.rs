@@ -33,7 +33,7 @@ pub(super) fn read(body: &str, expected: &Expected<'_>, echo: &Echo<'_>) -> Resu
         let is_strict = serde_json::from_str::<serde::de::IgnoredAny>(&body[range.clone()]).is_ok();
         answer.parsed(if is_strict { ParseMethod::Extracted } else { ParseMethod::Tolerant })
     };
-    // An answer that is one object, but for marks around it, quotes nothing.
+    // An answer that is one object, apart from marks around it, quotes nothing.
     if let [Object { range, answer: answer @ Some(_) }] = objects.as_mut_slice() {
         let around = [&body[..range.start], &body[range.end..]];
         if !around.iter().any(|text| text.contains(char::is_alphanumeric)) {

@@ -46,7 +46,7 @@ const TURNS: [&str; 14] = [
 const TIES: [&str; 8] = ["equally", "equal", "both", "neither", "either", "tie", "tied", "unable"];
 /// What makes a label the chosen one.
 const CHOSEN: [&str; 8] = ["better", "best", "superior", "preferable", "preferred", "stronger", "winner", "wins"];
-/// What may stand between a label and [`CHOSEN`].
+/// What may be between a label and [`CHOSEN`].
 const BETWEEN: [&str; 20] = [
     "is",
     "the",

@@ -1,4 +1,4 @@
-//! The echo guard: what stands in the prompt word for word is a quotation, not a verdict.
+//! The echo guard: what is in the prompt word for word is a quotation, not a verdict.
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::HashMap;
@@ -8,7 +8,7 @@ use memchr::memmem;
 use super::expected::Expected;
 use super::turn::visible;
 
-/// How many different texts are looked for. An answer that makes more claims than this is not read.
+/// How many distinct texts are looked for. An answer with more claims than this is not read.
 const MAX_SEARCHES: usize = 200;
 
 /// The prompt, prepared for searching when it is first needed.
@@ -31,7 +31,7 @@ impl<'a> Echo<'a> {
         }
     }
 
-    /// Whether a text stands in the prompt, and not because the judge's own template says it.
+    /// Whether a text is in the prompt, and not because of the judge's own template.
     pub(super) fn is_in_prompt(&self, text: &str) -> bool {
         if self.expected.prompt.is_empty() {
             return false;
@@ -55,7 +55,7 @@ impl<'a> Echo<'a> {
     }
 }
 
-/// Whether whole words of `text` stand in `prompt`.
+/// Whether whole words of `text` are in `prompt`.
 fn stands_in(prompt: &str, text: &str) -> bool {
     let (first, last) = (text.chars().next(), text.chars().next_back());
     let continues = |one: Option<char>, other: Option<char>| {
@@ -65,7 +65,7 @@ fn stands_in(prompt: &str, text: &str) -> bool {
         let (before, after) = (&prompt[..at], &prompt[at + text.len()..]);
         let mut next = after.chars();
         let (following, second) = (next.next(), next.next());
-        // `Score: 4` does not stand in `Score: 4.5`.
+        // `Score: 4` is not in `Score: 4.5`.
         let is_decimal = last.is_some_and(|c| c.is_ascii_digit())
             && following == Some('.')
             && second.is_some_and(|c| c.is_ascii_digit());
@@ -73,7 +73,7 @@ fn stands_in(prompt: &str, text: &str) -> bool {
     })
 }
 
-/// The text in lower case, without escapes, emphasis, kinds of quotation marks and white space, but for a space between words.
+/// The text in lower case, without escapes, emphasis, kinds of quotation marks and white space, except for a space between words.
 fn normalized(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut space = false;

@@ -1,4 +1,4 @@
-//! Whether what a judge quotes stands in what it was shown.
+//! Whether a judge's quotations are in what it was shown.
 
 use super::echo::Echo;
 use super::expected::Expected;
@@ -10,13 +10,13 @@ const MAX_SHOWN: usize = 5;
 /// Characters that it shows of each.
 const MAX_SHOWN_CHARS: usize = 200;
 
-/// Looks for each quotation in the prompt, word for word, but for white space, emphasis, case and the kinds of quotation marks. What
-/// the judge's own template says is no evidence.
+/// Looks for each quotation in the prompt, word for word, ignoring white space, emphasis, case and the kinds of quotation marks. What
+/// the judge's own template says is not evidence.
 pub(super) fn details<'q>(quotes: impl Iterator<Item = &'q str>, expected: &Expected<'_>) -> Vec<Detail> {
     let echo = Echo::new(expected);
     let (mut all, mut missing) = (0_usize, Vec::new());
     for quote in quotes {
-        // A quotation stands between marks, and may leave out what comes before and after it.
+        // A quotation may be in quotation marks, and may leave out what precedes and follows it.
         let text = quote.trim_matches(|c: char| c.is_whitespace() || !c.is_alphanumeric() && !is_bracket(c));
         if text.is_empty() {
             continue;

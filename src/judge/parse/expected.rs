@@ -1,4 +1,4 @@
-//! What an answer is read against.
+//! What reading an answer depends on.
 
 use crate::feedback::Good;
 use crate::judge::AnswerForm;
@@ -11,13 +11,13 @@ pub struct Expected<'a> {
     pub verdict: &'a VerdictType,
     /// How it was asked for.
     pub form: &'a AnswerForm,
-    /// Which of that is good: only then `pass` and `fail` mean anything.
+    /// Which verdicts are good: only then do `pass` and `fail` mean anything.
     pub good: Option<&'a Good>,
-    /// Whether labels are read only as they are declared.
+    /// Whether labels are read only exactly as declared.
     pub case_sensitive: bool,
-    /// Whether it may say that it cannot say.
+    /// Whether it may abstain.
     pub can_abstain: bool,
-    /// The user message that it was shown: a verdict that stands there is not the judge's own.
+    /// The user message that it was shown: a verdict in it is not the judge's own.
     pub prompt: &'a str,
     /// The template of that message. A form that the template itself asks for, such as `Score: 5`, is not a quotation.
     pub template: &'a str,

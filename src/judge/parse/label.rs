@@ -15,7 +15,7 @@ use super::scale;
 const NAMES: [&str; 8] = ["verdict", "rating", "score", "grade", "judgment", "judgement", "value", "label"];
 /// Of these, what names other things inside a sentence.
 const GENERIC: [&str; 2] = ["value", "label"];
-/// Words that may stand before the name where a sentence says nothing but the verdict.
+/// Words that may precede the name if a sentence states only the verdict.
 const LEADS: [&str; 30] = [
     "final",
     "overall",
@@ -53,7 +53,7 @@ const VERBS: [&str; 16] = [
     "is", "was", "be", "would", "should", "must", "will", "to", "at", "as", "becomes", "remains", "stays", "equals",
     "stands", "of",
 ];
-/// What may stand between verb and value.
+/// What may be between verb and value.
 const FILLERS: [&str; 27] = [
     "is",
     "be",
@@ -107,7 +107,7 @@ pub(super) fn claims(prose: &Prose, expected: &Expected<'_>) -> Vec<Claim> {
     found
 }
 
-/// Whether a name is the key of a member of JSON, wherever it stands: `..., "value": 4}`.
+/// Whether a name is the key of a JSON member, wherever it is: `..., "value": 4}`.
 fn is_member(text: &str, at: usize, word: &str) -> bool {
     let after = text[at + word.len()..].strip_prefix('"');
     text[..at].ends_with('"') && after.is_some_and(|after| after.trim_start().starts_with(':'))
@@ -117,7 +117,7 @@ fn is_member(text: &str, at: usize, word: &str) -> bool {
 struct Name<'t> {
     at: usize,
     word: &'t str,
-    /// Nothing but [`LEADS`] stands before it.
+    /// Only [`LEADS`] precede it.
     is_lead: bool,
     is_final: bool,
     /// In the last sentence.
@@ -186,7 +186,7 @@ impl Name<'_> {
             }
             (Reading::Nothing, _) => return None,
             (_, Kind::Label) => {}
-            // What is not allowed may be said of something else.
+            // A value that is not allowed may be about something else.
             (Reading::OutOfRange(_), _) if self.is_last => {}
             _ if self.is_lead => {}
             _ => return None,
@@ -194,7 +194,7 @@ impl Name<'_> {
         Some(Claim { is_denied, ..Claim::new(at, kind, reading) })
     }
 
-    /// A place of the verdict that holds none.
+    /// A place for the verdict without one.
     fn unreadable(&self, content: Range<usize>) -> Option<Claim> {
         let why = "the text where the verdict belongs cannot be read";
         self.is_lead.then(|| Claim::new(self.at..content.end, Kind::Label, Reading::Ambiguous(why)))
@@ -215,7 +215,7 @@ impl Name<'_> {
     }
 }
 
-/// What joins the name before `after` to its value, and the text behind the joint. A scale in between is skipped.
+/// What joins the name before `after` to its value, and the text after the joint. A scale in between is skipped.
 fn joint(after: &str, is_lead: bool) -> Option<(Joint, &str)> {
     let is_filler = |c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '_' | '|' | '\u{201d}' | '\u{2019}');
     let mut rest = after.trim_start_matches(is_filler);
@@ -243,7 +243,7 @@ fn joint(after: &str, is_lead: bool) -> Option<(Joint, &str)> {
     Some((if verb.eq_ignore_ascii_case("of") { Joint::Of } else { Joint::Verb }, content))
 }
 
-/// The value behind a verb and a few words without weight, what follows it, and whether it is denied.
+/// The value after a verb and a few filler words, what follows it, and whether it is denied.
 fn behind_verb<'t>(content: &'t str, expected: &Expected<'_>) -> (Reading, &'t str, bool) {
     let mut rest = content;
     let mut is_denied = false;

@@ -1,4 +1,4 @@
-//! Claims between marks that nothing else has: `Rating: [[5]]`, `<score>5</score>`.
+//! Claims between unambiguous marks: `Rating: [[5]]`, `<score>5</score>`.
 
 use memchr::memmem;
 

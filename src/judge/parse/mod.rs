@@ -1,4 +1,4 @@
-//! Reads the verdict out of what a judge wrote, from exact JSON to a conclusion in prose, without guessing.
+//! Reads the verdict from what a judge wrote, from exact JSON to a conclusion in prose, without guessing.
 
 mod answer;
 mod apart;

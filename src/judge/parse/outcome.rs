@@ -1,16 +1,16 @@
-//! What reading an answer ends in.
+//! The outcome of reading an answer.
 
 use std::fmt;
 
 use crate::feedback::ErrorCode;
 use crate::judge::verdict::{OutOfRange, Verdict};
 
-/// How the verdict was found, the surest way first (`parse` in a record's metadata).
+/// How the verdict was found, the most certain way first (`parse` in a record's metadata).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ParseMethod {
     /// The whole answer was valid JSON.
     Strict,
-    /// Valid JSON stood in a fence, behind reasoning, or inside prose.
+    /// Valid JSON in a fence, after reasoning, or inside prose.
     Extracted,
     /// Nearly JSON, JSON in a wrapper, or nothing but the bare value.
     Tolerant,

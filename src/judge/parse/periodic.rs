@@ -2,12 +2,12 @@
 
 use memchr::memmem;
 
-/// The end of a text that is looked for again, in characters.
+/// The length of the end of a text to look for again, in characters.
 const UNIT: usize = 64;
 /// How often it must occur, one after another.
 const REPEATS: usize = 4;
 
-/// Whether a text ends in a loop: its last 64 characters stand in it at least four times, the last one included.
+/// Whether a text ends in a loop: its last 64 characters occur in it at least four times, including the last one.
 ///
 /// It finds loops of any length, a word as well as a paragraph, and white space too. Time is linear in the text.
 pub fn has_periodic_tail(text: &str) -> bool {

@@ -1,4 +1,4 @@
-//! An answer as prose: its sentences, and what in it is quoted.
+//! An answer as prose: its sentences, and its quotations.
 
 use std::ops::Range;
 
@@ -9,7 +9,7 @@ use crate::judge::verdict::VerdictType;
 /// Stands for an object of the answer. Never in the text itself: [`visible`] removes it.
 const OBJECT: char = '\u{fffc}';
 
-/// How much of a text before or behind a place is looked at, in bytes: so the time is linear in the text.
+/// How much of a text before or after a place is considered, in bytes: so the time is linear in the text.
 const MAX_NEAR: usize = 200;
 
 /// The text around the objects of an answer, without emphasis.
@@ -27,7 +27,7 @@ pub(super) struct Prose {
 }
 
 impl Prose {
-    /// Takes the objects at `ranges` out of a text.
+    /// Removes the objects at `ranges` from a text.
     pub(super) fn new(body: &str, ranges: impl Iterator<Item = Range<usize>>, expected: &Expected<'_>) -> Self {
         let mut masked = String::with_capacity(body.len());
         let mut done = 0;
@@ -106,13 +106,13 @@ impl Prose {
         self.quoted = joined;
     }
 
-    /// The quotation that all of a range is part of. A quoted key or value alone is none: `"score": 4`, `Score: "4"`.
+    /// The quotation that contains a whole range. A quoted key or value alone is not one: `"score": 4`, `Score: "4"`.
     pub(super) fn quotation(&self, range: &Range<usize>) -> Option<&Range<usize>> {
         let next = self.quoted.partition_point(|quoted| quoted.start <= range.start);
         self.quoted.get(next.checked_sub(1)?).filter(|quoted| quoted.end >= range.end)
     }
 
-    /// The index of the sentence in which a byte stands; that of the next one where it stands between two.
+    /// The index of the sentence that contains a byte; that of the next one if it is between two.
     pub(super) fn sentence_at(&self, at: usize) -> usize {
         self.sentences.partition_point(|sentence| sentence.end <= at)
     }
@@ -128,7 +128,7 @@ impl Prose {
         &self.text[floor(&self.text, at.saturating_sub(MAX_NEAR)).max(start).min(at)..at]
     }
 
-    /// Whether a range is all that its line says.
+    /// Whether a range is the whole content of its line.
     pub(super) fn is_line(&self, range: &Range<usize>) -> bool {
         let says = |text: &str| text.contains(char::is_alphanumeric);
         let before = self.before(range.start, 0);
@@ -136,7 +136,7 @@ impl Prose {
         !says(&before[start..]) && !says(self.rest_of_line(range.end))
     }
 
-    /// The first and the last sentence that say something of the judge's own.
+    /// The first and the last sentence with the judge's own words.
     pub(super) fn edges(&self) -> Option<(usize, usize)> {
         let is_own = |sentence: &Range<usize>| {
             let text = self.text[sentence.clone()].trim();
@@ -154,7 +154,7 @@ fn ends_bold(line: &str) -> Option<&str> {
     Some(&bold[bold.rfind("**")? + 2..])
 }
 
-/// What stands between quotation marks in a line, the marks included.
+/// What is between quotation marks in a line, including the marks.
 fn quotations(line: &str) -> impl Iterator<Item = Range<usize>> {
     let mut open: Option<(char, usize)> = None;
     let mut before: Option<char> = None;

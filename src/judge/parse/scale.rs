@@ -10,7 +10,7 @@ use super::expected::Expected;
 use super::number::{leading_number, leading_word};
 use super::prose::{Prose, is_one_of, words};
 
-/// Words behind a fraction that say what it is given for, not what it counts.
+/// Words after a fraction that say what it is given for, not what it counts.
 const REASONS: [&str; 15] = [
     "for",
     "because",
@@ -28,7 +28,7 @@ const REASONS: [&str; 15] = [
     "overall",
     "stars",
 ];
-/// What is said of a number that is the verdict: `a score of 4 is appropriate`.
+/// What is said about a number that is the verdict: `a score of 4 is appropriate`.
 const FITTING: [&str; 10] = [
     "given",
     "assigned",
@@ -49,7 +49,7 @@ const SPEAKERS: [&str; 5] = ["i", "we", "i'd", "i'll", "i\u{2019}d"];
 const EARNING: [&str; 8] = ["deserves", "deserve", "merits", "warrants", "earns", "gets", "receives", "deserving"];
 /// What is judged.
 const JUDGED: [&str; 8] = ["it", "this", "answer", "response", "summary", "output", "text", "article"];
-/// A number stands near the verb that gives it, in words.
+/// How near a number is to the verb that gives it, in words.
 const MAX_DISTANCE: usize = 9;
 
 /// All numbers that may be the verdict.
@@ -77,7 +77,7 @@ pub(super) fn claims(prose: &Prose, expected: &Expected<'_>) -> Vec<Claim> {
         let end = text.len() - after.len();
         let denominator =
             coerce::denominator(coerce::unit(after.trim_start_matches(' ')).unwrap_or(after).trim_start());
-        // The denominator is not a verdict of its own.
+        // The denominator is not itself a verdict.
         at = denominator.as_ref().map_or(end, |(_, rest)| text.len() - rest.len());
         if !is_apart {
             continue;
@@ -150,7 +150,7 @@ pub(super) fn with_reason(text: &str, expected: &Expected<'_>) -> Option<(Readin
     followed_by_reason(rest).then(|| (coerce::checked(&value, expected.verdict), text.len() - rest.len()))
 }
 
-/// Whether the words behind a number say why it is given, or that it is.
+/// Whether the words after a number say why it is given, or that it is.
 fn followed_by_reason(rest: &str) -> bool {
     let mut following = words(rest);
     let Some((at, word)) = following.next() else { return false };

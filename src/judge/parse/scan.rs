@@ -16,7 +16,7 @@ use super::tolerant;
 pub(super) struct Object {
     /// Where it stands.
     pub(super) range: Range<usize>,
-    /// What it answers; an error also when the answer's object cannot be read. None when it is not meant as the answer.
+    /// Its verdict; an error also when the answer's object cannot be read. None when it is not meant as the answer.
     pub(super) answer: Option<Result<Answer, Miss>>,
 }
 
@@ -44,7 +44,7 @@ pub(super) fn objects(text: &str, expected: &Expected<'_>) -> Vec<Object> {
                 waste = waste.saturating_sub(failure.at - start);
                 let why = match failure.why {
                     Why::Truncated if !text[start + 1..].trim().is_empty() => "the answer is cut off inside its JSON",
-                    Why::TooDeep => "the answer is nested too deep",
+                    Why::TooDeep => "the answer is nested too deeply",
                     _ if waste == 0 => "the answer is too tangled to read",
                     _ if failure.has_key => "the answer's JSON is broken",
                     _ => {

@@ -1,4 +1,4 @@
-//! The order in which an answer is read: the surest way first.
+//! The order in which an answer is read: the most certain way first.
 
 use serde_json::Value;
 
@@ -12,11 +12,11 @@ use super::{claims, collect, criterion, evidence, strip, turn};
 use crate::judge::AnswerForm;
 use crate::judge::control;
 
-/// Reads the verdict out of the text that a judge wrote. Pure, total, and in time linear in the text.
+/// Reads the verdict from the text that a judge wrote. Pure, total, and in time linear in the text.
 ///
 /// In this order: the whole as JSON; the same without reasoning (`<think>`, gpt-oss channels), control tokens and code fence; a bare
 /// value. Everything else is prose: all claims in it are collected, JSON objects as well as phrases such as `Rating: [[5]]` or
-/// `Therefore, A is better`, and hold only together. What stands word for word in the prompt is a quotation. The value is converted
+/// `Therefore, A is better`, and hold only together. What is in the prompt word for word is a quotation. The value is converted
 /// strictly by the declared type and spelled as declared.
 ///
 /// # Errors
@@ -64,7 +64,7 @@ fn read(text: &str, expected: &Expected<'_>, strings: Strings) -> Result<Parsed,
         }
     }
     if body.is_empty() {
-        return Err(Miss::Unparseable("the answer is empty, or nothing but reasoning"));
+        return Err(Miss::Unparseable("the answer is empty, or only reasoning"));
     }
     let echo = Echo::new(expected);
     if let Some((end, speaker)) = turn::run_on(body)
@@ -106,7 +106,7 @@ fn json(text: &str, expected: &Expected<'_>, method: ParseMethod, strings: Strin
         Whole::Other(_) => return None,
     };
     if object.values().any(|value| is_deeper_than(value, MAX_NESTING - 1)) {
-        return Some(Err(Miss::Unparseable("the answer is nested too deep")));
+        return Some(Err(Miss::Unparseable("the answer is nested too deeply")));
     }
     Some(match answer::read(object, expected) {
         Some(answer) => answer.map(|answer| answer.parsed(method)),

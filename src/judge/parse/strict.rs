@@ -1,4 +1,4 @@
-//! An answer that is JSON as it stands.
+//! An answer that is exact JSON.
 
 use std::fmt;
 

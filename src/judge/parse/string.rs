@@ -2,7 +2,7 @@
 
 use super::cursor::{Cursor, Why};
 
-/// What stands around a string, and so what can follow it.
+/// What is around a string, and so what can follow it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Place {
     Key,
@@ -14,7 +14,7 @@ pub(super) enum Place {
 }
 
 impl Cursor<'_> {
-    /// A quote closes the string only where what follows can stand behind it. In strict JSON it always can: so this repairs
+    /// A quote closes the string only if what follows can come after it. In strict JSON it always can: so this repairs
     /// unescaped quotes and changes no valid text.
     pub(super) fn string(&mut self, closing: &[char], place: Place) -> Result<String, Why> {
         self.bump()?;
@@ -33,7 +33,7 @@ impl Cursor<'_> {
         }
     }
 
-    /// Behind the backslash. An unknown escape keeps both characters, so that nothing is lost.
+    /// After the backslash. An unknown escape keeps both characters, so that nothing is lost.
     fn escape(&mut self, out: &mut String, escapes: &mut Escapes) -> Result<(), Why> {
         let control = match self.bump()? {
             'n' => '\n',
@@ -91,12 +91,12 @@ impl Cursor<'_> {
     }
 }
 
-/// Escapes of one string that may be none: `\n` in `C:\nora`.
+/// Escapes of one string that may not be escapes: `\n` in `C:\nora`.
 #[derive(Default)]
 struct Escapes {
-    /// Whether a backslash stood where JSON knows no escape: then the text does not escape its backslashes.
+    /// Whether a backslash was not a JSON escape: then the text does not escape its backslashes.
     has_unknown: bool,
-    /// Where a control character stands before a small letter, in order.
+    /// Where a control character precedes a lower-case letter, in order.
     doubtful: Vec<usize>,
 }
 
@@ -150,7 +150,7 @@ fn may_end(rest: &str, place: Place) -> bool {
     }
 }
 
-/// Whether a key and its colon stand at the start. A text that is cut off inside a key counts.
+/// Whether a key and its colon are at the start. A text that is cut off inside a key counts.
 fn begins_with_key(text: &str, quoted: bool) -> bool {
     let end = (0..=MAX_KEY.min(text.len())).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
     let near = &text[..end];

@@ -1,4 +1,4 @@
-//! Takes off what models put around an answer: reasoning, channels, code fences.
+//! Strips what models put around an answer: reasoning, channels, code fences.
 
 use memchr::{memchr_iter, memmem, memrchr_iter};
 
@@ -15,9 +15,9 @@ const REASONING: [(&str, &str); 10] = [
     ("[THINK]", "[/THINK]"),
     ("\u{25c1}think\u{25b7}", "\u{25c1}/think\u{25b7}"),
 ];
-/// gpt-oss behind a server that drops its control tokens.
+/// gpt-oss with a server that drops its control tokens.
 const BARE_CHANNELS: (&str, &str) = ("analysis", "assistantfinal");
-/// Of these, what may also be a field behind the verdict.
+/// Of these, what may also be a field after the verdict.
 const FIELDS: [&str; 3] = ["</reasoning>", "</analysis>", "</reflection>"];
 const CHANNEL: &str = "<|channel|>";
 const MESSAGE: &str = "<|message|>";
@@ -26,11 +26,11 @@ const CHANNEL_ENDS: [&str; 3] = ["<|return|>", "<|end|>", "<|call|>"];
 /// The answer without a byte order mark and without the reasoning before it. Empty when all of it was reasoning.
 ///
 /// Some chat templates open the block themselves, so an end without a beginning counts too: everything up to the last one goes.
-/// A block that never ends goes whole, since the judge was still thinking.
+/// A block that never ends is removed whole, since the judge was still thinking.
 pub(super) fn reasoning(text: &str) -> &str {
     let text = final_channel(text.trim_start_matches(|c: char| c == '\u{feff}' || c.is_whitespace()));
     let text = match last_closing(text) {
-        // `<score>4</score><reasoning>…</reasoning>`: here the reasoning is a field behind the verdict.
+        // `<score>4</score><reasoning>…</reasoning>`: here the reasoning is a field after the verdict.
         Some((start, end))
             if text[end..].trim().is_empty()
                 && FIELDS.iter().any(|name| text[start..end].eq_ignore_ascii_case(name)) =>

@@ -1,9 +1,9 @@
-//! JSON as models write it when no grammar holds them to it.
+//! JSON as models write it without a grammar.
 //!
 //! Beyond RFC 8259 it takes: raw control characters in strings, single and typographic quotes, unescaped quotes inside a
 //! value, backslashes of formulas and paths, lone surrogates, unquoted keys and words, `True`/`False`/`None`, trailing commas,
 //! comments, and numbers such as `+4`, `.5`, `4.`. `NaN` and `Infinity` become their names, which no numeric type accepts. Of
-//! duplicate keys the last holds, as in serde and Python; an object with two different verdicts says so.
+//! duplicate keys the last one counts, as in serde and Python; an object with two different verdicts says so.
 
 use serde_json::{Map, Value};
 
@@ -53,7 +53,7 @@ struct Reader<'t> {
 }
 
 impl<'t> Reader<'t> {
-    /// Skips white space, what does not show, and comments; then there must be something.
+    /// Skips white space, invisible characters, and comments; then there must be something.
     fn next_token(&mut self) -> Result<char, Why> {
         loop {
             self.cursor.at = self.cursor.text.len()

@@ -1,11 +1,11 @@
-//! How something is said: denied, doubted, ascribed to another speaker, or taken back.
+//! The tone of a statement: denied, doubted, ascribed to another speaker, or taken back.
 
 use std::iter::Peekable;
 
 use super::claim::Claim;
 use super::prose::{Prose, Words, is_one_of, words};
 
-/// How the words before a claim, in its clause, put it.
+/// The tone of a claim, from the words before it in its clause.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Tone {
     /// `it does not deserve a ...`
@@ -191,12 +191,12 @@ impl<'t> Listener<'t> {
     }
 }
 
-/// Whether what stands between two words begins a new clause.
+/// Whether the text between two words begins a new clause.
 fn is_break(between: &str) -> bool {
     between.contains([',', ';', '|', '\u{2014}', '\u{2013}']) || between.contains(" - ")
 }
 
-/// How a sentence begins that takes back what was said.
+/// Beginnings of sentences that take back what was said.
 const RETRACTIONS: [&str; 11] = [
     "wait",
     "actually",
@@ -210,7 +210,7 @@ const RETRACTIONS: [&str; 11] = [
     "no wait",
     "hold on",
 ];
-/// Words that take it back wherever they stand.
+/// Words that take it back wherever they are.
 const RETRACTING: [&str; 14] = [
     "scratch that",
     "on reflection",
@@ -228,7 +228,7 @@ const RETRACTING: [&str; 14] = [
     "or rather",
 ];
 
-/// Whether the text behind the last claim takes it back, and gives no other.
+/// Whether the text after the last claim takes it back, and gives no other.
 pub(super) fn takes_back(prose: &Prose, end: usize) -> bool {
     let first = prose.sentence_at(end);
     let rest = prose.sentences.iter().skip(first).filter(|sentence| prose.quotation(sentence).is_none());

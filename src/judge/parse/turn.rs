@@ -1,4 +1,4 @@
-//! What of an answer is the judge's own turn: without characters that do not show, and without what follows its end.
+//! The judge's own turn in an answer: without invisible characters, and without what follows its end.
 
 use std::borrow::Cow;
 

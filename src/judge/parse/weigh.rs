@@ -1,7 +1,7 @@
 //! Which claims count.
 //!
-//! All claims of all kinds are collected. None outranks another by its kind or its place: where two of the judge's own differ, there is
-//! no verdict. What the judge only quotes is not a claim of its own.
+//! All claims of all kinds are collected. None outranks another by its kind or position: if two of the judge's own differ, there is
+//! no verdict. What the judge only quotes is not its own claim.
 
 use std::ops::Range;
 
@@ -54,7 +54,7 @@ pub(super) fn settle(
     weighed.settle(prose)
 }
 
-/// The claims of an answer by what they count for.
+/// The claims of an answer by their weight.
 #[derive(Default)]
 struct Weighed<'c> {
     /// Those that can be the verdict.
@@ -104,7 +104,7 @@ impl<'c> Weighed<'c> {
             self.own = std::mem::take(&mut self.set_apart);
         }
         if let Some((at, miss)) = self.unreadable {
-            // A later place of a verdict that can be read makes up for it; an earlier one was not the last word.
+            // A later readable verdict makes up for it; an earlier one was not the last word.
             let last = self.own.iter().rev().find(|claim| claim.is_place()).map(|claim| claim.at.start);
             if last.is_none_or(|last| last < at) {
                 return Err(miss);

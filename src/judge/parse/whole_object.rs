@@ -1,4 +1,4 @@
-//! An answer that is one JSON object, for verdicts of several parts: no prose can hold them, and none is searched.
+//! An answer that is one JSON object, for verdicts of several parts: prose is not searched for them.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use serde_json::{Map, Number, Value};
 use super::outcome::{DIFFERING, Miss, ParseMethod};
 use super::{limits, strip, turn};
 
-/// The object that a text is, as it stands or without reasoning, control tokens and code fence.
+/// The object that a text is, as it is or without reasoning, control tokens and code fence.
 pub(super) fn read(text: &str) -> Result<(Map<String, Value>, ParseMethod), Miss> {
     if let Some(object) = object(text) {
         return object.map(|object| (object, ParseMethod::Strict));
@@ -18,12 +18,12 @@ pub(super) fn read(text: &str) -> Result<(Map<String, Value>, ParseMethod), Miss
     let found = [fenced, body].into_iter().find_map(object);
     match found {
         Some(object) => object.map(|object| (object, ParseMethod::Extracted)),
-        None if body.is_empty() => Err(Miss::Unparseable("the answer is empty, or nothing but reasoning")),
+        None if body.is_empty() => Err(Miss::Unparseable("the answer is empty, or only reasoning")),
         None => Err(Miss::Unparseable("the answer is not one JSON object")),
     }
 }
 
-/// Marks the one error that is no error of syntax.
+/// Marks the one error that is not a syntax error.
 const TWICE: &str = "the same key twice";
 
 fn object(text: &str) -> Option<Result<Map<String, Value>, Miss>> {
@@ -47,7 +47,7 @@ struct Once {
 
 impl Once {
     fn deeper<E: serde::de::Error>(self) -> Result<Self, E> {
-        let levels = self.levels.checked_sub(1).ok_or_else(|| E::custom("nested too deep"))?;
+        let levels = self.levels.checked_sub(1).ok_or_else(|| E::custom("nested too deeply"))?;
         Ok(Self { levels })
     }
 }

@@ -1,6 +1,6 @@
-//! What is personal or secret in traces, replaced before anything of them leaves: `[redacted email]`.
+//! Replaces personal data and secrets in traces before anything leaves: `[redacted email]`.
 //!
-//! Judges see the trace as it is after that, and so do the ids of their judgments. Filters and sessions see it as it was recorded.
+//! Judges, and the ids of their judgments, see the redacted trace. Filters and sessions see it as it was recorded.
 
 mod pattern;
 mod plan;
@@ -17,14 +17,14 @@ use super::glob;
 use crate::feedback::{Feedback, SESSION_ID_METADATA, SESSION_METADATA};
 use crate::trace::{Session, Span, Trace};
 
-/// What stands before the name of what was there.
+/// The prefix before the name of what was there.
 const MARK: &str = "[redacted ";
 
 /// The rules, compiled.
 #[derive(Debug)]
 pub struct Redact {
     rules: Vec<Rule>,
-    /// What stays, as patterns with `*` and `?`.
+    /// Exceptions, as patterns with `*` and `?`.
     allow: Vec<String>,
 }
 
@@ -45,7 +45,7 @@ impl Redact {
         self.rules.iter().map(|rule| rule.name.as_str())
     }
 
-    /// A text with what the rules find replaced.
+    /// A text with the rules' matches replaced.
     pub fn text<'a>(&self, text: &'a str) -> Cow<'a, str> {
         let mut text = Cow::Borrowed(text);
         for rule in &self.rules {
@@ -84,7 +84,7 @@ impl Redact {
         Session::new(session.traces().map(|trace| self.trace(trace)).collect())
     }
 
-    /// A record as it may leave: its rationale, its error and its metadata.
+    /// A record as it may be sent: its rationale, its error and its metadata.
     pub fn feedback(&self, feedback: &mut Feedback) {
         feedback.rationale.iter_mut().for_each(|text| self.own(text));
         feedback.value.iter_mut().for_each(|value| self.value(value));

@@ -1,4 +1,4 @@
-//! What is looked for. Where a number has check digits, they decide.
+//! The patterns. If a number has check digits, they decide.
 
 use regex::{Captures, Regex, RegexBuilder};
 use serde::{Deserialize, Serialize};
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::InvalidRedaction;
 use crate::judge::check_digits::{is_card, is_iban, longest};
 
-/// A regular expression of one's own may take this much memory.
+/// A user's regular expression may use this much memory.
 const MAX_COMPILED: usize = 1 << 20;
 
 /// The patterns that are built in.
@@ -17,9 +17,9 @@ pub enum BuiltIn {
     Key,
     /// Addresses of e-mail.
     Email,
-    /// Account numbers with a right check (ISO 13616: modulo 97).
+    /// Account numbers with valid check digits (ISO 13616: modulo 97).
     Iban,
-    /// Numbers of payment cards with a right check (ISO/IEC 7812-1: Luhn's).
+    /// Payment card numbers with a valid check digit (ISO/IEC 7812-1: Luhn's).
     Card,
     /// Telephone numbers: with a country's code, or in the usual groups.
     Phone,
@@ -30,7 +30,7 @@ pub enum BuiltIn {
 pub(super) struct Rule {
     pub(super) name: String,
     expression: Regex,
-    /// How much of what it finds is right, in bytes.
+    /// The length of the valid part of a match, in bytes.
     right: fn(&str) -> usize,
 }
 
@@ -83,18 +83,18 @@ impl Rule {
         let invalid = |reason: String| InvalidRedaction { name: name.to_owned(), reason };
         let is_plain = !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || matches!(c, '-' | '_'));
         if !is_plain {
-            return Err(invalid("has a name with other characters than letters, digits, - and _".to_owned()));
+            return Err(invalid("has a name with characters other than letters, digits, - and _".to_owned()));
         }
         let compiled = RegexBuilder::new(expression).size_limit(MAX_COMPILED).build();
         // The library shows the expression over several lines, and then says what is wrong.
         let said = |error: regex::Error| {
             let text = error.to_string();
             let reason = text.lines().last().unwrap_or_default().trim_start_matches("error: ");
-            invalid(format!("is no regular expression: {reason}"))
+            invalid(format!("is not a regular expression: {reason}"))
         };
         let compiled = compiled.map_err(said)?;
         if compiled.is_match("") {
-            return Err(invalid("finds an empty text, so it would replace everything".to_owned()));
+            return Err(invalid("matches an empty text, so it would replace everything".to_owned()));
         }
         Ok(Self { name: name.to_owned(), expression: compiled, right: str::len })
     }

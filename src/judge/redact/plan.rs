@@ -1,4 +1,4 @@
-//! The rules as they are configured: `[redact]` of judge-run.toml, and a run's plan.
+//! The rules as configured: `[redact]` of judge-run.toml, and a run's plan.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ pub struct RedactPlan {
     /// Further regular expressions, by what they find.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub own: BTreeMap<String, String>,
-    /// What stays although a rule finds it, such as `*@example.com`.
+    /// Exceptions to the rules, such as `*@example.com`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub allow: Vec<String>,
 }

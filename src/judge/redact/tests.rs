@@ -18,7 +18,7 @@ fn what_is_personal_or_secret_is_replaced() {
         ("mail kim.o'neil+x@mail.example.co.uk, now", "mail kim.o'[redacted email], now"),
         ("call +49 (0)30 1234567 or +1-202-555-0123.", "call [redacted phone] or [redacted phone]."),
         ("(202) 555-0123, 030/1234567", "[redacted phone], [redacted phone]"),
-        // The numbers that card schemes publish for tests.
+        // Test numbers published by card schemes.
         ("4111 1111 1111 1111 and 378282246310005", "[redacted card] and [redacted card]"),
         // The examples of the registry of IBANs.
         ("DE89 3704 0044 0532 0130 00 EUR; GB29NWBK60161331926819", "[redacted iban] EUR; [redacted iban]"),

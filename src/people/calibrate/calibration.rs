@@ -54,7 +54,7 @@ pub struct Settings<'a> {
     pub max_disagreement: Option<f64>,
     /// How the labelled items were drawn.
     pub plan: Option<&'a Plan>,
-    /// Traces that the judge was written with: their labels certify nothing.
+    /// Traces that the judge was written with: their labels prove nothing.
     pub examples: BTreeSet<String>,
     /// Labels and verdicts of other items, for error rates that carry over.
     pub elsewhere: Option<(&'a Ratings, usize, Vec<usize>)>,

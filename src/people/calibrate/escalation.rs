@@ -7,22 +7,22 @@ use serde::Serialize;
 
 use super::{Calibration, Case, Settings};
 
-/// From which confidence on verdicts need no second opinion: at most a share of those that are kept is good where people say bad, or the reverse.
+/// The confidence above which verdicts need no second opinion: at most a given share of those that are kept differs from people's labels.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Escalation {
     /// That share.
     pub max_disagreement: f64,
     /// The probability with which it holds.
     pub level: f64,
-    /// Verdicts of less confidence are to be escalated; `None` where no threshold is known to hold.
+    /// Verdicts with less confidence are to be escalated; `None` if no threshold is known to hold.
     pub below: Option<f64>,
     /// Labelled verdicts that have a confidence.
     pub n_labelled: u64,
     /// Labelled verdicts that are kept.
     pub n_kept: u64,
-    /// Those of these that differ from people's labels.
+    /// The number of these that differ from people's labels.
     pub n_differing: u64,
-    /// At most this share of what is kept differs.
+    /// The upper bound on the share of kept verdicts that differ.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bound: Option<f64>,
     /// The share of all verdicts that is kept.
@@ -32,7 +32,7 @@ pub struct Escalation {
 }
 
 impl Calibration {
-    /// Whether a threshold was wanted, and none holds.
+    /// Whether a threshold was requested but none holds.
     pub fn lacks_threshold(&self) -> bool {
         self.escalation.is_some_and(|escalation| escalation.below.is_none())
     }
@@ -46,7 +46,7 @@ pub(super) fn escalation(
     is_refused: bool,
 ) -> Result<Escalation, judge_run_statistics::Error> {
     let strata: BTreeSet<&str> = cases.iter().map(|case| case.stratum.as_str()).collect();
-    // Without a plan all labels are taken for one random sample.
+    // Without a plan all labels are treated as one random sample.
     let stratum = |case: &Case<'_>| match settings.plan {
         Some(_) => strata.iter().position(|name| *name == case.stratum).unwrap_or_default(),
         None => 0,
@@ -75,7 +75,7 @@ pub(super) fn escalation(
     })
 }
 
-/// To the four digits that records have; a threshold must not exceed the confidence that it was found at.
+/// To the four digits that records have; a threshold must not exceed the confidence at which it was found.
 fn rounded_down(confidence: f64) -> f64 {
     (confidence * 1e4 + 1e-6).floor() / 1e4
 }

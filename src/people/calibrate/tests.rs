@@ -175,7 +175,7 @@ fn items_of_one_session_count_as_fewer() {
     assert!(width(found) > 1.1 * width(apart));
 }
 
-/// 120 sure verdicts of which people share all but one, and 60 others of which they share half; as many more of both are not labelled.
+/// 120 confident verdicts, all but one shared by people, and 60 others, half of them shared; the same numbers again are not labelled.
 fn with_confidence() -> Ratings {
     let mut ratings = ratings(&[
         (Some(said(true)), said(true), 79),

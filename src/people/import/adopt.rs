@@ -1,4 +1,4 @@
-//! What of imported feedback a log does not have yet.
+//! The part of imported feedback that a log does not have yet.
 
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
@@ -10,23 +10,23 @@ use crate::people::edit::content_id;
 /// What a log has, to add to.
 #[derive(Debug, Default)]
 pub struct Adoption {
-    /// All ids, whatever became of their records.
+    /// All ids, whether or not their records are in force.
     ids: HashSet<AssessmentId>,
-    /// What each source says of each thing: the record that stands.
+    /// What each source says about each thing: the record in force.
     standing: HashMap<Key, Feedback>,
-    /// How often the same was said before, in this import.
+    /// How often the same feedback occurred before, in this import.
     repeats: HashMap<AssessmentId, u64>,
 }
 
 /// Name, source, trace and span.
 type Key = (String, String, Option<String>, Option<String>, Option<String>, Option<u32>);
 
-/// What becomes of a record that is to be added.
+/// What to do with a record to be added.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Adopted {
     /// It is new.
     New(Feedback),
-    /// It takes the place of what the same source said before.
+    /// It replaces earlier feedback of the same source.
     Replacing(Feedback),
     /// It is there already.
     Known,
@@ -45,7 +45,7 @@ impl Adoption {
         let mut records = StandingRecords::of(&[log.to_owned()])?;
         records.for_each(|_, stands, line| {
             let record = std::str::from_utf8(line).ok().and_then(|line| Feedback::from_json(line).ok());
-            // What runs write is theirs: a panel's aggregate has the same source as one of people's votes.
+            // Records of runs belong to the runs: a panel's aggregate has the same source as one of people's votes.
             let is_others = |record: &Feedback| !record.metadata.contains_key("run_id");
             if let Some(record) = record.filter(|record| stands == Stands::Verdict && is_others(record)) {
                 adoption.standing.insert(key(&record), record);
@@ -54,8 +54,8 @@ impl Adoption {
         Ok(adoption)
     }
 
-    /// Gives a record its id, and says whether it is to be added. The id follows from what it says, so that a file that is imported twice adds nothing
-    /// the second time; one source says one thing of one trace, so that what it says later overrides what it said before.
+    /// Gives a record its id, and says whether to add it. The id is derived from its content, so that importing a file twice adds nothing
+    /// the second time; a source has one opinion about a trace, so that a later one overrides an earlier one.
     pub fn adopt(&mut self, record: Feedback) -> Adopted {
         let id = record.assessment_id.as_deref().map(AssessmentId::of_any).unwrap_or_else(|| {
             let first = content_id(&record, b"");
@@ -73,7 +73,7 @@ impl Adoption {
             return Adopted::Known;
         }
         if record.assessment_id.is_some() {
-            // A record that somebody else wrote stays what it is.
+            // A record that someone else wrote stays as it is.
             self.standing.insert(key, record.clone());
             return if record.overrides.is_none() { Adopted::New(record) } else { Adopted::Replacing(record) };
         }
@@ -81,7 +81,7 @@ impl Adoption {
         self.succeed(record)
     }
 
-    /// Adds a record with an id that follows from its content, which takes the place of what its source said before, unless that is the same. It may come
+    /// Adds a record with an id derived from its content, which replaces what its source said before, unless that is the same. It may come
     /// back to what was said before that.
     pub fn adopt_successor(&mut self, record: Feedback) -> Adopted {
         let before = self.standing.get(&key(&record));

@@ -39,11 +39,11 @@ fn read_case(case: &Map<String, Value>, options: &Options) -> Result<Vec<Feedbac
         .iter()
         .find_map(|key| member(within(key)?, "trace_id"));
     let trace_id = named.or_else(|| member(within("trace")?, "uuid")).or_else(|| member(case, "name"));
-    let trace_id = trace_id.ok_or("no `metadata.trace_id` and no `name`: which trace it is about")?;
+    let trace_id = trace_id.ok_or("no `metadata.trace_id` and no `name`, which would name the trace")?;
     let metrics = METRICS.iter().find_map(|key| case.get(*key)).and_then(Value::as_array);
     let mut records = Vec::new();
     for metric in metrics.into_iter().flatten().filter_map(Value::as_object) {
-        // Without a score the metric failed, and says nothing of the trace.
+        // Without a score the metric failed, and says nothing about the trace.
         let Some(score) = metric.get("score").filter(|score| score.is_number()) else { continue };
         let model = member(metric, "evaluationModel").or_else(|| member(metric, "evaluation_model"));
         records.push(Feedback {

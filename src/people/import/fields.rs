@@ -1,4 +1,4 @@
-//! The fields of a label, the names that they go by, and what is common to all forms.
+//! The fields of a label, their other names, and what is common to all forms.
 
 use std::str::FromStr;
 
@@ -51,7 +51,7 @@ impl Field {
         }
     }
 
-    /// What it is called elsewhere, in the order of preference.
+    /// Its other names, in order of preference.
     const fn aliases(self) -> &'static [&'static str] {
         match self {
             Self::TraceId => &["traceId", "trace", "request_id"],
@@ -66,7 +66,7 @@ impl Field {
         }
     }
 
-    /// What holds the field: its own name before any other.
+    /// The key of the field: its own name takes precedence.
     pub(super) fn of<'a, T>(self, get: impl Fn(&str) -> Option<&'a T>) -> Option<&'a T> {
         get(self.as_str()).or_else(|| self.aliases().iter().find_map(|alias| get(alias)))
     }
@@ -91,7 +91,7 @@ pub struct InvalidMapping;
 impl FromStr for Mapping {
     type Err = InvalidMapping;
 
-    /// `COLUMN=FIELD`; the other way round where only that can be meant.
+    /// `COLUMN=FIELD`; or the other way round if only that makes sense.
     fn from_str(text: &str) -> Result<Self, InvalidMapping> {
         let field = |text: &str| Field::ALL.into_iter().find(|field| field.as_str() == text.trim());
         let of = |column: &str, field| Self { column: column.trim().to_owned(), field };
@@ -121,7 +121,7 @@ pub(super) fn renamed(object: &Map<String, Value>, map: &[Mapping]) -> Map<Strin
     renamed
 }
 
-/// A text, or a number that stands for one; nothing where it is empty.
+/// A text, or a number as one; nothing if it is empty.
 pub(super) fn text(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.trim().to_owned()).filter(|text| !text.is_empty()),
@@ -135,7 +135,7 @@ pub(super) fn member(object: &Map<String, Value>, key: &str) -> Option<String> {
     object.get(key).and_then(text)
 }
 
-/// Unix milliseconds: of a number of them or of seconds, or of RFC 3339; `None` where it is no time.
+/// Unix milliseconds: of a number of them or of seconds, or of RFC 3339; `None` if it is not a time.
 pub(super) fn time_ms(value: &Value) -> Option<i64> {
     /// The year 5138 in seconds, 1973 in milliseconds.
     const LEAST_MILLISECONDS: f64 = 1e11;

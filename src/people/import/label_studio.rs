@@ -18,7 +18,7 @@ pub(super) fn fits(object: &Map<String, Value>) -> bool {
     object.get("data").is_some_and(Value::is_object) && object.get("annotations").is_some_and(Value::is_array)
 }
 
-/// Where the trace's id may stand in a task's data.
+/// Where the trace's id may be in a task's data.
 const TRACE_IDS: [&str; 4] = ["trace_id", "traceId", "trace", "request_id"];
 /// Controls whose text is a reason.
 const RATIONALES: [&str; 5] = ["rationale", "comment", "comments", "reason", "explanation"];
@@ -28,7 +28,7 @@ pub(super) fn read(object: &Map<String, Value>, options: &Options) -> Result<Vec
     let data = object.get("data").and_then(Value::as_object).unwrap_or(&empty);
     let own = || TRACE_IDS.iter().find_map(|key| member(data, key));
     let trace_id =
-        member(object, "trace_id").or_else(own).ok_or("no `data.trace_id`: which trace the task is about")?;
+        member(object, "trace_id").or_else(own).ok_or("no `data.trace_id`, which names the trace of the task")?;
     let span_id = member(data, "span_id");
     let mut records = Vec::new();
     for annotation in object.get("annotations").and_then(Value::as_array).into_iter().flatten() {
@@ -36,7 +36,7 @@ pub(super) fn read(object: &Map<String, Value>, options: &Options) -> Result<Vec
             continue;
         }
         let who = annotation.get("completed_by").and_then(who).or_else(|| options.author.clone());
-        let who = who.ok_or("no `annotations[].completed_by`: who says it")?;
+        let who = who.ok_or("no `annotations[].completed_by`, which names the annotator")?;
         let results =
             || annotation.get("result").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_object);
         let said = |result: &Map<String, Value>| result.get("value").and_then(Value::as_object).and_then(value);
@@ -50,7 +50,7 @@ pub(super) fn read(object: &Map<String, Value>, options: &Options) -> Result<Vec
             let Some(value) = said(result) else { continue };
             let name = member(result, "from_name").or_else(|| options.name.clone());
             records.push(Feedback {
-                name: name.ok_or("no `annotations[].result[].from_name`: what is judged")?,
+                name: name.ok_or("no `annotations[].result[].from_name`, which says what is judged")?,
                 value: Some(value),
                 rationale: rationale.clone(),
                 source: Source::human(who.clone()),
@@ -65,7 +65,7 @@ pub(super) fn read(object: &Map<String, Value>, options: &Options) -> Result<Vec
     Ok(records)
 }
 
-/// Who annotated: by address where it is known, else by number.
+/// The annotator: by address if known, otherwise by number.
 fn who(completed_by: &Value) -> Option<String> {
     match completed_by {
         Value::Object(person) => {
@@ -76,7 +76,7 @@ fn who(completed_by: &Value) -> Option<String> {
     }
 }
 
-/// What a control holds: a choice or several, a number of stars, a number, a text.
+/// The value of a control: a choice or several, a number of stars, a number, a text.
 fn value(value: &Map<String, Value>) -> Option<Value> {
     if let Some(number) = ["rating", "number"].iter().find_map(|key| value.get(*key)) {
         return Some(number.clone());

@@ -4,7 +4,7 @@
 //! {"id": "s1", "traceId": "t1", "observationId": null, "name": "helpful", "value": 1, "dataType": "BOOLEAN", "stringValue": "True",
 //!  "source": "ANNOTATION", "authorUserId": "u1", "comment": "...", "timestamp": "2026-01-05T10:00:00.000Z"}
 //! ```
-//! In the third version the value has its own type, and `"subject": {"kind": "observation", "id": "o1", "traceId": "t1"}` says what it is about.
+//! In version 3 the value has its own type, and `"subject": {"kind": "observation", "id": "o1", "traceId": "t1"}` says what it is about.
 //!
 //! Source: Langfuse's OpenAPI specification, `Score` and `ScoreV3`.
 
@@ -42,7 +42,7 @@ pub(super) fn read(object: &Map<String, Value>, options: &Options) -> Result<Vec
     let author = member(object, "authorUserId");
     let source = match member(object, "source").as_deref() {
         Some("EVAL") => Source::llm_judge("langfuse"),
-        // Of the API: a person where one is named.
+        // From the API: a person if one is named.
         Some("API") if author.is_none() && options.author.is_none() => Source::code("langfuse"),
         _ => {
             let named = author.or_else(|| options.author.clone()).unwrap_or_else(|| "langfuse".to_owned());

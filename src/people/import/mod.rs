@@ -1,4 +1,4 @@
-//! Labels and other tools' feedback, read out of files: a file of this folder for each form.
+//! Labels and other tools' feedback, read from files: one file of this folder per form.
 
 mod adopt;
 mod deepeval;
@@ -19,7 +19,7 @@ pub use fields::{Field, InvalidMapping, Mapping};
 
 use crate::feedback::Feedback;
 
-/// The member of `metadata` that says what kind of file feedback was read from.
+/// The member of `metadata` with the kind of file that feedback was read from.
 pub const IMPORTED_METADATA: &str = "imported_from";
 
 /// What the file does not say.
@@ -31,27 +31,27 @@ pub struct Options {
     pub author: Option<String>,
     /// Fields that go by other names.
     pub map: Vec<Mapping>,
-    /// Of feedback without a time: Unix milliseconds.
+    /// The time for feedback without one: Unix milliseconds.
     pub now_ms: i64,
 }
 
 /// What a file says.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Imported {
-    /// What kind of file it is, such as `csv` or `langfuse`; several where kinds are mixed.
+    /// The kind of file, such as `csv` or `langfuse`; several if kinds are mixed.
     pub forms: Vec<&'static str>,
     /// Feedback, in the file's order. Without an id, unless it is a record of judge-run or MLflow.
     pub records: Vec<Feedback>,
     /// What could not be read.
     pub rejects: Vec<Reject>,
-    /// Rows without a value: nobody labelled them yet.
+    /// Rows without a value, not labelled yet.
     pub unlabelled: u64,
 }
 
-/// A row, line or element that is no feedback.
+/// A row, line or element that is not feedback.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reject {
-    /// Its line, or of a JSON list the number of its element; from 1.
+    /// Its line, or for a JSON list the number of its element; from 1.
     pub line: u64,
     /// What is wrong, with the field.
     pub reason: String,
@@ -77,13 +77,13 @@ pub enum ImportError {
     Traces(#[from] crate::dataset::DatasetError),
 }
 
-/// What reads an object of one form; `None` where it says nothing yet.
+/// Reads an object of one form; `None` if it has no value yet.
 type Reader = fn(&Map<String, Value>, &Options) -> Result<Vec<Feedback>, String>;
 
 /// Whether an object has a form.
 type Fits = fn(&Map<String, Value>) -> bool;
 
-/// A form of feedback in JSON: its name, whether an object has it, and how it is read.
+/// A format of feedback in JSON: its name, how to recognise it, and how to read it.
 const FORMS: [(&str, Fits, Reader); 6] = [
     ("feedback", rows::is_record, rows::read_record),
     ("langfuse", langfuse::fits, langfuse::read),
@@ -93,13 +93,13 @@ const FORMS: [(&str, Fits, Reader); 6] = [
     ("json", rows::fits, rows::read),
 ];
 
-/// Lists that pages of an API and exports stand in.
+/// Keys of the lists in an API's pages and in exports.
 const LISTS: [&str; 4] = ["data", "annotations", "assessments", "scores"];
 
 /// Reads a file. `bytes` are its content; `path` is needed for what is read as a dataset (results of promptfoo and Inspect).
 ///
 /// # Errors
-/// When nothing of it can be read. Single rows that cannot are [`Imported::rejects`].
+/// When none of it can be read. Single rows that cannot are [`Imported::rejects`].
 pub fn read(path: Option<&Path>, bytes: &[u8], options: &Options) -> Result<Imported, ImportError> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let text = bytes.trim_ascii();
@@ -144,7 +144,7 @@ fn json(path: Option<&Path>, text: &[u8], options: &Options) -> Result<Imported,
     Ok(of_values(&elements, options))
 }
 
-/// Reads what an API has answered, element by element.
+/// Reads an API's response, element by element.
 pub fn of_values(elements: &[Value], options: &Options) -> Imported {
     let mut imported = Imported::default();
     for (number, element) in (1..).zip(elements) {
@@ -186,7 +186,7 @@ impl Imported {
             self.forms.push(form);
         }
         for mut record in records {
-            // A record of judge-run or MLflow stays what it is.
+            // A record of judge-run or MLflow stays as it is.
             if form != "feedback" {
                 record.metadata.insert(IMPORTED_METADATA.to_owned(), form.to_owned());
             }

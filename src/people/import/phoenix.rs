@@ -19,7 +19,7 @@ pub(super) fn fits(object: &Map<String, Value>) -> bool {
 
 pub(super) fn read(object: &Map<String, Value>, options: &Options) -> Result<Vec<Feedback>, String> {
     let result = object.get("result").and_then(Value::as_object).unwrap_or(object);
-    // An annotation of a span may not say which trace it belongs to: the id of the span then stands for it.
+    // An annotation of a span may not say which trace it belongs to: the span's id is then used instead.
     let span_id = member(object, "span_id");
     let trace_id = member(object, "trace_id").or_else(|| span_id.clone()).ok_or("no `trace_id` and no `span_id`")?;
     let name = member(object, "name").or_else(|| options.name.clone()).ok_or("`name` is empty")?;

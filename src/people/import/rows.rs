@@ -18,7 +18,7 @@ pub(super) fn is_record(object: &Map<String, Value>) -> bool {
         || (is_flat && has_source)
 }
 
-/// A record as it is. Failures say nothing of a trace.
+/// A record as it is. Failures say nothing about a trace.
 pub(super) fn read_record(object: &Map<String, Value>, _: &Options) -> Result<Vec<Feedback>, String> {
     let text = serde_json::to_string(object).map_err(|error| error.to_string())?;
     let record = Feedback::from_json(&text).map_err(|error| error.to_string())?;
@@ -33,7 +33,7 @@ pub(super) fn fits(object: &Map<String, Value>) -> bool {
     of(object, Field::TraceId).is_some() && (of(object, Field::Value).is_some() || object.contains_key("rationale"))
 }
 
-/// What an object lacks that is nothing else.
+/// What an object of no known form lacks.
 pub(super) fn missing(object: &Map<String, Value>) -> String {
     let lacks = [Field::TraceId, Field::Value].into_iter().find(|field| of(object, *field).is_none());
     let keys: Vec<&str> = object.keys().map(String::as_str).take(12).collect();
@@ -53,8 +53,10 @@ pub(super) fn read(object: &Map<String, Value>, options: &Options) -> Result<Vec
         Some(value) => value.clone(),
     };
     let trace_id = text_of(Field::TraceId).ok_or("`trace_id` is empty")?;
-    let name = text_of(Field::Name).or_else(|| options.name.clone()).ok_or("no `name`: what is judged")?;
-    let author = text_of(Field::SourceId).or_else(|| options.author.clone()).ok_or("no `source_id`: who says it")?;
+    let name = text_of(Field::Name).or_else(|| options.name.clone()).ok_or("no `name`, which says what is judged")?;
+    let author = text_of(Field::SourceId)
+        .or_else(|| options.author.clone())
+        .ok_or("no `source_id`, which says who labelled it")?;
     let source_type = match text_of(Field::SourceType) {
         None => SourceType::Human,
         Some(kind) => match SourceType::from_name(&kind) {
@@ -143,7 +145,7 @@ pub(super) fn table(bytes: &[u8], options: &Options) -> Result<Imported, ImportE
     }
 }
 
-/// A cell without the `'` that keeps spreadsheets from taking it for a formula.
+/// A cell without the `'` that keeps spreadsheets from treating it as a formula.
 fn plain(cell: &str) -> &str {
     match cell.strip_prefix('\'') {
         Some(rest) if rest.starts_with(['=', '+', '-', '@']) => rest,

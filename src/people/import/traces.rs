@@ -1,4 +1,4 @@
-//! Results that hold whole traces: what else was said of these comes with them. promptfoo's results, Inspect's logs, MLflow's traces and all other
+//! Results that contain whole traces, together with the feedback on them. promptfoo's results, Inspect's logs, MLflow's traces and all other
 //! formats of a dataset.
 
 use std::path::Path;
@@ -40,7 +40,7 @@ pub(super) fn read(path: &Path, options: &Options) -> Result<Imported, ImportErr
     Ok(imported)
 }
 
-/// An assessment of a trace as feedback of its own.
+/// An assessment of a trace as separate feedback.
 fn adopt(assessment: Feedback, trace_id: &str, options: &Options) -> Result<Option<Feedback>, String> {
     if assessment.is_error() || assessment.value.is_none() {
         return Ok(None);
@@ -50,7 +50,7 @@ fn adopt(assessment: Feedback, trace_id: &str, options: &Options) -> Result<Opti
         record.source.source_id = options.author.clone();
     }
     if record.source.source_type == SourceType::Unspecified {
-        // A scorer is a program, unless somebody says who it was.
+        // A scorer is a program, unless the options say otherwise.
         record.source.source_type = if options.author.is_some() { SourceType::Human } else { SourceType::Code };
     }
     if record.name.is_empty() {

@@ -1,4 +1,4 @@
-//! A table: a row a judge, and a row a slice of its verdicts; of a comparison alone, a row a judge.
+//! A table: one row per judge, and one per slice of its verdicts; for a comparison alone, one row per judge.
 
 use ::csv::Writer;
 

@@ -18,7 +18,7 @@ pub(super) fn cascade_in_words(cascade: &Cascade) -> String {
     words
 }
 
-/// How many pairs a judge of pairs compared, and what of them says nothing of the sides.
+/// How many pairs a judge of pairs compared, and which of them say nothing about the sides.
 pub(super) fn compared_in_words(pairwise: &Pairwise) -> String {
     let inconsistent: u64 = pairwise.pairs.iter().map(|pair| pair.inconsistent).sum();
     let mut words = counted(pairwise.n, "pair");
@@ -26,10 +26,10 @@ pub(super) fn compared_in_words(pairwise: &Pairwise) -> String {
         words += &format!(", {} tied because the order decides", count(inconsistent));
     }
     if pairwise.n_position_biased > 0 {
-        words += &format!("; position-biased: {} shown in one order alone", count(pairwise.n_position_biased));
+        words += &format!("; position-biased: {} shown in one order only", count(pairwise.n_position_biased));
     }
     if pairwise.n_one_order > 0 {
-        words += &format!("; {} more with a verdict in one order alone", count(pairwise.n_one_order));
+        words += &format!("; {} more with a verdict in one order only", count(pairwise.n_one_order));
     }
     words
 }
@@ -41,7 +41,7 @@ pub(super) fn strength_in_words(strength: &Strength) -> String {
     format!("Elo {elo:.0} [{low:.0}, {high:.0}], rank {ranks}")
 }
 
-/// What a figure is: a share of a whole, or a value on some scale.
+/// The kind of a figure: a share of a whole, or a value on some scale.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Unit {
     Share,
@@ -56,7 +56,7 @@ impl Unit {
         }
     }
 
-    /// Of a gate, whose figures have no unit of their own: all within 0 and 1 are shares.
+    /// For a gate, whose figures have no unit: all between 0 and 1 are shares.
     pub(super) fn of_gate(gate: &GateResult) -> Self {
         let figures = [gate.estimate, gate.low, gate.high, Some(gate.threshold)];
         if figures.into_iter().flatten().all(|x| (0.0..=1.0).contains(&x)) { Self::Share } else { Self::Value }
@@ -83,7 +83,7 @@ impl Unit {
         format!("{} {}", self.figure(estimate.estimate), self.interval(estimate.low, estimate.high))
     }
 
-    /// How much it is, whatever the direction: `1.4 points` or `0.31`.
+    /// Its size, whatever the direction: `1.4 points` or `0.31`.
     fn amount(self, difference: f64) -> String {
         match self {
             Self::Share => format!("{} points", hundredths(difference.abs())),
@@ -99,7 +99,7 @@ impl Unit {
     }
 }
 
-/// `91.2% [88.0, 94.1] by 100 labels of people`, or why it is by labels alone.
+/// `91.2% [88.0, 94.1] by 100 labels of people`, or why it uses labels alone.
 pub(super) fn of_corrected(judge: &JudgeReport, corrected: &Corrected) -> String {
     let unit = if judge.figures.pass.is_some() { Unit::Share } else { Unit::Value };
     let Corrected { estimate, low, high, n_labelled, refused, .. } = corrected;
@@ -118,7 +118,7 @@ pub(super) fn of_gate(gate: &GateResult) -> String {
     }
 }
 
-/// `1.4 points [-2.4, -0.4]` of a comparison, without a sign: what it means is said beside it.
+/// `1.4 points [-2.4, -0.4]` for a comparison, without a sign: the words around it say what it means.
 pub(super) fn of_change(comparison: &Comparison) -> String {
     let unit = Unit::of(comparison.measure);
     match &comparison.difference {
@@ -129,7 +129,7 @@ pub(super) fn of_change(comparison: &Comparison) -> String {
     }
 }
 
-/// A share in percent: one decimal, and as many more as keep a share that is not all from looking like it.
+/// A share in percent: one decimal, and as many more as keep a share below 100 % from looking like 100 %.
 pub(super) fn percent(share: f64) -> String {
     format!("{}%", hundredths(share))
 }

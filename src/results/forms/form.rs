@@ -1,4 +1,4 @@
-//! The forms, their names, and how files of them are called.
+//! The forms, their names, and their file extensions.
 
 use std::fmt;
 use std::path::Path;
@@ -37,7 +37,7 @@ impl Form {
         }
     }
 
-    /// The ends of the names of such files, without the dot.
+    /// The extensions of such files, without the dot.
     pub const fn extensions(self) -> &'static [&'static str] {
         match self {
             Self::Text => &["txt"],
@@ -49,7 +49,7 @@ impl Form {
         }
     }
 
-    /// The form that a file's name tells, if it tells one.
+    /// The form that a file's name implies, if any.
     pub fn of_path(path: &Path) -> Option<Self> {
         let extension = path.extension()?.to_str()?.to_ascii_lowercase();
         Self::ALL.into_iter().find(|form| form.extensions().contains(&extension.as_str()))
@@ -72,7 +72,7 @@ impl FromStr for Form {
 
 /// The name is not one of [`Form::ALL`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("unknown form `{0}`; there are text, json, markdown, junit, csv and html")]
+#[error("unknown form `{0}`, expected text, json, markdown, junit, csv or html")]
 pub struct UnknownForm(String);
 
 #[cfg(test)]

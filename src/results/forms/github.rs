@@ -1,4 +1,4 @@
-//! GitHub's workflow commands: what fails is marked on the page of the run.
+//! GitHub's workflow commands: failures are marked on the page of the run.
 //!
 //! Source: GitHub Docs, "Workflow commands for GitHub Actions".
 

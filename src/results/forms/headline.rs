@@ -1,4 +1,4 @@
-//! The answer in a sentence: may we ship, what changed, how sure is that.
+//! The answer in a sentence: may we ship, what changed, how certain is it.
 
 use super::Findings;
 use super::figures::{Unit, count, counted, of_change, of_gate};
@@ -17,7 +17,7 @@ pub(super) struct Headline {
     pub details: Vec<String>,
 }
 
-/// More judges than these are counted, not named.
+/// Beyond this many, judges are counted, not named.
 const NAMED: usize = 3;
 
 impl Headline {
@@ -94,7 +94,7 @@ fn rates(results: &Findings<'_>) -> Vec<String> {
         .collect()
 }
 
-/// What got worse and better, and that all the rest did not.
+/// What got worse and better, and that the rest did not.
 fn changes(comparisons: &[Comparison]) -> Vec<String> {
     if comparisons.is_empty() {
         return Vec::new();
@@ -127,7 +127,7 @@ fn changes(comparisons: &[Comparison]) -> Vec<String> {
     sentences
 }
 
-/// What can be said where no judge is found to be worse. What is inconclusive, or was not compared, may be.
+/// What can be said if no judge is found to be worse. What is inconclusive, or was not compared, may still be worse.
 fn nothing_worse(comparisons: &[Comparison]) -> &'static str {
     let has = |outcome| comparisons.iter().any(|comparison| comparison.outcome == outcome);
     match (has(Outcome::Inconclusive), has(Outcome::JudgeChanged)) {

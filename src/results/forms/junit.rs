@@ -1,4 +1,4 @@
-//! JUnit's XML, which CI servers show: a suite a judge. A gate that fails is a failure, a failed judgment an error, what is undecided is skipped.
+//! JUnit's XML, which CI servers show: one suite per judge. A failed gate is a failure, a failed judgment an error, an undecided gate is skipped.
 
 use quick_junit::{NonSuccessKind, Report as Junit, SerializeError, TestCase, TestCaseStatus, TestSuite, XmlString};
 
@@ -11,14 +11,14 @@ use crate::results::gate::{GateOutcome, GateResult};
 use crate::results::judgments::Judgment;
 use crate::results::report::JudgeReport;
 
-/// What CI servers show without trouble, in characters.
+/// How much CI servers show without problems, in characters.
 const MAX_NAME: usize = 512;
 const MAX_MESSAGE: usize = 1024;
 const MAX_DETAILS: usize = 8192;
 /// Of each judge; more are counted.
 const MAX_ERRORS: usize = 1000;
 
-/// `failed` are the failed judgments, as far as they are known one by one.
+/// `failed` are the failed judgments that are listed one by one.
 pub(super) fn write(results: &Findings<'_>, failed: &[&Judgment]) -> Result<String, SerializeError> {
     let mut junit = Junit::new(short("judge-run"));
     let judges = results.judges();
@@ -27,7 +27,7 @@ pub(super) fn write(results: &Findings<'_>, failed: &[&Judgment]) -> Result<Stri
         let source = if judge.source_id.is_empty() { String::new() } else { format!(" ({})", judge.source_id) };
         let mut suite = TestSuite::new(short(&format!("{}{source}", judge.name)));
         suite.add_test_case(verdicts(judge));
-        // A name's gates are in its first suite, where it has several.
+        // A name's gates are in its first suite, if it has several.
         let is_first = names.iter().position(|name| *name == judge.name)
             == judges.iter().position(|other| std::ptr::eq(other, judge));
         let own = results.gates().iter().filter(|gate| is_first && judge_of(gate, &names) == Some(&judge.name));
@@ -62,7 +62,7 @@ fn without_skipped(xml: String) -> String {
     }
 }
 
-/// The judge whose figures a gate is about: the longest name that it begins with.
+/// The judge whose figures a gate is about: the longest matching name.
 fn judge_of<'a>(gate: &GateResult, names: &[&'a str]) -> Option<&'a str> {
     let rest = |name: &str| gate.gate.trim_start().strip_prefix(name)?.chars().next();
     let is_named = |name: &&&str| rest(name).is_some_and(|c| !c.is_alphanumeric() && c != '_' && c != '-');
@@ -79,7 +79,7 @@ fn case(name: &str, judge: &str, status: TestCaseStatus) -> TestCase {
     case
 }
 
-/// The verdicts as one test: what they say is no fault of the run, and gates say what of it is one.
+/// The verdicts as one test: a bad verdict is not a failure of the run, unless a gate makes it one.
 fn verdicts(judge: &JudgeReport) -> TestCase {
     let scored = judge.figures.n_scored;
     let status = if scored > 0 { TestCaseStatus::success() } else { TestCaseStatus::skipped() };
@@ -114,7 +114,7 @@ fn gate_case(gate: &GateResult, judge: &str) -> TestCase {
     case(&gate.gate, judge, status)
 }
 
-/// The failed judgments one by one as far as they are known, the others by code.
+/// The failed judgments one by one if listed, the others by code.
 fn errors(judge: &JudgeReport, failed: &[&Judgment]) -> Vec<TestCase> {
     let mut known = std::collections::BTreeMap::<&str, u64>::new();
     let mut cases = Vec::new();

@@ -1,4 +1,4 @@
-//! For GitHub and GitLab: a step's summary, or a comment that is found again by its marker.
+//! For GitHub and GitLab: a step's summary, or a comment, found again by its marker.
 
 use std::fmt::{self, Write};
 
@@ -17,9 +17,9 @@ use crate::results::report::{JudgeReport, Pairwise, SideFigures, Slice, Warning}
 /// A comment with it is one of ours, and may be replaced by the next.
 pub const MARKER: &str = "<!-- judge-run -->";
 
-/// GitHub takes a mebibyte for each step's summary. What would be beyond is left out as whole sections, and said.
+/// GitHub takes a mebibyte for each step's summary. Sections beyond that are omitted whole, and that is stated.
 const MAX_BYTES: usize = 1_000_000;
-/// More rows of one kind than these are counted.
+/// Beyond this many rows of one kind are counted.
 const MAX_ROWS: usize = 100;
 const MAX_FLIPS: usize = 20;
 const MAX_CHARS: usize = 200;
@@ -64,7 +64,7 @@ fn prose(text: &str) -> String {
     let mut shown = String::new();
     for c in one_line(text).chars() {
         match c {
-            // Without the empty element GitHub would find names of people, issues and addresses.
+            // Without the empty element GitHub would detect mentions, issues and addresses.
             '@' | '#' | ':' => write!(shown, "&#{};<b></b>", u32::from(c)).unwrap_or_default(),
             '.' if shown.ends_with("www") => shown.push_str("&#46;<b></b>"),
             _ if is_markup(c) => write!(shown, "&#{};", u32::from(c)).unwrap_or_default(),
@@ -79,7 +79,7 @@ fn is_markup(c: char) -> bool {
     c.is_ascii_punctuation() && !matches!(c, '.' | ',' | '%' | '-' | '/' | '=' | '?' | ';')
 }
 
-/// Text from outside as it stands: an element, since a code span would end at its first backtick, and a cell at its first bar.
+/// Text from outside, verbatim: an element, since a code span would end at its first backtick, and a cell at its first bar.
 fn code(text: &str) -> String {
     let text = one_line(text);
     if text.is_empty() {
@@ -219,7 +219,7 @@ fn judges(results: &Findings<'_>) -> Result<String, fmt::Error> {
     Ok(out)
 }
 
-/// Whose outputs a judge of pairs prefers.
+/// The outputs that a judge of pairs prefers.
 fn sides(judge: &JudgeReport, pairwise: &Pairwise) -> String {
     let row = |side: &SideFigures| {
         vec![

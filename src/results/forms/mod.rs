@@ -43,7 +43,7 @@ impl Findings<'_> {
         }
     }
 
-    /// The judges of a report; a comparison has none of its own.
+    /// The judges of a report; a comparison has none.
     pub fn judges(&self) -> &[JudgeReport] {
         match self {
             Self::Report(report) => &report.judges,
@@ -121,7 +121,7 @@ pub(super) fn moved(comparison: &Comparison) -> String {
     comparison.difference.as_ref().map(|difference| unit.difference(difference)).unwrap_or_default()
 }
 
-/// A verdict on one line: a text as it stands, everything else as JSON.
+/// A verdict on one line: a text as it is, everything else as JSON.
 fn verdict(value: &Value) -> String {
     match value {
         Value::String(text) => plain::one_line(text),

@@ -1,14 +1,14 @@
-//! Text from outside, for places that would obey some of it: terminals, tables, XML.
+//! Text from outside, for places that would interpret some of it: terminals, tables, XML.
 
 use unicode_width::UnicodeWidthChar;
 
-/// On one line: what is not shown, or turns what follows, becomes a space or goes.
+/// On one line: characters that are invisible, or change the writing direction, become a space or are removed.
 pub fn one_line(text: &str) -> String {
     let visible = text.chars().filter(|c| !turns_or_hides(*c));
     visible.map(|c| if is_control(c) { ' ' } else { c }).collect::<String>().trim().to_owned()
 }
 
-/// On several lines: what a terminal would obey is shown as `\u{1b}`.
+/// On several lines: what a terminal would interpret is shown as `\u{1b}`.
 pub fn escaped(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for c in text.chars() {
@@ -21,18 +21,18 @@ pub fn escaped(text: &str) -> String {
     shown
 }
 
-/// Whether a terminal may obey it, or break the line at it.
+/// Whether a terminal may interpret it, or break the line at it.
 fn is_control(c: char) -> bool {
     // The last two are in no XML 1.0 document.
     c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{fffe}' | '\u{ffff}')
 }
 
-/// Whether a character turns the direction of what follows, so that a text reads as another, or is there without being seen.
+/// Whether a character changes the writing direction, so that a text reads differently, or is invisible.
 fn turns_or_hides(c: char) -> bool {
     matches!(c, '\u{200e}' | '\u{200f}' | '\u{61c}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}')
 }
 
-/// Lines of which no CI server takes one for a command (GitHub's `::error::`, Azure's `##[error]`), whatever stands in them.
+/// Lines that no CI server takes for a command (GitHub's `::error::`, Azure's `##[error]`), whatever they contain.
 pub fn guarded(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for line in text.split_inclusive('\n') {
@@ -48,7 +48,7 @@ pub fn guarded(text: &str) -> String {
     out
 }
 
-/// How many columns of a terminal it takes.
+/// Its width in terminal columns.
 pub fn width(text: &str) -> usize {
     text.chars().map(|c| c.width().unwrap_or(0)).sum()
 }

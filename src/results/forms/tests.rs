@@ -255,7 +255,7 @@ fn json_is_as_its_schema_says() {
     });
     let text = written(Form::Json, &Findings::Report(&report()));
     assert_eq!(serde_json::from_str::<Report>(&text).unwrap(), report());
-    // The schema refuses something, or it says nothing.
+    // The schema must refuse something, or it says nothing.
     let mut wrong: Value = serde_json::from_str(&text).unwrap();
     wrong["judges"][0]["pass"]["method"] = json!("guess");
     assert!(!validator.is_valid(&wrong));
@@ -264,7 +264,7 @@ fn json_is_as_its_schema_says() {
     assert!(!validator.is_valid(&wrong));
 }
 
-/// What stands between the script element with this id and its end.
+/// The content of the script element with this id.
 fn block<'a>(page: &'a str, id: &str) -> &'a str {
     let (_, rest) = page.split_once(&format!("<script type=\"application/json\" id=\"{id}\">")).unwrap();
     rest.split_once("</script>").unwrap().0

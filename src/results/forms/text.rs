@@ -1,4 +1,4 @@
-//! For a terminal: at most 80 columns, and nothing that needs colour.
+//! For a terminal: at most 80 columns, readable without colour.
 
 use std::collections::BTreeSet;
 use std::fmt::{self, Write};
@@ -17,11 +17,11 @@ use crate::results::report::{
     Bin, Category, Estimate, Evidence, Figures, JudgeReport, Method, PairFigures, Pairwise, SideFigures, Slice, Warning,
 };
 
-/// One less than a terminal has: a line that is guarded has one more.
+/// One less than a terminal has: a guarded line has one more.
 const COLUMNS: usize = 79;
 /// Of an entry's name, with the spaces around it.
 const NAME: usize = 13;
-/// More flips, slices or labels than these are counted.
+/// Beyond this many, flips, slices or labels are counted.
 const SHOWN: usize = 10;
 
 pub(super) fn write(results: &Findings<'_>) -> Result<String, fmt::Error> {
@@ -48,7 +48,7 @@ pub(super) fn write(results: &Findings<'_>) -> Result<String, fmt::Error> {
     Ok(guarded(&out))
 }
 
-/// An entry: its name, and what is said of it, on as many lines as that takes.
+/// An entry: its name and its text, on as many lines as needed.
 fn entry(out: &mut String, name: &str, text: &str) -> fmt::Result {
     let mut name = format!("  {}", pad(name, NAME - 2));
     for line in wrap(text, COLUMNS - NAME) {
@@ -238,7 +238,7 @@ fn brief(x: f64) -> String {
     }
 }
 
-/// One character a bin, as high as it is full.
+/// One character per bin, as high as it is full.
 fn sparkline(bins: &[Bin]) -> String {
     const LEVELS: [char; 9] = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
     let most = bins.iter().map(|bin| bin.n).max().unwrap_or(0).max(1);
@@ -289,7 +289,7 @@ fn write_usage(out: &mut String, judge: &JudgeReport) -> fmt::Result {
         entry(out, "read as", &all.join(", "))?;
     }
     if let Some(Evidence { quotes, found }) = judge.evidence {
-        entry(out, "evidence", &format!("{} of {} quotes stand in what was judged", count(found), count(quotes)))?;
+        entry(out, "evidence", &format!("{} of {} quotes found in what was judged", count(found), count(quotes)))?;
     }
     Ok(())
 }
@@ -301,7 +301,11 @@ fn write_pairwise(out: &mut String, pairwise: &Pairwise) -> fmt::Result {
         entry(out, "consistent", &format!("{} the same in both orders", Unit::Share.estimate(consistency)))?;
     }
     if let Some(first) = &pairwise.first_preferred {
-        entry(out, "position", &format!("{} of preferences for what is shown first", Unit::Share.estimate(first)))?;
+        entry(
+            out,
+            "position",
+            &format!("{} of preferences are for the output shown first", Unit::Share.estimate(first)),
+        )?;
     }
     writeln!(out, "  {}     wins   losses     ties  win rate", pad("side", SIDE))?;
     for side in pairwise.sides.iter().take(3 * SHOWN) {
@@ -370,7 +374,7 @@ fn write_comparison(out: &mut String, comparison: &Comparison) -> fmt::Result {
     let (name, source) = (one_line(&comparison.name), one_line(&comparison.source_id));
     writeln!(out, "\n{}: {outcome}", clip(&format!("{name}  on {source}"), COLUMNS - outcome.len() - 2))?;
     if comparison.outcome == Outcome::JudgeChanged {
-        entry(out, "", "so the difference is not the application's alone")?;
+        entry(out, "", "so the difference is not due to the application alone")?;
     }
     if let (Some(base), Some(new)) = (comparison.base, comparison.new) {
         entry(out, "figures", &format!("{} before, {} now{measure}", unit.figure(base), unit.figure(new)))?;
@@ -400,7 +404,7 @@ fn write_comparison(out: &mut String, comparison: &Comparison) -> fmt::Result {
     comparison.flips.iter().take(SHOWN).try_for_each(|flip| write_flip(out, flip))
 }
 
-/// The nights of the baseline, a sign each, and the state that they leave.
+/// The nights of the baseline, one sign each, and the resulting state.
 fn nights(comparison: &Comparison) -> String {
     let sign = |night: &NightResult| match night.outcome {
         NightOutcome::First => '-',
@@ -414,7 +418,7 @@ fn nights(comparison: &Comparison) -> String {
     format!("{signs} (- first, + pass, ? inconclusive, X worse, J judge changed){}", since.unwrap_or_default())
 }
 
-/// The judges on the anchors, a line each: what moved there is the judge.
+/// The judges on the anchors, one line each: what moved there is the judge.
 fn write_anchors(out: &mut String, anchors: &[Comparison]) -> fmt::Result {
     if !anchors.is_empty() {
         writeln!(out, "\nanchors")?;
@@ -423,7 +427,7 @@ fn write_anchors(out: &mut String, anchors: &[Comparison]) -> fmt::Result {
         let (moved, n) = (super::moved(of), counted(of.n_pairs, "anchor"));
         let word = match of.outcome {
             Outcome::JudgeChanged => "THE JUDGE CHANGED",
-            Outcome::Equivalent => "the judge is what it was",
+            Outcome::Equivalent => "the judge has not changed",
             _ => "no change of the judge is shown",
         };
         let p = of.p_adjusted.map(|p| format!(", {}", probability(p))).unwrap_or_default();

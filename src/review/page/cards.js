@@ -33,7 +33,7 @@ function actionsOf(opinion) {
   const differs = choice && choice.value !== null && !same(choice.value, opinion.value);
   return h("p", { class: "actions" },
     h("button", { type: "button", "data-reject": opinion.id, click: () => mark(opinion, opinion.rejected) }, opinion.rejected ? "Accept again" : "Reject", " ", h("kbd", {}, "x")),
-    differs && opinion.valid ? h("button", { type: "button", "aria-pressed": String(choice.overrides === opinion.id), click: () => override(choice, opinion) }, choice.overrides === opinion.id ? "Mine replaces it" : "Replace it with mine", " ", h("kbd", {}, "o")) : null);
+    differs && opinion.valid ? h("button", { type: "button", "aria-pressed": String(choice.overrides === opinion.id), click: () => override(choice, opinion) }, choice.overrides === opinion.id ? "Replaced by mine" : "Replace it with mine", " ", h("kbd", {}, "o")) : null);
 }
 
 const documentOf = ({ document_index }) => document_index === null || document_index === undefined ? null : `, document ${document_index + 1}`;
@@ -43,9 +43,9 @@ const spanName = (spanId) => state.item.trace?.spans?.find((span) => span.span_i
 function saidOf() {
   const { item } = state;
   if (item.hidden) {
-    return [h("p", { class: "card veil" }, "What judges and others said is hidden until you have decided.")];
+    return [h("p", { class: "card veil" }, "The feedback of judges and others is hidden until you have decided.")];
   }
   const said = item.said.filter((opinion) => !(opinion.source_type === "HUMAN" && opinion.source_id === annotator.get() && !opinion.history.length && opinion.valid));
   if (!said.length) return [];
-  return [h("h2", { class: "column-title said-title", id: "said", tabindex: "-1" }, "What was said of it"), h("div", { class: "said" }, said.map(opinionCard))];
+  return [h("h2", { class: "column-title said-title", id: "said", tabindex: "-1" }, "Feedback"), h("div", { class: "said" }, said.map(opinionCard))];
 }

@@ -39,7 +39,7 @@ function askName() {
     start();
   };
   main.replaceChildren(h("h1", {}, "Who reviews?"), h("form", { class: "card login", submit: go },
-    h("label", { for: "name" }, "Your name or address; it stands in every record that you leave"), field, h("button", { class: "primary" }, "Begin ", h("kbd", {}, "Enter"))));
+    h("label", { for: "name" }, "Your name or address; it is part of every record that you save"), field, h("button", { class: "primary" }, "Begin ", h("kbd", {}, "Enter"))));
   field.value = annotator.get();
   field.focus();
 }
@@ -47,12 +47,12 @@ function askName() {
 function allDone() {
   history.replaceState(null, "", location.pathname);
   const speed = pace();
-  screen("Everything is answered.", h("p", {}, `${counted(boot.total, "trace")}${speed ? `, ${Math.round(speed)} seconds each` : ""}. All of it is in the log.`),
-    h("p", { class: "keys" }, h("button", { type: "button", click: () => show(0) }, "Look at them again"), undoable.get().length ? h("button", { type: "button", click: undo }, "Undo ", h("kbd", {}, "u")) : null));
+  screen("All done.", h("p", {}, `${counted(boot.total, "trace")}${speed ? `, ${Math.round(speed)} seconds each` : ""}. All of it is in the log.`),
+    h("p", { class: "keys" }, h("button", { type: "button", click: () => show(0) }, "Review them again"), undoable.get().length ? h("button", { type: "button", click: undo }, "Undo ", h("kbd", {}, "u")) : null));
 }
 
 function gone(problem, again) {
-  const words = problem.kind === "gone" ? "The server does not answer. It may have been stopped, or nobody was here for a long time." : problem.message;
+  const words = problem.kind === "gone" ? "The server does not answer. It may have been stopped, or have stopped itself after a long time without use." : problem.message;
   screen(problem.kind === "gone" ? "The server is gone" : "That did not work", h("p", {}, words),
     h("p", { class: "quiet" }, "What you typed is kept in this browser, and what was saved is in the log. Start the same command again and open the address that it prints."),
     h("p", { class: "keys" }, h("button", { type: "button", class: "primary", click: again }, "Try again")));
@@ -88,7 +88,7 @@ async function showNext(from) {
 
 function start() {
   if (!annotator.get()) return askName();
-  if (!boot.total) return screen("Nothing to review", h("p", {}, "No trace fits what was asked for."));
+  if (!boot.total) return screen("Nothing to review", h("p", {}, "No trace matches the options."));
   const at = Number(location.hash.slice(1)) - 1;
   if (Number.isInteger(at) && at >= 0 && at < boot.total) show(at);
   else showNext(0);
@@ -112,7 +112,7 @@ function render() {
   const go = (at, label, key) => h("button", { type: "button", "data-key": key, "aria-keyshortcuts": key, disabled: at < 0 || at >= item.total, click: () => leave(at) }, label);
   main.replaceChildren(
     h("nav", { class: "review-nav", "aria-label": "Traces" }, go(item.at - 1, "← previous", "ArrowLeft"), h("span", { class: "quiet place" }, `${count(item.at + 1)} of ${count(item.total)}`), go(item.at + 1, "next →", "ArrowRight"), h("span", { class: "end" }, rawButton)),
-    head(item), h("div", { class: "trace-page" }, h("div", { class: "happened" }, h("h2", { class: "hidden" }, "What happened"), left, raw), right));
+    head(item), h("div", { class: "trace-page" }, h("div", { class: "happened" }, h("h2", { class: "hidden" }, "Trace"), left, raw), right));
   linkQuotes(left, right);
   fillFields();
   document.title = `${item.at + 1}/${item.total} ${clip(item.title ?? item.trace_id, 60)} · Review`;
@@ -176,11 +176,11 @@ async function save() {
   if (!item.decided) times.set([...times.get(), seconds].slice(-50));
   announce("Saved");
   const answered = state.choices.every((choice) => choice.value !== null);
-  // Whoever decided without the others sees them now.
+  // Those who decided blind see the others' feedback now.
   if (item.hidden && answered) {
     await show(item.at);
     document.getElementById("said")?.focus({ preventScroll: true });
-    announce("Saved. What others said is shown; Enter goes on.");
+    announce("Saved. Others' feedback is now shown; Enter continues.");
     return;
   }
   await showNext(item.at + 1);
@@ -202,7 +202,7 @@ async function failedToSave(problem, changed) {
     state.problem = null;
     await show(state.item.at);
     if (!state.item) return;
-    state.problem = "This was answered in another window meanwhile. Below is what you have here; saving it replaces the other answer, which stays in the history.";
+    state.problem = "This was answered in another window meanwhile. Below is your answer in this one; saving it replaces the other, which stays in the history.";
     return render();
   }
   if (problem.kind === "failed") {
@@ -252,9 +252,9 @@ async function mark(opinion, valid) {
 // Keys
 
 const KEYS = [
-  ["1 … 9", "choose an answer to the marked question"], ["↑ ↓", "mark another question"], ["Enter", "save, and go to the next trace that is not answered"], ["Ctrl Enter", "the same, also while typing"],
-  ["e", "type a reason (Enter saves, Shift Enter breaks the line, Esc leaves)"], ["c", "comment on the trace"], ["← →", "previous, next trace"], ["u", "undo what was saved last"],
-  ["a", "agree with the judge on the marked question"], ["x", "reject the judge's verdict on it, or accept it again"], ["o", "replace the judge's verdict with yours"], ["r", "raw JSON"], ["?", "this list"],
+  ["1 … 9", "choose an answer to the selected question"], ["↑ ↓", "select another question"], ["Enter", "save, and go to the next open trace"], ["Ctrl Enter", "the same, also while typing"],
+  ["e", "type a reason (Enter saves, Shift Enter breaks the line, Esc leaves)"], ["c", "comment on the trace"], ["← →", "previous, next trace"], ["u", "undo the last save"],
+  ["a", "agree with the judge on the selected question"], ["x", "reject the judge's verdict on it, or accept it again"], ["o", "replace the judge's verdict with yours"], ["r", "raw JSON"], ["?", "this list"],
 ];
 
 function help() {

@@ -85,7 +85,7 @@ function override(choice, opinion) {
   choice.overrides = choice.overrides === opinion.id ? null : opinion.id;
   keepDraft();
   render();
-  announce(choice.overrides ? "Yours replaces the verdict once it is saved" : "The verdict stays");
+  announce(choice.overrides ? "Yours replaces the verdict once you save" : "The verdict stays");
 }
 
 function labelSpan(span) {

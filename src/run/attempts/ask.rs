@@ -1,4 +1,4 @@
-//! One attempt: a request, and what came of it.
+//! One attempt: a request and its outcome.
 
 use super::attempt::Attempt;
 use super::reading;
@@ -12,7 +12,7 @@ use crate::run::lanes::job::Job;
 use crate::run::lanes::member::Asks;
 use crate::run::setup::questions::Questions;
 
-/// Does once what the judgment takes. Sending is one thing, reading what comes back another: an answer that comes by another way is read by
+/// Does the judgment's work once. Sending and reading the answer are separate: an answer that comes by another way is read by
 /// the same code.
 pub(in crate::run) async fn ask(asks: &Asks, job: &Job, questions: &Questions) -> Attempt {
     let Exchange { result, limits } = match (&job.judgment.work, asks) {
@@ -24,7 +24,7 @@ pub(in crate::run) async fn ask(asks: &Asks, job: &Job, questions: &Questions) -
             Exchange { result, limits: ObservedLimits::default() }
         }
         (Work::Chat(_) | Work::Program(_) | Work::Computed(_), _) => {
-            let words = "the judgment came to a lane that cannot judge it; please report it";
+            let words = "the judgment reached a lane that cannot judge it; please report this bug";
             return Attempt::local(Failure::new(ErrorCode::InvalidRequest, words));
         }
     };
@@ -41,7 +41,7 @@ pub(in crate::run) fn read_answer(answer: Answer, job: &Job, questions: &Questio
     Attempt { result, answer: Some(answer), limits }
 }
 
-/// An answer that has verdicts on other criteria is not asked for again: those are paid for.
+/// An answer with verdicts on other criteria is not asked for again: those are paid for.
 fn final_if_partial(mut failure: Box<Failure>, answer: &Answer, job: &Job, questions: &Questions) -> Box<Failure> {
     let is_read = |judge| reading::read(&job.judgment.work, answer, judge).is_ok();
     if reading::is_about_content(failure.code)

@@ -1,4 +1,4 @@
-//! What came of one attempt.
+//! The outcome of one attempt.
 
 use super::reading::Scored;
 use crate::endpoint::Failure;
@@ -9,9 +9,9 @@ use crate::endpoint::wire::answer::{Answer, Usage};
 #[derive(Debug)]
 pub(in crate::run) struct Attempt {
     pub result: Result<Scored, Box<Failure>>,
-    /// What came back, verdict or not; kept until the record is made.
+    /// The answer, verdict or not; kept until the record is made.
     pub answer: Option<Answer>,
-    /// What the endpoint reported of its quota.
+    /// What the endpoint reported about its quota.
     pub limits: ObservedLimits,
 }
 

@@ -1,4 +1,4 @@
-//! One attempt at a judgment, the verdict in its answer, and the record that it leaves.
+//! One attempt at a judgment, the verdict in its answer, and the record.
 
 pub(in crate::run) mod ask;
 pub(in crate::run) mod attempt;

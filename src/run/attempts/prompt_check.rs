@@ -1,36 +1,36 @@
-//! Whether an endpoint reads whole prompts. Ollama, for one, silently cuts what exceeds its context; only the tokens that it counts show it.
+//! Whether an endpoint reads whole prompts. Ollama, for one, silently cuts what exceeds its context; only its token count shows it.
 
 use crate::endpoint::Failure;
 use crate::feedback::ErrorCode;
 
-/// Prompts of fewer tokens fit every context that is in use.
+/// Prompts of fewer tokens fit every context in use.
 const LONG_PROMPT: u64 = 1500;
 /// No context is smaller; an endpoint that counts fewer tokens does not count at all.
 const MIN_CONTEXT: u64 = 512;
-/// No text takes fewer tokens than this share of a quarter of its bytes, unless it was cut.
+/// No text has fewer tokens than this share of a quarter of its bytes, unless it was cut.
 const MIN_SHARE: f64 = 0.4;
-/// Of what the lane's texts usually take, none takes less than this share, unless it was cut.
+/// No text has fewer tokens than this share of what is usual on the lane, unless it was cut.
 const MIN_USUAL_SHARE: f64 = 0.5;
 /// What is usual is known after this many answers.
 const MIN_OBSERVED: u32 = 3;
 /// How much an answer moves what is usual.
 const STEP: f64 = 0.1;
-/// Prompts of which one is this much longer do not happen to have the same number of tokens.
+/// Two prompts, one this much longer than the other, do not have the same number of tokens by chance.
 const MUCH_LONGER: f64 = 1.25;
-/// Servers that cut count the same number each time, but for what a template adds.
+/// Servers that cut count the same number each time, apart from what a template adds.
 const SAME: u64 = 4;
 
-/// What a lane's answers have shown of the prompts that were read.
+/// What a lane's answers have shown about the prompts that were read.
 #[derive(Debug)]
 pub(in crate::run) struct PromptCheck {
-    /// Tokens to their estimate, as is usual.
+    /// The usual ratio of tokens to their estimate.
     usual: f64,
     observed: u32,
     /// The most tokens that were read of a prompt so far: if the endpoint cuts, where it does.
     max_read: u64,
     /// The shortest prompt with this number of tokens, by its estimate.
     shortest: u64,
-    /// Longer ones with this number of tokens that were taken for whole.
+    /// Longer ones with this number of tokens that were accepted as whole.
     accepted: Vec<u64>,
     /// Where it cuts, once that is certain.
     limit: Option<u64>,
@@ -46,7 +46,7 @@ impl Default for PromptCheck {
 }
 
 impl PromptCheck {
-    /// Takes in that of a prompt of about `estimate` tokens `read` tokens were read.
+    /// Notes that `read` tokens of a prompt of about `estimate` tokens were read.
     ///
     /// # Errors
     /// When the endpoint has cut the prompt.
@@ -87,7 +87,7 @@ impl PromptCheck {
         is_cut
     }
 
-    /// Where the endpoint cuts, and how many cut prompts were taken for whole before that was known.
+    /// Where the endpoint cuts, and how many cut prompts were accepted as whole before that was known.
     pub(in crate::run) fn limit(&self) -> Option<(u64, u64)> {
         let unnoticed =
             || self.accepted.iter().filter(|estimate| is_much_longer(**estimate, self.shortest)).count() as u64;
@@ -133,7 +133,7 @@ mod tests {
         let mut check = PromptCheck::default();
         let usual: Vec<_> = (0..40).map(|n| (800 + n, 1_040 + n)).collect();
         assert!(!cut(&mut check, &usual).contains(&true));
-        // 1.3 tokens are usual where one was estimated.
+        // 1.3 tokens are usual for one that was estimated.
         assert_eq!(cut(&mut check, &[(4_000, 2_500), (4_000, 3_000)]), [true, false]);
         let mut unknown = PromptCheck::default();
         assert_eq!(cut(&mut unknown, &[(800, 1_040), (800, 1_040), (4_000, 1_900)]), [false; 3], "two are too few");
@@ -145,7 +145,7 @@ mod tests {
         let prompts = [(1_600, 2_050), (4_100, 2_050), (4_850, 2_052), (1_990, 2_050), (2_001, 2_046)];
         assert_eq!(cut(&mut check, &prompts), [false, true, true, false, true]);
         assert_eq!(check.limit(), Some((2_050, 0)));
-        // One that was read further shows that it was no limit.
+        // One that was read beyond it shows that it was not a limit.
         assert_eq!(cut(&mut check, &[(4_850, 4_900), (2_000, 2_050)]), [false, false]);
         assert_eq!(check.limit(), None);
     }

@@ -1,4 +1,4 @@
-//! Reads the verdict out of an answer, however it came: over a connection or in a file.
+//! Reads the verdict from an answer, whether it came over a connection or in a file.
 
 use crate::endpoint::Failure;
 use crate::endpoint::wire::answer::Answer;
@@ -13,14 +13,14 @@ use crate::judge::{AnswerForm, Judge, ProgramAnswer, Work, weighed};
 pub(in crate::run) struct Scored {
     pub verdict: Verdict,
     pub method: ParseMethod,
-    /// The answer hit the output limit after the verdict.
+    /// The answer reached the output limit after the verdict.
     pub truncated: bool,
     /// The rationale repeats itself, or fills all the room that the schema gives it: such a model's verdict deserves a second look.
     pub degenerate: bool,
 }
 
 impl Scored {
-    /// A verdict that did not have to be read out of words.
+    /// A verdict that did not have to be read from prose.
     pub(in crate::run) fn exact(verdict: Verdict) -> Self {
         Self { verdict, method: ParseMethod::Strict, truncated: false, degenerate: false }
     }
@@ -42,7 +42,7 @@ pub(in crate::run) fn read(work: &Work, answer: &Answer, judge: &Judge) -> Resul
     }
 }
 
-/// Reads the line of a program. What it says once it would say again.
+/// Reads the line of a program. Asked again, it would say the same.
 fn of_program(line: &str, judge: &Judge) -> Result<Scored, Box<Failure>> {
     let failure = |code, message: &str| Failure { retryable: Some(false), ..Failure::new(code, message) }.into();
     match ProgramAnswer::read(line) {
@@ -55,7 +55,7 @@ fn of_program(line: &str, judge: &Judge) -> Result<Scored, Box<Failure>> {
     }
 }
 
-/// Whether a failure is one of a verdict alone: the same answer may have others.
+/// Whether a failure concerns only one verdict: the same answer may have others.
 pub(in crate::run) fn is_about_content(code: ErrorCode) -> bool {
     matches!(code, ErrorCode::UnparseableVerdict | ErrorCode::OutOfRange)
 }
@@ -78,7 +78,7 @@ pub(in crate::run) fn breaks_off(text: &str) -> bool {
 }
 
 fn is_degenerate(rationale: &str, max_chars: u32) -> bool {
-    // There are no more characters than bytes.
+    // There are never more characters than bytes.
     let max_chars = max_chars as usize;
     (rationale.len() >= max_chars && rationale.chars().count() >= max_chars) || has_periodic_tail(rationale)
 }
@@ -91,7 +91,7 @@ fn scored(answer: &Answer, expected: Expected<'_>, max_rationale_chars: u32) -> 
     }
     match parse_verdict(&answer.content, expected) {
         Ok(Parsed { verdict, method }) => {
-            // What code writes of a list of claims is as long as the list.
+            // The rationale that code makes of a list of claims is as long as the list.
             let max_chars = if let AnswerForm::Claims(_) = expected.form { u32::MAX } else { max_rationale_chars };
             let degenerate = verdict.rationale.as_deref().is_some_and(|text| is_degenerate(text, max_chars));
             Ok(Scored { verdict, method, truncated, degenerate })

@@ -1,4 +1,4 @@
-//! What came of a judgment, as the record that it leaves.
+//! The outcome of a judgment, as a record.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -41,7 +41,7 @@ pub(in crate::run) struct Outcome {
 }
 
 impl Outcome {
-    /// Of a judgment of which an attempt came back.
+    /// For a judgment with a completed attempt.
     pub(in crate::run) fn of(job: Job, host: Option<Arc<str>>) -> Option<Self> {
         let Job { judgment, history, attempts, last, profile, variation, used, batch, .. } = job;
         let (attempt, latency) = last?;
@@ -50,7 +50,7 @@ impl Outcome {
 }
 
 impl Outcome {
-    /// Of a criterion that another one's answer answers, too. What the answer took is the other's.
+    /// For a criterion that is answered by another one's answer. The tokens and time of the answer are the other's.
     pub(in crate::run) fn of_rider(rider: &Rider, of: &Self, questions: &Questions) -> Self {
         let Self { judgment, attempt, attempts, latency, profile, host, variation, batch, .. } = of;
         let Judgment { subject, work, .. } = judgment;
@@ -79,22 +79,22 @@ impl Outcome {
     }
 }
 
-/// What is told once of several records with one answer.
+/// What only one of several records with the same answer reports.
 const OF_THE_ANSWER: [&str; 2] = ["attempts", "latency_ms"];
 
-/// Leaves what the answer took to the record with this id.
+/// Leaves the tokens and time of the answer to the record with this id.
 pub(in crate::run) fn ride(feedback: &mut Feedback, asked_with: Option<String>) {
     feedback.metadata.retain(|key, _| !OF_THE_ANSWER.contains(&key.as_str()));
     feedback.metadata.extend(asked_with.map(|id| (ASKED_WITH_METADATA.to_owned(), id)));
 }
 
-/// The record of a judgment that was asked, and what the judge wrote.
+/// The record of a judgment that was asked, and the judge's answer.
 pub(in crate::run) fn of_attempt(question: &Question, run_id: &str, outcome: Outcome) -> (Feedback, Option<String>) {
     let Outcome { judgment, history, attempt, attempts, latency, profile, host, variation, used, batch } = outcome;
     let Judgment { id, subject, work } = judgment;
     let Attempt { result, answer, limits: _ } = attempt;
     let answer = answer.unwrap_or_default();
-    // What a simulator makes up in a model's place is not the model's, replaces nothing, and has an id of its own.
+    // What a simulator makes up in a model's place is not the model's, replaces nothing, and has its own id.
     let is_simulated = answer.is_simulated || result.as_ref().is_err_and(|failure| failure.is_simulated);
     let made_up = question.of_simulator().filter(|_| is_simulated);
     let pair = subject.pair.clone();
@@ -111,7 +111,7 @@ pub(in crate::run) fn of_attempt(question: &Question, run_id: &str, outcome: Out
     }
     put("attempts", attempts.to_string());
     match batch {
-        // How long an answer in a batch took nobody knows.
+        // The latency of an answer in a batch is unknown.
         Some(batch) => put("batch", batch.to_string()),
         None => put("latency_ms", latency.as_millis().to_string()),
     }

@@ -1,6 +1,6 @@
 //! The dispatcher: the one task that owns the run.
 //!
-//! It takes judgments from the plan, admits them lane by lane, spawns each attempt, and decides what follows from what comes back. Waiting and
+//! It takes judgments from the plan, admits them lane by lane, spawns each attempt, and decides what follows from each result. Waiting and
 //! being in flight are two states: whatever waits (for a quota, a pause, a retry) is data here, not a sleeping task.
 
 use std::sync::Arc;
@@ -33,10 +33,10 @@ use crate::run::setup::questions::{LaneIndex, QuestionIndex, Questions};
 use crate::run::setup::settings::Shutdown;
 use crate::run::until::Progress;
 
-/// Requests that are sent in one go. Of hundreds, the first would wait until the last has its connection.
+/// The number of requests sent together. With hundreds, the first would wait until the last has its connection.
 const SENT_TOGETHER: usize = 16;
 
-/// Records that are written in one go, where they can wait.
+/// The number of records written together, if they can wait.
 const WRITTEN_TOGETHER: usize = 256;
 
 /// A judgment whose attempt came back.
@@ -45,7 +45,7 @@ pub(in crate::run) struct Returned {
     job: Box<Job>,
 }
 
-/// Until more may be sent of a quota that is shared with other processes.
+/// Waits until a quota shared with other processes allows more.
 async fn leased(shared_quota: Option<&Notify>) {
     if let Some(wake) = shared_quota {
         wake.notified().await;
@@ -59,7 +59,7 @@ pub(in crate::run) struct Parts<'a> {
     pub lanes: Vec<Lane>,
     /// What their models are called.
     pub lane_ids: Vec<String>,
-    /// Is told when more may be sent of a quota that is shared with other processes; `None` where none is.
+    /// Notified when a quota shared with other processes allows more; `None` without one.
     pub shared_quota: Option<Arc<Notify>>,
     pub log: LogWriter,
     pub rejects: Rejects,
@@ -72,7 +72,7 @@ pub(in crate::run) struct Parts<'a> {
     pub patience: Patience,
     /// Where requests go instead of to the endpoints.
     pub batching: Option<InBatches>,
-    /// What is known of conditions that end the run.
+    /// What is known about the conditions that end the run.
     pub until: Option<Progress>,
     pub on_event: &'a mut dyn FnMut(&Event<'_>),
 }
@@ -87,7 +87,7 @@ pub(in crate::run) struct Dispatcher<'a> {
     /// Whether what is recorded is in a file of results, too.
     pub(in crate::run) is_on_disk: bool,
     pub(in crate::run) spent: Spent,
-    /// Readers that have come to the end of the wave.
+    /// Readers that have reached the end of the wave.
     pub(in crate::run) waves_ended: usize,
     /// The first reason for which the whole run sends nothing more.
     pub(in crate::run) stop: Option<StopReason>,
@@ -113,7 +113,7 @@ impl<'a> Dispatcher<'a> {
         }
     }
 
-    /// Until the dataset is read and all lanes are idle, or there is a reason to end before.
+    /// Runs until the dataset is read and all lanes are idle, or there is a reason to end earlier.
     pub(in crate::run) async fn run(&mut self, mut readers: Readers) {
         let mut shutdown = self.parts.patience.shutdown.clone();
         // No sender is left that could ask for a shutdown.
@@ -136,7 +136,7 @@ impl<'a> Dispatcher<'a> {
                 return;
             }
             self.end_wave(&mut readers);
-            // Should the log's writer have stopped, closing the log says why.
+            // If the log's writer has stopped, closing the log reports why.
             let flow = tokio::select! {
                 biased;
                 changed = shutdown.changed(), if !shutdown_closed => {
@@ -279,7 +279,7 @@ impl<'a> Dispatcher<'a> {
         });
     }
 
-    /// Takes in all attempts that are back by now, so that the log is waited for once.
+    /// Collects all completed attempts, so that the log is waited for once.
     fn all_returned(&mut self, first: Result<Returned, JoinError>) -> Flow {
         let mut next = Some(first);
         while let Some(returned) = next {
@@ -294,7 +294,7 @@ impl<'a> Dispatcher<'a> {
         Flow::Continue
     }
 
-    /// Takes in what is back by now, whatever became of the others.
+    /// Collects what is complete by now, whatever the state of the others.
     pub(in crate::run) fn take_returned(&mut self) {
         while let Some(returned) = self.tasks.try_join_next() {
             if let Ok(returned) = returned {
@@ -345,7 +345,7 @@ impl<'a> Dispatcher<'a> {
         }
     }
 
-    /// Records what the last attempt of a judgment brought.
+    /// Records the outcome of the last attempt of a judgment.
     pub(in crate::run) fn finish(&mut self, mut job: Job) {
         let question = job.question;
         let riders = std::mem::take(&mut job.riders);

@@ -1,4 +1,4 @@
-//! How the dispatcher stops: a lane, or all of them; and what is left when it has.
+//! How the dispatcher stops a lane, or all of them; and what is left afterwards.
 
 use super::batched::InBatches;
 use super::dispatcher::{Dispatcher, Flow, Parts};
@@ -9,7 +9,7 @@ use crate::run::outcome::summary::Summary;
 use crate::run::setup::questions::LaneIndex;
 
 impl Dispatcher<'_> {
-    /// A lane is asked no more; the run continues while another is.
+    /// A lane is given up; the run continues while another is active.
     pub(in crate::run) fn stop_lane(&mut self, lane: LaneIndex, reason: &GivenUp) {
         if self.lane(lane).stopped {
             return;
@@ -24,7 +24,7 @@ impl Dispatcher<'_> {
     pub(in crate::run) fn stop_all(&mut self, reason: StopReason) {
         let is_news = match (&self.stop, &reason) {
             (None, _) => true,
-            // The user's wish comes before whatever went wrong earlier.
+            // The user's request takes precedence over earlier errors.
             (Some(earlier), StopReason::Interrupted) => !matches!(earlier, StopReason::Interrupted),
             (Some(_), _) => false,
         };
@@ -45,11 +45,11 @@ impl Dispatcher<'_> {
         Flow::End
     }
 
-    /// What the run came to, and the log to be closed.
+    /// The outcome of the run, and the log to close.
     pub(in crate::run) async fn end(mut self) -> (Summary, LogWriter, Option<StopReason>, Option<InBatches>) {
         // Whatever ended the run, what came back meanwhile was answered, and is counted and saved if it can be.
         self.take_returned();
-        // Should the log be closed, closing it says so.
+        // If the log's writer has stopped, closing it reports that.
         let _ = self.write().await;
         let Self { parts, stop, tasks, .. } = self;
         let Parts { mut summary, log, lanes, until, batching, .. } = parts;
@@ -57,7 +57,7 @@ impl Dispatcher<'_> {
         for (summary, lane) in summary.lanes.iter_mut().zip(&lanes) {
             lane.summarize(summary);
         }
-        // What is still in flight is let go. The readers' channels are closed, so they end by themselves; one that blocks on standard input
+        // What is still in flight is dropped. The readers' channels are closed, so they end by themselves; one that blocks on standard input
         // is left behind.
         drop(tasks);
         for lane in &lanes {

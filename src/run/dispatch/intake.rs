@@ -1,4 +1,4 @@
-//! What the dispatcher does with what the readers bring: counts it, records it, or puts it before a lane.
+//! What the dispatcher does with what the readers deliver: counts it, records it, or gives it to a lane.
 
 use super::dispatcher::Dispatcher;
 use super::stop::StopReason;
@@ -12,7 +12,7 @@ use crate::run::planning::item::{Action, Item, Rider, Settled};
 use crate::run::planning::walk::Planned;
 
 impl Dispatcher<'_> {
-    /// Deals with a line of the dataset, or a session. Each lane may have a reader of its own; only the first reports what all of them find.
+    /// Deals with a line of the dataset, or a session. Each lane may have its own reader; only the first reports what all of them find.
     pub(in crate::run) async fn planned(&mut self, planned: Planned, is_first: bool) -> Result<(), LogClosed> {
         let total_bytes = self.parts.total_bytes;
         match planned {

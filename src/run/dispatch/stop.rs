@@ -1,4 +1,4 @@
-//! Why something is asked no more: one member of a lane, a lane, or the whole run.
+//! Why something is no longer asked: one member of a lane, a lane, or the whole run.
 
 use std::error::Error;
 use std::time::Duration;
@@ -9,10 +9,10 @@ use crate::feedback::ErrorCode;
 use crate::feedback::log::{OpenError, WriteError};
 use crate::run::setup::budget::Exhausted;
 
-/// Why an endpoint, or one member of its pool, is asked no more. Other lanes continue.
+/// Why an endpoint, or one member of its pool, is given up. Other lanes continue.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum GivenUp {
-    /// It says itself that asking again is useless, or its refusals in a row do.
+    /// It says itself that asking again is useless, or its consecutive refusals do.
     #[error("{code}: {message}")]
     Refused {
         /// What it answered.
@@ -38,7 +38,7 @@ pub enum GivenUp {
         lasting.as_secs() / 60
     )]
     Outage {
-        /// Judgments in a row that it left without an answer.
+        /// Consecutive judgments that it left without an answer.
         judgments: u64,
         /// Since its last answer.
         lasting: Duration,
@@ -52,7 +52,7 @@ pub enum GivenUp {
     DailyLimit {
         /// Of a day.
         limit: u64,
-        /// Requests of today that the log shows of earlier runs.
+        /// Today's requests of earlier runs in the log.
         before: u64,
     },
 }

@@ -1,4 +1,4 @@
-//! Judgments about what another one is already on its way with: where prompts begin with the trace, these find it in the endpoint's cache.
+//! Judgments about the same trace as one in flight: if prompts begin with the trace, these will find it in the endpoint's cache.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -12,7 +12,7 @@ type Jobs = Vec<Box<Job>>;
 /// Those that wait for the first one about their subject.
 #[derive(Debug, Default)]
 pub(super) struct Followers {
-    /// By what they are about; there is an entry from when the first one waits until it is back.
+    /// By subject; an entry exists from when the first one waits until it is back.
     waiting: HashMap<SubjectIds, Jobs>,
     count: usize,
 }

@@ -1,4 +1,4 @@
-//! How an endpoint fares: what its failures in a row mean for the rest of the run.
+//! The health of an endpoint: what consecutive failures mean for the rest of the run.
 
 use std::time::Duration;
 
@@ -8,16 +8,16 @@ use crate::endpoint::Failure;
 use crate::feedback::{ErrorCode, Pause, Retry};
 use crate::run::dispatch::stop::GivenUp;
 
-/// After this many judgments in a row (or two rounds of what may be in flight) that the endpoint left without an answer, it is given up.
+/// The endpoint is given up after this many consecutive judgments (or two rounds of what may be in flight) without an answer.
 const MAX_UNANSWERED: u64 = 20;
-/// It is also given up when nothing was answered for this long, although it was asked again and again.
+/// It is also given up when nothing was answered for this long, despite repeated requests.
 const MAX_OUTAGE: Duration = Duration::from_secs(15 * 60);
-/// After this many failures in a row of an endpoint that has answered before, all its requests wait.
+/// After this many consecutive failures of an endpoint that has answered before, all its requests wait.
 const CIRCUIT_BREAKER: u8 = 5;
 /// An endpoint that has never answered, and says the same this many times, will say it again.
 const MAX_SAME_WORDS: u32 = 8;
 
-/// What is remembered of an endpoint's answers and failures.
+/// What is remembered about an endpoint's answers and failures.
 #[derive(Debug)]
 pub(in crate::run) struct Health {
     /// It has given a verdict, in this run or, by the log, in an earlier one.
@@ -42,7 +42,7 @@ struct Streak {
     last: Instant,
 }
 
-/// Attempts in a row that failed in the same words.
+/// Consecutive attempts that failed with the same message.
 #[derive(Debug, Default)]
 struct SameWords {
     words: String,
@@ -51,7 +51,7 @@ struct SameWords {
 
 impl SameWords {
     fn add(&mut self, failure: &Failure) {
-        // What changes from one message to the next holds digits: ids, amounts, times.
+        // What changes from one message to the next has digits: ids, amounts, times.
         let is_word = |word: &&str| !word.contains(|c: char| c.is_ascii_digit());
         let words: String = failure.message.split_whitespace().filter(is_word).collect();
         if self.words == words {
@@ -104,10 +104,10 @@ impl Health {
         failure
     }
 
-    /// Takes in a failed attempt that was sent at this time. Returns whether the endpoint is broken: all its requests should wait.
+    /// Records a failed attempt that was sent at this time. Returns whether the endpoint is broken: all its requests should wait.
     ///
     /// Failures of requests that were in flight together are one sign of trouble, not many; and a `harmless` one, such as a connection that had
-    /// been closed while it was idle, is none.
+    /// been closed while it was idle, does not count.
     pub(in crate::run) fn failed(&mut self, failure: &Failure, sent_at: Option<Instant>, harmless: bool) -> bool {
         let now = Instant::now();
         let traits = failure.code.traits();
@@ -129,7 +129,7 @@ impl Health {
         self.proven && length >= CIRCUIT_BREAKER && traits.retry == Retry::UpToLimit
     }
 
-    /// Why the endpoint is asked no more after this failure, which was final for its judgment if `is_final`; `None` if it is asked on.
+    /// Why the endpoint is no longer asked after this failure, which was final for its judgment if `is_final`; `None` if it is still asked.
     pub(in crate::run) fn given_up(&mut self, failure: &Failure, is_final: bool) -> Option<GivenUp> {
         let (code, message) = (failure.code, failure.message.clone());
         let traits = code.traits();
@@ -153,7 +153,7 @@ impl Health {
         })
     }
 
-    /// Whether it has never answered, and all that it says is the same failure, which is not one of load: that passes.
+    /// Whether it has never answered, and always gives the same failure, which is not about load: that passes.
     fn is_hopeless(&self, failure: &Failure) -> bool {
         let is_fault = failure.code.traits().retry == Retry::UpToLimit && failure.pause_scope() == Pause::Request;
         !self.proven && is_fault && self.same_words.attempts >= MAX_SAME_WORDS

@@ -1,4 +1,4 @@
-//! A judgment on its way through a lane, and its place in the queue of retries.
+//! A judgment in progress in a lane, and its place in the retry queue.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +18,7 @@ use crate::run::attempts::attempt::Attempt;
 use crate::run::planning::item::Rider;
 use crate::run::setup::questions::QuestionIndex;
 
-/// What a record takes from the log that it goes to.
+/// What a record takes over from the log that it goes to.
 #[derive(Debug, Clone, Copy, Default)]
 pub(in crate::run) struct History {
     /// The opinion that this one replaces.
@@ -37,9 +37,9 @@ pub(in crate::run) struct Job {
     pub riders: Vec<Rider>,
     /// Attempts so far.
     pub attempts: u32,
-    /// Of these, not held against the judgment: the request had to be put otherwise, or the connection had been closed before.
+    /// Of these, not counted against the judgment: the request had to take another form, or the connection had been closed before.
     pub free_attempts: u32,
-    /// Failures so far, by code: some codes are worth fewer retries than others.
+    /// Failures so far, by code: some codes deserve fewer retries than others.
     pub failures: Vec<ErrorCode>,
     pub had_free_retry: bool,
     /// Re-asks so far, and how many are allowed by default: as many as the worst answer so far deserves.
@@ -47,7 +47,7 @@ pub(in crate::run) struct Job {
     pub default_re_asks: u8,
     /// Tokens that the answer may have; more after one that was cut.
     pub max_output: u32,
-    /// How else the next attempt differs from the judge's own request.
+    /// Other differences between the next attempt and the judge's own request.
     pub variation: Variation,
     /// Tokens of all attempts that reported them.
     pub used: Option<Usage>,
@@ -55,7 +55,7 @@ pub(in crate::run) struct Job {
     pub reserved: u64,
     /// Which member of the lane it was given to.
     pub member: usize,
-    /// What the gate gave it for the attempt in flight.
+    /// The gate's pass for the attempt in flight.
     pub pass: Pass,
     /// When the attempt in flight was sent.
     pub sent_at: Option<Instant>,
@@ -104,7 +104,7 @@ impl Job {
         matches!(&self.judgment.work, Work::Chat(request) if request.layout == Layout::TraceFirst)
     }
 
-    /// The request to a model as it was put the last time.
+    /// The request to a model as last sent.
     pub(in crate::run) fn asked(&self) -> Option<Asked<'_>> {
         match &self.judgment.work {
             Work::Chat(request) => Some(Asked { request, profile: &self.profile, max_output: self.max_output }),
@@ -112,14 +112,14 @@ impl Job {
         }
     }
 
-    /// Takes no more room for the answer than the endpoint says is left. Returns whether that is less than before.
+    /// Limits the room for the answer to what the endpoint says is left. Returns whether that is less than before.
     pub(in crate::run) fn fits_into_room(&mut self, failure: &Failure) -> bool {
         let asked = self.profile.room(self.max_output);
         let room = match failure.rejected {
             Some(Rejected::Room(room)) if room < asked => room,
             _ => return false,
         };
-        // An endpoint that names less room each time does not know its own: then by half, so that it ends.
+        // An endpoint that states less room each time does not know its own: then halve, so that it ends.
         let was_cut_before = asked < self.judgment.work.max_output_tokens();
         self.max_output = if was_cut_before { room.min(asked / 2) } else { room };
         true

@@ -36,14 +36,14 @@ pub(in crate::run) enum Step {
     TooLarge { job: Box<Job>, needs: u64, allowed: u64 },
     /// Ask no more.
     Stop(GivenUp),
-    /// Nothing before this time, if any; something in flight or something new may change that.
+    /// Nothing before this time, if there is one; something in flight or something new may change that.
     Wait(Option<Instant>),
 }
 
 /// An endpoint and a model.
 pub(in crate::run) struct Lane {
     pub(in crate::run) members: Vec<Member>,
-    /// Requests in flight at most, of all members.
+    /// The maximum number of requests in flight, over all members.
     pub(in crate::run) concurrency: usize,
     fresh: VecDeque<Box<Job>>,
     followers: Followers,
@@ -53,11 +53,11 @@ pub(in crate::run) struct Lane {
     pub(in crate::run) stopped: bool,
     pub(in crate::run) ladder: Ladder,
     has_sent: bool,
-    /// Until then the first request is alone: what is wrong with all of them, most endpoints say immediately.
+    /// Until then the first request goes alone: most endpoints report immediately what is wrong with all of them.
     pub(in crate::run) head_start: Option<Instant>,
-    /// Questions of which none was answered yet and which therefore go one by one, so that the others find their prompts cached.
+    /// Questions without an answer yet, which therefore go one by one, so that the others find their prompts cached.
     pub(in crate::run) to_warm_up: usize,
-    /// Tokens of prompts to their estimates, as observed.
+    /// The observed ratio of prompt tokens to their estimates.
     pub(in crate::run) input_ratio: f64,
     pub(in crate::run) prices: Option<Prices>,
     requests_today: Option<RequestsToday>,
@@ -66,7 +66,7 @@ pub(in crate::run) struct Lane {
     pub(in crate::run) prompts: PromptCheck,
 }
 
-/// How many requests a day allows, and how many were sent.
+/// The number of requests allowed per day, and sent so far.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::run) struct RequestsToday {
     limit: u64,
@@ -78,7 +78,7 @@ pub(in crate::run) struct RequestsToday {
 const HEAD_START: Duration = Duration::from_millis(10);
 
 impl Lane {
-    /// `questions` is how many are asked on the lane, and `proven` whether the log has a verdict from it.
+    /// `questions` is the number of questions on the lane, and `proven` whether the log has a verdict from it.
     pub(in crate::run) fn new(
         settings: &LaneSettings,
         policy: &Policy,
@@ -111,7 +111,7 @@ impl Lane {
         })
     }
 
-    /// Takes part in quotas that are shared with other processes. `wake` is told when more may be sent. Returns whether there are any.
+    /// Joins the quotas that are shared with other processes. `wake` is notified when more may be sent. Returns whether there are any.
     pub(in crate::run) fn share_quotas(&mut self, lane: &EndpointLane, wake: &Arc<Notify>) -> bool {
         let members = self.members.iter_mut().zip(lane.pool.iter());
         members.for_each(|(member, endpoint)| member.share_quota(endpoint, &lane.model, wake));
@@ -123,7 +123,7 @@ impl Lane {
         self.members.iter().flat_map(|member| member.gate.quota().news()).collect()
     }
 
-    /// One without anything of an endpoint's.
+    /// One without an endpoint.
     fn plain(members: Vec<Member>, concurrency: usize, policy: &Policy) -> Self {
         Self {
             members,
@@ -156,7 +156,7 @@ impl Lane {
         self.fresh.len() < self.concurrency && self.retries.len() < 2 * self.concurrency
     }
 
-    /// Takes in a judgment, and those that its answer answers, too.
+    /// Accepts a judgment, and those that share its answer.
     pub(in crate::run) fn push(
         &mut self,
         question: QuestionIndex,
@@ -170,7 +170,7 @@ impl Lane {
         }
     }
 
-    /// What the endpoint itself says of its limits, of requests and of tokens.
+    /// What the endpoint itself reports about its limits, on requests and on tokens.
     pub(in crate::run) fn learnt_limits(&self) -> (Option<u64>, Option<u64>) {
         let learnt: Vec<_> = self.members.iter().map(|member| member.gate.quota().learnt()).collect();
         if learnt.is_empty() {
@@ -179,7 +179,7 @@ impl Lane {
         (learnt.iter().map(|(requests, _)| *requests).sum(), learnt.iter().map(|(_, tokens)| *tokens).sum())
     }
 
-    /// Adds what was learnt of the endpoint.
+    /// Adds what was learnt about the endpoint.
     pub(in crate::run) fn summarize(&self, summary: &mut LaneSummary) {
         summary.adapted = self.ladder.adapted().to_vec();
         (summary.learnt_requests, summary.learnt_tokens) = self.learnt_limits();
@@ -194,12 +194,12 @@ impl Lane {
         self.members.iter().map(|member| member.gate.in_flight()).sum()
     }
 
-    /// Whom the member asks that a judgment was given to.
+    /// The endpoint or program of the member that a judgment was given to.
     pub(in crate::run) fn asks(&self, job: &Job) -> Asks {
         self.members[job.member].asks.clone()
     }
 
-    /// Lets programs end. Nothing is in flight any more.
+    /// Ends programs. Nothing is in flight any more.
     pub(in crate::run) async fn close(&self) {
         for member in &self.members {
             member.asks.close().await;
@@ -221,7 +221,7 @@ impl Lane {
         self.members.iter().all(|member| member.stopped)
     }
 
-    /// Admits nothing more. What was never asked stays unjudged; what was asked and failed is returned.
+    /// Admits nothing more. What was never asked remains unjudged; what was asked and failed is returned.
     pub(in crate::run) fn stop(&mut self) -> Vec<Job> {
         self.stopped = true;
         self.fresh.clear();
@@ -229,7 +229,7 @@ impl Lane {
         std::mem::take(&mut self.retries).into_iter().map(|Reverse(due)| *due.job).collect()
     }
 
-    /// Lets those go that waited for this judgment, which is back. They go before others: a cache does not keep for long.
+    /// Releases those that waited for this judgment, which is back. They go before others, because caches are short-lived.
     pub(super) fn release_followers(&mut self, leader: &Job) {
         for follower in self.followers.of(leader).into_iter().rev() {
             self.fresh.push_front(follower);
@@ -239,7 +239,7 @@ impl Lane {
     /// The next judgment that may be sent now: retries that are due before new ones.
     pub(in crate::run) fn next(&mut self, now: Instant) -> Step {
         if !self.followers.is_empty() && self.fresh.is_empty() && self.retries.is_empty() && self.in_flight() == 0 {
-            // What they wait for will not come: it was not sent.
+            // What they wait for will not come back: it was not sent.
             self.fresh.extend(self.followers.take_all());
         }
         let one_by_one = self.ladder.is_learning() || self.to_warm_up > 0;
@@ -259,7 +259,7 @@ impl Lane {
             return Step::Wait(Some(until));
         }
         let next_retry = self.retries.peek().map(|Reverse(due)| due.at);
-        // Retries that pile up mean trouble: new judgments would only join them, the more so where nothing was ever answered.
+        // Piled-up retries mean trouble: new judgments would only join them, especially if nothing was ever answered.
         let is_proven = self.members.iter().any(|member| member.health.is_proven());
         let max_retries_waiting = if is_proven { 2 * self.concurrency } else { self.concurrency.max(2) };
         let may_start_fresh = self.retries.len() < max_retries_waiting;
@@ -279,7 +279,7 @@ impl Lane {
         };
         let allowed = self.members.iter().map(Member::largest_request).max().unwrap_or(0);
         if input > allowed {
-            // What the prompt alone takes can never pass.
+            // The prompt alone can never pass.
             return take(self).map_or(Step::Wait(None), |job| Step::TooLarge { job, needs: input, allowed });
         }
         let (member, pass, cost) = match self.admit(now, cost, input) {

@@ -1,6 +1,6 @@
 //! One deployment or key behind a lane: a client, its own gate, its own health.
 //!
-//! Most lanes have one. A pool of several shares the lane's judgments: the idlest that has quota and room left is asked next, and a judgment that
+//! Most lanes have one. A pool of several shares the lane's judgments: the idlest with quota and room left is asked next, and a judgment that
 //! fails for good because its member is given up goes to another.
 
 use std::sync::Arc;
@@ -32,7 +32,7 @@ impl Asks {
     pub(in crate::run) async fn close(&self) {
         if let Self::Program(program) = self {
             let program = Arc::clone(program);
-            // What is not waited for is killed when it is dropped.
+            // A process that is not waited for is killed when dropped.
             let _ = tokio::task::spawn_blocking(move || program.close()).await;
         }
     }
@@ -53,7 +53,7 @@ pub(in crate::run) struct Member {
     pub timeout: Duration,
 }
 
-/// The host of an endpoint that is not where its preset is; nothing is somewhere else under the name of the simulator.
+/// The host of an endpoint that is not at its preset's address; the simulator is never elsewhere.
 fn other_host(endpoint: &EndpointConfig) -> Option<Arc<str>> {
     let host = provider::host(&endpoint.base_url);
     let own = endpoint.preset.and_then(|preset| preset.base_url).map(provider::host);
@@ -97,7 +97,7 @@ impl Member {
         }
     }
 
-    /// From now on its quota is that of all processes that ask the same model at this address with the same key.
+    /// From now on it shares the quota of all processes that ask the same model at this address with the same key.
     pub(in crate::run) fn share_quota(&mut self, endpoint: &EndpointConfig, model: &str, wake: &Arc<Notify>) {
         let Some(server) = &endpoint.quota_server else { return };
         let key = endpoint.api_key_env.as_deref().unwrap_or_default();
@@ -106,18 +106,18 @@ impl Member {
         self.gate.share(server, &name, wake);
     }
 
-    /// The most tokens that a request to it can ever have: 0 if it is asked no more.
+    /// The most tokens that a request to it can ever have: 0 if it is no longer asked.
     pub(in crate::run) fn largest_request(&self) -> u64 {
         if self.stopped { 0 } else { self.gate.quota().largest_request().unwrap_or(u64::MAX) }
     }
 
-    /// Asks to send a request of `cost` tokens, of which `input` are the prompt's. Returns the cost that was charged, too.
+    /// Asks to send a request of `cost` tokens, of which `input` are the prompt's. Also returns the cost that was charged.
     pub(in crate::run) fn admit(&mut self, now: Instant, cost: u64, input: u64) -> (Admission, u64) {
         let largest = self.largest_request();
         if self.stopped || input > largest {
             return (Admission::Busy, cost);
         }
-        // An output limit that exceeds the quota may pass all the same.
+        // An output limit that exceeds the quota may still pass.
         let cost = cost.min(largest);
         (self.gate.admit(now, cost), cost)
     }
@@ -143,8 +143,8 @@ impl Member {
         None
     }
 
-    /// Asks it no more if this failure, which was final for its judgment if `is_final`, is a reason for that. Returns the reason when it is new:
-    /// what was in flight together may fail for one reason.
+    /// Gives it up if this failure, which was final for its judgment if `is_final`, is a reason to. Returns the reason if it is new:
+    /// requests in flight together may fail for the same reason.
     pub(in crate::run) fn give_up(&mut self, failure: &Failure, is_final: bool) -> Option<GivenUp> {
         let reason = self.health.given_up(failure, is_final).filter(|_| !self.stopped)?;
         self.stopped = true;

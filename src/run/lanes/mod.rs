@@ -1,4 +1,4 @@
-//! One endpoint and model each: the judgments that wait for it, and how its failures are answered.
+//! One endpoint and model each: the judgments that wait for it, and the handling of its failures.
 
 mod followers;
 pub(in crate::run) mod health;

@@ -1,4 +1,4 @@
-//! What follows from an attempt: a record, or another attempt; and whether its member is asked any more.
+//! What follows from an attempt: a record, or another attempt; and whether its member is still asked.
 
 use std::cmp::Reverse;
 use std::time::Duration;
@@ -22,10 +22,10 @@ pub(in crate::run) enum Next {
     Record(Box<Job>),
 }
 
-/// A member that is asked no more: its name, where the lane has several, and why.
+/// A member that was given up: its name, if the lane has several, and why.
 pub(in crate::run) type MemberGivenUp = (Option<String>, GivenUp);
 
-/// Re-asks of an answer that breaks off, whatever its code: what cut it is mostly gone the next time.
+/// Re-asks of an answer that breaks off, whatever its code: the cause is mostly gone the next time.
 const BROKEN_OFF_RE_ASKS: u8 = 2;
 /// How much a new observation moves the rate of tokens to the estimate.
 const RATIO_STEP: f64 = 0.1;
@@ -70,8 +70,8 @@ impl Lane {
         }
     }
 
-    /// Takes in a judgment whose attempt was part of a batch: what follows is the same, but for the quota and the health of the endpoint, which it
-    /// says nothing of.
+    /// Takes in a judgment whose attempt was part of a batch: what follows is the same, except for the quota and the health of the endpoint, about which it
+    /// says nothing.
     pub(in crate::run) fn returned_in_batch(&mut self, mut job: Box<Job>) -> Next {
         let (_, failure) = self.take_in(&mut job);
         let Some(failure) = failure else { return Next::Record(job) };
@@ -81,7 +81,7 @@ impl Lane {
         self.after_failure(job, failure, None)
     }
 
-    /// What an attempt shows of the endpoint: its quota, its count of tokens, whether it reads whole prompts. Returns the tokens that were used, and
+    /// What an attempt shows about the endpoint: its quota, its count of tokens, whether it reads whole prompts. Returns the tokens that were used, and
     /// the failure, if it is one.
     fn take_in(&mut self, job: &mut Job) -> (Option<u64>, Option<Box<Failure>>) {
         let Some((attempt, _)) = &mut job.last else { return (None, None) };
@@ -89,7 +89,7 @@ impl Lane {
         let usage = attempt.usage();
         if let Some(usage) = usage {
             *job.used.get_or_insert_default() += usage;
-            // Some endpoints count cached tokens apart.
+            // Some endpoints count cached tokens separately.
             let read = usage.input_tokens.max(usage.cached_tokens);
             if attempt.result.is_ok()
                 && let Some(estimate) = job.judgment.work.estimated_text_tokens()
@@ -121,7 +121,7 @@ impl Lane {
         self.queue(job, failure, Duration::ZERO, Duration::ZERO)
     }
 
-    /// Queues a judgment again after `delay`; `shown` is how long it waits in all, with its member's pause.
+    /// Queues a judgment again after `delay`; `shown` is the total wait, with its member's pause.
     fn queue(&mut self, job: Box<Job>, failure: Box<Failure>, delay: Duration, shown: Duration) -> Next {
         self.sequence += 1;
         self.retries.push(Reverse(Due { at: Instant::now() + delay, sequence: self.sequence, job }));
@@ -164,7 +164,7 @@ impl Lane {
         }
         let tries = job.attempts - job.free_attempts;
         let delay = match failure.retry_after {
-            // An endpoint that says the same again and again does not know.
+            // An endpoint that keeps saying the same does not know.
             Some(wait) if tries > 1 || wait.is_zero() => wait.max(backoff::full_jitter(tries.saturating_sub(1))),
             Some(wait) => wait,
             // The endpoint works, the model answered badly: nothing to wait for.

@@ -28,7 +28,7 @@ impl Variation {
         Cow::Owned(request)
     }
 
-    /// What is different, for the record; `None` if nothing is.
+    /// The differences, for the record; `None` if there are none.
     pub(in crate::run) fn names(&self) -> Option<String> {
         let parts =
             [("hint", self.hint.is_some()), ("temperature", self.temperature.is_some()), ("room", self.has_other_room)];

@@ -1,4 +1,4 @@
-//! How a further attempt at a judgment differs from the one before: a model that is asked the same again answers the same, and takes as long.
+//! How a further attempt at a judgment differs from the one before: a model that is asked the same again gives the same answer, and takes as long.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ const LOOP_TEMPERATURE: f64 = 0.3;
 const MIN_ROOM: u32 = 512;
 
 impl Job {
-    /// Changes what the same request would only repeat. `timeout` is the member's, for one answer.
+    /// Varies a request that would only repeat the failure. `timeout` is the member's, for one answer.
     pub(in crate::run) fn vary(&mut self, failure: &Failure, timeout: Duration) {
         let traits = failure.code.traits();
         let (answer, latency) = match &self.last {
@@ -23,7 +23,7 @@ impl Job {
         };
         let loops = answer.is_some_and(|answer| has_periodic_tail(&answer.content));
         let room = match traits.room {
-            // A loop fills any room, and an answer of twice the length takes twice the time.
+            // A loop fills any limit, and an answer of twice the length takes twice the time.
             Room::More if !loops && latency.saturating_mul(2) < timeout => self.max_output.saturating_mul(2),
             Room::Less => (self.max_output / 2).max(MIN_ROOM).min(self.max_output),
             Room::More | Room::Same => self.max_output,
@@ -40,7 +40,7 @@ impl Job {
         }
     }
 
-    /// Whether the endpoint is known to take a temperature, and the judge's is lower than what ends a loop.
+    /// Whether the endpoint is known to accept a temperature, and the judge's is too low to end a loop.
     fn takes_temperature(&self, profile: &WireProfile) -> bool {
         let own = self.judgment.work.temperature();
         own.is_some_and(|own| own < LOOP_TEMPERATURE) && !profile.dropped.contains("temperature")
@@ -62,7 +62,7 @@ mod tests {
 
     const TIMEOUT: Duration = Duration::from_secs(600);
 
-    /// A job of which this answer came, or none.
+    /// A job that got this answer, or none.
     fn after(code: ErrorCode, message: &str, answer: Option<&str>, latency: Duration) -> Job {
         let failure = Failure::new(code, message);
         let mut job = job();

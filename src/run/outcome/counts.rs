@@ -1,4 +1,4 @@
-//! The one list of counters: how many judgments of a question came to what.
+//! The one list of counters: how many judgments of a question had which outcome.
 
 use std::collections::BTreeMap;
 
@@ -7,34 +7,34 @@ use crate::feedback::{ErrorCode, Feedback, RecordedErrorCode};
 use crate::run::planning::item::Settled;
 use crate::run::planning::skipped::SkipCounts;
 
-/// How many judgments of a question came to what.
+/// How many judgments of a question had which outcome.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Counts {
     /// To be recorded by this run.
     pub planned: u64,
     /// Of these, in batches that have not ended.
     pub batched: u64,
-    /// Of the planned ones, asked again because prompt, model, parameter or trace changed.
+    /// Of the planned ones, those asked again because prompt, model, parameter or trace changed.
     pub changed: u64,
     /// Verdicts given in this run.
     pub scored: u64,
-    /// Judgments of this run that the judge chose not to make.
+    /// Judgments of this run in which the judge abstained.
     pub abstained: u64,
     /// Failures of this run.
     pub failed: BTreeMap<ErrorCode, u64>,
-    /// Verdicts from before: of the log, or of another that is reused.
+    /// Earlier verdicts: from the log, or from another that is reused.
     pub kept_scored: u64,
     /// Abstentions from before.
     pub kept_abstained: u64,
-    /// Of verdicts and abstentions from before, copied from other logs.
+    /// Of the earlier verdicts and abstentions, those copied from other logs.
     pub reused: u64,
     /// Failures that the log already had and that are not asked again; `None` counts other tools' codes.
     pub kept_failed: BTreeMap<Option<ErrorCode>, u64>,
     /// Verdicts that a person rejected, and that are not asked again.
     pub kept_invalid: u64,
-    /// In a run about failures: not in the log, and not asked.
+    /// In a run that retries failures: not in the log, and not asked.
     pub missing: u64,
-    /// In a run about failures: kept, since prompt, parameter or trace are not those that failed.
+    /// In a run that retries failures: kept, since prompt, parameter or trace are not those that failed.
     pub unmatched: u64,
     /// What there was nothing to judge in.
     pub skipped: SkipCounts,
@@ -47,7 +47,7 @@ impl Counts {
         self.changed += u64::from(changed);
     }
 
-    /// Counts a judgment that is not asked. Returns the verdict that it has, if it has one.
+    /// Counts a judgment that is not asked. Returns its verdict, if it has one.
     pub(in crate::run) fn settle(&mut self, settled: &Settled) -> Option<Standing> {
         match settled {
             Settled::Kept(standing) => self.keep(*standing),
@@ -94,17 +94,17 @@ impl Counts {
         }
     }
 
-    /// All verdicts, from before and of this run.
+    /// All verdicts, earlier ones and this run's.
     pub fn all_scored(&self) -> u64 {
         self.scored + self.kept_scored
     }
 
-    /// All judgments that the judge chose not to make.
+    /// All judgments in which the judge abstained.
     pub fn all_abstained(&self) -> u64 {
         self.abstained + self.kept_abstained
     }
 
-    /// All failures, from before and of this run.
+    /// All failures, earlier ones and this run's.
     pub fn all_failed(&self) -> u64 {
         self.failed.values().sum::<u64>() + self.all_kept_failed()
     }
@@ -114,7 +114,7 @@ impl Counts {
         self.kept_failed.values().sum()
     }
 
-    /// Judgments that the log already had, rejected ones apart.
+    /// Judgments that the log already had, except rejected ones.
     pub fn already_in_log(&self) -> u64 {
         self.kept_scored + self.kept_abstained - self.reused + self.all_kept_failed()
     }
@@ -130,7 +130,7 @@ impl Counts {
         self.planned.saturating_sub(judged + self.batched)
     }
 
-    /// All failures by name; other tools' codes go by one name.
+    /// All failures by name; other tools' codes share one name.
     pub fn failures_by_name(&self) -> BTreeMap<&'static str, u64> {
         let own = self.failed.iter().map(|(code, n)| (code.as_str(), *n));
         let kept = self.kept_failed.iter();
@@ -158,7 +158,7 @@ mod tests {
     const FOREIGN: Standing = Standing::Failed { code: None, create_time_ms: 0 };
     const REJECTED: Standing = Standing::Rejected { create_time_ms: 0 };
 
-    /// What settling judgments one after the other counts, and which of them have a verdict.
+    /// The counts after settling judgments one after the other, and which of them have a verdict.
     fn settled(all: &[Settled]) -> (Counts, Vec<Option<Standing>>) {
         let mut counts = Counts::default();
         let verdicts = all.iter().map(|settled| counts.settle(settled)).collect();

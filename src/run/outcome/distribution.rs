@@ -1,4 +1,4 @@
-//! The verdicts of one judge, folded as they come.
+//! The verdicts of one judge, folded as they arrive.
 
 use crate::feedback::log::Standing;
 use crate::judge::verdict::VerdictType;
@@ -32,7 +32,7 @@ impl Distribution {
     pub(in crate::run) fn of(verdict: &VerdictType) -> Self {
         match verdict {
             VerdictType::Boolean => Self::Boolean { yes: 0, no: 0 },
-            // How often each of several labels comes is not known from what stands for a list of them.
+            // How often each of several labels comes is not known from the hash of their list.
             VerdictType::Labels { .. } => Self::Category(Vec::new()),
             VerdictType::Category { labels } => Self::Category(labels.iter().map(|label| (label.clone(), 0)).collect()),
             VerdictType::Integer { .. } | VerdictType::Number { .. } => {

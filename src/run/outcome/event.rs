@@ -25,7 +25,7 @@ pub enum Event<'a> {
         /// `None` when the length is unknown.
         total_bytes: Option<u64>,
     },
-    /// A trace was read that the run is not about.
+    /// A trace was read that is not selected.
     NotSelected {
         /// Why not.
         why: &'a NotSelected,
@@ -36,9 +36,9 @@ pub enum Event<'a> {
     },
     /// The whole dataset was read.
     DatasetRead,
-    /// What the user should know of how the dataset was read.
+    /// What the user should know about how the dataset was read.
     Noticed(&'a Notices),
-    /// These ids were named, and the dataset has no such trace.
+    /// These ids were named, but the dataset has no such trace.
     AbsentTraceIds(&'a [String]),
     /// A line is not a trace.
     Rejected(&'a Reject),
@@ -51,13 +51,13 @@ pub enum Event<'a> {
         /// What became of it instead.
         settled: &'a Settled,
     },
-    /// A trace or session has this many of the failures that the run is about.
+    /// A trace or session has this many of the failures that the run retries.
     FailuresFound(u64),
     /// A judgment will be asked and recorded.
     Planned {
         /// Of this question.
         question: QuestionIndex,
-        /// The log has another opinion, given to another prompt, trace or parameter.
+        /// The log has another opinion, for another prompt, trace or parameter.
         changed: bool,
     },
     /// A planned judgment is in a batch, or goes with one.
@@ -90,7 +90,7 @@ pub enum Event<'a> {
         cost: Option<f64>,
         /// From sending to the last byte.
         latency: Duration,
-        /// Why it gave no verdict, if it gave none.
+        /// Why it gave no verdict, if so.
         failure: Option<&'a Failure>,
     },
     /// An attempt failed and will be repeated.
@@ -111,7 +111,7 @@ pub enum Event<'a> {
         /// How the verdict was read, if there is one.
         method: Option<ParseMethod>,
     },
-    /// One of several members of a lane's pool is asked no more; the others are.
+    /// One of several members of a lane's pool was given up; the others were not.
     MemberGivenUp {
         /// Of this lane.
         lane: LaneIndex,
@@ -120,7 +120,7 @@ pub enum Event<'a> {
         /// Why.
         reason: &'a GivenUp,
     },
-    /// A lane is asked no more; answers in flight are waited for, and other lanes continue.
+    /// A lane was given up; answers in flight are waited for, and other lanes continue.
     LaneStopped {
         /// This lane.
         lane: LaneIndex,
@@ -139,7 +139,7 @@ pub enum Event<'a> {
         /// Requests in flight.
         in_flight: usize,
     },
-    /// An endpoint reported its limits, of which the user gave none. Once a second while they are known.
+    /// An endpoint reported limits that the user did not set. Once a second while they are known.
     LimitsReported {
         /// Of this lane.
         lane: LaneIndex,

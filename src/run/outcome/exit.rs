@@ -11,7 +11,7 @@ pub struct RunReport {
     pub summary: Summary,
     /// Why the whole run ended before everything was asked, if it did. Why a lane ended is in its summary.
     pub stop: Option<StopReason>,
-    /// What it leaves of batches, if it has to do with them.
+    /// The state of its batches, if it has any.
     pub batched: Batched,
 }
 
@@ -27,7 +27,7 @@ pub enum Exit {
     Usage = 2,
     /// Finished, but some judgments failed, some lines are not traces, or a filter failed; the same command retries failures.
     SomeFailed = 3,
-    /// Stopped early (key, quota, budget, wrong address, a log that cannot be written), nothing but failures, or records of the log lost.
+    /// Stopped early (key, quota, budget, wrong address, a log that cannot be written), every judgment failed, or records of the log were lost.
     Stopped = 4,
     /// Judgments are in batches that have not ended; `collect` or the same command continues.
     Pending = 5,
@@ -48,7 +48,7 @@ impl RunReport {
         let summary = &self.summary;
         match &self.stop {
             Some(StopReason::Interrupted) => Exit::Interrupted,
-            // Of standard input that shows only when it is read.
+            // For standard input, that is known only when it is read.
             Some(StopReason::Dataset(error)) if summary.traces == 0 && error.is_unusable() => Exit::Usage,
             Some(
                 StopReason::Budget(_)
@@ -64,7 +64,7 @@ impl RunReport {
             None if summary.batched() > 0 => Exit::Pending,
             // A shard may be empty: then its work is done.
             None if summary.selected() == 0 && summary.not_selected.other_shards == 0 => Exit::Usage,
-            // Whatever they are: a run without one verdict is not a run with some failures.
+            // Whatever their codes: a run without a single verdict is not a run with some failures.
             None if summary.scored() == 0 && summary.failed() > summary.unmatched() => Exit::Stopped,
             None if summary.failed() + summary.without_consensus() + summary.rejects + summary.not_selected.failed
                 > 0 =>
@@ -80,7 +80,7 @@ impl RunReport {
         self.stop.is_some() || self.summary.lanes.iter().any(|lane| lane.stopped.is_some())
     }
 
-    /// All reasons for which something was not asked, the run's own first, each with its causes.
+    /// All reasons why something was not asked, the run's own first, each with its causes.
     pub fn stop_reasons(&self) -> Vec<String> {
         let run = self.stop.iter().map(StopReason::with_causes);
         let lanes = self.summary.lanes.iter().filter_map(|lane| Some((&lane.source_id, lane.stopped.as_ref()?)));

@@ -1,4 +1,4 @@
-//! The fold over a run's events that it ends with: scored, failed and kept side by side, never a mean without its number.
+//! The fold over a run's events for the report at its end: scored, failed and kept side by side, never a mean without its count.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -25,29 +25,29 @@ use crate::run::until::UntilSummary;
 pub struct Summary {
     /// Traces that were read and selected.
     pub traces: u64,
-    /// The part of the dataset that the run was about, if not all.
+    /// The part of the dataset that the run covered, if not all.
     pub shard: Option<Shard>,
     /// Traces that were read and not selected.
     pub not_selected: NotSelectedCounts,
-    /// Ids that were named and that the dataset lacks.
+    /// Named ids that are not in the dataset.
     pub absent_trace_ids: Vec<String>,
     /// Lines that are not a trace.
     pub rejects: u64,
     /// Traces that were read before.
     pub duplicates: u64,
-    /// Failures that were to be asked again and whose traces are in the dataset; only of a run about failures.
+    /// Failures to retry whose traces are in the dataset; only for a run that retries failures.
     pub failures_found: u64,
     /// Whether the dataset was read to its end, or as far as the run's limit.
     pub read_to_end: bool,
     /// Requests sent, retries included.
     pub requests: u64,
-    /// Of these, not the first about their judgment.
+    /// Of these, retries.
     pub retries: u64,
     /// Verdicts of a simulator, whichever model was asked.
     pub made_up: u64,
-    /// Answers that hit the output limit before they had a verdict.
+    /// Answers that reached the output limit before they had a verdict.
     pub endless: Endless,
-    /// What the first failure with each code said.
+    /// The message of the first failure with each code.
     pub first_messages: BTreeMap<ErrorCode, String>,
     /// One for each question, in the run's order.
     pub questions: Vec<QuestionSummary>,
@@ -59,16 +59,16 @@ pub struct Summary {
     pub lanes: Vec<LaneSummary>,
     /// What was decided about the conditions that end the run.
     pub until: Vec<UntilSummary>,
-    /// Judgments that are counted above, and that the log could not take.
+    /// Judgments that are counted above but could not be saved.
     pub unsaved: u64,
-    /// What the log went through while the run wrote to it.
+    /// What happened to the log while the run wrote to it.
     pub log: Restored,
     started: Instant,
     /// The whole run, once it has ended.
     pub elapsed: Duration,
 }
 
-/// Answers that did not end by themselves, and what they took.
+/// Answers that did not end within the limit, and their tokens.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Endless {
     /// How many.
@@ -111,13 +111,13 @@ impl QuestionInfo {
 pub struct QuestionSummary {
     /// Which question.
     pub info: QuestionInfo,
-    /// How many judgments came to what.
+    /// How many judgments had which outcome.
     pub counts: Counts,
     /// All verdicts, new and kept.
     pub distribution: Distribution,
     /// Of the new ones, those that were read from prose.
     pub from_prose: u64,
-    /// New verdicts that should have been weighed by the probabilities of their labels, and could not be.
+    /// New verdicts that should have been weighed by the probabilities of their labels, but could not be.
     pub not_weighed: u64,
     /// Tokens of all attempts that reported them.
     pub usage: Usage,
@@ -125,12 +125,12 @@ pub struct QuestionSummary {
     pub cost: Option<f64>,
 }
 
-/// What a run learnt of an endpoint and a model.
+/// What a run learnt about an endpoint and a model.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LaneSummary {
     /// The model URI.
     pub source_id: String,
-    /// What the endpoint did not take, and what was done instead.
+    /// What the endpoint did not accept, and what was done instead.
     pub adapted: Vec<String>,
     /// The endpoint's own limit of requests, where it reports one and the user set none.
     pub learnt_requests: Option<u64>,
@@ -138,7 +138,7 @@ pub struct LaneSummary {
     pub learnt_tokens: Option<u64>,
     /// Members of its pool that were given up, and why.
     pub members_given_up: Vec<(String, GivenUp)>,
-    /// Why it was asked no more before the run ended, if it was.
+    /// Why it was given up before the run ended, if it was.
     pub stopped: Option<GivenUp>,
     /// Where the endpoint cuts prompts, if it does.
     pub prompt_limit: Option<PromptLimit>,
@@ -154,7 +154,7 @@ pub struct PromptLimit {
 }
 
 impl Summary {
-    /// Of these questions and lanes, with nothing counted yet.
+    /// For these questions and lanes, with nothing counted yet.
     pub fn new<'a>(
         questions: impl Iterator<Item = &'a Question>,
         lanes: &[LaneSettings],
@@ -277,17 +277,17 @@ impl Summary {
         self.questions.iter().map(|question| of(&question.counts)).sum()
     }
 
-    /// Judgments that the run was about: planned, or found in the log.
+    /// Judgments that the run covered: planned, or found in the log.
     pub fn selected(&self) -> u64 {
         self.sum(Counts::selected)
     }
 
-    /// All verdicts, from before and of this run.
+    /// All verdicts, earlier ones and this run's.
     pub fn scored(&self) -> u64 {
         self.sum(Counts::all_scored)
     }
 
-    /// All failures, from before and of this run.
+    /// All failures, earlier ones and this run's.
     pub fn failed(&self) -> u64 {
         self.sum(Counts::all_failed)
     }
@@ -297,12 +297,12 @@ impl Summary {
         self.sum(|counts| counts.unmatched)
     }
 
-    /// Aggregates of votes that are no verdict.
+    /// Aggregates of votes that are not a verdict.
     pub fn without_consensus(&self) -> u64 {
         self.panels.iter().map(|panel| panel.failed).sum()
     }
 
-    /// Judgments that were planned and not reached.
+    /// Judgments that were planned but not reached.
     pub fn unjudged(&self) -> u64 {
         self.sum(Counts::unjudged)
     }

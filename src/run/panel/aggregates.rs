@@ -1,4 +1,4 @@
-//! What votes come to, as records: made from the log at the end of a run, so that they know the votes of all runs, cost nothing, and are
+//! The aggregates of votes, as records: made from the log at the end of a run, so that they include the votes of all runs, cost nothing, and are
 //! made again by the next run if this one is killed before.
 
 use std::path::PathBuf;
@@ -31,13 +31,13 @@ const IN_COMMON: [&str; 9] = [
     DOCUMENT_METADATA,
     DOCUMENT_COUNT_METADATA,
 ];
-/// Records that are handed to the log together.
+/// Records that are appended to the log together.
 const TOGETHER: usize = 256;
 
 /// Brings the aggregates of a log up to date with its votes.
 ///
 /// # Errors
-/// When the log cannot be read. Where it cannot be written any more, closing it says so.
+/// When the log cannot be read. If it can no longer be written, closing it reports that.
 pub(in crate::run) async fn aggregate(
     panels: &[Panel],
     log: PathBuf,
@@ -52,7 +52,7 @@ pub(in crate::run) async fn aggregate(
         let panel = &panels[subject.panel];
         let said: Vec<_> = subject.votes.iter().filter_map(|vote| vote.value).collect();
         let is_cascade = panel.aggregation == Aggregation::Cascade;
-        // Of a cascade, the one that decides need not be asked.
+        // In a cascade, the deciding model need not be asked.
         for (number, voter) in panel.voters.iter().enumerate().take(panel.voters.len() - usize::from(is_cascade)) {
             let given = subject.votes.iter().filter(|vote| vote.voter == number && vote.value.is_some()).count() as u64;
             let missing = u64::from(panel.samples * panel.orders()).saturating_sub(given);
@@ -141,14 +141,14 @@ pub(in crate::run) async fn aggregate(
         }
     }
     if !unwritten.is_empty() {
-        // Should the log be closed, closing it says so.
+        // If the log's writer has stopped, closing it reports why.
         let _ = writer.append_all(unwritten).await;
     }
     Ok(summaries)
 }
 
 impl PanelSummary {
-    /// Counts how often what was shown first is preferred.
+    /// Counts how often the output shown first is preferred.
     fn count_positions(&mut self, subject: &Subject, values: &[Value]) {
         let Some([first, second]) = subject.sides else { return };
         for vote in &subject.votes {
@@ -161,7 +161,7 @@ impl PanelSummary {
     }
 }
 
-/// What the aggregate says of the pair that it is about, in the order of the sides: `vote` is one of its votes.
+/// The aggregate's metadata about its pair, in the order of the sides: `vote` is one of its votes.
 fn compared(panel: &Panel, subject: &Subject, vote: &Feedback) -> Vec<(String, String)> {
     let Some(sides) = subject.sides else { return Vec::new() };
     let mut traces =
@@ -174,7 +174,7 @@ fn compared(panel: &Panel, subject: &Subject, vote: &Feedback) -> Vec<(String, S
     keys.into_iter().map(ToOwned::to_owned).zip(names.into_iter().chain(traces)).collect()
 }
 
-/// What a cascade comes to.
+/// The outcome of a cascade.
 fn decided(panel: &Panel, subject: &Subject, values: &[Value]) -> Decided {
     let is_last = |vote: &&Vote| vote.voter + 1 == panel.voters.len();
     let first: Vec<_> = subject.votes.iter().filter(|vote| !is_last(vote)).collect();
@@ -183,7 +183,7 @@ fn decided(panel: &Panel, subject: &Subject, values: &[Value]) -> Decided {
     cascade::decide(panel, &verdicts, first.len(), last)
 }
 
-/// The identity of an aggregate: the votes that it is made of, and how. Later votes make another one, which overrides it.
+/// The identity of an aggregate: its votes, and how they are combined. Later votes make another one, which overrides it.
 fn id(panel: &Panel, subject: &Subject, values: &[Value], is_verdict: bool) -> AssessmentId {
     let mut hasher = IdHasher::new("judge-run aggregate 1");
     hasher.part(panel.judge.as_bytes()).part(panel.aggregation.as_str().as_bytes());
@@ -214,7 +214,7 @@ fn base(panel: &Panel, vote: Feedback, run_id: &str, id: AssessmentId) -> Feedba
     }
 }
 
-/// `true: openai:/a, openai:/b`, a line for each verdict, and one for those that gave none.
+/// `true: openai:/a, openai:/b`, one line for each verdict, and one for those without.
 fn said_by_whom(panel: &Panel, votes: &[Vote], values: &[Value]) -> String {
     let order = |vote: &Vote| match (panel.aggregation, vote.is_swapped) {
         (Aggregation::Pair, false) => ", in order",

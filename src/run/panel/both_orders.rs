@@ -1,4 +1,4 @@
-//! One verdict of comparisons: each asks in both orders, and a side wins it only where it wins in both; or in one order, where that is wanted.
+//! One verdict of comparisons: each asks in both orders, and a side wins only if it wins in both; or in one order, if so configured.
 
 use serde_json::Value;
 
@@ -12,7 +12,7 @@ use crate::feedback::{ORDERS_METADATA, TIE};
 enum Compared {
     /// The number of the verdict.
     Wins(usize),
-    /// The judge says in both that neither is better.
+    /// In both, the judge says that neither is better.
     Tie,
     /// The verdict depends on the order.
     Inconsistent,
@@ -23,7 +23,7 @@ const DECLARED: &str = "declared";
 const INCONSISTENT: &str = "inconsistent";
 const SPLIT: &str = "split";
 
-/// What comparisons of one pair come to.
+/// The outcome of the comparisons of one pair.
 #[derive(Debug, PartialEq)]
 pub(super) struct Decided {
     pub combined: Combined,
@@ -31,7 +31,7 @@ pub(super) struct Decided {
     pub details: Vec<(&'static str, String)>,
 }
 
-/// Decides by most of the comparisons, of which there must be `quorum`. `values` are all verdicts.
+/// Decides by the majority of the comparisons; there must be at least `quorum`. `values` are all verdicts.
 pub(super) fn decide(panel: &Panel, subject: &Subject, values: &[Value]) -> Result<Decided, NoConsensus> {
     let comparisons = comparisons(&subject.votes, values, panel.one_order);
     if comparisons.is_empty() || comparisons.len() < panel.quorum as usize {
@@ -71,7 +71,7 @@ pub(super) fn decide(panel: &Panel, subject: &Subject, values: &[Value]) -> Resu
     Ok(Decided { combined, details })
 }
 
-/// What each voter says each time, where both orders have a verdict; with `one_order`, also where only one is asked.
+/// Each voter's verdicts, where both orders have one; with `one_order`, also where only one is asked.
 fn comparisons(votes: &[Vote], values: &[Value], one_order: bool) -> Vec<Compared> {
     let compared = |vote: &Vote| {
         let other = votes
@@ -102,7 +102,7 @@ mod tests {
     use crate::judge::verdict::VerdictType;
     use crate::run::setup::run_plan::Aggregation;
 
-    /// Decides about comparisons, each with what is said in either order.
+    /// Decides about comparisons, each with the verdicts in both orders.
     fn decided(comparisons: &[[Option<usize>; 2]], quorum: u32) -> Result<(Value, Vec<String>), NoConsensus> {
         decided_in(comparisons, quorum, &[false, true])
     }
@@ -156,7 +156,7 @@ mod tests {
     #[test]
     fn an_order_without_a_verdict_is_no_comparison() {
         let error = decided(&[[Some(0), None]], 1).unwrap_err();
-        assert_eq!(error.to_string(), "1 of 2 votes have a verdict, and the quorum is 2");
+        assert_eq!(error.to_string(), "1 of 2 votes have a verdict, but the quorum is 2");
         assert_eq!(decided(&[[Some(0), None], [Some(1), Some(1)]], 1).unwrap().0, json!("new"));
     }
 
@@ -166,7 +166,7 @@ mod tests {
             let of = |value| decided_in(&[[value, None]], 1, &[order]);
             assert_eq!(of(Some(1)).unwrap(), (json!("new"), vec!["1".into()]));
             assert_eq!(of(Some(2)).unwrap(), (json!("tie"), vec!["1".into(), "declared".into()]));
-            assert_eq!(of(None).unwrap_err().to_string(), "0 of 1 votes have a verdict, and the quorum is 1");
+            assert_eq!(of(None).unwrap_err().to_string(), "0 of 1 votes have a verdict, but the quorum is 1");
         }
     }
 

@@ -9,11 +9,11 @@ use crate::run::setup::run_plan::Aggregation;
 /// What the first votes leave.
 #[derive(Debug, PartialEq)]
 pub(super) enum Decided {
-    /// They say the same, or are sure enough.
+    /// They agree, or are sure enough.
     AtOnce(Combined),
     /// The last voter's verdict.
     ByTheLast(Combined),
-    /// The last voter was asked, and gave no verdict.
+    /// The last voter was asked but gave no verdict.
     NotAtAll(String),
     /// The last voter is to be asked.
     Escalated,
@@ -21,10 +21,10 @@ pub(super) enum Decided {
     Pending,
 }
 
-/// A verdict among the first votes, and how sure the model is of it, where that is known.
+/// A verdict among the first votes, and the model's confidence in it, if known.
 pub(super) type First<'a> = (&'a Value, Option<f64>);
 
-/// Decides by the first votes where they leave nothing open, else by the last. `first` are their verdicts, of `came` that are answered; `last` is the last
+/// Decides by the first votes if they leave nothing open, otherwise by the last. `first` are their verdicts, of `came` that are answered; `last` is the last
 /// voter's answer, if there is one: a verdict or a failure.
 pub(super) fn decide(panel: &Panel, first: &[First<'_>], came: usize, last: Option<Option<&Value>>) -> Decided {
     let wanted = panel.first_votes() as usize;
@@ -60,7 +60,7 @@ pub(super) fn decide(panel: &Panel, first: &[First<'_>], came: usize, last: Opti
     }
 }
 
-/// What votes say if they say the same: of numbers, the mean of those that are equal or on one side of the threshold.
+/// The common verdict of votes that agree: for numbers, the mean if they are equal or on one side of the threshold.
 fn agreed(panel: &Panel, votes: &[First<'_>]) -> Option<Combined> {
     let unanimous = |value: Value| {
         let n = votes.len();
@@ -79,7 +79,7 @@ fn agreed(panel: &Panel, votes: &[First<'_>]) -> Option<Combined> {
     is_same.then(|| unanimous(mean.into()))
 }
 
-/// What the first votes say where they are sure enough: one vote by its own confidence, several by the share that say the same.
+/// The verdict of the first votes if they are sure enough: one vote by its own confidence, several by the share that agree.
 fn sure(votes: &[First<'_>], least: f64) -> Option<Combined> {
     if let [(value, confidence)] = *votes {
         let is_sure = confidence.is_some_and(|confidence| confidence >= least);

@@ -1,4 +1,4 @@
-//! One verdict of several.
+//! Makes one verdict of several.
 
 use serde_json::Value;
 
@@ -8,7 +8,7 @@ use crate::run::setup::run_plan::Aggregation;
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Combined {
     pub value: Value,
-    /// What the record says of how far the votes agree: `2/3` of them, or the range of numbers, `3..5`.
+    /// What the record says about how far the votes agree: `2/3` of them, or the range of numbers, `3..5`.
     pub agreement: String,
     pub is_unanimous: bool,
 }
@@ -16,7 +16,7 @@ pub(super) struct Combined {
 /// Why votes have no verdict in common.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum NoConsensus {
-    #[error("{votes} of {asked} votes have a verdict, and the quorum is {quorum}")]
+    #[error("{votes} of {asked} votes have a verdict, but the quorum is {quorum}")]
     Quorum { votes: usize, asked: u32, quorum: u32 },
     #[error("a tie: {} have {most} of {votes} votes each", .values.join(" and "))]
     Tie { values: Vec<String>, most: usize, votes: usize },
@@ -26,7 +26,7 @@ pub(super) enum NoConsensus {
     Undecided(String),
 }
 
-/// Makes one verdict of those that were given.
+/// Combines the given verdicts into one.
 pub(super) fn combine(
     aggregation: Aggregation,
     votes: &[&Value],
@@ -51,7 +51,7 @@ pub(super) fn combine(
     }
 }
 
-/// What most votes say: not necessarily more than half of them, but more than say anything else.
+/// The most frequent vote: not necessarily more than half of them, but more than for anything else.
 pub(super) fn majority(votes: &[&Value]) -> Result<Combined, NoConsensus> {
     let mut counts: Vec<(&Value, usize)> = Vec::new();
     for vote in votes {
@@ -82,7 +82,7 @@ fn mean(numbers: &[f64]) -> f64 {
     numbers.iter().sum::<f64>() / numbers.len() as f64
 }
 
-/// Of sorted numbers; of an even number of them, the mean of the two in the middle.
+/// The median of sorted numbers; for an even count, the mean of the two in the middle.
 fn median(sorted: &[f64]) -> f64 {
     let middle = sorted.len() / 2;
     if sorted.len() % 2 == 1 { sorted[middle] } else { f64::midpoint(sorted[middle - 1], sorted[middle]) }
@@ -115,7 +115,7 @@ mod tests {
     #[test]
     fn too_few_votes_are_no_verdict() {
         let error = of(Aggregation::Majority, &[json!(true)], 2).unwrap_err();
-        assert_eq!(error.to_string(), "1 of 3 votes have a verdict, and the quorum is 2");
+        assert_eq!(error.to_string(), "1 of 3 votes have a verdict, but the quorum is 2");
         assert!(of(Aggregation::Mean, &[], 0).is_err());
     }
 

@@ -1,4 +1,4 @@
-//! Panels: several votes on one question, each a record of its own, and the aggregate that code makes of them.
+//! Panels: several votes on one question, each with its own record, and the aggregate that code makes of them.
 
 mod aggregates;
 mod both_orders;

@@ -1,4 +1,4 @@
-//! Who votes, and what becomes of the votes.
+//! Who votes, and how the votes are combined.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,7 +7,7 @@ use crate::judge::verdict::VerdictType;
 use crate::run::outcome::distribution::Distribution;
 use crate::run::setup::run_plan::Aggregation;
 
-/// A judge that several models are asked, or one model several times.
+/// A judge that is asked of several models, or of one model several times.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Panel {
     /// The judge's name.
@@ -16,21 +16,21 @@ pub struct Panel {
     pub verdict: VerdictType,
     /// Which verdicts are good.
     pub good: Option<Good>,
-    /// The model URIs; of a cascade, the one that decides comes last.
+    /// The model URIs; in a cascade, the deciding one comes last.
     pub voters: Vec<String>,
-    /// Votes of each of them; of the one that decides, one.
+    /// Votes of each of them; the deciding one has one.
     pub samples: u32,
     /// How the votes become one verdict.
     pub aggregation: Aggregation,
     /// Verdicts that it takes.
     pub quorum: u32,
-    /// Of a cascade: whether bad verdicts are left to the one that decides.
+    /// In a cascade: whether bad verdicts are left to the deciding model.
     pub escalates_bad: bool,
-    /// Of a cascade: the least confidence at which the first votes decide; without it they must say the same.
+    /// In a cascade: the lowest confidence at which the first votes decide; without it they must agree.
     pub escalates_below: Option<f64>,
     /// Of a judge of pairs: the names of the compared sides, in order.
     pub sides: Vec<String>,
-    /// Of a judge of pairs: whether each is shown in one order alone.
+    /// For a judge of pairs: whether each is shown in only one order.
     pub one_order: bool,
 }
 
@@ -57,7 +57,7 @@ impl Panel {
         Some([a?, b?]).filter(|[a, b]| a != b)
     }
 
-    /// Of a cascade: the votes before the one that decides.
+    /// In a cascade: the votes before the deciding one.
     pub(super) fn first_votes(&self) -> u32 {
         u32::try_from(self.voters.len()).unwrap_or(u32::MAX).saturating_sub(1).saturating_mul(self.samples)
     }
@@ -76,30 +76,30 @@ impl Panel {
     }
 }
 
-/// What the votes of a panel came to: over the whole log, as it is at the end of the run.
+/// The outcome of a panel's votes: over the whole log, as it is at the end of the run.
 #[derive(Debug)]
 pub struct PanelSummary {
     /// Which one.
     pub panel: Panel,
     /// Aggregates that are verdicts.
     pub scored: u64,
-    /// Of these, those in which all votes say the same.
+    /// Of these, those in which all votes agree.
     pub unanimous: u64,
-    /// Of these, those that rest on fewer votes than the panel has.
+    /// Of these, those based on fewer votes than the panel has.
     pub short: u64,
     /// Subjects with too few verdicts, or a tie.
     pub failed: u64,
-    /// Subjects whose votes are not all asked yet, and too few for an aggregate.
+    /// Subjects whose votes are not all asked yet and too few for an aggregate.
     pub pending: u64,
     /// Aggregates that this run wrote.
     pub written: u64,
-    /// Of a cascade: traces about which the one that decides is to be asked, and how many it has decided.
+    /// In a cascade: traces about which the deciding model is to be asked, and how many it has decided.
     pub escalated: BTreeSet<String>,
-    /// Of a cascade: verdicts of the one that decides.
+    /// In a cascade: verdicts of the deciding model.
     pub decided_by_last: u64,
-    /// Of a judge of pairs: verdicts for what was shown first, and those for either.
+    /// For a judge of pairs: verdicts for the output shown first, and those for either.
     pub first_preferred: (u64, u64),
-    /// By voter, the votes that are missing or have no verdict.
+    /// By voter, the votes that are missing or without a verdict.
     pub without: BTreeMap<String, u64>,
     /// The aggregates.
     pub distribution: Distribution,

@@ -1,4 +1,4 @@
-//! The votes of panels, as a log has them.
+//! The votes of panels, from a log.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -14,7 +14,7 @@ use crate::run::setup::run_plan::Aggregation;
 /// The votes of a log, by subject, and its records.
 pub(super) struct Votes {
     pub subjects: Vec<Subject>,
-    /// Verdicts as JSON, by number: there are few different ones.
+    /// Verdicts as JSON, by number: there are few distinct ones.
     pub values: Vec<Value>,
     pub records: StandingRecords,
 }
@@ -28,7 +28,7 @@ pub(super) struct Subject {
     /// Of a pair: the numbers of its sides, in their order.
     pub sides: Option<[usize; 2]>,
     pub votes: Vec<Vote>,
-    /// The aggregate that stands.
+    /// The aggregate in force.
     pub standing: Option<Aggregate>,
 }
 
@@ -41,9 +41,9 @@ pub(super) struct Vote {
     /// Of a pair: whether the sides were shown in the opposite order.
     pub is_swapped: bool,
     pub id: AssessmentId,
-    /// The number of the value; `None` where there is no verdict, or a person rejected it.
+    /// The number of the value; `None` without a verdict, or if a person rejected it.
     pub value: Option<usize>,
-    /// How sure the model is of it, where the record says so.
+    /// The model's confidence in it, if the record states it.
     pub confidence: Option<f64>,
     pub place: Place,
 }
@@ -61,7 +61,7 @@ impl Votes {
         let mut records = StandingRecords::of(&[log])?;
         let mut found = Found::default();
         records.for_each(|place, stands, line| {
-            // What is no record was counted when the log was opened.
+            // Lines that are not records were counted when the log was opened.
             if let Some(feedback) = std::str::from_utf8(line).ok().and_then(|line| Feedback::from_json(line).ok()) {
                 found.add(panels, &feedback, place, stands);
             }

@@ -1,4 +1,4 @@
-//! What the plan says to do about one question and one subject.
+//! The plan for one question about one subject.
 
 use super::skipped::SkipReason;
 use crate::feedback::log::Standing;
@@ -22,7 +22,7 @@ pub(in crate::run) enum Action {
     Ask { judgment: Judgment, history: History, riders: Vec<Rider> },
     /// Record that it cannot be asked.
     Fail(Box<NotAskable>),
-    /// Append the log's own record again: what overrides it was given to a prompt, trace or parameter that is not asked any more.
+    /// Append the log's own record again: what overrides it was for a prompt, trace or parameter that is no longer asked.
     Reinstate { standing: Standing, offset: u64, overrides: AssessmentId },
     /// Append another log's verdict.
     Reuse(Box<Feedback>),
@@ -38,18 +38,18 @@ pub(in crate::run) struct Rider {
     pub history: History,
 }
 
-/// What became of a judgment that is not asked.
+/// The outcome of a judgment that is not asked.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Settled {
-    /// The log has it, and it is kept.
+    /// It is in the log, and kept.
     Kept(Standing),
     /// Another log has a verdict, which is copied.
     Reused(Standing),
-    /// The log has nothing of it, and the run is about failures only.
+    /// The log has no record of it, and the run retries only failures.
     Missing,
-    /// The log has a failure that another prompt, trace or parameter led to, and the run is about that failure only.
+    /// The log has a failure for another prompt, trace or parameter, and the run retries only that failure.
     Unmatched(Standing),
-    /// There is nothing that the judge judges.
+    /// There is nothing for the judge to judge.
     Skipped(SkipReason),
 }
 

@@ -1,4 +1,4 @@
-//! What becomes of each trace: threads read the dataset and turn it into judgments.
+//! Planning: threads read the dataset and turn each trace into judgments.
 
 pub(in crate::run) mod item;
 pub(in crate::run) mod plan;

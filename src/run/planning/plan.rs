@@ -1,4 +1,4 @@
-//! What becomes of a trace, a span, a session or a pair: a judgment, or nothing, because of what the log already has.
+//! Turns a trace, a span, a session or a pair into a judgment, or into nothing, depending on what the log already has.
 
 use std::sync::Arc;
 
@@ -49,11 +49,11 @@ impl Known {
 pub(in crate::run) struct Makes {
     /// What judges do not see of them.
     pub redact: Option<Arc<Redact>>,
-    /// Which of them are compared with which.
+    /// Which of them are compared with each other.
     pub sides: Option<Arc<Sides>>,
 }
 
-/// Which of the questions, and whose opinions it is about.
+/// Which of the questions, and whose opinions.
 struct Asked {
     question: QuestionIndex,
     source: Source,
@@ -99,12 +99,12 @@ impl Planner {
         &self.questions[asked.question].judge
     }
 
-    /// Whether a judge of this unit takes part here.
+    /// Whether a judge of this unit takes part.
     fn judges(&self, unit: Unit) -> bool {
         self.asked.iter().any(|asked| self.judge(asked).select.unit() == unit)
     }
 
-    /// Whether a judge of sessions takes part here.
+    /// Whether a judge of sessions takes part.
     pub(in crate::run) fn judges_sessions(&self) -> bool {
         self.judges(Unit::Session)
     }
@@ -120,7 +120,7 @@ impl Planner {
         self.questions.iter().any(|(_, question)| is_of_traces(question.judge.select.unit()))
     }
 
-    /// What becomes of a trace, its spans and their documents, and how many failures they have that the run is about.
+    /// Plans a trace, its spans and their documents, and counts their failures that the run retries.
     pub(in crate::run) fn items(&self, trace: &Trace) -> (Vec<Item>, u64) {
         let redacted = self.makes.redact.as_ref().map(|redact| redact.trace(trace));
         let trace = redacted.as_ref().unwrap_or(trace);
@@ -159,7 +159,7 @@ impl Planner {
         (self.asked_together(items), failures)
     }
 
-    /// What becomes of a session, and how many failures it has that the run is about.
+    /// Plans a session, and counts its failures that the run retries.
     pub(in crate::run) fn items_of_session(&self, session: &Session) -> (Vec<Item>, u64) {
         let redacted = self.makes.redact.as_ref().and_then(|redact| redact.session(session));
         let session = redacted.as_ref().unwrap_or(session);
@@ -169,7 +169,7 @@ impl Planner {
         (self.asked_together(items), failures)
     }
 
-    /// What becomes of traces with outputs for the same inputs, and how many failures they have that the run is about.
+    /// Plans traces with outputs for the same inputs, and counts their failures that the run retries.
     pub(in crate::run) fn items_of_sides(&self, traces: Vec<Trace>) -> (Vec<Item>, u64) {
         let traces = match &self.makes.redact {
             Some(redact) => traces.iter().map(|trace| redact.trace(trace)).collect(),
@@ -188,7 +188,7 @@ impl Planner {
         (items, failures)
     }
 
-    /// What becomes of a session that the run is not about.
+    /// Plans a session that is not selected.
     pub(in crate::run) fn session_left_out(&self) -> Vec<Item> {
         let skip = |asked: &Asked| asked.count(Settled::Skipped(SkipReason::SessionNotSelected));
         self.asked_of_sessions().map(skip).collect()
@@ -227,7 +227,7 @@ impl Planner {
         together
     }
 
-    /// Where a judgment belongs that this item's answer answers, too.
+    /// The place for a judgment that shares this item's answer.
     fn riders_of<'i>(
         &self,
         item: &'i mut Item,
@@ -322,7 +322,7 @@ impl Planner {
         Action::Ask { judgment, history, riders: Vec::new() }
     }
 
-    /// The verdict of another run's log, as it goes to this run's, which has none.
+    /// The verdict of another run's log, as it is copied to this run's log, which has none.
     fn reused(&self, opinion: OpinionKey, id: AssessmentId, seen: Seen) -> Option<Feedback> {
         let (overrides, create_time_ms) = match seen {
             Seen::New => (None, None),

@@ -1,4 +1,4 @@
-//! The threads that read the dataset, and what they hand over to the dispatcher.
+//! The threads that read the dataset, and what they pass to the dispatcher.
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -17,20 +17,20 @@ use crate::run::setup::selection::Selection;
 use crate::run::setup::settings::Scope;
 use crate::run::until::{WaveWalk, Waves};
 
-/// Groups of lines that a reader may be ahead of those that the dispatcher took last.
+/// Groups of lines by which a reader may be ahead of the dispatcher.
 const READ_AHEAD: usize = 64;
-/// How many lines that nothing is asked about are handed over together: waking a thread costs more than such a line.
+/// How many lines without questions are handed over together: waking a thread costs more than such a line.
 const HANDED_OVER: usize = 64;
-/// Kibibytes of prompts that a reader may be ahead; a single line may always be.
+/// Kibibytes of prompts by which a reader may be ahead; a single line always may.
 const READ_AHEAD_KIB: u32 = 16 << 10;
 
-/// What a line of the dataset came to, and the room that it takes.
+/// The result of a line of the dataset, and the room that it takes.
 pub(in crate::run) struct Arrived {
     pub planned: Planned,
     pub room: OwnedSemaphorePermit,
 }
 
-/// Reads the whole dataset into the channel; ends early when its other end is gone.
+/// Reads the whole dataset into the channel; ends early when the receiver is gone.
 async fn read(
     planner: &Planner,
     dataset: DatasetReader,
@@ -64,7 +64,7 @@ struct Reader {
     receiver: Option<mpsc::Receiver<Vec<Arrived>>>,
     /// Groups of lines as they are received; empty in between.
     received: Vec<Vec<Arrived>>,
-    /// What was received together with the line before.
+    /// What was received together with the previous line.
     arrived: VecDeque<Arrived>,
     /// The lane that it is for; `None` means all.
     lane: Option<LaneIndex>,
@@ -128,12 +128,12 @@ impl Readers {
         }
     }
 
-    /// There is no further wave.
+    /// This was the last wave.
     pub(in crate::run) fn end_waves(&mut self) {
         self.readers.iter_mut().for_each(|reader| reader.proceed = None);
     }
 
-    /// Reads no more. The threads end with their current line.
+    /// Stops reading. The threads end with their current line.
     pub(in crate::run) fn close(&mut self) {
         for reader in &mut self.readers {
             (reader.receiver, reader.proceed) = (None, None);
@@ -157,7 +157,7 @@ impl Readers {
                     return Poll::Ready((i == 0, Some(line)));
                 }
                 let Some(receiver) = &mut reader.receiver else { continue };
-                // All that is there, so that a thread that waits for room is woken once for all of it.
+                // Everything available, so that a thread that waits for room is woken once for all of it.
                 if let Poll::Ready(groups) = receiver.poll_recv_many(context, &mut reader.received, READ_AHEAD) {
                     if groups == 0 {
                         reader.receiver = None;

@@ -1,4 +1,4 @@
-//! `<output>.rejects.jsonl`: the lines of the dataset that are not a trace, each with its reason.
+//! `<output>.rejects.jsonl`: the lines of the dataset that are not traces, each with the reason.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use crate::dataset::Reject;
 
-/// Made anew by each run, and only if there is something to put in.
+/// Created again by each run, and only if there is something to write.
 #[derive(Debug)]
 pub(in crate::run) struct Rejects {
     path: PathBuf,

@@ -1,4 +1,4 @@
-//! What judges of spans and sessions skip: no failure, no record, but counted.
+//! What judges of spans and sessions skip: neither a failure nor a record, but counted.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,7 +19,7 @@ pub enum SkipReason {
     NoSession,
     /// The trace lacks something that the judge requires (`requires` in `[select]`): the judge does not apply to it.
     Lacks(String),
-    /// This many spans have the id of an earlier span of the same trace: both would have one record.
+    /// This many spans have the id of an earlier span of the same trace: both would have the same record.
     RepeatedSpans(u64),
     /// The session's last trace is not selected.
     SessionNotSelected,

@@ -1,4 +1,4 @@
-//! The way through a dataset: trace by trace, then session by session or pair by pair, each with what the planner makes of it.
+//! The way through a dataset: trace by trace, then session by session or pair by pair, each with its plan.
 
 use std::sync::Arc;
 
@@ -9,16 +9,16 @@ use crate::run::setup::selection::{NotSelected, Selecting, Selection};
 use crate::run::until::WaveWalk;
 use crate::trace::{Session, Trace};
 
-/// What one line of the dataset, or one group of its traces, came to.
+/// The result of one line of the dataset, or of one group of its traces.
 #[derive(Debug)]
 pub(in crate::run) enum Planned {
     Trace {
         bytes_read: u64,
         items: Vec<Item>,
-        /// Failures that the run is about, if it is about failures only.
+        /// Failures that the run retries, if it only retries failures.
         failures: u64,
     },
-    /// A session, or the outputs for the same inputs; the traces came before.
+    /// A session, or the outputs for the same inputs; the traces came earlier.
     Group {
         items: Vec<Item>,
         failures: u64,
@@ -35,9 +35,9 @@ pub(in crate::run) enum Planned {
     WaveEnd,
     /// No more lines.
     End {
-        /// What the user should know of how the dataset was read.
+        /// What the user should know about how the dataset was read.
         notices: Notices,
-        /// Ids that were named and that the dataset lacks.
+        /// Named ids that are not in the dataset.
         absent: Vec<String>,
     },
 }
@@ -102,7 +102,7 @@ impl Group {
     }
 }
 
-/// What is judged together, until all of it is there.
+/// Traces that are judged together, until all of them are there.
 enum Gathering {
     Sessions(Sessions),
     Sides(Sides),
@@ -117,7 +117,7 @@ impl Gathering {
         }
     }
 
-    /// Adds a trace; why not, where it is not known what belongs to it.
+    /// Adds a trace; returns the reason if its group is unknown.
     fn add(&mut self, planner: &Planner, located: &Located<Trace>) -> Result<Option<NotSelected>, DatasetError> {
         match self {
             Self::Sessions(sessions) => sessions.add(&located.value).map(|()| None),
@@ -168,7 +168,7 @@ impl<'a> Walk<'a> {
 
     /// The next line, or the next stage.
     fn line(&mut self) -> Option<Planned> {
-        // The limit counts traces where traces or their spans are judged; groups are whole only at the dataset's end.
+        // The limit counts traces if traces or their spans are judged; groups are complete only at the end of the dataset.
         let enough = self.selecting.is_done() && self.planner.judges_traces();
         let is_first_wave = self.waves.as_ref().is_none_or(WaveWalk::is_first);
         let Stage::Traces(gathering) = &mut self.stage else { return None };

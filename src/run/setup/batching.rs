@@ -1,4 +1,4 @@
-//! Requests that go to a provider's batch API: what a run is given of it, and what it leaves.
+//! Requests that go to a provider's batch API: a run's input and output for it.
 
 use std::collections::HashSet;
 
@@ -11,12 +11,12 @@ use crate::feedback::AssessmentId;
 /// How judgments are asked in batches.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct BatchPlan {
-    /// What becomes of requests that a batch leaves without a verdict.
+    /// What to do with requests that a batch leaves without a verdict.
     pub on_expired: OnExpired,
     /// How large a batch may be.
     #[serde(default)]
     pub limits: BatchLimits,
-    /// How often batches are looked at, at first.
+    /// How often batches are polled, at first.
     #[serde(rename = "poll_ms", with = "millis")]
     pub poll: std::time::Duration,
     /// Whether the provider is asked to delete its files in the end.
@@ -29,7 +29,7 @@ impl BatchPlan {
     pub const DEFAULT_POLL: std::time::Duration = std::time::Duration::from_secs(30);
 }
 
-/// What becomes of a request that a batch leaves without a verdict, where another attempt may bring one.
+/// What to do with a request that a batch leaves without a verdict, if another attempt may give one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OnExpired {
@@ -48,16 +48,16 @@ pub enum OnExpired {
 pub struct Batching {
     /// What is known of requests in batches.
     pub answers: Answers,
-    /// Where new ones go; without it they are left.
+    /// Where new ones go; without it they are skipped.
     pub spool: Option<Spool>,
-    /// What becomes of those that a batch leaves without a verdict.
+    /// What to do with those that a batch leaves without a verdict.
     pub on_expired: OnExpired,
     /// Whether failures of the log are asked again that no batch has.
     pub asks_failures: bool,
     /// Whether endpoints are asked: the first request of each question is answered before others go to a batch, so that not all of them are refused
     /// for one reason.
     pub proves: bool,
-    /// What batches may cost that are not over, and their tokens.
+    /// The possible cost and tokens of batches that are not over.
     pub reserved: (f64, u64),
     /// What a simulator answered in the model's place in batches of earlier passes over the dataset. The log does not hold it as the model's, and it is
     /// not submitted again.
@@ -69,13 +69,13 @@ pub struct Batching {
 pub struct Batched {
     /// Files of requests that are not yet planned.
     pub shards: Vec<Shard>,
-    /// Batches of which every result was taken in.
+    /// Batches whose results have all been taken in.
     pub settled: Vec<String>,
     /// Results in others that the run did not ask for.
     pub unsettled: u64,
-    /// Results that were left out: of no request of their batch, or of one that has a result already.
+    /// Results that were left out: about no request of their batch, or about one that already has a result.
     pub strays: u64,
-    /// Whether something was left for the sake of a budget.
+    /// Whether something was skipped because of a budget.
     pub is_full: bool,
     /// What a simulator answered in the model's place, in this pass and those before.
     pub made_up: HashSet<AssessmentId>,

@@ -28,12 +28,12 @@ pub struct Budget {
 pub enum MaxErrors {
     /// More than this many.
     Count(u64),
-    /// More than this share of the judgments that were asked, 0 to 1, once these are at least [`MaxErrors::MIN_JUDGED`].
+    /// More than this share of the judgments asked, 0 to 1, once these are at least [`MaxErrors::MIN_JUDGED`].
     Share(f64),
 }
 
 impl MaxErrors {
-    /// A share of fewer judgments says nothing.
+    /// A share of fewer judgments means nothing.
     pub const MIN_JUDGED: u64 = 20;
 }
 

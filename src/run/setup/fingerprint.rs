@@ -1,4 +1,4 @@
-//! A dataset by its path, and whether it is still what it was.
+//! A dataset by its path, and whether it has changed.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -32,7 +32,7 @@ pub struct Fingerprint {
 }
 
 impl Dataset {
-    /// What a path names now. Only regular files have a fingerprint: reading anything else might consume it.
+    /// The file that a path names now. Only regular files have a fingerprint: reading anything else might consume it.
     pub fn of(path: &Path) -> Self {
         let is_stdin = path.as_os_str() == "-";
         let absolute =

@@ -1,4 +1,4 @@
-//! The manifest of a log: how far its run is, and how it and earlier runs were set up. It stands beside the log, so that a run can be watched
+//! The manifest of a log: the progress of its run, and how it and earlier runs were set up. It is next to the log, so that a run can be watched
 //! from elsewhere, and failures retried without any other argument.
 //!
 //! It holds no secret: no key, no value of a header, no user, password or query of an address.
@@ -42,7 +42,7 @@ pub struct Manifest {
     /// When the run ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub end_time_ms: Option<i64>,
-    /// How the run was set up, and how earlier runs were whose records the log has; the newest first. Empty where the manifest is of an
+    /// How the run was set up, and how earlier runs in the log were; the newest first. Empty if the manifest is from an
     /// older form, which did not say.
     #[serde(default)]
     pub plans: Vec<RunPlan>,
@@ -50,7 +50,7 @@ pub struct Manifest {
     pub counts: Counts,
 }
 
-/// How a run stands.
+/// The state of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
@@ -81,9 +81,9 @@ pub struct Counts {
     pub read_to_end: bool,
     /// Requests sent, retries included.
     pub requests: u64,
-    /// Of these, not the first about their judgment.
+    /// Of these, retries.
     pub retries: u64,
-    /// Judgments that the log could not take.
+    /// Judgments that could not be saved.
     pub unsaved: u64,
     /// By judge, in the run's order.
     pub judges: Vec<JudgeCounts>,
@@ -107,11 +107,11 @@ pub struct JudgeCounts {
     pub failed: BTreeMap<String, u64>,
     /// Failures that the log already had and that were not asked again.
     pub kept_failed: u64,
-    /// Judgments that the judge chose not to make, from before and of this run.
+    /// Judgments in which the judge abstained, earlier ones and this run's.
     pub abstained: u64,
     /// Rejected verdicts that were not asked again.
     pub kept_invalid: u64,
-    /// Planned, and not reached, or in a batch that has not ended.
+    /// Planned but not reached, or in a batch that has not ended.
     pub unjudged: u64,
     /// Of these, in a batch.
     pub batched: u64,
@@ -141,7 +141,7 @@ pub enum ManifestError {
 }
 
 impl Manifest {
-    /// What this version writes, and the newest that it reads.
+    /// The format that this version writes, and the newest that it reads.
     pub const FORMAT: u32 = 2;
 
     /// Where the manifest of a log is: `feedback.jsonl` -> `feedback.run.json`.
@@ -152,7 +152,7 @@ impl Manifest {
     /// Reads a manifest.
     ///
     /// # Errors
-    /// When there is none, or it is not what this version understands.
+    /// When there is none, or this version does not understand it.
     pub fn read(path: &Path) -> Result<Self, ManifestError> {
         #[derive(Deserialize)]
         struct Form {

@@ -1,4 +1,4 @@
-//! What a run is given: the plan, the manifest that keeps it, and what is selected and limited.
+//! The input of a run: the plan, the manifest that stores it, and selections and limits.
 
 pub(in crate::run) mod batching;
 pub(in crate::run) mod budget;

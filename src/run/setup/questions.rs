@@ -1,4 +1,4 @@
-//! The questions of a run, the lanes that they are asked on, and how the run's parts name both.
+//! The questions of a run, the lanes on which they are asked, and the indices of both.
 
 use std::ops::Index;
 use std::sync::Arc;
@@ -60,7 +60,7 @@ impl Questions {
         self.lanes[question.0]
     }
 
-    /// How many questions have requests of their own on a lane.
+    /// How many questions have their own requests on a lane.
     pub(in crate::run) fn on(&self, lane: LaneIndex) -> usize {
         let of_lane = || self.iter().filter(|(index, _)| self.lane(*index) == lane);
         let is_first = |index: QuestionIndex, question: &Question| {

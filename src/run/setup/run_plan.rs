@@ -1,5 +1,5 @@
 //! What a run is going to do: plain values, resolved from everything that can set them. No file is open yet, and nothing here is secret: no key,
-//! no header value, no user, password or query of an address, and of what is added to request bodies only numbers and switches.
+//! no header value, no user, password or query of an address, and only numbers and booleans of what is added to request bodies.
 //!
 //! The manifest keeps it, so that a failure can be retried later as its own run was set up.
 
@@ -39,7 +39,7 @@ pub struct RunPlan {
     pub selection: SelectionPlan,
     /// The judges, each with its model.
     pub judges: Vec<JudgePlan>,
-    /// The judges of which several votes become one verdict.
+    /// The judges whose votes are combined into one verdict.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub panels: Vec<PanelPlan>,
     /// One for each model that judges ask.
@@ -57,7 +57,7 @@ pub struct RunPlan {
     pub config: Option<PathBuf>,
     /// The file of environment variables that was read, absolute.
     pub env_file: Option<PathBuf>,
-    /// Of the file of anchors, where the run judges those, to see whether the judge is what it was.
+    /// Of the file of anchors, if the run judges those, to see whether the judge has changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub anchors: Option<String>,
     /// What judges do not see of the traces.
@@ -93,7 +93,7 @@ pub struct Reading {
 pub struct SelectionPlan {
     /// One part of the dataset.
     pub shard: Option<Shard>,
-    /// Trace ids; `@FILE` stands for those in a file.
+    /// Trace ids; `@FILE` means those in a file.
     pub trace_ids: Vec<String>,
     /// An expression.
     pub filter: Option<String>,
@@ -124,9 +124,9 @@ pub struct JudgePlan {
     /// Who gives the verdict.
     #[serde(default)]
     pub kind: JudgeKind,
-    /// The model, or what stands for it.
+    /// The model, or its substitute.
     pub model: ModelUri,
-    /// What was said for its parameters.
+    /// The settings of its parameters.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub params: Given,
     /// The traces that its examples were taken from.
@@ -134,23 +134,23 @@ pub struct JudgePlan {
     pub examples: Vec<String>,
 }
 
-/// A judge of which several votes become one verdict.
+/// A judge whose votes are combined into one verdict.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PanelPlan {
     /// The judge's name.
     pub judge: String,
-    /// The models; of a cascade, the one that decides comes last.
+    /// The models; in a cascade, the deciding one comes last.
     pub voters: Vec<ModelUri>,
-    /// Votes of each of them; of the one that decides, one.
+    /// Votes of each of them; the deciding one has one.
     pub samples: u32,
     /// How the votes become one verdict.
     pub aggregation: Aggregation,
     /// Verdicts that it takes.
     pub quorum: u32,
-    /// Of a cascade: whether bad verdicts are left to the one that decides.
+    /// In a cascade: whether bad verdicts are left to the deciding model.
     #[serde(default)]
     pub escalates_bad: bool,
-    /// Of a cascade: the least confidence at which the first votes decide; without it they must say the same.
+    /// In a cascade: the lowest confidence at which the first votes decide; without it they must agree.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub escalates_below: Option<f64>,
 }
@@ -159,7 +159,7 @@ pub struct PanelPlan {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Aggregation {
-    /// What most of them say; nothing where several are said as often.
+    /// The most frequent verdict; none for a tie.
     Majority,
     /// The mean of numbers.
     Mean,
@@ -167,7 +167,7 @@ pub enum Aggregation {
     Median,
     /// Of a judge of pairs: what most of its comparisons say, each in both orders; a side wins one only in both.
     Pair,
-    /// What the first votes say where they say the same, and else what the last voter says, who is asked only there.
+    /// The first votes' verdict if they agree, and otherwise the last voter's, who is asked only then.
     Cascade,
 }
 
@@ -186,7 +186,7 @@ impl Aggregation {
         }
     }
 
-    /// What suits a type of verdict: numbers keep more in their mean than in the most frequent of them.
+    /// The default for a type of verdict: a mean keeps more of numbers than the most frequent one.
     pub const fn of(verdict: &VerdictType) -> Self {
         match verdict {
             VerdictType::Integer { .. } | VerdictType::Number { .. } => Self::Mean,
@@ -214,7 +214,7 @@ pub struct EndpointPlan {
     pub model: ModelUri,
     /// One deployment or key, or several that share the work. Never empty.
     pub members: Vec<MemberPlan>,
-    /// Headers of requests whose values show nothing but names of environment variables, as written: `Bearer ${TOKEN}`.
+    /// Headers of requests whose values show only names of environment variables, as written: `Bearer ${TOKEN}`.
     pub headers: BTreeMap<String, String>,
     /// A file of further certificate authorities, absolute.
     pub ca_cert: Option<PathBuf>,
@@ -223,7 +223,7 @@ pub struct EndpointPlan {
     pub timeout: Duration,
     /// Requests a day.
     pub rpd: Option<u64>,
-    /// Where requests and tokens a minute are those of several processes, who keeps them.
+    /// The server that keeps requests and tokens per minute, if several processes share them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quota_server: Option<QuotaPlan>,
     /// The provider's service tier.
@@ -232,7 +232,7 @@ pub struct EndpointPlan {
     pub extra_body: Map<String, Value>,
     /// What tokens cost.
     pub prices: Option<Prices>,
-    /// What requests have and the plan does not show.
+    /// What requests contain but the plan omits.
     #[serde(default)]
     pub withheld: Withheld,
 }
@@ -242,7 +242,7 @@ pub struct EndpointPlan {
 pub struct QuotaPlan {
     /// Of a Redis or Valkey server, without a user or a password.
     pub address: String,
-    /// What this process takes while the server is away.
+    /// This process's share while the server is unreachable.
     pub share: Option<f64>,
 }
 
@@ -262,7 +262,7 @@ pub struct MemberPlan {
     pub rpm: Option<u32>,
     /// Tokens a minute.
     pub tpm: Option<u32>,
-    /// How much of the quota may be spent at once.
+    /// How much of the quota may be spent in one burst.
     #[serde(rename = "burst_ms", with = "millis::option")]
     pub burst: Option<Duration>,
 }
@@ -284,12 +284,12 @@ pub struct Export {
     pub path: PathBuf,
     /// Its form.
     pub form: Form,
-    /// What it has beside the feedback, if it is a table.
+    /// What it has in addition to the feedback, if it is a table.
     #[serde(default)]
     pub table: TablePlan,
 }
 
-/// What a table has beside the feedback.
+/// What a table has in addition to the feedback.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct TablePlan {
@@ -310,7 +310,7 @@ impl RunPlan {
         self.panels.iter().find(|panel| panel.judge == judge)
     }
 
-    /// Independent answers that a judge is asked for, of one model.
+    /// The number of independent answers asked of one model.
     pub fn samples(&self, judge: &JudgePlan) -> u32 {
         self.panel(&judge.name).map_or(1, |panel| match panel.aggregation {
             Aggregation::Cascade if panel.voters.last() == Some(&judge.model) => 1,
@@ -318,7 +318,7 @@ impl RunPlan {
         })
     }
 
-    /// Leaves the judges that have cascades with the models that decide, about these traces alone.
+    /// Keeps only the judges with cascades, with the deciding models, about these traces.
     pub fn escalate(&mut self, trace_ids: Vec<String>) {
         let Self { judges, panels, selection, .. } = self;
         let decides = |judge: &JudgePlan| {
@@ -342,7 +342,7 @@ impl RunPlan {
         self.endpoints.iter().any(EndpointPlan::is_simulated)
     }
 
-    /// Keeps these judges alone, and the endpoints that they ask.
+    /// Keeps only these judges, and the endpoints that they ask.
     pub fn retain_judges(&mut self, keep: impl FnMut(&JudgePlan) -> bool) {
         self.judges.retain(keep);
         let Self { judges, endpoints, .. } = self;
@@ -366,7 +366,7 @@ impl RunPlan {
             && body(self, judge) == body(other, of_other)
     }
 
-    /// Takes in how a run is set up. Of each judge, model and dataset the newest set-up is kept, and of all at most
+    /// Adds a run's set-up. For each judge, model and dataset the newest set-up is kept, and of all at most
     /// [`RunPlan::MAX_KEPT`]; the newest comes first.
     pub fn remember(self, plans: &mut Vec<Self>) {
         for plan in plans.iter_mut() {
@@ -378,7 +378,7 @@ impl RunPlan {
         plans.truncate(Self::MAX_KEPT);
     }
 
-    /// Set-ups that one log may have. More are a log for everything, and its oldest failures are retried by their own command.
+    /// The most set-ups of one log. With more, it is a log for everything, and its oldest failures are retried by their own command.
     pub const MAX_KEPT: usize = 64;
 }
 
@@ -480,7 +480,7 @@ pub(crate) mod tests {
         assert_eq!(names(&plans), [vec!["b", "c"], vec!["a"], vec!["a"], vec!["a"]]);
         plan("t", &[("a", "e:/m"), ("b", "e:/m"), ("c", "e:/m")]).remember(&mut plans);
         assert_eq!(names(&plans), [vec!["a", "b", "c"], vec!["a"], vec!["a"]]);
-        // A folder that has grown is the folder.
+        // A folder that has grown is the same folder.
         let mut grown = plan("u", &[("a", "e:/m")]);
         grown.datasets.push(Dataset { path: "v".into(), fingerprint: None });
         grown.remember(&mut plans);
@@ -494,7 +494,7 @@ pub(crate) mod tests {
         assert_eq!(names(&plans)[..2], [["d"], ["d"]]);
         plan("u", &[("d", "e:/m")]).remember(&mut plans);
         assert_eq!(names(&plans), [vec!["d"], vec!["a"], vec!["a", "b", "c"], vec!["a"]]);
-        // What changes the judgments is another set-up.
+        // Whatever changes the judgments is another set-up.
         let mut other = plan("t", &[("a", "e:/m")]);
         other.endpoints[0].extra_body.insert("seed".to_owned(), 1.into());
         other.remember(&mut plans);

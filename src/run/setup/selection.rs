@@ -1,7 +1,7 @@
-//! Which traces of a dataset a run is about.
+//! Which traces of a dataset a run covers.
 //!
 //! A trace is taken if it is in the shard, named, passes the filter and is drawn; then the limit counts. Each of these
-//! looks at the one trace alone, so that neither the order of a dataset nor another shard changes what is taken.
+//! looks only at the one trace, so that neither the order of a dataset nor another shard changes what is taken.
 
 use std::collections::{BTreeSet, BinaryHeap, HashMap};
 use std::fmt;
@@ -17,7 +17,7 @@ use crate::feedback::IdHasher;
 use crate::judge::Expression;
 use crate::trace::Trace;
 
-/// More strata than these are a mistake: an expression with another value for every trace.
+/// More strata than this are a mistake: an expression with a different value for every trace.
 const MAX_STRATA: usize = 10_000;
 
 /// Which traces a run is about, as it was asked for; all of them by default. [`Criteria::draw`] makes a [`Selection`] of it.
@@ -31,7 +31,7 @@ pub struct Criteria {
     pub filter: Option<Expression>,
     /// A sample of them.
     pub sample: Option<Sample>,
-    /// At most this many traces, the first of those that are left.
+    /// At most this many of the remaining traces, the first.
     pub limit: Option<u64>,
     /// Whether only traces of the first side are drawn, since the others are compared with them.
     pub of_first_side: bool,
@@ -42,7 +42,7 @@ pub struct Criteria {
 pub struct Selection {
     /// Only this part of the dataset.
     pub shard: Option<Shard>,
-    /// At most this many traces, the first of those that are left.
+    /// At most this many of the remaining traces, the first.
     pub limit: Option<u64>,
     trace_ids: Option<BTreeSet<String>>,
     filter: Option<Expression>,
@@ -54,7 +54,7 @@ pub struct Selection {
 pub enum NotSelected {
     /// It belongs to another shard.
     OtherShard,
-    /// Its id is none of those that were named.
+    /// Its id is not among those named.
     NotNamed,
     /// The filter does not hold.
     Filtered,
@@ -69,9 +69,9 @@ pub enum NotSelected {
 pub struct NotSelectedCounts {
     /// Traces of other shards.
     pub other_shards: u64,
-    /// Traces with other ids than those that were named.
+    /// Traces whose ids were not named.
     pub not_named: u64,
-    /// Traces of which the filter does not hold.
+    /// Traces for which the filter does not hold.
     pub filtered: u64,
     /// Traces that are not in the sample.
     pub not_drawn: u64,
@@ -104,7 +104,7 @@ impl NotSelectedCounts {
 }
 
 impl Criteria {
-    /// Draws the sample. Where it depends on all traces, the dataset is opened and read to its end for that. The sample is drawn of the whole
+    /// Draws the sample. Where it depends on all traces, the dataset is opened and read to its end first. The sample is drawn from the whole
     /// dataset, and each shard has its part of it.
     ///
     /// # Errors
@@ -125,7 +125,7 @@ impl Criteria {
 }
 
 impl Selection {
-    /// Why a trace is not taken; `None` if it is. The limit is not looked at: it counts what is taken.
+    /// Why a trace is not taken; `None` if it is. The limit is not considered: it counts what is taken.
     pub fn not_selected(&self, trace: &Trace) -> Option<NotSelected> {
         if self.shard.is_some_and(|shard| !shard.contains(&trace.trace_id)) {
             return Some(NotSelected::OtherShard);
@@ -180,7 +180,7 @@ impl Selection {
             if trace.side > 0 && of_first_side || self.not_eligible(&trace).is_some() {
                 continue;
             }
-            // What fails here fails again when the trace is looked at, and is reported then.
+            // What fails here fails again when the trace is processed, and is reported then.
             let Ok(stratum) = sample.stratum(&trace) else { continue };
             let lowest = strata.entry(stratum).or_default();
             lowest.push(sample.hash(&trace));
@@ -201,7 +201,7 @@ pub enum DrawError {
     /// The dataset.
     #[error(transparent)]
     Dataset(#[from] DatasetError),
-    /// The expression has another value for almost every trace.
+    /// The expression has a different value for almost every trace.
     #[error("the sample has more than {MAX_STRATA} strata")]
     TooManyStrata,
 }
@@ -241,13 +241,13 @@ impl DrawnSample {
 }
 
 impl Sample {
-    /// A sample of this size, of each stratum if there are any. The value of `strata` names a trace's stratum; traces
-    /// without a value have one of their own. Of a share, each stratum has at least one trace.
+    /// A sample of this size, from each stratum if there are any. The value of `strata` names a trace's stratum; traces
+    /// without a value have their own. With a share, each stratum has at least one trace.
     pub fn new(size: SampleSize, seed: u64, strata: Option<Expression>) -> Self {
         Self { size, seed, strata }
     }
 
-    /// Whether a trace is drawn or not depends on other traces, so that all must be read before.
+    /// Whether a trace is drawn or not depends on other traces, so all must be read first.
     pub fn needs_all_traces(&self) -> bool {
         self.strata.is_some() || matches!(self.size, SampleSize::Traces(_))
     }
@@ -315,9 +315,9 @@ pub struct InvalidSampleSize;
 pub(in crate::run) struct Selecting {
     selection: Arc<Selection>,
     taken: u64,
-    /// Ids that were named and not found yet.
+    /// Named ids that are not found yet.
     absent: BTreeSet<String>,
-    /// Members that the expressions name and that no trace had yet.
+    /// Members that the expressions name but no trace had yet.
     unmet: BTreeSet<String>,
 }
 
@@ -344,12 +344,12 @@ impl Selecting {
         not_selected
     }
 
-    /// The ids that were named and are not in the dataset; none where it was not read to its end.
+    /// The named ids that are not in the dataset; none if it was not read to its end.
     pub(in crate::run) fn absent(&self) -> Vec<String> {
         if self.is_done() { Vec::new() } else { self.absent.iter().cloned().collect() }
     }
 
-    /// The members that the expressions name and that no trace has; none where the dataset was not read to its end.
+    /// The members that the expressions name but no trace has; none if the dataset was not read to its end.
     pub(in crate::run) fn unmet(&self) -> impl Iterator<Item = &str> {
         self.unmet.iter().filter(|_| !self.is_done()).map(String::as_str)
     }
@@ -546,7 +546,7 @@ mod tests {
 
     #[test]
     fn the_hash_is_pinned() {
-        // A change here would draw other traces than last night's.
+        // A change here would draw different traces from last night's.
         let drawn = |seed| (0..1000).filter(|n| sample_of_one(seed, *n)).collect::<Vec<_>>();
         assert_eq!((drawn(0), drawn(7)), (vec![585, 780, 936], vec![305, 400, 459, 547, 604, 757]));
     }

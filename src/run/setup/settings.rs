@@ -31,9 +31,9 @@ pub struct RunSettings {
     /// The traces: the dataset opened once for each lane, so that lanes don't wait for each other; or once, if it can be read
     /// only once.
     pub datasets: Vec<DatasetReader>,
-    /// What is asked about each of them, and on which lane.
+    /// The questions about each of them, and their lanes.
     pub questions: Vec<(Question, LaneIndex)>,
-    /// The judges that have several votes, and what becomes of these. Only with a log, of which the aggregates are made.
+    /// The judges that have several votes, and how they are combined. Only with a log, from which the aggregates are made.
     pub panels: Vec<Panel>,
     /// Which of the judgments.
     pub scope: Scope,
@@ -41,7 +41,7 @@ pub struct RunSettings {
     pub lanes: Vec<LaneSettings>,
     /// Where the feedback goes.
     pub output: Output,
-    /// Other runs' logs, whose verdicts are taken over.
+    /// Other runs' logs, whose verdicts are reused.
     pub reuse: Vec<ReuseLog>,
     /// Where lines that are not traces go; made when the first is found.
     pub rejects: PathBuf,
@@ -51,7 +51,7 @@ pub struct RunSettings {
     pub redact: Option<Arc<Redact>>,
     /// Which of them are compared with which, where a judge compares outputs.
     pub sides: Option<Arc<Sides>>,
-    /// When it is decided, and the order in which traces are asked for that.
+    /// When it is decided, and the order in which traces are asked.
     pub until: Option<Until>,
     /// Stop at the first line that is not a trace.
     pub strict: bool,
@@ -61,7 +61,7 @@ pub struct RunSettings {
     pub grace: Duration,
     /// What the run may spend.
     pub budget: Budget,
-    /// Where requests go instead of to the endpoints, and what came of those that went there before.
+    /// Where requests go instead of to the endpoints, and the results of earlier ones.
     pub batching: Option<Batching>,
     /// In the records' metadata.
     pub run_id: String,
@@ -75,7 +75,7 @@ impl RunSettings {
 /// Which judgments a run is about.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Scope {
-    /// All that the log lacks, and the failures that another attempt may cure.
+    /// Everything that the log lacks, and the failures that another attempt may cure.
     #[default]
     All,
     /// Only what stands as a failure in the log; a trace without one is not even rendered.
@@ -87,8 +87,8 @@ pub enum Scope {
 pub struct FailureScope {
     /// Those with one of these codes; `None` means those that another attempt may cure.
     pub only: Option<BTreeSet<ErrorCode>>,
-    /// By question, the source whose failures are meant; empty means the question's own. Where it is another one, its failures are
-    /// asked anew, and recorded as the question's own.
+    /// By question, the source whose failures are meant; empty means the question's own. If it is another one, its failures are
+    /// asked again, and recorded as the question's own.
     pub of: Vec<String>,
     /// Rejected verdicts too.
     pub invalid: bool,
@@ -97,7 +97,7 @@ pub struct FailureScope {
 }
 
 impl Scope {
-    /// Whether what stands so in the log is asked again.
+    /// Whether an opinion with this standing is asked again.
     pub fn asks_again(&self, standing: Standing) -> bool {
         match standing {
             Standing::Failed { code, .. } => self.selects(code),
@@ -126,9 +126,9 @@ impl Scope {
 pub struct Policy {
     /// Further attempts after the first, of one judgment.
     pub max_retries: u32,
-    /// Of these, where the model answered without a usable verdict; `None` means as often as suits what was wrong with the answer.
+    /// Of these, where the model answered without a usable verdict; `None` means a number that depends on what was wrong with the answer.
     pub re_asks: Option<u8>,
-    /// An endpoint that asks for a longer pause is done for this run.
+    /// An endpoint that asks for a longer pause is given up for this run.
     #[serde(rename = "max_retry_after_ms", with = "millis")]
     pub max_pause: Duration,
     /// Whether one request of each judge is answered before the others are sent, so that these find their prompt in the provider's cache.
@@ -138,7 +138,7 @@ pub struct Policy {
 }
 
 impl Default for Policy {
-    /// Enough to outlast a minute of trouble, and longer than any quota a minute asks to wait.
+    /// Enough to outlast a minute of trouble, and longer than the wait of any quota per minute.
     fn default() -> Self {
         Self { max_retries: 6, re_asks: None, max_pause: Duration::from_secs(300), warm_up: false, keep_answers: false }
     }
@@ -151,11 +151,11 @@ pub enum LaneSettings {
     Endpoint(Box<EndpointLane>),
     /// A judge's program.
     Program(ProgramConfig),
-    /// Nobody is asked: verdicts are computed as the dataset is read.
+    /// No endpoint is asked: verdicts are computed as the dataset is read.
     Code,
 }
 
-/// One endpoint and one model on it: what shares a quota.
+/// One endpoint and one model on it, which share a quota.
 #[derive(Debug, Clone)]
 pub struct EndpointLane {
     /// The endpoint: all its deployments and keys.
@@ -171,7 +171,7 @@ pub struct EndpointLane {
 }
 
 impl LaneSettings {
-    /// The model URI, or what stands for it.
+    /// The model URI, or its substitute.
     pub fn source_id(&self) -> String {
         match self {
             Self::Endpoint(lane) => lane.source_id(),
@@ -214,7 +214,7 @@ impl EndpointLane {
 #[derive(Debug)]
 #[expect(clippy::large_enum_variant, reason = "there is one in a run")]
 pub enum Output {
-    /// To a log, which knows what was judged before.
+    /// To a log, which has what was judged before.
     Log(OpenLog),
     /// To standard output; everything is judged.
     Stdout,

@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use crate::feedback::IdHasher;
 
-/// One of several parts that a dataset falls into by a hash of the trace ids, so that several machines can each judge one.
+/// One of several parts of a dataset, by a hash of the trace ids, so that several machines can each judge one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Shard {
     /// From 1.
@@ -15,7 +15,7 @@ pub struct Shard {
 }
 
 impl Shard {
-    /// The part with this number, from 1, of so many; `None` where there is no such part.
+    /// Part `number` (from 1) of `of`; `None` if there is no such part.
     pub fn new(number: u32, of: u32) -> Option<Self> {
         let shard = Self { number: NonZeroU32::new(number)?, of: NonZeroU32::new(of)? };
         (number <= of).then_some(shard)

@@ -8,12 +8,12 @@ use crate::judge::prompt::TemplateError;
 use crate::judge::{Expression, Pair, Side, asked};
 use crate::trace::Trace;
 
-/// The sides, as the plan has them.
+/// The sides, as in the plan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SidesPlan {
     /// Their names, in order. Two or more.
     pub names: Vec<String>,
-    /// By dataset, the side that it belongs to; empty where the traces of all sides stand in the same records, as several mappings to one field.
+    /// By dataset, the side that it belongs to; empty where the traces of all sides are in the same records, as several mappings to one field.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub of_datasets: Vec<usize>,
     /// What traces that belong together have in common: an expression. By default, trace id or record.
@@ -28,17 +28,17 @@ pub struct SidesPlan {
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "the messages say it")]
 pub enum SidesError {
-    #[error("outputs are compared of two sides or more, not of {0}")]
+    #[error("comparing outputs needs two sides or more, not {0}")]
     Few(usize),
-    #[error("two sides have the name `{0}`")]
+    #[error("two sides are named `{0}`")]
     Twice(String),
-    #[error("a side cannot have the name `{0}`")]
+    #[error("a side cannot be named `{0}`")]
     Name(String),
     #[error("--pair-by")]
     By(#[source] Box<TemplateError>),
 }
 
-/// The sides, ready to be asked which traces belong together.
+/// The sides, ready to group traces that belong together.
 #[derive(Debug)]
 pub struct Sides {
     names: Vec<String>,
@@ -54,7 +54,7 @@ enum Key {
     Expression(Box<Expression>),
 }
 
-/// What there is to compare of the traces of one key.
+/// The pairs of the traces with one key.
 #[derive(Debug, Default)]
 pub(in crate::run) struct Compared<'a> {
     /// Each in both orders, one after the other, or in one.
@@ -67,7 +67,7 @@ impl Sides {
     /// Compiles the plan.
     ///
     /// # Errors
-    /// When there are too few sides, their names cannot be told apart, or the expression is none.
+    /// When there are too few sides, two have the same name, or the expression is invalid.
     pub fn of(plan: &SidesPlan) -> Result<Self, SidesError> {
         let SidesPlan { names, of_datasets, by, one_order } = plan;
         if names.len() < 2 {
@@ -111,7 +111,7 @@ impl Sides {
         }
     }
 
-    /// The pairs of traces with one key, which stand in the order of their sides: each side with each. Where a side has several, the first is
+    /// The pairs of traces with one key, in the order of their sides: each side with each. Where a side has several, the first is
     /// compared with the first of the others, and so on.
     pub(in crate::run) fn compared<'a>(&'a self, traces: &'a [Trace]) -> Compared<'a> {
         let of_side = |side: usize| traces.iter().filter(move |trace| trace.side == side);
@@ -138,7 +138,7 @@ impl Sides {
         compared
     }
 
-    /// Systems may use one id for different things; who says what belongs together knows.
+    /// Systems may use one id for different things, unless the user says what belongs together.
     fn are_of_one_question(&self, first: &Trace, second: &Trace) -> bool {
         match (&self.key, &first.inputs, &second.inputs) {
             (Key::TraceId, Some(first), Some(second)) => asked(first) == asked(second),
@@ -147,7 +147,7 @@ impl Sides {
     }
 }
 
-/// Which of the orders is shown where one is: the same every time, and for half of all pairs the one.
+/// Which of the orders is shown if only one is: the same every time, and each for half of all pairs.
 fn drawn(pair: &Pair<'_>) -> usize {
     let mut hasher = IdHasher::new("judge-run order of a pair 1");
     for side in [pair.a, pair.b] {

@@ -1,4 +1,4 @@
-//! Images of traces. Where a span's inputs or outputs hold a file, MLflow keeps a reference there, and the file beside the trace:
+//! Images of traces. Where a span's inputs or outputs hold a file, MLflow keeps a reference there, and the file next to the trace:
 //! `mlflow-attachment://UUID?content_type=image%2Fpng&trace_id=tr-...&size=70`.
 //!
 //! Source: `mlflow.tracing.attachments.Attachment` and `get_trace_artifact_handler` of MLflow's server.
@@ -17,7 +17,7 @@ const SCHEME: &str = "mlflow-attachment://";
 /// No provider takes larger images.
 const MAX_BYTES: u64 = 20 << 20;
 
-/// The spans of a trace with images in the place of their references.
+/// The spans of a trace with images in place of their references.
 pub(super) struct WithImages {
     pub spans: Box<RawValue>,
     pub fetched: u64,
@@ -33,7 +33,7 @@ struct Reference {
     size: Option<u64>,
 }
 
-/// Fetches the images that spans refer to, each once. Other attachments stay references.
+/// Fetches the images that spans refer to, each once. Other attachments remain references.
 pub(super) async fn with_images(server: &Server, spans: Box<RawValue>) -> Result<WithImages, ServerError> {
     let mut found = BTreeMap::new();
     for text in references(spans.get()) {
@@ -46,7 +46,7 @@ pub(super) async fn with_images(server: &Server, spans: Box<RawValue>) -> Result
     if fetched == 0 {
         return Ok(WithImages { spans, fetched, missing });
     }
-    // Neither a reference nor a data URL has characters that JSON escapes, however deep in texts of JSON they stand.
+    // Neither a reference nor a data URL has characters that JSON escapes, however deep they are nested in JSON texts.
     let mut text = spans.get().to_owned();
     for (reference, image) in found.iter().rev().filter_map(|(text, image)| Some((text, image.as_ref()?))) {
         text = text.replace(reference, image);
@@ -58,7 +58,7 @@ pub(super) async fn with_images(server: &Server, spans: Box<RawValue>) -> Result
     Ok(WithImages { spans, fetched, missing })
 }
 
-/// The references in a text, as they stand there.
+/// The references in a text, as written there.
 fn references(text: &str) -> impl Iterator<Item = &str> {
     text.match_indices(SCHEME).map(|(start, _)| {
         let rest = &text[start..];
@@ -68,7 +68,7 @@ fn references(text: &str) -> impl Iterator<Item = &str> {
 }
 
 impl Reference {
-    /// `None` of what is no reference to an image.
+    /// `None` for anything that is not a reference to an image.
     fn of(text: &str) -> Option<Self> {
         let url = Url::parse(text).ok()?;
         let member = |name: &str| url.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned());
@@ -88,7 +88,7 @@ async fn fetch(server: &Server, reference: &Reference) -> Result<Option<String>,
     }
     let query = [("request_id", trace_id.as_str()), ("path", id.as_str())];
     let reply = server.http.send(Method::GET, &["ajax-api/3.0/mlflow/get-trace-artifact"], &query, None).await?;
-    // A server that knows no attachments answers with the spans.
+    // A server without attachments answers with the spans.
     let is_whole = size.is_none_or(|size| size == reply.body.len() as u64);
     match reply.status {
         400 | 404 | 500 => Ok(None),

@@ -1,4 +1,4 @@
-//! Whether what a server has is what was sent. A status of 200 does not say so: MLflow drops fields that it cannot read, and everything after them.
+//! Whether a server has stored what was sent. A status of 200 does not guarantee it: MLflow drops fields that it cannot read, and everything after them.
 
 use std::fmt;
 
@@ -7,12 +7,12 @@ use serde_json::Value;
 use super::push::RUN_METADATA;
 use crate::feedback::Feedback;
 
-/// What MLflow keeps of a stack trace: the end.
+/// The part of a stack trace that MLflow keeps: the end.
 const KEPT_STACK: usize = 10_000;
 /// Of a value in a message.
 const MAX_SHOWN: usize = 80;
 
-/// A field that the server has with another content.
+/// A field with different content on the server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Difference {
     /// The assessment.
@@ -46,8 +46,8 @@ impl fmt::Display for Difference {
     }
 }
 
-/// The fields in which an assessment on the server is not this record. What every server changes is no difference: 4 is 4.0 there, an empty text
-/// is absent, a stack trace is cut; and the run is the server's affair.
+/// The fields in which an assessment on the server differs from this record. What every server changes does not count: 4 is 4.0 there, an empty text
+/// is absent, a stack trace is cut; and the run is up to the server.
 pub(super) fn differences(ours: &Feedback, theirs: &Feedback) -> Vec<Difference> {
     let mut found = Vec::new();
     let mut compare = |field, is_equal: bool, a: &dyn fmt::Debug, b: &dyn fmt::Debug| {

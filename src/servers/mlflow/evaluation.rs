@@ -1,7 +1,7 @@
-//! The evaluation run on the server that pushed feedback belongs to: what MLflow's pages on evaluations show.
+//! The evaluation run on the server to which pushed feedback belongs, as MLflow's evaluation pages show it.
 //!
-//! MLflow knows such a run by the tag `mlflow.runType`, its traces by links, its feedback by a member of the metadata
-//! (`mlflow.assessment.sourceRunId`). One of our runs has one there, found again by its tag, so that a push that was killed continues in it.
+//! MLflow recognises such a run by the tag `mlflow.runType`, its traces by links, its feedback by a member of the metadata
+//! (`mlflow.assessment.sourceRunId`). Each of our runs has one there, found again by its tag, so that a killed push continues in it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -25,7 +25,7 @@ const PARAMS: usize = 100;
 /// By this tag a run is found again.
 const TAG: &str = "judge_run.run_id";
 
-/// What an evaluation run says of itself.
+/// What an evaluation run says about itself.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Described {
     /// Of our run.
@@ -37,7 +37,7 @@ pub struct Described {
 }
 
 impl Described {
-    /// With the figures of a report as metrics: `JUDGE/mean` as MLflow names it; for the pass rate and its interval, coverage, failures and cost
+    /// With the figures of a report as metrics: `JUDGE/mean`, MLflow's name; for the pass rate and its interval, coverage, failures and cost
     /// there are no names in MLflow.
     pub fn new(run_id: &str, params: Vec<(String, String)>, report: &Report) -> Self {
         let judges: Vec<_> = report.judges.iter().filter(|judge| judge.source_type != SourceType::Human).collect();
@@ -78,12 +78,12 @@ fn metrics_of(judge: &JudgeReport) -> Vec<(&'static str, f64)> {
     metrics
 }
 
-/// A metric's or parameter's name: MLflow takes letters, digits and some signs.
+/// A metric's or parameter's name: MLflow accepts letters, digits and some signs.
 fn key(name: &str) -> String {
     name.chars().map(|c| if c.is_ascii_alphanumeric() || "_-. :/".contains(c) { c } else { '_' }).collect()
 }
 
-/// The run on the server, as far as it is there.
+/// The run on the server, if it exists.
 pub(super) struct Evaluation {
     server: Arc<Server>,
     described: Described,
@@ -113,7 +113,7 @@ impl Evaluation {
         Self { server, described: described.clone(), was_looked_for: false, run: None, traces: Vec::new() }
     }
 
-    /// The run's id, if it is there or something is to be sent; and the trace is noted as its own if it is.
+    /// The run's id, if it exists or something is to be sent; then the trace is recorded as its own.
     pub(super) async fn run_of(
         &mut self,
         trace_id: &str,
@@ -181,7 +181,7 @@ impl Evaluation {
         Ok(run_id)
     }
 
-    /// Links the traces, writes the metrics, and ends the run; one that the server broke off stays open for the next push.
+    /// Links the traces, writes the metrics, and ends the run; one that the server interrupted stays open for the next push.
     pub(super) async fn end(self, is_whole: bool) -> Result<Option<(String, String)>, ServerError> {
         let Some((run_id, experiment)) = &self.run else { return Ok(None) };
         if !is_whole {
@@ -189,7 +189,7 @@ impl Evaluation {
         }
         for traces in self.traces.chunks(LINKS) {
             match self.link(run_id, traces).await {
-                // A server refuses all of them where one is linked already, or is being linked by another push.
+                // A server refuses all of them if one is already linked, or is being linked by another push.
                 Err(error) if is_there_already(&error) => {
                     for trace in traces {
                         let linked = self.link(run_id, std::slice::from_ref(trace)).await;
@@ -222,7 +222,7 @@ impl Evaluation {
     }
 }
 
-/// Whether the database refused what it has: SQLite and PostgreSQL speak of a unique constraint, MySQL of a duplicate entry.
+/// Whether the database refused a duplicate: SQLite and PostgreSQL speak of a unique constraint, MySQL of a duplicate entry.
 fn is_there_already(error: &ServerError) -> bool {
     let ServerError::Status { status: 400 | 500, message, .. } = error else { return false };
     let message = message.to_ascii_lowercase();

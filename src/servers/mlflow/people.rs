@@ -15,7 +15,7 @@ const TOGETHER: usize = 100;
 /// What a log has of people's feedback: the time of the last update and whether it is valid, by id.
 pub type Known = HashMap<String, (i64, bool)>;
 
-/// People's feedback about these traces that the log lacks, or has in an earlier state, in the order of time.
+/// People's feedback about these traces that the log lacks, or has in an earlier state, in chronological order.
 ///
 /// # Errors
 /// When the server does not answer.
@@ -45,7 +45,7 @@ fn is_news(feedback: &Feedback, known: &Known) -> bool {
         && !feedback.assessment_id.as_ref().is_some_and(is_known)
 }
 
-/// What changes when a person changes an opinion.
+/// The fields that change when a person changes an opinion.
 pub fn state(feedback: &Feedback) -> (i64, bool) {
     (feedback.last_update_time_ms, feedback.valid != Some(false))
 }

@@ -1,7 +1,7 @@
 //! Traces of an experiment, to a file.
 //!
 //! The server's page tokens are offsets, which skip and repeat traces while others arrive. So each page is bounded by time: it begins where the
-//! page before ended, and what is known is left out. A token only leads through traces of the same millisecond.
+//! page before ended, and known traces are left out. Tokens are only used for traces of the same millisecond.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -16,9 +16,9 @@ use super::trace_file::Info;
 use super::{Server, TraceFile, second};
 use crate::servers::ServerError;
 
-/// Infos a page. The server's limit is 500, but an info has all assessments of its trace.
+/// Infos per page. The server's limit is 500, but an info has all assessments of its trace.
 const PAGE: usize = 100;
-/// The same where images come with them, which are held until the page is written.
+/// The same with images, which are held until the page is written.
 const PAGE_WITH_IMAGES: usize = 10;
 /// Traces whose spans are asked for together.
 const TOGETHER: usize = 10;
@@ -34,11 +34,11 @@ const EXPORTED_AFTER_MS: i64 = 10 * 60 * 1000;
 pub struct Query {
     /// The experiment's id.
     pub experiment_id: String,
-    /// A condition in MLflow's language, such as `status = 'OK' AND tag.env = 'prod'`.
+    /// A condition in MLflow's filter syntax, such as `status = 'OK' AND tag.env = 'prod'`.
     pub filter: Option<String>,
     /// Only traces that began at this time or later, in Unix milliseconds.
     pub since_ms: Option<i64>,
-    /// Whether images that traces refer to are fetched too.
+    /// Whether to fetch images that traces refer to.
     pub images: bool,
 }
 
@@ -49,13 +49,13 @@ pub struct Pulled {
     pub new: u64,
     /// Of these, those whose spans are in a file on the server's artifact store.
     pub from_artifacts: u64,
-    /// Of these, those of which the server has a part of the spans, and will not get the rest.
+    /// Of these, those for which the server has only some of the spans, and will not get the rest.
     pub incomplete: u64,
     /// Of these, those without spans.
     pub without_spans: u64,
     /// Images that were fetched.
     pub images: u64,
-    /// Images that traces refer to, and that were not to be had.
+    /// Images that traces refer to but that were not available.
     pub missing_images: u64,
     /// Traces that have not ended, or whose spans are still on their way, which are left for the next time.
     pub in_progress: u64,
@@ -81,11 +81,11 @@ struct Search<'a> {
     page_token: Option<&'a str>,
 }
 
-/// Appends the traces that a file lacks. Without `since_ms` it continues where the file ends, a little earlier: traces can arrive late. Whatever
+/// Appends the traces that a file lacks. Without `since_ms` it continues a little before the end of the file: traces can arrive late. Whatever
 /// stops it, the same call continues.
 ///
 /// # Errors
-/// When the server stops answering, refuses access or the query, or the file cannot be written, or is of another experiment.
+/// When the server stops answering, refuses access or the query, or the file cannot be written, or belongs to another experiment.
 pub async fn pull(
     server: &Arc<Server>,
     query: &Query,
@@ -119,7 +119,7 @@ pub async fn pull(
         fetch(server, query.images, new, file, &mut left_out, &mut pulled).await?;
         file.sync()?;
         on_page(&pulled);
-        // What a full page leaves out is on the next, which begins at the page's last time. Where that is also its first, only the token leads on.
+        // What a full page leaves out is on the next, which begins at the page's last time. If that is also its first, only the token helps.
         match (last_ms, next_page_token) {
             (Some(last), _) if is_full && from_ms.is_none_or(|from| last > from) => {
                 (from_ms, token) = (Some(last), None)
@@ -226,7 +226,7 @@ async fn fetch(
     file.append(there.into_iter().map(|(info, raw)| (info, &**raw, all.found.get(&info.trace_id).map(|s| &**s))))
 }
 
-/// The spans of some traces: from the server in one request if it has them, else one by one from its artifacts.
+/// The spans of some traces: from the server in one request if it has them, otherwise one by one from its artifacts.
 async fn spans(server: Arc<Server>, wanted: Vec<Wanted>, images: bool) -> Result<Spans, ServerError> {
     let mut spans = Spans::default();
     let on_server: Vec<_> = wanted.iter().filter(|one| one.is_on_server).map(|one| one.id.as_str()).collect();
@@ -234,7 +234,7 @@ async fn spans(server: Arc<Server>, wanted: Vec<Wanted>, images: bool) -> Result
     if !on_server.is_empty() {
         match batch(&server, &on_server).await {
             Ok(found) => (spans.found, was_asked) = (found, true),
-            // One trace whose spans are elsewhere fails all of them; 3.5 and servers before it have no such route.
+            // One trace whose spans are elsewhere fails all of them; servers up to 3.5 have no such route.
             Err(error) if matches!(error.status(), Some(404 | 405 | 500)) => {}
             Err(error) => return Err(error),
         }
@@ -243,7 +243,7 @@ async fn spans(server: Arc<Server>, wanted: Vec<Wanted>, images: bool) -> Result
         if spans.found.contains_key(&id) {
             continue;
         }
-        // What a batch leaves out was deleted, or is not whole.
+        // What a batch leaves out was deleted, or is incomplete.
         let is_missing = is_on_server && was_asked;
         match artifact(&server, &id).await? {
             Some(_) if is_missing && is_recent => _ = spans.on_their_way.insert(id),

@@ -1,6 +1,6 @@
 //! Feedback to the server: each record of a log as an assessment under its own id, once.
 //!
-//! The server refuses an id that it has with a status of 500, so whatever is sent twice is there once. What is there already is read first, many
+//! The server refuses an id that it has with status 500, so whatever is sent twice is stored once. Existing assessments are read first, many
 //! traces at a time, and not sent again.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -24,31 +24,31 @@ use crate::servers::ServerError;
 
 /// Traces looked up together.
 const TOGETHER: usize = 50;
-/// Traces whose records are sent at a time. More make a server (one process, SQLite) slower, not faster.
+/// The number of traces whose records are sent at a time. More make a server (one process, SQLite) slower, not faster.
 const WRITERS: usize = 4;
-/// Answers of 500 that are no duplicate.
+/// Responses with status 500 that are not about a duplicate.
 const MAX_FAULTS: u32 = 3;
-/// Differences that are kept word for word.
+/// The number of differences that are kept verbatim.
 const MAX_EXAMPLES: usize = 10;
-/// By this member of the metadata MLflow knows to which run an assessment belongs. It is the server's, not the record's.
+/// This member of the metadata tells MLflow to which run an assessment belongs. It is the server's, not the record's.
 pub(super) const RUN_METADATA: &str = "mlflow.assessment.sourceRunId";
 
 /// What became of a log's records.
 #[derive(Debug, Default)]
 pub struct Pushed {
-    /// Records that stand.
+    /// Records in force.
     pub records: u64,
     /// Sent now.
     pub sent: u64,
     /// There already, and equal.
     pub present: u64,
-    /// Sent now, in the place of an earlier state under the same id.
+    /// Sent now, replacing an earlier state under the same id.
     pub replaced: u64,
     /// Verdicts that a person rejected, marked as not valid on the server.
     pub rejected: u64,
-    /// Valid in the log, but overridden by somebody on the server.
+    /// Valid in the log, but overridden by someone on the server.
     pub overruled: u64,
-    /// On the server with another content, by field.
+    /// On the server with different content, by field.
     pub differing: BTreeMap<&'static str, u64>,
     /// The records that these fields belong to.
     pub n_differing: u64,
@@ -56,7 +56,7 @@ pub struct Pushed {
     pub examples: Vec<Difference>,
     /// Not on the server, by its code.
     pub failed: BTreeMap<String, u64>,
-    /// The evaluation run that what was sent belongs to: its id and its experiment's.
+    /// The evaluation run of what was sent: its id and its experiment's.
     pub run: Option<(String, String)>,
     /// Why it ended early.
     pub stopped: Option<ServerError>,
@@ -109,7 +109,7 @@ enum Fate {
     Failed(String),
 }
 
-/// A record that stands, and what it needs to be there before it.
+/// A record in force, and what has to be sent before it.
 #[derive(Debug)]
 struct Item {
     record: Feedback,
@@ -118,10 +118,10 @@ struct Item {
     earlier: Vec<Feedback>,
 }
 
-/// Sends what the records of a log say now, without what is to be redacted. With `evaluation` what is sent belongs to a run on the server, made when there is something to send.
+/// Sends the present state of a log, redacted. With `evaluation` it belongs to a run on the server, created when there is something to send.
 ///
 /// # Errors
-/// When the log cannot be read. What the server does is in the result.
+/// When the log cannot be read. The server's part is in the result.
 pub async fn push(
     server: &Arc<Server>,
     records: &mut StandingRecords,
@@ -157,7 +157,7 @@ pub async fn push(
     Ok(pushed)
 }
 
-/// Where a record is, and which trace it is about.
+/// The place of a record, and its trace.
 #[derive(Debug, Clone, Copy)]
 struct OfTrace {
     trace: u64,
@@ -195,13 +195,13 @@ fn item(records: &mut StandingRecords, place: &OfTrace, redact: Option<&Redact>)
     Ok(Item { record, is_rejected: place.stands == Stands::Rejected, earlier })
 }
 
-/// For a record that another program left without an id: one that depends on its content.
+/// For another program's record without an id: one derived from its content.
 fn own_id(record: &Feedback) -> String {
     let text = serde_json::to_vec(record).unwrap_or_default();
     IdHasher::new("judge-run record without an id 1").part(&text).finish().to_string()
 }
 
-/// Sends the records of some traces. An error is one that every further request would meet.
+/// Sends the records of some traces. An error is one that every further request would cause.
 async fn push_traces(
     server: &Arc<Server>,
     traces: HashMap<String, Vec<Item>>,
@@ -213,7 +213,7 @@ async fn push_traces(
     let mut running = JoinSet::new();
     let mut waiting = Vec::new();
     for (trace, mut items) in traces {
-        // A person's opinion may stand before what it overrides.
+        // A person's opinion may come before what it overrides.
         items.sort_by_key(|item| item.record.overrides.is_some());
         let Some(assessments) = there.take(&trace) else {
             for _ in items {
@@ -259,10 +259,10 @@ struct OneTrace {
 }
 
 impl OneTrace {
-    /// What became of them, how many rejections were marked, and the error that ended it.
+    /// The outcomes, the number of rejections that were marked, and the error that ended it.
     async fn settle_all(mut self, items: Vec<Item>) -> (Vec<Fate>, u64, Option<ServerError>) {
         let (mut fates, mut n_rejected) = (Vec::new(), 0);
-        // What another record of the log overrides may not be valid on the server.
+        // What another record of the log overrides must not be valid on the server.
         let overridden: BTreeSet<_> = items.iter().filter_map(|item| item.record.overrides.clone()).collect();
         for item in &items {
             match self.settle_item(item).await {
@@ -298,7 +298,7 @@ impl OneTrace {
         })
     }
 
-    /// A record, and before it what it overrides and the server lacks, as far as the log still has it.
+    /// A record, preceded by what it overrides and the server lacks, as far as the log still has it.
     async fn settle_chain(&mut self, record: &Feedback, earlier: &[Feedback]) -> Result<Fate, ServerError> {
         let mut chain = Vec::new();
         let mut next = record;
@@ -319,7 +319,7 @@ impl OneTrace {
     async fn settle(&mut self, mut wanted: Feedback) -> Result<Fate, ServerError> {
         let mut lacking = None;
         if let Some(target) = wanted.overrides.clone().filter(|target| !self.assessments.contains_key(target)) {
-            // The server refuses what overrides nothing; the opinion itself is worth more.
+            // The server refuses a record that overrides something missing; the opinion itself is worth more.
             wanted.overrides = None;
             lacking = Some(Difference::new(&wanted, "overrides", &target, "nothing"));
         }
@@ -347,12 +347,12 @@ impl OneTrace {
         if differences.is_empty() {
             return Ok(if is_overruled { Fate::Overruled } else { Fate::Present });
         }
-        // Somebody's decision about it would be lost with it.
+        // Someone's decision about it would be lost with it.
         let is_ours = theirs.source == ours.source && theirs.name == ours.name;
         if is_overruled || !is_ours || theirs.last_update_time_ms >= ours.last_update_time_ms {
             return Ok(Fate::Differs(differences));
         }
-        // An update in place would keep members of the old metadata, and set times of its own.
+        // An update in place would keep members of the old metadata, and set its own times.
         let id = ours.assessment_id.clone().unwrap_or_default();
         self.delete(&id).await?;
         self.create(ours, Fate::Replaced).await
@@ -372,7 +372,7 @@ impl OneTrace {
             if reply.status != 500 {
                 break reply.json::<Reply>()?.assessment;
             }
-            // There already, by an attempt whose answer was lost or by another process; or a fault of the server.
+            // Already there, from an attempt whose answer was lost or from another process; or an error of the server.
             match self.get(&id).await? {
                 Some(theirs) => break theirs,
                 None if faults < MAX_FAULTS => faults += 1,
@@ -403,7 +403,7 @@ impl OneTrace {
         if reply.status == 404 { Ok(None) } else { reply.json::<Reply>().map(|reply| Some(reply.assessment)) }
     }
 
-    /// Deleting what overrides makes valid again what it overrode.
+    /// Deleting an overriding assessment makes what it overrode valid again.
     async fn delete(&mut self, id: &str) -> Result<(), ServerError> {
         let path = ["api/3.0/mlflow/traces", self.trace.as_str(), "assessments", id];
         let reply = self.server.http.send(Method::DELETE, &path, &[], None).await?;
@@ -426,7 +426,7 @@ impl OneTrace {
 }
 
 impl Fate {
-    /// Whether the server has the record as it is.
+    /// Whether the server has the record unchanged.
     fn is_there(&self) -> bool {
         matches!(self, Self::Sent | Self::Present | Self::Replaced | Self::Overruled)
     }

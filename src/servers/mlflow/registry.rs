@@ -1,4 +1,4 @@
-//! Judges that are registered on the server: scorers that `make_judge` made, and prompts.
+//! Judges that are registered on the server: scorers made with `make_judge`, and prompts.
 //!
 //! `mlflow:/scorers/NAME` or `mlflow:/scorers/NAME/VERSION`; `prompts:/NAME/VERSION`, `prompts:/NAME@ALIAS` (`latest` is one).
 
@@ -43,7 +43,7 @@ pub enum JudgeUri {
 pub struct InvalidJudgeUri;
 
 impl JudgeUri {
-    /// Whether a text is meant as one, rightly written or not.
+    /// Whether a text is meant as one, valid or not.
     pub fn is_meant(text: &str) -> bool {
         text.starts_with("mlflow:/") || text.starts_with("prompts:/")
     }
@@ -87,7 +87,7 @@ impl fmt::Display for JudgeUri {
 pub enum RegistryError {
     #[error(transparent)]
     Server(#[from] ServerError),
-    #[error("`{0}` belongs to an experiment, and none is named")]
+    #[error("`{0}` belongs to an experiment, but none is given")]
     NoExperiment(JudgeUri),
     #[error("the server has no `{0}`")]
     Unknown(JudgeUri),
@@ -98,7 +98,7 @@ pub enum RegistryError {
 /// The judge as a judge file. A scorer is one of this experiment.
 ///
 /// # Errors
-/// When there is no such judge, or nothing here corresponds to it.
+/// When there is no such judge, or it has no equivalent here.
 pub async fn registered(
     server: &Server,
     uri: &JudgeUri,
@@ -129,7 +129,7 @@ pub async fn registered(
     judges.into_iter().next().unwrap_or(Err(NotImported::OtherJson)).map_err(failed)
 }
 
-/// All scorers of an experiment as judge files; of those that cannot be asked here, why.
+/// All scorers of an experiment as judge files; for those that cannot be asked here, the reason.
 ///
 /// # Errors
 /// When the server does not answer as MLflow does.

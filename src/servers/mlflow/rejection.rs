@@ -1,7 +1,7 @@
 //! A verdict that a person rejected, on the server.
 //!
-//! The log says it with `"valid": false`. The server takes no such assessment, and cannot change one to it: `valid` is ignored when an assessment is
-//! made, and refused in an update. What makes one invalid is another that overrides it. So the mark is one without a value, by a person.
+//! The log says it with `"valid": false`. The server accepts no such assessment, and cannot change one to it: `valid` is ignored when an assessment is
+//! created, and refused in an update. An assessment becomes invalid when another overrides it. So the mark is an assessment without a value, by a person.
 
 use crate::feedback::{Feedback, IdHasher, Source, SourceType};
 

@@ -1,4 +1,4 @@
-//! Infos of traces from MLflow 2.14 to 3.1, whose API is the second version: put into the form of the third, so that files of pulled traces have one.
+//! Infos of traces from MLflow 2.14 to 3.1, whose API has version 2: converted to the form of version 3, so that all files of pulled traces have the same form.
 //!
 //! Source: `SearchTraces` and `TraceInfo` in MLflow's `service.proto`, `TraceInfoV2.to_v3`.
 
@@ -40,7 +40,7 @@ struct Pair {
     value: String,
 }
 
-/// A page of the search in the second version of the API.
+/// A page of the search in version 2 of the API.
 pub(super) async fn page(
     server: &Server,
     experiment_id: &str,

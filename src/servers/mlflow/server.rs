@@ -65,7 +65,7 @@ impl Server {
         Ok(String::from_utf8_lossy(&reply.body).trim().to_owned())
     }
 
-    /// Whether it lets one in: some servers tell their version to everybody.
+    /// Whether it grants access: some servers tell everyone their version.
     ///
     /// # Errors
     /// When it does not answer, or refuses access.
@@ -95,12 +95,12 @@ impl Server {
         found.ok_or_else(|| ServerError::NoExperiment { address: self.address().to_owned(), name: name.to_owned() })
     }
 
-    /// Whether a version is of before 3.2, whose API takes no feedback; traces can be pulled from it.
+    /// Whether a version is before 3.2, whose API accepts no feedback; traces can be pulled from it.
     pub fn is_too_old(version: &str) -> bool {
         ["0.", "1.", "2.", "3.0.", "3.1."].iter().any(|old| version.starts_with(old))
     }
 
-    /// What a missing route means: a server of before MLflow 3.2, or not MLflow at all.
+    /// The meaning of a missing route: a server before MLflow 3.2, or not MLflow at all.
     pub(super) async fn without_route(&self, error: ServerError) -> ServerError {
         if !matches!(error.status(), Some(404 | 405)) {
             return error;
@@ -114,7 +114,7 @@ impl Server {
     }
 }
 
-/// With a certificate of the client's own.
+/// With the client's own certificate.
 fn identified(builder: ClientBuilder, path: &Path) -> Result<ClientBuilder, ServerError> {
     let failed = |reason| ServerError::Certificate { path: path.to_owned(), reason };
     let pem = std::fs::read(path).map_err(|error| failed(error.to_string()))?;

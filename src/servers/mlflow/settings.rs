@@ -1,4 +1,4 @@
-//! Where the server is and how it lets one in, by the variables that MLflow's own client reads.
+//! The server's address and credentials, from the variables that MLflow's own client reads.
 //!
 //! Source: `mlflow.environment_variables`, `mlflow.utils.rest_utils.http_request` and `mlflow.utils.credentials`.
 
@@ -20,7 +20,7 @@ pub struct Settings {
     pub(super) endpoint: EndpointConfig,
     /// Certificates are not checked.
     pub(super) is_insecure: bool,
-    /// A certificate and its key that the client shows, PEM.
+    /// The client's certificate and its key, PEM.
     pub(super) client_certificate: Option<PathBuf>,
 }
 
@@ -28,7 +28,7 @@ impl Settings {
     /// The variable that names the server.
     pub const ADDRESS: &'static str = "MLFLOW_TRACKING_URI";
 
-    /// The server at this address, with what MLflow's variables say of access: `MLFLOW_TRACKING_USERNAME` and `_PASSWORD`, or
+    /// The server at this address, with the credentials in MLflow's variables: `MLFLOW_TRACKING_USERNAME` and `_PASSWORD`, or
     /// `MLFLOW_TRACKING_TOKEN`; `MLFLOW_TRACKING_SERVER_CERT_PATH`, `MLFLOW_TRACKING_CLIENT_CERT_PATH`, `MLFLOW_TRACKING_INSECURE_TLS`;
     /// `MLFLOW_WORKSPACE`; `MLFLOW_HTTP_REQUEST_TIMEOUT` in seconds.
     pub fn new(address: &str, variable: &dyn Fn(&str) -> Option<String>) -> Self {

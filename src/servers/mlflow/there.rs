@@ -31,7 +31,7 @@ struct Info {
 }
 
 impl There {
-    /// Asks for all of them at once; a server that cannot do that (3.5 is one), for one after another.
+    /// Requests all of them at once; from a server that cannot do that (such as 3.5), one after another.
     pub(super) async fn of(server: &Server, trace_ids: &[&str]) -> Result<Self, ServerError> {
         let path = ["api/3.0/mlflow/traces/batchGetInfos"];
         let infos = match server.http.post::<Infos>(&path, &json!({ "trace_ids": trace_ids })).await {
@@ -41,7 +41,7 @@ impl There {
         };
         let mut there = Self::default();
         for Info { trace_id, trace_location, assessments } in infos {
-            // Kinds of assessment that came after this was written are nobody's feedback.
+            // Newer kinds of assessment are not feedback.
             let read = assessments.into_iter().filter_map(|value| Assessment::deserialize(value).ok());
             let by_id = read.filter_map(|assessment| Some((id(&assessment)?.to_owned(), assessment))).collect();
             let experiment = trace_location

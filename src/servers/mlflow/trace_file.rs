@@ -1,4 +1,4 @@
-//! A file of pulled traces, one a line. It only grows, by whole lines, and says itself what it has and where to continue.
+//! A file of pulled traces, one per line. It only grows, by whole lines, and itself shows what it has and where to continue.
 
 use std::collections::HashSet;
 use std::fs::{File, OpenOptions, TryLockError};
@@ -22,7 +22,7 @@ pub struct TraceFile {
     latest_ms: Option<i64>,
 }
 
-/// What a trace's info says, as far as pulling needs it.
+/// The part of a trace's info that pulling needs.
 #[derive(Debug, Deserialize)]
 pub(super) struct Info {
     pub trace_id: String,
@@ -57,7 +57,7 @@ impl Info {
         self.request_time.parse::<Timestamp>().ok().map(Timestamp::as_millisecond)
     }
 
-    /// Whether the server itself has its spans, and not a file that the client uploaded.
+    /// Whether the server itself has its spans, rather than a file that the client uploaded.
     pub(super) fn has_spans_on_server(&self) -> bool {
         self.tags.spans_location.as_deref() == Some("TRACKING_STORE")
     }
@@ -68,10 +68,10 @@ impl Info {
 }
 
 impl TraceFile {
-    /// Opens a file, or makes it. The rest of a line that a killed process left at its end is cut off.
+    /// Opens or creates a file. A partial line that a killed process left at its end is cut off.
     ///
     /// # Errors
-    /// When another process writes to it, it cannot be read, or has something else than pulled traces.
+    /// When another process writes to it, it cannot be read, or has something other than pulled traces.
     pub fn open(path: &Path) -> Result<Self, ServerError> {
         let failed = |action| move |source: io::Error| ServerError::File { action, path: path.to_owned(), source };
         let mut options = OpenOptions::new();
@@ -174,7 +174,7 @@ impl TraceFile {
         })
     }
 
-    /// Waits until the disk has it.
+    /// Waits until it is on disk.
     pub(super) fn sync(&self) -> Result<(), ServerError> {
         let failed = |source| ServerError::File { action: "write", path: self.path.clone(), source };
         self.file.sync_data().map_err(failed)
@@ -185,7 +185,7 @@ fn key(trace_id: &str) -> AssessmentId {
     IdHasher::new("judge-run pulled trace 1").part(trace_id.as_bytes()).finish()
 }
 
-/// Line ends in JSON stand between values only.
+/// Line ends in JSON are only between values.
 fn on_one_line(json: &RawValue, line: &mut Vec<u8>) {
     line.extend(json.get().bytes().map(|byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { byte }));
 }

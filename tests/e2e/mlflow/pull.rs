@@ -35,8 +35,8 @@ fn pages_are_bounded_by_time_and_nothing_is_skipped_or_repeated() {
     pull(&place, &server, &[]).exits_with(0).prints(&[
         "249 new traces",
         "artifact",
-        "1 with a part of their spans",
-        "not whole yet",
+        "1 with only some of their spans",
+        "not complete yet",
         "bot",
     ]);
     assert_eq!(ids(&place).len(), 249);
@@ -75,7 +75,7 @@ fn an_experiment_is_a_dataset_and_its_traces_stay_beside_the_log() {
     server.state().traces.push(late);
     place.run(args).exits_with(0).says(&["1 new trace "]);
     assert_eq!(place.lines("bot.feedback.jsonl").len(), 6);
-    // A filter has files of its own.
+    // A filter has its own files.
     let filtered = [&args[..], &["--mlflow-filter", "tag.a = 'b'", "--since", "24h"]].concat();
     // None of these traces is that young.
     place.run(filtered).exits_with(2).says(&["0 new traces"]);
@@ -200,7 +200,7 @@ fn images_that_traces_refer_to_are_fetched_for_judges_that_show_them() {
     place.write("picture.toml", judge);
     let (uri, url) = (server.fake.base_url(), endpoint.base_url());
     let args = ["-d", "mlflow:/bot", "-J", "picture.toml", "-m", "mine:/m", "--base-url", &url, "--tracking-uri", &uri];
-    place.run(args).exits_with(0).says(&["1 new trace, 1 image, 1 image not to be had", "bot.images.traces.jsonl"]);
+    place.run(args).exits_with(0).says(&["1 new trace, 1 image, 1 image unavailable", "bot.images.traces.jsonl"]);
     let image = "data:image/png;base64,iVBORw0KGgo=";
     let request = endpoint.seen()[0].json();
     assert!(request["messages"].to_string().contains(image), "{request}");

@@ -103,7 +103,7 @@ fn a_failure_that_became_a_verdict_is_replaced_and_an_override_follows_what_it_o
     drop(judge);
     let judge = Fake::start(|_| answers::verdict(false));
     judge_again(&place, &judge);
-    push(&place, &server).exits_with(0).prints(&["1  there already", "1  sent in place"]);
+    push(&place, &server).exits_with(0).prints(&["1  there already", "1  replaced an earlier state"]);
     assert_eq!(server.state().assessments.len(), 2);
     assert_eq!(server.state().deletions, 1);
     // Another prompt is another judgment, which overrides the first; the server never saw that.
@@ -170,11 +170,11 @@ fn people_s_feedback_comes_back_once() {
     server.state().assessments.get_mut(&id).unwrap().1["valid"] = false.into();
     let uri = server.fake.base_url();
     let args = ["mlflow", "pull-feedback", "log.jsonl", "--tracking-uri", &uri];
-    place.run(args).exits_with(0).prints(&["1 record of people"]);
-    place.run(args).exits_with(0).prints(&["0 records of people"]);
+    place.run(args).exits_with(0).prints(&["1 record from people"]);
+    place.run(args).exits_with(0).prints(&["0 records from people"]);
     let lines = place.lines("log.jsonl");
     assert_eq!((lines.len(), &lines[2]["source"]["source_id"], &lines[2]["value"]), (3, &"kim".into(), &false.into()));
-    // The run asks nobody again, and the push sends nothing.
+    // The run asks nothing again, and the push sends nothing.
     judge_again(&place, &judge);
     assert_eq!((judge.count(), place.lines("log.jsonl").len()), (2, 3));
     push(&place, &server).exits_with(0).prints(&["3  there already"]);
@@ -182,7 +182,7 @@ fn people_s_feedback_comes_back_once() {
     // Without the person's record the log does not know why.
     let text: String = place.read("log.jsonl").lines().take(2).map(|line| format!("{line}\n")).collect();
     place.write("log.jsonl", text);
-    push(&place, &server).exits_with(0).prints(&["1  overridden by somebody"]);
+    push(&place, &server).exits_with(0).prints(&["1  overridden by someone"]);
 }
 
 #[test]

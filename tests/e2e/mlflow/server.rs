@@ -102,7 +102,7 @@ impl Mlflow {
     }
 }
 
-/// What the server answers to a request that came to another.
+/// The server's answer to a request meant for another.
 pub(super) fn answer_of(server: &Mlflow, request: &Request) -> Action {
     answer(&mut server.state(), request)
 }

@@ -16,7 +16,7 @@ pub(super) fn of(job: &Job, shared: &Shared) -> [Option<Vec<u8>>; 2] {
     let mut files: [Vec<String>; 2] = [Vec::new(), Vec::new()];
     for line in lines(&job.input) {
         let Ok(line) = serde_json::from_slice::<Line<'_>>(line) else { continue };
-        // Its own number: the body's decides over the faults of its answer.
+        // Its own number: the body's decides the faults of its answer.
         let fate = Lot::draw(line.custom_id.as_bytes()).fault;
         let is_in = |share: u32| (u128::from(fate) * 1_000_000) >> 64 < u128::from(share);
         if is_in(faults.missing) {

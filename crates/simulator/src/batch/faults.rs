@@ -27,7 +27,7 @@ pub struct BatchFaults {
 /// Not [`BatchFaults`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "`{0}` is no fault of batches; there are: expired=SHARE, missing=SHARE, disorder, upper, invalid, queue, room=LINES, slow"
+    "unknown batch fault `{0}`, expected expired=SHARE, missing=SHARE, disorder, upper, invalid, queue, room=LINES or slow"
 )]
 pub struct InvalidBatchFaults(String);
 

@@ -114,7 +114,7 @@ impl Job {
         matches!(self.stage, Stage::Ended("cancelled"))
     }
 
-    /// A step on; whether it has ended with it, with answers to be made.
+    /// Advances one step; returns whether it has now ended, with answers to be made.
     pub(super) fn step(&mut self, faults: &BatchFaults) -> bool {
         self.polls += 1;
         let needed = if faults.slow { 10 * POLLS } else { POLLS };

@@ -1,4 +1,4 @@
-//! Files and batches, as OpenAI has them: requests are uploaded in a file, and their answers fetched in two.
+//! Files and batches, as in OpenAI's API: requests are uploaded in a file, and their answers fetched in two.
 //!
 //! A batch is done after a number of polls, not of seconds: so nothing depends on a clock.
 
@@ -22,7 +22,7 @@ use job::{Job, Wanted};
 use super::chat::Shared;
 use super::error::{ApiError, answer, json as json_answer};
 
-/// The largest file that is taken: 200 MB, as at OpenAI.
+/// The largest accepted file: 200 MB, as at OpenAI.
 const MAX_FILE: usize = 200 << 20;
 /// The most batches on a page of the list.
 const MAX_PAGE: usize = 100;
@@ -49,7 +49,7 @@ impl Batches {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// How many batches were submitted, their lines, and how many of these had been submitted before.
+    /// The number of submitted batches, of their lines, and of lines that had been submitted before.
     pub(super) fn counts(&self) -> (u64, u64, u64) {
         let store = self.lock();
         let mut met = std::collections::HashSet::new();
@@ -180,7 +180,7 @@ async fn list(State(shared): State<Arc<Shared>>, RawQuery(query): RawQuery) -> R
     json_answer(StatusCode::OK, &json!({"object": "list", "data": data, "has_more": has_more}))
 }
 
-/// `GET /v1/batches/{id}`: each poll brings a batch a step on.
+/// `GET /v1/batches/{id}`: each poll advances a batch by one step.
 async fn poll(State(shared): State<Arc<Shared>>, Path(id): Path<String>) -> Response<Body> {
     let mut store = shared.batches.lock();
     let Some(number) = store.jobs.iter().position(|job| job.id() == id) else { return missing("batch", &id) };

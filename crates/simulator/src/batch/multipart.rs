@@ -10,7 +10,7 @@ pub(super) struct Part {
     pub(super) content: Bytes,
 }
 
-/// All parts that have a name; none where the body is no such form.
+/// All parts that have a name; none if the body is not such a form.
 pub(super) fn parts(content_type: &str, body: &Bytes) -> Vec<Part> {
     let Some(boundary) = parameter(content_type, "boundary") else { return Vec::new() };
     let delimiter = format!("\r\n--{boundary}");

@@ -1,4 +1,4 @@
-//! May a judge stand in for one of the people who annotate?
+//! May a judge replace one of the human annotators?
 
 use crate::error::{Error, at_least, open_unit};
 use crate::interval::Alternative;
@@ -7,13 +7,13 @@ use crate::mean::Moments;
 /// How close a rating is to those of the others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Closeness {
-    /// The share of the others who said the same: for categories.
+    /// The share of the others who gave the same rating: for categories.
     Same,
-    /// The root mean square distance to the others, the smaller the closer: for numbers.
+    /// The root mean square distance to the others, smaller is closer: for numbers.
     Distance,
 }
 
-/// Items that an annotator must share with the judge and another annotator: the t test needs so many.
+/// Items that an annotator must share with the judge and another annotator: the t test needs this many.
 pub(crate) const MIN_ITEMS: usize = 30;
 
 /// What came of the test.
@@ -21,11 +21,11 @@ pub(crate) const MIN_ITEMS: usize = 30;
 pub struct AltTest {
     /// One for each annotator, in their order.
     pub annotators: Vec<AltTestAnnotator>,
-    /// The share of annotators, of those with enough items, that the judge is not worse than.
+    /// The share of annotators with enough items that the judge is not worse than.
     pub winning_rate: f64,
     /// The share of items on which the judge is at least as close to the others as an annotator is, over annotators.
     pub average_advantage: f64,
-    /// Whether the winning rate is one half at least.
+    /// Whether the winning rate is at least one half.
     pub passed: bool,
 }
 
@@ -38,24 +38,24 @@ pub struct AltTestAnnotator {
     pub advantage: f64,
     /// The share on which the annotator is.
     pub annotator_advantage: f64,
-    /// Of the hypothesis that the annotator is better by ε or more; `None` where there are too few items.
+    /// The p-value of the hypothesis that the annotator is better by ε or more; `None` with too few items.
     pub p_value: Option<f64>,
     /// Whether it is rejected.
     pub is_matched: bool,
 }
 
-/// The alternative annotator test. `judge[i]` and `people[h][i]` rate item i; `None` is no rating.
+/// The alternative annotator test. `judge[i]` and `people[h][i]` rate item i; `None` means not rated.
 ///
 /// For annotator h and each item that h, the judge and another person rated: W_j = 1 if the judge is at least as close to the other people as h
-/// is, and W_h = 1 if h is at least as close as the judge. A one-sided t test looks whether the mean of W_h - W_j is below ε; over annotators with
-/// 30 items at least the p-values are controlled at the false discovery rate q by Benjamini and Yekutieli. The judge passes if it beats half of them.
-/// ε is what a person costs more than a judge: 0.2 for experts, 0.15 for skilled annotators, 0.1 for crowds.
+/// is, and W_h = 1 if h is at least as close as the judge. A one-sided t test checks whether the mean of W_h - W_j is below ε; over annotators with
+/// at least 30 items the p-values are controlled at the false discovery rate q by Benjamini and Yekutieli. The judge passes if it beats half of them.
+/// ε is how much more a person costs than a judge: 0.2 for experts, 0.15 for skilled annotators, 0.1 for crowds.
 ///
 /// Source: Calderon, Reichart and Dror (2025), "The alternative annotator test for LLM-as-a-judge", ACL 2025, arXiv 2501.10970.
 ///
 /// # Errors
 ///
-/// [`Error::TooFew`] for fewer than two people, or when none has enough items; [`Error::LengthMismatch`] when somebody has another number of items
+/// [`Error::TooFew`] for fewer than two people, or when none has enough items; [`Error::LengthMismatch`] when someone has a different number of items
 /// than the judge; [`Error::Domain`] for `q`, and for an `epsilon` outside `0..1`.
 pub fn alt_test(
     judge: &[Option<f64>],

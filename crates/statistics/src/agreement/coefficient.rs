@@ -18,7 +18,7 @@ pub struct Coefficient {
     pub agreement: f64,
     /// The agreement that chance would give.
     pub expected: f64,
-    /// The items that it is about: those with two ratings at least.
+    /// The items that count: those with at least two ratings.
     pub items: u64,
 }
 
@@ -61,7 +61,7 @@ impl Parts {
     }
 }
 
-/// Requires that chance does not already explain everything: all ratings are of one category.
+/// Requires that chance does not already explain everything, as when all ratings are in one category.
 pub(super) fn varies(expected: f64) -> Result<(), Error> {
     if 1.0 - expected < 1e-12 { Err(Error::Constant { what: "ratings" }) } else { Ok(()) }
 }

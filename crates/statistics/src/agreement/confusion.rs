@@ -8,7 +8,7 @@ use crate::error::{Error, at_least};
 use crate::interval::Interval;
 use crate::proportion::wilson;
 
-/// How often one rater said the category of a row, and the other that of a column.
+/// How often one rater gave the category of a row, and the other that of a column.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Confusion {
     counts: Vec<Vec<u64>>,
@@ -54,7 +54,7 @@ impl Confusion {
         self.counts.iter().enumerate().map(|(i, row)| row[i]).sum()
     }
 
-    /// The share of items on which the two said the same (the accuracy, where one of them is taken for the truth), with Wilson's interval; the
+    /// The share of items on which the two agreed (the accuracy, if one of them is the truth), with Wilson's interval; the
     /// share is 0 without items.
     ///
     /// # Errors

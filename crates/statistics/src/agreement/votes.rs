@@ -5,7 +5,7 @@ use super::weights::{Matrix, dot};
 use super::{Metric, Weights};
 use crate::error::{Error, at_least};
 
-/// How many raters put each item into each category.
+/// How many raters put each item in each category.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Votes {
     categories: usize,
@@ -18,7 +18,7 @@ impl Votes {
         Self { categories, items: Vec::new() }
     }
 
-    /// Adds an item with the categories that raters gave it; a category that is not there is ignored, and so is an item that nobody rated.
+    /// Adds an item with the categories that raters gave it; an unknown category is ignored, and so is an item without ratings.
     pub fn add(&mut self, ratings: impl IntoIterator<Item = usize>) {
         let mut item = vec![0.0; self.categories];
         for rating in ratings {
@@ -31,7 +31,7 @@ impl Votes {
         }
     }
 
-    /// Items that somebody rated.
+    /// Items with at least one rating.
     pub fn items(&self) -> usize {
         self.items.len()
     }
@@ -77,7 +77,7 @@ impl Votes {
         })
     }
 
-    /// A coefficient whose expected agreement is `chance(π)`: its value, and what a rating of each category adds to it.
+    /// A coefficient whose expected agreement is `chance(π)`: its value, and the contribution of a rating of each category.
     fn corrected(
         &self,
         weights: &Matrix,
@@ -170,7 +170,7 @@ impl Votes {
     }
 }
 
-/// How much the pairs of an item's ratings agree, in ordered pairs.
+/// How far the pairs of an item's ratings agree, in ordered pairs.
 fn pairs(item: &[f64], weights: &Matrix) -> f64 {
     let near = weights.times(item);
     item.iter().zip(near).map(|(count, near)| count * (near - 1.0)).sum()
@@ -247,7 +247,7 @@ mod tests {
         fn two_raters_without_missing_ratings_have_kappas_close_to_each_other(pairs in vec((0..3usize, 0..3usize), 30..90)) {
             let mut table = super::super::Confusion::new(3);
             pairs.iter().for_each(|(a, b)| table.add(*a, *b));
-            // Scott's pi differs from Cohen's kappa by the difference of the marginals only, and is never larger.
+            // Scott's pi differs from Cohen's kappa only through the difference of the marginals, and is never larger.
             if let (Ok(cohen), Ok(fleiss)) = (table.cohen(Weights::Identity, 0.9), table.votes().fleiss(Weights::Identity, 0.9)) {
                 prop_assert!(fleiss.estimate <= cohen.estimate + 1e-12);
             }

@@ -1,8 +1,8 @@
-//! How much two different ratings agree.
+//! How far two different ratings agree.
 
 use crate::error::{Error, all_finite};
 
-/// How much two categories agree, by their order: 1 for the same one, 0 for those at the ends.
+/// How far two categories agree, by their order: 1 for the same one, 0 for those at the ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Weights {
     /// 1 for the same category, 0 for another.
@@ -33,7 +33,7 @@ impl Weights {
 pub enum Metric {
     /// Equal or not.
     Nominal,
-    /// By how many ratings lie between: (Σ n_g from c to k - (n_c + n_k) / 2)². These are Krippendorff's, not Gwet's ordinal weights.
+    /// By how many ratings are between them: (Σ n_g from c to k - (n_c + n_k) / 2)². These are Krippendorff's, not Gwet's ordinal weights.
     Ordinal,
     /// (c - k)².
     Interval,
@@ -42,7 +42,7 @@ pub enum Metric {
 }
 
 impl Metric {
-    /// The squared distances of categories with these values, which occur this often.
+    /// The squared distances of categories with these values and frequencies.
     pub(super) fn distances(self, values: &[f64], totals: &[f64]) -> Result<Matrix, Error> {
         all_finite(values)?;
         let matrix = Matrix::of(values.len(), |c, k| match self {

@@ -13,7 +13,7 @@ pub struct Allocation {
 }
 
 /// Divides `labels` among strata for the narrowest interval: in proportion to N_k s_k, with s_k the standard deviation of people's labels in it, and at
-/// most the items that there are. Each stratum with items gets `least` labels first, so that a guess that is wrong costs little.
+/// most the items that there are. Each stratum with items gets `least` labels first, so that a wrong guess costs little.
 ///
 /// `strata` are the items N_k and a guess of the share that people would pass, whose s_k is √(μ(1 - μ)).
 ///
@@ -30,7 +30,7 @@ pub fn neyman(strata: &[(u64, f64)], labels: u64, least: u64) -> Result<Vec<Allo
     let all: u64 = strata.iter().map(|(items, _)| items).sum();
     let mut left = labels.min(all);
     let mut given: Vec<u64> = vec![0; strata.len()];
-    // The least for each, from one to the next, so that few labels are not all in the first.
+    // The minimum for each, in turn, so that few labels do not all go to the first.
     for _ in 0..least {
         for ((items, _), given) in strata.iter().zip(&mut given) {
             if left > 0 && *given < *items {
@@ -39,7 +39,7 @@ pub fn neyman(strata: &[(u64, f64)], labels: u64, least: u64) -> Result<Vec<Allo
             }
         }
     }
-    // Label by label to where the variance falls the most, N² s² (1/m - 1/(m + 1)): the best whole numbers (Wright 2012).
+    // Label by label to where the variance falls most, N² s² (1/m - 1/(m + 1)): the best whole numbers (Wright 2012).
     while left > 0 {
         let gain = |k: usize| {
             let ((items, share), given) = (strata[k], given[k] as f64);
@@ -63,7 +63,7 @@ pub fn neyman(strata: &[(u64, f64)], labels: u64, least: u64) -> Result<Vec<Allo
     Ok(given.into_iter().zip(strata).map(allocation).collect())
 }
 
-/// How many labels an interval of this width needs, if they turn out as those so far: each stratum's share of passes stays, and labels are divided by
+/// How many labels an interval of this width needs, if they turn out like those so far: each stratum's share of passes stays the same, and labels are divided by
 /// [`neyman`]. `None` where not even labelling all items is enough.
 ///
 /// # Errors

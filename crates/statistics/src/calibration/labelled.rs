@@ -1,10 +1,10 @@
-//! Items that both people and the judge said pass or fail.
+//! Items that both people and the judge passed or failed.
 
 use crate::error::{Error, open_unit};
 use crate::interval::Interval;
 use crate::proportion::wilson;
 
-/// The four counts of labelled items. Of people's labels that are probabilities (such as posteriors), sums need not be whole; counts here are.
+/// The four counts of labelled items. Sums of labels that are probabilities (such as posteriors) need not be whole; the counts here are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Labelled {
     /// People pass, the judge passes.
@@ -53,8 +53,8 @@ impl Labelled {
         ratio(self.both_fail, self.bad())
     }
 
-    /// Youden's J = sensitivity + specificity - 1, with an interval: 0 is a coin, 1 never wrong. Where the interval contains 0, the judge cannot be
-    /// told from chance on these labels, and should correct nothing.
+    /// Youden's J = sensitivity + specificity - 1, with an interval: 0 is a coin toss, 1 is never wrong. If the interval contains 0, the judge cannot be
+    /// told from chance on these labels, and should not be used to correct anything.
     ///
     /// J is a difference of two independent shares; the interval is Newcombe's, from their Wilson intervals.
     ///
@@ -75,7 +75,7 @@ impl Labelled {
         Ok((j, Interval { lower: lower.max(-1.0), upper: upper.min(1.0), level }))
     }
 
-    /// The correlation of the two (φ), which decides how many labels a judge saves; 0 where one of them always says the same.
+    /// The correlation of the two (φ), which decides how many labels a judge saves; 0 if one of them always says the same.
     pub fn correlation(&self) -> f64 {
         let [a, b, c, d] =
             [self.both_pass, self.only_people, self.only_judge, self.both_fail].map(|count| count as f64);

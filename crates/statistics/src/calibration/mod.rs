@@ -1,15 +1,15 @@
-//! What people would say of all items, from a judge's verdicts on all of them and people's labels on some.
+//! What people would say about all items, from a judge's verdicts on all of them and people's labels on some.
 //!
 //! A judge that passes 70 % does not say that 70 % are good: it passes some bad ones and fails some good ones. People's labels on a part of the items
-//! correct that, without their labelling all.
+//! correct that, without labelling all of them.
 //!
 //! | where the labels are from | function |
 //! | --- | --- |
-//! | a random sample of these items, also one with other shares of passes and fails | [`post_stratified`] |
+//! | a random sample of these items, even one with other shares of passes and fails | [`post_stratified`] |
 //! | a random sample, and verdicts are numbers | [`ppi_plus_plus`]; with other shares of verdicts [`stratified_mean`] |
 //! | elsewhere: older, curated, balanced; the judge's error rates carry over | [`lee`], [`rogan_gladen`] |
 //!
-//! None of them helps where the judge is no better than a coin: see [`Labelled::informedness`], and [`Labelled::adds_information`].
+//! None of them helps if the judge is no better than a coin: see [`Labelled::informedness`], and [`Labelled::adds_information`].
 
 mod design;
 mod labelled;
@@ -28,7 +28,7 @@ use crate::interval::Interval;
 /// A corrected share or mean.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Corrected {
-    /// The share of items that people would pass, or the mean of what they would say.
+    /// The share of items that people would pass, or the mean of their scores.
     pub estimate: f64,
     /// Its standard error, where the method has one.
     pub standard_error: Option<f64>,

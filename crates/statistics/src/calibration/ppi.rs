@@ -5,12 +5,12 @@ use crate::error::{Error, all_finite, at_least, open_unit};
 use crate::interval::Interval;
 use crate::special::two_sided_z;
 
-/// A corrected mean, and how much the judge counts in it.
+/// A corrected mean, and the weight of the judge in it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Ppi {
     /// The mean of what people would say.
     pub corrected: Corrected,
-    /// λ, in `0..=1`: 0 is people alone, 1 the judge with its mean error taken off.
+    /// λ, in `0..=1`: 0 is people alone, 1 the judge minus its mean error.
     pub lambda: f64,
 }
 
@@ -53,7 +53,7 @@ pub fn ppi_plus_plus(
     let squares: f64 = judge.iter().chain(unlabelled).map(|f| (f - all).powi(2)).sum();
     let pooled = squares / (m + n - 1.0);
     let covariance = people.iter().zip(judge).map(|(y, f)| (y - mean_people) * (f - mean_judge)).sum::<f64>() / m;
-    // Rounding is no variation.
+    // Rounding errors are not variation.
     let varies = pooled > 1e-24 * (1.0 + all * all);
     let lambda = if varies { (covariance / ((1.0 + m / n) * pooled)).clamp(0.0, 1.0) } else { 0.0 };
     let rest: Vec<f64> = people.iter().zip(judge).map(|(y, f)| y - lambda * f).collect();
@@ -65,7 +65,7 @@ pub fn ppi_plus_plus(
     Ok(Ppi { corrected: Corrected { estimate, standard_error: Some(standard_error), interval }, lambda })
 }
 
-/// The mean over strata of a judge's verdicts, of which each was labelled at random and none needs to be labelled as densely as another. `strata` are
+/// The mean over strata of a judge's verdicts; each was labelled at random, at any density. `strata` are
 /// the items N_k of each and people's labels in it; one without labels has the mean of all.
 ///
 /// With W_k = N_k / N and n items: θ = Σ W_k Ȳ_k, Var θ = Σ W_k² s_k² / m_k + Σ W_k (Ȳ_k - θ)² / n; where a stratum has one label only, s² is that of all

@@ -1,18 +1,18 @@
-//! Labels that are a sample of the items, stratum by stratum: the verdicts of the judge.
+//! Labels that are a sample of the items, with the judge's verdicts as strata.
 
 use super::Corrected;
 use crate::error::{Error, at_least, domain, open_unit};
 use crate::interval::Interval;
 use crate::special::{beta_cdf, ln_beta};
 
-/// The items on which a judge said the same: passes, fails, no verdict, or one of the values of a scale.
+/// The items with the same verdict of a judge: passes, fails, no verdict, or one of the values of a scale.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Stratum {
     /// All items of it.
     pub items: u64,
     /// Those that people labelled.
     pub labelled: u64,
-    /// How many of these people pass; a sum of probabilities where labels are posteriors.
+    /// How many of these people pass; a sum of probabilities if labels are posteriors.
     pub passed: f64,
 }
 
@@ -25,21 +25,21 @@ pub enum Weights {
     These,
 }
 
-/// Points of the integration: the ends of the interval hold to about 1e-5.
+/// Points of the integration: the ends of the interval are accurate to about 1e-5.
 const POINTS: usize = 1 << 13;
-/// Quantiles that a distribution is tabulated at.
+/// The number of quantiles in the table of a distribution.
 const KNOTS: usize = 512;
 
 /// The post-stratified share of items that people would pass: its posterior median and interval, with Jeffreys priors.
 ///
 /// With N_k items in stratum k, m_k of them labelled and y_k of these passed: μ_k ~ Beta(y_k + ½, m_k - y_k + ½), the shares of the strata W ~
 /// Dirichlet(N_k + ½), and θ = Σ W_k μ_k. A stratum without labels leaves its μ_k anywhere. With [`Weights::These`] the shares
-/// are N_k / N, and labels are worth m_k / (1 - m_k / N_k): of what is labelled nothing is unknown.
+/// are N_k / N, and labels are worth m_k / (1 - m_k / N_k): nothing is unknown about what is labelled.
 ///
 /// Labels must be random within each stratum; how many each has may be chosen ([`neyman`](super::neyman)). `design_effect` divides labels and items: how
 /// many of one session count as one; 1 for independent items.
 ///
-/// The integral is over a fixed lattice (Roberts' R sequence), so that the result is the same each time.
+/// The integral is over a fixed lattice (Roberts' R sequence), so the result is the same each time.
 ///
 /// Source: Gelman and Little (1997), "Poststratification into many categories using hierarchical logistic regression", Survey Methodology 23;
 /// for judges Chen et al. (2026), arXiv 2601.05420, whose efficient estimator has the same strata.
@@ -66,7 +66,7 @@ pub fn post_stratified(
     at_least(1, "labels", strata.iter().map(|stratum| stratum.labelled as usize).sum())?;
     let total: f64 = strata.iter().map(|stratum| stratum.items as f64).sum();
     let means: Vec<Table> = strata.iter().map(|stratum| stratum.mean(weights, design_effect)).collect();
-    // A Dirichlet is a chain of betas: the share of the first of what is left.
+    // A Dirichlet is a chain of betas: each the share of the first in what is left.
     let shares: Vec<Table> = (1..strata.len())
         .filter(|_| weights == Weights::Population)
         .map(|k| {
@@ -97,7 +97,7 @@ pub fn post_stratified(
                     others += share * mean.at(*u);
                 }
             }
-            // A window over the sequence makes its error fall with the square of the points and more.
+            // A window over the sequence makes its error fall at least with the square of the number of points.
             let angle = std::f64::consts::PI * (i as f64 + 0.5) / POINTS as f64;
             (others, own, 2.0 * angle.sin().powi(2) / POINTS as f64)
         })
@@ -110,7 +110,7 @@ pub fn post_stratified(
     Ok(Corrected { estimate: at(0.5), standard_error: None, interval })
 }
 
-/// Where a distribution function on `0..=1` reaches a probability, to 1e-9: between bisection and the secant, and never much slower than bisection.
+/// Where a distribution function on `0..=1` reaches a probability, to 1e-9: between bisection and the secant method, and never much slower than bisection.
 ///
 /// Source: Oliveira and Takahashi (2021), "An enhancement of the bisection method average performance preserving minmax optimality" (ITP), ACM
 /// Transactions on Mathematical Software 47, with k1 = 0.2, k2 = 2 and n0 = 1.
@@ -118,7 +118,7 @@ fn quantile(below: impl Fn(f64) -> f64, probability: f64) -> f64 {
     const PRECISION: f64 = 5e-10;
     let (mut low, mut high) = (0.0, 1.0);
     let (mut off_low, mut off_high) = (-probability, 1.0 - probability);
-    // What bisection may still need, and one step more.
+    // The steps that bisection may still need, plus one.
     let mut slack = PRECISION * (0.5 / PRECISION).log2().ceil().exp2() * 2.0;
     while high - low > 2.0 * PRECISION {
         let middle = f64::midpoint(low, high);
@@ -140,7 +140,7 @@ fn quantile(below: impl Fn(f64) -> f64, probability: f64) -> f64 {
 }
 
 impl Stratum {
-    /// What is known of its share of passes.
+    /// What is known about its share of passes.
     fn mean(&self, weights: Weights, design_effect: f64) -> Table {
         let (items, labelled) = (self.items as f64, self.labelled as f64);
         let worth = match weights {
@@ -155,7 +155,7 @@ impl Stratum {
 /// The quantiles of a distribution over `0..=1`, at the middles of equal parts of probability.
 struct Table {
     quantiles: Vec<f64>,
-    /// Of the beta distribution; a point has none.
+    /// Of the beta distribution; `None` for a point.
     shape: Option<(f64, f64)>,
 }
 
@@ -172,7 +172,7 @@ impl Table {
         for i in 0..KNOTS {
             let p = (i as f64 + 0.5) / KNOTS as f64;
             let (mut low, mut high, mut x) = (last, 1.0, if last > 0.0 { last } else { a / (a + b) });
-            // Newton's steps, kept between what is known to be below and above.
+            // Newton's steps, kept between the known bounds.
             for _ in 0..100 {
                 let off = beta_cdf(x, a, b) - p;
                 if off < 0.0 {
@@ -206,12 +206,12 @@ impl Table {
 }
 
 impl Table {
-    /// How much of it lies below a value: the inverse of [`Table::at`].
+    /// How much of it is below a value: the inverse of [`Table::at`].
     fn below(&self, value: f64) -> f64 {
         let Self { quantiles, shape } = self;
         let next = quantiles.partition_point(|quantile| *quantile < value);
         let Some((a, b)) = *shape else { return next as f64 };
-        // Beyond the first and the last the table says nothing.
+        // The table says nothing beyond the first and the last.
         if next == 0 || next == quantiles.len() {
             return beta_cdf(value, a, b);
         }

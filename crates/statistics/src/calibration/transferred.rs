@@ -34,7 +34,7 @@ pub fn rogan_gladen(labelled: &Labelled, passed: u64, items: u64, level: f64) ->
     })
 }
 
-/// The Rogan-Gladen estimate with the adjusted interval of Lee et al., which holds its level for few labels, too.
+/// The Rogan-Gladen estimate with the adjusted interval of Lee et al., which keeps its level even for few labels.
 ///
 /// With z the normal quantile, p̃ = (n p + z²/2) / (n + z²), q̃₀ = (m₀ q₀ + 1) / (m₀ + 2), q̃₁ alike, ñ = n + z², m̃ = m + 2, J̃ = q̃₀ + q̃₁ - 1 and
 /// θ̃ = (p̃ + q̃₀ - 1) / J̃:
@@ -86,7 +86,7 @@ pub fn calibration_split(labels: u64, p: f64, q0: f64, q1: f64, pilot: u64) -> R
     Ok((labels - good, good))
 }
 
-/// The shares and numbers that both formulas start from.
+/// The shares and numbers that both formulas use.
 struct Given {
     p: f64,
     n: f64,

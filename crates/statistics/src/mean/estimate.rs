@@ -7,14 +7,14 @@ use crate::special::{student_upper_quantile, student_upper_tail};
 
 /// A mean, how uncertain it is, and how well that uncertainty is known.
 ///
-/// The fields are public: any estimate with a standard error and degrees of freedom of its own can use the methods.
+/// The fields are public: any estimate with a standard error and degrees of freedom can use the methods.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct MeanEstimate {
     /// The mean, in the unit of the scores.
     pub mean: f64,
     /// The standard error of the mean, in the same unit.
     pub standard_error: f64,
-    /// The degrees of freedom of Student's distribution: n - 1, or the number of clusters less 1.
+    /// The degrees of freedom of Student's distribution: n - 1, or the number of clusters minus 1.
     pub degrees_of_freedom: f64,
     /// The number of scores.
     pub n: u64,

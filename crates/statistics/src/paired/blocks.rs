@@ -28,11 +28,11 @@ pub struct BlockPermutation {
 }
 
 /// The permutation test of a new run against several earlier ones over the same items: the hypothesis is that the runs are interchangeable, so
-/// that of an item's scores each is as likely to be the new one. Items that never vary say nothing; one that was always the same and is another
-/// now says much, the more the more earlier runs there are. So with several of them it finds changes that a paired t test, which knows
-/// nothing of how steady an item was, does not.
+/// that of an item's scores each is as likely to be the new one. Items that never vary say nothing; one that was always the same and now differs
+/// says much, and more with more earlier runs. So with several of them it finds changes that a paired t test, which knows
+/// nothing about how steady an item was, does not.
 ///
-/// Of scores that are all 0 or 1 the number of new ones is a sum of independent tosses (a Poisson binomial distribution), one an item, with the
+/// For scores that are all 0 or 1, the number of new ones is a sum of independent tosses (a Poisson binomial distribution), one per item, with the
 /// item's share of ones: the p-value is exact, and with one earlier run it is McNemar's. Otherwise it is (1 + k) / (1 + B) for the k extreme ones
 /// of `resamples` = B random choices from `seed`. Two-sided, it is twice the smaller tail, at most 1. When nothing varies it is 1.
 ///
@@ -47,7 +47,7 @@ pub struct BlockPermutation {
 ///
 /// ```
 /// # use judge_run_statistics::{Alternative, paired::{Block, block_permutation}};
-/// // Three of thirty items that passed five times fail now; the others are what they were.
+/// // Three of thirty items that passed five times fail now; the others are unchanged.
 /// let block = |i: usize| Block { earlier: vec![1.0; 5], new: if i < 3 { 0.0 } else { 1.0 } };
 /// let blocks: Vec<_> = (0..30).map(block).collect();
 /// let test = block_permutation(&blocks, Alternative::Less, 0, 0)?;
@@ -92,7 +92,7 @@ pub fn block_permutation(
     Ok(BlockPermutation { difference, p_value, resamples })
 }
 
-/// The probabilities of as few ones among the new scores, and of as many.
+/// The probabilities of at most as many ones among the new scores, and of at least as many.
 fn exact_tails(blocks: &[&Block]) -> (f64, f64) {
     // Of each number of ones, item by item.
     let mut mass = vec![1.0];
@@ -111,7 +111,7 @@ fn exact_tails(blocks: &[&Block]) -> (f64, f64) {
     (less.min(1.0), greater.min(1.0))
 }
 
-/// The same of sums, estimated; sums that differ only by rounding count as equal.
+/// The same for sums, estimated; sums that differ only by rounding count as equal.
 fn random_tails(blocks: &[&Block], resamples: u64, seed: u64) -> (f64, f64) {
     let observed: f64 = blocks.iter().map(|block| block.new).sum();
     let size: f64 = blocks.iter().flat_map(|block| block.earlier.iter().chain([&block.new])).map(|x| x.abs()).sum();
@@ -184,7 +184,7 @@ mod tests {
 
     #[test]
     fn random_choices_estimate_the_exact_p_value() {
-        // The same verdicts as scores of 0 and 2 are no verdicts.
+        // As scores of 0 and 2, the same verdicts are no longer verdicts.
         let verdicts: Vec<_> =
             (0..40).map(|i| block(&[1.0, 1.0, f64::from(i % 4 / 3)], f64::from(i % 5 / 2 % 2))).collect();
         let scores: Vec<_> = verdicts

@@ -34,7 +34,7 @@ impl PairedCounts {
         self.only_base + self.only_new
     }
 
-    /// The new pass rate less that of the base, in `-1..=1`; `None` without pairs.
+    /// The new pass rate minus that of the base, in `-1..=1`; `None` without pairs.
     pub fn difference(&self) -> Option<f64> {
         (self.n() > 0).then(|| (self.only_new as f64 - self.only_base as f64) / self.n() as f64)
     }
@@ -90,7 +90,7 @@ pub fn mcnemar_exact(pairs: &PairedCounts, alternative: Alternative) -> f64 {
 /// McNemar's mid-p test: as [`mcnemar_exact`], counting half the probability of the outcome itself.
 ///
 /// The two-sided p-value is 2 P(X ≤ min(b, c)) - P(X = min(b, c)). The error rate can exceed α slightly for some sample
-/// sizes, and the power is higher: the recommended form where no guarantee is claimed.
+/// sizes, and the power is higher: the recommended form if no guarantee is claimed.
 ///
 /// Source: Fagerland, Lydersen and Laake (2013), "The McNemar test for binary matched-pairs data: mid-p and asymptotic are
 /// better than exact conditional", BMC Medical Research Methodology 13, 91.

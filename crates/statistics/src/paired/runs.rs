@@ -21,7 +21,7 @@ pub struct Pair {
 pub struct Scale {
     /// Whether they are verdicts that pass (1) or fail (0), or shares of such.
     pub is_share: bool,
-    /// The length of what they can be: 1 for shares, that of the scale for scores, if it is known.
+    /// The length of their range: 1 for shares, that of the scale for scores, if known.
     pub range: Option<f64>,
 }
 
@@ -43,7 +43,7 @@ pub enum PairedInterval {
     Tango,
     /// Student's t.
     T,
-    /// Cluster-robust (CR1), t with one degree of freedom less than clusters.
+    /// Cluster-robust (CR1), t with the number of clusters minus one degrees of freedom.
     ClusterT,
 }
 
@@ -56,13 +56,13 @@ pub struct Analysis {
     pub new: f64,
     /// New minus base.
     pub difference: f64,
-    /// The interval of the difference; `None` where it would need a range that is not known.
+    /// The interval of the difference; `None` if it would need an unknown range.
     pub interval: Option<(Interval, PairedInterval)>,
     /// The test of the p-values.
     pub test: PairedTest,
     /// Two-sided, of the hypothesis that nothing changed.
     pub p_value: f64,
-    /// One-sided: of a difference as low as this one, had nothing changed.
+    /// One-sided: of a difference as low as this one if nothing changed.
     pub p_less: f64,
     /// One-sided: of one as high.
     pub p_greater: f64,
@@ -70,7 +70,7 @@ pub struct Analysis {
     pub minimum_detectable: Option<f64>,
 }
 
-/// Analyses pairs, which it puts in the order of their clusters. `None` without pairs, or where nothing can be computed.
+/// Analyses pairs, which it sorts by cluster. `None` without pairs, or if nothing can be computed.
 ///
 /// Verdicts that are all 0 or 1, in pairs that are independent: McNemar's exact test with Tango's interval. Anything else: the t test of the
 /// differences, cluster-robust (CR1) where items share a cluster. Where the differences do not vary at all, a t interval would be a point
@@ -151,7 +151,7 @@ fn of_counts(
     level: f64,
 ) -> Analysis {
     let n = counts.n() as f64;
-    // Without any difference one is assumed: none at all could not be detected either.
+    // Without any difference one is assumed, or nothing could be detected.
     let sd = (counts.discordant().max(1) as f64 / n).sqrt();
     let scaled = |Interval { lower, upper, level }: Interval| {
         (Interval { lower: lower * range, upper: upper * range, level }, PairedInterval::Tango)
@@ -244,7 +244,7 @@ mod tests {
 
     #[test]
     fn pairs_of_one_session_are_no_independent_evidence() {
-        // Ten sessions of ten traces each, of which two lose all: as one trace each, 2 of 10; as a hundred, 20 of 100.
+        // Ten sessions of ten traces each; two lose all: as one trace each, 2 of 10; as a hundred, 20 of 100.
         let pairs = |of: fn(u64) -> u64| -> Vec<Pair> {
             let new = |n| if n < 20 { 0.0 } else { 1.0 };
             (0..100).map(|n| Pair { cluster: of(n), base: 1.0, new: new(n) }).collect()

@@ -5,7 +5,7 @@ use crate::error::{Error, open_unit};
 use crate::interval::Interval;
 use crate::special::{boundary, two_sided_z};
 
-/// Tango's score interval for the new pass rate less that of the base: the differences that a score test does not reject.
+/// Tango's score interval for the new pass rate minus that of the base: the differences that a score test does not reject.
 ///
 /// With n pairs, of which b pass in the base run only and c in the new run only, the ends δ solve T(δ) = ±z for
 ///

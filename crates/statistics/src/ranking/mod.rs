@@ -18,7 +18,7 @@ pub struct Battle {
     pub second: usize,
     /// 1 if the first is better, 0 if the second is, 0.5 for a tie.
     pub score: f64,
-    /// What belongs together, and so may be alike: the item, prompt or conversation that it is about.
+    /// Its cluster, whose comparisons may be alike: the item, prompt or conversation that it is about.
     pub cluster: u64,
 }
 
@@ -31,7 +31,7 @@ pub struct BradleyTerry {
     covariance: Vec<Vec<f64>>,
     /// The number of clusters.
     pub clusters: usize,
-    /// Whether a candidate, or some of them together, won or lost everything. Then no finite strengths fit best, and these are held
+    /// Whether a candidate, or a group of them, won or lost everything. Then no finite strengths fit best, and these are held
     /// together by a weak pull towards 0: the order is right, the distances are not.
     pub is_separated: bool,
 }
@@ -50,7 +50,7 @@ const MAX_STEPS: usize = 100;
 /// V = C (Σ_c u_c u_cᵀ) C,   C = (H + 11ᵀ/k)⁻¹ - 11ᵀ/k
 /// ```
 ///
-/// with u_c the sum of the scores' residuals in the cluster c. Comparisons of one prompt are alike, so that errors without clusters are often
+/// with u_c the sum of the scores' residuals in the cluster c. Comparisons of one prompt are alike, so errors without clusters are often
 /// a third too small.
 ///
 /// Source: Bradley and Terry (1952), "Rank analysis of incomplete block designs", Biometrika 39, 324-345; existence: Ford (1957), "Solution of
@@ -59,7 +59,7 @@ const MAX_STEPS: usize = 100;
 /// # Errors
 ///
 /// [`Error::TooFew`] for fewer than two candidates, or where the comparisons do not connect all of them; [`Error::Domain`] for a
-/// number of a candidate or a score that cannot be; [`Error::Overflow`] where the numbers leave what can be computed.
+/// invalid index of a candidate or score; [`Error::Overflow`] if the numbers exceed what can be computed.
 ///
 /// ```
 /// # use judge_run_statistics::ranking::{Battle, bradley_terry};
@@ -77,7 +77,7 @@ pub fn bradley_terry(candidates: usize, battles: &[Battle]) -> Result<BradleyTer
         let highest = *first.max(second);
         domain("candidate", highest as f64, "below the number of candidates", highest < candidates && first != second)?;
     }
-    // Who is reached from the first candidate over comparisons that were not lost, and over those that were not won.
+    // The candidates reachable from the first over comparisons that were not lost, and over those that were not won.
     let reached = |beats: bool, loses: bool| reached(candidates, battles, beats, loses);
     let connected = reached(true, true);
     at_least(candidates, "connected candidates", connected)?;
@@ -123,7 +123,7 @@ impl BradleyTerry {
         probability(self.strengths[first] - self.strengths[second])
     }
 
-    /// The strength on the scale of Elo, on which 1000 is average and 400 points are odds of ten to one.
+    /// The strength on the Elo scale, on which 1000 is average and 400 points are odds of ten to one.
     pub fn elo(&self, candidate: usize) -> f64 {
         1000.0 + 400.0 / std::f64::consts::LN_10 * self.strengths[candidate]
     }
@@ -133,7 +133,7 @@ impl BradleyTerry {
         self.covariance[candidate][candidate].max(0.0).sqrt()
     }
 
-    /// How much stronger a candidate is than another, with its normal interval: the intervals of two strengths say less.
+    /// How much stronger one candidate is than another, with its normal interval: the intervals of two strengths say less.
     ///
     /// # Errors
     ///
@@ -149,7 +149,7 @@ impl BradleyTerry {
 }
 
 impl BradleyTerry {
-    /// The strength with its normal interval, against the mean of all: whether one candidate is stronger than another, [`Self::difference`] says.
+    /// The strength with its normal interval, relative to the mean of all. To compare two candidates, use [`Self::difference`].
     ///
     /// # Errors
     ///
@@ -160,7 +160,7 @@ impl BradleyTerry {
         Ok(Interval { lower: strength - margin, upper: strength + margin, level })
     }
 
-    /// The best and the worst rank that each candidate may have; 1 is the strongest. The best is 1 and the number of candidates that are significantly
+    /// The best and the worst rank that each candidate may have; 1 is the strongest. The best is 1 plus the number of candidates that are significantly
     /// stronger, the worst leaves out those that are significantly weaker, by Wald tests of all differences, adjusted by [`holm`].
     ///
     /// # Errors

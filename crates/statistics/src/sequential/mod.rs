@@ -1,4 +1,4 @@
-//! Evidence that may be looked at after every item: the error rates hold whenever one stops.
+//! Evidence that may be inspected after every item: the error rates hold whenever you stop.
 //!
 //! | question | use |
 //! | --- | --- |

@@ -27,7 +27,7 @@ fn battles(section: &Value) -> Vec<Battle> {
 fn the_strengths_of_three() {
     let expected = section("small");
     let mut battles = battles(&expected);
-    // Each comparison is of its own.
+    // The comparisons are independent.
     battles.iter_mut().zip(0..).for_each(|(battle, n)| battle.cluster = n);
     let fit = bradley_terry(3, &battles).unwrap();
     for (candidate, strength) in numbers(&expected["theta"]).into_iter().enumerate() {

@@ -81,7 +81,7 @@ fn without_inputs_of_its_own_a_trace_has_those_of_its_root() {
     assert_eq!((trace.inputs, trace.outputs, trace.state), (Some(json!("root asks")), None, TraceState::Error));
 }
 
-/// Rows of an export to a bucket: underscores, texts for all that nests, ClickHouse's times.
+/// Rows of an export to a bucket: underscores, texts for everything nested, ClickHouse's times.
 #[test]
 fn rows_of_an_export_say_the_same_as_the_api() {
     let whole = trace(&full());

@@ -29,7 +29,7 @@ pub(crate) fn read(value: Value, role: &str) -> Vec<Value> {
     messages
 }
 
-/// What a model answered: a text alone, or its message; all of them where there are several.
+/// A model's answer: a text alone, or its message; all of them if there are several.
 pub(crate) fn answer(mut messages: Vec<Value>) -> Option<Value> {
     if messages.len() > 1 {
         return Some(Value::Array(messages));
@@ -49,7 +49,7 @@ struct Message {
     reasoning: Vec<String>,
     tool_calls: Vec<Value>,
     tool_call_id: Option<Value>,
-    /// Messages of their own: a tool's results that other tools write as parts.
+    /// Separate messages: a tool's results that other tools write as parts.
     results: Vec<Value>,
     others: Map<String, Value>,
 }
@@ -64,7 +64,7 @@ impl Message {
         let is_langchain = kind.is_some();
         let named = fields.shift_remove("role").and_then(|role| role.as_str().map(ToOwned::to_owned)).or(kind);
         let mut message = Self::new(named.as_deref().unwrap_or(role));
-        // Some say the same twice: as a text and in parts.
+        // Some repeat it: as a text and in parts.
         let content = fields.shift_remove("content").unwrap_or_default();
         for key in ["parts", "contents"] {
             if let Some(parts) = fields.shift_remove(key).filter(|parts| !parts.is_null()) {
@@ -96,7 +96,7 @@ impl Message {
         message
     }
 
-    /// Whether its parts say nothing but this text.
+    /// Whether its parts have nothing but this text.
     fn has_text(&self, content: &Value) -> bool {
         let Value::String(content) = content else { return false };
         let texts: Vec<_> = self.parts.iter().filter_map(|part| part.get("text")?.as_str()).collect();
@@ -122,7 +122,7 @@ impl Message {
 
     fn add_part(&mut self, part: Value) {
         let Value::Object(mut fields) = part else { return self.parts.push(text_part(part)) };
-        // OpenInference nests each part once more.
+        // OpenInference nests each part one level deeper.
         if let Some(Value::Object(inner)) = fields.shift_remove("message_content") {
             fields = inner;
         }
@@ -203,12 +203,12 @@ impl Message {
 }
 
 fn text_part(text: Value) -> Value {
-    // A text that was decoded because it looks like JSON is the text again.
+    // A text that was decoded because it looks like JSON becomes the text again.
     let text = if text.is_number() || text.is_boolean() { Value::String(text.to_string()) } else { text };
     json!({"type": "text", "text": text})
 }
 
-/// A call of a tool: OpenAI's own form, or its fields flat (OpenLLMetry) or nested once more (OpenInference).
+/// A call of a tool: OpenAI's own form, or its fields flat (OpenLLMetry) or nested one level deeper (OpenInference).
 fn tool_call(call: Value) -> Value {
     let Value::Object(mut fields) = call else { return call };
     if let Some(Value::Object(inner)) = fields.shift_remove("tool_call") {
@@ -232,7 +232,7 @@ fn tool_call(call: Value) -> Value {
     json!({"id": id, "type": "function", "function": {"name": name, "arguments": arguments}})
 }
 
-/// The text of a result where there is only one (AI SDK 5 wraps it: `{"type": "text", "value": "..."}`).
+/// The text of a result if there is only one (AI SDK 5 wraps it: `{"type": "text", "value": "..."}`).
 fn tool_result(result: Value) -> Value {
     match result {
         Value::Object(mut fields)

@@ -1,4 +1,4 @@
-//! Messages of a conversation, in every spelling, as OpenAI's chat completions API has them.
+//! Messages of a conversation, in every spelling, converted to that of OpenAI's chat completions API.
 //!
 //! ```json
 //! {"role": "user", "content": "Weather in Paris?"}

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-/// Whether a file is a picture, by what is said of it or by how it begins.
+/// Whether a file is a picture, by its declared type or its first bytes.
 pub(super) fn is_image(fields: &Map<String, Value>) -> bool {
     let is_said =
         |key: &str, begins: &str| fields.get(key).and_then(Value::as_str).is_some_and(|text| text.starts_with(begins));
@@ -14,7 +14,7 @@ pub(super) fn is_image(fields: &Map<String, Value>) -> bool {
 const MEDIA_TYPES: [&str; 4] = ["mime_type", "mediaType", "mimeType", "media_type"];
 const CONTENTS: [&str; 4] = ["content", "data", "url", "file"];
 
-/// The address of a file that is written into a message, as a data URL or in base64 alone; or the address that is there.
+/// The address of a file that is embedded in a message, as a data URL or in bare base64; or its given address.
 pub(super) fn data_url(fields: &Map<String, Value>) -> Option<String> {
     let content = CONTENTS.iter().find_map(|key| fields.get(*key)?.as_str())?;
     Some(url_of(content, fields))

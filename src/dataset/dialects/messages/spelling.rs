@@ -1,4 +1,4 @@
-//! How tools spell messages, and what holds them.
+//! How tools spell messages, and the keys that hold them.
 
 use serde_json::{Map, Value, json};
 
@@ -30,7 +30,7 @@ pub(super) fn without_constructor(mut fields: Map<String, Value>) -> (Map<String
     }
 }
 
-/// What holds messages and is none itself: a request or a state, a result of LangChain or of OpenAI.
+/// A container of messages: a request or a state, a result of LangChain or of OpenAI.
 pub(super) fn inner(fields: &mut Map<String, Value>) -> Option<Value> {
     if ["role", "content", "parts", "contents"].iter().any(|key| fields.contains_key(*key)) {
         return None;
@@ -103,7 +103,7 @@ pub(crate) fn is_dialogue(value: &Value) -> bool {
     value.as_array().is_some_and(|values| !values.is_empty() && values.iter().all(is_message))
 }
 
-/// Whether a value is a list of messages, perhaps in lists of their own, in LangChain's spelling.
+/// Whether a value is a list of messages, possibly in nested lists, in LangChain's spelling.
 pub(crate) fn is_of_langchain(value: &Value) -> bool {
     let is_tuple = |value: &Value| value.as_array().is_some_and(|values| is_tuple(values));
     match value {
@@ -115,7 +115,7 @@ pub(crate) fn is_of_langchain(value: &Value) -> bool {
     }
 }
 
-/// Whether a value is what a model was asked or answered, and not the inputs or outputs of any other step.
+/// Whether a value is a model's input or output, not that of another kind of step.
 pub(crate) fn is_said(value: &Value) -> bool {
     match value {
         Value::Object(fields) => is_message(value) || inner(&mut fields.clone()).is_some(),

@@ -50,7 +50,7 @@ fn v3() -> BTreeMap<String, Trace> {
     expected(fixture!("3.17.2/traces.to_json.jsonl"))
 }
 
-/// The same in all that a prompt can show, down to the order of keys; and in the assessments, which servers answer in any order.
+/// The same in everything that a prompt can show, down to the order of keys; and in the assessments, which servers return in any order.
 #[track_caller]
 fn assert_same(trace: &Trace, expected: &Trace) {
     let text = |trace: &Trace| serde_json::to_string(trace).unwrap();
@@ -105,7 +105,7 @@ fn rows_of_search_traces_are_the_same_with_and_without_the_column_that_holds_the
 
 #[test]
 fn rows_of_a_csv_file_are_the_same() {
-    // What csv makes of the file that pandas wrote: each cell a text, lists and objects as Python shows them.
+    // What csv makes of the file that pandas wrote: each cell a text, lists and objects as Python prints them.
     for (rows, whole) in [
         (fixture!("3.5.1/traces.search_traces_df.csv.jsonl"), fixture!("3.5.1/traces.to_json.jsonl")),
         (fixture!("3.1.4/traces.search_traces_df.csv.jsonl"), fixture!("3.1.4/traces.to_json.jsonl")),

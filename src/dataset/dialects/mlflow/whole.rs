@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-/// What may stand in for the root span's inputs, or outputs; the best first.
+/// What can replace the root span's inputs, or outputs; the best first.
 #[derive(Debug, Default)]
 pub(crate) struct Sources {
     /// `data.request` of MLflow 2: whole.
@@ -13,7 +13,7 @@ pub(crate) struct Sources {
     pub preview: Option<String>,
 }
 
-/// What MLflow puts where it cut a text off.
+/// MLflow's mark where it cut a text off.
 ///
 /// Source: `mlflow.tracing.utils.truncation`, `mlflow.tracing.utils.truncate_request_response`.
 const CUT: &str = "...";
@@ -22,7 +22,7 @@ impl Sources {
     /// The value, if it is there whole.
     ///
     /// # Errors
-    /// What there is instead, in words: a preview must not pass for the text.
+    /// A description of what there is instead: a preview must not pass for the text.
     pub(crate) fn whole(self) -> Result<Option<Value>, &'static str> {
         let Self { data, metadata, preview } = self;
         if data.is_some() {
@@ -33,7 +33,7 @@ impl Sources {
             return match preview {
                 None => Ok(None),
                 Some(text) if text.ends_with(CUT) => Err("the beginning"),
-                // Only JSON of such a kind is surely not the last message of a conversation.
+                // Only JSON of this kind is certainly not the last message of a conversation.
                 Some(text) if text.starts_with(['{', '[', '"']) => json(&text).map(Some).ok_or("a preview"),
                 Some(_) => Err("a preview"),
             };

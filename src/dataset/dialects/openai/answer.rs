@@ -1,14 +1,14 @@
-//! The answer in a response: its text where it is nothing but text, else as it stands.
+//! The answer in a response: its text if it is nothing but text, otherwise as it is.
 
 use serde_json::Value;
 
 use crate::dataset::dialects::fields::list;
 use crate::dataset::dialects::messages;
 
-/// What the choices of a chat completion say.
+/// The texts of the choices of a chat completion.
 #[derive(Debug, Default)]
 pub(crate) struct Choices {
-    /// The answer; a list where several were asked for.
+    /// The answer; a list if several were requested.
     pub answer: Option<Value>,
     /// Of the first.
     pub finish_reason: Option<Value>,
@@ -32,7 +32,7 @@ fn of_choice(mut choice: Value) -> Value {
     }
 }
 
-/// The text of a message that says nothing else; anything else as it stands.
+/// The text of a message that has nothing else; anything else as it is.
 pub(crate) fn of_message(message: Value) -> Value {
     let says_more = |key: &str| match message.get(key) {
         None | Some(Value::Null) => false,
@@ -47,7 +47,7 @@ pub(crate) fn of_message(message: Value) -> Value {
     }
 }
 
-/// The content of a message by Anthropic's API: its text if, besides the model's thoughts, there is nothing else; else the message.
+/// The content of a message by Anthropic's API: its text if there is nothing else besides the model's thoughts; otherwise the message.
 pub(crate) fn of_content(content: Value) -> Value {
     let text = match &content {
         Value::Array(parts) => text_of_parts(parts),

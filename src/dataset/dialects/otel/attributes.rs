@@ -7,7 +7,7 @@ use crate::dataset::json;
 /// How deep a path may go; what is deeper is one key.
 const MAX_DEPTH: usize = 32;
 
-/// Attributes that no convention has taken yet.
+/// Attributes that no convention has consumed yet.
 #[derive(Debug, Default)]
 pub(crate) struct Attributes(Map<String, Value>);
 
@@ -57,7 +57,7 @@ impl Attributes {
         }
     }
 
-    /// Takes a value that stands under its key, perhaps as JSON text, or in pieces under keys that begin with it.
+    /// Takes a value that is under its key, possibly as JSON text, or in pieces under keys that begin with it.
     pub(crate) fn take_value(&mut self, key: &str) -> Option<Value> {
         match self.take(key) {
             Some(value) => Some(json::from_text(value)),
@@ -65,7 +65,7 @@ impl Attributes {
         }
     }
 
-    /// Puts a value together under its key that stands there as JSON text, or in pieces.
+    /// Assembles a value under its key from JSON text, or from pieces.
     pub(crate) fn decode(&mut self, key: &str) {
         if let Some(value) = self.0.get_mut(key) {
             *value = json::from_text(value.take());
@@ -79,7 +79,7 @@ impl Attributes {
         self.0.values_mut().for_each(|value| *value = json::from_text(value.take()));
     }
 
-    /// Takes what stands in pieces: `k.0.a` and `k.1.a` as the value `[{"a": ...}, {"a": ...}]` of `k`.
+    /// Takes what comes in pieces: `k.0.a` and `k.1.a` as the value `[{"a": ...}, {"a": ...}]` of `k`.
     fn take_nested(&mut self, key: &str) -> Option<Value> {
         let is_piece = |path: &str| path.strip_prefix(key).is_some_and(|rest| rest.starts_with('.'));
         if !self.0.keys().any(|path| is_piece(path)) {
@@ -109,7 +109,7 @@ fn insert(into: &mut Map<String, Value>, path: &str, value: Value) {
         }
         let inner = into.entry(segment).or_insert_with(|| Value::Object(Map::new()));
         if !inner.is_object() {
-            // A value and a path through it: both cannot be, the path says more.
+            // A value and a path through it cannot both be kept; the path says more.
             *inner = Value::Object(Map::new());
         }
         match inner {

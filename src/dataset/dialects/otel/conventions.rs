@@ -6,7 +6,7 @@ use crate::dataset::dialects::otel::{
 };
 use crate::trace::Span;
 
-/// Every convention, the most particular first: what one has found, the later ones leave.
+/// Every convention, the most specific first: later ones leave what one has found.
 const CONVENTIONS: &[fn(&mut Recorded)] = &[
     mlflow::read,
     langfuse::read,
@@ -19,7 +19,7 @@ const CONVENTIONS: &[fn(&mut Recorded)] = &[
     traceloop::read,
 ];
 
-/// The span as the conventions understand it; what they do not take stays among its attributes.
+/// The span as the conventions understand it; what they do not consume stays among its attributes.
 pub(crate) fn read(mut recorded: Recorded) -> Span {
     for convention in CONVENTIONS {
         convention(&mut recorded);

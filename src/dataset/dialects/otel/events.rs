@@ -1,4 +1,4 @@
-//! Messages as events of a span, as earlier conventions for generative AI have them.
+//! Messages as events of a span, as in earlier conventions for generative AI.
 //!
 //! Source: <https://github.com/open-telemetry/semantic-conventions/blob/v1.28.0/docs/gen-ai/gen-ai-events.md> and the events
 //! `gen_ai.content.prompt` and `gen_ai.content.completion` before it.
@@ -16,7 +16,7 @@ pub(crate) fn read(recorded: &mut Recorded) {
     for Event { name, mut attributes } in std::mem::take(&mut recorded.events) {
         match name.as_str() {
             "gen_ai.client.inference.operation.details" => {
-                // The span's own attributes step aside for the event's.
+                // The event's attributes override the span's own.
                 let mut event = Recorded { attributes, ..Recorded::default() };
                 gen_ai::read_content(&mut event);
                 recorded.note_inputs(event.span.inputs);
@@ -53,7 +53,7 @@ pub(crate) enum Side {
 }
 
 /// The messages of an event that is named after them: `gen_ai.user.message`, `gen_ai.choice`, ... Its fields are attributes,
-/// or stand together in one that is their JSON text.
+/// or are together in one that is their JSON text.
 pub(crate) fn message(name: &str, mut attributes: Attributes) -> Option<(Side, Vec<Value>)> {
     let role = name.strip_prefix("gen_ai.")?.strip_suffix(".message");
     if role.is_none() && name != "gen_ai.choice" {
@@ -66,7 +66,7 @@ pub(crate) fn message(name: &str, mut attributes: Attributes) -> Option<(Side, V
         Some(content) => Map::from_iter([("content".to_owned(), content)]),
         None => attributes.into_map(),
     };
-    // What identifies the event says nothing about the message.
+    // The identification of the event says nothing about the message.
     fields.retain(|key, _| {
         !["gen_ai.system", "gen_ai.provider.name", "event.name", "index", "finish_reason"].contains(&key.as_str())
     });

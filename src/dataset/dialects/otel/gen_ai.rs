@@ -1,4 +1,4 @@
-//! OpenTelemetry's semantic conventions for generative AI, where content stands in attributes: `gen_ai.input.messages` and the
+//! OpenTelemetry's semantic conventions for generative AI, with content in attributes: `gen_ai.input.messages` and the
 //! like, and the older `gen_ai.prompt.0.role` of OpenLLMetry.
 //!
 //! Source: <https://opentelemetry.io/docs/specs/semconv/gen-ai/gen-ai-spans/>.
@@ -43,7 +43,7 @@ pub(crate) fn read(recorded: &mut Recorded) {
     recorded.note_outputs(found.map(documents));
 }
 
-/// Reads what the newest conventions call the content, wherever it stands: on the span or on an event of it.
+/// Reads what the newest conventions call the content, wherever it is: on the span or on one of its events.
 pub(crate) fn read_content(recorded: &mut Recorded) {
     let attributes = &mut recorded.attributes;
     if recorded.span.inputs.is_none() {
@@ -59,7 +59,7 @@ pub(crate) fn read_content(recorded: &mut Recorded) {
     }
 }
 
-/// MLflow's name for an operation; one that is not known keeps its own.
+/// MLflow's name for an operation; an unknown one keeps its own.
 fn span_type(operation: &str) -> String {
     let name = match operation {
         "chat" | "generate_content" => "CHAT_MODEL",

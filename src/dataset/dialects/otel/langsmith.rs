@@ -1,4 +1,4 @@
-//! LangSmith over OpenTelemetry: `langsmith.span.kind`; what is asked and answered stands in `gen_ai.prompt` and `gen_ai.completion`.
+//! LangSmith over OpenTelemetry: `langsmith.span.kind`; the question and the answer are in `gen_ai.prompt` and `gen_ai.completion`.
 //!
 //! Source: `langsmith._internal.otel._otel_exporter`.
 

@@ -6,7 +6,7 @@
 //!
 //! | recorded | becomes |
 //! | --- | --- |
-//! | messages of a model call | `inputs`: `{"messages": [...]}`, each message as OpenAI's chat completions API has it ([`super::messages`]) |
+//! | messages of a model call | `inputs`: `{"messages": [...]}`, each message as in OpenAI's chat completions API ([`super::messages`]) |
 //! | its answer | `outputs`: the text alone; the message where it calls tools; a list where there are several |
 //! | a retriever's documents | `outputs`: `[{"page_content": "...", "metadata": {...}, "id": "...", "score": 0.5}]`, of these what is known |
 //! | arguments and result of a tool, input and output of other spans | `inputs`, `outputs`: decoded where they are JSON |

@@ -6,7 +6,7 @@
 //! {"name": "chat", "context.trace_id": "...", "context.span_id": "...", "parent_id": null, "span_kind": "LLM",
 //!  "start_time": 1795439390289, "attributes.llm.input_messages": [{"message.role": "user", "message.content": "..."}]}
 //! ```
-//! The second is a row of Phoenix's table of spans. Attributes are flat or nested. Such objects also stand in lists: pages of
+//! The second is a row of Phoenix's table of spans. Attributes are flat or nested. Such objects also come in lists: pages of
 //! Phoenix's REST API (`{"data": [...]}`, spans of OTLP's form as well) and its exports of traces (`{"spans": [...]}`).
 //! Annotations become assessments.
 //!
@@ -80,7 +80,7 @@ fn read(mut fields: Map<String, Value>, notices: &mut Notices) -> Result<Found, 
         parts.push(part);
     }
     for key in fields.into_iter().map(|(key, _)| key) {
-        // The rest of a page, and what the spans of a trace say themselves.
+        // The rest of a page, and what the spans of a trace repeat.
         if !["next_cursor", "traceId", "rootSpan", "startTime", "endTime", "duration", "status"].contains(&key.as_str())
         {
             notices.unknown(key);

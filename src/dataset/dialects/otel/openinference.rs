@@ -32,7 +32,7 @@ pub(crate) fn read(recorded: &mut Recorded) {
     recorded.note_messages(asked.unwrap_or_default());
     recorded.note_answer(answered.unwrap_or_default());
     recorded.note_outputs(found.map(documents));
-    // What was not said in particular is said in general. Otherwise this is the same once more, and stays an attribute.
+    // If the specific attribute is missing, this general one is used. Otherwise it repeats it, and stays an attribute.
     if recorded.span.inputs.is_none() {
         let inputs = value(recorded, "input").map(wrapped::inputs);
         recorded.note_inputs(inputs);
@@ -68,7 +68,7 @@ fn unwrapped(messages: Value) -> Value {
     }
 }
 
-/// OpenAI's function calls from before there were tools.
+/// OpenAI's function calls, older than tools.
 fn with_function_call(mut message: Map<String, Value>) -> Value {
     if let Some(name) = message.shift_remove("function_call_name") {
         let arguments = message.shift_remove("function_call_arguments_json").unwrap_or_default();
@@ -78,7 +78,7 @@ fn with_function_call(mut message: Map<String, Value>) -> Value {
     Value::Object(message)
 }
 
-/// `[{"document": {"content": "...", "metadata": "{...}", "id": "...", "score": 1}}]` as the module's front page has it.
+/// `[{"document": {"content": "...", "metadata": "{...}", "id": "...", "score": 1}}]` as in the module's documentation.
 fn documents(documents: Value) -> Value {
     let document = |value| match value {
         Value::Object(mut item) => match item.shift_remove("document") {

@@ -5,7 +5,7 @@
 //!   {"traceId": "...", "spanId": "...", "parentSpanId": "...", "name": "chat", "startTimeUnixNano": "1795439390289928789",
 //!    "attributes": [{"key": "gen_ai.operation.name", "value": {"stringValue": "chat"}}]}]}]}]}
 //! ```
-//! Ids are hex, as OTLP/JSON has them, or base64, as protobuf's own JSON mapping has them; names are camelCase or snake_case.
+//! Ids are hex, as in OTLP/JSON, or base64, as in protobuf's own JSON mapping; names are camelCase or snake_case.
 //! Attributes of the resource become the trace's metadata. A trace of MLflow's has MLflow's id, `tr-` and the hex digits.
 //!
 //! Sources: `opentelemetry/proto/trace/v1/trace.proto`, <https://opentelemetry.io/docs/specs/otlp/#json-protobuf-encoding>.

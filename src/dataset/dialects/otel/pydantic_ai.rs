@@ -21,7 +21,7 @@ pub(crate) fn read(recorded: &mut Recorded) {
         },
     };
     if !conversation.is_empty() {
-        // JSON where the agent's output is an object or a list, else a text.
+        // JSON if the agent's output is an object or a list, otherwise a text.
         let is_json = attributes.get_text("final_result").is_some_and(|text| text.starts_with(['{', '[']));
         let answer =
             attributes.take("final_result").map(|answer| if is_json { json::from_text(answer) } else { answer });
@@ -33,7 +33,7 @@ pub(crate) fn read(recorded: &mut Recorded) {
         asked.append(&mut conversation);
         recorded.note_messages(asked);
         recorded.note_outputs(answer);
-        // Calls of tools and their results have spans of their own.
+        // Tool calls and their results have their own spans.
         recorded.note_answer(answered.pop().into_iter().collect());
     }
     read_events(recorded);

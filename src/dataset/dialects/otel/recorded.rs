@@ -6,7 +6,7 @@ use crate::dataset::dialects::messages;
 use crate::dataset::dialects::otel::attributes::Attributes;
 use crate::trace::{Span, SpanType};
 
-/// A span with what no convention has read yet.
+/// A span with what conventions have not read yet.
 #[derive(Debug, Default)]
 pub(crate) struct Recorded {
     pub span: Span,
@@ -22,24 +22,24 @@ pub(crate) struct Event {
 }
 
 impl Recorded {
-    /// Notes what went in, unless that is known.
+    /// Sets the inputs, unless known.
     pub(crate) fn note_inputs(&mut self, inputs: Option<Value>) {
         self.span.inputs = self.span.inputs.take().or(inputs);
     }
 
-    /// Notes what came out, unless that is known.
+    /// Sets the outputs, unless known.
     pub(crate) fn note_outputs(&mut self, outputs: Option<Value>) {
         self.span.outputs = self.span.outputs.take().or(outputs);
     }
 
-    /// Notes the messages that went in, unless others are known; none at all are not noted.
+    /// Sets the input messages, unless others are known; an empty list is ignored.
     pub(crate) fn note_messages(&mut self, messages: Vec<Value>) {
         if !messages.is_empty() {
             self.note_inputs(Some(json!({ "messages": messages })));
         }
     }
 
-    /// Notes the messages that came out, unless others are known.
+    /// Sets the output messages, unless others are known.
     pub(crate) fn note_answer(&mut self, messages: Vec<Value>) {
         self.note_outputs(messages::answer(messages));
     }

@@ -9,7 +9,7 @@ fn secrets(texts: &[&str]) -> Secrets {
     Secrets::new(texts.iter().map(|text| (*text).to_owned()).collect())
 }
 
-/// The one secret, found once: its forms are many.
+/// The one secret, found once in all its forms.
 fn key() -> &'static Secrets {
     static SECRETS: std::sync::OnceLock<Secrets> = std::sync::OnceLock::new();
     SECRETS.get_or_init(|| secrets(&[KEY]))
@@ -78,7 +78,7 @@ fn a_key_in_base64_is_removed_wherever_it_stands_in_a_longer_text() {
             for encoded in [encoded.clone(), encoded.replace('+', "-").replace('/', "_"), encoded.replace('/', "\\/")] {
                 let clean = cleaned(&encoded);
                 let (head, tail) = clean.split_once("[redacted]").unwrap_or_else(|| panic!("{before}{after}: {clean}"));
-                // What is left says something about what stands around the key, and of the key itself six bits at most.
+                // What is left reveals something about the text around the key, and at most six bits of the key itself.
                 assert!(head.len() <= before.len() * 4 / 3 + 1, "{head}");
                 assert!(tail.len() <= 2 + after.len() * 4 / 3 + 2, "{tail}");
             }

@@ -1,10 +1,10 @@
-//! Which part of a request an endpoint does not take, from what it says.
+//! Which part of a request an endpoint does not accept, from its error.
 
 use crate::endpoint::Rejected;
 use crate::endpoint::failure::classify::room;
 use crate::endpoint::failure::error_body::ErrorBody;
 
-/// Bounds in a schema that not every endpoint takes.
+/// Bounds in a schema that not every endpoint accepts.
 pub(crate) const SCHEMA_BOUNDS: &[&str] = &[
     "maxlength",
     "minlength",
@@ -49,7 +49,7 @@ pub(crate) const RESPONSE_FORMAT: &[&str] = &[
     "additionalproperties",
 ];
 
-/// Chat templates such as Gemma's know no instructions of their own.
+/// Chat templates such as Gemma's have no separate instructions.
 pub(crate) const SYSTEM_ROLE: &[&str] = &[
     "system role not supported",
     "system role is not",
@@ -154,7 +154,7 @@ const PARAMETERS: &[&str] = &[
     "top_p",
 ];
 
-/// Parameters whose names are words as well: these are meant only outright, or in quotation marks.
+/// Parameters whose names are words as well: these count only when named explicitly, or in quotation marks.
 const COMMON_WORDS: &[&str] = &["seed", "temperature"];
 
 /// Whether a model that does not reason is asked to.
@@ -172,14 +172,14 @@ pub(crate) fn blamed_parameter(body: &ErrorBody) -> Rejected {
     parameter(body).map_or(Rejected::Unexplained, |name| Rejected::Parameter(name.to_owned()))
 }
 
-/// Whether a message of the system's own is not taken.
+/// Whether a system message is not accepted.
 pub(crate) fn rejects_the_system_role(body: &ErrorBody) -> bool {
     let names_a_role = |param: &str| param.starts_with("messages") && param.ends_with("role");
     body.says(SYSTEM_ROLE) || body.param.as_deref().is_some_and(names_a_role)
 }
 
 fn parameter(body: &ErrorBody) -> Option<&str> {
-    // Of two that exclude each other, the one that says less.
+    // Of two that exclude each other, the less important one.
     if body.says(&["top_p"]) && body.says(&["temperature"]) && body.says(&["both", "together", "only one", "either"]) {
         return Some("top_p");
     }
@@ -231,7 +231,7 @@ pub(crate) fn switch(body: &ErrorBody) -> Option<Rejected> {
     })
 }
 
-/// The output limit that the model can give, as far as the endpoint names it.
+/// The output limit of the model, if the endpoint states it.
 pub(crate) fn output_limit(body: &ErrorBody) -> Rejected {
     Rejected::OutputLimit(room::numbers(body.message.as_deref().unwrap_or_default()))
 }

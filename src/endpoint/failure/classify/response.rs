@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::time::{Duration, SystemTime};
 
 use reqwest::StatusCode;
-use reqwest::header::{HeaderMap, LOCATION};
+use reqwest::header::{AsHeaderName, HeaderMap, HeaderName, LOCATION};
 
 use crate::endpoint::Failure;
 use crate::endpoint::failure::classify::rules::{self, Rule};
@@ -13,19 +13,24 @@ use crate::endpoint::failure::failure::detail;
 use crate::endpoint::failure::wait;
 use crate::feedback::{ErrorCode, Pause};
 
-/// Where providers put the request's name; Cloudflare's comes after the body's own.
-const REQUEST_ID_HEADERS: &[&str] = &["x-request-id", "request-id", "x-ms-request-id", "apim-request-id"];
+/// Where providers put the request's id; Cloudflare's comes after the body's own.
+static REQUEST_ID_HEADERS: [HeaderName; 4] = [
+    HeaderName::from_static("x-request-id"),
+    HeaderName::from_static("request-id"),
+    HeaderName::from_static("x-ms-request-id"),
+    HeaderName::from_static("apim-request-id"),
+];
 
-/// Why an answer without choices has none, where it is the provider's filter.
+/// Why an answer has no choices, if the provider's filter is the reason.
 const BLOCKED: &[&str] = &["prohibited_content", "blockreason", "block_reason", "blocklist"];
 
-/// Bytes of a body that stand in for a message when it has none.
+/// Bytes of a body to use as the message when it has none.
 const EXCERPT: usize = 4096;
 
 /// LiteLLM appends what it knows about its routing to the provider's message.
 const LITELLM_SUFFIXES: &[&str] = &["\nmodel=", ". Received Model Group="];
 
-/// What content networks answer instead of the endpoint until they have seen a browser: headers with their values, and titles and words
+/// What content networks answer instead of the endpoint to anything but a browser: headers with their values, and titles and words
 /// of pages, lower-cased.
 const CHALLENGE_HEADERS: &[(&str, &str)] = &[
     ("cf-mitigated", "challenge"),
@@ -36,7 +41,7 @@ const CHALLENGE_HEADERS: &[(&str, &str)] = &[
 const CHALLENGE_WORDS: &[&str] =
     &["just a moment...", "checking your browser", "enable javascript and cookies to continue", "verify you are human"];
 
-/// What a status means that stands as a word in an error with status 200.
+/// The meaning of a status that an error with status 200 gives as a word.
 const STATUS_OF_WORD: &[(&str, u16)] = &[
     ("rate_limit", 429),
     ("resource_exhausted", 429),
@@ -53,10 +58,10 @@ const STATUS_OF_WORD: &[(&str, u16)] = &[
     ("badrequest", 400),
 ];
 
-/// What a response means that is not an answer: any status but 2xx, or a 2xx whose body is not a chat completion with
+/// Classifies a response that is not an answer: any status but 2xx, or a 2xx whose body is not a chat completion with
 /// choices.
 ///
-/// `now` is the time to which points in time are compared. The key may be echoed: body and headers come without it.
+/// `now` is the time with which points in time are compared. The key may be echoed: body and headers come without it.
 pub fn classify_response(status: u16, headers: &HeaderMap, body: &[u8], now: SystemTime) -> Failure {
     let bytes = body.trim_ascii();
     let excerpt = String::from_utf8_lossy(&bytes[..bytes.len().min(EXCERPT)]);
@@ -141,7 +146,7 @@ fn claimed_status(body: &ErrorBody) -> u16 {
     })
 }
 
-/// The provider's words; failing these, the body itself or what the status is called.
+/// The provider's message; failing that, the body itself or the name of the status.
 fn words<'a>(status: u16, headers: &HeaderMap, body: &'a ErrorBody, excerpt: &'a str) -> Cow<'a, str> {
     if (300..400).contains(&status)
         && let Some(target) = headers.get(LOCATION).and_then(|location| location.to_str().ok())
@@ -154,7 +159,7 @@ fn words<'a>(status: u16, headers: &HeaderMap, body: &'a ErrorBody, excerpt: &'a
     match words[..end].trim() {
         "" => {
             let reason = StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason());
-            format!("{}, without a word of explanation", reason.unwrap_or("unknown status")).into()
+            format!("{}, without an explanation", reason.unwrap_or("unknown status")).into()
         }
         words => words.into(),
     }
@@ -168,12 +173,12 @@ fn request_id(headers: &HeaderMap, body: &ErrorBody) -> Option<String> {
     request_id_header(headers).or_else(|| body.request_id.clone()).or_else(|| header(headers, "cf-ray"))
 }
 
-/// The provider's name for the request, by whichever header it uses.
+/// The provider's id of the request, from whichever header it uses.
 pub(crate) fn request_id_header(headers: &HeaderMap) -> Option<String> {
     REQUEST_ID_HEADERS.iter().find_map(|name| header(headers, name))
 }
 
-fn header(headers: &HeaderMap, name: &str) -> Option<String> {
+fn header(headers: &HeaderMap, name: impl AsHeaderName) -> Option<String> {
     headers.get(name)?.to_str().ok().filter(|id| !id.is_empty()).map(detail)
 }
 

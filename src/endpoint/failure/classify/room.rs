@@ -1,14 +1,14 @@
-//! How much room for its answer an endpoint leaves to a request that is too long for it.
+//! How much room for the answer an endpoint leaves a request that is too long for it.
 //!
 //! Servers count the room that a request reserves for the answer, and refuse what does not fit: the context window, or the model's own
 //! output limit. Most of them give the numbers in words.
 
 use crate::endpoint::failure::error_body::ErrorBody;
 
-/// A verdict in fewer tokens would be cut off: the prompt itself is too long then.
+/// A verdict in fewer tokens would be cut off: then the prompt itself is too long.
 const MIN_ROOM: u32 = 64;
 
-/// What stands before the size of the context window, and after it.
+/// What precedes the size of the context window, and what follows it.
 const BEFORE_WINDOW: &[&str] = &[
     "maximum context length is ",
     "maximum context length of ",
@@ -27,7 +27,7 @@ const BEFORE_WINDOW: &[&str] = &[
 ];
 const AFTER_WINDOW: &[&str] = &[" maximum context length", " token context", "-token context"];
 
-/// What stands after the number of the prompt's tokens, and before it.
+/// What follows the number of the prompt's tokens, and what precedes it.
 const AFTER_PROMPT: &[&str] = &[
     " in the messages",
     " in the prompt",
@@ -46,7 +46,7 @@ const AFTER_PROMPT: &[&str] = &[
 const BEFORE_PROMPT: &[&str] =
     &["prompt contains at least ", "prompt contains ", "prompt has ", "input tokens: ", "prompt tokens: "];
 
-/// What stands before the number of all tokens that were asked for, and after the output's part of them.
+/// What precedes the number of all tokens that were requested, and what follows the output's part of them.
 const BEFORE_TOTAL: &[&str] = &["you requested a total of ", "you requested about ", "you requested "];
 const AFTER_OUTPUT: &[&str] = &[
     " in the completion",
@@ -70,7 +70,7 @@ const OUTPUT_LIMIT: &[&str] = &[
     "output tokens",
 ];
 
-/// What is said of a number that is too large.
+/// The words about a number that is too large.
 const TOO_LARGE: &[&str] = &[
     "too large",
     "too high",
@@ -114,7 +114,7 @@ fn window(text: &str) -> Option<u32> {
     after(text, BEFORE_WINDOW).or_else(|| before(text, AFTER_WINDOW))
 }
 
-/// The prompt's tokens: what is said of them, or the total without the output.
+/// The prompt's tokens: as stated, or the total without the output.
 fn prompt(text: &str) -> Option<u32> {
     let rest = || after(text, BEFORE_TOTAL)?.checked_sub(before(text, AFTER_OUTPUT)?);
     rest().or_else(|| before(text, AFTER_PROMPT)).or_else(|| after(text, BEFORE_PROMPT))

@@ -1,6 +1,6 @@
 //! The table: which status and which words mean which failure.
 //!
-//! The first rule that fits holds, and the body speaks before the status: a 429 may be a rate, a quota that is used
+//! The first matching rule applies, and the body takes precedence over the status: a 429 may be a rate, a quota that is used
 //! up for good, a request that can never pass, or too many requests at the same time. A bare number such as "429" is
 //! never looked for in words: prompts echo numbers.
 
@@ -29,7 +29,7 @@ pub(crate) struct Rule {
     pub(crate) concurrency_limit: bool,
     /// The header `x-should-retry` does not count.
     pub(crate) ignores_header: bool,
-    /// The part of the request that the endpoint does not take.
+    /// The part of the request that the endpoint does not accept.
     pub(crate) rejected: fn(&ErrorBody) -> Option<Rejected>,
 }
 
@@ -41,7 +41,7 @@ enum Test {
     Always,
     /// One of these, in lower case, anywhere; a `*` is a short gap.
     Says(&'static [&'static str]),
-    /// Something that takes more than a look.
+    /// Something that needs more than a text search.
     Is(fn(&ErrorBody) -> bool),
 }
 
@@ -52,7 +52,7 @@ const REDIRECT: Statuses = &[300..=399];
 const CLIENT: Statuses = &[400..=499];
 const ANY_ERROR: Statuses = &[400..=u16::MAX];
 const BAD_REQUEST: Statuses = &[400..=400, 422..=422];
-/// Some servers fail inside over a part of a request.
+/// Some servers fail internally over a part of a request.
 const REQUEST_AT_FAULT: Statuses = &[400..=400, 422..=422, 500..=500];
 
 /// The first rule for this status and body.
@@ -70,7 +70,7 @@ pub(crate) fn find(status: u16, body: &ErrorBody) -> &'static Rule {
 
 /// The table itself.
 pub(crate) static RULES: &[Rule] = &[
-    // OpenRouter's only 402 that passes by itself.
+    // OpenRouter's only 402 that is temporary.
     rule(&[402..=402], Says(&["in_flight_budget_exhausted"]), RateLimitExceeded).ignores_header(),
     rule(ANY, Is(names_a_used_up_quota), InsufficientQuota).fatal().ignores_header(),
     rule(&[401..=403, 429..=429, 500..=599], Is(quota_is_used_up), InsufficientQuota).ignores_header(),
@@ -105,7 +105,7 @@ pub(crate) static RULES: &[Rule] = &[
     rule(&[403..=403], Says(&["input token count*max_tokens"]), ContextLengthExceeded),
     rule(&[403..=403], Says(&["\nreasons: ", "flagged", "requires moderation"]), ContentFiltered),
     rule(&[403..=403], Says(&["quota"]), InsufficientQuota),
-    // A router found providers, and none that the account's settings allow.
+    // A router found providers, but none that the account's settings allow.
     rule(&[400..=400, 403..=404], Says(NOT_ALLOWED), PermissionDenied),
     rule(&[403..=403], Always, PermissionDenied),
     rule(
@@ -115,7 +115,7 @@ pub(crate) static RULES: &[Rule] = &[
     )
     .rejects(|_| Some(Rejected::Unexplained)),
     rule(&[404..=404, 400..=400], Says(UNKNOWN_MODEL), ModelNotFound),
-    // LM Studio answers a wrong path with 200 and these words.
+    // LM Studio answers a wrong path with status 200 and these words.
     rule(ANY, Says(&["unexpected endpoint or method"]), NotFound),
     rule(&[404..=405], Always, NotFound),
     rule(&[408..=408], Always, Timeout),
@@ -126,12 +126,12 @@ pub(crate) static RULES: &[Rule] = &[
     // It will not pass within this run, and every further request would be one more refusal.
     rule(&[429..=429], Says(DAILY), RateLimitExceeded).never().fatal().ignores_header(),
     rule(&[429..=429], Always, RateLimitExceeded),
-    // Asking again loads nothing that does not fit.
+    // Asking again does not load a model that does not fit.
     rule(&[500..=u16::MAX], Says(DOES_NOT_FIT), ServerError).never().fatal(),
     rule(&[498..=498, 503..=503, 529..=529], Always, Overloaded),
     rule(&[499..=499], Always, Timeout),
     rule(&[501..=501], Is(|body| body.is_json), UnsupportedParameter),
-    // A file server that knows no POST ("Unsupported method").
+    // A file server that does not support POST ("Unsupported method").
     rule(&[501..=501], Always, NotFound),
     rule(&[504..=504, 524..=524], Always, Timeout),
     rule(&[500..=u16::MAX], Says(&["overloaded"]), Overloaded),
@@ -145,7 +145,7 @@ pub(crate) static RULES: &[Rule] = &[
 /// For statuses below 300 that are not answers.
 static OTHERWISE: Rule = rule(ANY, Always, MalformedResponse);
 
-/// A content network wants to see a browser. It lets requests pass again after a while.
+/// A content network demands a browser. It admits requests again after a while.
 pub(crate) static CHALLENGE: Rule = rule(ANY, Always, Overloaded);
 
 const CONTENT_FILTER: &[&str] = &[
@@ -257,11 +257,11 @@ const USED_UP: &[&str] = &[
     "budget_exceeded",
 ];
 
-/// Where requests are refused for what is in them, messages echo what was asked, so only whole sentences count.
+/// If requests are refused for their content, messages echo the request, so only whole sentences count.
 const USED_UP_IN_WORDS: &[&str] =
     &["insufficient balance", "credit balance is too low", "budget has been exceeded", "exceeded your current quota"];
 
-/// As a code or a type: whatever the status. In words it counts only with a status that fits, because messages echo what was asked.
+/// As a code or a type: whatever the status. In prose it counts only with a matching status, because messages echo the request.
 fn names_a_used_up_quota(body: &ErrorBody) -> bool {
     [&body.code, &body.kind, &body.status].into_iter().flatten().any(|name| {
         let name = name.to_ascii_lowercase();
@@ -270,13 +270,13 @@ fn names_a_used_up_quota(body: &ErrorBody) -> bool {
 }
 
 fn quota_is_used_up(body: &ErrorBody) -> bool {
-    // Google says "exceeded your current quota" of a minute's quota as well.
+    // Google says "exceeded your current quota" about a minute's quota as well.
     body.says(USED_UP)
         || body.says(&["exceeded your current quota"])
             && !body.says(&["resource_exhausted", "quota exceeded for metric"])
 }
 
-/// Google's way to say that the account has no access to the model: a limit of nought.
+/// Google's way to say that the account has no access to the model: a limit of zero.
 fn limit_is_zero(body: &ErrorBody) -> bool {
     numbers_after(&body.haystack, "limit: ").any(|limit| limit == 0.0)
 }
@@ -323,7 +323,7 @@ fn context_is_too_long(body: &ErrorBody) -> bool {
     body.says(OVERFLOW) && !body.says(&["string_above_max_length", "invalid 'user'"])
 }
 
-/// Groq checks the answer itself and refuses it: the model broke the format, not we.
+/// Groq checks the answer itself and refuses it: the model broke the format, not judge-run.
 fn rejects_a_broken_answer(body: &ErrorBody) -> bool {
     body.has_code("json_validate_failed")
 }

@@ -7,7 +7,7 @@ use crate::endpoint::Failure;
 use crate::endpoint::failure::failure::detail;
 use crate::feedback::{ErrorCode, Pause};
 
-/// A chain of causes longer than this is a circle.
+/// A chain of causes longer than this is a cycle.
 const MAX_CHAIN: usize = 16;
 
 /// How far the request had come.
@@ -25,7 +25,7 @@ enum Phase {
     Body,
 }
 
-/// What can be learnt from a chain of causes.
+/// What a chain of causes shows.
 #[derive(Debug, Default)]
 struct Chain {
     /// The causes' words, outermost first, each once.
@@ -49,7 +49,7 @@ struct Way<'a> {
     proxy: Option<&'a str>,
 }
 
-/// What it means that a request got no response, or not the whole of one. `proxy` is the address of the proxy that it went through.
+/// Classifies a request that got no response, or only part of one. `proxy` is the address of the proxy that it went through.
 pub fn classify_transport(error: &reqwest::Error, proxy: Option<&str>) -> Failure {
     let mut chain = Chain::of(error);
     chain.dns |= error.is_dns();
@@ -77,7 +77,7 @@ fn classify(phase: Phase, chain: Chain, way: Way<'_>) -> Failure {
     let says = |needles: &[&str]| chain.words.iter().any(|text| needles.iter().any(|needle| text.contains(needle)));
     let broke = matches!(chain.io, Some(BrokenPipe | ConnectionAborted | ConnectionReset | NotConnected));
     let endpoint_name = way.host.map_or_else(|| "the endpoint".to_owned(), |(host, port)| format!("{host}:{port}"));
-    // Until there is a connection through it, the proxy is whom one talks to.
+    // Until there is a connection through it, the proxy is the peer.
     let host = match way.proxy {
         Some(proxy) if phase == Phase::Connect && !chain.tls => format!("the proxy {proxy}"),
         Some(proxy) => format!("{endpoint_name} through the proxy {proxy}"),
@@ -99,7 +99,7 @@ fn classify(phase: Phase, chain: Chain, way: Way<'_>) -> Failure {
             ErrorCode::ConnectionError,
             &format!("{host} does not connect to {endpoint_name}: {root}"),
         )),
-        // A resolver that cannot be reached at the moment says so; everything else stays wrong.
+        // A resolver that is unreachable at the moment says so; all other errors are permanent.
         _ if chain.dns && says(&["emporary", "ry again"]) => {
             endpoint(fail(ErrorCode::ConnectionError, "cannot resolve"))
         }
@@ -107,14 +107,14 @@ fn classify(phase: Phase, chain: Chain, way: Way<'_>) -> Failure {
         Phase::Connect if chain.tls => final_word(fail(ErrorCode::ConnectionError, "no secure connection to")),
         Phase::Connect if chain.timed_out => endpoint(fail(ErrorCode::Timeout, "cannot connect in time to")),
         _ if chain.timed_out => fail(ErrorCode::Timeout, "no complete answer in time from"),
-        // Its relatives: no route, no free port, a proxy that lets nothing through.
+        // Similar ones: no route, no free port, a proxy that lets nothing through.
         Phase::Connect if chain.io == Some(ConnectionRefused) => {
             endpoint(fail(ErrorCode::ConnectionError, "refused by"))
         }
         Phase::Connect if !broke && chain.io != Some(UnexpectedEof) => {
             endpoint(fail(ErrorCode::ConnectionError, "cannot connect to"))
         }
-        // reqwest does not say whether the connection was a used one: the run grants the free attempt once.
+        // reqwest does not say whether the connection was reused: the run grants the free attempt once.
         Phase::Exchange
             if says(&["invalid HTTP", "invalid content-length", "transfer-encoding", "message head is too large"]) =>
         {

@@ -1,4 +1,4 @@
-//! What a process asks of the server, and the answer.
+//! A process's request to the server, and the answer.
 
 use std::time::Duration;
 
@@ -7,12 +7,12 @@ use redis::{AsyncConnectionConfig, Client, RedisError};
 
 use super::server::QuotaServer;
 
-/// The server keeps it compiled; sending it each time needs no second way for a server that does not have it yet.
+/// The server keeps it compiled; sending it each time avoids a second path for a server that does not have it yet.
 const SCRIPT: &str = include_str!("lease.lua");
-/// The server is on the same network; one that takes longer is as good as away.
+/// The server is on the same network; one that takes longer counts as unreachable.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(1);
 
-/// What is asked of one of the two quotas.
+/// The request to one of the two quotas.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(super) struct Amount {
     pub n: u64,
@@ -33,7 +33,7 @@ pub(super) struct Ask {
     pub tokens: Option<Amount>,
 }
 
-/// What the server answers: microseconds from now.
+/// The server's answer: microseconds from now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Lease {
     pub first_request: i64,
@@ -43,15 +43,15 @@ pub(super) struct Lease {
     pub processes: u32,
 }
 
-/// The names under which one quota is kept, and who asks.
+/// The keys of one quota, and the process that asks.
 #[derive(Debug, Clone)]
 pub(super) struct Names {
     pub process: String,
-    /// Between braces is what decides the slot in a cluster: both keys are in one.
+    /// The part between braces decides the slot in a cluster: both keys are in one.
     pub quota: String,
 }
 
-/// A connection that is made when it is needed, and again when it broke.
+/// A connection that is made when needed, and again after it broke.
 pub(super) struct Leases {
     client: Client,
     connection: Option<MultiplexedConnection>,

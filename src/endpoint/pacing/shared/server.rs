@@ -1,4 +1,4 @@
-//! The server that keeps a quota: its address, and how it is reached.
+//! The server that keeps a quota: its address, and the connection to it.
 
 use std::path::PathBuf;
 
@@ -8,7 +8,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::lease::TIMEOUT;
 
-/// A Redis or Valkey server, and what a process takes while it is away.
+/// A Redis or Valkey server, and a process's share while it is unreachable.
 #[derive(Debug, Clone)]
 pub struct QuotaServer {
     address: Url,
@@ -25,7 +25,7 @@ pub enum InvalidQuotaServer {
     /// No URL of a known scheme with a host.
     #[error("invalid address of a quota server, expected redis://HOST:6379 or rediss://HOST:6379/0")]
     Address,
-    /// What is secret, or may be, does not belong into an address.
+    /// Secrets, or what may be secret, do not belong in an address.
     #[error("the address of the quota server has a user, a password or a query")]
     Secret,
 }
@@ -67,7 +67,7 @@ impl QuotaServer {
         self
     }
 
-    /// What this process takes of the quota while the server is away: above 0, at most 1.
+    /// This process's share of the quota while the server is unreachable: above 0, at most 1.
     #[must_use]
     pub fn with_share(mut self, share: Option<f64>) -> Self {
         self.share = share.map(|share| share.clamp(f64::MIN_POSITIVE, 1.0));
@@ -79,7 +79,7 @@ impl QuotaServer {
         self.address.as_str()
     }
 
-    /// Asks whether it is there and lets one in.
+    /// Checks that it is reachable and grants access.
     ///
     /// # Errors
     /// When it does not answer within a second, or refuses.

@@ -1,6 +1,6 @@
-//! This process's part of a quota that others use, too.
+//! This process's part of a quota that others use as well.
 //!
-//! The dispatcher takes slots; a task beside it leases more before they are used up, and wakes the dispatcher when it has them.
+//! The dispatcher takes slots; a separate task leases more before they are used up, and wakes the dispatcher when it has them.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -14,9 +14,9 @@ use super::server::QuotaServer;
 use super::slots::Slots;
 use crate::endpoint::pacing::limits::Limits;
 
-/// How often a server that is away is tried again.
+/// How often an unreachable server is tried again.
 const TRY_AGAIN: Duration = Duration::from_millis(250);
-/// What a process takes while the server is away, if it never was there.
+/// A process's share while the server is unreachable, if it was never reached.
 const UNKNOWN_SHARE: f64 = 0.1;
 /// The earliest time at which it makes sense to look again, unless the dispatcher is woken.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -70,9 +70,9 @@ struct State {
     requests: Option<Slots>,
     tokens: Option<Slots>,
     late: Duration,
-    /// Requests that could be in flight beside those that are.
+    /// Requests that could be in flight in addition to those that are.
     room: u64,
-    /// Tokens that the request has not gathered which goes next.
+    /// Tokens that the next request still has to gather.
     missing: u64,
     needs_requests: bool,
     needs_tokens: bool,
@@ -86,10 +86,10 @@ struct State {
 }
 
 impl Share {
-    /// Begins to take part, in the quota of this name. `wake` is told when there is something new. To be called in a runtime.
+    /// Joins the quota of this name. `wake` is notified when something changes. Must be called in a runtime.
     pub(crate) fn start(server: QuotaServer, quota: &str, limits: &Limits, wake: Arc<Notify>) -> Self {
         let burst = limits.burst.unwrap_or(Limits::DEFAULT_BURST);
-        // Half of the burst is for what nobody spent, half for slots that are used late: together they are never more than the burst.
+        // Half of the burst is for what was not spent, half for slots that are used late: together they never exceed the burst.
         let late = (burst / 2).max(LEAST_LATENESS);
         let slots = |per_minute: Option<std::num::NonZeroU32>| Some(Slots::new(per_minute?.get(), late));
         let state = State {
@@ -110,11 +110,11 @@ impl Share {
         let names = Names { process: format!("{:016x}", fastrand::u64(..)), quota: format!("judge-run:{{{quota}}}") };
         let (kept, guarded) = (Arc::downgrade(&inner), Arc::downgrade(&inner));
         tokio::spawn(async move {
-            // A bug in what speaks with the server must not leave the dispatcher waiting.
+            // A bug in the code that talks to the server must not leave the dispatcher waiting.
             if tokio::spawn(keep(kept, names)).await.is_err()
                 && let Some(inner) = guarded.upgrade()
             {
-                inner.lock().is_gone("it cannot be spoken with", &inner.server);
+                inner.lock().is_gone("no connection", &inner.server);
                 inner.wake.notify_one();
             }
         });
@@ -145,12 +145,12 @@ impl Share {
         taken.map(|taken| u32::try_from(taken).unwrap_or(n)).map_err(|at| at.unwrap_or(now + PATIENCE))
     }
 
-    /// How many requests could be in flight beside those that are: more than that is not leased.
+    /// How many more requests could be in flight: more than that is not leased.
     pub(crate) fn set_room(&self, room: usize) {
         self.inner.lock().room = u64::try_from(room).unwrap_or(u64::MAX);
     }
 
-    /// The endpoint asked this process to wait, which holds for the others, too.
+    /// The endpoint asked this process to wait, which applies to the others as well.
     pub(crate) fn paused(&self, until: Instant) {
         let mut state = self.inner.lock();
         state.paused_until = state.paused_until.max(Some(until));
@@ -176,7 +176,7 @@ async fn keep(inner: std::sync::Weak<Inner>, names: Names) {
     drop(first);
     loop {
         let Some(inner) = inner.upgrade() else { return };
-        // A share that is dropped says nothing, so nothing is waited for without end.
+        // A dropped share says nothing, so nothing waits forever.
         let _ = tokio::time::timeout(PATIENCE, inner.asked.notified()).await;
         let Some(ask) = inner.lock().ask(Instant::now()) else { continue };
         let leased = match &mut leases {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// No time lies further ahead; the server will have said something else by then.
+/// No time is further ahead; the server will have said something else by then.
 const MAX_WAIT: f64 = 86_400.0;
 
 /// The slots that a process has of one quota.
@@ -16,9 +16,9 @@ pub(crate) struct Slots {
     /// How long after its time a slot may be used.
     late: Duration,
     leased: VecDeque<Row>,
-    /// What the process allows itself while the server is away.
+    /// What the process allows itself while the server is unreachable.
     own: Option<Row>,
-    /// What became of the last lease that came to its end.
+    /// The outcome of the last lease that finished.
     last: Option<Used>,
 }
 
@@ -33,7 +33,7 @@ struct Used {
 #[derive(Debug)]
 struct Row {
     first: Instant,
-    /// The first slots may lie in the past, since nothing was spent before; they are used late from here on.
+    /// The first slots may be in the past, since nothing was spent before; they are used late from here on.
     since: Instant,
     /// Seconds between them.
     period: f64,
@@ -57,7 +57,7 @@ impl Row {
     /// How many of them had their time by then.
     fn by(&self, time: Instant) -> u64 {
         let Some(passed) = time.checked_duration_since(self.first) else { return 0 };
-        // Rounding must not put off a slot whose time was named.
+        // Rounding must not delay a slot whose time was given.
         ((passed.as_secs_f64() / self.period + 1e-6) as u64).saturating_add(1).min(self.n)
     }
 
@@ -89,7 +89,7 @@ impl Slots {
     /// Takes `n` slots whose time has come, or as many of them as it makes sense to wait for at once.
     ///
     /// # Errors
-    /// The time when that many will be there; `None` while nobody knows.
+    /// The time when that many will be available; `None` while unknown.
     pub(super) fn take_up_to(&mut self, now: Instant, n: u64) -> Result<u64, Option<Instant>> {
         while let Some(row) = self.leased.front_mut() {
             row.expire(now, self.late);
@@ -101,7 +101,7 @@ impl Slots {
         }
         let row = self.leased.front_mut().or(self.own.as_mut()).ok_or(None)?;
         row.expire(now, self.late);
-        // What is waited for must still be there when the last of it comes.
+        // What is waited for must still be valid when the last of it comes.
         let at_once = (self.late.as_secs_f64() / 2.0 / row.period) as u64;
         let wanted = n.min(at_once.max(1)).min(row.n - row.gone);
         let last = row.gone + wanted;
@@ -118,7 +118,7 @@ impl Slots {
     }
 
     /// How many to lease: a slice of the quota, unless less was used before. The slices of all processes are about a second's worth. There is
-    /// `room` for so many now, and what is under way may come back and make room as fast as before.
+    /// `room` for this many now, and what is in flight may come back and make room as fast as before.
     pub(super) fn to_lease(&self, processes: u32, room: u64) -> u64 {
         let slice = (self.per_second * (1.0 / f64::from(processes.max(1))).min(0.25)).max(1.0) as u64;
         let (as_before, used) = match self.last {
@@ -134,7 +134,7 @@ impl Slots {
         (self.per_second / 4.0).max(1.0) as u64
     }
 
-    /// The server gave slots, the first of which may go `first` microseconds after now; it is there again.
+    /// The server gave slots, the first of which may go `first` microseconds after now; it is reachable again.
     pub(super) fn leased(&mut self, now: Instant, first: i64, n: u64) {
         self.own = None;
         if n == 0 {
@@ -145,7 +145,7 @@ impl Slots {
         self.leased.push_back(Row { first, since: first.max(now), period: self.period(), n, gone: 0, lost: 0 });
     }
 
-    /// The server is away: after what is leased, a share of the quota.
+    /// The server is unreachable: after what is leased, a share of the quota.
     pub(super) fn keep_to(&mut self, now: Instant, share: f64) {
         if self.own.is_some() {
             return;
@@ -156,7 +156,7 @@ impl Slots {
         self.own = Some(Row { first, since: first, period, n: u64::MAX, gone: 0, lost: 0 });
     }
 
-    /// Others were refused: nothing that was leased holds.
+    /// Others were refused: all leases are void.
     pub(super) fn clear(&mut self) {
         self.leased.clear();
     }
@@ -233,7 +233,7 @@ mod tests {
         slots.leased(now, 0, 2);
         slots.keep_to(now, 0.25);
         assert_eq!((slots.take_up_to(now, 1), slots.take_up_to(now + ms(100), 1)), (Ok(1), Ok(1)));
-        // A quarter of ten a second, from the end of the lease on.
+        // A quarter of ten per second, from the end of the lease on.
         let mut time = now + ms(100);
         for slot in 1..5 {
             let at = slots.take_up_to(time, 1).unwrap_err().unwrap();

@@ -80,7 +80,7 @@ fn the_text_is_found_where_gateways_put_it() {
     ] {
         assert_eq!(content(&message, "tool_calls"), found(false), "{message}");
     }
-    // Calls of other functions beside a text are not the answer, and neither is reasoning that is not an object or was cut.
+    // Calls of other functions next to a text are not the answer, and neither is reasoning that is not an object or was cut off.
     assert_eq!(content(&format!(r#"{{"content":"x","tool_calls":{call}}}"#), "stop").0, "x");
     assert_eq!(content(&format!(r#"{{"content":"","reasoning_content":{quoted}}}"#), "stop"), found(true));
     assert_eq!(content(&format!(r#"{{"content":"","reasoning":{quoted}}}"#), "length"), (String::new(), true));

@@ -43,7 +43,7 @@ fn asked<'a>(request: &'a ChatRequest, profile: &'a Arc<WireProfile>) -> Asked<'
     Asked { request, profile, max_output: MAX_OUTPUT }
 }
 
-/// Refuses the request as the ladder puts it.
+/// Refuses the request in the ladder's present form.
 fn refuse(ladder: &mut Ladder, request: &ChatRequest, rejected: Rejected, message: &str) -> bool {
     let profile = Arc::clone(ladder.profile());
     ladder.refused(asked(request, &profile), &failure(rejected, message))
@@ -54,7 +54,7 @@ fn answer(ladder: &mut Ladder, request: &ChatRequest) {
     ladder.answered(asked(request, &profile));
 }
 
-/// Asks an endpoint that refuses what `takes` does not take, until it answers or nothing is left to try. Returns the number of requests.
+/// Asks an endpoint that refuses what `takes` does not accept, until it answers or nothing is left to try. Returns the number of requests.
 fn climb(
     ladder: &mut Ladder,
     request: &ChatRequest,

@@ -50,7 +50,7 @@ impl AsMut<Step> for Unsettled {
 }
 
 impl IndexBuilder {
-    /// An index of a log of this length, for which it takes room once: doubling it would hold the old half as well for a moment.
+    /// An index for a log of this length, allocated once: doubling would briefly hold the old half as well.
     pub(in crate::feedback::log) fn of_bytes(log_bytes: u64) -> Self {
         Self { log_bytes, ..Self::default() }
     }
@@ -100,7 +100,7 @@ impl IndexBuilder {
         }
     }
 
-    /// Decides what each record is good for, and sorts what matters.
+    /// Decides the role of each record, and sorts what matters.
     pub(in crate::feedback::log) fn seal(mut self) -> Index {
         self.entries.sort_unstable_by_key(|entry| (entry.opinion, entry.offset()));
         let mut overrides = std::mem::take(&mut self.overrides);
@@ -152,13 +152,13 @@ impl IndexBuilder {
     }
 }
 
-/// The entries of an opinion as steps, but for the times of marks.
+/// The entries of an opinion as steps, except for the times of marks.
 fn steps<'a>(entries: &'a [Entry], overrides: &'a [Override]) -> impl Iterator<Item = Unsettled> + 'a {
     let entries = entries.iter().filter(|entry| !entry.is_rejected());
     entries.map(|entry| Unsettled { step: step(entry, overrides), entry: *entry })
 }
 
-/// An entry as it is looked up. `times` are those of the opinion's marks.
+/// An entry for lookup. `times` are those of the opinion's marks.
 fn settled(step: &Step, entry: &Entry, times: &[Entry]) -> Entry {
     if step.is_rejected() {
         let marks = times.iter().filter(|time| time.id == entry.id).map(|time| time.content);
@@ -196,7 +196,7 @@ mod tests {
         (0..records).for_each(|i| index.add(&Facts::of(&record), i * line));
         assert_eq!(index.entries.len() as u64, records);
         assert!(index.entries.capacity() as u64 <= records + records / 20, "{}", index.entries.capacity());
-        // An impossible length is not a reason to fail.
+        // An impossible length is no reason to fail.
         let mut absurd = IndexBuilder::of_bytes(u64::MAX);
         (0..5_000).for_each(|i| absurd.add(&Facts::of(&record), i));
         assert_eq!(absurd.entries.len(), 5_000);

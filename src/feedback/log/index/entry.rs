@@ -18,7 +18,7 @@ impl Entry {
     const NUMBER: u64 = 0;
     const LABEL: u64 = 1;
     const OTHER: u64 = 2;
-    /// Until the index is sealed: the time of a mark, whose value is an entry of its own.
+    /// Until the index is sealed: the time of a mark, whose value is a separate entry.
     pub(super) const REJECTED: u64 = 3;
     const ABSTAINED: u64 = 4;
     /// A failure with another tool's code; one of ours is this and one more than its place in [`ErrorCode::ALL`].
@@ -69,7 +69,7 @@ impl Entry {
         }
     }
 
-    /// Whether it is an opinion, held or not: what a later one overrides.
+    /// Whether it is an opinion, in force or not: what a later one overrides.
     pub(super) fn is_verdict(&self) -> bool {
         self.kind() < Self::FAILED
     }

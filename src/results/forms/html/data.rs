@@ -1,4 +1,4 @@
-//! The page's data: columns rather than objects, and everything that is the same for many rows once.
+//! The page's data: columns rather than objects, with everything that many rows share stored once.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
@@ -14,17 +14,17 @@ use crate::results::forms::Findings;
 use crate::results::forms::headline::Headline;
 use crate::results::judgments::{Judgment, Outcome};
 
-/// What all rationales of a page have together, in characters.
+/// The total length of all rationales of a page, in characters.
 const RATIONALES: usize = 16_000_000;
 /// Of texts in the figures, and of metadata.
 const MAX_TEXT: usize = 4_000;
 const MAX_VALUE: usize = 1_000;
 /// The traces of a page are parsed in chunks of this many, when one of them is looked at.
 const TRACES_PER_BLOCK: usize = 100;
-/// Metadata that has a place of its own.
+/// Metadata that has its own place.
 const SHOWN_ELSEWHERE: [&str; 3] = ["latency_ms", SESSION_METADATA, SESSION_ID_METADATA];
 
-/// The judgments of a page, with the numbers of what they have in common.
+/// The judgments of a page, with the indices of what they share.
 pub(super) struct Rows<'a> {
     judgments: &'a [Judgment],
     /// The traces, in the order of their first judgment, and the judgments of each.
@@ -37,7 +37,7 @@ pub(super) struct Rows<'a> {
     max_rationale: usize,
 }
 
-/// What a row is about where a record names no trace.
+/// The subject of a row if a record names no trace.
 const NO_TRACE: &str = "(no trace)";
 
 #[derive(Serialize)]
@@ -59,7 +59,7 @@ struct Columns<'a> {
 impl<'a> Rows<'a> {
     pub(super) fn of(results: &'a Findings<'_>, page: &Page<'a>) -> Self {
         let judgments = page.judgments.listed.as_slice();
-        // Codes of failures that are counted and not listed belong to the page too.
+        // Codes of failures that are counted but not listed belong to the page too.
         let codes = results.judges().iter().flat_map(|judge| judge.figures.failed.keys());
         let mut codes = Numbered::of(codes.map(String::as_str));
         let mut sources = Numbered::default();
@@ -112,7 +112,7 @@ impl<'a> Rows<'a> {
         }
     }
 
-    /// Of what divides the judgments, the values, and which of them each has.
+    /// The values of what groups the judgments, and which of them each has.
     fn slices(&self, page: &Page<'_>) -> Vec<Value> {
         let slice = |(i, by): (usize, &String)| {
             let mut values = Numbered::default();
@@ -175,7 +175,7 @@ impl<'a> Rows<'a> {
         Ok(text)
     }
 
-    /// The traces, each with what is said of it and not in the table.
+    /// The traces, each with the feedback that is not in the table.
     pub(super) fn write_traces(&self, page: &Page<'_>, out: &mut dyn Write) -> io::Result<()> {
         for (number, traces) in self.traces.chunks(TRACES_PER_BLOCK).enumerate() {
             write!(out, "<script type=\"application/json\" id=\"traces-{number}\">[")?;
@@ -216,7 +216,7 @@ impl<'a> Rows<'a> {
     }
 }
 
-/// The rationale, or the words of the failure.
+/// The rationale, or the failure's message.
 fn said(feedback: &Feedback) -> Option<&str> {
     let message = || feedback.error.as_ref()?.error_message.as_deref();
     feedback.rationale.as_deref().or_else(message)
@@ -251,7 +251,7 @@ const fn rank(outcome: Outcome) -> u8 {
     }
 }
 
-/// Different things in the order in which they came, and their numbers.
+/// Distinct things in order of appearance, and their indices.
 #[derive(Default)]
 struct Numbered<T> {
     all: Vec<T>,

@@ -1,7 +1,7 @@
 //! One page for people, which needs nothing else: no server, no network, no other file.
 //!
-//! What was judged is hostile. All data stands in JSON blocks in which no tag can end, the script makes text nodes of it, and the page's policy allows
-//! only the style and the script whose hashes it names. Texts are cut so that the page stays small, and it says where.
+//! What was judged is hostile. All data is in JSON blocks that no tag can close, the script makes text nodes of it, and the page's policy allows
+//! only the style and the script whose hashes it names. Texts are cut so that the page stays small, and the page shows where.
 
 mod data;
 mod texts;
@@ -39,12 +39,12 @@ const SCRIPTS: [&str; 9] = [
     include_str!("script/main.js"),
 ];
 
-/// What a page shows beside the figures.
+/// What a page shows in addition to the figures.
 #[derive(Debug, Clone)]
 pub struct Page<'a> {
     /// One by one.
     pub judgments: &'a Judgments,
-    /// What was judged, as far as it is at hand.
+    /// What was judged, as far as available.
     pub traces: &'a PageTraces,
     /// What a judge asks, by its name.
     pub about: Vec<(String, String)>,
@@ -63,7 +63,7 @@ pub(super) fn write(results: &Findings<'_>, page: &Page<'_>, out: &mut dyn Write
         hash(&script)
     );
     let rows = data::Rows::of(results, page);
-    // Whatever is put in is not looked through for further places.
+    // Inserted text is not searched for further placeholders.
     let mut rest = PAGE;
     while let Some((before, after)) = rest.split_once("{{") {
         out.write_all(before.as_bytes())?;
@@ -101,12 +101,12 @@ pub(crate) fn attribute(text: &str) -> String {
 #[cfg(feature = "cli")]
 pub(crate) fn escaped(json: &str) -> String {
     let mut out = Vec::with_capacity(json.len());
-    // Writing to memory cannot fail, and what was UTF-8 stays it.
+    // Writing to memory cannot fail, and UTF-8 stays UTF-8.
     let _ = block(json, &mut out);
     String::from_utf8(out).unwrap_or_default()
 }
 
-/// JSON inside a script element: nothing in it is a tag or a comment, and what ends a line in scripts is escaped.
+/// JSON inside a script element: nothing in it is a tag or a comment, and line ends of scripts are escaped.
 fn block(json: &str, out: &mut dyn Write) -> io::Result<()> {
     let mut from = 0;
     for (at, found) in json.match_indices(['<', '>', '&', '\u{2028}', '\u{2029}']) {

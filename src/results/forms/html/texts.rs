@@ -4,7 +4,7 @@ use serde_json::{Number, Value};
 
 use crate::results::forms::figures::count;
 
-/// Greater integers are no numbers of a script.
+/// JavaScript numbers cannot hold greater integers.
 const MAX_SAFE_INTEGER: u64 = 1 << 53;
 
 /// The beginning of a text, at most `limit` characters, and how many are missing.
@@ -27,7 +27,7 @@ pub(super) fn shortened(text: &str, max: usize) -> String {
     }
 }
 
-/// Shortens the longest texts in a value, all to one length, so that they have at most `room` characters together. How many are missing.
+/// Shortens the longest texts in a value, all to one length, so that they have at most `room` characters together. Returns how many are missing.
 pub(super) fn fit(value: &mut Value, room: usize) -> usize {
     let mut lengths = Vec::new();
     each_text(value, &mut |text| lengths.push(text.chars().count()));
@@ -49,7 +49,7 @@ pub(super) fn limit(value: &mut Value, max: usize) -> usize {
     missing
 }
 
-/// To what length texts of these lengths are cut, so that together they fill the room.
+/// The length to which texts of these lengths are cut, so that together they fill the room.
 fn longest(mut lengths: Vec<usize>, mut room: usize) -> usize {
     lengths.sort_unstable();
     let mut left = lengths.len();

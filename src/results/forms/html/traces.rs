@@ -10,7 +10,7 @@ use crate::results::forms::plain::one_line;
 use crate::results::judgments::Judgments;
 use crate::trace::Trace;
 
-/// What all traces of a page have together, in characters; each has an equal part of it, within limits.
+/// The total length of all traces of a page, in characters; each has an equal part of it, within limits.
 const ROOM: usize = 48_000_000;
 const MIN_ROOM: usize = 2_000;
 const MAX_ROOM: usize = 400_000;
@@ -18,7 +18,7 @@ const MAX_ROOM: usize = 400_000;
 const MAX_SPANS: usize = 300;
 const MAX_TITLE: usize = 160;
 
-/// The traces that a page shows. They are shortened as they come, so that any number of them is held in bounded memory.
+/// The traces that a page shows. They are shortened as they arrive, so that any number of them fits in bounded memory.
 #[derive(Debug, Clone, Default)]
 pub struct PageTraces {
     shown: HashMap<String, Option<Shown>>,
@@ -46,7 +46,7 @@ impl PageTraces {
         Self { shown, room }
     }
 
-    /// Takes a trace, if it is one of those. Whether there is any left to be found.
+    /// Takes a trace, if it is one of those. Returns whether there is any left to find.
     pub fn add(&mut self, trace: &Trace) -> bool {
         if let Some(place @ None) = self.shown.get_mut(&trace.trace_id) {
             *place = Some(Shown::of(trace, self.room));
@@ -66,11 +66,11 @@ impl PageTraces {
 
 impl Shown {
     fn of(trace: &Trace, room: usize) -> Self {
-        // What is too deep for JSON was none of the readers'.
+        // What is too deep for JSON cannot have come from a reader.
         Self::of_json(serde_json::to_value(trace).unwrap_or(Value::Null), room)
     }
 
-    /// Of a trace as it is serialized, shortened to so many characters.
+    /// A trace as it is serialized, shortened to this many characters.
     pub(crate) fn of_json(mut value: Value, room: usize) -> Self {
         let title = value.get("inputs").map(|inputs| title(asked(inputs))).unwrap_or_default();
         let session =

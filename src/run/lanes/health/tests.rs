@@ -97,7 +97,7 @@ async fn a_request_that_was_sent_as_the_last_failure_came_back_was_in_flight_wit
         health.failed(&failure, Some(Instant::now()), false);
     }
     assert_eq!(health.given_up(&failure, false), None, "no time passed");
-    // Of requests that were never sent nothing is known: each is a sign of its own.
+    // Nothing is known about requests that were never sent: each is a separate sign.
     for _ in 0..2 {
         health.failed(&failure, None, false);
     }

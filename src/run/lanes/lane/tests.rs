@@ -207,7 +207,7 @@ async fn what_looks_cut_or_empty_is_asked_again_twice_and_prose_once() {
     let all: [(Fail<'_>, u32); 5] = [(&prose, 2), (&cut, 3), (&out_of_range, 2), (&empty, 3), (&truncated, 3)];
     for (i, (fail, expected)) in all.iter().enumerate() {
         assert_eq!(attempts(by_default, fail).await, *expected, "{i}");
-        // The user's word holds for all of them alike.
+        // The user's setting applies to all of them.
         for re_asks in [0, 1, 4] {
             let policy = Policy { re_asks: Some(re_asks), ..by_default };
             assert_eq!(attempts(policy, fail).await, u32::from(re_asks) + 1, "{i}");
@@ -391,7 +391,7 @@ async fn a_member_that_is_given_up_leaves_its_work_to_the_others() {
     assert_eq!(name, "http://127.0.0.1:9/v1 with the key in KEY_1");
     assert_eq!(reason, GivenUp::Refused { code: ErrorCode::AuthenticationError, message: "wrong key".into() });
     assert!(!lane.is_given_up() && next(&mut lane).is_none(), "the other is busy");
-    // What was in flight with the first one says nothing new, and goes to the other as well.
+    // Those in flight with the first one say nothing new, and go to the other as well.
     let late = Box::new(job());
     let (Next::Retry { .. }, None) = lane.returned(failed(late, fatal())) else { panic!("given up twice") };
     let (step, Some((Some(_), _))) = lane.returned(failed(b, fatal())) else { panic!("not given up") };
@@ -472,7 +472,7 @@ async fn judgments_of_a_trace_follow_the_first_one_where_the_trace_comes_first()
     let followers = sent(&mut lane);
     assert_eq!(of(&followers), ["a", "a"]);
     assert!(!lane.is_idle());
-    // Whatever became of the first one, the others are asked.
+    // Whatever the outcome of the first one, the others are asked.
     lane.returned(failed_with(b, ErrorCode::Refused));
     assert_eq!(of(&sent(&mut lane)), ["b"]);
 }

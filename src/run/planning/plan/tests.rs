@@ -40,7 +40,7 @@ fn record(prompt: &str, verdict: Option<bool>) -> Feedback {
     }
 }
 
-/// What becomes of the trace when the log holds these records and the judge has this prompt.
+/// The plan for the trace when the log has these records and the judge has this prompt.
 fn item(log: &[Feedback], prompt: &str) -> Action {
     item_with(log, Vec::new(), prompt)
 }
@@ -175,7 +175,7 @@ fn a_verdict_that_was_marked_invalid_is_asked_again_only_on_wish() {
     let old = [judged.clone(), other, mark(&judged)];
     assert!(matches!(item(&old, "two"), Action::Count(Settled::Kept(Standing::Number(1.0)))));
     assert!(matches!(item(&old, "one"), Action::Reinstate { standing: Standing::Number(1.0), .. }));
-    // Once asked again, it is a verdict as any other.
+    // Once asked again, it is a verdict like any other.
     let asked_again = [marked.as_slice(), &[judged]].concat();
     assert!(matches!(item(&asked_again, "one"), Action::Count(Settled::Kept(Standing::Number(1.0)))));
 }

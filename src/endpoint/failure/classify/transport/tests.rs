@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::*;
 
-/// What one request at a server ends in that treats its first connection like this.
+/// The outcome of one request to a server that treats its first connection like this.
 fn failure_at(scheme: &str, treat: impl FnOnce(TcpStream) + Send + 'static) -> Failure {
     let (address, server) = serve(treat);
     let failure = ask(&format!("{scheme}://{address}/v1/chat/completions?key=sk-secret"), Duration::from_secs(20));
@@ -271,7 +271,7 @@ fn what_a_proxy_does_is_not_the_endpoints_fault() {
     let lost = chain("connection error", io::Error::from(io::ErrorKind::ConnectionReset));
     let failure = classify(Phase::Body, lost, way);
     assert!(failure.message.contains("api.example:443 through the proxy proxy.example:3128"), "{failure}");
-    // Without a proxy the same words are an unknown trouble.
+    // Without a proxy the same words are an unknown problem.
     let unsuccessful = chain("tunnel error: unsuccessful", io::Error::other("x"));
     assert!(
         classify(Phase::Connect, unsuccessful, Way::default()).message.starts_with("cannot connect to the endpoint")

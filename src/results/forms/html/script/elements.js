@@ -17,7 +17,7 @@ function fill(element, attributes, children) {
   return element;
 }
 
-// Whatever is no element becomes a text node, so that nothing is ever read as HTML.
+// Anything that is not an element becomes a text node, so that nothing is ever parsed as HTML.
 function append(element, children) {
   for (const child of children.flat(Infinity)) {
     if (child === undefined || child === null || child === false) continue;

@@ -1,6 +1,6 @@
 // What happened in a trace: input, output, documents, tools, spans; and what a rationale quotes of it.
 
-// What stands in quotation marks in a rationale, in lower case.
+// The quoted parts of a rationale, in lower case.
 const QUOTED = /["“„«]([^"“”„«»\n]{8,400})["”“»]|(?:^|[\s(:])['‘`]([^'’`\n]{8,400})['’`]/g;
 const quotesIn = (text) => [...text.matchAll(QUOTED)].slice(0, 20).map((found) => (found[1] ?? found[2]).trim().toLowerCase());
 
@@ -8,14 +8,14 @@ function part(title, ...children) {
   return children.flat().some(Boolean) ? h("section", { class: "part" }, h("h3", {}, title), ...children) : null;
 }
 
-// `aboutSpan` makes what stands below the content of a span.
+// `aboutSpan` makes what is shown below the content of a span.
 function happened(detail, quotes, aboutSpan) {
   const { trace } = detail;
   const spans = trace.spans ?? [];
   const asked = soleText(trace.inputs);
   const answered = soleText(trace.outputs);
   return h("div", {},
-    detail.cut ? h("p", { class: "warning small" }, `Long texts are cut on this page, by ${count(detail.cut)} characters in all. The dataset has them whole.`) : null,
+    detail.cut ? h("p", { class: "warning small" }, `Long texts are cut on this page, by ${count(detail.cut)} characters in all. The dataset has the full texts.`) : null,
     trace.inputs === undefined ? null : part("Input", asked === null ? valueOf(trace.inputs, quotes) : turn("user", foldable(asked, quotes))),
     trace.outputs === undefined ? null : part("Output", answered === null ? valueOf(trace.outputs, quotes) : turn("assistant", foldable(answered, quotes))),
     Object.keys(trace.expectations ?? {}).length ? part("Expected", valueOf(trace.expectations, quotes)) : null,
@@ -99,7 +99,7 @@ function spansOf(spans, quotes, aboutSpan) {
   return part(counted(spans.length, "span"), h("ul", { class: "spans" }, tree(null, 0)));
 }
 
-// What a rationale quotes leads to where it stands.
+// A quotation in a rationale links to its place.
 function linkQuotes(left, right) {
   for (const element of right.querySelectorAll(".rationale .text")) {
     for (const node of [...element.childNodes].filter((child) => child.nodeType === Node.TEXT_NODE)) {
@@ -123,7 +123,7 @@ function linkQuotes(left, right) {
 function quoteLink(quote, target) {
   const go = () => showMark(target);
   const press = (event) => { if (event.key === "Enter" || event.key === " ") { event.preventDefault(); go(); } };
-  return h("span", { role: "button", tabindex: "0", class: "quote", title: "Show where this stands", click: go, keydown: press }, quote);
+  return h("span", { role: "button", tabindex: "0", class: "quote", title: "Show where this is", click: go, keydown: press }, quote);
 }
 
 function showMark(target) {

@@ -79,7 +79,7 @@ addEventListener("keydown", (event) => {
   }
 });
 
-// On paper there is no scrolling: the first rows of the view.
+// Paper does not scroll: print the first rows of the view.
 addEventListener("beforeprint", () => {
   if (!view.scroller?.isConnected) return;
   document.querySelectorAll("#facts details").forEach((details) => { details.open = true; });

@@ -67,7 +67,7 @@ const traceLink = (id, text) =>
   indexOfTrace.has(id) ? h("a", { href: address({ trace: id }) }, own(text ?? id)) : own(text ?? id);
 
 function cardsOf() {
-  if (!report.judges.length) return comparisons.length ? null : section("judges", "Judges", h("p", { class: "empty" }, "No judge has said anything yet."));
+  if (!report.judges.length) return comparisons.length ? null : section("judges", "Judges", h("p", { class: "empty" }, "No feedback from judges yet."));
   // What people and programs said comes after the judges, and what got worse first.
   const order = ["worse", "judge_changed", "inconclusive"];
   const rank = (judge) => (judge.source_type === "LLM_JUDGE" ? 0 : 100) + (order.indexOf(comparisonOf(judge)?.outcome) + 1 || 99);
@@ -114,7 +114,7 @@ function cardOf(judge, i, common) {
 function mainFigure(judge, main, asShare) {
   const [large, beside] = main ? [asShare ? percent(main.estimate) : figure(main.estimate), asShare ? `good ${range(main.low, main.high, bare)}` : `mean ${range(main.low, main.high, figure)}`]
     : judge.categories?.length ? [percent(judge.categories[0].share), `said ${clip(judge.categories[0].label, 40)}`]
-      : ["–", judge.n_scored ? "it is not known which verdicts are good" : "nothing scored"];
+      : ["–", judge.n_scored ? "nothing says which verdicts are good" : "nothing scored"];
   return [h("strong", {}, large), h("span", { class: "quiet" }, " ", own(beside))];
 }
 
@@ -123,7 +123,7 @@ function correctedOf({ estimate, low, high, n_labelled, refused }, asShare) {
   return [
     h("p", { class: "change" }, h("strong", {}, asShare ? percent(estimate) : figure(estimate)),
       h("span", { class: "quiet small" }, ` ${refused ? "" : "corrected "}${by}, ${range(low, high, asShare ? bare : figure)}`)),
-    refused ? h("p", { class: "warning small" }, own(`The judge corrects nothing: ${refused}`)) : null,
+    refused ? h("p", { class: "warning small" }, own(`No correction by the judge: ${refused}`)) : null,
   ];
 }
 

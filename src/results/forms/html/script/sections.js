@@ -46,7 +46,7 @@ function flipsOf() {
 function anchorsOf() {
   const anchors = report.anchors ?? [];
   if (!anchors.length) return null;
-  const WORD = { judge_changed: CHANGE.judge_changed, equivalent: { ...CHANGE.equivalent, word: "the judge is what it was" } };
+  const WORD = { judge_changed: CHANGE.judge_changed, equivalent: { ...CHANGE.equivalent, word: "the judge has not changed" } };
   const row = (of) => {
     const look = WORD[of.outcome] ?? { ...CHANGE.inconclusive, word: "no change of the judge is shown" };
     return h("div", { class: "comparison" },

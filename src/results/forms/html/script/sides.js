@@ -19,14 +19,14 @@ function sidesOf() {
     };
     const words = [
       counted(n, "pair"),
-      n_position_biased ? `position-biased: ${count(n_position_biased)} shown in one order alone` : null,
-      n_one_order ? `${count(n_one_order)} more in one order alone` : null,
+      n_position_biased ? `position-biased: ${count(n_position_biased)} shown in one order only` : null,
+      n_one_order ? `${count(n_one_order)} more in one order only` : null,
       consistency ? `${estText(consistency, true)} the same in both orders` : null,
-      first_preferred ? `${estText(first_preferred, true)} of preferences for what is shown first` : null,
+      first_preferred ? `${estText(first_preferred, true)} of preferences are for the output shown first` : null,
       is_separated ? "a side won or lost everything, so distances between strengths mean nothing" : null,
     ];
     return h("div", {}, h("table", { class: "slices" },
-      h("caption", {}, own(labelOf(judge)), h("span", { class: "quiet small" }, " · share of wins, a tie as half of one")),
+      h("caption", {}, own(labelOf(judge)), h("span", { class: "quiet small" }, " · share of wins, a tie counting half")),
       h("tbody", {}, n ? sides.map(rowOf) : null)), h("p", { class: "quiet small" }, `${words.filter(Boolean).join("; ")}.`));
   })));
 }

@@ -154,7 +154,7 @@ function chip(name, value, label, n, tone) {
   return h("button", { type: "button", class: `chip ${tone ?? ""}`, "aria-pressed": String(state[name].has(value)), "data-chip": `${name} ${value}`, click: () => toggle(name, value) }, label, h("span", { class: "n" }, ` ${count(n)}`));
 }
 
-// How many judgments each chip stands for, whatever else is chosen.
+// How many judgments each chip selects, whatever else is chosen.
 const tallyOf = (column) => {
   const tally = new Map();
   for (const value of column) tally.set(value, (tally.get(value) ?? 0) + 1);

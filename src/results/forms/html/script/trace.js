@@ -1,4 +1,4 @@
-// One trace: on the left what happened, on the right what was said of it.
+// One trace: on the left what happened, on the right the feedback.
 
 const parsed = new Map();
 
@@ -46,12 +46,12 @@ function tracePage(id) {
     if (!raw.hasChildNodes()) append(raw, [h("pre", { class: "code-block" }, JSON.stringify({ trace_id: id, ...(detail.trace ?? {}) }, null, 2))]);
     rawButton.setAttribute("aria-pressed", String(!raw.hidden));
   } }, "Raw JSON ", h("kbd", {}, "r"));
-  const right = h("div", { class: "said" }, h("h2", { class: "column-title" }, "What was said of it"), rows.map((row, i) => feedbackCard(row, detail.feedback?.[i] ?? {})));
+  const right = h("div", { class: "said" }, h("h2", { class: "column-title" }, "Feedback"), rows.map((row, i) => feedbackCard(row, detail.feedback?.[i] ?? {})));
   const page = [
     h("nav", { class: "trace-nav", "aria-label": "Traces" }, back, h("span", { class: "steps" },
       step(near.before, "← previous", "ArrowLeft"), near.at === undefined ? null : h("span", { class: "quiet n" }, `${count(near.at + 1)} of ${count(near.all)}`), step(near.after, "next →", "ArrowRight")), rawButton),
     traceHead(detail, index, rows),
-    h("div", { class: "trace-page" }, h("div", { class: "happened" }, h("h2", { class: "column-title" }, "What happened"), left, raw), right),
+    h("div", { class: "trace-page" }, h("div", { class: "happened" }, h("h2", { class: "column-title" }, "Trace"), left, raw), right),
   ];
   linkQuotes(left, right);
   return page;
@@ -76,7 +76,7 @@ function traceHead(detail, index, rows) {
     h("p", { class: "verdicts" }, rows.slice(0, 12).map((row) => h("span", { class: `verdict ${outcomeOf(row).tone}` }, sign(outcomeOf(row)), own(nameOf(row)), " ", own(clip(verdictText(row), 40))))));
 }
 
-const withoutDataset = () => h("p", { class: "empty" }, "The log holds only what was said. To see the trace here, make the page with its dataset: ", h("code", {}, "judge-run report LOG -d DATASET -o page.html"), ".");
+const withoutDataset = () => h("p", { class: "empty" }, "The log contains only feedback. To see the trace here, make the page with its dataset: ", h("code", {}, "judge-run report LOG -d DATASET -o page.html"), ".");
 
 // Feedback
 
