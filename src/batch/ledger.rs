@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
 use super::error::BatchError;
 use super::ids::{self, IDS, ids_of};
@@ -119,6 +120,9 @@ struct Head<'a> {
     event: Cow<'a, str>,
     #[serde(borrow)]
     batch: Cow<'a, str>,
+    /// In lines of ids; earlier ledgers have them in the line that plans the batch.
+    #[serde(borrow)]
+    ids: Option<&'a RawValue>,
 }
 
 /// How far a batch is.
@@ -364,12 +368,11 @@ struct Batches {
 impl Batches {
     /// Notes the place of a line that has ids; whether it is one.
     fn note_ids(&mut self, line: &[u8], at: u64) -> serde_json::Result<bool> {
-        let Head { event, batch } = serde_json::from_slice(line)?;
-        if event != IDS {
-            return Ok(false);
+        let Head { event, batch, ids } = serde_json::from_slice(line)?;
+        if ids.is_some() {
+            self.ids.entry(batch.into_owned()).or_insert(at..at).end = at + line.len() as u64;
         }
-        self.ids.entry(batch.into_owned()).or_insert(at..at).end = at + line.len() as u64;
-        Ok(true)
+        Ok(event == IDS)
     }
 
     fn plan(&mut self, planned: Planned) {

@@ -71,6 +71,30 @@ fn what_was_written_is_read_again_and_half_a_line_is_not() {
 }
 
 #[test]
+fn a_ledger_that_has_the_ids_in_the_plan_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.batches.jsonl");
+    let line = |batch: &str| {
+        let mut line = serde_json::to_value(Entry::Planned(planned(batch))).unwrap();
+        line["ids"] = serde_json::json!([id(1).to_string(), format!("{} {}", id(2), id(3))]);
+        format!("{line}\n")
+    };
+    std::fs::write(&path, line("b1") + &line("b2")).unwrap();
+    let ledger = Ledger::open(&path).unwrap();
+    let read = |batch: &str| {
+        let mut ids = Vec::new();
+        let take = |of_request: &[AssessmentId]| {
+            ids.push(of_request.to_owned());
+            Ok(())
+        };
+        ledger.for_each_ids(ledger.get(batch).unwrap(), take).unwrap();
+        ids
+    };
+    let expected = vec![vec![id(1)], vec![id(2), id(3)]];
+    assert_eq!((read("b1"), read("b2")), (expected.clone(), expected));
+}
+
+#[test]
 fn a_batch_that_is_split_is_over_and_its_parts_begin() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("x.batches.jsonl");
