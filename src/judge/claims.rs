@@ -165,7 +165,7 @@ pub(super) mod tests {
         assert!(error(&[], None, "1").contains("require `marks`"));
         assert!(error(&["not supported"], None, "1").contains("unlike `not supported`"));
         assert!(error(&["a", "a"], None, "a").contains("must differ"));
-        assert!(error(&["a", "total"], None, "a").contains("`total` stands for"));
+        assert!(error(&["a", "total"], None, "a").contains("`total` means"));
         assert!(error(&["a"], Some(51), "a").contains("from 1 to 50, not 51"));
         assert!(error(&["a"], None, "b").contains("names `b`"));
     }

@@ -177,7 +177,7 @@ mod tests {
             let found = read_with(text, b',', &[], 5).unwrap();
             found.into_iter().map(|(_, _, object)| object.err().unwrap_or_default()).collect()
         };
-        assert!(reasons(b"a,b\n1\n1,2\n1,2,3")[0].starts_with("the row has 1 cell and the header 2 columns; "));
+        assert!(reasons(b"a,b\n1\n1,2\n1,2,3")[0].starts_with("the row has 1 cell but the header 2 columns; "));
         assert_eq!(reasons(b"a,b\n1\n1,2\n1,2,3")[1], "");
         assert_eq!(
             reasons(b"a,b\n1,\xff2\n"),

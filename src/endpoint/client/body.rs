@@ -167,8 +167,8 @@ mod tests {
         };
         assert!(message("br", b"\x0b\x02\x80").contains("`br`"));
         let cut = gzip(TEXT);
-        assert!(message("gzip", &cut[..cut.len() - 9]).contains("unpacked as gzip"));
-        assert!(message("deflate", b"\xff\xff\xff").contains("unpacked as deflate"));
+        assert!(message("gzip", &cut[..cut.len() - 9]).contains("decompressed as gzip"));
+        assert!(message("deflate", b"\xff\xff\xff").contains("decompressed as deflate"));
         assert!(message("gzip", &gzip(&vec![b' '; MAX_BYTES + 1])).contains("longer than 16 MiB"));
         assert_eq!(read(&["gzip"], &gzip(&vec![b' '; MAX_BYTES])).unwrap().len(), MAX_BYTES);
     }

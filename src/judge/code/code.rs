@@ -284,7 +284,7 @@ mod tests {
             (BOOLEAN, "check = \"rouge_l\"", "say with `min` or `max` which numbers are true"),
             (NUMBER, "check = \"json\"", "gives true or false"),
             (NUMBER, "check = \"language\"", "gives a label"),
-            (NUMBER, "check = \"length\"\nmax = 3", "belong in [verdict]"),
+            (NUMBER, "check = \"length\"\nmax = 3", "`min` and `max` in [verdict]"),
             (BOOLEAN, "check = \"language\"\nlanguages = [\"klingon\"]", "`klingon`, which is not known"),
             (BOOLEAN, "check = \"number\"\ntolerance = -1", "`tolerance` must be at least 0"),
         ] {

@@ -104,7 +104,7 @@ fn claims_and_quotations_are_declared_in_the_verdict() {
         (claims, "claims require `value`"),
         ("type = \"claims\"\nvalue = \"a\"", "claims require `marks`"),
         (&format!("{claims}\nvalue = \"lost\""), "names `lost`"),
-        (&format!("{claims}\nvalue = \"kept\"\nevidence = true"), "a quotation each"),
+        (&format!("{claims}\nvalue = \"kept\"\nevidence = true"), "`evidence` is for other types"),
         (&format!("{claims}\nvalue = \"kept\"\nlabels = [\"a\", \"b\"]"), "`labels` requires"),
         ("type = \"boolean\"\nmarks = [\"a\"]", "`marks` requires type = \"claims\""),
         ("type = \"number\"\nempty = 1", "`empty` requires type = \"claims\""),

@@ -58,7 +58,7 @@ fn own_rules_come_first_and_what_is_allowed_stays() {
     );
     assert_eq!(redact.count("[redacted ticket] [redacted email] [redacted email] [redacted phone]"), 3);
     let own = |expression: &str| RedactPlan { own: [("x".to_owned(), expression.to_owned())].into(), ..plan.clone() };
-    assert!(Redact::of(&own("(")).unwrap_err().to_string().contains("no regular expression"));
+    assert!(Redact::of(&own("(")).unwrap_err().to_string().contains("not a regular expression"));
     assert!(Redact::of(&own("a*")).unwrap_err().to_string().contains("empty text"));
     assert!(Redact::of(&RedactPlan::default()).unwrap().is_none());
 }
