@@ -51,7 +51,7 @@ Examples:
   Ask a model on your own machine:
     judge-run -d traces.jsonl -J groundedness -m ollama:/llama3.2
 
-  Judge a part of the dataset: traces that match a condition, the same sample every night, or given traces:
+  Judge a part of the dataset: by a condition, the same sample every night, or given traces:
     judge-run -d traces.jsonl -J safety --filter "trace.tags.env == 'prod' and outputs"
     judge-run -d traces.jsonl -J safety --sample 100 --stratify trace.tags.env
     judge-run -d traces.jsonl -J safety --trace-id @ids.txt

@@ -93,7 +93,7 @@ mod tests {
         std::fs::write(path("x.feedback.jsonl"), "").unwrap();
         assert_eq!(hint("x.wide.csv"), "this is made from the log `x.feedback.jsonl`; name that instead");
         assert_eq!(hint("x.jsonl"), "did you mean `x.feedback.jsonl`?");
-        assert_eq!(hint("x.run.json"), "it is the manifest of a run; name its log `x.jsonl`");
+        assert_eq!(hint("x.run.json"), "this is the manifest of a run; name its log `x.jsonl`");
         assert!(hint("x.feedback.jsonl").starts_with("name the .jsonl file"), "not itself");
     }
 }

@@ -133,7 +133,7 @@ mod tests {
         let mut text = String::new();
         write(&mut text, "1/2".parse().ok(), 4, &not_selected, &absent).unwrap();
         let expected = "shard 1/2: 8 of 18 traces\nnot selected: 2 traces filtered out, 1 trace not in the sample\n\
-                        not selected: 1 trace for which an expression failed; the first: t [2J: why\n\
+                        not selected: 1 trace because an expression failed; the first: t [2J: why\n\
                         not in the dataset: 7 trace ids: t0, t1, t2, t3, t4, ...\n";
         assert_eq!(text, expected);
     }

@@ -267,8 +267,8 @@ mod tests {
             (&[("SLURM_ARRAY_TASK_ID", "2")], "SLURM_ARRAY_TASK_COUNT"),
             (&[("JUDGE_RUN_SHARD_INDEX", "2")], "JUDGE_RUN_SHARD_COUNT"),
             (&[("CI_NODE_INDEX", "0"), ("CI_NODE_TOTAL", "4")], "CI_NODE_INDEX"),
-            (&[("CI_NODE_INDEX", "5"), ("CI_NODE_TOTAL", "4")], "no part 5 of 4"),
-            (&[("NEL_SHARD_IDX", "0"), ("NEL_TOTAL_SHARDS", "0")], "no part 1 of 0"),
+            (&[("CI_NODE_INDEX", "5"), ("CI_NODE_TOTAL", "4")], "part 5 of 4, which does not exist"),
+            (&[("NEL_SHARD_IDX", "0"), ("NEL_TOTAL_SHARDS", "0")], "part 1 of 0, which does not exist"),
             (&[("JOB_COMPLETION_INDEX", "two")], "not a whole number"),
             (&[("JOB_COMPLETION_INDEX", "4294967295")], "JOB_COMPLETION_INDEX"),
         ] {

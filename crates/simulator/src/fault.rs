@@ -294,7 +294,7 @@ mod tests {
             "invalid share in `429=5`: write a percentage or a fraction, such as `429=5%` or `429=0.05`"
         );
         for share in ["429=", "429=1", "429=x%", "429=-1%", "429=nan%", "429=inf%", "429=5%%"] {
-            assert!(error(share).contains("no share that can be read"), "{share}");
+            assert!(error(share).contains("invalid share in `429="), "{share}");
         }
         assert_eq!(error("429=5%,,500=1%"), "`` is not a fault with a share, such as `429=5%`");
         assert_eq!(error("hang=1%,hang=2%"), "the fault `hang` is given twice");

@@ -285,7 +285,7 @@ mod tests {
             (NUMBER, "check = \"json\"", "gives true or false"),
             (NUMBER, "check = \"language\"", "gives a label"),
             (NUMBER, "check = \"length\"\nmax = 3", "`min` and `max` in [verdict]"),
-            (BOOLEAN, "check = \"language\"\nlanguages = [\"klingon\"]", "`klingon`, which is not known"),
+            (BOOLEAN, "check = \"language\"\nlanguages = [\"klingon\"]", "unknown language `klingon`"),
             (BOOLEAN, "check = \"number\"\ntolerance = -1", "`tolerance` must be at least 0"),
         ] {
             let error = judge(verdict, code).unwrap_err();
