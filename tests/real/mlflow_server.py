@@ -133,7 +133,7 @@ def test(folder, uri):
     # A person's opinion comes back.
     first = found[0]
     mlflow.override_feedback(trace_id=first.trace_id, assessment_id=first.assessment_id, value=False, rationale="no", source=mlflow.entities.AssessmentSource("HUMAN", "kim"))
-    assert "1  overridden by somebody" in run("mlflow", "push", "traces.feedback.jsonl")
+    assert "1  overridden by someone" in run("mlflow", "push", "traces.feedback.jsonl")
     assert run("mlflow", "pull-feedback", "traces.feedback.jsonl").startswith("1 record from people")
     assert f"{len(log) + 1}  there already" in run("mlflow", "push", "traces.feedback.jsonl")
 
