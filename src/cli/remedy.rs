@@ -60,7 +60,7 @@ fn for_output(error: &OpenError) -> Option<String> {
     })
 }
 
-/// If a process still writes to a log that is gone.
+/// If another process still has the old file of a log open.
 pub(crate) fn merge_with(path: &Path, kept_in: &Path) -> String {
     let (path, kept_in) = (path.display(), kept_in.display());
     format!("end that process, then `judge-run merge {path} {kept_in} -o all.jsonl`")
