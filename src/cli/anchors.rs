@@ -6,15 +6,14 @@ use std::process::ExitCode;
 
 use judge_run::dataset::{DatasetOptions, DatasetReader, Entry};
 use judge_run::files;
-use judge_run::run::{DrawError, Exit, RunReport, SampleSize, SelectionPlan};
+use judge_run::run::{DrawError, Exit, SampleSize, SelectionPlan};
 use judge_run::trace::Trace;
 
 use super::config_file::ConfigFile;
 use super::error::CliError;
 use super::print::{self, counted, one_line};
-use super::rerun::{self, First};
 use super::subcommands::AnchorsArgs;
-use super::{dry_run, paths, quickstart, selection};
+use super::{paths, quickstart, selection};
 
 pub(crate) fn main(args: AnchorsArgs) -> Result<ExitCode, CliError> {
     let AnchorsArgs { dataset, number, seed, filter, stratify, map, dataset_format, output, overwrite, config } = args;
@@ -107,34 +106,4 @@ pub(crate) fn before_run(anchors: &Path, log: Option<&Path>) -> Result<(), CliEr
         ));
     }
     Ok(())
-}
-
-/// Judges the anchors with the judges of a run that has ended. `None` where the budgets are spent.
-pub(crate) fn judge(
-    anchors: &Path,
-    log: &Path,
-    first: &First,
-    report: &RunReport,
-) -> Result<Option<(RunReport, Exit)>, CliError> {
-    let own = files::anchors_of(log);
-    if first.is_spent() {
-        print::message("warning: the budget is spent, so the anchors are not judged");
-        return Ok(None);
-    }
-    print::message(format_args!("judging the anchors, into {}", own.display()));
-    let (of_anchors, exit) = rerun::run(first.over_anchors(anchors, own))?;
-    let is_nothing_new = |report: &RunReport| report.summary.requests == 0;
-    if first.is_resumed && is_nothing_new(&of_anchors) && !is_nothing_new(report) {
-        print::message(
-            "note: the anchors of this log were judged before; use a new log each night to judge them again",
-        );
-    }
-    Ok(Some((of_anchors, exit)))
-}
-
-/// What judging the anchors would take.
-pub(crate) fn dry_run(anchors: &Path, log: &Path, first: &First) -> Result<Exit, CliError> {
-    print::message("and the anchors:");
-    let (opened, _) = rerun::opened(first.over_anchors(anchors, files::anchors_of(log)))?;
-    dry_run::main(opened)
 }

@@ -12,12 +12,13 @@ use judge_run::run::{BatchPlan, Batching, Exhausted, LaneSettings, OnExpired, Ru
 use judge_run_simulator::{BackgroundSimulator, Simulator, SimulatorConfig};
 use tokio::runtime::Runtime;
 
-use super::endpoint::Env;
+use super::conduct::{self, Closing};
+use super::environment::Env;
 use super::error::CliError;
 use super::open;
 use super::plan::{Invocation, Planned};
 use super::print::{self, counted, one_line};
-use super::run::{self, Closing};
+use super::signals::signal;
 
 /// Further batches for what batches leave without a verdict; after these it is recorded as failed.
 const MAX_ROUNDS: u32 = 3;
@@ -253,7 +254,7 @@ impl Passes<'_> {
             made_up: std::mem::take(&mut self.made_up),
         });
         self.passed += 1;
-        let (report, closing) = run::conduct(opened, &mut |_| ())?;
+        let (report, closing) = conduct::conduct(opened, &mut |_| ())?;
         self.last = Some(closing);
         Ok(report)
     }
@@ -306,7 +307,7 @@ impl Passes<'_> {
             };
             tokio::select! {
                 done = work => Some(done),
-                _ = run::signal() => None,
+                _ = signal() => None,
             }
         });
         match done {

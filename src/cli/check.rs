@@ -15,7 +15,8 @@ use judge_run::judge::verdict::VerdictType;
 use judge_run::run::Exit;
 use judge_run_simulator::{Simulator, SimulatorConfig};
 
-use super::endpoint::{self, Env, Layers};
+use super::endpoint::{self, Layers};
+use super::environment::Env;
 use super::error::CliError;
 use super::print::{one_line, short};
 use super::subcommands::CheckArgs;

@@ -5,14 +5,15 @@ use std::process::ExitCode;
 
 use judge_run::run::Exit;
 
-use super::args::RunArgs;
 use super::batch::{self, How};
-use super::batch_args::{CollectArgs, ExchangeArgs, ExchangeCommand, ExportArgs, ImportArgs};
-use super::endpoint::Env;
+use super::batch_args::CollectArgs;
+use super::environment::Env;
 use super::error::CliError;
-use super::flags::{ConductArgs, EndpointArgs};
+use super::exchange_args::{ExchangeArgs, ExchangeCommand, ExportArgs, ImportArgs};
+use super::flags::ConductArgs;
 use super::plan;
-use super::replay;
+use super::replay::{self, Endpoint};
+use super::run_args::RunArgs;
 
 pub(crate) fn main(args: CollectArgs) -> Result<ExitCode, CliError> {
     let CollectArgs { log, wait, cancel, poll_every, delete_files, dataset, endpoint, conduct, variables } = args;
@@ -44,13 +45,6 @@ fn export(args: ExportArgs) -> Result<ExitCode, CliError> {
     let how = How { submits: true, waits: true, cancels: false, exports: Some(to), imports: Vec::new() };
     let report = batch::execute(&mut || plan::of_run(run.clone(), None, env), &how)?;
     Ok(ExitCode::from(report.exit().code()))
-}
-
-/// The endpoint options: as typed, and together with the variables.
-#[derive(Debug, Clone)]
-pub(crate) struct Endpoint {
-    pub typed: EndpointArgs,
-    pub variables: EndpointArgs,
 }
 
 fn collect(

@@ -20,7 +20,6 @@ use super::duration;
 use super::error::CliError;
 use super::flags::quota_share;
 use super::panel::PanelTable;
-use super::remedy;
 use super::suggest;
 
 /// The file that is read when it is there.
@@ -312,7 +311,7 @@ impl ConfigFile {
             }
         };
         let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
-        toml_file::parse(text).map_err(|error| remedy::of_toml(format_args!("{}:{error}", path.display()), &error))
+        toml_file::parse(text).map_err(|error| CliError::of_toml(format_args!("{}:{error}", path.display()), &error))
     }
 }
 

@@ -1,6 +1,6 @@
 //! `LOG.confirm.jsonl`: the verdicts of judges that got worse than the baseline, asked again. Only what is worse again fails.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use judge_run::feedback::log::StandingRecords;
 use judge_run::files;
@@ -12,7 +12,6 @@ use judge_run::run::manifest::{Manifest, State};
 use super::error::CliError;
 use super::gates::{self, Gates};
 use super::log_hints::cannot_open;
-use super::report::Asked;
 
 /// Settles the gates of a log by the run that was to confirm it, where there is one. Gives the names of the judges that are worse and were not
 /// asked again, or not to the end.
@@ -20,7 +19,7 @@ pub(crate) fn settle(
     report: &mut Report,
     gates: &Gates,
     log: &Path,
-    asked: Asked<'_>,
+    report_on: impl FnOnce(&[PathBuf], Gates) -> Result<Report, CliError>,
 ) -> Result<Vec<String>, CliError> {
     let worse = |report: &Report| -> Vec<(String, String)> {
         let worse = gates::worse(gates, report);
@@ -34,9 +33,7 @@ pub(crate) fn settle(
         return Ok(names);
     }
     let is_cut = Manifest::read(&Manifest::path_of(&fresh)).is_ok_and(|manifest| manifest.state != State::Finished);
-    let logs = [fresh];
-    let second =
-        Asked { logs: &logs, by: &[], dataset: &[], ..asked }.report(gates.clone().about_baseline(log))?.report;
+    let second = report_on(&[fresh], gates.clone().about_baseline(log))?;
     let again = worse(&second);
     let was_asked = |name: &String| second.judges.iter().any(|judge| judge.name == *name);
     for gate in &mut report.gates {

@@ -6,6 +6,7 @@ use std::io;
 use std::process::ExitCode;
 
 use anstyle::{AnsiColor, Style};
+use judge_run::judge::toml_file::TomlError;
 use judge_run::run::Exit;
 
 use super::{print, remedy};
@@ -52,6 +53,15 @@ impl CliError {
         match remedy::of(error) {
             Some(remedy) => of_error.hint(remedy),
             None => of_error,
+        }
+    }
+
+    /// The error of a file of TOML, with what to do.
+    pub(crate) fn of_toml(message: impl Display, error: &TomlError) -> Self {
+        let usage = Self::usage(message);
+        match remedy::of_key(error) {
+            Some(remedy) => usage.hint(remedy),
+            None => usage,
         }
     }
 

@@ -2,12 +2,12 @@
 
 use judge_run::run::{Exit, RunReport, Scope};
 
-use super::args::RunArgs;
-use super::endpoint::Env;
+use super::environment::Env;
 use super::error::CliError;
 use super::print::counted;
 use super::rerun::First;
-use super::{open, plan, print, run};
+use super::run_args::RunArgs;
+use super::{conduct, open, plan, print};
 
 /// Asks the deciding model, if there is anything to decide. `None` if there is not, or the run is to end.
 pub(crate) fn decide(first: &First, report: &RunReport, env: Env<'_>) -> Result<Option<RunReport>, CliError> {
@@ -26,7 +26,7 @@ pub(crate) fn decide(first: &First, report: &RunReport, env: Env<'_>) -> Result<
     let args = RunArgs { overwrite: false, ..first.args.clone() };
     let (planned, invocation) = plan::of_run(args, Some(traces), env)?;
     let opened = open::prepare(planned, env)?.begin(&invocation, Scope::All, None)?;
-    run::execute(opened, &mut |_| ()).map(Some)
+    conduct::execute(opened, &mut |_| ()).map(Some)
 }
 
 /// The exit code of both runs: what ended the first takes precedence over the result of the second.

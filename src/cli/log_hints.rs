@@ -1,4 +1,4 @@
-//! What to do if a log cannot be opened: the library's error, with the flags and files that help.
+//! What to do if a log cannot be read: the library's error, with the flags and files that help.
 
 use std::io::ErrorKind;
 use std::path::Path;
@@ -8,18 +8,7 @@ use judge_run::feedback::log::OpenError;
 use judge_run::files;
 
 use super::error::CliError;
-
-/// Where a run was to write to the log.
-pub(crate) fn for_output(error: &OpenError) -> Option<String> {
-    Some(match error {
-        OpenError::Io { .. } => return None,
-        OpenError::Directory { path } => format!("name a file: `-o {}`", path.join("feedback.jsonl").display()),
-        OpenError::NotAFile { path } => format!("write to standard output instead: `-o - > {}`", path.display()),
-        OpenError::Locked { .. } => "wait for it, or choose another file with `-o`".to_owned(),
-        OpenError::NotALog { .. } => "choose another file with `-o`, or `--overwrite` it".to_owned(),
-        OpenError::StillOpen { path, kept_in } => merge_with(path, kept_in),
-    })
-}
+use super::remedy::merge_with;
 
 /// The error of a command that reads or shortens a log.
 pub(crate) fn cannot_open(error: &OpenError) -> CliError {
@@ -72,11 +61,6 @@ fn instead_of(path: &Path) -> String {
         Some(log) => format!("did you mean `{}`?", log.display()),
         None => "name the .jsonl file that a run wrote: one record per line".to_owned(),
     }
-}
-
-fn merge_with(path: &Path, kept_in: &Path) -> String {
-    let (path, kept_in) = (path.display(), kept_in.display());
-    format!("end that process, then `judge-run merge {path} {kept_in} -o all.jsonl`")
 }
 
 #[cfg(test)]

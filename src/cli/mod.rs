@@ -2,6 +2,7 @@
 
 mod aggregate;
 mod agreement;
+mod anchor_run;
 mod anchors;
 mod args;
 mod batch;
@@ -13,16 +14,20 @@ mod command_line;
 mod compact;
 mod companions;
 mod compare;
+mod conduct;
 mod config_file;
 mod confirmation;
 mod convert;
 mod dataset_hints;
+mod distribution;
 mod doctor;
 mod dry_run;
 mod duration;
 mod endpoint;
+mod environment;
 mod error;
 mod escalate;
+mod exchange_args;
 mod failures;
 mod feedback;
 mod feedback_import;
@@ -67,6 +72,7 @@ mod results;
 mod reuse;
 mod review;
 mod run;
+mod run_args;
 mod running;
 mod selection;
 mod serve_feedback;
@@ -75,6 +81,7 @@ mod setting;
 mod shard;
 mod show;
 mod sides;
+mod signals;
 mod simulate;
 mod skipped;
 mod status;
@@ -95,7 +102,7 @@ use judge_run::run::Exit;
 
 /// Parses the command line, runs the command, and reports what went wrong.
 pub(crate) fn main() -> ExitCode {
-    if let Err(error) = plan::load_env_file(std::env::args_os()) {
+    if let Err(error) = environment::load_env_file(std::env::args_os()) {
         return error.report();
     }
     let cli = match Cli::read() {

@@ -19,7 +19,8 @@ use judge_run::run::{
 use judge_run_simulator::{BackgroundSimulator, Simulator, SimulatorConfig};
 use tempfile::NamedTempFile;
 
-use super::endpoint::{self, Env};
+use super::endpoint;
+use super::environment::Env;
 use super::error::CliError;
 use super::flags::ProgressForm;
 use super::manifest::Record;

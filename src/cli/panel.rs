@@ -9,10 +9,10 @@ use judge_run::judge::{Judge, Question, Unit};
 use judge_run::run::{Aggregation, LaneIndex, Panel, PanelPlan, PanelSummary, RunPlan};
 use serde::Deserialize;
 
+use super::distribution::write_distribution;
 use super::error::CliError;
 use super::flags::{ENDPOINT, share};
 use super::print::{counted, one_line};
-use super::summary::write_distribution;
 
 /// The most votes of one model: more are a mistake.
 const MAX_SAMPLES: i64 = 100;

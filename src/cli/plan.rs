@@ -1,6 +1,5 @@
 //! From flags, environment, `judge-run.toml` and judge files, in this order of precedence, to the plan of a run.
 
-use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -14,15 +13,16 @@ use judge_run::run::{
 };
 
 use super::anchors;
-use super::args::{Purpose, RunArgs};
 use super::config_file::{self, ConfigFile, DatasetTable};
-use super::endpoint::{self, Env, Layers, Secrets};
+use super::endpoint::{self, Layers, Secrets};
+use super::environment::Env;
 use super::error::CliError;
 use super::flags::{ConductArgs, Confirm, ProgressForm, SelectionArgs};
 use super::gates::{self, Gates};
 use super::paths::absolute;
 use super::programs;
 use super::quickstart;
+use super::run_args::{Purpose, RunArgs};
 use super::setting;
 use super::sides;
 use super::table;
@@ -59,34 +59,6 @@ pub(crate) struct Invocation {
     pub quiet: bool,
     pub verbose: u8,
     pub progress: ProgressForm,
-}
-
-/// Loads the variables of `--env-file` before flags are read, since flags have variables too.
-pub(crate) fn load_env_file(args: impl Iterator<Item = OsString>) -> Result<(), CliError> {
-    let mut args = args.skip(1);
-    let mut path = std::env::var_os("JUDGE_RUN_ENV_FILE");
-    while let Some(arg) = args.next() {
-        if arg == "--env-file" {
-            path = args.next();
-        } else if let Some(value) = arg.to_str().and_then(|arg| arg.strip_prefix("--env-file=")) {
-            path = Some(value.into());
-        }
-    }
-    path.filter(|path| !path.is_empty()).map_or(Ok(()), |path| load_variables(Path::new(&path)))
-}
-
-/// Loads the variables of a file; those already set win.
-pub(crate) fn load_variables(path: &Path) -> Result<(), CliError> {
-    let cannot_use = || CliError::usage(format_args!("cannot use the environment file `{}`", path.display()));
-    dotenvy::from_path(path).map_err(|error| match error {
-        // The line itself may hold a key, so it is not shown.
-        dotenvy::Error::LineParse(_, position) => CliError::usage(format_args!(
-            "cannot use the environment file `{}`: a line is not NAME=VALUE (at character {position} of it)",
-            path.display()
-        )),
-        dotenvy::Error::Io(error) => cannot_use().because(&error),
-        _ => cannot_use(),
-    })
 }
 
 /// The flags of a run, with the configuration file's dataset and judges as defaults.

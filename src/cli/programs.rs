@@ -6,7 +6,7 @@ use judge_run::endpoint::program::ProgramConfig;
 use judge_run::judge::{CommandTable, Judge, JudgeKind};
 use judge_run::run::JudgePlan;
 
-use super::endpoint::Env;
+use super::environment::Env;
 use super::error::CliError;
 
 /// Variables that programs need to work at all, and that hold no secrets.

@@ -1,7 +1,7 @@
 //! What to do about an error: the library says what is wrong, and this adds the flags and files that help.
 
 use std::error::Error;
-use std::fmt::Display;
+use std::path::Path;
 
 use judge_run::dataset::DatasetError;
 use judge_run::endpoint::prices::PriceListError;
@@ -12,8 +12,7 @@ use judge_run::judge::toml_file::{Problem, TomlError};
 use judge_run::run::DrawError;
 
 use super::dataset_hints;
-use super::error::CliError;
-use super::{log_hints, suggest};
+use super::suggest;
 
 /// The remedy for an error of the library, if there is one to name.
 pub(crate) fn of(error: &(dyn Error + 'static)) -> Option<String> {
@@ -41,12 +40,30 @@ pub(crate) fn of(error: &(dyn Error + 'static)) -> Option<String> {
         return Some("give `--prices` LiteLLM's model_prices_and_context_window.json".to_owned());
     }
     if let Some(error) = error.downcast_ref::<OpenError>() {
-        return log_hints::for_output(error);
+        return for_output(error);
     }
     match error.downcast_ref::<DrawError>() {
         Some(DrawError::TooManyStrata) => Some("give `--stratify` an expression with fewer values".to_owned()),
         _ => None,
     }
+}
+
+/// Where a run was to write to the log.
+fn for_output(error: &OpenError) -> Option<String> {
+    Some(match error {
+        OpenError::Io { .. } => return None,
+        OpenError::Directory { path } => format!("name a file: `-o {}`", path.join("feedback.jsonl").display()),
+        OpenError::NotAFile { path } => format!("write to standard output instead: `-o - > {}`", path.display()),
+        OpenError::Locked { .. } => "wait for it, or choose another file with `-o`".to_owned(),
+        OpenError::NotALog { .. } => "choose another file with `-o`, or `--overwrite` it".to_owned(),
+        OpenError::StillOpen { path, kept_in } => merge_with(path, kept_in),
+    })
+}
+
+/// If another process still has the old file of a log open.
+pub(crate) fn merge_with(path: &Path, kept_in: &Path) -> String {
+    let (path, kept_in) = (path.display(), kept_in.display());
+    format!("end that process, then `judge-run merge {path} {kept_in} -o all.jsonl`")
 }
 
 /// What a name in a template may have meant, or where it can be used.
@@ -64,16 +81,8 @@ fn of_template(error: &TemplateError) -> Option<String> {
     }
 }
 
-/// The error of a file of TOML, with what to do.
-pub(crate) fn of_toml(message: impl Display, error: &TomlError) -> CliError {
-    let usage = CliError::usage(message);
-    match of_key(error) {
-        Some(remedy) => usage.hint(remedy),
-        None => usage,
-    }
-}
-
-fn of_key(error: &TomlError) -> Option<String> {
+/// The key that an unknown one may have meant, or what to write instead.
+pub(crate) fn of_key(error: &TomlError) -> Option<String> {
     if error.problem != Problem::UnknownKey {
         return None;
     }

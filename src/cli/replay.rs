@@ -16,8 +16,8 @@ use judge_run::run::manifest::{Manifest, ManifestError};
 use judge_run::run::{Dataset, Fingerprint};
 use judge_run::run::{EndpointPlan, Event, Exit, FailureScope, JudgePlan, RunPlan, Scope, SelectionPlan, StopReason};
 
-use super::collect::Endpoint;
-use super::endpoint::{Env, Layers};
+use super::endpoint::Layers;
+use super::environment::{self, Env};
 use super::error::CliError;
 use super::flags::{ConductArgs, EndpointArgs};
 use super::gates::Gates;
@@ -32,7 +32,7 @@ use super::quickstart;
 use super::subcommands::ReplayArgs;
 use super::summary;
 use super::target::Target;
-use super::{compact, dry_run, run};
+use super::{compact, conduct, dry_run};
 
 pub(crate) fn main(args: ReplayArgs) -> Result<ExitCode, CliError> {
     let ReplayArgs { log, only, include_invalid, compact, dataset, endpoint, conduct, variables } = args;
@@ -148,7 +148,7 @@ impl Replay {
             }
             return Ok(Some(Ended { exit: Exit::AllJudged, is_last: false }));
         }
-        let report = run::execute(opened, &mut |event| {
+        let report = conduct::execute(opened, &mut |event| {
             if let Event::Recorded { feedback, .. } = event
                 && feedback.is_error()
             {
@@ -224,7 +224,7 @@ impl Replay {
     fn replanned(&self, plan: &RunPlan, env: Env<'_>) -> Result<Planned, CliError> {
         let mut notes = Vec::new();
         let env_file = plan.env_file.as_ref().filter(|_| self.variables.env_file.is_none());
-        env_file.map_or(Ok(()), |path| plan::load_variables(path))?;
+        env_file.map_or(Ok(()), |path| environment::load_variables(path))?;
         let datasets = self.datasets(plan, &mut notes)?;
         let of_plan = || plan.config.clone().filter(|path| path.is_file());
         let config = self.endpoint.config.clone().or_else(of_plan).or_else(|| self.variables.config.clone());
@@ -401,6 +401,13 @@ fn is_log_of(path: &Path, log: &Path) -> bool {
 /// The exit code of two plans: an interruption before a stop, a stop before failures.
 pub(crate) fn worse(a: Exit, b: Exit) -> Exit {
     if a.code() >= b.code() { a } else { b }
+}
+
+/// The endpoint options: as typed, and together with the variables.
+#[derive(Debug, Clone)]
+pub(crate) struct Endpoint {
+    pub typed: EndpointArgs,
+    pub variables: EndpointArgs,
 }
 
 /// The plans of a log's manifest, to be run again as they were.

@@ -105,11 +105,24 @@ impl Asked<'_> {
         };
         report.gates = evaluate(&gates.gates, evidence).map_err(|error| cannot_open(&error))?;
         let unconfirmed = match logs {
-            [log] => confirmation::settle(&mut report, &gates, log, self)?,
+            [log] => confirmation::settle(&mut report, &gates, log, |logs, gates| {
+                Ok(Asked { logs, by: &[], dataset: &[], ..self }.report(gates)?.report)
+            })?,
             _ => Vec::new(),
         };
         Ok(Reported { report, unconfirmed })
     }
+}
+
+/// What a log says, without gates.
+pub(crate) fn report_of(log: &Path) -> Result<Report, CliError> {
+    Ok(report_on(log, &[], Gates::default())?.report)
+}
+
+/// What a log says, and whether these gates hold.
+pub(crate) fn report_on(log: &Path, by: &[String], gates: Gates) -> Result<Reported, CliError> {
+    let logs = [log.to_owned()];
+    Asked { logs: &logs, by, dataset: &[], good: BTreeMap::new(), level: DEFAULT_LEVEL }.report(gates)
 }
 
 /// Whether the gates hold. Failures are reported on standard error, unless standard output shows them.

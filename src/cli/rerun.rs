@@ -6,14 +6,14 @@ use std::path::{Path, PathBuf};
 use judge_run::files;
 use judge_run::run::{Exit, RunReport, Scope};
 
-use super::args::{Purpose, RunArgs};
 use super::batch_args::BatchArgs;
-use super::endpoint::Env;
+use super::conduct;
+use super::environment::Env;
 use super::error::CliError;
 use super::flags::{ConductArgs, GateArgs, SelectionArgs};
 use super::open::{self, Opened};
 use super::plan::{self, Invocation};
-use super::run;
+use super::run_args::{Purpose, RunArgs};
 use super::sides::SideArgs;
 use super::table::TableArgs;
 
@@ -97,7 +97,7 @@ pub(crate) fn opened(args: RunArgs) -> Result<(Opened, Invocation), CliError> {
 /// Runs it. The exit code says whether it finished.
 pub(crate) fn run(args: RunArgs) -> Result<(RunReport, Exit), CliError> {
     let (opened, _) = opened(args)?;
-    let report = run::execute(opened, &mut |_| ())?;
+    let report = conduct::execute(opened, &mut |_| ())?;
     let exit = report.exit();
     Ok((report, exit))
 }

@@ -1,23 +1,20 @@
 //! After a run: the anchors, its report, its gates, and their effect on the exit code.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use judge_run::files;
 use judge_run::results::forms::Findings;
-use judge_run::results::report::Report;
 use judge_run::run::{Exit, RunReport};
 use judge_run_statistics::sequential::Settled;
 
 use super::error::CliError;
 use super::flags::Confirm;
 use super::forms::{Inputs, write_file};
-use super::gates::Gates;
 use super::plan::Invocation;
 use super::print::counted;
-use super::report::{self, Asked, Reported};
+use super::report::{Reported, report_on};
 use super::rerun::{self, First, is_whole};
-use super::{anchors, confirmation, forms, gates, print, summary};
+use super::{anchor_run, confirmation, forms, gates, print, summary};
 
 /// Judges the anchors, writes the requested report, evaluates the gates, and returns the resulting exit code.
 pub(crate) fn exit(run: &RunReport, invocation: Invocation, mut first: First) -> Result<Exit, CliError> {
@@ -30,7 +27,7 @@ pub(crate) fn exit(run: &RunReport, invocation: Invocation, mut first: First) ->
     }
     let Some(log) = log.filter(|log| exit != Exit::Usage && log.exists()) else { return Ok(exit) };
     if let Some(anchors) = anchors.filter(|_| is_whole(exit))
-        && let Some((of_anchors, of_exit)) = anchors::judge(&anchors, &log, &first, run)?
+        && let Some((of_anchors, of_exit)) = anchor_run::judge(&anchors, &log, &first, run)?
     {
         first.spend(&of_anchors);
         exit = if is_whole(of_exit) { exit } else { of_exit };
@@ -72,16 +69,6 @@ pub(crate) fn exit(run: &RunReport, invocation: Invocation, mut first: First) ->
         }
         _ => exit,
     })
-}
-
-/// What a log says, without gates.
-pub(crate) fn report_of(log: &Path) -> Result<Report, CliError> {
-    Ok(report_on(log, &[], Gates::default())?.report)
-}
-
-fn report_on(log: &Path, by: &[String], gates: Gates) -> Result<Reported, CliError> {
-    let logs = [log.to_owned()];
-    Asked { logs: &logs, by, dataset: &[], good: BTreeMap::new(), level: report::DEFAULT_LEVEL }.report(gates)
 }
 
 /// Asks the judges that are worse than the baseline again, into a separate log, which settles the gates. What was red before, or was

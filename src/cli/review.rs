@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use judge_run::dataset::{DatasetError, TracesById};
 use judge_run::judge::library;
-use judge_run::review::{Board, Guard, LabelPlan, Order, Question, Queue, Review, Schema, Survey, SurveyedLabel};
+use judge_run::review::{Board, Guard, LabelPlan, Question, Queue, Review, Schema, Survey, SurveyedLabel};
 use judge_run::run::manifest::Manifest;
 use judge_run_web::Limits;
 
@@ -160,15 +160,4 @@ fn question(log: &Path, label: &SurveyedLabel) -> Question {
         }
         None => Question { name, about: String::new(), schema: label.schema.clone(), good: label.good.clone() },
     }
-}
-
-/// The order of a queue by its name.
-pub(crate) fn order(name: &str) -> Result<Order, String> {
-    Ok(match name {
-        "all" => Order::All,
-        "failures" => Order::Failures,
-        "disagreement" => Order::Disagreement,
-        "threshold" => Order::Threshold,
-        _ => return Err(format!("unknown queue `{name}`")),
-    })
 }

@@ -10,8 +10,8 @@ use clap::{Args, ValueHint};
 use judge_run::review::{Order, Question};
 use judge_run_web::{Limits, Server};
 
+use super::duration;
 use super::error::CliError;
-use super::{duration, review};
 
 /// Holds the password of `review`.
 pub(crate) const PASSWORD: &str = "JUDGE_RUN_REVIEW_PASSWORD";
@@ -130,7 +130,18 @@ pub(crate) struct ReviewArgs {
 }
 
 fn queue() -> impl TypedValueParser<Value = Order> {
-    PossibleValuesParser::new(["all", "failures", "disagreement", "threshold"]).try_map(|name| review::order(&name))
+    PossibleValuesParser::new(["all", "failures", "disagreement", "threshold"]).try_map(|name| order(&name))
+}
+
+/// The order of a queue by its name.
+fn order(name: &str) -> Result<Order, String> {
+    Ok(match name {
+        "all" => Order::All,
+        "failures" => Order::Failures,
+        "disagreement" => Order::Disagreement,
+        "threshold" => Order::Threshold,
+        _ => return Err(format!("unknown queue `{name}`")),
+    })
 }
 
 fn annotator(name: &str) -> Result<String, String> {

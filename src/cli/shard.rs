@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use judge_run::run::{InvalidShard, Shard};
 
-use super::endpoint::Env;
+use super::environment::Env;
 use super::error::CliError;
 use super::print::one_line;
 

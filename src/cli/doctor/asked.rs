@@ -16,9 +16,11 @@ use judge_run::servers::phoenix::Phoenix;
 use tokio::runtime::{Builder, Runtime};
 
 use super::finding::{Diagnosis, Finding, Part};
-use crate::cli::endpoint::{Env, Layers, default_model, open, set};
+use crate::cli::endpoint::{Layers, default_model, open, set};
+use crate::cli::environment::Env;
 use crate::cli::error::CliError;
-use crate::cli::mlflow::{self, ServerArgs, experiment_of};
+use crate::cli::mlflow::args::ServerArgs;
+use crate::cli::mlflow::{self, experiment_of};
 use crate::cli::neighbours::{LANGFUSE_ACCESS, PHOENIX_ACCESS};
 use crate::cli::print::counted;
 use crate::cli::setting::{self, Setting};

@@ -4,8 +4,9 @@ use std::num::NonZeroU32;
 
 use judge_run::run::{EndpointPlan, MemberPlan};
 
-use super::{Env, Layers, Secrets, environment_url};
+use super::{Layers, Secrets, environment_url};
 use crate::cli::config_file::{EndpointTable, PoolTable};
+use crate::cli::environment::Env;
 use crate::cli::error::CliError;
 
 impl Layers {

@@ -19,6 +19,7 @@ use serde_json::{Map, Value};
 
 use crate::cli::command_line::is_open;
 use crate::cli::config_file::{ConfigFile, EndpointTable};
+use crate::cli::environment::Env;
 use crate::cli::error::CliError;
 use crate::cli::flags::{EndpointArgs, concurrency};
 use crate::cli::paths::absolute;
@@ -34,9 +35,6 @@ const SIMULATED_MODEL: &str = "judge";
 /// What a quota server asks for.
 pub(crate) const QUOTA_USER: &str = "JUDGE_RUN_QUOTA_USER";
 pub(crate) const QUOTA_PASSWORD: &str = "JUDGE_RUN_QUOTA_PASSWORD";
-
-/// Looks up variables of the environment.
-pub(crate) type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 /// What flags and the configuration file say about endpoints, before a model is chosen.
 pub(crate) struct Layers {

@@ -11,8 +11,9 @@ use judge_run_simulator::BackgroundSimulator;
 use secrecy::SecretString;
 
 use super::missing::unset_variable;
-use super::{Env, QUOTA_PASSWORD, QUOTA_USER, Secrets, set};
+use super::{QUOTA_PASSWORD, QUOTA_USER, Secrets, set};
 use crate::cli::command_line;
+use crate::cli::environment::Env;
 use crate::cli::error::CliError;
 use crate::cli::paths::shown;
 

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand, ValueEnum, ValueHint};
 
 use crate::cli::flags::{ConductArgs, EndpointArgs, GATES, INPUT, OUTPUT, share};
-use crate::cli::mlflow::ServerArgs;
+use crate::cli::mlflow::args::ServerArgs;
 use crate::cli::setting::Setting;
 
 #[derive(Debug, Args)]

@@ -8,17 +8,17 @@ use judge_run::feedback::log::StandingRecords;
 use judge_run::judge::{Judge, Unit};
 use judge_run::run::{Exit, Scope};
 
-use crate::cli::args::{Purpose, RunArgs};
 use crate::cli::batch_args::BatchArgs;
-use crate::cli::endpoint::Env;
+use crate::cli::environment::Env;
 use crate::cli::error::CliError;
 use crate::cli::flags::{ConductArgs, EndpointArgs, GateArgs, SelectionArgs};
-use crate::cli::mlflow::RunMlflowArgs;
+use crate::cli::mlflow::args::RunMlflowArgs;
 use crate::cli::panel::PanelArgs;
+use crate::cli::run_args::{Purpose, RunArgs};
 use crate::cli::setting::Setting;
 use crate::cli::sides::{SideArg, SideArgs};
 use crate::cli::table::TableArgs;
-use crate::cli::{log_hints, open, plan, run};
+use crate::cli::{conduct, log_hints, open, plan};
 
 /// The names of the sides of a test: those of a judge of pairs.
 pub(super) const SIDES: [&str; 2] = ["answer_a", "answer_b"];
@@ -84,7 +84,7 @@ impl Asked<'_> {
         invocation.gates = crate::cli::gates::Gates::default();
         let model = planned.plan.judges.first().map(|judge| judge.model.to_string()).unwrap_or_default();
         let opened = open::prepare(planned, env)?.begin(&invocation, Scope::All, None)?;
-        let report = run::execute(opened, &mut |_| ())?;
+        let report = conduct::execute(opened, &mut |_| ())?;
         let mut found = Vec::new();
         let logs = [log.to_owned()];
         let mut records = StandingRecords::of(&logs).map_err(|error| log_hints::cannot_open(&error))?;

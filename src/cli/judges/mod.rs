@@ -17,7 +17,7 @@ use std::process::ExitCode;
 use judge_run::judge::schema;
 
 use super::error::CliError;
-use super::mlflow::ServerArgs;
+use super::mlflow::args::ServerArgs;
 
 use args::{JudgesArgs, JudgesCommand};
 

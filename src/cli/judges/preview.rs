@@ -13,7 +13,8 @@ use judge_run_simulator::{Simulator, SimulatorConfig};
 use serde_json::Value;
 
 use super::args::PreviewArgs;
-use crate::cli::endpoint::{self, Env, Layers};
+use crate::cli::endpoint::{self, Layers};
+use crate::cli::environment::Env;
 use crate::cli::error::CliError;
 use crate::cli::print::{self, escaped};
 use crate::cli::recorded::Recorded;

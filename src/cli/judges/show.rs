@@ -8,7 +8,8 @@ use judge_run::judge::{Judge, library};
 use judge_run::servers::mlflow::JudgeUri;
 
 use crate::cli::error::CliError;
-use crate::cli::mlflow::{self, FOLDER, ServerArgs};
+use crate::cli::mlflow::args::ServerArgs;
+use crate::cli::mlflow::{self, FOLDER};
 use crate::cli::print;
 
 pub(super) fn main(name: &str, server: &ServerArgs) -> Result<ExitCode, CliError> {

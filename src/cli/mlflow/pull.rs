@@ -11,11 +11,11 @@ use judge_run::servers::mlflow::{self, JudgeUri, Pulled, Query, TraceFile};
 use super::args::{PullArgs, RunMlflowArgs, ServerArgs};
 use super::progress::Progress;
 use super::registry::with_judges;
-use super::{failed, runtime, server};
-use crate::cli::args::RunArgs;
+use super::server::{failed, runtime, server};
 use crate::cli::config_file::ConfigFile;
 use crate::cli::error::CliError;
 use crate::cli::print::{self, counted, escaped};
+use crate::cli::run_args::RunArgs;
 use crate::cli::summary;
 
 /// The prefix of an experiment as a dataset.

@@ -15,12 +15,13 @@ use judge_run::servers::mlflow::{self, Described, Known, PushError, Pushed, Serv
 
 use super::args::{PullFeedbackArgs, PushArgs, RunMlflowArgs, ServerArgs};
 use super::progress::Progress;
-use super::{failed, runtime, server};
+use super::server::{failed, runtime, server};
 use crate::cli::config_file::ConfigFile;
 use crate::cli::error::CliError;
 use crate::cli::log_hints::cannot_open;
 use crate::cli::print::{self, counted, escaped};
-use crate::cli::{results, summary};
+use crate::cli::report::report_of;
+use crate::cli::summary;
 
 pub(super) fn main(args: PushArgs) -> Result<ExitCode, CliError> {
     let PushArgs { log, no_run, server, config } = args;
@@ -92,7 +93,7 @@ fn so_far(pushed: &Pushed) -> String {
 /// The content of the evaluation run: the judges from the log's manifest, the figures from its report.
 fn described(log: &Path) -> Result<Described, CliError> {
     let manifest = Manifest::read(&Manifest::path_of(log)).ok();
-    let report = results::report_of(log)?;
+    let report = report_of(log)?;
     let mut params = Vec::new();
     for judge in manifest.iter().filter_map(|manifest| manifest.plans.first()).flat_map(|plan| &plan.judges) {
         let name = &judge.name;

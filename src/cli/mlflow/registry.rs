@@ -6,10 +6,10 @@ use judge_run::judge::import::{Imported, NotImported};
 use judge_run::servers::mlflow::{JudgeUri, RegistryError, registered, scorers};
 
 use super::args::ServerArgs;
-use super::{failed, runtime, server};
-use crate::cli::args::RunArgs;
+use super::server::{failed, runtime, server};
 use crate::cli::error::CliError;
 use crate::cli::print::{self, escaped};
+use crate::cli::run_args::RunArgs;
 
 /// The source of an experiment's name.
 const NO_EXPERIMENT: &str =
