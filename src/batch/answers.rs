@@ -9,35 +9,10 @@ use super::error::BatchError;
 use super::http::temporary;
 use super::ledger::{Batch, Ledger};
 use super::line::{self, CustomId};
+use super::reply::{Reply, Undone};
 use super::table::{Place, State, Table};
-use crate::endpoint::Failure;
-use crate::endpoint::wire::answer::Answer;
 use crate::feedback::AssessmentId;
 use crate::feedback::log::for_each_id;
-
-/// What a batch says of one request.
-#[derive(Debug)]
-pub enum Reply {
-    /// The batch has not ended.
-    Pending,
-    /// The model answered.
-    Answered(Box<Answer>),
-    /// It did not.
-    Failed(Box<Failure>),
-    /// It was not asked.
-    Undone(Undone),
-}
-
-/// Why a request in a batch was not asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Undone {
-    /// The batch expired before.
-    Expired,
-    /// The batch was cancelled before.
-    Cancelled,
-    /// The results do not say; it may have been asked.
-    Missing,
-}
 
 /// The replies of all batches that are not over, by the ids of their judgments; in a file, some 70 bytes each.
 #[derive(Debug)]

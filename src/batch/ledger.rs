@@ -19,6 +19,11 @@ use super::error::BatchError;
 use super::ids::{self, IDS, ids_of};
 use crate::feedback::AssessmentId;
 
+/// Where the ledger of a log's batches stands: `feedback.jsonl` -> `feedback.batches.jsonl`.
+pub fn ledger_of(log: &Path) -> PathBuf {
+    log.with_extension("batches.jsonl")
+}
+
 /// A step of one batch.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]

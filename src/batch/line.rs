@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::answers::{Reply, Undone};
+use super::reply::{Reply, Undone};
 use crate::endpoint::wire::answer::Answer;
 use crate::endpoint::{Failure, classify_response};
 use crate::feedback::ErrorCode;

@@ -5,6 +5,7 @@
 //! anything is sent, so that nothing is submitted twice, whatever is killed.
 
 mod answers;
+mod dialect;
 mod dialects;
 mod error;
 mod exchange;
@@ -13,29 +14,20 @@ mod ids;
 pub mod ledger;
 mod line;
 mod provider;
+mod reply;
 mod session;
 mod spool;
 mod table;
 mod upload;
 
-pub use answers::{Answers, BatchIds, Reply, Undone};
+pub use answers::{Answers, BatchIds};
+pub use dialect::BatchDialect;
 pub use error::BatchError;
 pub use exchange::{Imported, export, import};
-pub use provider::BatchDialect;
+pub use ledger::ledger_of;
+pub use reply::{Reply, Undone};
 pub use session::{BatchEvent, Session, Wait};
-pub use spool::{BatchLimits, Shard, Spool};
-
-use std::path::{Path, PathBuf};
+pub use spool::{BatchLimits, Shard, Spool, folder_of};
 
 /// What a request costs in a batch, as a share of its price: half, at every provider that has them.
 pub const PRICE: f64 = 0.5;
-
-/// Where the ledger of a log's batches stands: `feedback.jsonl` -> `feedback.batches.jsonl`.
-pub fn ledger_of(log: &Path) -> PathBuf {
-    log.with_extension("batches.jsonl")
-}
-
-/// The folder of requests and results on their way: `feedback.jsonl` -> `feedback.batches`.
-pub fn folder_of(log: &Path) -> PathBuf {
-    log.with_extension("batches")
-}

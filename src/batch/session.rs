@@ -9,11 +9,11 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use super::dialect::BatchDialect;
 use super::error::BatchError;
-use super::ledger::{Batch, Entry, Ledger, Stage};
-use super::provider::{BatchDialect, Provider};
-use super::spool::{BatchLimits, Shard, Spool};
-use super::{folder_of, ledger_of};
+use super::ledger::{Batch, Entry, Ledger, Stage, ledger_of};
+use super::provider::Provider;
+use super::spool::{BatchLimits, Shard, Spool, folder_of};
 use crate::endpoint::config::EndpointConfig;
 
 pub use event::BatchEvent;

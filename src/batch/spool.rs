@@ -14,6 +14,11 @@ use super::ids::{IdsWriter, ids_of};
 use super::ledger::{Batch, Ledger, Planned, now_ms};
 use crate::feedback::AssessmentId;
 
+/// The folder of requests and results on their way: `feedback.jsonl` -> `feedback.batches`.
+pub fn folder_of(log: &Path) -> PathBuf {
+    log.with_extension("batches")
+}
+
 /// The path of chat completions, as batches name it.
 pub(crate) const CHAT_COMPLETIONS: &str = "/v1/chat/completions";
 

@@ -6,6 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
+use super::fields::{present, string_map};
 use super::{ErrorCode, Good, RecordedErrorCode};
 
 /// The member of `metadata` by which MLflow recognises feedback on a whole session; it belongs to the session's last trace.
@@ -246,42 +247,6 @@ impl Feedback {
             RecordedErrorCode::Foreign(_) => None,
         }
     }
-
-    /// Reads one record in either form: the flat one, or MLflow's wire form (bare or inside `{"assessment": ...}`).
-    ///
-    /// # Errors
-    /// When the text is not JSON, or the object is neither form of feedback.
-    pub fn from_json(text: &str) -> Result<Self, ReadError> {
-        // A quick look decides the form, so that serde's message is about the right one.
-        #[derive(Deserialize)]
-        struct Shape<'a> {
-            #[serde(borrow)]
-            assessment: Option<&'a serde_json::value::RawValue>,
-            #[serde(borrow)]
-            assessment_name: Option<&'a serde_json::value::RawValue>,
-        }
-        let shape: Shape<'_> = serde_json::from_str(text)?;
-        let wire = match (shape.assessment, shape.assessment_name) {
-            (Some(inner), _) => inner.get(),
-            (None, Some(_)) => text,
-            (None, None) => return Ok(serde_json::from_str(text)?),
-        };
-        match serde_json::from_str::<super::wire::Assessment>(wire)? {
-            super::wire::Assessment::Feedback(feedback) => Ok(feedback),
-            super::wire::Assessment::Expectation(_) => Err(ReadError::Expectation),
-        }
-    }
-}
-
-/// A text that is not feedback.
-#[derive(Debug, thiserror::Error)]
-pub enum ReadError {
-    /// Not JSON, or a field is missing or of the wrong type.
-    #[error("not a feedback record: {0}")]
-    Json(#[from] serde_json::Error),
-    /// An assessment of the other kind: what a right answer would be, not how good one was.
-    #[error("the assessment is an expectation, not feedback")]
-    Expectation,
 }
 
 /// The flat form, borrowing for writing and owning for reading.
@@ -321,7 +286,7 @@ struct FlatIn {
     #[serde(default)]
     source: Source,
     error: Option<FeedbackError>,
-    #[serde(default, deserialize_with = "super::wire::string_map")]
+    #[serde(default, deserialize_with = "string_map")]
     metadata: BTreeMap<String, String>,
     #[serde(default)]
     create_time_ms: i64,
@@ -330,11 +295,6 @@ struct FlatIn {
     span_id: Option<String>,
     overrides: Option<String>,
     valid: Option<bool>,
-}
-
-/// Distinguishes a field that is `null` from one that is absent.
-pub(super) fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
-    Value::deserialize(deserializer).map(Some)
 }
 
 impl Serialize for Feedback {
@@ -401,6 +361,7 @@ impl<'de> Deserialize<'de> for Feedback {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::feedback::read::ReadError;
 
     #[test]
     fn the_flat_form_is_the_concept_page_example() {

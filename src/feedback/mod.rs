@@ -3,11 +3,13 @@
 mod error_code;
 #[expect(clippy::module_inception, reason = "the module's one subject")]
 mod feedback;
+mod fields;
 pub mod forms;
 mod good;
 pub mod history;
 mod id;
 pub mod log;
+mod read;
 pub mod wire;
 
 pub use error_code::{

@@ -11,12 +11,11 @@
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
-use super::feedback::present;
-use super::{Feedback, FeedbackError, Source};
+use super::feedback::{Feedback, FeedbackError, Source};
+use super::fields::{present, string_map};
 
 /// An assessment of either kind.
 #[derive(Debug, Clone, PartialEq)]
@@ -224,18 +223,9 @@ impl<'de> Deserialize<'de> for Assessment {
     }
 }
 
-/// Metadata maps strings to strings; other tools also write numbers and booleans, which are kept as their text.
-pub(super) fn string_map<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, String>, D::Error> {
-    let map = Option::<BTreeMap<String, Value>>::deserialize(deserializer)?.unwrap_or_default();
-    let text = |value| match value {
-        Value::String(text) => text,
-        other => other.to_string(),
-    };
-    Ok(map.into_iter().map(|(key, value)| (key, text(value))).collect())
-}
-
 mod rfc3339_ms {
-    use super::{Deserialize, Deserializer, Serializer, Timestamp};
+    use jiff::Timestamp;
+    use serde::{Deserialize, Deserializer, Serializer};
 
     #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
     pub(super) fn serialize<S: Serializer>(ms: &i64, serializer: S) -> Result<S::Ok, S::Error> {

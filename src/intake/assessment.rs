@@ -2,7 +2,6 @@
 
 use serde_json::{Map, Value};
 
-use super::RECEIVED_METADATA;
 use super::access::{Application, Rights};
 use super::error::ApiError;
 use crate::feedback::wire::{Assessment, Wire};
@@ -11,6 +10,8 @@ use crate::feedback::{AssessmentId, DELETED_BY_METADATA, Feedback, IdHasher, REJ
 /// The longest names, ids and sources, as in MLflow's database.
 const MAX_NAME: usize = 250;
 const MAX_ID: usize = 50;
+/// The member of `metadata` that says which application feedback came through. Clients do not see it.
+pub const RECEIVED_METADATA: &str = "received_by";
 /// What no client says.
 const SERVERS_OWN: [&str; 3] = [RECEIVED_METADATA, REJECTED_BY_METADATA, DELETED_BY_METADATA];
 

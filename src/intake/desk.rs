@@ -2,9 +2,8 @@
 
 use std::collections::HashMap;
 
-use super::RECEIVED_METADATA;
 use super::access::Application;
-use super::assessment::{Change, New};
+use super::assessment::{Change, New, RECEIVED_METADATA};
 use super::error::ApiError;
 use crate::feedback::history::{Facts, Says};
 use crate::feedback::log::{Follower, News, OpenError};

@@ -12,7 +12,5 @@ mod error;
 
 pub use access::{Access, Application, InvalidApplications, Rights};
 pub use api::Intake;
+pub use assessment::RECEIVED_METADATA;
 pub use counter::{Counter, CounterClosed};
-
-/// The member of `metadata` that says which application feedback came through. Clients do not see it.
-pub const RECEIVED_METADATA: &str = "received_by";

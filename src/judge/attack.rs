@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::Judge;
 use super::conversation::answered;
-use super::select::Unit;
+use super::unit::Unit;
 use super::verdict::VerdictType;
 use crate::feedback::{Better, Good};
 use crate::trace::{Span, Trace};

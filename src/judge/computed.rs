@@ -1,51 +1,13 @@
-//! Who gives the verdict: a model, code over the trace, or a program.
+//! What gives the verdict, compiled from the table of a judge file.
 
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::code::{Code, CodeError, CodeTable};
 use super::file::JudgeFile;
-use super::program::{CommandTable, ProgramRequest};
-use super::prompt::RenderError;
-use super::select::Unit;
-use super::subject::Subject;
+use super::kind::JudgeKind;
+use super::program::CommandTable;
+use super::unit::Unit;
 use super::verdict::VerdictType;
-use super::{Judge, Work};
-use crate::endpoint::ModelUri;
-
-/// Who gives the verdict.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Deserialize, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum JudgeKind {
-    /// A language model.
-    #[default]
-    Llm,
-    /// An expression or a check, inside this process.
-    Code,
-    /// A program of somebody's own.
-    Command,
-}
-
-impl JudgeKind {
-    /// The name in judge files.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Llm => "llm",
-            Self::Code => "code",
-            Self::Command => "command",
-        }
-    }
-
-    /// The substitute for the model of a judge that asks none; never called for one that does.
-    pub fn uri(self, judge: &str) -> ModelUri {
-        ModelUri { endpoint: self.as_str().to_owned(), model: judge.to_owned() }
-    }
-
-    /// The `source_id` of the feedback of a judge that asks no model, such as `code:/exact_match`.
-    pub(super) fn source_id(self, judge: &str) -> String {
-        self.uri(judge).to_string()
-    }
-}
 
 /// What gives the verdict, compiled.
 #[derive(Debug)]
@@ -123,37 +85,6 @@ impl JudgeFile {
                 format!("a judge of type \"{}\" asks no model: leave out `model`", self.r#type.as_str()),
             )),
             _ => Ok(()),
-        }
-    }
-}
-
-impl Judge {
-    /// Who gives the verdict.
-    pub fn kind(&self) -> JudgeKind {
-        self.answers.kind()
-    }
-
-    /// The program of a judge that is one.
-    pub fn command(&self) -> Option<&CommandTable> {
-        match &self.answers {
-            Answers::Command(table) => Some(table),
-            Answers::Llm | Answers::Code { .. } => None,
-        }
-    }
-
-    /// What it takes to judge this.
-    ///
-    /// # Errors
-    /// When the trace lacks something that the judge needs.
-    pub(super) fn work(&self, subject: Subject<'_>) -> Result<Work, RenderError> {
-        match &self.answers {
-            Answers::Llm => self.request(subject).map(Work::Chat),
-            Answers::Code { code, .. } => code.verdict(subject).map(Work::Computed),
-            Answers::Command(_) => {
-                ProgramRequest::new(&self.name, self.version, subject).map(Work::Program).map_err(|error| {
-                    RenderError::Lacking { reason: format!("the trace cannot be written as JSON: {error}") }
-                })
-            }
         }
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use minijinja::value::{Enumerator, Object, Serde, ValueKind};
 use minijinja::{Error, ErrorKind, Value};
 
-use super::shown::{defined, json_text};
+use super::value::{defined, json_text};
 use crate::trace::{Span, SpanType, Trace};
 
 /// Keys of a document's text: LangChain's and MLflow's, OpenAI's and Databricks', LangChain's for JavaScript, OpenInference's, others'.

@@ -8,8 +8,9 @@ use super::cut;
 use super::documents;
 use super::fence::{self, Fenced};
 use super::image::{attach, images, without_payloads};
-use super::shown::{defined, json_text, shown};
+use super::shown::shown;
 use super::subject::Subject;
+use super::value::{defined, json_text};
 
 /// The cost limit of one prompt: about this many steps, or a quarter of a gigabyte of text. A template that exceeds it is a mistake or an
 /// attack.

@@ -7,10 +7,10 @@ use minijinja::value::ValueKind;
 use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior, Value};
 
 use super::engine::{environment, explained};
-use super::select::Unit;
-use super::shown::json_text;
 use super::template_code;
 use super::template_error::{TemplateError, check_names};
+use super::unit::Unit;
+use super::value::json_text;
 use super::variables::{Used, context};
 use crate::trace::Trace;
 

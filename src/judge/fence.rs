@@ -7,7 +7,8 @@ use memchr::memmem;
 use minijinja::value::{Object, ObjectRepr};
 use minijinja::{Error, ErrorKind, State, Value};
 
-use super::shown::{defined, shown};
+use super::shown::shown;
+use super::value::defined;
 
 /// The text of a value between tags that it cannot close, because their name has a checksum of the text that the text does not contain.
 pub(super) fn filter(state: &mut State<'_, '_>, value: &Value, label: Option<&str>) -> Result<Value, Error> {

@@ -191,7 +191,7 @@ pub(super) fn attach(state: &mut State<'_, '_>, value: &Value) -> Result<Option<
 
 /// `{{ inputs | images }}`: the images in a value, in order, each once. Written into a prompt they are attached to it.
 pub(super) fn images(value: &Value) -> Result<Value, Error> {
-    super::shown::defined(value)?;
+    super::value::defined(value)?;
     let mut found = Vec::new();
     collect(value, &mut found)?;
     Ok(Value::from_object(Images(found)))

@@ -12,8 +12,8 @@ use super::names::{PARAMETERS, VARIABLES};
 use super::parameters::Given;
 use super::place::Place;
 use super::prompt::PromptTemplate;
-use super::select::Unit;
 use super::template_code::{self, Shown};
+use super::unit::Unit;
 use super::verdict::VerdictType;
 use super::{Judge, JudgeError, toml_file};
 

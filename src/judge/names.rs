@@ -1,6 +1,6 @@
 //! The names that prompts and expressions may use.
 
-use super::select::Unit;
+use super::unit::Unit;
 
 /// The names that every prompt may use. Those of a session are its last trace's.
 pub const VARIABLES: &[&str] = &[

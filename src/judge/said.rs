@@ -4,9 +4,9 @@ use minijinja::Value;
 use minijinja::value::Serde;
 use serde_json::{Map, Value as Json};
 
+use super::calls::{calls_of, has_calls};
 use super::conversation::{QUESTIONS, answered, asked, first_of, only_argument};
 use super::messages::{fields, joined, messages, role_of, text_of};
-use super::tools;
 use crate::trace::{Session, Span, Trace};
 
 /// Members of requests and responses that only say how something was transported.
@@ -133,7 +133,7 @@ fn chat(inputs: &Json) -> Option<&[Json]> {
 /// All messages of a trace, including the application's final answer: its own, or those of the last call of a model.
 pub(super) fn all_messages(trace: &Trace) -> Vec<&Json> {
     let own = said(trace.inputs.as_ref(), trace.outputs.as_ref());
-    if own.iter().any(|message| tools::has_calls(message)) {
+    if own.iter().any(|message| has_calls(message)) {
         return own;
     }
     let last = trace.spans.iter().rev().find(|span| MODEL_SPANS.contains(&span.span_type.as_str()));
@@ -158,7 +158,7 @@ fn readable(value: &Json) -> Value {
         Json::Array(_) => joined(value).map_or_else(|| Value::from(Serde(value)), Value::from),
         Json::Object(_) => {
             // A message with only tool calls.
-            let calls = tools::calls_of(fields(value));
+            let calls = calls_of(fields(value));
             if !calls.is_empty() {
                 return Value::from(calls);
             }

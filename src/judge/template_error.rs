@@ -5,8 +5,8 @@ use std::ops::Range;
 use minijinja::{Environment, Error};
 
 use super::names::{CALL_FIELDS, DOCUMENT_FIELDS, SPAN_FIELDS, TOOL_FIELDS, TRACE_FIELDS};
-use super::select::Unit;
 use super::template_code::{Named, What};
+use super::unit::Unit;
 
 /// Why a template or an expression cannot be used for any trace.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -13,12 +13,12 @@ use super::names::{
 };
 use super::parameters::Parameters;
 use super::said;
-use super::select::Unit;
 use super::subject::Subject;
 use super::template_code::Named;
 use super::template_error::TemplateError;
 use super::tools;
 use super::tree;
+use super::unit::Unit;
 
 /// The variables that are used: only these are made, since some cost something to make.
 #[derive(Debug, Clone, Default)]

@@ -1,6 +1,11 @@
 //! What it takes to answer a judgment.
 
-use super::ProgramRequest;
+use super::computed::Answers;
+use super::judge::Judge;
+use super::kind::JudgeKind;
+use super::program::{CommandTable, ProgramRequest};
+use super::prompt::RenderError;
+use super::subject::Subject;
 use super::verdict::Verdict;
 use crate::endpoint::wire::PromptNotes;
 use crate::endpoint::wire::chat::ChatRequest;
@@ -103,6 +108,37 @@ impl Work {
             // What a trace comes to is all that matters of it.
             Self::Computed(Verdict { value, rationale, details: _ }) => {
                 hasher.part(value.to_string().as_bytes()).optional_part(rationale.as_deref().map(str::as_bytes));
+            }
+        }
+    }
+}
+
+impl Judge {
+    /// Who gives the verdict.
+    pub fn kind(&self) -> JudgeKind {
+        self.answers.kind()
+    }
+
+    /// The program of a judge that is one.
+    pub fn command(&self) -> Option<&CommandTable> {
+        match &self.answers {
+            Answers::Command(table) => Some(table),
+            Answers::Llm | Answers::Code { .. } => None,
+        }
+    }
+
+    /// What it takes to judge this.
+    ///
+    /// # Errors
+    /// When the trace lacks something that the judge needs.
+    pub(super) fn work(&self, subject: Subject<'_>) -> Result<Work, RenderError> {
+        match &self.answers {
+            Answers::Llm => self.request(subject).map(Work::Chat),
+            Answers::Code { code, .. } => code.verdict(subject).map(Work::Computed),
+            Answers::Command(_) => {
+                ProgramRequest::new(&self.name, self.version, subject).map(Work::Program).map_err(|error| {
+                    RenderError::Lacking { reason: format!("the trace cannot be written as JSON: {error}") }
+                })
             }
         }
     }

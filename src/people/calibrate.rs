@@ -9,25 +9,15 @@ use judge_run_statistics::calibration::{
 use judge_run_statistics::mean::{clustered_mean, mean};
 use judge_run_statistics::proportion::{wilson, wilson_effective};
 
-pub use self::calibration::{CalibrateError, Calibration, CorrectedRate, Method, Needs, Settings, StratumRow};
-pub use self::escalation::Escalation;
+pub use self::calibration::{
+    CalibrateError, Calibration, CorrectedRate, Escalation, Method, Needs, Settings, StratumRow,
+};
+use self::case::Case;
 use self::escalation::escalation;
 use super::agreement::{Ends, Estimate, Warning};
 use super::plan::{Strata, digests};
 use super::ratings::{Item, Ratings};
 use crate::feedback::Good;
-
-/// An item that counts.
-struct Case<'a> {
-    item: &'a Item,
-    stratum: String,
-    /// What the judge says: a number, or 1 for good and 0 for bad.
-    judge: Option<f64>,
-    /// What people say together.
-    people: Option<f64>,
-    /// The probability with which it was drawn to be labelled.
-    probability: Option<f64>,
-}
 
 /// Corrects a judge's rate.
 ///
@@ -439,6 +429,7 @@ fn of_strata(cases: &[Case<'_>], design_effect: f64, level: f64) -> Result<Corre
 }
 
 mod calibration;
+mod case;
 mod escalation;
 #[cfg(test)]
 mod tests;

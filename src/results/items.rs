@@ -4,7 +4,7 @@ use judge_run_statistics::nightly::{self, Rules};
 use judge_run_statistics::paired::Scale;
 
 use super::compare::{Measure, is_lower_better};
-use super::comparing::CompareOptions;
+use super::compare_options::CompareOptions;
 use super::figures;
 use super::opinions::{Group, Verdict};
 use super::side::Said;

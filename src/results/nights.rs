@@ -8,7 +8,7 @@
 use judge_run_statistics::nightly::{self, Anchors, DRIFT_ALARM, Decision, FIRST_NIGHTS, Night, Series, Shown};
 
 use super::compare::{Drift, NightOutcome, NightResult};
-use super::comparing::CompareOptions;
+use super::compare_options::CompareOptions;
 use super::hash::hash;
 use super::items::{Terms, points};
 use super::side::{Key, Said, Side, is_same_version, said};

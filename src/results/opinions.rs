@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use super::by::{By, TraceFacts};
 use super::extract::{Extract, Said};
 use super::hash::hash;
-use super::pairwise::Preference;
+use super::interned::Interned;
+use super::preference::Preference;
 use super::report::{Evidence, Usage};
 use crate::feedback::log::{OpenError, Place, StandingRecords, Stands};
 use crate::feedback::{
@@ -89,33 +90,6 @@ pub(super) enum Verdict {
     Rejected,
     /// By the number of the code.
     Failed(u32),
-}
-
-/// Texts by their numbers.
-#[derive(Debug, Default)]
-pub(super) struct Interned {
-    texts: Vec<String>,
-    numbers: HashMap<String, u32>,
-}
-
-impl Interned {
-    pub(super) fn number(&mut self, text: &str) -> u32 {
-        if let Some(number) = self.numbers.get(text) {
-            return *number;
-        }
-        let number = u32::try_from(self.texts.len()).unwrap_or(u32::MAX);
-        self.texts.push(text.to_owned());
-        self.numbers.insert(text.to_owned(), number);
-        number
-    }
-
-    pub(super) fn text(&self, number: u32) -> &str {
-        self.texts.get(number as usize).map_or("", String::as_str)
-    }
-
-    pub(super) fn texts(&self) -> &[String] {
-        &self.texts
-    }
 }
 
 impl Results {

@@ -4,140 +4,14 @@ use std::collections::{BTreeMap, HashMap};
 
 use judge_run_statistics::proportion::wilson_effective;
 use judge_run_statistics::ranking::{Battle, BradleyTerry, bradley_terry};
-use serde::{Deserialize, Serialize};
 
-use super::extract::{Extract, Said};
+use super::caveat::Method;
+use super::estimate::Estimate;
 use super::figures::Clustered;
-use super::hash::hash;
-use super::opinions::{Group, Interned};
-use super::report::{Estimate, Method};
-use crate::feedback::{
-    ANSWER_A_METADATA, ANSWER_B_METADATA, ORDERS_METADATA, SAMPLE_METADATA, TIE, TRACE_A_METADATA, TRACE_B_METADATA,
-};
-
-/// What a judge of pairs says about the sides.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Pairwise {
-    /// Pairs that were compared, in both orders or in one; each sample of a pair counts.
-    pub n: u64,
-    /// Pairs with a verdict in one order only, which are in no share.
-    pub n_one_order: u64,
-    /// Of `n`, pairs that were shown in one order only: their verdicts include any preference for a position.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub n_position_biased: u64,
-    /// Of those in both orders, those whose verdicts are the same.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub consistency: Option<Estimate>,
-    /// Of the verdicts for either output, those for the one that was shown first: 0.5 without a preference for a position.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub first_preferred: Option<Estimate>,
-    /// The sides; the most preferred comes first.
-    pub sides: Vec<SideFigures>,
-    /// Each side with each.
-    pub pairs: Vec<PairFigures>,
-    /// Whether a side won or lost everything, so that the distances between strengths mean nothing.
-    #[serde(default)]
-    pub is_separated: bool,
-}
-
-/// How a side does against all others.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct SideFigures {
-    /// Its name.
-    pub name: String,
-    /// Pairs in which it is preferred in both orders.
-    pub wins: u64,
-    /// Pairs in which the other is.
-    pub losses: u64,
-    /// The others: the judge finds neither better, or changes its verdict when they change places.
-    pub ties: u64,
-    /// The share of wins, counting a tie as half.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub win_rate: Option<Estimate>,
-    /// In the Bradley-Terry model, where there are more than two sides.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub strength: Option<Strength>,
-}
-
-/// A strength on the Elo scale: 1000 is the mean of the sides, and 400 points are odds of ten to one.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Strength {
-    /// The strength.
-    pub elo: f64,
-    /// The lower end of its interval, clustered by what was asked.
-    pub low: f64,
-    /// The upper end.
-    pub high: f64,
-    /// The best rank that the side may have, by tests adjusted by Holm's method; 1 is the strongest.
-    pub best_rank: u64,
-    /// The worst.
-    pub worst_rank: u64,
-}
-
-/// How two sides do against each other.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct PairFigures {
-    /// One side.
-    pub first: String,
-    /// The other.
-    pub second: String,
-    /// Pairs of their outputs that were compared in both orders.
-    pub n: u64,
-    /// Those in which the first is preferred.
-    pub first_wins: u64,
-    /// Those in which the second is.
-    pub second_wins: u64,
-    /// The others.
-    pub ties: u64,
-    /// Of these, those in which the order decides.
-    pub inconsistent: u64,
-    /// The share that the first wins, counting a tie as half.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub win_rate: Option<Estimate>,
-}
-
-/// A verdict on two outputs, in one order; or of an aggregate, in both.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Preference {
-    /// The trace that it belongs to, and which of several samples it is.
-    key: (u64, u64),
-    /// The numbers of the sides' names, as they were shown.
-    shown: [u32; 2],
-    /// The number of the verdict.
-    verdict: u32,
-    /// Its cluster: the session, and the traces of both.
-    together: [u64; 3],
-    /// For an aggregate: how many of its comparisons do not depend on the order, and of how many.
-    consistent: Option<(u64, u64)>,
-    /// For an aggregate: whether only one order was requested.
-    is_one_order: bool,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants it so")]
-fn is_zero(n: &u64) -> bool {
-    *n == 0
-}
-
-impl Preference {
-    /// Reads a verdict, if it is about two outputs.
-    pub(super) fn of(extract: &Extract<'_>, labels: &mut Interned, cluster: u64) -> Option<Self> {
-        let Extract { metadata, value: Said::Label(verdict), trace_id, .. } = extract else { return None };
-        let (a, b) = (metadata.get(ANSWER_A_METADATA)?, metadata.get(ANSWER_B_METADATA)?);
-        let trace = |key| metadata.get(key).map_or(cluster, |id| hash(&[id]));
-        let consistent = metadata.get("consistent").and_then(|text| {
-            let (same, all) = text.split_once('/')?;
-            Some((same.parse().ok()?, all.parse().ok()?))
-        });
-        (a != b).then(|| Self {
-            key: (hash(&[trace_id.as_deref().unwrap_or_default()]), metadata.count(SAMPLE_METADATA).unwrap_or(0)),
-            shown: [labels.number(a), labels.number(b)],
-            verdict: labels.number(verdict),
-            together: [cluster, trace(TRACE_A_METADATA), trace(TRACE_B_METADATA)],
-            consistent,
-            is_one_order: metadata.get(ORDERS_METADATA) == Some("1"),
-        })
-    }
-}
+use super::opinions::Group;
+use super::pairs::{PairFigures, Pairwise, SideFigures, Strength};
+use super::preference::Preference;
+use crate::feedback::TIE;
 
 /// The outcome of both orders of a pair.
 struct Decision {

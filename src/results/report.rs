@@ -6,8 +6,9 @@ use serde::{Deserialize, Serialize};
 
 pub use super::caveat::{Method, Warning, WarningCode};
 use super::compare::Comparison;
+pub use super::estimate::Estimate;
 use super::gate::GateResult;
-pub use super::pairwise::{PairFigures, Pairwise, SideFigures, Strength};
+pub use super::pairs::{PairFigures, Pairwise, SideFigures, Strength};
 use crate::feedback::SourceType;
 
 /// The version of the JSON form. It changes when a member is removed or means something else, not when one is added.
@@ -195,23 +196,6 @@ pub struct Slice {
     /// Over the opinions in this part.
     #[serde(flatten)]
     pub figures: Figures,
-}
-
-/// An estimate with its confidence interval.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Estimate {
-    /// A share in `0..=1`, or a mean in the unit of the scores.
-    pub estimate: f64,
-    /// The lower end of the interval.
-    pub low: f64,
-    /// The upper end.
-    pub high: f64,
-    /// The interval's nominal coverage: 0.95.
-    pub level: f64,
-    /// How the interval was computed.
-    pub method: Method,
-    /// Over how many verdicts.
-    pub n: u64,
 }
 
 /// The lowest and the highest that a figure can be.

@@ -8,11 +8,14 @@ use serde_json::Value;
 use super::board::{Asked, Board, BoardError};
 use super::item::mine;
 use super::survey::Part;
-use super::{BLIND_METADATA, SECONDS_METADATA};
 use crate::feedback::log::add;
 use crate::feedback::{
     DELETED_BY_METADATA, DOCUMENT_METADATA, Feedback, IdHasher, REJECTED_BY_METADATA, Source, SourceType,
 };
+
+/// Members of `metadata` of feedback given here: how long the trace was looked at, and whether others' verdicts were hidden until then.
+const SECONDS_METADATA: &str = "review_seconds";
+const BLIND_METADATA: &str = "blind";
 
 /// An answer to a question.
 #[derive(Debug, Clone, PartialEq, Deserialize)]

@@ -22,7 +22,3 @@ pub use plan::{InvalidPlan, LabelPlan};
 pub use queue::{Order, Queue};
 pub use schema::{InvalidLabel, Question, Schema};
 pub use survey::{Survey, SurveyedLabel};
-
-/// Members of `metadata` of feedback given here: how long the trace was looked at, and whether others' verdicts were hidden until then.
-const SECONDS_METADATA: &str = "review_seconds";
-const BLIND_METADATA: &str = "blind";

@@ -30,7 +30,7 @@ pub use outcome::distribution::Distribution;
 pub use outcome::event::Event;
 pub use outcome::exit::{Exit, RunReport};
 pub use outcome::summary::{Endless, LaneSummary, PromptLimit, QuestionInfo, QuestionSummary, Summary};
-pub use panel::{Panel, PanelSummary};
+pub use panel::{Aggregation, Panel, PanelSummary};
 pub use planning::item::Settled;
 pub use planning::skipped::{SkipCounts, SkipReason};
 pub use rankings::RankingSummary;
@@ -41,8 +41,8 @@ pub use setup::fingerprint::{Dataset, Fingerprint};
 pub use setup::manifest;
 pub use setup::questions::{LaneIndex, QuestionIndex};
 pub use setup::run_plan::{
-    Aggregation, EndpointPlan, Export, JudgePlan, MemberPlan, PanelPlan, QuotaPlan, Reading, RunPlan, SelectionPlan,
-    TablePlan, Withheld,
+    EndpointPlan, Export, JudgePlan, MemberPlan, PanelPlan, QuotaPlan, Reading, RunPlan, SelectionPlan, TablePlan,
+    Withheld,
 };
 pub use setup::selection::{
     Criteria, DrawError, InvalidSampleSize, NotSelected, NotSelectedCounts, Sample, SampleSize, Selection,

@@ -11,7 +11,7 @@ use axum::extract::{ConnectInfo, State};
 use axum::http::{Response, StatusCode};
 use tokio::sync::watch;
 
-use super::batch::Batches;
+use super::batch::store::Batches;
 use super::completion::Completion;
 use super::config::SimulatorConfig;
 use super::connection::{Ending, Hangup};

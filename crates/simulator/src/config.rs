@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::batch::BatchFaults;
+use super::batch::faults::BatchFaults;
 use super::dialect::Dialect;
 use super::fault::FaultPlan;
 

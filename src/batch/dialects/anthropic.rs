@@ -287,8 +287,8 @@ impl Provider for Anthropic {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::answers::{Reply, Undone};
     use super::super::super::line::reply;
+    use super::super::super::reply::{Reply, Undone};
     use super::*;
 
     #[test]

@@ -1,32 +1,19 @@
 //! A program that is asked line by line: one JSON object in, one out, matched by id. It keeps running, and is restarted after a crash or a hang.
 
+mod config;
 mod process;
 mod text;
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+pub use config::ProgramConfig;
 use process::{Died, Process};
 use text::quoted;
 
 use super::Failure;
 use crate::endpoint::wire::answer::Answer;
 use crate::feedback::ErrorCode;
-
-/// How a program is run.
-#[derive(Debug, Clone)]
-pub struct ProgramConfig {
-    /// What its feedback is filed under.
-    pub source_id: String,
-    /// The program and its arguments; no shell reads them.
-    pub argv: Vec<String>,
-    /// All that it sees of the environment.
-    pub env: Vec<(String, String)>,
-    /// How many of it run at once.
-    pub processes: usize,
-    /// For one answer.
-    pub timeout: Duration,
-}
 
 /// A program and its processes, which are started as needed.
 #[derive(Debug)]

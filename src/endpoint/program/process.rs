@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
-use super::ProgramConfig;
+use super::config::ProgramConfig;
 
 /// The longest line that a program may answer with.
 const MAX_LINE: u64 = 4 << 20;

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::cell::{cell, text, value, value_text};
 use super::error::{ConvertError, Place};
 use super::table_options::INCLUDED;
-use crate::feedback::wire::string_map;
+use crate::feedback::fields::string_map;
 use crate::feedback::{Feedback, FeedbackError, Source, SourceType};
 
 const WIDTH: usize = 19;

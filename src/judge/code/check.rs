@@ -5,14 +5,14 @@ use std::borrow::Cow;
 use regex::{Regex, RegexBuilder};
 use serde_json::Value;
 
-use super::code::CodeError;
+use super::error::CodeError;
 use super::operand::Operand;
 use super::table::{CheckName, CodeTable};
 use super::tools::{Arguments, Order};
 use super::words::{Ignored, Unit};
 use super::{measures, numbers, pii, ranking, tools, words};
 use crate::judge::conversation::{answered, asked};
-use crate::judge::{Subject, select};
+use crate::judge::{Subject, unit};
 use crate::trace::SpanType;
 
 /// A check, ready to be made.
@@ -51,7 +51,7 @@ pub(super) enum Found {
 pub(super) type Finding = (Found, Option<String>);
 
 impl Check {
-    pub(super) fn compile(name: CheckName, table: &CodeTable, unit: select::Unit) -> Result<Self, CodeError> {
+    pub(super) fn compile(name: CheckName, table: &CodeTable, unit: unit::Unit) -> Result<Self, CodeError> {
         let operand = |written: &Option<toml::Spanned<String>>| {
             let compile = |source: &toml::Spanned<String>| {
                 Operand::compile(source.get_ref(), unit)

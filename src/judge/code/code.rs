@@ -1,13 +1,12 @@
 //! `[code]`, compiled: an expression or a check, and its verdict on a trace.
 
 use serde_json::Value;
-use toml::Spanned;
 
 use super::check::{Check, Found};
+use super::error::CodeError;
 use super::operand::Operand;
 use super::table::{CodeTable, Gives};
-use crate::judge::select::Unit;
-use crate::judge::template_error::TemplateError;
+use crate::judge::unit::Unit;
 use crate::judge::verdict::{Verdict, VerdictType};
 use crate::judge::{RenderError, Subject};
 
@@ -25,20 +24,6 @@ pub struct Code {
 enum What {
     Expression(Operand),
     Check(Box<Check>),
-}
-
-/// Why a computation cannot be made of any trace.
-#[derive(Debug)]
-pub enum CodeError {
-    /// An expression, and where it stands.
-    Template {
-        /// As written.
-        source: Spanned<String>,
-        /// What is wrong with it.
-        error: Box<TemplateError>,
-    },
-    /// A key.
-    Invalid(String),
 }
 
 impl Code {

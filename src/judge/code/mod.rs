@@ -3,6 +3,7 @@
 mod check;
 #[expect(clippy::module_inception, reason = "the module's one subject")]
 mod code;
+mod error;
 mod measures;
 mod numbers;
 mod operand;
@@ -12,5 +13,6 @@ mod table;
 mod tools;
 mod words;
 
-pub use code::{Code, CodeError};
+pub use code::Code;
+pub use error::CodeError;
 pub use table::{CheckName, CodeTable};

@@ -7,9 +7,9 @@ use serde_json::Value;
 
 use crate::judge::Subject;
 use crate::judge::engine::{environment, explained};
-use crate::judge::select::Unit;
 use crate::judge::template_code;
 use crate::judge::template_error::{TemplateError, check_names};
+use crate::judge::unit::Unit;
 use crate::judge::variables::{Used, context};
 
 static STRICT: LazyLock<Environment<'static>> = LazyLock::new(|| environment(UndefinedBehavior::Strict));

@@ -1,5 +1,6 @@
 //! MLflow's judges and prompts as judge files: the responses of `scorers/get`, `scorers/list` and `model-versions/get`, read from a file.
 
+mod imported;
 mod prompt;
 mod scorer;
 mod toml_text;
@@ -7,35 +8,7 @@ mod value_type;
 
 use serde_json::Value;
 
-/// A judge file, made of something else.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Imported {
-    /// What it is called.
-    pub name: String,
-    /// The text of the file.
-    pub toml: String,
-    /// What could not be converted, or was decided instead, in words.
-    pub notes: Vec<String>,
-}
-
-/// Why something is no judge here.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum NotImported {
-    /// Not JSON.
-    #[error("not JSON: {0}")]
-    Json(String),
-    /// JSON of another kind.
-    #[error("neither a scorer nor a prompt of MLflow: expected `scorer`, `scorers` or `model_version`")]
-    OtherJson,
-    /// A scorer or prompt of a kind that has no counterpart.
-    #[error("`{name}` {reason}")]
-    Unsupported {
-        /// What it is called.
-        name: String,
-        /// What it is.
-        reason: String,
-    },
-}
+pub use imported::{Imported, NotImported};
 
 /// Reads all judges in the text of a file.
 ///
@@ -56,10 +29,6 @@ pub fn import(text: &str) -> Result<Vec<Result<Imported, NotImported>>, NotImpor
         (None, None) => return Err(NotImported::OtherJson),
     };
     Ok(vec![one])
-}
-
-fn unsupported(name: &str, reason: impl Into<String>) -> NotImported {
-    NotImported::Unsupported { name: name.to_owned(), reason: reason.into() }
 }
 
 #[cfg(test)]

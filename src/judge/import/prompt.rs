@@ -2,10 +2,10 @@
 
 use serde_json::{Map, Value};
 
+use super::imported::{Imported, NotImported, unsupported};
 use super::scorer::{fenced, known, variables};
 use super::toml_text::{JudgeText, raw};
 use super::value_type::ValueType;
-use super::{Imported, NotImported, unsupported};
 use crate::judge::prompt::VARIABLES;
 
 pub(super) fn import(version: &Value) -> Result<Imported, NotImported> {

@@ -2,9 +2,9 @@
 
 use serde_json::{Map, Value};
 
+use super::imported::{Imported, NotImported, unsupported};
 use super::toml_text::{JudgeText, raw};
 use super::value_type::ValueType;
-use super::{Imported, NotImported, unsupported};
 
 /// What instructions may show of a trace.
 ///

@@ -32,7 +32,7 @@ impl JudgeText {
         if *is_of_sessions {
             text += "\n[select]\nunit = \"session\"\n";
         }
-        let _ = write!(text, "\n[verdict]\n{}", verdict.toml());
+        let _ = write!(text, "\n[verdict]\n{}", verdict_table(verdict));
         text += "\n[prompt]\n";
         if !system.is_empty() {
             let _ = writeln!(text, "system = {}", lines(system));
@@ -46,7 +46,22 @@ impl JudgeText {
     }
 }
 
-pub(super) fn quoted(text: &str) -> String {
+fn verdict_table(verdict: &ValueType) -> String {
+    match verdict {
+        ValueType::Boolean => "type = \"boolean\"\n".to_owned(),
+        ValueType::Number => "type = \"number\"\n".to_owned(),
+        ValueType::Labels(labels) => {
+            let labels: Vec<_> = labels.iter().map(|label| quoted(label)).collect();
+            let good = match labels.first() {
+                Some(first) if labels.len() == 2 && first == "\"yes\"" => "good = [\"yes\"]\n",
+                _ => "",
+            };
+            format!("type = \"category\"\nlabels = [{}]\n{good}", labels.join(", "))
+        }
+    }
+}
+
+fn quoted(text: &str) -> String {
     toml::Value::from(text).to_string()
 }
 

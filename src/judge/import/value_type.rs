@@ -2,8 +2,6 @@
 
 use serde_json::Value;
 
-use super::toml_text::quoted;
-
 /// A `[verdict]` table.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) enum ValueType {
@@ -14,21 +12,6 @@ pub(super) enum ValueType {
 }
 
 impl ValueType {
-    pub(super) fn toml(&self) -> String {
-        match self {
-            Self::Boolean => "type = \"boolean\"\n".to_owned(),
-            Self::Number => "type = \"number\"\n".to_owned(),
-            Self::Labels(labels) => {
-                let labels: Vec<_> = labels.iter().map(|label| quoted(label)).collect();
-                let good = match labels.first() {
-                    Some(first) if labels.len() == 2 && first == "\"yes\"" => "good = [\"yes\"]\n",
-                    _ => "",
-                };
-                format!("type = \"category\"\nlabels = [{}]\n{good}", labels.join(", "))
-            }
-        }
-    }
-
     /// The type of a schema, with what is lost.
     pub(super) fn of(schema: &Value, notes: &mut Vec<String>) -> Result<Self, String> {
         let texts =

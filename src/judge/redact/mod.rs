@@ -2,6 +2,7 @@
 //!
 //! Judges, and the ids of their judgments, see the redacted trace. Filters and sessions see it as it was recorded.
 
+mod error;
 mod pattern;
 mod plan;
 
@@ -9,9 +10,10 @@ use std::borrow::Cow;
 
 use serde_json::{Map, Value};
 
+pub use error::InvalidRedaction;
 pub use pattern::BuiltIn;
 use pattern::Rule;
-pub use plan::{InvalidRedaction, RedactPlan};
+pub use plan::RedactPlan;
 
 use super::glob;
 use crate::feedback::{Feedback, SESSION_ID_METADATA, SESSION_METADATA};

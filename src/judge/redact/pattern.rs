@@ -3,7 +3,7 @@
 use regex::{Captures, Regex, RegexBuilder};
 use serde::{Deserialize, Serialize};
 
-use super::InvalidRedaction;
+use super::error::InvalidRedaction;
 use crate::judge::check_digits::{is_card, is_iban, longest};
 
 /// A user's regular expression may use this much memory.

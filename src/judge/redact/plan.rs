@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::BuiltIn;
+use super::pattern::BuiltIn;
 
 /// Which rules. None by default.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,14 +26,4 @@ impl RedactPlan {
     pub fn is_empty(&self) -> bool {
         self.patterns.is_empty() && self.own.is_empty()
     }
-}
-
-/// A rule that cannot be used.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`own.{name}` of [redact] {reason}")]
-pub struct InvalidRedaction {
-    /// The rule's name.
-    pub name: String,
-    /// What is wrong.
-    pub reason: String,
 }

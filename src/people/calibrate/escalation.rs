@@ -3,40 +3,9 @@
 use std::collections::BTreeSet;
 
 use judge_run_statistics::selective::{Verdict, threshold};
-use serde::Serialize;
 
-use super::{Calibration, Case, Settings};
-
-/// The confidence above which verdicts need no second opinion: at most a given share of those that are kept differs from people's labels.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct Escalation {
-    /// That share.
-    pub max_disagreement: f64,
-    /// The probability with which it holds.
-    pub level: f64,
-    /// Verdicts with less confidence are to be escalated; `None` if no threshold is known to hold.
-    pub below: Option<f64>,
-    /// Labelled verdicts that have a confidence.
-    pub n_labelled: u64,
-    /// Labelled verdicts that are kept.
-    pub n_kept: u64,
-    /// The number of these that differ from people's labels.
-    pub n_differing: u64,
-    /// The upper bound on the share of kept verdicts that differ.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub bound: Option<f64>,
-    /// The share of all verdicts that is kept.
-    pub coverage: f64,
-    /// Verdicts without a confidence, which are always escalated.
-    pub n_without: u64,
-}
-
-impl Calibration {
-    /// Whether a threshold was requested but none holds.
-    pub fn lacks_threshold(&self) -> bool {
-        self.escalation.is_some_and(|escalation| escalation.below.is_none())
-    }
-}
+use super::calibration::{Escalation, Settings};
+use super::case::Case;
 
 /// The threshold for good and bad verdicts. With `is_refused` there is none.
 pub(super) fn escalation(

@@ -9,8 +9,7 @@
 
 use serde_json::{Map, Value};
 
-use super::Options;
-use super::fields::member;
+use super::fields::{Options, member};
 use crate::feedback::{Feedback, Source};
 use crate::people::edit::metadata;
 

@@ -157,6 +157,19 @@ pub(super) fn time_ms(value: &Value) -> Option<i64> {
     }
 }
 
+/// What the file does not say.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Options {
+    /// What is judged.
+    pub name: Option<String>,
+    /// Who says it.
+    pub author: Option<String>,
+    /// Fields that go by other names.
+    pub map: Vec<Mapping>,
+    /// The time for feedback without one: Unix milliseconds.
+    pub now_ms: i64,
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;

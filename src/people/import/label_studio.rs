@@ -9,8 +9,7 @@
 
 use serde_json::{Map, Value};
 
-use super::Options;
-use super::fields::{member, text, time_ms};
+use super::fields::{Options, member, text, time_ms};
 use crate::feedback::{Feedback, Source};
 use crate::people::edit::typed_value;
 

@@ -10,8 +10,7 @@
 
 use serde_json::{Map, Value};
 
-use super::Options;
-use super::fields::{member, time_ms};
+use super::fields::{Options, member, time_ms};
 use crate::feedback::{Feedback, Source, SourceType};
 
 pub(super) fn fits(object: &Map<String, Value>) -> bool {

@@ -8,8 +8,7 @@
 
 use serde_json::{Map, Value};
 
-use super::Options;
-use super::fields::{member, time_ms};
+use super::fields::{Options, member, time_ms};
 use crate::feedback::{DOCUMENT_METADATA, Feedback, Source, SourceType};
 use crate::people::edit::typed_value;
 

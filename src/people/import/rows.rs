@@ -3,8 +3,8 @@
 use csv::{ReaderBuilder, StringRecord};
 use serde_json::{Map, Value};
 
-use super::fields::{Field, Mapping, text, time_ms};
-use super::{ImportError, Imported, Options, Reject};
+use super::fields::{Field, Mapping, Options, text, time_ms};
+use super::imported::{ImportError, Imported, Reject};
 use crate::feedback::{DOCUMENT_METADATA, Feedback, Source, SourceType};
 use crate::people::edit::typed_value;
 

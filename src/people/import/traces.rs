@@ -5,7 +5,8 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 
-use super::{ImportError, Imported, Options, Reject};
+use super::fields::Options;
+use super::imported::{ImportError, Imported, Reject};
 use crate::dataset::{DatasetOptions, DatasetReader, Entry};
 use crate::feedback::{Feedback, SourceType};
 

@@ -2,7 +2,7 @@
 
 use ::csv::Writer;
 
-use super::Findings;
+use super::findings::Findings;
 use crate::feedback::forms::text_cell;
 use crate::results::compare::Comparison;
 use crate::results::report::{Estimate, Figures, JudgeReport};

@@ -199,6 +199,12 @@ pub(super) fn milliseconds(ms: f64) -> String {
     if ms < 1000.0 { format!("{ms:.0} ms") } else { format!("{:.1} s", ms / 1000.0) }
 }
 
+/// By how much a comparison moved, with its interval.
+pub(in crate::results) fn moved(comparison: &Comparison) -> String {
+    let unit = Unit::of(comparison.measure);
+    comparison.difference.as_ref().map(|difference| unit.difference(difference)).unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -2,8 +2,8 @@
 //!
 //! Source: GitHub Docs, "Workflow commands for GitHub Actions".
 
-use super::Findings;
 use super::figures::{counted, of_change, of_gate};
+use super::findings::Findings;
 use super::plain::{clip, one_line};
 use crate::results::compare::Outcome;
 use crate::results::gate::GateOutcome;

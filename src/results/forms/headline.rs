@@ -1,7 +1,7 @@
 //! The answer in a sentence: may we ship, what changed, how certain is it.
 
-use super::Findings;
 use super::figures::{Unit, count, counted, of_change, of_gate};
+use super::findings::Findings;
 use super::plain::one_line;
 use crate::results::compare::{Comparison, Outcome};
 use crate::results::gate::GateOutcome;

@@ -3,9 +3,9 @@
 use quick_junit::{NonSuccessKind, Report as Junit, SerializeError, TestCase, TestCaseStatus, TestSuite, XmlString};
 
 use super::figures::{counted, of_gate};
+use super::findings::Findings;
 use super::headline::Headline;
-use super::plain::{clip, one_line};
-use super::{Findings, verdict};
+use super::plain::{clip, one_line, verdict};
 use crate::feedback::ErrorCode;
 use crate::results::gate::{GateOutcome, GateResult};
 use crate::results::judgments::Judgment;

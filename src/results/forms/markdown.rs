@@ -2,11 +2,11 @@
 
 use std::fmt::{self, Write};
 
-use super::Findings;
 use super::figures::{
     self, Unit, cascade_in_words, compared_in_words, count, counted, of_change, of_corrected, percent, probability,
     strength_in_words,
 };
+use super::findings::Findings;
 use super::headline::Headline;
 use super::plain::one_line;
 use crate::feedback::ErrorCode;
@@ -155,8 +155,12 @@ fn gates(gates: &[GateResult]) -> Result<String, fmt::Error> {
     let mut out = table(&["", "Gate", "Figure:", "Threshold:", "Reason"], gates.iter().map(row));
     for gate in gates.iter().filter(|gate| gate.outcome != GateOutcome::Pass && !gate.traces.is_empty()) {
         let rows = gate.traces.iter().take(MAX_FLIPS).map(|trace| {
-            let said =
-                trace.value.as_ref().map(super::verdict).or_else(|| trace.error_code.clone()).unwrap_or_default();
+            let said = trace
+                .value
+                .as_ref()
+                .map(super::plain::verdict)
+                .or_else(|| trace.error_code.clone())
+                .unwrap_or_default();
             vec![
                 code(&trace.trace_id),
                 code(&trace.name),
@@ -309,8 +313,8 @@ fn changes(title: &str, comparisons: &[Comparison]) -> Result<String, fmt::Error
             let rationale = |text: &Option<String>| code(text.as_deref().unwrap_or_default());
             vec![
                 code(&flip.trace_id),
-                code(&super::verdict(&flip.base)),
-                code(&super::verdict(&flip.new)),
+                code(&super::plain::verdict(&flip.base)),
+                code(&super::plain::verdict(&flip.new)),
                 rationale(&flip.base_rationale),
                 rationale(&flip.new_rationale),
             ]

@@ -2,6 +2,7 @@
 
 mod csv;
 mod figures;
+mod findings;
 mod form;
 mod github;
 mod headline;
@@ -13,73 +14,13 @@ mod text;
 
 use std::io::{self, Write};
 
+pub(super) use figures::moved;
+pub use findings::Findings;
 pub use form::{Form, UnknownForm};
 pub use github::annotations;
 pub use html::{Page, PageTraces};
 pub use markdown::MARKER;
-use serde_json::Value;
 pub use text::gate_text;
-
-use super::compare::{Comparison, ComparisonReport};
-use super::gate::GateResult;
-use super::report::{JudgeReport, Report, Warning};
-
-/// What is put into a form.
-#[derive(Debug, Clone, Copy)]
-pub enum Findings<'a> {
-    /// What one log says, or several.
-    Report(&'a Report),
-    /// What changed between two.
-    Comparison(&'a ComparisonReport),
-}
-
-impl Findings<'_> {
-    /// The logs, for a title.
-    fn title(&self) -> String {
-        let names = |logs: &[String]| logs.iter().map(|log| plain::one_line(log)).collect::<Vec<_>>().join(", ");
-        match self {
-            Self::Report(report) => names(&report.logs),
-            Self::Comparison(comparison) => format!("{} against {}", names(&comparison.new), names(&comparison.base)),
-        }
-    }
-
-    /// The judges of a report; a comparison has none.
-    pub fn judges(&self) -> &[JudgeReport] {
-        match self {
-            Self::Report(report) => &report.judges,
-            Self::Comparison(_) => &[],
-        }
-    }
-
-    fn gates(&self) -> &[GateResult] {
-        match self {
-            Self::Report(report) => &report.gates,
-            Self::Comparison(comparison) => &comparison.gates,
-        }
-    }
-
-    fn comparisons(&self) -> &[Comparison] {
-        match self {
-            Self::Report(report) => &report.comparisons,
-            Self::Comparison(comparison) => &comparison.comparisons,
-        }
-    }
-
-    /// The judges on the anchors.
-    fn anchors(&self) -> &[Comparison] {
-        match self {
-            Self::Report(report) => &report.anchors,
-            Self::Comparison(comparison) => &comparison.anchors,
-        }
-    }
-
-    fn warnings(&self) -> &[Warning] {
-        match self {
-            Self::Report(report) => &report.warnings,
-            Self::Comparison(comparison) => &comparison.warnings,
-        }
-    }
-}
 
 impl Form {
     /// Whether the form shows single judgments, so that it needs them.
@@ -113,20 +54,6 @@ fn json(results: &Findings<'_>, out: &mut dyn Write) -> io::Result<()> {
         Findings::Comparison(comparison) => serde_json::to_writer_pretty(&mut *out, comparison)?,
     }
     out.write_all(b"\n")
-}
-
-/// By how much a comparison moved, with its interval.
-pub(super) fn moved(comparison: &Comparison) -> String {
-    let unit = figures::Unit::of(comparison.measure);
-    comparison.difference.as_ref().map(|difference| unit.difference(difference)).unwrap_or_default()
-}
-
-/// A verdict on one line: a text as it is, everything else as JSON.
-fn verdict(value: &Value) -> String {
-    match value {
-        Value::String(text) => plain::one_line(text),
-        other => other.to_string(),
-    }
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Text from outside, for places that would interpret some of it: terminals, tables, XML.
 
+use serde_json::Value;
 use unicode_width::UnicodeWidthChar;
 
 /// On one line: characters that are invisible, or change the writing direction, become a space or are removed.
@@ -99,6 +100,14 @@ pub fn wrap(text: &str, columns: usize) -> Vec<String> {
         lines.push(line);
     }
     lines
+}
+
+/// A verdict on one line: a text as it is, everything else as JSON.
+pub(super) fn verdict(value: &Value) -> String {
+    match value {
+        Value::String(text) => one_line(text),
+        other => other.to_string(),
+    }
 }
 
 #[cfg(test)]

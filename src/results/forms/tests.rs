@@ -5,8 +5,10 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::feedback::Feedback;
+use crate::results::compare::ComparisonReport;
 use crate::results::gate::GateOutcome;
 use crate::results::judgments::{Judgment, Judgments, Outcome};
+use crate::results::report::{JudgeReport, Report};
 use crate::trace::Trace;
 
 const HOSTILE: &str = "</script><script>alert(1)</script><img src=x onerror=alert(2)> \u{202e}gnihsihp\u{202c} \u{1b}[31mred\u{1b}[0m ]]> a|b `c` <!-- d --> @kim #1\u{2028}\u{0}\n::error::e\n| --- |";

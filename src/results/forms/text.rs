@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 use std::fmt::{self, Write};
 
-use super::Findings;
 use super::figures::{
     self, Unit, cascade_in_words, compared_in_words, count, counted, milliseconds, of_corrected, percent, probability,
     strength_in_words, value,
 };
+use super::findings::Findings;
 use super::headline::Headline;
 use super::plain::{clip, guarded, one_line, pad, wrap};
 use crate::feedback::{ErrorCode, SourceType};
@@ -129,9 +129,11 @@ fn trace_line(trace: &GateTrace) -> String {
     let span = span_id.as_ref().map(|id| format!(" span {}", one_line(id))).unwrap_or_default();
     let document = document_index.map(|index| format!(" document_index {index}")).unwrap_or_default();
     let said = match (base, value, error_code) {
-        (Some(base), Some(value), _) => format!("  {} -> {}", super::verdict(base), super::verdict(value)),
+        (Some(base), Some(value), _) => {
+            format!("  {} -> {}", super::plain::verdict(base), super::plain::verdict(value))
+        }
         (_, _, Some(code)) => format!("  {}", one_line(code)),
-        (_, Some(value), _) => format!("  {}", super::verdict(value)),
+        (_, Some(value), _) => format!("  {}", super::plain::verdict(value)),
         _ => String::new(),
     };
     let rationale = rationale.as_ref().map(|text| format!("  {}", one_line(text))).unwrap_or_default();
@@ -424,7 +426,7 @@ fn write_anchors(out: &mut String, anchors: &[Comparison]) -> fmt::Result {
         writeln!(out, "\nanchors")?;
     }
     for of in anchors {
-        let (moved, n) = (super::moved(of), counted(of.n_pairs, "anchor"));
+        let (moved, n) = (figures::moved(of), counted(of.n_pairs, "anchor"));
         let word = match of.outcome {
             Outcome::JudgeChanged => "THE JUDGE CHANGED",
             Outcome::Equivalent => "the judge has not changed",
@@ -442,7 +444,7 @@ fn write_anchors(out: &mut String, anchors: &[Comparison]) -> fmt::Result {
 fn write_flip(out: &mut String, flip: &Flip) -> fmt::Result {
     let span = flip.span_id.as_ref().map(|id| format!(", span {}", one_line(id))).unwrap_or_default();
     let document = flip.document_index.map(|index| format!(", document_index {index}")).unwrap_or_default();
-    let said = format!("{} -> {}", super::verdict(&flip.base), super::verdict(&flip.new));
+    let said = format!("{} -> {}", super::plain::verdict(&flip.base), super::plain::verdict(&flip.new));
     writeln!(out, "    {}", clip(&format!("{}{span}{document}: {said}", one_line(&flip.trace_id)), COLUMNS - 4))?;
     for (when, rationale) in [("before", &flip.base_rationale), ("now", &flip.new_rationale)] {
         if let Some(rationale) = rationale {

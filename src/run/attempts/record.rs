@@ -15,9 +15,9 @@ use crate::feedback::{ASKED_WITH_METADATA, AssessmentId, ErrorCode, Feedback, Fe
 use crate::judge::parse::ParseMethod;
 use crate::judge::verdict::Verdict;
 use crate::judge::{Judgment, NotAskable, Question, SubjectIds, Work};
-use crate::run::lanes::job::{History, Job};
+use crate::run::lanes::job::Job;
 use crate::run::lanes::variation::Variation;
-use crate::run::planning::item::Rider;
+use crate::run::planning::item::{History, Rider};
 use crate::run::setup::questions::Questions;
 
 /// A judgment whose last attempt has ended.

@@ -1,13 +1,11 @@
 //! Judgments that go in batches, or come from them: as the dataset is read, an answer that is here becomes a record, what is pending is counted, and what
 //! is new goes to a file of requests, once a first request like it was answered. No lane and no gate takes part, except for what is asked by itself.
 
-use std::collections::HashSet;
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::dispatcher::Dispatcher;
 use super::stop::StopReason;
-use crate::batch::{BatchError, BatchIds, PRICE, Reply, Undone};
+use crate::batch::{BatchError, PRICE, Reply, Undone};
 use crate::endpoint::Failure;
 use crate::endpoint::pacing::observed::ObservedLimits;
 use crate::endpoint::wire::answer::{Answer, Usage};
@@ -15,71 +13,13 @@ use crate::feedback::ErrorCode;
 use crate::judge::{Judgment, Work};
 use crate::run::attempts::ask::read_answer;
 use crate::run::attempts::attempt::Attempt;
-use crate::run::lanes::job::{History, Job};
+use crate::run::lanes::job::Job;
 use crate::run::lanes::member::Asks;
 use crate::run::lanes::retry::Next;
 use crate::run::outcome::event::Event;
-use crate::run::planning::item::Rider;
-use crate::run::setup::batching::{Batched, Batching, OnExpired};
+use crate::run::planning::item::{History, Rider};
+use crate::run::setup::batching::OnExpired;
 use crate::run::setup::questions::QuestionIndex;
-
-/// What a run has to do with batches.
-pub(in crate::run) struct InBatches {
-    batching: Batching,
-    /// Questions of which a request was answered.
-    proven: HashSet<QuestionIndex>,
-    /// Questions of which the first request is on its way.
-    proving: HashSet<QuestionIndex>,
-    /// What waits for that.
-    held: Vec<(QuestionIndex, Judgment, History, Vec<Rider>)>,
-    is_full: bool,
-    repeated: u64,
-}
-
-impl InBatches {
-    pub(in crate::run) fn new(batching: Batching) -> Self {
-        Self {
-            batching,
-            proven: HashSet::new(),
-            proving: HashSet::new(),
-            held: Vec::new(),
-            is_full: false,
-            repeated: 0,
-        }
-    }
-
-    /// The failures that may be asked again, if not all.
-    pub(in crate::run) fn failures(batching: &Batching) -> Option<BatchIds> {
-        (!batching.asks_failures).then(|| batching.answers.ids())
-    }
-
-    /// What a batch says of the request of these judgments. What is not pending is settled for all of them.
-    fn take(&mut self, judgment: &Judgment, riders: &[Rider]) -> Result<Option<(Reply, Arc<str>)>, BatchError> {
-        let answers = &mut self.batching.answers;
-        let mut found = answers.take(judgment.id)?;
-        for rider in riders {
-            match &found {
-                None => found = answers.take(rider.id)?,
-                Some((Reply::Pending, _)) => break,
-                Some(_) => answers.settle(rider.id)?,
-            }
-        }
-        Ok(found)
-    }
-
-    /// A request of this question was answered.
-    pub(in crate::run) fn proven(&mut self, question: QuestionIndex) {
-        self.proven.insert(question);
-    }
-
-    /// What is left of it. Requests of a run that did not come to its end are not submitted.
-    pub(in crate::run) fn end(self, is_whole: bool) -> Result<Batched, BatchError> {
-        let Self { batching: Batching { answers, spool, made_up, .. }, is_full, repeated, .. } = self;
-        let ((settled, unsettled), strays) = (answers.settled(), answers.strays());
-        let shards = spool.filter(|_| is_whole).map(|spool| spool.seal()).transpose()?.unwrap_or_default();
-        Ok(Batched { shards, settled, unsettled, strays, is_full, made_up, repeated })
-    }
-}
 
 impl Dispatcher<'_> {
     /// Deals with a judgment of a model that is to be asked.

@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 
-use super::batched::InBatches;
+use super::in_batches::InBatches;
 use super::patience::{Patience, sleep_until};
 use super::stop::StopReason;
 use crate::endpoint::Failure;

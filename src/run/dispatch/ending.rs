@@ -1,7 +1,7 @@
 //! How the dispatcher stops a lane, or all of them; and what is left afterwards.
 
-use super::batched::InBatches;
 use super::dispatcher::{Dispatcher, Flow, Parts};
+use super::in_batches::InBatches;
 use super::stop::{GivenUp, StopReason};
 use crate::feedback::log::LogWriter;
 use crate::run::outcome::event::Event;

@@ -3,6 +3,7 @@
 pub(in crate::run) mod batched;
 pub(in crate::run) mod dispatcher;
 pub(in crate::run) mod ending;
+pub(in crate::run) mod in_batches;
 pub(in crate::run) mod intake;
 pub(in crate::run) mod patience;
 pub(in crate::run) mod stop;

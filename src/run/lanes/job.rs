@@ -12,20 +12,11 @@ use crate::endpoint::wire::answer::Usage;
 use crate::endpoint::wire::chat::WireProfile;
 use crate::endpoint::wire::ladder::Asked;
 use crate::endpoint::{Failure, Rejected};
-use crate::feedback::{AssessmentId, ErrorCode};
+use crate::feedback::ErrorCode;
 use crate::judge::{Judgment, Work};
 use crate::run::attempts::attempt::Attempt;
-use crate::run::planning::item::Rider;
+use crate::run::planning::item::{History, Rider};
 use crate::run::setup::questions::QuestionIndex;
-
-/// What a record takes over from the log that it goes to.
-#[derive(Debug, Clone, Copy, Default)]
-pub(in crate::run) struct History {
-    /// The opinion that this one replaces.
-    pub overrides: Option<AssessmentId>,
-    /// When the same judgment was first recorded, as an error.
-    pub create_time_ms: Option<i64>,
-}
 
 /// A judgment on its way.
 #[derive(Debug)]

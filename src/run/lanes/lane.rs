@@ -9,7 +9,6 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::followers::Followers;
-use super::job::History;
 use super::job::{Due, Job};
 use super::member::{Asks, Member};
 use crate::endpoint::client::ClientError;
@@ -23,7 +22,7 @@ use crate::judge::Judgment;
 use crate::run::attempts::prompt_check::PromptCheck;
 use crate::run::dispatch::stop::GivenUp;
 use crate::run::outcome::summary::{LaneSummary, PromptLimit};
-use crate::run::planning::item::Rider;
+use crate::run::planning::item::{History, Rider};
 use crate::run::setup::questions::QuestionIndex;
 use crate::run::setup::settings::{EndpointLane, LaneSettings, Policy};
 

@@ -17,7 +17,7 @@ use crate::feedback::{
     PROMPT_METADATA, SCALE_METADATA, SESSION_ID_METADATA, SESSION_METADATA, TRACE_A_METADATA, TRACE_B_METADATA,
 };
 use crate::run::attempts::record::now_ms;
-use crate::run::setup::run_plan::Aggregation;
+use crate::run::panel::aggregation::Aggregation;
 
 /// The members of a vote's metadata that are true of the aggregate.
 const IN_COMMON: [&str; 9] = [

@@ -100,7 +100,7 @@ mod tests {
     use crate::feedback::IdHasher;
     use crate::feedback::log::Place;
     use crate::judge::verdict::VerdictType;
-    use crate::run::setup::run_plan::Aggregation;
+    use crate::run::panel::aggregation::Aggregation;
 
     /// Decides about comparisons, each with the verdicts in both orders.
     fn decided(comparisons: &[[Option<usize>; 2]], quorum: u32) -> Result<(Value, Vec<String>), NoConsensus> {

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::combine::{Combined, majority};
 use super::panel::Panel;
-use crate::run::setup::run_plan::Aggregation;
+use crate::run::panel::aggregation::Aggregation;
 
 /// What the first votes leave.
 #[derive(Debug, PartialEq)]

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::run::setup::run_plan::Aggregation;
+use crate::run::panel::aggregation::Aggregation;
 
 /// A verdict that votes have in common.
 #[derive(Debug, Clone, PartialEq)]

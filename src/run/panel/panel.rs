@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::feedback::{Good, Source};
 use crate::judge::verdict::VerdictType;
 use crate::run::outcome::distribution::Distribution;
-use crate::run::setup::run_plan::Aggregation;
+use crate::run::panel::aggregation::Aggregation;
 
 /// A judge that is asked of several models, or of one model several times.
 #[derive(Debug, Clone, PartialEq)]

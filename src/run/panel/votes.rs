@@ -9,7 +9,7 @@ use super::panel::Panel;
 use crate::feedback::history::Facts;
 use crate::feedback::log::{OpenError, Place, StandingRecords, Stands};
 use crate::feedback::{AssessmentId, Feedback, IdHasher, SESSION_METADATA, SourceType};
-use crate::run::setup::run_plan::Aggregation;
+use crate::run::panel::aggregation::Aggregation;
 
 /// The votes of a log, by subject, and its records.
 pub(super) struct Votes {

@@ -4,7 +4,6 @@ use super::skipped::SkipReason;
 use crate::feedback::log::Standing;
 use crate::feedback::{AssessmentId, Feedback};
 use crate::judge::{Judgment, NotAskable};
-use crate::run::lanes::job::History;
 use crate::run::setup::questions::QuestionIndex;
 
 /// What to do about one question and one trace, span or session.
@@ -28,6 +27,15 @@ pub(in crate::run) enum Action {
     Reuse(Box<Feedback>),
     /// Nothing but to count it.
     Count(Settled),
+}
+
+/// What a record takes over from the log that it goes to.
+#[derive(Debug, Clone, Copy, Default)]
+pub(in crate::run) struct History {
+    /// The opinion that this one replaces.
+    pub overrides: Option<AssessmentId>,
+    /// When the same judgment was first recorded, as an error.
+    pub create_time_ms: Option<i64>,
 }
 
 /// Another question that the same answer answers: a criterion of the same rubric.

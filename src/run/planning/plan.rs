@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::item::{Action, Item, Rider, Settled};
+use super::item::{Action, History, Item, Rider, Settled};
 use super::skipped::SkipReason;
 use crate::batch::BatchIds;
 use crate::feedback::log::{Index, OpinionKey, ReuseLog, Seen, Standing};
@@ -10,7 +10,6 @@ use crate::feedback::{AssessmentId, Feedback, Source};
 use crate::judge::redact::Redact;
 use crate::judge::{Document, Judge, Judgment, Pair, Selected, Subject, Unit};
 use crate::run::attempts::record;
-use crate::run::lanes::job::History;
 use crate::run::setup::questions::{QuestionIndex, Questions};
 use crate::run::setup::settings::{FailureScope, Scope};
 use crate::run::setup::sides::{Compared, Sides};

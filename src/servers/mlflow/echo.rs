@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde_json::Value;
 
-use super::push::RUN_METADATA;
+use super::evaluation::RUN_METADATA;
 use crate::feedback::Feedback;
 
 /// The part of a stack trace that MLflow keeps: the end.

@@ -10,13 +10,14 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::Server;
-use super::push::RUN_METADATA;
 use super::there::There;
 use crate::feedback::SourceType;
 use crate::feedback::wire::Assessment;
 use crate::results::report::{JudgeReport, Report};
 use crate::servers::ServerError;
 
+/// This member of the metadata tells MLflow to which run an assessment belongs. It is the server's, not the record's.
+pub(super) const RUN_METADATA: &str = "mlflow.assessment.sourceRunId";
 /// The server's limit.
 const LINKS: usize = 100;
 /// The server's limit on metrics in one call is 1000, on parameters 100.

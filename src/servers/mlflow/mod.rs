@@ -5,6 +5,7 @@
 mod attachments;
 mod echo;
 mod evaluation;
+mod page;
 mod people;
 mod pull;
 mod push;

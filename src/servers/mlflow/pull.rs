@@ -12,6 +12,7 @@ use serde_json::value::RawValue;
 use tokio::task::JoinSet;
 
 use super::attachments::{WithImages, with_images};
+use super::page::Page;
 use super::trace_file::Info;
 use super::{Server, TraceFile, second};
 use crate::servers::ServerError;
@@ -61,14 +62,6 @@ pub struct Pulled {
     pub in_progress: u64,
     /// Traces that were deleted in the meantime.
     pub gone: u64,
-}
-
-/// Infos of traces, and the token of the next page.
-#[derive(Deserialize)]
-pub(super) struct Page {
-    #[serde(default)]
-    pub traces: Vec<Box<RawValue>>,
-    pub next_page_token: Option<String>,
 }
 
 #[derive(Serialize)]

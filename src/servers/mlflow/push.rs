@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 use tokio::task::JoinSet;
 
 use super::echo::{Difference, differences};
-use super::evaluation::{Described, Evaluation};
+use super::evaluation::{Described, Evaluation, RUN_METADATA};
 use super::rejection;
 use super::{Server, there::There};
 use crate::feedback::log::{OpenError, Place, StandingRecords, Stands};
@@ -30,8 +30,6 @@ const WRITERS: usize = 4;
 const MAX_FAULTS: u32 = 3;
 /// The number of differences that are kept verbatim.
 const MAX_EXAMPLES: usize = 10;
-/// This member of the metadata tells MLflow to which run an assessment belongs. It is the server's, not the record's.
-pub(super) const RUN_METADATA: &str = "mlflow.assessment.sourceRunId";
 
 /// What became of a log's records.
 #[derive(Debug, Default)]

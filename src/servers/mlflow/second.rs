@@ -10,7 +10,7 @@ use serde_json::json;
 use serde_json::value::{RawValue, to_raw_value};
 
 use super::Server;
-use super::pull::Page;
+use super::page::Page;
 use crate::servers::ServerError;
 
 #[derive(Deserialize)]

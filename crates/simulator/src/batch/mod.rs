@@ -3,11 +3,12 @@
 //! A batch is done after a number of polls, not of seconds: so nothing depends on a clock.
 
 mod answers;
-mod faults;
+pub(super) mod faults;
 mod job;
 mod multipart;
+pub(super) mod store;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -18,6 +19,7 @@ use serde_json::{Value, json};
 
 pub use faults::{BatchFaults, InvalidBatchFaults};
 use job::{Job, Wanted};
+use store::File;
 
 use super::chat::Shared;
 use super::error::{ApiError, answer, json as json_answer};
@@ -26,59 +28,6 @@ use super::error::{ApiError, answer, json as json_answer};
 const MAX_FILE: usize = 200 << 20;
 /// The most batches on a page of the list.
 const MAX_PAGE: usize = 100;
-
-/// What was uploaded and submitted.
-#[derive(Debug, Default)]
-pub(super) struct Batches(Mutex<Store>);
-
-#[derive(Debug, Default)]
-struct Store {
-    files: Vec<Option<File>>,
-    jobs: Vec<Job>,
-}
-
-#[derive(Debug, Clone)]
-struct File {
-    name: String,
-    purpose: String,
-    content: Bytes,
-}
-
-impl Batches {
-    fn lock(&self) -> MutexGuard<'_, Store> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The number of submitted batches, of their lines, and of lines that had been submitted before.
-    pub(super) fn counts(&self) -> (u64, u64, u64) {
-        let store = self.lock();
-        let mut met = std::collections::HashSet::new();
-        // What failed validation was never accepted.
-        let ids = store.jobs.iter().filter(|job| !job.is_refused()).flat_map(Job::ids);
-        let (mut lines, mut again) = (0, 0);
-        for id in ids {
-            lines += 1;
-            again += u64::from(!met.insert(id));
-        }
-        (store.jobs.len() as u64, lines, again)
-    }
-}
-
-impl Store {
-    fn add(&mut self, file: File) -> String {
-        self.files.push(Some(file));
-        format!("file-{}", self.files.len())
-    }
-
-    fn file(&mut self, id: &str) -> Option<&mut Option<File>> {
-        let number: usize = id.strip_prefix("file-")?.parse().ok()?;
-        self.files.get_mut(number.checked_sub(1)?).filter(|file| file.is_some())
-    }
-
-    fn content(&mut self, id: &str) -> Option<Bytes> {
-        self.file(id)?.as_ref().map(|file| file.content.clone())
-    }
-}
 
 pub(super) fn routes() -> Router<Arc<Shared>> {
     Router::new()

@@ -1,6 +1,6 @@
 //! Whom to label, and how many.
 
-use super::{Stratum, Weights, post_stratified};
+use super::stratified::{Stratum, Weights, post_stratified};
 use crate::error::{Error, at_least, domain};
 
 /// How many items of a stratum are labelled.

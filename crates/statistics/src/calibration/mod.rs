@@ -11,27 +11,16 @@
 //!
 //! None of them helps if the judge is no better than a coin: see [`Labelled::informedness`], and [`Labelled::adds_information`].
 
+mod corrected;
 mod design;
 mod labelled;
 mod ppi;
 mod stratified;
 mod transferred;
 
+pub use corrected::Corrected;
 pub use design::{Allocation, labels_for_width, neyman};
 pub use labelled::Labelled;
 pub use ppi::{Ppi, ppi_plus_plus, stratified_mean};
 pub use stratified::{Stratum, Weights, post_stratified};
 pub use transferred::{calibration_split, lee, rogan_gladen};
-
-use crate::interval::Interval;
-
-/// A corrected share or mean.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Corrected {
-    /// The share of items that people would pass, or the mean of their scores.
-    pub estimate: f64,
-    /// Its standard error, where the method has one.
-    pub standard_error: Option<f64>,
-    /// Its interval.
-    pub interval: Interval,
-}

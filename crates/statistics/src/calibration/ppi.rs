@@ -1,6 +1,6 @@
 //! Prediction-powered inference: verdicts of any numeric kind.
 
-use super::Corrected;
+use super::corrected::Corrected;
 use crate::error::{Error, all_finite, at_least, open_unit};
 use crate::interval::Interval;
 use crate::special::two_sided_z;

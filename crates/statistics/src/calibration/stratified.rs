@@ -1,6 +1,6 @@
 //! Labels that are a sample of the items, with the judge's verdicts as strata.
 
-use super::Corrected;
+use super::corrected::Corrected;
 use crate::error::{Error, at_least, domain, open_unit};
 use crate::interval::Interval;
 use crate::special::{beta_cdf, ln_beta};

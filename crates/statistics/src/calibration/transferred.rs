@@ -1,6 +1,6 @@
 //! Labels from elsewhere: the judge's error rates carry over, the share of good items does not.
 
-use super::Corrected;
+use super::corrected::Corrected;
 use super::labelled::{Labelled, ratio};
 use crate::error::{Error, open_unit, part_of};
 use crate::interval::Interval;

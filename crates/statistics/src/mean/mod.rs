@@ -10,8 +10,10 @@
 
 mod clustered;
 mod estimate;
+mod independent;
 mod moments;
 
 pub use clustered::{ClusteredMean, FEW_CLUSTERS, clustered_mean};
-pub use estimate::{MeanEstimate, TTest, mean, paired_mean};
+pub use estimate::{MeanEstimate, TTest};
+pub use independent::{mean, paired_mean};
 pub use moments::Moments;

@@ -1,6 +1,6 @@
 //! The moments of a stream.
 
-use super::MeanEstimate;
+use super::estimate::MeanEstimate;
 use crate::error::Error;
 
 /// The count, mean and variance of a stream, in constant memory.

@@ -5,12 +5,10 @@ use std::time::Duration;
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, RedisError};
 
-use super::server::QuotaServer;
+use super::server::{QuotaServer, TIMEOUT};
 
 /// The server keeps it compiled; sending it each time avoids a second path for a server that does not have it yet.
 const SCRIPT: &str = include_str!("lease.lua");
-/// The server is on the same network; one that takes longer counts as unreachable.
-pub(super) const TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The request to one of the two quotas.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]

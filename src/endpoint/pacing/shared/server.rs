@@ -1,12 +1,14 @@
 //! The server that keeps a quota: its address, and the connection to it.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use redis::{AsyncConnectionConfig, Client, ConnectionInfo, IntoConnectionInfo, RedisError, TlsCertificates};
 use reqwest::Url;
 use secrecy::{ExposeSecret, SecretString};
 
-use super::lease::TIMEOUT;
+/// It is on the same network; one that takes longer counts as unreachable.
+pub(super) const TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A Redis or Valkey server, and a process's share while it is unreachable.
 #[derive(Debug, Clone)]

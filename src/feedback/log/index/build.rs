@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use super::Index;
 use super::entry::Entry;
+use super::index::Index;
 use crate::feedback::AssessmentId;
 use crate::feedback::history::{Act, Edges, Facts, OpinionKey, Role, Says, Standing, Step, settle_ids, settle_opinion};
 

@@ -7,10 +7,11 @@ use std::io::{self, Write};
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::json_block::block;
+use super::page::Page;
 use super::texts::{beginning, limit, shortened};
-use super::{Page, block};
 use crate::feedback::{ErrorCode, Feedback, SESSION_ID_METADATA, SESSION_METADATA, SourceType};
-use crate::results::forms::Findings;
+use crate::results::forms::findings::Findings;
 use crate::results::forms::headline::Headline;
 use crate::results::judgments::{Judgment, Outcome};
 

@@ -4,6 +4,8 @@
 //! only the style and the script whose hashes it names. Texts are cut so that the page stays small, and the page shows where.
 
 mod data;
+mod json_block;
+mod page;
 mod texts;
 mod traces;
 
@@ -13,10 +15,13 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use ring::digest::{SHA256, digest};
 
-use super::Findings;
+use super::findings::Findings;
 use super::headline::Headline;
 use super::plain::one_line;
-use crate::results::judgments::Judgments;
+use json_block::block;
+#[cfg(feature = "cli")]
+pub(crate) use json_block::escaped;
+pub use page::Page;
 pub use traces::PageTraces;
 #[cfg(feature = "cli")]
 pub(crate) use traces::Shown;
@@ -38,21 +43,6 @@ const SCRIPTS: [&str; 9] = [
     include_str!("script/trace.js"),
     include_str!("script/main.js"),
 ];
-
-/// What a page shows in addition to the figures.
-#[derive(Debug, Clone)]
-pub struct Page<'a> {
-    /// One by one.
-    pub judgments: &'a Judgments,
-    /// What was judged, as far as available.
-    pub traces: &'a PageTraces,
-    /// What a judge asks, by its name.
-    pub about: Vec<(String, String)>,
-    /// Facts about the runs: names and values.
-    pub facts: Vec<(String, String)>,
-    /// When the page is made, in milliseconds of Unix time.
-    pub created_ms: i64,
-}
 
 pub(super) fn write(results: &Findings<'_>, page: &Page<'_>, out: &mut dyn Write) -> io::Result<()> {
     let headline = Headline::of(results);
@@ -95,25 +85,4 @@ fn hash(text: &str) -> String {
 /// Text in HTML, also between quotes.
 pub(crate) fn attribute(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;").replace('\'', "&#39;")
-}
-
-/// JSON inside a script element, as a text.
-#[cfg(feature = "cli")]
-pub(crate) fn escaped(json: &str) -> String {
-    let mut out = Vec::with_capacity(json.len());
-    // Writing to memory cannot fail, and UTF-8 stays UTF-8.
-    let _ = block(json, &mut out);
-    String::from_utf8(out).unwrap_or_default()
-}
-
-/// JSON inside a script element: nothing in it is a tag or a comment, and line ends of scripts are escaped.
-fn block(json: &str, out: &mut dyn Write) -> io::Result<()> {
-    let mut from = 0;
-    for (at, found) in json.match_indices(['<', '>', '&', '\u{2028}', '\u{2029}']) {
-        out.write_all(&json.as_bytes()[from..at])?;
-        let c = found.chars().next().unwrap_or_default();
-        write!(out, "\\u{:04x}", u32::from(c))?;
-        from = at + found.len();
-    }
-    out.write_all(&json.as_bytes()[from..])
 }

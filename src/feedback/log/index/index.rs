@@ -1,13 +1,8 @@
 //! What a log already has, in 40 bytes per judgment.
 
-mod build;
-mod entry;
-
 use std::collections::{BTreeMap, HashMap};
 
-pub(super) use build::IndexBuilder;
-use entry::Entry;
-
+use super::entry::Entry;
 use crate::feedback::history::{OpinionKey, Standing};
 use crate::feedback::{AssessmentId, ErrorCode};
 
@@ -54,7 +49,7 @@ pub struct Index {
 }
 
 impl Index {
-    fn new(entries: Vec<Entry>, models: HashMap<String, bool>) -> Self {
+    pub(super) fn new(entries: Vec<Entry>, models: HashMap<String, bool>) -> Self {
         let count = (entries.len() / PART).next_power_of_two() as u64;
         let first_of = |part| entries.partition_point(|entry| entry.opinion.part(count) < part);
         let parts = (0..=count).map(|part| u32::try_from(first_of(part)).unwrap_or(u32::MAX)).collect();
@@ -97,7 +92,7 @@ impl Index {
     }
 
     /// Where the record of this very judgment is, if it has a verdict that was not rejected.
-    pub(super) fn verdict_at(&self, opinion: OpinionKey, id: AssessmentId) -> Option<u64> {
+    pub(in crate::feedback::log) fn verdict_at(&self, opinion: OpinionKey, id: AssessmentId) -> Option<u64> {
         let mut verdicts = self.of(opinion).iter().filter(|entry| entry.is_verdict() && !entry.is_rejected());
         verdicts.find(|entry| entry.id == id).map(Entry::offset)
     }
@@ -153,6 +148,7 @@ impl Index {
 mod tests {
     use serde_json::Value;
 
+    use super::super::build::IndexBuilder;
     use super::*;
     use crate::feedback::history::Facts;
     use crate::feedback::{Feedback, FeedbackError, IdHasher, Source, SourceType};
