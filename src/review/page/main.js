@@ -64,15 +64,30 @@ async function show(at) {
     const item = await ask(`api/item/${at}?${by()}`);
     state.done = item.done;
     state.problem = null;
+    const typing = state.item?.at === at ? typedIn() : null;
     takeItem(item);
     startWatch();
     history.replaceState(null, "", `#${at + 1}`);
     render();
+    if (typing && typeOn(typing)) return;
     scrollTo(0, 0);
     document.getElementById("trace-title")?.focus({ preventScroll: true });
   } catch (problem) {
     gone(problem, () => show(at));
   }
+}
+
+// The field that has the cursor: when the same trace is shown again, what is being typed must not become shortcuts.
+function typedIn() {
+  const field = document.activeElement;
+  return field?.id && field.matches("input, select, textarea") ? { id: field.id, at: field.selectionEnd } : null;
+}
+
+function typeOn({ id, at }) {
+  const field = document.getElementById(id);
+  field?.focus({ preventScroll: true });
+  if (field?.matches("textarea")) field.setSelectionRange(at, at);
+  return Boolean(field);
 }
 
 async function showNext(from) {
