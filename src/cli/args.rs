@@ -58,7 +58,7 @@ Examples:
     judge-run judges relevance > politeness.toml
     judge-run -d traces.jsonl -J politeness.toml
 
-  Resume an interrupted run and retry its failures: run the same command again. To retry only the failures:
+  Resume an interrupted run and retry its failures: run the same command again. Only the failures:
     judge-run replay traces.feedback.jsonl
 
   Ask at half the price, through the provider's batch API; submit now, collect later:
