@@ -131,7 +131,7 @@ def judge(name, program, seconds, count, tls):
         lasted = (max(times) - min(times)) / 1000
         used = traces / (lasted * RPM / 60)
         refused = stats["rate_limited"]
-        said = [text.count("is away") for text in messages], [text.count(" is back\n") for text in messages]
+        said = [text.count("is unreachable") for text in messages], [text.count(" is back\n") for text in messages]
         print(f"{traces} requests in {lasted:.1f} s, {refused} refused; away and back were said {said}; {stats}", file=sys.stderr)
         assert PASSWORD.encode() not in files
         assert refused == 0 and used >= LEAST_USED, (refused, used)
