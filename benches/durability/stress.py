@@ -276,7 +276,7 @@ class Bench:
         process = place.start(place.command())
         text = place.finish(process, code=4)
         saved, asked = len(place.records()), place.server.requests() - before
-        unsaved = re.search(r"(\d+) judgment\S* ((was|were) )?not saved", text)
+        unsaved = re.search(r"(\d+) judgments? could not be saved", text)
         check(unsaved, f"the number of unsaved judgments is not reported:\n{text}")
         check("No space left on device" in text, text)
         # Starting on a full disk: the log stays as it is, and the message says why nothing was saved.
