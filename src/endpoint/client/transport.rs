@@ -24,7 +24,7 @@ pub(super) fn builder(
         .http1_only()
         .http1_max_headers(MAX_HEADERS)
         .redirect(reqwest::redirect::Policy::none())
-        // Without the second part, a copy of every request is kept for it.
+        // `never` alone would still copy every request, to be ready for a retry.
         .retry(reqwest::retry::never().max_retries_per_request(0))
         .connect_timeout(CONNECT_TIMEOUT)
         .timeout(config.timeout)
