@@ -12,6 +12,7 @@ mod comparing;
 mod confirming;
 mod estimate;
 mod extract;
+mod family;
 mod figures;
 pub mod forms;
 pub mod gate;
