@@ -25,8 +25,10 @@ pub(crate) fn main(args: InitArgs) -> Result<ExitCode, CliError> {
         judge.push("factual_accuracy".to_owned());
     }
     let model = model.unwrap_or_else(endpoint::default_model);
-    let judges: Vec<_> =
-        judge.iter().map(|name| library::find(name).map_err(|error| CliError::of(&error))).collect::<Result<_, _>>()?;
+    let mut judges = Vec::new();
+    for name in &judge {
+        judges.extend(library::find_all(name).map_err(|error| CliError::of(&error))?);
+    }
     let names: Vec<_> = judges.iter().map(|judge| judge.name.as_str()).collect();
     let args = GateArgs { gate: gate.clone(), baseline: baseline.clone(), ..GateArgs::default() };
     Gates::of(args, &ConfigFile::default())?.checked(&names, "file")?;

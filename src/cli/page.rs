@@ -7,6 +7,7 @@ use judge_run::judge::library::{self, BUILT_IN};
 use judge_run::run::manifest::{Manifest, State};
 
 use super::paths::shown;
+use super::plan;
 use super::print::{counted, short, time};
 
 /// What each judge asks, by name: those of the logs' plans as far as their files are there, and the built-in ones.
@@ -14,16 +15,16 @@ pub(crate) fn about(logs: &[PathBuf]) -> Vec<(String, String)> {
     let mut about: Vec<(String, String)> = Vec::new();
     for plan in manifests(logs).flat_map(|manifest| manifest.plans) {
         for judge in plan.judges {
-            let Some(file) = judge.file else { continue };
-            if let Ok(found) = library::find(&file.to_string_lossy()) {
+            if judge.file.is_some()
+                && let Ok(found) = plan::compiled(&judge)
+            {
                 about.push((judge.name, found.description));
             }
         }
     }
     for (name, _) in BUILT_IN {
-        if let Ok(judge) = library::find(name) {
-            about.push((judge.name, judge.description));
-        }
+        let judges = library::find_all(name).unwrap_or_default();
+        about.extend(judges.into_iter().map(|judge| (judge.name, judge.description)));
     }
     about
 }

@@ -6,7 +6,6 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use judge_run::dataset::{DatasetError, TracesById};
-use judge_run::judge::library;
 use judge_run::review::{Board, Guard, LabelPlan, Question, Queue, Review, Schema, Survey, SurveyedLabel};
 use judge_run::run::manifest::Manifest;
 use judge_run_web::Limits;
@@ -14,7 +13,7 @@ use judge_run_web::Limits;
 use super::error::CliError;
 use super::print::{counted, one_line};
 use super::servers::{PASSWORD, ReviewArgs, bind, stop_signal};
-use super::{log_hints, print, recorded};
+use super::{log_hints, plan, print, recorded};
 
 /// A reason may be long, but no request needs more.
 const MAX_BODY: usize = 1 << 20;
@@ -149,10 +148,7 @@ fn questions(log: &Path, survey: &Survey, named: &[String], new: Vec<Question>) 
 fn question(log: &Path, label: &SurveyedLabel) -> Question {
     let plans = Manifest::read(&Manifest::path_of(log)).map(|manifest| manifest.plans).unwrap_or_default();
     let mut judges = plans.into_iter().flat_map(|plan| plan.judges).filter(|judge| judge.name == label.name);
-    let found = match judges.next() {
-        Some(judge) => library::find(&judge.file.map_or(judge.name, |file| file.to_string_lossy().into_owned())).ok(),
-        None => None,
-    };
+    let found = judges.next().and_then(|judge| plan::compiled(&judge).ok());
     let name = label.name.clone();
     match found {
         Some(judge) => {

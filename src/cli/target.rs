@@ -181,6 +181,7 @@ fn is_export(export: &Export) -> bool {
 
 /// The file of a judge; `None` for a built-in one.
 pub(crate) fn judge_file(wanted: &str) -> Option<PathBuf> {
+    let wanted = library::without_criterion(wanted);
     let in_folder = library::names().into_iter().find(|(name, _)| name == wanted);
     let other = || library::built_in(wanted).is_none().then(|| PathBuf::from(wanted));
     in_folder.map_or_else(other, |(_, path)| path)

@@ -37,11 +37,28 @@ pub enum AnswerForm {
 
 impl AnswerForm {
     /// The number of orders of its parts. The other functions take the index of one.
-    pub(super) fn orders(&self) -> usize {
+    pub fn orders(&self) -> usize {
         match self {
             Self::Value | Self::Quoting | Self::Claims(_) => 1,
             Self::Criterion { rubric, .. } => rubric.orders(),
         }
+    }
+
+    /// The order for a trace.
+    pub fn order_for(&self, trace_id: &str) -> usize {
+        match self {
+            Self::Value | Self::Quoting | Self::Claims(_) => 0,
+            Self::Criterion { rubric, .. } => rubric.order_for(trace_id),
+        }
+    }
+
+    /// An id for a trace that is to have this order (modulo their number): this one, with a number at its end where another order belongs to it.
+    pub fn id_in_order(&self, id: String, order: usize) -> String {
+        let order = order % self.orders();
+        // One in twenty has the right order, if not more.
+        let numbered = (2..10_000).map(|n| format!("{id}-{n}"));
+        let found = std::iter::once(id.clone()).chain(numbered).find(|id| self.order_for(id) == order);
+        found.unwrap_or(id)
     }
 
     /// The JSON schema of the answer, in the subset that every strict endpoint takes.

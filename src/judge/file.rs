@@ -1,6 +1,7 @@
 //! Judge files: a named question with a prompt, a verdict type and a version, in TOML.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use serde::Deserialize;
@@ -13,12 +14,13 @@ use super::examples::Example;
 use super::kind::JudgeKind;
 use super::labels::LabelTraits;
 use super::pair;
-use super::parameters::ParamsTable;
+use super::parameters::{Given, ParamsTable};
 use super::program::CommandTable;
 use super::rubric::{Criterion, Rubric};
 use super::select::SelectTable;
 use super::verdict::VerdictType;
 use crate::endpoint::ModelUri;
+use crate::endpoint::wire::chat::Sampling;
 use crate::feedback::{Better, Good};
 
 /// A judge file as written.
@@ -67,14 +69,14 @@ fn first_version() -> u32 {
 #[serde(deny_unknown_fields)]
 pub struct CriterionTable {
     name: String,
-    description: String,
+    pub(super) description: String,
     verdict: VerdictTable,
 }
 
 /// The parts of a judge file that give separate feedback.
 pub(super) struct Part {
-    /// Of a rubric: the criterion's name, and its description where it is asked about alone.
-    pub(super) criterion: Option<(String, Option<String>)>,
+    /// Of a rubric.
+    pub(super) criterion: Option<PartOfRubric>,
     pub(super) verdict: VerdictType,
     pub(super) labels: LabelTraits,
     /// Whether it may say that the material does not allow a verdict.
@@ -85,7 +87,38 @@ pub(super) struct Part {
     pub(super) parts: usize,
 }
 
+/// What a criterion is besides its verdict.
+pub(super) struct PartOfRubric {
+    pub(super) name: String,
+    pub(super) description: String,
+    /// Whether it is asked about in a request of its own.
+    pub(super) is_alone: bool,
+}
+
+/// What may be set of a rubric, besides its parameters.
+const CALLS: &str = "calls";
+
 impl JudgeFile {
+    /// As [`ParamsTable::said`]. Of a rubric `calls` may be said, too: what it costs is for its user to
+    /// decide.
+    ///
+    /// # Errors
+    /// When what was said is none of what there is.
+    pub(super) fn said(&mut self, given: &Given) -> Result<(Sampling, Option<NonZeroU32>, Given), String> {
+        let (sampling, k, mut given) = self.params.said(given)?;
+        if self.verdict.r#type == VerdictKind::Rubric
+            && !self.params.parameters.contains_key(CALLS)
+            && let Some(texts) = given.remove(CALLS)
+        {
+            self.verdict.calls = Some(match texts.last().map_or("", |text| text.trim()) {
+                "one" => Calls::One,
+                "each" => Calls::Each,
+                _ => return Err(format!("`{CALLS}` must be one or each")),
+            });
+        }
+        Ok((sampling, k, given))
+    }
+
     /// One of the parts: a criterion of a rubric, or else the whole.
     ///
     /// # Errors
@@ -124,12 +157,14 @@ impl JudgeFile {
         let rubric = Rubric::new(criteria, order == Order::Shuffle).map_err(|reason| ("criteria", reason))?;
         let parts = rubric.criteria.len();
         let Criterion { name, description, verdict, good } = rubric.criteria[index.min(parts - 1)].clone();
-        let (description, form) = match calls {
-            Calls::One => (None, AnswerForm::Criterion { rubric: Arc::new(rubric), index }),
-            Calls::Each => (Some(description.trim().to_owned()), AnswerForm::Value),
+        let criterion =
+            PartOfRubric { name, description: description.trim().to_owned(), is_alone: calls == Calls::Each };
+        let form = match calls {
+            Calls::One => AnswerForm::Criterion { rubric: Arc::new(rubric), index },
+            Calls::Each => AnswerForm::Value,
         };
         let (labels, can_abstain) = (LabelTraits::default(), false);
-        Ok(Part { criterion: Some((name, description)), verdict, labels, can_abstain, form, good, parts })
+        Ok(Part { criterion: Some(criterion), verdict, labels, can_abstain, form, good, parts })
     }
 }
 

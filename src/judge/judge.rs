@@ -40,7 +40,7 @@ pub struct Judge {
     pub name: String,
     /// The file's `version`.
     pub version: u32,
-    /// The file's `description`.
+    /// The first line of the file's `description`; of a criterion that of its own.
     pub description: String,
     /// What is judged: traces, spans, their documents, sessions or pairs.
     pub select: Select,
@@ -146,7 +146,7 @@ impl Judge {
         let mut file: JudgeFile = toml_file::parse(&text)
             .map_err(|error| JudgeError::Toml { origin: origin.to_owned(), error: Box::new(error) })?;
         let invalid = |table, reason| JudgeError::Invalid { origin: origin.to_owned(), table, reason };
-        let (sampling, k, given) = file.params.said(given).map_err(|reason| invalid("params", reason))?;
+        let (sampling, k, given) = file.said(given).map_err(|reason| invalid("params", reason))?;
         let parameters = Parameters::resolve(&file.params.parameters, &given);
         let parameters = parameters.map_err(|reason| invalid("params", reason))?;
         let compile = |template: &Spanned<String>, unit| {
@@ -232,7 +232,7 @@ impl Judge {
         };
         let max_rationale = sampling.max_rationale_chars;
         let with_criterion = |form: String| match &criterion {
-            Some((_, Some(description))) => format!("Criterion: {description}\n\n{form}"),
+            Some(criterion) if criterion.is_alone => format!("Criterion: {}\n\n{form}", criterion.description),
             _ => form,
         };
         let with_form = |form: String| with_form(with_criterion(form));
@@ -254,10 +254,10 @@ impl Judge {
             return Err(invalid("prompt", "`truncate` needs `max_input_tokens`".to_owned()));
         }
         let mut judge = Self {
-            name: criterion.map_or_else(|| name.to_owned(), |(criterion, _)| format!("{name}.{criterion}")),
+            name: criterion.as_ref().map_or_else(|| name.to_owned(), |own| format!("{name}.{}", own.name)),
             file_name: name.to_owned(),
             version: file.version,
-            description: file.description.trim().to_owned(),
+            description: first_line(&criterion.map_or(file.description, |own| own.description)),
             select,
             verdict,
             labels,
@@ -332,11 +332,7 @@ impl Judge {
 
     /// The form of the answer for a trace.
     fn asked_for(&self, trace_id: &str) -> (&Instructions, &AnswerSchema) {
-        let order = match &self.form {
-            AnswerForm::Criterion { rubric, .. } => rubric.order_for(trace_id),
-            _ => 0,
-        };
-        let other = order.checked_sub(1).and_then(|other| self.other_orders.get(other));
+        let other = self.form.order_for(trace_id).checked_sub(1).and_then(|other| self.other_orders.get(other));
         other.map_or((&self.system, &self.schema), |(system, schema)| (system, schema))
     }
 
@@ -356,6 +352,11 @@ impl Judge {
     /// The name of the file, of which that of a rubric's criterion is a part.
     pub fn file_name(&self) -> &str {
         &self.file_name
+    }
+
+    /// Of a rubric's criterion: its own name.
+    pub fn criterion(&self) -> Option<&str> {
+        self.name.strip_prefix(&self.file_name)?.strip_prefix('.')
     }
 
     /// The parts of the request that are the same for every trace, for its identity: the system message with the first wording of the
@@ -489,6 +490,10 @@ impl Judge {
     pub fn prompt_uri(&self) -> String {
         format!("prompts:/{}/{}", self.file_name, self.version)
     }
+}
+
+fn first_line(text: &str) -> String {
+    text.trim().lines().next().unwrap_or_default().trim_end().to_owned()
 }
 
 /// Pairs are compared, and nothing else is.

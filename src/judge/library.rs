@@ -81,8 +81,8 @@ pub fn built_in(name: &str) -> Option<&'static str> {
 /// The folder that is searched before the built-in judges.
 pub const FOLDER: &str = "judges";
 
-/// Finds and compiles a judge. A name that ends in `.toml` or has a separator is a path, otherwise it is the name of `./judges/NAME.toml`, else that of a
-/// built-in judge.
+/// Finds and compiles a judge; of a rubric, the criterion that is named (`RUBRIC.CRITERION`), or the first one. A name that ends in `.toml` or has a
+/// separator is a path, otherwise it is the name of `./judges/NAME.toml`, else that of a built-in judge.
 ///
 /// # Errors
 /// When there is no such judge, or its file is invalid.
@@ -95,11 +95,15 @@ pub fn find(wanted: &str) -> Result<Judge, JudgeError> {
 /// # Errors
 /// As [`find`], and when a parameter is unknown or its value of another type.
 pub fn find_with(wanted: &str, given: impl FnOnce(&str) -> Given) -> Result<Judge, JudgeError> {
-    let Found { name, text, origin } = look_for(wanted)?;
-    Judge::compile_with(&name, &text, &origin, &given(&name))
+    let found = look_for(wanted)?;
+    if found.criterion.is_none() {
+        return Judge::compile_with(&found.name, &found.text, &found.origin, &given(&found.name));
+    }
+    let judge = found.compile(&given(&found.name))?.into_iter().find(|judge| found.is_meant(judge));
+    judge.ok_or_else(|| unknown(wanted, None))
 }
 
-/// The same with all parts that give separate feedback: for a rubric, its criteria.
+/// The same with all parts that give separate feedback: for a rubric, all its criteria unless one is named.
 ///
 /// # Errors
 /// When there is no such judge, or its file is invalid.
@@ -112,8 +116,10 @@ pub fn find_all(wanted: &str) -> Result<Vec<Judge>, JudgeError> {
 /// # Errors
 /// As [`find_all`], and when a parameter is unknown or its value of another type.
 pub fn find_all_with(wanted: &str, given: impl FnOnce(&str) -> Given) -> Result<Vec<Judge>, JudgeError> {
-    let Found { name, text, origin } = look_for(wanted)?;
-    Judge::compile_all(&name, &text, &origin, &given(&name))
+    let found = look_for(wanted)?;
+    let mut judges = found.compile(&given(&found.name))?;
+    judges.retain(|judge| found.is_meant(judge));
+    Ok(judges)
 }
 
 /// The TOML text of the judge that [`find`] would compile.
@@ -133,6 +139,23 @@ pub struct Found {
     pub text: String,
     /// How messages call it.
     pub origin: String,
+    /// The criterion of a rubric that is meant, if not the whole.
+    pub criterion: Option<String>,
+}
+
+impl Found {
+    /// Compiles the judge; a rubric to all its criteria.
+    ///
+    /// # Errors
+    /// When its file is invalid.
+    pub fn compile(&self, given: &Given) -> Result<Vec<Judge>, JudgeError> {
+        Judge::compile_all(&self.name, &self.text, &self.origin, given)
+    }
+
+    /// Whether the name that found it means this one of its criteria, or the whole.
+    pub fn is_meant(&self, judge: &Judge) -> bool {
+        self.criterion.is_none() || self.criterion.as_deref() == judge.criterion()
+    }
 }
 
 /// Finds a judge, and reads its file.
@@ -140,26 +163,57 @@ pub struct Found {
 /// # Errors
 /// When there is no such judge, or its file cannot be read.
 pub fn look_for(wanted: &str) -> Result<Found, JudgeError> {
-    let is_path =
-        wanted.contains(std::path::is_separator) || Path::new(wanted).extension().is_some_and(|e| e == "toml");
-    if is_path {
+    if is_path(wanted) {
         return read(Path::new(wanted));
     }
-    let local: PathBuf = [FOLDER, &format!("{wanted}.toml")].iter().collect();
-    if local.is_file() {
-        return read(&local);
+    if let Some(found) = named(wanted)? {
+        return Ok(found);
     }
-    match built_in(wanted) {
-        Some(text) => Ok(Found {
-            name: wanted.to_owned(),
-            text: unix_line_ends(text),
-            origin: format!("the built-in judge {wanted}"),
-        }),
+    let Some((rubric, criterion)) = wanted.rsplit_once('.') else { return Err(unknown(wanted, None)) };
+    let Some(found) = named(rubric)? else { return Err(unknown(wanted, None)) };
+    let found = Found { criterion: Some(criterion.to_owned()), ..found };
+    // A parameter without a default says nothing about the criteria: what is wrong with the file is said where it is compiled.
+    match found.compile(&Given::new()) {
+        Ok(judges) if !judges.iter().any(|judge| found.is_meant(judge)) => Err(unknown(wanted, Some(&judges))),
+        _ => Ok(found),
+    }
+}
+
+fn is_path(wanted: &str) -> bool {
+    wanted.contains(std::path::is_separator) || Path::new(wanted).extension().is_some_and(|e| e == "toml")
+}
+
+/// The judge of this name in the folder, else the built-in one.
+fn named(name: &str) -> Result<Option<Found>, JudgeError> {
+    let local: PathBuf = [FOLDER, &format!("{name}.toml")].iter().collect();
+    if local.is_file() {
+        return read(&local).map(Some);
+    }
+    Ok(built_in(name).map(|text| Found {
+        name: name.to_owned(),
+        text: unix_line_ends(text),
+        origin: format!("the built-in judge {name}"),
+        criterion: None,
+    }))
+}
+
+fn unknown(wanted: &str, criteria: Option<&[Judge]>) -> JudgeError {
+    let known = match criteria {
+        Some(judges) => judges.iter().map(|judge| judge.name.clone()).collect(),
         None => {
             let aliases = ALIASES.iter().map(|(alias, _)| (*alias).to_owned());
-            let known = names().into_iter().map(|(name, _)| name).chain(aliases).collect();
-            Err(JudgeError::Unknown { name: wanted.to_owned(), known })
+            names().into_iter().map(|(name, _)| name).chain(aliases).collect()
         }
+    };
+    JudgeError::Unknown { name: wanted.to_owned(), known }
+}
+
+/// The name of a judge without that of one of its criteria.
+pub fn without_criterion(wanted: &str) -> &str {
+    let is_named = |name: &str| named(name).is_ok_and(|found| found.is_some());
+    match wanted.rsplit_once('.') {
+        Some((rubric, _)) if !is_path(wanted) && !is_named(wanted) && is_named(rubric) => rubric,
+        _ => wanted,
     }
 }
 
@@ -168,7 +222,7 @@ fn read(path: &Path) -> Result<Found, JudgeError> {
     let text = std::fs::read_to_string(path).map_err(|source| JudgeError::Read { path: origin.clone(), source })?;
     let text = unix_line_ends(&text);
     let name = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default().to_owned();
-    Ok(Found { name, text, origin })
+    Ok(Found { name, text, origin, criterion: None })
 }
 
 /// A checkout may have other line ends, and some editors begin a file with a byte order mark.

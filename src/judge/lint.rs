@@ -47,29 +47,36 @@ pub enum Severity {
 /// Checks a judge file; errors first, then in the order of the file.
 pub fn check(name: &str, text: &str, max_tokens: u64) -> Vec<Finding> {
     let text = text.replace("\r\n", "\n");
-    let judge = match Judge::compile_with(name, &text, "", &samples(&text)) {
-        Ok(judge) => judge,
+    let judges = match Judge::compile_all(name, &text, "", &samples(&text)) {
+        Ok(judges) => judges,
         Err(error) => return vec![of_error(&text, &error)],
     };
     let Ok(file) = toml_file::parse::<JudgeFile>(&text) else { return Vec::new() };
+    let Some(judge) = judges.first() else { return Vec::new() };
     let mut findings = Findings { text: &text, found: Vec::new() };
-    findings.labels(&judge);
+    judges.iter().for_each(|judge| findings.labels(judge));
     if let Some(prompt) = &file.prompt {
         findings.unfenced(&prompt.user);
-        findings.unguarded(&judge, &prompt.user);
-        findings.wording(&judge, prompt);
+        findings.unguarded(judge, &prompt.user);
+        findings.wording(judge, &file, prompt);
         findings.parameters(&file, prompt);
     }
-    if judge.good.is_none() && judge.select.unit() != Unit::Pair {
-        let message = "no `good` (or `better`): without it there is no pass rate, no gate, and `pass` is not read";
-        findings.add(Severity::Warning, findings.key("[verdict]"), message);
+    if let Some(judge) = judges.iter().find(|judge| judge.good.is_none() && judge.select.unit() != Unit::Pair) {
+        let (criterion, table) = match judge.criterion() {
+            Some(criterion) => (format!("`{criterion}`: "), "[[criteria]]"),
+            None => (String::new(), "[verdict]"),
+        };
+        let message = format!(
+            "{criterion}no `good` (or `better`): without it there is no pass rate, no gate, and `pass` is not read"
+        );
+        findings.add(Severity::Warning, findings.key(table), message);
     }
-    if judge.description.is_empty() {
+    if file.description.trim().is_empty() {
         let message = "no `description`: reports cannot say what the verdict means";
         findings.add(Severity::Warning, 0, message);
     }
     findings.examples(&file);
-    let tokens = judge.instruction_tokens();
+    let tokens = judges.iter().map(Judge::instruction_tokens).max().unwrap_or(0);
     if tokens > max_tokens {
         let message = format!(
             "the instructions take about {tokens} tokens, more than {max_tokens}: they are paid for with every trace"
@@ -261,7 +268,7 @@ impl Findings<'_> {
     }
 
     /// What the instructions say.
-    fn wording(&mut self, judge: &Judge, prompt: &Prompts) {
+    fn wording(&mut self, judge: &Judge, file: &JudgeFile, prompt: &Prompts) {
         let empty = Spanned::new(0..0, String::new());
         let system = prompt.system.as_ref().unwrap_or(&empty);
         let lower = system.get_ref().to_ascii_lowercase();
@@ -297,7 +304,9 @@ impl Findings<'_> {
             self.add(Severity::Warning, self.key("system"), message);
         }
         if matches!(judge.select.unit(), Unit::Trace | Unit::Pair) && shows_answer {
-            let silent = |words: &[&str]| !words.iter().any(|word| lower.contains(word));
+            let of_criteria = file.criteria.iter().map(|criterion| criterion.description.to_ascii_lowercase());
+            let all: Vec<_> = of_criteria.chain([lower]).collect();
+            let silent = |words: &[&str]| !all.iter().any(|text| words.iter().any(|word| text.contains(word)));
             let mut missing = Vec::new();
             if silent(&["empty", "null", "no content", "without content", "without any text"]) {
                 missing.push("an empty answer");
@@ -385,6 +394,10 @@ mod tests {
         check("j", text, DEFAULT_MAX_TOKENS).iter().map(|f| (f.severity, f.line, f.column)).collect()
     }
 
+    const RUBRIC: &str = "description = \"d\"\n[verdict]\ntype = \"rubric\"\n\
+        [[criteria]]\nname = \"a\"\ndescription = \"d\"\nverdict = { type = \"boolean\", good = true }\n\
+        [[criteria]]\nname = \"b\"\ndescription = \"d\"\nverdict = { type = \"boolean\" }\n[prompt]\n";
+
     #[test]
     fn built_in_judges_have_no_findings() {
         for (name, text) in library::BUILT_IN {
@@ -440,6 +453,7 @@ mod tests {
                 "a trace without `documents` becomes a failure",
             ),
             (format!("{HEAD}{SYSTEM}{USER}[params.x]\ndefault = 1"), "`x` is never used"),
+            (format!("{RUBRIC}{SYSTEM}{USER}"), "`b`: no `good`"),
             (
                 format!(
                     "{HEAD}{SYSTEM}{USER}{}",

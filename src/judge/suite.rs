@@ -1,12 +1,18 @@
 //! Minimal pairs: traces that differ in one thing, with the verdicts that a judge should give. They test a judge on a model.
 //!
 //! A line of a suite is `{"pair", "differs", "both": {...}, "one": {...}, "other": {...}}`: what both traces have, and what differs. A trace is written in short form:
-//! `question`, `answer` (or `answer_a` and `answer_b`, of which one is better), `system`, `history`, `context`, `documents`, `calls`, `tools`, `turns`, expectations, and `expected`, or `expected_any` where several verdicts are right.
+//! `question`, `answer` (or `answer_a` and `answer_b`, of which one is better), `system`, `history`, `context`, `documents`, `calls`, `tools`, `turns`, expectations, and `expected`, or `expected_any` where several verdicts are right; of a rubric
+//! these are objects, by criterion.
+
+mod expected;
+mod short;
 
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
-use super::requires::EXPECTATIONS;
+use super::{Judge, library};
+
+pub use expected::Expected;
 
 macro_rules! suites {
     ($($name:literal)+) => {
@@ -43,7 +49,7 @@ pub enum Variant {
     Plain,
     /// As it is, once more: how often the verdict changes by itself.
     Placebo,
-    /// The documents, or two answers, in the opposite order.
+    /// The criteria of a rubric that is one request in another order; of other judges the documents, or two answers, in the opposite one.
     Order,
     /// With a courtesy at the end.
     Length,
@@ -65,13 +71,6 @@ impl Variant {
             Self::Style => "style",
         }
     }
-}
-
-/// The minimal pairs of a judge.
-#[derive(Debug)]
-pub struct Suite {
-    is_of_form: bool,
-    pairs: Vec<Pair>,
 }
 
 /// Two traces that differ in one thing.
@@ -96,8 +95,8 @@ pub struct Case {
     pub differs: String,
     /// How it is asked about.
     pub variant: Variant,
-    /// Any of these is right; null is an abstention.
-    pub expected: Vec<Value>,
+    /// The right verdicts.
+    pub expected: Expected,
     /// The trace, those of its session, or the two that are compared, in the plain form of datasets. None where two answers are compared in the opposite
     /// order: both orders are asked anyway.
     pub traces: Vec<Value>,
@@ -113,286 +112,164 @@ pub struct SuiteError {
     pub reason: String,
 }
 
-impl Suite {
-    /// Reads the suite of a judge, a pair each line.
-    ///
-    /// # Errors
-    /// Which line is no pair, and why.
-    pub fn read(judge: &str, text: &str) -> Result<Self, SuiteError> {
-        let mut pairs: Vec<Pair> = Vec::new();
-        for (at, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
-            let wrong = |reason: String| SuiteError { line: at + 1, reason };
-            let pair: Pair = serde_json::from_str(line).map_err(|error| wrong(error.to_string()))?;
-            if pairs.iter().any(|other| other.pair == pair.pair) {
-                return Err(wrong(format!("the pair `{}` appears twice", pair.pair)));
-            }
-            for side in [&pair.one, &pair.other] {
-                let whole = merged(&pair.both, side);
-                expected(&whole).map_err(wrong)?;
-                traces("t", &whole, Variant::Plain).map_err(wrong)?;
-            }
-            pairs.push(pair);
+/// Reads a suite, a pair each line: each trace as it is, and in those variants that leave the right verdicts what they are. `judges` is a judge, or all
+/// criteria of a rubric.
+///
+/// # Errors
+/// Which line is no pair of traces with verdicts that the judges may give, and why.
+pub fn read(judges: &[Judge], text: &str) -> Result<Vec<Case>, SuiteError> {
+    let mut cases: Vec<Case> = Vec::new();
+    for (at, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
+        let wrong = |reason: String| SuiteError { line: at + 1, reason };
+        let pair: Pair = serde_json::from_str(line).map_err(|error| wrong(error.to_string()))?;
+        if cases.iter().any(|other| other.pair == pair.pair) {
+            return Err(wrong(format!("the pair `{}` appears twice", pair.pair)));
         }
-        if pairs.is_empty() {
-            return Err(SuiteError { line: 1, reason: "no pairs".to_owned() });
-        }
-        Ok(Self { is_of_form: OF_FORM.contains(&judge), pairs })
-    }
-
-    /// How many pairs there are.
-    pub fn pairs(&self) -> usize {
-        self.pairs.len()
-    }
-
-    /// All cases: each trace as it is, and in those variants that leave the right verdict what it is.
-    pub fn cases(&self) -> Vec<Case> {
-        let mut cases = Vec::new();
-        for pair in &self.pairs {
-            for (side, own) in [("one", &pair.one), ("other", &pair.other)] {
-                let whole = merged(&pair.both, own);
-                for variant in [Variant::Plain].into_iter().chain(Variant::OTHERS) {
-                    if !self.applies(variant, &whole) {
-                        continue;
-                    }
-                    let trace_id = format!("{}/{side}/{}", pair.pair, variant.as_str());
-                    // Both were checked when the suite was read.
-                    let (Ok(expected), Ok(traces)) = (expected(&whole), traces(&trace_id, &whole, variant)) else {
-                        continue;
-                    };
-                    cases.push(Case {
-                        trace_id,
-                        pair: pair.pair.clone(),
-                        differs: pair.differs.clone(),
-                        variant,
-                        expected,
-                        traces,
-                    });
-                }
-            }
-        }
-        cases
-    }
-
-    fn applies(&self, variant: Variant, whole: &Map<String, Value>) -> bool {
-        match variant {
-            Variant::Plain | Variant::Placebo => true,
-            Variant::Order | Variant::Length | Variant::Style if is_compared(whole) => true,
-            // A citation by number would mean another document.
-            Variant::Order => {
-                let documents = whole.get("documents").and_then(Value::as_array);
-                let cites = whole.get("answer").and_then(Value::as_str).is_some_and(|answer| answer.contains('['));
-                documents.is_some_and(|documents| documents.len() > 1) && !cites
-            }
-            Variant::Length | Variant::Style => {
-                let said = whole.get("answer").and_then(Value::as_str).is_some_and(|answer| !answer.is_empty());
-                said && !self.is_of_form
-            }
+        for (side, own) in [("one", &pair.one), ("other", &pair.other)] {
+            let whole = pair.both.iter().chain(own).map(|(key, value)| (key.clone(), value.clone())).collect();
+            cases.extend(of_side(judges, &pair, side, &whole).map_err(wrong)?);
         }
     }
+    if cases.is_empty() {
+        return Err(SuiteError { line: 1, reason: "no pairs".to_owned() });
+    }
+    Ok(cases)
 }
 
-fn merged(both: &Map<String, Value>, own: &Map<String, Value>) -> Map<String, Value> {
-    both.iter().chain(own).map(|(key, value)| (key.clone(), value.clone())).collect()
-}
-
-/// Whether it is about which of two answers is better.
-fn is_compared(whole: &Map<String, Value>) -> bool {
-    whole.contains_key("answer_a")
-}
-
-fn expected(whole: &Map<String, Value>) -> Result<Vec<Value>, String> {
-    match (whole.get("expected"), whole.get("expected_any")) {
-        (Some(value), None) => Ok(vec![value.clone()]),
-        (None, Some(Value::Array(values))) if !values.is_empty() => Ok(values.clone()),
-        _ => Err("a trace needs `expected`, or `expected_any` with a list of verdicts".to_owned()),
-    }
-}
-
-/// The traces of a case, as lines of a dataset.
-fn traces(id: &str, whole: &Map<String, Value>, variant: Variant) -> Result<Vec<Value>, String> {
-    const KNOWN: [&str; 13] = [
-        "question",
-        "answer",
-        "answer_a",
-        "answer_b",
-        "system",
-        "history",
-        "context",
-        "documents",
-        "calls",
-        "tools",
-        "turns",
-        "expected",
-        "expected_any",
-    ];
-    if let Some(key) = whole.keys().find(|key| !KNOWN.contains(&key.as_str()) && !EXPECTATIONS.contains(&key.as_str()))
-    {
-        return Err(format!("a trace has no `{key}`"));
-    }
-    let list = |key: &str| whole.get(key).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-    let spans =
-        spans(whole.get("question"), list("documents"), whole.contains_key("documents"), list("calls"), variant);
-    let expectations: Map<String, Value> = whole
-        .iter()
-        .filter(|(key, _)| EXPECTATIONS.contains(&key.as_str()))
-        .map(|(key, value)| (key.clone(), value.clone()))
-        .collect();
-    let system = whole.get("system").and_then(Value::as_str);
-    let trace = |id: String, messages: Vec<Value>, answer: Option<&Value>| {
-        let mut trace = json!({"trace_id": id, "inputs": {"messages": messages}});
-        if let Some(answer) = answer {
-            trace["outputs"] = varied(answer, variant);
-        }
-        if !expectations.is_empty() {
-            trace["expectations"] = expectations.clone().into();
-        }
-        trace
+/// One of the two traces, as it is and in its variants.
+fn of_side(judges: &[Judge], pair: &Pair, side: &str, whole: &Map<String, Value>) -> Result<Vec<Case>, String> {
+    let Some(judge) = judges.first() else { return Ok(Vec::new()) };
+    let expected = expected::read(judges, whole)?;
+    let has_orders = judge.form.orders() > 1;
+    let named = |variant: Variant| format!("{}/{side}/{}", pair.pair, variant.as_str());
+    let plain = judge.form.order_for(&named(Variant::Plain));
+    let applies = |variant: &Variant| match variant {
+        Variant::Plain | Variant::Placebo => true,
+        Variant::Order if has_orders => true,
+        Variant::Order | Variant::Length | Variant::Style if short::is_compared(whole) => true,
+        Variant::Order => short::has_documents_in_any_order(whole),
+        Variant::Length | Variant::Style => short::has_answer(whole) && !is_of_form(judge),
     };
-    let said = |role: &str, text: &Value| json!({"role": role, "content": text});
-    let mut messages: Vec<Value> = system.iter().map(|text| said("system", &(*text).into())).collect();
-    if let Some(turns) = whole.get("turns").and_then(Value::as_array) {
-        let mut session = Vec::new();
-        for (at, turn) in turns.iter().enumerate() {
-            let [user, assistant] = turn.as_array().map(Vec::as_slice).unwrap_or_default() else {
-                return Err("a turn is a list of what the user and the assistant say".to_owned());
-            };
-            let is_last = at + 1 == turns.len();
-            let turn_id = if is_last { id.to_owned() } else { format!("{id}/{at}") };
-            let mut own = messages.clone();
-            own.push(said("user", user));
-            let mut trace = trace(turn_id, own, Some(assistant));
-            trace["session_id"] = id.into();
-            trace["request_time"] = (1_700_000_000_000_u64 + 1000 * at as u64).into();
-            if is_last && !spans.is_empty() {
-                trace["spans"] = spans.clone().into();
-            }
-            session.push(trace);
-        }
-        return if session.is_empty() { Err("`turns` is empty".to_owned()) } else { Ok(session) };
-    }
-    for turn in list("history") {
-        let [user, assistant] = turn.as_array().map(Vec::as_slice).unwrap_or_default() else {
-            return Err("a turn of the history is a list of what the user and the assistant say".to_owned());
-        };
-        messages.extend([said("user", user), said("assistant", assistant)]);
-    }
-    messages.extend(whole.get("question").map(|question| said("user", question)));
-    if let Some(answer_a) = whole.get("answer_a") {
-        let answer_b = whole.get("answer_b").ok_or("`answer_a` needs an `answer_b`")?;
-        if variant == Variant::Order {
-            return Ok(Vec::new());
-        }
-        // What is changed is the answer that should not win.
-        let loser =
-            if whole.get("expected").is_some_and(|expected| expected == "answer_b") { answer_a } else { answer_b };
-        let side = |answer: &Value| {
-            let mut side = trace(id.to_owned(), messages.clone(), None);
-            side["outputs"] = if answer == loser { varied(answer, variant) } else { answer.clone() };
-            side
-        };
-        return Ok(vec![side(answer_a), side(answer_b)]);
-    }
-    let mut trace = trace(id.to_owned(), messages.clone(), whole.get("answer"));
-    trace["inputs"] = match (whole.get("context"), whole.get("tools")) {
-        (Some(context), _) => json!({"question": whole.get("question"), "context": context}),
-        (None, Some(tools)) => json!({"messages": messages, "tools": tools}),
-        (None, None) => trace["inputs"].take(),
+    let case = |variant: Variant| {
+        let order = if variant == Variant::Order { plain + judge.form.orders().div_ceil(2) } else { plain };
+        let trace_id = judge.form.id_in_order(named(variant), order);
+        // Only the criteria change places.
+        let shown = if has_orders && variant == Variant::Order { Variant::Plain } else { variant };
+        Ok(Case {
+            traces: short::traces(&trace_id, whole, shown)?,
+            trace_id,
+            pair: pair.pair.clone(),
+            differs: pair.differs.clone(),
+            variant,
+            expected: expected.clone(),
+        })
     };
-    if messages.is_empty() {
-        trace["inputs"] = json!({});
-    }
-    if !spans.is_empty() {
-        trace["spans"] = spans.into();
-    }
-    Ok(vec![trace])
+    [Variant::Plain].into_iter().chain(Variant::OTHERS).filter(applies).map(case).collect()
 }
 
-fn spans(
-    question: Option<&Value>,
-    documents: &[Value],
-    has_documents: bool,
-    calls: &[Value],
-    variant: Variant,
-) -> Vec<Value> {
-    let mut spans = Vec::new();
-    if has_documents {
-        let document = |document: &Value| match document {
-            Value::String(text) => json!({"page_content": text}),
-            document => {
-                let metadata: Map<_, _> = [("title", "title"), ("doc_uri", "uri")]
-                    .into_iter()
-                    .filter_map(|(key, own)| Some((key.to_owned(), document.get(own)?.clone())))
-                    .collect();
-                json!({"page_content": document["text"], "metadata": metadata})
-            }
-        };
-        let mut found: Vec<Value> = documents.iter().map(document).collect();
-        if variant == Variant::Order {
-            found.reverse();
-        }
-        spans.push(json!({"span_id": "retrieval", "name": "search", "span_type": "RETRIEVER", "inputs": question, "outputs": found}));
-    }
-    for (at, call) in calls.iter().enumerate() {
-        let mut span = json!({"span_id": format!("call-{}", at + 1), "name": call["name"], "span_type": "TOOL", "inputs": call["arguments"]});
-        match call.get("error") {
-            Some(error) => span["status"] = json!({"code": "ERROR", "message": error}),
-            None => span["outputs"] = call["result"].clone(),
-        }
-        spans.push(span);
-    }
-    spans
-}
-
-/// The answer in a variant.
-fn varied(answer: &Value, variant: Variant) -> Value {
-    match (variant, answer.as_str()) {
-        (Variant::Length, Some(text)) => format!("{text}\n\nThat is all on this; a good day to you.").into(),
-        (Variant::Style, Some(text)) => format!("### Answer\n\n{text}").into(),
-        _ => answer.clone(),
-    }
+fn is_of_form(judge: &Judge) -> bool {
+    OF_FORM.contains(&library::canonical(judge.file_name()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::judge::{Judge, JudgeKind, library};
+    use crate::judge::{Given, JudgeKind};
+
+    /// A rubric of two criteria in one request.
+    pub(super) const RUBRIC: &str = r#"
+[verdict]
+type = "rubric"
+[[criteria]]
+name = "faithful"
+description = "It says nothing else."
+verdict = { type = "boolean", good = true }
+[[criteria]]
+name = "clear"
+description = "1 = unclear, 4 = clear."
+verdict = { type = "integer", min = 1, max = 4, better = "higher" }
+[prompt]
+user = "{{ answer | fence('answer') }}"
+"#;
 
     #[test]
     fn every_built_in_judge_has_a_suite_of_8_to_20_pairs_with_allowed_verdicts() {
-        let asks = |(name, text): &&(&str, &str)| Judge::compile(name, text, name).unwrap().kind() == JudgeKind::Llm;
-        for (name, text) in library::BUILT_IN.iter().filter(asks) {
-            let (_, suite) = SUITES.iter().find(|(suite, _)| suite == name).unwrap_or_else(|| panic!("{name}"));
-            let suite = Suite::read(name, suite).unwrap_or_else(|error| panic!("{name}: {error}"));
-            assert!((8..=20).contains(&suite.pairs()), "{name}: {}", suite.pairs());
-            let judge = Judge::compile(name, text, name).unwrap();
-            let mut sides = Vec::new();
-            for case in suite.cases() {
-                for value in &case.expected {
-                    let is_allowed = judge.verdict.check(value).is_ok() || judge.can_abstain && value.is_null();
-                    assert!(is_allowed, "{name}: {}: {value}", case.trace_id);
-                }
-                if case.variant == Variant::Plain {
-                    sides.push(case.expected);
-                }
+        for (name, text) in library::BUILT_IN {
+            let judges = Judge::compile_all(name, text, name, &Given::new()).unwrap();
+            if judges[0].kind() != JudgeKind::Llm {
+                continue;
             }
+            let (_, suite) = SUITES.iter().find(|(suite, _)| suite == name).unwrap_or_else(|| panic!("{name}"));
+            let cases = read(&judges, suite).unwrap_or_else(|error| panic!("{name}: {error}"));
+            let plain: Vec<_> = cases.iter().filter(|case| case.variant == Variant::Plain).collect();
+            assert!((16..=40).contains(&plain.len()), "{name}: {}", plain.len());
             // The one difference is a difference to the judge.
-            assert!(sides.chunks(2).all(|pair| pair[0] != pair[1]), "{name}");
+            for pair in plain.chunks(2) {
+                assert!(
+                    pair[0].pair == pair[1].pair && pair[0].expected != pair[1].expected,
+                    "{name}: {}",
+                    pair[0].pair
+                );
+            }
+            // Each criterion is expected to find something, and to find nothing.
+            for judge in &judges {
+                let mut right: Vec<_> = plain.iter().filter_map(|case| case.expected.get(&judge.name)).collect();
+                right.dedup();
+                assert!(right.len() > 1, "{}", judge.name);
+            }
         }
     }
 
     #[test]
     fn mistakes_are_named_with_their_line() {
+        let judge = "[verdict]\ntype = \"boolean\"\n[prompt]\nuser = \"{{ answer }}\"";
+        let judges = [Judge::compile("j", judge, "j").unwrap()];
         let pair = r#"{"pair": "a", "differs": "d", "both": {"question": "Q"}, "one": {"expected": true, "answer": "x"}, "other": {"expected": false, "answer": "y"}}"#;
-        assert_eq!(Suite::read("j", pair).unwrap().pairs(), 1);
+        assert_eq!(read(&judges, pair).unwrap().len(), 8, "two traces in four variants");
         for (text, words) in [
             ("", "line 1: no pairs"),
             (&format!("{pair}\n\n{pair}"), "line 3: the pair `a` appears twice"),
             (&pair.replace("\"expected\": true", "\"expect\": true"), "line 1: a trace needs `expected`"),
+            (
+                &pair.replace("\"expected\": true", "\"expected\": 1"),
+                "line 1: `expected`: the verdict must be true or false",
+            ),
             (&pair.replace("\"question\"", "\"questoin\""), "line 1: a trace has no `questoin`"),
             (&pair.replace("differs", "differ"), "line 1: unknown field `differ`"),
         ] {
-            let error = Suite::read("j", text).unwrap_err().to_string();
+            let error = read(&judges, text).unwrap_err().to_string();
             assert!(error.starts_with(words), "{error}");
+        }
+    }
+
+    #[test]
+    fn only_the_variant_order_has_the_criteria_of_a_rubric_in_another_order() {
+        let of = |text: &str| {
+            let judges = Judge::compile_all("j", text, "j", &Given::new()).unwrap();
+            let pair = |n: usize| {
+                format!(
+                    r#"{{"pair": "{n}", "differs": "d", "both": {{"documents": ["x", "y"]}}, "one": {{"expected": {{"clear": 4}}, "answer": "x"}}, "other": {{"expected": {{"clear": 1}}, "answer": "y"}}}}"#
+                )
+            };
+            let suite: Vec<_> = (0..6).map(pair).collect();
+            let cases = read(&judges, &suite.join("\n")).unwrap();
+            let order = |case: &Case| judges[0].form.order_for(&case.trace_id);
+            let documents = |case: &Case| case.traces[0]["spans"][0]["outputs"][0]["page_content"].clone();
+            let traces = cases.chunks(5).map(|of_trace| {
+                assert_eq!(of_trace.iter().map(|case| case.variant).collect::<Vec<_>>()[1..], Variant::OTHERS);
+                let changed = |case: &&Case| order(case) != order(&of_trace[0]);
+                let turned = |case: &&Case| documents(case) != documents(&of_trace[0]);
+                let names = |is: &dyn Fn(&&Case) -> bool| {
+                    of_trace.iter().filter(is).map(|case| case.variant.as_str()).collect::<Vec<_>>()
+                };
+                (names(&changed), names(&turned))
+            });
+            traces.collect::<Vec<_>>()
+        };
+        assert!(of(RUBRIC).into_iter().all(|changed| changed == (vec!["order"], vec![])));
+        for alone in ["calls = \"each\"", "order = \"fixed\""] {
+            let text = RUBRIC.replace("type = \"rubric\"", &format!("type = \"rubric\"\n{alone}"));
+            assert!(of(&text).into_iter().all(|changed| changed == (vec![], vec!["order"])), "{alone}");
         }
     }
 }

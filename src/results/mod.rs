@@ -6,6 +6,7 @@
 pub mod attack;
 pub mod by;
 mod caveat;
+pub mod certificate;
 pub mod compare;
 mod compare_options;
 mod comparing;

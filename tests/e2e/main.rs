@@ -63,6 +63,7 @@ mod sessions;
 mod shard_and_reuse;
 mod spans;
 mod status;
+mod tested_rubrics;
 mod trace_forms;
 mod traces_of_tools;
 mod trouble;

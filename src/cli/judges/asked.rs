@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 
 use judge_run::feedback::Feedback;
 use judge_run::feedback::log::StandingRecords;
-use judge_run::judge::{Judge, Unit};
+use judge_run::judge::Unit;
 use judge_run::run::{Exit, Scope};
 
+use super::subject::Subject;
 use crate::cli::batch_args::BatchArgs;
 use crate::cli::environment::Env;
 use crate::cli::error::CliError;
@@ -25,9 +26,7 @@ pub(super) const SIDES: [&str; 2] = ["answer_a", "answer_b"];
 
 /// What is asked.
 pub(super) struct Asked<'a> {
-    pub judge: &'a Judge,
-    /// How the command line names it.
-    pub wanted: &'a str,
+    pub subject: &'a Subject,
     pub set: &'a [Setting],
     pub log: &'a Path,
     pub endpoint: &'a EndpointArgs,
@@ -39,21 +38,21 @@ pub(super) struct Answers {
     /// The source of the feedback.
     pub model: String,
     pub exit: Exit,
-    /// The judge's standing records.
+    /// The standing records of the judge, or of the criteria.
     pub records: Vec<Feedback>,
 }
 
 impl Asked<'_> {
     /// The ordinary run, with its log, its limits and its retries; returns what the log says. A judge of pairs has a dataset for each side.
     pub(super) fn answers(&self, dataset: Vec<PathBuf>) -> Result<Answers, CliError> {
-        let Self { judge, wanted, set, log, endpoint, conduct } = *self;
-        let side = SIDES.iter().zip(&dataset).filter(|_| judge.select.unit() == Unit::Pair);
+        let Self { subject, set, log, endpoint, conduct } = *self;
+        let side = SIDES.iter().zip(&dataset).filter(|_| subject.unit() == Unit::Pair);
         let side = side.map(|(name, path)| SideArg::new(name, path.clone())).collect();
         let args = RunArgs {
             dataset,
             map: Vec::new(),
             dataset_format: None,
-            judge: vec![wanted.to_owned()],
+            judge: vec![subject.wanted.clone()],
             set: set.to_vec(),
             sides: SideArgs { side, pair_by: None, orders: None },
             selection: SelectionArgs::default(),
@@ -90,7 +89,8 @@ impl Asked<'_> {
         let mut records = StandingRecords::of(&logs).map_err(|error| log_hints::cannot_open(&error))?;
         let read = records.for_each(|_, _, line| {
             let record = std::str::from_utf8(line).ok().and_then(|line| Feedback::from_json(line).ok());
-            let Some(record) = record.filter(|record| record.name == judge.name) else { return };
+            let is_of = |record: &Feedback| subject.tested().any(|judge| judge.name == record.name);
+            let Some(record) = record.filter(is_of) else { return };
             let source = record.source.source_id.clone().unwrap_or_default();
             if source == model || source.starts_with("simulated:/") {
                 found.push(record);
@@ -102,8 +102,8 @@ impl Asked<'_> {
 }
 
 /// The log of a test: the one that is named, or one of the judge's name.
-pub(super) fn log_of(named: Option<PathBuf>, judge: &Judge, what: &str) -> Result<PathBuf, CliError> {
-    let log = named.unwrap_or_else(|| format!("{}.{what}.feedback.jsonl", judge.name).into());
+pub(super) fn log_of(named: Option<PathBuf>, subject: &Subject, what: &str) -> Result<PathBuf, CliError> {
+    let log = named.unwrap_or_else(|| format!("{}.{what}.feedback.jsonl", subject.name()).into());
     if log.extension().is_none_or(|e| e != "jsonl") {
         return Err(CliError::usage(format_args!("the log of a test is a .jsonl file, not `{}`", log.display())));
     }

@@ -5,10 +5,12 @@ mod asked;
 mod attack;
 mod check;
 mod import;
+mod labels;
 mod list;
 mod new;
 mod preview;
 mod show;
+mod subject;
 mod test;
 
 use std::io::Write;
