@@ -51,7 +51,7 @@ def datasets(folder, judge, base):
 def arguments(judge, base):
     of = [setting for setting in FOR_GUIDELINES[1::2] if setting.startswith(judge["name"] + ".")]
     more = [part for setting in of for part in ("--set", setting)]
-    return ["-J", judge["name"], *more, "-m", "llamacpp:/smollm2", "--base-url", base, "-j", "2"]
+    return ["-J", judge["name"], *more, "-m", "llamacpp:/smollm2", "--base-url", base, "-j", "2", "--timeout", "20m"]
 
 
 def is_of(verdict, value):
