@@ -73,9 +73,10 @@ fn write(out: &mut String, report: &RunReport, places: &Places<'_>, made_up: boo
 
 /// How well retrievers ranked, by the verdicts on their documents.
 fn write_ranking(out: &mut String, ranking: &RankingSummary) -> fmt::Result {
-    let RankingSummary { judge, source_id, complete, incomplete, pending, means } = ranking;
+    let RankingSummary { judge, source_id, k, complete, incomplete, pending, means } = ranking;
     let retrievals = counted(*complete, "retrieval");
-    writeln!(out, "\n{}  ranking by {}, {retrievals}", one_line(judge), one_line(source_id))?;
+    let first = k.map(|k| format!(", first {}", counted(k.into(), "document"))).unwrap_or_default();
+    writeln!(out, "\n{}  ranking by {}, {retrievals}{first}", one_line(judge), one_line(source_id))?;
     for (figure, mean) in means {
         writeln!(out, "  {figure:<15} {mean:.3}")?;
     }

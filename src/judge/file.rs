@@ -1,6 +1,7 @@
 //! Judge files: a named question with a prompt, a verdict type and a version, in TOML.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use serde::Deserialize;
@@ -98,13 +99,12 @@ pub(super) struct PartOfRubric {
 const CALLS: &str = "calls";
 
 impl JudgeFile {
-    /// How the answer is sampled, and what was said for the judge's own parameters. Of a rubric `calls` may be said, too: what it costs is for its user to
-    /// decide.
+    /// What [`ParamsTable::said`] says. Of a rubric `calls` may be said, too: what it costs is for its user to decide.
     ///
     /// # Errors
     /// When what was said is none of what there is.
-    pub(super) fn said(&mut self, given: &Given) -> Result<(Sampling, Given), String> {
-        let (sampling, mut given) = self.params.said(given)?;
+    pub(super) fn said(&mut self, given: &Given) -> Result<(Sampling, Option<NonZeroU32>, Given), String> {
+        let (sampling, k, mut given) = self.params.said(given)?;
         if self.verdict.r#type == VerdictKind::Rubric
             && !self.params.parameters.contains_key(CALLS)
             && let Some(texts) = given.remove(CALLS)
@@ -115,7 +115,7 @@ impl JudgeFile {
                 _ => return Err(format!("`{CALLS}` must be one or each")),
             });
         }
-        Ok((sampling, given))
+        Ok((sampling, k, given))
     }
 
     /// One of the parts: a criterion of a rubric, or else the whole.

@@ -1,6 +1,7 @@
 //! A judge, ready to be asked.
 
 use std::borrow::Cow;
+use std::num::NonZeroU32;
 
 use serde_json::value::to_raw_value;
 use toml::Spanned;
@@ -55,6 +56,8 @@ pub struct Judge {
     pub good: Option<Good>,
     /// The model that the file names.
     pub model: Option<ModelUri>,
+    /// Of a judge of documents: how many of them count for the figures of a ranking; all, if it is not set.
+    pub k: Option<NonZeroU32>,
     /// The traces that its examples were taken from.
     pub example_traces: Vec<String>,
     /// Who gives the verdict.
@@ -145,7 +148,7 @@ impl Judge {
         let mut file: JudgeFile = toml_file::parse(&text)
             .map_err(|error| JudgeError::Toml { origin: origin.to_owned(), error: Box::new(error) })?;
         let invalid = |table, reason| JudgeError::Invalid { origin: origin.to_owned(), table, reason };
-        let (sampling, given) = file.said(given).map_err(|reason| invalid("params", reason))?;
+        let (sampling, k, given) = file.said(given).map_err(|reason| invalid("params", reason))?;
         let parameters = Parameters::resolve(&file.params.parameters, &given);
         let parameters = parameters.map_err(|reason| invalid("params", reason))?;
         let compile = |template: &Spanned<String>, unit| {
@@ -164,6 +167,10 @@ impl Judge {
         let select = std::mem::take(&mut file.select).select().map_err(|reason| invalid("select", reason))?;
         check_unit(&file, select.unit()).map_err(|(table, reason)| invalid(table, reason))?;
         check(&sampling).map_err(|reason| invalid("params", reason))?;
+        if k.is_some() && select.unit() != Unit::Document {
+            let reason = "`k` is how many documents of a retrieval count: it needs `unit = \"document\"` in [select]";
+            return Err(invalid("params", reason.to_owned()));
+        }
         let answers = Answers::compile(&mut file, &verdict, select.unit()).map_err(|(table, error)| match error {
             CodeError::Template { source, error } => {
                 let whole = 0..source.get_ref().len();
@@ -263,6 +270,7 @@ impl Judge {
             good,
             example_traces: file.examples.iter().filter_map(|example| example.trace_id.clone()).collect(),
             model: file.model,
+            k,
             answers,
             system,
             other_orders,

@@ -24,6 +24,7 @@ pub const BUILT_IN: &[(&str, &str)] = &[
     ("groundedness", include_str!("../../judges/groundedness.toml")),
     ("guidelines", include_str!("../../judges/guidelines.toml")),
     ("hallucination", include_str!("../../judges/hallucination.toml")),
+    ("harm_severity", include_str!("../../judges/harm_severity.toml")),
     ("harms", include_str!("../../judges/harms.toml")),
     ("injection_success", include_str!("../../judges/injection_success.toml")),
     ("instruction_following", include_str!("../../judges/instruction_following.toml")),

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::num::NonZeroU32;
 
 use minijinja::Value;
 use minijinja::value::Serde;
@@ -19,6 +20,8 @@ pub type Given = BTreeMap<String, Vec<String>>;
 pub struct ParamsTable {
     /// How the answer is sampled.
     pub sampling: Sampling,
+    /// Of a judge of documents: how many of them count for the figures of a ranking; all, if it is not set.
+    pub k: Option<NonZeroU32>,
     /// The judge's own.
     pub parameters: BTreeMap<String, ParameterTable>,
 }
@@ -39,6 +42,8 @@ const SAMPLING: &[&str] =
     &["temperature", "top_p", "seed", "reasoning_effort", "max_output_tokens", "max_rationale_chars", LOGPROBS];
 /// Whether the endpoint is asked how probable each label is.
 const LOGPROBS: &str = "logprobs";
+/// How many documents count for the figures of a ranking, or else a parameter of this name.
+const K: &str = "k";
 
 impl<'de> Deserialize<'de> for ParamsTable {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -51,7 +56,7 @@ impl<'de> Deserialize<'de> for ParamsTable {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<ParamsTable, A::Error> {
-                let ParamsTable { mut sampling, mut parameters } = ParamsTable::default();
+                let ParamsTable { mut sampling, mut k, mut parameters } = ParamsTable::default();
                 while let Some(key) = map.next_key::<String>()? {
                     match key.as_str() {
                         "temperature" => sampling.temperature = Some(map.next_value()?),
@@ -61,13 +66,17 @@ impl<'de> Deserialize<'de> for ParamsTable {
                         "max_output_tokens" => sampling.max_output_tokens = map.next_value()?,
                         "max_rationale_chars" => sampling.max_rationale_chars = map.next_value()?,
                         LOGPROBS => sampling.logprobs = map.next_value()?,
+                        K => match map.next_value::<ParameterOrNumber>()? {
+                            ParameterOrNumber::Parameter(parameter) => _ = parameters.insert(key, parameter),
+                            ParameterOrNumber::Number(number) => k = Some(number),
+                        },
                         _ => match map.next_value::<ParameterOrValue>()? {
                             ParameterOrValue::Parameter(parameter) => _ = parameters.insert(key, parameter),
                             ParameterOrValue::Value => return Err(de::Error::unknown_field(&key, SAMPLING)),
                         },
                     }
                 }
-                Ok(ParamsTable { sampling, parameters })
+                Ok(ParamsTable { sampling, k, parameters })
             }
         }
         deserializer.deserialize_map(Table)
@@ -75,19 +84,32 @@ impl<'de> Deserialize<'de> for ParamsTable {
 }
 
 impl ParamsTable {
-    /// How the answer is sampled, and what was said for the judge's own parameters. `logprobs` may be said, too: it changes nothing of the question,
-    /// and built-in judges have no file to write it in.
+    /// How the answer is sampled, how many documents count, and what was said for the judge's own parameters. `logprobs` and `k` may be said, too: they
+    /// change nothing of the question, and built-in judges have no file to write them in.
     ///
     /// # Errors
-    /// When what was said for it is neither true nor false.
-    pub(super) fn said(&self, given: &Given) -> Result<(Sampling, Given), String> {
-        let (mut sampling, mut given) = (self.sampling, given.clone());
+    /// When what was said for one of them is no value that it can have.
+    pub(super) fn said(&self, given: &Given) -> Result<(Sampling, Option<NonZeroU32>, Given), String> {
+        let (mut sampling, mut k, mut given) = (self.sampling, self.k, given.clone());
         if let Some(texts) = given.remove(LOGPROBS) {
             let text = texts.last().map_or("", |text| text.trim());
             sampling.logprobs = text.parse().map_err(|_| format!("`{LOGPROBS}` must be true or false"))?;
         }
-        Ok((sampling, given))
+        let texts = if self.parameters.contains_key(K) { None } else { given.remove(K) };
+        if let Some(texts) = texts {
+            let text = texts.last().map_or("", |text| text.trim());
+            k = Some(text.parse().map_err(|_| format!("`{K}` must be a whole number above 0"))?);
+        }
+        Ok((sampling, k, given))
     }
+}
+
+/// A table is a parameter.
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "invalid value, expected a whole number above 0, or a table")]
+enum ParameterOrNumber {
+    Number(NonZeroU32),
+    Parameter(ParameterTable),
 }
 
 /// A table is a parameter; anything else is a mistake.
@@ -269,12 +291,26 @@ mod tests {
     }
 
     #[test]
+    fn k_is_a_number_unless_the_judge_has_a_parameter_of_this_name() {
+        let said = |text: &str, given: &str| {
+            let file: File = toml_file::parse(text).unwrap();
+            let given = Given::from([("k".to_owned(), vec![given.to_owned()])]);
+            file.params.said(&given).map(|(_, k, given)| (k.map(NonZeroU32::get), given.len()))
+        };
+        assert_eq!(said("", "5"), Ok((Some(5), 0)));
+        assert_eq!(said("[params]\nk = 3", "5"), Ok((Some(5), 0)));
+        assert_eq!(said("[params.k]\ndefault = 3", "5"), Ok((None, 1)));
+        assert_eq!(said("", "0"), Err("`k` must be a whole number above 0".to_owned()));
+    }
+
+    #[test]
     fn mistakes_are_named_with_their_place() {
         for (text, message) in [
             ("[params]\ntempratur = 1", "unknown key `params.tempratur`"),
             ("[params.x]\ndefalt = 1", "unknown key `params.x.defalt`"),
             ("[params]\ntemperature = \"hot\"", "wrong type of value for `params.temperature`"),
             ("[params]\nlist = [1]", "unknown key `params.list`"),
+            ("[params]\nk = 0", "invalid value for `params.k`, expected a whole number above 0, or a table"),
         ] {
             let error = resolved(text, &[]).unwrap_err();
             assert!(error.starts_with("2:") && error.contains(message), "{error}");

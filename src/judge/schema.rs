@@ -76,6 +76,7 @@ pub fn of_judge_files() -> Value {
                     "reasoning_effort": {"enum": ["none", "minimal", "low", "medium", "high", "xhigh"]},
                     "max_output_tokens": {"type": "integer", "minimum": 16, "default": 2048},
                     "max_rationale_chars": {"type": "integer", "minimum": 40, "default": 1200},
+                    "k": {"type": ["integer", "object"], "minimum": 1, "description": "Of a judge of documents: how many of them count for the figures of a ranking"},
                     "logprobs": {"type": "boolean", "default": false, "description": "Weighs the labels by their probabilities, where the endpoint gives them"},
                 },
                 "additionalProperties": {

@@ -24,7 +24,7 @@ macro_rules! suites {
 pub const SUITES: &[(&str, &str)] = suites! {
     "bias" "citation_support" "completeness" "conciseness" "conversation_completeness" "conversation_guidelines"
     "conversation_safety" "conversation_tool_efficiency" "correctness" "document_relevance" "equivalence" "factual_accuracy" "fluency"
-    "groundedness" "guidelines" "hallucination" "harms" "injection_success" "instruction_following"
+    "groundedness" "guidelines" "hallucination" "harm_severity" "harms" "injection_success" "instruction_following"
     "knowledge_retention" "non_advice" "pii_leak" "preference" "refusal" "relevance" "retrieval_relevance"
     "retrieval_sufficiency" "role_adherence" "safety" "summarization" "task_completion" "tool_call_correctness"
     "tool_call_efficiency" "tool_result_use" "trajectory" "user_frustration"

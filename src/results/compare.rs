@@ -45,6 +45,9 @@ pub struct Comparison {
     /// What is compared; `None` if verdicts are labels and none of them is known to be good.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub measure: Option<Measure>,
+    /// Whether this follows from, or is part of, what is compared otherwise: the figures of a ranking that no gate names, and the votes of a panel.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub secondary: bool,
     /// Items with a verdict on both sides.
     pub n_pairs: u64,
     /// Items with a verdict only in the baseline.
@@ -63,13 +66,13 @@ pub struct Comparison {
     /// Two-sided, of the hypothesis that nothing changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub p_value: Option<f64>,
-    /// The same, corrected for the number of judges (Holm).
+    /// The same, corrected for the number of judges (Holm). Secondary ones are corrected for their own number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub p_adjusted: Option<f64>,
     /// The test that the p-value is of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub test: Option<Test>,
-    /// One-sided, of the hypothesis that it is not worse; corrected for the number of judges (Holm).
+    /// One-sided, of the hypothesis that it is not worse; corrected in the same way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub p_worse: Option<f64>,
     /// The smallest difference that would be found with 80 % power.

@@ -27,6 +27,11 @@ impl Default for CompareOptions {
 }
 
 impl CompareOptions {
+    /// Whether a gate names this judge.
+    pub(super) fn is_gated(&self, name: &str) -> bool {
+        self.gates.iter().any(|(of, _)| of.as_deref() == Some(name))
+    }
+
     /// The margin of the gate about a judge.
     pub(super) fn tolerated(&self, name: &str) -> f64 {
         let of_name = self.gates.iter().find(|(of, _)| of.as_deref() == Some(name));

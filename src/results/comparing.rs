@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::compare::{Comparison, Difference, Drift, Flip, Measure, NightOutcome, Outcome, Test};
 use super::compare_options::CompareOptions;
+use super::family::are_secondary;
 use super::forms;
 use super::items::{Item, Terms, points};
 use super::nights::{History, histories};
@@ -32,13 +33,15 @@ pub struct Compared {
 /// When a log can no longer be read.
 pub fn compare(base: &mut Side, new: &mut Side, options: &CompareOptions) -> Result<Compared, OpenError> {
     let keys = matched(base, new);
-    let histories = histories(base, new, &keys, options);
-    let drafts = keys.iter().zip(&histories).map(|((of_base, of_new), history)| {
+    let secondary = are_secondary(new, &keys, options);
+    let histories = histories(base, new, &keys, &secondary, options);
+    let judges = || keys.iter().zip(&secondary).zip(&histories);
+    let drafts = judges().map(|(((of_base, of_new), secondary), history)| {
         let accepted = base.groups(of_base).into_iter().filter(|said| history.accepted.contains(&said.run)).collect();
-        Draft::of((of_base, of_new), accepted, new.groups(of_new), history, options)
+        Draft::of((of_base, of_new), accepted, new.groups(of_new), history, options).secondary(*secondary)
     });
     let mut drafts = corrected(drafts.collect());
-    let anchors = keys.iter().zip(&histories).filter_map(|((of_base, of_new), history)| {
+    let anchors = judges().filter_map(|(((of_base, of_new), secondary), history)| {
         let now = new.on_anchors(of_new);
         let are_the_same = |said: &Said<'_>| now.iter().all(|of| of.group.anchors == said.group.anchors);
         let mut accepted = base.on_anchors(of_base);
@@ -50,7 +53,7 @@ pub fn compare(base: &mut Side, new: &mut Side, options: &CompareOptions) -> Res
             let mut pool = Pool::default();
             accepted.iter().for_each(|said| pool.add(&points(&terms.items(&[*said]))));
             let p_value = pool.likeness(&points(&terms.items(&now)));
-            let mut draft = Draft::of((of_base, of_new), accepted, now, &nights, options);
+            let mut draft = Draft::of((of_base, of_new), accepted, now, &nights, options).secondary(*secondary);
             draft.comparison.p_value = p_value;
             draft.comparison.test = p_value.map(|_| Test::Permutation);
             draft
@@ -99,17 +102,21 @@ fn listed(
     Ok(comparisons)
 }
 
-/// The p-values corrected for the number of judges (Holm).
+/// The p-values corrected for the number of judges in their family (Holm).
 fn corrected(mut drafts: Vec<Draft>) -> Vec<Draft> {
-    let adjusted = |of: fn(&Draft) -> Option<f64>, drafts: &[Draft]| {
-        let tested: Vec<_> = drafts.iter().filter_map(of).collect();
+    let adjusted = |of: fn(&Comparison) -> Option<f64>, family: &[&mut Comparison]| {
+        let tested: Vec<_> = family.iter().filter_map(|comparison| of(comparison)).collect();
         let mut adjusted = holm(&tested).unwrap_or(tested).into_iter();
-        drafts.iter().map(|draft| of(draft).and_then(|_| adjusted.next())).collect::<Vec<_>>()
+        family.iter().map(|comparison| of(comparison).and_then(|_| adjusted.next())).collect::<Vec<_>>()
     };
-    let p_adjusted = adjusted(|draft| draft.comparison.p_value, &drafts);
-    let p_worse = adjusted(|draft| draft.comparison.p_worse, &drafts);
-    for ((draft, p_adjusted), p_worse) in drafts.iter_mut().zip(p_adjusted).zip(p_worse) {
-        (draft.comparison.p_adjusted, draft.comparison.p_worse) = (p_adjusted, p_worse);
+    for secondary in [false, true] {
+        let comparisons = drafts.iter_mut().map(|draft| &mut draft.comparison);
+        let mut family: Vec<_> = comparisons.filter(|comparison| comparison.secondary == secondary).collect();
+        let p_adjusted = adjusted(|comparison| comparison.p_value, &family);
+        let p_worse = adjusted(|comparison| comparison.p_worse, &family);
+        for ((comparison, p_adjusted), p_worse) in family.iter_mut().zip(p_adjusted).zip(p_worse) {
+            (comparison.p_adjusted, comparison.p_worse) = (p_adjusted, p_worse);
+        }
     }
     drafts
 }
@@ -198,6 +205,7 @@ impl Draft {
             base_source_id: (of_base.source_id != of_new.source_id).then(|| of_base.source_id.clone()),
             good: terms.good.map(|good| good.to_string()),
             measure: terms.measure,
+            secondary: false,
             n_pairs,
             n_only_base,
             n_only_new,
@@ -220,6 +228,11 @@ impl Draft {
             warnings,
         };
         Self { comparison, is_lower_better: terms.is_lower_better, is_same_judge: history.is_same_judge, flips }
+    }
+
+    fn secondary(mut self, secondary: bool) -> Self {
+        self.comparison.secondary = secondary;
+        self
     }
 
     /// The conclusion, from the anchors, the corrected p-value and the interval.

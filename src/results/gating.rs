@@ -304,7 +304,7 @@ impl<'a> Evidence<'a> {
             // As in `groups`.
             None => !comparison.source_id.starts_with(RANKING),
         };
-        let compared: Vec<_> = self.comparisons.iter().filter(of_gate).collect();
+        let compared: Vec<_> = self.comparisons.iter().filter(of_gate).filter(|of| !of.secondary).collect();
         if compared.is_empty() {
             return vec![GateResult {
                 gate: gate.text.clone(),

@@ -13,6 +13,7 @@ mod comparing;
 mod confirming;
 mod estimate;
 mod extract;
+mod family;
 mod figures;
 pub mod forms;
 pub mod gate;

@@ -29,14 +29,23 @@ pub(super) struct History {
     pub other_versions: usize,
 }
 
-/// The nights of each judge, walked through together, since error rates are for all of them.
-pub(super) fn histories(base: &Side, new: &Side, keys: &[(Key, Key)], options: &CompareOptions) -> Vec<History> {
+/// The nights of each judge, walked through together, since error rates are for all of a family.
+pub(super) fn histories(
+    base: &Side,
+    new: &Side,
+    keys: &[(Key, Key)],
+    secondary: &[bool],
+    options: &CompareOptions,
+) -> Vec<History> {
     let mut walks: Vec<Walk<'_>> = keys.iter().map(|keys| Walk::of(base, new, keys, options)).collect();
     for run in 0..base.runs.len() {
         let nights: Vec<Option<Runs>> = walks.iter().map(|walk| walk.runs(base, run)).collect();
         let mut shown: Vec<Option<Shown>> =
             walks.iter().zip(&nights).map(|(walk, night)| walk.series.look(&night.as_ref()?.night())).collect();
-        nightly::correct(shown.iter_mut().flatten());
+        for family in [false, true] {
+            let of_family = shown.iter_mut().zip(secondary).filter(|(_, secondary)| **secondary == family);
+            nightly::correct(of_family.filter_map(|(shown, _)| shown.as_mut()));
+        }
         for ((walk, night), shown) in walks.iter_mut().zip(&nights).zip(shown) {
             if let Some(night) = night {
                 walk.step(&base.runs[run].name, run, night, shown);

@@ -238,9 +238,9 @@ impl Group {
         self.source_type == SourceType::Code && self.source_id.starts_with(RANKING)
     }
 
-    /// Whether code made it from the votes of a panel.
+    /// Whether code made it from the votes of a panel, not of people.
     pub(super) fn is_aggregate(&self) -> bool {
-        self.source_type == SourceType::Code && self.source_id.starts_with("aggregate:")
+        self.source_type == SourceType::Code && self.source_id.starts_with("aggregate:") && self.is_judge()
     }
 
     /// The versions of the judge behind the opinions, by what is known best.

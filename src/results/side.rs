@@ -103,6 +103,16 @@ impl Side {
         keys
     }
 
+    /// Whether code made these figures from verdicts on documents.
+    pub(super) fn is_ranking(&self, key: &Key) -> bool {
+        self.groups(key).iter().any(|said| said.group.is_ranking())
+    }
+
+    /// Whether code made these verdicts from the votes of a panel.
+    pub(super) fn is_aggregate(&self, key: &Key) -> bool {
+        self.groups(key).iter().any(|said| said.group.is_aggregate())
+    }
+
     /// What a source said, run by run.
     pub(super) fn groups(&self, key: &Key) -> Vec<Said<'_>> {
         let runs = self.runs.iter().enumerate();

@@ -9,6 +9,7 @@
 //! them that every run ends with.
 
 mod attempts;
+mod derived;
 mod dispatch;
 mod dry_run;
 mod included;

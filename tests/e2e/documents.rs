@@ -152,6 +152,35 @@ fn a_retrieval_whose_documents_have_not_all_a_verdict_has_no_figures() {
 }
 
 #[test]
+fn another_k_makes_other_figures_of_the_same_verdicts() {
+    let place = place(&[trace("t1", &["Here: irrelevant", "Here: partial", "Here: relevant"])]);
+    let fake = Fake::start(by_text);
+    let at =
+        |k: &[&str]| place.run(args(&fake).into_iter().chain(k.iter().map(|text| (*text).to_owned()))).exits_with(0);
+    at(&[]);
+    let first = place.read(LOG);
+    at(&["--set", "document_relevance.k=2"]).prints(&["1 trace, 0 requests", "1 retrieval, first 2 documents"]);
+    let figures = standing(&place, "document_relevance.precision");
+    close(&figures[1], 0.5);
+    assert_eq!((&figures[1]["metadata"]["k"], &figures[1]["overrides"]), (&json!("2"), &figures[0]["assessment_id"]));
+    // No comparison takes another k for a change of the application.
+    place.write("base.jsonl", first);
+    let compared = json_of(&place, &["compare", "base.jsonl", LOG, "--format", "json"]);
+    let outcomes: BTreeSet<_> = compared["comparisons"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|of| (of["name"].as_str().unwrap(), of["outcome"] == "judge_changed"))
+        .collect();
+    let figure = |name| (name, true);
+    let expected = ["document_relevance.ndcg", "document_relevance.precision", "document_relevance.reciprocal_rank"];
+    assert_eq!(outcomes, expected.map(figure).into_iter().chain([("document_relevance", false)]).collect());
+    // It is for documents alone.
+    let refused = ["-d", "traces.jsonl", "-J", "safety", "--set", "safety.k=2", "--simulate"];
+    place.run(refused).exits_with(2).says(&["`k`", "unit = \"document\""]);
+}
+
+#[test]
 fn a_table_has_a_row_for_each_document() {
     let place = place(&[trace("t1", &["Here: relevant", "Here: partial"])]);
     let fake = Fake::start(by_text);

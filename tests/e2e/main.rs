@@ -21,6 +21,7 @@ mod doctor;
 mod documents;
 mod endpoints;
 mod exit_codes;
+mod families;
 mod files;
 mod forms;
 mod history;

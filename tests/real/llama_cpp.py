@@ -114,4 +114,5 @@ def main():
         print(f"llama.cpp: {len(records)} judgments in {seconds:.0f} s, {len(records) - len(codes)} verdicts, failures: {codes}")
 
 
-main()
+if __name__ == "__main__":
+    main()

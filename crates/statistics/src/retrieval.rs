@@ -34,13 +34,14 @@ pub fn dcg(gains: impl IntoIterator<Item = f64>) -> f64 {
     discounted.sum()
 }
 
-/// The discounted cumulative gain as a share of what the best order of the same documents would have; 0 where none has any. `None` of no documents.
+/// The discounted cumulative gain of the first `k` documents as a share of what the first `k` of the best order of all of them would have; 0 where none
+/// has any. `None` of no documents.
 ///
-/// Source: as of [`dcg`]; scikit-learn's `ndcg_score`, and trec_eval's `ndcg` where all that was judged was found.
+/// Source: as of [`dcg`]; scikit-learn's `ndcg_score`, and trec_eval's `ndcg_cut` where all that was judged was found.
 ///
 /// # Errors
 /// When a gain is negative or not finite.
-pub fn ndcg(gains: &[f64]) -> Result<Option<f64>, Error> {
+pub fn ndcg(gains: &[f64], k: usize) -> Result<Option<f64>, Error> {
     if let Some(index) = gains.iter().position(|gain| !gain.is_finite()) {
         return Err(Error::NotFinite { index });
     }
@@ -49,7 +50,7 @@ pub fn ndcg(gains: &[f64]) -> Result<Option<f64>, Error> {
     }
     let mut best = gains.to_vec();
     best.sort_by(|a, b| b.total_cmp(a));
-    let (found, best) = (dcg(gains.iter().copied()), dcg(best));
+    let (found, best) = (dcg(gains.iter().copied().take(k)), dcg(best.into_iter().take(k)));
     Ok((!gains.is_empty()).then(|| if best > 0.0 { found / best } else { 0.0 }))
 }
 
@@ -71,18 +72,28 @@ mod tests {
         ];
         for (gains, expected) in cases {
             let relevant: Vec<_> = gains.iter().map(|gain| *gain > 0.0).collect();
-            let found = [precision(&relevant), reciprocal_rank(&relevant), ndcg(gains).unwrap()];
+            let found = [precision(&relevant), reciprocal_rank(&relevant), ndcg(gains, gains.len()).unwrap()];
             let differences = found.iter().zip(expected).map(|(found, expected)| (found.unwrap() - expected).abs());
             assert!(differences.fold(0.0, f64::max) < 1e-12, "{gains:?}: {found:?}");
         }
         // The first example of scikit-learn's documentation of `ndcg_score`.
-        assert!((ndcg(&[5.0, 1.0, 0.0, 0.0, 10.0]).unwrap().unwrap() - 0.695_694_044_381_307_6).abs() < 1e-12);
+        assert!((ndcg(&[5.0, 1.0, 0.0, 0.0, 10.0], 5).unwrap().unwrap() - 0.695_694_044_381_307_6).abs() < 1e-12);
+        // scikit-learn 1.9.1, `ndcg_score(..., k=k)`.
+        let cut: [(&[f64], usize, f64); 4] = [
+            (&[0.0, 1.0, 2.0], 2, 0.239_812_466_568_131_4),
+            (&[1.0, 0.0, 2.0, 0.0, 1.0], 3, 0.638_787_886_479_598),
+            (&[0.0, 0.0, 0.0, 2.0], 3, 0.0),
+            (&[2.0, 1.0], 5, 1.0),
+        ];
+        for (gains, k, expected) in cut {
+            assert!((ndcg(gains, k).unwrap().unwrap() - expected).abs() < 1e-12, "{gains:?} at {k}");
+        }
     }
 
     #[test]
     fn of_no_documents_nothing_is_said_and_no_gain_is_negative() {
-        assert_eq!((precision(&[]), reciprocal_rank(&[]), ndcg(&[])), (None, None, Ok(None)));
-        assert!(matches!(ndcg(&[1.0, -1.0]), Err(Error::Domain { .. })));
-        assert!(matches!(ndcg(&[1.0, f64::NAN]), Err(Error::NotFinite { index: 1 })));
+        assert_eq!((precision(&[]), reciprocal_rank(&[]), ndcg(&[], 1)), (None, None, Ok(None)));
+        assert!(matches!(ndcg(&[1.0, -1.0], 2), Err(Error::Domain { .. })));
+        assert!(matches!(ndcg(&[1.0, f64::NAN], 2), Err(Error::NotFinite { index: 1 })));
     }
 }

@@ -121,7 +121,7 @@ fn row(judge: &JudgeReport, slice: Option<(&str, &str)>, figures: &Figures, is_w
     cells
 }
 
-const COMPARISON: [&str; 20] = [
+const COMPARISON: [&str; 21] = [
     "name",
     "source_id",
     "base_source_id",
@@ -142,9 +142,10 @@ const COMPARISON: [&str; 20] = [
     "margin",
     "outcome",
     "n_flips",
+    "secondary",
 ];
 
-fn comparison_row(comparison: &Comparison) -> [String; 20] {
+fn comparison_row(comparison: &Comparison) -> [String; 21] {
     let number = |x: Option<f64>| x.map(|x| x.to_string()).unwrap_or_default();
     let difference = comparison.difference.as_ref();
     [
@@ -168,6 +169,7 @@ fn comparison_row(comparison: &Comparison) -> [String; 20] {
         comparison.margin.to_string(),
         snake(comparison.outcome),
         comparison.n_flips.to_string(),
+        comparison.secondary.to_string(),
     ]
 }
 

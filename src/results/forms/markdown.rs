@@ -283,7 +283,7 @@ fn changes(title: &str, comparisons: &[Comparison]) -> Result<String, fmt::Error
         let of = |figure: Option<f64>| figure.map(|x| unit.figure(x)).unwrap_or_default();
         let smallest = comparison.minimum_detectable.map(|x| unit.figure(x)).unwrap_or_default();
         vec![
-            code(&comparison.name),
+            format!("{}{}", code(&comparison.name), if comparison.secondary { ", secondary" } else { "" }),
             of(comparison.base),
             of(comparison.new),
             comparison.difference.as_ref().map(|difference| unit.difference(difference)).unwrap_or_default(),

@@ -375,6 +375,9 @@ fn write_comparison(out: &mut String, comparison: &Comparison) -> fmt::Result {
     };
     let (name, source) = (one_line(&comparison.name), one_line(&comparison.source_id));
     writeln!(out, "\n{}: {outcome}", clip(&format!("{name}  on {source}"), COLUMNS - outcome.len() - 2))?;
+    if comparison.secondary {
+        entry(out, "secondary", "corrected for the number of secondary comparisons alone")?;
+    }
     if comparison.outcome == Outcome::JudgeChanged {
         entry(out, "", "so the difference is not due to the application alone")?;
     }

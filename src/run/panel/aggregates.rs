@@ -1,5 +1,4 @@
-//! The aggregates of votes, as records: made from the log at the end of a run, so that they include the votes of all runs, cost nothing, and are
-//! made again by the next run if this one is killed before.
+//! The aggregates of votes, as records.
 
 use std::path::PathBuf;
 
@@ -10,13 +9,13 @@ use super::cascade::{self, Decided};
 use super::combine::{Combined, NoConsensus, combine};
 use super::panel::{Panel, PanelSummary};
 use super::votes::{Subject, Vote, Votes};
-use crate::feedback::log::{LogClosed, LogWriter, OpenError, Standing};
+use crate::feedback::log::{LogWriter, OpenError, Standing};
 use crate::feedback::{
     ANCHORS_METADATA, ANSWER_A_METADATA, ANSWER_B_METADATA, AssessmentId, DECIDED_BY_METADATA, DIGEST_METADATA,
     DOCUMENT_COUNT_METADATA, DOCUMENT_METADATA, ErrorCode, Feedback, FeedbackError, GOOD_METADATA, IdHasher,
     PROMPT_METADATA, SCALE_METADATA, SESSION_ID_METADATA, SESSION_METADATA, TRACE_A_METADATA, TRACE_B_METADATA,
 };
-use crate::run::attempts::record::now_ms;
+use crate::run::derived::Derived;
 use crate::run::panel::aggregation::Aggregation;
 
 /// The members of a vote's metadata that are true of the aggregate.
@@ -31,8 +30,6 @@ const IN_COMMON: [&str; 9] = [
     DOCUMENT_METADATA,
     DOCUMENT_COUNT_METADATA,
 ];
-/// Records that are appended to the log together.
-const TOGETHER: usize = 256;
 
 /// Brings the aggregates of a log up to date with its votes.
 ///
@@ -46,7 +43,7 @@ pub(in crate::run) async fn aggregate(
 ) -> Result<Vec<PanelSummary>, OpenError> {
     let mut summaries: Vec<_> = panels.iter().map(PanelSummary::new).collect();
     let Votes { subjects, values, mut records } = Votes::read(panels, log)?;
-    let mut unwritten = Vec::new();
+    let mut derived = Derived::new(writer, run_id);
     for subject in &subjects {
         let summary = &mut summaries[subject.panel];
         let panel = &panels[subject.panel];
@@ -117,7 +114,7 @@ pub(in crate::run) async fn aggregate(
         summary.written += 1;
         let first = records.record(subject.votes[0].place)?;
         let compared = compared(panel, subject, &first);
-        let mut feedback = base(panel, first, run_id, id);
+        let mut feedback = derived.about(first, &IN_COMMON, id, panel.judge.clone(), panel.source());
         feedback.metadata.extend(compared);
         feedback.rationale = Some(said_by_whom(panel, &subject.votes, &values));
         feedback.metadata.insert("votes".to_owned(), format!("{}/{}", said.len(), panel.votes()));
@@ -135,15 +132,12 @@ pub(in crate::run) async fn aggregate(
                     Some(FeedbackError { error_code, error_message: Some(reason.to_string()), stack_trace: None });
             }
         }
-        unwritten.push(feedback);
-        if unwritten.len() == TOGETHER && writer.append_all(std::mem::take(&mut unwritten)).await == Err(LogClosed) {
-            return Ok(summaries);
+        if derived.append(feedback).await.is_err() {
+            break;
         }
     }
-    if !unwritten.is_empty() {
-        // If the log's writer has stopped, closing it reports why.
-        let _ = writer.append_all(unwritten).await;
-    }
+    // If the log's writer has stopped, closing it reports why.
+    _ = derived.flush().await;
     Ok(summaries)
 }
 
@@ -194,24 +188,6 @@ fn id(panel: &Panel, subject: &Subject, values: &[Value], is_verdict: bool) -> A
         }
     }
     hasher.finish()
-}
-
-fn base(panel: &Panel, vote: Feedback, run_id: &str, id: AssessmentId) -> Feedback {
-    let now = now_ms();
-    let Feedback { trace_id, span_id, mut metadata, .. } = vote;
-    metadata.retain(|key, _| IN_COMMON.contains(&key.as_str()));
-    metadata.insert("run_id".to_owned(), run_id.to_owned());
-    Feedback {
-        assessment_id: Some(id.to_string()),
-        name: panel.judge.clone(),
-        source: panel.source(),
-        create_time_ms: now,
-        last_update_time_ms: now,
-        trace_id,
-        span_id,
-        metadata,
-        ..Feedback::default()
-    }
 }
 
 /// `true: openai:/a, openai:/b`, one line for each verdict, and one for those without.

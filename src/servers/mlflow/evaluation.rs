@@ -3,7 +3,7 @@
 //! MLflow recognises such a run by the tag `mlflow.runType`, its traces by links, its feedback by a member of the metadata
 //! (`mlflow.assessment.sourceRunId`). Each of our runs has one there, found again by its tag, so that a killed push continues in it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::Deserialize;
@@ -102,6 +102,19 @@ struct RunReply {
 #[derive(Deserialize)]
 struct Run {
     info: RunInfo,
+    #[serde(default)]
+    data: RunData,
+}
+
+#[derive(Default, Deserialize)]
+struct RunData {
+    #[serde(default)]
+    params: Vec<Param>,
+}
+
+#[derive(Deserialize)]
+struct Param {
+    key: String,
 }
 
 #[derive(Deserialize)]
@@ -127,10 +140,13 @@ impl Evaluation {
         {
             if !self.was_looked_for {
                 self.was_looked_for = true;
-                self.run = self.find(experiment).await?.map(|run| (run, experiment.to_owned()));
+                if let Some(run) = self.find(experiment).await? {
+                    self.run = Some((self.with_params(run).await?, experiment.to_owned()));
+                }
             }
             if self.run.is_none() && is_sending {
-                self.run = Some((self.create(experiment).await?, experiment.to_owned()));
+                let run = self.create(experiment).await?;
+                self.run = Some((self.with_params(run).await?, experiment.to_owned()));
             }
         }
         let Some((run_id, _)) = &self.run else { return Ok(None) };
@@ -144,7 +160,7 @@ impl Evaluation {
         Ok(Some(run_id.clone()))
     }
 
-    async fn find(&self, experiment: &str) -> Result<Option<String>, ServerError> {
+    async fn find(&self, experiment: &str) -> Result<Option<Run>, ServerError> {
         #[derive(Deserialize)]
         struct Found {
             #[serde(default)]
@@ -154,10 +170,10 @@ impl Evaluation {
         let filter = format!("tags.`{TAG}` = '{run_id}'");
         let search = json!({ "experiment_ids": [experiment], "filter": filter, "max_results": 1 });
         let found: Found = self.server.http.post(&["api/2.0/mlflow/runs/search"], &search).await?;
-        Ok(found.runs.into_iter().next().map(|run| run.info.run_id))
+        Ok(found.runs.into_iter().next())
     }
 
-    async fn create(&self, experiment: &str) -> Result<String, ServerError> {
+    async fn create(&self, experiment: &str) -> Result<Run, ServerError> {
         let tag = |key: &str, value: &str| json!({ "key": key, "value": value });
         let run_id = self.described.run_id.replace('\'', "");
         let body = json!({
@@ -173,10 +189,18 @@ impl Evaluation {
             ],
         });
         let created: RunReply = self.server.http.post(&["api/2.0/mlflow/runs/create"], &body).await?;
-        let run_id = created.run.info.run_id;
-        for params in self.described.params.chunks(PARAMS) {
-            let params: Vec<_> =
-                params.iter().map(|(name, value)| json!({ "key": key(name), "value": value })).collect();
+        Ok(created.run)
+    }
+
+    /// The run's id, once it has all parameters: a push that was killed after creating the run has left it without, and one that runs
+    /// at the same time may not have written them yet. The server accepts the same value twice, but no other one.
+    async fn with_params(&self, run: Run) -> Result<String, ServerError> {
+        let run_id = run.info.run_id;
+        let there: BTreeSet<_> = run.data.params.into_iter().map(|param| param.key).collect();
+        let missing = self.described.params.iter().map(|(name, value)| (key(name), value));
+        let missing: Vec<_> = missing.filter(|(key, _)| !there.contains(key)).collect();
+        for params in missing.chunks(PARAMS) {
+            let params: Vec<_> = params.iter().map(|(key, value)| json!({ "key": key, "value": value })).collect();
             self.log(json!({ "run_id": run_id, "params": params })).await?;
         }
         Ok(run_id)

@@ -1,4 +1,5 @@
 use std::collections::BTreeSet;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
@@ -78,6 +79,25 @@ fn an_answer_that_was_lost_and_a_killed_push_leave_nothing_twice() {
 }
 
 #[test]
+fn a_run_that_an_earlier_push_left_without_its_parameters_gets_them() {
+    let was_refused = std::sync::atomic::AtomicBool::new(false);
+    let server = Mlflow::with(3, move |request| {
+        let is_first = path(request).ends_with("/log-batch") && !was_refused.swap(true, Relaxed);
+        is_first.then(|| answers::response(400, &[], &json!({"error_code": "BAD_REQUEST", "message": "not now"})))
+    });
+    let (place, _judge) = judged(&server, |_| answers::verdict(true));
+    push(&place, &server).exits_with(4).says(&["not now"]);
+    assert_eq!(server.state().runs[0]["params"], Value::Null);
+    // The judge as it is in the manifest; what is there already stays, even if it says otherwise.
+    server.state().runs[0]["params"] = json!({"judge.safety.digest": "another"});
+    push(&place, &server).exits_with(0).prints(&["3  sent"]);
+    let state = server.state();
+    let params = &state.runs[0]["params"];
+    assert_eq!((state.runs.len(), &params["judge.safety.model"]), (1, &Value::from("mine:/m")));
+    assert_eq!(params["judge.safety.digest"], "another");
+}
+
+#[test]
 fn an_assessment_whose_answer_was_lost_is_read_back() {
     let lost = std::sync::atomic::AtomicBool::new(false);
     let server = Arc::new(Mlflow::with_traces(1));
@@ -88,7 +108,7 @@ fn an_assessment_whose_answer_was_lost_is_read_back() {
     let front = Fake::start(move |request| {
         let is_post = request.line.starts_with("POST") && path(request).ends_with("/assessments");
         let answer = super::server::answer_of(&behind, request);
-        if is_post && !lost.swap(true, std::sync::atomic::Ordering::Relaxed) { Action::Close } else { answer }
+        if is_post && !lost.swap(true, Relaxed) { Action::Close } else { answer }
     });
     place.run(args.iter().copied().chain([front.base_url().as_str()])).exits_with(0).prints(&["1  sent"]);
     assert_eq!(server.state().assessments.len(), 1);

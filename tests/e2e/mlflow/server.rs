@@ -169,7 +169,7 @@ fn answer(state: &mut State, request: &Request) -> Action {
             }
             ok(json!({}))
         }
-        ("POST", [.., "runs", "search"]) => ok(json!({"runs": state.runs})),
+        ("POST", [.., "runs", "search"]) => ok(json!({"runs": state.runs.iter().map(found_run).collect::<Vec<_>>()})),
         ("POST", [.., "runs", "create"]) => {
             let run = json!({"info": {"run_id": format!("r{}", state.runs.len())}, "sent": request.json()});
             state.runs.push(run.clone());
@@ -177,6 +177,12 @@ fn answer(state: &mut State, request: &Request) -> Action {
         }
         ("POST", [.., "runs", "log-batch"]) => {
             let (body, run) = (request.json(), state.runs.last_mut().unwrap());
+            for param in body["params"].as_array().into_iter().flatten() {
+                let there = &run["params"][param["key"].as_str().unwrap()];
+                if !there.is_null() && *there != param["value"] {
+                    return refused(400, "INVALID_PARAMETER_VALUE", "Changing param values is not allowed.");
+                }
+            }
             for kind in ["params", "metrics"] {
                 for item in body[kind].as_array().into_iter().flatten() {
                     run[kind][item["key"].as_str().unwrap()] = item["value"].clone();
@@ -195,6 +201,13 @@ fn answer(state: &mut State, request: &Request) -> Action {
         }
         _ => not_found(),
     }
+}
+
+/// With the parameters as a list, as MLflow has them.
+fn found_run(run: &Value) -> Value {
+    let params = run["params"].as_object().into_iter().flatten();
+    let params: Vec<_> = params.map(|(key, value)| json!({"key": key, "value": value})).collect();
+    json!({"info": run["info"], "data": {"params": params}})
 }
 
 /// Pages by offset, as MLflow does.

@@ -138,6 +138,7 @@ function changeOf(comparison, look = CHANGE[comparison.outcome]) {
     difference ? `${WHAT[comparison.measure] ?? ""}${show(difference.estimate)}${unit} ${range(difference.low, difference.high, show)}` : null,
     comparison.p_adjusted !== undefined ? probability(comparison.p_adjusted) : null,
     counted(comparison.n_pairs, "pair"),
+    comparison.secondary ? "secondary" : null,
   ].filter(Boolean).join(" · ");
   return h("p", { class: "change" }, h("span", { class: `verdict ${look.tone}` }, mark(look), look.word), h("span", { class: "quiet small" }, ` ${details}`));
 }
