@@ -6,22 +6,54 @@ use super::verdict::VerdictType;
 use super::{AnswerForm, Judge, Unit, library};
 use crate::feedback::Good;
 
-impl Judge {
-    /// `{"name", "version", "description", "verdict", "good", "unit", "requires", "digest", "aliases"}`.
-    pub fn described(&self) -> Value {
-        json!({
-            "name": self.name,
-            "version": self.version,
-            "description": self.description,
-            "verdict": self.described_verdict(),
-            "good": self.good.as_ref().map(described_good),
-            "unit": self.select.unit().as_str(),
-            "requires": self.select.requires().collect::<Vec<_>>(),
-            "digest": self.digest(),
-            "aliases": library::aliases_of(&self.name),
-        })
-    }
+/// `{"name", "version", "description", "verdict", "good", "unit", "requires", "digest", "aliases"}` of a judge. Of a rubric, given by all its criteria,
+/// `good` is an object, by criterion, and so is `digest` if each has a request of its own.
+pub fn described(judges: &[Judge]) -> Value {
+    let Some(judge) = judges.first() else { return Value::Null };
+    let by_criterion = |of: &dyn Fn(&Judge) -> Value| -> Value {
+        judges.iter().map(|judge| (judge.criterion().unwrap_or_default().to_owned(), of(judge))).collect()
+    };
+    let good = |judge: &Judge| judge.good.as_ref().map(described_good).into();
+    let (verdict, good, digest) = if judge.criterion().is_none() {
+        (judge.described_verdict(), good(judge), judge.digest().into())
+    } else {
+        let criteria = by_criterion(&Judge::described_verdict);
+        let is_one = matches!(judge.form, AnswerForm::Criterion { .. });
+        let verdict = json!({"type": "rubric", "calls": if is_one { "one" } else { "each" }, "criteria": criteria});
+        let digest = if is_one { judge.digest().into() } else { by_criterion(&|judge| judge.digest().into()) };
+        (verdict, by_criterion(&good), digest)
+    };
+    json!({
+        "name": judge.file_name(),
+        "version": judge.version,
+        "description": judge.file_description(),
+        "verdict": verdict,
+        "good": good,
+        "unit": judge.select.unit().as_str(),
+        "requires": judge.select.requires().collect::<Vec<_>>(),
+        "digest": digest,
+        "aliases": library::aliases_of(judge.file_name()),
+    })
+}
 
+/// What a judge may answer, in words; of a rubric by all its criteria.
+pub fn verdict_in_words(judges: &[Judge]) -> String {
+    let own = |judge: &Judge| {
+        let or_unknown = if judge.can_abstain { ", or unknown" } else { "" };
+        format!("{}{or_unknown}", judge.verdict)
+    };
+    let Some(first) = judges.first() else { return String::new() };
+    let names: Vec<_> = judges.iter().filter_map(Judge::criterion).collect();
+    if names.is_empty() {
+        own(first)
+    } else if judges.iter().all(|judge| judge.verdict == first.verdict) {
+        format!("{}, for each of {}", own(first), names.join(", "))
+    } else {
+        judges.iter().zip(names).map(|(judge, name)| format!("{name}: {}", own(judge))).collect::<Vec<_>>().join("; ")
+    }
+}
+
+impl Judge {
     /// `[verdict]` without defaults.
     fn described_verdict(&self) -> Value {
         let mut verdict = Map::new();

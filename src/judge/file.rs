@@ -99,8 +99,7 @@ pub(super) struct PartOfRubric {
 const CALLS: &str = "calls";
 
 impl JudgeFile {
-    /// As [`ParamsTable::said`]. Of a rubric `calls` may be said, too: what it costs is for its user to
-    /// decide.
+    /// What [`ParamsTable::said`] says. Of a rubric `calls` may be said, too: what it costs is for its user to decide.
     ///
     /// # Errors
     /// When what was said is none of what there is.

@@ -64,6 +64,8 @@ pub struct Judge {
     pub(super) answers: Answers,
     /// The file's name, of which that of a criterion is a part.
     file_name: String,
+    /// The first line of the file's `description`.
+    file_description: String,
     system: Instructions,
     /// The system message and schema in the other orders of a rubric's criteria.
     other_orders: Vec<(Instructions, AnswerSchema)>,
@@ -253,11 +255,13 @@ impl Judge {
         if limit.is_none() && prompt.truncate.is_some() {
             return Err(invalid("prompt", "`truncate` needs `max_input_tokens`".to_owned()));
         }
+        let file_description = first_line(&file.description);
         let mut judge = Self {
             name: criterion.as_ref().map_or_else(|| name.to_owned(), |own| format!("{name}.{}", own.name)),
             file_name: name.to_owned(),
             version: file.version,
-            description: first_line(&criterion.map_or(file.description, |own| own.description)),
+            description: criterion.map_or_else(|| file_description.clone(), |own| first_line(&own.description)),
+            file_description,
             select,
             verdict,
             labels,
@@ -352,6 +356,11 @@ impl Judge {
     /// The name of the file, of which that of a rubric's criterion is a part.
     pub fn file_name(&self) -> &str {
         &self.file_name
+    }
+
+    /// The description in the file, of which that of a rubric's criterion is a part.
+    pub fn file_description(&self) -> &str {
+        &self.file_description
     }
 
     /// Of a rubric's criterion: its own name.

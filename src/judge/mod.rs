@@ -11,7 +11,7 @@ mod computed;
 mod control;
 mod conversation;
 mod cut;
-mod described;
+pub mod described;
 mod documents;
 mod engine;
 mod examples;

@@ -13,7 +13,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use judge_run::endpoint::provider::PRESETS;
 use judge_run::feedback::{ErrorCode, ErrorTraits, Pause, Retry, StopsAfter};
-use judge_run::judge::{Judge, library, schema};
+use judge_run::judge::{described, library, schema};
 use serde_json::Value;
 
 use crate::common::SimulatorProcess;
@@ -496,20 +496,15 @@ fn the_library_of_judges_is_listed_with_what_each_needs() {
 /// The rows of the table of built-in judges, which ends its page.
 fn judge_rows() -> String {
     let mut rows = String::new();
-    for (name, text) in library::BUILT_IN {
-        let judge = Judge::compile(name, text, name).unwrap();
+    for (name, _) in library::BUILT_IN {
+        let judges = library::find_all(name).unwrap();
+        let judge = &judges[0];
         let aliases = library::aliases_of(name);
         let also = if aliases.is_empty() { String::new() } else { format!(" (MLflow's `{}`)", aliases.join("`, `")) };
-        let or_unknown = if judge.can_abstain { ", or unknown" } else { "" };
         let needs: Vec<_> = judge.select.requires().map(|words| format!("`{words}`")).collect();
-        let (description, unit) = (&judge.description, judge.select.unit());
-        writeln!(
-            rows,
-            "| `{name}`{also}: {description} | {unit} | {}{or_unknown} | {} |",
-            judge.verdict,
-            needs.join(", ")
-        )
-        .unwrap();
+        let (description, unit) = (judge.file_description(), judge.select.unit());
+        let verdict = described::verdict_in_words(&judges);
+        writeln!(rows, "| `{name}`{also}: {description} | {unit} | {verdict} | {} |", needs.join(", ")).unwrap();
     }
     rows
 }

@@ -319,6 +319,11 @@ fn the_list_of_judges_is_for_programs_too() {
     assert_eq!(of("relevance")["aliases"], json!(["relevance_to_query"]));
     assert_eq!((&of("user_frustration")["unit"], &of("hallucination")["good"]), (&json!("session"), &json!(false)));
     assert_eq!(of("correctness")["requires"], json!(["question", "expected_facts or expected_response"]));
+    let rubric = of("trajectory");
+    let criteria = &rubric["verdict"]["criteria"];
+    assert_eq!((&rubric["verdict"]["type"], criteria.as_object().unwrap().len()), (&json!("rubric"), 4));
+    assert_eq!((&criteria["plan"]["type"], &rubric["good"]["plan"]), (&json!("boolean"), &json!(true)));
+    assert!(rubric["digest"]["plan"].is_string() && rubric["digest"]["plan"] != rubric["digest"]["order"]);
 }
 
 #[test]

@@ -51,11 +51,13 @@ def datasets(folder, judge, base):
 def arguments(judge, base):
     of = [setting for setting in FOR_GUIDELINES[1::2] if setting.startswith(judge["name"] + ".")]
     more = [part for setting in of for part in ("--set", setting)]
-    return ["-J", judge["name"], *more, "-m", "llamacpp:/smollm2", "--base-url", base, "-j", "2"]
+    return ["-J", judge["name"], *more, "-m", "llamacpp:/smollm2", "--base-url", base, "-j", "2", "--timeout", "20m"]
 
 
-def is_of(verdict, value):
+def is_of(verdict, name, value):
     kind = verdict["type"]
+    if kind == "rubric":
+        return is_of(verdict["criteria"][name.rsplit(".", 1)[1]], name, value)
     if kind == "boolean":
         return isinstance(value, bool)
     if kind == "category":
@@ -100,7 +102,7 @@ def main():
                     assert record["error"]["error_code"] and record["error"]["error_message"] and "value" not in record, record
                     codes.append(record["error"]["error_code"])
                 else:
-                    assert is_of(judge["verdict"], record["value"]), (judge["verdict"], record)
+                    assert is_of(judge["verdict"], record["name"], record["value"]), (judge["verdict"], record)
             print(f"{judge['name']:<30} {len(records):>3} records, {len(codes)} failed {sorted(set(codes))}, at most {most} tokens", flush=True)
             total, failed, longest = total + len(records), failed + len(codes), max(longest, most)
     print(f"every judge: {total} records, {failed} of them failures with a code; at most {longest} tokens of output "

@@ -161,7 +161,8 @@ pub(crate) struct PreviewArgs {
 #[command(after_help = "\
 The pairs are traces that differ in one thing, with the verdicts that are right: built in, or in
 tests/NAME.jsonl beside the judge's file. Each trace is asked about again as it is (placebo), and with
-what should change nothing: the documents in another order, a courtesy, a heading.
+what should change nothing: the documents, or the criteria of a rubric, in another order, a courtesy, a
+heading.
 
 Examples:
   Is this model good enough for this judge?
@@ -169,10 +170,11 @@ Examples:
   Does it agree with people? Certified if both lower bounds reach the bar:
     judge-run judges test safety -m openai:/gpt-4.1-mini -d traces.jsonl --labels labels.csv --bar 0.8")]
 pub(crate) struct TestArgs {
-    /// The judge: a name or a TOML file
+    /// The judge: a name, a TOML file, or RUBRIC.CRITERION
     pub judge: String,
 
-    /// People's labels: a CSV with the columns trace_id and label (a verdict of the judge, or good and bad)
+    /// People's labels: a CSV with the columns trace_id and label (a verdict of the judge, or good and bad); of a rubric
+    /// with a column for each criterion
     #[arg(long, value_name = "CSV", requires = "dataset", value_hint = ValueHint::FilePath, help_heading = INPUT)]
     pub labels: Option<PathBuf>,
 
@@ -224,7 +226,7 @@ Examples:
     judge-run judges attack safety -m openai:/gpt-4.1-mini -d traces.jsonl --labels labels.csv \\
       --patterns patterns.jsonl")]
 pub(crate) struct AttackArgs {
-    /// The judge: a name or a TOML file
+    /// The judge: a name, a TOML file, or RUBRIC.CRITERION
     pub judge: String,
 
     /// Traces to attack [default: those of the judge's minimal pairs that are bad]. Repeatable
