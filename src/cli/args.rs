@@ -139,22 +139,22 @@ impl Cli {
             _ if cli.run.conduct.quiet => cli.run.conduct.verbose = 0,
             _ => {}
         }
-        if let Some(Command::Replay(replay)) = &mut cli.command {
-            let without_variables = |replay: clap::Command| replay.mut_args(|arg| arg.env(Resettable::Reset));
-            let mut command = self::command().mut_subcommand("replay", without_variables);
+        let overrides = match cli.command {
+            Some(Command::Replay(_)) => Some("replay"),
+            Some(Command::Collect(_)) => Some("collect"),
+            _ => None,
+        };
+        if let Some(name) = overrides {
+            let without_variables = |command: clap::Command| command.mut_args(|arg| arg.env(Resettable::Reset));
+            let mut command = self::command().mut_subcommand(name, without_variables);
             let matches = command.try_get_matches_from_mut(std::env::args_os())?;
             let typed = Self::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
-            if let Some(Command::Replay(typed)) = typed.command {
-                replay.keep_typed(*typed);
-            }
-        }
-        if let Some(Command::Collect(collect)) = &mut cli.command {
-            let without_variables = |collect: clap::Command| collect.mut_args(|arg| arg.env(Resettable::Reset));
-            let mut command = self::command().mut_subcommand("collect", without_variables);
-            let matches = command.try_get_matches_from_mut(std::env::args_os())?;
-            let typed = Self::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
-            if let Some(Command::Collect(typed)) = typed.command {
-                collect.keep_typed(*typed);
+            match (&mut cli.command, typed.command) {
+                (Some(Command::Replay(replay)), Some(Command::Replay(typed))) => replay.keep_typed(*typed),
+                (Some(Command::Collect(collect)), Some(Command::Collect(typed))) => {
+                    collect.overrides.keep_typed(typed.overrides);
+                }
+                _ => {}
             }
         }
         Ok(cli)

@@ -8,7 +8,7 @@ use judge_run::batch::BatchLimits;
 use judge_run::run::{BatchPlan, OnExpired};
 
 use super::duration;
-use super::flags::{ConductArgs, EndpointArgs, INPUT};
+use super::override_args::OverrideArgs;
 
 const BATCH: &str = "Batches";
 
@@ -125,26 +125,6 @@ pub(crate) struct CollectArgs {
     #[arg(long)]
     pub delete_files: bool,
 
-    /// Traces, if they have moved. Repeatable
-    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = INPUT)]
-    pub dataset: Vec<PathBuf>,
-
     #[command(flatten)]
-    pub endpoint: EndpointArgs,
-
-    #[command(flatten)]
-    pub conduct: ConductArgs,
-
-    /// What variables and options say together.
-    #[arg(skip)]
-    pub variables: Option<EndpointArgs>,
-}
-
-impl CollectArgs {
-    /// What is typed overrides how the run was set up. Variables do not, as with `replay`.
-    pub(crate) fn keep_typed(&mut self, typed: Self) {
-        let ConductArgs { quiet, verbose, .. } = self.conduct;
-        self.conduct = ConductArgs { quiet, verbose, ..typed.conduct };
-        self.variables = Some(std::mem::replace(&mut self.endpoint, typed.endpoint));
-    }
+    pub overrides: OverrideArgs,
 }

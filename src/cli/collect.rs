@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use judge_run::batch::ledger_of;
 use judge_run::run::Exit;
 
 use super::batch::{self, How};
@@ -10,16 +11,15 @@ use super::batch_args::CollectArgs;
 use super::environment::Env;
 use super::error::CliError;
 use super::exchange_args::{ExchangeArgs, ExchangeCommand, ExportArgs, ImportArgs};
-use super::flags::ConductArgs;
+use super::override_args::OverrideArgs;
+use super::overrides::{Overrides, log_of, plans, worse};
 use super::plan;
-use super::replay::{self, Endpoint};
 use super::run_args::RunArgs;
 
 pub(crate) fn main(args: CollectArgs) -> Result<ExitCode, CliError> {
-    let CollectArgs { log, wait, cancel, poll_every, delete_files, dataset, endpoint, conduct, variables } = args;
-    let endpoint = Endpoint { variables: variables.unwrap_or_else(|| endpoint.clone()), typed: endpoint };
+    let CollectArgs { log, wait, cancel, poll_every, delete_files, overrides } = args;
     let how = How { cancels: cancel, ..How::collects(wait || cancel) };
-    collect(log, &dataset, &endpoint, &conduct, &how, |plan| {
+    collect(log, overrides, &how, |plan| {
         plan.poll = poll_every.unwrap_or(plan.poll);
         plan.delete_files |= delete_files;
     })
@@ -29,10 +29,9 @@ pub(crate) fn exchange(args: ExchangeArgs) -> Result<ExitCode, CliError> {
     match args.command {
         ExchangeCommand::Export(args) => export(*args),
         ExchangeCommand::Import(args) => {
-            let ImportArgs { log, results, dataset, endpoint, conduct } = *args;
+            let ImportArgs { log, results, overrides } = *args;
             let how = How { imports: results, ..How::collects(false) };
-            let endpoint = Endpoint { variables: endpoint.clone(), typed: endpoint };
-            collect(log, &dataset, &endpoint, &conduct, &how, |_| ())
+            collect(log, overrides, &how, |_| ())
         }
     }
 }
@@ -49,23 +48,33 @@ fn export(args: ExportArgs) -> Result<ExitCode, CliError> {
 
 fn collect(
     log: PathBuf,
-    dataset: &[PathBuf],
-    endpoint: &Endpoint,
-    conduct: &ConductArgs,
+    overrides: OverrideArgs,
     how: &How,
     change: impl Fn(&mut judge_run::run::BatchPlan),
 ) -> Result<ExitCode, CliError> {
     let env: Env<'_> = &|name| std::env::var(name).ok();
-    let mut again = replay::Again::of(log, dataset.to_vec(), endpoint.clone(), conduct.clone())?;
+    // A log without records does not exist yet, but its batches do.
+    let log = if ledger_of(&log).is_file() { log } else { log_of(log)? };
+    let mut plans = plans(&log)?;
+    plans.retain(|plan| plan.batch.is_some());
+    if plans.is_empty() {
+        return Err(CliError::usage_with_hint(
+            format_args!("no run over `{}` submitted batches", log.display()),
+            "submit them with `--batch --detach`",
+        ));
+    }
+    let overrides = Overrides::of(log, overrides);
     let mut exit = Exit::AllJudged;
-    for place in again.with_batches()? {
+    for plan in &plans {
         let mut plan_again = || {
-            let (mut planned, invocation) = again.plan(place, env)?;
+            let mut planned = overrides.replanned(plan, env)?;
+            // About the same traces as then.
+            planned.plan.selection = plan.selection.clone();
             planned.plan.batch.as_mut().map(&change);
-            Ok((planned, invocation))
+            Ok((planned, overrides.invocation()))
         };
         let report = batch::execute(&mut plan_again, how)?;
-        exit = replay::worse(exit, report.exit());
+        exit = worse(exit, report.exit());
     }
     Ok(ExitCode::from(exit.code()))
 }

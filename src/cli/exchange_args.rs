@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueHint};
 
-use super::flags::{ConductArgs, EndpointArgs, INPUT};
+use super::override_args::OverrideArgs;
 use super::run_args::RunArgs;
 
 #[derive(Debug, Args)]
@@ -47,13 +47,6 @@ pub(crate) struct ImportArgs {
     #[arg(required = true, value_hint = ValueHint::FilePath)]
     pub results: Vec<PathBuf>,
 
-    /// Traces, if they have moved. Repeatable
-    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = INPUT)]
-    pub dataset: Vec<PathBuf>,
-
     #[command(flatten)]
-    pub endpoint: EndpointArgs,
-
-    #[command(flatten)]
-    pub conduct: ConductArgs,
+    pub overrides: OverrideArgs,
 }

@@ -50,6 +50,8 @@ mod not_retried;
 mod notices;
 mod open;
 mod open_files;
+mod override_args;
+mod overrides;
 mod page;
 mod panel;
 mod paths;

@@ -132,6 +132,41 @@ pub(crate) struct RunArgs {
     pub purpose: Purpose,
 }
 
+impl RunArgs {
+    /// Those of a run whose other arguments have their defaults.
+    pub(crate) fn of(dataset: Vec<PathBuf>, judge: String, endpoint: EndpointArgs, conduct: ConductArgs) -> Self {
+        Self {
+            dataset,
+            map: Vec::new(),
+            dataset_format: None,
+            judge: vec![judge],
+            set: Vec::new(),
+            sides: SideArgs::default(),
+            selection: SelectionArgs::default(),
+            strict: false,
+            max_line_bytes: judge_run::dataset::DEFAULT_MAX_LINE_BYTES,
+            endpoint,
+            panel: PanelArgs::default(),
+            layout: None,
+            output: None,
+            output_format: None,
+            overwrite: false,
+            reuse: Vec::new(),
+            table: TableArgs::default(),
+            gates: GateArgs::default(),
+            until: Vec::new(),
+            confirm: None,
+            anchors: None,
+            report: None,
+            by: Vec::new(),
+            mlflow: RunMlflowArgs::default(),
+            batch: BatchArgs::default(),
+            conduct,
+            purpose: Purpose::default(),
+        }
+    }
+}
+
 /// What a run is for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum Purpose {

@@ -14,8 +14,9 @@ use judge_run_simulator::{BatchFaults, Dialect, FaultPlan};
 
 use super::config_file;
 use super::duration;
-use super::flags::{ConductArgs, EndpointArgs, GATES, GateArgs, INPUT, OUTPUT, amount, form, format_help, share};
+use super::flags::{EndpointArgs, GATES, GateArgs, INPUT, OUTPUT, amount, form, format_help, share};
 use super::forms::FormArgs;
+use super::override_args::OverrideArgs;
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -60,28 +61,16 @@ pub(crate) struct ReplayArgs {
     #[arg(long, conflicts_with = "dry_run", help_heading = OUTPUT)]
     pub compact: bool,
 
-    /// Traces, if they have moved. Repeatable
-    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = INPUT)]
-    pub dataset: Vec<PathBuf>,
-
     #[command(flatten)]
-    pub endpoint: EndpointArgs,
-
-    #[command(flatten)]
-    pub conduct: ConductArgs,
-
-    /// What variables and options say together.
-    #[arg(skip)]
-    pub variables: Option<EndpointArgs>,
+    pub overrides: OverrideArgs,
 }
 
 impl ReplayArgs {
-    /// What is typed overrides how the runs were set up. Variables do not: they are for new runs, and only fill in what a manifest does not
-    /// keep.
+    /// As [`OverrideArgs::keep_typed`]; a variable may ask for a dry run.
     pub(crate) fn keep_typed(&mut self, typed: Self) {
-        let ConductArgs { dry_run, quiet, verbose, .. } = self.conduct;
-        self.conduct = ConductArgs { dry_run, quiet, verbose, ..typed.conduct };
-        self.variables = Some(std::mem::replace(&mut self.endpoint, typed.endpoint));
+        let dry_run = self.overrides.conduct.dry_run;
+        self.overrides.keep_typed(typed.overrides);
+        self.overrides.conduct.dry_run = dry_run;
     }
 }
 

@@ -5,14 +5,13 @@ As for report_page.py, Chromium is found on the path or named by CHROMIUM, and S
 import json
 import os
 import shutil
-import signal
 import subprocess
 import tempfile
 
 from playwright.sync_api import sync_playwright
 
 import mlflow_server
-from mlflow_server import JUDGE_RUN, make_traces, start_server
+from mlflow_server import JUDGE_RUN, make_traces
 
 NAMES = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"]
 CHROMIUM = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
@@ -63,13 +62,8 @@ def main():
     if not CHROMIUM:
         print("skipped: no Chromium is on the path; CHROMIUM may name one")
         return
-    with tempfile.TemporaryDirectory() as folder:
-        server, uri = start_server(folder)
-        try:
-            test(folder, uri)
-        finally:
-            os.killpg(server.pid, signal.SIGTERM)
-            server.wait()
+    with tempfile.TemporaryDirectory() as folder, mlflow_server.server(folder) as uri:
+        test(folder, uri)
     print("MLflow's pages show the run, the comparison and the verdicts")
 
 

@@ -2,35 +2,24 @@
 import json
 import os
 import pathlib
-import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
+
+from served import Server, free_port
+from simulated import Simulator
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 JUDGE_RUN = os.environ.get("JUDGE_RUN", str(ROOT / "target/release/judge-run"))
 TRACES = int(os.environ.get("TRACES", "60"))
 
 
-def start_server(folder):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+def server(folder):
+    port = free_port()
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1",
                "--backend-store-uri", f"sqlite:///{folder}/mlflow.db", "--artifacts-destination", f"{folder}/artifacts"]
-    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=open(f"{folder}/server.log", "w"), start_new_session=True)
-    uri = f"http://127.0.0.1:{port}"
-    deadline = time.monotonic() + 300
-    while server.poll() is None and time.monotonic() < deadline:
-        try:
-            with urllib.request.urlopen(f"{uri}/health", timeout=1):
-                return server, uri
-        except OSError:
-            time.sleep(0.2)
-    raise SystemExit("the server did not start: " + open(f"{folder}/server.log").read())
+    return Server(command, port, "/health", folder)
 
 
 def make_traces(uri):
@@ -67,13 +56,8 @@ def same(record, assessment):
 
 
 def main():
-    with tempfile.TemporaryDirectory() as folder:
-        server, uri = start_server(folder)
-        try:
-            test(folder, uri)
-        finally:
-            os.killpg(server.pid, signal.SIGTERM)
-            server.wait()
+    with tempfile.TemporaryDirectory() as folder, server(folder) as uri:
+        test(folder, uri)
 
 
 def test(folder, uri):
@@ -92,10 +76,8 @@ def test(folder, uri):
     assert len(open("traces.jsonl").readlines()) == TRACES
     assert "0 new traces" in run("mlflow", "pull", "--experiment", "bot", "-o", "traces.jsonl")
     judges = "safety,relevance,retrieval_relevance"
-    simulator = subprocess.Popen([JUDGE_RUN, "simulate", "--port", "0", "--fail", "refusal=10%"], stdout=subprocess.PIPE, text=True)
-    base_url = next(word for word in simulator.stdout.readline().split() if word.startswith("http"))
-    run("-d", "traces.jsonl", "-J", judges, "--base-url", base_url, "-q", code=3)
-    simulator.kill()
+    with Simulator(JUDGE_RUN, "--fail", "refusal=10%") as simulator:
+        run("-d", "traces.jsonl", "-J", judges, "--base-url", simulator.url, "-q", code=3)
     log = [json.loads(line) for line in open("traces.feedback.jsonl")]
     assert len(log) == 3 * TRACES and any("error" in record for record in log)
 

@@ -2,42 +2,27 @@
 import json
 import os
 import pathlib
-import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import time
 import urllib.request
 
+from served import Server, free_port
+from simulated import Simulator
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 JUDGE_RUN = os.environ.get("JUDGE_RUN", str(ROOT / "target/release/judge-run"))
 TRACES = 25
 
 
-def free_port():
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
-
-
-def start_server(folder):
+def server(folder):
     port, grpc = free_port(), free_port()
-    environment = os.environ | {
+    environment = {
         "PHOENIX_WORKING_DIR": folder, "PHOENIX_HOST": "127.0.0.1", "PHOENIX_PORT": str(port), "PHOENIX_GRPC_PORT": str(grpc),
         "PHOENIX_TELEMETRY_ENABLED": "false", "PHOENIX_ALLOW_EXTERNAL_RESOURCES": "false",
     }
-    server = subprocess.Popen([sys.executable, "-m", "phoenix.server.main", "serve"], env=environment, stdout=subprocess.DEVNULL,
-                              stderr=open(f"{folder}/server.log", "w"), start_new_session=True)
-    address = f"http://127.0.0.1:{port}"
-    deadline = time.monotonic() + 300
-    while server.poll() is None and time.monotonic() < deadline:
-        try:
-            with urllib.request.urlopen(f"{address}/healthz", timeout=1):
-                return server, address
-        except OSError:
-            time.sleep(0.2)
-    raise SystemExit("the server did not start: " + open(f"{folder}/server.log").read())
+    return Server([sys.executable, "-m", "phoenix.server.main", "serve"], port, "/healthz", folder, environment)
 
 
 def spans():
@@ -53,13 +38,8 @@ def spans():
 
 
 def main():
-    with tempfile.TemporaryDirectory() as folder:
-        server, address = start_server(folder)
-        try:
-            test(folder, address)
-        finally:
-            os.killpg(server.pid, signal.SIGTERM)
-            server.wait()
+    with tempfile.TemporaryDirectory() as folder, server(folder) as address:
+        test(folder, address)
 
 
 def test(folder, address):
@@ -81,10 +61,8 @@ def test(folder, address):
 
     # Phoenix's own spans, as its client gives them, are the dataset.
     client.spans.get_spans_dataframe(project_identifier="default").to_json("spans.jsonl", orient="records", lines=True)
-    simulator = subprocess.Popen([JUDGE_RUN, "simulate", "--port", "0", "--fail", "refusal=10%"], stdout=subprocess.PIPE, text=True)
-    base_url = next(word for word in simulator.stdout.readline().split() if word.startswith("http"))
-    run("-d", "spans.jsonl", "-J", "safety,relevance", "--base-url", base_url, "-o", "log.jsonl", "-q", code=3)
-    simulator.kill()
+    with Simulator(JUDGE_RUN, "--fail", "refusal=10%") as simulator:
+        run("-d", "spans.jsonl", "-J", "safety,relevance", "--base-url", simulator.url, "-o", "log.jsonl", "-q", code=3)
     log = [json.loads(line) for line in open("log.jsonl")]
     assert len(log) == 2 * TRACES and any("error" in record for record in log), len(log)
     for _ in range(2):

@@ -1,4 +1,4 @@
-"""A simulated endpoint for the tests of the Python package."""
+"""A simulated endpoint, for the time of a test."""
 
 import json
 import subprocess

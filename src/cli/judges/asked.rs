@@ -9,16 +9,12 @@ use judge_run::judge::Unit;
 use judge_run::run::{Exit, Scope};
 
 use super::subject::Subject;
-use crate::cli::batch_args::BatchArgs;
 use crate::cli::environment::Env;
 use crate::cli::error::CliError;
-use crate::cli::flags::{ConductArgs, EndpointArgs, GateArgs, SelectionArgs};
-use crate::cli::mlflow::args::RunMlflowArgs;
-use crate::cli::panel::PanelArgs;
-use crate::cli::run_args::{Purpose, RunArgs};
+use crate::cli::flags::{ConductArgs, EndpointArgs};
+use crate::cli::run_args::RunArgs;
 use crate::cli::setting::Setting;
 use crate::cli::sides::{SideArg, SideArgs};
-use crate::cli::table::TableArgs;
 use crate::cli::{conduct, log_hints, open, plan};
 
 /// The names of the sides of a test: those of a judge of pairs.
@@ -49,33 +45,10 @@ impl Asked<'_> {
         let side = SIDES.iter().zip(&dataset).filter(|_| subject.unit() == Unit::Pair);
         let side = side.map(|(name, path)| SideArg::new(name, path.clone())).collect();
         let args = RunArgs {
-            dataset,
-            map: Vec::new(),
-            dataset_format: None,
-            judge: vec![subject.wanted.clone()],
             set: set.to_vec(),
-            sides: SideArgs { side, pair_by: None, orders: None },
-            selection: SelectionArgs::default(),
-            strict: false,
-            max_line_bytes: judge_run::dataset::DEFAULT_MAX_LINE_BYTES,
-            endpoint: endpoint.clone(),
+            sides: SideArgs { side, ..SideArgs::default() },
             output: Some(log.to_owned()),
-            output_format: None,
-            overwrite: false,
-            reuse: Vec::new(),
-            table: TableArgs::default(),
-            gates: GateArgs::default(),
-            until: Vec::new(),
-            confirm: None,
-            report: None,
-            anchors: None,
-            by: Vec::new(),
-            panel: PanelArgs::default(),
-            layout: None,
-            batch: BatchArgs::default(),
-            mlflow: RunMlflowArgs::default(),
-            purpose: Purpose::default(),
-            conduct: conduct.clone(),
+            ..RunArgs::of(dataset, subject.wanted.clone(), endpoint.clone(), conduct.clone())
         };
         let env: Env<'_> = &|name| std::env::var(name).ok();
         let (planned, mut invocation) = plan::of_run(args, None, env)?;
