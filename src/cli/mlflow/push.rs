@@ -97,7 +97,8 @@ fn described(log: &Path) -> Result<Described, CliError> {
     let mut params = Vec::new();
     for judge in manifest.iter().filter_map(|manifest| manifest.plans.first()).flat_map(|plan| &plan.judges) {
         let name = &judge.name;
-        params.push((format!("judge.{name}"), format!("prompts:/{name}/{}", judge.version)));
+        let file = judge.rubric.as_ref().unwrap_or(name);
+        params.push((format!("judge.{name}"), format!("prompts:/{file}/{}", judge.version)));
         params.push((format!("judge.{name}.digest"), judge.blake3.clone()));
         params.push((format!("judge.{name}.model"), judge.model.to_string()));
     }

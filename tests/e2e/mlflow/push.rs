@@ -98,6 +98,18 @@ fn a_run_that_an_earlier_push_left_without_its_parameters_gets_them() {
 }
 
 #[test]
+fn the_criteria_of_a_rubric_name_its_prompt() {
+    let server = Mlflow::with_traces(1);
+    let (place, judge) = judged(&server, |_| answers::verdict(true));
+    let (endpoint, uri) = (judge.base_url(), server.fake.base_url());
+    let args = ["-d", "traces.jsonl", "-J", "summarization", "-m", "mine:/m", "--base-url", &endpoint, "-o", "r.jsonl"];
+    place.run(args).exits_with(0);
+    place.run(["mlflow", "push", "r.jsonl", "--tracking-uri", &uri]).exits_with(0).prints(&["4  sent"]);
+    let state = server.state();
+    assert_eq!(state.runs[0]["params"]["judge.summarization.faithful"], "prompts:/summarization/2");
+}
+
+#[test]
 fn an_assessment_whose_answer_was_lost_is_read_back() {
     let lost = std::sync::atomic::AtomicBool::new(false);
     let server = Arc::new(Mlflow::with_traces(1));
