@@ -2,12 +2,14 @@
 
 Each request must end as a record that is valid: a verdict of the judge's type, or a failure with its code; and no answer may be longer
 than its judge allows. What the model thinks does not matter. It takes a quarter of an hour on two cores, so `.ci/run` leaves it out:
-run it in the environment of llama_cpp.py. `TRACES=N` asks about N traces for each judge.
+run it in the environment of llama_cpp.py. `TRACES=N` asks about N traces for each judge; names of judges as
+arguments leave out the others.
 """
 import json
 import os
 import pathlib
 import subprocess
+import sys
 import tempfile
 import time
 
@@ -30,7 +32,7 @@ def datasets(folder, judge, base):
     lines = DATASET.read_text().split("\n")[:-1]
     if judge["unit"] == "session":
         path.write_text("\n".join(lines) + "\n")
-        return [path]
+        return [path] if applies(folder, judge, path, base) else []
     if judge["unit"] == "pair":
         other = folder / "other.jsonl"
         path.write_text("\n".join(lines[:TRACES]) + "\n")
@@ -39,13 +41,17 @@ def datasets(folder, judge, base):
     found = []
     for line in lines:
         path.write_text(line + "\n")
-        # A trace that a judge does not apply to is nothing to judge.
-        if judge_run(folder, "-d", path, *arguments(judge, base), "--dry-run").returncode == 0:
+        if applies(folder, judge, path, base):
             found.append(line)
         if len(found) == TRACES:
             break
     path.write_text("".join(f"{line}\n" for line in found))
     return [path] if found else []
+
+
+def applies(folder, judge, path, base):
+    # Traces that a judge does not apply to are nothing to judge.
+    return judge_run(folder, "-d", path, *arguments(judge, base), "--dry-run").returncode == 0
 
 
 def arguments(judge, base):
@@ -77,6 +83,8 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
         for judge in judges:
+            if sys.argv[1:] and judge["name"] not in sys.argv[1:]:
+                continue
             is_code = judge_run(folder, "judges", "show", judge["name"]).stdout.count('type = "code"')
             if is_code:
                 continue
