@@ -1,9 +1,8 @@
 """Every built-in judge over real traces of MLflow, with a real llama.cpp server and SmolLM2-135M.
 
 Each request must end as a record that is valid: a verdict of the judge's type, or a failure with its code; and no answer may be longer
-than its judge allows. What the model thinks does not matter. It takes a quarter of an hour on two cores, so `.ci/run` leaves it out:
-run it in the environment of llama_cpp.py. `TRACES=N` asks about N traces for each judge; names of judges as
-arguments leave out the others.
+than its judge allows. What the model thinks does not matter. It takes half an hour on two cores, so `.ci/run` leaves it out: run it in
+the environment of llama_cpp.py. `TRACES=N` asks about N traces for each judge; names of judges as arguments leave out the others.
 """
 import json
 import os
@@ -17,7 +16,7 @@ from llama_cpp import JUDGE_RUN, ROOT, serve
 
 TRACES = int(os.environ.get("TRACES", "2"))
 DATASET = ROOT / "tests/fixtures/mlflow/3.17.2/traces.to_json.jsonl"
-# The default of `[params] max_output_tokens`, and the most times that a judge asks about one subject.
+# The default of `[params] max_output_tokens`.
 MAX_OUTPUT_TOKENS = 2048
 FOR_GUIDELINES = ["--set", "guidelines.guidelines=Be kind. Be brief.", "--set", "conversation_guidelines.guidelines=Be kind."]
 
