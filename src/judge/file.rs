@@ -16,7 +16,7 @@ use super::labels::LabelTraits;
 use super::pair;
 use super::parameters::{Given, ParamsTable};
 use super::program::CommandTable;
-use super::rubric::{Criterion, Rubric};
+use super::rubric::{Aggregated, Criterion, Rubric};
 use super::select::SelectTable;
 use super::verdict::VerdictType;
 use crate::endpoint::ModelUri;
@@ -85,6 +85,8 @@ pub(super) struct Part {
     pub(super) good: Option<Good>,
     /// How many there are.
     pub(super) parts: usize,
+    /// Of a rubric whose verdicts come to one: all its criteria.
+    pub(super) aggregated: Option<Aggregated>,
 }
 
 /// What a criterion is besides its verdict.
@@ -133,7 +135,7 @@ impl JudgeFile {
             let can_abstain = self.verdict.unknown;
             let form = self.verdict.answer_form().map_err(in_verdict)?;
             let good = self.verdict.good(&verdict).map_err(in_verdict)?;
-            return Ok(Part { criterion: None, verdict, labels, can_abstain, form, good, parts: 1 });
+            return Ok(Part { criterion: None, verdict, labels, can_abstain, form, good, parts: 1, aggregated: None });
         };
         let criterion = |table: &CriterionTable| {
             let in_criterion = |reason| ("criteria", format!("`{}`: {reason}", table.name));
@@ -155,6 +157,8 @@ impl JudgeFile {
         let criteria = self.criteria.iter().map(criterion).collect::<Result<Vec<_>, _>>()?;
         let rubric = Rubric::new(criteria, order == Order::Shuffle).map_err(|reason| ("criteria", reason))?;
         let parts = rubric.criteria.len();
+        let aggregated = self.verdict.aggregate.map(|RubricAggregate::All| rubric.aggregated()).transpose();
+        let aggregated = aggregated.map_err(|reason| ("criteria", reason))?;
         let Criterion { name, description, verdict, good } = rubric.criteria[index.min(parts - 1)].clone();
         let criterion =
             PartOfRubric { name, description: description.trim().to_owned(), is_alone: calls == Calls::Each };
@@ -163,7 +167,7 @@ impl JudgeFile {
             Calls::Each => AnswerForm::Value,
         };
         let (labels, can_abstain) = (LabelTraits::default(), false);
-        Ok(Part { criterion: Some(criterion), verdict, labels, can_abstain, form, good, parts })
+        Ok(Part { criterion: Some(criterion), verdict, labels, can_abstain, form, good, parts, aggregated })
     }
 }
 
@@ -176,6 +180,14 @@ enum Calls {
     One,
     /// One for each.
     Each,
+}
+
+/// What the verdicts on all criteria come to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum RubricAggregate {
+    /// Whether all of them are good.
+    All,
 }
 
 /// The order in which criteria are asked for.
@@ -237,6 +249,7 @@ pub struct VerdictTable {
     evidence: bool,
     calls: Option<Calls>,
     order: Option<Order>,
+    aggregate: Option<RubricAggregate>,
     good: Option<toml::Value>,
     better: Option<Better>,
     threshold: Option<f64>,
@@ -341,12 +354,13 @@ impl VerdictTable {
     /// # Errors
     /// Which field is superfluous.
     fn rubric(&self) -> Result<Option<(Calls, Order)>, String> {
-        let Self { r#type, calls, order, good, better, threshold, evidence, .. } = self;
+        let Self { r#type, calls, order, aggregate, good, better, threshold, evidence, .. } = self;
         if *r#type != VerdictKind::Rubric {
-            return match (calls, order) {
-                (Some(_), _) => Err("`calls` requires type = \"rubric\"".to_owned()),
-                (_, Some(_)) => Err("`order` requires type = \"rubric\"".to_owned()),
-                (None, None) => Ok(None),
+            let of_rubrics =
+                [("calls", calls.is_some()), ("order", order.is_some()), ("aggregate", aggregate.is_some())];
+            return match of_rubrics.iter().find(|(_, is_there)| *is_there) {
+                Some((name, _)) => Err(format!("`{name}` requires type = \"rubric\"")),
+                None => Ok(None),
             };
         }
         if good.is_some() || better.is_some() || threshold.is_some() || *evidence {

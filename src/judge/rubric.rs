@@ -7,6 +7,9 @@ use serde_json::{Map, Value, json};
 use super::verdict::VerdictType;
 use crate::feedback::{Good, IdHasher};
 
+/// The criteria of a rubric whose verdicts come to one, each with the verdicts on it that are good.
+pub type Aggregated = Vec<(String, Good)>;
+
 /// The most criteria of one rubric: more are not judged with care.
 const MAX_CRITERIA: usize = 20;
 
@@ -57,6 +60,28 @@ impl Rubric {
             }
         }
         Ok(Self { criteria, is_shuffled })
+    }
+
+    /// All criteria with what is good, for one verdict on whether all of them are.
+    ///
+    /// # Errors
+    /// The criterion that does not say it.
+    pub(super) fn aggregated(&self) -> Result<Aggregated, String> {
+        let needs = |criterion: &Criterion, what| {
+            Err(format!(
+                "`{}`: `aggregate = \"all\"` needs to know which verdicts are good: add {what}",
+                criterion.name
+            ))
+        };
+        let of_criterion = |criterion: &Criterion| match (&criterion.good, &criterion.verdict) {
+            (Some(Good::Scale { threshold: None, .. }), _) => needs(criterion, "`threshold`"),
+            (Some(good), _) => Ok((criterion.name.clone(), good.clone())),
+            (None, VerdictType::Integer { .. } | VerdictType::Number { .. }) => {
+                needs(criterion, "`better` and `threshold`")
+            }
+            (None, _) => needs(criterion, "`good`"),
+        };
+        self.criteria.iter().map(of_criterion).collect()
     }
 
     /// How many orders there are: each begins with another criterion, so that each criterion is at each position equally often, and the

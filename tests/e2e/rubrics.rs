@@ -168,3 +168,180 @@ fn a_rubric_is_checked_before_anything_is_asked() {
         place.run(["-d", "traces.jsonl", "-J", "./sum.toml", "--simulate"]).exits_with(2).says(&[words]);
     }
 }
+
+/// A rubric of two criteria whose verdicts come to one; the traces say in their outputs what is bad.
+fn aggregated(traces: &[&str], more: &str) -> Place {
+    let place = Place::new();
+    let trace = |(n, outputs): (usize, &&str)| {
+        json!({"trace_id": format!("t{n}"), "inputs": "q", "outputs": outputs}).to_string()
+    };
+    let lines: Vec<_> = traces.iter().enumerate().map(trace).collect();
+    place.write("traces.jsonl", lines.join("\n"));
+    place.write("sum.toml", rubric_with(&format!("aggregate = \"all\"\n{more}"), ""));
+    place
+}
+
+fn rubric_with(of_verdict: &str, of_criterion: &str) -> String {
+    let criteria = format!(
+        "[[criteria]]\nname = \"faithful\"\ndescription = \"Says nothing that the source lacks.\"\n\
+         verdict = {{ type = \"boolean\", good = true{of_criterion} }}\n\
+         [[criteria]]\nname = \"clear\"\ndescription = \"1 = unclear, 4 = clear.\"\n\
+         verdict = {{ type = \"integer\", min = 1, max = 4, better = \"higher\", threshold = 3{of_criterion} }}\n"
+    );
+    let prompt = "[prompt]\nsystem = \"Judge.\"\nuser = \"{{ outputs | fence('answer') }}\"\n";
+    format!("[verdict]\ntype = \"rubric\"\n{of_verdict}\n{criteria}{prompt}")
+}
+
+/// Answers by what the trace says: which criterion is bad, or broken.
+fn by_text() -> Fake {
+    Fake::start(|request| {
+        let user = request.json()["messages"][1]["content"].as_str().unwrap().to_owned();
+        let mut all = vec![("faithful", json!(!user.contains("unfaithful")))];
+        if !user.contains("no clear") {
+            all.push(("clear", json!(if user.contains("unclear") { 1 } else { 4 })));
+        }
+        answers::completion(&answer(&all))
+    })
+}
+
+/// The records under the rubric's own name, in the order of their lines.
+fn concluded(place: &Place) -> Vec<Value> {
+    place.lines(LOG).into_iter().filter(|record| record["name"] == "sum").collect()
+}
+
+fn last_of<'a>(records: &'a [Value], trace: &str) -> &'a Value {
+    records.iter().rfind(|record| record["trace_id"] == trace).unwrap()
+}
+
+#[test]
+fn the_criteria_come_to_one_record_under_the_rubrics_name() {
+    let place = aggregated(&["fine", "unfaithful", "unfaithful, no clear", "no clear"], "");
+    let fake = by_text();
+    judge(&place, &fake, &[]).exits_with(3);
+    let found = concluded(&place);
+    assert_eq!(found.len(), 4);
+    let good = last_of(&found, "t0");
+    assert_eq!(
+        (&good["value"], &good["source"]),
+        (&json!(true), &json!({"source_type": "CODE", "source_id": "aggregate:all"}))
+    );
+    let metadata = &good["metadata"];
+    assert_eq!((&metadata["good"], &metadata["judge_prompt"]), (&json!("true"), &json!("prompts:/sum/1")));
+    assert_eq!((&metadata["criteria_good"], &metadata["criteria_bad"]), (&json!("faithful, clear"), &Value::Null));
+    let bad = last_of(&found, "t1");
+    assert_eq!((&bad["value"], &bad["rationale"]), (&json!(false), &json!("faithful: So faithful.")));
+    assert_eq!(
+        (&bad["metadata"]["criteria_good"], &bad["metadata"]["criteria_bad"]),
+        (&json!("clear"), &json!("faithful"))
+    );
+    // What is bad decides, whatever is unknown.
+    let decided = last_of(&found, "t2");
+    assert_eq!((&decided["value"], &decided["metadata"]["criteria_failed"]), (&json!(false), &json!("clear")));
+    let failed = last_of(&found, "t3");
+    assert_eq!((&failed["value"], &failed["error"]["error_code"]), (&Value::Null, &json!("INCOMPLETE")));
+    assert_eq!(failed["error"]["error_message"], "1 of 2 criteria have no verdict: clear");
+
+    let report = place.run(["report", LOG, "--format", "json"]).exits_with(0).stdout;
+    let report: Value = serde_json::from_str(&report).unwrap();
+    let own = report["judges"].as_array().unwrap().iter().find(|judge| judge["name"] == "sum").unwrap();
+    assert_eq!((&own["n_scored"], &own["n_failed"], &own["good"]), (&json!(3), &json!(1), &json!("true")));
+    place.run(["report", LOG, "--gate", "sum.pass >= 0.3"]).exits_with(0);
+    place.run(["report", LOG, "--gate", "sum.pass >= 0.4"]).exits_with(1);
+    // A gate that names no judge is about the rubric, and about its criteria only where judgments are counted.
+    let gates = |gate: &str| {
+        let report = place.run(["report", LOG, "--gate", gate, "--format", "json"]).exits_with(0).stdout;
+        serde_json::from_str::<Value>(&report).unwrap()["gates"].as_array().unwrap().clone()
+    };
+    assert_eq!(gates("pass >= 0.3").len(), 1);
+    let errors = gates("errors <= 0.25");
+    assert_eq!((errors.len(), &errors[0]["estimate"]), (1, &json!(0.25)));
+}
+
+#[test]
+fn what_the_criteria_come_to_follows_their_verdicts_and_is_written_once() {
+    let place = aggregated(&["fine", "no clear"], "");
+    let fake = by_text();
+    judge(&place, &fake, &[]).exits_with(3);
+    let lines = place.lines(LOG).len();
+    let asked = fake.seen().len();
+    // As after a kill before the end: it is made of what the log has.
+    let all = place.read(LOG);
+    let without: String =
+        all.lines().filter(|line| !line.contains("aggregate:all")).map(|line| format!("{line}\n")).collect();
+    place.write(LOG, without);
+    let mended = Fake::start(|_| answers::completion(&answer(&[("faithful", json!(true)), ("clear", json!(4))])));
+    place.run(["replay", LOG, "-q", "--base-url", &mended.base_url()]).exits_with(0);
+    assert_eq!((mended.seen().len(), fake.seen().len()), (1, asked));
+    let found = concluded(&place);
+    assert_eq!((found.len(), &last_of(&found, "t1")["value"]), (2, &json!(true)));
+    assert_eq!(place.lines(LOG).len(), lines + 1, "only the criterion that failed is another record");
+    judge(&place, &fake, &[]).exits_with(0);
+    assert_eq!((fake.seen().len(), concluded(&place).len()), (asked, 2));
+
+    // A person's own verdict is another opinion; where one rejects the judge's, there is none.
+    let of = |command: &str, more: &[&str]| {
+        let args =
+            ["feedback", command, LOG, "--trace", "t0", "--name", "sum.clear", "--source", "openai:/gpt-4.1-mini"];
+        place.run(args.iter().chain(more)).exits_with(0);
+        judge(&place, &fake, &[]).exits_with(0);
+        concluded(&place)
+    };
+    assert_eq!(of("override", &["--value", "1", "--as", "anna"]).len(), 2);
+    place.run(["feedback", "delete", LOG, "--trace", "t0", "--source", "anna", "--as", "anna"]).exits_with(0);
+    let rejected = of("reject", &["--as", "anna"]);
+    assert_eq!((rejected.len(), &last_of(&rejected, "t0")["error"]["error_code"]), (3, &json!("INCOMPLETE")));
+    let accepted = of("accept", &[]);
+    assert_eq!((accepted.len(), &last_of(&accepted, "t0")["value"]), (4, &json!(true)));
+    assert_eq!(fake.seen().len(), asked);
+}
+
+#[test]
+fn a_criterion_alone_comes_to_nothing_and_all_of_them_do_also_by_name() {
+    let place = aggregated(&["fine"], "calls = \"each\"");
+    place.write("judges/sum.toml", place.read("sum.toml"));
+    let fake = Fake::start(|request| {
+        let schema = request.json()["response_format"]["json_schema"]["schema"]["properties"]["value"].clone();
+        answers::verdict(if schema["type"] == "boolean" { json!(true) } else { json!(4) })
+    });
+    let judge = |names: &[&str]| {
+        let args = ["-d", "traces.jsonl", "--base-url", &fake.base_url(), "-q"];
+        place.run(args.iter().chain(names)).exits_with(0);
+        concluded(&place).len()
+    };
+    assert_eq!(judge(&["-J", "sum.faithful"]), 0);
+    assert_eq!(judge(&["-J", "sum.clear"]), 0);
+    assert_eq!(judge(&["-J", "sum.faithful", "-J", "sum.clear"]), 1);
+    assert_eq!((judge(&["-J", "sum"]), fake.seen().len()), (1, 2));
+}
+
+#[test]
+fn where_several_vote_the_aggregates_of_the_criteria_come_to_one() {
+    let place = aggregated(&["fine", "unfaithful"], "");
+    let fake = Fake::start(|request| {
+        let json = request.json();
+        let user = json["messages"][1]["content"].as_str().unwrap();
+        // One of the three finds everything good, and one nothing.
+        let faithful = json["model"] == "a" || (json["model"] == "b" && !user.contains("unfaithful"));
+        answers::completion(&answer(&[("faithful", json!(faithful)), ("clear", json!(4))]))
+    });
+    let three = ["-m", "openai:/a", "-m", "openai:/b", "-m", "openai:/c"];
+    judge(&place, &fake, &three).exits_with(0);
+    let found = concluded(&place);
+    assert_eq!((found.len(), &last_of(&found, "t0")["value"]), (2, &json!(true)));
+    let bad = last_of(&found, "t1");
+    assert_eq!((&bad["value"], &bad["metadata"]["criteria_bad"]), (&json!(false), &json!("faithful")));
+    judge(&place, &fake, &[&three[..], &["--gate", "sum.pass >= 0.5"]].concat()).exits_with(0);
+    assert_eq!((fake.seen().len(), concluded(&place).len()), (6, 2));
+}
+
+#[test]
+fn an_aggregate_needs_to_know_what_is_good() {
+    let place = place(1, "aggregate = \"all\"");
+    let run = place.run(["-d", "traces.jsonl", "-J", "./sum.toml", "--simulate"]).exits_with(2);
+    run.says(&["[criteria]: `clear`: `aggregate = \"all\"` needs to know which verdicts are good: add `threshold`"]);
+    place.write("sum.toml", "[verdict]\ntype = \"boolean\"\naggregate = \"all\"\n[prompt]\nuser = \"{{ outputs }}\"\n");
+    place
+        .run(["-d", "traces.jsonl", "-J", "./sum.toml", "--simulate"])
+        .exits_with(2)
+        .says(&["`aggregate` requires type"]);
+}
