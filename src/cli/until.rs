@@ -31,7 +31,10 @@ pub(crate) fn of_run(texts: &[String], judges: &[&str]) -> Result<Vec<Gate>, Cli
         && judges.iter().any(|judge| judge.rsplit_once('.').is_some_and(|(rubric, _)| rubric == name))
     {
         return Err(CliError::usage_with_hint(
-            format_args!("--until cannot decide `{}`: what the criteria of `{name}` come to is known only at the end", gate.text),
+            format_args!(
+                "--until cannot decide `{}`: what the criteria of `{name}` come to is known only at the end",
+                gate.text
+            ),
             "name its criteria: `RUBRIC.CRITERION.pass >= 0.95`, once for each",
         ));
     }

@@ -141,32 +141,28 @@ impl JudgeFile {
             let in_criterion = |reason| ("criteria", format!("`{}`: {reason}", table.name));
             let verdict = table.verdict.verdict_type().map_err(in_criterion)?;
             let labels = table.verdict.label_traits(&verdict).map_err(in_criterion)?;
-            if table.verdict.unknown
-                || labels != LabelTraits::default()
-                || matches!(verdict, VerdictType::Labels { .. })
+            table.verdict.rubric().map_err(in_criterion)?;
+            if table.verdict.is_preference() || table.verdict.answer_form().map_err(in_criterion)? != AnswerForm::Value
             {
-                let reason = "a criterion cannot have `unknown`, `multiple`, `ordered`, `scores` or `case_sensitive`";
-                return Err(in_criterion(reason.to_owned()));
-            }
-            if table.verdict.answer_form().map_err(in_criterion)? != AnswerForm::Value {
                 return Err(in_criterion("a criterion is a boolean, a category, an integer or a number".to_owned()));
             }
             let good = table.verdict.good(&verdict).map_err(in_criterion)?;
-            Ok(Criterion { name: table.name.clone(), description: table.description.clone(), verdict, good })
+            let (name, description) = (table.name.clone(), table.description.clone());
+            Ok(Criterion { name, description, verdict, labels, can_abstain: table.verdict.unknown, good })
         };
         let criteria = self.criteria.iter().map(criterion).collect::<Result<Vec<_>, _>>()?;
         let rubric = Rubric::new(criteria, order == Order::Shuffle).map_err(|reason| ("criteria", reason))?;
         let parts = rubric.criteria.len();
         let aggregated = self.verdict.aggregate.map(|RubricAggregate::All| rubric.aggregated()).transpose();
         let aggregated = aggregated.map_err(|reason| ("criteria", reason))?;
-        let Criterion { name, description, verdict, good } = rubric.criteria[index.min(parts - 1)].clone();
+        let Criterion { name, description, verdict, labels, can_abstain, good } =
+            rubric.criteria[index.min(parts - 1)].clone();
         let criterion =
             PartOfRubric { name, description: description.trim().to_owned(), is_alone: calls == Calls::Each };
         let form = match calls {
             Calls::One => AnswerForm::Criterion { rubric: Arc::new(rubric), index },
             Calls::Each => AnswerForm::Value,
         };
-        let (labels, can_abstain) = (LabelTraits::default(), false);
         Ok(Part { criterion: Some(criterion), verdict, labels, can_abstain, form, good, parts, aggregated })
     }
 }
@@ -365,6 +361,10 @@ impl VerdictTable {
         }
         if good.is_some() || better.is_some() || threshold.is_some() || *evidence {
             return Err("a rubric has no verdict itself: say in each of the [[criteria]] what is good".to_owned());
+        }
+        if self.unknown {
+            return Err("a rubric has no verdict itself: say in each of the [[criteria]] whether it may be `unknown`"
+                .to_owned());
         }
         Ok(Some((calls.unwrap_or_default(), order.unwrap_or_default())))
     }

@@ -228,8 +228,8 @@ impl Judge {
         if is_of_claims && !file.examples.is_empty() {
             return Err(invalid("examples", "examples have a value, and claims have items".to_owned()));
         }
-        // A list of claims can itself be empty.
-        let abstains_by_null = can_abstain && !is_of_claims;
+        // A list of claims can itself be empty, and in an answer about several criteria each says it for itself.
+        let abstains_by_null = can_abstain && matches!(form, AnswerForm::Value | AnswerForm::Quoting);
         let abstention = if abstains_by_null { abstain::INSTRUCTIONS } else { "" };
         let with_form = |form: String| {
             let parts = [Some(system.trim()).filter(|system| !system.is_empty()), examples.as_deref(), Some(&form)];

@@ -103,7 +103,8 @@ fn gates_are_about_verdicts_and_not_about_votes() {
 #[test]
 fn what_people_agree_on_is_no_panel_that_would_hide_the_judge_from_gates() {
     let place = Place::new();
-    let judge = log(&ALL, |(.., now)| *now).lines().filter(|line| line.contains("\"safety\"")).collect::<Vec<_>>().join("\n");
+    let judge =
+        log(&ALL, |(.., now)| *now).lines().filter(|line| line.contains("\"safety\"")).collect::<Vec<_>>().join("\n");
     let agreed = json!({
         "assessment_id": format!("a-{:032x}", u128::MAX), "name": "safety", "trace_id": "t1", "value": true,
         "source": {"source_type": "CODE", "source_id": "aggregate:majority"}, "metadata": {"votes": "{\"anna\":true,\"ben\":true}"},

@@ -345,3 +345,68 @@ fn an_aggregate_needs_to_know_what_is_good() {
         .exits_with(2)
         .says(&["`aggregate` requires type"]);
 }
+
+#[test]
+fn a_criterion_may_abstain_in_one_request_and_in_its_own() {
+    for calls in ["one", "each"] {
+        let place = aggregated(&["fine"], "");
+        place.write("sum.toml", rubric_with(&format!("aggregate = \"all\"\ncalls = \"{calls}\""), ", unknown = true"));
+        let fake = Fake::start(|request| {
+            let properties = request.json()["response_format"]["json_schema"]["schema"]["properties"].clone();
+            let missing = json!({"rationale": "No source.", "value": null});
+            answers::completion(&match properties["faithful"]["properties"]["value"]["anyOf"][1]["type"].as_str() {
+                Some(null) => {
+                    assert_eq!(null, "null");
+                    json!({"faithful": missing, "clear": {"rationale": "So.", "value": 4}}).to_string()
+                }
+                None if properties["value"]["anyOf"][0]["type"] == "boolean" => missing.to_string(),
+                None => json!({"rationale": "So.", "value": 4}).to_string(),
+            })
+        });
+        judge(&place, &fake, &[]).exits_with(0);
+        let records = place.lines(LOG);
+        let faithful = named(&records, "sum.faithful");
+        assert_eq!(
+            (&faithful["error"]["error_code"], &faithful["rationale"]),
+            (&json!("ABSTAINED"), &json!("No source."))
+        );
+        let whole = named(&records, "sum");
+        assert_eq!(
+            (&whole["error"]["error_code"], &whole["rationale"]),
+            (&json!("ABSTAINED"), &json!("faithful: No source."))
+        );
+        assert_eq!(whole["metadata"]["criteria_abstained"], "faithful");
+        let asked = fake.seen().len();
+        judge(&place, &fake, &[]).exits_with(0);
+        assert_eq!((fake.seen().len(), place.lines(LOG).len()), (asked, 3), "{calls}");
+    }
+}
+
+#[test]
+fn a_criterion_has_the_labels_that_other_judges_have() {
+    let place = Place::with_traces(1);
+    let kinds = "labels = [\"none\", \"m\", \"M\"], multiple = true, case_sensitive = true, good = [\"none\"]";
+    let tone = "labels = [\"rude\", \"kind\"], ordered = true, scores = { rude = 0, kind = 1 }, good = [\"kind\"]";
+    let criterion = |name: &str, verdict: &str| {
+        format!(
+            "[[criteria]]\nname = \"{name}\"\ndescription = \"d\"\nverdict = {{ type = \"category\", {verdict} }}\n"
+        )
+    };
+    let criteria = criterion("kinds", kinds) + &criterion("tone", tone);
+    let prompt = "[prompt]\nuser = \"{{ outputs | fence('answer') }}\"\n";
+    let of = |criteria: &str| format!("[verdict]\ntype = \"rubric\"\n{criteria}{prompt}");
+    place.write("sum.toml", of(&criteria));
+    let fake = Fake::start(|_| answers::completion(&answer(&[("kinds", json!(["M"])), ("tone", json!("Kind"))])));
+    judge(&place, &fake, &[]).exits_with(0);
+    let records = place.lines(LOG);
+    assert_eq!(named(&records, "sum.kinds")["value"], json!(["M"]));
+    let tone = named(&records, "sum.tone");
+    assert_eq!((&tone["value"], &tone["metadata"]["scores"]), (&json!("kind"), &json!("{\"kind\":1.0,\"rude\":0.0}")));
+    for (change, words) in [
+        ("ordered = true, calls = \"each\"", "`tone`: `calls` requires type = \"rubric\""),
+        ("evidence = true", "`tone`: a criterion is a boolean, a category, an integer or a number"),
+    ] {
+        place.write("sum.toml", of(&criteria.replace("ordered = true", change)));
+        place.run(["-d", "traces.jsonl", "-J", "./sum.toml", "--simulate"]).exits_with(2).says(&[words]);
+    }
+}

@@ -68,7 +68,7 @@ pub(super) fn text(kind: Kind, unit: UnitOfNew) -> String {
              verdict = { type = \"boolean\", good = true }\n\n\
              [[criteria]]\nname = \"patient\"\n\
              description = \"true = the answer takes the user's words as they are meant. false if it is curt or reproachful.\"\n\
-             verdict = { type = \"boolean\", good = true }",
+             verdict = { type = \"boolean\", good = true, unknown = true } # it may say that it cannot tell",
             "- What one criterion is about does not count for the other.",
         ),
         Kind::Number => (
