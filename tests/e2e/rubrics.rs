@@ -410,3 +410,28 @@ fn a_criterion_has_the_labels_that_other_judges_have() {
         place.run(["-d", "traces.jsonl", "-J", "./sum.toml", "--simulate"]).exits_with(2).says(&[words]);
     }
 }
+
+#[test]
+fn a_criterion_of_a_file_is_named_by_its_path() {
+    let place = aggregated(&["fine"], "calls = \"each\"");
+    let fake = Fake::start(|request| match request.number {
+        0 => answers::error(424, "invalid_value", "Not today."),
+        _ => answers::verdict(true),
+    });
+    let base_url = fake.base_url();
+    let run = |judge: &str| place.run(["-d", "traces.jsonl", "-J", judge, "--base-url", &base_url, "-q"]);
+    run("sum.toml:faithful").exits_with(4);
+    place.run(["replay", LOG, "-q"]).exits_with(0);
+    run("./sum.toml:faithful").exits_with(0);
+    let names: Vec<_> = place.lines(LOG).iter().map(|record| record["name"].clone()).collect();
+    assert_eq!((names, fake.seen().len()), (vec![json!("sum.faithful"), json!("sum.faithful")], 2));
+    let pair = json!({"pair": "p", "differs": "d", "both": {}, "one": {"expected": {"faithful": true}, "answer": "x"},
+        "other": {"expected": {"faithful": false}, "answer": "y"}});
+    place.write("tests/sum.jsonl", pair.to_string());
+    place.run(["judges", "test", "./sum.toml:faithful", "--simulate", "--once"]).exits_with(0).prints(&["of 2 traces"]);
+    for near in ["./sum.toml.faithful", "./sum.toml::faithful", "./sum.faithful", "sum.toml:faithfull"] {
+        let path = if near.starts_with('.') { "./sum.toml:faithful" } else { "sum.toml:faithful" };
+        run(near).exits_with(2).says(&[&format!("unknown judge `{near}`"), path]);
+    }
+    run("./other.toml:faithful").exits_with(2).says(&["cannot read the judge file `./other.toml`"]);
+}
