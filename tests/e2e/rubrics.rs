@@ -435,3 +435,34 @@ fn a_criterion_of_a_file_is_named_by_its_path() {
     }
     run("./other.toml:faithful").exits_with(2).says(&["cannot read the judge file `./other.toml`"]);
 }
+
+#[test]
+fn sessions_and_batches_have_the_record_too() {
+    let place = Place::new();
+    let trace = |n: usize| {
+        let session = format!("s{}", n / 2);
+        json!({"trace_id": format!("t{n}"), "session_id": session, "inputs": "q", "outputs": "a"}).to_string()
+    };
+    place.write("traces.jsonl", (0..4).map(trace).collect::<Vec<_>>().join("\n"));
+    place.run(["judges", "new", "sum", "--type", "rubric", "--unit", "session"]).exits_with(0);
+    let run =
+        |more: &[&str]| place.run(["-d", "traces.jsonl", "-J", "sum", "--simulate"].iter().chain(more)).exits_with(0);
+    run(&[]).prints(&["sum  aggregate:all of 2 criteria"]);
+    let found = concluded(&place);
+    let session = |record: &Value| record["metadata"]["mlflow.trace.session"].clone();
+    let sessions: Vec<_> = found.iter().map(session).collect();
+    assert_eq!((sessions.len(), sessions.contains(&json!("s0")), sessions.contains(&json!("s1"))), (2, true, true));
+    assert_eq!((&last_of(&found, "t1")["trace_id"], &last_of(&found, "t3")["trace_id"]), (&json!("t1"), &json!("t3")));
+    run(&["--batch", "--poll-every", "1ms", "-o", "batch.jsonl"]);
+    let of_batch = place.lines("batch.jsonl");
+    assert_eq!(of_batch.iter().filter(|record| record["source"]["source_id"] == "aggregate:all").count(), 2);
+    // The same verdicts come to the same, however they came.
+    let values = |records: &[Value]| ["t1", "t3"].map(|trace| last_of(records, trace)["value"].clone());
+    let in_batch: Vec<_> = of_batch.into_iter().filter(|record| record["name"] == "sum").collect();
+    assert_eq!(values(&found), values(&in_batch));
+    run(&["--dry-run"]).prints(&["requests       0"]);
+    // Without a log there is nothing to make it of, and what is known only at the end ends no run.
+    assert!(!run(&["-o", "-", "-q"]).stdout.contains("aggregate:all"));
+    let until = ["-d", "traces.jsonl", "-J", "sum", "--simulate", "--until", "sum.pass >= 0.5"];
+    place.run(until).exits_with(2).says(&["known only at the end", "RUBRIC.CRITERION.pass"]);
+}
