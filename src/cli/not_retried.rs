@@ -6,7 +6,7 @@ use std::path::Path;
 
 use judge_run::endpoint::ModelUri;
 use judge_run::feedback::log;
-use judge_run::feedback::{ErrorCode, RANKING};
+use judge_run::feedback::{ALL_CRITERIA, ErrorCode, RANKING};
 use judge_run::run::{DryRunQuestion, FailureScope, JudgePlan, QuestionSummary, RunPlan, Scope};
 
 use super::command_line::quoted;
@@ -44,8 +44,9 @@ impl Failures {
             CliError::usage(format_args!("cannot read the log `{}`", path.display())).because(&error)
         })?;
         let with_invalid = matches!(scope, Scope::Failures(FailureScope { invalid: true, .. }));
-        // Figures of rankings are made anew at the end of each run.
-        let asked = tally.judges.into_iter().filter(|judge| !judge.source_id.starts_with(RANKING));
+        // Figures of rankings, and what the criteria of rubrics come to, are made anew at the end of each run.
+        let is_derived = |source_id: &str| source_id.starts_with(RANKING) || source_id == ALL_CRITERIA;
+        let asked = tally.judges.into_iter().filter(|judge| !is_derived(&judge.source_id));
         let judges = asked.map(|judge| {
             let mut of_judge = OfJudge {
                 name: judge.name,

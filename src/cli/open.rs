@@ -14,7 +14,8 @@ use judge_run::judge::redact::Redact;
 use judge_run::judge::{JudgeKind, Question};
 use judge_run::run::manifest::{Manifest, State};
 use judge_run::run::{
-    Criteria, DrawError, Export, LaneIndex, LaneSettings, Output, RunPlan, RunSettings, Scope, Selection, Sides,
+    AggregatedRubric, Criteria, DrawError, Export, LaneIndex, LaneSettings, Output, RunPlan, RunSettings, Scope,
+    Selection, Sides,
 };
 use judge_run_simulator::{BackgroundSimulator, Simulator, SimulatorConfig};
 use tempfile::NamedTempFile;
@@ -145,6 +146,7 @@ impl Prepared {
         let run = RunSettings {
             datasets,
             panels: panel::panels(&plan, &questions),
+            rubrics: rubrics(&plan, &questions),
             questions,
             scope,
             lanes,
@@ -371,4 +373,15 @@ fn cannot_open(log: &Path, error: OpenError) -> CliError {
 fn run_id() -> String {
     let now = jiff::Timestamp::now();
     format!("run-{}-{:06x}", now.strftime("%Y%m%dT%H%M%SZ"), fastrand::u32(..0x100_0000))
+}
+
+/// The rubrics of a plan whose verdicts come to one, for the questions that are asked.
+fn rubrics(plan: &RunPlan, questions: &[(Question, LaneIndex)]) -> Vec<AggregatedRubric> {
+    let mut rubrics: Vec<AggregatedRubric> = Vec::new();
+    for rubric in questions.iter().filter_map(|(question, _)| AggregatedRubric::of(&question.judge, plan)) {
+        if !rubrics.iter().any(|known| known.judge == rubric.judge) {
+            rubrics.push(rubric);
+        }
+    }
+    rubrics
 }

@@ -170,6 +170,7 @@ pub(crate) fn of_run(
             selection: selection.plan(shard),
             judges: Vec::new(),
             panels: Vec::new(),
+            rubrics: Vec::new(),
             endpoints: Vec::new(),
             export: target.export.map(|export| Export { path: absolute(&export.path), table: with, ..export }),
             policy: Policy {
@@ -213,6 +214,9 @@ pub(crate) fn of_run(
             all.push(compiled);
         }
     }
+    if target.log.is_some() {
+        planned.plan.rubrics = aggregated(&all);
+    }
     planned.plan.sides = sides::of_judges(sides, &all, is_compared)?;
     if planned.plan.sides.is_some() && (confirms || anchors.is_some()) {
         return Err(CliError::usage(
@@ -235,7 +239,8 @@ pub(crate) fn of_run(
     programs::allowed(&planned.plan.judges, conduct.allow_commands || layers.file.allow_commands)?;
     planned.ask(|model| layers.endpoint(model, env))?;
     let names: Vec<_> = planned.plan.judges.iter().map(|judge| judge.name.as_str()).collect();
-    let gates = gates.checked(&names, "run")?;
+    let with_rubrics: Vec<_> = names.iter().copied().chain(planned.plan.rubrics.iter().map(String::as_str)).collect();
+    let gates = gates.checked(&with_rubrics, "run")?;
     gates.check_sides(planned.plan.sides.as_ref().map_or(&[], |sides| &sides.names))?;
     let until = until::of_run(&until, &names)?;
     if planned.plan.batch.is_some() && planned.plan.datasets.iter().any(|dataset| dataset.path.as_os_str() == "-") {
@@ -361,6 +366,22 @@ impl SelectionArgs {
         let Self { limit, shard: _, filter, sample, seed, stratify, trace_id } = self;
         SelectionPlan { shard, trace_ids: trace_id, filter, sample, seed: seed.unwrap_or(0), stratify, limit }
     }
+}
+
+/// The rubrics with an `aggregate`, all of whose criteria are among these judges.
+fn aggregated(judges: &[Judge]) -> Vec<String> {
+    let mut rubrics: Vec<String> = Vec::new();
+    for judge in judges {
+        let rubric = judge.file_name();
+        let is_asked = |criterion: &str| {
+            judges.iter().any(|judge| judge.file_name() == rubric && judge.criterion() == Some(criterion))
+        };
+        let is_whole = judge.aggregated.as_ref().is_some_and(|all| all.iter().all(|(name, _)| is_asked(name)));
+        if is_whole && !rubrics.iter().any(|known| known == rubric) {
+            rubrics.push(rubric.to_owned());
+        }
+    }
+    rubrics
 }
 
 /// A note on votes that can hardly differ.

@@ -38,6 +38,15 @@ pub(crate) fn of_judge(settings: &[Setting], judge: &str) -> Given {
     given
 }
 
+/// The same settings, but for these of this judge's parameters.
+pub(crate) fn with(settings: &[Setting], judge: &str, given: &Given) -> Vec<Setting> {
+    let is_replaced = |setting: &Setting| setting.judge == judge && given.contains_key(&setting.name);
+    let kept = settings.iter().filter(|setting| !is_replaced(setting)).cloned();
+    let own = given.iter().flat_map(|(name, texts)| texts.iter().map(move |text| (name, text)));
+    let own = own.map(|(name, value)| Setting { judge: judge.to_owned(), name: name.clone(), value: value.clone() });
+    kept.chain(own).collect()
+}
+
 /// Checks that all of them are for judges of the run.
 pub(crate) fn check<'a>(settings: &[Setting], judges: impl Iterator<Item = &'a str>) -> Result<(), CliError> {
     let judges: Vec<_> = judges.collect();
@@ -61,6 +70,11 @@ mod tests {
         let given = of_judge(&settings, "g");
         assert_eq!(given["list"], ["a", "b=c"]);
         assert_eq!(of_judge(&settings, "my.file")["x"], [""]);
+        let changed = with(&settings, "g", &Given::from([("list".to_owned(), vec!["c".to_owned()])]));
+        assert_eq!(
+            (&of_judge(&changed, "g")["list"], &of_judge(&changed, "h")["x"]),
+            (&vec!["c".to_owned()], &vec!["1".to_owned()])
+        );
         assert!(check(&settings, ["g", "h", "my.file"].into_iter()).is_ok());
         assert!(check(&settings, ["g", "h"].into_iter()).is_err());
         for wrong in ["g", "g.x", "x=1", ".x=1", "g.=1"] {

@@ -4,9 +4,11 @@ use std::fmt::{self, Write as _};
 use std::io::Write as _;
 use std::path::Path;
 
+use judge_run::feedback::ALL_CRITERIA;
 use judge_run::feedback::log::Restored;
 use judge_run::run::{
-    Exhausted, Exit, GivenUp, LaneSummary, PromptLimit, QuestionSummary, RankingSummary, RunReport, StopReason, Summary,
+    Exhausted, Exit, GivenUp, LaneSummary, PromptLimit, QuestionSummary, RankingSummary, RubricSummary, RunReport,
+    StopReason, Summary,
 };
 
 use super::distribution::write_distribution;
@@ -48,6 +50,7 @@ fn write(out: &mut String, report: &RunReport, places: &Places<'_>, made_up: boo
     }
     summary.panels.iter().try_for_each(|panel| panel::write(out, panel))?;
     summary.rankings.iter().try_for_each(|ranking| write_ranking(out, ranking))?;
+    summary.rubrics.iter().try_for_each(|rubric| write_rubric(out, rubric))?;
     summary.lanes.iter().try_for_each(|lane| write_lane(out, lane))?;
     write_endless(out, summary)?;
     if summary.unsaved > 0 {
@@ -89,6 +92,17 @@ fn write_ranking(out: &mut String, ranking: &RankingSummary) -> fmt::Result {
         }
     }
     Ok(())
+}
+
+/// What the criteria of a rubric come to.
+fn write_rubric(out: &mut String, rubric: &RubricSummary) -> fmt::Result {
+    let RubricSummary { judge, criteria, good, bad, abstained, incomplete, pending } = rubric;
+    writeln!(out, "\n{}  {ALL_CRITERIA} of {criteria} criteria", one_line(judge))?;
+    writeln!(out, "  good     {good:>7}")?;
+    writeln!(out, "  bad      {bad:>7}")?;
+    line(out, "abstained", *abstained, "none of the criteria is bad, and the judge abstained from some")?;
+    line(out, "incomplete", *incomplete, "none of the criteria is bad, and some have no verdict")?;
+    line(out, "pending", *pending, "not all criteria are asked about yet")
 }
 
 fn write_dataset(out: &mut String, summary: &Summary, places: &Places<'_>) -> fmt::Result {

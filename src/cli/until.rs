@@ -27,6 +27,17 @@ pub(crate) fn of_run(texts: &[String], judges: &[&str]) -> Result<Vec<Gate>, Cli
         Ok(gate)
     };
     let conditions = texts.iter().map(parse).collect::<Result<Vec<_>, _>>()?;
+    if let Some((gate, name)) = unknown_name(&conditions, judges)
+        && judges.iter().any(|judge| judge.rsplit_once('.').is_some_and(|(rubric, _)| rubric == name))
+    {
+        return Err(CliError::usage_with_hint(
+            format_args!(
+                "--until cannot decide `{}`: what the criteria of `{name}` come to is known only at the end",
+                gate.text
+            ),
+            "name its criteria: `RUBRIC.CRITERION.pass >= 0.95`, once for each",
+        ));
+    }
     if let Some((gate, name)) = unknown_name(&conditions, judges) {
         return Err(CliError::usage_with_hint(
             format_args!("`--until {}` is about `{name}`, but the run has no such judge", gate.text),

@@ -292,8 +292,8 @@ error_codes! {
         is_resumable: false,
         ..ANSWERED
     }
-    Incomplete "INCOMPLETE" "figures of a ranking that are not made: not all documents of the retrieval have a verdict" {
-        remedy: "run the same command again for the documents that failed",
+    Incomplete "INCOMPLETE" "a figure or an aggregate that is not made: not all documents of the retrieval, or criteria of the rubric, have a verdict" {
+        remedy: "run the same command again for the documents or criteria that failed",
         is_resumable: false,
         ..ANSWERED
     }

@@ -11,6 +11,13 @@ pub(super) const WORDS: [&str; 2] = ["unknown", "null"];
 pub(super) const INSTRUCTIONS: &str =
     "\nWhere the material does not allow a verdict, \"value\" is null, and the rationale says what is missing.";
 
+/// The same for these criteria of a rubric.
+pub(super) fn instructions_for(criteria: &str) -> String {
+    format!(
+        "\nWhere the material does not allow a verdict on one of these, its \"value\" is null, and its rationale says what is missing: {criteria}."
+    )
+}
+
 /// The schema of the answer with `null` as a further value. (`anyOf` is in the subset of every strict endpoint.)
 pub(super) fn schema(mut schema: Value) -> Value {
     let value = &mut schema["properties"][VALUE_KEY];

@@ -19,7 +19,10 @@ pub fn described(judges: &[Judge]) -> Value {
     } else {
         let criteria = by_criterion(&Judge::described_verdict);
         let is_one = matches!(judge.form, AnswerForm::Criterion { .. });
-        let verdict = json!({"type": "rubric", "calls": if is_one { "one" } else { "each" }, "criteria": criteria});
+        let mut verdict = json!({"type": "rubric", "calls": if is_one { "one" } else { "each" }, "criteria": criteria});
+        if judge.aggregated.is_some() {
+            verdict["aggregate"] = "all".into();
+        }
         let digest = if is_one { judge.digest().into() } else { by_criterion(&|judge| judge.digest().into()) };
         (verdict, by_criterion(&good), digest)
     };

@@ -16,7 +16,7 @@ use super::labels::LabelTraits;
 use super::pair;
 use super::parameters::{Given, ParamsTable};
 use super::program::CommandTable;
-use super::rubric::{Criterion, Rubric};
+use super::rubric::{Aggregated, Criterion, Rubric};
 use super::select::SelectTable;
 use super::verdict::VerdictType;
 use crate::endpoint::ModelUri;
@@ -85,6 +85,8 @@ pub(super) struct Part {
     pub(super) good: Option<Good>,
     /// How many there are.
     pub(super) parts: usize,
+    /// Of a rubric whose verdicts come to one: all its criteria.
+    pub(super) aggregated: Option<Aggregated>,
 }
 
 /// What a criterion is besides its verdict.
@@ -133,37 +135,35 @@ impl JudgeFile {
             let can_abstain = self.verdict.unknown;
             let form = self.verdict.answer_form().map_err(in_verdict)?;
             let good = self.verdict.good(&verdict).map_err(in_verdict)?;
-            return Ok(Part { criterion: None, verdict, labels, can_abstain, form, good, parts: 1 });
+            return Ok(Part { criterion: None, verdict, labels, can_abstain, form, good, parts: 1, aggregated: None });
         };
         let criterion = |table: &CriterionTable| {
             let in_criterion = |reason| ("criteria", format!("`{}`: {reason}", table.name));
             let verdict = table.verdict.verdict_type().map_err(in_criterion)?;
             let labels = table.verdict.label_traits(&verdict).map_err(in_criterion)?;
-            if table.verdict.unknown
-                || labels != LabelTraits::default()
-                || matches!(verdict, VerdictType::Labels { .. })
+            table.verdict.rubric().map_err(in_criterion)?;
+            if table.verdict.is_preference() || table.verdict.answer_form().map_err(in_criterion)? != AnswerForm::Value
             {
-                let reason = "a criterion cannot have `unknown`, `multiple`, `ordered`, `scores` or `case_sensitive`";
-                return Err(in_criterion(reason.to_owned()));
-            }
-            if table.verdict.answer_form().map_err(in_criterion)? != AnswerForm::Value {
                 return Err(in_criterion("a criterion is a boolean, a category, an integer or a number".to_owned()));
             }
             let good = table.verdict.good(&verdict).map_err(in_criterion)?;
-            Ok(Criterion { name: table.name.clone(), description: table.description.clone(), verdict, good })
+            let (name, description) = (table.name.clone(), table.description.clone());
+            Ok(Criterion { name, description, verdict, labels, can_abstain: table.verdict.unknown, good })
         };
         let criteria = self.criteria.iter().map(criterion).collect::<Result<Vec<_>, _>>()?;
         let rubric = Rubric::new(criteria, order == Order::Shuffle).map_err(|reason| ("criteria", reason))?;
         let parts = rubric.criteria.len();
-        let Criterion { name, description, verdict, good } = rubric.criteria[index.min(parts - 1)].clone();
+        let aggregated = self.verdict.aggregate.map(|RubricAggregate::All| rubric.aggregated()).transpose();
+        let aggregated = aggregated.map_err(|reason| ("criteria", reason))?;
+        let Criterion { name, description, verdict, labels, can_abstain, good } =
+            rubric.criteria[index.min(parts - 1)].clone();
         let criterion =
             PartOfRubric { name, description: description.trim().to_owned(), is_alone: calls == Calls::Each };
         let form = match calls {
             Calls::One => AnswerForm::Criterion { rubric: Arc::new(rubric), index },
             Calls::Each => AnswerForm::Value,
         };
-        let (labels, can_abstain) = (LabelTraits::default(), false);
-        Ok(Part { criterion: Some(criterion), verdict, labels, can_abstain, form, good, parts })
+        Ok(Part { criterion: Some(criterion), verdict, labels, can_abstain, form, good, parts, aggregated })
     }
 }
 
@@ -176,6 +176,14 @@ enum Calls {
     One,
     /// One for each.
     Each,
+}
+
+/// What the verdicts on all criteria come to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum RubricAggregate {
+    /// Whether all of them are good.
+    All,
 }
 
 /// The order in which criteria are asked for.
@@ -237,6 +245,7 @@ pub struct VerdictTable {
     evidence: bool,
     calls: Option<Calls>,
     order: Option<Order>,
+    aggregate: Option<RubricAggregate>,
     good: Option<toml::Value>,
     better: Option<Better>,
     threshold: Option<f64>,
@@ -341,16 +350,21 @@ impl VerdictTable {
     /// # Errors
     /// Which field is superfluous.
     fn rubric(&self) -> Result<Option<(Calls, Order)>, String> {
-        let Self { r#type, calls, order, good, better, threshold, evidence, .. } = self;
+        let Self { r#type, calls, order, aggregate, good, better, threshold, evidence, .. } = self;
         if *r#type != VerdictKind::Rubric {
-            return match (calls, order) {
-                (Some(_), _) => Err("`calls` requires type = \"rubric\"".to_owned()),
-                (_, Some(_)) => Err("`order` requires type = \"rubric\"".to_owned()),
-                (None, None) => Ok(None),
+            let of_rubrics =
+                [("calls", calls.is_some()), ("order", order.is_some()), ("aggregate", aggregate.is_some())];
+            return match of_rubrics.iter().find(|(_, is_there)| *is_there) {
+                Some((name, _)) => Err(format!("`{name}` requires type = \"rubric\"")),
+                None => Ok(None),
             };
         }
         if good.is_some() || better.is_some() || threshold.is_some() || *evidence {
             return Err("a rubric has no verdict itself: say in each of the [[criteria]] what is good".to_owned());
+        }
+        if self.unknown {
+            return Err("a rubric has no verdict itself: say in each of the [[criteria]] whether it may be `unknown`"
+                .to_owned());
         }
         Ok(Some((calls.unwrap_or_default(), order.unwrap_or_default())))
     }

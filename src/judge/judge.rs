@@ -20,6 +20,7 @@ use super::parameters::{Given, Parameters};
 use super::parse::Expected;
 use super::place::Place;
 use super::prompt::{PromptTemplate, RenderError, Rendered, TemplateError, VARIABLES};
+use super::rubric::Aggregated;
 use super::select::Select;
 use super::subject::Subject;
 use super::toml_file::{self, TomlError};
@@ -54,6 +55,8 @@ pub struct Judge {
     pub form: AnswerForm,
     /// Which verdicts are good, if the file says so.
     pub good: Option<Good>,
+    /// Of a rubric with an `aggregate`: all its criteria.
+    pub aggregated: Option<Aggregated>,
     /// The model that the file names.
     pub model: Option<ModelUri>,
     /// Of a judge of documents: how many of them count for the figures of a ranking; all, if it is not set.
@@ -162,7 +165,7 @@ impl Judge {
             return Err(invalid("verdict", "the judge has no name: name the file NAME.toml".to_owned()));
         }
         file.check_tables().map_err(|(table, reason)| invalid(table, reason))?;
-        let Part { criterion, verdict, labels, can_abstain, form, good, parts } =
+        let Part { criterion, verdict, labels, can_abstain, form, good, parts, aggregated } =
             file.part(part).map_err(|(table, reason)| invalid(table, reason))?;
         let select = std::mem::take(&mut file.select).select().map_err(|reason| invalid("select", reason))?;
         check_unit(&file, select.unit()).map_err(|(table, reason)| invalid(table, reason))?;
@@ -225,8 +228,8 @@ impl Judge {
         if is_of_claims && !file.examples.is_empty() {
             return Err(invalid("examples", "examples have a value, and claims have items".to_owned()));
         }
-        // A list of claims can itself be empty.
-        let abstains_by_null = can_abstain && !is_of_claims;
+        // A list of claims can itself be empty, and in an answer about several criteria each says it for itself.
+        let abstains_by_null = can_abstain && matches!(form, AnswerForm::Value | AnswerForm::Quoting);
         let abstention = if abstains_by_null { abstain::INSTRUCTIONS } else { "" };
         let with_form = |form: String| {
             let parts = [Some(system.trim()).filter(|system| !system.is_empty()), examples.as_deref(), Some(&form)];
@@ -268,6 +271,7 @@ impl Judge {
             can_abstain,
             form,
             good,
+            aggregated,
             example_traces: file.examples.iter().filter_map(|example| example.trace_id.clone()).collect(),
             model: file.model,
             k,

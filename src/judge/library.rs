@@ -81,8 +81,8 @@ pub fn built_in(name: &str) -> Option<&'static str> {
 /// The folder that is searched before the built-in judges.
 pub const FOLDER: &str = "judges";
 
-/// Finds and compiles a judge; of a rubric, the criterion that is named (`RUBRIC.CRITERION`), or the first one. A name that ends in `.toml` or has a
-/// separator is a path, otherwise it is the name of `./judges/NAME.toml`, else that of a built-in judge.
+/// Finds and compiles a judge; of a rubric, the criterion that is named (`RUBRIC.CRITERION`, `FILE.toml:CRITERION`), or the first one. A name that ends in
+/// `.toml` or has a separator is a path, otherwise it is the name of `./judges/NAME.toml`, else that of a built-in judge.
 ///
 /// # Errors
 /// When there is no such judge, or its file is invalid.
@@ -100,7 +100,7 @@ pub fn find_with(wanted: &str, given: impl FnOnce(&str) -> Given) -> Result<Judg
         return Judge::compile_with(&found.name, &found.text, &found.origin, &given(&found.name));
     }
     let judge = found.compile(&given(&found.name))?.into_iter().find(|judge| found.is_meant(judge));
-    judge.ok_or_else(|| unknown(wanted, None))
+    judge.ok_or_else(|| unknown(wanted))
 }
 
 /// The same with all parts that give separate feedback: for a rubric, all its criteria unless one is named.
@@ -164,23 +164,60 @@ impl Found {
 /// When there is no such judge, or its file cannot be read.
 pub fn look_for(wanted: &str) -> Result<Found, JudgeError> {
     if is_path(wanted) {
-        return read(Path::new(wanted));
+        let Some((path, criterion)) = path_and_criterion(wanted) else {
+            return read(Path::new(wanted)).map_err(|error| near_miss(wanted).unwrap_or(error));
+        };
+        return of_criterion(wanted, read(Path::new(path))?, criterion, &format!("{path}:"));
     }
     if let Some(found) = named(wanted)? {
         return Ok(found);
     }
-    let Some((rubric, criterion)) = wanted.rsplit_once('.') else { return Err(unknown(wanted, None)) };
-    let Some(found) = named(rubric)? else { return Err(unknown(wanted, None)) };
+    let Some((rubric, criterion)) = wanted.rsplit_once('.') else { return Err(unknown(wanted)) };
+    let Some(found) = named(rubric)? else { return Err(unknown(wanted)) };
+    of_criterion(wanted, found, criterion, &format!("{rubric}."))
+}
+
+/// One criterion of a rubric that was found; `prefix` is how the criteria are named.
+fn of_criterion(wanted: &str, found: Found, criterion: &str, prefix: &str) -> Result<Found, JudgeError> {
     let found = Found { criterion: Some(criterion.to_owned()), ..found };
     // A parameter without a default says nothing about the criteria: what is wrong with the file is said where it is compiled.
     match found.compile(&Given::new()) {
-        Ok(judges) if !judges.iter().any(|judge| found.is_meant(judge)) => Err(unknown(wanted, Some(&judges))),
+        Ok(judges) if !judges.iter().any(|judge| found.is_meant(judge)) => {
+            let known = judges.iter().map(|judge| match judge.criterion() {
+                Some(criterion) => format!("{prefix}{criterion}"),
+                None => prefix[..prefix.len() - 1].to_owned(),
+            });
+            Err(JudgeError::Unknown { name: wanted.to_owned(), known: known.collect() })
+        }
         _ => Ok(found),
     }
 }
 
 fn is_path(wanted: &str) -> bool {
-    wanted.contains(std::path::is_separator) || Path::new(wanted).extension().is_some_and(|e| e == "toml")
+    let is_file = |path: &str| Path::new(path).extension().is_some_and(|e| e == "toml");
+    let has_criterion = || wanted.rsplit_once(':').is_some_and(|(path, _)| is_file(path));
+    wanted.contains(std::path::is_separator) || is_file(wanted) || has_criterion()
+}
+
+/// `FILE.toml:CRITERION`; a file of just this name takes precedence.
+fn path_and_criterion(wanted: &str) -> Option<(&str, &str)> {
+    let (path, criterion) = wanted.rsplit_once(':')?;
+    let is_meant = Path::new(path).extension().is_some_and(|e| e == "toml") && !Path::new(wanted).is_file();
+    (is_meant && !criterion.contains(std::path::is_separator)).then_some((path, criterion))
+}
+
+/// A path that is none, but would name a criterion of a rubric if it were written otherwise: `./rubric.criterion`, `./rubric.toml.criterion`.
+fn near_miss(wanted: &str) -> Option<JudgeError> {
+    let (stem, criterion) = wanted.rsplit_once(['.', ':'])?;
+    let stem = stem.trim_end_matches(':');
+    let path = [stem.to_owned(), format!("{stem}.toml")]
+        .into_iter()
+        .find(|path| is_path(path) && Path::new(path).is_file())?;
+    let judges = read(Path::new(&path)).ok()?.compile(&Given::new()).ok()?;
+    judges
+        .iter()
+        .any(|judge| judge.criterion() == Some(criterion))
+        .then(|| JudgeError::Unknown { name: wanted.to_owned(), known: vec![format!("{path}:{criterion}")] })
 }
 
 /// The judge of this name in the folder, else the built-in one.
@@ -197,22 +234,20 @@ fn named(name: &str) -> Result<Option<Found>, JudgeError> {
     }))
 }
 
-fn unknown(wanted: &str, criteria: Option<&[Judge]>) -> JudgeError {
-    let known = match criteria {
-        Some(judges) => judges.iter().map(|judge| judge.name.clone()).collect(),
-        None => {
-            let aliases = ALIASES.iter().map(|(alias, _)| (*alias).to_owned());
-            names().into_iter().map(|(name, _)| name).chain(aliases).collect()
-        }
-    };
+fn unknown(wanted: &str) -> JudgeError {
+    let aliases = ALIASES.iter().map(|(alias, _)| (*alias).to_owned());
+    let known = names().into_iter().map(|(name, _)| name).chain(aliases).collect();
     JudgeError::Unknown { name: wanted.to_owned(), known }
 }
 
 /// The name of a judge without that of one of its criteria.
 pub fn without_criterion(wanted: &str) -> &str {
+    if is_path(wanted) {
+        return path_and_criterion(wanted).map_or(wanted, |(path, _)| path);
+    }
     let is_named = |name: &str| named(name).is_ok_and(|found| found.is_some());
     match wanted.rsplit_once('.') {
-        Some((rubric, _)) if !is_path(wanted) && !is_named(wanted) && is_named(rubric) => rubric,
+        Some((rubric, _)) if !is_named(wanted) && is_named(rubric) => rubric,
         _ => wanted,
     }
 }

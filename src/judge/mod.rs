@@ -77,7 +77,7 @@ pub use parameters::{Given, Parameters};
 pub use place::Place;
 pub use program::{CommandTable, ProgramAnswer, ProgramRequest};
 pub use prompt::RenderError;
-pub use rubric::{Criterion, Rubric};
+pub use rubric::{Aggregated, Criterion, Rubric};
 pub use select::{Select, SelectTable, Selected};
 pub use subject::{Subject, SubjectIds};
 pub use unit::Unit;

@@ -4,8 +4,13 @@ use std::fmt::Write as _;
 
 use serde_json::{Map, Value, json};
 
+use super::abstain;
+use super::labels::LabelTraits;
 use super::verdict::VerdictType;
 use crate::feedback::{Good, IdHasher};
+
+/// The criteria of a rubric whose verdicts come to one, each with the verdicts on it that are good.
+pub type Aggregated = Vec<(String, Good)>;
 
 /// The most criteria of one rubric: more are not judged with care.
 const MAX_CRITERIA: usize = 20;
@@ -28,6 +33,10 @@ pub struct Criterion {
     pub description: String,
     /// What it may be answered with.
     pub verdict: VerdictType,
+    /// What is declared of its labels.
+    pub labels: LabelTraits,
+    /// Whether the judge may say that the material does not allow a verdict on it.
+    pub can_abstain: bool,
     /// Which verdicts are good.
     pub good: Option<Good>,
 }
@@ -59,6 +68,28 @@ impl Rubric {
         Ok(Self { criteria, is_shuffled })
     }
 
+    /// All criteria with what is good, for one verdict on whether all of them are.
+    ///
+    /// # Errors
+    /// The criterion that does not say it.
+    pub(super) fn aggregated(&self) -> Result<Aggregated, String> {
+        let needs = |criterion: &Criterion, what| {
+            Err(format!(
+                "`{}`: `aggregate = \"all\"` needs to know which verdicts are good: add {what}",
+                criterion.name
+            ))
+        };
+        let of_criterion = |criterion: &Criterion| match (&criterion.good, &criterion.verdict) {
+            (Some(Good::Scale { threshold: None, .. }), _) => needs(criterion, "`threshold`"),
+            (Some(good), _) => Ok((criterion.name.clone(), good.clone())),
+            (None, VerdictType::Integer { .. } | VerdictType::Number { .. }) => {
+                needs(criterion, "`better` and `threshold`")
+            }
+            (None, _) => needs(criterion, "`good`"),
+        };
+        self.criteria.iter().map(of_criterion).collect()
+    }
+
     /// How many orders there are: each begins with another criterion, so that each criterion is at each position equally often, and the
     /// prompts stay few enough for providers' caches.
     pub(super) fn orders(&self) -> usize {
@@ -78,17 +109,19 @@ impl Rubric {
 
     /// The JSON schema of the answer, in the subset that every strict endpoint takes.
     pub(super) fn json_schema(&self, order: usize) -> Value {
-        self.schema(order, |criterion| criterion.verdict.json_schema())
+        self.schema(order, |verdict| verdict.json_schema())
     }
 
     /// The same for endpoints that enforce more keywords.
     pub(super) fn bounded_json_schema(&self, order: usize, max_rationale_chars: u32) -> Value {
-        self.schema(order, |criterion| criterion.verdict.bounded_json_schema(max_rationale_chars))
+        self.schema(order, |verdict| verdict.bounded_json_schema(max_rationale_chars))
     }
 
-    fn schema(&self, order: usize, of: impl Fn(&Criterion) -> Value) -> Value {
-        let properties: Map<_, _> =
-            self.in_order(order).map(|criterion| (criterion.name.clone(), of(criterion))).collect();
+    fn schema(&self, order: usize, of: impl Fn(&VerdictType) -> Value) -> Value {
+        let of_criterion = |Criterion { name, verdict, can_abstain, .. }: &Criterion| {
+            (name.clone(), if *can_abstain { abstain::schema(of(verdict)) } else { of(verdict) })
+        };
+        let properties: Map<_, _> = self.in_order(order).map(of_criterion).collect();
         let required: Vec<_> = properties.keys().cloned().collect();
         json!({"type": "object", "properties": properties, "required": required, "additionalProperties": false})
     }
@@ -121,6 +154,11 @@ impl Rubric {
             format!("\"{name}\":{{\"rationale\":\"<your reasoning>\",\"value\":{value}}}")
         });
         let _ = write!(text, "\nForm: {{{}}}", forms.collect::<Vec<_>>().join(","));
+        let open = self.in_order(order).filter(|criterion| criterion.can_abstain);
+        let open: Vec<_> = open.map(|criterion| format!("\"{}\"", criterion.name)).collect();
+        if !open.is_empty() {
+            text += &abstain::instructions_for(&open.join(", "));
+        }
         text
     }
 }
@@ -134,6 +172,8 @@ pub(super) mod tests {
             name: name.to_owned(),
             description: format!("What {name} means."),
             verdict,
+            labels: LabelTraits::default(),
+            can_abstain: false,
             good: None,
         };
         let scale = VerdictType::Integer { min: 1, max: 4 };
@@ -168,6 +208,21 @@ pub(super) mod tests {
         assert_eq!(orders.len(), 3);
         let fixed = Rubric { is_shuffled: false, ..rubric };
         assert!((0..50).all(|n| fixed.order_for(&format!("t{n}")) == 0));
+    }
+
+    #[test]
+    fn a_criterion_that_may_be_left_open_takes_null_in_schema_and_words() {
+        let mut rubric = rubric();
+        rubric.criteria[1].can_abstain = true;
+        let schema = rubric.json_schema(0);
+        let value = |name: &str| schema["properties"][name]["properties"]["value"].clone();
+        assert_eq!(value("clear")["anyOf"][1], json!({"type": "null"}));
+        assert_eq!(value("faithful")["anyOf"], Value::Null);
+        let words = rubric.instructions(1, "one sentence");
+        assert!(
+            words.ends_with("its \"value\" is null, and its rationale says what is missing: \"clear\"."),
+            "{words}"
+        );
     }
 
     #[test]

@@ -117,6 +117,7 @@ fn verdict_table() -> Value {
                     "ties": {"type": "boolean", "default": true, "description": "Of a preference: the judge may find neither better"},
                     "calls": {"enum": ["one", "each"], "default": "one", "description": "Of a rubric: one request for all criteria, or one for each"},
                     "order": {"enum": ["shuffle", "fixed"], "default": "shuffle", "description": "Of a rubric"},
+                    "aggregate": {"enum": ["all"], "description": "Of a rubric: one more record under its own name, true if all criteria are good"},
                     "marks": {"type": "array", "items": {"type": "string"}, "minItems": 1, "uniqueItems": true, "description": "Of claims: what an item may be marked as"},
                     "value": {"type": "string", "description": "Of claims: an expression over the numbers of items with each mark, and `total`"},
                     "empty": {"type": "number", "description": "Of claims: the value where `value` has none"},

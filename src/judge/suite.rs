@@ -2,7 +2,7 @@
 //!
 //! A line of a suite is `{"pair", "differs", "both": {...}, "one": {...}, "other": {...}}`: what both traces have, and what differs. A trace is written in short form:
 //! `question`, `answer` (or `answer_a` and `answer_b`, of which one is better), `system`, `history`, `context`, `documents`, `calls`, `tools`, `turns`, expectations, and `expected`, or `expected_any` where several verdicts are right; of a rubric
-//! these are objects, by criterion.
+//! these are objects, by criterion. `"params"` beside them sets parameters of the judge for these two traces.
 
 mod expected;
 mod short;
@@ -10,7 +10,7 @@ mod short;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::{Judge, library};
+use super::{Given, Judge, JudgeError, library};
 
 pub use expected::Expected;
 
@@ -79,6 +79,8 @@ impl Variant {
 struct Pair {
     pair: String,
     differs: String,
+    #[serde(default)]
+    params: Map<String, Value>,
     both: Map<String, Value>,
     one: Map<String, Value>,
     other: Map<String, Value>,
@@ -95,6 +97,8 @@ pub struct Case {
     pub differs: String,
     /// How it is asked about.
     pub variant: Variant,
+    /// What the judge's parameters are set to for it.
+    pub params: Given,
     /// The right verdicts.
     pub expected: Expected,
     /// The trace, those of its session, or the two that are compared, in the plain form of datasets. None where two answers are compared in the opposite
@@ -113,21 +117,33 @@ pub struct SuiteError {
 }
 
 /// Reads a suite, a pair each line: each trace as it is, and in those variants that leave the right verdicts what they are. `judges` is a judge, or all
-/// criteria of a rubric.
+/// criteria of a rubric, and `compile` compiles them with other parameters, for the lines that set some.
 ///
 /// # Errors
-/// Which line is no pair of traces with verdicts that the judges may give, and why.
-pub fn read(judges: &[Judge], text: &str) -> Result<Vec<Case>, SuiteError> {
+/// Which line is no pair of traces with verdicts that the judges may give, or sets what is no parameter, and why.
+pub fn read(
+    judges: &[Judge],
+    text: &str,
+    compile: impl Fn(&Given) -> Result<Vec<Judge>, JudgeError>,
+) -> Result<Vec<Case>, SuiteError> {
     let mut cases: Vec<Case> = Vec::new();
+    let mut compiled: Vec<(Given, Vec<Judge>)> = Vec::new();
     for (at, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
         let wrong = |reason: String| SuiteError { line: at + 1, reason };
         let pair: Pair = serde_json::from_str(line).map_err(|error| wrong(error.to_string()))?;
         if cases.iter().any(|other| other.pair == pair.pair) {
             return Err(wrong(format!("the pair `{}` appears twice", pair.pair)));
         }
+        let params = params(judges, &pair).map_err(wrong)?;
+        if !params.is_empty() && !compiled.iter().any(|(known, _)| *known == params) {
+            let judges = compile(&params).map_err(|error| wrong(error.to_string()))?;
+            compiled.push((params.clone(), judges));
+        }
+        let judges =
+            compiled.iter().find(|(known, _)| *known == params).map_or(judges, |(_, judges)| judges.as_slice());
         for (side, own) in [("one", &pair.one), ("other", &pair.other)] {
             let whole = pair.both.iter().chain(own).map(|(key, value)| (key.clone(), value.clone())).collect();
-            cases.extend(of_side(judges, &pair, side, &whole).map_err(wrong)?);
+            cases.extend(of_side(judges, (&pair, &params), side, &whole).map_err(wrong)?);
         }
     }
     if cases.is_empty() {
@@ -136,8 +152,28 @@ pub fn read(judges: &[Judge], text: &str) -> Result<Vec<Case>, SuiteError> {
     Ok(cases)
 }
 
+/// What a pair sets, as texts.
+fn params(judges: &[Judge], pair: &Pair) -> Result<Given, String> {
+    let known = judges.first().map(|judge| judge.parameters().names()).unwrap_or_default();
+    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned);
+    let of_pair = pair.params.iter().map(|(name, value)| {
+        if known.contains(name) {
+            return Ok((name.clone(), vec![text(value)]));
+        }
+        let known: Vec<_> = known.iter().map(|name| format!("`{name}`")).collect();
+        let known = if known.is_empty() { "nor any other".to_owned() } else { format!("only {}", known.join(", ")) };
+        Err(format!("`params`: the judge has no parameter `{name}`, {known}"))
+    });
+    of_pair.collect()
+}
+
 /// One of the two traces, as it is and in its variants.
-fn of_side(judges: &[Judge], pair: &Pair, side: &str, whole: &Map<String, Value>) -> Result<Vec<Case>, String> {
+fn of_side(
+    judges: &[Judge],
+    (pair, params): (&Pair, &Given),
+    side: &str,
+    whole: &Map<String, Value>,
+) -> Result<Vec<Case>, String> {
     let Some(judge) = judges.first() else { return Ok(Vec::new()) };
     let expected = expected::read(judges, whole)?;
     let has_orders = judge.form.orders() > 1;
@@ -161,6 +197,7 @@ fn of_side(judges: &[Judge], pair: &Pair, side: &str, whole: &Map<String, Value>
             pair: pair.pair.clone(),
             differs: pair.differs.clone(),
             variant,
+            params: params.clone(),
             expected: expected.clone(),
         })
     };
@@ -174,7 +211,7 @@ fn is_of_form(judge: &Judge) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::judge::{Given, JudgeKind};
+    use crate::judge::JudgeKind;
 
     /// A rubric of two criteria in one request.
     pub(super) const RUBRIC: &str = r#"
@@ -200,7 +237,8 @@ user = "{{ answer | fence('answer') }}"
                 continue;
             }
             let (_, suite) = SUITES.iter().find(|(suite, _)| suite == name).unwrap_or_else(|| panic!("{name}"));
-            let cases = read(&judges, suite).unwrap_or_else(|error| panic!("{name}: {error}"));
+            let compile = |params: &Given| Judge::compile_all(name, text, name, params);
+            let cases = read(&judges, suite, compile).unwrap_or_else(|error| panic!("{name}: {error}"));
             let plain: Vec<_> = cases.iter().filter(|case| case.variant == Variant::Plain).collect();
             assert!((16..=40).contains(&plain.len()), "{name}: {}", plain.len());
             // The one difference is a difference to the judge.
@@ -222,10 +260,16 @@ user = "{{ answer | fence('answer') }}"
 
     #[test]
     fn mistakes_are_named_with_their_line() {
-        let judge = "[verdict]\ntype = \"boolean\"\n[prompt]\nuser = \"{{ answer }}\"";
+        let judge =
+            "[verdict]\ntype = \"boolean\"\n[prompt]\nuser = \"{{ answer }}\"\n[params.strict]\ndefault = false";
         let judges = [Judge::compile("j", judge, "j").unwrap()];
+        let read =
+            |judges: &[Judge], text: &str| read(judges, text, |params| Judge::compile_all("j", judge, "j", params));
         let pair = r#"{"pair": "a", "differs": "d", "both": {"question": "Q"}, "one": {"expected": true, "answer": "x"}, "other": {"expected": false, "answer": "y"}}"#;
         assert_eq!(read(&judges, pair).unwrap().len(), 8, "two traces in four variants");
+        let with = |params: &str| pair.replace("\"both\"", &format!("\"params\": {params}, \"both\""));
+        let set = read(&judges, &with("{\"strict\": true}")).unwrap();
+        assert_eq!((set.len(), &set[0].params["strict"]), (8, &vec!["true".to_owned()]));
         for (text, words) in [
             ("", "line 1: no pairs"),
             (&format!("{pair}\n\n{pair}"), "line 3: the pair `a` appears twice"),
@@ -236,6 +280,8 @@ user = "{{ answer | fence('answer') }}"
             ),
             (&pair.replace("\"question\"", "\"questoin\""), "line 1: a trace has no `questoin`"),
             (&pair.replace("differs", "differ"), "line 1: unknown field `differ`"),
+            (&with("{\"strict\": 1}"), "line 1: j: [params]: `strict` must be true or false"),
+            (&with("{\"calls\": \"each\"}"), "line 1: `params`: the judge has no parameter `calls`, only `strict`"),
         ] {
             let error = read(&judges, text).unwrap_err().to_string();
             assert!(error.starts_with(words), "{error}");
@@ -252,7 +298,7 @@ user = "{{ answer | fence('answer') }}"
                 )
             };
             let suite: Vec<_> = (0..6).map(pair).collect();
-            let cases = read(&judges, &suite.join("\n")).unwrap();
+            let cases = read(&judges, &suite.join("\n"), |_| Ok(Vec::new())).unwrap();
             let order = |case: &Case| judges[0].form.order_for(&case.trace_id);
             let documents = |case: &Case| case.traces[0]["spans"][0]["outputs"][0]["page_content"].clone();
             let traces = cases.chunks(5).map(|of_trace| {

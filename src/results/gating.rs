@@ -94,8 +94,14 @@ impl<'a> Evidence<'a> {
         // For votes, their aggregate is the verdict.
         let has_aggregate = |name: &str| groups().any(|(_, group)| group.name == name && group.is_aggregate());
         let is_judge = |group: &Group| group.is_judge() && (group.is_aggregate() || !has_aggregate(&group.name));
-        // Figures of a ranking follow from verdicts that the gate is about anyway, and have a scale of their own.
-        let is_meant = |group: &Group| gate.name.is_some() || !group.is_ranking();
+        // Figures of a ranking follow from verdicts that the gate is about anyway, and have a scale of their own. Where the criteria of a rubric come to one
+        // verdict, it is the judge's; but it is they that are asked about.
+        let is_counted = matches!(gate.condition, Condition::Figure(Figure::Errors | Figure::Coverage, ..));
+        let is_one_of_two = |group: &Group| match is_counted {
+            true => group.is_of_all_criteria(),
+            false => group.is_criterion_of(&self.results.groups),
+        };
+        let is_meant = |group: &Group| gate.name.is_some() || !(group.is_ranking() || is_one_of_two(group));
         let judges: Vec<_> =
             groups().filter(|(_, group)| of_name(group) && is_judge(group) && is_meant(group)).collect();
         let named = || groups().filter(|(_, group)| gate.name.is_some() && of_name(group)).collect();

@@ -334,7 +334,7 @@ mod tests {
     #[test]
     fn answers_are_held_against_what_is_expected_and_against_themselves() {
         let judge = judge();
-        let cases = suite::read(std::slice::from_ref(&judge), PAIRS).unwrap();
+        let cases = suite::read(std::slice::from_ref(&judge), PAIRS, |_| Ok(Vec::new())).unwrap();
         let records: Vec<(&Case, Feedback)> = cases
             .iter()
             .map(|case| {
@@ -379,7 +379,7 @@ mod tests {
         let (x, y) = (criterion("x"), criterion("y"));
         let text = format!("[verdict]\ntype = \"rubric\"\n{x}{y}[prompt]\nuser = \"{{{{ answer | fence }}}}\"");
         let judges = Judge::compile_all("r", &text, "r", &Given::new()).unwrap();
-        let cases = suite::read(&judges, OF_RUBRIC).unwrap();
+        let cases = suite::read(&judges, OF_RUBRIC, |_| Ok(Vec::new())).unwrap();
         // x is wrong about a/other; y failed on b/other; x says another thing in another order, twice; y once, of a/one too.
         let said = |name: &str, id: &str| {
             let value = match (name, id) {

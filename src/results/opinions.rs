@@ -10,9 +10,9 @@ use super::preference::Preference;
 use super::report::{Evidence, Usage};
 use crate::feedback::log::{OpenError, Place, StandingRecords, Stands};
 use crate::feedback::{
-    ANCHORS_METADATA, ANSWER_A_METADATA, ANSWER_B_METADATA, DECIDED_BY_METADATA, DELETED_BY_METADATA, DIGEST_METADATA,
-    DOCUMENT_METADATA, EVIDENCE_METADATA, GOOD_METADATA, PROMPT_METADATA, RANKING, SCALE_METADATA, SESSION_ID_METADATA,
-    SESSION_METADATA, SourceType,
+    ALL_CRITERIA, ANCHORS_METADATA, ANSWER_A_METADATA, ANSWER_B_METADATA, DECIDED_BY_METADATA, DELETED_BY_METADATA,
+    DIGEST_METADATA, DOCUMENT_METADATA, EVIDENCE_METADATA, GOOD_METADATA, PROMPT_METADATA, RANKING, SCALE_METADATA,
+    SESSION_ID_METADATA, SESSION_METADATA, SourceType,
 };
 use crate::judge::Good;
 
@@ -241,6 +241,17 @@ impl Group {
     /// Whether code made it from the votes of a panel, not of people.
     pub(super) fn is_aggregate(&self) -> bool {
         self.source_type == SourceType::Code && self.source_id.starts_with("aggregate:") && self.is_judge()
+    }
+
+    /// Whether code made it from the verdicts on the criteria of a rubric.
+    pub(super) fn is_of_all_criteria(&self) -> bool {
+        self.source_type == SourceType::Code && self.source_id == ALL_CRITERIA
+    }
+
+    /// Whether what its rubric comes to is among these groups, too.
+    pub(super) fn is_criterion_of(&self, groups: &[Self]) -> bool {
+        let rubric = self.name.rsplit_once('.').map(|(rubric, _)| rubric);
+        rubric.is_some_and(|rubric| groups.iter().any(|group| group.name == rubric && group.is_of_all_criteria()))
     }
 
     /// The versions of the judge behind the opinions, by what is known best.

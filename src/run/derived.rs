@@ -2,11 +2,20 @@
 //! by the next run if this one is killed before.
 
 use crate::feedback::log::{LogClosed, LogWriter};
-use crate::feedback::{AssessmentId, Feedback, Source};
+use crate::feedback::{AssessmentId, Feedback, IdHasher, SESSION_METADATA, Source};
 use crate::run::attempts::record::now_ms;
 
 /// Records that are appended to the log together.
 const TOGETHER: usize = 256;
+
+/// Hashes what a record is about: its trace, its span, its document, its session.
+pub(super) fn hash_subject(hasher: &mut IdHasher, feedback: &Feedback) {
+    let texts = [&feedback.trace_id, &feedback.span_id, &feedback.metadata.get(SESSION_METADATA).cloned()];
+    texts.into_iter().for_each(|text| _ = hasher.optional_part(text.as_deref().map(str::as_bytes)));
+    if let Some(index) = feedback.document_index() {
+        hasher.part(b"document").part(&index.to_le_bytes());
+    }
+}
 
 /// Those of a run, which appends them in groups.
 pub(super) struct Derived<'a> {

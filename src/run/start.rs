@@ -21,6 +21,7 @@ use crate::run::planning::plan::{Known, Makes};
 use crate::run::planning::readers::Readers;
 use crate::run::planning::rejects::Rejects;
 use crate::run::rankings::{Ranking, rank};
+use crate::run::rubrics::conclude;
 use crate::run::setup::batching::Batched;
 use crate::run::setup::questions::{LaneIndex, Questions};
 use crate::run::setup::settings::{LaneSettings, Output, RunSettings, Shutdown};
@@ -58,6 +59,7 @@ pub async fn run(
         datasets,
         questions,
         panels,
+        rubrics,
         scope,
         lanes: lane_settings,
         output,
@@ -104,6 +106,7 @@ pub async fn run(
         None => LogWriter::stdout()?,
     };
     let rankings: Vec<_> = judged(&questions).filter_map(|judge| Ranking::of(judge, &panels)).collect();
+    let rubrics: Vec<_> = rubrics.into_iter().map(|rubric| (rubric.sources(&questions), rubric)).collect();
     let summary = Summary::new(questions.iter().map(|(_, question)| question), &lane_settings, selection.shard);
     let readers = Readers::start(
         datasets,
@@ -136,14 +139,16 @@ pub async fn run(
     });
     dispatcher.run(readers).await;
     let (mut summary, log, mut stop, batching) = dispatcher.end().await;
-    if let Some(path) = path.filter(|_| !panels.is_empty() || !rankings.is_empty()) {
+    if let Some(path) = path.filter(|_| !panels.is_empty() || !rankings.is_empty() || !rubrics.is_empty()) {
         let made = async {
             let of_panels =
                 if panels.is_empty() { Vec::new() } else { aggregate(&panels, path.clone(), &log, &run_id).await? };
             // Where several vote, of what they come to.
             let of_documents =
-                if rankings.is_empty() { Vec::new() } else { rank(&rankings, path, &log, &run_id).await? };
-            Ok((of_panels, of_documents))
+                if rankings.is_empty() { Vec::new() } else { rank(&rankings, path.clone(), &log, &run_id).await? };
+            let of_rubrics =
+                if rubrics.is_empty() { Vec::new() } else { conclude(&rubrics, path, &log, &run_id).await? };
+            Ok((of_panels, of_documents, of_rubrics))
         };
         let made = tokio::select! {
             biased;
@@ -151,7 +156,7 @@ pub async fn run(
             () = patience.clone().ends() => Ok(Default::default()),
         };
         match made {
-            Ok(made) => (summary.panels, summary.rankings) = made,
+            Ok(made) => (summary.panels, summary.rankings, summary.rubrics) = made,
             Err(error) => stop = stop.or(Some(StopReason::Votes(error))),
         }
     }

@@ -22,7 +22,7 @@ const ALL: [Said; 8] = [
     ("tone", "aggregate:majority", |n| json!(n < 60), |n| json!(n < 56)),
 ];
 
-fn log(of: impl Fn(&Said) -> fn(usize) -> Value) -> String {
+fn log(all: &[Said], of: impl Fn(&Said) -> fn(usize) -> Value) -> String {
     let record = |(group, said): (usize, &Said), n: usize| {
         let (name, source_id, ..) = said;
         let value = of(said)(n);
@@ -35,13 +35,17 @@ fn log(of: impl Fn(&Said) -> fn(usize) -> Value) -> String {
         });
         format!("{record}\n")
     };
-    (0..100).flat_map(|n| ALL.iter().enumerate().map(move |said| (said, n))).map(|(said, n)| record(said, n)).collect()
+    (0..100).flat_map(|n| all.iter().enumerate().map(move |said| (said, n))).map(|(said, n)| record(said, n)).collect()
 }
 
 fn compared(gates: &[&str]) -> Value {
+    compared_of(&ALL, gates)
+}
+
+fn compared_of(all: &[Said], gates: &[&str]) -> Value {
     let place = Place::new();
-    place.write("base.jsonl", log(|(.., before, _)| *before));
-    place.write("new.jsonl", log(|(.., now)| *now));
+    place.write("base.jsonl", log(all, |(.., before, _)| *before));
+    place.write("new.jsonl", log(all, |(.., now)| *now));
     let gates = gates.iter().flat_map(|gate| ["--gate", gate]);
     let found = place.run(["compare", "base.jsonl", "new.jsonl", "--format", "json"].into_iter().chain(gates));
     serde_json::from_str(&found.stdout).unwrap()
@@ -99,7 +103,8 @@ fn gates_are_about_verdicts_and_not_about_votes() {
 #[test]
 fn what_people_agree_on_is_no_panel_that_would_hide_the_judge_from_gates() {
     let place = Place::new();
-    let judge = log(|(.., now)| *now).lines().filter(|line| line.contains("\"safety\"")).collect::<Vec<_>>().join("\n");
+    let judge =
+        log(&ALL, |(.., now)| *now).lines().filter(|line| line.contains("\"safety\"")).collect::<Vec<_>>().join("\n");
     let agreed = json!({
         "assessment_id": format!("a-{:032x}", u128::MAX), "name": "safety", "trace_id": "t1", "value": true,
         "source": {"source_type": "CODE", "source_id": "aggregate:majority"}, "metadata": {"votes": "{\"anna\":true,\"ben\":true}"},
@@ -107,4 +112,27 @@ fn what_people_agree_on_is_no_panel_that_would_hide_the_judge_from_gates() {
     place.write("log.jsonl", format!("{judge}\n{agreed}\n"));
     place.run(["report", "log.jsonl", "--fail-under", "0.3"]).exits_with(0);
     place.run(["report", "log.jsonl", "--fail-under", "0.9"]).exits_with(1);
+}
+
+/// A rubric of two criteria that come to one, and another judge.
+const RUBRIC: [Said; 4] = [
+    ("safety", LLM, |n| json!(n < 60), |n| json!(n < 35)),
+    ("sum.clear", LLM, |n| json!(n < 60), |n| json!(n < 50)),
+    ("sum.faithful", LLM, |n| json!(n < 60), |n| json!(n < 55)),
+    ("sum", "aggregate:all", |n| json!(n < 60), |n| json!(n < 40)),
+];
+
+#[test]
+fn the_criteria_of_a_rubric_are_of_the_other_family_where_what_they_come_to_is_compared() {
+    let secondary = |all: &[Said], gates: &[&str]| -> Vec<String> {
+        let report = compared_of(all, gates);
+        let all = report["comparisons"].as_array().unwrap().iter();
+        all.filter(|of| of["secondary"] == true).map(|of| of["name"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(secondary(&RUBRIC, &[]), ["sum.clear", "sum.faithful"]);
+    assert_eq!(family(of(&compared_of(&RUBRIC, &[]), "safety")[0]), 2.0, "with the rubric");
+    assert_eq!(secondary(&RUBRIC[..3], &[]), [""; 0]);
+    assert_eq!(secondary(&RUBRIC, &["sum.clear no worse than baseline"]), ["sum.faithful"]);
+    let gates = |gate: &str| compared_of(&RUBRIC, &[gate])["gates"].as_array().unwrap().len();
+    assert_eq!([gates("no worse than baseline"), gates("pass >= 0.1"), gates("sum.clear.pass >= 0.1")], [2, 2, 1]);
 }

@@ -404,6 +404,51 @@ fn a_judge_is_tested_by_minimal_pairs_resumed_and_gated() {
 }
 
 #[test]
+fn minimal_pairs_may_set_the_parameters_that_they_are_about() {
+    let place = Place::new();
+    let judge = judge_file("Is it brief?{% if params.strict %} Strictly: one word.{% endif %}", "");
+    place.write("mine.toml", format!("{judge}[params.strict]\ndefault = false\n[params.other]\ndefault = 1\n"));
+    let pair = |name: &str, params: &str, two: bool| {
+        format!(
+            r#"{{"pair": "{name}", "differs": "a word"{params}, "both": {{}}, "one": {{"expected": true, "answer": "Yes."}}, "other": {{"expected": {two}, "answer": "Yes, sir."}}}}"#
+        )
+    };
+    let strict = r#", "params": {"strict": true}"#;
+    place.write("tests/mine.jsonl", [pair("loose", "", true), pair("strict", strict, false)].join("\n"));
+    // This one does as it is told.
+    let fake = Fake::start(|request| {
+        let text = request.json()["messages"].to_string();
+        answers::verdict(!(text.contains("Strictly") && text.contains("sir")))
+    });
+    let base_url = fake.base_url();
+    let args = ["judges", "test", "mine.toml", "-m", "e:/m", "--base-url", &base_url, "--once", "--format", "json"];
+    let test = |more: &[&str]| -> serde_json::Value {
+        serde_json::from_str(&place.run(args.iter().chain(more)).exits_with(0).stdout).unwrap()
+    };
+    let tested = test(&[]);
+    assert_eq!((&tested["n"], &tested["accuracy"]["estimate"], &tested["wrong"]), (&json!(4), &json!(1.0), &json!([])));
+    assert_eq!(fake.count(), 4);
+    test(&[]);
+    assert_eq!(fake.count(), 4, "both runs resume from the one log");
+    // What a pair sets holds for it, whatever the command line says, which holds for the others.
+    let said = test(&["--set", "mine.strict=true"]);
+    assert_eq!((&said["accuracy"]["estimate"], fake.count()), (&json!(0.75), 6));
+
+    for (params, words) in [
+        (
+            r#"{"stritc": true}"#,
+            "mine.jsonl: line 2: `params`: the judge has no parameter `stritc`, only `other`, `strict`",
+        ),
+        (r#"{"strict": "very"}"#, "mine.jsonl: line 2: mine.toml: [params]: `strict` must be true or false"),
+    ] {
+        let wrong = pair("wrong", &format!(r#", "params": {params}"#), false);
+        place.write("tests/mine.jsonl", [pair("loose", "", true), wrong].join("\n"));
+        place.run(args).exits_with(2).says(&[words]);
+    }
+    assert_eq!(fake.count(), 6);
+}
+
+#[test]
 fn an_attack_counts_the_verdicts_that_a_pattern_turns() {
     let place = Place::new();
     // This one obeys any order to ignore its instructions, and finds everything else bad.

@@ -1,8 +1,10 @@
 //! The verdict parser against what judges write, against noise, and against texts made to mislead or to hurt it.
 
-use judge_run::judge::Good;
+use std::sync::Arc;
+
 use judge_run::judge::parse::{Expected, MAX_BYTES, ParseFailure, ParseMethod, parse_verdict};
 use judge_run::judge::verdict::VerdictType;
+use judge_run::judge::{AnswerForm, Criterion, Good, LabelTraits, Rubric};
 use proptest::prelude::*;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -316,6 +318,29 @@ fn noise() -> impl Strategy<Value = String> {
     prop::collection::vec(piece, 0..40).prop_map(|pieces| pieces.concat())
 }
 
+/// What an answer has about a criterion.
+#[derive(Debug, Clone, Copy)]
+enum Said {
+    Verdict,
+    Null,
+    Word,
+    Nothing,
+}
+
+/// What a criterion may be answered with, one such value, whether it may abstain, and what the answer has.
+fn said_of_criterion() -> impl Strategy<Value = (VerdictType, Value, bool, Said)> {
+    let labels = || vec!["unsure".to_owned(), "a".to_owned(), "b".to_owned()];
+    let several = (VerdictType::Labels { labels: labels() }, json!(["a", "b"]));
+    let typed = prop_oneof![
+        Just((VerdictType::Boolean, json!(true))),
+        (1i64..=4).prop_map(|value| (VerdictType::Integer { min: 1, max: 4 }, json!(value))),
+        Just((VerdictType::Category { labels: labels() }, json!("unsure"))),
+        Just(several),
+    ];
+    let said = prop_oneof![Just(Said::Verdict), Just(Said::Null), Just(Said::Word), Just(Said::Nothing)];
+    (typed, any::<bool>(), said).prop_map(|((verdict, value), can_abstain, said)| (verdict, value, can_abstain, said))
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -382,5 +407,39 @@ proptest! {
         let end = answer.char_indices().rev().nth(cut - 1).map_or(1, |(end, _)| end.max(1));
         let read = parse_verdict(&answer[..end], &verdict);
         prop_assert!(read.is_err(), "{:?}: {:?}", &answer[..end], read);
+    }
+
+    #[test]
+    fn each_criterion_is_read_by_itself_and_abstains_only_where_it_may(of_each in proptest::collection::vec(said_of_criterion(), 2..6)) {
+        let criterion = |(n, (verdict, _, can_abstain, _)): (usize, &(VerdictType, Value, bool, Said))| Criterion {
+            name: format!("c{n}"),
+            description: "d".to_owned(),
+            verdict: verdict.clone(),
+            labels: LabelTraits::default(),
+            can_abstain: *can_abstain,
+            good: None,
+        };
+        let rubric = Arc::new(Rubric { criteria: of_each.iter().enumerate().map(criterion).collect(), is_shuffled: false });
+        let said = of_each.iter().enumerate().filter_map(|(n, (_, value, _, said))| {
+            let value = match said {
+                Said::Verdict => value.clone(),
+                Said::Null => Value::Null,
+                Said::Word => json!(" Unknown"),
+                Said::Nothing => return None,
+            };
+            Some((format!("c{n}"), json!({"rationale": "so", "value": value})))
+        });
+        let answer = Value::Object(said.collect()).to_string();
+        for (index, (verdict, value, can_abstain, said)) in of_each.iter().enumerate() {
+            let form = AnswerForm::Criterion { rubric: Arc::clone(&rubric), index };
+            let expected = Expected { form: &form, can_abstain: *can_abstain, ..Expected::from(verdict) };
+            let read = parse_verdict(&answer, expected).map(|parsed| (parsed.verdict.value, parsed.verdict.rationale));
+            let rationale = Some("so".to_owned());
+            match said {
+                Said::Verdict => prop_assert_eq!(read, Ok((value.clone(), rationale))),
+                Said::Null | Said::Word if *can_abstain => prop_assert_eq!(read, Ok((Value::Null, rationale))),
+                Said::Null | Said::Word | Said::Nothing => prop_assert!(read.is_err(), "{:?}", read),
+            }
+        }
     }
 }

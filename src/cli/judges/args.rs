@@ -98,6 +98,8 @@ pub(crate) enum Kind {
     Category,
     Integer,
     Number,
+    /// Several criteria, each with its own verdict
+    Rubric,
 }
 
 /// What a new judge judges.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use judge_run::feedback::Feedback;
 use judge_run::feedback::log::StandingRecords;
 use judge_run::judge::Unit;
-use judge_run::run::{Exit, Scope};
+use judge_run::run::{Exit, RunReport, Scope};
 
 use super::subject::Subject;
 use crate::cli::environment::Env;
@@ -34,6 +34,8 @@ pub(super) struct Answers {
     /// The source of the feedback.
     pub model: String,
     pub exit: Exit,
+    /// Of the run.
+    pub report: RunReport,
     /// The standing records of the judge, or of the criteria.
     pub records: Vec<Feedback>,
 }
@@ -70,7 +72,7 @@ impl Asked<'_> {
             }
         });
         read.map_err(|error| log_hints::cannot_open(&error))?;
-        Ok(Answers { model, exit: report.exit(), records: found })
+        Ok(Answers { model, exit: report.exit(), report, records: found })
     }
 }
 

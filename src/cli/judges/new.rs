@@ -60,6 +60,17 @@ pub(super) fn text(kind: Kind, unit: UnitOfNew) -> String {
             "type = \"integer\"\nmin = 1\nmax = 4\nbetter = \"higher\"\nthreshold = 3\nunknown = true # it may say that it cannot tell",
             "- 4: courteous throughout.\n- 3: friendly, with a curt passage.\n- 2: curt throughout.\n- 1: it mocks, scolds or belittles the user.",
         ),
+        Kind::Rubric => (
+            "Whether the answer is polite: respectful and patient.",
+            "type = \"rubric\"\naggregate = \"all\" # one more record under the judge's own name: true if all criteria are good\n\n\
+             [[criteria]]\nname = \"respectful\"\n\
+             description = \"true = the answer mocks, scolds and belittles nobody. false if a passage does.\"\n\
+             verdict = { type = \"boolean\", good = true }\n\n\
+             [[criteria]]\nname = \"patient\"\n\
+             description = \"true = the answer takes the user's words as they are meant. false if it is curt or reproachful.\"\n\
+             verdict = { type = \"boolean\", good = true, unknown = true } # it may say that it cannot tell",
+            "- What one criterion is about does not count for the other.",
+        ),
         Kind::Number => (
             "How polite the answer is, from 0 to 1.",
             "type = \"number\"\nmin = 0\nmax = 1\nbetter = \"higher\"\nunknown = true # it may say that it cannot tell",
@@ -144,7 +155,7 @@ mod tests {
 
     #[test]
     fn every_new_file_is_a_judge_without_findings() {
-        for kind in [Kind::Boolean, Kind::Category, Kind::Integer, Kind::Number] {
+        for kind in [Kind::Boolean, Kind::Category, Kind::Integer, Kind::Number, Kind::Rubric] {
             for unit in [UnitOfNew::Trace, UnitOfNew::Span, UnitOfNew::Document, UnitOfNew::Session, UnitOfNew::Pair] {
                 let text = text(kind, unit);
                 assert!(Judge::compile("new", &text, "new").is_ok(), "{text}");

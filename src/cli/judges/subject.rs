@@ -3,8 +3,9 @@
 use std::fs;
 use std::path::Path;
 
+use judge_run::judge::library::Found;
 use judge_run::judge::suite::{self, Case, SUITES, Variant};
-use judge_run::judge::{Judge, Unit, library};
+use judge_run::judge::{Given, Judge, Unit, library};
 
 use crate::cli::error::CliError;
 use crate::cli::setting::{self, Setting};
@@ -15,26 +16,28 @@ pub(super) struct Subject {
     pub wanted: String,
     /// The judge, or all criteria of the rubric.
     pub all: Vec<Judge>,
-    /// The one criterion that is meant.
-    criterion: Option<String>,
+    /// Where they come from, and what their parameters are set to.
+    found: Found,
+    given: Given,
 }
 
 impl Subject {
     pub(super) fn find(wanted: String, set: &[Setting]) -> Result<Self, CliError> {
         let found = library::look_for(&wanted).map_err(|error| CliError::of(&error))?;
-        let all = found.compile(&setting::of_judge(set, &found.name)).map_err(|error| CliError::of(&error))?;
-        Ok(Self { wanted, all, criterion: found.criterion })
+        let given = setting::of_judge(set, &found.name);
+        let all = found.compile(&given).map_err(|error| CliError::of(&error))?;
+        Ok(Self { wanted, all, found, given })
     }
 
     /// The judge, or the criteria that are meant.
     pub(super) fn tested(&self) -> impl Iterator<Item = &Judge> {
-        self.all.iter().filter(|judge| self.criterion.is_none() || self.criterion.as_deref() == judge.criterion())
+        self.all.iter().filter(|judge| self.found.is_meant(judge))
     }
 
     /// The name in results, and of the log.
     pub(super) fn name(&self) -> &str {
         let judge = self.tested().next();
-        judge.map_or("", |judge| if self.criterion.is_some() { &judge.name } else { judge.file_name() })
+        judge.map_or("", |judge| if self.found.criterion.is_some() { &judge.name } else { judge.file_name() })
     }
 
     pub(super) fn unit(&self) -> Unit {
@@ -44,13 +47,18 @@ impl Subject {
     /// The minimal pairs with something that is expected of it, its own before built-in ones.
     pub(super) fn cases(&self, once: bool) -> Result<Vec<Case>, CliError> {
         let name = self.all.first().map_or("", Judge::file_name);
+        let compile = |params: &Given| {
+            let mut given = self.given.clone();
+            given.extend(params.clone());
+            self.found.compile(&given)
+        };
         let beside = judge_file(&self.wanted)
             .map(|file| file.parent().unwrap_or(Path::new("")).join("tests").join(format!("{name}.jsonl")));
         let mut cases = match beside.filter(|path| path.is_file()) {
             Some(path) => {
                 let text = fs::read_to_string(&path);
                 let text = text.map_err(|error| CliError::Other(format!("cannot read {}: {error}", path.display())))?;
-                suite::read(&self.all, &text)
+                suite::read(&self.all, &text, compile)
                     .map_err(|error| CliError::usage(format_args!("{}: {error}", path.display())))?
             }
             None => {
@@ -63,7 +71,7 @@ impl Subject {
                         ),
                     )
                 })?;
-                suite::read(&self.all, text)
+                suite::read(&self.all, text, compile)
                     .map_err(|error| CliError::usage(format_args!("the pairs of {name}: {error}")))?
             }
         };

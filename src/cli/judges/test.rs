@@ -1,6 +1,7 @@
 //! `judge-run judges test`: the ordinary run over minimal pairs, or over traces with people's labels, and what it says about the judge.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::fmt::{self, Write as _};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -20,7 +21,7 @@ use super::labels::{self, Labels};
 use super::subject::Subject;
 use crate::cli::error::CliError;
 use crate::cli::print::{counted, one_line};
-use crate::cli::summary;
+use crate::cli::{setting, summary};
 
 pub(super) fn main(args: TestArgs) -> Result<ExitCode, CliError> {
     let TestArgs { judge: wanted, labels, dataset, set, once, fail_under, bar, format, output, endpoint, mut conduct } =
@@ -38,7 +39,7 @@ pub(super) fn main(args: TestArgs) -> Result<ExitCode, CliError> {
     match labels {
         None => {
             let cases = subject.cases(once)?;
-            let answers = asked.answers(write_traces(&log, &subject, &cases)?)?;
+            let answers = answers_about(&asked, &cases)?;
             let tested: Vec<_> =
                 subject.tested().map(|judge| Tested { judge, verdicts: verdicts(&answers, judge) }).collect();
             let report = judge_test::of_cases(subject.name(), &answers.model, &tested, &cases);
@@ -131,16 +132,44 @@ fn tested(record: &Feedback) -> Option<Cow<'_, str>> {
     }
 }
 
+/// Asks about all cases: those for which the judge has the same parameters in one run, all with the same log and on one budget. A run that ends early is
+/// the last.
+fn answers_about(asked: &Asked<'_>, cases: &[Case]) -> Result<Answers, CliError> {
+    let Asked { subject, set, log, endpoint, conduct } = *asked;
+    let judge = subject.all.first().map_or("", Judge::file_name);
+    let all_params: BTreeSet<_> = cases.iter().map(|case| &case.params).collect();
+    let mut conduct = conduct.clone();
+    let mut all: Option<Answers> = None;
+    for (number, params) in all_params.into_iter().enumerate() {
+        let kind = if params.is_empty() { "traces".to_owned() } else { format!("traces.{}", number + 1) };
+        let cases: Vec<_> = cases.iter().filter(|case| case.params == *params).collect();
+        let set = setting::with(set, judge, params);
+        let of_these = Asked { subject, set: &set, log, endpoint, conduct: &conduct };
+        // They know what the log has, of the runs before, too.
+        let mut answers = of_these.answers(write_traces(log, &kind, subject, &cases)?)?;
+        conduct.spend(&answers.report);
+        let is_whole = matches!(answers.exit, Exit::AllJudged | Exit::SomeFailed);
+        if is_whole && all.is_some_and(|before| before.exit == Exit::SomeFailed) {
+            answers.exit = Exit::SomeFailed;
+        }
+        all = Some(answers);
+        if !is_whole {
+            break;
+        }
+    }
+    all.ok_or_else(|| CliError::usage("no minimal pairs"))
+}
+
 /// The dataset of a test, next to its log; for a judge of pairs, one for each side.
-fn write_traces(log: &Path, subject: &Subject, cases: &[Case]) -> Result<Vec<PathBuf>, CliError> {
+fn write_traces(log: &Path, kind: &str, subject: &Subject, cases: &[&Case]) -> Result<Vec<PathBuf>, CliError> {
     let lines = |traces: &mut dyn Iterator<Item = &Value>| traces.map(|trace| format!("{trace}\n")).collect::<String>();
     if subject.unit() != Unit::Pair {
         let all = lines(&mut cases.iter().flat_map(|case| &case.traces));
-        return Ok(vec![asked::write_traces(log, "traces", &all)?]);
+        return Ok(vec![asked::write_traces(log, kind, &all)?]);
     }
     let side = |(number, name): (usize, &&str)| {
         let of_side = lines(&mut cases.iter().filter_map(|case| case.traces.get(number)));
-        asked::write_traces(log, &format!("traces.{name}"), &of_side)
+        asked::write_traces(log, &format!("{kind}.{name}"), &of_side)
     };
     asked::SIDES.iter().enumerate().map(side).collect()
 }

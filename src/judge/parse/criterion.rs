@@ -8,7 +8,7 @@ use super::{answer, whole_object};
 use crate::judge::form::VALUE_KEY;
 
 /// Reads an answer that is one JSON object with a member for each criterion. Anything else has no verdicts; a criterion that it lacks
-/// has none, whatever it says about the others.
+/// has none, whatever it says about the others. `null` in the place of a criterion is no abstention: that is a value of one, with its reasons.
 pub(super) fn read(text: &str, name: &str, expected: &Expected<'_>) -> Result<Parsed, Miss> {
     let (mut object, method) = whole_object::read(text)?;
     let own = match object.remove(name) {

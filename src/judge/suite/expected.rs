@@ -114,6 +114,9 @@ mod tests {
     fn of_a_rubric_it_is_by_criterion_and_may_leave_some_out() {
         let read = |whole: Value| read_by(RUBRIC, &whole);
         let expected = read(json!({"expected": {"faithful": true}, "expected_any": {"clear": [3, 4]}})).unwrap();
+        let open = RUBRIC.replace("good = true", "good = true, unknown = true");
+        let abstained = read_by(&open, &json!({"expected": {"faithful": null}})).unwrap();
+        assert_eq!(abstained["j.faithful"], [Value::Null]);
         let names: Vec<_> = expected.keys().map(String::as_str).collect();
         assert_eq!((names, &expected["j.clear"]), (vec!["j.clear", "j.faithful"], &vec![json!(3), json!(4)]));
         for (whole, words) in [
@@ -123,6 +126,7 @@ mod tests {
                 json!({"expected": {"faithfull": true}}),
                 "the rubric has no criterion `faithfull`, only `faithful`, `clear`",
             ),
+            (json!({"expected": {"clear": null}}), "`clear`: the verdict must be"),
             (json!({"expected": {"clear": 5}}), "`clear`: the verdict must be an integer from 1 to 4, but is 5"),
             (json!({"expected": {"clear": 4}, "expected_any": {"clear": [3]}}), "`clear` is in both"),
             (json!({"expected_any": {"clear": 3}}), "`clear`: `expected_any` needs a list"),

@@ -85,8 +85,8 @@ pub enum StopReason {
     /// The log.
     #[error(transparent)]
     Log(WriteError),
-    /// The votes of panels could not be read.
-    #[error("cannot read the log for the aggregates of its votes; the same command makes them")]
+    /// The verdicts from which code derives others could not be read.
+    #[error("cannot read the log for the aggregates of its verdicts; the same command makes them")]
     Votes(#[source] OpenError),
     /// Requests or results of batches.
     #[error("cannot go on with the batches")]

@@ -15,6 +15,7 @@ use crate::judge::{JudgeKind, Question, QuestionKey, Unit};
 use crate::run::dispatch::stop::GivenUp;
 use crate::run::panel::PanelSummary;
 use crate::run::rankings::RankingSummary;
+use crate::run::rubrics::RubricSummary;
 use crate::run::setup::selection::NotSelectedCounts;
 use crate::run::setup::settings::LaneSettings;
 use crate::run::setup::shard::Shard;
@@ -55,6 +56,8 @@ pub struct Summary {
     pub panels: Vec<PanelSummary>,
     /// What verdicts on documents say of their rankings, one for each judge and source.
     pub rankings: Vec<RankingSummary>,
+    /// What the verdicts on the criteria of rubrics come to.
+    pub rubrics: Vec<RubricSummary>,
     /// One for each endpoint and model.
     pub lanes: Vec<LaneSummary>,
     /// What was decided about the conditions that end the run.
@@ -187,6 +190,7 @@ impl Summary {
             questions: questions.collect(),
             panels: Vec::new(),
             rankings: Vec::new(),
+            rubrics: Vec::new(),
             lanes: lanes.iter().map(lane).collect(),
             until: Vec::new(),
             unsaved: 0,

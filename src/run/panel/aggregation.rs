@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::feedback::Source;
 use crate::judge::verdict::VerdictType;
 
 /// How several votes become one verdict.
@@ -35,6 +36,11 @@ impl Aggregation {
             Self::Cascade => "cascade",
             Self::Pair => "pair",
         }
+    }
+
+    /// The source of aggregates that are made so.
+    pub fn source(self) -> Source {
+        Source::code(format!("aggregate:{self}"))
     }
 
     /// The default for a type of verdict: a mean keeps more of numbers than the most frequent one.

@@ -72,7 +72,7 @@ impl Panel {
 
     /// The source of its aggregates.
     pub fn source(&self) -> Source {
-        Source::code(format!("aggregate:{}", self.aggregation))
+        self.aggregation.source()
     }
 }
 

@@ -8,7 +8,8 @@ use serde_json::Value;
 use super::panel::Panel;
 use crate::feedback::history::Facts;
 use crate::feedback::log::{OpenError, Place, StandingRecords, Stands};
-use crate::feedback::{AssessmentId, Feedback, IdHasher, SESSION_METADATA, SourceType};
+use crate::feedback::{AssessmentId, Feedback, IdHasher, SourceType};
+use crate::run::derived::hash_subject;
 use crate::run::panel::aggregation::Aggregation;
 
 /// The votes of a log, by subject, and its records.
@@ -120,11 +121,7 @@ impl Found {
 
     fn subject(&mut self, panel: usize, feedback: &Feedback, sides: Option<[usize; 2]>) -> &mut Subject {
         let mut hasher = IdHasher::new("judge-run panel's subject 1");
-        let texts = [&feedback.trace_id, &feedback.span_id, &feedback.metadata.get(SESSION_METADATA).cloned()];
-        texts.into_iter().for_each(|text| _ = hasher.optional_part(text.as_deref().map(str::as_bytes)));
-        if let Some(index) = feedback.document_index() {
-            hasher.part(b"document").part(&index.to_le_bytes());
-        }
+        hash_subject(&mut hasher, feedback);
         for side in sides.iter().flatten() {
             hasher.part(&(*side as u64).to_le_bytes());
         }

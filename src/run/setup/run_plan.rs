@@ -41,6 +41,9 @@ pub struct RunPlan {
     /// The judges whose votes are combined into one verdict.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub panels: Vec<PanelPlan>,
+    /// The rubrics with an `aggregate`, all of whose criteria are asked about.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rubrics: Vec<String>,
     /// One for each model that judges ask.
     pub endpoints: Vec<EndpointPlan>,
     /// What is made from the log at the end.
@@ -386,6 +389,7 @@ pub(crate) mod tests {
             },
             selection: SelectionPlan { sample: Some("5%".parse().unwrap()), ..SelectionPlan::default() },
             panels: Vec::new(),
+            rubrics: Vec::new(),
             endpoints: endpoints.collect(),
             judges,
             export: None,

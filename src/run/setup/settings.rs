@@ -23,6 +23,7 @@ use crate::feedback::log::{OpenLog, OpinionKey, ReuseLog, Standing};
 use crate::judge::Question;
 use crate::judge::redact::Redact;
 use crate::run::panel::Panel;
+use crate::run::rubrics::AggregatedRubric;
 use crate::run::until::Until;
 
 /// One run.
@@ -35,6 +36,8 @@ pub struct RunSettings {
     pub questions: Vec<(Question, LaneIndex)>,
     /// The judges that have several votes, and how they are combined. Only with a log, from which the aggregates are made.
     pub panels: Vec<Panel>,
+    /// The rubrics whose verdicts come to one. Only with a log, from which that is made.
+    pub rubrics: Vec<AggregatedRubric>,
     /// Which of the judgments.
     pub scope: Scope,
     /// The endpoints and models.

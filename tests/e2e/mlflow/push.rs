@@ -104,7 +104,7 @@ fn the_criteria_of_a_rubric_name_its_prompt() {
     let (endpoint, uri) = (judge.base_url(), server.fake.base_url());
     let args = ["-d", "traces.jsonl", "-J", "summarization", "-m", "mine:/m", "--base-url", &endpoint, "-o", "r.jsonl"];
     place.run(args).exits_with(0);
-    place.run(["mlflow", "push", "r.jsonl", "--tracking-uri", &uri]).exits_with(0).prints(&["4  sent"]);
+    place.run(["mlflow", "push", "r.jsonl", "--tracking-uri", &uri]).exits_with(0).prints(&["5  sent"]);
     let state = server.state();
     assert_eq!(state.runs[0]["params"]["judge.summarization.faithful"], "prompts:/summarization/2");
 }
