@@ -8,7 +8,7 @@ use std::rc::Rc;
 use judge_run::batch::ledger::{Batch, Ledger, Stage};
 use judge_run::batch::{self, BatchError, BatchEvent, Session, Wait, ledger_of};
 use judge_run::feedback::AssessmentId;
-use judge_run::run::{BatchPlan, Batching, Exhausted, LaneSettings, OnExpired, RunReport, Scope, StopReason};
+use judge_run::run::{BatchPlan, Batching, Exhausted, LaneSettings, OnExpired, RunReport, Scope, StopReason, Summary};
 use judge_run_simulator::{BackgroundSimulator, Simulator, SimulatorConfig};
 use tokio::runtime::Runtime;
 
@@ -83,6 +83,7 @@ pub(crate) fn execute(
         next: Some((planned, invocation)),
         passed: 0,
         spent: (0.0, 0),
+        earlier: None,
         made_up: HashSet::new(),
         last: None,
     };
@@ -128,6 +129,8 @@ struct Passes<'a> {
     passed: u32,
     /// Money and tokens of the passes so far.
     spent: (f64, u64),
+    /// What the passes so far counted, together.
+    earlier: Option<Summary>,
     /// What a simulator answered in the model's place so far.
     made_up: HashSet<AssessmentId>,
     /// What the last pass leaves to be said.
@@ -145,6 +148,9 @@ impl Passes<'_> {
             self.spent.1 += usage.input_tokens + usage.output_tokens;
             let mut batched = std::mem::take(&mut report.batched);
             self.made_up = std::mem::take(&mut batched.made_up);
+            if let Some(earlier) = self.earlier.take() {
+                report.summary.add_earlier(&earlier);
+            }
             // A pass that did not come to its end may have taken results that it did not record.
             if report.ended_early() {
                 return Ok(report);
@@ -194,6 +200,7 @@ impl Passes<'_> {
                 }
                 return Ok(report);
             }
+            self.earlier = Some(report.summary);
         }
     }
 
