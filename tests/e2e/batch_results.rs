@@ -171,7 +171,8 @@ fn a_batch_that_the_provider_no_longer_has_can_be_given_up() {
     });
     let place = Place::with_traces(4);
     provider.judge(&place, &[]).exits_with(4).says(&["no longer has batch batch-0", "collect LOG --cancel"]);
-    place.run(["collect", LOG, "--cancel"]).exits_with(0).says(&["batch batch-0: given up"]);
+    let cancelled = place.run(["collect", LOG, "--cancel"]);
+    cancelled.exits_with(0).says(&["batch batch-0: given up"]).prints(&["next: the command that submitted the batches"]);
     assert_eq!((values(&place), errors(&place)), (1, BTreeMap::new()));
     place.run(["collect", LOG]).exits_with(0);
     assert_eq!(provider.uploaded().len(), 1);
