@@ -8,7 +8,9 @@ use std::rc::Rc;
 use judge_run::batch::ledger::{Batch, Ledger, Stage};
 use judge_run::batch::{self, BatchError, BatchEvent, Session, Wait, ledger_of};
 use judge_run::feedback::AssessmentId;
-use judge_run::run::{BatchPlan, Batching, Exhausted, LaneSettings, OnExpired, RunReport, Scope, StopReason, Summary};
+use judge_run::run::{
+    BatchPlan, Batching, Exhausted, LaneSettings, OnExpired, Proofs, RunReport, Scope, StopReason, Summary,
+};
 use judge_run_simulator::{BackgroundSimulator, Simulator, SimulatorConfig};
 use tokio::runtime::Runtime;
 
@@ -84,6 +86,7 @@ pub(crate) fn execute(
         passed: 0,
         spent: (0.0, 0),
         earlier: None,
+        proofs: Proofs::default(),
         made_up: HashSet::new(),
         last: None,
     };
@@ -131,6 +134,8 @@ struct Passes<'a> {
     spent: (f64, u64),
     /// What the passes so far counted, together.
     earlier: Option<Summary>,
+    /// What they learnt about the endpoints.
+    proofs: Proofs,
     /// What a simulator answered in the model's place so far.
     made_up: HashSet<AssessmentId>,
     /// What the last pass leaves to be said.
@@ -148,6 +153,7 @@ impl Passes<'_> {
             self.spent.1 += usage.input_tokens + usage.output_tokens;
             let mut batched = std::mem::take(&mut report.batched);
             self.made_up = std::mem::take(&mut batched.made_up);
+            self.proofs = std::mem::take(&mut batched.proofs);
             if let Some(earlier) = self.earlier.take() {
                 report.summary.add_earlier(&earlier);
             }
@@ -257,6 +263,7 @@ impl Passes<'_> {
             on_expired,
             asks_failures: is_first && self.how.submits,
             proves: self.how.exports.is_none() && self.how.imports.is_empty(),
+            proofs: std::mem::take(&mut self.proofs),
             reserved: session.reserved(),
             made_up: std::mem::take(&mut self.made_up),
         });

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::batch_dialects::{message, route};
 use crate::batch_provider::{Asked, Provider};
 use crate::batches::{LOG, errors, values};
-use crate::common::{Action, Fake, Place, answers};
+use crate::common::{Action, Fake, Place, SimulatorProcess, answers};
 
 fn gzip(text: &str) -> Vec<u8> {
     let mut out = GzEncoder::new(Vec::new(), Compression::fast());
@@ -172,7 +172,10 @@ fn a_batch_that_the_provider_no_longer_has_can_be_given_up() {
     let place = Place::with_traces(4);
     provider.judge(&place, &[]).exits_with(4).says(&["no longer has batch batch-0", "collect LOG --cancel"]);
     let cancelled = place.run(["collect", LOG, "--cancel"]);
-    cancelled.exits_with(0).says(&["batch batch-0: given up"]).prints(&["next: the command that submitted the batches"]);
+    cancelled
+        .exits_with(0)
+        .says(&["batch batch-0: given up"])
+        .prints(&["next: the command that submitted the batches"]);
     assert_eq!((values(&place), errors(&place)), (1, BTreeMap::new()));
     place.run(["collect", LOG]).exits_with(0);
     assert_eq!(provider.uploaded().len(), 1);
@@ -244,4 +247,20 @@ fn results_are_imported_in_parts() {
     std::fs::remove_dir_all(place.path("traces.feedback.batches")).unwrap();
     import("c").exits_with(0).prints(&["scored         5"]);
     assert_eq!((values(&place), place.lines(LOG).len()), (5, 5));
+}
+
+#[test]
+fn what_one_request_showed_is_known_to_all_batches_of_the_command() {
+    // It takes no schema, which the first request of all finds out.
+    let simulator = SimulatorProcess::start(&["--fail", "schema=100%"]);
+    let place = Place::with_traces(21);
+    place.write("judge-run.toml", "[endpoints.openai.prices.\"gpt-4.1-mini\"]\ninput = 1.0\noutput = 1000.0\n");
+    // An answer may cost 2048 tokens, in a batch at half the price: 1.03 each. So there are several batches, one after the other.
+    let args = ["-m", "openai:/gpt-4.1-mini", "--max-cost", "5.5", "--batch", "--poll-every", "1ms"];
+    let run = place.judge(&simulator.base_url(), &args).env("OPENAI_API_KEY", "sk-test-1234").run();
+    run.exits_with(0).prints(&["scored        21  ", "was asked with"]);
+    let stats = simulator.stats();
+    let of = |name: &str| stats[name].as_u64().unwrap();
+    assert_eq!((of("batch_lines"), of("batch_lines_again"), values(&place)), (20, 0, 21));
+    assert!(of("batches") > 3, "{stats}");
 }
