@@ -40,6 +40,11 @@ impl BatchError {
         move |source| Self::File { path, source }
     }
 
+    /// Whether it says something about one batch alone. A refusal does not: it is often for a reason that all of them share.
+    pub fn is_of_one_batch(&self) -> bool {
+        matches!(self, Self::Unexpected { .. } | Self::Gone { .. })
+    }
+
     /// Whether the same may succeed in a moment.
     pub(crate) fn may_pass(&self) -> bool {
         match self {

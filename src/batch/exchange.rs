@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 
 use super::error::BatchError;
 use super::http::temporary;
-use super::ledger::{Batch, Entry, Stage};
-use super::line::CustomId;
+use super::ledger::{Batch, Entry};
+use super::line::{CustomId, trimmed};
 use super::session::{BY_FILE, Session};
-use super::spool::{Shard, make_private, requests_of, results_of};
+use super::spool::{Shard, make_private, requests_of, results_of, split};
 use super::table::{Place, State, Table};
 use crate::feedback::AssessmentId;
 use crate::files::with_suffix;
@@ -44,7 +44,7 @@ pub fn export(session: &mut Session, shards: Vec<Shard>, folder: &Path) -> Resul
     Ok(files)
 }
 
-/// Takes the results of exported requests from files, in any order.
+/// Takes the results of exported requests from files, in any order. Requests without a result stay in a batch of their own: other files may have it.
 ///
 /// # Errors
 /// When a file cannot be read or written.
@@ -68,38 +68,67 @@ pub fn import(session: &mut Session, files: &[PathBuf]) -> Result<Imported, Batc
         let text = File::open(file).map_err(BatchError::file(file))?;
         for line in BufReader::with_capacity(1 << 16, text).split(b'\n') {
             let line = line.map_err(BatchError::file(file))?;
-            if line.trim_ascii().is_empty() {
+            if trimmed(&line).is_empty() {
                 continue;
             }
-            let id = serde_json::from_slice::<CustomId<'_>>(&line).ok().and_then(|line| line.custom_id.parse().ok());
+            let id = serde_json::from_slice::<CustomId<'_>>(trimmed(&line))
+                .ok()
+                .and_then(|line| line.custom_id.parse().ok());
             let place = id.map(|id: AssessmentId| of.get(id)).transpose().map_err(temporary)?.flatten();
-            let Some(i) = place.map(|place| place.source as usize) else {
+            let Some((id, i)) = id.zip(place.map(|place| place.source as usize)) else {
                 imported.unknown += 1;
                 continue;
             };
+            let found = Place::new(i, State::Result { offset: 0, length: 0 });
+            of.change(id, |_| Some(found)).map_err(temporary)?;
             let part = with_suffix(&path(i), "writing");
             let out = match &mut outs[i] {
                 Some(out) => out,
                 none => none.insert(BufWriter::new(File::create(&part).map_err(BatchError::file(&part))?)),
             };
-            out.write_all(&line).and_then(|()| out.write_all(b"\n")).map_err(BatchError::file(&part))?;
+            out.write_all(trimmed(&line)).and_then(|()| out.write_all(b"\n")).map_err(BatchError::file(&part))?;
             imported.results += 1;
         }
     }
-    let mut done = Vec::new();
+    let parts: Vec<_> = outs.iter().map(|out| out.is_some()).collect();
     for (i, out) in outs.into_iter().enumerate() {
         let Some(out) = out else { continue };
-        let (part, whole) = (with_suffix(&path(i), "writing"), path(i));
+        let part = with_suffix(&path(i), "writing");
         let file = out.into_inner().map_err(std::io::IntoInnerError::into_error).map_err(BatchError::file(&part))?;
-        file.sync_all().and_then(|()| std::fs::rename(&part, &whole)).map_err(BatchError::file(&whole))?;
-        done.push(waiting[i].planned.batch.clone());
+        file.sync_all().map_err(BatchError::file(&part))?;
     }
-    for batch in done {
-        debug_assert!(session.ledger().get(&batch).is_some_and(|batch| batch.stage == Stage::Planned));
-        let state = "completed".to_owned();
-        session.ledger_mut().add(Entry::Ended { batch: batch.clone(), state, files: Vec::new() })?;
-        session.ledger_mut().add(Entry::Downloaded { batch })?;
+    for (batch, _) in waiting.iter().zip(parts).filter(|(_, has_results)| *has_results) {
+        take_in(session, batch, &of)?;
         imported.batches += 1;
     }
     Ok(imported)
+}
+
+/// Notes the end of a batch whose results are written; if some have none, of the part of it that has one.
+fn take_in(session: &mut Session, batch: &Batch, results: &Table) -> Result<(), BatchError> {
+    let folder = session.folder().to_owned();
+    let whole = &batch.planned.batch;
+    let written = with_suffix(&results_of(&folder, whole), "writing");
+    let mut has_result = Vec::new();
+    session.ledger().for_each_ids(batch, |ids| {
+        let place = ids.first().map(|id| results.get(*id)).transpose().map_err(temporary)?.flatten();
+        has_result.push(place.is_some_and(|place| place.state != State::NoResult));
+        Ok(())
+    })?;
+    let is_whole = has_result.iter().all(|has| *has);
+    let mut into = match is_whole {
+        true => Vec::new(),
+        false => split(&folder, session.ledger(), batch, |i| has_result.get(i).is_some_and(|has| *has))?,
+    };
+    let name = into.first().map_or_else(|| whole.clone(), |part| part.batch.clone());
+    let path = results_of(&folder, &name);
+    std::fs::rename(&written, &path).map_err(BatchError::file(&path))?;
+    if !into.is_empty() {
+        let entry = Entry::Split { batch: whole.clone(), into: std::mem::take(&mut into) };
+        session.ledger_mut().begin(entry, &folder)?;
+        session.remove_files(whole)?;
+    }
+    let state = "completed".to_owned();
+    session.ledger_mut().add(Entry::Ended { batch: name.clone(), state, files: Vec::new(), results: 0 })?;
+    session.ledger_mut().add(Entry::Downloaded { batch: name })
 }

@@ -1,12 +1,12 @@
 //! Requests to a provider's batch API. Requests that cannot be answered now are retried; only a submission is sent once.
 
+mod download;
+
 use std::borrow::Cow;
-use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::io;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use bytes::Bytes;
 use reqwest::header::{CONTENT_TYPE, HeaderValue};
 use reqwest::{Method, Response, Url};
 use serde::Deserialize;
@@ -18,15 +18,13 @@ use super::upload::FileBody;
 use crate::endpoint::client::{ClientError, Connection, without_credentials};
 use crate::endpoint::config::EndpointConfig;
 use crate::endpoint::pacing::backoff;
-use crate::endpoint::{Failure, classify_response, classify_transport};
+use crate::endpoint::{Failure, classify_response};
 use crate::feedback::ErrorCode;
 
 /// Attempts at one request.
 const TRIES: u32 = 8;
 /// No provider's description of a batch is this long.
 const MAX_BODY: usize = 16 << 20;
-/// A line of results is an answer, and not longer than one may be.
-const MAX_LINE: u64 = 16 << 20;
 /// For a file of hundreds of megabytes.
 const TRANSFER: Duration = Duration::from_secs(3600);
 /// For everything else.
@@ -159,36 +157,6 @@ impl Http {
             .map_err(|error| BatchError::Unexpected { what: what.to_owned(), reason: error.to_string() })
     }
 
-    /// Fetches a body of any length into a file without a name, until it is whole. Secrets are still in it.
-    pub(super) async fn fetch(&self, what: &str, url: &Url) -> Result<File, BatchError> {
-        self.patiently(async || {
-            let mut file = tempfile::tempfile().map_err(temporary)?;
-            self.fetch_once(what, url, &mut file).await?;
-            file.seek(SeekFrom::Start(0)).map_err(temporary)?;
-            Ok(file)
-        })
-        .await
-    }
-
-    /// Fetches the first line of a body, and little more of it. Secrets are still in it.
-    pub(super) async fn first_line(&self, what: &str, url: &Url) -> Result<Vec<u8>, BatchError> {
-        self.patiently(async || {
-            let mut response = self.send(what, Method::GET, url.clone(), Sent::Nothing, TRANSFER).await?;
-            let mut line = Vec::new();
-            while (line.len() as u64) < MAX_LINE
-                && let Some(chunk) = self.chunk(what, &mut response).await?
-            {
-                let end = chunk.iter().position(|byte| *byte == b'\n');
-                line.extend_from_slice(&chunk[..end.unwrap_or(chunk.len())]);
-                if end.is_some() {
-                    break;
-                }
-            }
-            Ok(line)
-        })
-        .await
-    }
-
     /// A list whose newest come first, up to the page that has an older one.
     pub(super) async fn list<T: DeserializeOwned>(
         &self,
@@ -209,48 +177,6 @@ impl Http {
                 return Ok(all);
             }
             last = page.last_id;
-        }
-    }
-
-    async fn chunk(&self, what: &str, response: &mut Response) -> Result<Option<Bytes>, BatchError> {
-        let chunk = response.chunk().await;
-        chunk.map_err(|error| self.failed(what, classify_transport(&error, self.connection.proxied())))
-    }
-
-    async fn fetch_once(&self, what: &str, url: &Url, file: &mut File) -> Result<(), BatchError> {
-        let mut response = self.send(what, Method::GET, url.clone(), Sent::Nothing, TRANSFER).await?;
-        while let Some(chunk) = self.chunk(what, &mut response).await? {
-            file.write_all(&chunk).map_err(temporary)?;
-        }
-        Ok(())
-    }
-
-    /// Fetches a file of lines into another, each without secrets and changed by `to_line`.
-    pub(super) async fn fetch_into(
-        &self,
-        what: &str,
-        url: &Url,
-        into: &mut dyn Write,
-        to_line: impl Fn(&[u8]) -> Vec<u8>,
-    ) -> Result<(), BatchError> {
-        let mut lines = BufReader::with_capacity(1 << 16, self.fetch(what, url).await?);
-        let mut line = Vec::new();
-        loop {
-            line.clear();
-            let length = lines.by_ref().take(MAX_LINE).read_until(b'\n', &mut line).map_err(temporary)?;
-            if length as u64 == MAX_LINE {
-                let reason = "a line of the results is too long".to_owned();
-                return Err(BatchError::Unexpected { what: what.to_owned(), reason });
-            }
-            if length == 0 {
-                return Ok(());
-            }
-            let text = line.trim_ascii();
-            if !text.is_empty() {
-                let mut line = to_line(&self.without_secrets(text));
-                line.push(b'\n');
-                into.write_all(&line).map_err(BatchError::file(Path::new("the file of results")))?;
-            }
         }
     }
 
@@ -298,7 +224,12 @@ impl Http {
                 *request.body_mut() = Some(reqwest::Body::wrap(body));
             }
         }
-        let mut response = self.connection.send(request).await.map_err(|failure| self.failed(what, failure))?;
+        let response = self.connection.send(request).await.map_err(|failure| self.failed(what, failure))?;
+        self.accepted(what, response).await
+    }
+
+    /// A response with what was asked for; any other is a failure.
+    async fn accepted(&self, what: &str, mut response: Response) -> Result<Response, BatchError> {
         if response.status().is_success() {
             return Ok(response);
         }

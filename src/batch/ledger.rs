@@ -51,10 +51,13 @@ pub enum Entry {
         /// The provider's id of it.
         id: String,
     },
-    /// The provider had no room for it; it is submitted again later.
+    /// The provider did not accept it for now; it is submitted again later.
     Returned {
         /// The batch.
         batch: String,
+        /// Whether there was no room for it.
+        #[serde(default = "yes")]
+        is_full: bool,
     },
     /// It is submitted as these instead, which are smaller.
     Split {
@@ -71,6 +74,9 @@ pub enum Entry {
         state: String,
         /// The provider's files of results.
         files: Vec<String>,
+        /// As many results as the provider counts; 0 where it does not say.
+        #[serde(default)]
+        results: u64,
     },
     /// Its results are in the folder next to the log.
     Downloaded {
@@ -92,6 +98,11 @@ pub enum Entry {
         /// The batch.
         batch: String,
     },
+}
+
+/// Earlier ledgers do not say why a batch was returned.
+fn yes() -> bool {
+    true
 }
 
 /// Requests that are submitted together.
@@ -167,9 +178,11 @@ pub struct Batch {
     /// How it ended.
     pub state: Option<String>,
     /// The provider's files of results.
-    pub results: Vec<String>,
-    /// Whether the provider had no room for it.
-    pub was_returned: bool,
+    pub files: Vec<String>,
+    /// As many results as it counts; 0 where it does not say.
+    pub results: u64,
+    /// Whether the provider had no room for it, or for the batch that it is a part of.
+    pub found_no_room: bool,
     /// Whether the provider deleted its files.
     pub is_deleted: bool,
 }
@@ -184,8 +197,9 @@ impl Batch {
             submitting_ms: 0,
             id: None,
             state: None,
-            results: Vec::new(),
-            was_returned: false,
+            files: Vec::new(),
+            results: 0,
+            found_no_room: false,
             is_deleted: false,
         }
     }
@@ -389,7 +403,13 @@ impl Batches {
         let (name, change): (String, Change) = match entry {
             Entry::Planned(planned) => return self.plan(planned),
             Entry::Split { batch, into } => {
-                into.into_iter().for_each(|planned| self.plan(planned));
+                for part in into {
+                    let name = part.batch.clone();
+                    self.plan(part);
+                    if let Some(part) = self.by_name.get_mut(&name) {
+                        part.found_no_room = true;
+                    }
+                }
                 (batch, Box::new(|batch| batch.stage = Stage::Closed))
             }
             Entry::Uploaded { batch, file } => {
@@ -401,16 +421,19 @@ impl Batches {
             Entry::Submitted { batch, id } => {
                 (batch, Box::new(|batch| (batch.id, batch.stage) = (Some(id), Stage::Submitted)))
             }
-            Entry::Returned { batch } => (
+            Entry::Returned { batch, is_full } => (
                 batch,
-                Box::new(|batch| {
+                Box::new(move |batch| {
                     batch.stage = if batch.file.is_some() { Stage::Uploaded } else { Stage::Planned };
-                    (batch.id, batch.was_returned) = (None, true);
+                    (batch.id, batch.found_no_room) = (None, is_full);
                 }),
             ),
-            Entry::Ended { batch, state, files } => (
+            Entry::Ended { batch, state, files, results } => (
                 batch,
-                Box::new(|batch| (batch.state, batch.results, batch.stage) = (Some(state), files, Stage::Ended)),
+                Box::new(move |batch| {
+                    (batch.state, batch.files, batch.results) = (Some(state), files, results);
+                    batch.stage = Stage::Ended;
+                }),
             ),
             Entry::Downloaded { batch } => (batch, Box::new(|batch| batch.stage = Stage::Downloaded)),
             Entry::Collected { batch } | Entry::Dropped { batch } => {

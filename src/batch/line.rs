@@ -40,6 +40,11 @@ struct Response<'a> {
     body: Option<&'a RawValue>,
 }
 
+/// A line of a file of results, without the spaces around it and the mark that some programs put at the beginning of a file.
+pub(super) fn trimmed(line: &[u8]) -> &[u8] {
+    line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line).trim_ascii()
+}
+
 /// What a line says of its request.
 pub(super) fn reply(line: &[u8]) -> Reply {
     let malformed = |reason: &dyn std::fmt::Display| {

@@ -89,6 +89,11 @@ pub(super) struct Standing {
     pub is_queue_full: bool,
 }
 
+/// Whether a provider's code says that too much of the account's is in its queue already: it would accept the batch at another time, or a smaller one.
+pub(super) fn is_queue_full(code: &str) -> bool {
+    ["token_limit_exceeded", "quota_exceeded_enqueued_tokens"].iter().any(|full| code.eq_ignore_ascii_case(full))
+}
+
 /// How a batch ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum End {

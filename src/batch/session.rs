@@ -162,15 +162,31 @@ impl Session {
     /// Brings every batch as far as it goes now.
     ///
     /// # Errors
-    /// When a provider does not accept one, or refuses access; or a file cannot be written.
+    /// When a provider does not accept one or refuses access, or a file cannot be written; when a batch is gone or cannot be read, after all others were
+    /// brought on.
     pub async fn advance(&mut self, on_event: Sink<'_>) -> Result<(), BatchError> {
         // Those that end make room for those that wait.
         loop {
             let names: Vec<_> = self.ledger.batches().filter(|batch| batch.is_open() && !is_by_file(batch)).collect();
             let names: Vec<String> = names.iter().map(|batch| batch.planned.batch.clone()).collect();
             let before = names.len();
+            // What is wrong with one of them must not keep the others' results from being fetched.
+            let mut wrong = None;
             for name in names {
-                while let Then::Next = self.step(&name, on_event).await? {}
+                loop {
+                    match self.step(&name, on_event).await {
+                        Ok(Then::Next) => {}
+                        Ok(Then::Wait) => break,
+                        Err(error) if error.is_of_one_batch() => {
+                            wrong.get_or_insert(error);
+                            break;
+                        }
+                        Err(error) => return Err(error),
+                    }
+                }
+            }
+            if let Some(error) = wrong {
+                return Err(error);
             }
             let after = self.ledger.batches().filter(|batch| batch.is_open() && !is_by_file(batch)).count();
             let waits = self

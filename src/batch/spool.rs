@@ -12,6 +12,7 @@ use serde_json::value::RawValue;
 use super::error::BatchError;
 use super::ids::{IdsWriter, ids_of};
 use super::ledger::{Batch, Ledger, Planned, now_ms};
+use super::session::BY_FILE;
 use crate::feedback::AssessmentId;
 
 /// The folder of requests and results on their way: `feedback.jsonl` -> `feedback.batches`.
@@ -190,27 +191,38 @@ impl OpenShard {
     }
 }
 
-/// Two halves of a batch, as files of their own.
+/// Two parts of a batch, as files of their own: the requests for which `is_first` holds, by their number from 0, and the others.
 ///
 /// # Errors
 /// When they cannot be read or written.
-pub(crate) fn halves(folder: &Path, ledger: &Ledger, batch: &Batch) -> Result<Vec<Planned>, BatchError> {
+pub(crate) fn split(
+    folder: &Path,
+    ledger: &Ledger,
+    batch: &Batch,
+    is_first: impl Fn(usize) -> bool,
+) -> Result<Vec<Planned>, BatchError> {
     let whole = &batch.planned;
     let path = requests_of(folder, &whole.batch);
     let error = |error: io::Error| BatchError::file(&path)(error);
-    let text = File::open(&path).map(io::BufReader::new).map_err(error)?;
-    let half = whole.requests.div_ceil(2);
+    // Where results are imported, the requests may have stayed on another machine.
+    let text = match File::open(&path) {
+        Err(missing) if missing.kind() == io::ErrorKind::NotFound && whole.address == BY_FILE => None,
+        text => Some(text.map(io::BufReader::new).map_err(error)?),
+    };
     let begin = || OpenShard::begin(folder, &whole.source_id, &whole.address).map_err(error);
     let mut parts = [begin()?, begin()?];
-    for (i, line) in io::BufRead::split(text, b'\n').enumerate() {
+    let has_text = text.is_some();
+    for (i, line) in text.into_iter().flat_map(|text| io::BufRead::split(text, b'\n')).enumerate() {
         let mut line = line.map_err(error)?;
         line.push(b'\n');
-        parts[usize::from(i >= half)].add(&line).map_err(error)?;
+        parts[usize::from(!is_first(i))].add(&line).map_err(error)?;
     }
     let mut i = 0;
     ledger.for_each_ids(batch, |ids| {
+        let part = usize::from(!is_first(i));
         i += 1;
-        parts[usize::from(i > half)].ids.add(ids).map_err(error)
+        parts[part].planned.requests += usize::from(!has_text);
+        parts[part].ids.add(ids).map_err(error)
     })?;
     let share = |part: &Planned| part.requests as u64;
     let mut planned = Vec::new();
@@ -313,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn halves_have_all_requests_between_them() {
+    fn parts_have_all_requests_between_them() {
         let folder = tempfile::tempdir().unwrap();
         let mut spool = spool(folder.path(), BatchLimits::default());
         for n in 0..5 {
@@ -323,7 +335,7 @@ mod tests {
         let name = whole.batch.clone();
         let mut ledger = Ledger::open(&folder.path().join("x.batches.jsonl")).unwrap();
         ledger.begin(Entry::Planned(whole), folder.path()).unwrap();
-        let into = halves(folder.path(), &ledger, ledger.get(&name).unwrap()).unwrap();
+        let into = split(folder.path(), &ledger, ledger.get(&name).unwrap(), |i| i < 3).unwrap();
         assert_eq!(into.iter().map(|half| half.requests).collect::<Vec<_>>(), [3, 2]);
         assert_eq!((into[0].tokens, into[1].cost), (30, Some(2.0)));
         ledger.begin(Entry::Split { batch: name, into }, folder.path()).unwrap();

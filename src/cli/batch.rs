@@ -8,7 +8,9 @@ use std::rc::Rc;
 use judge_run::batch::ledger::{Batch, Ledger, Stage};
 use judge_run::batch::{self, BatchError, BatchEvent, Session, Wait, ledger_of};
 use judge_run::feedback::AssessmentId;
-use judge_run::run::{BatchPlan, Batching, Exhausted, LaneSettings, OnExpired, RunReport, Scope, StopReason};
+use judge_run::run::{
+    BatchPlan, Batching, Exhausted, LaneSettings, OnExpired, Proofs, RunReport, Scope, StopReason, Summary,
+};
 use judge_run_simulator::{BackgroundSimulator, Simulator, SimulatorConfig};
 use tokio::runtime::Runtime;
 
@@ -83,6 +85,8 @@ pub(crate) fn execute(
         next: Some((planned, invocation)),
         passed: 0,
         spent: (0.0, 0),
+        earlier: None,
+        proofs: Proofs::default(),
         made_up: HashSet::new(),
         last: None,
     };
@@ -128,6 +132,10 @@ struct Passes<'a> {
     passed: u32,
     /// Money and tokens of the passes so far.
     spent: (f64, u64),
+    /// What the passes so far counted, together.
+    earlier: Option<Summary>,
+    /// What they learnt about the endpoints.
+    proofs: Proofs,
     /// What a simulator answered in the model's place so far.
     made_up: HashSet<AssessmentId>,
     /// What the last pass leaves to be said.
@@ -145,6 +153,10 @@ impl Passes<'_> {
             self.spent.1 += usage.input_tokens + usage.output_tokens;
             let mut batched = std::mem::take(&mut report.batched);
             self.made_up = std::mem::take(&mut batched.made_up);
+            self.proofs = std::mem::take(&mut batched.proofs);
+            if let Some(earlier) = self.earlier.take() {
+                report.summary.add_earlier(&earlier);
+            }
             // A pass that did not come to its end may have taken results that it did not record.
             if report.ended_early() {
                 return Ok(report);
@@ -194,6 +206,7 @@ impl Passes<'_> {
                 }
                 return Ok(report);
             }
+            self.earlier = Some(report.summary);
         }
     }
 
@@ -250,11 +263,13 @@ impl Passes<'_> {
             on_expired,
             asks_failures: is_first && self.how.submits,
             proves: self.how.exports.is_none() && self.how.imports.is_empty(),
+            proofs: std::mem::take(&mut self.proofs),
             reserved: session.reserved(),
             made_up: std::mem::take(&mut self.made_up),
         });
         self.passed += 1;
-        let (report, closing) = conduct::conduct(opened, &mut |_| ())?;
+        let (report, mut closing) = conduct::conduct(opened, &mut |_| ())?;
+        closing.collects = !self.how.submits;
         self.last = Some(closing);
         Ok(report)
     }
@@ -269,17 +284,27 @@ impl Passes<'_> {
             print::message(format_args!("{} taken in", counted(imported.results, "result")));
             if imported.unknown > 0 {
                 let lines = counted(imported.unknown, "line");
-                print::message(format_args!("warning: {lines} match no exported request"));
+                print::message(format_args!(
+                    "warning: left out {lines}, about no exported request that waits for its result"
+                ));
             }
         }
         if self.how.cancels {
-            self.runtime.block_on(session.cancel()).map_err(|error| cli_error(&error))?;
+            let quiet = self.quiet;
+            let mut on_event = |event: &BatchEvent<'_>| say(event, quiet);
+            self.runtime.block_on(session.cancel(&mut on_event)).map_err(|error| cli_error(&error))?;
         }
         self.session = Some(session);
         if self.how.exports.is_none() && self.how.imports.is_empty() {
             let waits = self.how.cancels || (self.how.waits && !self.how.submits);
-            if self.bring_on(waits)? {
-                return Err(CliError::Interrupted);
+            match self.bring_on(waits) {
+                Ok(false) => {}
+                Ok(true) => return Err(CliError::Interrupted),
+                // Results that are here are recorded first; the command ends with this afterwards.
+                Err(error) if error.is_of_one_batch() => {
+                    print::message(format_args!("warning: {}", one_line(&error.to_string())));
+                }
+                Err(error) => return Err(cli_error(&error)),
             }
         }
         Ok(())
@@ -290,10 +315,10 @@ impl Passes<'_> {
         if !self.how.imports.is_empty() {
             return Ok(false);
         }
-        self.bring_on(self.how.waits || self.how.cancels)
+        self.bring_on(self.how.waits || self.how.cancels).map_err(|error| cli_error(&error))
     }
 
-    fn bring_on(&mut self, waits: bool) -> Result<bool, CliError> {
+    fn bring_on(&mut self, waits: bool) -> Result<bool, BatchError> {
         let Some(session) = &mut self.session else { return Ok(false) };
         let (quiet, poll) = (self.quiet, self.plan.poll);
         let mut on_event = |event: &BatchEvent<'_>| say(event, quiet);
@@ -311,8 +336,7 @@ impl Passes<'_> {
             }
         });
         match done {
-            Some(Ok(())) => Ok(false),
-            Some(Err(error)) => Err(cli_error(&error)),
+            Some(done) => done.map(|()| false),
             None => Ok(true),
         }
     }
@@ -352,7 +376,9 @@ fn downloaded(session: &Session) -> BTreeSet<String> {
 
 /// One line for each step of a batch.
 fn say(event: &BatchEvent<'_>, quiet: bool) {
-    if quiet && !matches!(event, BatchEvent::Trouble { .. }) {
+    let is_warning =
+        matches!(event, BatchEvent::Trouble { .. } | BatchEvent::Lacks { .. } | BatchEvent::GivenUp { .. });
+    if quiet && !is_warning {
         return;
     }
     let name = |batch: &Batch| one_line(batch.shown_id());
@@ -385,6 +411,15 @@ fn say(event: &BatchEvent<'_>, quiet: bool) {
         BatchEvent::Downloaded { batch } => {
             print::message(format_args!("fetched the results of batch {}", name(batch)))
         }
+        BatchEvent::Lacks { batch, lack } => {
+            print::message(format_args!("warning: batch {}: its results are not whole: {lack}", name(batch)));
+        }
+        BatchEvent::GivenUp { batch } => {
+            print::message(format_args!(
+                "warning: batch {}: given up, since the provider no longer has it",
+                name(batch)
+            ));
+        }
         BatchEvent::Trouble { batch, error } => {
             let error = one_line(&error.to_string());
             print::message(format_args!("warning: batch {}: {error}; trying again", name(batch)));
@@ -400,7 +435,9 @@ fn cli_error(error: &BatchError) -> CliError {
             return CliError::of(error).hint("use the address and the key that it was submitted with");
         }
         BatchError::CannotCancel { .. } => Some("`judge-run collect` records its results once it has ended"),
-        BatchError::Gone { .. } => Some("it may belong to another key or project; providers delete old batches"),
+        BatchError::Gone { .. } => Some(
+            "it may belong to another key or project; if the provider deleted it, `judge-run collect LOG --cancel` gives it up, and the next run asks its requests again",
+        ),
         BatchError::Refused { .. } => Some("nothing was charged for it; the same command submits it again"),
         BatchError::Endpoint { failure, .. } => Some(failure.code.traits().remedy),
         BatchError::File { .. } | BatchError::Unexpected { .. } => {

@@ -33,6 +33,8 @@ pub(crate) struct Closing {
     rejects: PathBuf,
     made_up: bool,
     quiet: bool,
+    /// It only collected the results of batches: the same command asks nothing.
+    pub collects: bool,
     /// Read again by what is made at the end.
     _quickstart: Option<NamedTempFile>,
 }
@@ -87,13 +89,14 @@ pub(crate) fn conduct(opened: Opened, observe: &mut dyn FnMut(&Event<'_>)) -> Re
         return Err(CliError::of(error));
     }
     let made_up = simulator.is_some();
-    Ok((report, Closing { progress, log, export, dataset, rejects, made_up, quiet, _quickstart: quickstart }))
+    let collects = false;
+    Ok((report, Closing { progress, log, export, dataset, rejects, made_up, quiet, collects, _quickstart: quickstart }))
 }
 
 impl Closing {
     /// Writes the outputs made from the log, and prints the summary.
     pub(crate) fn close(self, report: &RunReport) -> Result<(), CliError> {
-        let Self { progress, log, export, dataset, rejects, made_up, quiet, _quickstart } = self;
+        let Self { progress, log, export, dataset, rejects, made_up, quiet, collects, _quickstart } = self;
         let exit = report.exit();
         let to_stdout = log.is_none();
         // A run that had nothing to do leaves no log.
@@ -119,7 +122,8 @@ impl Closing {
         let export = export.as_ref().map(|export| export.path.as_path());
         let places = summary::Places { log: log.as_deref(), export, rejects: &rejects };
         if !quiet || exit != Exit::AllJudged {
-            let text = summary::text(report, &places, made_up, &command_line::shown(std::env::args_os().skip(1)));
+            let command = (!collects).then(|| command_line::shown(std::env::args_os().skip(1)));
+            let text = summary::text(report, &places, made_up, command.as_deref());
             if to_stdout || quiet {
                 print::message(text.trim_end());
             } else {

@@ -55,6 +55,7 @@ mod overrides;
 mod page;
 mod panel;
 mod paths;
+mod pending;
 mod people_args;
 mod plan;
 mod plan_command;

@@ -28,6 +28,7 @@ use super::manifest::Record;
 use super::open_files;
 use super::panel;
 use super::paths::shown;
+use super::pending::not_in_batches;
 use super::plan::{Invocation, Planned, compiled};
 use super::print::counted;
 use super::programs;
@@ -137,6 +138,10 @@ impl Prepared {
         let Traces { options, datasets, selection, quickstart } = traces;
         let until = until::open(&invocation.until, &questions, options.clone(), &selection, plan.selection.seed)?;
         let log = invocation.log.as_deref();
+        let asks_live = plan.batch.is_none() || plans.is_some();
+        if let Some(log) = log.filter(|_| asks_live && !invocation.dry_run) {
+            not_in_batches(log, &lanes)?;
+        }
         if let Some(log) = log.filter(|_| !invocation.overwrite) {
             notes.extend(mixed_log(log, simulator.is_some()));
         }

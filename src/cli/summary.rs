@@ -24,8 +24,8 @@ pub(crate) struct Places<'a> {
     pub rejects: &'a Path,
 }
 
-/// The summary as text.
-pub(crate) fn text(report: &RunReport, places: &Places<'_>, made_up: bool, command: &str) -> String {
+/// The summary as text. `command` continues the run; without one, it only collected results.
+pub(crate) fn text(report: &RunReport, places: &Places<'_>, made_up: bool, command: Option<&str>) -> String {
     let mut text = String::new();
     // Writing to a string cannot fail.
     let _ = write(&mut text, report, places, made_up, command);
@@ -41,7 +41,13 @@ pub(crate) fn print(text: &str) -> Result<(), CliError> {
     })
 }
 
-fn write(out: &mut String, report: &RunReport, places: &Places<'_>, made_up: bool, command: &str) -> fmt::Result {
+fn write(
+    out: &mut String,
+    report: &RunReport,
+    places: &Places<'_>,
+    made_up: bool,
+    command: Option<&str>,
+) -> fmt::Result {
     let summary = &report.summary;
     write_dataset(out, summary, places)?;
     for question in &summary.questions {
@@ -237,7 +243,7 @@ fn write_endless(out: &mut String, summary: &Summary) -> fmt::Result {
 }
 
 /// Why the run ended early, what to do about that and about its failures, and the command to continue with.
-fn write_end(out: &mut String, report: &RunReport, command: &str) -> fmt::Result {
+fn write_end(out: &mut String, report: &RunReport, command: Option<&str>) -> fmt::Result {
     let summary = &report.summary;
     let reasons = report.stop_reasons();
     for reason in &reasons {
@@ -260,7 +266,10 @@ fn write_end(out: &mut String, report: &RunReport, command: &str) -> fmt::Result
     }
     let may_clear = failures::by_code(summary).keys().any(|code| code.traits().is_resumable);
     if may_clear || summary.unjudged() > 0 || summary.unsaved + summary.log.lost > 0 || !summary.read_to_end {
-        writeln!(out, "next: the same command asks only what is missing or failed\n  {command}")?;
+        match command {
+            Some(command) => writeln!(out, "next: the same command asks only what is missing or failed\n  {command}")?,
+            None => writeln!(out, "next: the command that submitted the batches asks only what is missing or failed")?,
+        }
     }
     Ok(())
 }

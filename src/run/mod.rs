@@ -38,7 +38,7 @@ pub use planning::skipped::{SkipCounts, SkipReason};
 pub use rankings::RankingSummary;
 pub use repeated::Repeated;
 pub use rubrics::{AggregatedCriterion, AggregatedRubric, RubricSummary};
-pub use setup::batching::{BatchPlan, Batched, Batching, OnExpired};
+pub use setup::batching::{BatchPlan, Batched, Batching, OnExpired, Proofs};
 pub use setup::budget::{Budget, Exhausted, MaxErrors};
 pub use setup::fingerprint::{Dataset, Fingerprint};
 pub use setup::manifest;

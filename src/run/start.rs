@@ -73,7 +73,7 @@ pub async fn run(
         policy,
         grace,
         budget,
-        batching,
+        mut batching,
         run_id,
     } = settings;
     let (log, index) = match output {
@@ -93,6 +93,10 @@ pub async fn run(
         Lane::new(lane, &policy, asked, index.has_verdict_of(&lane.source_id()))
     });
     let mut lanes = lanes.collect::<Result<Vec<_>, _>>()?;
+    if let Some(batching) = &mut batching {
+        let ladders = std::mem::take(&mut batching.proofs.ladders);
+        lanes.iter_mut().zip(ladders).for_each(|(lane, ladder)| lane.ladder = ladder);
+    }
     let wake = Arc::new(Notify::new());
     let mut shares_quota = false;
     for (lane, settings) in lanes.iter_mut().zip(&lane_settings) {

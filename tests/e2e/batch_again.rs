@@ -178,6 +178,34 @@ fn results_that_nobody_asked_for_are_left_out_and_said() {
 }
 
 #[test]
+fn what_is_in_a_batch_is_not_asked_live_meanwhile() {
+    let (place, simulator) = (Place::with_traces(5), SimulatorProcess::start(&["--fail-batches", "slow"]));
+    let judge = |more: &[&str]| place.judge(&simulator.base_url(), more).run();
+    judge(&["--batch", "--detach"]).exits_with(5);
+    let asked = simulator.stats()["requests"].clone();
+    let said = ["has 4 requests in batches that have not ended", "judge-run collect traces.feedback.jsonl --wait"];
+    judge(&[]).exits_with(2).says(&said);
+    judge(&["--overwrite"]).exits_with(2).says(&said);
+    assert_eq!((&simulator.stats()["requests"], values(&place)), (&asked, 1));
+    // Another model's requests are others.
+    judge(&["-m", "openai:/other"]).exits_with(0);
+    place.run(["collect", LOG, "--wait", "--poll-every", "1ms"]).exits_with(0);
+    judge(&[]).exits_with(0);
+    assert_eq!(values(&place), 10);
+}
+
+#[test]
+fn failures_are_not_replayed_while_a_batch_asks_them() {
+    let (place, simulator) = (Place::with_traces(20), SimulatorProcess::start(&["--fail-batches", "slow,missing=30%"]));
+    let judge = |more: &[&str]| place.judge(&simulator.base_url(), more).run();
+    judge(&["--batch", "--poll-every", "1ms"]).exits_with(3);
+    judge(&["--batch", "--detach"]).exits_with(5);
+    let asked = simulator.stats()["requests"].clone();
+    place.run(["replay", LOG]).exits_with(2).says(&["in batches that have not ended"]);
+    assert_eq!(simulator.stats()["requests"], asked);
+}
+
+#[test]
 fn a_missing_result_is_asked_for_by_a_replay() {
     let (place, simulator) = (Place::with_traces(40), SimulatorProcess::start(&["--fail-batches", "missing=20%"]));
     place.judge(&simulator.base_url(), &["--batch", "--poll-every", "1ms"]).run().exits_with(3);

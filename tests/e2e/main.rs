@@ -6,6 +6,8 @@ mod batch_again;
 mod batch_dialects;
 mod batch_found;
 mod batch_lines;
+mod batch_provider;
+mod batch_results;
 mod batches;
 mod cascades;
 mod claims;

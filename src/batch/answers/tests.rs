@@ -40,7 +40,7 @@ impl Place {
         let line = |n: &u32| format!("{{\"custom_id\":\"{}\",\"error\":{{\"message\":\"no {n}\"}}}}\n", id(*n));
         std::fs::write(results_of(self.folder.path(), batch), results.iter().map(line).collect::<String>()).unwrap();
         let (batch, state) = (batch.to_owned(), state.to_owned());
-        self.ledger.add(Entry::Ended { batch, state, files: Vec::new() }).unwrap();
+        self.ledger.add(Entry::Ended { batch, state, files: Vec::new(), results: 0 }).unwrap();
     }
 
     fn answers(&self, batches: &[&str]) -> Answers {

@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json};
 use super::super::error::BatchError;
 use super::super::http::{Http, Sent};
 use super::super::ledger::Batch;
-use super::super::line::CustomId;
+use super::super::line::{CustomId, trimmed};
 use super::super::provider::{CLOCKS_MS, Candidate, End, Provider, Sign, Standing, Step};
 use super::super::spool::BatchLimits;
 use super::rewritten::{Frame, rewritten};
@@ -76,7 +76,7 @@ impl Anthropic {
         if line.is_empty() {
             return Ok(None);
         }
-        let first: CustomId<'_> = serde_json::from_slice(&line)
+        let first: CustomId<'_> = serde_json::from_slice(trimmed(&line))
             .map_err(|error| BatchError::Unexpected { what: what.to_owned(), reason: error.to_string() })?;
         Ok(Some(first.custom_id.into_owned()))
     }
@@ -237,10 +237,13 @@ impl Provider for Anthropic {
             };
             let mut candidates = Vec::new();
             for found in self.http.list(&PATH, "after_id", is_old).await? {
-                if found.total() != batch.planned.requests as u64 || others.contains(&found.id) {
+                let is_ended = found.processing_status.eq_ignore_ascii_case("ended");
+                let (total, requests) = (found.total(), batch.planned.requests as u64);
+                // What has ended is known by its results, also if some are missing.
+                if total > requests || (total < requests && !is_ended) || others.contains(&found.id) {
                     continue;
                 }
-                let sign = match found.processing_status.eq_ignore_ascii_case("ended") {
+                let sign = match is_ended {
                     false => Some(Sign::Later),
                     true => self.first_result(&found.id).await?.map(Sign::Result),
                 };

@@ -9,7 +9,7 @@ use reqwest::Method;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::super::http::{Http, Sent};
+use super::super::http::{Http, PAGE, Sent};
 use super::super::ledger::Batch;
 use super::super::provider::{Candidate, End, Provider, Sign, Standing, Step};
 use super::super::spool::{BatchLimits, CHAT_COMPLETIONS};
@@ -133,16 +133,29 @@ impl Provider for Mistral {
 
     fn find<'a>(&'a self, batch: &'a Batch, _: &'a [String]) -> Step<'a, Vec<Candidate>> {
         Box::pin(async move {
-            let query = [("page_size", "100")];
-            let path = ["batch", "jobs"];
-            let jobs: Jobs = self.http.ask("list the batches", Method::GET, &path, &query, Sent::Nothing).await?;
             let is_it = |job: &Job| {
                 let named = job.metadata.as_ref().and_then(|metadata| metadata.get(NAME)?.as_str());
                 named == Some(&batch.planned.batch)
                     || batch.file.as_ref().is_some_and(|file| job.input_files.contains(file))
             };
-            let found = jobs.data.into_iter().find(is_it);
-            Ok(found.map(|job| Candidate { id: job.id, sign: Sign::Name }).into_iter().collect())
+            // The whole list is looked through: what is not found is submitted again.
+            let path = ["batch", "jobs"];
+            let mut first = None;
+            for page in 0_u64.. {
+                let page = page.to_string();
+                let query = [("page", page.as_str()), ("page_size", PAGE)];
+                let jobs: Jobs = self.http.ask("list the batches", Method::GET, &path, &query, Sent::Nothing).await?;
+                let first_here = jobs.data.first().map(|job| job.id.clone());
+                // The end, or a server that does not know of pages.
+                if first_here.is_none() || first_here == first {
+                    break;
+                }
+                first = first_here;
+                if let Some(job) = jobs.data.into_iter().find(is_it) {
+                    return Ok(vec![Candidate { id: job.id, sign: Sign::Name }]);
+                }
+            }
+            Ok(Vec::new())
         })
     }
 
@@ -169,6 +182,6 @@ impl Provider for Mistral {
     }
 
     fn delete<'a>(&'a self, batch: &'a Batch) -> Step<'a, ()> {
-        Box::pin(self.http.delete_files(batch.file.iter().chain(&batch.results)))
+        Box::pin(self.http.delete_files(batch.file.iter().chain(&batch.files)))
     }
 }

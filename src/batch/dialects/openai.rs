@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 use super::super::error::BatchError;
 use super::super::http::{Http, PAGE, Sent};
 use super::super::ledger::Batch;
-use super::super::provider::{Candidate, End, Provider, Sign, Standing, Step};
+use super::super::provider::{Candidate, End, Provider, Sign, Standing, Step, is_queue_full};
 use super::super::spool::{BatchLimits, CHAT_COMPLETIONS};
 use super::rewritten::{Frame, rewritten};
 use crate::endpoint::pacing::backoff;
@@ -25,8 +25,6 @@ const MAX_BYTES: u64 = 190_000_000;
 const MAX_BYTES_SMALL: u64 = 95_000_000;
 /// The key of the metadata under which a batch has its own name.
 const NAME: &str = "judge_run_batch";
-/// Pages of the list that are looked through for a batch that was just submitted.
-const MAX_PAGES: usize = 20;
 /// Looks at a file that is not ready yet: some ten minutes.
 const MAX_LOOKS: u32 = 15;
 
@@ -137,9 +135,10 @@ impl OpenAi {
         Ok(Some(file.id))
     }
 
+    /// Looks through the whole list: what is not found is submitted again, and an account may have had thousands of batches since.
     async fn find_batch(&self, batch: &Batch) -> Result<Option<String>, BatchError> {
         let mut after: Option<String> = None;
-        for _ in 0..MAX_PAGES {
+        loop {
             let mut query = vec![("limit", PAGE)];
             query.extend(after.as_deref().map(|after| ("after", after)));
             let list = self.http.ask("list the batches", Method::GET, &["batches"], &query, Sent::Nothing).await?;
@@ -165,7 +164,6 @@ impl OpenAi {
             }
             after = last;
         }
-        Ok(None)
     }
 }
 
@@ -199,7 +197,7 @@ impl BatchObject {
             let text = |key| error.get(key).and_then(Value::as_str);
             let message = text("message").or(error.as_str()).unwrap_or("no explanation").to_owned();
             let code = text("code").unwrap_or_default();
-            standing.is_queue_full |= code == "token_limit_exceeded" || code == "quota_exceeded_enqueued_tokens";
+            standing.is_queue_full |= is_queue_full(code);
             match error.get("line").and_then(Value::as_u64).and_then(|line| usize::try_from(line).ok()) {
                 Some(line) if line > 0 => standing.rejected.push((line, message)),
                 _ => _ = standing.message.get_or_insert(message),
@@ -274,7 +272,7 @@ impl Provider for OpenAi {
     }
 
     fn delete<'a>(&'a self, batch: &'a Batch) -> Step<'a, ()> {
-        Box::pin(self.http.delete_files(batch.file.iter().chain(&batch.results)))
+        Box::pin(self.http.delete_files(batch.file.iter().chain(&batch.files)))
     }
 }
 

@@ -100,7 +100,7 @@ fn a_batch_that_is_split_is_over_and_its_parts_begin() {
     let path = folder.path().join("x.batches.jsonl");
     let mut ledger = Ledger::open(&path).unwrap();
     plan(&mut ledger, folder.path(), "b1");
-    ledger.add(Entry::Returned { batch: "b1".into() }).unwrap();
+    ledger.add(Entry::Returned { batch: "b1".into(), is_full: true }).unwrap();
     for batch in ["b2", "b3"] {
         let mut ids = IdsWriter::begin(folder.path(), batch).unwrap();
         ids.add(&[id(1)]).unwrap();

@@ -42,6 +42,18 @@ pub enum BatchEvent<'a> {
         /// As the ledger knows it.
         batch: &'a Batch,
     },
+    /// Its results are not whole, however often they are fetched.
+    Lacks {
+        /// As the ledger knows it.
+        batch: &'a Batch,
+        /// What is not as the provider says it is.
+        lack: &'a str,
+    },
+    /// The provider does not have it any more, and its cancellation was asked for: it is over.
+    GivenUp {
+        /// As the ledger knows it.
+        batch: &'a Batch,
+    },
     /// Its results are here.
     Downloaded {
         /// As the ledger knows it.

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::super::error::BatchError;
 use super::super::ledger::{Batch, Entry, Stage, now_ms};
-use super::super::provider::{Candidate, Sign};
-use super::super::spool::{halves, requests_of};
+use super::super::provider::{Candidate, Sign, is_queue_full};
+use super::super::spool::{requests_of, split};
 use super::event::{BatchEvent, Sink};
 use super::{Session, Then};
 
@@ -15,11 +15,17 @@ const SETTLED_MS: i64 = 5_000;
 const MAX_SUBMISSIONS: u32 = 5;
 
 impl Session {
-    /// Whether a batch waits until another of its lane has ended: the provider had no room.
+    /// Whether a batch waits for another of its lane, since the provider had no room: until that one has ended, or, if none is with the provider, until
+    /// it is known whether the smallest finds room. Otherwise a queue that others fill would have all batches halved to single requests.
     pub(super) fn is_held(&self, batch: &Batch) -> bool {
         let of_lane = || self.ledger.batches().filter(|other| other.planned.source_id == batch.planned.source_id);
-        let is_full = of_lane().any(|other| other.stage < Stage::Submitting && other.was_returned);
-        is_full && of_lane().any(|other| other.stage == Stage::Submitted)
+        let waiting = || of_lane().filter(|other| other.stage < Stage::Submitting);
+        if !waiting().any(|other| other.found_no_room) {
+            return false;
+        }
+        let smallest = waiting().min_by_key(|other| (other.planned.requests, &other.planned.batch));
+        of_lane().any(|other| matches!(other.stage, Stage::Submitting | Stage::Submitted))
+            || smallest.is_some_and(|smallest| smallest.planned.batch != batch.planned.batch)
     }
 
     pub(super) async fn upload(&mut self, batch: &Batch) -> Result<Then, BatchError> {
@@ -59,15 +65,14 @@ impl Session {
                 }
                 Ok(Then::Next)
             }
-            // It was not accepted for now.
-            Err(BatchError::Endpoint { failure, .. }) if failure.http_status == Some(429) => {
-                self.ledger.add(Entry::Returned { batch: name })?;
-                on_event(&BatchEvent::Waits { batch });
-                Ok(Then::Wait)
+            Err(BatchError::Endpoint { failure, .. })
+                if failure.provider_code.as_deref().is_some_and(is_queue_full) =>
+            {
+                self.no_room(batch, on_event)
             }
-            // An answer that refuses it for good.
+            // An answer that refuses it: for now, or for good.
             Err(error) if is_refusal(&error) => {
-                self.ledger.add(Entry::Returned { batch: name })?;
+                self.ledger.add(Entry::Returned { batch: name, is_full: false })?;
                 Err(error)
             }
             // It may have arrived: the list says so.
@@ -143,7 +148,7 @@ impl Session {
             is_of_lane && other.stage == Stage::Submitted && other.planned.batch != *name
         });
         if has_others {
-            self.ledger.add(Entry::Returned { batch: name.clone() })?;
+            self.ledger.add(Entry::Returned { batch: name.clone(), is_full: true })?;
             on_event(&BatchEvent::Waits { batch });
             return Ok(Then::Wait);
         }
@@ -152,8 +157,10 @@ impl Session {
             self.ledger.add(Entry::Dropped { batch: name.clone() })?;
             return Err(BatchError::Refused { id: batch.shown_id().to_owned(), message });
         }
-        let into = halves(&self.folder, &self.ledger, batch)?;
+        let half = batch.planned.requests.div_ceil(2);
+        let into = split(&self.folder, &self.ledger, batch, |i| i < half)?;
         self.ledger.begin(Entry::Split { batch: name.clone(), into }, &self.folder)?;
+        self.remove_files(name)?;
         on_event(&BatchEvent::Split { batch });
         Ok(Then::Wait)
     }

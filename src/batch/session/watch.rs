@@ -1,6 +1,7 @@
 //! The state of a batch at its provider, and cancelling it.
 
 use std::collections::HashMap;
+use std::io::{self, Write};
 
 use super::super::error::BatchError;
 use super::super::ledger::{Batch, Entry, Stage};
@@ -44,7 +45,8 @@ impl Session {
                 // What it did before it failed is as good as what a completed one did.
                 let end = if *end == End::Failed { End::Completed } else { *end };
                 let state = end.as_str().to_owned();
-                self.ledger.add(Entry::Ended { batch: name, state, files: files.clone() })?;
+                let files = files.clone();
+                self.ledger.add(Entry::Ended { batch: name, state, files, results: standing.done })?;
                 Ok(Then::Next)
             }
         }
@@ -68,21 +70,31 @@ impl Session {
             let message = standing.message.unwrap_or_else(|| "no explanation".to_owned());
             return Err(BatchError::Refused { id: batch.shown_id().to_owned(), message });
         }
-        self.write_results(&name, |out| {
+        self.ends_here(&name, End::Failed, |out| {
             rejected.iter().try_for_each(|(id, message)| out.write_all(&line::rejected(&id.to_string(), message)))
         })?;
-        let state = End::Failed.as_str().to_owned();
-        self.ledger.add(Entry::Ended { batch: name.clone(), state, files: Vec::new() })?;
-        self.ledger.add(Entry::Downloaded { batch: name })?;
         on_event(&BatchEvent::Downloaded { batch });
         Ok(Then::Wait)
     }
 
-    /// Asks for the end of all; what was never submitted is over.
+    /// Notes the end of a batch of which the provider has no file.
+    fn ends_here(
+        &mut self,
+        name: &str,
+        end: End,
+        results: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+    ) -> Result<(), BatchError> {
+        self.write_results(name, results)?;
+        let (batch, state) = (name.to_owned(), end.as_str().to_owned());
+        self.ledger.add(Entry::Ended { batch: batch.clone(), state, files: Vec::new(), results: 0 })?;
+        self.ledger.add(Entry::Downloaded { batch })
+    }
+
+    /// Asks for the end of all; what was never submitted is over, and what the provider no longer has.
     ///
     /// # Errors
     /// When a provider does not answer; after all others were cancelled, when one cannot cancel.
-    pub async fn cancel(&mut self) -> Result<(), BatchError> {
+    pub async fn cancel(&mut self, on_event: Sink<'_>) -> Result<(), BatchError> {
         let open: Vec<Batch> = self.ledger.batches().filter(|batch| batch.is_open()).cloned().collect();
         let mut cannot = None;
         for batch in open {
@@ -91,6 +103,10 @@ impl Session {
                     match self.lane(&batch)?.provider.cancel(id).await {
                         // It has just ended.
                         Err(BatchError::Endpoint { failure, .. }) if matches!(failure.http_status, Some(400 | 409)) => {
+                        }
+                        Err(BatchError::Endpoint { failure, .. }) if failure.http_status == Some(404) => {
+                            self.ends_here(&batch.planned.batch, End::Cancelled, |_| Ok(()))?;
+                            on_event(&BatchEvent::GivenUp { batch: &batch });
                         }
                         Err(error @ BatchError::CannotCancel { .. }) => cannot = Some(error),
                         result => result?,

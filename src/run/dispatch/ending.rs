@@ -52,7 +52,7 @@ impl Dispatcher<'_> {
         // If the log's writer has stopped, closing it reports that.
         let _ = self.write().await;
         let Self { parts, stop, tasks, .. } = self;
-        let Parts { mut summary, log, lanes, until, batching, .. } = parts;
+        let Parts { mut summary, log, lanes, until, mut batching, .. } = parts;
         summary.until = until.map(|until| until.summaries()).unwrap_or_default();
         for (summary, lane) in summary.lanes.iter_mut().zip(&lanes) {
             lane.summarize(summary);
@@ -62,6 +62,9 @@ impl Dispatcher<'_> {
         drop(tasks);
         for lane in &lanes {
             lane.close().await;
+        }
+        if let Some(of) = &mut batching {
+            of.batching.proofs.ladders = lanes.into_iter().map(|lane| lane.ladder).collect();
         }
         (summary, log, stop, batching)
     }

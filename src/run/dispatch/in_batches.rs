@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::batch::{BatchError, BatchIds, Reply};
 use crate::judge::Judgment;
 use crate::run::planning::item::{History, Rider};
-use crate::run::setup::batching::{Batched, Batching};
+use crate::run::setup::batching::{Batched, Batching, Proofs};
 use crate::run::setup::questions::QuestionIndex;
 
 /// What a run has to do with batches.
@@ -23,10 +23,10 @@ pub(in crate::run) struct InBatches {
 }
 
 impl InBatches {
-    pub(in crate::run) fn new(batching: Batching) -> Self {
+    pub(in crate::run) fn new(mut batching: Batching) -> Self {
         Self {
+            proven: std::mem::take(&mut batching.proofs.questions),
             batching,
-            proven: HashSet::new(),
             proving: HashSet::new(),
             held: Vec::new(),
             is_full: false,
@@ -64,9 +64,10 @@ impl InBatches {
 
     /// What is left of it. Requests of a run that did not come to its end are not submitted.
     pub(in crate::run) fn end(self, is_whole: bool) -> Result<Batched, BatchError> {
-        let Self { batching: Batching { answers, spool, made_up, .. }, is_full, repeated, .. } = self;
+        let Self { batching: Batching { answers, spool, made_up, proofs, .. }, is_full, repeated, proven, .. } = self;
+        let proofs = Proofs { questions: proven, ..proofs };
         let ((settled, unsettled), strays) = (answers.settled(), answers.strays());
         let shards = spool.filter(|_| is_whole).map(|spool| spool.seal()).transpose()?.unwrap_or_default();
-        Ok(Batched { shards, settled, unsettled, strays, is_full, made_up, repeated })
+        Ok(Batched { proofs, shards, settled, unsettled, strays, is_full, made_up, repeated })
     }
 }

@@ -94,6 +94,25 @@ impl Counts {
         }
     }
 
+    /// What an earlier pass of the same command recorded, and this one found in the log, counts as recorded now.
+    pub(in crate::run) fn add_earlier(&mut self, earlier: &Self) {
+        let mut moved = 0;
+        let mut take = |now: &mut u64, kept: &mut u64, of_earlier: u64| {
+            let n = of_earlier.min(*kept);
+            (*now, *kept, moved) = (*now + n, *kept - n, moved + n);
+        };
+        take(&mut self.scored, &mut self.kept_scored, earlier.scored);
+        take(&mut self.abstained, &mut self.kept_abstained, earlier.abstained);
+        for (code, n) in &earlier.failed {
+            let kept = self.kept_failed.entry(Some(*code)).or_default();
+            take(self.failed.entry(*code).or_default(), kept, *n);
+        }
+        self.planned += moved;
+        self.changed = self.changed.max(earlier.changed);
+        self.failed.retain(|_, n| *n > 0);
+        self.kept_failed.retain(|_, n| *n > 0);
+    }
+
     /// All verdicts, earlier ones and this run's.
     pub fn all_scored(&self) -> u64 {
         self.scored + self.kept_scored
@@ -178,6 +197,24 @@ mod tests {
         assert_eq!((counts.all_scored(), counts.all_failed(), counts.selected()), (1, 2, 4));
         counts.record(&failed("ValueError"));
         assert_eq!(counts.all_failed(), 2, "another tool's code is never a record of this run");
+    }
+
+    #[test]
+    fn what_an_earlier_pass_recorded_is_recorded_now() {
+        let verdict = Settled::Kept(Standing::Number(1.0));
+        let timeout = Settled::Kept(Standing::Failed { code: Some(ErrorCode::Timeout), create_time_ms: 0 });
+        // A verdict of an earlier run; then two verdicts and a failure of this command's first pass; the second one gives one more.
+        let mut first = Counts::default();
+        first.settle(&verdict);
+        (0..4).for_each(|_| first.plan(false));
+        [Feedback::default(), Feedback::default(), failed(ErrorCode::Timeout)].iter().for_each(|own| first.record(own));
+        let (mut second, _) = settled(&[verdict.clone(), verdict.clone(), verdict, timeout]);
+        second.plan(false);
+        second.record(&Feedback::default());
+        second.add_earlier(&first);
+        assert_eq!((second.scored, second.kept_scored, second.failed[&ErrorCode::Timeout]), (3, 1, 1));
+        assert_eq!((second.all_failed(), second.all_kept_failed(), second.already_in_log()), (1, 0, 1));
+        assert_eq!((second.planned, second.unjudged(), second.selected()), (4, 0, 5));
     }
 
     #[test]

@@ -263,6 +263,35 @@ impl Summary {
         }
     }
 
+    /// Counts what an earlier pass of the same command over the dataset did, as done by this one.
+    pub fn add_earlier(&mut self, earlier: &Self) {
+        self.started = earlier.started;
+        self.finish();
+        self.requests += earlier.requests;
+        self.retries += earlier.retries;
+        self.made_up += earlier.made_up;
+        self.unsaved += earlier.unsaved;
+        self.endless.answers += earlier.endless.answers;
+        self.endless.output_tokens += earlier.endless.output_tokens;
+        for (code, message) in &earlier.first_messages {
+            self.first_messages.entry(*code).or_insert_with(|| message.clone());
+        }
+        for (question, earlier) in self.questions.iter_mut().zip(&earlier.questions) {
+            question.counts.add_earlier(&earlier.counts);
+            question.from_prose += earlier.from_prose;
+            question.not_weighed += earlier.not_weighed;
+            question.usage += earlier.usage;
+            question.cost = earlier.cost.map(|cost| question.cost.unwrap_or(0.0) + cost).or(question.cost);
+        }
+        for (lane, earlier) in self.lanes.iter_mut().zip(&earlier.lanes) {
+            for adapted in &earlier.adapted {
+                if !lane.adapted.contains(adapted) {
+                    lane.adapted.push(adapted.clone());
+                }
+            }
+        }
+    }
+
     fn first_message(&mut self, feedback: &Feedback) {
         if let Some(code) = feedback.error_code()
             && !self.first_messages.contains_key(&code)

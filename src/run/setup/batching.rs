@@ -5,7 +5,9 @@ use std::collections::HashSet;
 use serde::{Deserialize, Serialize};
 
 use super::millis;
+use super::questions::QuestionIndex;
 use crate::batch::{Answers, BatchLimits, Shard, Spool};
+use crate::endpoint::wire::ladder::Ladder;
 use crate::feedback::AssessmentId;
 
 /// How judgments are asked in batches.
@@ -57,6 +59,8 @@ pub struct Batching {
     /// Whether endpoints are asked: the first request of each question is answered before others go to a batch, so that not all of them are refused
     /// for one reason.
     pub proves: bool,
+    /// What earlier passes over the dataset learnt: nothing of it is asked live again.
+    pub proofs: Proofs,
     /// The possible cost and tokens of batches that are not over.
     pub reserved: (f64, u64),
     /// What a simulator answered in the model's place in batches of earlier passes over the dataset. The log does not hold it as the model's, and it is
@@ -64,9 +68,20 @@ pub struct Batching {
     pub made_up: HashSet<AssessmentId>,
 }
 
+/// What endpoints are known to take.
+#[derive(Debug, Default)]
+pub struct Proofs {
+    /// Questions of which a request was answered.
+    pub(in crate::run) questions: HashSet<QuestionIndex>,
+    /// How each lane puts its requests.
+    pub(in crate::run) ladders: Vec<Ladder>,
+}
+
 /// What a run leaves of it.
 #[derive(Debug, Default)]
 pub struct Batched {
+    /// What it learnt, for the next pass.
+    pub proofs: Proofs,
     /// Files of requests that are not yet planned.
     pub shards: Vec<Shard>,
     /// Batches whose results have all been taken in.
