@@ -194,7 +194,7 @@ fn write_lane(out: &mut String, lane: &LaneSummary) -> fmt::Result {
     let limits: Vec<_> =
         [limit(learnt_requests, "requests"), limit(learnt_tokens, "tokens")].into_iter().flatten().collect();
     if !adapted.is_empty() {
-        writeln!(out, "\n{source_id} was asked with {}", adapted.join(", "))?;
+        writeln!(out, "\nrequests to {source_id} were adapted: {}", adapted.join(", "))?;
     }
     if !limits.is_empty() {
         writeln!(out, "\n{source_id} reported its limits, paced to them: {}", limits.join(", "))?;

@@ -258,7 +258,7 @@ fn what_one_request_showed_is_known_to_all_batches_of_the_command() {
     // An answer may cost 2048 tokens, in a batch at half the price: 1.03 each. So there are several batches, one after the other.
     let args = ["-m", "openai:/gpt-4.1-mini", "--max-cost", "5.5", "--batch", "--poll-every", "1ms"];
     let run = place.judge(&simulator.base_url(), &args).env("OPENAI_API_KEY", "sk-test-1234").run();
-    run.exits_with(0).prints(&["scored        21  ", "was asked with"]);
+    run.exits_with(0).prints(&["scored        21  ", "were adapted: "]);
     let stats = simulator.stats();
     let of = |name: &str| stats[name].as_u64().unwrap();
     assert_eq!((of("batch_lines"), of("batch_lines_again"), values(&place)), (20, 0, 21));

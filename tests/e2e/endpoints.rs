@@ -30,7 +30,7 @@ fn what_an_endpoint_refuses_is_learnt_with_one_request_each() {
     let finished = place.judge(&fake.base_url(), &[]).run().exits_with(0);
     finished.prints(&[
         "scored        20",
-        "was asked with response_format json_schema (not strict), response_format json_object (with schema), without \
+        "were adapted: response_format json_schema (not strict), response_format json_object (with schema), without \
          temperature, instructions in the user message",
     ]);
     // One request for each of the four rungs; a machine under load may let a few more out before the first answer is read.

@@ -143,6 +143,8 @@ fn trace_line(trace: &GateTrace) -> String {
 fn write_judge(out: &mut String, judge: &JudgeReport) -> fmt::Result {
     let who = match judge.source_type {
         SourceType::Human => "by the person ",
+        // Made by judge-run itself.
+        SourceType::Code if judge.source_id.starts_with("aggregate:") => "",
         SourceType::Code => "by the program ",
         SourceType::LlmJudge | SourceType::Unspecified => "on ",
     };
