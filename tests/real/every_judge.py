@@ -30,8 +30,12 @@ def datasets(folder, judge, base):
     path = folder / f"{judge['name']}.traces.jsonl"
     lines = DATASET.read_text().split("\n")[:-1]
     if judge["unit"] == "session":
-        path.write_text("\n".join(lines) + "\n")
-        return [path] if applies(folder, judge, path, base) else []
+        # The recorded session calls no tools, so a judge of calls gets all traces as one session.
+        for traces in (lines, map(in_one_session, lines)):
+            path.write_text("\n".join(traces) + "\n")
+            if applies(folder, judge, path, base):
+                return [path]
+        return []
     if judge["unit"] == "pair":
         other = folder / "other.jsonl"
         path.write_text("\n".join(lines[:TRACES]) + "\n")
@@ -46,6 +50,12 @@ def datasets(folder, judge, base):
             break
     path.write_text("".join(f"{line}\n" for line in found))
     return [path] if found else []
+
+
+def in_one_session(line):
+    trace = json.loads(line)
+    trace["info"]["trace_metadata"]["mlflow.trace.session"] = "all"
+    return json.dumps(trace)
 
 
 def applies(folder, judge, path, base):
