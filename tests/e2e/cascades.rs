@@ -90,7 +90,7 @@ fn what_the_strong_model_left_open_before_is_no_failure_once_it_decides() {
     let (asked, decides) = (Mutex::new(0), Arc::new(AtomicBool::new(false)));
     let strong = Arc::clone(&decides);
     let fake = Fake::start(move |request| match request.json()["model"].as_str() {
-        Some("strong") if strong.load(Ordering::SeqCst) => answers::verdict(true),
+        Some("strong") if request.trace() == 0 || strong.load(Ordering::SeqCst) => answers::verdict(true),
         Some("strong") => answers::completion("I would rather not say."),
         _ => {
             let mut asked = asked.lock().unwrap();

@@ -359,7 +359,11 @@ fn mistakes_of_judge_files_are_found_with_their_place() {
     let finished = place.run(["judges", "check", "good.toml", "bad.toml", "unfenced.toml", "gone.toml"]).exits_with(2);
     let errors: Vec<_> = finished.stdout.lines().filter(|line| line.contains(": error: ")).collect();
     assert_eq!(errors.len(), 3, "{errors:#?}");
-    assert!(errors[0].starts_with("bad.toml:4:12: error: no trace has `answr`"), "{errors:#?}");
+    assert!(
+        errors[0].starts_with("bad.toml:4:12: error: no trace has `answr`")
+            && errors[0].ends_with("did you mean `answer`?"),
+        "{errors:#?}"
+    );
     assert!(errors[1].starts_with("unfenced.toml:7:12: error: `outputs` stands outside a fence"), "{errors:#?}");
     assert!(errors[2].starts_with("gone.toml:1:1: error: "), "{errors:#?}");
     assert!(finished.stdout.contains("^^^^^"), "{}", finished.stdout);
