@@ -532,6 +532,13 @@ fn a_judge_is_certified_by_labels_of_people_or_refused() {
     let refused: serde_json::Value = serde_json::from_str(&test("0.8").exits_with(1).stdout).unwrap();
     assert_eq!(refused["labels"]["certified"], false);
     assert!(refused["labels"]["reason"].as_str().unwrap().contains("sensitivity"));
+    // Only what people labelled is asked.
+    let few = Fake::start(|_| answers::verdict(true));
+    place.write("labels.csv", "trace_id,label\ntrace-7,good\n");
+    let args =
+        ["judges", "test", "safety", "-m", "e:/m", "-d", "traces.jsonl", "--labels", "labels.csv", "-o", "few.jsonl"];
+    place.run(args.into_iter().chain(["--base-url", &few.base_url()])).exits_with(1);
+    assert_eq!(few.seen().iter().map(|request| request.trace()).collect::<Vec<_>>(), [7]);
     place.write("labels.csv", "trace_id,label\ntrace-0,perhaps\n");
     test("0.8").exits_with(2).says(&["`labels.csv`:2: unknown label `perhaps`"]);
 }
