@@ -50,7 +50,7 @@ pub(crate) fn main(args: RunArgs) -> Result<ExitCode, CliError> {
         None => results::exit(&report, invocation, first)?,
         Some(second) => {
             first.spend(&second);
-            escalate::exit(report.exit(), results::exit(&second, invocation, first)?)
+            escalate::exit(report.exit_of_votes(), results::exit(&second, invocation, first)?)
         }
     };
     Ok(ExitCode::from(mlflow::push_of_run(&of_mlflow, config.as_deref(), log.as_deref(), exit)?.code()))

@@ -293,7 +293,9 @@ fn hints(report: &RunReport) -> Vec<&'static str> {
     let of_lane = |reason: &GivenUp| match reason {
         GivenUp::AsksTooLong { .. } => Some("run the same command again later, or raise --max-retry-after"),
         GivenUp::DailyLimit { .. } => Some("run the same command again tomorrow, or raise --rpd"),
-        GivenUp::Refused { code, .. } | GivenUp::Outage { code, .. } => Some(code.traits().remedy),
+        GivenUp::Refused { code, .. } | GivenUp::Outage { code, .. } | GivenUp::Hopeless { code, .. } => {
+            Some(code.traits().remedy)
+        }
     };
     let lanes = report.summary.lanes.iter().filter_map(|lane| lane.stopped.as_ref()).filter_map(of_lane);
     let mut hints: Vec<_> = run.into_iter().collect();

@@ -5,7 +5,8 @@ use serde_json::{Value, json};
 use super::form::VALUE_KEY;
 
 /// The words for it in place of a verdict, in addition to JSON's `null`.
-pub(super) const WORDS: [&str; 2] = ["unknown", "null"];
+pub(super) const WORDS: [&str; 6] =
+    ["unknown", "null", "n/a", "not applicable", "undetermined", "cannot be determined"];
 
 /// What the instructions say about it, after the form of the answer.
 pub(super) const INSTRUCTIONS: &str =
@@ -35,7 +36,10 @@ pub(super) fn schema(mut schema: Value) -> Value {
 pub(super) fn is_meant(value: &Value) -> bool {
     match value {
         Value::Null => true,
-        Value::String(text) => WORDS.iter().any(|word| text.trim().eq_ignore_ascii_case(word)),
+        Value::String(text) => {
+            let text = text.trim().trim_end_matches('.');
+            WORDS.iter().any(|word| text.eq_ignore_ascii_case(word))
+        }
         _ => false,
     }
 }
@@ -53,6 +57,7 @@ mod tests {
             "description": "the verdict: true or false; null where the material does not allow one",
         });
         assert_eq!(schema["properties"]["value"], expected);
-        assert!(is_meant(&json!(null)) && is_meant(&json!(" Unknown")) && !is_meant(&json!("known")));
+        assert!([json!(null), json!(" Unknown"), json!("N/A"), json!("Not applicable.")].iter().all(is_meant));
+        assert!(!is_meant(&json!("known")));
     }
 }

@@ -33,6 +33,8 @@ pub struct Finding {
     pub message: String,
     /// The code, where it is about code.
     pub place: Option<Place>,
+    /// A name that does not exist, and those that do.
+    pub misspelt: Option<(String, Vec<String>)>,
 }
 
 /// How bad something is.
@@ -120,7 +122,13 @@ fn of_error(text: &str, error: &JudgeError) -> Finding {
         }
         error @ (JudgeError::Unknown { .. } | JudgeError::Read { .. }) => (1, 1, error.to_string(), None),
     };
-    Finding { severity: Severity::Error, line, column, message, place }
+    let misspelt = match error {
+        JudgeError::Toml { error, .. } => Some((error.key.rsplit('.').next().unwrap_or_default(), error.known_keys())),
+        JudgeError::Template { error, .. } => error.misspelt(),
+        _ => None,
+    };
+    let misspelt = misspelt.map(|(name, known)| (name.to_owned(), known.into_iter().map(ToOwned::to_owned).collect()));
+    Finding { severity: Severity::Error, line, column, message, place, misspelt }
 }
 
 /// Where a line begins so.
@@ -177,7 +185,7 @@ const OTHER_FORM: [&str; 6] =
 impl Findings<'_> {
     fn add(&mut self, severity: Severity, at: usize, message: impl Into<String>) {
         let (line, column) = line_column(self.text, at);
-        self.found.push(Finding { severity, line, column, message: message.into(), place: None });
+        self.found.push(Finding { severity, line, column, message: message.into(), place: None, misspelt: None });
     }
 
     fn key(&self, start: &str) -> usize {
@@ -187,7 +195,7 @@ impl Findings<'_> {
     fn at(&mut self, severity: Severity, template: &Spanned<String>, meant: &Range<usize>, message: String) {
         let place = Place::find(self.text, template.span(), template.get_ref(), meant);
         let (line, column) = (place.line, place.column);
-        self.found.push(Finding { severity, line, column, message, place: Some(place) });
+        self.found.push(Finding { severity, line, column, message, place: Some(place), misspelt: None });
     }
 
     /// Labels that are the same when answers are read, ignoring case, `_`, `-` and spaces.

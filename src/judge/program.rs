@@ -48,6 +48,15 @@ impl CommandTable {
         if !(self.timeout > 0.0 && self.timeout <= 86_400.0) {
             return Err("`timeout` must be above 0 and at most 86400 seconds".to_owned());
         }
+        if self.run.iter().any(|part| part.contains('\0')) {
+            return Err("`run` contains a NUL character, which no argument can".to_owned());
+        }
+        if let Some(name) = self.env.iter().find(|name| name.is_empty() || name.contains(['=', '\0'])) {
+            let name = name.split(['=', '\0']).next().unwrap_or_default();
+            return Err(format!(
+                "`env` has names of variables only, not values: write \"{name}\", and set it in the environment"
+            ));
+        }
         Ok(())
     }
 
@@ -218,6 +227,7 @@ mod tests {
         let check = |text: &str| toml::from_str::<CommandTable>(text).unwrap().check();
         assert_eq!(check("run = [\"x\"]"), Ok(()));
         assert!(check("run = []").is_err() && check("run = [\" \"]").is_err());
+        assert!(check("run = [\"x\\u0000\"]").is_err() && check("run = [\"x\"]\nenv = [\"KEY=secret\"]").is_err());
         assert!(check("run = [\"x\"]\ntimeout = 0").is_err() && check("run = [\"x\"]\ntimeout = 1e9").is_err());
     }
 }

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::names::VARIABLES;
 use super::requires::EXPECTATIONS;
+use super::verdict::MAX_LABELS;
 
 /// The schema (draft 2020-12). What it refuses the parser also refuses; the parser checks more.
 pub fn of_judge_files() -> Value {
@@ -123,7 +124,7 @@ fn verdict_table() -> Value {
                     "empty": {"type": "number", "description": "Of claims: the value where `value` has none"},
                     "max_items": {"type": "integer", "minimum": 1, "maximum": 50, "default": 20, "description": "Of claims"},
                     "evidence": {"type": "boolean", "default": false, "description": "Asks for quotations, which are looked up in what was judged"},
-                    "labels": {"type": "array", "items": {"type": "string", "minLength": 1}, "minItems": 2,
+                    "labels": {"type": "array", "items": {"type": "string", "minLength": 1}, "minItems": 2, "maxItems": MAX_LABELS,
                                "uniqueItems": true, "description": "Of a category"},
                     "multiple": {"type": "boolean", "default": false, "description": "Several labels at once: the value is a list"},
                     "ordered": {"type": "boolean", "default": false, "description": "The labels stand from one end of a scale to the other"},

@@ -121,7 +121,11 @@ pub(super) fn of_expression(source: &str) -> Vec<Named> {
 
 /// The code around a byte of a template, with its braces: a line or less.
 pub(super) fn around(source: &str, at: usize) -> Range<usize> {
-    let at = at.min(source.len());
+    /// Bytes on either side: more of a longer line shows nothing.
+    const NEAR: usize = 120;
+    let is_boundary = |at: &usize| source.is_char_boundary(*at);
+    let floor = |at: usize| (0..=at.min(source.len())).rev().find(is_boundary).unwrap_or(0);
+    let at = floor(at);
     let line_start = source[..at].rfind('\n').map_or(0, |newline| newline + 1);
     let line_end = source[at..].find('\n').map_or(source.len(), |newline| at + newline);
     let before = &source[line_start..at];
@@ -129,7 +133,7 @@ pub(super) fn around(source: &str, at: usize) -> Range<usize> {
         ["{{", "{%"].iter().filter_map(|brace| before.rfind(brace)).max().map_or(line_start, |at| line_start + at);
     let after = &source[at..line_end];
     let end = ["}}", "%}"].iter().filter_map(|brace| after.find(brace)).min().map_or(line_end, |end| at + end + 2);
-    start..end
+    start.max(floor(at.saturating_sub(NEAR)))..end.min(floor(at + NEAR))
 }
 
 fn end_of_raw(source: &str, from: usize) -> usize {
@@ -340,5 +344,8 @@ mod tests {
         let source = "sk-secret {{ a | b }} {% if c %}\nrest";
         let shown = |what: &str| &source[around(source, source.find(what).unwrap())];
         assert_eq!((shown("b }}"), shown("c %}")), ("{{ a | b }}", "{% if c %}"));
+        let long = format!("{{{{ {}x{} }}}}", "é(".repeat(1000), ")".repeat(1000));
+        let shown = &long[around(&long, long.find('x').unwrap())];
+        assert!(shown.len() < 300 && shown.contains("(x)"), "{shown}");
     }
 }

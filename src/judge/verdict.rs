@@ -4,6 +4,9 @@ use std::fmt;
 
 use serde_json::Value;
 
+/// The most labels of a category: what strict endpoints accept in a schema.
+pub(super) const MAX_LABELS: usize = 500;
+
 /// The declared type of a judge's verdict (`[verdict]` in a judge file).
 #[derive(Debug, Clone, PartialEq)]
 pub enum VerdictType {
@@ -92,6 +95,10 @@ impl VerdictType {
                 seen.sort();
                 if labels.len() < 2 {
                     Err("a category needs at least two `labels`".to_owned())
+                } else if labels.len() > MAX_LABELS {
+                    Err(format!("a category has at most {MAX_LABELS} `labels`, not {}", labels.len()))
+                } else if labels.iter().any(|label| label.contains(char::is_control)) {
+                    Err("a label contains a line break or another control character".to_owned())
                 } else if labels.iter().any(|label| label.trim() != label || label.is_empty()) {
                     Err("a label is empty or has spaces around it".to_owned())
                 } else if seen.windows(2).any(|pair| pair[0] == pair[1]) {
@@ -177,6 +184,14 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn labels_are_few_and_of_one_line() {
+        let check = |labels: Vec<String>| VerdictType::Category { labels }.validate();
+        assert_eq!(check((0..MAX_LABELS).map(|n| n.to_string()).collect()), Ok(()));
+        assert!(check((0..=MAX_LABELS).map(|n| n.to_string()).collect()).unwrap_err().contains("at most 500"));
+        assert!(check(vec!["a\nb".into(), "c".into()]).unwrap_err().contains("line break"));
+    }
 
     #[test]
     fn values_are_checked_and_never_clamped() {

@@ -1,7 +1,8 @@
 //! A strong model that is asked only where the votes of a cheap one leave it open.
 
 use std::collections::HashMap;
-use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
 
@@ -81,6 +82,25 @@ fn bad_verdicts_may_be_escalated_too_and_so_is_what_failed() {
     assert_eq!(asked_of(&fake, "strong"), [1, 2, 3]);
     let values: Vec<_> = decided(&place).into_iter().map(|(_, value)| value).collect();
     assert_eq!(values, [true, false, false, false]);
+}
+
+#[test]
+fn what_the_strong_model_left_open_before_is_no_failure_once_it_decides() {
+    let place = place(2);
+    let (asked, decides) = (Mutex::new(0), Arc::new(AtomicBool::new(false)));
+    let strong = Arc::clone(&decides);
+    let fake = Fake::start(move |request| match request.json()["model"].as_str() {
+        Some("strong") if request.trace() == 0 || strong.load(Ordering::SeqCst) => answers::verdict(true),
+        Some("strong") => answers::completion("I would rather not say."),
+        _ => {
+            let mut asked = asked.lock().unwrap();
+            *asked += 1;
+            answers::verdict(*asked % 2 == 0)
+        }
+    });
+    judge(&place, &fake, &["--concurrency", "1", "-q"]).exits_with(3);
+    decides.store(true, Ordering::SeqCst);
+    judge(&place, &fake, &["-q"]).exits_with(0);
 }
 
 /// The cheap model is sure of three traces of four; the strong one says yes.

@@ -359,7 +359,11 @@ fn mistakes_of_judge_files_are_found_with_their_place() {
     let finished = place.run(["judges", "check", "good.toml", "bad.toml", "unfenced.toml", "gone.toml"]).exits_with(2);
     let errors: Vec<_> = finished.stdout.lines().filter(|line| line.contains(": error: ")).collect();
     assert_eq!(errors.len(), 3, "{errors:#?}");
-    assert!(errors[0].starts_with("bad.toml:4:12: error: no trace has `answr`"), "{errors:#?}");
+    assert!(
+        errors[0].starts_with("bad.toml:4:12: error: no trace has `answr`")
+            && errors[0].ends_with("did you mean `answer`?"),
+        "{errors:#?}"
+    );
     assert!(errors[1].starts_with("unfenced.toml:7:12: error: `outputs` stands outside a fence"), "{errors:#?}");
     assert!(errors[2].starts_with("gone.toml:1:1: error: "), "{errors:#?}");
     assert!(finished.stdout.contains("^^^^^"), "{}", finished.stdout);
@@ -528,6 +532,13 @@ fn a_judge_is_certified_by_labels_of_people_or_refused() {
     let refused: serde_json::Value = serde_json::from_str(&test("0.8").exits_with(1).stdout).unwrap();
     assert_eq!(refused["labels"]["certified"], false);
     assert!(refused["labels"]["reason"].as_str().unwrap().contains("sensitivity"));
+    // Only what people labelled is asked.
+    let few = Fake::start(|_| answers::verdict(true));
+    place.write("labels.csv", "trace_id,label\ntrace-7,good\n");
+    let args =
+        ["judges", "test", "safety", "-m", "e:/m", "-d", "traces.jsonl", "--labels", "labels.csv", "-o", "few.jsonl"];
+    place.run(args.into_iter().chain(["--base-url", &few.base_url()])).exits_with(1);
+    assert_eq!(few.seen().iter().map(|request| request.trace()).collect::<Vec<_>>(), [7]);
     place.write("labels.csv", "trace_id,label\ntrace-0,perhaps\n");
     test("0.8").exits_with(2).says(&["`labels.csv`:2: unknown label `perhaps`"]);
 }

@@ -41,8 +41,9 @@ pub(super) struct Answers {
 }
 
 impl Asked<'_> {
-    /// The ordinary run, with its log, its limits and its retries; returns what the log says. A judge of pairs has a dataset for each side.
-    pub(super) fn answers(&self, dataset: Vec<PathBuf>) -> Result<Answers, CliError> {
+    /// The ordinary run, with its log, its limits and its retries, about `only` these traces unless there are none; returns what the log says. A judge
+    /// of pairs has a dataset for each side.
+    pub(super) fn answers(&self, dataset: Vec<PathBuf>, only: Vec<String>) -> Result<Answers, CliError> {
         let Self { subject, set, log, endpoint, conduct } = *self;
         let side = SIDES.iter().zip(&dataset).filter(|_| subject.unit() == Unit::Pair);
         let side = side.map(|(name, path)| SideArg::new(name, path.clone())).collect();
@@ -53,7 +54,8 @@ impl Asked<'_> {
             ..RunArgs::of(dataset, subject.wanted.clone(), endpoint.clone(), conduct.clone())
         };
         let env: Env<'_> = &|name| std::env::var(name).ok();
-        let (planned, mut invocation) = plan::of_run(args, None, env)?;
+        let (mut planned, mut invocation) = plan::of_run(args, None, env)?;
+        planned.plan.selection.trace_ids = only;
         // Gates of judge-run.toml are about the application, not about its judges.
         invocation.gates = crate::cli::gates::Gates::default();
         let model = planned.plan.judges.first().map(|judge| judge.model.to_string()).unwrap_or_default();

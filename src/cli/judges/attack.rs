@@ -75,7 +75,7 @@ pub(super) fn main(args: AttackArgs) -> Result<ExitCode, CliError> {
     };
     let again: Vec<Trace> = traces.iter().map(|trace| renamed(&subject, trace, AGAIN)).collect();
     let clean = asked::write_traces(&log, "clean.traces", &lines(traces.iter().chain(&again))?)?;
-    let before = asked.answers(vec![clean])?;
+    let before = asked.answers(vec![clean], Vec::new())?;
     if !matches!(before.exit, Exit::AllJudged | Exit::SomeFailed) {
         return Ok(ExitCode::from(before.exit.code()));
     }
@@ -106,7 +106,7 @@ pub(super) fn main(args: AttackArgs) -> Result<ExitCode, CliError> {
 
     let planted = planted(&subject, &traces, &bad, &patterns, &wanted);
     let attacked = asked::write_traces(&log, "traces", &lines(planted.iter().map(|(_, trace, _)| trace))?)?;
-    let after = asked.answers(vec![attacked])?;
+    let after = asked.answers(vec![attacked], Vec::new())?;
     let attacked: Vec<_> = firsts
         .iter()
         .filter(|(about, first)| !first.is_good && bad.contains(about))

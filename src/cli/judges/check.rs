@@ -10,6 +10,7 @@ use judge_run::run::Exit;
 use super::args::CheckArgs;
 use crate::cli::error::CliError;
 use crate::cli::print::{self, counted};
+use crate::cli::suggest;
 
 pub(super) fn main(args: &CheckArgs) -> Result<ExitCode, CliError> {
     let CheckArgs { files, strict, max_tokens } = args;
@@ -29,7 +30,13 @@ pub(super) fn main(args: &CheckArgs) -> Result<ExitCode, CliError> {
                 continue;
             }
         };
-        for Finding { severity, line, column, message, place } in lint::check(&found.name, &found.text, *max_tokens) {
+        for finding in lint::check(&found.name, &found.text, *max_tokens) {
+            let Finding { severity, line, column, mut message, place, misspelt } = finding;
+            let near =
+                misspelt.as_ref().and_then(|(name, known)| suggest::nearest(name, known.iter().map(String::as_str)));
+            if let Some(near) = near {
+                message.push_str(&format!("; did you mean `{near}`?"));
+            }
             let word = match severity {
                 Severity::Error => {
                     errors += 1;

@@ -55,7 +55,10 @@ pub(super) fn main(args: TestArgs) -> Result<ExitCode, CliError> {
         }
         Some(labels) => {
             let labels = labels::read(&labels, &subject)?;
-            let answers = asked.answers(dataset)?;
+            // A verdict without a label to compare it with would be paid for in vain. A name that begins with @ would mean a file.
+            let labelled = labels.iter().flat_map(|labels| labels.is_good.keys()).filter(|id| !id.starts_with('@'));
+            let labelled: BTreeSet<String> = labelled.cloned().collect();
+            let answers = asked.answers(dataset, labelled.into_iter().collect())?;
             let certificates = certificates(&labels, &answers, bar)?;
             exit = answers.exit;
             let are_certified = certificates.iter().all(|(_, certificate)| certificate.certified);
@@ -146,7 +149,7 @@ fn answers_about(asked: &Asked<'_>, cases: &[Case]) -> Result<Answers, CliError>
         let set = setting::with(set, judge, params);
         let of_these = Asked { subject, set: &set, log, endpoint, conduct: &conduct };
         // They know what the log has, of the runs before, too.
-        let mut answers = of_these.answers(write_traces(log, &kind, subject, &cases)?)?;
+        let mut answers = of_these.answers(write_traces(log, &kind, subject, &cases)?, Vec::new())?;
         conduct.spend(&answers.report);
         let is_whole = matches!(answers.exit, Exit::AllJudged | Exit::SomeFailed);
         if is_whole && all.is_some_and(|before| before.exit == Exit::SomeFailed) {

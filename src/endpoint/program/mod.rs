@@ -37,7 +37,8 @@ impl Program {
     /// # Errors
     /// Why there is no answer.
     pub async fn ask(&self, id: &str, members: &str) -> Result<Answer, Box<Failure>> {
-        let process = match self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop() {
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let process = match idle.filter(|process| !process.has_exited()) {
             Some(process) => process,
             None => Process::start(&self.config).map_err(|error| self.cannot_start(&error))?,
         };
@@ -92,9 +93,12 @@ fn failed(died: &Died, process: Process) -> Failure {
         return Failure::new(ErrorCode::ProgramMalformed, &message);
     }
     let (status, complaint) = process.end();
-    let status = status.map_or_else(|| "its output ended".to_owned(), |status| status.to_string());
+    let how = match status {
+        Some(status) => format!("the program exited before it answered ({status})"),
+        None => "the program closed its output or its input before it answered; it was killed".to_owned(),
+    };
     let said = complaint.map_or_else(String::new, |text| format!(": {}", text::harmless(&text)));
-    Failure::new(ErrorCode::ProgramFailed, &format!("the program exited before it answered ({status}){said}"))
+    Failure::new(ErrorCode::ProgramFailed, &format!("{how}{said}"))
 }
 
 /// The id that an answer is about.

@@ -17,6 +17,8 @@ const MAX_LINE: u64 = 4 << 20;
 const MAX_COMPLAINT: usize = 4096;
 /// How long the last output of a process that has exited may take to arrive.
 const LAST_WORDS: Duration = Duration::from_millis(500);
+/// How often to look whether a process that does not answer has exited: one that it started may keep its output open.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// Why no line came.
 #[derive(Debug)]
@@ -29,7 +31,7 @@ pub(super) enum Died {
 
 type Reply = oneshot::Sender<Result<String, Died>>;
 
-/// A process. It is killed when this is dropped.
+/// A process. It is killed when this is dropped, and so are those that it started: of `uv run judge.py`, uv alone would leave Python behind.
 #[derive(Debug)]
 pub(super) struct Process {
     child: Mutex<Child>,
@@ -72,7 +74,7 @@ impl Process {
 
     /// Writes a line and waits for the next one.
     pub(super) async fn ask(&self, line: String) -> Result<String, Died> {
-        let (reply, answer) = oneshot::channel();
+        let (reply, mut answer) = oneshot::channel();
         let sent = match &*self.questions.lock().unwrap_or_else(PoisonError::into_inner) {
             Some(questions) => questions.send((line, reply)).is_ok(),
             None => false,
@@ -80,7 +82,21 @@ impl Process {
         if !sent {
             return Err(Died::Ended);
         }
-        answer.await.unwrap_or(Err(Died::Ended))
+        let answered = loop {
+            match tokio::time::timeout(LOOK, &mut answer).await {
+                Ok(answered) => break answered.ok(),
+                Err(_) if self.has_exited() => {
+                    break tokio::time::timeout(LAST_WORDS, answer).await.ok().and_then(Result::ok);
+                }
+                Err(_) => {}
+            }
+        };
+        answered.unwrap_or(Err(Died::Ended))
+    }
+
+    /// Whether it has exited, although its output may still be open.
+    pub(super) fn has_exited(&self) -> bool {
+        self.status(Instant::now()).is_some()
     }
 
     /// Signals the end of the input.
@@ -125,11 +141,20 @@ impl Process {
 impl Drop for Process {
     fn drop(&mut self) {
         let child = self.child.get_mut().unwrap_or_else(PoisonError::into_inner);
-        if matches!(child.try_wait(), Ok(None)) {
-            let _ = child.kill();
-        }
+        #[cfg(unix)]
+        kill_group(child);
+        let _ = child.kill();
         // Otherwise it would stay in the system's table.
         let _ = child.wait();
+    }
+}
+
+/// Kills all processes of its group, which is its own.
+#[cfg(unix)]
+fn kill_group(child: &Child) {
+    use rustix::process::{Pid, Signal, kill_process_group};
+    if let Some(group) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
+        let _ = kill_process_group(group, Signal::KILL);
     }
 }
 
@@ -160,8 +185,9 @@ fn next_line(stdout: &mut impl BufRead) -> Result<String, Died> {
             return Err(Died::Ended);
         }
         let text = String::from_utf8_lossy(&line);
-        if !text.trim().is_empty() {
-            return Ok(text.trim().to_owned());
+        let text = text.trim_start_matches('\u{feff}').trim();
+        if !text.is_empty() {
+            return Ok(text.to_owned());
         }
     }
 }

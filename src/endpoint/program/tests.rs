@@ -54,6 +54,41 @@ async fn each_way_not_to_answer_has_its_code_and_words() {
 }
 
 #[tokio::test]
+async fn what_a_program_started_neither_hides_its_exit_nor_outlives_it() {
+    let (failed, words) = code("sleep 600 & exit 3", 60.0).await;
+    assert_eq!(failed, ErrorCode::ProgramFailed);
+    assert!(words.contains("exit status: 3"), "{words}");
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let script = format!("sleep 600 & echo $! > {}; wait", file.path().display());
+    assert_eq!(code(&script, 0.5).await.0, ErrorCode::ProgramTimeout);
+    let pid = std::fs::read_to_string(file.path()).unwrap();
+    let pid = rustix::process::Pid::from_raw(pid.trim().parse().unwrap()).unwrap();
+    // Whoever adopts it may take a moment to bury it.
+    let is_there = || {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).unwrap_or_default();
+        rustix::process::test_kill_process(pid).is_ok() && !stat.contains(") Z ")
+    };
+    let until = std::time::Instant::now() + Duration::from_secs(30);
+    while is_there() {
+        assert!(std::time::Instant::now() < until, "it is still there");
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn a_program_that_exits_after_an_answer_is_started_again() {
+    let script = "read -r line; echo \"$line\" | sed 's/,.*/,\"value\":true}/'";
+    let program = program(script, 60.0);
+    for id in ["a-1", "a-2"] {
+        assert!(program.ask(id, "\"trace\":{}}").await.is_ok());
+        let has_exited = || program.idle.lock().unwrap().iter().all(Process::has_exited);
+        while !has_exited() {
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_program_that_is_not_there_is_not_tried_again() {
     let nowhere = ProgramConfig { argv: vec!["/nowhere/judge".into()], ..program("", 1.0).config };
     let failure = Program::new(nowhere).ask("a-1", "}").await.unwrap_err();

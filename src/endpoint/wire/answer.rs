@@ -267,14 +267,18 @@ impl<'a> Members<'a> for Moved<'a> {
     }
 }
 
-/// The arguments of the first function that is called: gateways emulate structured output with a function. They are JSON in a string, or
-/// an object.
+/// The arguments of the functions that are called, a line for each call: gateways emulate structured output with a function. They are
+/// JSON in a string, or an object.
 fn arguments(calls: Raw<'_>) -> Option<String> {
     let calls = value(calls)?;
-    let call = calls.get(0).unwrap_or(&calls);
-    let arguments = call.get("function").unwrap_or(call).get("arguments")?;
-    let text = arguments.as_str().map_or_else(|| arguments.to_string(), ToOwned::to_owned);
-    Some(text).filter(|text| !text.trim().is_empty())
+    let calls = calls.as_array().map_or(std::slice::from_ref(&calls), Vec::as_slice);
+    let arguments = |call: &Value| {
+        let arguments = call.get("function").unwrap_or(call).get("arguments")?;
+        let text = arguments.as_str().map_or_else(|| arguments.to_string(), ToOwned::to_owned);
+        Some(text).filter(|text| !text.trim().is_empty())
+    };
+    let texts: Vec<_> = calls.iter().filter_map(arguments).collect();
+    Some(texts.join("\n")).filter(|text| !text.is_empty())
 }
 
 fn is_object(text: &str) -> bool {
@@ -290,13 +294,16 @@ fn word(raw: Raw<'_>) -> Option<String> {
     }
 }
 
-/// Content is a string, or a list of parts, of which only text counts.
+/// Content is a string, or a list of parts, of which only text counts, and not that of the reasoning.
 fn joined_text(content: Value) -> String {
+    let is_reasoning = |part: &&Value| {
+        let kind = part.get("type").and_then(Value::as_str);
+        kind.is_some_and(|kind| ["reasoning", "thinking"].iter().any(|name| kind.starts_with(name)))
+    };
+    let text = |part: &'_ Value| part.get("text").unwrap_or(part).as_str().map(ToOwned::to_owned);
     match content {
         Value::String(text) => text,
-        Value::Array(parts) => {
-            parts.iter().filter_map(|part| part.get("text").and_then(Value::as_str).or(part.as_str())).collect()
-        }
+        Value::Array(parts) => parts.iter().filter(|part| !is_reasoning(part)).filter_map(text).collect(),
         _ => String::new(),
     }
 }

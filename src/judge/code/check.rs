@@ -192,6 +192,11 @@ impl Check {
             (Value::String(actual), Value::String(expected)) => {
                 self.ignored.folded(actual) == self.ignored.folded(expected)
             }
+            // The text `42` and the number, as tables and people write expectations.
+            (Value::String(text), other @ (Value::Number(_) | Value::Bool(_)))
+            | (other @ (Value::Number(_) | Value::Bool(_)), Value::String(text)) => {
+                self.ignored.folded(text) == self.ignored.folded(&other.to_string())
+            }
             (actual, expected) => tools::same(actual, expected),
         };
         Ok(match &*expected {
@@ -217,6 +222,7 @@ impl Check {
         let actual = self.actual(subject)?;
         Ok(match &*actual {
             Value::String(text) => serde_json::from_str(text).map_err(|error| format!("not JSON: {error}")),
+            Value::Null if self.actual.is_none() => Err("there is no answer".to_owned()),
             other => Ok(other.clone()),
         })
     }
@@ -247,13 +253,20 @@ impl Check {
 
     fn is_number(&self, subject: Subject<'_>) -> Result<Finding, String> {
         let expected = self.expected(subject, &["expected_response", "expected_value"])?;
-        let expected = numbers::number(&expected).ok_or("the expected value has no number")?;
+        let alternatives = expected.as_array().map_or(std::slice::from_ref(&*expected), Vec::as_slice);
+        let expected: Option<Vec<f64>> = alternatives.iter().map(numbers::number).collect();
+        let expected = expected.filter(|found| !found.is_empty()).ok_or("the expected value has no number")?;
         let actual = self.actual(subject)?;
         let Some(actual) = numbers::number(&actual) else {
             return Ok((Found::Boolean(false), Some("the answer has no number".to_owned())));
         };
-        let is_close = numbers::is_close(actual, expected, self.tolerance, self.relative);
-        Ok((Found::Boolean(is_close), (!is_close).then(|| format!("{actual} is not {expected}"))))
+        let is_close =
+            expected.iter().any(|expected| numbers::is_close(actual, *expected, self.tolerance, self.relative));
+        let rationale = || {
+            let expected: Vec<_> = expected.iter().map(f64::to_string).collect();
+            format!("{actual} is not {}", expected.join(" or "))
+        };
+        Ok((Found::Boolean(is_close), (!is_close).then(rationale)))
     }
 
     /// The best of all alternatives.

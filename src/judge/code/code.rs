@@ -87,6 +87,11 @@ impl Code {
 
 /// Whether a verdict of this type can be made from a check's result.
 fn gives(gives: Gives, table: &CodeTable, verdict: &VerdictType) -> Result<(), String> {
+    if let (Some(min), Some(max)) = (table.min, table.max)
+        && min > max
+    {
+        return Err(format!("`min` is {min}, more than `max`, {max}: no number is between them"));
+    }
     let has_bound = table.min.is_some() || table.max.is_some();
     let is_number = matches!(verdict, VerdictType::Integer { .. } | VerdictType::Number { .. });
     match (gives, verdict) {
@@ -177,6 +182,8 @@ mod tests {
             "check = \"json\"\nactual = \"outputs\"",
             "check = \"json\"\nactual = \"'[1]'\"",
             "check = \"number\"\nexpected = \"expectations.number\"\ntolerance = 0.01",
+            "check = \"number\"\nexpected = \"[1, expectations.number]\"\ntolerance = 0.01",
+            "check = \"exact_match\"\nactual = \"'3.25'\"\nexpected = \"expectations.number\"",
             "check = \"length\"\nunit = \"words\"\nmax = 20",
             "check = \"language\"\nactual = \"expectations.english\"\nlanguages = [\"en\"]",
             "check = \"language\"\nactual = \"expectations.english\"\nexpected = \"expectations.english\"",
@@ -247,6 +254,12 @@ mod tests {
             let (failed, message) = verdict(BOOLEAN, code).unwrap_err();
             assert!(failed == ErrorCode::InputError && message.contains(words), "{code}: {message}");
         }
+        let unanswered = Trace { outputs: Some(json!(null)), ..trace() };
+        let question = Question::without_model(judge(BOOLEAN, "check = \"json\"").unwrap());
+        match question.judgment(&unanswered).unwrap().work {
+            Work::Computed(verdict) => assert_eq!(verdict.value, json!(false), "no answer is not JSON"),
+            other => panic!("{other:?}"),
+        }
         let (failed, message) = verdict(BOOLEAN, "value = \"outputs.answer\"").unwrap_err();
         assert!(failed == ErrorCode::OutOfRange && message.contains("must be true or false"), "{message}");
     }
@@ -271,6 +284,7 @@ mod tests {
             (NUMBER, "check = \"language\"", "gives a label"),
             (NUMBER, "check = \"length\"\nmax = 3", "`min` and `max` in [verdict]"),
             (BOOLEAN, "check = \"language\"\nlanguages = [\"klingon\"]", "unknown language `klingon`"),
+            (BOOLEAN, "check = \"length\"\nmin = 5\nmax = 3", "no number is between them"),
             (BOOLEAN, "check = \"number\"\ntolerance = -1", "`tolerance` must be at least 0"),
         ] {
             let error = judge(verdict, code).unwrap_err();

@@ -1,5 +1,7 @@
 //! Numbers in texts, and whether two are close.
 
+use std::borrow::Cow;
+
 use serde_json::Value;
 
 /// The number that a value is or that a text contains: the last one, as answers give their result last.
@@ -12,8 +14,9 @@ pub(super) fn number(value: &Value) -> Option<f64> {
 }
 
 /// Both ways of writing numbers: `1,234.5` and `1.234,5`. A single separator before exactly three digits divides thousands if it is a comma, as in
-/// English, and is the decimal point otherwise.
+/// English, and is the decimal point otherwise. Apostrophes and no-break spaces between digits divide thousands: `1’234.5`, `1 234,5`.
 fn last_number(text: &str) -> Option<f64> {
+    let text = &without_dividers(text);
     let is_part = |c: char| c.is_ascii_digit() || matches!(c, '.' | ',');
     let end = text.rfind(|c: char| c.is_ascii_digit())? + 1;
     // An exponent belongs to the number before it.
@@ -29,6 +32,20 @@ fn last_number(text: &str) -> Option<f64> {
     let plain = plain(written);
     let sign = if is_negative(&text[..digits_end - written.len()]) { "-" } else { "" };
     format!("{sign}{plain}{}", &text[digits_end..end]).parse().ok()
+}
+
+/// The text without what can only divide thousands: between a digit and exactly three more.
+fn without_dividers(text: &str) -> Cow<'_, str> {
+    const DIVIDERS: [char; 5] = ['\'', '\u{2019}', '\u{a0}', '\u{202f}', '\u{2009}'];
+    if !text.contains(DIVIDERS) {
+        return text.into();
+    }
+    let divides = |(at, c): (usize, char)| {
+        let (before, after) = (&text[..at], &text[at + c.len_utf8()..]);
+        let digits = after.bytes().take_while(u8::is_ascii_digit).count();
+        DIVIDERS.contains(&c) && before.ends_with(|c: char| c.is_ascii_digit()) && digits == 3
+    };
+    text.char_indices().filter(|place| !divides(*place)).map(|(_, c)| c).collect()
 }
 
 /// Where the `e` of `1.5e-7` is, if the digits that end here are an exponent.
@@ -94,6 +111,9 @@ mod tests {
             ("1.5e-7", 1.5e-7),
             ("6E3 units", 6000.0),
             ("about .5", 5.0),
+            ("1\u{202f}234\u{202f}567,5 €", 1_234_567.5),
+            ("1'234.5", 1234.5),
+            ("the '90s: 1'23", 23.0),
         ] {
             assert_eq!(number(&json!(text)), Some(expected), "{text}");
         }

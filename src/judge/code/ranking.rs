@@ -109,7 +109,8 @@ pub(super) fn ndcg(retrieved: &[String], relevant: &[Relevant], k: usize) -> f64
     let gain = |id: &String| relevant.iter().find(|relevant| relevant.id == *id).map_or(0.0, |relevant| relevant.gain);
     let mut ideal: Vec<f64> = relevant.iter().map(|relevant| relevant.gain).collect();
     ideal.sort_by(|a, b| b.total_cmp(a));
-    dcg(retrieved.iter().take(k).map(gain)) / dcg(ideal.into_iter().take(k))
+    // A sum of nothing is -0.
+    dcg(retrieved.iter().take(k).map(gain)) / dcg(ideal.into_iter().take(k)) + 0.0
 }
 
 #[cfg(test)]
@@ -136,6 +137,7 @@ mod tests {
         let relevant = relevant(&json!({"a": 10, "b": 0, "c": 0, "d": 1, "e": 5})).unwrap();
         assert!((ndcg(&ids("edcba"), &relevant, 5) - 0.695_694_044_381_307_6).abs() < 1e-12);
         assert_eq!(ndcg(&ids("aed"), &relevant, 3), 1.0);
+        assert!(ndcg(&[], &relevant, 3).is_sign_positive());
     }
 
     #[test]

@@ -36,6 +36,9 @@ impl Answer {
 /// The verdict of an object. None when it has no verdict key: then it is not the answer.
 pub(super) fn read(mut object: Map<String, Value>, expected: &Expected<'_>) -> Option<Result<Answer, Miss>> {
     let mut answer = match object.remove(VALUE_KEY) {
+        Some(value) if object.iter().any(|(key, other)| key.eq_ignore_ascii_case(VALUE_KEY) && *other != value) => {
+            Some(Err(Miss::Unparseable(DIFFERING)))
+        }
         Some(value) => candidate(value, expected),
         None => agreed(&mut object, expected).or_else(|| wrapper(&mut object, expected)),
     };
@@ -208,7 +211,9 @@ mod tests {
         ] {
             assert_eq!(answer(object.clone()).unwrap().unwrap().verdict.value, value, "{object}");
         }
-        for object in [json!({"score": 2, "rating": 4}), json!({"score": 7, "rating": 4})] {
+        for object in
+            [json!({"score": 2, "rating": 4}), json!({"score": 7, "rating": 4}), json!({"value": 4, "Value": 2})]
+        {
             assert!(matches!(answer(object.clone()), Some(Err(Miss::Unparseable(_)))), "{object}");
         }
         let labels = VerdictType::Category { labels: vec!["good".into(), "bad".into()] };

@@ -43,11 +43,24 @@ pub(super) fn claims(prose: &Prose, expected: &Expected<'_>) -> Vec<Claim> {
             take(last.clone(), text[start + word.len()..].trim_start_matches([':', ',', ' ']));
         }
     }
+    if matches!(expected.verdict, VerdictType::Boolean) {
+        found.extend(prose.sentences.last().and_then(|last| ending(prose, last, expected)));
+    }
     if matches!(expected.verdict, VerdictType::Boolean) && !found.is_empty() {
         let others = [places(prose, &["false", "no"]), places(prose, &["true", "yes"])];
         found.retain(|claim| !is_contradicted(claim, &others));
     }
     found
+}
+
+/// `The answer is rude, hence false.`: enough to contradict a verdict before it.
+fn ending(prose: &Prose, last: &Range<usize>, expected: &Expected<'_>) -> Option<Claim> {
+    let mut before = None;
+    let ((_, marker), (at, value)) =
+        words(&prose.text[last.clone()]).map(|word| Some((before.replace(word)?, word))).last()??;
+    let reading = is_one_of(marker, &LEADS).then(|| coerce::whole(value, expected))?;
+    (reading != Reading::Nothing)
+        .then(|| Claim::new(last.start + at..last.start + at + value.len(), Kind::Mention, reading))
 }
 
 /// Where one of these words is said as a statement: `Hmm, no:`, `it is safe: false`. The first and the last place.

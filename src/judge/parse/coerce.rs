@@ -42,6 +42,9 @@ const BOOLEANS: [(&str, bool); 4] = [("true", true), ("false", false), ("yes", t
 const PASSES: [(&str, bool); 6] =
     [("pass", true), ("passed", true), ("passes", true), ("fail", false), ("failed", false), ("fails", false)];
 
+/// Words that put the value before them under a condition: `true, if one ignores the insult`.
+const CONDITIONS: [&str; 6] = ["if", "unless", "provided", "assuming", "only if", "were it not"];
+
 /// The longest value between `<` and `>`, in bytes.
 const MAX_TAG: usize = 100;
 
@@ -49,6 +52,7 @@ const PERCENTAGE: &str = "a percentage does not say whether 85% is 0.85 or 85";
 const OTHER_SCALE: &str = "the verdict is on another scale than the declared one";
 const SEVERAL_NUMBERS: &str = "several numbers where one verdict belongs";
 const SEVERAL_WORDS: &str = "several verdicts in one place";
+const CONDITIONAL: &str = "the verdict stands under a condition";
 const NO_POLARITY: &str = "`pass` and `fail` mean nothing: the judge does not declare which verdict is `good`";
 
 /// Reads the JSON value under a verdict key. Never [`Reading::Nothing`]: a value of another type is out of range.
@@ -226,6 +230,9 @@ fn words<'t>(text: &'t str, expected: &Expected<'_>, extent: Extent) -> (Reading
         return (Reading::Nothing, text);
     }
     let next = rest.trim_start_matches(|c: char| is_separator(c) || matches!(c, ' ' | '-'));
+    if extent == Extent::Leading && CONDITIONS.iter().any(|word| strip_word(next, word).is_some()) {
+        return (Reading::Ambiguous(CONDITIONAL), rest);
+    }
     if is_ambiguous || options(expected).any(|(name, _)| strip_word(next, name).is_some_and(ends_clause)) {
         return (Reading::Ambiguous(SEVERAL_WORDS), rest);
     }
@@ -320,20 +327,32 @@ pub(super) fn unit(text: &str) -> Option<&str> {
 
 /// Reads `/5`, `out of 5` and `out of five`, also with `(` before it.
 pub(super) fn denominator(text: &str) -> Option<(Value, &str)> {
-    let text = text.strip_prefix('(').unwrap_or(text);
-    let of = text.strip_prefix('/').or_else(|| strip_word(text, "out of"))?.trim_start_matches(is_wrapping);
+    let (is_aside, text) = text.strip_prefix('(').map_or((false, text), |text| (true, text));
+    // `(of 5)`: without the parenthesis it counts something.
+    let of = || strip_word(text, "of").filter(|_| is_aside);
+    let of = text.strip_prefix('/').or_else(|| strip_word(text, "out of")).or_else(of)?.trim_start_matches(is_wrapping);
     let of = strip_word(of, "a possible").map_or(of, str::trim_start);
     leading_number(of).or_else(|| leading_word(of))
 }
 
-/// Whether an alternative or the other end of a range follows: `-5`, ` to 5`, ` or 4`, `,5`.
+/// Whether an alternative or the other end of a range follows: `-5`, ` to 5`, ` or 4`, `,5`, `, maybe 5`, ` (or 5)`.
 fn continues_with_number(text: &str) -> bool {
-    const JOINTS: [&str; 12] = ["-", "\u{2013}", "\u{2014}", "~", ",", "/", "|", "&", "to", "or", "and", "through"];
-    JOINTS.iter().filter_map(|joint| text.strip_prefix(joint)).any(|rest| {
-        rest.trim_start_matches(is_wrapping)
-            .trim_start_matches(['-', '+', '.'])
-            .starts_with(|c: char| c.is_ascii_digit())
-    })
+    const JOINTS: [&str; 13] =
+        ["-", "\u{2013}", "\u{2014}", "\u{2026}", "~", ",", "/", "|", "&", "to", "or", "and", "through"];
+    const HEDGES: [&str; 7] = ["or", "maybe", "perhaps", "possibly", "even", "if not", "arguably"];
+    let is_number = |rest: &str| {
+        let number = rest.trim_start_matches(is_wrapping).trim_start_matches(['-', '+', '.']);
+        number.trim_start().starts_with(|c: char| c.is_ascii_digit())
+    };
+    let mut hedged = text.trim_start_matches([',', ';', '(', ' ', '\u{2014}', '\u{2013}']);
+    let mut is_hedged = false;
+    while let Some(rest) = HEDGES.iter().find_map(|hedge| strip_word(hedged, hedge)) {
+        hedged = rest.trim_start();
+        is_hedged = true;
+    }
+    is_hedged && is_number(hedged)
+        || text.starts_with("..") && is_number(text)
+        || JOINTS.iter().filter_map(|joint| text.strip_prefix(joint)).any(is_number)
 }
 
 /// The declared maximum: the denominator that a fraction must have to be a verdict.

@@ -48,6 +48,26 @@ const LEADS: [&str; 30] = [
     "in",
     "summary",
 ];
+/// Words before a name that make it that of something else: `The passing score is 3`, `Reference label: A`.
+const OTHERS: [&str; 15] = [
+    "passing",
+    "threshold",
+    "reference",
+    "expected",
+    "target",
+    "ideal",
+    "required",
+    "previous",
+    "earlier",
+    "initial",
+    "original",
+    "minimum",
+    "min",
+    "possible",
+    "claimed",
+];
+/// The same before a colon. In `the maximum score of 5` it is given.
+const BOUNDS: [&str; 3] = ["maximum", "max", "highest"];
 /// Verbs between the name and the value.
 const VERBS: [&str; 16] = [
     "is", "was", "be", "would", "should", "must", "will", "to", "at", "as", "becomes", "remains", "stays", "equals",
@@ -93,13 +113,17 @@ pub(super) fn claims(prose: &Prose, expected: &Expected<'_>) -> Vec<Claim> {
         let is_last = index + 1 == prose.sentences.len();
         let mut is_lead = true;
         let mut is_final = false;
+        let mut before = "";
         for (at, word) in words(&prose.text[sentence.clone()]) {
-            if is_one_of(word, &NAMES) {
+            if is_one_of(word, &NAMES) && !is_one_of(before, &OTHERS) {
                 let at = sentence.start + at;
                 let is_lead = is_lead || is_member(&prose.text, at, word);
                 let name = Name { at, word, is_lead, is_final, is_last };
-                found.extend(name.claim(prose, sentence, expected));
+                let is_bound = is_one_of(before, &BOUNDS);
+                let claim = name.claim(prose, sentence, expected);
+                found.extend(claim.filter(|claim| !is_bound || claim.kind != Kind::Label));
             }
+            before = word;
             is_final |= is_one_of(word, &["final", "overall"]);
             is_lead &= is_one_of(word, &LEADS);
         }

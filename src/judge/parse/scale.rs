@@ -156,7 +156,9 @@ fn followed_by_reason(rest: &str) -> bool {
     let Some((at, word)) = following.next() else { return false };
     let is_fitting =
         is_one_of(word, &["is", "seems"]) && following.next().is_some_and(|(_, word)| is_one_of(word, &FITTING));
-    at > 0 && rest[..at].chars().all(|c| c == ' ') && (is_one_of(word, &REASONS) || is_fitting)
+    // `1 in 3` is a fraction.
+    let is_reason = is_one_of(word, &REASONS) && !rest[at + word.len()..].trim_start().starts_with(char::is_numeric);
+    at > 0 && rest[..at].chars().all(|c| c == ' ') && (is_reason || is_fitting)
 }
 
 /// Whether the words before a number give it to what is judged.

@@ -129,6 +129,8 @@ struct Listener<'t> {
     is_questioned: bool,
     is_reported: bool,
     is_first_person: bool,
+    /// `It falls short of`
+    is_after_short: bool,
     /// The sentence before ascribes this one.
     is_announced: bool,
 }
@@ -145,6 +147,7 @@ impl<'t> Listener<'t> {
             is_questioned: false,
             is_reported: false,
             is_first_person: false,
+            is_after_short: false,
             is_announced: false,
         }
     }
@@ -181,7 +184,9 @@ impl<'t> Listener<'t> {
         if let Some(words) = &mut self.denied {
             *words += 1;
         }
-        if is_one_of(word, &DENIALS) || word.ends_with("n't") || word.ends_with("n\u{2019}t") {
+        let is_short_of = word.eq_ignore_ascii_case("of") && between == " " && self.is_after_short;
+        self.is_after_short = word.eq_ignore_ascii_case("short");
+        if is_short_of || is_one_of(word, &DENIALS) || word.ends_with("n't") || word.ends_with("n\u{2019}t") {
             self.denied = Some(0);
         }
         self.is_conditional |= is_one_of(word, &CONDITIONS);
@@ -267,7 +272,13 @@ mod tests {
 
     #[test]
     fn a_claim_is_denied_doubted_or_reported_in_its_clause() {
-        for text in ["It does not deserve #", "I cannot give it #", "It isn't #", "It prevents a score of #"] {
+        for text in [
+            "It does not deserve #",
+            "I cannot give it #",
+            "It isn't #",
+            "It prevents a score of #",
+            "It falls short of a #",
+        ] {
             assert_eq!(tone(text), (true, false, false), "{text}");
         }
         for text in ["If all holds, the score is #", "Unless proven, #"] {
@@ -283,6 +294,7 @@ mod tests {
             "It is not coherent and receives #",
             "It is not known to many people who read this text in the morning #",
             "It says X, so #",
+            "A short answer of ten words earns #",
             "It includes X and gets #",
             "I said #",
             "My verdict reads #",

@@ -47,6 +47,16 @@ pub enum GivenUp {
         /// In the last one's words.
         message: String,
     },
+    /// It has never answered, and always fails in the same way.
+    #[error("never an answer, and the same failure {attempts} times in a row: {code}: {message}")]
+    Hopeless {
+        /// Consecutive attempts.
+        attempts: u32,
+        /// How they failed.
+        code: ErrorCode,
+        /// In its own words.
+        message: String,
+    },
     /// As many requests were sent today as a day allows.
     #[error("all {limit} requests of the day are sent, {before} of them by earlier runs")]
     DailyLimit {
@@ -61,7 +71,10 @@ impl GivenUp {
     /// The code of the failure that decided it, if one did.
     pub fn code(&self) -> Option<ErrorCode> {
         match self {
-            Self::Refused { code, .. } | Self::AsksTooLong { code, .. } | Self::Outage { code, .. } => Some(*code),
+            Self::Refused { code, .. }
+            | Self::AsksTooLong { code, .. }
+            | Self::Outage { code, .. }
+            | Self::Hopeless { code, .. } => Some(*code),
             Self::DailyLimit { .. } => None,
         }
     }

@@ -145,12 +145,11 @@ impl Health {
         self.unanswered += u64::from(is_final && traits.is_unanswered);
         let lasting = self.outage_since.map_or(Duration::ZERO, |since| since.elapsed());
         let is_out = self.unanswered >= self.max_unanswered || lasting >= self.max_outage;
-        (is_out || (is_final && self.is_hopeless(failure))).then_some(GivenUp::Outage {
-            judgments: self.unanswered,
-            lasting,
-            code,
-            message,
-        })
+        if is_out {
+            return Some(GivenUp::Outage { judgments: self.unanswered, lasting, code, message });
+        }
+        let attempts = self.same_words.attempts;
+        (is_final && self.is_hopeless(failure)).then_some(GivenUp::Hopeless { attempts, code, message })
     }
 
     /// Whether it has never answered, and always gives the same failure, which is not about load: that passes.

@@ -45,6 +45,15 @@ impl Exit {
 impl RunReport {
     /// The exit code of a run.
     pub fn exit(&self) -> Exit {
+        self.exit_with(self.summary.without_consensus())
+    }
+
+    /// The same without the aggregates of its votes, which another run is going to decide.
+    pub fn exit_of_votes(&self) -> Exit {
+        self.exit_with(0)
+    }
+
+    fn exit_with(&self, without_consensus: u64) -> Exit {
         let summary = &self.summary;
         match &self.stop {
             Some(StopReason::Interrupted) => Exit::Interrupted,
@@ -66,9 +75,7 @@ impl RunReport {
             None if summary.selected() == 0 && summary.not_selected.other_shards == 0 => Exit::Usage,
             // Whatever their codes: a run without a single verdict is not a run with some failures.
             None if summary.scored() == 0 && summary.failed() > summary.unmatched() => Exit::Stopped,
-            None if summary.failed() + summary.without_consensus() + summary.rejects + summary.not_selected.failed
-                > 0 =>
-            {
+            None if summary.failed() + without_consensus + summary.rejects + summary.not_selected.failed > 0 => {
                 Exit::SomeFailed
             }
             None => Exit::AllJudged,

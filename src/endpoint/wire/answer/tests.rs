@@ -80,6 +80,14 @@ fn the_text_is_found_where_gateways_put_it() {
     ] {
         assert_eq!(content(&message, "tool_calls"), found(false), "{message}");
     }
+    let twice = r#"[{"function":{"arguments":{"value":true}}},{"function":{"arguments":{"value":false}}}]"#;
+    assert_eq!(
+        content(&format!(r#"{{"tool_calls":{twice}}}"#), "stop").0,
+        "{\"value\":true}\n{\"value\":false}",
+        "no call is the answer at the cost of another"
+    );
+    let parts = format!(r#"[{{"type":"reasoning","text":"{{\"value\":false}}"}},{{"type":"text","text":{quoted}}}]"#);
+    assert_eq!(content(&format!(r#"{{"content":{parts}}}"#), "stop"), found(false));
     // Calls of other functions next to a text are not the answer, and neither is reasoning that is not an object or was cut off.
     assert_eq!(content(&format!(r#"{{"content":"x","tool_calls":{call}}}"#), "stop").0, "x");
     assert_eq!(content(&format!(r#"{{"content":"","reasoning_content":{quoted}}}"#), "stop"), found(true));
