@@ -1,13 +1,13 @@
 //! What a batch leaves without a verdict, and what becomes of it: another batch, which may have no room or not be accepted, or another run.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
 
-use crate::batch_dialects::{lines, ok, results, route};
+use crate::batch_dialects::{lines, ok};
+use crate::batch_provider::{Asked, Provider, number};
 use crate::batches::{LOG, errors, values};
-use crate::common::{Action, Fake, Finished, Place, SimulatorProcess, answers};
+use crate::common::{Action, Finished, Place, SimulatorProcess};
 
 /// What becomes of a batch.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -24,45 +24,14 @@ enum Fate {
     AnswersTooMuch,
 }
 
-/// An endpoint with OpenAI's batches.
-struct Provider {
-    fake: Fake,
-    forms: Arc<Mutex<Vec<String>>>,
-}
-
-impl Provider {
-    /// What becomes of its batches, in their order; of all further ones what becomes of the last.
-    fn start(fates: &'static [Fate]) -> Self {
-        let forms = Arc::new(Mutex::new(Vec::<String>::new()));
-        let its = Arc::clone(&forms);
-        let fate = move |i: usize| *fates.get(i).or(fates.last()).unwrap();
-        let number = |text: &str| text.trim_matches(|c: char| !c.is_ascii_digit()).parse::<usize>().unwrap();
-        let fake = Fake::start(move |request| {
-            let mut forms = its.lock().unwrap();
-            match route(request) {
-                (_, path) if path == "models" => answers::error(404, "not_found", "Not Found"),
-                (_, path) if path == "chat/completions" => answers::verdict(true),
-                (_, path) if path == "files" => {
-                    forms.push(String::from_utf8(request.body.clone()).unwrap());
-                    ok(json!({"id": format!("file-{}", forms.len() - 1)}))
-                }
-                (method, path) if (method.as_str(), path.as_str()) == ("POST", "batches") => {
-                    let i = number(request.json()["input_file_id"].as_str().unwrap());
-                    ok(json!({"id": format!("batch-{i}"), "status": "validating"}))
-                }
-                (_, path) if path.starts_with("batches/") => ok(ended(number(&path), fate(number(&path)))),
-                (_, path) if path.starts_with("files/") => output(&forms[number(&path)], fate(number(&path))),
-                other => panic!("{other:?}"),
-            }
-        });
-        Self { fake, forms }
-    }
-
-    /// The ids of the requests of each batch.
-    fn submitted(&self) -> Vec<BTreeSet<String>> {
-        let ids = |form: &String| results(form).iter().map(|result| result["custom_id"].to_string()).collect();
-        self.forms.lock().unwrap().iter().map(ids).collect()
-    }
+/// What becomes of the batches of a provider, in their order; of all further ones what becomes of the last.
+fn provider(fates: &'static [Fate]) -> Provider {
+    let fate = move |i: usize| *fates.get(i).or(fates.last()).unwrap();
+    Provider::start(move |_, asked| match asked {
+        Asked::Submission(_) => None,
+        Asked::Results(i, text) => Some(output(text, fate(*i))),
+        Asked::Other(path) => Some(ok(ended(number(path), fate(number(path))))),
+    })
 }
 
 fn ended(i: usize, fate: Fate) -> Value {
@@ -77,8 +46,8 @@ fn ended(i: usize, fate: Fate) -> Value {
     }
 }
 
-fn output(form: &str, fate: Fate) -> Action {
-    let mut results = results(form);
+fn output(text: &str, fate: Fate) -> Action {
+    let mut results: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     for result in &mut results {
         match fate {
             Fate::Expires => {
@@ -116,46 +85,46 @@ fn each_has_one_record(place: &Place, n: usize) {
 
 #[test]
 fn what_expired_waits_until_the_first_batch_no_longer_counts_against_the_budget() {
-    let (place, provider) = (Place::with_traces(6), Provider::start(&[Fate::Expires, Fate::Answers]));
+    let (place, provider) = (Place::with_traces(6), provider(&[Fate::Expires, Fate::Answers]));
     // Room for five requests, of which none was charged for.
     batch(&place, &provider, &["--max-cost", "5.5"]).exits_with(0);
     each_has_one_record(&place, 6);
-    let submitted = provider.submitted();
+    let submitted = provider.uploaded();
     assert!(submitted.len() == 2 && submitted[0].is_superset(&submitted[1]), "{submitted:?}");
 }
 
 #[test]
 fn what_has_no_room_in_the_budget_is_left_for_the_next_run() {
-    let (place, provider) = (Place::with_traces(6), Provider::start(&[Fate::Rambles, Fate::Answers]));
+    let (place, provider) = (Place::with_traces(6), provider(&[Fate::Rambles, Fate::Answers]));
     // The answers of the first batch cost five.
     let finished = batch(&place, &provider, &["--max-cost", "5.5"]).exits_with(4);
     let judged = values(&place);
     each_has_one_record(&place, judged);
-    assert!(judged < 6 && provider.submitted().len() == 1, "{}", finished.stderr);
+    assert!(judged < 6 && provider.uploaded().len() == 1, "{}", finished.stderr);
     batch(&place, &provider, &["--max-cost", "100"]).exits_with(0);
     each_has_one_record(&place, 6);
-    let submitted = provider.submitted();
+    let submitted = provider.uploaded();
     assert!(submitted.len() == 2 && submitted[0].is_superset(&submitted[1]), "{submitted:?}");
 }
 
 #[test]
 fn a_further_batch_that_is_not_accepted_leaves_its_requests_for_the_next_run() {
     let fates = &[Fate::Rambles, Fate::IsRefused, Fate::Answers];
-    let (place, provider) = (Place::with_traces(6), Provider::start(fates));
+    let (place, provider) = (Place::with_traces(6), provider(fates));
     batch(&place, &provider, &[]).exits_with(4).says(&["did not accept", "Not this one."]);
     let judged = values(&place);
     each_has_one_record(&place, judged);
     assert!(judged < 6);
     batch(&place, &provider, &[]).exits_with(0);
     each_has_one_record(&place, 6);
-    let submitted = provider.submitted();
+    let submitted = provider.uploaded();
     assert!(submitted.len() == 3 && submitted[1].is_superset(&submitted[2]), "{submitted:?}");
 }
 
 #[test]
 fn a_further_batch_with_a_bad_line_costs_that_judgment_alone() {
     let fates = &[Fate::Rambles, Fate::HasABadLine, Fate::Answers];
-    let (place, provider) = (Place::with_traces(8), Provider::start(fates));
+    let (place, provider) = (Place::with_traces(8), provider(fates));
     batch(&place, &provider, &[]).exits_with(3);
     each_has_one_record(&place, 8);
     assert_eq!((values(&place), errors(&place)), (7, BTreeMap::from([("BATCH_REJECTED".to_owned(), 1)])));
@@ -163,16 +132,16 @@ fn a_further_batch_with_a_bad_line_costs_that_judgment_alone() {
 
 #[test]
 fn what_never_has_a_verdict_is_recorded_after_three_further_batches() {
-    let (place, provider) = (Place::with_traces(10), Provider::start(&[Fate::Rambles]));
+    let (place, provider) = (Place::with_traces(10), provider(&[Fate::Rambles]));
     batch(&place, &provider, &[]).exits_with(3);
     each_has_one_record(&place, 10);
-    assert_eq!(provider.submitted().len(), 4);
+    assert_eq!(provider.uploaded().len(), 4);
     assert_eq!(errors(&place).into_keys().collect::<Vec<_>>(), ["UNPARSEABLE_VERDICT"]);
 }
 
 #[test]
 fn results_that_nobody_asked_for_are_left_out_and_said() {
-    let (place, provider) = (Place::with_traces(4), Provider::start(&[Fate::AnswersTooMuch]));
+    let (place, provider) = (Place::with_traces(4), provider(&[Fate::AnswersTooMuch]));
     batch(&place, &provider, &[]).exits_with(0).says(&["left out 2 results"]);
     each_has_one_record(&place, 4);
 }

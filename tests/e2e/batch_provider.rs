@@ -13,10 +13,15 @@ use crate::common::{Action, Fake, Finished, Place, answers};
 pub(crate) enum Asked<'a> {
     /// To make a batch of this many requests.
     Submission(usize),
-    /// The results of a batch: the text of the file.
-    Results(&'a str),
+    /// The results of a batch: its number, and the text of the file.
+    Results(usize, &'a str),
     /// Another address.
     Other(&'a str),
+}
+
+/// The number in a name or an address.
+pub(crate) fn number(text: &str) -> usize {
+    text.trim_matches(|c: char| !c.is_ascii_digit()).parse().unwrap()
 }
 
 /// The provider.
@@ -30,7 +35,6 @@ impl Provider {
     pub(crate) fn start(odd: impl Fn(usize, &Asked<'_>) -> Option<Action> + Send + Sync + 'static) -> Self {
         let forms = Arc::new(Mutex::new(Vec::<String>::new()));
         let (its, submissions, fetched) = (Arc::clone(&forms), AtomicUsize::new(0), AtomicUsize::new(0));
-        let number = |text: &str| text.trim_matches(|c: char| !c.is_ascii_digit()).parse::<usize>().unwrap();
         let fake = Fake::start(move |request| {
             let mut forms = its.lock().unwrap();
             match route(request) {
@@ -56,7 +60,7 @@ impl Provider {
                 (_, path) if path.ends_with("/content") => {
                     let lines: Vec<_> = results(&forms[number(&path)]).iter().map(ToString::to_string).collect();
                     let text = lines.join("\n") + "\n";
-                    let odd = odd(fetched.fetch_add(1, Ordering::SeqCst), &Asked::Results(&text));
+                    let odd = odd(fetched.fetch_add(1, Ordering::SeqCst), &Asked::Results(number(&path), &text));
                     odd.unwrap_or_else(|| answers::raw(200, &[], &text))
                 }
                 (_, path) => odd(0, &Asked::Other(&path)).unwrap_or_else(|| panic!("{path}")),

@@ -21,7 +21,7 @@ fn gzip(text: &str) -> Vec<u8> {
 /// A run whose results come in this form: all are there, at the first look.
 fn all_are_read(respond: impl Fn(&str) -> Action + Send + Sync + 'static) {
     let provider = Provider::start(move |_, asked| match asked {
-        Asked::Results(text) => Some(respond(text)),
+        Asked::Results(_, text) => Some(respond(text)),
         _ => None,
     });
     let place = Place::with_traces(6);
@@ -42,7 +42,7 @@ fn results_are_fetched_from_the_storage_to_which_a_provider_redirects_without_th
     let storage = Fake::start(|request| answers::raw(200, &[], &String::from_utf8_lossy(&stored(&request.line))));
     let address = storage.base_url();
     let provider = Provider::start(move |_, asked| match asked {
-        Asked::Results(text) => {
+        Asked::Results(_, text) => {
             let location = format!("{address}/stored?signature={}", hex(text.as_bytes()));
             Some(answers::raw(302, &[("location", &location)], ""))
         }
@@ -77,7 +77,7 @@ fn results_that_are_not_whole_are_fetched_again() {
     ];
     for respond in odd {
         let provider = Provider::start(move |before, asked| match asked {
-            Asked::Results(text) if before == 0 => Some(respond(text)),
+            Asked::Results(_, text) if before == 0 => Some(respond(text)),
             _ => None,
         });
         let place = Place::with_traces(4);
@@ -89,7 +89,7 @@ fn results_that_are_not_whole_are_fetched_again() {
 #[test]
 fn results_that_stay_incomplete_are_told_of() {
     let provider = Provider::start(|_, asked| match asked {
-        Asked::Results(text) => Some(answers::raw(200, &[], text.split_inclusive('\n').next().unwrap())),
+        Asked::Results(_, text) => Some(answers::raw(200, &[], text.split_inclusive('\n').next().unwrap())),
         _ => None,
     });
     let place = Place::with_traces(4);
@@ -101,7 +101,7 @@ fn results_that_stay_incomplete_are_told_of() {
 #[test]
 fn what_is_no_result_is_never_taken_for_a_missing_one_and_holds_up_no_other_batch() {
     let provider = Provider::start(|_, asked| match asked {
-        Asked::Results(text) if text.lines().count() == 2 => {
+        Asked::Results(_, text) if text.lines().count() == 2 => {
             Some(answers::raw(200, &[], "<html>\nDown for maintenance\n</html>"))
         }
         _ => None,
