@@ -19,6 +19,8 @@ pub const DOCUMENT_METADATA: &str = "document_index";
 pub const DOCUMENT_COUNT_METADATA: &str = "document_count";
 /// How the source of figures of a ranking begins, before the source of the verdicts that they are made of.
 pub const RANKING: &str = "ranking:";
+/// How the source of a verdict begins that code makes of other verdicts.
+pub const AGGREGATE: &str = "aggregate:";
 /// The source of the record under a rubric's own name, which follows from the verdicts on its criteria.
 pub const ALL_CRITERIA: &str = "aggregate:all";
 /// The members of `metadata` with the names of two compared outputs, in the order in which the judge was shown them.

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::edit::content_id;
 use super::ratings::{Item, Ratings, Said};
-use crate::feedback::{DOCUMENT_METADATA, Feedback, Source};
+use crate::feedback::{AGGREGATE, DOCUMENT_METADATA, Feedback, Source};
 
 /// How votes become one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -40,7 +40,7 @@ impl Method {
 
     /// The source of the feedback that it makes.
     pub fn source(self) -> Source {
-        Source::code(format!("aggregate:{}", self.as_str().replace('-', "_")))
+        Source::code(format!("{AGGREGATE}{}", self.as_str().replace('-', "_")))
     }
 }
 

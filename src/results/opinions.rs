@@ -10,9 +10,9 @@ use super::preference::Preference;
 use super::report::{Evidence, Usage};
 use crate::feedback::log::{OpenError, Place, StandingRecords, Stands};
 use crate::feedback::{
-    ALL_CRITERIA, ANCHORS_METADATA, ANSWER_A_METADATA, ANSWER_B_METADATA, DECIDED_BY_METADATA, DELETED_BY_METADATA,
-    DIGEST_METADATA, DOCUMENT_METADATA, EVIDENCE_METADATA, GOOD_METADATA, PROMPT_METADATA, RANKING, SCALE_METADATA,
-    SESSION_ID_METADATA, SESSION_METADATA, SourceType,
+    AGGREGATE, ALL_CRITERIA, ANCHORS_METADATA, ANSWER_A_METADATA, ANSWER_B_METADATA, DECIDED_BY_METADATA,
+    DELETED_BY_METADATA, DIGEST_METADATA, DOCUMENT_METADATA, EVIDENCE_METADATA, GOOD_METADATA, PROMPT_METADATA,
+    RANKING, SCALE_METADATA, SESSION_ID_METADATA, SESSION_METADATA, SourceType,
 };
 use crate::judge::Good;
 
@@ -240,7 +240,7 @@ impl Group {
 
     /// Whether code made it from the votes of a panel, not of people.
     pub(super) fn is_aggregate(&self) -> bool {
-        self.source_type == SourceType::Code && self.source_id.starts_with("aggregate:") && self.is_judge()
+        self.source_type == SourceType::Code && self.source_id.starts_with(AGGREGATE) && self.is_judge()
     }
 
     /// Whether code made it from the verdicts on the criteria of a rubric.

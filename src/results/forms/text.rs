@@ -10,7 +10,7 @@ use super::figures::{
 use super::findings::Findings;
 use super::headline::Headline;
 use super::plain::{clip, guarded, one_line, pad, wrap};
-use crate::feedback::{ErrorCode, SourceType};
+use crate::feedback::{AGGREGATE, ErrorCode, SourceType};
 use crate::results::compare::{Comparison, Flip, Measure, NightOutcome, NightResult, Outcome};
 use crate::results::gate::{GateOutcome, GateResult, GateTrace};
 use crate::results::report::{
@@ -144,7 +144,7 @@ fn write_judge(out: &mut String, judge: &JudgeReport) -> fmt::Result {
     let who = match judge.source_type {
         SourceType::Human => "by the person ",
         // Made by judge-run itself.
-        SourceType::Code if judge.source_id.starts_with("aggregate:") => "",
+        SourceType::Code if judge.source_id.starts_with(AGGREGATE) => "",
         SourceType::Code => "by the program ",
         SourceType::LlmJudge | SourceType::Unspecified => "on ",
     };

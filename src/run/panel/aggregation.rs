@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::feedback::Source;
+use crate::feedback::{AGGREGATE, Source};
 use crate::judge::verdict::VerdictType;
 
 /// How several votes become one verdict.
@@ -40,7 +40,7 @@ impl Aggregation {
 
     /// The source of aggregates that are made so.
     pub fn source(self) -> Source {
-        Source::code(format!("aggregate:{self}"))
+        Source::code(format!("{AGGREGATE}{self}"))
     }
 
     /// The default for a type of verdict: a mean keeps more of numbers than the most frequent one.
